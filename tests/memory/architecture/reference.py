@@ -1,0 +1,27 @@
+"""Real transformers models without storage."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+transformers = pytest.importorskip("transformers")
+
+
+def build(class_name: str, config: dict[str, Any], labels: int = 0) -> Any:
+    """A model of that class on the meta device, with its weights tied."""
+    values = dict(config)
+    model_type = values.pop("model_type")
+    mapping = transformers.models.auto.configuration_auto.CONFIG_MAPPING
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        built = mapping[model_type](**values)
+        if labels:
+            built.num_labels = labels
+        with torch.device("meta"):
+            model = getattr(transformers, class_name)(built)
+        model.tie_weights()
+    return model

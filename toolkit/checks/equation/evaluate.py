@@ -1,0 +1,162 @@
+"""Expression trees to amounts, with units: bytes, seconds and dollars are kept apart from plain numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+from toolkit.checks.equation.parse import Binary, EquationError, Expression, Name, Number, exponent_of
+from toolkit.quantity.interval import Interval
+from toolkit.quantity.value import Dimension, Unit, Value
+
+PURE = {Dimension.NUMBER, Dimension.COUNT, Dimension.RATIO, Dimension.SHARE}
+MAX_BITS = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """The numbers from `low` to `high` in the base unit of `dimension`; NUMBER has taken no unit yet."""
+
+    low: Fraction
+    high: Fraction
+    dimension: Dimension
+
+    @property
+    def interval(self) -> Interval:
+        """The amount as an interval."""
+        return Interval(self.low, self.high)
+
+    def in_unit(self, unit: Unit, reading: str) -> Amount:
+        """A plain number takes the unit it is printed beside; anything else stays."""
+        if self.dimension is not Dimension.NUMBER:
+            return self
+        size = unit_size(unit, reading)
+        return Amount(self.low * size, self.high * size, unit.dimension)
+
+
+def unit_size(unit: Unit, reading: str) -> Fraction:
+    """The size of a unit under a reading; a unit with one meaning has that one under every reading."""
+    sizes = dict(unit.readings)
+    return sizes[reading] if reading in sizes else next(iter(sizes.values()))
+
+
+def amount_of(value: Value, reading: str, *, rounded: bool) -> Amount:
+    """A printed value as an amount: its digits taken as exact, or as the interval they round to."""
+    low, high = min(value.printed), max(value.printed)
+    if rounded:
+        low = low if value.written.low is None else value.written.low
+        high = high if value.written.high is None else value.written.high
+    size = unit_size(value.unit, reading)
+    return Amount(low * size, high * size, value.unit.dimension)
+
+
+def evaluate(
+    expression: Expression, reading: str, names: Mapping[str, Value] | None = None, *, rounded: bool = False
+) -> Amount:
+    """What an expression comes to under a reading of its units. Raises EquationError."""
+    match expression:
+        case Number(value):
+            return amount_of(value, reading, rounded=rounded)
+        case Name(name):
+            if names is None or name not in names:
+                known = ", ".join(sorted(names or ())) or "none"
+                raise EquationError(f"{name!r} is bound to no value (known: {known})")
+            return amount_of(names[name], reading, rounded=rounded)
+        case Binary("^", left, right):
+            return _power(evaluate(left, reading, names, rounded=rounded), exponent_of(right))
+        case Binary(operator, left, right):
+            first = evaluate(left, reading, names, rounded=rounded)
+            second = evaluate(right, reading, names, rounded=rounded)
+            if operator in "+-":
+                return _add(*_aligned(first, second, left, right, reading), subtract=operator == "-")
+            return _divide(first, second) if operator == "/" else _multiply(first, second)
+
+
+def is_sum(expression: Expression) -> bool:
+    """Whether the last operation is a sum or difference, whose terms may each be rounded."""
+    return isinstance(expression, Binary) and expression.operator in {"+", "-"}
+
+
+def values_in(expression: Expression, names: Mapping[str, Value] | None = None) -> list[Value]:
+    """The values of an expression, left to right."""
+    match expression:
+        case Number(value):
+            return [value]
+        case Name(name):
+            return [names[name]] if names and name in names else []
+        case Binary(_, left, right):
+            return values_in(left, names) + values_in(right, names)
+
+
+def _aligned(first: Amount, second: Amount, left: Expression, right: Expression, reading: str) -> tuple[Amount, Amount]:
+    """Terms of a sum in one dimension: a bare number takes the unit of the other side ("28 + 4 GB")."""
+    if first.dimension is second.dimension:
+        return first, second
+    if first.dimension is Dimension.NUMBER and (unit := _last_physical_unit(right)):
+        return first.in_unit(unit, reading), second
+    if second.dimension is Dimension.NUMBER and (unit := _last_physical_unit(left)):
+        return first, second.in_unit(unit, reading)
+    return first, second
+
+
+def _last_physical_unit(expression: Expression) -> Unit | None:
+    units = [value.unit for value in values_in(expression) if value.unit.dimension not in PURE]
+    return units[-1] if units else None
+
+
+def _add(first: Amount, second: Amount, *, subtract: bool) -> Amount:
+    dimension = _sum_dimension(first.dimension, second.dimension)
+    if subtract:
+        return Amount(first.low - second.high, first.high - second.low, dimension)
+    return Amount(first.low + second.low, first.high + second.high, dimension)
+
+
+def _sum_dimension(first: Dimension, second: Dimension) -> Dimension:
+    if first is second:
+        return first
+    pure = {first, second} & PURE
+    if not pure:
+        raise EquationError(f"{first} and {second} cannot be added")
+    # A count that stands beside bytes is a number of bytes ("(0.5B × 2) + 0.5GB").
+    return next((dimension for dimension in (first, second) if dimension not in PURE), Dimension.COUNT)
+
+
+def _multiply(first: Amount, second: Amount) -> Amount:
+    if first.dimension not in PURE and second.dimension not in PURE:
+        raise EquationError(f"{first.dimension} times {second.dimension} is nothing that documents print")
+    if first.dimension in PURE and second.dimension in PURE:
+        # A share of a share stays one; "80 % of 400" and "7B × 2" are plain once multiplied.
+        alike = first.dimension if first.dimension is second.dimension is Dimension.SHARE else Dimension.NUMBER
+        dimension = Dimension.COUNT if Dimension.COUNT in {first.dimension, second.dimension} else alike
+    else:
+        dimension = second.dimension if first.dimension in PURE else first.dimension
+    return _product(first, second, dimension)
+
+
+def _divide(first: Amount, second: Amount) -> Amount:
+    if second.dimension not in PURE and first.dimension is not second.dimension:
+        raise EquationError(f"{first.dimension} by {second.dimension} is nothing that documents print")
+    same = first.dimension is second.dimension
+    return _product(first, _inverse(second), Dimension.NUMBER if same else first.dimension)
+
+
+def _product(first: Amount, second: Amount, dimension: Dimension) -> Amount:
+    ends = [a * b for a in (first.low, first.high) for b in (second.low, second.high)]
+    if max(end.numerator.bit_length() + end.denominator.bit_length() for end in ends) > MAX_BITS:
+        raise EquationError("a number grows beyond any that documents print")
+    return Amount(min(ends), max(ends), dimension)
+
+
+def _inverse(amount: Amount) -> Amount:
+    if amount.low <= 0 <= amount.high:
+        raise EquationError("it divides by zero")
+    return Amount(1 / amount.high, 1 / amount.low, amount.dimension)
+
+
+def _power(base: Amount, exponent: int) -> Amount:
+    result = Amount(Fraction(1), Fraction(1), Dimension.NUMBER)
+    factor = base if exponent >= 0 else _inverse(base)
+    for _ in range(abs(exponent)):
+        result = _multiply(result, factor)
+    return result

@@ -1,0 +1,193 @@
+"""Text to expression tree. Linear in the text; at most `MAX_TOKENS` tokens and `MAX_DEPTH` nested parentheses."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from toolkit.quantity import find_values
+from toolkit.quantity.value import Value
+
+MAX_TOKENS = 200
+MAX_DEPTH = 16
+MAX_TEXT = 1_000
+_OPERATORS = {"+": "+", "-": "-", "−": "-", "–": "-", "*": "*", "×": "*", "·": "*", "x": "*", "/": "/", "÷": "/", "^": "^"}
+_EQUALS = {"=", "≈", "≃", "→", "->", "=>"}
+_TOKEN = re.compile(r"\s+|\*\*|`|->|=>|[A-Za-z_][\w.-]*|.", re.DOTALL)
+
+Operator = Literal["+", "-", "*", "/", "^"]
+
+
+class EquationError(ValueError):
+    """The text is no arithmetic that this grammar reads; says what it met."""
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A value as written."""
+
+    value: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A name that stands for a value bound elsewhere."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Binary:
+    """Two expressions joined by an operator."""
+
+    operator: str
+    left: Expression
+    right: Expression
+
+
+Expression = Number | Name | Binary
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
+    kind: Literal["value", "name", "operator", "equals", "open", "close"]
+    text: str
+    value: Value | None = None
+
+
+def parse_equation(text: str) -> tuple[Expression, ...]:
+    """The sides of an equation, two or more, as expressions. Raises EquationError."""
+    sides: list[Expression] = []
+    current: list[_Token] = []
+    for token in _tokens(text, names=False):
+        if token.kind == "equals":
+            sides.append(_Parser(current).whole())
+            current = []
+        else:
+            current.append(token)
+    sides.append(_Parser(current).whole())
+    if len(sides) < 2:  # noqa: PLR2004 - an equation has two sides
+        raise EquationError("there is no '=' or '≈' in it")
+    return tuple(sides)
+
+
+def parse_expression(text: str) -> Expression:
+    """A formula over names and numbers, without '='. Raises EquationError."""
+    return _Parser(list(_tokens(text, names=True))).whole()
+
+
+def _tokens(text: str, *, names: bool) -> Iterator[_Token]:
+    if len(text) > MAX_TEXT:
+        raise EquationError(f"it is longer than {MAX_TEXT} characters")
+    values = iter(find_values(text))
+    upcoming = next(values, None)
+    position = count = 0
+    while position < len(text):
+        if upcoming is not None and position == upcoming.start:
+            count += 1
+            yield _Token("value", upcoming.text, upcoming)
+            position, upcoming = upcoming.end, next(values, None)
+            continue
+        match = _TOKEN.match(text, position)
+        assert match is not None, "the pattern matches any character"
+        position = match.end()
+        if token := _token(match.group(), names=names):
+            count += 1
+            yield token
+        if count > MAX_TOKENS:
+            raise EquationError(f"it has more than {MAX_TOKENS} parts")
+        # A value that the scan above stepped into (inside a word) is no number of its own.
+        while upcoming is not None and upcoming.start < position:
+            upcoming = next(values, None)
+
+
+def _token(text: str, *, names: bool) -> _Token | None:
+    """The token for a piece of text that is no value; None for white space, emphasis and the nouns behind numbers."""
+    if text in _EQUALS:
+        return _Token("equals", text)
+    if text in _OPERATORS:
+        return _Token("operator", _OPERATORS[text])
+    if text == "(":
+        return _Token("open", text)
+    if text == ")":
+        return _Token("close", text)
+    if text[0].isalpha() or text[0] == "_":
+        return _Token("name", text) if names else None
+    if text.isspace() or text in {"**", "`", "~", ",", ".", ":"}:
+        return None
+    raise EquationError(f"{text!r} is not part of any arithmetic")
+
+
+class _Parser:
+    """Recursive descent over a list of tokens."""
+
+    def __init__(self, tokens: list[_Token]) -> None:
+        self._tokens = tokens
+        self._next = 0
+        self._depth = 0
+
+    def whole(self) -> Expression:
+        expression = self._sum()
+        if self._next < len(self._tokens):
+            raise EquationError(f"{self._tokens[self._next].text!r} stands where an operator should")
+        return expression
+
+    def _peek(self, *operators: str) -> bool:
+        if self._next >= len(self._tokens):
+            return False
+        token = self._tokens[self._next]
+        return token.kind == "operator" and token.text in operators
+
+    def _take(self) -> _Token:
+        if self._next >= len(self._tokens):
+            raise EquationError("a number is missing at the end")
+        self._next += 1
+        return self._tokens[self._next - 1]
+
+    def _sum(self) -> Expression:
+        left = self._product()
+        while self._peek("+", "-"):
+            left = Binary(self._take().text, left, self._product())
+        return left
+
+    def _product(self) -> Expression:
+        left = self._power()
+        while self._peek("*", "/"):
+            left = Binary(self._take().text, left, self._power())
+        return left
+
+    def _power(self) -> Expression:
+        left = self._atom()
+        if self._peek("^"):
+            self._take()
+            return Binary("^", left, self._atom())
+        return left
+
+    def _atom(self) -> Expression:
+        token = self._take()
+        if token.value is not None:
+            return Number(token.value)
+        if token.kind == "name":
+            return Name(token.text)
+        if token.kind != "open":
+            raise EquationError(f"{token.text!r} stands where a number should")
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            raise EquationError(f"parentheses are nested deeper than {MAX_DEPTH}")
+        inner = self._sum()
+        if self._take().kind != "close":
+            raise EquationError("a parenthesis is not closed")
+        self._depth -= 1
+        return inner
+
+
+def exponent_of(expression: Expression) -> int:
+    """The whole number that an exponent is, between -30 and 30. Raises EquationError."""
+    if isinstance(expression, Number) and len(expression.value.printed) == 1:
+        number = expression.value.printed[0]
+        if number.denominator == 1 and abs(number) <= 30:  # noqa: PLR2004 - far beyond any byte count
+            return int(number)
+    raise EquationError("an exponent is not a whole number up to 30")
+

@@ -1,0 +1,82 @@
+"""What is said of a claim: its verdict, the evidence, the reason and the repair. Values, not prints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from enum import StrEnum
+
+from toolkit.evidence.evidence import Evidence
+from toolkit.finding import Place
+from toolkit.quantity.interval import Interval
+from toolkit.quantity.value import Dimension
+
+
+class Verdict(StrEnum):
+    """`depends`: true at some settings of the open fields, false at others. `unchecked`: nothing here can check it."""
+
+    AGREES = "agrees"
+    DISAGREES = "disagrees"
+    DEPENDS = "depends"
+    UNCHECKED = "unchecked"
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """What the document says: the text as written and the interval it stands for, under each reading of its unit."""
+
+    text: str
+    dimension: Dimension | None = None
+    unit: str = ""
+    readings: Mapping[str, Interval] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A checker's answer on one claim.
+
+    `boundary` says where a claim that depends turns from true to false; `repair` is a number to print, or a line of
+    YAML that would settle it. `malformed` is set when the text at the quote is nothing the quantity can be read from.
+    """
+
+    verdict: Verdict
+    reason: str
+    claimed: Claimed | None = None
+    evidence: tuple[Evidence, ...] = ()
+    boundary: str | None = None
+    repair: str | None = None
+    malformed: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledgement:
+    """A known error, accepted with its reason until a date."""
+
+    reason: str
+    until: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """One claim with all that is said of it. `place` is in the document, `spec_place` in the spec."""
+
+    id: str
+    place: Place
+    spec_place: Place
+    quote: str
+    scenario: str | None
+    quantity: str
+    code: str
+    outcome: Outcome
+    acknowledged: Acknowledgement | None = None
+
+    @property
+    def verdict(self) -> Verdict:
+        """The outcome's verdict."""
+        return self.outcome.verdict
+
+    @property
+    def gates(self) -> bool:
+        """Whether this claim turns the gate red."""
+        return self.verdict is Verdict.DISAGREES and self.acknowledged is None

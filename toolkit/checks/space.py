@@ -1,0 +1,163 @@
+"""The settings that a scenario leaves open, and the search through them for where a claim turns from true to false."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from itertools import product
+
+from toolkit.spec.profiles import Range
+from toolkit.spec.setting import Setting
+
+Choice = Mapping[str, object]
+Options = tuple[object, ...] | Range
+MAX_SAMPLES = 4_096
+
+
+class Side(IntEnum):
+    """Where the evidence lies at a setting: it meets the claim, or lies below or above it."""
+
+    BELOW = -1
+    HOLDS = 0
+    ABOVE = 1
+
+
+class TooManySettings(ValueError):
+    """The open fields span more settings than are worth trying; the scenario says too little."""
+
+
+@dataclass(slots=True)
+class SettingSpace:
+    """What is open in a scenario, and how a choice for every open field becomes a setting.
+
+    `options` maps each open field to its values, or to a range of whole numbers. Settings are made once for each choice.
+    """
+
+    options: Mapping[str, Options]
+    decide: Callable[[Choice], Setting]
+    _settings: dict[tuple[object, ...], Setting] = field(default_factory=dict)
+
+    def setting(self, choice: Choice) -> Setting:
+        """The setting for a choice; open fields that the choice leaves out take their first value."""
+        whole = {name: choice.get(name, _first(options)) for name, options in self.options.items()}
+        key = tuple(whole.values())
+        if key not in self._settings:
+            self._settings[key] = self.decide(whole)
+        return self._settings[key]
+
+    def corners(self, fields: Iterable[str]) -> Iterator[Choice]:
+        """Every combination of the values and range ends of the named open fields. Raises TooManySettings."""
+        names = [name for name in self.options if name in set(fields)]
+        ends = [_ends(self.options[name]) for name in names]
+        count = 1
+        for values in ends:
+            count *= len(values)
+        if count > MAX_SAMPLES:
+            raise TooManySettings(f"{', '.join(names)} leave {count} settings open, more than {MAX_SAMPLES}")
+        for values in product(*ends):
+            yield dict(zip(names, values, strict=True))
+
+    def ranges(self, choice: Choice) -> list[str]:
+        """The fields of a choice that are ranges."""
+        return [name for name in choice if isinstance(self.options[name], Range)]
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """On which side the evidence lies, at every choice that was tried."""
+
+    sides: Mapping[tuple[tuple[str, object], ...], Side]
+
+    @property
+    def choices(self) -> list[tuple[Choice, Side]]:
+        """The choices tried, in order, each with its side."""
+        return [(dict(key), side) for key, side in self.sides.items()]
+
+    @property
+    def holds(self) -> list[Choice]:
+        """The choices at which the claim holds."""
+        return [choice for choice, side in self.choices if side is Side.HOLDS]
+
+    @property
+    def fails(self) -> list[Choice]:
+        """The choices at which it does not."""
+        return [choice for choice, side in self.choices if side is not Side.HOLDS]
+
+
+def survey(space: SettingSpace, fields: Iterable[str], side_at: Callable[[Choice], Side]) -> Survey:
+    """Tries every corner; where evidence lies below at one and above at another, looks between them."""
+    sides = {tuple(choice.items()): side_at(choice) for choice in space.corners(fields)}
+    if Side.HOLDS not in sides.values() and {Side.BELOW, Side.ABOVE} <= set(sides.values()):
+        for low, high in _opposed(space, sides):
+            if found := _between(low, high, space.ranges(low), side_at):
+                sides[tuple(found.items())] = Side.HOLDS
+                break
+    return Survey(sides)
+
+
+def _opposed(
+    space: SettingSpace, sides: Mapping[tuple[tuple[str, object], ...], Side]
+) -> Iterator[tuple[dict[str, object], dict[str, object]]]:
+    """Pairs of corners alike but for their ranges: evidence below at the first, above at the second."""
+    groups: dict[tuple[object, ...], dict[Side, dict[str, object]]] = {}
+    for key, side in sides.items():
+        choice = dict(key)
+        ranges = set(space.ranges(choice))
+        fixed = tuple(value for name, value in key if name not in ranges)
+        groups.setdefault(fixed, {}).setdefault(side, choice)
+    for group in groups.values():
+        if Side.BELOW in group and Side.ABOVE in group:
+            yield group[Side.BELOW], group[Side.ABOVE]
+
+
+def _between(
+    low: dict[str, object], high: dict[str, object], ranges: Sequence[str], side_at: Callable[[Choice], Side]
+) -> Choice | None:
+    """A choice between the two at which the claim holds, moving one range after the other.
+
+    Evidence is monotone along each range; the coarse first range may step over the claim, the next then fills the step.
+    """
+    current = dict(low)
+    for name in ranges:
+        start, end = current[name], high[name]
+        assert isinstance(start, int)
+        assert isinstance(end, int)
+        lower, upper = start, end
+        if side_at({**current, name: end}) is Side.BELOW:
+            current[name] = end
+            continue
+        while abs(upper - lower) > 1:
+            middle = (lower + upper) // 2
+            side = side_at({**current, name: middle})
+            if side is Side.HOLDS:
+                return {**current, name: middle}
+            lower, upper = (middle, upper) if side is Side.BELOW else (lower, middle)
+        if side_at({**current, name: upper}) is Side.HOLDS:
+            return {**current, name: upper}
+        current[name] = lower
+    return current if side_at(current) is Side.HOLDS else None
+
+
+def last_that_holds(
+    start: int, end: int, choice: Choice, name: str, side_at: Callable[[Choice], Side]
+) -> int:
+    """The last value from `start`, which holds, towards `end`, which does not."""
+    holds, fails = start, end
+    while abs(fails - holds) > 1:
+        middle = (holds + fails) // 2
+        if side_at({**choice, name: middle}) is Side.HOLDS:
+            holds = middle
+        else:
+            fails = middle
+    return holds
+
+
+def _ends(options: Options) -> tuple[object, ...]:
+    if isinstance(options, Range):
+        return (options.low,) if options.low == options.high else (options.low, options.high)
+    return options
+
+
+def _first(options: Options) -> object:
+    return options.low if isinstance(options, Range) else options[0]

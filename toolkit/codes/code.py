@@ -1,0 +1,16 @@
+"""What a finding code means, for `toolkit explain` and the documentation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """A code that a finding or a claim may carry. Codes are never reused for something else."""
+
+    code: str
+    title: str
+    why: str
+    repair: str
+    example: str

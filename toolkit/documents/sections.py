@@ -1,0 +1,68 @@
+"""The part of a document under a heading."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from toolkit.documents.plain import plain
+from toolkit.documents.wording import listed, nearest, shown
+from toolkit.finding import Finding, Place
+
+if TYPE_CHECKING:
+    from toolkit.documents.document import Document
+    from toolkit.documents.structure import Heading
+
+FRONT_MATTER = "---"
+_STEP = " > "
+
+
+def find_section(document: Document, under: str, *, hint: bool = True) -> tuple[int, int] | Finding:
+    """Offsets of the section with a heading, given by its text or by a path of texts, "Setup > Memory".
+
+    The text is compared as a reader sees it: `**Setup**` and `Setup` name the same heading. "---" names the
+    front matter. No such heading, or several, is a finding; `hint` looks for the nearest one.
+    """
+    if under.strip() == FRONT_MATTER and document.body:
+        return 0, document.body
+    found = _named(document, under)
+    if len(found) == 1:
+        return found[0].start, found[0].section_end
+    if found:
+        return _several(document, under, found)
+    known = nearest(plain(under), document.headings_by_text) if hint else None
+    near = f"; nearest: {shown(known)}" if known else ""
+    named = "" if known else f"; headings: {listed(shown(text, 60) for text in document.headings_by_text)}"
+    return Finding(
+        Place(document.path),
+        "D206",
+        f"{document.shown_path} has no heading {shown(under)}{near or (named if document.headings else '')}",
+        f"Write `under: {shown(known)}`." if known else "Write the heading as it stands in the document.",
+    )
+
+
+def _named(document: Document, under: str) -> list[Heading]:
+    whole = document.headings_by_text.get(plain(under), [])
+    if whole or _STEP not in under:
+        return whole
+    *around, last = (plain(step) for step in under.split(_STEP))
+    return [heading for heading in document.headings_by_text.get(last, []) if _lies_in(heading, around)]
+
+
+def _lies_in(heading: Heading, around: list[str]) -> bool:
+    """Whether the sections around a heading include these, in this order."""
+    steps = iter(heading.path)
+    return all(text in steps for text in around)
+
+
+def _several(document: Document, under: str, found: list[Heading]) -> Finding:
+    lines = listed(f"line {document.position(heading.start)[0]}" for heading in found)
+    paths = {_STEP.join((*heading.path, heading.text)) for heading in found}
+    repair = "Make the headings differ, or leave `under` out and quote more of the sentence."
+    if len(paths) == len(found):
+        repair = f"Write the path to it: {listed(f'`under: {shown(path)}`' for path in sorted(paths))}."
+    return Finding(
+        Place(document.path),
+        "D206",
+        f"{document.shown_path} has {len(found)} headings {shown(under)}: {lines}",
+        repair,
+    )

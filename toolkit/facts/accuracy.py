@@ -1,0 +1,71 @@
+"""The known error of each kind of evidence, from a frozen table."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cache
+from pathlib import Path
+
+from toolkit.facts.names import nearest
+
+DATA = Path(__file__).parent / "data" / "accuracy.json"
+
+KINDS = ("computed", "traced", "published", "measured", "exact")
+"""The kinds of evidence, as `EvidenceKind` names them."""
+
+SUBJECTS = (
+    "weights",
+    "gradients",
+    "optimizer_states",
+    "adapters",
+    "kv_cache",
+    "parameters",
+    "activations",
+    "peak_inference",
+    "peak_full",
+    "peak_lora",
+    "peak_qlora",
+    "overhead",
+)
+"""What evidence speaks of, so far as its error differs."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownError:
+    """A relative error (a share of 1), the number of readings behind it, and why; a floor is a decision."""
+
+    error: Fraction
+    n: int
+    source: str
+    floor: bool
+
+
+def known_error(kind: str, subject: str) -> Fraction:
+    """Look up the known relative error of evidence of a kind about a subject."""
+    return error_record(kind, subject).error
+
+
+def error_record(kind: str, subject: str) -> KnownError:
+    """Look up the known error with all that is recorded of it. An unknown name is a mistake of the caller."""
+    for name, known in ((kind, KINDS), (subject, SUBJECTS)):
+        if name not in known:
+            near = ", ".join(nearest(name, known)) or "none near it"
+            raise LookupError(
+                f"no error is recorded for {name!r}; known are {', '.join(known)} (nearest: {near})"
+            )
+    return _records()[kind, subject]
+
+
+@cache
+def _records() -> Mapping[tuple[str, str], KnownError]:
+    table = json.loads(DATA.read_text(encoding="utf-8"))
+    return {
+        (record["kind"], subject): KnownError(
+            Fraction(record["error"]), record["n"], record["source"], record["floor"]
+        )
+        for record in table["records"]
+        for subject in record["subjects"]
+    }

@@ -1,0 +1,36 @@
+"""Unknown names: what they are told apart from, and the known names nearest to them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+MAX_NAME = 100
+"""Characters of a name that are compared; longer input is cut, so that no input costs more than this."""
+
+MAX_KNOWN = 5_000
+"""Known names that are compared at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownName:
+    """A name that no table has, the known names nearest to it and, where one helps, a sentence about it."""
+
+    name: str
+    nearest: tuple[str, ...] = ()
+    note: str | None = None
+
+
+def nearest(name: str, known: Iterable[str], count: int = 3) -> tuple[str, ...]:
+    """List the known names most like `name`, best first; equal ones in the order in which they are known."""
+    from difflib import SequenceMatcher, get_close_matches  # noqa: PLC0415 - imported only for a mistake
+
+    asked = name[:MAX_NAME].casefold()
+    written: dict[str, str] = {}
+    for candidate in list(known)[:MAX_KNOWN]:
+        written.setdefault(candidate[:MAX_NAME].casefold(), candidate)
+    inside = [folded for folded in written if asked and (asked in folded or folded in asked)]
+    inside.sort(key=lambda folded: -SequenceMatcher(None, asked, folded).ratio())
+    close = get_close_matches(asked, written, n=count, cutoff=0.5)
+    ordered = dict.fromkeys([*inside[:1], *close, *inside])
+    return tuple(written[folded] for folded in list(ordered)[:count])

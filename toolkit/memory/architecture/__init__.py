@@ -1,0 +1,26 @@
+"""Published configs as architectures: exact names and shapes of every parameter, without torch."""
+
+from toolkit.memory.architecture.config import UnsupportedModel
+from toolkit.memory.architecture.model import (
+    Architecture,
+    Attention,
+    FeedForward,
+    LayerKind,
+    Module,
+    ModuleKind,
+    Tensor,
+)
+from toolkit.memory.architecture.registry import FAMILIES, architecture_of
+
+__all__ = [
+    "FAMILIES",
+    "Architecture",
+    "Attention",
+    "FeedForward",
+    "LayerKind",
+    "Module",
+    "ModuleKind",
+    "Tensor",
+    "UnsupportedModel",
+    "architecture_of",
+]

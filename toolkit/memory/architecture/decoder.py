@@ -1,0 +1,142 @@
+"""What the decoders since LLaMA share: dimensions, q/k/v/o projections, gated feed-forwards, windows by layer."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from toolkit.memory.architecture import parts
+from toolkit.memory.architecture.config import Config
+from toolkit.memory.architecture.model import Attention, FeedForward, LayerKind, Module
+
+FULL = "full_attention"
+SLIDING = "sliding_attention"
+
+
+@dataclass(frozen=True, slots=True)
+class Dimensions:
+    """The dimensions of a decoder."""
+
+    hidden: int
+    intermediate: int
+    layers: int
+    heads: int
+    key_value_heads: int
+    head_dim: int
+    vocabulary: int
+    max_positions: int | None
+
+    @property
+    def indices(self) -> tuple[str, ...]:
+        """The indices of all layers."""
+        return parts.layer_names(0, self.layers)
+
+
+def dimensions(config: Config) -> Dimensions:
+    """The dimensions under the names that LLaMA gave them. Without `head_dim` the heads share the hidden width."""
+    hidden = config.size("hidden_size")
+    heads = config.heads("num_attention_heads")
+    key_value_heads = (
+        heads if config.value("num_key_value_heads") is None else config.heads("num_key_value_heads")
+    )
+    head_dim = config.optional_size("head_dim") or split(config, hidden, heads)
+    if heads % key_value_heads:
+        raise config.refuse(f"{heads} attention heads cannot share {key_value_heads} key-value heads")
+    return Dimensions(
+        hidden=hidden,
+        intermediate=config.size("intermediate_size"),
+        layers=config.layers("num_hidden_layers"),
+        heads=heads,
+        key_value_heads=key_value_heads,
+        head_dim=head_dim,
+        vocabulary=config.size("vocab_size"),
+        max_positions=config.optional_size("max_position_embeddings"),
+    )
+
+
+def split(config: Config, hidden: int, heads: int) -> int:
+    """The width of a head where the heads share the hidden width."""
+    if hidden % heads:
+        raise config.refuse(f"a hidden size of {hidden} cannot be split into {heads} attention heads")
+    return hidden // heads
+
+
+def projections(
+    path: str, d: Dimensions, layers: tuple[str, ...], *, bias: bool = False, output_bias: bool = False
+) -> tuple[Module, ...]:
+    """The q, k, v and o projections of an attention."""
+    keys = d.key_value_heads * d.head_dim
+    return (
+        parts.linear(f"{path}.q_proj", d.hidden, d.heads * d.head_dim, layers, bias=bias),
+        parts.linear(f"{path}.k_proj", d.hidden, keys, layers, bias=bias),
+        parts.linear(f"{path}.v_proj", d.hidden, keys, layers, bias=bias),
+        parts.linear(f"{path}.o_proj", d.heads * d.head_dim, d.hidden, layers, bias=output_bias),
+    )
+
+
+def gated(
+    path: str, hidden: int, intermediate: int, layers: tuple[str, ...], *, bias: bool = False
+) -> tuple[Module, ...]:
+    """The gate, up and down projections of a gated feed-forward."""
+    return (
+        parts.linear(f"{path}.gate_proj", hidden, intermediate, layers, bias=bias),
+        parts.linear(f"{path}.up_proj", hidden, intermediate, layers, bias=bias),
+        parts.linear(f"{path}.down_proj", intermediate, hidden, layers, bias=bias),
+    )
+
+
+def query_key_norms(path: str, d: Dimensions, layers: tuple[str, ...]) -> tuple[Module, ...]:
+    """The norms over the head width of queries and keys."""
+    return (
+        parts.norm(f"{path}.q_norm", d.head_dim, layers),
+        parts.norm(f"{path}.k_norm", d.head_dim, layers),
+    )
+
+
+def attention(config: Config, d: Dimensions, window: int | None, **more: bool) -> Attention:
+    """The attention of layers with one window, with its dropout; `more` sets `query_norm`, `sinks` or `softcap`."""
+    return Attention(
+        query_heads=d.heads,
+        key_value_heads=d.key_value_heads,
+        head_dim=d.head_dim,
+        value_head_dim=d.head_dim,
+        window=window,
+        dropout=config.share("attention_dropout"),
+        query_norm=more.get("query_norm", False),
+        sinks=more.get("sinks", False),
+        softcap=more.get("softcap", False),
+    )
+
+
+def layer_windows(
+    config: Config, count: int, pattern: tuple[str, ...] | None = None
+) -> tuple[int | None, ...]:
+    """The window of each layer: by the config's `layer_types`, else by `pattern`; None is full attention."""
+    types = config.words("layer_types") or pattern
+    if types is None:
+        return (None,) * count
+    if len(types) != count:
+        raise config.refuse(f"layer_types names {len(types)} layers, and the model has {count}")
+    unknown = sorted(set(types) - {FULL, SLIDING})
+    if unknown:
+        raise config.refuse(f"layer_types names {unknown[0][:40]!r}, which no formula here covers")
+    window = config.size("sliding_window") if SLIDING in types else None
+    return tuple(window if kind == SLIDING else None for kind in types)
+
+
+def layer_kinds(
+    config: Config,
+    d: Dimensions,
+    windows: tuple[int | None, ...],
+    feed_forwards: FeedForward | tuple[FeedForward, ...],
+    *,
+    norms: int = 2,
+    dropout: float = 0.0,
+    **more: bool,
+) -> tuple[LayerKind, ...]:
+    """The kinds of layers of a decoder with RMSNorms: by window, and by feed-forward where that differs by layer."""
+    each = feed_forwards if isinstance(feed_forwards, tuple) else (feed_forwards,) * d.layers
+    return tuple(
+        LayerKind(count, attention(config, d, window, **more), feed_forward, norms=norms, dropout=dropout)
+        for (window, feed_forward), count in Counter(zip(windows, each, strict=True)).items()
+    )

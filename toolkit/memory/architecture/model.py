@@ -1,0 +1,161 @@
+"""What a model is made of, without building it: named tensors with shapes, and the dimensions that activations follow.
+
+A family file turns a published config into an `Architecture`. Layers that are alike are written once, with
+the layer indices they stand for, so that a model of any size is a few dozen entries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from math import prod
+
+
+class ModuleKind(StrEnum):
+    """What a module is to quantization and adapters."""
+
+    LINEAR = "linear"  # torch.nn.Linear: quantized by bitsandbytes, matched by LoRA's all-linear
+    CONV1D = "conv1d"  # transformers' Conv1D (GPT-2): as a linear, with the weight transposed
+    EMBEDDING = "embedding"
+    NORM = "norm"
+    HEAD = "head"  # an output projection (lm_head, classifier): a linear that bitsandbytes leaves in 16 bit
+    EXPERTS = (
+        "experts"  # expert weights fused into 3-D parameters: no Linear, so neither quantized nor adapted
+    )
+    OTHER = "other"  # bare parameters (routers, attention sinks) and convolutions
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """One parameter of a module: its attribute name (`weight`, `bias`, `gate_up_proj`) and shape."""
+
+    name: str
+    shape: tuple[int, ...]
+
+    @property
+    def elements(self) -> int:
+        """The number of elements."""
+        return prod(self.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """A module that owns parameters. `path` may hold one `{}` for the layer index, taken from `layers`.
+
+    For LINEAR, CONV1D and HEAD `in_features` and `out_features` are those of the product; for EMBEDDING and
+    convolutions those by which LoRA adapts them (rows and width; inputs times kernel, and outputs). 0:
+    nothing LoRA can adapt. A head whose weight is tied owns no weight tensor. `quantized` is false for a
+    linear that transformers leaves unquantized, and `float32_with_fp16` true for a module that it keeps in
+    float32 when the rest is float16.
+    """
+
+    path: str
+    kind: ModuleKind
+    tensors: tuple[Tensor, ...]
+    layers: tuple[str, ...] = ("",)
+    in_features: int = 0
+    out_features: int = 0
+    quantized: bool = True
+    float32_with_fp16: bool = False
+
+    @property
+    def count(self) -> int:
+        """How many modules of this form the model has."""
+        return len(self.layers)
+
+    @property
+    def elements(self) -> int:
+        """Elements of all its tensors, over all layers."""
+        return self.count * sum(tensor.elements for tensor in self.tensors)
+
+    @property
+    def leaf(self) -> str:
+        """The last part of the path, by which LoRA's target names match."""
+        return self.path.rsplit(".", 1)[-1]
+
+    def paths(self) -> Iterator[str]:
+        """The full name of every module of this form."""
+        return (self.path.replace("{}", layer) for layer in self.layers)
+
+
+@dataclass(frozen=True, slots=True)
+class Attention:
+    """The attention of one kind of layer.
+
+    `window` is None for full attention; MLA sets `latent_rank` and `rope_dim`, and `query_latent_rank` where
+    queries too pass through a latent.
+    """
+
+    query_heads: int
+    key_value_heads: int
+    head_dim: int
+    value_head_dim: int
+    window: int | None = None
+    latent_rank: int | None = None
+    rope_dim: int | None = None
+    query_latent_rank: int | None = None
+    query_norm: bool = False
+    sinks: bool = False
+    relative_positions: int | None = None  # DeBERTa: number of relative-position embeddings that attend
+    dropout: float = 0.0  # of the attention probabilities
+    softcap: bool = False  # scores squashed by tanh (Gemma 2), which flash kernels of torch do not do
+
+
+@dataclass(frozen=True, slots=True)
+class FeedForward:
+    """The feed-forward of one kind of layer. A mixture has `experts` > 0; `intermediate` is then that of one expert."""
+
+    intermediate: int
+    gated: bool
+    activation: str
+    experts: int = 0
+    experts_per_token: int = 0
+    shared_intermediate: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LayerKind:
+    """Layers that are alike in all that activations depend on. `dropout` is that of the residual stream."""
+
+    count: int
+    attention: Attention
+    feed_forward: FeedForward
+    cross_attention: Attention | None = None
+    norm: str = "rms"  # rms | layer
+    norms: int = 2
+    parallel_residual: bool = False
+    dropout: float = 0.0
+    stack: str = "decoder"  # decoder | encoder
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """A model: its modules, and the dimensions that activations follow.
+
+    `modules` hold every parameter once; `tied` names output weights that share another module's storage.
+    """
+
+    family: str
+    class_name: str
+    head: str
+    modules: tuple[Module, ...]
+    layers: tuple[LayerKind, ...]
+    hidden: int
+    vocabulary: int
+    max_positions: int | None = None
+    tied: tuple[str, ...] = ()
+    labels: int = 0
+    logit_softcap: bool = False
+    is_decoder: bool = True
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def parameters(self) -> int:
+        """The exact number of parameters, tied ones once."""
+        return sum(module.elements for module in self.modules)
+
+    @property
+    def layer_count(self) -> int:
+        """All layers, encoder and decoder together."""
+        return sum(kind.count for kind in self.layers)

@@ -1,0 +1,74 @@
+"""All that the rows of one estimate are computed from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from toolkit.memory.architecture import Architecture
+from toolkit.memory.ledger import PhaseName
+from toolkit.memory.numerics import Numerics
+from toolkit.memory.sums import Sums
+from toolkit.memory.tape import Alive, Size
+from toolkit.spec.setting import Setting
+
+FLASH_TILE = 128
+"""Positions to which flash-attention pads a sequence in its backward."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How often each part of a `Size` counts: B sequences of S tokens, of which a loss takes `chunk` at a time."""
+
+    batch: int
+    sequence: int
+    chunk: int = 0
+
+    def bytes(self, size: Size) -> int:
+        """The bytes of a size at this batch and sequence."""
+        tokens = self.batch * self.sequence
+        padded = self.batch * (-(-self.sequence // FLASH_TILE) * FLASH_TILE)
+        return (
+            size.token * tokens
+            + size.padded * padded
+            + size.pair * tokens * self.sequence
+            + size.position * self.sequence
+            + size.sequence * self.batch
+            + size.fixed
+            + size.chunk * min(self.chunk, tokens)
+        )
+
+    def rows(self, alive: Alive) -> dict[str, int]:
+        """The bytes of what is alive, by row."""
+        return {row: self.bytes(size) for row, size in alive.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A moment within a phase: its name, and the bytes of the rows that differ between moments."""
+
+    name: str
+    rows: Mapping[str, int]
+
+    @property
+    def total(self) -> int:
+        """The sum of the rows, in bytes."""
+        return sum(self.rows.values())
+
+
+@dataclass(slots=True)
+class Context:
+    """A setting, the model it is about, its dtypes and sums, and the fullest moment of each phase."""
+
+    setting: Setting
+    architecture: Architecture
+    numerics: Numerics
+    sums: Sums
+    scale: Scale
+    workspace: int
+    moments: dict[PhaseName, Moment] = field(default_factory=dict)
+
+    def at(self, phase: PhaseName, row: str) -> int:
+        """The bytes of a row that differs between moments, at the fullest moment of a phase."""
+        moment = self.moments.get(phase)
+        return moment.rows.get(row, 0) if moment is not None else 0

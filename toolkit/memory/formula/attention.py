@@ -1,0 +1,203 @@
+"""Self-attention from its projections to its output: heads, rotary embedding, and the kernel that attends.
+
+Widths: Q = query heads x head width, K = key-value heads x head width, V = query heads x value width.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from toolkit.memory.formula.linear import LinearForm, linear
+from toolkit.memory.formula.norms import NormForm, normalise
+from toolkit.memory.formula.operations import Given, add, cast, letting_go, resized, scale
+from toolkit.memory.tape import BYTES, Buffer, Size, Tape
+
+STATES = "attention_states"
+OUTPUT = "attention_output"
+SCORES = "attention_scores"
+ROTARY = "rotary_states"
+KERNEL = "attention_backward"
+
+
+@dataclass(frozen=True, slots=True)
+class AttentionForm:
+    """An attention as a tape needs it. `kernel` is flash (saves no scores) or eager (saves the probabilities)."""
+
+    query_heads: int
+    key_value_heads: int
+    head_dim: int
+    value_head_dim: int
+    query: LinearForm
+    key: LinearForm
+    value: LinearForm
+    output: LinearForm
+    kernel: str
+    rotary: bool
+    query_norm: NormForm | None = None
+    autocast: str | None = None
+    wide_rotary: bool = False  # the rotary angles are float32, as under autocast with float32 weights
+
+    @property
+    def repeated(self) -> int:
+        """The width of keys once they are repeated for every query head."""
+        return self.query_heads * self.head_dim
+
+
+def attend(tape: Tape, x: Buffer, form: AttentionForm) -> Buffer:
+    """Projections, rotary embedding, kernel, output projection; the caller keeps `x`."""
+    query = _projected(tape, x, form.query, form.query_norm)
+    key = _projected(tape, x, form.key, form.query_norm)
+    value = linear(tape, x, form.value, STATES)
+    if form.rotary:
+        turned = rotate(tape, query, form)
+        turned_key = rotate(tape, key, form)
+        tape.drop(query, key)
+        query, key = turned, turned_key
+    attended = (eager if form.kernel == "eager" else flash)(tape, query, key, value, form)
+    result = linear(tape, attended, form.output, OUTPUT)
+    tape.drop(attended, query, key, value)
+    return result
+
+
+def _projected(tape: Tape, x: Buffer, form: LinearForm, norm: NormForm | None) -> Buffer:
+    projected = linear(tape, x, form, STATES)
+    if norm is None:
+        return projected
+    return letting_go(tape, projected, normalise(tape, projected, norm))
+
+
+def rotate(tape: Tape, x: Buffer, form: AttentionForm) -> Buffer:
+    """x * cos + rotate_half(x) * sin, as written out in transformers; angles need no gradient, so x is not kept."""
+    dtype = "fp32" if form.wide_rotary else x.dtype
+    direct = scale(tape, x, ROTARY, dtype=dtype)
+    half = _half_turned(tape, x)
+    turned = scale(tape, half, ROTARY, dtype=dtype)
+    tape.drop(half)
+    result = add(tape, direct, turned, STATES)
+    tape.drop(direct, turned)
+    return result
+
+
+def _half_turned(tape: Tape, x: Buffer) -> Buffer:
+    """cat((-second half, first half)): backward fills two tensors of x's size from the halves and adds them."""
+    half = Size(*[part // 2 for part in x.size])
+    with tape.temporary(ROTARY, half):
+        result = tape.new(ROTARY, x.width, x.dtype, grad=x.grad, size=x.size)
+
+    def backward(tape: Tape, _: Buffer) -> Given:
+        with tape.temporary("activation_gradients", half):
+            second = tape.gradient(x)
+        return [(x, second), (x, tape.gradient(x))]
+
+    return tape.node(result, backward)
+
+
+def flash(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: AttentionForm) -> Buffer:
+    """A flash kernel: saves q, k, v, its result and a float32 log-sum-exp; backward needs float32 sums of dq.
+
+    Source: flash-attention 2 as in aten/src/ATen/native/transformers/cuda/flash_attn/flash_api.cpp: dq is accumulated in
+    float32 over lengths padded to 128, and dk and dv are made for every query head before they are summed over groups.
+    """
+    dtype = form.autocast or query.dtype
+    inner = tuple(cast(tape, part, dtype, STATES) for part in (query, key, value))
+    result = tape.new(OUTPUT, form.query_heads * form.value_head_dim, dtype, grad=query.grad)
+    log_sums = tape.new(OUTPUT, form.query_heads, "fp32")
+    saved = tape.save(*inner, result, log_sums) if query.grad else ()
+
+    def backward(tape: Tape, _: Buffer) -> Given:
+        with tape.temporary(KERNEL, _flash_working(form, dtype)):
+            given = [tape.gradient(part) for part in inner]
+        return list(zip(inner, given, strict=True))
+
+    tape.node(result, backward, saved)
+    tape.drop(log_sums)
+    for part, original in zip(inner, (query, key, value), strict=True):
+        if part is not original:
+            tape.drop(part)
+    return result
+
+
+def _flash_working(form: AttentionForm, dtype: str) -> Size:
+    accumulated = form.query_heads * (-(-form.head_dim // 32) * 32) * BYTES["fp32"]
+    sums = form.query_heads * BYTES["fp32"]
+    grouped = form.query_heads != form.key_value_heads
+    expanded = form.query_heads * (form.head_dim + form.value_head_dim) * BYTES[dtype] if grouped else 0
+    return Size(padded=accumulated + sums, token=expanded)
+
+
+def eager(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: AttentionForm) -> Buffer:
+    """Scores and float32 probabilities for every pair of positions (transformers' eager_attention_forward)."""
+    dtype = form.autocast or query.dtype
+    keys, values = (_repeated(tape, part, form) for part in (key, value))
+    scores = _scores(tape, query, keys, form, dtype)
+    probabilities = _softmax(tape, scores, dtype)
+    saved = tape.save(probabilities, values) if query.grad else ()
+    mixed = tape.new(OUTPUT, form.query_heads * form.value_head_dim, dtype, grad=query.grad)
+
+    def backward(tape: Tape, _: Buffer) -> Given:
+        return [(probabilities, tape.gradient(probabilities)), (values, tape.gradient(values))]
+
+    tape.node(mixed, backward, saved)
+    result = letting_go(tape, mixed, _transposed(tape, mixed))
+    tape.drop(probabilities)
+    for part, original in ((keys, key), (values, value)):
+        if part is not original:
+            tape.drop(part)
+    return result
+
+
+def _repeated(tape: Tape, x: Buffer, form: AttentionForm) -> Buffer:
+    if form.query_heads == form.key_value_heads:
+        return x
+    result = tape.new(STATES, form.repeated, x.dtype, grad=x.grad)
+
+    def backward(tape: Tape, _: Buffer) -> Given:
+        return [(x, tape.gradient(x))]
+
+    return tape.node(result, backward)
+
+
+def _scores(tape: Tape, query: Buffer, keys: Buffer, form: AttentionForm, dtype: str) -> Buffer:
+    """q k^T, times the scale, plus the mask: each a tensor of heads x pairs; bmm keeps a contiguous copy of q."""
+    size = Size(pair=form.query_heads * BYTES[dtype])
+    copies = tuple(_transposed(tape, part) for part in (query, keys))
+    saved = tape.save(*copies) if query.grad else ()
+    product = tape.new(SCORES, 0, dtype, grad=query.grad, size=size)
+
+    def backward(tape: Tape, _: Buffer) -> Given:
+        return [(part, tape.gradient(part)) for part in copies]
+
+    tape.node(product, backward, saved)
+    tape.drop(*copies)
+    scaled = scale(tape, product, SCORES)
+    tape.drop(product)
+    masked = scale(tape, scaled, SCORES)
+    tape.drop(scaled)
+    return masked
+
+
+def _transposed(tape: Tape, x: Buffer) -> Buffer:
+    """A contiguous copy with the heads before the positions, or back."""
+    result = tape.new(STATES, x.width, x.dtype, grad=x.grad, size=x.size)
+
+    def backward(tape: Tape, gradient: Buffer) -> Given:
+        return [(x, tape.share(gradient, x))]
+
+    return tape.node(result, backward)
+
+
+def _softmax(tape: Tape, scores: Buffer, dtype: str) -> Buffer:
+    """A float32 copy, its softmax (saved), and the probabilities cast back."""
+    wide = cast(tape, scores, "fp32", SCORES)
+    result = tape.new(SCORES, 0, "fp32", grad=scores.grad, size=resized(scores, "fp32"))
+    saved = tape.save(result) if scores.grad else ()
+
+    def backward(tape: Tape, _: Buffer) -> Given:
+        return [(wide, tape.gradient(wide))]
+
+    tape.node(result, backward, saved)
+    if wide is not scores:
+        tape.drop(wide)
+    narrow = cast(tape, result, dtype, SCORES)
+    tape.drop(scores)
+    return letting_go(tape, result, narrow)

@@ -1,0 +1,35 @@
+"""Keys and values that generation keeps for every token."""
+
+from __future__ import annotations
+
+from toolkit.memory.architecture import LayerKind
+from toolkit.memory.context import Context
+from toolkit.memory.ledger import PhaseName
+from toolkit.memory.tape import BYTES
+
+
+def kv_cache(context: Context, phase: PhaseName) -> int:
+    """For every layer, sequence and token: keys and values of its heads, or the latent vector of MLA."""
+    setting = context.setting
+    if phase is PhaseName.PREFILL:  # a layer with a window keeps a view of all, until decoding replaces it
+        each = sum(kind.count * setting.sequence_length * cached_elements(kind) for kind in context.architecture.layers)
+    elif phase is PhaseName.DECODE:
+        tokens = setting.sequence_length + max(setting.generated_length - 1, 0)
+        each = sum(kind.count * _tokens(kind, tokens) * cached_elements(kind) for kind in context.architecture.layers)
+    else:
+        return 0
+    return setting.batch_size * each * BYTES[context.numerics.stream]
+
+
+def cached_elements(kind: LayerKind) -> int:
+    """Elements that one token keeps in one layer."""
+    a = kind.attention
+    if a.latent_rank is not None:
+        return a.latent_rank + (a.rope_dim or 0)
+    return a.key_value_heads * (a.head_dim + a.value_head_dim)
+
+
+def _tokens(kind: LayerKind, tokens: int) -> int:
+    """A layer with a window keeps that many tokens: a view of all but the first (DynamicSlidingWindowLayer)."""
+    window = kind.attention.window
+    return tokens if window is None else min(tokens, window)

@@ -1,0 +1,104 @@
+"""Normalisations: RMSNorm as transformers writes it out in float32, LayerNorm as one kernel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from toolkit.memory.formula.operations import Given, cast, letting_go, resized, wider
+from toolkit.memory.tape import Buffer, Size, Tape
+
+ROW = "norm_states"
+
+
+@dataclass(frozen=True, slots=True)
+class NormForm:
+    """A normalisation: its kind, the dtype of its weight, and whether that is trained."""
+
+    kind: str
+    dtype: str
+    trains: bool
+    autocast: bool = False
+    unit_offset: bool = False  # Gemma: (1 + weight) times the float32 values, then the cast
+
+
+def normalise(tape: Tape, x: Buffer, form: NormForm) -> Buffer:
+    """The normalised activations; the caller keeps `x`."""
+    return _layer_norm(tape, x, form) if form.kind == "layer" else _rms_norm(tape, x, form)
+
+
+def _rms_norm(tape: Tape, x: Buffer, form: NormForm) -> Buffer:
+    """x.float(), its mean square, their product, cast back, times the weight (transformers' LlamaRMSNorm)."""
+    wide = cast(tape, x, "fp32", ROW)
+    inverse = _inverse_root(tape, wide)
+    saved = tape.save(wide, inverse) if x.grad else ()
+    scaled = tape.new(ROW, wide.width, "fp32", grad=x.grad, size=wide.size)
+
+    def scaled_backward(tape: Tape, _: Buffer) -> Given:
+        direct = tape.gradient(wide)
+        product = tape.gradient(wide)
+        to_inverse = tape.gradient(inverse)
+        tape.discard(product)
+        return [(wide, direct), (inverse, to_inverse)]
+
+    tape.node(scaled, scaled_backward, saved)
+    if wide is not x:
+        tape.drop(wide)
+    tape.drop(inverse)
+    return _weighted(tape, scaled, x.dtype, form)
+
+
+def _inverse_root(tape: Tape, wide: Buffer) -> Buffer:
+    saved = tape.save(wide) if wide.grad else ()
+    squares = tape.new(ROW, wide.width, "fp32", size=wide.size)
+    narrow = Size(*[part // max(wide.width, 1) for part in wide.size])
+    inverse = tape.new(ROW, 1, "fp32", grad=wide.grad, size=narrow)
+    tape.drop(squares)
+
+    def backward(tape: Tape, _: Buffer) -> Given:
+        spread, power, scaled, result = (tape.gradient(wide) for _ in range(4))
+        for temporary in (spread, power, scaled):
+            tape.discard(temporary)
+        return [(wide, result)]
+
+    return tape.node(inverse, backward, saved + (tape.save(inverse) if wide.grad else ()))
+
+
+def _weighted(tape: Tape, scaled: Buffer, dtype: str, form: NormForm) -> Buffer:
+    """The product with the weight, before (Gemma) or after the cast back to the input's dtype."""
+    if form.unit_offset:
+        product = _times_weight(tape, scaled, "fp32", form)
+        tape.drop(scaled)
+        return letting_go(tape, product, cast(tape, product, dtype, ROW))
+    narrow = cast(tape, scaled, dtype, ROW)
+    product = _times_weight(tape, narrow, wider(dtype, form.dtype), form)
+    tape.drop(narrow, scaled)
+    return product
+
+
+def _times_weight(tape: Tape, x: Buffer, dtype: str, form: NormForm) -> Buffer:
+    saved = tape.save(*([x] if form.trains else []), constants=1) if x.grad else ()
+    product = tape.new(ROW, x.width, dtype, grad=x.grad, size=resized(x, dtype))
+
+    def backward(tape: Tape, gradient: Buffer) -> Given:
+        if form.trains:  # the weight's gradient is summed over the tokens from a full product
+            tape.discard(tape.gradient(gradient))
+        return [(x, tape.gradient(x))]
+
+    return tape.node(product, backward, saved)
+
+
+def _layer_norm(tape: Tape, x: Buffer, form: NormForm) -> Buffer:
+    """native_layer_norm: saves its input, the mean and the inverse deviation; under autocast it runs in float32."""
+    inner = cast(tape, x, "fp32", ROW) if form.autocast else x
+    statistics = tape.new(ROW, 2, "fp32", size=Size(token=8))
+    saved = tape.save(inner, statistics, constants=1) if x.grad else ()
+    result = tape.new(ROW, inner.width, inner.dtype, grad=x.grad, size=inner.size)
+
+    def backward(tape: Tape, _: Buffer) -> Given:
+        return [(inner, tape.gradient(inner))]
+
+    tape.node(result, backward, saved)
+    tape.drop(statistics)
+    if inner is not x:
+        tape.drop(inner)
+    return result

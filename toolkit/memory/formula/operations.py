@@ -1,0 +1,108 @@
+"""Elementwise operations as autograd runs them: what each makes, what it saves, what its backward makes.
+
+Source: torch/csrc/autograd derivatives.yaml, checked by tracing torch 2.13. Widths are elements per token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from toolkit.memory.tape import BYTES, Buffer, Size, Tape
+
+Given = list[tuple[Buffer, Buffer]]
+Backward = Callable[[Tape, Buffer], Given]
+
+
+def wider(first: str, second: str) -> str:
+    """The dtype to which torch promotes two floating dtypes."""
+    if first == second:
+        return first
+    return "fp32" if "fp32" in (first, second) or {first, second} == {"bf16", "fp16"} else max(first, second)
+
+
+def resized(buffer: Buffer, dtype: str) -> Size:
+    """The size of a tensor in another dtype."""
+    return Size(*[part * BYTES[dtype] // BYTES[buffer.dtype] for part in buffer.size])
+
+
+def cast(tape: Tape, x: Buffer, dtype: str, row: str) -> Buffer:
+    """`x.to(dtype)`: x itself where it has that dtype. Saves nothing."""
+    if x.dtype == dtype:
+        return x
+    result = tape.new(row, x.width, dtype, grad=x.grad, size=resized(x, dtype))
+
+    def backward(tape: Tape, gradient: Buffer) -> Given:
+        return [(x, tape.share(gradient, x))]
+
+    return tape.node(result, backward)
+
+
+def letting_go(tape: Tape, original: Buffer, replacement: Buffer) -> Buffer:
+    """Drop a tensor whose name is bound anew, unless it still is the same tensor."""
+    if replacement is not original:
+        tape.drop(original)
+    return replacement
+
+
+def add(tape: Tape, x: Buffer, y: Buffer, row: str) -> Buffer:
+    """`x + y`: saves nothing and hands its gradient on to both."""
+    dtype = wider(x.dtype, y.dtype)
+    larger = x if x.dtype == dtype else y
+    result = tape.new(row, larger.width, dtype, grad=x.grad or y.grad, size=larger.size)
+
+    def backward(tape: Tape, gradient: Buffer) -> Given:
+        return [(part, tape.share(gradient, part)) for part in (x, y) if part.grad]
+
+    return tape.node(result, backward)
+
+
+def multiply(tape: Tape, x: Buffer, y: Buffer, row: str) -> Buffer:
+    """`x * y`, two activations: saves each where the other needs a gradient."""
+    dtype = wider(x.dtype, y.dtype)
+    saved = tape.save(*([x] if y.grad else []), *([y] if x.grad else []))
+    result = tape.new(row, x.width, dtype, grad=x.grad or y.grad)
+
+    def backward(tape: Tape, _: Buffer) -> Given:
+        return [(part, tape.gradient(part)) for part in (x, y) if part.grad]
+
+    return tape.node(result, backward, saved)
+
+
+def scale(tape: Tape, x: Buffer, row: str, *, dtype: str | None = None) -> Buffer:
+    """`x * c` with a constant that needs no gradient and is no activation of its own: saves only the constant."""
+    if x.grad:
+        tape.save(constants=1)
+    wide = dtype or x.dtype
+    result = tape.new(row, x.width, wide, grad=x.grad, size=resized(x, wide))
+
+    def backward(tape: Tape, _: Buffer) -> Given:
+        return [(x, tape.gradient(x))]
+
+    return tape.node(result, backward)
+
+
+def activate(tape: Tape, x: Buffer, row: str) -> Buffer:
+    """A fused activation (silu, gelu, gelu_pytorch_tanh, relu): one result; saves its input (relu: its result)."""
+    saved = tape.save(x) if x.grad else ()
+    result = tape.new(row, x.width, x.dtype, grad=x.grad)
+
+    def backward(tape: Tape, _: Buffer) -> Given:
+        return [(x, tape.gradient(x))]
+
+    return tape.node(result, backward, saved)
+
+
+def drop_out(tape: Tape, x: Buffer, row: str) -> Buffer:
+    """Dropout with a probability above zero: one result, and a mask of one byte an element that is saved."""
+    if not tape.records:
+        return x
+    mask = tape.new(row, x.width, "bool", size=resized(x, "bool"))
+    result = tape.new(row, x.width, x.dtype, grad=x.grad, size=x.size)
+    saved = tape.save(mask) if x.grad else ()
+
+    def backward(tape: Tape, _: Buffer) -> Given:
+        return [(x, tape.gradient(x))]
+
+    tape.node(result, backward, saved)
+    tape.drop(mask)
+    return result

@@ -1,0 +1,128 @@
+"""Optimizer states, and what a step needs beside them. n = the elements of one trained tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from toolkit.memory.context import Context
+from toolkit.memory.ledger import PhaseName
+from toolkit.memory.refusal import UnsupportedRow
+from toolkit.memory.sums import Trained
+from toolkit.memory.tape import BYTES
+from toolkit.spec.setting import Setting
+
+BLOCK = 256
+"""Elements that share a scale in bitsandbytes' 8-bit states (functional.py, since 0.44)."""
+MIN_8BIT = 4096
+"""Tensors with fewer elements keep float32 states (optim/optimizer.py, min_8bit_size)."""
+PAGED_FROM = 100_000
+"""Paged states are in CUDA managed memory from this many elements on (optim/optimizer.py, get_state_buffer)."""
+TRAINER_OVERRIDES = ("transformers", "trl")
+"""Trainers that keep the states of embeddings in 32 bit beside 8-bit optimizers (transformers/trainer_optimizer.py)."""
+
+StateBytes = Callable[[Trained, Setting], int]
+
+
+def optimizer_states(context: Context, phase: PhaseName) -> int:
+    """The states of the steady state, from the second step on; none while the model loads."""
+    if phase is PhaseName.LOAD:
+        return 0
+    return sum(t.count * (state_bytes(t, context.setting) - paged(t, context.setting)) for t in context.sums.trained)
+
+
+def paged_states(context: Context, phase: PhaseName) -> int:
+    """States in managed memory, which torch does not count and the driver may move to the host."""
+    if phase is PhaseName.LOAD:
+        return 0
+    return sum(t.count * paged(t, context.setting) for t in context.sums.trained)
+
+
+def state_bytes(tensor: Trained, setting: Setting) -> int:
+    """All states of one tensor, in bytes."""
+    rule = STATES.get(setting.optimizer)
+    if rule is None:
+        raise UnsupportedRow("optimizer_states", f"no formula for the optimizer {setting.optimizer!r}")
+    return rule(tensor, setting)
+
+
+def paged(tensor: Trained, setting: Setting) -> int:
+    """The part of one tensor's states that is in managed memory."""
+    if not setting.optimizer.startswith("paged_") or tensor.elements < PAGED_FROM:
+        return 0
+    return state_bytes(tensor, setting)
+
+
+def _moments(count: int) -> StateBytes:
+    """`count` tensors of the parameter's shape (AdamW: exp_avg and exp_avg_sq; Lion: exp_avg)."""
+
+    def rule(tensor: Trained, setting: Setting) -> int:
+        return count * tensor.elements * BYTES[setting.optimizer_states]
+
+    return rule
+
+
+def _moments_8bit(count: int) -> StateBytes:
+    """`count` tensors of one byte an element, each with a float32 scale for a block of 256."""
+
+    def rule(tensor: Trained, setting: Setting) -> int:
+        n = tensor.elements
+        if n < MIN_8BIT or (tensor.embedding and setting.stack.trainer in TRAINER_OVERRIDES):
+            return count * n * BYTES["fp32"]
+        return count * (n + -(-n // BLOCK) * BYTES["fp32"])
+
+    return rule
+
+
+def _factored(tensor: Trained, setting: Setting) -> int:
+    """Adafactor: float32 means over rows and over columns; a full second moment where there is one dimension."""
+    *leading, rows, columns = (1, 1, *tensor.shape)
+    if len(tensor.shape) < 2:
+        return tensor.elements * BYTES["fp32"]
+    outer = 1
+    for side in leading:
+        outer *= side
+    return outer * (rows + columns) * BYTES["fp32"]
+
+
+def _nothing(_: Trained, __: Setting) -> int:
+    return 0
+
+
+STATES: Mapping[str, StateBytes] = {
+    "adamw": _moments(2),
+    "adamw_8bit": _moments_8bit(2),
+    "paged_adamw_8bit": _moments_8bit(2),
+    "paged_adamw": _moments(2),
+    "adafactor": _factored,
+    "sgd": _nothing,
+    "sgd_momentum": _moments(1),
+    "lion": _moments(1),
+    "lion_8bit": _moments_8bit(1),
+    "none": _nothing,
+}
+"""What each optimizer keeps for one tensor."""
+
+
+def optimizer_temporary(context: Context, phase: PhaseName) -> int:
+    """What the step needs while it runs: by the optimizer, and by how torch runs it."""
+    if phase is not PhaseName.OPTIMIZER_STEP:
+        return 0
+    rule = TEMPORARIES.get((context.setting.optimizer, context.setting.optimizer_implementation))
+    return 0 if rule is None else rule(context)
+
+
+def _square_roots(context: Context) -> int:
+    """torch's foreach AdamW: the square roots of all second moments at once (torch/optim/adamw.py, pytorch #97712)."""
+    return context.sums.elements * BYTES[context.setting.optimizer_states]
+
+
+def _largest_twice(context: Context) -> int:
+    """torch's for-loop AdamW: the square root of one tensor's second moment, and its quotient."""
+    return 2 * context.sums.largest * BYTES[context.setting.optimizer_states]
+
+
+TEMPORARIES: Mapping[tuple[str, str], Callable[[Context], int]] = {
+    ("adamw", "foreach"): _square_roots,
+    ("adamw", "for-loop"): _largest_twice,
+}
+"""What a step needs while it runs; fused kernels and bitsandbytes' need nothing."""

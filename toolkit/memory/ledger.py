@@ -1,0 +1,77 @@
+"""A ledger: named rows of integer bytes by phase. Totals are computed from rows, never stored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Category(StrEnum):
+    """What a row is, as a document would name it."""
+
+    WEIGHTS = "weights"
+    ADAPTERS = "adapters"
+    GRADIENTS = "gradients"
+    OPTIMIZER_STATES = "optimizer_states"
+    MASTER_WEIGHTS = "master_weights"
+    ACTIVATIONS = "activations"
+    LOGITS = "logits"
+    KV_CACHE = "kv_cache"
+    TEMPORARY = "temporary"
+    WORKSPACE = "workspace"
+
+
+class PhaseName(StrEnum):
+    """The moments at which memory can peak, in the order in which they come."""
+
+    LOAD = "load"
+    FORWARD_END = "forward_end"
+    BACKWARD = "backward"
+    OPTIMIZER_STEP = "optimizer_step"
+    PREFILL = "prefill"
+    DECODE = "decode"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One named cause of memory: `bytes` follow from `formula` applied to `inputs`."""
+
+    name: str
+    category: Category
+    bytes: int
+    formula: str
+    inputs: Mapping[str, int | str]
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """The rows that are alive together at one moment."""
+
+    name: PhaseName
+    rows: tuple[Row, ...]
+
+    @property
+    def total(self) -> int:
+        """The sum of the rows, in bytes."""
+        return sum(row.bytes for row in self.rows)
+
+    def of(self, *categories: Category) -> int:
+        """The sum of the rows of some categories, in bytes."""
+        return sum(row.bytes for row in self.rows if row.category in categories)
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """What a setting needs, phase by phase."""
+
+    phases: tuple[Phase, ...]
+
+    @property
+    def peak(self) -> Phase:
+        """The phase with the largest total; the first of equals."""
+        return max(self.phases, key=lambda phase: phase.total)
+
+    def phase(self, name: PhaseName) -> Phase | None:
+        """The phase of that name, if the setting has it."""
+        return next((phase for phase in self.phases if phase.name is name), None)

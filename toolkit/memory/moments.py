@@ -1,0 +1,120 @@
+"""The moments within each phase at which memory can peak, from the programs of a model's layers and end.
+
+Layers are alike, so what is alive changes evenly from layer to layer: the fullest moment is in the first or the last
+layer that a pass goes through, or in the loss.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from toolkit.memory.context import Context, Moment, Scale
+from toolkit.memory.ledger import PhaseName
+from toolkit.memory.program import GRADIENTS, Program
+from toolkit.memory.tape import BYTES, Alive, Size
+
+NEW_GRADIENT = "new_gradient"
+
+
+@dataclass(frozen=True, slots=True)
+class Programs:
+    """The programs of a model: one for each kind of layer, and its end. `hidden` is a layer's input."""
+
+    layers: tuple[Program, ...]
+    head: Program
+    hidden: Size
+
+
+def fullest(context: Context, programs: Programs | None) -> dict[PhaseName, Moment]:
+    """The fullest moment of each phase of a setting."""
+    if programs is None:
+        return {}
+    phases = _training(context, programs) if context.setting.trains else _inference(context, programs)
+    return {phase: max(moments, key=lambda moment: moment.total) for phase, moments in phases.items()}
+
+
+def _inference(context: Context, programs: Programs) -> Mapping[PhaseName, Iterable[Moment]]:
+    once = Scale(context.setting.batch_size, 1)
+    return {
+        PhaseName.PREFILL: list(_forward(context.scale, programs, during=True)),
+        PhaseName.DECODE: list(_forward(once, programs, during=True)),
+    }
+
+
+def _training(context: Context, programs: Programs) -> Mapping[PhaseName, Iterable[Moment]]:
+    return {
+        PhaseName.FORWARD_END: [_with_gradients(context, m) for m in _forward(context.scale, programs, during=False)],
+        PhaseName.BACKWARD: list(_backward(context, programs)),
+        PhaseName.OPTIMIZER_STEP: [Moment("step", {GRADIENTS: gradient_bytes(context)})],
+    }
+
+
+def gradient_bytes(context: Context) -> int:
+    """The gradients of all trained parameters."""
+    return context.sums.elements * BYTES[context.numerics.gradient]
+
+
+def _with_gradients(context: Context, moment: Moment) -> Moment:
+    """With gradient accumulation, the gradients of earlier micro-batches are there during the forward pass."""
+    if not context.numerics.accumulates:
+        return moment
+    return Moment(moment.name, {**moment.rows, GRADIENTS: gradient_bytes(context)})
+
+
+def _forward(scale: Scale, programs: Programs, *, during: bool) -> Iterator[Moment]:
+    """The end of the forward pass: inside the last layer, or at the logits."""
+    kept: list[tuple[Alive, int]] = [(program.kept, program.count) for program in programs.layers]
+    for index, program in enumerate(programs.layers):
+        others = [(alive, count - (position == index)) for position, (alive, count) in enumerate(kept)]
+        for alive in program.forward:
+            yield Moment("last layer", _sum(scale, [*others, (alive, 1)]))
+    for alive in programs.head.forward:
+        yield Moment("logits" if during else "loss", _sum(scale, [*kept, (alive, 1)]))
+
+
+def _backward(context: Context, programs: Programs) -> Iterator[Moment]:
+    """The loss, the last layer (whose inputs are all still stored), the first layer, the embedding."""
+    scale, total = context.scale, gradient_bytes(context)
+    stored: list[tuple[Alive, int]] = [(program.stored, program.count) for program in programs.layers]
+    for alive in programs.head.backward:
+        yield _moment(context, "loss", [*stored, (alive, 1)], 0)
+    ended = programs.head.gradients
+    for index, program in enumerate(programs.layers):
+        others = [(alive, count - (position == index)) for position, (alive, count) in enumerate(stored)]
+        for alive in program.backward:
+            yield _moment(context, "last layer", [*others, (alive, 1)], scale.bytes(ended))
+        before = total - scale.bytes(program.gradients) - _embedding(context)
+        for alive in program.backward:
+            yield _moment(context, "first layer", [(alive, 1)], before)
+    yield _at_embedding(context, programs, total)
+
+
+def _embedding(context: Context) -> int:
+    """The embedding's own gradient, which comes last; a tied one has been there since the logits."""
+    sums = context.sums
+    return 0 if sums.tied else sums.embedding * BYTES[context.numerics.gradient]
+
+
+def _moment(context: Context, name: str, alive: list[tuple[Alive, int]], gradients: int) -> Moment:
+    """With gradient accumulation all gradients are there; else those of the stretches that are done, and its own."""
+    rows = _sum(context.scale, alive)
+    rows[GRADIENTS] = gradient_bytes(context) if context.numerics.accumulates else rows.get(GRADIENTS, 0) + gradients
+    return Moment(name, rows)
+
+
+def _at_embedding(context: Context, programs: Programs, total: int) -> Moment:
+    """The gradient of the first layer's input; one of the embedding that is added to another, or is the last of all."""
+    rows = {"activation_gradients": context.scale.bytes(programs.hidden), GRADIENTS: total}
+    if context.sums.tied or context.numerics.accumulates:
+        rows[NEW_GRADIENT] = context.sums.embedding * BYTES[context.numerics.gradient]
+    return Moment("embedding", rows)
+
+
+def _sum(scale: Scale, parts: Iterable[tuple[Alive, int]]) -> dict[str, int]:
+    rows: Counter[str] = Counter()
+    for alive, count in parts:
+        for row, size in scale.rows(alive).items():
+            rows[row] += count * size
+    return dict(rows)

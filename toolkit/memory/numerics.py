@@ -1,0 +1,113 @@
+"""Which dtype each part of a run has, by the rules of the libraries that run it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from packaging.version import InvalidVersion, Version
+
+from toolkit.spec.setting import Setting
+
+FOUR_BIT = ("nf4", "fp4")
+EIGHT_BIT = ("int8",)
+QUANTIZED = FOUR_BIT + EIGHT_BIT
+TRL = ("trl",)
+UNSLOTH = ("unsloth",)
+
+# Versions in which a library changed what it keeps; a stack that names no version is the newest.
+BITSANDBYTES_FREES_INPUTS = Version("0.43.2")
+
+
+@dataclass(frozen=True, slots=True)
+class Numerics:
+    """The dtypes of a run. All that a tape depends on beside the architecture.
+
+    `linear` is the dtype of plain linear weights, `other` that of embeddings, heads and norms unless they differ;
+    `storage` of the quantizable linears is plain, 4bit or 8bit.
+    """
+
+    linear: str
+    embedding: str
+    norm: str
+    head: str
+    storage: str
+    compute: str
+    autocast: str | None
+    trains_base: bool
+    adapter: str | None
+    gradient: str
+    accumulates: bool
+    nested: bool
+    keeps_input: bool
+    adapter_gradient: str
+    stream: str  # the residual stream: what embeddings give
+    attention: str
+    checkpointing: str
+
+
+def numerics(setting: Setting) -> Numerics:
+    """The dtypes that a setting runs with."""
+    storage = "4bit" if setting.weights in FOUR_BIT else "8bit" if setting.weights in EIGHT_BIT else "plain"
+    plain = setting.compute if storage != "plain" else working_dtype(setting.weights, setting.compute)
+    rest = "fp32" if prepares_for_kbit(setting) else plain
+    embedding = plain if casts_back(setting) else rest
+    return Numerics(
+        linear=rest,
+        embedding=embedding,
+        norm=rest,
+        head=embedding,
+        storage=storage,
+        compute=setting.compute,
+        autocast=setting.compute if setting.trains and setting.amp and setting.compute != "fp32" else None,
+        trains_base=setting.method == "full",
+        adapter=adapter_dtype(setting),
+        gradient=setting.gradients,
+        accumulates=setting.gradient_accumulation > 1,
+        nested=setting.double_quant,
+        keeps_input=older(setting, "bitsandbytes", BITSANDBYTES_FREES_INPUTS),
+        adapter_gradient=setting.gradients,
+        stream=embedding,
+        attention=setting.attention,
+        checkpointing=setting.gradient_checkpointing if setting.trains else "false",
+    )
+
+
+def working_dtype(weights: str, compute: str) -> str:
+    """The dtype in which unquantized linear layers work: their own, or for packed formats the compute dtype."""
+    return weights if weights in ("fp32", "bf16", "fp16") else compute
+
+
+def prepares_for_kbit(setting: Setting) -> bool:
+    """Whether peft's prepare_model_for_kbit_training casts all that is not quantized to float32 (utils/other.py)."""
+    return setting.trains and setting.weights in QUANTIZED and setting.stack.trainer not in UNSLOTH
+
+
+def casts_back(setting: Setting) -> bool:
+    """Whether TRL casts adapters, embeddings and heads back to bfloat16 (peft_module_casting_to_bf16)."""
+    return setting.stack.trainer in TRL and setting.weights in FOUR_BIT and setting.compute == "bf16" and setting.amp
+
+
+def adapter_dtype(setting: Setting) -> str | None:
+    """The dtype of the adapters: peft makes them float32 over 16-bit weights (autocast_adapter_dtype); TRL casts back."""
+    if setting.lora is None or not setting.trains:
+        return None
+    if setting.lora.dtype is not None:
+        return setting.lora.dtype
+    return "bf16" if casts_back(setting) else "fp32"
+
+
+def older(setting: Setting, package: str, than: Version) -> bool:
+    """Whether the stack names a version of a package that is older than one; without a version it is not."""
+    version = package_version(setting, package)
+    return version is not None and version < than
+
+
+def package_version(setting: Setting, package: str) -> Version | None:
+    """The version of a package that the stack names, if it is one."""
+    text = setting.stack.versions.get(package)
+    if text is None:
+        return None
+    try:
+        return Version(text)
+    except InvalidVersion:
+        return None

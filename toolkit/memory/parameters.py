@@ -1,0 +1,33 @@
+"""How many parameters are trained, and how many there are with adapters."""
+
+from __future__ import annotations
+
+from toolkit.memory.architecture.model import Architecture
+from toolkit.memory.lora import adapters_of, saved_modules
+from toolkit.spec.setting import Setting
+
+
+def total_parameters(architecture: Architecture, setting: Setting) -> int:
+    """All parameters, tied ones once: the model's, the adapters', and the copy of a classifier that peft trains."""
+    return architecture.parameters + added_parameters(architecture, setting)
+
+
+def trainable_parameters(architecture: Architecture, setting: Setting) -> int:
+    """The parameters that get gradients: none, all, or those that the method adds."""
+    if setting.method == "full":
+        return architecture.parameters
+    return added_parameters(architecture, setting)
+
+
+def added_parameters(architecture: Architecture, setting: Setting) -> int:
+    """The parameters that the method adds to the model: adapters, and a copy of a classifier, trained in full."""
+    match = adapters_of(architecture, setting)
+    if match is None or setting.lora is None:
+        return 0
+    rank = setting.lora.rank
+    return sum(adapter.elements(rank) for adapter in match.adapters) + classifier_parameters(architecture)
+
+
+def classifier_parameters(architecture: Architecture) -> int:
+    """The parameters of a classifier, of which peft trains a copy beside the adapters; 0 without one."""
+    return sum(module.elements for module in saved_modules(architecture))

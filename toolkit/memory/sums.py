@@ -1,0 +1,113 @@
+"""Sums over the tensors of a model that rows need: what is trained, how large, and in how many pieces."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from toolkit.memory.architecture import Architecture, ModuleKind
+from toolkit.memory.lora import match_targets, saved_modules
+from toolkit.memory.numerics import casts_back, prepares_for_kbit
+from toolkit.memory.storage import StoredTensor, storage_of
+from toolkit.spec.setting import Setting
+
+ADAPTED = ("lora", "qlora")
+SIXTEEN_BIT = ("bf16", "fp16")
+LINEARS = (ModuleKind.LINEAR, ModuleKind.CONV1D)
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """One form of trained tensor: its shape, how many there are, and whether it is an embedding's weight."""
+
+    shape: tuple[int, ...]
+    count: int
+    embedding: bool = False
+
+    @property
+    def elements(self) -> int:
+        """Elements of one of them."""
+        product = 1
+        for side in self.shape:
+            product *= side
+        return product
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """Trained elements: all, those of the embeddings and of the head, the largest tensor; and every form of tensor.
+
+    `adapters` and `copies` are the elements of LoRA matrices and of a classifier that peft trains a copy of.
+    """
+
+    trained: tuple[Trained, ...]
+    elements: int
+    largest: int
+    embedding: int
+    tied: bool
+    adapters: int
+    copies: int
+    weights: int
+    rounding: int
+    upcast: int
+
+
+def sums(architecture: Architecture, setting: Setting) -> Sums:
+    """The sums of a model trained in one way."""
+    trained = tuple(_trained(architecture, setting))
+    stored_tensors = storage_of(architecture, setting)
+    adapters = sum(t.elements * t.count for t in _adapters(architecture, setting))
+    return Sums(
+        trained=trained,
+        elements=sum(tensor.elements * tensor.count for tensor in trained),
+        largest=max((tensor.elements for tensor in trained), default=0),
+        embedding=_token_embedding(architecture) if setting.method == "full" else 0,
+        tied=bool(architecture.tied),
+        adapters=adapters,
+        copies=sum(tensor.elements * tensor.count for tensor in trained) - adapters if adapters else 0,
+        weights=sum(stored.bytes for stored in stored_tensors),
+        rounding=sum(stored.allocated - stored.bytes for stored in stored_tensors),
+        upcast=sum(_upcast(stored, setting) for stored in stored_tensors),
+    )
+
+
+def _trained(architecture: Architecture, setting: Setting) -> Iterator[Trained]:
+    if setting.method == "full":
+        for module in architecture.modules:
+            for tensor in module.tensors:
+                yield Trained(tensor.shape, module.count, module.kind is ModuleKind.EMBEDDING)
+    elif setting.method in ADAPTED and setting.lora is not None:
+        yield from _adapters(architecture, setting)
+        for module in saved_modules(architecture):
+            for tensor in module.tensors:
+                yield Trained(tensor.shape, module.count)
+
+
+def _adapters(architecture: Architecture, setting: Setting) -> Iterator[Trained]:
+    if setting.method not in ADAPTED or setting.lora is None:
+        return
+    for module in match_targets(architecture, setting.lora.targets).matched:
+        yield Trained((setting.lora.rank, module.in_features), module.count)
+        yield Trained((module.out_features, setting.lora.rank), module.count)
+
+
+def _token_embedding(architecture: Architecture) -> int:
+    """Elements of the token embedding: of all embeddings the one with as many rows as the vocabulary."""
+    for module in architecture.modules:
+        if module.kind is ModuleKind.EMBEDDING and module.tensors and module.tensors[0].shape[0] == architecture.vocabulary:
+            return module.tensors[0].elements
+    return max((m.tensors[0].elements for m in architecture.modules if m.kind is ModuleKind.EMBEDDING and m.tensors), default=0)
+
+
+def _upcast(stored: StoredTensor, setting: Setting) -> int:
+    """What preparing for k-bit training adds to a tensor: two bytes for each 16-bit element that ends as float32.
+
+    Biases of 4-bit layers are cast to the compute dtype by their first product (bitsandbytes, Linear4bit.forward).
+    """
+    if not prepares_for_kbit(setting) or stored.is_packed or stored.part.dtype not in SIXTEEN_BIT:
+        return 0
+    if stored.tensor.name == "bias" and stored.module.quantized and stored.module.kind in LINEARS:
+        return 0
+    if casts_back(setting) and stored.module.kind in (ModuleKind.EMBEDDING, ModuleKind.HEAD):
+        return 0
+    return 2 * stored.elements

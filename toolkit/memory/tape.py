@@ -1,0 +1,255 @@
+"""What a stretch of a model keeps alive: its operations in order, as PyTorch runs them forward and backward.
+
+A formula writes the operations of a layer on a `Tape`. Each result is a `Buffer`, alive while the forward code holds it
+or an operation has saved it for backward; `Tape.backward` then walks the operations in reverse, as the autograd engine
+does (torch/csrc/autograd/engine.cpp), and allocates gradients. Sizes stay symbolic in the batch and the sequence, so a
+tape is recorded once for a model and a choice of dtypes; its `moments` are those at which the most may be alive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import NamedTuple
+
+BYTES = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 1, "fp8": 1, "int32": 4, "int64": 8, "bool": 1}
+
+
+class Size(NamedTuple):
+    """Bytes for each token, token of a padded sequence, pair of query and key, position, sequence, and loss chunk's token.
+
+    `fixed` is what depends on neither batch nor sequence.
+    """
+
+    token: int = 0
+    padded: int = 0
+    pair: int = 0
+    position: int = 0
+    sequence: int = 0
+    fixed: int = 0
+    chunk: int = 0
+
+    def plus(self, other: Size) -> Size:
+        """The sum of two sizes."""
+        return Size(*[a + b for a, b in zip(self, other, strict=True)])
+
+    def minus(self, other: Size) -> Size:
+        """The difference of two sizes."""
+        return Size(*[a - b for a, b in zip(self, other, strict=True)])
+
+    def times(self, factor: int) -> Size:
+        """The size of `factor` such things."""
+        return Size(*[factor * a for a in self])
+
+
+NOTHING = Size()
+LOGITS_ROWS = frozenset({"logits", "logits_float32", "log_probabilities"})
+Alive = Mapping[str, Size]  # row name -> what it takes
+
+
+@dataclass(slots=True, eq=False)
+class Buffer:
+    """One tensor of a tape, named by its row. `width` is elements per token; `grad` says that a gradient flows to it."""
+
+    row: str
+    size: Size
+    width: int
+    dtype: str
+    grad: bool
+    references: int = 1
+    held: bool = True
+    counted: bool = True
+
+
+Backward = Callable[["Tape", Buffer], list[tuple[Buffer, Buffer]]]
+
+
+@dataclass(slots=True)
+class Node:
+    """One operation of the graph: what it saved, and what its backward gives to which inputs."""
+
+    output: Buffer
+    backward: Backward
+    saved: tuple[Buffer, ...] = ()
+
+
+class _Live:
+    """Sizes of what is alive by row, and a copy of them at each allocation."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, Size] = {}
+        self.moments: list[dict[str, Size]] = []
+
+    def add(self, row: str, size: Size) -> None:
+        self.rows[row] = self.rows.get(row, NOTHING).plus(size)
+        self.moments.append(dict(self.rows))
+
+    def remove(self, row: str, size: Size) -> None:
+        self.rows[row] = self.rows[row].minus(size)
+
+
+class Tape:
+    """Operations of one stretch. `records` is false under no_grad: nothing is then saved.
+
+    `stop_after` ends the forward pass when that many tensors have been saved, as the recomputation of a checkpointed
+    layer does (torch.utils.checkpoint, early stop): later operations run only their backward.
+    """
+
+    def __init__(self, *, records: bool, stop_after: int | None = None) -> None:
+        self.records = records
+        self.stop_after = stop_after
+        self.saves = 0
+        self.stopped = False
+        self.nodes: list[Node] = []
+        self._live = _Live()
+        self._holds: list[Buffer] = []
+
+    # forward
+
+    def new(self, row: str, width: int, dtype: str, *, grad: bool = False, size: Size | None = None) -> Buffer:
+        """Allocate a tensor of `width` elements per token, or of a given size, held by the forward code."""
+        actual = size if size is not None else Size(token=width * BYTES[dtype])
+        buffer = Buffer(row, actual, width, dtype, grad, counted=not self.stopped)
+        if buffer.counted:
+            self._live.add(row, actual)
+            self._holds.append(buffer)
+        return buffer
+
+    def drop(self, *buffers: Buffer) -> None:
+        """The forward code lets go of tensors."""
+        for buffer in buffers:
+            if buffer.held:
+                buffer.held = False
+                self._release(buffer)
+
+    @contextmanager
+    def temporary(self, row: str, size: Size) -> Iterator[None]:
+        """Memory that an operation needs only while it runs."""
+        if self.stopped:
+            yield
+            return
+        self._live.add(row, size)
+        yield
+        self._live.remove(row, size)
+
+    def save(self, *buffers: Buffer, constants: int = 0) -> tuple[Buffer, ...]:
+        """Keep tensors for backward, as autograd does just before an operation runs; `constants` are saved weights.
+
+        Where this was the last thing that the recomputation of a checkpointed layer needs, the forward pass ends here.
+        """
+        if not self.records or self.stopped:
+            return ()
+        for buffer in buffers:
+            buffer.references += 1
+        self.saves += len(buffers) + constants
+        if self.stop_after is not None and self.saves >= self.stop_after:
+            self.unwind()
+            self.stopped = True
+        return buffers
+
+    def node(self, output: Buffer, backward: Backward, saved: tuple[Buffer, ...] = ()) -> Buffer:
+        """Put an operation into the graph, unless no gradient flows through it."""
+        if self.records and output.grad:
+            self.nodes.append(Node(output, backward, saved))
+        return output
+
+    def unwind(self) -> None:
+        """The forward code returns or is left: it lets go of all it still holds."""
+        for buffer in self._holds:
+            self.drop(buffer)
+        self._holds.clear()
+
+    # backward
+
+    def backward(self, output: Buffer, gradient: Buffer) -> Buffer | None:
+        """Run the graph in reverse from `output`; what is left is the gradient of the stretch's input, if any."""
+        self.stopped = False
+        pending = {id(output): gradient}
+        for node in reversed(self.nodes):
+            incoming = pending.pop(id(node.output), None)
+            if incoming is None:
+                continue
+            given = node.backward(self, incoming)
+            for buffer in node.saved:
+                self._release(buffer)
+            self._release(incoming)
+            for target, contribution in given:
+                self._accumulate(pending, target, contribution)
+        return next(iter(pending.values()), None)
+
+    def gradient(self, of: Buffer, dtype: str | None = None) -> Buffer:
+        """Allocate the gradient of a tensor, in its dtype."""
+        if dtype is None or dtype == of.dtype:
+            size = of.size
+        else:
+            size = Size(*[part * BYTES[dtype] // BYTES[of.dtype] for part in of.size])
+        row = "logits_gradient" if of.row in LOGITS_ROWS else "activation_gradients"
+        return self.fresh(row, size, dtype or of.dtype, of.width)
+
+    def fresh(self, row: str, size: Size, dtype: str, width: int = 0) -> Buffer:
+        """Allocate a tensor during backward."""
+        buffer = Buffer(row, size, width, dtype, grad=False)
+        self._live.add(row, size)
+        return buffer
+
+    def share(self, gradient: Buffer, target: Buffer) -> Buffer:
+        """Hand a gradient on as it is, or as a cast copy where the target has another dtype."""
+        if gradient.dtype != target.dtype:
+            return self.gradient(target)
+        gradient.references += 1
+        return gradient
+
+    def discard(self, buffer: Buffer) -> None:
+        """Free a tensor that was allocated during backward."""
+        self._release(buffer)
+
+    def _accumulate(self, pending: dict[int, Buffer], target: Buffer, contribution: Buffer) -> None:
+        existing = pending.get(id(target))
+        if existing is None:
+            pending[id(target)] = contribution
+        elif existing.references == 1:  # the engine adds in place to a buffer that nothing else refers to
+            self._release(contribution)
+        else:
+            total = self.fresh(existing.row, existing.size, existing.dtype, existing.width)
+            self._release(existing)
+            self._release(contribution)
+            pending[id(target)] = total
+
+    def _release(self, buffer: Buffer) -> None:
+        buffer.references -= 1
+        if buffer.references == 0 and buffer.counted:
+            self._live.remove(buffer.row, buffer.size)
+
+    # results
+
+    @property
+    def alive(self) -> dict[str, Size]:
+        """What is alive now, by row."""
+        return {row: size for row, size in self._live.rows.items() if size != NOTHING}
+
+    @property
+    def moments(self) -> tuple[Alive, ...]:
+        """The moments at which the most may be alive, for some batch and sequence: none is below another in all parts."""
+        return peaks(self._live.moments)
+
+    def forget(self) -> None:
+        """Start a new list of moments from what is alive now."""
+        self._live.moments = [dict(self._live.rows)]
+
+
+def total(alive: Alive) -> Size:
+    """The sum over rows."""
+    return Size(*[sum(parts) for parts in zip(*alive.values(), strict=True)]) if alive else NOTHING
+
+
+def peaks(moments: Iterable[Alive]) -> tuple[Alive, ...]:
+    """The moments whose totals no other moment reaches in every part; the first of equals."""
+    kept: list[tuple[Size, Alive]] = []
+    for moment in moments:
+        size = total(moment)
+        if any(all(a >= b for a, b in zip(other, size, strict=True)) for other, _ in kept):
+            continue
+        kept = [(other, alive) for other, alive in kept if not all(a <= b for a, b in zip(other, size, strict=True))]
+        kept.append((size, moment))
+    return tuple({row: part for row, part in moment.items() if part != NOTHING} for _, moment in kept)

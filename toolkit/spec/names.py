@@ -1,0 +1,139 @@
+"""The names that a spec may use where one of a known list is asked for, each with what it means."""
+
+from __future__ import annotations
+
+METHODS = {
+    "inference": "run the model",
+    "full": "train every parameter",
+    "lora": "train low-rank adapters beside a frozen 16-bit or 8-bit model",
+    "qlora": "train low-rank adapters beside a frozen 4-bit model",
+}
+
+WEIGHTS = {
+    "fp32": "4 bytes a parameter",
+    "bf16": "2 bytes a parameter",
+    "fp16": "2 bytes a parameter",
+    "fp8": "1 byte a parameter and block scales",
+    "int8": "bitsandbytes LLM.int8(): linear layers in 8 bit",
+    "nf4": "bitsandbytes NormalFloat4: linear layers in 4 bit",
+    "fp4": "bitsandbytes FP4: linear layers in 4 bit",
+    "mxfp4": "microscaling FP4: experts in 4.25 bit",
+    "gptq-int4": "GPTQ with 4-bit integers and group scales",
+    "awq-int4": "AWQ with 4-bit integers and group scales",
+}
+
+FLOATS = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+STATES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16", "int8": "8 bit in blocks"}
+MASTERS = {"fp32": "a float32 copy"}
+
+FOUR_BIT = frozenset({"nf4", "fp4", "mxfp4", "gptq-int4", "awq-int4"})
+QUANTIZED = FOUR_BIT | {"int8", "fp8"}
+DOUBLE_QUANTIZED = frozenset({"nf4", "fp4"})
+
+OPTIMIZERS = {
+    "adamw": "torch.optim.AdamW: two states a parameter",
+    "adamw_8bit": "bitsandbytes AdamW with states in 8 bit",
+    "paged_adamw": "bitsandbytes AdamW with states in managed memory",
+    "paged_adamw_8bit": "bitsandbytes AdamW with 8-bit states in managed memory",
+    "adafactor": "factored second moments",
+    "lion": "one state a parameter",
+    "sgd": "no state without momentum",
+    "none": "no optimizer",
+}
+TORCH_OPTIMIZERS = frozenset({"adamw", "sgd"})
+OPTIMIZERS_8BIT = frozenset({"adamw_8bit", "paged_adamw_8bit"})
+IMPLEMENTATIONS = {
+    "fused": "one kernel over all parameters",
+    "foreach": "torch's lists of tensors, with a copy of the parameters' size",
+    "for-loop": "one parameter after the other",
+}
+
+HEADS = {
+    "causal-lm": "a language model's output layer",
+    "sequence-classification": "a classifier; `sequence-classification(3)` or `labels: 3` for three labels",
+    "masked-lm": "an encoder's output layer",
+    "base": "no head",
+}
+ATTENTION = {"sdpa": "torch's scaled_dot_product_attention", "flash": "FlashAttention", "eager": "scores in memory"}
+CHECKPOINTING = {"reentrant": "torch's older form", "non-reentrant": "torch's newer form"}
+STRATEGIES = {
+    "none": "one GPU",
+    "ddp": "a whole copy on each GPU",
+    "fsdp": "parameters, gradients and states in shards",
+    "zero1": "DeepSpeed: optimizer states in shards",
+    "zero2": "DeepSpeed: optimizer states and gradients in shards",
+    "zero3": "DeepSpeed: optimizer states, gradients and parameters in shards",
+    "tensor": "each layer split over the GPUs",
+    "pipeline": "layers spread over the GPUs",
+}
+TRAINERS = {
+    "transformers": "transformers.Trainer, or generate()",
+    "trl": "TRL's SFTTrainer",
+    "unsloth": "Unsloth's model classes under TRL",
+    "litgpt": "LitGPT",
+    "plain": "a loop in plain PyTorch",
+    "vllm": "the vLLM engine",
+}
+LOSSES = {
+    "cross-entropy": "float32 logits of all tokens",
+    "chunked": "logits of a chunk of tokens at a time",
+    "fused": "output layer and loss in one kernel (Liger)",
+}
+METRICS = {
+    "allocated": "live tensors, as torch.cuda.max_memory_allocated says",
+    "reserved": "what the caching allocator holds",
+    "device": "what nvidia-smi shows",
+}
+GB_READINGS = {"decimal": "1 GB is 10^9 bytes", "binary": "1 GB is 2^30 bytes"}
+
+QUANTITIES = {
+    "peak_memory": "the most GPU memory that is needed at once",
+    "weights": "memory of the model's weights",
+    "gradients": "memory of the gradients",
+    "optimizer_states": "memory of the optimizer's states",
+    "activations": "memory of what the forward pass keeps",
+    "kv_cache": "memory of the keys and values",
+    "overhead": "memory beyond weights, gradients, states and activations",
+    "adapters": "memory of the adapters with what training them needs",
+    "fits": "whether a GPU has enough memory",
+    "gpu_memory": "memory of a GPU, as sold or usable",
+    "parameters": "number of parameters",
+    "trainable_parameters": "number of parameters that are trained",
+    "trainable_share": "share of the parameters that is trained",
+    "adapted_modules": "modules that adapters are put on",
+    "checkpoint": "size of a saved checkpoint",
+    "arithmetic": "a sum or product that the document prints",
+    "change": "a difference or ratio between two figures of the document",
+    "steps": "number of training steps",
+    "duration": "time that something takes",
+    "cost": "money that something takes",
+    "disk": "space on disk",
+    "host_memory": "main memory",
+    "speed_ratio": "how much faster one thing is than another",
+    "hyperparameter": "a setting that the document states",
+    "software": "a release of a package, and what it supports or requires",
+    "quality": "how good a model is",
+}
+
+ABOUT_SCENARIO = frozenset({
+    "peak_memory", "weights", "gradients", "optimizer_states", "activations", "kv_cache", "overhead", "adapters", "fits",
+    "parameters", "trainable_parameters", "trainable_share", "adapted_modules", "checkpoint", "hyperparameter",
+})  # fmt: skip
+"""Quantities of which nothing can be said without a scenario."""
+
+PACKAGES = (
+    "torch", "transformers", "trl", "peft", "bitsandbytes", "accelerate", "unsloth", "vllm", "litgpt", "deepspeed",
+    "flash-attn", "liger-kernel", "xformers", "triton", "torchao", "cuda", "python",
+)  # fmt: skip
+"""Software whose version a scenario may state, under `stack`."""
+
+OTHER_SPELLINGS = {
+    "float32": "fp32", "fp-32": "fp32", "32bit": "fp32", "bfloat16": "bf16", "float16": "fp16", "half": "fp16",
+    "16bit": "bf16", "8bit": "int8", "4bit": "nf4", "int4": "nf4", "4-bit": "nf4", "8-bit": "int8", "16-bit": "bf16",
+    "adam": "adamw", "adamw_torch": "adamw", "adamw_torch_fused": "adamw", "adamw_bnb_8bit": "adamw_8bit",
+    "paged_adamw_32bit": "paged_adamw", "flash_attention_2": "flash", "sfttrainer": "trl", "trainer": "transformers",
+    "hf": "transformers", "nll": "cross-entropy", "liger": "fused", "finetune": "full", "full-finetuning": "full",
+    "generate": "inference", "classification": "sequence-classification", "peak": "peak_memory", "vram": "peak_memory",
+    "memory": "peak_memory", "optimizer": "optimizer_states", "kv": "kv_cache", "time": "duration", "sum": "arithmetic",
+}  # fmt: skip
+"""What others call a name of ours; only for the suggestion in a message."""

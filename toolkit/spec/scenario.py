@@ -1,0 +1,114 @@
+"""A scenario: the fields that a document states of one situation, each with its place and quote."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from toolkit.finding import Place
+from toolkit.spec.field_value import Atom, Choices, Field, Fixed, Reference
+from toolkit.spec.fields import FIELDS, GROUPS
+from toolkit.spec.names import DOUBLE_QUANTIZED
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A situation. `fields` are those that are stated, by flat name ("lora.rank"); all others are open."""
+
+    name: str
+    place: Place
+    fields: Mapping[str, Field] = field(default_factory=dict)
+    title: str | None = None
+
+    def place_of(self, name: str) -> Place:
+        """Where a field stands in the spec; the scenario's place if it says nothing of the field."""
+        said = self.fields.get(name)
+        return said.place if said else self.place
+
+    def fixed(self, name: str) -> Atom:
+        """The one value of a field; None where it is open, has several, or is `null`."""
+        said = self.fields.get(name)
+        return said.value.value if said and isinstance(said.value, Fixed) else None
+
+    def possible(self, name: str) -> tuple[Atom, ...]:
+        """The values that a field may take as stated; none where it is open, a range, or still in the document."""
+        said = self.fields.get(name)
+        if said is None:
+            return ()
+        if isinstance(said.value, Choices):
+            return said.value.values
+        return (said.value.value,) if isinstance(said.value, Fixed) else ()
+
+    @property
+    def model(self) -> str:
+        """The model as written. A scenario without one never leaves the loader."""
+        return str(self.fixed("model"))
+
+    @property
+    def method(self) -> str:
+        """The method."""
+        return str(self.fixed("method"))
+
+    @property
+    def trains(self) -> bool:
+        """Whether gradients are computed."""
+        return self.method != "inference"
+
+    @property
+    def task(self) -> str:
+        """The task whose profile fills the open fields: "train" or "inference"."""
+        return "train" if self.trains else "inference"
+
+    @property
+    def unresolved(self) -> tuple[str, ...]:
+        """The fields whose values are still to be read from the document."""
+        return tuple(name for name, said in self.fields.items() if isinstance(said.value, Reference))
+
+    @property
+    def references(self) -> frozenset[str]:
+        """The names of the document's values that the scenario needs."""
+        return frozenset(said.value.name for said in self.fields.values() if isinstance(said.value, Reference))
+
+    def with_fields(self, fields: Mapping[str, Field | None]) -> Scenario:
+        """The scenario with some fields said anew; None forgets a field, or all fields of a group."""
+        return replace(self, fields=merged(self.fields, fields)) if fields else self
+
+
+def merged(base: Mapping[str, Field], own: Mapping[str, Field | None]) -> dict[str, Field]:
+    """Fields said anew over inherited ones; None forgets a field, or all fields of a group."""
+    result = dict(base)
+    for name, said in own.items():
+        if name in GROUPS:
+            for inner in [inner for inner in result if inner.startswith(f"{name}.")]:
+                del result[inner]
+        elif said is None:
+            result.pop(name, None)
+    result.update({name: said for name, said in own.items() if said is not None})
+    return result
+
+
+def applies(name: str, fields: Mapping[str, Field]) -> bool:
+    """Whether a field belongs to a scenario with these fields; where its method is open, every field does."""
+    rule = FIELDS[name].applies
+    if rule == "always":
+        return True
+    subject = {"4-bit": "weights", "vllm": "stack.trainer"}.get(rule, "method")
+    said = fields.get(subject)
+    values: tuple[Atom, ...] = ()
+    if said is not None and isinstance(said.value, Fixed):
+        values = (said.value.value,)
+    elif said is not None and isinstance(said.value, Choices):
+        values = said.value.values
+    elif rule == "vllm":
+        return False
+    return not values or any(_belongs(rule, value) for value in values)
+
+
+def _belongs(rule: str, value: Atom) -> bool:
+    return {
+        "training": value != "inference",
+        "inference": value == "inference",
+        "adapters": value != "full",
+        "4-bit": value in DOUBLE_QUANTIZED,
+        "vllm": value == "vllm",
+    }[rule]

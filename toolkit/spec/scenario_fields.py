@@ -1,0 +1,133 @@
+"""The fields of a scenario as pydantic models: what a person may write under `scenarios`, `defaults` and `with`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field as Alias
+
+from toolkit.spec.field_value import FieldValue
+from toolkit.spec.open_value import Open
+from toolkit.spec.scalar import is_null
+
+
+class Written(BaseModel):
+    """What a person writes: no field beyond those declared, no value changed into another type."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, populate_by_name=False, defer_build=True)
+
+
+def _null_is_none(raw: Any) -> Any:
+    return None if is_null(raw) else raw
+
+
+class LoraFields(Written):
+    """LoRA as peft configures it."""
+
+    rank: Annotated[FieldValue | None, Open("lora.rank")] = None
+    alpha: Annotated[FieldValue | None, Open("lora.alpha")] = None
+    targets: Annotated[FieldValue | None, Open("lora.targets")] = None
+    dropout: Annotated[FieldValue | None, Open("lora.dropout")] = None
+    dtype: Annotated[FieldValue | None, Open("lora.dtype")] = None
+
+
+class ParallelFields(Written):
+    """How a run is spread over GPUs."""
+
+    gpus: Annotated[FieldValue | None, Open("parallel.gpus")] = None
+    strategy: Annotated[FieldValue | None, Open("parallel.strategy")] = None
+    offload: Annotated[FieldValue | None, Open("parallel.offload")] = None
+
+
+class StackFields(Written):
+    """The software that decides what is left open, and its versions."""
+
+    trainer: Annotated[FieldValue | None, Open("stack.trainer")] = None
+    loss: Annotated[FieldValue | None, Open("stack.loss")] = None
+    torch: Annotated[FieldValue | None, Open("stack.torch")] = None
+    transformers: Annotated[FieldValue | None, Open("stack.transformers")] = None
+    trl: Annotated[FieldValue | None, Open("stack.trl")] = None
+    peft: Annotated[FieldValue | None, Open("stack.peft")] = None
+    bitsandbytes: Annotated[FieldValue | None, Open("stack.bitsandbytes")] = None
+    accelerate: Annotated[FieldValue | None, Open("stack.accelerate")] = None
+    unsloth: Annotated[FieldValue | None, Open("stack.unsloth")] = None
+    vllm: Annotated[FieldValue | None, Open("stack.vllm")] = None
+    litgpt: Annotated[FieldValue | None, Open("stack.litgpt")] = None
+    deepspeed: Annotated[FieldValue | None, Open("stack.deepspeed")] = None
+    flash_attn: Annotated[FieldValue | None, Open("stack.flash-attn"), Alias(alias="flash-attn")] = None
+    liger_kernel: Annotated[FieldValue | None, Open("stack.liger-kernel"), Alias(alias="liger-kernel")] = None
+    xformers: Annotated[FieldValue | None, Open("stack.xformers")] = None
+    triton: Annotated[FieldValue | None, Open("stack.triton")] = None
+    torchao: Annotated[FieldValue | None, Open("stack.torchao")] = None
+    cuda: Annotated[FieldValue | None, Open("stack.cuda")] = None
+    python: Annotated[FieldValue | None, Open("stack.python")] = None
+
+
+class EngineFields(Written):
+    """Settings of an inference engine."""
+
+    gpu_memory_utilization: Annotated[FieldValue | None, Open("engine.gpu_memory_utilization")] = None
+    max_model_len: Annotated[FieldValue | None, Open("engine.max_model_len")] = None
+    max_num_seqs: Annotated[FieldValue | None, Open("engine.max_num_seqs")] = None
+    max_num_batched_tokens: Annotated[FieldValue | None, Open("engine.max_num_batched_tokens")] = None
+    enforce_eager: Annotated[FieldValue | None, Open("engine.enforce_eager")] = None
+
+
+class RunFields(Written):
+    """What steps, time and cost follow from."""
+
+    examples: Annotated[FieldValue | None, Open("run.examples")] = None
+    epochs: Annotated[FieldValue | None, Open("run.epochs")] = None
+
+
+class ScenarioFields(Written):
+    """One situation; a field that is left out is open, and `null` for a group of fields forgets what it inherits."""
+
+    model: Annotated[FieldValue | None, Open("model")] = None
+    head: Annotated[FieldValue | None, Open("head")] = None
+    labels: Annotated[FieldValue | None, Open("labels")] = None
+    method: Annotated[FieldValue | None, Open("method")] = None
+    weights: Annotated[FieldValue | None, Open("weights")] = None
+    double_quant: Annotated[FieldValue | None, Open("double_quant")] = None
+    compute: Annotated[FieldValue | None, Open("compute")] = None
+    amp: Annotated[FieldValue | None, Open("amp")] = None
+    master_weights: Annotated[FieldValue | None, Open("master_weights")] = None
+    gradients: Annotated[FieldValue | None, Open("gradients")] = None
+    optimizer: Annotated[FieldValue | None, Open("optimizer")] = None
+    optimizer_implementation: Annotated[FieldValue | None, Open("optimizer_implementation")] = None
+    optimizer_states: Annotated[FieldValue | None, Open("optimizer_states")] = None
+    batch_size: Annotated[FieldValue | None, Open("batch_size")] = None
+    sequence_length: Annotated[FieldValue | None, Open("sequence_length")] = None
+    generated_length: Annotated[FieldValue | None, Open("generated_length")] = None
+    gradient_accumulation: Annotated[FieldValue | None, Open("gradient_accumulation")] = None
+    gradient_checkpointing: Annotated[FieldValue | None, Open("gradient_checkpointing")] = None
+    attention: Annotated[FieldValue | None, Open("attention")] = None
+    lora: Annotated[LoraFields | None, BeforeValidator(_null_is_none)] = None
+    parallel: Annotated[ParallelFields | None, BeforeValidator(_null_is_none)] = None
+    gpu: Annotated[FieldValue | None, Open("gpu")] = None
+    stack: Annotated[StackFields | None, BeforeValidator(_null_is_none)] = None
+    engine: Annotated[EngineFields | None, BeforeValidator(_null_is_none)] = None
+    run: Annotated[RunFields | None, BeforeValidator(_null_is_none)] = None
+
+
+_NOT_FIELDS = frozenset({"extends", "quotes", "title", "note"})
+
+
+def flat_fields(fields: ScenarioFields) -> Iterator[tuple[str, FieldValue | None]]:
+    """The fields that are written, by their flat names ("lora.rank"); a group that is `null` as its name and None."""
+    for name in _written(fields):
+        value = getattr(fields, name)
+        if name in _NOT_FIELDS:
+            continue
+        if isinstance(value, Written):
+            aliases = type(value).model_fields
+            for inner in _written(value):
+                yield f"{name}.{aliases[inner].alias or inner}", getattr(value, inner)
+        else:
+            yield name, value
+
+
+def _written(model: Written) -> list[str]:
+    """The names of the fields that are written, in the order in which they are declared."""
+    return [name for name in type(model).model_fields if name in model.model_fields_set]
