@@ -6,7 +6,6 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
-
 # Control characters, line separators, and characters that reorder or hide their neighbours on a screen.
 _UNPRINTABLE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f"
@@ -43,7 +42,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Finding:
-    """A problem of the user's input: its place, a code that `toolkit explain` knows, a message and a repair."""
+    """A problem of the user's input: its place, a code that `toolkit explain` knows, a message, a repair."""
 
     place: Place
     code: str

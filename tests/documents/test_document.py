@@ -87,7 +87,10 @@ def test_control_characters_of_a_path_do_not_reach_the_message(tmp_path: Path) -
 def test_headings_have_levels_raw_text_and_sections() -> None:
     text = "intro\n# One\na\n## **Two** `x_y`\nb\n### Three #\nc\n\nFour\n====\nd\n"
     document = Document("d", text)
-    found = [(h.level, h.text, h.raw, text[h.start : h.end], text[h.end : h.section_end]) for h in document.headings]
+    found = [
+        (h.level, h.text, h.raw, text[h.start : h.end], text[h.end : h.section_end])
+        for h in document.headings
+    ]
     assert found == [
         (1, "One", "One", "# One\n", "a\n## **Two** `x_y`\nb\n### Three #\nc\n\n"),
         (2, "Two x_y", "**Two** `x_y`", "## **Two** `x_y`\n", "b\n### Three #\nc\n\n"),
@@ -99,7 +102,16 @@ def test_headings_have_levels_raw_text_and_sections() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["```\n# no\n```\n", "    # no\n", "<!--\n# no\n-->\n", "- # no\n", "> # no\n", "#no\n", "\\# no\n", "####### no\n"],
+    [
+        "```\n# no\n```\n",
+        "    # no\n",
+        "<!--\n# no\n-->\n",
+        "- # no\n",
+        "> # no\n",
+        "#no\n",
+        "\\# no\n",
+        "####### no\n",
+    ],
 )
 def test_what_opens_no_section(text: str) -> None:
     assert Document("d", text).headings == ()
@@ -113,7 +125,9 @@ def test_front_matter_is_skipped_but_can_be_named() -> None:
     assert document.place(document.headings[0].start).line == 5
 
 
-@pytest.mark.parametrize("text", ["---\n\n# A\n\n---\n", "---\ntext\n---\n", "---\ntitle: x\n# A\n", "# A\n---\nk: v\n---\n"])
+@pytest.mark.parametrize(
+    "text", ["---\n\n# A\n\n---\n", "---\ntext\n---\n", "---\ntitle: x\n# A\n", "# A\n---\nk: v\n---\n"]
+)
 def test_rules_at_the_top_are_not_front_matter(text: str) -> None:
     document = Document("d", text)
     assert document.body == 0

@@ -1,8 +1,8 @@
 """What is said of quotes that are not found, or found too often."""
 
 import pytest
-from tests.documents.build import refused
 
+from tests.documents.build import refused
 from toolkit.finding import printable
 
 
@@ -28,7 +28,10 @@ def test_the_nearest_text_of_a_long_line_begins_near_its_words() -> None:
 
 def test_a_quote_under_another_heading_is_told() -> None:
     finding = refused("# A\nx\n# B\nneeds 8 GB\n", "needs {}", "A")
-    assert finding.message == 'quote "needs {}" is not in guide.md under "A"; it stands at 4:1, under another heading'
+    assert (
+        finding.message
+        == 'quote "needs {}" is not in guide.md under "A"; it stands at 4:1, under another heading'
+    )
 
 
 def test_a_quote_that_is_part_of_a_longer_word_is_told() -> None:

@@ -18,12 +18,14 @@ from toolkit.documents.quotes import find_quote
 from toolkit.finding import Finding, printable
 from toolkit.spec.quote import Cell, Quote, TableRef
 
-words = st.sampled_from("memory needs the GB 12 ~94 **28 16** (4-bit q_proj 7B 显存 0.07% x86 größer `a|b` {x} ×".split())
+words = st.sampled_from(
+    ["memory", "needs", "the", "GB", "12", "~94", "**28", "16**", "(4-bit", "q_proj", "显存", "`a|b`", "{x}"]
+)
 prose = st.lists(words, min_size=1, max_size=12).map(" ".join)
 wrapped = st.lists(words, min_size=1, max_size=12).flatmap(
-    lambda found: st.lists(st.sampled_from([" ", "\n", "  ", "\t"]), min_size=len(found), max_size=len(found)).map(
-        lambda gaps: "".join(word + gap for word, gap in zip(found, gaps, strict=True)).rstrip()
-    )
+    lambda found: st.lists(
+        st.sampled_from([" ", "\n", "  ", "\t"]), min_size=len(found), max_size=len(found)
+    ).map(lambda gaps: "".join(word + gap for word, gap in zip(found, gaps, strict=True)).rstrip())
 )
 blocks = st.one_of(
     wrapped,
@@ -55,7 +57,9 @@ def test_a_quote_cut_from_a_document_is_found_there_or_is_ambiguous(text: str, d
     tokens = list(re.finditer(r"\S+", document.unquoted))
     first = data.draw(st.integers(0, len(tokens) - 1))
     last = data.draw(st.integers(first, min(first + 15, len(tokens) - 1)))
-    gaps = data.draw(st.lists(st.sampled_from([" ", "\n", "\r\n ", "\t "]), min_size=last - first, max_size=last - first))
+    gaps = data.draw(
+        st.lists(st.sampled_from([" ", "\n", "\r\n ", "\t "]), min_size=last - first, max_size=last - first)
+    )
     run = [token.group() for token in tokens[first : last + 1]]
     quote = escaped("".join(a + b for a, b in zip(run, [*gaps, ""], strict=True)))
     span = (tokens[first].start(), tokens[last].end())
@@ -72,8 +76,14 @@ def test_a_quote_cut_from_a_document_is_found_there_or_is_ambiguous(text: str, d
 
 
 @given(texts, texts, texts, st.data())
-def test_moving_other_text_never_loses_a_quote(text: str, before: str, after: str, data: st.DataObject) -> None:
-    sentence = data.draw(st.sampled_from(["zone takes **{}** of space", "zone takes {*} of {}", "{} zone takes", "zone takes {}"]))
+def test_moving_other_text_never_loses_a_quote(
+    text: str, before: str, after: str, data: st.DataObject
+) -> None:
+    sentence = data.draw(
+        st.sampled_from(
+            ["zone takes **{}** of space", "zone takes {*} of {}", "{} zone takes", "zone takes {}"]
+        )
+    )
     statement = "Our zone takes **31 GB** of space"
     alone = find(Document("d", statement), sentence)
     moved = find(Document("d", f"{before}\n\n{text}\n\n{statement}\n\n{after}\n"), sentence)
@@ -86,7 +96,9 @@ def test_moving_other_text_never_loses_a_quote(text: str, before: str, after: st
 def test_another_value_in_a_slot_binds_at_the_same_place(text: str, data: st.DataObject, value: str) -> None:
     statement = "Our zone takes **31 GB** of space, zebra"
     whole = f"{text}\n\n{statement}\n\n{text}"
-    quote = data.draw(st.sampled_from(["zone takes **{}** of", "{*} takes **{}** {*} zebra", "takes **{}** of space"]))
+    quote = data.draw(
+        st.sampled_from(["zone takes **{}** of", "{*} takes **{}** {*} zebra", "takes **{}** of space"])
+    )
     old = find(Document("d", whole), quote)
     assert isinstance(old, Match)
     slot = old.slots[0]
@@ -140,36 +152,52 @@ def test_the_normal_form_keeps_every_character_in_its_place(text: str) -> None:
 
 
 def every_placement(document: Document, pattern: Pattern) -> list[tuple[int, ...]]:
-    """All placements of a pattern without slots at its ends, by trying every combination: what the index must find."""
+    """All placements of a pattern without slots at its ends, by trying every combination."""
     text = document.index.text
     low, high = document.index.spot(document.body), len(text)
     spots = [
-        [spot for spot in range(low, high) if text.startswith(literal.text, spot) and whole(text, pattern, number, spot)]
+        [
+            spot
+            for spot in range(low, high)
+            if text.startswith(literal.text, spot) and whole(text, pattern, number, spot)
+        ]
         for number, literal in enumerate(pattern.literals)
     ]
-    return [chain for chain in product(*spots) if all(minimal(document, pattern, spots, chain, gap) for gap in range(len(chain) - 1))]
+    return [
+        chain
+        for chain in product(*spots)
+        if all(minimal(document, pattern, spots, chain, gap) for gap in range(len(chain) - 1))
+    ]
 
 
 def whole(text: str, pattern: Pattern, number: int, spot: int) -> bool:
     end = spot + len(pattern.literals[number].text)
     inside = re.compile(r"(?<=[^\W_显])(?=[^\W_显])|(?<=\d)(?=[.,]\d)|(?<=\d[.,])(?=\d)")
     breaks = {match.start() for match in inside.finditer(text)}
-    return not (number == 0 and spot in breaks) and not (number == len(pattern.literals) - 1 and end in breaks)
+    return not (number == 0 and spot in breaks) and not (
+        number == len(pattern.literals) - 1 and end in breaks
+    )
 
 
-def minimal(document: Document, pattern: Pattern, spots: list[list[int]], chain: tuple[int, ...], gap: int) -> bool:
+def minimal(
+    document: Document, pattern: Pattern, spots: list[list[int]], chain: tuple[int, ...], gap: int
+) -> bool:
     text = document.index.text
     least = 1 if pattern.gaps[gap] is SlotKind.VALUE else 0
     size = len(pattern.literals[gap].text)
     pairs = [(a, b) for a in spots[gap] for b in spots[gap + 1] if least <= b - a - size <= LONGEST_SLOT]
     left, right = chain[gap], chain[gap + 1]
-    if (left, right) not in pairs or any(a >= left and b <= right and (a, b) != (left, right) for a, b in pairs):
+    if (left, right) not in pairs or any(
+        a >= left and b <= right and (a, b) != (left, right) for a, b in pairs
+    ):
         return False
     start, end = left + size, right
     held = text[start:end]
     if least and not held.strip():
         return False
-    if held and any(a.isdigit() and b.isdigit() for a, b in ((text[start - 1], held[0]), (held[-1], text[end]))):
+    if held and any(
+        a.isdigit() and b.isdigit() for a, b in ((text[start - 1], held[0]), (held[-1], text[end]))
+    ):
         return False
     wide = (start - (text[start - 1] == " "), end + (text[end] == " "))
     return not any(wide[0] <= barrier < wide[1] for barrier in document.index.barriers)

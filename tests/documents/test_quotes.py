@@ -1,8 +1,8 @@
 """Quotes: where they stand and what their slots hold."""
 
 import pytest
-from tests.documents.build import found, refused, slot
 
+from tests.documents.build import found, refused, slot
 from toolkit.documents.document import Document
 
 MEMORY = """\

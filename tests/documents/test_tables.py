@@ -1,5 +1,7 @@
 """Tables: the spans of their cells, as the block rules of Markdown cut them."""
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
@@ -36,7 +38,9 @@ def test_rows_may_be_short_and_are_cut_to_the_header() -> None:
 
 
 def test_tables_in_lists_and_quotes() -> None:
-    text = "- | A | B |\n  |---|---|\n  | 1 | 2 |\n\n> | C | D |\n> |---|---|\n> | 3 | 4 |\n\n> - | E |\n>   |---|\n>   | 5 |\n"
+    listed = "- | A | B |\n  |---|---|\n  | 1 | 2 |\n"
+    quoted = "> | C | D |\n> |---|---|\n> | 3 | 4 |\n"
+    text = f"{listed}\n{quoted}\n> - | E |\n>   |---|\n>   | 5 |\n"
     assert tables(text) == [[["A", "B"], ["1", "2"]], [["C", "D"], ["3", "4"]], [["E"], ["5"]]]
 
 
@@ -60,7 +64,7 @@ def test_cells_are_what_markdown_it_makes_of_them(rows: list[str], prefix: str) 
     theirs: list[list[str]] = []
     tokens = MarkdownIt("commonmark").enable("table").disable("inline").parse(text)
     inside = False
-    for token, content in zip(tokens, tokens[1:], strict=False):
+    for token, content in pairwise(tokens):
         inside = inside and token.type != "tr_close"
         if token.type == "tr_open":
             theirs.append([])

@@ -1,4 +1,4 @@
-"""The committed documents: every figure of the source is carried over, as often as the source states it."""
+"""The committed documents: each figure of the source is carried over, and each memory figure is claimed."""
 
 from __future__ import annotations
 
@@ -6,6 +6,13 @@ import re
 from pathlib import Path
 
 import pytest
+
+from toolkit.documents.bind import Binding, bind
+from toolkit.documents.document import Document, read_document
+from toolkit.finding import Place
+from toolkit.quantity import find_values
+from toolkit.quantity.value import Dimension
+from toolkit.spec.load import load_spec
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = ROOT / "specs" / "documents"
@@ -130,6 +137,13 @@ FIGURES = {
     },
 }
 
+# Memory figures that claim nothing: what a GB is, the reason for a small batch, and a column heading.
+NOT_CLAIMED = {
+    "qwen2.5-coder-7b": ["16–24GB", "1 GB", "24GB"],
+    "gpt-oss-20b": [],
+}
+MEMORY_FIGURES = {"qwen2.5-coder-7b": 40, "gpt-oss-20b": 25}
+
 
 def occurrences(text: str, figure: str) -> int:
     """How often a figure stands in a text, not counting where it is a part of a longer one."""
@@ -159,3 +173,38 @@ def test_figures_are_counted_whole() -> None:
     assert occurrences("14 GB, 4 GB and 4 GBx, ~4 GB.", "4 GB") == 2
     assert occurrences("80%, 80 val, 75-80%, 180", "80") == 3
     assert occurrences("0.25 GB, 25 GB. 25 GB.5", "25 GB") == 1
+
+
+def bound(slug: str) -> tuple[Document, Binding]:
+    spec, findings = load_spec(DOCUMENTS / slug / "claims.yaml", ROOT)
+    assert findings == []
+    assert spec is not None
+    read = read_document(spec.document_path, ROOT)
+    assert isinstance(read, Document), read
+    return read, bind(spec, read)
+
+
+@pytest.mark.parametrize("slug", FIGURES)
+def test_every_claim_is_bound(slug: str) -> None:
+    _, binding = bound(slug)
+    assert binding.findings == ()
+
+
+@pytest.mark.parametrize("slug", FIGURES)
+def test_every_memory_figure_is_claimed(slug: str) -> None:
+    read, binding = bound(slug)
+    said = [claim.slot_place for claim in binding.claims if claim.slot_place is not None]
+    # The card's memory is the condition of a claim that something fits, not its value: the quote holds it.
+    said += [claim.place for claim in binding.claims if claim.claim.quantity == "fits"]
+    said += [value.place for value in binding.values.values()]
+    figures = [value for value in find_values(read.text) if value.unit.dimension is Dimension.BYTES]
+    assert len(figures) >= MEMORY_FIGURES[slug]
+    left = [value.text for value in figures if not covered(read.place(value.start, value.end), said)]
+    assert left == NOT_CLAIMED[slug]
+
+
+def covered(place: Place, spans: list[Place]) -> bool:
+    start, end = (place.line, place.column), (place.end_line, place.end_column)
+    return any(
+        (span.line, span.column) <= start and end <= (span.end_line, span.end_column) for span in spans
+    )

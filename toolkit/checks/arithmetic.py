@@ -40,16 +40,16 @@ def _formula(case: Case, formula: str) -> Outcome:
 def _side(case: Case, left: Expression, right: Expression) -> Outcome:
     """The verdict on one "left = right", under any reading of GB that the document admits."""
     result = right.value if isinstance(right, Number) else None
-    amounts = {reading: evaluate(left, reading, case.values) for reading in case.readings}
+    amounts = {reading: evaluate(left, reading, case.values()) for reading in case.readings}
     # Terms of a printed sum were each rounded before they were added, and hedged terms say so themselves.
-    loose = is_sum(left) or any(value.hedge for value in values_in(left, case.values))
+    loose = is_sum(left) or any(value.hedge for value in values_in(left, case.values()))
     unit = result.unit if result else None
     agrees = within_rounding = False
     for reading, amount in amounts.items():
         targets = _targets(right, case, reading)
         agrees |= any(_same(candidate, target) for candidate in _candidates(amount, unit, reading) for target in targets)
         if loose:
-            wide = evaluate(left, reading, case.values, rounded=True)
+            wide = evaluate(left, reading, case.values(), rounded=True)
             pairs = zip(_candidates(amount, unit, reading), _candidates(wide, unit, reading), strict=True)
             within_rounding |= any(_meets(exact, rounded, target) for exact, rounded in pairs for target in targets)
     reading = case.readings[0]
@@ -83,7 +83,7 @@ def _candidates(amount: Amount, unit: Unit | None, reading: str) -> list[Amount]
 def _targets(right: Expression, case: Case, reading: str) -> list[tuple[Interval, Interval, Dimension]]:
     """The ends of the printed result, each with its own rounding."""
     if not isinstance(right, Number):
-        amount = evaluate(right, reading, case.values, rounded=True)
+        amount = evaluate(right, reading, case.values(), rounded=True)
         return [(Interval.point(amount.low), Interval.point(amount.high), amount.dimension)]
     value = right.value
     size = unit_size(value.unit, reading)

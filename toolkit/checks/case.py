@@ -6,42 +6,81 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from toolkit.quantity import parse_value
+from toolkit.checks.judgement import Claimed, Outcome, Verdict
+from toolkit.documents.bind import BoundClaim, BoundValue
+from toolkit.quantity import Reading, parse_value
 from toolkit.quantity.interval import Interval
 from toolkit.quantity.value import Dimension, Value
-
-from toolkit.checks.judgement import Claimed, Outcome, Verdict
+from toolkit.spec.claim import Claim
+from toolkit.spec.scenario import Scenario
 
 if TYPE_CHECKING:
-    from toolkit.checks.space import SettingSpace
-    from toolkit.spec.claim import Claim
+    from toolkit.checks.situation import Situation
 
-READINGS = ("decimal", "binary")
+READINGS: tuple[Reading, ...] = ("decimal", "binary")
+LONGEST_SHOWN = 60
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
     """One claim to be judged.
 
-    `readings` are the meanings of "GB" that the document admits, `values` the named values bound in the document,
-    `space` the settings that the claim's scenario may take (None for a claim without a scenario).
+    `readings` are the meanings of "GB" that the document admits, `named` the values of the spec bound in the document,
+    `situation` the claim's scenario made answerable (None for a claim without one, or
+    of a model that is not known), `scenario` the scenario as stated, `gpu` the card that it names.
     """
 
-    claim: Claim
-    text: str
-    readings: tuple[str, ...] = READINGS
-    values: Mapping[str, Value] = field(default_factory=dict)
-    space: SettingSpace | None = None
+    bound: BoundClaim
+    readings: tuple[Reading, ...] = READINGS
+    named: Mapping[str, BoundValue] = field(default_factory=dict)
+    situation: Situation | None = None
+    scenario: Scenario | None = None
+    gpu: str | None = None
+
+    @property
+    def claim(self) -> Claim:
+        """The claim as the spec has it."""
+        return self.bound.claim
+
+    @property
+    def text(self) -> str:
+        """The text in the claimed slot; of a quote without one, all of it."""
+        return self.bound.quote_text if self.bound.slot_text is None else self.bound.slot_text
+
+    @property
+    def reading(self) -> Reading:
+        """The meaning of "GB" in which amounts are shown: the document's, decimal where it has not shown one."""
+        return "binary" if self.readings == ("binary",) else "decimal"
 
     def value(self, dimension: Dimension) -> Value | None:
         """The claimed value, if the text at the quote is one of that dimension."""
-        return parse_value(self.text, dimension)
+        value = parse_value(self.text, dimension)
+        return value if value is not None and comparable(value.unit.dimension, dimension) else None
 
     def claimed(self, value: Value) -> Claimed:
         """The claimed value in base units, under the readings that the document admits."""
         every = value.readings()
         admitted = {name: interval for name, interval in every.items() if name in self.readings} or every
         return Claimed(value.text, value.unit.dimension, value.unit.symbol, admitted)
+
+    def values(self) -> dict[str, Value]:
+        """The values that a formula may name: those of the claim over those of the spec."""
+        bound = {**self.named, **self.bound.where}
+        return {name: value for name, one in bound.items() if (value := one.value) is not None}
+
+    def referred(self, text: str) -> str:
+        """A text of the claim's subject: "{name}" is the document's value of that name."""
+        if text.startswith("{") and text.endswith("}") and text[1:-1] in self.named:
+            return self.named[text[1:-1]].text
+        return text
+
+
+PURE = frozenset({Dimension.NUMBER, Dimension.COUNT, Dimension.RATIO})
+
+
+def comparable(first: Dimension, second: Dimension) -> bool:
+    """Whether values of two dimensions may be compared: the same one, or plain numbers."""
+    return first is second or {first, second} <= PURE
 
 
 def meets_any(claimed: Claimed, truth: Interval) -> bool:
@@ -51,9 +90,9 @@ def meets_any(claimed: Claimed, truth: Interval) -> bool:
 
 def malformed(expected: str, case: Case) -> Outcome:
     """The outcome of a claim whose slot holds something else than the quantity needs."""
-    shown = case.text if len(case.text) <= 60 else case.text[:57] + "..."  # noqa: PLR2004 - fits a terminal line
+    text = case.text if len(case.text) <= LONGEST_SHOWN else f"{case.text[: LONGEST_SHOWN - 3]}..."
     return Outcome(
         Verdict.UNCHECKED,
         reason=f"the text at the quote is no {expected}",
-        malformed=f"expected {expected} at the slot, found {shown!r}",
+        malformed=f"expected {expected} at the slot, found {text!r}",
     )

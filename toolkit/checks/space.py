@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from itertools import product
 
-from toolkit.spec.profiles import Range
+from toolkit.spec.field_value import Range
 from toolkit.spec.setting import Setting
 
 Choice = Mapping[str, object]

@@ -8,74 +8,81 @@ DOCUMENT_CODES: tuple[Code, ...] = (
     Code(
         "D201",
         "Quote lost",
-        "A claim is bound to words of the document. They no longer stand there as the spec quotes them, so nobody "
-        "knows what the document says now: the sentence was changed, moved under another heading or deleted. White "
-        "space may differ, and so may the text in the slots `{}` and `{*}`; nothing else. A quote neither begins nor "
-        'ends inside a word or a number, so that "batch size 8" is lost when the document says 80.',
-        "Quote the sentence as it stands now; the message shows the nearest line. If the document no longer makes "
-        "the claim, delete it from the spec.",
-        'D201 quote "needs **{}** of VRAM" is not in guide.md; nearest text, line 41: "needs **94 GB** of memory"',
+        "A claim is bound to words of the document. They no longer stand there as the spec quotes "
+        "them, so nobody knows what the document says now: the sentence was changed, moved under "
+        "another heading or deleted. White space may differ, and so may the text in the slots "
+        "`{}` and `{*}`; nothing else. A quote neither begins nor ends inside a word or a number, "
+        'so that "batch size 8" is lost when the document says 80.',
+        "Quote the sentence as it stands now; the message shows the nearest line. If the document "
+        "no longer makes the claim, delete it from the spec.",
+        'D201 quote "needs **{}** of VRAM" is not in guide.md; nearest text, line 41: "needs **94 '
+        'GB** of memory"',
     ),
     Code(
         "D202",
         "Quote ambiguous",
-        "The quoted words stand more than once where the spec looks for them, so it is open which of the places "
-        "states the claim.",
-        "Quote more of the sentence, name the heading above it with `under`, or say which place is meant with "
-        "`occurrence`, counted from 1.",
+        "The quoted words stand more than once where the spec looks for them, so it is open which "
+        "of the places states the claim.",
+        "Quote more of the sentence, name the heading above it with `under`, or say which place "
+        "is meant with `occurrence`, counted from 1.",
         'D202 quote "≈ **{}**" stands more than once in guide.md: at 56:1, 83:1, 121:1',
     ),
     Code(
         "D203",
         "Table, row or column not found",
-        "A claim names a cell by its table (the first, or `occurrence`-th, under a heading), the text of the first "
-        "cell of its row and the text of its column's header, as a reader sees them: emphasis and code marks do not "
-        "count. One of the three is not there, or is there more than once.",
+        "A claim names a cell by its table (the first, or `occurrence`-th, under a heading), the "
+        "text of the first cell of its row and the text of its column's header, as a reader sees "
+        "them: emphasis and code marks do not count. One of the three is not there, or is there "
+        "more than once.",
         "Write the label as it stands in the table; the message lists the known ones.",
-        'D203 the table at guide.md:134 has no column "VRAM"; columns: "Method", "GPU VRAM"; nearest: "GPU VRAM"',
+        'D203 the table at guide.md:134 has no column "VRAM"; columns: "Method", "GPU VRAM"; '
+        'nearest: "GPU VRAM"',
     ),
     Code(
         "D204",
         "Slot without a value",
-        "The quote was found, but what stands in its slot is not a value of the kind that the claim is about, or "
-        "nothing stands there at all.",
+        "The quote was found, but what stands in its slot is not a value of the kind that the "
+        "claim is about, or nothing stands there at all.",
         "Move the slot so that it holds the number with its unit and nothing else, or correct the document.",
         'D204 the cell in row "QLoRA", column "GPU VRAM" of the table at guide.md:134 is empty',
     ),
     Code(
         "D205",
         "Document unreadable",
-        "A document is a UTF-8 text file of at most 4 MiB inside the folder that is checked, links followed. "
-        "Nothing can be said about the claims of one that is not.",
+        "A document is a UTF-8 text file of at most 4 MiB inside the folder that is checked, "
+        "links followed. Nothing can be said about the claims of one that is not.",
         "Correct `document:` in the spec, which is a path relative to the spec, or save the file as UTF-8.",
         "D205 cannot read guide.md: it is not UTF-8: byte 0x94",
     ),
     Code(
         "D206",
         "Heading not found or ambiguous",
-        "`under` names the heading in whose section a quote or a table stands. The document has no such heading, or "
-        "several. Headings are compared as a reader sees them; emphasis and code marks do not count.",
-        "Write the heading as it stands in the document. One of several is named by a path through the headings "
-        'around it: `under: "Scenario A > Activations"`. The front matter is named `---`.',
+        "`under` names the heading in whose section a quote or a table stands. The document has "
+        "no such heading, or several. Headings are compared as a reader sees them; emphasis and "
+        "code marks do not count.",
+        "Write the heading as it stands in the document. One of several is named by a path "
+        'through the headings around it: `under: "Scenario A > Activations"`. The front matter is '
+        "named `---`.",
         'D206 guide.md has 3 headings "Activations": line 54, line 81, line 119',
     ),
     Code(
         "D207",
         "Both readings of GB needed",
-        'A document has one reading of "GB": 10^9 or 2^30 bytes. Its exact statements hold only when some are read '
-        "one way and some the other, which misleads its readers by 7 %.",
-        "Let the document say GiB where it means 2^30 bytes, or declare its reading in a sentence and quote that "
-        "under `units` in the spec.",
-        'D207 "11.67 GB" at guide.md:70:36 is true in units of 2^30 bytes, "28 GB" at guide.md:40:5 in units of 10^9',
+        'A document has one reading of "GB": 10^9 or 2^30 bytes. Its exact statements hold only '
+        "when some are read one way and some the other, which misleads its readers by 7 %.",
+        "Let the document say GiB where it means 2^30 bytes, or declare its reading in a sentence "
+        "and quote that under `units` in the spec.",
+        'D207 "11.67 GB" at guide.md:70:36 is true in units of 2^30 bytes, "28 GB" at '
+        "guide.md:40:5 in units of 10^9",
     ),
     Code(
         "D208",
         "Scenario no longer as quoted",
-        "A field of a scenario has a quote that says so. The quoted text now holds another value than the one the "
-        "spec has typed, so every claim of the scenario is judged for a situation that the document no longer "
-        "describes.",
-        "Type the value that the document states now, or write another quote if the document still says the old "
-        "value elsewhere.",
+        "A field of a scenario has a quote that says so. The quoted text now holds another value "
+        "than the one the spec has typed, so every claim of the scenario is judged for a "
+        "situation that the document no longer describes.",
+        "Type the value that the document states now, or write another quote if the document "
+        "still says the old value elsewhere.",
         'D208 sequence_length is 512 in the spec, but guide.md:13:50 says "1024"',
     ),
 )

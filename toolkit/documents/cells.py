@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Collection
 
 from toolkit.documents.document import Document
 from toolkit.documents.match import Match, Slot
@@ -19,8 +20,8 @@ def find_cell(document: Document, cell: Cell, *, hint: bool = True) -> Match | F
     table = find_table(document, cell.table, hint=hint)
     if isinstance(table, Finding):
         return table
-    row = _row(document, table, cell)
-    column = _column(document, table, cell)
+    row = _row(document, table, cell, hint)
+    column = _column(document, table, cell, hint)
     if isinstance(row, Finding):
         return row
     if isinstance(column, Finding):
@@ -51,56 +52,56 @@ def find_table(document: Document, ref: TableRef, *, hint: bool = True) -> Table
             return Finding(ref.place, named.code, named.message, named.repair)
         section = named
         where += f" under {shown(ref.under)}"
-    tables = [table for table in document.tables if section[0] <= table.start < section[1]]
-    number = ref.occurrence or 1
-    if number <= len(tables):
-        return tables[number - 1]
-    lines = listed(f"line {document.position(table.start)[0]}" for table in document.tables)
+    first, after = (bisect_left(document.tables, offset, key=lambda table: table.start) for offset in section)
+    count, number = after - first, ref.occurrence or 1
+    if number <= count:
+        return document.tables[first + number - 1]
+    lines = listed(document.tables, lambda table: f"line {document.position(table.start)[0]}")
     known = f"; tables begin at {lines}" if lines else ""
-    count = f"only {len(tables)} table{'s' * (len(tables) > 1)}" if tables else "no table"
+    has = f"only {count} table{'s' * (count > 1)}" if count else "no table"
     repair = "Name the heading above the table with `under`."
-    return Finding(ref.place, "D203", f"{where} has {count}{known}", repair)
+    return Finding(ref.place, "D203", f"{where} has {has}{known}", repair)
 
 
-def _row(document: Document, table: Table, cell: Cell) -> int | Finding:
+def _row(document: Document, table: Table, cell: Cell, hint: bool) -> int | Finding:
     """The row whose first cell has this text, else the one row in which any cell has it."""
     wanted = plain(cell.row)
-    labels = table.labels
-    rows = [number for number, row in enumerate(labels) if row and row[0] == wanted]
-    rows = rows or [number for number, row in enumerate(labels) if wanted in row]
+    rows = table.rows_by_label.get(wanted) or table.rows_by_text.get(wanted) or []
     if len(rows) == 1:
         return rows[0]
     if rows:
-        lines = [f"line {document.position(table.rows[number][0].start)[0]}" for number in rows]
-        return _several(document, table, cell.place, f"rows {shown(cell.row)}", lines)
-    return _unknown(document, table, cell.place, ("row", cell.row), [row[0] for row in labels if row])
+        lines = listed(rows, lambda row: f"line {document.position(table.row_spans[row][0])[0]}")
+        return _several(document, table, cell.place, f"{len(rows)} rows {shown(cell.row)}: {lines}")
+    return _unknown(document, table, cell.place, ("row", cell.row, table.rows_by_label), hint)
 
 
-def _column(document: Document, table: Table, cell: Cell) -> int | Finding:
+def _column(document: Document, table: Table, cell: Cell, hint: bool) -> int | Finding:
     """The column whose header has this text."""
     wanted = plain(cell.column)
-    labels = [header.text for header in table.header]
-    if labels.count(wanted) == 1:
-        return labels.index(wanted)
-    if wanted in labels:
-        numbers = [f"column {number + 1}" for number, label in enumerate(labels) if label == wanted]
-        return _several(document, table, cell.place, f"columns {shown(cell.column)}", numbers)
-    return _unknown(document, table, cell.place, ("column", cell.column), labels)
+    columns = table.columns_by_text.get(wanted, [])
+    if len(columns) == 1:
+        return columns[0]
+    if columns:
+        numbers = listed(columns, lambda column: f"column {column + 1}")
+        return _several(
+            document, table, cell.place, f"{len(columns)} columns {shown(cell.column)}: {numbers}"
+        )
+    return _unknown(document, table, cell.place, ("column", cell.column, table.columns_by_text), hint)
 
 
-def _several(document: Document, table: Table, place: Place, what: str, which: Sequence[str]) -> Finding:
-    message = f"{_named(document, table)} has {len(which)} {what}: {listed(which)}"
+def _several(document: Document, table: Table, place: Place, which: str) -> Finding:
+    message = f"{_named(document, table)} has {which}"
     return Finding(
         place, "D203", message, "Bind the claim with a `quote` instead, or make the labels differ."
     )
 
 
 def _unknown(
-    document: Document, table: Table, place: Place, wanted: tuple[str, str], known: Sequence[str]
+    document: Document, table: Table, place: Place, wanted: tuple[str, str, Collection[str]], hint: bool
 ) -> Finding:
-    kind, label = wanted
-    near = nearest(plain(label), known)
-    message = f"{_named(document, table)} has no {kind} {shown(label)}; {kind}s: {listed(map(shown, known))}"
+    kind, label, known = wanted
+    near = nearest(plain(label), known) if hint else None
+    message = f"{_named(document, table)} has no {kind} {shown(label)}; {kind}s: {listed(known, shown)}"
     repair = f"Write {shown(near)}." if near else f"Write a {kind} as it stands in the table."
     return Finding(place, "D203", message + (f"; nearest: {shown(near)}" if near else ""), repair)
 

@@ -16,7 +16,10 @@ LONGEST_SLOT = 200  # characters
 _RARE = 2  # spots that are few enough not to look for a rarer word
 _FEW = 32  # spots to look at rather than make a table of longer grams
 _MOST = 1000  # spots to look at for one pattern
-_SCANS = 256  # times the text may be read for patterns without a whole word, all together
+_SCANNED = (
+    2**28
+)  # characters that may be read for patterns without a whole word, all together, and beyond that
+_SCANS = 256  # times the length of the text
 _GRAM_SIZES = (1, 2, 4)
 
 
@@ -76,15 +79,14 @@ def _rarest_gram(index: TextIndex, pattern: Pattern, bounds: Bounds) -> tuple[in
 
 def _scan(index: TextIndex, text: str, bounds: Bounds) -> Iterator[int]:
     spot = bounds.low - 1
-    while True:
+    while index.scanned <= _SCANNED + _SCANS * len(index.text):
         begin = spot + 1
         spot = index.text.find(text, begin, bounds.high)
         index.scanned += (bounds.high if spot < 0 else spot) - begin
         if spot < 0:
             return
-        if index.scanned > _SCANS * len(index.text):
-            raise TooCommonError
         yield spot
+    raise TooCommonError
 
 
 def _grown(text: str, pattern: Pattern, bounds: Bounds, number: int, spot: int) -> tuple[int, ...] | None:

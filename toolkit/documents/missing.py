@@ -10,7 +10,7 @@ from toolkit.documents.match import find_matches
 from toolkit.documents.matching import TooCommonError
 from toolkit.documents.nearest import nearest_line
 from toolkit.documents.pattern import Pattern, make_pattern
-from toolkit.documents.wording import listed, shown
+from toolkit.documents.wording import shown
 from toolkit.finding import Finding
 from toolkit.spec.pattern import PatternError
 from toolkit.spec.quote import Quote
@@ -35,10 +35,8 @@ def too_common(document: Document, quote: Quote) -> Finding:
 
 def several_places(document: Document, quote: Quote, starts: Sequence[int]) -> Finding:
     """The finding for a quote that stands in several places."""
-    candidates = [_position(document, start) for start in starts]
-    places = (
-        listed(candidates) if len(candidates) <= _LISTED else f"{', '.join(candidates[:_LISTED])} and more"
-    )
+    places = ", ".join(_position(document, start) for start in starts[:_LISTED])
+    places += " and more" if len(starts) > _LISTED else ""
     return Finding(
         quote.place,
         "D202",

@@ -18,7 +18,7 @@ _BEFORE = 30  # characters shown before the first shared word
 
 
 def nearest_line(document: Document, pattern: Pattern, section: tuple[int, int]) -> tuple[int, str] | None:
-    """Number of the line most like a quote, among those that share its rarest words, and its text from there on.
+    """The line most like a quote, of those that share its rarest words: its number and text.
 
     The cost is bounded: however long the document, at most 20 lines are compared.
     """

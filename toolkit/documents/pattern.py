@@ -50,8 +50,8 @@ class Literal:
 class Pattern:
     """A quote taken apart: `literals[i]` and `literals[i + 1]` have `gaps[i]` between them.
 
-    `leading` and `trailing` are the slots with which the quote begins and ends, if it does. `whole_words`: the
-    quote may neither begin nor end inside a word or a number of the document.
+    `leading` and `trailing` are the slots with which the quote begins and ends, if it does. With
+    `whole_words`, the quote may neither begin nor end inside a word or a number of the document.
     """
 
     literals: tuple[Literal, ...]

@@ -23,8 +23,8 @@ _LONGEST = 1000
 def plain(raw: str) -> str:
     """Inline Markdown reduced to its text: no emphasis, code marks, link targets, tags or emoji variants.
 
-    A label for people, its white space made single, close to what a renderer shows. At most 1,000 characters of
-    the raw text are looked at, so a long cell costs no more than a short one.
+    A label for people, its white space made single, close to what a renderer shows. At most 1,000 characters
+    are looked at, so a long cell costs no more than a short one.
     """
     text = " ".join(raw[:_LONGEST].translate(_RESERVED).split())
     if text.isalnum():

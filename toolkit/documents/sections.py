@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 FRONT_MATTER = "---"
 _STEP = " > "
+_COMPARED = 20  # headings of the same text whose paths are compared for a repair
 
 
 def find_section(document: Document, under: str, *, hint: bool = True) -> tuple[int, int] | Finding:
@@ -31,7 +32,7 @@ def find_section(document: Document, under: str, *, hint: bool = True) -> tuple[
         return _several(document, under, found)
     known = nearest(plain(under), document.headings_by_text) if hint else None
     near = f"; nearest: {shown(known)}" if known else ""
-    named = "" if known else f"; headings: {listed(shown(text, 60) for text in document.headings_by_text)}"
+    named = "" if known else f"; headings: {listed(document.headings_by_text, shown)}"
     return Finding(
         Place(document.path),
         "D206",
@@ -55,11 +56,11 @@ def _lies_in(heading: Heading, around: list[str]) -> bool:
 
 
 def _several(document: Document, under: str, found: list[Heading]) -> Finding:
-    lines = listed(f"line {document.position(heading.start)[0]}" for heading in found)
-    paths = {_STEP.join((*heading.path, heading.text)) for heading in found}
+    lines = listed(found, lambda heading: f"line {document.position(heading.start)[0]}")
+    paths = {_STEP.join((*heading.path, heading.text)): None for heading in found[:_COMPARED]}
     repair = "Make the headings differ, or leave `under` out and quote more of the sentence."
-    if len(paths) == len(found):
-        repair = f"Write the path to it: {listed(f'`under: {shown(path)}`' for path in sorted(paths))}."
+    if len(paths) == len(found[:_COMPARED]):
+        repair = f"Write the path to it: {listed(paths, lambda path: f'`under: {shown(path)}`')}."
     return Finding(
         Place(document.path),
         "D206",

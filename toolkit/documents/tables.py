@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -56,6 +56,21 @@ class Table:
         """The texts of all rows below the header, as a reader sees them."""
         return tuple(tuple(cell.text for cell in row) for row in self.rows)
 
+    @cached_property
+    def columns_by_text(self) -> dict[str, list[int]]:
+        """Numbers of the columns whose header has a text."""
+        return _numbered([cell.text] for cell in self.header)
+
+    @cached_property
+    def rows_by_label(self) -> dict[str, list[int]]:
+        """Numbers of the rows whose first cell has a text."""
+        return _numbered(row[:1] for row in self.labels)
+
+    @cached_property
+    def rows_by_text(self) -> dict[str, list[int]]:
+        """Numbers of the rows in which any cell has a text."""
+        return _numbered(self.labels)
+
     def pipes(self) -> Iterator[int]:
         """Offsets of the pipes that part cells."""
         for start, end in (self.header_span, *self.row_spans):
@@ -83,6 +98,14 @@ def make_table(source: str, lines: Lines, found: TableLines) -> Table:
     spans = tuple(lines.span(line) for line in found.rows)
     end = spans[-1][1] if spans else lines.span(found.header + 1)[1]
     return Table(header_start, end, (header_start, header_end), spans, found.columns, source)
+
+
+def _numbered(rows: Iterable[Iterable[str]]) -> dict[str, list[int]]:
+    numbered: dict[str, list[int]] = {}
+    for number, texts in enumerate(rows):
+        for text in dict.fromkeys(texts):
+            numbered.setdefault(text, []).append(number)
+    return numbered
 
 
 def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
+from itertools import islice
+from typing import TypeVar
 
 from toolkit.finding import printable
+
+T = TypeVar("T")
 
 _LONGEST = 100
 _MANY = 5
@@ -19,16 +23,15 @@ def shown(text: str, longest: int = _LONGEST) -> str:
     return f'"{printable(cut)}"'
 
 
-def listed(texts: Iterable[str]) -> str:
-    """The first few of many, and how many more there are."""
-    known = list(texts)
-    more = f" and {len(known) - _MANY} more" if len(known) > _MANY else ""
-    return ", ".join(known[:_MANY]) + more
+def listed(things: Collection[T], show: Callable[[T], str]) -> str:
+    """The first few of many, and how many more there are; the cost does not grow with how many."""
+    more = f" and {len(things) - _MANY} more" if len(things) > _MANY else ""
+    return ", ".join(show(thing) for thing in islice(things, _MANY)) + more
 
 
 def nearest(text: str, known: Iterable[str]) -> str | None:
     """The known text most like another, of the first 500; None when none is like it."""
-    candidates = [candidate[:_LONGEST] for candidate, _ in zip(known, range(_COMPARED), strict=False)]
+    candidates = [candidate[:_LONGEST] for candidate in islice(known, _COMPARED)]
     close = difflib.get_close_matches(text[:_LONGEST], candidates, n=1, cutoff=0.5)
     return close[0] if close else None
 

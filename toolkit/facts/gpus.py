@@ -14,12 +14,10 @@ __all__ = ["GPUS", "GenericGpu", "Gpu", "GpuVariants", "Reading", "find_gpu", "g
 
 GPUS: tuple[Gpu, ...]
 
-VENDORS = ("nvidia", "amd", "geforce", "tesla", "radeon", "instinct")
-"""Words that a document may leave out: no two cards differ only in them."""
+NOISE = re.compile(r"nvidia|amd|geforce|tesla|radeon|instinct|gpus?|graphics")
+"""What a document may leave out, also where words are run together: no two cards differ only in it."""
 
-FILLERS = frozenset(
-    ("gpu", "gpus", "graphics", "card", "cards", "vram", "memory", "of", "with", "design", "ram")
-)
+FILLERS = frozenset(("card", "cards", "vram", "memory", "of", "with", "design", "ram"))
 
 MEMORY = re.compile(r"(?<![0-9.])(\d{1,4}) ?(?:gb|gib)(?![a-z0-9])")
 TECHNOLOGY = re.compile(r"\b(?:hbm\d?e?|gddr\d?x?)\b")
@@ -36,7 +34,7 @@ def find_gpu(name: str) -> Gpu | GpuVariants | GenericGpu | UnknownName:
     """Find the card of that name: letter case, spaces, hyphens and the maker's name do not matter.
 
     A name of several cards is `GpuVariants`, narrowed by a memory size in it ("A100 80GB"); a memory size
-    alone is a `GenericGpu`. A name that no card has, or a memory that the card never had, is an `UnknownName`.
+    alone is a `GenericGpu`. A name that no card has, or a memory it never had, is an `UnknownName`.
     """
     asked = name[:MAX_NAME]
     text = TECHNOLOGY.sub(" ", _plain(asked))
@@ -59,8 +57,8 @@ def find_gpu(name: str) -> Gpu | GpuVariants | GenericGpu | UnknownName:
 
 def key_of(name: str) -> str:
     """Fold a name to what tells cards apart ("NVIDIA GeForce RTX 4090" and "rtx-4090" to "rtx4090")."""
-    words = WORD.findall(_plain(name))
-    kept = (_WORDS.get(word, word) for word in words if word not in FILLERS and word not in VENDORS)
+    words = WORD.findall(NOISE.sub(" ", _plain(name)))
+    kept = (_WORDS.get(word, word) for word in words if word not in FILLERS)
     return "".join(kept)
 
 

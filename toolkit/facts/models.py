@@ -1,4 +1,4 @@
-"""Model configurations: 195 verified ones that ship with the package, pinned files beside the specs, local config.json files.
+"""Model configurations: verified ones of the package, pinned files beside the specs, local config.json files.
 
 Nothing is fetched. A file that a stranger may have written is read with a size limit, as JSON only, and only
 from inside the folder that was given.
@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -32,7 +32,7 @@ _KNOWN = frozenset(MODEL_IDS)
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """What is known about a model: its published config, and exact parameter counts where somebody verified them.
+    """What is known about a model: its published config, and exact parameter counts where they were verified.
 
     `checkpoint_dtype` is how the published weights are stored (torch's name), `quantization` the config's
     `quantization_config`, `storage` the elements and bytes of a quantized checkpoint. `verified_params`
@@ -90,7 +90,7 @@ def load_model(name_or_path: str, *, base: Path | None = None) -> ModelFacts | U
     return _load_file(name_or_path, pinned, base)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _verified(model_id: str) -> ModelFacts:
     path = _DATA / "models" / f"{model_id.replace('/', '--')}.json"
     return _from_record(json.loads(path.read_text("utf-8")), model_id)
@@ -123,12 +123,12 @@ def _read_json(relative: str, base: Path) -> dict[str, Any]:
         raise ValueError(f"the file has more than {MAX_CONFIG_BYTES:,} bytes")
     document = json.loads(content.decode("utf-8"), parse_constant=_refuse_constant)
     if not isinstance(document, dict):
-        raise ValueError("the file holds no JSON object")  # noqa: TRY004 - a fault of the file's content, not of a type
+        raise ValueError("the file holds no JSON object")  # noqa: TRY004 - a fault of the file
     return document
 
 
 def _from_record(record: Mapping[str, Any], name: str) -> ModelFacts:
-    """Facts from a record; keys of a type that they never have are left out, as a stranger may have pinned it."""
+    """Facts from a record, which a stranger may have pinned: values of a wrong type are left out."""
     config: Mapping[str, Any] = record["config"]
     facts = model_from_config(config, name)
     dtype = record.get("checkpoint_dtype")

@@ -29,8 +29,13 @@ def nearest(name: str, known: Iterable[str], count: int = 3) -> tuple[str, ...]:
     written: dict[str, str] = {}
     for candidate in list(known)[:MAX_KNOWN]:
         written.setdefault(candidate[:MAX_NAME].casefold(), candidate)
-    inside = [folded for folded in written if asked and (asked in folded or folded in asked)]
-    inside.sort(key=lambda folded: -SequenceMatcher(None, asked, folded).ratio())
-    close = get_close_matches(asked, written, n=count, cutoff=0.5)
-    ordered = dict.fromkeys([*inside[:1], *close, *inside])
-    return tuple(written[folded] for folded in list(ordered)[:count])
+    inside = {folded for folded in written if asked and (asked in folded or folded in asked)}
+    likeness = {folded: SequenceMatcher(None, asked, folded).ratio() + INSIDE for folded in inside}
+    for folded in get_close_matches(asked, written, n=count, cutoff=0.5):
+        likeness[folded] = max(likeness.get(folded, 0), SequenceMatcher(None, asked, folded).ratio())
+    ordered = sorted(likeness, key=lambda folded: -likeness[folded])
+    return tuple(written[folded] for folded in ordered[:count])
+
+
+INSIDE = 0.2
+"""What it adds to the likeness of two names (0 to 1) that one lies inside the other."""

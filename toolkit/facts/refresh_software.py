@@ -119,6 +119,9 @@ def releases_of(document: Document, package: str) -> dict[str, dict[str, object]
     for version, files in listed.items():
         if isinstance(files, list) and files and _is_version(version):
             found[version] = _release(files)
+    newest, requires = str(info.get("version")), info.get("requires_dist")
+    if newest in found and PACKAGES[package] and isinstance(requires, list):
+        found[newest]["requires"] = table_requirements(requires)
     if not found:
         raise FetchError(f"the index lists no releases of {package}")
     return dict(sorted(found.items(), key=lambda item: Version(item[0])))

@@ -66,6 +66,8 @@ class Context:
     sums: Sums
     scale: Scale
     workspace: int
+    rotary: bool
+    caches_rotary: bool
     moments: dict[PhaseName, Moment] = field(default_factory=dict)
 
     def at(self, phase: PhaseName, row: str) -> int:

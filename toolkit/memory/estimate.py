@@ -4,29 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from packaging.version import Version
-
 from toolkit.facts.models import ModelFacts
 from toolkit.memory.architecture import Architecture, architecture_of
 from toolkit.memory.context import Context, Scale
 from toolkit.memory.device import Interval, device_interval, reserved_interval, workspace_bytes
-from toolkit.memory.forms import Adaptation, Builder, builder, head_form, layer_form
+from toolkit.memory.forms import LLAMA_LIKE, Adaptation, Builder, builder, head_form, layer_form
 from toolkit.memory.ledger import Ledger, Phase, PhaseName, Row
 from toolkit.memory.lora import match_targets
 from toolkit.memory.moments import Programs, fullest
-from toolkit.memory.numerics import Numerics, numerics, older
+from toolkit.memory.numerics import Numerics, numerics
 from toolkit.memory.parameters import total_parameters, trainable_parameters
-from toolkit.memory.program import record_generation_head, record_head, record_inference, record_layer
+from toolkit.memory.program import Stream, record_generation_head, record_head, record_inference, record_layer
 from toolkit.memory.rows import ROWS
 from toolkit.memory.sums import Sums, sums
 from toolkit.memory.tape import BYTES, Size
+from toolkit.memory.transformers_versions import Behaviour, behaviour
 from toolkit.spec.setting import Setting
 
 TRAINING = (PhaseName.LOAD, PhaseName.FORWARD_END, PhaseName.BACKWARD, PhaseName.OPTIMIZER_STEP)
 INFERENCE = (PhaseName.LOAD, PhaseName.PREFILL, PhaseName.DECODE)
-
-MODEL_UPCASTS_UNTIL = Version("4.45")
-LOSS_SHIFTS_UNTIL = Version("4.50")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +43,7 @@ def estimate(setting: Setting, facts: ModelFacts) -> Estimate:
     """The estimate of a setting; raises UnsupportedModel or UnsupportedRow for what no formula covers."""
     architecture = architecture_of(facts, setting.head, setting.labels)
     dtypes = numerics(setting)
+    version = behaviour(architecture, setting)
     context = Context(
         setting=setting,
         architecture=architecture,
@@ -54,8 +51,10 @@ def estimate(setting: Setting, facts: ModelFacts) -> Estimate:
         sums=_sums(architecture, setting),
         scale=Scale(setting.batch_size, setting.sequence_length),
         workspace=workspace_bytes(setting.gpu),
+        rotary=architecture.family in LLAMA_LIKE,
+        caches_rotary=version.caches_rotary,
     )
-    context.moments = fullest(context, _programs(architecture, setting, dtypes))
+    context.moments = fullest(context, _programs(architecture, setting, dtypes, version))
     ledger = Ledger(tuple(_phase(context, name) for name in (TRAINING if setting.trains else INFERENCE)))
     reserved = reserved_interval(ledger)
     return Estimate(
@@ -92,6 +91,9 @@ def _sums(architecture: Architecture, setting: Setting) -> Sums:
         setting.double_quant,
         setting.compute,
         setting.stack.trainer,
+        setting.stack.label(),
+        setting.amp,
+        setting.trains,
         setting.lora,
     )
     found = _SUMS.get(key)
@@ -102,15 +104,14 @@ def _sums(architecture: Architecture, setting: Setting) -> Sums:
     return found
 
 
-def _programs(architecture: Architecture, setting: Setting, dtypes: Numerics) -> Programs:
-    early, shifts = older(setting, "transformers", MODEL_UPCASTS_UNTIL), older(setting, "transformers", LOSS_SHIFTS_UNTIL)
-    key = (id(architecture), dtypes, setting.trains, setting.lora, early, shifts)
+def _programs(architecture: Architecture, setting: Setting, dtypes: Numerics, version: Behaviour) -> Programs:
+    key = (id(architecture), dtypes, setting.trains, setting.lora, version)
     found = _PROGRAMS.get(key)
     if found is None:
         if len(_PROGRAMS) >= MAX_CACHED:
             _PROGRAMS.clear()
-        build = builder(architecture, dtypes, _adaptation(architecture, setting))
-        found = _PROGRAMS[key] = _record(build, trains=setting.trains, early=early, shifts=shifts)
+        build = builder(architecture, dtypes, _adaptation(architecture, setting), repeats=version.repeats)
+        found = _PROGRAMS[key] = _record(build, version, trains=setting.trains)
     return found
 
 
@@ -121,15 +122,19 @@ def _adaptation(architecture: Architecture, setting: Setting) -> Adaptation:
     return Adaptation(paths, setting.lora.rank, setting.lora.dropout > 0)
 
 
-def _record(build: Builder, *, trains: bool, early: bool, shifts: bool) -> Programs:
+def _record(build: Builder, version: Behaviour, *, trains: bool) -> Programs:
     architecture, dtypes = build.architecture, build.numerics
-    head = head_form(build, upcasts_early=early, shifts=shifts)
+    head = head_form(build, upcasts_early=version.upcasts_early, shifts=version.shifts)
     forms = [(layer_form(build, kind), kind.count) for kind in architecture.layers]
-    hidden, stream = architecture.hidden, dtypes.stream
-    if trains:
-        layers = tuple(record_layer(form, count, stream, dtypes.checkpointing) for form, count in forms)
-        end = record_head(head, hidden, stream)
-    else:
-        layers = tuple(record_inference(form, count, stream) for form, count in forms)
-        end = record_generation_head(head, hidden, stream, all_positions=early)
-    return Programs(layers, end, Size(token=hidden * BYTES[stream]))
+    hidden = architecture.hidden
+    embedded = Size(token=hidden * BYTES[dtypes.stream])
+    if not trains:
+        layers = tuple(record_inference(form, count, dtypes.stream) for form, count in forms)
+        end = record_generation_head(head, hidden, layers[-1].result, all_positions=version.upcasts_early)
+        return Programs(layers, end, embedded)
+    stream = Stream(dtypes.stream, dtypes.first_grad, dtypes.checkpointing, dtypes.accumulates)
+    first = record_layer(forms[0][0], 1, stream)
+    later = replace(stream, dtype=first.result, grad=True)
+    forms[0] = (forms[0][0], forms[0][1] - 1)
+    layers = (first, *(record_layer(form, count, later) for form, count in forms if count))
+    return Programs(layers, record_head(head, hidden, later), embedded)

@@ -41,6 +41,7 @@ class Builder:
     numerics: Numerics
     adaptation: Adaptation
     by_suffix: Mapping[str, Module]
+    repeats: bool
 
     def linear(self, suffix: str, *, trains: bool | None = None) -> LinearForm:
         """The form of the linear layer whose path ends in `suffix`."""
@@ -49,7 +50,7 @@ class Builder:
         quantized = module.quantized and n.storage != "plain"
         branch = None
         if module.path in self.adaptation.paths and n.adapter is not None:
-            branch = Branch(self.adaptation.rank, n.adapter, self.adaptation.dropout)
+            branch = Branch(self.adaptation.rank, n.adapter, n.gradient, self.adaptation.dropout)
         return LinearForm(
             inputs=module.in_features,
             outputs=module.out_features,
@@ -59,8 +60,7 @@ class Builder:
             storage=n.storage if quantized else "plain",
             compute=n.compute,
             autocast=n.autocast,
-            gradient=n.adapter_gradient if branch is not None else n.gradient,
-            accumulates=n.accumulates,
+            gradient=n.gradient,
             nested=n.nested,
             keeps_input=n.keeps_input,
             branch=branch,
@@ -73,12 +73,12 @@ class Builder:
         return NormForm(kind, n.norm, n.trains_base, autocast=n.autocast is not None, unit_offset=offset)
 
 
-def builder(architecture: Architecture, numerics: Numerics, adaptation: Adaptation) -> Builder:
+def builder(architecture: Architecture, numerics: Numerics, adaptation: Adaptation, *, repeats: bool) -> Builder:
     """A builder for a family whose activations are covered; refuses the others by name."""
     if architecture.family not in LLAMA_LIKE:
         raise UnsupportedRow("activations", f"no formula for the layers of {architecture.family} yet")
     by_suffix = {module.path.rpartition("{}.")[2]: module for module in architecture.modules if "{}" in module.path}
-    return Builder(architecture, numerics, adaptation, by_suffix)
+    return Builder(architecture, numerics, adaptation, by_suffix, repeats)
 
 
 def layer_form(build: Builder, kind: LayerKind) -> LayerForm:
@@ -106,7 +106,6 @@ def head_form(build: Builder, *, upcasts_early: bool, shifts: bool) -> HeadForm:
         compute=n.compute,
         autocast=n.autocast,
         gradient=n.gradient,
-        accumulates=n.accumulates,
     )
     return HeadForm(
         norm=build.norm(architecture.layers[0].norm),
@@ -136,6 +135,7 @@ def _attention(build: Builder, kind: LayerKind) -> AttentionForm:
         query_norm=build.norm("rms") if a.query_norm else None,
         autocast=n.autocast,
         wide_rotary=n.stream == "fp32",
+        repeats=build.repeats and a.query_heads != a.key_value_heads,
     )
 
 
@@ -162,7 +162,6 @@ def _mixture(build: Builder, part: FeedForward) -> MixtureForm:
             compute=n.compute,
             autocast=n.autocast,
             gradient=n.gradient,
-            accumulates=n.accumulates,
             weights=part.experts * inputs * outputs // (chosen * chosen),
         )
 

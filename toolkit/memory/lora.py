@@ -1,4 +1,4 @@
-"""Which modules LoRA adapts, by the rules of peft 0.21 with transformers 5, and how many weights that adds."""
+"""Which modules LoRA adapts, by the rules of peft 0.21 with transformers 5, and the weights that adds."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ _QWEN_MOE = {
     "down_proj": "down_proj",
 }
 
-# The fused parameters that peft adapts for names that these mixtures' experts had before transformers 5
-# (peft/utils/transformers_weight_conversion.py). A name in a table no longer stands for a linear of that name.
+# The fused parameters that peft adapts for names that the experts of mixtures had before transformers 5
+# (peft/utils/transformers_weight_conversion.py). These names then stand for no linear of that name.
 _FUSED_NAMES: Mapping[str, Mapping[str, str]] = {
     "mixtral": {"gate": "gate.weight", "w1": "gate_up_proj", "w3": "gate_up_proj", "w2": "down_proj"},
     "qwen3_moe": _QWEN_MOE,
@@ -39,7 +39,7 @@ _FUSED_NAMES: Mapping[str, Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Adapter:
-    """The adapter of a module, or of each expert in a fused parameter (`copies`); `ranks` fused matrices share one."""
+    """The adapter of a module, or of each of `copies` fused experts; `ranks` fused matrices share one."""
 
     module: Module
     copies: int = 1
@@ -126,7 +126,7 @@ def lora_refusal(architecture: Architecture, lora: Lora) -> str | None:
 
 
 def saved_modules(architecture: Architecture) -> tuple[Module, ...]:
-    """The modules that peft copies and trains in full beside the adapters: the classifier of a classification head."""
+    """The modules that peft copies and trains in full beside the adapters: those of a classifier."""
     if architecture.head not in (SEQUENCE, TOKENS):
         return ()
     return tuple(module for module in architecture.modules if _is_classifier(module))
@@ -151,7 +151,7 @@ def _is_classifier(module: Module) -> bool:
 
 
 def _adaptable(architecture: Architecture) -> Iterator[Module]:
-    """The modules that LoRA has a layer for and that are not trained in full: linears, embeddings, convolutions."""
+    """The linears, embeddings and convolutions that are not trained in full."""
     saved = set(saved_modules(architecture))
     return (module for module in architecture.modules if module.in_features and module not in saved)
 
@@ -165,14 +165,23 @@ def _layers_named(module: Module, name: str, fused: Collection[str]) -> tuple[st
     leaf = _leaf(name)
     if leaf != module.leaf or leaf in fused:
         return ()
-    if "." not in name:
-        return module.layers
     ending = f".{name}"
-    return tuple(
-        layer
-        for layer, path in zip(module.layers, module.paths(), strict=True)
-        if f".{path}".endswith(ending)
-    )
+    before, _, after = module.path.rpartition("{}")
+    if after.endswith(ending) or f".{after}" == ending:
+        return module.layers
+    if not ending.endswith(after):
+        return ()
+    # What is left of the name says which layers: "layers.3", or "3.mlp.experts.7" where experts are linears.
+    start = ending.removesuffix(after)
+    return tuple(layer for layer in _candidates(module, start) if f".{before}{layer}".endswith(start))
+
+
+def _candidates(module: Module, start: str) -> tuple[str, ...]:
+    """The layers that may end so: one, unless layers stand for experts, too."""
+    last = _leaf(start)
+    if any("." in layer for layer in module.layers[:1]):
+        return module.layers
+    return (last,) if last in module.layers else ()
 
 
 def _only(module: Module, layers: set[str]) -> Module:

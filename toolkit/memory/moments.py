@@ -12,15 +12,13 @@ from dataclasses import dataclass
 
 from toolkit.memory.context import Context, Moment, Scale
 from toolkit.memory.ledger import PhaseName
-from toolkit.memory.program import GRADIENTS, Program
-from toolkit.memory.tape import BYTES, Alive, Size
-
-NEW_GRADIENT = "new_gradient"
+from toolkit.memory.program import Program
+from toolkit.memory.tape import BYTES, GRADIENTS, NEW_GRADIENT, Alive, Size
 
 
 @dataclass(frozen=True, slots=True)
 class Programs:
-    """The programs of a model: one for each kind of layer, and its end. `hidden` is a layer's input."""
+    """The programs of a model: of its layers, the first alone at the front, and of its end. `hidden` is the embedding."""
 
     layers: tuple[Program, ...]
     head: Program
@@ -66,9 +64,9 @@ def _with_gradients(context: Context, moment: Moment) -> Moment:
 def _forward(scale: Scale, programs: Programs, *, during: bool) -> Iterator[Moment]:
     """The end of the forward pass: inside the last layer, or at the logits."""
     kept: list[tuple[Alive, int]] = [(program.kept, program.count) for program in programs.layers]
-    for index, program in enumerate(programs.layers):
+    for index in _last(programs):
         others = [(alive, count - (position == index)) for position, (alive, count) in enumerate(kept)]
-        for alive in program.forward:
+        for alive in programs.layers[index].forward:
             yield Moment("last layer", _sum(scale, [*others, (alive, 1)]))
     for alive in programs.head.forward:
         yield Moment("logits" if during else "loss", _sum(scale, [*kept, (alive, 1)]))
@@ -80,15 +78,21 @@ def _backward(context: Context, programs: Programs) -> Iterator[Moment]:
     stored: list[tuple[Alive, int]] = [(program.stored, program.count) for program in programs.layers]
     for alive in programs.head.backward:
         yield _moment(context, "loss", [*stored, (alive, 1)], 0)
-    ended = programs.head.gradients
-    for index, program in enumerate(programs.layers):
+    ended = scale.bytes(programs.head.gradients)
+    for index in _last(programs):
         others = [(alive, count - (position == index)) for position, (alive, count) in enumerate(stored)]
-        for alive in program.backward:
-            yield _moment(context, "last layer", [*others, (alive, 1)], scale.bytes(ended))
-        before = total - scale.bytes(program.gradients) - _embedding(context)
-        for alive in program.backward:
-            yield _moment(context, "first layer", [(alive, 1)], before)
+        for alive in programs.layers[index].backward:
+            yield _moment(context, "last layer", [*others, (alive, 1)], ended)
+    first = programs.layers[0]
+    before = total - scale.bytes(first.gradients) - _embedding(context)
+    for alive in first.backward:
+        yield _moment(context, "first layer", [(alive, 1)], before)
     yield _at_embedding(context, programs, total)
+
+
+def _last(programs: Programs) -> range:
+    """The indices of the programs that the last layer may have: not the first layer's, unless it is the only one."""
+    return range(min(1, len(programs.layers) - 1), len(programs.layers))
 
 
 def _embedding(context: Context) -> int:

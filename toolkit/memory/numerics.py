@@ -16,6 +16,7 @@ UNSLOTH = ("unsloth",)
 
 # Versions in which a library changed what it keeps; a stack that names no version is the newest.
 BITSANDBYTES_FREES_INPUTS = Version("0.43.2")
+TRL_PREPARES_UNTIL = Version("0.26")  # since then SFTTrainer leaves the base as loaded and makes adapters bfloat16
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +40,9 @@ class Numerics:
     accumulates: bool
     nested: bool
     keeps_input: bool
-    adapter_gradient: str
+    loaded: str  # what is not quantized, before anything is cast
     stream: str  # the residual stream: what embeddings give
+    first_grad: bool  # whether a gradient flows to the first layer's input
     attention: str
     checkpointing: str
 
@@ -65,8 +67,9 @@ def numerics(setting: Setting) -> Numerics:
         accumulates=setting.gradient_accumulation > 1,
         nested=setting.double_quant,
         keeps_input=older(setting, "bitsandbytes", BITSANDBYTES_FREES_INPUTS),
-        adapter_gradient=setting.gradients,
+        loaded=plain,
         stream=embedding,
+        first_grad=setting.method == "full" or setting.gradient_checkpointing != "false",
         attention=setting.attention,
         checkpointing=setting.gradient_checkpointing if setting.trains else "false",
     )
@@ -79,21 +82,30 @@ def working_dtype(weights: str, compute: str) -> str:
 
 def prepares_for_kbit(setting: Setting) -> bool:
     """Whether peft's prepare_model_for_kbit_training casts all that is not quantized to float32 (utils/other.py)."""
-    return setting.trains and setting.weights in QUANTIZED and setting.stack.trainer not in UNSLOTH
+    if not setting.trains or setting.weights not in QUANTIZED or setting.stack.trainer in UNSLOTH:
+        return False
+    return setting.stack.trainer not in TRL or older(setting, "trl", TRL_PREPARES_UNTIL)
 
 
 def casts_back(setting: Setting) -> bool:
-    """Whether TRL casts adapters, embeddings and heads back to bfloat16 (peft_module_casting_to_bf16)."""
-    return setting.stack.trainer in TRL and setting.weights in FOUR_BIT and setting.compute == "bf16" and setting.amp
+    """Whether TRL casts prepared embeddings and heads back to bfloat16 (peft_module_casting_to_bf16, not the norms)."""
+    return (
+        setting.stack.trainer in TRL
+        and prepares_for_kbit(setting)
+        and setting.weights in FOUR_BIT
+        and setting.compute == "bf16"
+        and setting.amp
+    )
 
 
 def adapter_dtype(setting: Setting) -> str | None:
-    """The dtype of the adapters: peft makes them float32 over 16-bit weights (autocast_adapter_dtype); TRL casts back."""
+    """The dtype of adapters: peft makes them float32 over 16-bit weights; TRL casts those of quantized models."""
     if setting.lora is None or not setting.trains:
         return None
     if setting.lora.dtype is not None:
         return setting.lora.dtype
-    return "bf16" if casts_back(setting) else "fp32"
+    quantized = setting.weights in QUANTIZED
+    return "bf16" if quantized and setting.stack.trainer in TRL and not prepares_for_kbit(setting) else "fp32"
 
 
 def older(setting: Setting, package: str, than: Version) -> bool:

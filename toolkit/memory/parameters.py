@@ -8,7 +8,7 @@ from toolkit.spec.setting import Setting
 
 
 def total_parameters(architecture: Architecture, setting: Setting) -> int:
-    """All parameters, tied ones once: the model's, the adapters', and the copy of a classifier that peft trains."""
+    """All parameters, tied ones once: of the model, the adapters, and the classifier that peft copies."""
     return architecture.parameters + added_parameters(architecture, setting)
 
 
@@ -20,7 +20,7 @@ def trainable_parameters(architecture: Architecture, setting: Setting) -> int:
 
 
 def added_parameters(architecture: Architecture, setting: Setting) -> int:
-    """The parameters that the method adds to the model: adapters, and a copy of a classifier, trained in full."""
+    """The parameters that the method adds to the model: adapters, and a copy of a classifier."""
     match = adapters_of(architecture, setting)
     if match is None or setting.lora is None:
         return 0

@@ -18,7 +18,7 @@ INT4_GROUP = 128
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One tensor of a stored weight: the end of its name, dtype, elements, and whether `parameters()` yields it."""
+    """A tensor of a stored weight: end of its name, dtype, elements, and whether `parameters()` yields it."""
 
     name: str
     dtype: str
@@ -70,7 +70,7 @@ def four_bit_double(module: Module, tensor: Tensor) -> Parts | None:
 
 
 def eight_bit(module: Module, tensor: Tensor) -> Parts | None:
-    """LLM.int8() of bitsandbytes (nn/modules.py, Int8Params): a byte a value, a float32 scale for each output."""
+    """LLM.int8() of bitsandbytes (Int8Params): a byte a value, a float32 scale for each output."""
     if not _is_quantized_linear(module, tensor):
         return None
     scales = Part(".SCB", "fp32", module.out_features, parameter=False)
@@ -78,7 +78,7 @@ def eight_bit(module: Module, tensor: Tensor) -> Parts | None:
 
 
 def block_fp8(module: Module, tensor: Tensor) -> Parts | None:
-    """Fine-grained FP8 (transformers, integrations/finegrained_fp8.py): a float32 scale for each 128 x 128 block."""
+    """FP8 (transformers, integrations/finegrained_fp8.py): a float32 scale for each 128 x 128 block."""
     if module.kind is ModuleKind.EXPERTS:
         if len(tensor.shape) < 3 or any(len(other.shape) < 3 for other in module.tensors):
             raise UnsupportedStorage("fp8", "experts with biases have no FP8 form in transformers")
@@ -110,7 +110,7 @@ def block_fp4(module: Module, tensor: Tensor) -> Parts | None:
 
 
 def gptq(module: Module, tensor: Tensor) -> Parts | None:
-    """GPTQ with 4 bits and groups of 128 inputs: values and zeros packed into int32, 16-bit scales, a group for each input."""
+    """GPTQ with 4 bits and groups of 128 inputs: as AWQ, with the group of each input."""
     parts = awq(module, tensor)
     if parts is None:
         return None

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from toolkit.memory.context import Context
+from toolkit.memory.formula.inputs import position_embeddings, rotary_caches, token_ids
 from toolkit.memory.formula.kv_cache import kv_cache
 from toolkit.memory.formula.optimizer import optimizer_states, optimizer_temporary
 from toolkit.memory.formula.weights import adapters, master_weights, rounding, upcast_parameters, weights
@@ -46,6 +47,7 @@ def _alive(name: str, category: Category, phases: tuple[PhaseName, ...] = PASSES
 ROWS = (
     RowRule("weights", Category.WEIGHTS, ALWAYS, "", "", weights),
     RowRule("allocator_rounding", Category.TEMPORARY, ALWAYS, "", "", rounding),
+    RowRule("rotary_caches", Category.WEIGHTS, ALWAYS, "", "", rotary_caches),
     RowRule("upcast_parameters", Category.WEIGHTS, TRAINING, "", "", upcast_parameters),
     RowRule("adapters", Category.ADAPTERS, TRAINING, "", "", adapters),
     RowRule("master_weights", Category.MASTER_WEIGHTS, TRAINING, "", "", master_weights),
@@ -54,6 +56,8 @@ ROWS = (
     RowRule("optimizer_states", Category.OPTIMIZER_STATES, TRAINING, "", "", optimizer_states),
     RowRule("optimizer_temporary", Category.TEMPORARY, (STEP,), "", "", optimizer_temporary),
     RowRule("kv_cache", Category.KV_CACHE, (PREFILL, DECODE), "", "", kv_cache),
+    RowRule("token_ids", Category.ACTIVATIONS, (*TRAINING, PREFILL, DECODE), "", "", token_ids),
+    RowRule("position_embeddings", Category.ACTIVATIONS, PASSES, "", "", position_embeddings),
     *(
         _alive(name, Category.ACTIVATIONS)
         for name in (

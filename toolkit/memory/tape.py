@@ -44,13 +44,18 @@ class Size(NamedTuple):
 
 
 NOTHING = Size()
+GRADIENTS = "gradients"
+NEW_GRADIENT = "new_gradient"
 LOGITS_ROWS = frozenset({"logits", "logits_float32", "log_probabilities"})
 Alive = Mapping[str, Size]  # row name -> what it takes
 
 
 @dataclass(slots=True, eq=False)
 class Buffer:
-    """One tensor of a tape, named by its row. `width` is elements per token; `grad` says that a gradient flows to it."""
+    """One tensor of a tape, named by its row. `width` is elements per token; `grad` says that a gradient flows to it.
+
+    A `parameter` is no tensor of the tape itself: only its gradient is, and that stays.
+    """
 
     row: str
     size: Size
@@ -60,6 +65,7 @@ class Buffer:
     references: int = 1
     held: bool = True
     counted: bool = True
+    parameter: bool = False
 
 
 Backward = Callable[["Tape", Buffer], list[tuple[Buffer, Buffer]]]
@@ -93,11 +99,13 @@ class Tape:
     """Operations of one stretch. `records` is false under no_grad: nothing is then saved.
 
     `stop_after` ends the forward pass when that many tensors have been saved, as the recomputation of a checkpointed
-    layer does (torch.utils.checkpoint, early stop): later operations run only their backward.
+    layer does (torch.utils.checkpoint, early stop): later operations run only their backward. `accumulates` says that
+    gradients of earlier micro-batches are there.
     """
 
-    def __init__(self, *, records: bool, stop_after: int | None = None) -> None:
+    def __init__(self, *, records: bool, accumulates: bool = False, stop_after: int | None = None) -> None:
         self.records = records
+        self.accumulates = accumulates
         self.stop_after = stop_after
         self.saves = 0
         self.stopped = False
@@ -187,6 +195,17 @@ class Tape:
         row = "logits_gradient" if of.row in LOGITS_ROWS else "activation_gradients"
         return self.fresh(row, size, dtype or of.dtype, of.width)
 
+    def parameter(self, elements: int, dtype: str) -> Buffer:
+        """A trained weight, whose gradient has a dtype. With earlier gradients there, a new one is added and freed."""
+        row = NEW_GRADIENT if self.accumulates else GRADIENTS
+        size = Size(fixed=elements * BYTES[dtype])
+        return Buffer(row, size, 0, dtype, grad=True, counted=False, parameter=True)
+
+    def weight_gradient(self, weight: Buffer, dtype: str) -> Buffer:
+        """Allocate the gradient of a trained weight or of its copy in the dtype of the product that makes it."""
+        row = weight.row if weight.parameter else NEW_GRADIENT
+        return self.fresh(row, weight.size, dtype)
+
     def fresh(self, row: str, size: Size, dtype: str, width: int = 0) -> Buffer:
         """Allocate a tensor during backward."""
         buffer = Buffer(row, size, width, dtype, grad=False)
@@ -206,7 +225,10 @@ class Tape:
 
     def _accumulate(self, pending: dict[int, Buffer], target: Buffer, contribution: Buffer) -> None:
         existing = pending.get(id(target))
-        if existing is None:
+        if target.parameter:
+            if self.accumulates:
+                self._release(contribution)
+        elif existing is None:
             pending[id(target)] = contribution
         elif existing.references == 1:  # the engine adds in place to a buffer that nothing else refers to
             self._release(contribution)

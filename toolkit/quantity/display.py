@@ -54,8 +54,7 @@ _SECONDS: Final = (
     _Scale(Fraction(172_800), Fraction(86_400), " days"),
     _Scale(Fraction(7200), Fraction(3600), " h"),
     _Scale(Fraction(120), Fraction(60), " min"),
-    _Scale(Fraction(1), Fraction(1), " s"),
-    _Scale(Fraction(0), Fraction(1, 1000), " ms"),
+    _Scale(Fraction(0), Fraction(1), " s"),
 )
 _SCALES: Final[Mapping[Dimension, tuple[_Scale, ...]]] = MappingProxyType(
     {
@@ -98,7 +97,7 @@ def display_seconds(seconds: int | Fraction) -> str:
 
 
 def display_money(dollars: int | Fraction) -> str:
-    """US dollars: "$1,500"."""
+    """US dollars: "$1,500", "$1.5"."""
     return display_amount(dollars, Dimension.MONEY)
 
 
@@ -124,10 +123,13 @@ def display_interval(interval: Interval, dimension: Dimension, reading: Reading 
     if low == high:
         return display_amount(low, dimension, reading)
     scale = _scale(max(abs(low), abs(high)), dimension, reading)
-    for extra in range(_MOST_EXTRA):
-        first, second = _digits(low / scale.size, extra), _digits(high / scale.size, extra)
-        if first != second:
-            break
+    ends = low / scale.size, high / scale.size
+    # What is shown must differ as a number, not by a trailing zero.
+    differ = (
+        extra for extra in range(_MOST_EXTRA) if _rounded(ends[0], extra)[0] != _rounded(ends[1], extra)[0]
+    )
+    extra = next(differ, _MOST_EXTRA)
+    first, second = _digits(ends[0], extra), _digits(ends[1], extra)
     return _with_unit(f"{first}{' to ' if low < 0 else '–'}{second}", scale)
 
 
@@ -154,13 +156,20 @@ def _magnitude(number: Fraction) -> int:
     return guess if number >= Fraction(10) ** guess else guess - 1
 
 
+def _rounded(number: Fraction, extra: int) -> tuple[Fraction, int]:
+    """The number as it is shown, and its decimals, `extra` more than usual."""
+    places = _places(abs(number))
+    # What rounds up to the next power of ten has one digit more before the point.
+    places = min(places, _places(round(abs(number), places))) + extra
+    return round(number, places), places
+
+
 def _digits(number: Fraction, extra: int = 0) -> str:
     """A number without its unit; zeros at the end only where digits were cut."""
     if number and not _TINIEST <= _magnitude(abs(number)) <= _HUGEST:
         power = _magnitude(abs(number))
         return f"{_digits(number / Fraction(10) ** power, extra)} × 10^{power}"
-    places = _places(abs(number)) + extra
-    rounded = round(number, places)
+    rounded, places = _rounded(number, extra)
     text = f"{int(abs(rounded)):,}"
     if places:
         text += f".{int(abs(rounded) % 1 * 10**places):0{places}d}"
@@ -170,8 +179,5 @@ def _digits(number: Fraction, extra: int = 0) -> str:
 
 def _with_unit(digits: str, scale: _Scale) -> str:
     suffix = " byte" if digits == "1" and scale.suffix == " bytes" else scale.suffix
-    return (
-        f"-{scale.prefix}{digits[1:]}{suffix}"
-        if digits.startswith("-")
-        else f"{scale.prefix}{digits}{suffix}"
-    )
+    sign, size = ("-", digits[1:]) if digits.startswith("-") else ("", digits)
+    return f"{sign}{scale.prefix}{size}{suffix}"

@@ -6,20 +6,22 @@ import re
 from fractions import Fraction
 from typing import Final, NamedTuple
 
-from toolkit.quantity.number import CHUNK, SPACE, Number
+from toolkit.quantity.markup import GAP, SPACE, crosses_paragraph
+from toolkit.quantity.number import CHUNK, Number
 from toolkit.quantity.term import MONEY, Term, read_term
 from toolkit.quantity.units import PLAIN
 from toolkit.quantity.value import Dimension, Unit
-from toolkit.quantity.wording import GAP, crosses_paragraph
 
 _SECOND: Final = re.compile(
-    rf"(?:(?P<open>{SPACE}{{0,2}})(?P<dash>[-–—−‐‑~～∼])(?P<close>{SPACE}{{0,2}})|{GAP}(?P<word>to|and){GAP})"
-    rf"(?P<hedge>[~≈]{SPACE}?)?(?P<sign>[+\-−])?(?P<money>{MONEY})?(?P<chunk>{CHUNK})",
-    re.IGNORECASE,
+    rf"(?:(?P<open>{SPACE}{{0,2}})(?P<dash>[-–—−‐‑~～∼])(?P<close>{SPACE}{{0,2}})|{GAP}(?P<word>(?i:to|and)){GAP})"
+    rf"(?P<hedge>[~≈]{SPACE}?)?(?P<sign>[+\-−])?(?P<money>{MONEY})?(?P<chunk>{CHUNK})"
 )
-_CHAIN: Final = re.compile(rf"(?:{SPACE}?[-–—−‐‑~]{SPACE}?\.?[0-9][0-9.,:]*+)++")
-_FROM: Final = re.compile(rf"(?<![A-Za-z])from{GAP}\Z", re.IGNORECASE)
+_MORE: Final = re.compile(rf"{SPACE}?[-–—−‐‑~]{SPACE}?\.?[0-9]")
+_CHAIN: Final = re.compile(r"(?:[-–—−‐‑~]\.?[0-9][0-9.,:]*+)++")
+_FROM: Final = re.compile(rf"(?<![A-Za-z])[Ff]rom{GAP}\Z")
 _FROM_LOOK: Final = 16
+_MINUS: Final = re.compile(rf"[0-9]{SPACE}{{1,2}}[-–—−]{SPACE}{{1,2}}\Z")
+_MINUS_LOOK: Final = 6
 
 
 class Ends(NamedTuple):
@@ -45,8 +47,10 @@ def read_ends(text: str, first: Term, begin: int, dimension: Dimension | None, *
         return single
     second, after = read_term(text, found, dimension, money=first.money or bool(found["money"]))
     tight = bool(found["dash"]) and not found["open"]
-    if chain := _CHAIN.match(text, after):
-        return Ends((), PLAIN, chain.end()) if tight else single
+    if tight and (chain := _CHAIN.match(text, after)):
+        return Ends((), PLAIN, chain.end())
+    if not tight and _MORE.match(text, after):
+        return single
     if second is not None and found["dash"] and first.number.value < 0:
         second = second._replace(number=second.number.negated())
     ends = _joined(first, second, "~" if found["hedge"] else None) if second else None
@@ -57,7 +61,8 @@ def _joins(text: str, found: re.Match[str], first: Term, begin: int, *, between:
     if crosses_paragraph(found.group()):
         return False
     if found["dash"]:
-        return bool(found["open"]) == bool(found["close"]) and not found["sign"]
+        subtracts = _MINUS.search(text, max(0, begin - _MINUS_LOOK), begin) and found["open"]
+        return bool(found["open"]) == bool(found["close"]) and not found["sign"] and not subtracts
     if found["word"].lower() == "and":
         return between
     changes = first.unit is not PLAIN and _FROM.search(text, max(0, begin - _FROM_LOOK), begin)

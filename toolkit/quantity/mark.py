@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from enum import StrEnum
+from itertools import zip_longest
 from types import MappingProxyType
 from typing import Final
 
@@ -73,8 +74,8 @@ _REACH: Final = 3
 _LONGEST: Final = 1_000
 _TOKEN: Final = re.compile(
     r"(?P<phrase>(?<![A-Za-z])(?i:out of memory|too (?:large|big|small|little|much)|no (?:problem|issue)s?"
-    r"|just (?:fits?|enough))(?![A-Za-z]))|(?P<word>[A-Za-z]++(?:['’][a-z]++)?)"
-    rf"|(?P<sign>{'|'.join(_SIGNS)})|(?P<stop>[.;:,!?()\n–—-])"
+    r"|just (?:fits?|enough))(?![A-Za-z]))|(?P<word>[A-Za-z]++(?:['’-][A-Za-z]++)*+)"
+    rf"|(?P<sign>{'|'.join(_SIGNS)})|(?P<stop>[.;:,!()\n–—]|\s-\s)"
 )
 
 
@@ -87,7 +88,8 @@ def parse_mark(text: str) -> Mark | None:
     """
     if len(text) > _LONGEST:
         return None
-    tokens = list(_TOKEN.finditer(plain_text(text).text))
+    # A question is no answer: "Fits? No".
+    tokens = list(_TOKEN.finditer(plain_text(text).text.rpartition("?")[2]))
     signs = {_SIGNS[token.group()] for token in tokens if token.lastgroup == "sign"}
     if signs >= {Mark.YES, Mark.NO}:
         return None
@@ -101,9 +103,8 @@ def _decided(tokens: list[re.Match[str]], signs: set[Mark]) -> Mark | None:
         return _agreed(signs)
     if not tokens or tokens[0].lastgroup != "word":
         return None
-    return (
-        _ALONE.get(tokens[0].group().lower()) if len(tokens) == 1 or tokens[1].lastgroup == "stop" else None
-    )
+    alone = len(tokens) == 1 or tokens[1].lastgroup == "stop"
+    return _ALONE.get(tokens[0].group().lower()) if alone else None
 
 
 def _agreed(answers: set[Mark]) -> Mark | None:
@@ -116,7 +117,7 @@ def _answers(tokens: list[re.Match[str]]) -> set[Mark]:
     """What each word says, turned round within reach of a negation. A negated "tight" says nothing."""
     answers: set[Mark] = set()
     negated = 0
-    for token in tokens:
+    for token, following in zip_longest(tokens, tokens[1:]):
         word = token.group().lower()
         mark = _OPENINGS[word.split()[0]] if token.lastgroup == "phrase" else _WORDS.get(word)
         if token.lastgroup == "stop":
@@ -124,7 +125,8 @@ def _answers(tokens: list[re.Match[str]]) -> set[Mark]:
         elif mark is not None:
             answers |= _turned(mark) if negated else {mark}
         elif word in _REFUSALS or word in _NEGATIONS or word.endswith(("n't", "n’t")):
-            answers |= {Mark.NO} if word in _REFUSALS else set()
+            alone = word == "no" and (following is None or following.lastgroup == "stop")
+            answers |= {Mark.NO} if alone or word in _REFUSALS else set()
             negated = _REACH + 1
         negated = max(0, negated - 1)
     return answers

@@ -7,6 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
+SPACE: Final = r"[ \t\u00a0\u2009\u202f]"
+"""White space within a line."""
+
+GAP: Final = r"[ \t\r\n\u00a0\u2009\u202f]{1,6}+"
+"""White space between the parts of a value, over one line end at most: see `crosses_paragraph`."""
+
 # What UTF-8 read as Windows-1252 or as Mac Roman makes of the signs that matter here. Real documents hold
 # them, and a range whose dash is broken must not read as its upper end. Latin-1 readings of the same bytes
 # hold control characters and are left alone.
@@ -14,8 +20,9 @@ BROKEN: Final[Mapping[str, str]] = MappingProxyType(
     {
         "â€“": "–", "â€”": "—", "âˆ’": "−", "â€‘": "‑", "â‰ˆ": "≈", "âˆ¼": "∼", "â‰¤": "≤",
         "â‰¥": "≥", "Ã—": "×", "Â±": "±", "Âµ": "µ", "Î¼": "μ", "\xc2\xa0": "\xa0", "â€¯": "\u202f",
-        "â€‰": "\u2009", "Â²": "²", "Â³": "³", "‚Äì": "–", "‚Äî": "—", "‚àí": "−", "‚Äë": "‑", "‚âà": "≈", "‚àº": "∼",
-        "‚â§": "≤", "‚â•": "≥", "√ó": "×", "¬±": "±", "¬µ": "µ", "Œº": "μ", "¬†": "\xa0", "‚ÄØ": "\u202f",
+        "â€‰": "\u2009", "Â²": "²", "Â³": "³", "‚Äì": "–", "‚Äî": "—", "‚àí": "−", "‚Äë": "‑",
+        "‚âà": "≈", "‚àº": "∼", "‚â§": "≤", "‚â•": "≥", "√ó": "×",
+        "¬±": "±", "¬µ": "µ", "Œº": "μ", "¬†": "\xa0", "‚ÄØ": "\u202f",
         "‚Äâ": "\u2009", "¬≤": "²", "¬≥": "³",
     }
 )  # fmt: skip
@@ -24,17 +31,18 @@ BROKEN: Final[Mapping[str, str]] = MappingProxyType(
 _ENTITIES: Final[Mapping[str, str]] = MappingProxyType(
     {
         "&nbsp;": "\u00a0", "&thinsp;": "\u2009", "&lt;": "<", "&gt;": ">", "&le;": "≤", "&ge;": "≥",
-        "&asymp;": "≈", "&sim;": "∼", "&times;": "×", "&ndash;": "–", "&mdash;": "—", "&minus;": "−", "&plusmn;": "±",
-        "&dollar;": "$", "&percnt;": "%", "&micro;": "µ",
+        "&asymp;": "≈", "&sim;": "∼", "&times;": "×", "&ndash;": "–", "&mdash;": "—", "&minus;": "−",
+        "&plusmn;": "±", "&dollar;": "$", "&percnt;": "%", "&micro;": "µ",
         r"\approx": "≈", r"\sim": "∼", r"\times": "×", r"\leq": "≤", r"\le": "≤", r"\geq": "≥", r"\ge": "≥",
         r"\pm": "±",
     }
 )  # fmt: skip
+_RUNS: Final = frozenset({"*", "**", "***", "_", "__", "___", "`", "``"})
 _EMPHASIS_TAGS: Final = frozenset(
     {"b", "strong", "i", "em", "u", "mark", "code", "kbd", "span", "small", "font", "nobr"}
 )
 _MARKUP: Final = re.compile(
-    r"(?P<run>\*++|`++|_++)|(?P<escape>\\(?=[!-/:-@\[-`{-~]))|(?P<entity>&[a-z]{2,7};|\\[a-z]{2,6}(?![A-Za-z]))"
+    r"(?P<run>\*++|`++|_++)|\\(?P<escaped>[!-/:-@\[-`{-~])|(?P<entity>&[a-z]{2,7};|\\[a-z]{2,6}(?![A-Za-z]))"
     r"|</?(?P<tag>[A-Za-z][A-Za-z0-9]{0,9})(?:\s[^<>]{0,200})?/?>|(?P<broken>"
     + "|".join(map(re.escape, BROKEN))
     + ")"
@@ -50,15 +58,29 @@ class PlainText(NamedTuple):
     ends: Sequence[int]
 
     def span(self, start: int, end: int) -> tuple[int, int]:
-        """The place in the source of `text[start:end]`, with both sides of emphasis that holds a part of it."""
+        """The place in the source of `text[start:end]`, with both sides of emphasis around a part of it."""
         first, last = self.places[start], self.ends[end - 1]
         inside = self.source[first:last]
-        after, before = _run_at(self.source, last), _run_before(self.source, first)
-        if after and inside.count(after) % 2:
+        after = self.source[last : self.places[end]]
+        if _completes(after, inside):
             return first, last + len(after)
-        if before and inside.count(before) % 2:
+        before = self.source[self.ends[start - 1] if start else 0 : first]
+        if _completes(before, inside):
             return first - len(before), last
         return first, last
+
+
+def _completes(markup: str, inside: str) -> bool:
+    """Whether markup beside a text is the other half of markup that stands alone inside it."""
+    if markup in _RUNS:
+        return inside.count(markup) % 2 == 1
+    other = f"<{markup[2:]}" if markup.startswith("</") else f"</{markup[1:]}"
+    return markup.startswith("<") and inside.count(other) > inside.count(markup)
+
+
+def crosses_paragraph(text: str) -> bool:
+    """Whether a part of a value goes over more than one line end."""
+    return text.count("\n") > 1
 
 
 def plain_text(source: str) -> PlainText:
@@ -94,8 +116,8 @@ def _shown(source: str, found: re.Match[str]) -> str | None:
     """What a reader sees in place of a piece of markup, one character at most; None: it is no markup."""
     if found["run"]:
         return None if _operates(source, found) else ""
-    if found["escape"]:
-        return ""
+    if found["escaped"]:
+        return found["escaped"]
     if found["entity"]:
         return _ENTITIES.get(found["entity"])
     if found["broken"]:
@@ -120,18 +142,3 @@ def _operates(source: str, found: re.Match[str]) -> bool:
 def _between(source: str, found: re.Match[str], of_kind: Callable[[str], bool]) -> bool:
     before, after = source[found.start() - 1 : found.start()], source[found.end() : found.end() + 1]
     return of_kind(before) and of_kind(after)
-
-
-_RUN_AFTER: Final = re.compile(r"\*{1,3}|`{1,3}|_{1,3}")
-
-
-def _run_at(source: str, at: int) -> str:
-    found = _RUN_AFTER.match(source, at)
-    return found.group() if found else ""
-
-
-def _run_before(source: str, at: int) -> str:
-    length = 0
-    while length < min(3, at) and source[at - length - 1] in "*_`":
-        length += 1
-    return source[at - length : at]

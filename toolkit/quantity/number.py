@@ -8,9 +8,7 @@ from fractions import Fraction
 from typing import Final, NamedTuple
 
 from toolkit.quantity.interval import Interval
-
-SPACE: Final = r"[ \t\u00a0\u2009\u202f]"
-"""White space within a line."""
+from toolkit.quantity.markup import SPACE
 
 CHUNK: Final = (
     r"\.?[0-9]++(?:[.,:\u2009\u202f][0-9]++|[ \u00a0]0[0-9]{2}(?![0-9])(?:[ \u00a0][0-9]{3}(?![0-9]))*+)*+"

@@ -18,7 +18,8 @@ from toolkit.quantity.wording import Wording, read_leads, read_trail
 START: Final = re.compile(rf"(?P<sign>[+\-−])?(?P<money>{MONEY})?(?P<chunk>{CHUNK})")
 """Where the number of a value may begin: a sign, a currency, a run of digits."""
 
-_NOT_BEFORE: Final = frozenset("$€£¥₹#%^±@\\~.")
+_FOREIGN: Final = frozenset("$€£¥₹±")
+_NOT_BEFORE: Final = frozenset("#%^@\\~.")
 _SIGNS: Final = frozenset("+-−–—")
 _HYPHENS: Final = frozenset("-‐‑")
 _MARKER: Final = re.compile(r"(?:\A|\n)[ \t]{0,3}(#{1,6} )?\Z")
@@ -48,9 +49,11 @@ def read_value(plain: PlainText, found: re.Match[str], resume: int, wanted: Want
     """The value whose number begins at a match of `START`; `resume` is where the value before it ended."""
     text = plain.text
     first, after = read_term(text, found, wanted.dimension, money=bool(found["money"]))
+    if first is None:
+        return Read(None, after)
     leads, start = read_leads(text, resume, found.start())
     begin = found.start() if start < found.start() else _number_begins(text, found, resume)
-    if first is None or begin is None:
+    if begin is None or text[max(0, start - 3) : start].rstrip(" \u00a0")[-1:] in _FOREIGN:
         return Read(None, after)
     if begin > found.start() and first.number.value < 0:
         first = first._replace(number=first.number.negated())

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
-from toolkit.quantity.number import CHUNK, SPACE, Number, read_number
+from toolkit.quantity.markup import GAP, SPACE, crosses_paragraph
+from toolkit.quantity.number import Number, read_number
 from toolkit.quantity.units import AMBIGUOUS, PLAIN, RATES, REFUSED, SIGNS_OF_OPERATION, UNITS, unit_named
 from toolkit.quantity.value import Dimension, Unit
-from toolkit.quantity.wording import GAP, crosses_paragraph
 
 MONEY: Final = rf"(?<![A-Za-z$])(?:(?:US)?\$|USD){SPACE}?"
 WORD_CHARACTER: Final = re.compile(r"[0-9A-Za-z_\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f]")
@@ -16,8 +16,7 @@ WORD_CHARACTER: Final = re.compile(r"[0-9A-Za-z_\u00c0-\u00d6\u00d8-\u00f6\u00f8
 
 _UNIT: Final = re.compile(
     rf"(?P<plus>\+?)(?P<gap>[-‐‑]|{GAP}|)"
-    r"(?P<word>percentage points?|per cent|[A-Za-zµμ]{1,24}+(?![0-9A-Za-z_µμ])|[%×](?![0-9]))",
-    re.IGNORECASE,
+    r"(?P<word>(?i:percentage points?|per cent)|[A-Za-zµμ]{1,24}+(?![0-9A-Za-z_µμ])|[%×](?![0-9]))"
 )
 _MONEY_SCALE: Final = re.compile(
     rf"(?P<plus>\+?)(?:(?P<letter>[KMB])|{GAP}(?P<word>thousand|million|billion))(?![0-9A-Za-z_])",
@@ -83,9 +82,7 @@ def _measured(text: str, at: int, number: Number, digits: str, dimension: Dimens
         bare = WORD_CHARACTER.match(text, at) is None and _TOLERANCE.match(text, at) is None
         return Term(number, PLAIN, at) if bare else None
     word, gap = found["word"], found["gap"]
-    unit = unit_named(
-        " ".join(word.lower().split()) if " " in word else word, spaced=bool(gap), dimension=dimension
-    )
+    unit = unit_named(word, spaced=bool(gap), dimension=dimension)
     if unit is None:
         return Term(number, PLAIN, at) if _is_noun(word, gap) else None
     if unit.dimension is Dimension.RATIO and _OPERAND.match(text, found.end()):
@@ -120,6 +117,3 @@ def _misleads(text: str, found: re.Match[str], unit: Unit, digits: str, dimensio
     # "RTX 4090s", "the 1990s": a plural. Asked for seconds, it is seconds.
     plural = word == "s" and not found["gap"] and len(digits) == _PLURAL_AT and digits.isdigit()
     return plural and dimension is not Dimension.SECONDS
-
-
-__all__ = ["CHUNK", "MONEY", "WORD_CHARACTER", "Term", "read_term"]

@@ -7,10 +7,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
+from toolkit.quantity.markup import GAP, crosses_paragraph
 from toolkit.quantity.value import Bound
-
-GAP: Final = r"[ \t\r\n\u00a0\u2009\u202f]{1,6}+"
-"""White space between the parts of a value, over one line end at most: see `crosses_paragraph`."""
 
 HEDGES: Final = frozenset(
     {"about", "around", "roughly", "approximately", "approx", "approx.", "circa", "ca."}
@@ -66,11 +64,6 @@ class Wording(NamedTuple):
     bounds: frozenset[Bound] = frozenset()
     between: bool = False
     during: bool = False
-
-
-def crosses_paragraph(text: str) -> bool:
-    """Whether a part of a value goes over more than one line end."""
-    return text.count("\n") > 1
 
 
 def read_leads(text: str, resume: int, end: int) -> tuple[Wording, int]:

@@ -29,9 +29,10 @@ class Acknowledgement:
 class Claim:
     """One claim, with all that its group, row and column say of it.
 
-    `source` points into the document; `place` is where the spec points from. `overrides` are fields of the scenario
-    for this claim only. `formula` is over the names in `where` and the values of the spec; `start` and `end` are the
-    figures of a change (`from` and `to`), or, with `of`, scenarios. `subject` holds texts, lists and mappings of texts.
+    `source` points into the document; `place` is where the spec points from. `overrides` are fields of the
+    scenario for this claim only. `formula` is over the names in `where` and the values of the spec; `start`
+    and `end` are the figures of a change (`from` and `to`), or, with `of`, scenarios. `subject` holds texts,
+    lists and mappings of texts.
     """
 
     id: str
@@ -53,11 +54,16 @@ class Claim:
     places: Mapping[str, Place] = field(default_factory=dict)
 
     def place_of(self, key: str) -> Place:
-        """Where a key of the claim stands in the spec ("scenario", "subject"); the claim's place if it has none."""
+        """Where a key of the claim stands in the spec ("scenario", "subject").
+
+        The claim's place if it has none.
+        """
         return self.places.get(key, self.place)
 
 
-def derived_id(slug: str, scenario: str | None, quantity: str, source: Source, digits: int = ID_DIGITS) -> str:
+def derived_id(
+    slug: str, scenario: str | None, quantity: str, source: Source, digits: int = ID_DIGITS
+) -> str:
     """The id of a claim that names none: it stays when other claims come and go, and when lines move."""
     digest = hashlib.sha256("\x1f".join(_identity(source)).encode("utf-8", "replace")).hexdigest()
     return f"{slug}/{scenario or 'document'}/{quantity}/{digest[:digits]}"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field as Alias
+from pydantic import BeforeValidator
+from pydantic import Field as Alias
 
 from toolkit.spec import names
+from toolkit.spec.kind import one_of, see
 from toolkit.spec.known import shown
-from toolkit.spec.kind import one_of
 from toolkit.spec.node import Entries, Items, Node, Scalar
 from toolkit.spec.quote_fields import (
     TEXT_SCHEMA,
@@ -58,7 +59,9 @@ def _texts(raw: Node) -> Any:
 
 Quantity = Annotated[str, Reads(lambda raw, _path: _QUANTITY.read(raw), _QUANTITY.schema())]
 Metric = Annotated[str, Reads(lambda raw, _path: _METRIC.read(raw), _METRIC.schema())]
-Formula = Annotated[str, Reads(_formula, {"type": ["string", "number"], "minLength": 1, "maxLength": MAX_FORMULA})]
+Formula = Annotated[
+    str, Reads(_formula, {"type": ["string", "number"], "minLength": 1, "maxLength": MAX_FORMULA})
+]
 Subject = Annotated[dict[str, Any], Reads(_subject, {"type": "object"})]
 Skip = Annotated[bool, Reads(lambda raw, _path: read_boolean(raw), {"const": True})]
 
@@ -73,14 +76,22 @@ class AcknowledgedFields(Written):
 class ClaimKeys(Written):
     """What can be said of one claim, or of all claims of a group, a row or a column."""
 
-    id: Annotated[Text | None, Alias(description="A name for the claim that stays when its quote changes.")] = None
+    id: Annotated[
+        Text | None, Alias(description="A name for the claim that stays when its quote changes.")
+    ] = None
     quantity: Annotated[Quantity | None, Alias(description="What is claimed.")] = None
-    scenario: Annotated[ScenarioName | None, Alias(description="The scenario that the claim is about.")] = None
+    scenario: Annotated[ScenarioName | None, Alias(description="The scenario that the claim is about.")] = (
+        None
+    )
     quote: Annotated[
         FieldQuote | None,
-        Alias(description="Verbatim text of the document; {} is the claimed value, {*} any text, {{ a brace."),
+        Alias(
+            description="Verbatim text of the document; {} is the claimed value, {*} any text, {{ a brace."
+        ),
     ] = None
-    quotes: Annotated[list[FieldQuote] | None, Alias(description="The same statement in several places.")] = None
+    quotes: Annotated[list[FieldQuote] | None, Alias(description="The same statement in several places.")] = (
+        None
+    )
     cell: Annotated[CellSource | None, Alias(description="The cell of a table that states the claim.")] = None
     under: Annotated[Text | None, Alias(description="The heading whose section the quote is in.")] = None
     occurrence: Annotated[Count | None, Alias(description="Which of several equal places, from 1.")] = None
@@ -92,13 +103,19 @@ class ClaimKeys(Written):
     where: Annotated[
         dict[Identifier, ValueSource] | None, Alias(description="The figures of the formula, by name.")
     ] = None
-    terms: Annotated[list[OperandSource] | None, Alias(description="The figures that a sum is made of.")] = None
+    terms: Annotated[list[OperandSource] | None, Alias(description="The figures that a sum is made of.")] = (
+        None
+    )
     from_: Annotated[
         OperandSource | None, Alias(alias="from", description="The figure that a change starts from.")
     ] = None
     to: Annotated[OperandSource | None, Alias(description="The figure that a change leads to.")] = None
-    of: Annotated[Quantity | None, Alias(description="The quantity that changes between two scenarios.")] = None
-    subject: Annotated[Subject | None, Alias(description="What the quantity asks for beside the scenario.")] = None
+    of: Annotated[Quantity | None, Alias(description="The quantity that changes between two scenarios.")] = (
+        None
+    )
+    subject: Annotated[
+        Subject | None, Alias(description="What the quantity asks for beside the scenario.")
+    ] = None
     unchecked: Annotated[Text | None, Alias(description="Why nothing can check this claim.")] = None
     acknowledged: Annotated[
         AcknowledgedFields | None, Alias(description="A known error, with the reason why it stays.")
@@ -107,7 +124,10 @@ class ClaimKeys(Written):
 
 
 class CellKeys(ClaimKeys):
-    """What is said of one cell of a table beyond what its row and column say; `skip: true` if it claims nothing."""
+    """What is said of one cell of a table beyond what its row and column say; `skip.
+
+    True` if it claims nothing.
+    """
 
     row: Text
     column: Text
@@ -159,7 +179,10 @@ def _single(key: str, value: Scalar) -> Entries:
     return entries
 
 
-_LABELLED = {"type": "object", "additionalProperties": {"anyOf": [TEXT_SCHEMA, {"$ref": "#/$defs/ClaimKeys"}]}}
+_LABELLED = {
+    "type": "object",
+    "additionalProperties": {"anyOf": [TEXT_SCHEMA, see("ClaimKeys")]},
+}
 _AXIS = {"anyOf": [{"type": "array", "items": TEXT_SCHEMA, "minItems": 1}, {**_LABELLED, "minProperties": 1}]}
 
 

@@ -1,8 +1,8 @@
 """YAML read as text with places: every key and value stays a string that knows its line and column.
 
-Nothing is guessed from how a scalar looks (`12:30`, `no`, `1_000`): what a scalar means is decided by the field that it
-is written for. Anchors, aliases, tags and merge keys are refused, so that a file says what it means where it says it,
-and no input is larger in memory than on disk.
+Nothing is guessed from how a scalar looks (`12:30`, `no`, `1_000`): what a scalar means is decided by the
+field that it is written for. Anchors, aliases, tags and merge keys are refused, so that a file says what it
+means where it says it, and no input is larger in memory than on disk.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ MAX_DEPTH = 32
 MAX_NODES = 200_000
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-# YAML 1.1 counts three more characters as line ends, which editors do not; a byte order mark belongs at the start only.
-_REFUSED = re.compile("[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+# YAML 1.1 counts three more characters as line ends, which editors do not; a byte order mark belongs at the
+# start only.
+_REFUSED = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
 
 
 @dataclass(slots=True)
@@ -67,20 +68,28 @@ class _Composer:
     def other(self, event: Any, kind: type) -> bool:
         """An alias, or the start of a document; whether to go on."""
         if kind is yaml.AliasEvent:
-            self.refuse("S112", event.start_mark, f"the alias *{event.anchor} is refused: write the value out")
+            self.refuse(
+                "S112", event.start_mark, f"the alias *{event.anchor} is refused: write the value out"
+            )
             self.add(_scalar(event, refused=True), event)
         elif kind is yaml.DocumentStartEvent:
             self.documents += 1
             if self.documents > 1:
-                self.refuse("S101", event.start_mark, "a second YAML document starts here; a spec is one document")
+                self.refuse(
+                    "S101", event.start_mark, "a second YAML document starts here; a spec is one document"
+                )
                 return False
         return True
 
     def properties(self, event: Any) -> None:
         if event.anchor is not None:
-            self.refuse("S112", event.start_mark, f"the anchor &{event.anchor} is refused: nothing may refer to it")
+            self.refuse(
+                "S112", event.start_mark, f"the anchor &{event.anchor} is refused: nothing may refer to it"
+            )
         if event.tag is not None:
-            self.refuse("S112", event.start_mark, f"the tag {event.tag[:40]} is refused: fields know their own types")
+            self.refuse(
+                "S112", event.start_mark, f"the tag {event.tag[:40]} is refused: fields know their own types"
+            )
 
     def open(self, event: Any, node: Entries | Items) -> bool:
         mark = event.start_mark
@@ -117,7 +126,11 @@ class _Composer:
         if not isinstance(node, Scalar):
             self.refuse("S101", event.start_mark, "a key must be text")
         elif key == "<<" and key.plain:
-            self.refuse("S112", event.start_mark, "the merge key << is refused: write the fields out, or use `extends`")
+            self.refuse(
+                "S112",
+                event.start_mark,
+                "the merge key << is refused: write the fields out, or use `extends`",
+            )
         elif not key and key.plain:
             self.refuse("S101", event.start_mark, "a key is missing before the colon")
         elif key in holder.keys_at:
@@ -147,7 +160,7 @@ def compose(text: str, path: str) -> tuple[Node | None, list[Finding]]:
 
 
 def _unfinished(composer: _Composer) -> bool:
-    """Whether reading stopped before the end, so that what is missing cannot be told from what was not read."""
+    """Whether reading stopped early, so that what is missing cannot be told from what was not read."""
     return bool(composer.stack) or composer.documents != 1 or composer.nodes > MAX_NODES
 
 
@@ -176,8 +189,12 @@ def _character(text: str, index: int, path: str) -> Finding:
     line = text.count("\n", 0, index) + 1
     column = index - (text.rfind("\n", 0, index) + 1) + 1
     shown = f"U+{ord(text[index]):04X}"
-    repair = f'write it as "\\u{ord(text[index]):04X}" in double quotes' if ord(text[index]) <= 0xFFFF else None
-    return Finding(Place(path, line, column), "S101", f"the character {shown} may not stand in YAML as it is", repair)
+    repair = (
+        f'write it as "\\u{ord(text[index]):04X}" in double quotes' if ord(text[index]) <= 0xFFFF else None
+    )
+    return Finding(
+        Place(path, line, column), "S101", f"the character {shown} may not stand in YAML as it is", repair
+    )
 
 
 def _short(key: str) -> str:

@@ -24,8 +24,8 @@ class Units:
 class Spec:
     """What is claimed of one document.
 
-    `path` and `document_path` are absolute; `shown_path` is the spec's path for messages. `values` are named figures
-    of the document.
+    `path` and `document_path` are absolute; `shown_path` is the spec's path for messages. `values` are named
+    figures of the document.
     """
 
     path: Path
@@ -41,7 +41,10 @@ class Spec:
     places: Mapping[str, Place] = field(default_factory=dict)
 
     def scenario_of(self, claim: Claim) -> Scenario | None:
-        """The scenario of a claim, with the fields that the claim says anew; None for one about no scenario."""
+        """The scenario of a claim, with the fields that the claim says anew.
+
+        None for one about no scenario.
+        """
         if claim.scenario is None:
             return None
         scenario = self.scenarios[claim.scenario]

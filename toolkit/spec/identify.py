@@ -22,7 +22,11 @@ def identified(claims: Iterable[Claim], slug: str) -> tuple[tuple[Claim, ...], l
         for index in indexes:
             claim = named[index]
             clash = len(indexes) > 1 and not claim.id
-            longer = derived_id(slug, claim.scenario, claim.quantity, claim.source, LONG_ID_DIGITS) if clash else key
+            longer = (
+                derived_id(slug, claim.scenario, claim.quantity, claim.source, LONG_ID_DIGITS)
+                if clash
+                else key
+            )
             named[index] = replace(claim, id=longer)
         if len(indexes) > 1:
             findings += _repeated([named[index] for index in indexes])
@@ -36,7 +40,8 @@ def _repeated(claims: list[Claim]) -> list[Finding]:
     for claim in claims:
         earlier = first.setdefault(claim.id, claim.place)
         if earlier is not claim.place:
-            message = f"the claim {shown(claim.id)} is written twice: first in line {earlier.line}"
+            named = f"the id {shown(claim.id)}" if "id" in claim.places else f"this claim of {claim.quantity}"
+            message = f"{named} is written twice: first in line {earlier.line}"
             repair = "delete one, or tell them apart by id:, under: or occurrence:"
             findings.append(Finding(_id_place(claim), "S102", message, repair))
     return findings

@@ -27,9 +27,9 @@ def meant(name: str, known: Iterable[str]) -> str | None:
     return best[0] if best else None
 
 
-def unknown(noun: str, name: str, known: Iterable[str]) -> tuple[str, str]:
+def unknown(noun: str, name: str, known: Iterable[str]) -> tuple[str, str | None]:
     """Message and repair for a name that a known list does not have."""
     names = list(known)
     guess = meant(name, names)
     message = f"{shown(name)} is not {noun}; known: {', '.join(names)}"
-    return message, f"write {guess}" if guess else f"write one of: {', '.join(names)}"
+    return message, f"write {guess}" if guess else None

@@ -54,7 +54,11 @@ HEADS = {
     "masked-lm": "an encoder's output layer",
     "base": "no head",
 }
-ATTENTION = {"sdpa": "torch's scaled_dot_product_attention", "flash": "FlashAttention", "eager": "scores in memory"}
+ATTENTION = {
+    "sdpa": "torch's scaled_dot_product_attention",
+    "flash": "FlashAttention",
+    "eager": "scores in memory",
+}
 CHECKPOINTING = {"reentrant": "torch's older form", "non-reentrant": "torch's newer form"}
 STRATEGIES = {
     "none": "one GPU",
@@ -116,24 +120,27 @@ QUANTITIES = {
 }
 
 ABOUT_SCENARIO = frozenset({
-    "peak_memory", "weights", "gradients", "optimizer_states", "activations", "kv_cache", "overhead", "adapters", "fits",
-    "parameters", "trainable_parameters", "trainable_share", "adapted_modules", "checkpoint", "hyperparameter",
+    "peak_memory", "weights", "gradients", "optimizer_states", "activations", "kv_cache", "overhead",
+    "adapters", "fits", "parameters", "trainable_parameters", "trainable_share", "adapted_modules",
+    "checkpoint", "hyperparameter",
 })  # fmt: skip
 """Quantities of which nothing can be said without a scenario."""
 
 PACKAGES = (
-    "torch", "transformers", "trl", "peft", "bitsandbytes", "accelerate", "unsloth", "vllm", "litgpt", "deepspeed",
-    "flash-attn", "liger-kernel", "xformers", "triton", "torchao", "cuda", "python",
+    "torch", "transformers", "trl", "peft", "bitsandbytes", "accelerate", "unsloth", "vllm", "litgpt",
+    "deepspeed", "flash-attn", "liger-kernel", "xformers", "triton", "torchao", "cuda", "python",
 )  # fmt: skip
 """Software whose version a scenario may state, under `stack`."""
 
 OTHER_SPELLINGS = {
-    "float32": "fp32", "fp-32": "fp32", "32bit": "fp32", "bfloat16": "bf16", "float16": "fp16", "half": "fp16",
-    "16bit": "bf16", "8bit": "int8", "4bit": "nf4", "int4": "nf4", "4-bit": "nf4", "8-bit": "int8", "16-bit": "bf16",
-    "adam": "adamw", "adamw_torch": "adamw", "adamw_torch_fused": "adamw", "adamw_bnb_8bit": "adamw_8bit",
-    "paged_adamw_32bit": "paged_adamw", "flash_attention_2": "flash", "sfttrainer": "trl", "trainer": "transformers",
-    "hf": "transformers", "nll": "cross-entropy", "liger": "fused", "finetune": "full", "full-finetuning": "full",
-    "generate": "inference", "classification": "sequence-classification", "peak": "peak_memory", "vram": "peak_memory",
-    "memory": "peak_memory", "optimizer": "optimizer_states", "kv": "kv_cache", "time": "duration", "sum": "arithmetic",
+    "float32": "fp32", "fp-32": "fp32", "32bit": "fp32", "bfloat16": "bf16", "float16": "fp16",
+    "half": "fp16", "16bit": "bf16", "8bit": "int8", "4bit": "nf4", "int4": "nf4", "4-bit": "nf4",
+    "8-bit": "int8", "16-bit": "bf16", "adam": "adamw", "adamw_torch": "adamw",
+    "adamw_torch_fused": "adamw", "adamw_bnb_8bit": "adamw_8bit", "paged_adamw_32bit": "paged_adamw",
+    "flash_attention_2": "flash", "sfttrainer": "trl", "trainer": "transformers", "hf": "transformers",
+    "nll": "cross-entropy", "liger": "fused", "finetune": "full", "full-finetuning": "full",
+    "generate": "inference", "classification": "sequence-classification", "peak": "peak_memory",
+    "vram": "peak_memory", "memory": "peak_memory", "optimizer": "optimizer_states", "kv": "kv_cache",
+    "time": "duration", "sum": "arithmetic",
 }  # fmt: skip
 """What others call a name of ours; only for the suggestion in a message."""

@@ -10,15 +10,31 @@ from typing import Any
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
 
+from toolkit.spec.compose import compose
 from toolkit.spec.field_value import Atom, Choices, FieldValue, Fixed, Range, Reference
 from toolkit.spec.fields import FIELDS
-from toolkit.spec.kind import Integer, Kind, Targets
+from toolkit.spec.kind import Integer, Kind, see
+from toolkit.spec.named_kind import Targets
 from toolkit.spec.node import Entries, Items, Node, Scalar
 from toolkit.spec.refusal import refusal
+from toolkit.spec.scalar import plain_data
 
 MAX_CHOICES = 64
 
 _REFERENCE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+REFERENCE_SCHEMA = {
+    "description": "The document's value of that name, under `values`.",
+    "type": "string",
+    "pattern": f"^{_REFERENCE.pattern}$",
+}
+RANGE_SCHEMA = {
+    "description": "Whole numbers, both ends included.",
+    "type": "object",
+    "properties": {"from": {"type": "integer"}, "to": {"type": "integer"}},
+    "required": ["from", "to"],
+    "additionalProperties": False,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +47,11 @@ class Open:
         """Everything is read by one function, so that a message speaks of the field and not of a union."""
         return core_schema.no_info_plain_validator_function(_reader(FIELDS[self.name].kind))
 
-    def __get_pydantic_json_schema__(self, _core: CoreSchema, _handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        """The value, a list of values, a range for whole numbers, or a reference."""
-        return open_schema(self.name)
+    def __get_pydantic_json_schema__(
+        self, _core: CoreSchema, _handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """The value, a list of values, a range for whole numbers, or a reference: a definition of its own."""
+        return see(self.name)
 
 
 def _reader(kind: Kind) -> Callable[[Any], FieldValue]:
@@ -60,7 +78,9 @@ def read_open(kind: Kind, raw: Node) -> FieldValue:
 
 def _is_one_list(raw: Items) -> bool:
     """Whether a list for LoRA's targets is a value: it lists module names, and no lists of them."""
-    return not any(isinstance(item, Items) for item in raw) and not any(item == "all-linear" for item in raw[:1])
+    return not any(isinstance(item, Items) for item in raw) and not any(
+        item == "all-linear" for item in raw[:1]
+    )
 
 
 def _choices(kind: Kind, raw: Items) -> Choices:
@@ -83,7 +103,9 @@ def _choices(kind: Kind, raw: Items) -> Choices:
 
 def _range(kind: Kind, raw: Entries) -> Range:
     if not isinstance(kind, Integer):
-        raise refusal("S104", f"a range is for whole numbers; {kind.wanted} is asked for", "list the values in [ ]")
+        raise refusal(
+            "S104", f"a range is for whole numbers; {kind.wanted} is asked for", "list the values in [ ]"
+        )
     errors: list[InitErrorDetails] = []
     ends: dict[str, int] = {}
     for key in raw:
@@ -112,8 +134,14 @@ def open_schema(name: str) -> dict[str, Any]:
     forms = [
         value,
         {"type": "array", "items": value, "minItems": 1, "maxItems": MAX_CHOICES, "uniqueItems": True},
-        {"$ref": "#/$defs/Reference"},
+        see("Reference"),
     ]
     if isinstance(spec.kind, Integer):
-        forms.insert(2, {"$ref": "#/$defs/Range"})
-    return {"description": spec.doc, "examples": list(spec.examples), "anyOf": forms}
+        forms.insert(2, see("Range"))
+    return {"description": spec.doc, "examples": [example(text) for text in spec.examples], "anyOf": forms}
+
+
+def example(text: str) -> Any:
+    """An example of the field table as the data that it is."""
+    node, _ = compose(text, "")
+    return None if node is None else plain_data(node)

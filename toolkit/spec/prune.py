@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from toolkit.spec.node import Entries, Items, Node
 from toolkit.spec.translate import Location
 
+_DIVISIBLE = ("scenarios", "defaults", "values")
+"""Sections whose entries stand by themselves."""
+
 
 @dataclass(slots=True)
 class Broken:
@@ -20,6 +23,13 @@ class Broken:
     scenarios: set[str] = field(default_factory=set)
     values: set[str] = field(default_factory=set)
     claims: bool = False
+
+    def add(self, other: Broken) -> None:
+        """Notes what was taken out in another round."""
+        self.keys |= other.keys
+        self.scenarios |= other.scenarios
+        self.values |= other.values
+        self.claims = self.claims or other.claims
 
 
 def prune(root: Entries, locations: Iterable[Location]) -> Broken:
@@ -56,15 +66,16 @@ def _note(broken: Broken, location: Location) -> None:
 
 def _victim(root: Entries, location: Location) -> tuple[Entries | Items, int | str]:
     """The container and key to remove: a field of a scenario, a value, a claim, or a whole section."""
-    section = root.get(str(location[0])) if location else None
-    if location and isinstance(section, Items) and location[0] == "claims" and len(location) > 1:
-        return _claim(section, location[1:])
-    if isinstance(section, Entries) and len(location) > 1:
-        inner = section.get(str(location[1]))
-        if location[0] == "scenarios" and isinstance(inner, Entries) and len(location) > 2 and location[2] in inner:  # noqa: PLR2004 - section, name, field
-            return inner, location[2]
-        return section, location[1]
-    return root, location[0] if location else ""
+    first, *rest = location or ("",)
+    section = root.get(str(first))
+    if first == "claims" and isinstance(section, Items) and rest:
+        return _claim(section, rest)
+    if first in _DIVISIBLE and isinstance(section, Entries) and rest and rest[0] in section:
+        inner = section[str(rest[0])]
+        if first == "scenarios" and isinstance(inner, Entries) and len(rest) > 1 and rest[1] in inner:
+            return inner, rest[1]
+        return section, rest[0]
+    return root, first
 
 
 def _claim(claims: Items, location: Location) -> tuple[Entries | Items, int | str]:

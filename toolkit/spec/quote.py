@@ -11,8 +11,8 @@ from toolkit.finding import Place
 class Quote:
     """Verbatim text of the document, with the claimed value as a slot.
 
-    `under` names the heading whose section holds it, `occurrence` (from 1) which of several equal places is meant;
-    `place` is where the spec says so. Without a slot the quote points at a statement as a whole.
+    `under` names the heading whose section holds it, `occurrence` (from 1) which of several equal places is
+    meant; `place` is where the spec says so. Without a slot the quote points at a statement as a whole.
     """
 
     text: str
@@ -33,7 +33,10 @@ class TableRef:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A cell by its row (first cell) and column (header cell). `pattern` is a quote within the cell; None: all of it."""
+    """A cell by its row (first cell) and column (header cell). `pattern` is a quote within the cell.
+
+    None: all of it.
+    """
 
     table: TableRef
     row: str

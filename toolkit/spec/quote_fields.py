@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
 from pydantic_core import CoreSchema, core_schema
 
-from toolkit.finding import Place
+from toolkit.spec.kind import see
 from toolkit.spec.known import shown
 from toolkit.spec.node import Node, Scalar, place_of
 from toolkit.spec.pattern import PatternError, count_slots
@@ -43,11 +43,13 @@ class Reads:
         read = self.read
 
         def call(raw: Any, info: ValidationInfo) -> Any:
-            return read(raw, info.context)
+            return read(raw, str(info.context))
 
         return core_schema.with_info_plain_validator_function(call)
 
-    def __get_pydantic_json_schema__(self, _core: CoreSchema, _handler: GetJsonSchemaHandler) -> dict[str, Any]:
+    def __get_pydantic_json_schema__(
+        self, _core: CoreSchema, _handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
         """What an editor accepts."""
         return dict(self.json_schema)
 
@@ -65,7 +67,9 @@ def _identifier(raw: Node, _path: str) -> str:
 
 
 def _scenario_name(raw: Node, _path: str) -> str:
-    return _matching(raw, _SCENARIO, "a name of letters, digits, '-', '_' and '.' that starts with a letter or digit")
+    return _matching(
+        raw, _SCENARIO, "a name of letters, digits, '-', '_' and '.' that starts with a letter or digit"
+    )
 
 
 def _matching(raw: Node, pattern: re.Pattern[str], wanted: str) -> str:
@@ -87,9 +91,8 @@ def _pattern(raw: Node, path: str) -> Quote:
     text = read_text(raw, "a quote")
     slots = count_slots(text)
     if isinstance(slots, PatternError):
-        said = f"the quote {shown(text)} {slots.message}" if slots.offset == 0 else f"the quote {slots.message}"
-        around = text[max(0, slots.offset - 20) : slots.offset + 20]
-        raise refusal("S104", said if slots.offset == 0 else f"{said}, near {shown(around)}")
+        around = shown(text[max(0, slots.offset - 20) : slots.offset + 20]) if slots.offset else shown(text)
+        raise refusal("S104", f'the quote {slots.message}, at "{around}"')
     return Quote(text, place_of(raw, path), has_slot=slots == 1)
 
 
@@ -119,7 +122,7 @@ def _table(raw: Node, path: str) -> TableRef:
     return TableRef(fields.under, fields.occurrence, place)
 
 
-_TABLE_SCHEMA = {"anyOf": [TEXT_SCHEMA, {"$ref": "#/$defs/TableFields"}]}
+_TABLE_SCHEMA = {"anyOf": [TEXT_SCHEMA, see("TableFields")]}
 Table = Annotated[TableRef, Reads(_table, _TABLE_SCHEMA, (TableFields,))]
 
 
@@ -132,16 +135,16 @@ class CellFields(Written):
     quote: Pattern | None = None
 
 
-class CellOperand(Written):
-    """A cell where a quote could stand."""
-
-    cell: Annotated[Cell, Reads(lambda raw, path: read_cell(raw, path), {"$ref": "#/$defs/CellFields"}, (CellFields,))]
-
-
-def read_cell(raw: Node, path: str) -> Cell:
+def _read_cell(raw: Node, path: str) -> Cell:
     """A cell with its place."""
     fields = CellFields.model_validate(raw, context=path)
     return Cell(fields.table, fields.row, fields.column, place_of(raw, path), fields.quote)
+
+
+class CellOperand(Written):
+    """A cell where a quote could stand."""
+
+    cell: Annotated[Cell, Reads(_read_cell, see("CellFields"), (CellFields,))]
 
 
 def _source(raw: Node, path: str) -> Quote | Cell:
@@ -159,7 +162,9 @@ def _valued(raw: Node, path: str) -> Quote | Cell:
     """A quote or a cell that points at a value."""
     source = _source(raw, path)
     if isinstance(source, Quote) and not source.has_slot:
-        raise refusal("S104", f"the quote {shown(source.text)} has no slot", "write {} where the value stands")
+        raise refusal(
+            "S104", f'the quote "{shown(source.text)}" has no slot', "write {} where the value stands"
+        )
     return source
 
 
@@ -178,13 +183,12 @@ def _plain_quote(raw: Node, path: str) -> Quote:
     return source
 
 
-_QUOTE_SCHEMA = {"anyOf": [{"type": ["string", "number"], "minLength": 1}, {"$ref": "#/$defs/QuoteFields"}]}
-_SOURCE_SCHEMA = {"anyOf": [*_QUOTE_SCHEMA["anyOf"], {"$ref": "#/$defs/CellOperand"}]}
-CellSource = Annotated[Cell, Reads(read_cell, {"$ref": "#/$defs/CellFields"}, (CellFields,))]
+_QUOTE_SCHEMA = {"anyOf": [{"type": ["string", "number"], "minLength": 1}, see("QuoteFields")]}
+_SOURCE_SCHEMA = {"anyOf": [*_QUOTE_SCHEMA["anyOf"], see("CellOperand")]}
+CellSource = Annotated[Cell, Reads(_read_cell, see("CellFields"), (CellFields,))]
 ValueSource = Annotated[Quote | Cell, Reads(_valued, _SOURCE_SCHEMA, (QuoteFields, CellOperand))]
 OperandSource = Annotated[Quote | Cell | Name, Reads(_operand, _SOURCE_SCHEMA, (QuoteFields, CellOperand))]
 FieldQuote = Annotated[Quote, Reads(_plain_quote, _QUOTE_SCHEMA, (QuoteFields,))]
 
 DEFINED: tuple[type[BaseModel], ...] = (QuoteFields, TableFields, CellFields, CellOperand)
 """Models that the JSON Schema refers to by name."""
-

@@ -18,12 +18,14 @@ _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,3})?"
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 # What a YAML 1.1 reader makes something else of than a YAML 1.2 reader does.
 _AMBIGUOUS = re.compile(
-    r"[-+]?0[0-9_]+|[-+]?0[xob][0-9a-f_]+|[-+]?[0-9][0-9_]*_[0-9_]*(?:\.[0-9_]*)?"  # octal, hexadecimal, 1_000
+    r"[-+]?0[0-9_]+|[-+]?0[xob][0-9a-f_]+"  # octal, hexadecimal
+    r"|[-+]?[0-9][0-9_]*_[0-9_]*(?:\.[0-9_]*)?"  # 1_000
     r"|[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?"  # 12:30
     r"|[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[Tt ].*)?"  # dates
     r"|y|n|yes|no|on|off|[-+]?\.inf|\.nan|~||null",
     re.IGNORECASE,
 )
+_PLAINLY = ("write plain decimal digits; text goes in quotes", "write true or false; text goes in quotes")
 _NOTHING = frozenset({"", "~", "null", "Null", "NULL"})
 
 
@@ -44,7 +46,9 @@ def read_text(raw: Node, wanted: str = "text") -> str:
         raise refusal("S104", f"{described(raw)} is not {wanted}")
     if raw.plain and raw in _NOTHING:
         said = f"`{raw}`" if raw else "an empty value"
-        raise refusal("S106", f"{said} is read as nothing by YAML; {wanted} is asked for", "put the text in quotes")
+        raise refusal(
+            "S106", f"{said} is read as nothing by YAML; {wanted} is asked for", "put the text in quotes"
+        )
     if not raw.strip():
         raise refusal("S104", f"is empty; {wanted} is asked for")
     if len(raw) > MAX_TEXT:
@@ -92,8 +96,17 @@ def read_date(raw: Node) -> date:
     raise refusal("S104", f"{described(raw)} is not a date such as 2027-03-01")
 
 
+def plain_data(raw: Node) -> object:
+    """A tree as JSON holds it. Only what all YAML readers read alike is more than text."""
+    if isinstance(raw, Entries):
+        return {key: plain_data(value) for key, value in raw.items()}
+    if isinstance(raw, Items):
+        return [plain_data(item) for item in raw]
+    return untyped(raw)
+
+
 def untyped(raw: Scalar) -> str | int | float | bool | None:
-    """What a scalar is where no field says it (in a config that is written out), as all YAML readers agree."""
+    """What a scalar is where no field says it (in a config), as all YAML readers agree."""
     if not raw.plain:
         return str(raw)
     if raw in ("true", "false", "null"):
@@ -107,7 +120,9 @@ def _digits(raw: Node, pattern: re.Pattern[str], wanted: str) -> str:
     if not isinstance(raw, Scalar):
         raise refusal("S104", f"{described(raw)} is not {wanted}")
     if not raw.plain and pattern.fullmatch(raw):
-        raise refusal("S104", f"{described(raw)} is text; {wanted} is asked for", f"write {shown(raw)} without quotes")
+        raise refusal(
+            "S104", f"{described(raw)} is text; {wanted} is asked for", f"write {shown(raw)} without quotes"
+        )
     if pattern.fullmatch(raw) and raw.plain:
         if len(raw) > MAX_DIGITS:
             raise refusal("S104", f"{shown(raw)} is not {wanted}: it has more than {MAX_DIGITS} digits")
@@ -118,5 +133,9 @@ def _digits(raw: Node, pattern: re.Pattern[str], wanted: str) -> str:
 
 def _refuse_ambiguous(raw: Node, wanted: str) -> None:
     if isinstance(raw, Scalar) and raw.plain and len(raw) <= MAX_AMBIGUOUS and _AMBIGUOUS.fullmatch(raw):
-        said = f"`{shown(raw)}` means different things to different YAML readers" if raw else "nothing is written"
-        raise refusal("S106", f"{said}; {wanted} is asked for", f"write {wanted}; put text in quotes")
+        said = (
+            f"`{shown(raw)}` means different things to different YAML readers"
+            if raw
+            else "nothing is written"
+        )
+        raise refusal("S106", f"{said}; {wanted} is asked for", _PLAINLY[wanted == "true or false"])

@@ -13,12 +13,16 @@ from toolkit.spec.names import DOUBLE_QUANTIZED
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A situation. `fields` are those that are stated, by flat name ("lora.rank"); all others are open."""
+    """A situation. `fields` are those that are stated, by flat name ("lora.rank"); all others are open.
+
+    `model_type` is that of the model's config, where the model is known.
+    """
 
     name: str
     place: Place
     fields: Mapping[str, Field] = field(default_factory=dict)
     title: str | None = None
+    model_type: str | None = None
 
     def place_of(self, name: str) -> Place:
         """Where a field stands in the spec; the scenario's place if it says nothing of the field."""
@@ -31,7 +35,10 @@ class Scenario:
         return said.value.value if said and isinstance(said.value, Fixed) else None
 
     def possible(self, name: str) -> tuple[Atom, ...]:
-        """The values that a field may take as stated; none where it is open, a range, or still in the document."""
+        """The values that a field may take as stated.
+
+        None where it is open, a range, or still in the document.
+        """
         said = self.fields.get(name)
         if said is None:
             return ()
@@ -67,11 +74,19 @@ class Scenario:
     @property
     def references(self) -> frozenset[str]:
         """The names of the document's values that the scenario needs."""
-        return frozenset(said.value.name for said in self.fields.values() if isinstance(said.value, Reference))
+        return frozenset(
+            said.value.name for said in self.fields.values() if isinstance(said.value, Reference)
+        )
 
     def with_fields(self, fields: Mapping[str, Field | None]) -> Scenario:
-        """The scenario with some fields said anew; None forgets a field, or all fields of a group."""
-        return replace(self, fields=merged(self.fields, fields)) if fields else self
+        """The scenario with some fields said anew; None forgets a field, or all fields of a group.
+
+        Its own fields are taken over: those that no longer apply are left out.
+        """
+        if not fields:
+            return self
+        inherited = {name: replace(said, origin="inherited") for name, said in self.fields.items()}
+        return replace(self, fields=applying(merged(inherited, fields)))
 
 
 def merged(base: Mapping[str, Field], own: Mapping[str, Field | None]) -> dict[str, Field]:
@@ -85,6 +100,11 @@ def merged(base: Mapping[str, Field], own: Mapping[str, Field | None]) -> dict[s
             result.pop(name, None)
     result.update({name: said for name, said in own.items() if said is not None})
     return result
+
+
+def applying(fields: Mapping[str, Field]) -> dict[str, Field]:
+    """The fields without those that were taken over and do not belong to such a scenario."""
+    return {name: said for name, said in fields.items() if said.origin == "own" or applies(name, fields)}
 
 
 def applies(name: str, fields: Mapping[str, Field]) -> bool:

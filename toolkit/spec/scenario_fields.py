@@ -1,11 +1,15 @@
-"""The fields of a scenario as pydantic models: what a person may write under `scenarios`, `defaults` and `with`."""
+"""The fields of a scenario as pydantic models.
+
+What a person may write under `scenarios`, `defaults` and `with`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field as Alias
+from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import Field as Alias
 
 from toolkit.spec.field_value import FieldValue
 from toolkit.spec.open_value import Open
@@ -15,7 +19,9 @@ from toolkit.spec.scalar import is_null
 class Written(BaseModel):
     """What a person writes: no field beyond those declared, no value changed into another type."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, populate_by_name=False, defer_build=True)
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, populate_by_name=False, defer_build=True
+    )
 
 
 def _null_is_none(raw: Any) -> Any:
@@ -82,7 +88,10 @@ class RunFields(Written):
 
 
 class ScenarioFields(Written):
-    """One situation; a field that is left out is open, and `null` for a group of fields forgets what it inherits."""
+    """One situation.
+
+    A field that is left out is open, and `null` for a group of fields forgets what it inherits.
+    """
 
     model: Annotated[FieldValue | None, Open("model")] = None
     head: Annotated[FieldValue | None, Open("head")] = None
@@ -115,7 +124,10 @@ _NOT_FIELDS = frozenset({"extends", "quotes", "title", "note"})
 
 
 def flat_fields(fields: ScenarioFields) -> Iterator[tuple[str, FieldValue | None]]:
-    """The fields that are written, by their flat names ("lora.rank"); a group that is `null` as its name and None."""
+    """The fields that are written, by their flat names ("lora.rank").
+
+    A group that is `null` as its name and None.
+    """
     for name in _written(fields):
         value = getattr(fields, name)
         if name in _NOT_FIELDS:

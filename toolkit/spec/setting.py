@@ -8,7 +8,10 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Lora:
-    """LoRA as peft configures it. `targets` is "all-linear" or module names as peft matches them (by suffix)."""
+    """LoRA as peft configures it.
+
+    `targets` is "all-linear" or module names as peft matches them (by suffix).
+    """
 
     rank: int
     alpha: int | None = None

@@ -25,7 +25,9 @@ def _document_path(raw: Node, _path: str) -> str:
     written = read_text(raw, "the path of a Markdown file")
     windows = "\\" in written or written[1:2] == ":"
     if windows or PurePosixPath(written).is_absolute() or "\0" in written or written.startswith("~"):
-        raise refusal("S109", f"{shown(written)} is not a relative path", "write the path from this file, with /")
+        raise refusal(
+            "S109", f"{shown(written)} is not a relative path", "write the path from this file, with /"
+        )
     return written
 
 
@@ -37,7 +39,9 @@ def _field_name(raw: Node, _path: str) -> str:
     return name
 
 
-DocumentPath = Annotated[str, Reads(_document_path, {"type": "string", "minLength": 1, "pattern": "^[^/~\\\\]"})]
+DocumentPath = Annotated[
+    str, Reads(_document_path, {"type": "string", "minLength": 1, "pattern": "^[^/~\\\\]"})
+]
 FieldName = Annotated[str, Reads(_field_name, {"enum": [*FIELDS, *GROUPS]})]
 Reading = Annotated[str, Reads(lambda raw, _path: _READING.read(raw), _READING.schema())]
 
@@ -58,16 +62,32 @@ class UnitsFields(Written):
     quote: FieldQuote
 
 
-class ScenarioWritten(ScenarioFields):
+class DefaultsWritten(ScenarioFields):
+    """Fields of every scenario to which they apply, with the quotes that say what they are."""
+
+    quotes: Annotated[
+        dict[FieldName, FieldQuote] | None,
+        Alias(
+            description="Field to the quote that says so; needed where a list or range narrows what is open."
+        ),
+    ] = None
+
+
+class ScenarioWritten(DefaultsWritten):
     """A scenario: its fields, the scenario that it extends, and the quotes that say what its fields are."""
 
     title: Annotated[Text | None, Alias(description="A name for readers.")] = None
     note: Annotated[Text | None, Alias(description="A remark for readers of the spec.")] = None
-    extends: Annotated[ScenarioName | None, Alias(description="The scenario whose fields this one takes over.")] = None
-    quotes: Annotated[
-        dict[FieldName, FieldQuote] | None,
-        Alias(description="Field to the quote that says so; needed where a list or range narrows what is open."),
+    extends: Annotated[
+        ScenarioName | None, Alias(description="The scenario whose fields this one takes over.")
     ] = None
+
+
+class ScenarioFile(ScenarioFields):
+    """A file that holds one scenario and nothing else, to be estimated."""
+
+    title: Annotated[Text | None, Alias(description="A name for readers.")] = None
+    note: Annotated[Text | None, Alias(description="A remark for readers of the file.")] = None
 
 
 class SpecFields(Written):
@@ -76,16 +96,22 @@ class SpecFields(Written):
     document: Annotated[
         DocumentPath | None, Alias(description="The document, relative to this file; inside the repository.")
     ] = None
-    slug: Annotated[ScenarioName | None, Alias(description="The first part of claim ids; else the folder's name.")] = None
+    slug: Annotated[
+        ScenarioName | None, Alias(description="The first part of claim ids; else the folder's name.")
+    ] = None
     title: Annotated[Text | None, Alias(description="The document's title for readers.")] = None
-    source: Annotated[SourceFields | None, Alias(description="Where the document's figures come from.")] = None
+    source: Annotated[SourceFields | None, Alias(description="Where the document's figures come from.")] = (
+        None
+    )
     units: Annotated[UnitsFields | None, Alias(description="What the document declares a GB to be.")] = None
     values: Annotated[
         dict[Identifier, ValueSource] | None,
         Alias(description="Figures of the document that several claims or fields point at."),
     ] = None
     defaults: Annotated[
-        ScenarioWritten | None, Alias(description="Fields of every scenario to which they apply.")
+        DefaultsWritten | None, Alias(description="Fields of every scenario to which they apply.")
     ] = None
-    scenarios: Annotated[dict[ScenarioName, ScenarioWritten] | None, Alias(description="The scenarios.")] = None
+    scenarios: Annotated[dict[ScenarioName, ScenarioWritten] | None, Alias(description="The scenarios.")] = (
+        None
+    )
     claims: Annotated[list[ClaimItem] | None, Alias(description="The claims.")] = None

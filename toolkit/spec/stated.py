@@ -14,7 +14,21 @@ from toolkit.spec.quote import Quote
 from toolkit.spec.scenario_fields import ScenarioFields, flat_fields
 
 _OF_ITEM = frozenset(
-    {"id", "quote", "quotes", "cell", "claims", "table", "rows", "columns", "cells", "row", "column", "skip", "with_"}
+    {
+        "id",
+        "quote",
+        "quotes",
+        "cell",
+        "claims",
+        "table",
+        "rows",
+        "columns",
+        "cells",
+        "row",
+        "column",
+        "skip",
+        "with_",
+    }
 )
 """Keys that say what one item is; all others are defaults for what is inside it."""
 
@@ -22,7 +36,7 @@ _OF_ITEM = frozenset(
 def stated_fields(
     fields: ScenarioFields, raw: Node | None, path: str, quotes: Mapping[str, Quote] | None = None
 ) -> dict[str, Field | None]:
-    """The fields that are written, by flat name, each with the place of its value and the quote that says so."""
+    """The fields that are written, by flat name, each with the place of its value and its quote."""
     quoted = quotes or {}
     stated: dict[str, Field | None] = {}
     for name, value in flat_fields(fields):

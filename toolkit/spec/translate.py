@@ -41,22 +41,28 @@ def walk(root: Node, location: Location) -> list[Node]:
     trail = [root]
     for part in location:
         node = trail[-1]
-        if isinstance(node, Entries) and isinstance(part, str) and part in node:
-            trail.append(node[part])
-        elif isinstance(node, Items) and isinstance(part, int) and part < len(node):
-            trail.append(node[part])
+        inner = child(node, part)
+        if inner is not None:
+            trail.append(inner)
     return trail
 
 
+def child(node: Node, part: int | str) -> Node | None:
+    """What a key or an index leads to."""
+    if isinstance(node, Entries):
+        return node.get(part) if isinstance(part, str) else None
+    return node[part] if isinstance(node, Items) and isinstance(part, int) and part < len(node) else None
+
+
 def key_before(root: Node, location: Location, path: str) -> Place | None:
-    """The place of the last key on the way to a location: where a mapping is introduced."""
+    """The place of the last key or item on the way to a location: where a mapping is introduced."""
     node, place = root, None
     for part in location:
-        if isinstance(node, Entries) and isinstance(part, str) and part in node:
-            place, node = place_of_key(node, part, path), node[part]
-        elif isinstance(node, Items) and isinstance(part, int) and part < len(node):
-            node = node[part]
-            place = place_of(node, path)
+        inner = child(node, part)
+        if inner is None:
+            continue
+        place = place_of_key(node, str(part), path) if isinstance(node, Entries) else place_of(inner, path)
+        node = inner
     return place
 
 
@@ -70,7 +76,11 @@ def _finding(item: Any, location: Location, trail: list[Node], path: str, model:
         return Finding(place, "S105", f"{_owner(location)}needs {name}", f"add {name}:")
     if name == KEY:
         holder = walk(trail[0], location[:-2])[-1]
-        place = place_of_key(holder, str(location[-2]), path) if isinstance(holder, Entries) else place_of(node, path)
+        place = (
+            place_of_key(holder, str(location[-2]), path)
+            if isinstance(holder, Entries)
+            else place_of(node, path)
+        )
         return _said(item, place, "")
     if kind in _EXPECTED:
         message = f"{_prefix(location)}{described(node)} is not {_EXPECTED[kind]}"
@@ -97,7 +107,9 @@ def _owner(location: Location) -> str:
     return f"{shown(names[-1])} " if names else ""
 
 
-def _unknown_field(name: str, location: Location, trail: list[Node], path: str, model: type[BaseModel]) -> Finding:
+def _unknown_field(
+    name: str, location: Location, trail: list[Node], path: str, model: type[BaseModel]
+) -> Finding:
     holder = walk(trail[0], location[:-1])[-1]
     place = place_of_key(holder, name, path) if isinstance(holder, Entries) else place_of(holder, path)
     known = fields_at(model, location[:-1])

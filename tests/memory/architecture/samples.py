@@ -1,4 +1,4 @@
-"""Small configs of every model type: published ones with few layers, and forms that no published one here has."""
+"""Small configs of every model type: published ones with few layers, and forms that none here has."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def roberta(config: Config, head: Head) -> Architecture:
 def masked_head(
     config: Config, path: str, hidden: int, vocabulary: int
 ) -> tuple[tuple[Module, ...], tuple[str, ...]]:
-    """BERT's masked-language head: a transform and a decoder tied to the embedding, and the names that are tied."""
+    """BERT's masked-language head: a transform and a tied decoder, and the names that are tied."""
     tied = config.flag("tie_word_embeddings")
     modules = (
         parts.bare(path, (Tensor("bias", (vocabulary,)),)),
@@ -106,8 +106,7 @@ def _body(config: Config, prefix: str, *, pooler: bool) -> Body:
         dropout=dropout,
         stack="encoder",
     )
-    embedding = "embeddings.word_embeddings"
-    return Body(modules, (kind,), hidden, vocabulary, embedding, prefix, positions, is_decoder=False)
+    return Body(modules, (kind,), hidden, vocabulary, prefix, positions, is_decoder=False)
 
 
 def encoder_layers(config: Config, inputs: tuple[str, ...], layers: tuple[str, ...]) -> tuple[Module, ...]:

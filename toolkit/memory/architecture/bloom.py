@@ -43,5 +43,5 @@ def bloom(config: Config, head: Head) -> Architecture:
         norm="layer",
         dropout=config.share("hidden_dropout"),
     )
-    body = Body(modules, (kind,), hidden, vocabulary, "word_embeddings", "transformer")
+    body = Body(modules, (kind,), hidden, vocabulary, "transformer")
     return with_head(config, head, body, tagger="classifier")

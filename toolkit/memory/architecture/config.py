@@ -103,7 +103,7 @@ class Config:
         return value
 
     def words(self, key: str) -> tuple[str, ...] | None:
-        """A list of short texts with at most as many entries as a model may have layers; None where there is none."""
+        """A list of texts, no longer than a model may have layers; None where there is none."""
         value = self.value(key)
         if value is None:
             return None

@@ -49,10 +49,7 @@ def deberta(config: Config, head: Head) -> Architecture:
         *_table(config, "encoder.rel_embeddings", _relative_positions(config) or 0),
         *((parts.layer_norm("encoder.LayerNorm", hidden),) if _norms_positions(config) else ()),
     )
-    embedding = "embeddings.word_embeddings"
-    body = Body(
-        modules, (_kind(config),), hidden, vocabulary, embedding, "deberta", positions, is_decoder=False
-    )
+    body = Body(modules, (_kind(config),), hidden, vocabulary, "deberta", positions, is_decoder=False)
     if head.kind == MASKED:
         if not config.flag("legacy"):
             raise config.refuse("the newer masked head (legacy false) is not covered")

@@ -1,4 +1,4 @@
-"""What the decoders since LLaMA share: dimensions, q/k/v/o projections, gated feed-forwards, windows by layer."""
+"""What the decoders since LLaMA share: dimensions, projections, gated feed-forwards, windows by layer."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Dimensions:
 
 
 def dimensions(config: Config) -> Dimensions:
-    """The dimensions under the names that LLaMA gave them. Without `head_dim` the heads share the hidden width."""
+    """The dimensions by the keys that LLaMA uses. Without `head_dim` the heads share the hidden width."""
     hidden = config.size("hidden_size")
     heads = config.heads("num_attention_heads")
     key_value_heads = (
@@ -94,7 +94,7 @@ def query_key_norms(path: str, d: Dimensions, layers: tuple[str, ...]) -> tuple[
 
 
 def attention(config: Config, d: Dimensions, window: int | None, **more: bool) -> Attention:
-    """The attention of layers with one window, with its dropout; `more` sets `query_norm`, `sinks` or `softcap`."""
+    """The attention of layers with one window; `more` sets `query_norm`, `sinks` or `softcap`."""
     return Attention(
         query_heads=d.heads,
         key_value_heads=d.key_value_heads,
@@ -134,7 +134,7 @@ def layer_kinds(
     dropout: float = 0.0,
     **more: bool,
 ) -> tuple[LayerKind, ...]:
-    """The kinds of layers of a decoder with RMSNorms: by window, and by feed-forward where that differs by layer."""
+    """The kinds of layers of a decoder with RMSNorms: by window, and by feed-forward where that differs."""
     each = feed_forwards if isinstance(feed_forwards, tuple) else (feed_forwards,) * d.layers
     return tuple(
         LayerKind(count, attention(config, d, window, **more), feed_forward, norms=norms, dropout=dropout)

@@ -52,7 +52,7 @@ V3_ALIASES = {"n_routed_experts": "num_local_experts"}
 
 
 def deepseek(config: Config, head: Head) -> Architecture:
-    """The main model; the layers that a checkpoint holds for predicting several tokens are not built by transformers."""
+    """The main model; transformers does not build the layers that predict several tokens."""
     hidden, vocabulary = config.size("hidden_size"), config.size("vocab_size")
     count = config.layers("num_hidden_layers")
     dense = config.whole("first_k_dense_replace", 0, MAX_LAYERS)
@@ -74,9 +74,7 @@ def deepseek(config: Config, head: Head) -> Architecture:
     )
     layers = _kinds(config, len(plain), len(mixed))
     positions = config.optional_size("max_position_embeddings")
-    return with_head(
-        config, head, Body(modules, layers, hidden, vocabulary, "embed_tokens", "model", positions)
-    )
+    return with_head(config, head, Body(modules, layers, hidden, vocabulary, "model", positions))
 
 
 def _latent_attention(config: Config, hidden: int, layers: tuple[str, ...]) -> tuple[Module, ...]:

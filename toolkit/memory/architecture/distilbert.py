@@ -50,8 +50,7 @@ def distilbert(config: Config, head: Head) -> Architecture:
         dropout=config.share("dropout"),
         stack="encoder",
     )
-    embedding = "embeddings.word_embeddings"
-    body = Body(modules, (kind,), hidden, vocabulary, embedding, "distilbert", positions, is_decoder=False)
+    body = Body(modules, (kind,), hidden, vocabulary, "distilbert", positions, is_decoder=False)
     return assemble(config, head, body, *_head(config, head, hidden, vocabulary))
 
 

@@ -27,7 +27,7 @@ FALCON_ALIASES = {"hidden_size": "n_embed"}
 
 
 def falcon(config: Config, head: Head) -> Architecture:
-    """Its projections are of a subclass of Linear, which transformers 5 leaves unquantized (it asks for the exact type)."""
+    """Its linears are of a subclass, which transformers 5 leaves unquantized (it asks for the exact type)."""
     hidden, heads = config.size("hidden_size"), config.heads("num_attention_heads")
     vocabulary, head_dim = config.size("vocab_size"), split(config, hidden, heads)
     inner = config.optional_size("ffn_hidden_size") or 4 * hidden
@@ -59,7 +59,7 @@ def falcon(config: Config, head: Head) -> Architecture:
         dropout=config.share("hidden_dropout"),
     )
     positions = config.optional_size("max_position_embeddings")
-    body = Body(modules, (kind,), hidden, vocabulary, "word_embeddings", "transformer", positions)
+    body = Body(modules, (kind,), hidden, vocabulary, "transformer", positions)
     return with_head(config, head, body, tagger="classifier")
 
 

@@ -75,7 +75,7 @@ def gemma(config: Config, head: Head) -> Architecture:
     tanh = "gelu_pytorch_tanh" if activation == "gelu" else activation
     feed_forward = FeedForward(d.intermediate, gated=True, activation=tanh)
     layers = layer_kinds(config, d, (None,) * d.layers, feed_forward)
-    body = Body(modules, layers, d.hidden, d.vocabulary, "embed_tokens", "model", d.max_positions)
+    body = Body(modules, layers, d.hidden, d.vocabulary, "model", d.max_positions)
     return with_head(config, head, body)
 
 
@@ -87,12 +87,12 @@ def gemma2(config: Config, head: Head) -> Architecture:
 
 
 def gemma3_text(config: Config, head: Head) -> Architecture:
-    """The text model of Gemma 3: four norms a layer, norms on queries and keys, five layers of six with a window."""
+    """The text model of Gemma 3: norms on queries and keys, five layers of six with a window."""
     return with_head(config, head, _text_body(config))
 
 
 def gemma3(config: Config, head: Head) -> Architecture:
-    """Gemma 3 with its vision tower; `layers` are those of the text model, which text alone passes through."""
+    """Gemma 3 with its vision tower; `layers` are those of the text model, which text passes through."""
     text = config.part("text_config", "gemma3_text", GEMMA3_TEXT_DEFAULTS)
     vision = config.part("vision_config", "siglip_vision_model", SIGLIP_DEFAULTS)
     body = _text_body(text)
@@ -104,7 +104,7 @@ def gemma3(config: Config, head: Head) -> Architecture:
         *prefixed(body.modules, "language_model"),
     )
     notes = ("The vision tower is stored and counted; steps on text alone do not run it.",)
-    whole = replace(body, modules=modules, embedding=f"language_model.{body.embedding}", notes=notes)
+    whole = replace(body, modules=modules, notes=notes)
     return with_head(config, head, whole)
 
 
@@ -139,7 +139,6 @@ def _four_norms(config: Config, d: Dimensions, pattern: tuple[str, ...], *, quer
         layers,
         d.hidden,
         d.vocabulary,
-        "embed_tokens",
         "model",
         d.max_positions,
         logit_softcap=capped,

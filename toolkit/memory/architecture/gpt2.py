@@ -58,5 +58,5 @@ def gpt2(config: Config, head: Head) -> Architecture:
         norm="layer",
         dropout=config.share("resid_pdrop"),
     )
-    body = Body(modules, (kind,), hidden, vocabulary, "wte", "transformer", positions)
+    body = Body(modules, (kind,), hidden, vocabulary, "transformer", positions)
     return with_head(config, head, body, tagger="classifier")

@@ -24,7 +24,7 @@ GPT_NEOX_DEFAULTS = {
 
 
 def gpt_neox(config: Config, head: Head) -> Architecture:
-    """q, k and v in one projection; attention and feed-forward in parallel unless the config says otherwise."""
+    """One projection for q, k and v; attention and feed-forward in parallel unless the config says not."""
     hidden, inner = config.size("hidden_size"), config.size("intermediate_size")
     heads, vocabulary = config.heads("num_attention_heads"), config.size("vocab_size")
     head_dim, bias = split(config, hidden, heads), config.flag("attention_bias")
@@ -49,5 +49,5 @@ def gpt_neox(config: Config, head: Head) -> Architecture:
         dropout=config.share("hidden_dropout"),
     )
     positions = config.optional_size("max_position_embeddings")
-    body = Body(modules, (kind,), hidden, vocabulary, "embed_in", "gpt_neox", positions)
+    body = Body(modules, (kind,), hidden, vocabulary, "gpt_neox", positions)
     return with_head(config, head, body, tagger="classifier")

@@ -55,7 +55,7 @@ def gpt_oss(config: Config, head: Head) -> Architecture:
         d.intermediate, True, config.word("hidden_act"), experts, chosen_experts(config, experts)
     )
     layers = layer_kinds(config, d, layer_windows(config, d.layers, alternate), feed_forward, sinks=True)
-    body = Body(modules, layers, d.hidden, d.vocabulary, "embed_tokens", "model", d.max_positions)
+    body = Body(modules, layers, d.hidden, d.vocabulary, "model", d.max_positions)
     return with_head(config, head, body)
 
 

@@ -30,7 +30,7 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """A model without its head. Paths are those inside the body; `prefix` is its name inside a class with a head.
+    """A model without its head. Paths are those inside it; `prefix` is its name inside a class with a head.
 
     `output_width` is the width that the head reads (the hidden width by default).
     """
@@ -39,7 +39,6 @@ class Body:
     layers: tuple[LayerKind, ...]
     hidden: int
     vocabulary: int
-    embedding: str
     prefix: str
     max_positions: int | None = None
     output_width: int | None = None
@@ -49,7 +48,7 @@ class Body:
 
 
 def classes(stem: str, *, token: bool = True, **names: str) -> Mapping[str, str]:
-    """The transformers classes of a decoder by head, from the stem of their names; `names` gives those that differ."""
+    """The transformers classes of a decoder by head, from the stem of their names; `names` are exceptions."""
     table = {
         CAUSAL: f"{stem}ForCausalLM",
         SEQUENCE: f"{stem}ForSequenceClassification",
@@ -96,7 +95,7 @@ def assemble(
 def decoder(
     config: Config, head: Head, body: Body, *, head_bias: bool = False, tagger: str = "score"
 ) -> Architecture:
-    """A decoder with `lm_head`, `score` or no head; the weight of `lm_head` is tied where the config says so."""
+    """A decoder with `lm_head`, `score` or no head; `lm_head` is tied where the config says so."""
     width = body.output_width or body.hidden
     extra: tuple[Module, ...] = ()
     tied: tuple[str, ...] = ()

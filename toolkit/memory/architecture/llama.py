@@ -1,4 +1,4 @@
-"""LLaMA and those of its shape: Mistral, Qwen2, Qwen3 (Yi and the DeepSeek distillations are of type llama or qwen2).
+"""LLaMA and those of its shape: Mistral, Qwen2, Qwen3; Yi and others are published as type llama.
 
 Module names and defaults of configs are those of transformers 5.23.
 """
@@ -115,7 +115,7 @@ def _model(
     )
     feed_forward = FeedForward(d.intermediate, gated=True, activation=config.word("hidden_act"))
     layers = layer_kinds(config, d, windows, feed_forward, query_norm=query_norm)
-    body = Body(modules, layers, d.hidden, d.vocabulary, "embed_tokens", "model", d.max_positions)
+    body = Body(modules, layers, d.hidden, d.vocabulary, "model", d.max_positions)
     return with_head(config, head, body)
 
 

@@ -1,4 +1,4 @@
-"""Mixtures of experts of LLaMA's shape: Mixtral and Qwen3-MoE, with the fused expert parameters of transformers 5."""
+"""Mixtures of experts of LLaMA's shape: Mixtral and Qwen3-MoE, with the fused experts of transformers 5."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def mixtral(config: Config, head: Head) -> Architecture:
     )
     window = config.optional_size("sliding_window")
     layers = layer_kinds(config, d, (window,) * d.layers, feed_forward)
-    body = Body(modules, layers, d.hidden, d.vocabulary, "embed_tokens", "model", d.max_positions)
+    body = Body(modules, layers, d.hidden, d.vocabulary, "model", d.max_positions)
     return with_head(config, head, body)
 
 
@@ -83,7 +83,7 @@ def qwen3_moe(config: Config, head: Head) -> Architecture:
     feed_forwards = tuple(mixed if index in in_mixture else plain for index in d.indices)
     window = config.optional_size("sliding_window") if config.flag("use_sliding_window") else None
     layers = layer_kinds(config, d, (window,) * d.layers, feed_forwards, query_norm=True)
-    body = Body(modules, layers, d.hidden, d.vocabulary, "embed_tokens", "model", d.max_positions)
+    body = Body(modules, layers, d.hidden, d.vocabulary, "model", d.max_positions)
     return with_head(config, head, body)
 
 

@@ -1,4 +1,4 @@
-"""What a model is made of, without building it: named tensors with shapes, and the dimensions that activations follow.
+"""What a model is made of, without building it: named tensors with shapes, and the dimensions of activations.
 
 A family file turns a published config into an `Architecture`. Layers that are alike are written once, with
 the layer indices they stand for, so that a model of any size is a few dozen entries.
@@ -104,7 +104,7 @@ class Attention:
 
 @dataclass(frozen=True, slots=True)
 class FeedForward:
-    """The feed-forward of one kind of layer. A mixture has `experts` > 0; `intermediate` is then that of one expert."""
+    """The feed-forward of one kind of layer. A mixture has `experts` > 0; `intermediate` is that of one."""
 
     intermediate: int
     gated: bool

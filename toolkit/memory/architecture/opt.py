@@ -1,4 +1,4 @@
-"""OPT: learned positions with two extra rows; the 350M model alone projects a narrower embedding and norms after."""
+"""OPT: learned positions; the 350M model alone projects a narrower embedding and norms after."""
 
 from __future__ import annotations
 
@@ -36,44 +36,36 @@ def opt(config: Config, head: Head) -> Architecture:
         raise config.refuse(
             "LayerNorms without weights (layer_norm_elementwise_affine false) are not covered"
         )
-    hidden, heads, vocabulary = (
-        config.size("hidden_size"),
-        config.heads("num_attention_heads"),
-        config.size("vocab_size"),
-    )
+    hidden, vocabulary = config.size("hidden_size"), config.size("vocab_size")
     width = config.optional_size("word_embed_proj_dim") or hidden
     positions, count = config.size("max_position_embeddings"), config.layers("num_hidden_layers")
-    head_dim = split(config, hidden, heads)
     last_norm = config.flag("do_layer_norm_before") and not config.flag("_remove_final_layer_norm")
     modules = (
         parts.embedding("embed_tokens", vocabulary, width),
         parts.embedding("embed_positions", positions + POSITION_OFFSET, hidden),
-        *(
-            (parts.linear("project_out", hidden, width), parts.linear("project_in", width, hidden))
-            if width != hidden
-            else ()
-        ),
+        *(_projections(hidden, width) if width != hidden else ()),
         *((parts.layer_norm("final_layer_norm", hidden),) if last_norm else ()),
         *_layers(config, hidden, parts.layer_names(0, count)),
     )
-    kind = LayerKind(
+    inside, kind = prefixed(modules, "decoder"), _kind(config, hidden, count)
+    body = Body(inside, (kind,), hidden, vocabulary, "model", positions, width)
+    return with_head(config, head, body)
+
+
+def _projections(hidden: int, width: int) -> tuple[Module, ...]:
+    return parts.linear("project_out", hidden, width), parts.linear("project_in", width, hidden)
+
+
+def _kind(config: Config, hidden: int, count: int) -> LayerKind:
+    heads = config.heads("num_attention_heads")
+    head_dim = split(config, hidden, heads)
+    return LayerKind(
         count,
         Attention(heads, heads, head_dim, head_dim, dropout=config.share("attention_dropout")),
         FeedForward(config.size("ffn_dim"), gated=False, activation=config.word("activation_function")),
         norm="layer",
         dropout=config.share("dropout"),
     )
-    body = Body(
-        prefixed(modules, "decoder"),
-        (kind,),
-        hidden,
-        vocabulary,
-        "decoder.embed_tokens",
-        "model",
-        positions,
-        width,
-    )
-    return with_head(config, head, body)
 
 
 def _layers(config: Config, hidden: int, layers: tuple[str, ...]) -> tuple[Module, ...]:

@@ -39,7 +39,7 @@ def conv1d(path: str, inputs: int, outputs: int, layers: tuple[str, ...]) -> Mod
 
 
 def head(path: str, inputs: int, outputs: int, *, bias: bool = False, tied: bool = False) -> Module:
-    """An output projection. With `tied` its weight is the embedding's, and only the bias, if any, is its own."""
+    """An output projection. With `tied` its weight is the embedding's; a bias is its own."""
     weight = () if tied else (Tensor("weight", (outputs, inputs)),)
     own_bias = (Tensor("bias", (outputs,)),) if bias else ()
     return Module(path, ModuleKind.HEAD, weight + own_bias, ONCE, inputs, outputs)
@@ -82,6 +82,6 @@ def experts(path: str, tensors: tuple[Tensor, ...], layers: tuple[str, ...]) -> 
 
 
 def patches(path: str, channels: int, width: int, patch: int) -> Module:
-    """The torch.nn.Conv2d that cuts an image into patches: a weight of (width, channels, patch, patch), and a bias."""
+    """The Conv2d that cuts an image into patches: a weight of (width, channels, patch, patch), and a bias."""
     tensors = (Tensor("weight", (width, channels, patch, patch)), Tensor("bias", (width,)))
     return Module(path, ModuleKind.OTHER, tensors, ONCE, channels * patch * patch, width)

@@ -64,7 +64,7 @@ def phi(config: Config, head: Head) -> Architecture:
         parallel_residual=True,
         dropout=config.share("resid_pdrop"),
     )
-    body = Body(modules, (kind,), d.hidden, d.vocabulary, "embed_tokens", "model", d.max_positions)
+    body = Body(modules, (kind,), d.hidden, d.vocabulary, "model", d.max_positions)
     return with_head(config, head, body, head_bias=True)
 
 
@@ -84,5 +84,5 @@ def phi3(config: Config, head: Head) -> Architecture:
     window = config.optional_size("sliding_window")
     feed_forward = FeedForward(d.intermediate, gated=True, activation=config.word("hidden_act"))
     layers = layer_kinds(config, d, (window,) * d.layers, feed_forward, dropout=config.share("resid_pdrop"))
-    body = Body(modules, layers, d.hidden, d.vocabulary, "embed_tokens", "model", d.max_positions)
+    body = Body(modules, layers, d.hidden, d.vocabulary, "model", d.max_positions)
     return with_head(config, head, body)

@@ -1,4 +1,4 @@
-"""The first Qwen, whose code comes with its checkpoint (modeling_qwen.py); transformers has no class for it."""
+"""The first Qwen, whose code (modeling_qwen.py) comes with its checkpoint, not with transformers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ QWEN_DEFAULTS = {
 
 
 def qwen(config: Config, head: Head) -> Architecture:
-    """Qwen 1.8B to 72B: a biased projection for q, k and v; `intermediate_size` counts gate and up together."""
+    """A biased projection for q, k and v; `intermediate_size` counts gate and up together."""
     hidden, heads = config.size("hidden_size"), config.heads("num_attention_heads")
     head_dim, inner = config.size("kv_channels"), config.size("intermediate_size") // 2
     vocabulary, count = config.size("vocab_size"), config.layers("num_hidden_layers")
@@ -44,5 +44,5 @@ def qwen(config: Config, head: Head) -> Architecture:
     attention = Attention(heads, heads, head_dim, head_dim, dropout=config.share("attn_dropout_prob"))
     kind = LayerKind(count, attention, FeedForward(inner, gated=True, activation="silu"))
     positions = config.optional_size("seq_length")
-    body = Body(modules, (kind,), hidden, vocabulary, "wte", "transformer", positions)
+    body = Body(modules, (kind,), hidden, vocabulary, "transformer", positions)
     return with_head(config, head, body)

@@ -46,7 +46,7 @@ MAX_CACHED = 1024
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """How a model type is read: the function, transformers 5.23's config defaults, other spellings, classes by head."""
+    """How a type is read: function, config defaults of transformers 5.23, classes by head, other keys."""
 
     build: Callable[[Config, Head], Architecture]
     defaults: Mapping[str, Any]
@@ -163,7 +163,7 @@ def _build(facts: ModelFacts, head: str, labels: int) -> Architecture:
 
 
 def _labels(config: Config, head: str, labels: int) -> int:
-    """The labels of a classification head: as asked, else as the config lists them, else transformers' default of 2."""
+    """The labels of a classification head: as asked, as in the config, or transformers' default of 2."""
     if head not in (SEQUENCE, TOKENS):
         return 0
     if labels:

@@ -19,7 +19,7 @@ SIGLIP_DEFAULTS = {
 
 
 def vision_tower(config: Config) -> tuple[Module, ...]:
-    """Patches, positions, encoder layers with four biased projections and a plain feed-forward, and a last norm."""
+    """Patches, positions, encoder layers with biased projections and a plain feed-forward, a last norm."""
     if config.flag("vision_use_head"):
         raise config.refuse("a vision tower with a pooling head (vision_use_head) is not covered")
     width, inner = config.size("hidden_size"), config.size("intermediate_size")

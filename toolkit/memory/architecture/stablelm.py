@@ -47,7 +47,7 @@ def stablelm(config: Config, head: Head) -> Architecture:
         parallel_residual=parallel,
         dropout=config.share("hidden_dropout"),
     )
-    body = Body(modules, (kind,), d.hidden, d.vocabulary, "embed_tokens", "model", d.max_positions)
+    body = Body(modules, (kind,), d.hidden, d.vocabulary, "model", d.max_positions)
     return with_head(config, head, body)
 
 

@@ -1,4 +1,4 @@
-"""How other software builds a model than transformers 5 does: experts as linears, older rules of quantization."""
+"""How software other than transformers 5 builds a model: experts as linears, older rules of quantization."""
 
 from __future__ import annotations
 
@@ -8,8 +8,12 @@ from functools import lru_cache
 
 from packaging.version import InvalidVersion, Version
 
+from toolkit.memory.architecture.config import UnsupportedModel
 from toolkit.memory.architecture.model import Architecture, Module, ModuleKind, Tensor
 from toolkit.spec.setting import Setting
+
+# DeepSeek-V3 has 58 layers of 256; a stranger's config may claim any number.
+MAX_EXPERT_LINEARS = 100_000
 
 _FUSED_SINCE = Version("5")
 _FOUR_BIT = ("nf4", "fp4")
@@ -78,7 +82,7 @@ def _old_modules(architecture: Architecture) -> Iterator[Module]:
 def _old_experts(module: Module, inside: str, names: tuple[str, str, str]) -> Iterator[Module]:
     """The linears of the experts: gate and up of (intermediate, hidden), down of (hidden, intermediate)."""
     experts, hidden, intermediate = module.tensors[1].shape
-    layers = tuple(f"{layer}.{inside}.{expert}" for layer in module.layers for expert in range(experts))
+    layers = _each_expert(module, inside, experts)
     stem = module.path.split("{}", maxsplit=1)[0] + "{}"
     gate, up, down = names
     for name, inputs, outputs in (
@@ -88,6 +92,15 @@ def _old_experts(module: Module, inside: str, names: tuple[str, str, str]) -> It
     ):
         tensors = (Tensor("weight", (outputs, inputs)),)
         yield Module(f"{stem}.{name}", ModuleKind.LINEAR, tensors, layers, inputs, outputs)
+
+
+def _each_expert(module: Module, inside: str, experts: int) -> tuple[str, ...]:
+    """What stands for each expert of each layer in the path of a linear."""
+    if module.count * experts > MAX_EXPERT_LINEARS:
+        raise UnsupportedModel(
+            "this mixture", f"{module.count} layers of {experts:,} experts are too many to list"
+        )
+    return tuple(f"{layer}.{inside}.{expert}" for layer in module.layers for expert in range(experts))
 
 
 @lru_cache(maxsize=16)

@@ -44,8 +44,8 @@ def t5(config: Config, head: Head) -> Architecture:
         parts.embedding("decoder.embed_tokens", vocabulary, hidden, tied=True),
         *_stack(config, "decoder", decoders),
     )
-    # Inside a generation model the parts of the body have no common prefix; inside a classifier it is "transformer".
-    body = Body(modules, _kinds(config, encoders, decoders), hidden, vocabulary, "shared", "transformer")
+    # A generation model holds the parts of the body directly; a classifier holds them as "transformer".
+    body = Body(modules, _kinds(config, encoders, decoders), hidden, vocabulary, "transformer")
     if head.kind == SEQUENCE:
         tied = tuple(f"transformer.{name}" for name in TIED)
         return assemble(config, head, body, _classifier(hidden, head.labels), tied)

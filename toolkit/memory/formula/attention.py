@@ -36,6 +36,7 @@ class AttentionForm:
     query_norm: NormForm | None = None
     autocast: str | None = None
     wide_rotary: bool = False  # the rotary angles are float32, as under autocast with float32 weights
+    repeats: bool = False  # keys and values are repeated for every query head before the kernel
 
     @property
     def repeated(self) -> int:
@@ -99,6 +100,8 @@ def flash(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: Attention
     float32 over lengths padded to 128, and dk and dv are made for every query head before they are summed over groups.
     """
     dtype = form.autocast or query.dtype
+    if form.repeats:
+        key, value = _repeated(tape, key, form), _repeated(tape, value, form)
     inner = tuple(cast(tape, part, dtype, STATES) for part in (query, key, value))
     result = tape.new(OUTPUT, form.query_heads * form.value_head_dim, dtype, grad=query.grad)
     log_sums = tape.new(OUTPUT, form.query_heads, "fp32")
@@ -114,13 +117,15 @@ def flash(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: Attention
     for part, original in zip(inner, (query, key, value), strict=True):
         if part is not original:
             tape.drop(part)
+    if form.repeats:
+        tape.drop(key, value)
     return result
 
 
 def _flash_working(form: AttentionForm, dtype: str) -> Size:
     accumulated = form.query_heads * (-(-form.head_dim // 32) * 32) * BYTES["fp32"]
     sums = form.query_heads * BYTES["fp32"]
-    grouped = form.query_heads != form.key_value_heads
+    grouped = form.query_heads != form.key_value_heads and not form.repeats
     expanded = form.query_heads * (form.head_dim + form.value_head_dim) * BYTES[dtype] if grouped else 0
     return Size(padded=accumulated + sums, token=expanded)
 

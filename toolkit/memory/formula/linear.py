@@ -11,16 +11,15 @@ COPIES = "cast_copies"
 BRANCH = "adapter_states"
 WEIGHT_COPY = "autocast_copies"
 DEQUANTIZED = "dequantized_weight"
-GRADIENTS = "gradients"
-NEW_GRADIENT = "new_gradient"
 
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """A LoRA branch: its rank, the dtype of its matrices, and whether its input passes through dropout."""
+    """A LoRA branch: its rank, the dtypes of its matrices and of their gradients, and whether its input passes through dropout."""
 
     rank: int
     dtype: str
+    gradient: str
     dropout: bool
 
 
@@ -28,9 +27,7 @@ class Branch:
 class LinearForm:
     """A linear layer as a tape needs it.
 
-    `storage` is plain, 4bit or 8bit; `dtype` that of a plain weight; `compute` the dtype in which a quantized one works.
-    `accumulates` says that gradients of earlier micro-batches are there, so that a new one is only added to them.
-    """
+    `storage` is plain, 4bit or 8bit; `dtype` that of a plain weight; `compute` the dtype in which a quantized one works.    """
 
     inputs: int
     outputs: int
@@ -41,7 +38,6 @@ class LinearForm:
     compute: str = "bf16"
     autocast: str | None = None
     gradient: str = "bf16"
-    accumulates: bool = False
     nested: bool = False
     keeps_input: bool = False  # bitsandbytes before 0.43.2 kept the input of every 4-bit product
     branch: Branch | None = None
@@ -68,43 +64,51 @@ def _plain(tape: Tape, x: Buffer, form: LinearForm, row: str) -> Buffer:
     """addmm: saves its input where the weight is trained, and the weight, or autocast's copy of it."""
     dtype = form.autocast or form.dtype
     inner = cast(tape, x, dtype, COPIES)
-    weight = _weight_copy(tape, form, dtype)
-    kept = ([inner] if form.trains else []) + ([weight] if weight is not None and x.grad else [])
-    saved = tape.save(*kept, constants=1) if x.grad or form.trains else ()
-    result = tape.new(row, form.outputs, dtype, grad=x.grad or form.trains)
-
-    def backward(tape: Tape, _: Buffer) -> Given:
-        if form.trains:
-            _weight_gradient(tape, form.elements, dtype, form)
-        return [(inner, tape.gradient(inner))] if inner.grad else []
-
-    tape.node(result, backward, saved)
+    weight = _weight(tape, form.elements, form.dtype, dtype, form.gradient if form.trains else None)
+    result = _product(tape, inner, weight, form.outputs, dtype, row)
     if inner is not x:
         tape.drop(inner)
-    if weight is not None and not form.trains:  # only copies of trained weights stay in autocast's cache
-        tape.drop(weight)
     return result
 
 
-def _weight_copy(tape: Tape, form: LinearForm, dtype: str) -> Buffer | None:
-    if form.dtype == dtype:
+def _weight(tape: Tape, elements: int, own: str, dtype: str, gradient: str | None) -> Buffer | None:
+    """A weight as a product uses it: None where it is frozen and needs no copy; `gradient` is None where it is frozen.
+
+    Autocast copies a weight of another dtype; the copies of trained ones stay in its cache until it ends.
+    """
+    if gradient is not None:
+        parameter = tape.parameter(elements, gradient)
+        return parameter if own == dtype else _copied(tape, parameter, elements, dtype)
+    if own == dtype:
         return None
-    return tape.new(WEIGHT_COPY, 0, dtype, size=Size(fixed=form.elements * BYTES[dtype]))
+    return tape.new(WEIGHT_COPY, 0, dtype, size=Size(fixed=elements * BYTES[dtype]))
 
 
-def _weight_gradient(tape: Tape, elements: int, dtype: str, form: LinearForm) -> None:
-    """The weight's gradient: made in the product's dtype, kept in its own; added to an earlier one where there is one."""
-    made = Size(fixed=elements * BYTES[dtype])
-    kept = Size(fixed=elements * BYTES[form.gradient])
-    if dtype == form.gradient and not form.accumulates:
-        tape.fresh(GRADIENTS, kept, form.gradient)
-        return
-    with tape.temporary(NEW_GRADIENT, made):
-        if not form.accumulates:
-            tape.fresh(GRADIENTS, kept, form.gradient)
-        elif dtype != form.gradient:
-            with tape.temporary(NEW_GRADIENT, kept):
-                pass
+def _copied(tape: Tape, parameter: Buffer, elements: int, dtype: str) -> Buffer:
+    copy = tape.new(WEIGHT_COPY, 0, dtype, grad=True, size=Size(fixed=elements * BYTES[dtype]))
+
+    def backward(tape: Tape, _: Buffer) -> Given:
+        return [(parameter, tape.weight_gradient(parameter, parameter.dtype))]
+
+    return tape.node(copy, backward)
+
+
+def _product(tape: Tape, x: Buffer, weight: Buffer | None, outputs: int, dtype: str, row: str) -> Buffer:
+    """x W^T. A weight that is only a copy is kept too, where a gradient flows to x."""
+    trains = weight is not None and weight.grad
+    is_copy = weight is not None and not weight.parameter
+    kept = ([x] if trains else []) + ([weight] if weight is not None and is_copy and x.grad else [])
+    saved = tape.save(*kept, constants=1) if x.grad or trains else ()
+    result = tape.new(row, outputs, dtype, grad=x.grad or trains)
+
+    def backward(tape: Tape, _: Buffer) -> Given:
+        given = [(weight, tape.weight_gradient(weight, dtype))] if weight is not None and trains else []
+        return [*given, (x, tape.gradient(x))] if x.grad else given
+
+    tape.node(result, backward, saved)
+    if weight is not None and is_copy and not trains:
+        tape.drop(weight)
+    return result
 
 
 def _four_bit(tape: Tape, x: Buffer, form: LinearForm, row: str) -> Buffer:
@@ -121,6 +125,8 @@ def _four_bit(tape: Tape, x: Buffer, form: LinearForm, row: str) -> Buffer:
         return [(inner, given)]
 
     tape.node(product, backward, saved)
+    if form.keeps_input and x.grad and tape.records and not tape.stopped:
+        inner.references += 1
     if inner is not x:
         tape.drop(inner)
     return letting_go(tape, product, cast(tape, product, x.dtype, row))
@@ -186,16 +192,8 @@ def _factor(tape: Tape, x: Buffer, form: LinearForm, branch: Branch, outputs: in
     """One of the two products of the branch; its weight is trained, so its input is kept."""
     dtype = form.autocast or branch.dtype
     inner = cast(tape, x, dtype, BRANCH)
-    saved = tape.save(inner, constants=1)
-    result = tape.new(BRANCH, outputs, dtype, grad=True)
-    elements = max(inner.width, 1) * outputs
-
-    def backward(tape: Tape, _: Buffer) -> Given:
-        _weight_gradient(tape, elements, dtype, form)
-        return [(inner, tape.gradient(inner))] if inner.grad else []
-
-    tape.node(result, backward, saved)
+    weight = _weight(tape, x.width * outputs, branch.dtype, dtype, branch.gradient)
+    result = _product(tape, inner, weight, outputs, dtype, BRANCH)
     if inner is not x:
         tape.drop(inner)
     return result
-

@@ -38,9 +38,10 @@ def loss(tape: Tape, x: Buffer, form: HeadForm) -> Buffer:
     floats = cast(tape, logits, "fp32", FLOAT)
     if form.upcasts_early and floats is not logits:
         tape.drop(logits)
+    labels = tape.new("token_ids", 2, "int64")  # padded by one, then shifted into a contiguous copy
     source = _shifted(tape, floats) if form.shifts else floats
     result = _cross_entropy(tape, source)
-    tape.drop(normed, source, floats, logits)
+    tape.drop(normed, source, floats, logits, labels)
     return result
 
 

@@ -1,0 +1,38 @@
+from fractions import Fraction
+
+import pytest
+
+from toolkit.evidence.evidence import EvidenceKind
+from toolkit.facts.accuracy import KINDS, SUBJECTS, error_record, known_error
+
+
+def test_every_kind_of_evidence_has_its_errors():
+    assert set(KINDS) == {kind.value for kind in EvidenceKind}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("subject", SUBJECTS)
+def test_every_error_is_recorded_with_its_reason(kind, subject):
+    record = error_record(kind, subject)
+    assert 0 <= record.error < 1
+    assert isinstance(record.error, Fraction)
+    assert record.floor or record.n >= 20
+    assert len(record.source) > 20
+
+
+def test_stronger_evidence_is_never_worse():
+    for subject in SUBJECTS:
+        assert known_error("exact", subject) == 0
+        assert known_error("traced", subject) <= max(known_error("computed", subject), Fraction(2, 100))
+
+
+def test_errors_are_exact_numbers():
+    assert known_error("computed", "weights") == Fraction(1, 200)
+    assert known_error("computed", "peak_full") == Fraction(1, 10)
+
+
+def test_an_unknown_name_is_a_mistake():
+    with pytest.raises(LookupError, match="nearest: peak_full"):
+        known_error("computed", "peak_ful")
+    with pytest.raises(LookupError, match="measured"):
+        known_error("guessed", "weights")

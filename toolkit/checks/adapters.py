@@ -1,0 +1,36 @@
+"""Memory of the adapter weights alone; their gradients and states have rows of their own."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from toolkit.checks.case import Case
+from toolkit.checks.judgement import Outcome
+from toolkit.checks.memory_claim import MemoryQuantity, judge_memory, point
+from toolkit.facts.accuracy import known_error
+from toolkit.memory.estimate import Estimate
+from toolkit.memory.ledger import Category, PhaseName
+from toolkit.quantity.interval import Interval
+
+
+def judge_adapters(case: Case) -> Outcome:
+    """Judges a claim about the memory of the adapters."""
+    return judge_memory(case, QUANTITY)
+
+
+def _of(estimate: Estimate) -> Interval:
+    step = estimate.ledger.phase(PhaseName.OPTIMIZER_STEP)
+    return point(step.of(Category.ADAPTERS) if step else 0)
+
+
+def _fact(estimate: Estimate) -> str:
+    lora = estimate.setting.lora
+    rank = f"rank {lora.rank}" if lora else "no adapter"
+    return f"{estimate.parameters_trainable:,} adapter parameters, {rank}"
+
+
+def _error(_estimate: Estimate) -> Fraction:
+    return known_error("computed", "adapters")
+
+
+QUANTITY = MemoryQuantity("adapters", _of, frozenset({"adapters"}), _error, _fact)

@@ -1,0 +1,34 @@
+"""Memory of the gradients of the trained parameters, when all of them are there."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from toolkit.checks.case import Case
+from toolkit.checks.judgement import Outcome
+from toolkit.checks.memory_claim import MemoryQuantity, judge_memory, point
+from toolkit.facts.accuracy import known_error
+from toolkit.memory.estimate import Estimate
+from toolkit.memory.ledger import Category, PhaseName
+from toolkit.quantity.interval import Interval
+
+
+def judge_gradients(case: Case) -> Outcome:
+    """Judges a claim about the memory of the gradients."""
+    return judge_memory(case, QUANTITY)
+
+
+def _of(estimate: Estimate) -> Interval:
+    step = estimate.ledger.phase(PhaseName.OPTIMIZER_STEP)
+    return point(step.of(Category.GRADIENTS) if step else 0)
+
+
+def _fact(estimate: Estimate) -> str:
+    return f"{estimate.parameters_trainable:,} trained parameters, gradients in {estimate.setting.gradients}"
+
+
+def _error(_estimate: Estimate) -> Fraction:
+    return known_error("computed", "gradients")
+
+
+QUANTITY = MemoryQuantity("gradients", _of, frozenset({"gradients"}), _error, _fact)

@@ -1,0 +1,121 @@
+"""Judges every claim of a spec against its bound document."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import date
+
+from toolkit.checks.case import Case
+from toolkit.checks.judgement import Acknowledgement, Claimed, Judgement, Outcome, Verdict
+from toolkit.checks.readings import readings_of, tells_reading
+from toolkit.checks.registry import CHECKERS
+from toolkit.checks.situations import Situations
+from toolkit.documents.bind import Binding, BoundClaim
+from toolkit.finding import Finding, Place
+from toolkit.spec.claim import Claim
+from toolkit.spec.document_spec import Spec
+from toolkit.spec.field_value import Fixed, Reference
+
+
+@dataclass(frozen=True, slots=True)
+class SpecReport:
+    """All that is said of one spec: its claims judged, in the order of the document, and what is wrong with it."""
+
+    spec: Spec
+    judgements: tuple[Judgement, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def counts(self) -> Mapping[Verdict, int]:
+        """How many claims have each verdict."""
+        counted = Counter(judgement.verdict for judgement in self.judgements)
+        return {verdict: counted[verdict] for verdict in Verdict}
+
+
+def judge_spec(spec: Spec, binding: Binding, today: date) -> SpecReport:
+    """Judges every bound claim. Lost quotes are in the binding's findings already; they are passed on."""
+    situations = Situations(spec, binding.values)
+    cases = [_case(bound, binding, situations) for bound in binding.claims]
+    readings, units = readings_of(spec, (case for case in cases if tells_reading(case)))
+    findings = [*binding.findings, *units]
+    judgements = []
+    for case in cases:
+        outcome = _judged(replace(case, readings=readings))
+        judgements.append(_judgement(case.bound, outcome))
+        findings += _about(case.claim, case.bound, outcome, today)
+    ordered = sorted(judgements, key=lambda judgement: (judgement.place, judgement.code, judgement.id))
+    return SpecReport(spec, tuple(ordered), tuple(findings))
+
+
+def _case(bound: BoundClaim, binding: Binding, situations: Situations) -> Case:
+    scenario = situations.scenario(bound.claim)
+    gpu = scenario.fixed("gpu") if scenario else None
+    if gpu is None and bound.claim.scenario is None:
+        gpu = _stated_gpu(bound.claim, binding)
+    return Case(
+        bound,
+        named=binding.values,
+        situation=situations.situation(bound.claim),
+        scenario=scenario,
+        gpu=str(gpu) if gpu is not None else None,
+    )
+
+
+def _stated_gpu(claim: Claim, binding: Binding) -> str | None:
+    """The GPU that a claim without a scenario names itself, as a value or by the name of one in the document."""
+    said = claim.overrides.get("gpu")
+    if said is None:
+        return None
+    if isinstance(said.value, Reference):
+        bound = binding.values.get(said.value.name)
+        return bound.text if bound else None
+    return str(said.value.value) if isinstance(said.value, Fixed) else None
+
+
+def _judged(case: Case) -> Outcome:
+    """A claim that the spec says nothing can check stays so, with the spec's reason; its slot need hold no value."""
+    if case.claim.unchecked is not None:
+        return Outcome(Verdict.UNCHECKED, case.claim.unchecked, Claimed(case.text))
+    return CHECKERS[case.claim.quantity].judge(case)
+
+
+def _judgement(bound: BoundClaim, outcome: Outcome) -> Judgement:
+    claim = bound.claim
+    said = claim.acknowledged
+    return Judgement(
+        id=claim.id,
+        place=bound.slot_place or bound.place,
+        spec_place=claim.place,
+        quote=bound.quote_text,
+        scenario=claim.scenario,
+        quantity=claim.quantity,
+        code=CHECKERS[claim.quantity].code,
+        outcome=outcome,
+        acknowledged=Acknowledgement(said.reason, said.until) if said else None,
+    )
+
+
+def _about(claim: Claim, bound: BoundClaim, outcome: Outcome, today: date) -> Iterator[Finding]:
+    """Findings beside the verdict: a slot that holds no value, an acknowledgement that is over or needless."""
+    if outcome.malformed is not None:
+        place: Place = bound.slot_place or bound.place
+        yield Finding(place, "D204", f"claim {claim.id}: {outcome.malformed}", "move the slot, or name another quantity")
+    said = claim.acknowledged
+    if said is None:
+        return
+    if outcome.verdict is not Verdict.DISAGREES:
+        message = f"claim {claim.id} is acknowledged as wrong, but it {_now(outcome.verdict)}"
+        yield Finding(said.place, "K902", message, "take the acknowledgement out")
+    elif said.until is not None and said.until < today:
+        message = f"claim {claim.id}: the acknowledgement ended on {said.until.isoformat()}"
+        yield Finding(said.place, "K901", message, "correct the document, or acknowledge it anew with a reason")
+
+
+def _now(verdict: Verdict) -> str:
+    return {
+        Verdict.AGREES: "agrees now",
+        Verdict.DEPENDS: "depends on what the scenario leaves open",
+        Verdict.UNCHECKED: "is unchecked",
+    }[verdict]

@@ -1,0 +1,35 @@
+"""Memory of the keys and values of all tokens at the end of decoding."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from toolkit.checks.case import Case
+from toolkit.checks.judgement import Outcome
+from toolkit.checks.memory_claim import MemoryQuantity, judge_memory, point
+from toolkit.facts.accuracy import known_error
+from toolkit.memory.estimate import Estimate
+from toolkit.memory.ledger import Category
+from toolkit.quantity.interval import Interval
+
+
+def judge_kv_cache(case: Case) -> Outcome:
+    """Judges a claim about the memory of the KV cache."""
+    return judge_memory(case, QUANTITY)
+
+
+def _of(estimate: Estimate) -> Interval:
+    return point(max(phase.of(Category.KV_CACHE) for phase in estimate.ledger.phases))
+
+
+def _fact(estimate: Estimate) -> str:
+    setting = estimate.setting
+    tokens = setting.sequence_length + setting.generated_length
+    return f"{setting.batch_size} sequences of {tokens} tokens"
+
+
+def _error(_estimate: Estimate) -> Fraction:
+    return known_error("computed", "kv_cache")
+
+
+QUANTITY = MemoryQuantity("kv_cache", _of, frozenset({"kv_cache"}), _error, _fact)

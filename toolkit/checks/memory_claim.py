@@ -1,0 +1,145 @@
+"""The common way of a claim about bytes: evidence at every setting, the verdict over them, and why a wrong one is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+
+from toolkit.checks.case import Case, malformed
+from toolkit.checks.judgement import Claimed, Outcome, Verdict
+from toolkit.checks.situation import REFUSALS, Situation
+from toolkit.checks.space import Choice, Side, TooManySettings
+from toolkit.checks.spread import over_settings, side_of
+from toolkit.checks.why import Why, explain
+from toolkit.evidence.evidence import Evidence, EvidenceKind
+from toolkit.memory.estimate import Estimate
+from toolkit.quantity import display_bytes, display_interval
+from toolkit.quantity.interval import Interval
+from toolkit.quantity.value import Dimension
+
+NO_SCENARIO = "the claim names no scenario, so there is nothing to compute it from"
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryQuantity:
+    """A quantity of bytes: how it is read off an estimate, which categories move it, and how well it is known.
+
+    `subject` names the entry of the accuracy table; `fact` says in words how the value comes about.
+    """
+
+    name: str
+    of: Callable[[Estimate], Interval]
+    moved_by: frozenset[str]
+    error: Callable[[Estimate], Fraction]
+    fact: Callable[[Estimate], str]
+
+
+def point(value: int) -> Interval:
+    """A number of bytes that is known as one number."""
+    return Interval.point(value)
+
+
+def judge_memory(case: Case, quantity: MemoryQuantity) -> Outcome:
+    """Judges a claim about bytes over all settings of its scenario."""
+    value = case.value(Dimension.BYTES)
+    if value is None:
+        return malformed("amount of memory", case)
+    claimed = case.claimed(value)
+    if case.situation is None:
+        return Outcome(Verdict.UNCHECKED, NO_SCENARIO, claimed)
+    try:
+        return _over_settings(case, case.situation, claimed, quantity)
+    except (*REFUSALS, TooManySettings) as refusal:
+        return Outcome(Verdict.UNCHECKED, f"cannot be computed: {refusal}", claimed)
+
+
+def _over_settings(case: Case, situation: Situation, claimed: Claimed, quantity: MemoryQuantity) -> Outcome:
+    def truth_at(choice: Choice) -> Interval:
+        estimate = situation.estimate(choice)
+        return quantity.of(estimate).widened(quantity.error(estimate))
+
+    def side_at(choice: Choice) -> Side:
+        return side_of(claimed.readings.values(), truth_at(choice))
+
+    spread, found = over_settings(situation.space, situation.fields(*quantity.moved_by), side_at)
+    choices = [choice for choice, _ in found.choices]
+    estimates = [situation.estimate(choice) for choice in choices]
+    values = [quantity.of(estimate) for estimate in estimates]
+    whole = values[0]
+    for value in values[1:]:
+        whole = whole.hull(value)
+    nearest = choices[_nearest(values, claimed)]
+    shown = situation.estimate(nearest)
+    evidence = Evidence(
+        EvidenceKind.COMPUTED, whole, quantity.error(shown), shown.setting.stack.label(), (quantity.fact(shown),)
+    )
+    reason = _reason(case, claimed, evidence, spread.verdict)
+    repair = spread.repair
+    if spread.verdict is Verdict.DISAGREES:
+        if because := explain(Why(case, situation, quantity.name, claimed, shown, truth_at(nearest))):
+            reason = f"{reason}; {because}"
+        repair = f"print {display_interval(_unit_interval(whole, case), Dimension.BYTES, case.reading)}"
+    return Outcome(spread.verdict, reason, claimed, (evidence,), spread.boundary, repair)
+
+
+def _unit_interval(whole: Interval, case: Case) -> Interval:
+    return whole if whole.low != whole.high or whole.low is None else Interval.point(whole.low)
+
+
+def _nearest(values: list[Interval], claimed: Claimed) -> int:
+    """The index of the value that comes nearest to what is claimed."""
+    intervals = list(claimed.readings.values())
+
+    def distance(index: int) -> Fraction:
+        return min(_gap(values[index], interval) for interval in intervals)
+
+    return min(range(len(values)), key=distance)
+
+
+def _gap(value: Interval, claimed: Interval) -> Fraction:
+    if value.meets(claimed):
+        return Fraction(0)
+    if value.high is not None and claimed.low is not None and value.high < claimed.low:
+        return claimed.low - value.high
+    assert value.low is not None
+    assert claimed.high is not None
+    return value.low - claimed.high
+
+
+def _reason(case: Case, claimed: Claimed, evidence: Evidence, verdict: Verdict) -> str:
+    shown = display_interval(evidence.value, Dimension.BYTES, case.reading)
+    fact = evidence.facts[0]
+    allowed = f"known to {float(evidence.error) * 100:.3g} %" if evidence.error else "exact"
+    if verdict is Verdict.DISAGREES:
+        return f"computed {shown} ({fact}; {allowed}){_off(claimed, evidence)}"
+    return f"computed {shown} ({fact}; {allowed})"
+
+
+def _off(claimed: Claimed, evidence: Evidence) -> str:
+    """How far the nearest end of the evidence lies from the nearest end of the claim, in percent of the claim."""
+    best: tuple[Fraction, str] | None = None
+    for interval in claimed.readings.values():
+        gap = _gap(evidence.value, interval)
+        below = evidence.value.high is not None and interval.low is not None and evidence.value.high < interval.low
+        base = interval.low if below else interval.high
+        if base:
+            share = gap / abs(base)
+            sign = "-" if below else "+"
+            if best is None or share < best[0]:
+                best = (share, f", {sign}{float(share) * 100:.3g} % beyond the claim")
+    return best[1] if best and best[0] else ""
+
+
+def weight_fact(estimate: Estimate) -> str:
+    """How the weights of a setting come about."""
+    setting = estimate.setting
+    return f"{estimate.parameters_total:,} parameters held as {setting.weights}"
+
+
+def bytes_fact(estimate: Estimate) -> str:
+    """The peak's phase and its largest rows."""
+    peak = estimate.ledger.peak
+    largest = sorted(peak.rows, key=lambda row: -row.bytes)[:3]
+    rows = ", ".join(f"{row.name} {display_bytes(row.bytes, 'binary')}" for row in largest)
+    return f"peak at {peak.name.replace('_', ' ')}: {rows}"

@@ -1,0 +1,35 @@
+"""Memory of the optimizer's states, once the first step was made."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from toolkit.checks.case import Case
+from toolkit.checks.judgement import Outcome
+from toolkit.checks.memory_claim import MemoryQuantity, judge_memory, point
+from toolkit.facts.accuracy import known_error
+from toolkit.memory.estimate import Estimate
+from toolkit.memory.ledger import Category, PhaseName
+from toolkit.quantity.interval import Interval
+
+
+def judge_optimizer_states(case: Case) -> Outcome:
+    """Judges a claim about the memory of the optimizer states."""
+    return judge_memory(case, QUANTITY)
+
+
+def _of(estimate: Estimate) -> Interval:
+    step = estimate.ledger.phase(PhaseName.OPTIMIZER_STEP)
+    return point(step.of(Category.OPTIMIZER_STATES) if step else 0)
+
+
+def _fact(estimate: Estimate) -> str:
+    setting = estimate.setting
+    return f"{estimate.parameters_trainable:,} trained parameters, {setting.optimizer} states in {setting.optimizer_states}"
+
+
+def _error(_estimate: Estimate) -> Fraction:
+    return known_error("computed", "optimizer_states")
+
+
+QUANTITY = MemoryQuantity("optimizer_states", _of, frozenset({"optimizer_states"}), _error, _fact)

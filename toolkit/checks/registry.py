@@ -1,0 +1,79 @@
+"""Every quantity that a document can claim, its code, and the function that judges it: one line each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from toolkit.checks.activations import judge_activations
+from toolkit.checks.adapted_modules import judge_adapted_modules
+from toolkit.checks.adapters import judge_adapters
+from toolkit.checks.arithmetic import judge_arithmetic
+from toolkit.checks.case import Case
+from toolkit.checks.change import judge_change
+from toolkit.checks.checkpoint import judge_checkpoint
+from toolkit.checks.cost import judge_cost
+from toolkit.checks.disk import judge_disk
+from toolkit.checks.duration import judge_duration
+from toolkit.checks.event import judge_event
+from toolkit.checks.fits import judge_fits
+from toolkit.checks.gpu_memory import judge_gpu_memory
+from toolkit.checks.gradients import judge_gradients
+from toolkit.checks.host_memory import judge_host_memory
+from toolkit.checks.hyperparameter import judge_hyperparameter
+from toolkit.checks.judgement import Outcome
+from toolkit.checks.kv_cache import judge_kv_cache
+from toolkit.checks.optimizer_states import judge_optimizer_states
+from toolkit.checks.overhead import judge_overhead
+from toolkit.checks.parameters import judge_parameters
+from toolkit.checks.peak_memory import judge_peak_memory
+from toolkit.checks.quality import judge_quality
+from toolkit.checks.software import judge_software
+from toolkit.checks.speed_ratio import judge_speed_ratio
+from toolkit.checks.steps import judge_steps
+from toolkit.checks.trainable_parameters import judge_trainable_parameters
+from toolkit.checks.trainable_share import judge_trainable_share
+from toolkit.checks.weights import judge_weights
+
+
+@dataclass(frozen=True, slots=True)
+class Checker:
+    """How a quantity is judged, and the code that its findings carry.
+
+    `exact` says whether the true value is known without error: such statements show which GB a document means.
+    """
+
+    code: str
+    judge: Callable[[Case], Outcome]
+    exact: bool = False
+
+
+CHECKERS: Mapping[str, Checker] = {
+    "peak_memory": Checker("M301", judge_peak_memory),
+    "weights": Checker("M302", judge_weights, exact=True),
+    "gradients": Checker("M303", judge_gradients, exact=True),
+    "optimizer_states": Checker("M304", judge_optimizer_states, exact=True),
+    "activations": Checker("M305", judge_activations),
+    "kv_cache": Checker("M306", judge_kv_cache, exact=True),
+    "overhead": Checker("M307", judge_overhead),
+    "fits": Checker("M308", judge_fits),
+    "gpu_memory": Checker("M309", judge_gpu_memory),
+    "adapters": Checker("M310", judge_adapters, exact=True),
+    "parameters": Checker("P401", judge_parameters),
+    "trainable_parameters": Checker("P402", judge_trainable_parameters),
+    "trainable_share": Checker("P403", judge_trainable_share),
+    "adapted_modules": Checker("P404", judge_adapted_modules),
+    "checkpoint": Checker("P405", judge_checkpoint),
+    "arithmetic": Checker("A501", judge_arithmetic, exact=True),
+    "change": Checker("A502", judge_change),
+    "steps": Checker("R601", judge_steps),
+    "duration": Checker("R602", judge_duration),
+    "cost": Checker("R603", judge_cost),
+    "disk": Checker("R604", judge_disk, exact=True),
+    "host_memory": Checker("R605", judge_host_memory),
+    "speed_ratio": Checker("R606", judge_speed_ratio),
+    "hyperparameter": Checker("R607", judge_hyperparameter),
+    "event": Checker("R608", judge_event),
+    "software": Checker("W701", judge_software),
+    "quality": Checker("Q801", judge_quality),
+}

@@ -1,0 +1,54 @@
+"""A claim's scenario made answerable: its open fields, its model, and an estimate at every setting that is tried."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from toolkit.checks.space import Choice, SettingSpace
+from toolkit.facts.models import ModelFacts
+from toolkit.memory.architecture import Architecture, UnsupportedModel, architecture_of
+from toolkit.memory.estimate import Estimate, estimate
+from toolkit.memory.quantization import UnsupportedStorage
+from toolkit.memory.refusal import UnsupportedRow
+from toolkit.spec.fields import FIELDS
+from toolkit.spec.setting import Setting
+
+REFUSALS = (UnsupportedModel, UnsupportedStorage, UnsupportedRow)
+"""What the formulas refuse by name; a claim that needs it is unchecked with that reason."""
+
+
+@dataclass(slots=True)
+class Situation:
+    """One scenario, with the fields that a claim overrides. Estimates are made once for each choice."""
+
+    scenario: str
+    profile: str
+    space: SettingSpace
+    facts: ModelFacts
+    _estimates: dict[int, Estimate] = field(default_factory=dict)
+
+    def fields(self, *moved: str) -> list[str]:
+        """The open fields that move any of these categories ("weights", "parameters", "device", ...)."""
+        return [name for name in self.space.options if FIELDS[name].affects & set(moved)]
+
+    def setting(self, choice: Choice | None = None) -> Setting:
+        """The setting at a choice; by default at the first value of every open field."""
+        return self.space.setting(choice or {})
+
+    def estimate(self, choice: Choice | None = None) -> Estimate:
+        """The estimate at a choice. Raises one of REFUSALS."""
+        setting = self.setting(choice)
+        if id(setting) not in self._estimates:
+            self._estimates[id(setting)] = estimate(setting, self.facts)
+        return self._estimates[id(setting)]
+
+    def architecture(self, choice: Choice | None = None) -> Architecture:
+        """The model's architecture with the scenario's head. Raises UnsupportedModel."""
+        setting = self.setting(choice)
+        return architecture_of(self.facts, setting.head, setting.labels)
+
+
+def all_moved() -> Iterable[str]:
+    """Everything that a field may move in memory: what a peak or a fit follows."""
+    return frozenset().union(*(spec.affects for spec in FIELDS.values())) - {"time", "identity", "parameters"}

@@ -1,0 +1,62 @@
+"""Scenarios made answerable, once for each distinct one, however many claims are about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+
+from toolkit.checks.situation import Situation
+from toolkit.checks.space import SettingSpace
+from toolkit.documents.bind import BoundValue
+from toolkit.documents.read_field import resolved
+from toolkit.facts.models import ModelFacts, load_model
+from toolkit.spec.document_spec import Spec
+from toolkit.spec.field_value import Atom
+from toolkit.spec.claim import Claim
+from toolkit.spec.profiles import open_fields, profile_of
+from toolkit.spec.scenario import Scenario
+from toolkit.spec.settings import decide
+
+
+@dataclass(slots=True)
+class Situations:
+    """The situations of one spec, each made when a claim first needs it."""
+
+    spec: Spec
+    values: Mapping[str, BoundValue]
+    _resolved: dict[tuple[str, str], Scenario] = field(default_factory=dict)
+    _made: dict[tuple[str, str], Situation | None] = field(default_factory=dict)
+
+    def scenario(self, claim: Claim) -> Scenario | None:
+        """The claim's scenario with the document's values in it; None where it has none."""
+        stated = self.spec.scenario_of(claim)
+        if stated is None:
+            return None
+        key = (stated.name, repr(claim.overrides))
+        if key not in self._resolved:
+            self._resolved[key] = resolved(stated, self.values)
+        return self._resolved[key]
+
+    def situation(self, claim: Claim) -> Situation | None:
+        """The claim's scenario made answerable; None without one, or where its model is not known."""
+        scenario = self.scenario(claim)
+        if scenario is None:
+            return None
+        key = (scenario.name, repr(claim.overrides))
+        if key not in self._made:
+            self._made[key] = situation_of(scenario, self.spec.path.parent)
+        return self._made[key]
+
+
+def situation_of(scenario: Scenario, base: Path) -> Situation | None:
+    """A resolved scenario made answerable; None where its model is not known."""
+    facts = load_model(scenario.model, base=base)
+    if not isinstance(facts, ModelFacts):
+        return None
+    space = SettingSpace(
+        options=open_fields(scenario), decide=lambda choice: decide(scenario, cast("Mapping[str, Atom]", choice))
+    )
+    return Situation(scenario.name, profile_of(scenario).name, space, facts)
+

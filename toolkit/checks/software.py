@@ -1,0 +1,109 @@
+"""Software: does a release exist, do two releases allow each other, does a release know a model or a format?"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from toolkit.checks.case import Case, malformed
+from toolkit.checks.judgement import Claimed, Outcome, Verdict
+from toolkit.evidence.evidence import Evidence, EvidenceKind
+from toolkit.facts.names import UnknownName
+from toolkit.facts.software import Allowed, UnknownRelease, allows, first_support, release, supports
+from toolkit.quantity.interval import Interval
+
+_VERSION = re.compile(r"\d+(?:\.\d+){0,3}(?:(?:a|b|rc|\.post|\.dev)\d+)?(?:\+[a-z0-9.]{1,20})?")
+
+
+def judge_software(case: Case) -> Outcome:
+    """Judges the version at the quote by what the claim's subject asks of it."""
+    package = str(case.claim.subject.get("package", ""))
+    found = _VERSION.search(case.text)
+    if found is None:
+        return malformed("version", case)
+    version = found.group()
+    claimed = Claimed(case.text)
+    known = release(package, version)
+    if isinstance(known, UnknownName):
+        return Outcome(Verdict.UNCHECKED, f"no releases of {package} are among the facts", claimed)
+    if isinstance(known, UnknownRelease):
+        return _absent(package, known, claimed)
+    subject = case.claim.subject
+    if "with" in subject:
+        return _together(case, package, version, claimed)
+    if "supports" in subject:
+        return _supports(package, version, str(subject["supports"]), claimed)
+    fact = f"{package} {known.version} was released on {known.date}"
+    if known.yanked is not None:
+        fact += f" and withdrawn ({known.yanked or 'no reason given'})"
+    return Outcome(Verdict.AGREES, fact, claimed, (_exact(fact),))
+
+
+def _absent(package: str, unknown: UnknownRelease, claimed: Claimed) -> Outcome:
+    if unknown.later:
+        return Outcome(Verdict.UNCHECKED, f"{unknown.reason}, so nothing is known of it", claimed)
+    fact = f"there is no release {unknown.version} of {package}: {unknown.reason}"
+    near = ", ".join(unknown.nearest)
+    repair = f"name a release that exists (nearest: {near})" if near else "name a release that exists"
+    return Outcome(Verdict.DISAGREES, fact, claimed, (_exact(fact),), repair=repair)
+
+
+def _together(case: Case, package: str, version: str, claimed: Claimed) -> Outcome:
+    """What the declared requirements of either package say of the other's version.
+
+    Metadata that forbids a pair settles it. Metadata that allows one is what "compatible" can mean before anything is
+    run; it does not show that nothing breaks, so a reported incompatibility stays unchecked beside it.
+    """
+    says_compatible = case.claim.subject.get("says", "compatible") == "compatible"
+    facts, forbidden, unknown = [], False, False
+    for other, other_version in _others(case):
+        for one, its, two, theirs in ((other, other_version, package, version), (package, version, other, other_version)):
+            answer = allows(one, its, two, theirs)
+            if not isinstance(answer, Allowed) or answer.answer is None:
+                unknown = True
+            elif not answer.answer:
+                forbidden = True
+                facts.append(f"{one} {its} declares {answer.requirement}, which excludes {two} {theirs}")
+            elif answer.requirement:
+                facts.append(f"{one} {its} declares {answer.requirement}, which admits {two} {theirs}")
+    return _compatibility(claimed, facts, forbidden=forbidden, unknown=unknown, says_compatible=says_compatible)
+
+
+def _compatibility(
+    claimed: Claimed, facts: list[str], *, forbidden: bool, unknown: bool, says_compatible: bool
+) -> Outcome:
+    evidence = tuple(_exact(fact) for fact in facts)
+    reason = "; ".join(facts) or "neither declares anything about the other"
+    if forbidden:
+        verdict = Verdict.DISAGREES if says_compatible else Verdict.AGREES
+        repair = "name a version that the requirements admit" if says_compatible else None
+        return Outcome(verdict, reason, claimed, evidence, repair=repair)
+    if not says_compatible:
+        return Outcome(Verdict.UNCHECKED, f"{reason}; whether they break when run, no metadata shows", claimed, evidence)
+    if unknown and not facts:
+        return Outcome(Verdict.UNCHECKED, "their requirements are not recorded", claimed)
+    return Outcome(Verdict.AGREES, reason, claimed, evidence)
+
+
+def _others(case: Case) -> Iterator[tuple[str, str]]:
+    others = case.claim.subject.get("with")
+    if isinstance(others, Mapping):
+        for name, version in others.items():
+            found = _VERSION.search(case.referred(str(version)))
+            if found:
+                yield str(name), found.group()
+
+
+def _supports(package: str, version: str, feature: str, claimed: Claimed) -> Outcome:
+    support = first_support(package, feature)
+    known = supports(package, version, feature)
+    if support is None or known is None:
+        return Outcome(Verdict.UNCHECKED, f"since when {package} knows {feature} is not recorded", claimed)
+    fact = f"{package} knows {support.feature} since {support.since} ({support.source})"
+    if known:
+        return Outcome(Verdict.AGREES, fact, claimed, (_exact(fact),))
+    return Outcome(Verdict.DISAGREES, fact, claimed, (_exact(fact),), repair=f"name {package} {support.since} or later")
+
+
+def _exact(fact: str) -> Evidence:
+    return Evidence(EvidenceKind.EXACT, Interval(None, None), facts=(fact,))

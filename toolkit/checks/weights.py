@@ -1,0 +1,34 @@
+"""Memory of the model's weights, as they are held when loaded."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from toolkit.checks.case import Case
+from toolkit.checks.judgement import Outcome
+from toolkit.checks.memory_claim import MemoryQuantity, judge_memory, point
+from toolkit.facts.accuracy import known_error
+from toolkit.memory.estimate import Estimate
+from toolkit.memory.ledger import Category
+from toolkit.quantity.interval import Interval
+
+
+def judge_weights(case: Case) -> Outcome:
+    """Judges a claim about the memory of the weights."""
+    return judge_memory(case, QUANTITY)
+
+
+def _of(estimate: Estimate) -> Interval:
+    return point(estimate.ledger.phases[0].of(Category.WEIGHTS))
+
+
+def _fact(estimate: Estimate) -> str:
+    base = estimate.parameters_total - (0 if estimate.setting.method == "full" else estimate.parameters_trainable)
+    return f"{base:,} parameters held as {estimate.setting.weights}"
+
+
+def _error(_estimate: Estimate) -> Fraction:
+    return known_error("computed", "weights")
+
+
+QUANTITY = MemoryQuantity("weights", _of, frozenset({"weights"}), _error, _fact)

@@ -1,0 +1,46 @@
+"""What a hypothesis is given, and what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+from toolkit.checks.case import Case
+from toolkit.checks.judgement import Claimed
+from toolkit.checks.situation import Situation
+from toolkit.memory.estimate import Estimate
+from toolkit.quantity.interval import Interval
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """A claim that disagrees, with the estimate at the setting that comes nearest to it and the truth there."""
+
+    case: Case
+    situation: Situation
+    quantity: str
+    claimed: Claimed
+    estimate: Estimate
+    truth: Interval | None = None
+
+    def reproduces(self, value: Fraction) -> bool:
+        """Whether the printed number stands for this value, under a reading that the document admits."""
+        return any(value in interval for interval in self.claimed.readings.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Reproduction:
+    """A value that a named mistake gives, in base units, and the sentence that says how."""
+
+    value: Fraction
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """A findable cause of wrong numbers, for the quantities it can explain."""
+
+    name: str
+    quantities: frozenset[str]
+    reproductions: Callable[[Why], Iterator[Reproduction]]

@@ -1,0 +1,54 @@
+"""Storage elements of packed weights counted as parameters: two 4-bit values lie in one byte, one element."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
+
+from toolkit.checks.why.hypothesis import Reproduction, Why
+from toolkit.memory.parameters import added_parameters
+from toolkit.memory.storage import stored_elements as count_stored
+from toolkit.spec.setting import Setting
+
+_PACKED = ("nf4", "fp4")
+
+
+def _counts(why: Why) -> Iterator[tuple[int, str]]:
+    """Elements that `numel` counts after packing, without and with adapters, and how they come about."""
+    setting = why.estimate.setting
+    for packed in _packed_settings(setting):
+        architecture = why.situation.architecture()
+        stored = count_stored(architecture, packed)
+        yield stored, f"{stored:,} storage elements after {packed.weights.upper()} packing"
+        added = added_parameters(architecture, setting)
+        if added:
+            yield (
+                stored + added,
+                f"{stored + added:,} = {stored:,} storage elements after {packed.weights.upper()} packing"
+                f" + {added:,} adapter weights",
+            )
+
+
+def _packed_settings(setting: Setting) -> Iterator[Setting]:
+    """The setting itself where it packs; else as it would be packed: documents count what was loaded."""
+    if setting.weights in _PACKED:
+        yield setting
+    else:
+        yield replace(setting, weights="nf4")
+
+
+def stored_elements(why: Why) -> Iterator[Reproduction]:
+    """A count of parameters that is one of stored elements."""
+    parameters = why.situation.architecture().parameters
+    for count, origin in _counts(why):
+        yield Reproduction(Fraction(count), f"it counts {origin}, not parameters; the model has {parameters:,}")
+
+
+def share_of_stored_elements(why: Why) -> Iterator[Reproduction]:
+    """A share of parameters that is one of stored elements."""
+    trained = why.estimate.parameters_trainable
+    parameters = why.situation.architecture().parameters
+    for count, origin in _counts(why):
+        sentence = f"{trained:,} / {count:,} reproduces it, but that counts {origin}; the model has {parameters:,} parameters"
+        yield Reproduction(Fraction(trained, count), sentence)

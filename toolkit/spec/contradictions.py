@@ -1,0 +1,154 @@
+"""Fields of one scenario that cannot be true together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from toolkit.finding import Finding, Place
+from toolkit.spec import names
+from toolkit.spec.field_value import Atom
+from toolkit.spec.fields import FIELDS
+from toolkit.spec.scenario import Scenario, applies
+
+_HARMLESS: dict[str, tuple[Atom, ...]] = {
+    "generated_length": (0,),
+    "gradient_checkpointing": (False,),
+    "gradient_accumulation": (1,),
+    "optimizer": ("none",),
+    "master_weights": (None,),
+    "gradients": (None,),
+    "optimizer_states": (None,),
+    "amp": (False,),
+    "double_quant": (False,),
+}
+"""Values that say of a field no more than that the scenario does not have it."""
+
+_WHERE = {
+    "training": "is for training, and this scenario is inference",
+    "inference": "is for inference, and this scenario trains",
+    "adapters": "is for adapters, and method full trains every parameter",
+    "4-bit": f"is for weights {' or '.join(sorted(names.DOUBLE_QUANTIZED))}",
+    "vllm": "is for stack.trainer vllm",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Contradiction:
+    """Two fields that exclude each other: the one to point at, and why."""
+
+    name: str
+    message: str
+    repair: str | None = None
+
+
+def contradictions(scenario: Scenario) -> list[Finding]:
+    """Every contradiction among the fields that a scenario says itself or takes over."""
+    found = [
+        Finding(scenario.place_of(name), "S113", f"{name} {_WHERE[FIELDS[name].applies]}", f"delete {name}")
+        for name, said in scenario.fields.items()
+        if said.origin == "own" and not applies(name, scenario.fields) and not _harmless(scenario, name)
+    ]
+    for rule in RULES:
+        for clash in rule(scenario):
+            found.append(Finding(_place(scenario, clash.name), "S113", clash.message, clash.repair))
+    return found
+
+
+def _harmless(scenario: Scenario, name: str) -> bool:
+    values = scenario.possible(name)
+    return bool(values) and all(value in _HARMLESS.get(name, ()) for value in values)
+
+
+def _place(scenario: Scenario, name: str) -> Place:
+    return scenario.place_of(name)
+
+
+def _weights_of_method(scenario: Scenario) -> Iterator[Contradiction]:
+    for weights in scenario.possible("weights"):
+        for method in scenario.possible("method"):
+            if method == "qlora" and weights not in names.FOUR_BIT:
+                yield Contradiction(
+                    "weights",
+                    f"method qlora trains beside 4-bit weights, not {weights}",
+                    "write nf4, or method: lora",
+                )
+            elif method == "lora" and weights in names.FOUR_BIT:
+                yield Contradiction(
+                    "method", f"method lora beside 4-bit weights ({weights}) is qlora", "write method: qlora"
+                )
+            elif method == "full" and weights in names.QUANTIZED:
+                yield Contradiction(
+                    "weights", f"method full cannot train {weights} weights", "write bf16, fp16 or fp32"
+                )
+
+
+def _dtypes(scenario: Scenario) -> Iterator[Contradiction]:
+    if "fp32" in scenario.possible("master_weights"):
+        if "fp32" in scenario.possible("weights"):
+            yield Contradiction(
+                "master_weights", "fp32 weights need no fp32 master copy", "delete master_weights"
+            )
+        if scenario.method in ("lora", "qlora"):
+            yield Contradiction(
+                "master_weights", f"method {scenario.method} trains no weights that have a master copy"
+            )
+    if "int8" in scenario.possible("optimizer_states"):
+        wrong = [name for name in scenario.possible("optimizer") if name not in names.OPTIMIZERS_8BIT]
+        if wrong:
+            yield Contradiction(
+                "optimizer_states", f"{wrong[0]} has no 8-bit states", "write optimizer: adamw_8bit"
+            )
+
+
+def _optimizer(scenario: Scenario) -> Iterator[Contradiction]:
+    if "optimizer_implementation" in scenario.fields:
+        for name in scenario.possible("optimizer"):
+            if name not in names.TORCH_OPTIMIZERS:
+                yield Contradiction(
+                    "optimizer_implementation",
+                    f"{name} is no optimizer of torch, which has them",
+                    "delete optimizer_implementation",
+                )
+
+
+def _labels(scenario: Scenario) -> Iterator[Contradiction]:
+    if "labels" not in scenario.fields:
+        return
+    heads = scenario.possible("head")
+    if any("(" in str(head) for head in heads):
+        yield Contradiction("labels", "the head says its number of labels too", "delete labels")
+    elif any(head != "sequence-classification" for head in heads) or not heads:
+        yield Contradiction(
+            "labels", "labels are for head sequence-classification", "delete labels, or add the head"
+        )
+
+
+def _parallel(scenario: Scenario) -> Iterator[Contradiction]:
+    gpus = scenario.fixed("parallel.gpus")
+    strategies = scenario.possible("parallel.strategy")
+    if isinstance(gpus, int) and gpus > 1 and (not strategies or "none" in strategies):
+        yield Contradiction(
+            "parallel.gpus",
+            f"{gpus} GPUs need a strategy to share the run",
+            f"add strategy: {' or '.join(list(names.STRATEGIES)[1:])}",
+        )
+    if (gpus in (1, None) and "parallel.gpus" in scenario.fields) or (gpus is None and strategies):
+        for strategy in strategies:
+            if strategy in ("ddp", "tensor", "pipeline"):
+                yield Contradiction("parallel.strategy", f"{strategy} is for several GPUs", "add gpus:")
+
+
+def _engine(scenario: Scenario) -> Iterator[Contradiction]:
+    if scenario.trains and "vllm" in scenario.possible("stack.trainer"):
+        yield Contradiction("stack.trainer", f"vllm does not train, and method is {scenario.method}")
+
+
+RULES: tuple[Callable[[Scenario], Iterator[Contradiction]], ...] = (
+    _weights_of_method,
+    _dtypes,
+    _optimizer,
+    _labels,
+    _parallel,
+    _engine,
+)

@@ -1,0 +1,28 @@
+"""What is known of one field of a scenario."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from toolkit.spec.kind import Kind
+
+Applies = Literal["always", "training", "inference", "adapters", "4-bit", "vllm"]
+
+
+@dataclass(frozen=True, slots=True)
+class FieldSpec:
+    """One field of a scenario.
+
+    `affects` names the row categories that it moves, and "parameters", "reserved", "device" (memory beyond
+    the rows), "time" and "identity" (which evidence is about the same thing, and nothing else). `applies`
+    says to which scenarios the field belongs: elsewhere a value of its own is a contradiction, and an
+    inherited one is left out.
+    """
+
+    name: str
+    kind: Kind
+    doc: str
+    examples: tuple[str, ...]
+    affects: frozenset[str]
+    applies: Applies = "always"

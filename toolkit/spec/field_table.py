@@ -1,0 +1,321 @@
+"""The table of the fields of a scenario: data only, one entry a field."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from toolkit.spec import names
+from toolkit.spec.field_spec import Applies, FieldSpec
+from toolkit.spec.kind import Boolean, Integer, Kind, Number, one_of
+from toolkit.spec.named_kind import Checkpointing, Gpu, Head, Model, Targets, Version
+
+_POSITIVE = Integer("a positive integer", 1, 10**12)
+_TRAINED = ("gradients", "optimizer_states", "temporary")
+_COMPUTED = ("activations", "logits", "temporary")
+_ALL = (
+    "parameters", "weights", "adapters", "gradients", "optimizer_states", "master_weights", "activations",
+    "logits", "kv_cache", "temporary", "time",
+)  # fmt: skip
+_SHARDED = (*_ALL[1:], "workspace", "device")
+
+
+def all_fields() -> Iterator[FieldSpec]:
+    """Every field, in the order in which a person would write them."""
+    yield from _model_fields()
+    yield from _training_fields()
+    yield from _workload_fields()
+    yield from _surroundings()
+
+
+def _model_fields() -> Iterator[FieldSpec]:
+    yield _field(
+        "model",
+        Model(),
+        "The model: an id, the path of a config.json beside the spec, or a config.",
+        ["Qwen/Qwen2.5-Coder-7B", "config.json"],
+        _ALL,
+    )
+    yield _field(
+        "head",
+        Head(),
+        "What stands on top of the model.",
+        ["causal-lm", "sequence-classification(3)"],
+        ("parameters", "weights", *_TRAINED, "master_weights", *_COMPUTED),
+    )
+    yield _field(
+        "labels",
+        Integer("a positive integer", 1, 10**6),
+        "How many labels a sequence-classification head has.",
+        ["2"],
+        ("parameters", "weights", *_TRAINED, "master_weights", *_COMPUTED),
+    )
+    yield _field(
+        "method",
+        one_of("a method", names.METHODS),
+        "What is done with the model, and which of it is trained.",
+        ["full", "qlora"],
+        _ALL,
+    )
+    yield _field(
+        "weights",
+        one_of("a form of weights", names.WEIGHTS),
+        "How the model's weights are held on the GPU.",
+        ["bf16", "nf4"],
+        ("weights", *_TRAINED, *_COMPUTED, "kv_cache", "time"),
+    )
+    yield _field(
+        "double_quant",
+        Boolean(),
+        "Whether the scales of 4-bit weights are quantized too.",
+        ["true"],
+        ("weights", "temporary"),
+        "4-bit",
+    )
+    yield _field(
+        "compute",
+        one_of("a compute dtype", names.FLOATS),
+        "The dtype in which products are computed.",
+        ["bf16"],
+        (*_COMPUTED, "kv_cache", "weights", "time"),
+    )
+
+
+def _training_fields() -> Iterator[FieldSpec]:
+    yield _field(
+        "amp",
+        Boolean(),
+        "Whether the forward pass runs under autocast, as a Trainer does with bf16=True.",
+        ["true"],
+        (*_COMPUTED, "gradients"),
+        "training",
+    )
+    yield _field(
+        "master_weights",
+        one_of("a dtype of master weights", names.MASTERS, nullable=True),
+        "A separate float32 copy of the weights beside the 16-bit ones.",
+        ["fp32"],
+        ("master_weights", "optimizer_states", "temporary"),
+        "training",
+    )
+    yield _field(
+        "gradients",
+        one_of("a dtype of gradients", names.FLOATS, nullable=True),
+        "The dtype of the gradients; null: that of the trained parameters.",
+        ["fp32"],
+        ("gradients", "temporary"),
+        "training",
+    )
+    yield _field(
+        "optimizer",
+        one_of("an optimizer", names.OPTIMIZERS),
+        "The optimizer.",
+        ["adamw", "adamw_8bit"],
+        ("optimizer_states", "temporary", "time"),
+        "training",
+    )
+    yield _field(
+        "optimizer_implementation",
+        one_of("an implementation", names.IMPLEMENTATIONS),
+        "How torch runs the optimizer over many parameters.",
+        ["fused"],
+        ("temporary", "time"),
+        "training",
+    )
+    yield _field(
+        "optimizer_states",
+        one_of("a dtype of optimizer states", names.STATES, nullable=True),
+        "The dtype of the optimizer's states; null: that of the trained parameters.",
+        ["fp32"],
+        ("optimizer_states", "temporary"),
+        "training",
+    )
+    yield _field(
+        "gradient_accumulation",
+        _POSITIVE,
+        "Forward and backward passes before each optimizer step.",
+        ["8"],
+        ("gradients", "time"),
+        "training",
+    )
+    yield _field(
+        "gradient_checkpointing",
+        Checkpointing(),
+        "Whether activations are computed again in the backward pass; true: the form that the stack chooses.",
+        ["true", "non-reentrant"],
+        ("activations", "temporary", "time"),
+        "training",
+    )
+
+
+def _workload_fields() -> Iterator[FieldSpec]:
+    yield _field(
+        "batch_size",
+        _POSITIVE,
+        "Sequences that one GPU works on at once.",
+        ["2"],
+        (*_COMPUTED, "kv_cache", "time"),
+    )
+    yield _field(
+        "sequence_length",
+        _POSITIVE,
+        "Tokens of a sequence; in inference, of the prompt.",
+        ["512"],
+        (*_COMPUTED, "kv_cache", "time"),
+    )
+    yield _field(
+        "generated_length",
+        Integer("a whole number of tokens", 0, 10**9),
+        "Tokens that inference generates.",
+        ["128"],
+        ("kv_cache", *_COMPUTED, "time"),
+        "inference",
+    )
+    yield _field(
+        "attention",
+        one_of("an implementation of attention", names.ATTENTION),
+        "How attention is computed.",
+        ["sdpa"],
+        ("activations", "temporary", "time"),
+    )
+    adapters = ("parameters", "adapters", *_TRAINED, "activations", "time")
+    yield _field(
+        "lora.rank",
+        Integer("a positive integer", 1, 65_536),
+        "The rank of the adapters.",
+        ["16"],
+        adapters,
+        "adapters",
+    )
+    yield _field(
+        "lora.alpha",
+        Integer("a positive integer", 1, 10**6),
+        "The scale of the adapters.",
+        ["32"],
+        ("identity",),
+        "adapters",
+    )
+    yield _field(
+        "lora.targets",
+        Targets(),
+        "The modules that have adapters.",
+        ["all-linear", "[q_proj, v_proj]"],
+        adapters,
+        "adapters",
+    )
+    yield _field(
+        "lora.dropout",
+        Number("a share from 0 to 1", 0.0, 1.0),
+        "The dropout before the adapters.",
+        ["0.05"],
+        ("activations", "temporary"),
+        "adapters",
+    )
+    yield _field(
+        "lora.dtype",
+        one_of("a dtype of adapters", names.FLOATS, nullable=True),
+        "The dtype of the adapters; null: the one that the stack chooses.",
+        ["fp32"],
+        ("adapters", *_TRAINED, "activations"),
+        "adapters",
+    )
+
+
+def _surroundings() -> Iterator[FieldSpec]:
+    yield _field(
+        "parallel.gpus",
+        Integer("a positive integer", 1, 100_000),
+        "How many GPUs share the run.",
+        ["2"],
+        _SHARDED,
+    )
+    yield _field(
+        "parallel.strategy",
+        one_of("a way to share a run", names.STRATEGIES),
+        "How GPUs share the run.",
+        ["fsdp"],
+        _SHARDED,
+    )
+    yield _field(
+        "parallel.offload",
+        Boolean(),
+        "Whether parameters or states are kept in main memory.",
+        ["true"],
+        _SHARDED,
+    )
+    yield _field(
+        "gpu",
+        Gpu(),
+        "The GPU, or any with that memory.",
+        ["RTX 4090", "24 GB"],
+        ("workspace", "device", "time"),
+    )
+    yield _field(
+        "stack.trainer",
+        one_of("a trainer", names.TRAINERS),
+        "The software that decides what is left open.",
+        ["transformers", "trl"],
+        _ALL[1:],
+    )
+    yield _field(
+        "stack.loss",
+        one_of("a loss", names.LOSSES),
+        "How logits and loss are computed.",
+        ["cross-entropy"],
+        ("logits", "temporary", "activations", "time"),
+        "training",
+    )
+    for package in names.PACKAGES:
+        yield _field(
+            f"stack.{package}",
+            Version(),
+            f"The version of {package}.",
+            ["5.23"],
+            (*_ALL[1:], "workspace", "device", "identity"),
+        )
+    yield from _engine_fields()
+    yield _field("run.examples", _POSITIVE, "Examples of the training set.", ["320"], ("time",))
+    yield _field("run.epochs", _POSITIVE, "Passes over the training set.", ["3"], ("time",), "training")
+
+
+def _engine_fields() -> Iterator[FieldSpec]:
+    length = ("kv_cache", "activations", "reserved")
+    yield _field(
+        "engine.gpu_memory_utilization",
+        Number("a share from 0 to 1", 0.0, 1.0),
+        "The share of the GPU's memory that vLLM takes.",
+        ["0.9"],
+        ("reserved", "kv_cache"),
+        "vllm",
+    )
+    yield _field(
+        "engine.max_model_len", _POSITIVE, "The longest sequence that vLLM accepts.", ["8192"], length, "vllm"
+    )
+    yield _field(
+        "engine.max_num_seqs",
+        _POSITIVE,
+        "The most sequences that vLLM runs at once.",
+        ["256"],
+        length,
+        "vllm",
+    )
+    yield _field(
+        "engine.max_num_batched_tokens",
+        _POSITIVE,
+        "The most tokens of one step of vLLM.",
+        ["8192"],
+        length,
+        "vllm",
+    )
+    yield _field(
+        "engine.enforce_eager",
+        Boolean(),
+        "Whether vLLM runs without CUDA graphs.",
+        ["true"],
+        ("reserved", "device", "time"),
+        "vllm",
+    )
+
+
+def _field(name: str, kind: Kind, doc: str, examples: list[str], affects: tuple[str, ...],
+           applies: Applies = "always") -> FieldSpec:  # fmt: skip
+    return FieldSpec(name, kind, doc, tuple(examples), frozenset(affects), applies)

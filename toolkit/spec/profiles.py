@@ -1,0 +1,214 @@
+"""What a reader would assume for the fields that a document leaves open.
+
+Owned by the toolkit, versioned by task.
+
+A change of a profile is a new version: verdicts name the profile that they rest on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from toolkit.spec import names
+from toolkit.spec.field_value import Atom, Choices, Fixed, Range, Reference
+from toolkit.spec.lora_targets import usual_targets
+from toolkit.spec.scenario import Scenario
+from toolkit.spec.stack_rules import losses, optimizer_implementations
+
+__all__ = [
+    "PROFILES",
+    "Assumption",
+    "Options",
+    "Profile",
+    "Range",
+    "open_fields",
+    "profile_of",
+    "stated_options",
+]
+
+Options = tuple[Atom, ...] | Range
+"""What an open field may be: values, or a range of whole numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assumption:
+    """What a reader would assume of one field, and why. `options` are those for one scenario, or none."""
+
+    name: str
+    options: Callable[[Scenario], Options]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """The assumptions for one task."""
+
+    name: str
+    assumptions: tuple[Assumption, ...]
+
+
+def _always(*values: Atom) -> Callable[[Scenario], Options]:
+    return lambda _scenario: values
+
+
+def _range(low: int, high: int) -> Callable[[Scenario], Options]:
+    return lambda _scenario: Range(low, high)
+
+
+def _weights(scenario: Scenario) -> Options:
+    return ("nf4",) if scenario.method == "qlora" else ("bf16",)
+
+
+def _double_quant(scenario: Scenario) -> Options:
+    weights = scenario.possible("weights") or _weights(scenario)
+    able = not isinstance(weights, Range) and any(value in names.DOUBLE_QUANTIZED for value in weights)
+    return (False, True) if able else ()
+
+
+def _amp(scenario: Scenario) -> Options:
+    return (True,) if scenario.method == "qlora" else (True, False)
+
+
+def _trainer(scenario: Scenario) -> str:
+    return str(scenario.fixed("stack.trainer") or "transformers")
+
+
+def _versions(scenario: Scenario) -> dict[str, str]:
+    return {
+        package: str(value) for package in names.PACKAGES if (value := scenario.fixed(f"stack.{package}"))
+    }
+
+
+def _implementations(scenario: Scenario) -> Options:
+    optimizer = str(scenario.fixed("optimizer") or "adamw")
+    return optimizer_implementations(_trainer(scenario), optimizer, _versions(scenario))
+
+
+def _losses(scenario: Scenario) -> Options:
+    return losses(_trainer(scenario), _versions(scenario))
+
+
+def _adapters(options: Callable[[Scenario], Options]) -> Callable[[Scenario], Options]:
+    """Options of a scenario that has adapters: one that trains them, or that says so itself."""
+
+    def for_adapters(scenario: Scenario) -> Options:
+        has = scenario.method in ("lora", "qlora") or any(
+            name.startswith("lora.") for name in scenario.fields
+        )
+        return options(scenario) if has else ()
+
+    return for_adapters
+
+
+_RANK = Assumption("lora.rank", _adapters(_range(4, 64)), "Guides use ranks from 4 to 64.")
+_TARGETS = Assumption(
+    "lora.targets",
+    _adapters(lambda scenario: usual_targets(scenario.model_type)),
+    "Readers take peft's default, all of attention, or every linear layer.",
+)
+
+_TRAIN = Profile(
+    "train-2026-11",
+    (
+        Assumption(
+            "weights", _weights, "Checkpoints are bf16 and are loaded so; QLoRA's paper and guides use NF4."
+        ),
+        Assumption(
+            "double_quant",
+            _double_quant,
+            "transformers leaves double quantization off; QLoRA's paper has it on.",
+        ),
+        Assumption("batch_size", _range(1, 8), "One GPU trains on one to eight sequences at once."),
+        Assumption("sequence_length", _range(512, 4096), "Fine-tuning data is cut at 512 to 4,096 tokens."),
+        Assumption(
+            "gradient_accumulation",
+            _always(1, 8),
+            "A Trainer accumulates nothing; guides accumulate 8 steps.",
+        ),
+        Assumption(
+            "gradient_checkpointing",
+            _always(True, False),
+            "A Trainer leaves it off, TRL and guides turn it on.",
+        ),
+        Assumption("attention", _always("sdpa"), "transformers takes SDPA wherever a model supports it."),
+        Assumption("optimizer", _always("adamw"), "AdamW is the default of every trainer here."),
+        Assumption(
+            "optimizer_implementation",
+            _implementations,
+            "A Trainer's AdamW is fused from torch 2.8, before not.",
+        ),
+        Assumption("amp", _amp, "Guides train with bf16=True, plain 16-bit training goes without autocast."),
+        _RANK,
+        _TARGETS,
+        Assumption(
+            "stack.trainer",
+            _always("transformers", "trl"),
+            "Guides use transformers' Trainer or TRL's SFTTrainer.",
+        ),
+        Assumption(
+            "stack.loss", _losses, "A causal language model's own loss, unless the trainer has another."
+        ),
+    ),
+)
+
+_INFERENCE = Profile(
+    "inference-2026-11",
+    (
+        Assumption("weights", _weights, "Checkpoints are bf16 and are loaded so."),
+        Assumption(
+            "double_quant", _double_quant, "transformers leaves double quantization off; guides turn it on."
+        ),
+        Assumption("batch_size", _range(1, 8), "One GPU answers one to eight requests at once."),
+        Assumption("sequence_length", _range(128, 4096), "Prompts have 128 to 4,096 tokens."),
+        Assumption("generated_length", _always(0, 512), "A forward pass alone, or an answer of 512 tokens."),
+        Assumption("attention", _always("sdpa"), "transformers takes SDPA wherever a model supports it."),
+        _RANK,
+        _TARGETS,
+        Assumption("stack.trainer", _always("transformers"), "A model's name alone means transformers."),
+    ),
+)
+
+PROFILES: Mapping[str, Profile] = {"train": _TRAIN, "inference": _INFERENCE}
+"""The profile of each task."""
+
+
+def profile_of(scenario: Scenario) -> Profile:
+    """The profile that fills a scenario's open fields."""
+    return PROFILES[scenario.task]
+
+
+def stated_options(scenario: Scenario, name: str) -> Options | None:
+    """The values that the document states for a field.
+
+    None where it is silent, or where its value is unresolved.
+    """
+    said = scenario.fields.get(name)
+    if said is None or isinstance(said.value, Reference):
+        return None
+    if isinstance(said.value, Fixed):
+        return (said.value.value,)
+    return said.value.values if isinstance(said.value, Choices) else said.value
+
+
+def open_fields(scenario: Scenario, profile: Profile | None = None) -> dict[str, Options]:
+    """What a scenario leaves open.
+
+    Fields that the document does not settle, with the values that they may take.
+
+    A field with one possible value is settled. A list or range of the spec takes the place of the profile's.
+    """
+    options: dict[str, Options] = {}
+    for assumption in (profile or profile_of(scenario)).assumptions:
+        if assumption.name not in scenario.fields:
+            options[assumption.name] = assumption.options(scenario)
+    for name, said in scenario.fields.items():
+        if isinstance(said.value, Choices):
+            options[name] = said.value.values
+        elif isinstance(said.value, Range):
+            options[name] = said.value
+    return {name: values for name, values in options.items() if _count(values) > 1}
+
+
+def _count(options: Options) -> int:
+    return options.high - options.low + 1 if isinstance(options, Range) else len(options)

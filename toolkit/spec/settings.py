@@ -1,0 +1,192 @@
+"""From a scenario and a decision for each open field to a setting.
+
+The stack's rules applied, nothing left open.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from itertools import product
+from math import prod
+from typing import cast
+
+from toolkit.spec import names
+from toolkit.spec.field_value import Atom, Fixed, Range
+from toolkit.spec.profiles import Options, open_fields, profile_of
+from toolkit.spec.scenario import Scenario
+from toolkit.spec.setting import Lora, Parallel, Run, Setting, Stack
+from toolkit.spec.stack_rules import adapter_dtype, checkpointing_form, compute_dtype, states_dtype
+
+MAX_SETTINGS = 4_096
+
+_LABELLED = re.compile(r"(.+)\(([0-9]+)\)")
+_CLASSIFIER_LABELS = 2  # transformers' PretrainedConfig.num_labels
+_OFF: Mapping[str, Atom] = {
+    "head": "causal-lm",
+    "generated_length": 0,
+    "gradient_accumulation": 1,
+    "gradient_checkpointing": False,
+    "optimizer": "none",
+    "optimizer_implementation": "fused",
+    "double_quant": False,
+    "amp": False,
+    "attention": "sdpa",
+    "lora.dropout": 0.0,
+    "parallel.gpus": 1,
+    "parallel.strategy": "none",
+    "parallel.offload": False,
+    "stack.trainer": "transformers",
+    "stack.loss": "cross-entropy",
+}
+"""What holds of a field where neither the document nor the profile of the task says anything."""
+
+
+class TooManySettingsError(ValueError):
+    """The named fields leave more settings open than are worth trying."""
+
+
+class UnresolvedError(ValueError):
+    """A scenario was asked for a setting before the document's values were put into it."""
+
+
+def decide(scenario: Scenario, given: Mapping[str, Atom]) -> Setting:
+    """The setting of a scenario at a decision for its open fields.
+
+    One that is not given takes its first option.
+    """
+    said = _decided(scenario, given)
+    method, weights = str(said["method"]), str(said["weights"])
+    trains = method != "inference"
+    stack = _stack(said)
+    amp = bool(said.get("amp", False)) and trains
+    compute = str(said.get("compute") or compute_dtype(weights, amp=amp))
+    lora = _lora(said, method, stack, weights, compute)
+    trained = lora.dtype if lora is not None and lora.dtype is not None else weights
+    head, labels = _head(said)
+    optimizer = str(said["optimizer"]) if trains else "none"
+    master = cast("str | None", said.get("master_weights")) if trains else None
+    return Setting(
+        model=str(said["model"]),
+        method=method,
+        weights=weights,
+        head=head,
+        labels=labels,
+        double_quant=bool(said["double_quant"]) and weights in names.DOUBLE_QUANTIZED,
+        compute=compute,
+        amp=amp,
+        master_weights=master,
+        gradients=str(said.get("gradients") or trained) if trains else "none",
+        optimizer=optimizer,
+        optimizer_implementation=str(said["optimizer_implementation"]),
+        optimizer_states=str(said.get("optimizer_states") or states_dtype(optimizer, trained, master)),
+        batch_size=_whole(said["batch_size"]),
+        sequence_length=_whole(said["sequence_length"]),
+        generated_length=0 if trains else _whole(said["generated_length"]),
+        gradient_accumulation=_whole(said["gradient_accumulation"]) if trains else 1,
+        gradient_checkpointing=_checkpointing(said["gradient_checkpointing"], stack) if trains else "false",
+        attention=str(said["attention"]),
+        lora=lora,
+        parallel=Parallel(
+            _whole(said["parallel.gpus"]), str(said["parallel.strategy"]), bool(said["parallel.offload"])
+        ),
+        gpu=cast("str | None", said.get("gpu")),
+        stack=stack,
+        engine={
+            name.removeprefix("engine."): value
+            for name, value in _group(said, "engine.")
+            if value is not None
+        },
+        run=Run(cast("int | None", said.get("run.examples")), cast("int | None", said.get("run.epochs"))),
+    )
+
+
+def grid(scenario: Scenario, fields: frozenset[str] | None = None) -> Iterator[dict[str, Atom]]:
+    """Every combination of the values and range ends of the open fields, of those named only.
+
+    Raises TooManySettingsError.
+
+    The fields that are not named are left out: `decide` gives them their first option.
+    """
+    options = {
+        name: values for name, values in open_fields(scenario).items() if fields is None or name in fields
+    }
+    ends = [_ends(values) for values in options.values()]
+    count = prod(len(values) for values in ends)
+    if count > MAX_SETTINGS:
+        raise TooManySettingsError(
+            f"{', '.join(options)} leave {count:,} settings open, more than {MAX_SETTINGS:,}"
+        )
+    for values in product(*ends):
+        yield dict(zip(options, values, strict=True))
+
+
+def _ends(options: Options) -> tuple[Atom, ...]:
+    if isinstance(options, Range):
+        return (options.low,) if options.low == options.high else (options.low, options.high)
+    return options
+
+
+def _decided(scenario: Scenario, given: Mapping[str, Atom]) -> dict[str, Atom]:
+    """A value for every field: given, stated, assumed, or what holds where nothing is said."""
+    if scenario.unresolved:
+        raise UnresolvedError(
+            f"{', '.join(scenario.unresolved)} of {scenario.name} are still to be read from the document"
+        )
+    said = dict(_OFF)
+    for assumption in profile_of(scenario).assumptions:
+        if assumption.name not in scenario.fields and assumption.name not in given:
+            options = _ends(assumption.options(scenario))
+            if options:
+                said[assumption.name] = options[0]
+    for name, field in scenario.fields.items():
+        if isinstance(field.value, Fixed):
+            said[name] = field.value.value
+        elif name not in given:
+            said[name] = _ends(cast("Options", getattr(field.value, "values", field.value)))[0]
+    return {**said, **given}
+
+
+def _stack(said: Mapping[str, Atom]) -> Stack:
+    versions = {package: str(value) for package in names.PACKAGES if (value := said.get(f"stack.{package}"))}
+    return Stack(str(said["stack.trainer"]), str(said["stack.loss"]), versions)
+
+
+def _lora(said: Mapping[str, Atom], method: str, stack: Stack, weights: str, compute: str) -> Lora | None:
+    if said.get("lora.rank") is None or said.get("lora.targets") is None or method == "full":
+        return None
+    dtype = said.get("lora.dtype") or adapter_dtype(stack.trainer, weights, compute, stack.versions)
+    targets = said["lora.targets"]
+    return Lora(
+        rank=_whole(said["lora.rank"]),
+        alpha=cast("int | None", said.get("lora.alpha")),
+        targets=targets if isinstance(targets, tuple) else str(targets),
+        dropout=float(cast("float", said["lora.dropout"])),
+        dtype=str(dtype),
+    )
+
+
+def _head(said: Mapping[str, Atom]) -> tuple[str, int]:
+    head, labels = str(said["head"]), said.get("labels")
+    if with_labels := _LABELLED.fullmatch(head):
+        return with_labels[1], int(with_labels[2])
+    if head != "sequence-classification":
+        return head, 0
+    return head, _whole(labels) if labels is not None else _CLASSIFIER_LABELS
+
+
+def _checkpointing(value: Atom, stack: Stack) -> str:
+    if value is True:
+        return checkpointing_form(stack.trainer, stack.versions)
+    return str(value) if value else "false"
+
+
+def _group(said: Mapping[str, Atom], prefix: str) -> Iterator[tuple[str, str | int | float | bool | None]]:
+    for name, value in said.items():
+        if name.startswith(prefix) and not isinstance(value, tuple):
+            yield name, value
+
+
+def _whole(value: Atom) -> int:
+    assert isinstance(value, int)
+    return value

@@ -1,0 +1,129 @@
+"""What the libraries do where a scenario leaves it to them: dtypes, checkpointing, optimizer, loss.
+
+Sources are read at the versions of transformers 5.23, peft 0.21 and TRL 1.x; a stack that names no version is
+the newest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from packaging.version import InvalidVersion, Version
+
+from toolkit.spec import names
+
+_HALF = ("bf16", "fp16")
+
+PEFT_PROMOTES = Version("0.12")
+"""peft pull request 1706 (`autocast_adapter_dtype`): adapters beside 16-bit weights are float32."""
+
+TRANSFORMERS_FUSED = Version("4.54")
+TORCH_FUSED = Version("2.8")
+"""transformers pull request 37358: from torch 2.8 a Trainer's AdamW is the fused one (training_args.py)."""
+
+TRANSFORMERS_NON_REENTRANT = Version("5.0")
+TRL_NON_REENTRANT = Version("0.27")
+"""transformers modeling_utils.py (`{"use_reentrant": False}`), TRL pull request 4811; before, reentrant."""
+
+TRL_CHUNKED = Version("1.0")
+"""TRL 1: SFTConfig's `loss_type` is "chunked_nll", which forms the logits of 256 tokens at a time."""
+
+Versions = Mapping[str, str]
+
+
+def release(versions: Versions, package: str) -> Version | None:
+    """The version of a package that a stack names; None where it names none, or one that is no version."""
+    try:
+        return Version(versions[package])
+    except (KeyError, InvalidVersion):
+        return None
+
+
+def _older(versions: Versions, package: str, than: Version) -> bool:
+    stated = release(versions, package)
+    return stated is not None and stated < than
+
+
+def compute_dtype(weights: str, *, amp: bool) -> str:
+    """The dtype of products: that of the weights.
+
+    Bf16 under autocast of float32 weights and for packed weights.
+    """
+    if weights in _HALF:
+        return weights
+    return "fp32" if weights == "fp32" and not amp else "bf16"
+
+
+def adapter_dtype(trainer: str, weights: str, compute: str, versions: Versions) -> str:
+    """The dtype of LoRA's weights.
+
+    peft makes them float32 (tuners_utils.py, cast_adapter_dtype; before 0.12 those beside 16-bit weights took
+    their dtype). TRL casts the adapters of a 4-bit model back to bfloat16 (peft_module_casting_to_bf16).
+    Unsloth keeps them in float32. LitGPT makes them in the run's precision.
+    """
+    if trainer == "litgpt":
+        return compute
+    if trainer == "trl" and weights in names.FOUR_BIT and compute == "bf16":
+        return "bf16"
+    if weights in _HALF and trainer != "unsloth" and _older(versions, "peft", PEFT_PROMOTES):
+        return weights
+    return "fp32"
+
+
+def checkpointing_form(trainer: str, versions: Versions) -> str:
+    """The form that `gradient_checkpointing: true` means.
+
+    Unsloth's own checkpoints are autograd functions: reentrant.
+    """
+    if trainer == "unsloth":
+        return "reentrant"
+    if trainer == "trl" and (stated := release(versions, "trl")) is not None:
+        if stated >= TRL_NON_REENTRANT:
+            return "non-reentrant"
+        if release(versions, "transformers") is None:
+            return "reentrant"
+    if trainer in ("transformers", "trl") and _older(versions, "transformers", TRANSFORMERS_NON_REENTRANT):
+        return "reentrant"
+    return "non-reentrant"
+
+
+def optimizer_implementations(trainer: str, optimizer: str, versions: Versions) -> tuple[str, ...]:
+    """The implementations that torch's optimizer may have.
+
+    The one of a Trainer follows from the stated versions.
+
+    torch.optim.SGD and, in a plain loop, AdamW take foreach on a GPU; other libraries' optimizers have
+    kernels of their own, which leave no copies.
+    """
+    if optimizer not in names.TORCH_OPTIMIZERS:
+        return ("fused",)
+    if optimizer == "sgd" or trainer == "plain":
+        return ("foreach",)
+    if _older(versions, "torch", TORCH_FUSED) or _older(versions, "transformers", TRANSFORMERS_FUSED):
+        return ("foreach",) if trainer != "litgpt" else ("fused", "foreach")
+    if release(versions, "torch") is not None and trainer != "litgpt":
+        return ("fused",)
+    return ("fused", "foreach")
+
+
+def losses(trainer: str, versions: Versions) -> tuple[str, ...]:
+    """The losses that a trainer may compute where nothing is said.
+
+    Unsloth fuses output layer and loss, or not, by size.
+    """
+    if trainer == "unsloth":
+        return ("fused", "cross-entropy")
+    stated = release(versions, "trl")
+    if trainer == "trl" and stated is not None and stated >= TRL_CHUNKED:
+        return ("chunked",)
+    return ("cross-entropy",)
+
+
+def states_dtype(optimizer: str, trained: str, master: str | None) -> str:
+    """The dtype of the optimizer's states.
+
+    That of the parameters it updates (torch, bitsandbytes), or 8 bit.
+    """
+    if optimizer == "none":
+        return "none"
+    return "int8" if optimizer in names.OPTIMIZERS_8BIT else master or trained

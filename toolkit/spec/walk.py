@@ -1,0 +1,64 @@
+"""Finds the specs in folders."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from toolkit.finding import Finding, Place
+from toolkit.spec.read_file import shown_path
+
+SPEC_NAMES = ("claims.yaml", "claims.yml")
+MAX_FILES = 200_000
+_PASSED_OVER = frozenset({"evidence", "node_modules", "__pycache__", "venv"})
+
+
+def is_spec(name: str) -> bool:
+    """Whether a file of that name holds a spec: claims.yaml, or guide.claims.yaml beside guide.md."""
+    return name in SPEC_NAMES or name.endswith(tuple(f".{spec}" for spec in SPEC_NAMES))
+
+
+def slug_of(path: Path) -> str:
+    """The first part of claim ids: the folder of claims.yaml, or what stands before .claims.yaml."""
+    name = path.parent.name if path.name in SPEC_NAMES else path.name.split(".", 1)[0]
+    return "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in name) or "spec"
+
+
+def spec_paths(paths: Iterable[Path], root: Path) -> tuple[list[Path], list[Finding]]:
+    """The spec files among paths and in folders, each once, in order; what is missing is a finding."""
+    found: dict[Path, Path] = {}
+    findings: list[Finding] = []
+    for path in paths:
+        place = Place(shown_path(path, root))
+        if path.is_dir():
+            inside = list(_walk(path))
+            if not inside:
+                names = f"{SPEC_NAMES[0]} or *.{SPEC_NAMES[0]}"
+                findings.append(
+                    Finding(place, "S114", f"no spec here: no file is called {names}", "write a spec")
+                )
+        elif path.is_file():
+            inside = [path]
+        else:
+            inside = []
+            findings.append(Finding(place, "S111", "no such file or folder"))
+        for one in inside:
+            found.setdefault(one.resolve(), one)
+    return list(found.values()), findings
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    """Spec files in a folder and below.
+
+    Links to folders are not followed, hidden folders and evidence passed over.
+    """
+    count = 0
+    for current, folders, files in os.walk(folder, followlinks=False):
+        folders[:] = sorted(name for name in folders if name not in _PASSED_OVER and not name.startswith("."))
+        count += len(files)
+        if count > MAX_FILES:
+            return
+        for name in sorted(files):
+            if is_spec(name):
+                yield Path(current) / name
