@@ -39,12 +39,14 @@ def _judged(situation: Situation, names: tuple[str, ...], claimed: Claimed, *, s
     match = match_targets(architecture, names or "all-linear")
     fused = [module for module in architecture.modules if module.kind is ModuleKind.EXPERTS]
     linear = match_targets(architecture, "all-linear")
-    missed = {module.leaf for module in linear.matched} - {module.leaf for module in match.matched}
+    adapted_paths = {module.path for module in match.matched}
+    missed = [module for module in linear.matched if module.path not in adapted_paths]
     facts = [_matched(match)]
     if match.unmatched:
         facts.append(f"{_listed(match.unmatched)} match{'es' if len(match.unmatched) == 1 else ''} no module of the model")
     if says_all and missed:
-        facts.append(f"linear layers named {_listed(sorted(missed))} are left out")
+        count = sum(module.count for module in missed)
+        facts.append(f"{count:,} other linear layers are left out ({next(missed[0].paths())} is one)")
     if says_all and fused and not any(module in match.matched for module in fused):
         experts = sum(module.elements for module in fused)
         facts.append(f"the experts' {experts:,} weights are fused parameters, which are not linear layers and get no adapter")

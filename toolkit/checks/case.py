@@ -80,7 +80,7 @@ PURE = frozenset({Dimension.NUMBER, Dimension.COUNT, Dimension.RATIO})
 
 def comparable(first: Dimension, second: Dimension) -> bool:
     """Whether values of two dimensions may be compared: the same one, or plain numbers."""
-    return first is second or {first, second} <= PURE
+    return first is second or {first, second} <= PURE or {first, second} == {Dimension.NUMBER, Dimension.SHARE}
 
 
 def meets_any(claimed: Claimed, truth: Interval) -> bool:

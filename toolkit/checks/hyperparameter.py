@@ -10,7 +10,8 @@ from toolkit.checks.memory_claim import NO_SCENARIO
 from toolkit.documents.drift import says, written
 from toolkit.evidence.evidence import Evidence, EvidenceKind
 from toolkit.quantity.interval import Interval
-from toolkit.spec.field_value import Reference
+from toolkit.quantity.value import Dimension
+from toolkit.spec.field_value import FieldValue, Range, Reference
 from toolkit.spec.names import FOUR_BIT
 
 _FOUR_BIT_WORDS = frozenset({"4-bit", "4 bit", "4bit", "int4", "four-bit"})
@@ -29,10 +30,18 @@ def judge_hyperparameter(case: Case) -> Outcome:
     shown = written(said.value)
     fact = f"the scenario {case.scenario.name} has {field} {shown}"
     evidence = Evidence(EvidenceKind.EXACT, _interval(shown), facts=(fact,))
-    if says(case.text, said.value) or _is_four_bit(case.text, shown):
+    if says(case.text, said.value) or _is_end(case, said.value) or _is_four_bit(case.text, shown):
         return Outcome(Verdict.AGREES, fact, claimed, (evidence,))
     reason = f"{fact}, on which the document's other figures rest"
     return Outcome(Verdict.DISAGREES, reason, claimed, (evidence,), repair=f"say {shown}, or correct the other place")
+
+
+def _is_end(case: Case, typed: FieldValue) -> bool:
+    """Whether a number is an end of the range that a scenario leaves open: a limit that the document states."""
+    if not isinstance(typed, Range):
+        return False
+    value = case.value(Dimension.NUMBER)
+    return value is not None and bool({Fraction(typed.low), Fraction(typed.high)} & set(value.printed))
 
 
 def _is_four_bit(text: str, shown: str) -> bool:

@@ -23,7 +23,7 @@ def _of(estimate: Estimate) -> Interval:
     peak = estimate.ledger.peak
     workspace = peak.of(Category.WORKSPACE)
     low, high = (end - peak.total + workspace for end in estimate.device)
-    return Interval(Fraction(low), Fraction(high + peak.of(Category.TEMPORARY)))
+    return Interval(Fraction(low), Fraction(high))
 
 
 def _fact(estimate: Estimate) -> str:

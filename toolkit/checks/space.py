@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
-from itertools import product
+from itertools import pairwise, product
+from math import prod
 
 from toolkit.spec.field_value import Range
 from toolkit.spec.setting import Setting
@@ -46,17 +47,28 @@ class SettingSpace:
             self._settings[key] = self.decide(whole)
         return self._settings[key]
 
-    def corners(self, fields: Iterable[str]) -> Iterator[Choice]:
-        """Every combination of the values and range ends of the named open fields. Raises TooManySettings."""
+    def extremes(self, fields: Iterable[str]) -> Iterator[Choice]:
+        """Every combination of the values of the named open fields, with all ranges at their low and at their high ends.
+
+        Memory and counts grow along every range, so whatever lies between lies between these. Raises TooManySettings.
+        """
         names = [name for name in self.options if name in set(fields)]
-        ends = [_ends(self.options[name]) for name in names]
-        count = 1
-        for values in ends:
-            count *= len(values)
+        ranges = {name: options for name in names if isinstance(options := self.options[name], Range)}
+        values = {name: options for name in names if isinstance(options := self.options[name], tuple)}
+        count = prod(len(options) for options in values.values())
         if count > MAX_SAMPLES:
-            raise TooManySettings(f"{', '.join(names)} leave {count} settings open, more than {MAX_SAMPLES}")
-        for values in product(*ends):
-            yield dict(zip(names, values, strict=True))
+            raise TooManySettings(f"{', '.join(values)} leave {count:,} settings open, more than {MAX_SAMPLES:,}")
+        for chosen in product(*values.values()):
+            fixed = dict(zip(values, chosen, strict=True))
+            for low in (True, False) if ranges else (True,):
+                ends = {name: span.low if low else span.high for name, span in ranges.items()}
+                yield {name: ends[name] if name in ends else fixed[name] for name in names}
+
+    def corners(self, choice: Choice) -> Iterator[Choice]:
+        """A choice with each of its ranges at either end."""
+        ends = {name: _ends(self.options[name]) for name in self.ranges(choice)}
+        for values in product(*ends.values()):
+            yield {**choice, **dict(zip(ends, values, strict=True))}
 
     def ranges(self, choice: Choice) -> list[str]:
         """The fields of a choice that are ranges."""
@@ -86,33 +98,49 @@ class Survey:
 
 
 def survey(space: SettingSpace, fields: Iterable[str], side_at: Callable[[Choice], Side]) -> Survey:
-    """Tries every corner; where evidence lies below at one and above at another, looks between them."""
-    sides = {tuple(choice.items()): side_at(choice) for choice in space.corners(fields)}
-    if Side.HOLDS not in sides.values() and {Side.BELOW, Side.ABOVE} <= set(sides.values()):
-        for low, high in _opposed(space, sides):
-            if found := _between(low, high, space.ranges(low), side_at):
-                sides[tuple(found.items())] = Side.HOLDS
-                break
+    """Tries every extreme; where evidence lies below at one and above at the other, looks between them."""
+    extremes = list(space.extremes(fields))
+    sides = {_key(choice): side_at(choice) for choice in extremes}
+    for low, high in pairwise(extremes):
+        ends = sides[_key(low)], sides[_key(high)]
+        if ends[0] is not ends[1] and _alike_but_ranges(space, low, high):
+            # What turns here turns along some range: the mixed corners show along which.
+            sides.update({_key(corner): side_at(corner) for corner in space.corners(low)})
+            if ends == (Side.BELOW, Side.ABOVE) and (found := _between(low, high, space.ranges(low), side_at)):
+                sides[_key(found)] = Side.HOLDS
+            break
+    if Side.HOLDS not in sides.values():
+        _look_between(space, extremes, sides, side_at)
     return Survey(sides)
 
 
-def _opposed(
-    space: SettingSpace, sides: Mapping[tuple[tuple[str, object], ...], Side]
-) -> Iterator[tuple[dict[str, object], dict[str, object]]]:
-    """Pairs of corners alike but for their ranges: evidence below at the first, above at the second."""
-    groups: dict[tuple[object, ...], dict[Side, dict[str, object]]] = {}
-    for key, side in sides.items():
-        choice = dict(key)
-        ranges = set(space.ranges(choice))
-        fixed = tuple(value for name, value in key if name not in ranges)
-        groups.setdefault(fixed, {}).setdefault(side, choice)
-    for group in groups.values():
-        if Side.BELOW in group and Side.ABOVE in group:
-            yield group[Side.BELOW], group[Side.ABOVE]
+def _look_between(
+    space: SettingSpace,
+    extremes: Sequence[Choice],
+    sides: dict[tuple[tuple[str, object], ...], Side],
+    side_at: Callable[[Choice], Side],
+) -> None:
+    """Adds the first choice found that holds between extremes on opposite sides."""
+    for low, high in pairwise(extremes):
+        opposed = (sides[_key(low)], sides[_key(high)]) == (Side.BELOW, Side.ABOVE)
+        if opposed and _alike_but_ranges(space, low, high):
+            found = _between(low, high, space.ranges(low), side_at)
+            if found:
+                sides[_key(found)] = Side.HOLDS
+                return
+
+
+def _key(choice: Choice) -> tuple[tuple[str, object], ...]:
+    return tuple(choice.items())
+
+
+def _alike_but_ranges(space: SettingSpace, low: Choice, high: Choice) -> bool:
+    ranges = set(space.ranges(low))
+    return bool(ranges) and all(low[name] == high[name] for name in low if name not in ranges)
 
 
 def _between(
-    low: dict[str, object], high: dict[str, object], ranges: Sequence[str], side_at: Callable[[Choice], Side]
+    low: Choice, high: Choice, ranges: Sequence[str], side_at: Callable[[Choice], Side]
 ) -> Choice | None:
     """A choice between the two at which the claim holds, moving one range after the other.
 

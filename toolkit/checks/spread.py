@@ -39,7 +39,7 @@ def over_settings(
         return Spread(Verdict.AGREES), found
     if not found.holds:
         return Spread(Verdict.DISAGREES), found
-    return Spread(Verdict.DEPENDS, _boundary(space, found, side_at), _settling(found)), found
+    return Spread(Verdict.DEPENDS, _boundary(space, found, side_at), _settling(space, found, side_at)), found
 
 
 def _boundary(space: SettingSpace, found: Survey, side_at: Callable[[Choice], Side]) -> str:
@@ -102,18 +102,25 @@ def _matters(found: Survey, name: str) -> bool:
     return False
 
 
-def _settling(found: Survey) -> str:
+def _settling(space: SettingSpace, found: Survey, side_at: Callable[[Choice], Side]) -> str:
     """The fewest fields that, once stated, make the claim true: `batch_size: 1`, or several in one mapping."""
+    names = list(found.choices[0][0])
     needed = dict(found.holds[0])
-    for name in list(needed):
+    for name in names:
         rest = {other: value for other, value in needed.items() if other != name}
-        if rest and all(side is Side.HOLDS for choice, side in found.choices if _agrees(choice, rest)):
+        if rest and _holds_with(space, names, rest, side_at):
             needed = rest
     return yaml_line(needed)
 
 
-def _agrees(choice: Choice, pinned: Mapping[str, object]) -> bool:
-    return all(choice[name] == value for name, value in pinned.items())
+def _holds_with(
+    space: SettingSpace, names: Iterable[str], pinned: Mapping[str, object], side_at: Callable[[Choice], Side]
+) -> bool:
+    """Whether the claim holds at every extreme of the other fields while these are pinned."""
+    others = [name for name in names if name not in pinned]
+    return all(
+        side_at({name: {**extreme, **pinned}[name] for name in names}) is Side.HOLDS for extreme in space.extremes(others)
+    )
 
 
 def yaml_line(fields: Mapping[str, object]) -> str:

@@ -12,8 +12,14 @@ from dataclasses import dataclass
 
 from toolkit.memory.context import Context, Moment, Scale
 from toolkit.memory.ledger import PhaseName
-from toolkit.memory.program import Program
+from toolkit.memory.formula.kv_cache import growing_bytes
+from toolkit.memory.formula.layer import RESIDUAL
+from toolkit.memory.formula.linear import DEQUANTIZED
+from toolkit.memory.program import CHECKPOINTS, Program
 from toolkit.memory.tape import BYTES, GRADIENTS, NEW_GRADIENT, Alive, Size
+
+FUSED_ROWS = 1
+"""Rows up to which every version of bitsandbytes multiplies by 4-bit weights as they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +42,28 @@ def fullest(context: Context, programs: Programs | None) -> dict[PhaseName, Mome
 def _inference(context: Context, programs: Programs) -> Mapping[PhaseName, Iterable[Moment]]:
     once = Scale(context.setting.batch_size, 1)
     return {
-        PhaseName.PREFILL: list(_forward(context.scale, programs, during=True)),
-        PhaseName.DECODE: list(_forward(once, programs, during=True)),
+        PhaseName.PREFILL: list(_forward(context.scale, programs)),
+        PhaseName.DECODE: [_with_growth(context, _fused(context, moment)) for moment in _forward(once, programs)],
     }
+
+
+def _fused(context: Context, moment: Moment) -> Moment:
+    """A few tokens are multiplied by 4-bit weights without dequantizing them (bitsandbytes, gemv_4bit)."""
+    if context.setting.batch_size > FUSED_ROWS or DEQUANTIZED not in moment.rows:
+        return moment
+    return Moment(moment.name, {row: size for row, size in moment.rows.items() if row != DEQUANTIZED})
+
+
+def _with_growth(context: Context, moment: Moment) -> Moment:
+    """While a layer's cache grows, the old tensors are there beside the new ones (transformers' DynamicLayer.update)."""
+    if moment.name == "logits":
+        return moment
+    return Moment(moment.name, {**moment.rows, "kv_cache_growth": growing_bytes(context)})
 
 
 def _training(context: Context, programs: Programs) -> Mapping[PhaseName, Iterable[Moment]]:
     return {
-        PhaseName.FORWARD_END: [_with_gradients(context, m) for m in _forward(context.scale, programs, during=False)],
+        PhaseName.FORWARD_END: [_with_gradients(context, m) for m in _forward(context.scale, programs)],
         PhaseName.BACKWARD: list(_backward(context, programs)),
         PhaseName.OPTIMIZER_STEP: [Moment("step", {GRADIENTS: gradient_bytes(context)})],
     }
@@ -61,15 +81,16 @@ def _with_gradients(context: Context, moment: Moment) -> Moment:
     return Moment(moment.name, {**moment.rows, GRADIENTS: gradient_bytes(context)})
 
 
-def _forward(scale: Scale, programs: Programs, *, during: bool) -> Iterator[Moment]:
+def _forward(scale: Scale, programs: Programs) -> Iterator[Moment]:
     """The end of the forward pass: inside the last layer, or at the logits."""
     kept: list[tuple[Alive, int]] = [(program.kept, program.count) for program in programs.layers]
+    held = {} if CHECKPOINTS in programs.layers[0].kept else {RESIDUAL: programs.hidden}  # the model holds its embeddings
     for index in _last(programs):
         others = [(alive, count - (position == index)) for position, (alive, count) in enumerate(kept)]
         for alive in programs.layers[index].forward:
-            yield Moment("last layer", _sum(scale, [*others, (alive, 1)]))
+            yield Moment("last layer", _sum(scale, [*others, (alive, 1), (held, 1)]))
     for alive in programs.head.forward:
-        yield Moment("logits" if during else "loss", _sum(scale, [*kept, (alive, 1)]))
+        yield Moment("logits", _sum(scale, [*kept, (alive, 1)]))
 
 
 def _backward(context: Context, programs: Programs) -> Iterator[Moment]:

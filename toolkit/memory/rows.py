@@ -58,6 +58,7 @@ ROWS = (
     RowRule("kv_cache", Category.KV_CACHE, (PREFILL, DECODE), "", "", kv_cache),
     RowRule("token_ids", Category.ACTIVATIONS, (*TRAINING, PREFILL, DECODE), "", "", token_ids),
     RowRule("position_embeddings", Category.ACTIVATIONS, PASSES, "", "", position_embeddings),
+    _alive("kv_cache_growth", Category.TEMPORARY, (DECODE,)),
     *(
         _alive(name, Category.ACTIVATIONS)
         for name in (

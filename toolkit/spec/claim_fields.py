@@ -59,11 +59,9 @@ def _texts(raw: Node) -> Any:
 
 Quantity = Annotated[str, Reads(lambda raw, _path: _QUANTITY.read(raw), _QUANTITY.schema())]
 Metric = Annotated[str, Reads(lambda raw, _path: _METRIC.read(raw), _METRIC.schema())]
-Formula = Annotated[
-    str, Reads(_formula, {"type": ["string", "number"], "minLength": 1, "maxLength": MAX_FORMULA})
-]
+Formula = Annotated[str, Reads(_formula, {**TEXT_SCHEMA, "minLength": 1, "maxLength": MAX_FORMULA})]
 Subject = Annotated[dict[str, Any], Reads(_subject, {"type": "object"})]
-Skip = Annotated[bool, Reads(lambda raw, _path: read_boolean(raw), {"const": True})]
+Skip = Annotated[bool, Reads(lambda raw, _path: read_boolean(raw), {"type": "boolean"})]
 
 
 class AcknowledgedFields(Written):

@@ -131,7 +131,7 @@ class Gpu:
 
     def schema(self) -> Schema:
         """Text."""
-        return {"type": ["string", "null"], "minLength": 1}
+        return {"type": ["string", "number", "null"], "minLength": 1}
 
 
 @dataclass(frozen=True, slots=True)

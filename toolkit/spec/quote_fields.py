@@ -82,7 +82,9 @@ def _matching(raw: Node, pattern: re.Pattern[str], wanted: str) -> str:
 Text = Annotated[str, Reads(_text, TEXT_SCHEMA)]
 Count = Annotated[int, Reads(_count, {"type": "integer", "minimum": 1, "maximum": 10_000})]
 Identifier = Annotated[str, Reads(_identifier, {"type": "string", "pattern": f"^{IDENTIFIER}$"})]
-ScenarioName = Annotated[str, Reads(_scenario_name, {"type": "string", "pattern": f"^{SCENARIO_NAME}$"})]
+ScenarioName = Annotated[
+    str, Reads(_scenario_name, {"type": ["string", "number"], "pattern": f"^{SCENARIO_NAME}$"})
+]
 Date = Annotated[Any, Reads(lambda raw, _path: read_date(raw), {"type": "string", "format": "date"})]
 
 
@@ -96,7 +98,7 @@ def _pattern(raw: Node, path: str) -> Quote:
     return Quote(text, place_of(raw, path), has_slot=slots == 1)
 
 
-Pattern = Annotated[Quote, Reads(_pattern, {"type": ["string", "number"], "minLength": 1})]
+Pattern = Annotated[Quote, Reads(_pattern, {**TEXT_SCHEMA, "minLength": 1})]
 
 
 class QuoteFields(Written):
@@ -183,7 +185,7 @@ def _plain_quote(raw: Node, path: str) -> Quote:
     return source
 
 
-_QUOTE_SCHEMA = {"anyOf": [{"type": ["string", "number"], "minLength": 1}, see("QuoteFields")]}
+_QUOTE_SCHEMA = {"anyOf": [{**TEXT_SCHEMA, "minLength": 1}, see("QuoteFields")]}
 _SOURCE_SCHEMA = {"anyOf": [*_QUOTE_SCHEMA["anyOf"], see("CellOperand")]}
 CellSource = Annotated[Cell, Reads(_read_cell, see("CellFields"), (CellFields,))]
 ValueSource = Annotated[Quote | Cell, Reads(_valued, _SOURCE_SCHEMA, (QuoteFields, CellOperand))]

@@ -1,7 +1,7 @@
 """The JSON Schema of a spec, for editors: completion, descriptions, and mistakes underlined while typing.
 
-It follows from the pydantic models, and accepts what the loader accepts. A copy is committed beside this file,
-which every spec names in its first line.
+It follows from the pydantic models, and accepts what the loader accepts. A copy is committed beside this
+file, which every spec names in its first line.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def _linked(part: Any) -> Any:
 
 
 def _tidy(part: dict[str, Any]) -> dict[str, Any]:
-    """An object's schema without pydantic's titles, defaults, and the null that stands for a field left out."""
+    """An object's schema without pydantic's titles and defaults, and without null for a field left out."""
     kept = {key: value for key, value in part.items() if key not in _SELDOM}
     properties = kept.get("properties")
     if isinstance(properties, dict):

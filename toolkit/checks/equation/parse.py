@@ -14,6 +14,8 @@ MAX_TOKENS = 200
 MAX_DEPTH = 16
 MAX_TEXT = 1_000
 _OPERATORS = {"+": "+", "-": "-", "−": "-", "–": "-", "*": "*", "×": "*", "·": "*", "x": "*", "/": "/", "÷": "/", "^": "^"}
+_EQUALS_AS_HEDGE = {"≈", "~", "≃"}
+"""Behind an operand these stand for "is about"; before a lone number they hedge it."""
 _EQUALS = {"=", "≈", "≃", "→", "->", "=>"}
 _TOKEN = re.compile(r"\s+|\*\*|`|->|=>|[A-Za-z_][\w.-]*|.", re.DOTALL)
 
@@ -84,9 +86,12 @@ def _tokens(text: str, *, names: bool) -> Iterator[_Token]:
     values = iter(find_values(text))
     upcoming = next(values, None)
     position = count = 0
+    after_operand = False
     while position < len(text):
         if upcoming is not None and position == upcoming.start:
-            count += 1
+            if after_operand and upcoming.hedge in _EQUALS_AS_HEDGE:
+                yield _Token("equals", upcoming.hedge)
+            count, after_operand = count + 1, True
             yield _Token("value", upcoming.text, upcoming)
             position, upcoming = upcoming.end, next(values, None)
             continue
@@ -94,7 +99,7 @@ def _tokens(text: str, *, names: bool) -> Iterator[_Token]:
         assert match is not None, "the pattern matches any character"
         position = match.end()
         if token := _token(match.group(), names=names):
-            count += 1
+            count, after_operand = count + 1, token.kind in {"name", "close"}
             yield token
         if count > MAX_TOKENS:
             raise EquationError(f"it has more than {MAX_TOKENS} parts")

@@ -33,3 +33,18 @@ def _tokens(kind: LayerKind, tokens: int) -> int:
     """A layer with a window keeps that many tokens: a view of all but the first (DynamicSlidingWindowLayer)."""
     window = kind.attention.window
     return tokens if window is None else min(tokens, window)
+
+
+def growing_bytes(context: Context) -> int:
+    """The old keys of one layer while new ones are put together; of a layer with a window keys and values."""
+    setting = context.setting
+    tokens = setting.sequence_length + max(setting.generated_length - 2, 0)
+    largest = max(_tokens(kind, tokens) * _growing_elements(kind) for kind in context.architecture.layers)
+    return setting.batch_size * largest * BYTES[context.numerics.stream]
+
+
+def _growing_elements(kind: LayerKind) -> int:
+    a = kind.attention
+    if a.latent_rank is not None or a.window is not None:
+        return cached_elements(kind)
+    return a.key_value_heads * max(a.head_dim, a.value_head_dim)

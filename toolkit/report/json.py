@@ -1,0 +1,129 @@
+"""The check as one JSON object, for programs: whole numbers exact, no NaN, the same bytes for the same input."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from fractions import Fraction
+
+from toolkit.checks.judgement import Claimed, Judgement
+from toolkit.checks.run import CheckResult
+from toolkit.evidence.evidence import Evidence
+from toolkit.finding import Finding, Place
+from toolkit.quantity import Dimension, Interval
+
+BASE_UNITS: Mapping[Dimension, str] = {
+    Dimension.BYTES: "bytes",
+    Dimension.COUNT: "count",
+    Dimension.SHARE: "share",
+    Dimension.SECONDS: "seconds",
+    Dimension.MONEY: "USD",
+    Dimension.RATIO: "ratio",
+    Dimension.NUMBER: "number",
+}
+"""The units in which the ends of intervals are given."""
+
+
+def check_json(result: CheckResult) -> str:
+    """The claims, the findings and the counts."""
+    return as_json(
+        {
+            "claims": [_claim(judgement) for judgement in result.judgements],
+            "findings": [_finding(finding) for finding in result.all_findings],
+            "counts": {
+                "claims": len(result.judgements),
+                "documents": result.documents,
+                **{verdict.value: count for verdict, count in result.counts.items()},
+                "acknowledged": result.acknowledged,
+                "findings": len(result.all_findings),
+            },
+        }
+    )
+
+
+def as_json(value: object) -> str:
+    """Indented JSON in ASCII, so that no text in it can steer a terminal."""
+    return json.dumps(value, indent=2, allow_nan=False) + "\n"
+
+
+def number(value: Fraction | int | None) -> int | float | None:
+    """An exact number as JSON has it: whole ones exact, others as the nearest float."""
+    if value is None:
+        return None
+    exact = Fraction(value)
+    if exact.denominator == 1:
+        return int(exact)
+    try:
+        return float(exact)
+    except OverflowError:  # beyond any float, where its fraction means nothing
+        return round(exact)
+
+
+def _claim(judgement: Judgement) -> dict[str, object]:
+    outcome, said = judgement.outcome, judgement.acknowledged
+    return {
+        "id": judgement.id,
+        "document": judgement.place.path,
+        **_position(judgement.place),
+        "spec": {"path": judgement.spec_place.path, **_position(judgement.spec_place)},
+        "quote": judgement.quote,
+        "scenario": judgement.scenario,
+        "quantity": judgement.quantity,
+        "code": judgement.code,
+        "claimed": _claimed(outcome.claimed) if outcome.claimed else None,
+        "evidence": [_evidence(evidence) for evidence in outcome.evidence],
+        "verdict": judgement.verdict.value,
+        "boundary": outcome.boundary,
+        "reason": outcome.reason,
+        "repair": outcome.repair,
+        "acknowledged": said
+        and {"reason": said.reason, "until": said.until.isoformat() if said.until else None},
+    }
+
+
+def _claimed(claimed: Claimed) -> dict[str, object]:
+    whole: Interval | None = None
+    for interval in claimed.readings.values():
+        whole = interval if whole is None else whole.hull(interval)
+    return {
+        "text": claimed.text,
+        "low": number(whole.low) if whole else None,
+        "high": number(whole.high) if whole else None,
+        "unit": BASE_UNITS[claimed.dimension] if claimed.dimension else None,
+        "symbol": claimed.unit or None,
+        "readings": {name: _interval(interval) for name, interval in claimed.readings.items()},
+    }
+
+
+def _evidence(evidence: Evidence) -> dict[str, object]:
+    return {
+        "kind": evidence.kind.value,
+        **_interval(evidence.value),
+        "error": number(evidence.error),
+        "stack": evidence.stack,
+        "facts": list(evidence.facts),
+    }
+
+
+def _interval(interval: Interval) -> dict[str, int | float | None]:
+    return {"low": number(interval.low), "high": number(interval.high)}
+
+
+def _finding(finding: Finding) -> dict[str, object]:
+    return {
+        "path": finding.place.path,
+        **_position(finding.place),
+        "code": finding.code,
+        "severity": finding.severity.value,
+        "message": finding.message,
+        "repair": finding.repair,
+    }
+
+
+def _position(place: Place) -> dict[str, int | None]:
+    return {
+        "line": place.line,
+        "column": place.column,
+        "end_line": place.end_line,
+        "end_column": place.end_column,
+    }

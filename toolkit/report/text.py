@@ -1,0 +1,96 @@
+"""The check as text: document by document, each claim that is not plainly true, then the counts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from toolkit.checks.judge import SpecReport
+from toolkit.checks.judgement import Judgement, Verdict
+from toolkit.checks.run import CheckResult
+from toolkit.finding import Finding, Severity
+from toolkit.report.evidence_text import evidence_line
+from toolkit.report.terminal import INDENT, Paint, line, plural
+
+QUIET = frozenset({Verdict.AGREES, Verdict.UNCHECKED})
+LONGEST_TEXT = 120
+
+
+def check_text(result: CheckResult, *, verbose: bool = False, paint: Paint | None = None) -> str:
+    """The whole report; `verbose` shows the claims that agree and those that nothing can check, too."""
+    colours = paint or Paint()
+    blocks = [_finding(finding, colours) for finding in result.findings]
+    for report in result.reports:
+        blocks += _of_report(report, verbose=verbose, paint=colours)
+    blocks.append(colours.bold(summary(result)))
+    return "\n".join(blocks) + "\n"
+
+
+def summary(result: CheckResult) -> str:
+    """The counts of every verdict, in one line."""
+    counts = result.counts
+    claims = f"{plural(sum(counts.values()), 'claim')} in {plural(result.documents, 'document')}"
+    disagree = plural(counts[Verdict.DISAGREES], "disagrees", "disagree")
+    return (
+        f"{claims}: {plural(counts[Verdict.AGREES], 'agrees', 'agree')},"
+        f" {disagree} ({result.acknowledged:,} acknowledged),"
+        f" {plural(counts[Verdict.DEPENDS], 'depends', 'depend')},"
+        f" {counts[Verdict.UNCHECKED]:,} unchecked; {plural(len(result.all_findings), 'finding')}"
+    )
+
+
+def _of_report(report: SpecReport, *, verbose: bool, paint: Paint) -> Iterator[str]:
+    for judgement in report.judgements:
+        if verbose or judgement.verdict not in QUIET:
+            yield _claim(judgement, paint)
+    for finding in report.findings:
+        yield _finding(finding, paint)
+
+
+def _claim(judgement: Judgement, paint: Paint) -> str:
+    head = line(f"{judgement.place}: {judgement.code} ")
+    verdict = f"{judgement.verdict.value}{' (acknowledged)' if judgement.acknowledged else ''}"
+    subject = f'"{_claimed_text(judgement)}" is the {judgement.quantity}'
+    if judgement.scenario:
+        subject += f" of {judgement.scenario}"
+    lines = [f"{head} {_painted(judgement, verdict, paint)}: {line(subject)}"]
+    lines += [f"{INDENT}{paint.dim(f'{label}:')} {line(text)}" for label, text in claim_details(judgement)]
+    return "\n".join(lines)
+
+
+def claim_details(judgement: Judgement) -> Iterator[tuple[str, str]]:
+    """All that is said of a claim beside its verdict, each with a word for what it is."""
+    outcome = judgement.outcome
+    if outcome.reason:
+        yield "reason", outcome.reason
+    for evidence in outcome.evidence:
+        yield "evidence", evidence_line(evidence, outcome.claimed)
+    if outcome.boundary:
+        yield "boundary", outcome.boundary
+    if outcome.repair:
+        yield "settle it" if judgement.verdict is Verdict.DEPENDS else "repair", outcome.repair
+    said = judgement.acknowledged
+    if said is not None:
+        until = f" (until {said.until.isoformat()})" if said.until else ""
+        yield "acknowledged", f"{said.reason}{until}"
+    yield "spec", str(judgement.spec_place)
+
+
+def _claimed_text(judgement: Judgement) -> str:
+    claimed = judgement.outcome.claimed
+    text = " ".join((claimed.text if claimed else judgement.quote).split())
+    return text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT - 1]}…"
+
+
+def _painted(judgement: Judgement, verdict: str, paint: Paint) -> str:
+    if judgement.gates:
+        return paint.red(verdict)
+    if judgement.verdict is Verdict.AGREES:
+        return paint.green(verdict)
+    return paint.yellow(verdict)
+
+
+def _finding(finding: Finding, paint: Paint) -> str:
+    colour = paint.red if finding.severity is Severity.ERROR else paint.yellow
+    word = "" if finding.severity is Severity.ERROR else f"{finding.severity.value}: "
+    text = f"{line(f'{finding.place}:')} {colour(finding.code)} {word}{line(finding.message)}"
+    return f"{text}\n{INDENT}{paint.dim('repair:')} {line(finding.repair)}" if finding.repair else text
