@@ -192,6 +192,16 @@ def test_a_field_that_cannot_have_the_documents_value() -> None:
     assert 'is "small", not a positive integer' in binding.findings[0].message
 
 
+def test_a_field_of_one_claim_that_cannot_have_the_documents_value() -> None:
+    said = Field(Reference("size"), at())
+    binding = run(
+        claim(quote("needs {} of VRAM"), overrides={"batch_size": said, "gpu": None}),
+        values={"size": quote("the batch is {}.")},
+    )
+    assert [(finding.code, finding.place) for finding in binding.findings] == [("D204", said.place)]
+    assert binding.findings[0].message.startswith("claim guide/x, batch_size: value size at guide.md:5:46 is")
+
+
 @pytest.mark.parametrize(
     ("name", "text", "value"),
     [

@@ -32,7 +32,7 @@ def good(folder: Path, text: str) -> Spec:
 
 def with_scenario(fields: str) -> str:
     """A spec with a scenario `s` of these fields, as a YAML flow mapping without its braces."""
-    return f'{HEAD}  s: {{{fields}}}\n{CLAIM}'
+    return f"{HEAD}  s: {{{fields}}}\n{CLAIM}"
 
 
 def with_claim(claim: str) -> str:

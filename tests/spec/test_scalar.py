@@ -38,7 +38,11 @@ def code_of(error: pytest.ExceptionInfo[PydanticCustomError]) -> str:
 
 @pytest.mark.parametrize("text", SURPRISES)
 def test_surprises_are_no_numbers_and_no_truth_values(text: str) -> None:
-    for read in (lambda raw: read_integer(raw, "a number"), lambda raw: read_number(raw, "a number"), read_boolean):
+    for read in (
+        lambda raw: read_integer(raw, "a number"),
+        lambda raw: read_number(raw, "a number"),
+        read_boolean,
+    ):
         with pytest.raises(PydanticCustomError) as error:
             read(typed(text))
         assert code_of(error) == "S106"
@@ -113,9 +117,9 @@ def test_dates() -> None:
 
 
 def test_untyped_values_are_what_all_readers_agree_on() -> None:
-    written = ["1", "-2.5", "true", "null", "no", "1_0", "~", "0x1", "text", "1e999"]
+    written = ["1", "-2.5", "true", "null", "no", "1_0", "~", "0x1", "text"]
     values = [1, -2.5, True, None, "no", "1_0", "~", "0x1", "text"]
-    assert [untyped(typed(text)) for text in written[:-1]] == values
+    assert [untyped(typed(text)) for text in written] == values
     assert untyped(quoted("1")) == "1"
 
 
@@ -123,7 +127,13 @@ def test_untyped_values_are_what_all_readers_agree_on() -> None:
 def test_no_text_makes_a_reader_fail_otherwise(text: str, plain: bool) -> None:
     raw = typed(text)
     raw.plain = plain
-    for read in (read_text, read_boolean, read_date, lambda raw: read_integer(raw, "n"), lambda raw: read_number(raw, "n")):
+    for read in (
+        read_text,
+        read_boolean,
+        read_date,
+        lambda raw: read_integer(raw, "n"),
+        lambda raw: read_number(raw, "n"),
+    ):
         try:
             read(raw)
         except PydanticCustomError as error:

@@ -7,7 +7,7 @@ from fractions import Fraction
 from toolkit.checks.case import Case, malformed
 from toolkit.checks.judgement import Claimed, Outcome, Verdict
 from toolkit.checks.memory_claim import NO_SCENARIO
-from toolkit.checks.peak_memory import device_interval, peak_error, peak_fact
+from toolkit.checks.peak_memory import AT_LOAD, METRICS, at_load
 from toolkit.checks.situation import REFUSALS, Situation, all_moved
 from toolkit.checks.space import Choice, Side, TooManySettings
 from toolkit.checks.spread import over_settings
@@ -41,9 +41,11 @@ def judge_fits(case: Case) -> Outcome:
 
 
 def _judged(case: Case, situation: Situation, mark: Mark, card: Gpu | GpuVariants | GenericGpu) -> Outcome:
+    quantity = (AT_LOAD if at_load(case) else METRICS)["device"]
+
     def needed(choice: Choice) -> Interval:
         estimate = situation.estimate(choice)
-        return device_interval(estimate).widened(peak_error(estimate))
+        return quantity.of(estimate).widened(quantity.error(estimate))
 
     def side_at(choice: Choice) -> Side:
         need = needed(choice)
@@ -55,13 +57,13 @@ def _judged(case: Case, situation: Situation, mark: Mark, card: Gpu | GpuVariant
 
     spread, found = over_settings(situation.space, situation.fields(*all_moved()), side_at)
     estimates = [situation.estimate(choice) for choice, _ in found.choices]
-    needs = [device_interval(estimate) for estimate in estimates]
+    needs = [quantity.of(estimate) for estimate in estimates]
     whole = needs[0]
     for need in needs[1:]:
         whole = whole.hull(need)
     least = min(estimates, key=lambda estimate: estimate.device[0])
     evidence = Evidence(
-        EvidenceKind.COMPUTED, whole, peak_error(least), least.setting.stack.label(), (peak_fact(least),)
+        EvidenceKind.COMPUTED, whole, quantity.error(least), least.setting.stack.label(), (quantity.fact(least),)
     )
     usable = Interval(Fraction(card.usable_low), Fraction(card.usable_high))
     reason = (

@@ -8,13 +8,14 @@ from fractions import Fraction
 
 from toolkit.checks.case import Case, malformed
 from toolkit.checks.judgement import Claimed, Outcome, Verdict
+from toolkit.checks.precision import as_precise_as_its_terms
 from toolkit.checks.situation import REFUSALS, Situation
 from toolkit.checks.space import Choice, Side, TooManySettings
 from toolkit.checks.spread import over_settings, side_of
 from toolkit.checks.why import Why, explain
 from toolkit.evidence.evidence import Evidence, EvidenceKind
 from toolkit.memory.estimate import Estimate
-from toolkit.quantity import display_bytes, display_interval
+from toolkit.quantity import Mark, display_interval, parse_mark
 from toolkit.quantity.interval import Interval
 from toolkit.quantity.value import Dimension
 
@@ -44,14 +45,40 @@ def judge_memory(case: Case, quantity: MemoryQuantity) -> Outcome:
     """Judges a claim about bytes over all settings of its scenario."""
     value = case.value(Dimension.BYTES)
     if value is None:
-        return malformed("amount of memory", case)
-    claimed = case.claimed(value)
+        mark = parse_mark(case.text)
+        return malformed("amount of memory", case) if mark is None else _present(case, quantity, mark)
+    claimed = as_precise_as_its_terms(case, case.claimed(value))
     if case.situation is None:
         return Outcome(Verdict.UNCHECKED, NO_SCENARIO, claimed)
     try:
         return _over_settings(case, case.situation, claimed, quantity)
     except (*REFUSALS, TooManySettings) as refusal:
         return Outcome(Verdict.UNCHECKED, f"cannot be computed: {refusal}", claimed)
+
+
+def _present(case: Case, quantity: MemoryQuantity, mark: Mark) -> Outcome:
+    """A mark instead of an amount says that the quantity is there at all, or is not."""
+    claimed = Claimed(case.text)
+    if case.situation is None:
+        return Outcome(Verdict.UNCHECKED, NO_SCENARIO, claimed)
+    try:
+        spread, found = over_settings(
+            case.situation.space,
+            case.situation.fields(*quantity.moved_by),
+            lambda choice: _side_of_presence(quantity.of(case.situation.estimate(choice)), mark),
+        )
+        shown = case.situation.estimate(found.choices[0][0])
+    except (*REFUSALS, TooManySettings) as refusal:
+        return Outcome(Verdict.UNCHECKED, f"cannot be computed: {refusal}", claimed)
+    amount = quantity.of(shown)
+    fact = f"{quantity.name.replace('_', ' ')} take {display_interval(amount, Dimension.BYTES, case.reading)}"
+    evidence = Evidence(EvidenceKind.COMPUTED, amount, quantity.error(shown), shown.setting.stack.label(), (fact,))
+    return Outcome(spread.verdict, fact, claimed, (evidence,), spread.boundary, spread.repair)
+
+
+def _side_of_presence(amount: Interval, mark: Mark) -> Side:
+    present = amount.high is None or amount.high > 0
+    return Side.HOLDS if present is (mark is not Mark.NO) else Side.ABOVE
 
 
 def _over_settings(case: Case, situation: Situation, claimed: Claimed, quantity: MemoryQuantity) -> Outcome:
@@ -129,17 +156,3 @@ def _off(claimed: Claimed, evidence: Evidence) -> str:
             if best is None or share < best[0]:
                 best = (share, f", {sign}{float(share) * 100:.3g} % beyond the claim")
     return best[1] if best and best[0] else ""
-
-
-def weight_fact(estimate: Estimate) -> str:
-    """How the weights of a setting come about."""
-    setting = estimate.setting
-    return f"{estimate.parameters_total:,} parameters held as {setting.weights}"
-
-
-def bytes_fact(estimate: Estimate) -> str:
-    """The peak's phase and its largest rows."""
-    peak = estimate.ledger.peak
-    largest = sorted(peak.rows, key=lambda row: -row.bytes)[:3]
-    rows = ", ".join(f"{row.name} {display_bytes(row.bytes, 'binary')}" for row in largest)
-    return f"peak at {peak.name.replace('_', ' ')}: {rows}"

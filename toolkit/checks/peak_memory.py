@@ -9,7 +9,9 @@ from toolkit.checks.judgement import Outcome
 from toolkit.checks.memory_claim import MemoryQuantity, judge_memory, point
 from toolkit.checks.situation import all_moved
 from toolkit.facts.accuracy import known_error
+from toolkit.memory.device import device_interval as device_interval_of
 from toolkit.memory.estimate import Estimate
+from toolkit.memory.ledger import PhaseName
 from toolkit.quantity import display_bytes
 from toolkit.quantity.interval import Interval
 
@@ -18,7 +20,13 @@ LARGEST_ROWS = 3
 
 def judge_peak_memory(case: Case) -> Outcome:
     """Judges a claim about the peak, in the metric that the claim is about."""
-    return judge_memory(case, METRICS[case.claim.metric or "device"])
+    quantities = AT_LOAD if at_load(case) else METRICS
+    return judge_memory(case, quantities[case.claim.metric or "device"])
+
+
+def at_load(case: Case) -> bool:
+    """Whether the claim is about the model once loaded, before anything is run: `subject: {phase: load}`."""
+    return case.claim.subject.get("phase") == PhaseName.LOAD
 
 
 def peak_error(estimate: Estimate) -> Fraction:
@@ -40,6 +48,26 @@ def peak_fact(estimate: Estimate) -> str:
     return f"peak at {peak.name.replace('_', ' ')}: {rows}"
 
 
+def loaded_interval(estimate: Estimate) -> Interval:
+    """What the card shows once the model is loaded: the weights and the CUDA context, in bytes."""
+    low, high = device_interval_of((_loaded(estimate), _loaded(estimate)), estimate.setting.gpu)
+    return Interval(Fraction(low), Fraction(high))
+
+
+def loaded_fact(estimate: Estimate) -> str:
+    """What is there once the model is loaded."""
+    return f"loaded and not run: weights {display_bytes(_loaded(estimate), 'binary')}"
+
+
+def load_error(_estimate: Estimate) -> Fraction:
+    """The known relative error of computed weights."""
+    return known_error("computed", "weights")
+
+
+def _loaded(estimate: Estimate) -> int:
+    return estimate.ledger.phases[0].total
+
+
 def _reserved(estimate: Estimate) -> Interval:
     low, high = estimate.reserved
     return Interval(Fraction(low), Fraction(high))
@@ -52,4 +80,13 @@ def _allocated(estimate: Estimate) -> Interval:
 METRICS = {
     name: MemoryQuantity("peak_memory", of, frozenset(all_moved()), peak_error, peak_fact)
     for name, of in (("device", device_interval), ("reserved", _reserved), ("allocated", _allocated))
+}
+
+AT_LOAD = {
+    name: MemoryQuantity("peak_memory", of, frozenset(all_moved()), load_error, loaded_fact)
+    for name, of in (
+        ("device", loaded_interval),
+        ("reserved", lambda estimate: point(_loaded(estimate))),
+        ("allocated", lambda estimate: point(_loaded(estimate))),
+    )
 }

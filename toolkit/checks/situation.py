@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from toolkit.checks.space import Choice, SettingSpace
 from toolkit.facts.models import ModelFacts
 from toolkit.memory.architecture import Architecture, UnsupportedModel, architecture_of
+from toolkit.memory.device import device_interval, workspace_bytes
 from toolkit.memory.estimate import Estimate, estimate
 from toolkit.memory.quantization import UnsupportedStorage
 from toolkit.memory.refusal import UnsupportedRow
@@ -20,13 +21,19 @@ REFUSALS = (UnsupportedModel, UnsupportedStorage, UnsupportedRow)
 
 @dataclass(slots=True)
 class Situation:
-    """One scenario, with the fields that a claim overrides. Estimates are made once for each choice."""
+    """One scenario, with the fields that a claim overrides. Estimates are made once for each choice.
+
+    Claims about one scenario on several GPUs share `estimates`: a card moves the context, which no row holds, and the
+    size of the BLAS workspace, which is part of the key.
+    """
 
     scenario: str
     profile: str
     space: SettingSpace
     facts: ModelFacts
-    _estimates: dict[int, Estimate] = field(default_factory=dict)
+    gpu: str | None = None
+    estimates: dict[tuple[object, ...], Estimate] = field(default_factory=dict)
+    _own: dict[int, Estimate] = field(default_factory=dict)
 
     def fields(self, *moved: str) -> list[str]:
         """The open fields that move any of these categories ("weights", "parameters", "device", ...)."""
@@ -39,9 +46,19 @@ class Situation:
     def estimate(self, choice: Choice | None = None) -> Estimate:
         """The estimate at a choice. Raises one of REFUSALS."""
         setting = self.setting(choice)
-        if id(setting) not in self._estimates:
-            self._estimates[id(setting)] = estimate(setting, self.facts)
-        return self._estimates[id(setting)]
+        found = self._own.get(id(setting))
+        if found is None:
+            found = self._own[id(setting)] = self._shared(setting, choice or {})
+        return found
+
+    def _shared(self, setting: Setting, choice: Choice) -> Estimate:
+        key = (workspace_bytes(self.gpu), *self.space.key(choice))
+        if key not in self.estimates:
+            self.estimates[key] = estimate(setting, self.facts)
+        found = self.estimates[key]
+        if found.setting is setting:
+            return found
+        return replace(found, setting=setting, device=device_interval(found.reserved, self.gpu))
 
     def architecture(self, choice: Choice | None = None) -> Architecture:
         """The model's architecture with the scenario's head. Raises UnsupportedModel."""

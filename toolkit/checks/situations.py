@@ -14,6 +14,7 @@ from toolkit.documents.read_field import resolved
 from toolkit.facts.models import ModelFacts, load_model
 from toolkit.spec.document_spec import Spec
 from toolkit.spec.field_value import Atom
+from toolkit.memory.estimate import Estimate
 from toolkit.spec.claim import Claim
 from toolkit.spec.profiles import open_fields, profile_of
 from toolkit.spec.scenario import Scenario
@@ -27,6 +28,7 @@ class Situations:
     spec: Spec
     values: Mapping[str, BoundValue]
     _resolved: dict[tuple[str, str], Scenario] = field(default_factory=dict)
+    _estimates: dict[tuple[str, str], dict[tuple[object, ...], Estimate]] = field(default_factory=dict)
     _made: dict[tuple[str, str], Situation | None] = field(default_factory=dict)
 
     def scenario(self, claim: Claim) -> Scenario | None:
@@ -46,17 +48,32 @@ class Situations:
             return None
         key = (scenario.name, repr(claim.overrides))
         if key not in self._made:
-            self._made[key] = situation_of(scenario, self.spec.path.parent)
+            apart_from_gpu = {name: said for name, said in claim.overrides.items() if name != "gpu"}
+            shared = self._estimates.setdefault((scenario.name, repr(apart_from_gpu)), {})
+            self._made[key] = situation_of(scenario, self.spec.path.parent, shared)
         return self._made[key]
 
 
-def situation_of(scenario: Scenario, base: Path) -> Situation | None:
-    """A resolved scenario made answerable; None where its model is not known."""
+def situation_of(
+    scenario: Scenario, base: Path, estimates: dict[tuple[object, ...], Estimate] | None = None
+) -> Situation | None:
+    """A resolved scenario made answerable; None where its model is not known.
+
+    `estimates` holds those made for the same scenario on other GPUs.
+    """
     facts = load_model(scenario.model, base=base)
     if not isinstance(facts, ModelFacts):
         return None
     space = SettingSpace(
         options=open_fields(scenario), decide=lambda choice: decide(scenario, cast("Mapping[str, Atom]", choice))
     )
-    return Situation(scenario.name, profile_of(scenario).name, space, facts)
+    gpu = scenario.fixed("gpu")
+    return Situation(
+        scenario.name,
+        profile_of(scenario).name,
+        space,
+        facts,
+        None if gpu is None else str(gpu),
+        {} if estimates is None else estimates,
+    )
 

@@ -41,11 +41,14 @@ class SettingSpace:
 
     def setting(self, choice: Choice) -> Setting:
         """The setting for a choice; open fields that the choice leaves out take their first value."""
-        whole = {name: choice.get(name, _first(options)) for name, options in self.options.items()}
-        key = tuple(whole.values())
+        key = self.key(choice)
         if key not in self._settings:
-            self._settings[key] = self.decide(whole)
+            self._settings[key] = self.decide(dict(zip(self.options, key, strict=True)))
         return self._settings[key]
+
+    def key(self, choice: Choice) -> tuple[object, ...]:
+        """The value of every open field at a choice, in order."""
+        return tuple(choice.get(name, _first(options)) for name, options in self.options.items())
 
     def extremes(self, fields: Iterable[str]) -> Iterator[Choice]:
         """Every combination of the values of the named open fields, with all ranges at their low and at their high ends.

@@ -128,6 +128,9 @@ class _Binder:
         where = {name: self.value(source, f"{subject}, {name}") for name, source in claim.where.items()}
         terms = [self._operand(term, subject) for term in claim.terms]
         start, end = (self._operand(side, subject) for side in (claim.start, claim.end))
+        for name, said in claim.overrides.items():
+            if said is not None and isinstance(said.value, Reference):
+                self._reference(name, said, said.value, subject)
         if match is None or len(self.findings) > known:
             return None
         slot = match.slots[0] if match.slots else None
@@ -155,7 +158,7 @@ class _Binder:
         for scenario in scenarios:
             for name, said in scenario.fields.items():
                 if isinstance(said.value, Reference):
-                    self._reference(name, said, said.value, scenario.name)
+                    self._reference(name, said, said.value, f"scenario {scenario.name}")
                 if said.quote is not None:
                     quoted.setdefault(said.quote.place, {}).setdefault(name, said)
                     names.setdefault(said.quote.place, scenario.name)
@@ -177,13 +180,13 @@ class _Binder:
             repair = f"Type {name} as the document states it now, or quote where it still says so."
             self.findings.append(Finding(said.place, "D208", printable(message), printable(repair)))
 
-    def _reference(self, name: str, said: Field, reference: Reference, scenario: str) -> None:
+    def _reference(self, name: str, said: Field, reference: Reference, subject: str) -> None:
         """A field whose value is read from the document: it must be one that the field can have."""
         bound = self.values.get(reference.name)
         if bound is None or read_field(name, bound.text) is not None:
             return
         message = (
-            f"scenario {scenario}, {name}: value {reference.name} at {bound.place} is {shown(bound.text)}, "
+            f"{subject}, {name}: value {reference.name} at {bound.place} is {shown(bound.text)}, "
             f"not {FIELDS[name].kind.wanted}"
         )
         finding = Finding(

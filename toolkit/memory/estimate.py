@@ -8,6 +8,7 @@ from toolkit.facts.models import ModelFacts
 from toolkit.memory.architecture import Architecture, architecture_of
 from toolkit.memory.context import Context, Scale
 from toolkit.memory.device import Interval, device_interval, reserved_interval, workspace_bytes
+from toolkit.memory.formula.chunked_loss import CHUNK_TOKENS, fused_chunk
 from toolkit.memory.forms import LLAMA_LIKE, Adaptation, Builder, builder, head_form, layer_form
 from toolkit.memory.ledger import Ledger, Phase, PhaseName, Row
 from toolkit.memory.lora import match_targets
@@ -49,7 +50,7 @@ def estimate(setting: Setting, facts: ModelFacts) -> Estimate:
         architecture=architecture,
         numerics=dtypes,
         sums=_sums(architecture, setting),
-        scale=Scale(setting.batch_size, setting.sequence_length),
+        scale=Scale(setting.batch_size, setting.sequence_length, _chunk(setting, architecture)),
         workspace=workspace_bytes(setting.gpu),
         rotary=architecture.family in LLAMA_LIKE,
         caches_rotary=version.caches_rotary,
@@ -105,14 +106,22 @@ def _sums(architecture: Architecture, setting: Setting) -> Sums:
 
 
 def _programs(architecture: Architecture, setting: Setting, dtypes: Numerics, version: Behaviour) -> Programs:
-    key = (id(architecture), dtypes, setting.trains, setting.lora, version)
+    key = (id(architecture), dtypes, setting.trains, setting.lora, setting.stack.loss, version)
     found = _PROGRAMS.get(key)
     if found is None:
         if len(_PROGRAMS) >= MAX_CACHED:
             _PROGRAMS.clear()
-        build = builder(architecture, dtypes, _adaptation(architecture, setting), repeats=version.repeats)
-        found = _PROGRAMS[key] = _record(build, version, trains=setting.trains)
+        build = builder(architecture, dtypes, _adaptation(architecture, setting), version)
+        found = _PROGRAMS[key] = _record(build, setting)
     return found
+
+
+def _chunk(setting: Setting, architecture: Architecture) -> int:
+    """Tokens whose logits exist at a time, for losses that take them in chunks."""
+    if setting.stack.loss == "fused":
+        tokens = setting.batch_size * setting.sequence_length
+        return fused_chunk(tokens, architecture.hidden, architecture.vocabulary)
+    return CHUNK_TOKENS
 
 
 def _adaptation(architecture: Architecture, setting: Setting) -> Adaptation:
@@ -122,15 +131,15 @@ def _adaptation(architecture: Architecture, setting: Setting) -> Adaptation:
     return Adaptation(paths, setting.lora.rank, setting.lora.dropout > 0)
 
 
-def _record(build: Builder, version: Behaviour, *, trains: bool) -> Programs:
+def _record(build: Builder, setting: Setting) -> Programs:
     architecture, dtypes = build.architecture, build.numerics
-    head = head_form(build, upcasts_early=version.upcasts_early, shifts=version.shifts)
+    head = head_form(build, setting.stack.loss)
     forms = [(layer_form(build, kind), kind.count) for kind in architecture.layers]
     hidden = architecture.hidden
     embedded = Size(token=hidden * BYTES[dtypes.stream])
-    if not trains:
+    if not setting.trains:
         layers = tuple(record_inference(form, count, dtypes.stream) for form, count in forms)
-        end = record_generation_head(head, hidden, layers[-1].result, all_positions=version.upcasts_early)
+        end = record_generation_head(head, hidden, layers[-1].result)
         return Programs(layers, end, embedded)
     stream = Stream(dtypes.stream, dtypes.first_grad, dtypes.checkpointing, dtypes.accumulates)
     first = record_layer(forms[0][0], 1, stream)

@@ -15,6 +15,7 @@ from toolkit.memory.formula.mixture import MixtureForm
 from toolkit.memory.formula.norms import NormForm
 from toolkit.memory.numerics import Numerics
 from toolkit.memory.refusal import UnsupportedRow
+from toolkit.memory.transformers_versions import Behaviour
 
 # Families whose layers are q/k/v/o projections with rotary embedding around the residual stream of LLaMA.
 LLAMA_LIKE = frozenset(
@@ -41,7 +42,7 @@ class Builder:
     numerics: Numerics
     adaptation: Adaptation
     by_suffix: Mapping[str, Module]
-    repeats: bool
+    version: Behaviour
 
     def linear(self, suffix: str, *, trains: bool | None = None) -> LinearForm:
         """The form of the linear layer whose path ends in `suffix`."""
@@ -73,12 +74,12 @@ class Builder:
         return NormForm(kind, n.norm, n.trains_base, autocast=n.autocast is not None, unit_offset=offset)
 
 
-def builder(architecture: Architecture, numerics: Numerics, adaptation: Adaptation, *, repeats: bool) -> Builder:
+def builder(architecture: Architecture, numerics: Numerics, adaptation: Adaptation, version: Behaviour) -> Builder:
     """A builder for a family whose activations are covered; refuses the others by name."""
     if architecture.family not in LLAMA_LIKE:
         raise UnsupportedRow("activations", f"no formula for the layers of {architecture.family} yet")
     by_suffix = {module.path.rpartition("{}.")[2]: module for module in architecture.modules if "{}" in module.path}
-    return Builder(architecture, numerics, adaptation, by_suffix, repeats)
+    return Builder(architecture, numerics, adaptation, by_suffix, version)
 
 
 def layer_form(build: Builder, kind: LayerKind) -> LayerForm:
@@ -93,7 +94,7 @@ def layer_form(build: Builder, kind: LayerKind) -> LayerForm:
     )
 
 
-def head_form(build: Builder, *, upcasts_early: bool, shifts: bool) -> HeadForm:
+def head_form(build: Builder, loss: str) -> HeadForm:
     """The form of the end of a causal language model."""
     architecture, n = build.architecture, build.numerics
     if architecture.head != "causal-lm":
@@ -110,9 +111,10 @@ def head_form(build: Builder, *, upcasts_early: bool, shifts: bool) -> HeadForm:
     return HeadForm(
         norm=build.norm(architecture.layers[0].norm),
         projection=projection,
+        loss=loss,
         softcap=architecture.logit_softcap,
-        upcasts_early=upcasts_early,
-        shifts=shifts,
+        upcasts_early=build.version.upcasts_early,
+        shifts=build.version.shifts,
     )
 
 
@@ -135,7 +137,7 @@ def _attention(build: Builder, kind: LayerKind) -> AttentionForm:
         query_norm=build.norm("rms") if a.query_norm else None,
         autocast=n.autocast,
         wide_rotary=n.stream == "fp32",
-        repeats=build.repeats and a.query_heads != a.key_value_heads,
+        repeats=build.version.repeats and a.query_heads != a.key_value_heads,
     )
 
 

@@ -43,7 +43,7 @@ def _inference(context: Context, programs: Programs) -> Mapping[PhaseName, Itera
     once = Scale(context.setting.batch_size, 1)
     return {
         PhaseName.PREFILL: list(_forward(context.scale, programs)),
-        PhaseName.DECODE: [_with_growth(context, _fused(context, moment)) for moment in _forward(once, programs)],
+        PhaseName.DECODE: [_growth(context), *(_fused(context, moment) for moment in _forward(once, programs))],
     }
 
 
@@ -54,11 +54,9 @@ def _fused(context: Context, moment: Moment) -> Moment:
     return Moment(moment.name, {row: size for row, size in moment.rows.items() if row != DEQUANTIZED})
 
 
-def _with_growth(context: Context, moment: Moment) -> Moment:
-    """While a layer's cache grows, the old tensors are there beside the new ones (transformers' DynamicLayer.update)."""
-    if moment.name == "logits":
-        return moment
-    return Moment(moment.name, {**moment.rows, "kv_cache_growth": growing_bytes(context)})
+def _growth(context: Context) -> Moment:
+    """While a layer's cache grows, its old tensors are there beside the new ones (transformers' DynamicLayer.update)."""
+    return Moment("cache growth", {"kv_cache_growth": growing_bytes(context)})
 
 
 def _training(context: Context, programs: Programs) -> Mapping[PhaseName, Iterable[Moment]]:

@@ -5,11 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from toolkit.memory.formula.layer import RESIDUAL, LayerForm, layer
-from toolkit.memory.formula.logits import HeadForm, last_logits, loss
-from toolkit.memory.tape import GRADIENTS, NOTHING, Alive, Buffer, Size, Tape
+from toolkit.memory.formula.chunked_loss import chunked_loss, fused_loss
+from toolkit.memory.formula.logits import HeadForm, last_logits, whole_loss
+from toolkit.memory.refusal import UnsupportedRow
+from toolkit.memory.tape import GRADIENTS, INCOMING, NOTHING, Alive, Buffer, Size, Tape
 
 CHECKPOINTS = "layer_inputs"
-INCOMING = "activation_gradients"
+
+LOSSES = {"cross-entropy": whole_loss, "chunked": chunked_loss, "fused": fused_loss}
+"""The implementations of the loss that a stack may name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +59,9 @@ def record_layer(form: LayerForm, count: int, stream: Stream) -> Program:
     kept = tape.alive
     tape.unwind()
     stored = tape.alive
-    backward, gradients = _backward(tape, out)
-    return Program(count, forward, kept, stored, backward, gradients, out.dtype)
+    tape.backward(out)
+    gradients = tape.alive.get(GRADIENTS, NOTHING)
+    return Program(count, forward, kept, stored, tape.moments, gradients, out.dtype)
 
 
 def _record_checkpointed(form: LayerForm, count: int, stream: Stream) -> Program:
@@ -66,18 +71,42 @@ def _record_checkpointed(form: LayerForm, count: int, stream: Stream) -> Program
     out = layer(first, x, form)
     forward = first.moments
     first.drop(out)
-    reentrant = stream.checkpointing == "reentrant"
-    tape = Tape(records=True, accumulates=stream.accumulates, stop_after=None if reentrant else _saves(form, stream))
+    tape = (_run_again if stream.checkpointing == "reentrant" else _deferred)(form, stream)
+    gradients = tape.alive.get(GRADIENTS, NOTHING)
+    return Program(count, forward, first.alive, {CHECKPOINTS: x.size}, tape.moments, gradients, out.dtype)
+
+
+def _deferred(form: LayerForm, stream: Stream) -> Tape:
+    """Non-reentrant: the layer runs again within its backward, when the first tensor it saved is asked for."""
+    tape = Tape(records=True, accumulates=stream.accumulates)
     again = tape.new(CHECKPOINTS, form.hidden, stream.dtype, grad=True)
     again.references += 1  # the checkpoint itself
-    waiting = tape.fresh(INCOMING, out.size, out.dtype)
+    tape.defer(_saves(form, stream))
     result = layer(tape, again, form)
-    if reentrant:
-        result.references += 1  # CheckpointFunction.backward holds the result until it ends
     tape.unwind()
-    tape.discard(waiting)
-    backward, gradients = _backward(tape, result, held=reentrant)
-    return Program(count, forward, first.alive, {CHECKPOINTS: x.size}, backward, gradients, out.dtype)
+    tape.backward(result)
+    return tape
+
+
+def _run_again(form: LayerForm, stream: Stream) -> Tape:
+    """Reentrant: CheckpointFunction.backward runs the layer, holding its result and the incoming gradient to the end."""
+    tape = Tape(records=True, accumulates=stream.accumulates)
+    again = tape.new(CHECKPOINTS, form.hidden, stream.dtype, grad=True)
+    again.references += 1
+    gradient = tape.fresh(INCOMING, _result_size(form, stream), stream.dtype)
+    result = layer(tape, again, form)
+    gradient.references += 1
+    gradient.dtype = result.dtype
+    result.references += 1
+    tape.unwind()
+    tape.backward(result, gradient)
+    return tape
+
+
+def _result_size(form: LayerForm, stream: Stream) -> Size:
+    """The size of what a layer hands on."""
+    tape = Tape(records=False)
+    return layer(tape, tape.new(CHECKPOINTS, form.hidden, stream.dtype), form).size
 
 
 def _saves(form: LayerForm, stream: Stream) -> int:
@@ -97,27 +126,23 @@ def record_inference(form: LayerForm, count: int, dtype: str) -> Program:
 def record_head(form: HeadForm, hidden: int, stream: Stream) -> Program:
     """The program of the end of the model in training: final norm, logits, loss."""
     tape = Tape(records=True, accumulates=stream.accumulates)
+    loss = LOSSES.get(form.loss)
+    if loss is None:
+        raise UnsupportedRow("logits", f"no formula for the loss {form.loss!r}; known: {', '.join(LOSSES)}")
     out = loss(tape, tape.new(RESIDUAL, hidden, stream.dtype, grad=True), form)
     forward = tape.moments
     tape.drop(out)
     kept = tape.alive
     tape.unwind()
     stored = tape.alive
-    backward, gradients = _backward(tape, out)
-    return Program(1, forward, kept, stored, backward, gradients, out.dtype)
+    tape.backward(out)
+    gradients = tape.alive.get(GRADIENTS, NOTHING)
+    return Program(1, forward, kept, stored, tape.moments, gradients, out.dtype)
 
 
-def record_generation_head(form: HeadForm, hidden: int, dtype: str, *, all_positions: bool) -> Program:
+def record_generation_head(form: HeadForm, hidden: int, dtype: str) -> Program:
     """The program of the end of the model when it generates."""
     tape = Tape(records=False)
-    last_logits(tape, tape.new(RESIDUAL, hidden, dtype), form, all_positions=all_positions)
+    last_logits(tape, tape.new(RESIDUAL, hidden, dtype), form)
     return Program(1, tape.moments, {}, {}, (), NOTHING, dtype)
 
-
-def _backward(tape: Tape, out: Buffer, *, held: bool = False) -> tuple[tuple[Alive, ...], Size]:
-    """The moments of the backward pass, and the gradients of weights that it leaves."""
-    gradient = tape.fresh(INCOMING, out.size, out.dtype, out.width)
-    if held:
-        gradient.references += 1  # as one of the arguments of CheckpointFunction.backward
-    tape.backward(out, gradient)
-    return tape.moments, tape.alive.get(GRADIENTS, NOTHING)

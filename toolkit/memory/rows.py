@@ -80,6 +80,8 @@ ROWS = (
     ),
     _alive("autocast_copies", Category.TEMPORARY),
     _alive("dequantized_weight", Category.TEMPORARY),
+    _alive("loss_weight_copy", Category.TEMPORARY),
+    _alive("loss_hidden_states", Category.LOGITS),
     *(_alive(name, Category.LOGITS) for name in ("logits", "logits_float32", "log_probabilities", "logits_gradient")),
     RowRule("cublas_workspace", Category.WORKSPACE, (*TRAINING, PREFILL, DECODE), "", "", cublas_workspace),
 )

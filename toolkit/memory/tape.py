@@ -44,6 +44,7 @@ class Size(NamedTuple):
 
 
 NOTHING = Size()
+INCOMING = "activation_gradients"
 GRADIENTS = "gradients"
 NEW_GRADIENT = "new_gradient"
 LOGITS_ROWS = frozenset({"logits", "logits_float32", "log_probabilities"})
@@ -77,41 +78,65 @@ class Node:
 
     output: Buffer
     backward: Backward
-    saved: tuple[Buffer, ...] = ()
+    saved: tuple[Buffer, ...]
+    needs: bool
 
 
 class _Live:
-    """Sizes of what is alive by row, and a copy of them at each allocation."""
+    """Sizes of what is alive by row, and a copy of them at each allocation. What is deferred happens at `replay`."""
 
     def __init__(self) -> None:
         self.rows: dict[str, Size] = {}
         self.moments: list[dict[str, Size]] = []
+        self.deferred: list[tuple[int, str, Size]] | None = None
 
     def add(self, row: str, size: Size) -> None:
+        if self.deferred is not None:
+            self.deferred.append((1, row, size))
+            return
         self.rows[row] = self.rows.get(row, NOTHING).plus(size)
         self.moments.append(dict(self.rows))
 
     def remove(self, row: str, size: Size) -> None:
+        if self.deferred is not None:
+            self.deferred.append((-1, row, size))
+            return
         self.rows[row] = self.rows[row].minus(size)
+
+    def pause(self) -> list[tuple[int, str, Size]]:
+        """End the deferral and hand out what was deferred."""
+        events, self.deferred = self.deferred or [], None
+        return events
+
+    def replay(self, events: list[tuple[int, str, Size]]) -> None:
+        for sign, row, size in events:
+            (self.add if sign > 0 else self.remove)(row, size)
 
 
 class Tape:
     """Operations of one stretch. `records` is false under no_grad: nothing is then saved.
 
-    `stop_after` ends the forward pass when that many tensors have been saved, as the recomputation of a checkpointed
-    layer does (torch.utils.checkpoint, early stop): later operations run only their backward. `accumulates` says that
-    gradients of earlier micro-batches are there.
+    `accumulates` says that gradients of earlier micro-batches are there.
     """
 
-    def __init__(self, *, records: bool, accumulates: bool = False, stop_after: int | None = None) -> None:
+    def __init__(self, *, records: bool, accumulates: bool = False) -> None:
         self.records = records
         self.accumulates = accumulates
-        self.stop_after = stop_after
+        self.stop_after: int | None = None
         self.saves = 0
         self.stopped = False
         self.nodes: list[Node] = []
+        self._needs = False
         self._live = _Live()
         self._holds: list[Buffer] = []
+
+    def defer(self, saves: int) -> None:
+        """Let what follows happen within backward, when the first saved tensor is asked for, up to that many saved ones.
+
+        So a checkpointed layer runs again (torch.utils.checkpoint, non-reentrant, with its early stop).
+        """
+        self.stop_after = saves
+        self._live.deferred = []
 
     # forward
 
@@ -150,6 +175,7 @@ class Tape:
             return ()
         for buffer in buffers:
             buffer.references += 1
+        self._needs = True
         self.saves += len(buffers) + constants
         if self.stop_after is not None and self.saves >= self.stop_after:
             self.unwind()
@@ -159,7 +185,8 @@ class Tape:
     def node(self, output: Buffer, backward: Backward, saved: tuple[Buffer, ...] = ()) -> Buffer:
         """Put an operation into the graph, unless no gradient flows through it."""
         if self.records and output.grad:
-            self.nodes.append(Node(output, backward, saved))
+            self.nodes.append(Node(output, backward, saved, self._needs))
+        self._needs = False
         return output
 
     def unwind(self) -> None:
@@ -170,14 +197,19 @@ class Tape:
 
     # backward
 
-    def backward(self, output: Buffer, gradient: Buffer) -> Buffer | None:
+    def backward(self, output: Buffer, gradient: Buffer | None = None) -> Buffer | None:
         """Run the graph in reverse from `output`; what is left is the gradient of the stretch's input, if any."""
+        events = self._live.pause()
         self.stopped = False
-        pending = {id(output): gradient}
+        start = gradient or self.fresh(INCOMING, output.size, output.dtype, output.width)
+        pending = {id(output): start}
         for node in reversed(self.nodes):
             incoming = pending.pop(id(node.output), None)
             if incoming is None:
                 continue
+            if node.needs and events:
+                self._live.replay(events)
+                events = []
             given = node.backward(self, incoming)
             for buffer in node.saved:
                 self._release(buffer)
@@ -192,7 +224,7 @@ class Tape:
             size = of.size
         else:
             size = Size(*[part * BYTES[dtype] // BYTES[of.dtype] for part in of.size])
-        row = "logits_gradient" if of.row in LOGITS_ROWS else "activation_gradients"
+        row = "logits_gradient" if of.row in LOGITS_ROWS else INCOMING
         return self.fresh(row, size, dtype or of.dtype, of.width)
 
     def parameter(self, elements: int, dtype: str) -> Buffer:
@@ -254,10 +286,6 @@ class Tape:
     def moments(self) -> tuple[Alive, ...]:
         """The moments at which the most may be alive, for some batch and sequence: none is below another in all parts."""
         return peaks(self._live.moments)
-
-    def forget(self) -> None:
-        """Start a new list of moments from what is alive now."""
-        self._live.moments = [dict(self._live.rows)]
 
 
 def total(alive: Alive) -> Size:

@@ -7,8 +7,8 @@ from toolkit.evidence.evidence import Evidence
 from toolkit.quantity import Dimension, Interval, Reading, display_count, display_interval
 
 
-def evidence_line(evidence: Evidence, claimed: Claimed | None) -> str:
-    """The kind, the value with its known error, what it was found with, and the facts that it rests on."""
+def evidence_line(evidence: Evidence, claimed: Claimed | None, reason: str = "") -> str:
+    """The kind, the value with its known error, what it was found with, and the facts that the reason leaves out."""
     parts = [evidence.kind.value]
     if claimed is not None and claimed.dimension is not None:
         parts.append(amount(evidence.value, claimed.dimension, reading_of(claimed)))
@@ -17,7 +17,8 @@ def evidence_line(evidence: Evidence, claimed: Claimed | None) -> str:
     if evidence.stack:
         parts.append(f"[{evidence.stack}]")
     said = " ".join(parts)
-    return f"{said}: {'; '.join(evidence.facts)}" if evidence.facts else said
+    facts = "; ".join(fact for fact in evidence.facts if fact not in reason)
+    return f"{said}: {facts}" if facts else said
 
 
 def reading_of(claimed: Claimed) -> Reading:

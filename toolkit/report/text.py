@@ -49,9 +49,8 @@ def _of_report(report: SpecReport, *, verbose: bool, paint: Paint) -> Iterator[s
 def _claim(judgement: Judgement, paint: Paint) -> str:
     head = line(f"{judgement.place}: {judgement.code} ")
     verdict = f"{judgement.verdict.value}{' (acknowledged)' if judgement.acknowledged else ''}"
-    subject = f'"{_claimed_text(judgement)}" is the {judgement.quantity}'
-    if judgement.scenario:
-        subject += f" of {judgement.scenario}"
+    about = judgement.quantity + (f" of {judgement.scenario}" if judgement.scenario else "")
+    subject = f'"{_claimed_text(judgement)}" ({about})'
     lines = [f"{head} {_painted(judgement, verdict, paint)}: {line(subject)}"]
     lines += [f"{INDENT}{paint.dim(f'{label}:')} {line(text)}" for label, text in claim_details(judgement)]
     return "\n".join(lines)
@@ -63,7 +62,7 @@ def claim_details(judgement: Judgement) -> Iterator[tuple[str, str]]:
     if outcome.reason:
         yield "reason", outcome.reason
     for evidence in outcome.evidence:
-        yield "evidence", evidence_line(evidence, outcome.claimed)
+        yield "evidence", evidence_line(evidence, outcome.claimed, outcome.reason)
     if outcome.boundary:
         yield "boundary", outcome.boundary
     if outcome.repair:

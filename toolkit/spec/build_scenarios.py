@@ -26,7 +26,10 @@ Layer = Mapping[str, Field | None]
 
 @dataclass(slots=True)
 class ScenarioBuilder:
-    """Resolves scenarios; `spoilt` are those that lost a field to a mistake already reported."""
+    """Resolves scenarios; `spoilt` are those that lost a field to a mistake already reported.
+
+    `lost` are those, and those that extend them: what they lack is no mistake of their own.
+    """
 
     path: str
     written: Mapping[str, ScenarioWritten]
@@ -35,6 +38,7 @@ class ScenarioBuilder:
     spoilt: frozenset[str]
     findings: list[Finding] = field(default_factory=list)
     layers: dict[str, Layer] = field(default_factory=dict)
+    lost: set[str] = field(default_factory=set)
 
     def build(self) -> dict[str, Scenario]:
         """Every scenario, in the order of the file."""
@@ -52,11 +56,17 @@ class ScenarioBuilder:
         if name not in self.layers:
             written, raw = self.written[name], self.raw.get(name)
             own = stated_fields(written, raw, self.path, written.quotes)
+            if name in self.spoilt:
+                self.lost.add(name)
             self._check_quotes(name, written.quotes or {}, raw, own)
-            self.layers[name] = _over(self._extended(written, raw, (*chain, name)), own)
+            extended = self._extended(written, raw, (*chain, name))
+            if extended is None:
+                self.lost.add(name)
+            self.layers[name] = _over(extended or {}, own)
         return self.layers[name]
 
-    def _extended(self, written: ScenarioWritten, raw: Node | None, chain: tuple[str, ...]) -> Layer:
+    def _extended(self, written: ScenarioWritten, raw: Node | None, chain: tuple[str, ...]) -> Layer | None:
+        """What the extended scenario says; None if that, or some of it, cannot be known."""
         name = written.extends
         if name is None:
             return {}
@@ -69,10 +79,13 @@ class ScenarioBuilder:
                 Finding(place, "S112", f"scenarios extend each other more than {MAX_CHAIN} deep")
             )
         elif name in self.written:
-            return {key: said and _taken_over(said) for key, said in self._layer(name, chain).items()}
+            layer = {key: said and _taken_over(said) for key, said in self._layer(name, chain).items()}
+            if name in self.lost:
+                self.lost.add(chain[-1])
+            return layer
         elif name not in self.spoilt:
             self.findings.append(unknown_scenario(name, self.written, place))
-        return {}
+        return None
 
     def _check_quotes(self, name: str, quotes: Mapping[str, Quote], raw: Node | None, own: Layer) -> None:
         """A quote of a field that the scenario does not say is a mistake."""

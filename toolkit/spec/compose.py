@@ -45,9 +45,12 @@ class _Composer:
     nodes: int = 0
     documents: int = 0
 
-    def refuse(self, code: str, mark: Any, message: str, repair: str | None = None) -> None:
-        place = Place(self.path, mark.line + 1, mark.column + 1)
-        self.findings.append(Finding(place, code, message, repair))
+    def refuse(self, code: str, event: Any, message: str) -> None:
+        start, end = event.start_mark, event.end_mark
+        place = Place(self.path, start.line + 1, start.column + 1)
+        if event.__class__ in (yaml.ScalarEvent, yaml.AliasEvent):
+            place = Place(self.path, start.line + 1, start.column + 1, end.line + 1, end.column + 1)
+        self.findings.append(Finding(place, code, message))
 
     def run(self, events: Iterator[Any]) -> None:
         """Builds the tree; stops at the first event after which places or sizes cannot be trusted."""
@@ -68,34 +71,26 @@ class _Composer:
     def other(self, event: Any, kind: type) -> bool:
         """An alias, or the start of a document; whether to go on."""
         if kind is yaml.AliasEvent:
-            self.refuse(
-                "S112", event.start_mark, f"the alias *{event.anchor} is refused: write the value out"
-            )
+            self.refuse("S112", event, f"the alias *{event.anchor} is refused: write the value out")
             self.add(_scalar(event, refused=True), event)
         elif kind is yaml.DocumentStartEvent:
             self.documents += 1
             if self.documents > 1:
-                self.refuse(
-                    "S101", event.start_mark, "a second YAML document starts here; a spec is one document"
-                )
+                self.refuse("S101", event, "a second YAML document starts here; a spec is one document")
                 return False
         return True
 
     def properties(self, event: Any) -> None:
         if event.anchor is not None:
-            self.refuse(
-                "S112", event.start_mark, f"the anchor &{event.anchor} is refused: nothing may refer to it"
-            )
+            self.refuse("S112", event, f"the anchor &{event.anchor} is refused: nothing may refer to it")
         if event.tag is not None:
-            self.refuse(
-                "S112", event.start_mark, f"the tag {event.tag[:40]} is refused: fields know their own types"
-            )
+            self.refuse("S112", event, f"the tag {event.tag[:40]} is refused: fields know their own types")
 
     def open(self, event: Any, node: Entries | Items) -> bool:
         mark = event.start_mark
         node.line, node.column = mark.line + 1, mark.column + 1
         if len(self.stack) >= MAX_DEPTH:
-            self.refuse("S112", mark, f"nested more than {MAX_DEPTH} levels deep")
+            self.refuse("S112", event, f"nested more than {MAX_DEPTH} levels deep")
             return False
         self.add(node, event)
         self.stack.append(_Open(node))
@@ -104,7 +99,7 @@ class _Composer:
     def add(self, node: Node, event: Any) -> None:
         self.nodes += 1
         if self.nodes == MAX_NODES + 1:
-            self.refuse("S112", event.start_mark, f"more than {MAX_NODES:,} keys and values: split the file")
+            self.refuse("S112", event, f"more than {MAX_NODES:,} keys and values: split the file")
         if not self.stack:
             self.root = node
             return
@@ -124,18 +119,18 @@ class _Composer:
         key = node if isinstance(node, Scalar) else _scalar(event, refused=True)
         parent.key, parent.keep = key, False
         if not isinstance(node, Scalar):
-            self.refuse("S101", event.start_mark, "a key must be text")
+            self.refuse("S101", event, "a key must be text")
         elif key == "<<" and key.plain:
             self.refuse(
                 "S112",
-                event.start_mark,
+                event,
                 "the merge key << is refused: write the fields out, or use `extends`",
             )
         elif not key and key.plain:
-            self.refuse("S101", event.start_mark, "a key is missing before the colon")
+            self.refuse("S101", event, "a key is missing before the colon")
         elif key in holder.keys_at:
             first = holder.keys_at[key].line
-            self.refuse("S102", event.start_mark, f"{_short(key)} is written twice: first in line {first}")
+            self.refuse("S102", event, f"{_short(key)} is written twice: first in line {first}")
         elif not key.refused:
             parent.keep = True
             holder.keys_at[key] = key

@@ -133,10 +133,10 @@ def _parallel(scenario: Scenario) -> Iterator[Contradiction]:
             f"{gpus} GPUs need a strategy to share the run",
             f"add strategy: {' or '.join(list(names.STRATEGIES)[1:])}",
         )
-    if (gpus in (1, None) and "parallel.gpus" in scenario.fields) or (gpus is None and strategies):
-        for strategy in strategies:
-            if strategy in ("ddp", "tensor", "pipeline"):
-                yield Contradiction("parallel.strategy", f"{strategy} is for several GPUs", "add gpus:")
+    alone = gpus == 1 or "parallel.gpus" not in scenario.fields
+    for strategy in strategies if alone else ():
+        if strategy in ("ddp", "tensor", "pipeline"):
+            yield Contradiction("parallel.strategy", f"{strategy} is for several GPUs", "add gpus:")
 
 
 def _engine(scenario: Scenario) -> Iterator[Contradiction]:

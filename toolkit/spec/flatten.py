@@ -52,8 +52,9 @@ class Flattener:
         else:
             if item.quotes is not None and item.id is not None:
                 self._refuse("S113", keys.places["id"], "an id names one claim, and quotes states several")
+            identity = item.id if item.quotes is None else None
             for source in _sources(item):
-                self._claim(item.id, _located(source, keys), keys)
+                self._claim(identity, _located(source, keys), keys)
 
     def _group(self, item: ClaimItem, raw: Node, keys: Keys, depth: int) -> None:
         place = place_of(raw, self.path)

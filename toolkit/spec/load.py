@@ -15,9 +15,9 @@ from toolkit.spec.document_spec import Spec, Units
 from toolkit.spec.flatten import Flattener
 from toolkit.spec.identify import identified
 from toolkit.spec.look_up import LookUp
-from toolkit.spec.node import Entries, place_of_key, typed
+from toolkit.spec.node import Entries, place_of, place_of_key, typed
 from toolkit.spec.prune import Broken
-from toolkit.spec.read_file import read_entries, shown_path
+from toolkit.spec.read_file import read_entries, real_path, shown_path
 from toolkit.spec.scenario import Scenario
 from toolkit.spec.spec_fields import ScenarioFile, SpecFields
 from toolkit.spec.stated import Keys, stated_fields
@@ -70,11 +70,9 @@ def scenario_from_flags(flags: Mapping[str, str], base: Path) -> tuple[Scenario 
         node, found = compose(text, FLAGS) if text[:1] in ("[", "{") else (typed(text), [])
         findings += [Finding(Place(FLAGS), one.code, f"{name}: {one.message}", one.repair) for one in found]
         group, _, inner = name.partition(".")
-        holder = entries
-        if inner:
-            holder = entries.setdefault(group, _entries())  # type: ignore[assignment]  # only entries are put there
-            entries.keys_at[group] = typed(group)
-        if node is not None:
+        entries.keys_at[group] = typed(group)
+        holder = entries.setdefault(group, _entries()) if inner else entries
+        if node is not None and isinstance(holder, Entries):
             holder[inner or group] = node
             holder.keys_at[inner or group] = typed(inner or group)
     return _one_scenario(entries, FLAGS, "scenario", base, findings)
@@ -150,7 +148,7 @@ class _Loading:
             path=self.path.absolute(),
             shown_path=self.shown,
             slug=slug,
-            document_path=self._document(written.document or "", top_level),
+            document_path=self._document(written.document or ""),
             claims=claims,
             title=written.title,
             source={key: text for key, text in written.source if text is not None} if written.source else {},
@@ -172,16 +170,14 @@ class _Loading:
                 Finding(place, "S105", "a spec needs claims, and this list is empty", "add a claim")
             )
 
-    def _document(self, written: str, places: Mapping[str, Place]) -> Path:
+    def _document(self, written: str) -> Path:
         """The document's path; one that leads out of the root is a finding."""
         document = self.path.parent / written
-        try:
-            inside = document.resolve().is_relative_to(self.root.resolve())
-        except (OSError, ValueError, RuntimeError):  # a name that is too long, or a circle of symbolic links
-            inside = False
-        if not inside:
+        if not real_path(document).is_relative_to(real_path(self.root)):
             message = "document: the path leads out of the folder that is checked"
-            self.findings.append(Finding(places.get("document", Place(self.shown)), "S109", message))
+            node = self.entries.get("document")
+            place = place_of(node, self.shown) if node is not None else Place(self.shown)
+            self.findings.append(Finding(place, "S109", message))
         return document.absolute()
 
     def _scenarios(self, written: SpecFields) -> dict[str, Scenario]:
@@ -199,6 +195,7 @@ class _Loading:
         )
         scenarios = builder.build()
         self.findings += builder.findings
+        self.broken.scenarios |= builder.lost
         return scenarios
 
     def _claims(self, written: SpecFields, slug: str) -> tuple[Claim, ...]:

@@ -105,7 +105,7 @@ QUANTITIES = {
     "trainable_parameters": "number of parameters that are trained",
     "trainable_share": "share of the parameters that is trained",
     "adapted_modules": "modules that adapters are put on",
-    "checkpoint": "size of a saved checkpoint",
+    "checkpoint": "what a published checkpoint is stored as",
     "arithmetic": "a sum or product that the document prints",
     "change": "a difference or ratio between two figures of the document",
     "steps": "number of training steps",
@@ -117,6 +117,7 @@ QUANTITIES = {
     "hyperparameter": "a setting that the document states",
     "software": "a release of a package, and what it supports or requires",
     "quality": "how good a model is",
+    "event": "something that happened once, on one machine",
 }
 
 ABOUT_SCENARIO = frozenset({

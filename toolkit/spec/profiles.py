@@ -14,7 +14,7 @@ from toolkit.spec import names
 from toolkit.spec.field_value import Atom, Choices, Fixed, Range, Reference
 from toolkit.spec.lora_targets import usual_targets
 from toolkit.spec.scenario import Scenario
-from toolkit.spec.stack_rules import losses, optimizer_implementations
+from toolkit.spec.stack_rules import double_quantizations, losses, optimizer_implementations
 
 __all__ = [
     "PROFILES",
@@ -63,7 +63,7 @@ def _weights(scenario: Scenario) -> Options:
 def _double_quant(scenario: Scenario) -> Options:
     weights = scenario.possible("weights") or _weights(scenario)
     able = not isinstance(weights, Range) and any(value in names.DOUBLE_QUANTIZED for value in weights)
-    return (False, True) if able else ()
+    return double_quantizations(_trainer(scenario)) if able else ()
 
 
 def _amp(scenario: Scenario) -> Options:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from toolkit.finding import Finding, Place
@@ -12,11 +13,15 @@ from toolkit.spec.scalar import described
 
 def shown_path(path: Path, root: Path) -> str:
     """The path for messages: relative to the root, with /."""
-    absolute, base = path.absolute(), root.absolute()
-    for one, other in ((absolute, base), (absolute.resolve(), base.resolve())):
+    for one, other in ((path.absolute(), root.absolute()), (real_path(path), real_path(root))):
         if one.is_relative_to(other):
             return one.relative_to(other).as_posix()
     return path.as_posix()
+
+
+def real_path(path: Path) -> Path:
+    """The path with its symbolic links followed, as far as they lead anywhere."""
+    return Path(os.path.realpath(path))
 
 
 def read_entries(path: Path, root: Path, what: str) -> tuple[Entries | None, list[Finding]]:
@@ -46,13 +51,13 @@ def as_entries(node: Node | None, findings: list[Finding], shown: str, what: str
 def _read(path: Path, root: Path, shown: str) -> str | Finding:
     place = Place(shown)
     try:
-        if not path.resolve().is_relative_to(root.resolve()):
+        if not real_path(path).is_relative_to(real_path(root)):
             return Finding(place, "S109", "the file lies outside the folder that is checked")
         if not path.is_file():
             return Finding(place, "S111", "no such file" if not path.exists() else "this is not a file")
         with path.open("rb") as stream:
             content = stream.read(MAX_BYTES + 1)
-    except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: a circle of symbolic links
+    except (OSError, ValueError) as error:  # ValueError: a null character in the path
         return Finding(place, "S111", f"cannot be read: {getattr(error, 'strerror', None) or error}")
     if len(content) > MAX_BYTES:
         return Finding(place, "S112", f"larger than {MAX_BYTES:,} bytes: split the file")

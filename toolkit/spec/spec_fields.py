@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import PurePosixPath
 from typing import Annotated
 
@@ -42,7 +43,8 @@ def _field_name(raw: Node, _path: str) -> str:
 DocumentPath = Annotated[
     str, Reads(_document_path, {"type": "string", "minLength": 1, "pattern": "^[^/~\\\\]"})
 ]
-FieldName = Annotated[str, Reads(_field_name, {"enum": [*FIELDS, *GROUPS]})]
+_FIELD_NAMES = "|".join(re.escape(name) for name in (*FIELDS, *GROUPS))
+FieldName = Annotated[str, Reads(_field_name, {"pattern": f"^({_FIELD_NAMES})$"})]
 Reading = Annotated[str, Reads(lambda raw, _path: _READING.read(raw), _READING.schema())]
 
 

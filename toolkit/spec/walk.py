@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from toolkit.finding import Finding, Place
-from toolkit.spec.read_file import shown_path
+from toolkit.spec.read_file import real_path, shown_path
 
 SPEC_NAMES = ("claims.yaml", "claims.yml")
 MAX_FILES = 200_000
@@ -44,7 +44,7 @@ def spec_paths(paths: Iterable[Path], root: Path) -> tuple[list[Path], list[Find
             inside = []
             findings.append(Finding(place, "S111", "no such file or folder"))
         for one in inside:
-            found.setdefault(one.resolve(), one)
+            found.setdefault(real_path(one), one)
     return list(found.values()), findings
 
 

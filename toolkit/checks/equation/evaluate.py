@@ -69,6 +69,8 @@ def evaluate(
             first = evaluate(left, reading, names, rounded=rounded)
             second = evaluate(right, reading, names, rounded=rounded)
             if operator in "+-":
+                if second.dimension is Dimension.SHARE is not first.dimension:
+                    return _changed_by(first, second, subtract=operator == "-")
                 return _add(*_aligned(first, second, left, right, reading), subtract=operator == "-")
             return _divide(first, second) if operator == "/" else _multiply(first, second)
 
@@ -110,6 +112,12 @@ def _add(first: Amount, second: Amount, *, subtract: bool) -> Amount:
     if subtract:
         return Amount(first.low - second.high, first.high - second.low, dimension)
     return Amount(first.low + second.low, first.high + second.high, dimension)
+
+
+def _changed_by(amount: Amount, share: Amount, *, subtract: bool) -> Amount:
+    """A percentage added to what is none is one of it: "24 GB + 20 %" is 28.8 GB, "1 - 60 %" is 0.4."""
+    ends = (1 - share.high, 1 - share.low) if subtract else (1 + share.low, 1 + share.high)
+    return _product(amount, Amount(*ends, Dimension.NUMBER), amount.dimension)
 
 
 def _sum_dimension(first: Dimension, second: Dimension) -> Dimension:

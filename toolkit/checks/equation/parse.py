@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from toolkit.quantity import find_values
-from toolkit.quantity.value import Value
+from toolkit.quantity.value import Dimension, Value
 
 MAX_TOKENS = 200
 MAX_DEPTH = 16
@@ -86,20 +86,25 @@ def _tokens(text: str, *, names: bool) -> Iterator[_Token]:
     values = iter(find_values(text))
     upcoming = next(values, None)
     position = count = 0
-    after_operand = False
+    after_operand = after_share = False
     while position < len(text):
         if upcoming is not None and position == upcoming.start:
             if after_operand and upcoming.hedge in _EQUALS_AS_HEDGE:
                 yield _Token("equals", upcoming.hedge)
             count, after_operand = count + 1, True
+            after_share = upcoming.unit.dimension is Dimension.SHARE
             yield _Token("value", upcoming.text, upcoming)
             position, upcoming = upcoming.end, next(values, None)
             continue
         match = _TOKEN.match(text, position)
         assert match is not None, "the pattern matches any character"
         position = match.end()
-        if token := _token(match.group(), names=names):
-            count, after_operand = count + 1, token.kind in {"name", "close"}
+        if after_share and match.group() == "of":
+            token: _Token | None = _Token("operator", "*")  # "80 % of 400"
+        else:
+            token = _token(match.group(), names=names)
+        if token:
+            count, after_operand, after_share = count + 1, token.kind in {"name", "close"}, False
             yield token
         if count > MAX_TOKENS:
             raise EquationError(f"it has more than {MAX_TOKENS} parts")

@@ -44,12 +44,11 @@ def size_in_the_name(why: Why) -> Iterator[Reproduction]:
     named, each = named_size(why.situation.facts.id), bytes_per_parameter(why)
     if named is None or each is None:
         return
-    exact = f"the model has {why.situation.architecture().parameters:,}"
     if why.quantity == "parameters":
-        yield Reproduction(named, f"{display_number(named)} is the size in the model's name; {exact}")
+        yield Reproduction(named, f"{display_number(named)} is the size in the model's name")
         return
     rest = _unpacked(why) if each < 1 else ""
-    sentence = f"{display_number(named)} parameters (the size in the name) × {float(each):g} bytes reproduces it; {exact}"
+    sentence = f"{display_number(named)} parameters (the size in the name) × {float(each):g} bytes reproduces it"
     yield Reproduction(named * each, sentence + rest)
 
 

@@ -40,15 +40,14 @@ def _packed_settings(setting: Setting) -> Iterator[Setting]:
 
 def stored_elements(why: Why) -> Iterator[Reproduction]:
     """A count of parameters that is one of stored elements."""
-    parameters = why.situation.architecture().parameters
     for count, origin in _counts(why):
-        yield Reproduction(Fraction(count), f"it counts {origin}, not parameters; the model has {parameters:,}")
+        yield Reproduction(Fraction(count), f"it counts {origin}, not parameters")
 
 
 def share_of_stored_elements(why: Why) -> Iterator[Reproduction]:
     """A share of parameters that is one of stored elements."""
     trained = why.estimate.parameters_trainable
-    parameters = why.situation.architecture().parameters
-    for count, origin in _counts(why):
-        sentence = f"{trained:,} / {count:,} reproduces it, but that counts {origin}; the model has {parameters:,} parameters"
+    # Documents divide by the total that they print, which counts the adapters with the model.
+    for count, origin in reversed(list(_counts(why))):
+        sentence = f"{trained:,} / {count:,} reproduces it, but that counts {origin}, not parameters"
         yield Reproduction(Fraction(trained, count), sentence)

@@ -1,4 +1,4 @@
-"""From the last layer's result to the loss: final norm, output projection, cross-entropy. V = the vocabulary."""
+"""From the last layer's result to the loss or the next token: final norm, output projection, logits. V = the vocabulary."""
 
 from __future__ import annotations
 
@@ -6,43 +6,62 @@ from dataclasses import dataclass
 
 from toolkit.memory.formula.linear import LinearForm, linear
 from toolkit.memory.formula.norms import NormForm, normalise
-from toolkit.memory.formula.operations import Given, cast
+from toolkit.memory.formula.operations import Given, cast, scale
 from toolkit.memory.tape import BYTES, Buffer, Size, Tape
 
 LOGITS = "logits"
 FLOAT = "logits_float32"
 PROBABILITIES = "log_probabilities"
 GRADIENT = "logits_gradient"
+LABELS = "token_ids"
 
 
 @dataclass(frozen=True, slots=True)
 class HeadForm:
-    """The end of a causal language model, and how the loss copies the logits in the version of transformers.
+    """The end of a causal language model, and how the loss copies the logits.
 
-    `upcasts_early`: before 4.45 the model itself made the logits float32 and let the 16-bit ones go.
-    `shifts`: before 4.50 the loss was taken on a shifted, contiguous copy.
+    `upcasts_early` and `shifts` are what older versions of transformers did (transformers_versions); `loss` is
+    cross-entropy, chunked or fused; `softcap` squashes the logits by tanh (Gemma 2).
     """
 
     norm: NormForm
     projection: LinearForm
+    loss: str = "cross-entropy"
     softcap: bool = False
     upcasts_early: bool = False
     shifts: bool = False
 
 
-def loss(tape: Tape, x: Buffer, form: HeadForm) -> Buffer:
-    """The loss; the caller keeps `x`. The logits stay until the model's forward returns."""
+def whole_loss(tape: Tape, x: Buffer, form: HeadForm) -> Buffer:
+    """transformers' ForCausalLMLoss: the logits of all tokens at once; they stay until the model's forward returns."""
     normed = normalise(tape, x, form.norm)
     tape.drop(x)
     logits = linear(tape, normed, form.projection, LOGITS)
-    floats = cast(tape, logits, "fp32", FLOAT)
-    if form.upcasts_early and floats is not logits:
-        tape.drop(logits)
-    labels = tape.new("token_ids", 2, "int64")  # padded by one, then shifted into a contiguous copy
+    capped = _capped(tape, logits) if form.softcap else logits
+    floats = cast(tape, capped, "fp32", FLOAT)
+    if form.upcasts_early and floats is not capped:
+        tape.drop(capped)
+    labels = tape.new(LABELS, 2, "int64")  # padded by one, then shifted into a contiguous copy
     source = _shifted(tape, floats) if form.shifts else floats
-    result = _cross_entropy(tape, source)
-    tape.drop(normed, source, floats, logits, labels)
+    result = cross_entropy(tape, source)
+    tape.drop(normed, source, floats, capped, labels)
     return result
+
+
+def _capped(tape: Tape, logits: Buffer) -> Buffer:
+    """c * tanh(logits / c): the quotient and the product save constants, tanh its result."""
+    quotient = scale(tape, logits, LOGITS)
+    tape.drop(logits)
+    squashed = tape.new(LOGITS, quotient.width, quotient.dtype, grad=quotient.grad, size=quotient.size)
+
+    def backward(tape: Tape, _: Buffer) -> Given:
+        return [(quotient, tape.gradient(quotient))]
+
+    tape.node(squashed, backward, tape.save(squashed) if quotient.grad else ())
+    tape.drop(quotient)
+    capped = scale(tape, squashed, LOGITS)
+    tape.drop(squashed)
+    return capped
 
 
 def _shifted(tape: Tape, x: Buffer) -> Buffer:
@@ -50,39 +69,39 @@ def _shifted(tape: Tape, x: Buffer) -> Buffer:
     result = tape.new(FLOAT, x.width, x.dtype, grad=x.grad, size=x.size)
 
     def backward(tape: Tape, _: Buffer) -> Given:
-        return [(x, tape.fresh(GRADIENT, x.size, x.dtype, x.width))]
+        return [(x, tape.gradient(x))]
 
     return tape.node(result, backward)
 
 
-def _cross_entropy(tape: Tape, x: Buffer) -> Buffer:
+def cross_entropy(tape: Tape, x: Buffer) -> Buffer:
     """log_softmax (saved) and nll_loss: backward makes two float32 gradients of the logits' size, one after the other."""
-    saved_probabilities = tape.new(PROBABILITIES, x.width, "fp32", grad=True, size=x.size)
+    probabilities = tape.new(PROBABILITIES, x.width, "fp32", grad=True, size=x.size)
 
     def softmax_backward(tape: Tape, _: Buffer) -> Given:
-        return [(x, tape.fresh(GRADIENT, x.size, x.dtype, x.width))]
+        return [(x, tape.gradient(x))]
 
-    tape.node(saved_probabilities, softmax_backward, tape.save(saved_probabilities))
+    tape.node(probabilities, softmax_backward, tape.save(probabilities))
     result = tape.new(PROBABILITIES, 0, "fp32", grad=True)
 
     def loss_backward(tape: Tape, _: Buffer) -> Given:
-        return [(saved_probabilities, tape.fresh(GRADIENT, x.size, "fp32", x.width))]
+        return [(probabilities, tape.gradient(probabilities))]
 
-    tape.node(result, loss_backward, tape.save(saved_probabilities))
-    tape.drop(saved_probabilities)
+    tape.node(result, loss_backward, tape.save(probabilities))
+    tape.drop(probabilities)
     return result
 
 
-def last_logits(tape: Tape, x: Buffer, form: HeadForm, *, all_positions: bool) -> None:
+def last_logits(tape: Tape, x: Buffer, form: HeadForm) -> None:
     """The logits that choose the next token, and their float32 copy, while the model's result is still held.
 
-    `all_positions`: before 4.45, transformers formed them for the whole prompt, and all in float32.
+    Where the version of transformers `upcasts_early`, those of the whole prompt, and all of them in float32.
     """
     normed = normalise(tape, x, form.norm)
     tape.drop(x)
     dtype = form.projection.dtype
     width = form.projection.outputs
-    if all_positions:
+    if form.upcasts_early:
         logits = tape.new(LOGITS, width, dtype)
         floats = tape.new(FLOAT, width, "fp32")
         tape.drop(logits)

@@ -1,0 +1,289 @@
+"""Profiles and settings: what is open, what the stack decides, and what a decision gives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from toolkit.finding import Place
+from toolkit.spec import (
+    FIELDS,
+    PROFILES,
+    Range,
+    Scenario,
+    Setting,
+    decide,
+    grid,
+    open_fields,
+    scenario_from_flags,
+)
+from toolkit.spec.field_value import Field, Reference
+from toolkit.spec.lora_targets import usual_targets
+from toolkit.spec.names import PACKAGES
+from toolkit.spec.profiles import profile_of
+from toolkit.spec.settings import TooManySettingsError, UnresolvedError
+
+
+def scenario(**fields: str) -> Scenario:
+    flat = {"model": "Qwen/Qwen2.5-7B", **{name.replace("__", "."): text for name, text in fields.items()}}
+    found, findings = scenario_from_flags(flat, Path())
+    assert not findings, [str(finding) for finding in findings]
+    assert found is not None
+    return found
+
+
+def setting(given: Mapping[str, object] | None = None, **fields: str) -> Setting:
+    return decide(scenario(**fields), given or {})  # type: ignore[arg-type]
+
+
+def test_what_full_training_leaves_open() -> None:
+    assert open_fields(scenario(method="full")) == {
+        "batch_size": Range(1, 8),
+        "sequence_length": Range(512, 4096),
+        "gradient_accumulation": (1, 8),
+        "gradient_checkpointing": (True, False),
+        "optimizer_implementation": ("fused", "foreach"),
+        "amp": (True, False),
+        "stack.trainer": ("transformers", "trl"),
+    }
+
+
+def test_what_adapters_leave_open_field_by_field() -> None:
+    every = open_fields(scenario(method="qlora"))
+    assert every["lora.rank"] == Range(4, 64)
+    assert every["double_quant"] == (False, True)
+    assert "amp" not in every
+    said = open_fields(scenario(method="qlora", lora__rank="16"))
+    assert "lora.rank" not in said
+    assert said["lora.targets"] == (
+        ("q_proj", "v_proj"),
+        ("q_proj", "k_proj", "v_proj", "o_proj"),
+        "all-linear",
+    )
+    assert "lora.rank" not in open_fields(scenario(method="full"))
+
+
+def test_what_inference_leaves_open() -> None:
+    assert open_fields(scenario(method="inference", weights="bf16")) == {
+        "batch_size": Range(1, 8),
+        "sequence_length": Range(128, 4096),
+        "generated_length": (0, 512),
+    }
+
+
+def test_the_document_takes_the_place_of_the_profile() -> None:
+    options = open_fields(
+        scenario(method="inference", batch_size="[2, 3]", sequence_length="{from: 1, to: 9}")
+    )
+    assert options["batch_size"] == (2, 3)
+    assert options["sequence_length"] == Range(1, 9)
+
+
+def test_usual_targets_are_those_of_the_models_type() -> None:
+    assert usual_targets("gpt_neox")[0] == ("query_key_value",)
+    assert usual_targets("bert")[-1] == "all-linear"
+    assert usual_targets("something new") == usual_targets(None) == ("all-linear",)
+
+
+@pytest.mark.parametrize("profile", PROFILES.values(), ids=lambda profile: profile.name)
+def test_profiles_are_versioned_and_give_their_reasons(profile: object) -> None:
+    assert profile in PROFILES.values()
+    for assumption in profile.assumptions:  # type: ignore[attr-defined]
+        assert assumption.name in FIELDS
+        assert assumption.reason.endswith(".")
+        assert len(assumption.reason) > 20
+
+
+@pytest.mark.parametrize("method", ["full", "lora", "qlora", "inference"])
+def test_every_assumed_value_is_one_that_the_field_may_have(method: str) -> None:
+    from toolkit.spec.kind import Integer, OneOf
+
+    for assumption in profile_of(scenario(method=method)).assumptions:
+        options = assumption.options(scenario(method=method))
+        kind = FIELDS[assumption.name].kind
+        for value in (options.low, options.high) if isinstance(options, Range) else options:
+            if isinstance(kind, OneOf):
+                assert value in kind.names
+            if isinstance(kind, Integer):
+                assert isinstance(value, int)
+                assert value >= kind.low
+
+
+def test_a_setting_has_no_field_open() -> None:
+    made = setting(method="full", weights="bf16", gradient_checkpointing="true")
+    assert (made.gradients, made.optimizer_states, made.compute, made.gradient_checkpointing) == (
+        "bf16", "bf16", "bf16", "non-reentrant",
+    )  # fmt: skip
+    assert made.lora is None
+    assert made.trains
+    inference = setting(method="inference")
+    assert (inference.optimizer, inference.gradients, inference.optimizer_states) == ("none", "none", "none")
+    assert (inference.amp, inference.gradient_checkpointing, inference.gradient_accumulation) == (
+        False,
+        "false",
+        1,
+    )
+
+
+def test_choices_decide() -> None:
+    made = setting(
+        {"batch_size": 8, "lora.rank": 64, "lora.targets": "all-linear"}, method="lora", weights="bf16"
+    )
+    assert made.batch_size == 8
+    assert made.lora is not None
+    assert (made.lora.rank, made.lora.targets) == (64, "all-linear")
+    first = setting(method="lora", weights="bf16")
+    assert first.lora is not None
+    assert (first.batch_size, first.lora.rank) == (1, 4)
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        (
+            {"weights": "fp32", "amp": "false"},
+            {"compute": "fp32", "gradients": "fp32", "optimizer_states": "fp32"},
+        ),
+        (
+            {"weights": "fp32", "amp": "true"},
+            {"compute": "bf16", "gradients": "fp32", "optimizer_states": "fp32"},
+        ),
+        ({"weights": "fp16"}, {"compute": "fp16", "gradients": "fp16", "optimizer_states": "fp16"}),
+        ({"weights": "bf16", "master_weights": "fp32"}, {"gradients": "bf16", "optimizer_states": "fp32"}),
+        ({"weights": "bf16", "optimizer": "adamw_8bit"}, {"optimizer_states": "int8"}),
+        ({"weights": "bf16", "optimizer": "none"}, {"optimizer_states": "none"}),
+        ({"weights": "bf16", "gradients": "fp32"}, {"gradients": "fp32", "optimizer_states": "bf16"}),
+        ({"weights": "bf16", "optimizer_states": "fp32"}, {"optimizer_states": "fp32"}),
+        ({"weights": "bf16", "gradients": "null"}, {"gradients": "bf16"}),
+    ],
+)
+def test_dtypes_of_full_training(fields: dict[str, str], expected: dict[str, str]) -> None:
+    made = setting(method="full", **fields)
+    assert {name: getattr(made, name) for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("fields", "dtype"),
+    [
+        ({"method": "lora", "weights": "bf16"}, "fp32"),
+        ({"method": "lora", "weights": "bf16", "stack.peft": "0.11.1"}, "bf16"),
+        ({"method": "lora", "weights": "bf16", "stack.peft": "0.12.0"}, "fp32"),
+        ({"method": "lora", "weights": "fp32", "stack.peft": "0.10.0"}, "fp32"),
+        ({"method": "lora", "weights": "bf16", "stack.trainer": "trl"}, "fp32"),
+        ({"method": "qlora", "stack.trainer": "transformers"}, "fp32"),
+        ({"method": "qlora", "stack.trainer": "trl"}, "bf16"),
+        ({"method": "qlora", "stack.trainer": "trl", "compute": "fp16"}, "fp32"),
+        ({"method": "qlora", "stack.trainer": "unsloth"}, "fp32"),
+        ({"method": "lora", "weights": "bf16", "stack.trainer": "litgpt"}, "bf16"),
+        ({"method": "qlora", "lora.dtype": "fp16"}, "fp16"),
+    ],
+)
+def test_dtypes_of_adapters(fields: dict[str, str], dtype: str) -> None:
+    made = setting(**fields)
+    assert made.lora is not None
+    assert (made.lora.dtype, made.gradients, made.optimizer_states) == (dtype, dtype, dtype)
+
+
+@pytest.mark.parametrize(
+    ("fields", "form"),
+    [
+        ({}, "non-reentrant"),
+        ({"stack.transformers": "4.57.1"}, "reentrant"),
+        ({"stack.transformers": "5.23"}, "non-reentrant"),
+        ({"stack.trainer": "trl", "stack.trl": "0.23.0"}, "reentrant"),
+        ({"stack.trainer": "trl", "stack.trl": "0.27"}, "non-reentrant"),
+        ({"stack.trainer": "trl", "stack.trl": "0.23.0", "stack.transformers": "5.1"}, "non-reentrant"),
+        ({"stack.trainer": "unsloth"}, "reentrant"),
+    ],
+)
+def test_the_form_of_checkpointing(fields: dict[str, str], form: str) -> None:
+    assert setting(method="full", gradient_checkpointing="true", **fields).gradient_checkpointing == form
+    assert setting(method="full", gradient_checkpointing="false", **fields).gradient_checkpointing == "false"
+    said = setting(method="full", gradient_checkpointing="reentrant", **fields)
+    assert said.gradient_checkpointing == "reentrant"
+
+
+@pytest.mark.parametrize(
+    ("fields", "options"),
+    [
+        ({}, ("fused", "foreach")),
+        ({"stack.torch": "2.8.0"}, ("fused",)),
+        ({"stack.torch": "2.13.0+cu130"}, ("fused",)),
+        ({"stack.torch": "2.7.1"}, ("foreach",)),
+        ({"stack.transformers": "4.44.2"}, ("foreach",)),
+        ({"stack.torch": "2.8", "stack.transformers": "4.53"}, ("foreach",)),
+        ({"stack.trainer": "plain"}, ("foreach",)),
+        ({"optimizer": "sgd"}, ("foreach",)),
+        ({"optimizer": "adamw_8bit"}, ("fused",)),
+    ],
+)
+def test_the_optimizers_implementation(fields: dict[str, str], options: tuple[str, ...]) -> None:
+    opened = open_fields(scenario(method="full", **fields))
+    assert opened.get("optimizer_implementation", options[:1]) == options
+    assert setting(method="full", **fields).optimizer_implementation == options[0]
+
+
+def test_the_loss_of_a_trainer() -> None:
+    assert setting(method="full", stack__trainer="trl", stack__trl="1.2").stack.loss == "chunked"
+    assert setting(method="full", stack__trainer="trl", stack__trl="0.23.0").stack.loss == "cross-entropy"
+    assert open_fields(scenario(method="qlora", stack__trainer="unsloth"))["stack.loss"] == (
+        "fused",
+        "cross-entropy",
+    )
+
+
+def test_heads_and_labels() -> None:
+    assert (setting(method="full").head, setting(method="full").labels) == ("causal-lm", 0)
+    made = setting(method="full", head="sequence-classification(5)")
+    assert (made.head, made.labels) == ("sequence-classification", 5)
+    assert setting(method="full", head="sequence-classification").labels == 2
+    assert setting(method="full", head="sequence-classification", labels="7").labels == 7
+
+
+def test_groups_reach_the_setting() -> None:
+    made = setting(
+        method="inference", gpu="RTX 4090", stack__trainer="vllm", stack__vllm="0.11.0", engine__max_num_seqs="16",
+        parallel__gpus="2", parallel__strategy="tensor", run__examples="320",
+    )  # fmt: skip
+    assert made.stack.label() == "vllm vllm 0.11.0"
+    assert made.engine == {"max_num_seqs": 16}
+    assert (made.parallel.gpus, made.parallel.strategy) == (2, "tensor")
+    assert (made.run.examples, made.gpu) == (320, "RTX 4090")
+
+
+def test_every_field_is_declared_wholly() -> None:
+    assert {f"stack.{package}" for package in PACKAGES} <= set(FIELDS)
+    for name, field in FIELDS.items():
+        assert field.name == name
+        assert field.doc.endswith(".")
+        assert field.affects
+        assert field.examples
+
+
+def test_a_grid_is_the_corners_of_the_named_fields() -> None:
+    said = scenario(method="full")
+    corners = list(grid(said, frozenset({"batch_size", "amp", "weights"})))
+    assert corners == [
+        {"batch_size": 1, "amp": True},
+        {"batch_size": 1, "amp": False},
+        {"batch_size": 8, "amp": True},
+        {"batch_size": 8, "amp": False},
+    ]
+    assert list(grid(said, frozenset())) == [{}]
+    assert len(list(grid(said))) == 2**7
+
+
+def test_a_grid_has_an_end() -> None:
+    many = "[" + ", ".join(str(number) for number in range(1, 65)) + "]"
+    said = scenario(method="full", batch_size=many, sequence_length=many, gradient_accumulation=many)
+    with pytest.raises(TooManySettingsError, match="leave 4,194,304 settings open, more than 4,096"):
+        next(grid(said))
+
+
+def test_an_unresolved_scenario_has_no_setting() -> None:
+    said = scenario(method="full")
+    waiting = said.with_fields({"batch_size": Field(Reference("b"), Place("f"))})
+    with pytest.raises(UnresolvedError, match="batch_size"):
+        decide(waiting, {})

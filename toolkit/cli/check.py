@@ -1,0 +1,101 @@
+"""Judge every claim that the specs make about documents, each at its line."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+
+from toolkit.checks.judgement import Verdict
+from toolkit.checks.run import CheckResult, check_paths
+from toolkit.cli.main import COULD_NOT
+from toolkit.cli.output import add_color, emit, hint, paint_for, reason_of
+from toolkit.finding import printable
+
+DEFAULT = "specs"
+FAIL_ON = ("disagrees", "depends", "unchecked")
+DOCUMENTS = (".md", ".markdown", ".mdx", ".rst", ".txt")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of `toolkit check`."""
+    parser.add_argument("paths", nargs="*", metavar="PATH", help=f"specs and folders of specs (default: {DEFAULT}/)")
+    parser.add_argument("--format", choices=("text", "json", "github"), default="text", help="(default: text)")
+    parser.add_argument("--verbose", "-v", action="store_true", help="show claims that agree or are unchecked, too")
+    parser.add_argument(
+        "--fail-on",
+        choices=FAIL_ON,
+        action="append",
+        default=[],
+        metavar="VERDICT",
+        help="let a verdict gate beside disagrees, which always does: depends, unchecked (repeatable)",
+    )
+    parser.add_argument("--output", "-o", type=Path, metavar="FILE", help="write the report to a file, not to stdout")
+    parser.add_argument(
+        "--root", type=Path, default=Path(), metavar="FOLDER", help="the folder that holds specs and documents (default: .)"
+    )
+    add_color(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Checks, prints, and says what gates."""
+    root: Path = arguments.root
+    paths = [Path(path) for path in arguments.paths] or [root / DEFAULT]
+    if problem := _usage(paths, root, named=bool(arguments.paths)):
+        hint(problem)
+        return COULD_NOT
+    result = check_paths(paths, root, date.today())
+    fail_on = frozenset(Verdict(name) for name in arguments.fail_on)
+    try:
+        _report(result, arguments, fail_on)
+    except OSError as error:
+        if isinstance(error, BrokenPipeError) or arguments.output is None:
+            raise
+        hint(f"cannot write {arguments.output}: {reason_of(error)}")
+        return COULD_NOT
+    if result.unreadable or not (result.judgements or result.all_findings):
+        return COULD_NOT
+    return int(result.gates(fail_on))
+
+
+def _usage(paths: Sequence[Path], root: Path, *, named: bool) -> str | None:
+    """What is wrong with the command line, if anything; missing files are findings and come later."""
+    if not root.is_dir():
+        return f"--root {printable(str(root))} is no folder"
+    if not named and not paths[0].exists():
+        return f"no specs: there is no folder {DEFAULT}/ here; name the specs to check"
+    for path in paths:
+        shown = printable(str(path))
+        if path.suffix.lower() in DOCUMENTS and path.is_file():
+            return f"no spec found for {shown}; scanning documents without a spec is not available yet"
+        if path.exists() and not path.resolve().is_relative_to(root.resolve()):
+            return f"{shown} lies outside {printable(str(root.resolve()))}; name the folder of specs and documents by --root"
+    return None
+
+
+def _report(result: CheckResult, arguments: argparse.Namespace, fail_on: frozenset[Verdict]) -> None:
+    from toolkit.report.text import check_text, summary
+
+    if arguments.format == "json":
+        from toolkit.report.json import check_json
+
+        emit(check_json(result), arguments.output)
+    elif arguments.format == "github":
+        from toolkit.report.github import check_github
+
+        emit(check_github(result, fail_on), arguments.output)
+        _log(check_text(result))
+        return
+    else:
+        paint = paint_for(arguments.color if arguments.output is None or arguments.color == "always" else "never")
+        emit(check_text(result, verbose=arguments.verbose, paint=paint), arguments.output)
+    if arguments.output is not None:
+        hint(summary(result))
+
+
+def _log(text: str) -> None:
+    """The full list beside the annotations, of which GitHub shows ten of a level."""
+    import sys
+
+    sys.stderr.write(text)

@@ -1,0 +1,119 @@
+"""The command: finds the subcommand, calls it, and turns whatever happens into an exit code.
+
+0: nothing gates. 1: findings that gate. 2: the tool could not do its job. Each subcommand is imported only when it
+is asked for, so that the others cost it nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import NoReturn
+
+from toolkit import __version__
+from toolkit.finding import printable
+
+COMMANDS: Mapping[str, str] = {
+    "check": "judge every claim that the specs make about documents",
+    "estimate": "show where a scenario's memory goes, and which GPUs it fits",
+    "explain": "say what a finding code or a ledger row means",
+    "schema": "print the JSON Schema of a spec",
+    "models": "list, show or add models",
+    "software": "bring the table of releases up to date from the package index",
+}
+"""Every subcommand; each is the module of that name beside this one."""
+
+COULD_NOT = 2
+INTERRUPTED = 130
+PIPE_CLOSED = 141
+TRACEBACK = "TOOLKIT_TRACEBACK"
+
+
+def entry() -> NoReturn:
+    """What the installed command calls."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # a terminal without "≥" is no reason to stop
+    sys.exit(main(sys.argv[1:]))
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs a command line and returns the exit code; never raises."""
+    try:
+        code = _run(argv)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Nobody reads on. Python would complain once more when it closes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
+    except SystemExit as exit_:  # argparse
+        return exit_.code if isinstance(exit_.code, int) else COULD_NOT
+    except Exception as error:
+        _tell_bug(error)
+        return COULD_NOT
+    return code
+
+
+def _run(argv: Sequence[str]) -> int:
+    parser = _parser()
+    if not argv:
+        parser.print_help(sys.stderr)
+        return COULD_NOT
+    name = argv[0]
+    if name.startswith("-"):
+        parser.parse_args([name])
+        parser.error(f"name a command before {printable(name)}")
+    if name not in COMMANDS:
+        parser.error(_unknown(name))
+    command = import_module(f"toolkit.cli.{name}")
+    subparser = argparse.ArgumentParser(
+        prog=f"toolkit {name}", description=command.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    command.add_arguments(subparser)
+    code: int = command.run(subparser.parse_args(list(argv[1:])))
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    listed = "\n".join(f"  {name:<10} {summary}" for name, summary in COMMANDS.items())
+    parser = argparse.ArgumentParser(
+        prog="toolkit",
+        usage="toolkit [--version] [--help] COMMAND ...",
+        description=f"Makes documented GPU memory numbers tested things.\n\ncommands:\n{listed}",
+        epilog="`toolkit COMMAND --help` says more. Exit codes: 0 nothing gates, 1 findings gate, 2 could not run.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"toolkit {__version__}")
+    return parser
+
+
+def _unknown(name: str) -> str:
+    from toolkit.facts.names import nearest
+
+    meant = nearest(name, COMMANDS, 1)
+    hint = f"; did you mean {meant[0]}?" if meant else f"; known: {', '.join(COMMANDS)}"
+    return f"no command is called {printable(name[:60])!r}{hint}"
+
+
+def _tell_bug(error: Exception) -> None:
+    where = error.__traceback__
+    while where is not None and where.tb_next is not None:
+        where = where.tb_next
+    place = f" at {os.path.basename(where.tb_frame.f_code.co_filename)}:{where.tb_lineno}" if where else ""  # noqa: PTH119 - pathlib costs every start
+    said = printable(f"{type(error).__name__}{place}: {error}")[:500]
+    print(f"toolkit: this is a bug of the toolkit, not of your files: {said}", file=sys.stderr)
+    print(f"toolkit: please report it with what `{TRACEBACK}=1` shows", file=sys.stderr)
+    if os.environ.get(TRACEBACK):
+        from traceback import print_exception
+
+        print_exception(error, file=sys.stderr)
+
+
+if __name__ == "__main__":
+    entry()

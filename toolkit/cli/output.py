@@ -1,0 +1,67 @@
+"""Where a command's words go: facts to stdout or a file, hints to stderr."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from toolkit.finding import printable
+from toolkit.report.terminal import Paint, line
+
+
+def add_color(parser: argparse.ArgumentParser) -> None:
+    """Adds --color."""
+    parser.add_argument(
+        "--color",
+        choices=("auto", "always", "never"),
+        default="auto",
+        help="colour the text; auto: on a terminal, unless NO_COLOR is set or TERM is dumb",
+    )
+
+
+def paint_for(choice: str) -> Paint:
+    """The colours for stdout."""
+    if choice != "auto":
+        return Paint(choice == "always")
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return Paint(sys.stdout.isatty() and not plain)
+
+
+def emit(text: str, file: Path | None = None) -> None:
+    """Prints to stdout, or writes a file whole or not at all. Raises OSError for a file that cannot be written."""
+    if file is None:
+        sys.stdout.write(text)
+        return
+    write_whole(file, text)
+
+
+def write_whole(file: Path, text: str) -> None:
+    """Writes a file so that nobody ever sees half of it."""
+    descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name[:80]}.")
+    beside = Path(name)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as stream:
+            stream.write(text)
+        beside.chmod(0o666 & ~_umask())
+        beside.replace(file)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def hint(text: str) -> None:
+    """Says something beside the facts, on stderr."""
+    print(line(f"toolkit: {text}"), file=sys.stderr)
+
+
+def reason_of(error: OSError) -> str:
+    """Why the system refused, without a path of its own making."""
+    return printable(error.strerror or str(error))
