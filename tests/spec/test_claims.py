@@ -33,7 +33,8 @@ def cell_of(claim: Claim) -> Cell:
 def test_a_claim_alone(tmp_path: Path) -> None:
     text = (
         '  - quantity: weights\n    scenario: full\n    under: "3.1 Parameters"\n    occurrence: 2\n'
-        '    quote: "needs **{28 GB}**"\n    metric: allocated\n    acknowledged: {reason: rounded, until: 2027-03-01}\n'
+        '    quote: "needs **{28 GB}**"\n    metric: allocated\n    acknowledged: {reason: '
+        'rounded, until: 2027-03-01}\n'
     )
     claim = claims(tmp_path, text)[0]
     quote = quote_of(claim)
@@ -54,7 +55,8 @@ def test_a_claim_alone(tmp_path: Path) -> None:
 
 
 def test_quotes_repeat_one_statement(tmp_path: Path) -> None:
-    text = '  - {quantity: trainable_share, scenario: qlora, quotes: ["(~{} of 11B", {quote: "Only {}", under: Intro}]}\n'
+    text = '  - {quantity: trainable_share, scenario: qlora, quotes: ["(~{} of 11B", {quote: "Only '
+           '{}", under: Intro}]}\n'
     first, second = claims(tmp_path, text)
     assert (quote_of(first).text, quote_of(first).under) == ("(~{} of 11B", None)
     assert (quote_of(second).text, quote_of(second).under) == ("Only {}", "Intro")
@@ -126,18 +128,21 @@ def test_rows_and_columns_may_be_lists_of_labels(tmp_path: Path) -> None:
 
 
 def test_a_table_in_a_group_takes_its_heading(tmp_path: Path) -> None:
-    text = "  - under: Six\n    scenario: full\n    claims:\n      - {table: {occurrence: 2}, rows: [A], columns: {B: weights}}\n"
+    text = "  - under: Six\n    scenario: full\n    claims:\n      - {table: {occurrence: 2}, "
+           "rows: [A], columns: {B: weights}}\n"
     table = cell_of(claims(tmp_path, text)[0]).table
     assert (table.under, table.occurrence) == ("Six", 2)
 
 
 def test_a_column_goes_before_its_row(tmp_path: Path) -> None:
-    text = "  - {table: S, rows: {A: {scenario: full, quantity: weights}}, columns: {B: {quantity: gradients}}}\n"
+    text = "  - {table: S, rows: {A: {scenario: full, quantity: weights}}, columns: {B: {quantity: "
+           "gradients}}}\n"
     assert claims(tmp_path, text)[0].quantity == "gradients"
 
 
 def test_a_cell_alone(tmp_path: Path) -> None:
-    text = '  - {quantity: weights, scenario: full, cell: {table: Sizes, row: 7B, column: FP16, quote: "~{} GB"}}\n'
+    text = '  - {quantity: weights, scenario: full, cell: {table: Sizes, row: 7B, column: FP16, '
+           'quote: "~{} GB"}}\n'
     cell = cell_of(claims(tmp_path, text)[0])
     assert (cell.table.under, cell.row, cell.column) == ("Sizes", "7B", "FP16")
 
@@ -162,7 +167,8 @@ def test_arithmetic_and_change(tmp_path: Path) -> None:
 
 
 def test_a_subject_holds_texts(tmp_path: Path) -> None:
-    text = '  - {quantity: software, quote: "trl {}", subject: {package: trl, with: {unsloth: 2025.10}, all: [1, yes]}}\n'
+    text = '  - {quantity: software, quote: "trl {}", subject: {package: trl, with: {unsloth: '
+           '2025.10}, all: [1, yes]}}\n'
     subject = claims(tmp_path, text)[0].subject
     assert subject == {"package": "trl", "with": {"unsloth": "2025.10"}, "all": ("1", "yes")}
 
@@ -195,17 +201,21 @@ def test_a_claim_without_overrides_shares_its_scenario(tmp_path: Path) -> None:
         ("  - {table: T}", "S105 a table needs rows and columns"),
         ('  - {quantity: steps, quote: "a {}", rows: [A]}', "S113 rows stands without table"),
         ("  - {claims: [], scenario: full}", "S105 a group without claims"),
-        ('  - {id: x, claims: [{quantity: steps, quote: "a {}"}]}', "S113 an id names one claim, not a group"),
-        ('  - {id: x, quantity: steps, quotes: ["a {}", "b {}"]}', "S113 an id names one claim, and quotes states several"),
+        ('  - {id: x, claims: [{quantity: steps, quote: "a {}"}]}', "S113 an id names one claim, not a "
+                                                                    "group"),
+        ('  - {id: x, quantity: steps, quotes: ["a {}", "b {}"]}', "S113 an id names one claim, and quotes "
+                                                                   "states several"),
         ("  - {id: x, table: T, rows: {A: full}, columns: {B: weights}}", "S113 id says nothing here"),
         ("  - {table: T, rows: {A: full}, columns: {B: weights}, cells: [{row: X, column: B}]}", "S108 rows has no X"),
-        ("  - {table: T, rows: [A, A], columns: {B: weights}, scenario: full}", "S102 rows: A is listed twice"),
+        ("  - {table: T, rows: [A, A], columns: {B: weights}, scenario: full}", "S102 rows: A is listed "
+                                                                                "twice"),
         ('  - {quantity: steps, quote: "a {}", with: {gpu: 24 GB}}', "S113 with says fields of a scenario"),
         ('  - {claims: [{claims: [{claims: [{quantity: steps, quote: "a {}"}]}]}]}', "S112 groups are nested more than 2"),
         ('  - {quantity: steps, quote: "a }"}', "S104 quote: the quote has a lone }"),
         ('  - {quantity: steps, quote: "a {*}{} b"}', "S104 quote: the quote has two slots side by side"),
         ('  - {quantity: steps, quote: "a {}", of: wieghts}', "S107 of: wieghts is not a quantity"),
-        ('  - {quantity: steps, quote: "a {}", where: {x: "no slot"}}', 'S104 x: the quote "no slot" has no slot'),
+        ('  - {quantity: steps, quote: "a {}", where: {x: "no slot"}}', 'S104 x: the quote "no slot" has no '
+                                                                        'slot'),
         ('  - {quantity: steps, quote: "a {}", where: {a-b: "x {}"}}', "S104 a-b is not a name of letters"),
     ],
 )  # fmt: skip

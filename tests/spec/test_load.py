@@ -36,7 +36,8 @@ CASES: list[tuple[str, str, str]] = [
     ("S104", '"a {} and {}"', with_claim('quantity: steps, quote: "a {} and {}"')),
     ("S104", '"{}"', with_claim('quantity: steps, quote: "{}"')),
     ("S104", '"no slot"', HEAD.replace('"{} examples"', '"no slot"') + CLAIM),
-    ("S104", "2027-02-30", with_claim('quantity: steps, quote: "a", acknowledged: {reason: x, until: 2027-02-30}')),
+    ("S104", "2027-02-30", with_claim('quantity: steps, quote: "a", acknowledged: {reason: x, '
+                                      'until: 2027-02-30}')),
     ("S105", "", CLAIM),
     ("S105", "", HEAD),
     ("S105", "s", with_scenario("method: full")),
@@ -64,7 +65,8 @@ CASES: list[tuple[str, str, str]] = [
     ("S109", "C:\\x.md", HEAD.replace("guide.md", "C:\\x.md") + CLAIM),
     ("S109", "../config.json", with_scenario("model: ../config.json, method: full")),
     ("S110", "{from: 1, to: 4}}", with_scenario(TRAIN + "batch_size: {from: 1, to: 4}")),
-    ("S110", "[1, 9], quotes: {batch_size: few}}", with_scenario(TRAIN + "batch_size: [1, 9], quotes: {batch_size: few}")),
+    ("S110", "[1, 9], quotes: {batch_size: few}}", with_scenario(TRAIN + "batch_size: [1, 9], quotes: "
+                                                                         "{batch_size: few}")),
     ("S112", "*a", with_scenario(TRAIN + "batch_size: &a 1, gradient_accumulation: *a")),
     ("S113", "bf16", with_scenario("model: Qwen/Qwen2.5-7B, method: qlora, weights: bf16")),
     ("S113", "nf4", with_scenario("model: Qwen/Qwen2.5-7B, method: full, weights: nf4")),
@@ -105,7 +107,8 @@ def test_messages_are_a_persons_words(tmp_path: Path) -> None:
 
 def test_all_mistakes_of_a_file_come_in_one_run_and_in_order(tmp_path: Path) -> None:
     text = (
-        "document: /x\ntitel: a\nvalues: {9: x}\nscenarios:\n  a: {model: x/y, method: qlora, weights: fp32}\n"
+        "document: /x\ntitel: a\nvalues: {9: x}\nscenarios:\n  a: {model: x/y, method: qlora, "
+        "weights: fp32}\n"
         "  b: {extends: c, batch_size: no}\nclaims:\n  - {quantity: weight, scenario: a, quote: x}\n"
         "  - {quantity: weights, scenario: z, quote: x}\n  - {scenario: a}\n"
     )
@@ -127,8 +130,10 @@ def test_all_mistakes_of_a_file_come_in_one_run_and_in_order(tmp_path: Path) -> 
 
 def test_what_refers_to_something_broken_is_no_mistake_of_its_own(tmp_path: Path) -> None:
     text = (
-        'document: g.md\nvalues: {bad: "none"}\nscenarios:\n  a: {model: 5 5, methud: full, run: {epochs: "{bad}"}}\n'
-        '  b: {extends: a}\nclaims:\n  - {quantity: weights, scenario: a, quote: "x {}", with: {batch_size: 2}}\n'
+        'document: g.md\nvalues: {bad: "none"}\nscenarios:\n  a: {model: 5 5, methud: full, run: '
+        '{epochs: "{bad}"}}\n'
+        '  b: {extends: a}\nclaims:\n  - {quantity: weights, scenario: a, quote: "x {}", with: '
+        "{batch_size: 2}}\n"
         '  - {quantity: change, quote: "{} more", from: bad, to: bad}\n'
     )
     _, findings = load(tmp_path, text)
@@ -148,7 +153,7 @@ def test_one_broken_file_hides_no_other(tmp_path: Path) -> None:
     (tmp_path / "c" / "claims.yaml").write_bytes(b"a: b\nc: \xff\n")
     specs, findings = load_specs([tmp_path], tmp_path)
     assert [spec.slug for spec in specs] == ["b"]
-    assert [str(finding.place) for finding in findings] == ["a/claims.yaml:2:1", "c/claims.yaml:2:4"]
+    assert [str(finding.place) for finding in findings] == ["a/claims.yaml:1:5", "c/claims.yaml:2:4"]
     assert [finding.code for finding in findings] == ["S101", "S111"]
 
 
@@ -213,9 +218,8 @@ def test_a_document_beside_the_folder_is_allowed(tmp_path: Path) -> None:
 
 def test_a_whole_spec(tmp_path: Path) -> None:
     text = (
-        "title: Guide\nsource: {title: A wiki, date: 2025-11-05}\nunits: {GB: decimal, quote: 1 GB = 10^9 bytes}\n"
-        + HEAD
-        + CLAIM
+        "title: Guide\nsource: {title: A wiki, date: 2025-11-05}\nunits: {GB: decimal, quote: 1 GB "
+        "= 10^9 bytes}\n" + HEAD + CLAIM
     )
     spec = good(tmp_path, text)
     assert spec.title == "Guide"

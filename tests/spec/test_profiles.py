@@ -226,12 +226,19 @@ def test_the_optimizers_implementation(fields: dict[str, str], options: tuple[st
 
 
 def test_the_loss_of_a_trainer() -> None:
-    assert setting(method="full", stack__trainer="trl", stack__trl="1.2").stack.loss == "chunked"
-    assert setting(method="full", stack__trainer="trl", stack__trl="0.23.0").stack.loss == "cross-entropy"
+    assert setting(method="full", stack__trainer="trl", stack__trl="1.7.0").stack.loss == "chunked"
+    assert setting(method="full", stack__trainer="trl", stack__trl="1.6").stack.loss == "cross-entropy"
     assert open_fields(scenario(method="qlora", stack__trainer="unsloth"))["stack.loss"] == (
         "fused",
         "cross-entropy",
     )
+
+
+def test_unsloth_quantizes_the_scales_too() -> None:
+    said = scenario(method="qlora", stack__trainer="unsloth")
+    assert "double_quant" not in open_fields(said)
+    assert decide(said, {}).double_quant
+    assert not setting(method="qlora").double_quant
 
 
 def test_heads_and_labels() -> None:

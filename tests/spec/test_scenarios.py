@@ -1,4 +1,7 @@
-"""Scenarios: defaults, `extends`, lists, ranges and references; what contradicts, and what narrows a profile."""
+"""Scenarios: defaults, `extends`, lists, ranges and references.
+
+What contradicts, and what narrows a profile.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,8 @@ BASE = "model: Qwen/Qwen2.5-7B, method: full, weights: bf16"
 def test_the_ways_to_say_a_field(tmp_path: Path) -> None:
     fields = (
         BASE + ", batch_size: {from: 1, to: 4}, sequence_length: [512, 1024], amp: true, "
-        'run: {examples: "{train}", epochs: 3}, gradients: null, stack: {transformers: 5.10, flash-attn: 2.7.0.post2}, '
+        'run: {examples: "{train}", epochs: 3}, gradients: null, stack: {transformers: 5.10, '
+        "flash-attn: 2.7.0.post2}, "
         "quotes: {batch_size: small, sequence_length: short}"
     )
     said_ = scenario(tmp_path, fields)
@@ -120,7 +124,8 @@ def test_long_chains_are_refused(tmp_path: Path) -> None:
 
 def test_a_quote_stays_with_the_field_that_it_speaks_of(tmp_path: Path) -> None:
     text = (
-        f"document: g.md\nscenarios:\n  a: {{{BASE}, batch_size: {{from: 1, to: 4}}, quotes: {{batch_size: small}}}}\n"
+        f"document: g.md\nscenarios:\n  a: "
+        f"{{{BASE}, batch_size: {{from: 1, to: 4}}, quotes: {{batch_size: small}}}}\n"
         "  b: {extends: a}\n  c: {extends: a, batch_size: {from: 1, to: 2}}\n" + CLAIM.replace("full", "a")
     )
     _, findings = load(tmp_path, text)
@@ -176,7 +181,8 @@ def test_contradictions(fields: str, message: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "fields",
     [
-        "method: inference, optimizer: none, gradient_checkpointing: false, gradient_accumulation: 1, amp: false",
+        "method: inference, optimizer: none, gradient_checkpointing: false, gradient_accumulation: "
+        "1, amp: false",
         "method: full, generated_length: 0, double_quant: false",
         "method: inference, weights: nf4, double_quant: true",
         "method: lora, weights: int8",
@@ -184,7 +190,8 @@ def test_contradictions(fields: str, message: str, tmp_path: Path) -> None:
         "method: full, head: sequence-classification, labels: 3",
         "method: full, parallel: {gpus: 8, strategy: zero3, offload: true}",
         "method: full, parallel: {strategy: zero3, offload: true}",
-        "method: inference, stack: {trainer: vllm}, engine: {gpu_memory_utilization: 0.9, enforce_eager: true}",
+        "method: inference, stack: {trainer: vllm}, engine: {gpu_memory_utilization: 0.9, "
+        "enforce_eager: true}",
         "method: full, weights: bf16, master_weights: fp32, gradients: fp32, optimizer_states: bf16",
         "method: full, optimizer: adamw_8bit, optimizer_states: int8",
         "method: full, gradient_checkpointing: non-reentrant",

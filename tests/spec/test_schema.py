@@ -15,7 +15,7 @@ from tests.spec.build import CLAIM, HEAD, load, with_claim, with_scenario
 from toolkit.spec.fields import FIELDS
 from toolkit.spec.node import typed
 from toolkit.spec.open_value import example
-from toolkit.spec.schema import COMMITTED, schema, schema_text, scenario_schema
+from toolkit.spec.schema import COMMITTED, scenario_schema, schema, schema_text
 
 SPECS = Path(__file__).parents[2] / "specs" / "documents"
 
@@ -54,31 +54,37 @@ def test_it_is_a_schema(whole: dict[str, Any]) -> None:
 
 VALID = {
     "plain": HEAD + CLAIM,
-    "top": "title: 5\nslug: a.b\nsource: {date: 2025-11-05}\nunits: {GB: binary, quote: {quote: x, under: y}}\n"
-    + HEAD
-    + CLAIM,
+    "top": "title: 5\nslug: a.b\nsource: {date: 2025-11-05}\nunits: {GB: binary, quote: {quote: x, "
+    "under: y}}\n" + HEAD + CLAIM,
     "values": HEAD.replace('"a rate of {}"', "{cell: {table: {under: T, occurrence: 2}, row: 5, column: x}}")
     + CLAIM,
     "fields": with_scenario(
-        "model: Qwen/Qwen2.5-7B, method: lora, weights: bf16, head: sequence-classification(3), batch_size: [1, 2],"
-        " sequence_length: {from: 512, to: 1024}, amp: false, gradients: null, gradient_checkpointing: reentrant,"
-        " lora: {rank: 8, dropout: 0.05, targets: [q_proj, mlp.up_proj]}, stack: {torch: 2.8, flash-attn: 2.7.0.post2},"
-        ' run: {examples: "{train}"}, gpu: 24 GB, quotes: {batch_size: x, sequence_length: {quote: y, occurrence: 2}}'
+        "model: Qwen/Qwen2.5-7B, method: lora, weights: bf16, head: sequence-classification(3), "
+        "batch_size: [1, 2],"
+        " sequence_length: {from: 512, to: 1024}, amp: false, gradients: null, "
+        "gradient_checkpointing: reentrant,"
+        " lora: {rank: 8, dropout: 0.05, targets: [q_proj, mlp.up_proj]}, stack: {torch: 2.8, "
+        "flash-attn: 2.7.0.post2},"
+        ' run: {examples: "{train}"}, gpu: 24 GB, quotes: {batch_size: x, sequence_length: {quote: '
+        "y, occurrence: 2}}"
     ),
     "targets": with_scenario(
-        "model: Qwen/Qwen2.5-7B, method: lora, weights: bf16, lora: {targets: [[q_proj, v_proj], all-linear]},"
+        "model: Qwen/Qwen2.5-7B, method: lora, weights: bf16, lora: {targets: [[q_proj, v_proj], "
+        "all-linear]},"
         " quotes: {lora.targets: x}"
     ),
     "model": with_scenario("model: {model_type: llama, hidden_size: 64}, method: inference, lora: null"),
     "group": HEAD + 'claims:\n  - {scenario: full, claims: [{quantity: weights, quote: "a {}"}]}\n',
     "table": HEAD
-    + "claims:\n  - table: T\n    rows: {A: full, B: {scenario: qlora}}\n    columns: {C: weights, D: {quantity: fits}}\n"
-    + "    cells: [{row: A, column: D, skip: true}]\n",
+    + "claims:\n  - table: T\n    rows: {A: full, B: {scenario: qlora}}\n    columns: {C: weights, "
+    "D: {quantity: fits}}\n" + "    cells: [{row: A, column: D, skip: true}]\n",
     "labels": HEAD
     + "claims:\n  - {table: {}, scenario: full, quantity: weights, rows: [A, 7], columns: [B]}\n",
     "keys": with_claim(
-        'quantity: change, scenario: full, quotes: ["a {}", {quote: "b {}", under: 3.1}], from: train, to: "c {}",'
-        ' where: {x: "y {}"}, formula: 5, metric: device, acknowledged: {reason: x, until: 2027-01-01}, note: no,'
+        'quantity: change, scenario: full, quotes: ["a {}", {quote: "b {}", under: 3.1}], from: '
+        'train, to: "c {}",'
+        ' where: {x: "y {}"}, formula: 5, metric: device, acknowledged: {reason: x, until: '
+        "2027-01-01}, note: no,"
         " subject: {package: trl, with: {torch: 2.8}}, with: {gpu: 24 GB}"
     ),
     "unchecked": with_claim("quantity: steps, quote: 5 steps, unchecked: nobody knows, under: 12:30"),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from fractions import Fraction
+from itertools import pairwise
 
 from toolkit.checks.case import Case, malformed
 from toolkit.checks.equation.evaluate import PURE, Amount, evaluate, is_sum, unit_size, values_in
-from toolkit.checks.equation.parse import EquationError, Expression, Number, parse_equation, parse_expression
+from toolkit.checks.equation.parse import Binary, EquationError, Expression, Number, parse_equation, parse_expression
 from toolkit.checks.judgement import Claimed, Outcome, Verdict
 from toolkit.evidence.evidence import Evidence, EvidenceKind
 from toolkit.quantity import display_interval, parse_value
@@ -25,8 +28,19 @@ def judge_arithmetic(case: Case) -> Outcome:
 
 
 def _equation(case: Case) -> Outcome:
-    sides = parse_equation(case.text)
-    outcomes = [_side(case, left, right) for left, right in zip(sides, sides[1:], strict=False)]
+    outcome = _chain(case, parse_equation(case.text))
+    if outcome.verdict is Verdict.AGREES:
+        return outcome
+    # "1 - 60 % = 40 %" looks like a range from 1 to 60 %; read so it is wrong, so it may be meant as a difference.
+    try:
+        difference = _chain(case, parse_equation(case.text, minus=True))
+    except EquationError:
+        return outcome
+    return difference if difference.verdict is Verdict.AGREES else outcome
+
+
+def _chain(case: Case, sides: Sequence[Expression]) -> Outcome:
+    outcomes = [_side(case, left, right) for left, right in pairwise(sides)]
     return next((outcome for outcome in outcomes if outcome.verdict is Verdict.DISAGREES), outcomes[-1])
 
 
@@ -41,24 +55,30 @@ def _side(case: Case, left: Expression, right: Expression) -> Outcome:
     """The verdict on one "left = right", under any reading of GB that the document admits."""
     result = right.value if isinstance(right, Number) else None
     amounts = {reading: evaluate(left, reading, case.values()) for reading in case.readings}
+    terms = values_in(left, case.values())
     # Terms of a printed sum were each rounded before they were added, and hedged terms say so themselves.
-    loose = is_sum(left) or any(value.hedge for value in values_in(left, case.values()))
+    loose = is_sum(left) and not _is_counting([*terms, *values_in(right)])
+    loose |= any(value.hedge for value in terms)
     unit = result.unit if result else None
-    agrees = within_rounding = False
+    divisor = _divisor(left, case)
+    exactly: list[Amount] = []
+    rounded: list[Amount] = []
     for reading, amount in amounts.items():
         targets = _targets(right, case, reading)
-        agrees |= any(_same(candidate, target) for candidate in _candidates(amount, unit, reading) for target in targets)
+        candidates = _candidates(amount, unit, reading, divisor)
+        exactly += [one for one in candidates if any(_same(one, target) for target in targets)]
         if loose:
-            wide = evaluate(left, reading, case.values(), rounded=True)
-            pairs = zip(_candidates(amount, unit, reading), _candidates(wide, unit, reading), strict=True)
-            within_rounding |= any(_meets(exact, rounded, target) for exact, rounded in pairs for target in targets)
+            widest = evaluate(left, reading, case.values(), rounded=True)
+            pairs = zip(candidates, _candidates(widest, unit, reading, divisor), strict=True)
+            rounded += [one for one, wide in pairs if any(_meets(one, wide, target) for target in targets)]
     reading = case.readings[0]
-    shown = _candidates(amounts[reading], unit, reading)[-1]
-    return _outcome(case, result, shown, exactly=agrees, rounded=within_rounding)
+    plain = _candidates(amounts[reading], unit, reading, divisor)[-1]
+    shown = (exactly or rounded or [plain])[0]
+    return _outcome(case, result, shown, exactly=bool(exactly), rounded=bool(rounded))
 
 
 def _outcome(case: Case, result: Value | None, amount: Amount, *, exactly: bool, rounded: bool) -> Outcome:
-    truth = display_interval(amount.interval, amount.dimension, case.readings[0])
+    truth = display_interval(amount.interval, amount.dimension, case.reading)
     claimed = case.claimed(result) if result else Claimed(case.text)
     evidence = (Evidence(EvidenceKind.EXACT, amount.interval, facts=(f"the printed numbers give {truth}",)),)
     if exactly:
@@ -69,15 +89,44 @@ def _outcome(case: Case, result: Value | None, amount: Amount, *, exactly: bool,
     return Outcome(Verdict.DISAGREES, f"the printed numbers give {truth}", claimed, evidence, repair=f"print {truth}")
 
 
-def _candidates(amount: Amount, unit: Unit | None, reading: str) -> list[Amount]:
-    """How the left side may be read beside the right side's unit.
+def _is_counting(values: Sequence[Value]) -> bool:
+    """Whether a sum is one of whole numbers without units, of which none was rounded ("320 + 80 = 400")."""
+    return all(
+        value.unit.dimension is Dimension.NUMBER
+        and value.hedge is None
+        and all(number.denominator == 1 for number in value.printed)
+        for value in values
+    )
 
-    "28 + 28 = 56 GB" takes the unit. "320 / 400 = 80 %" does not, "75 - 69 = 6 %" does: with a pure unit both are tried.
+
+def _divisor(left: Expression, case: Case) -> Fraction | None:
+    """What the left side is divided by at its end, if that is a plain number: 2^30 in "bytes / 1024 / 1024^2"."""
+    divisor = None
+    while isinstance(left, Binary) and left.operator == "/":
+        by = evaluate(left.right, case.readings[0], case.values())
+        if by.dimension not in PURE or by.low != by.high:
+            break
+        divisor, left = by.low * (divisor or 1), left.left
+    return divisor
+
+
+def _candidates(amount: Amount, unit: Unit | None, reading: str, divisor: Fraction | None) -> list[Amount]:
+    """How the left side may be read beside the right side's unit; the one to show is the last.
+
+    "28 + 28 = 56 GB" takes the unit. "320 / 400 = 80 %" does not, "75 - 69 = 6 %" does: with a pure unit both
+    are tried. "7B × 2 = 14 GB" counts bytes, and "14,000,000,000 bytes / 10^9 = 14 GB" divides by the unit.
     """
-    if unit is None or amount.dimension is not Dimension.NUMBER:
+    if unit is None:
         return [amount]
-    scaled = amount.in_unit(unit, reading)
-    return [scaled, replace(amount, dimension=unit.dimension)] if unit.dimension in PURE else [scaled]
+    size = unit_size(unit, reading)
+    scaled = Amount(amount.low * size, amount.high * size, unit.dimension)
+    if amount.dimension is Dimension.NUMBER:
+        return [scaled, replace(amount, dimension=unit.dimension)] if unit.dimension in PURE else [scaled]
+    counts = amount.dimension is Dimension.COUNT and unit.dimension is Dimension.BYTES
+    if not counts and amount.dimension is not unit.dimension:
+        return [amount]
+    plain = replace(amount, dimension=unit.dimension)
+    return [plain, scaled] if divisor == size and unit.dimension is Dimension.BYTES else [plain]
 
 
 def _targets(right: Expression, case: Case, reading: str) -> list[tuple[Interval, Interval, Dimension]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 READINGS: tuple[Reading, ...] = ("decimal", "binary")
 LONGEST_SHOWN = 60
+_BINARY_UNIT = re.compile(r"[0-9][ \u00a0]?[KMGTP]i(?:[Bb]|\b)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +51,17 @@ class Case:
 
     @property
     def reading(self) -> Reading:
-        """The meaning of "GB" in which amounts are shown: the document's, decimal where it has not shown one."""
-        return "binary" if self.readings == ("binary",) else "decimal"
+        """The units in which amounts are shown: those of the claim, else the document's GB, else decimal."""
+        binary = self.readings == ("binary",) or _BINARY_UNIT.search(self.text)
+        return "binary" if binary else "decimal"
 
     def value(self, dimension: Dimension) -> Value | None:
         """The claimed value, if the text at the quote is one of that dimension."""
         value = parse_value(self.text, dimension)
-        return value if value is not None and comparable(value.unit.dimension, dimension) else None
+        if value is None or not comparable(value.unit.dimension, dimension):
+            return None
+        # "0.04" may be a share; "80 %" is no number of steps.
+        return None if value.unit.dimension is Dimension.SHARE is not dimension else value
 
     def claimed(self, value: Value) -> Claimed:
         """The claimed value in base units, under the readings that the document admits."""

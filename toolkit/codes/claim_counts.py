@@ -29,8 +29,7 @@ COUNT_CODES: tuple[Code, ...] = (
         title="Share of trained parameters",
         why="The trained parameters divided by the parameters of the model, both counted exactly. "
         "What libraries print beside it may count packed storage elements instead.",
-        repair="Divide by the number of parameters of the model, not by what `numel` says of packed "
-        "weights.",
+        repair="Divide by the number of parameters of the model, not by what `numel` says of packed weights.",
         example='"0.07 % of parameters" for 7,962,624 of 20,914,757,184: 0.038 %.',
     ),
     Code(

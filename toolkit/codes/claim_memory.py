@@ -45,8 +45,7 @@ MEMORY_CODES: tuple[Code, ...] = (
         why="Compared with what the optimizer holds after its first step: for AdamW two values for "
         "each trained parameter in the dtype of the states, with the scales of 8-bit states. A "
         "master copy of the weights is not among the states and has a row of its own.",
-        repair="Name the dtype of the states: two fp32 states are 8 bytes a parameter, two bf16 states "
-        "4.",
+        repair="Name the dtype of the states: two fp32 states are 8 bytes a parameter, two bf16 states 4.",
         example='"Adam: 7B × 8 bytes = 56 GB" in bf16 training without a master copy: torch makes bf16 '
         "states, 4 bytes a parameter.",
     ),

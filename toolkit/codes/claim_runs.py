@@ -11,8 +11,7 @@ RUN_CODES: tuple[Code, ...] = (
         why="Compared with the optimizer's steps: epochs × examples, divided by batch × "
         "accumulation × GPUs and rounded up in each epoch. Forward passes and examples seen are "
         "shown beside it, for they are often meant.",
-        repair="Print the number of steps, or call the figure what it is: examples seen, or forward "
-        "passes.",
+        repair="Print the number of steps, or call the figure what it is: examples seen, or forward passes.",
         example='"320 examples × 3 epochs = 960 training steps" at 2 × 4 examples a step: 120 steps, '
         "960 examples seen.",
     ),
@@ -54,8 +53,7 @@ RUN_CODES: tuple[Code, ...] = (
         title="Ratio of speeds",
         why="A factor is read, so that a broken figure is noticed, and stays unchecked: only a "
         "measurement of both sides shows it.",
-        repair="Nothing to repair. A ratio of two times that the document prints can be claimed as "
-        "`change`.",
+        repair="Nothing to repair. A ratio of two times that the document prints can be claimed as `change`.",
         example='"2x faster with Unsloth": unchecked.',
     ),
     Code(

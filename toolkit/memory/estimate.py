@@ -9,7 +9,7 @@ from toolkit.memory.architecture import Architecture, architecture_of
 from toolkit.memory.context import Context, Scale
 from toolkit.memory.device import Interval, device_interval, reserved_interval, workspace_bytes
 from toolkit.memory.formula.chunked_loss import CHUNK_TOKENS, fused_chunk
-from toolkit.memory.forms import LLAMA_LIKE, Adaptation, Builder, builder, head_form, layer_form
+from toolkit.memory.forms import LLAMA_LIKE, Adaptation, Builder, builder, head_form, kernel, layer_form
 from toolkit.memory.ledger import Ledger, Phase, PhaseName, Row
 from toolkit.memory.lora import match_targets
 from toolkit.memory.moments import Programs, fullest
@@ -106,12 +106,13 @@ def _sums(architecture: Architecture, setting: Setting) -> Sums:
 
 
 def _programs(architecture: Architecture, setting: Setting, dtypes: Numerics, version: Behaviour) -> Programs:
-    key = (id(architecture), dtypes, setting.trains, setting.lora, setting.stack.loss, version)
+    kernels = tuple(kernel(kind, setting.attention, setting.sequence_length) for kind in architecture.layers)
+    key = (id(architecture), dtypes, setting.trains, setting.lora, setting.stack.loss, version, kernels)
     found = _PROGRAMS.get(key)
     if found is None:
         if len(_PROGRAMS) >= MAX_CACHED:
             _PROGRAMS.clear()
-        build = builder(architecture, dtypes, _adaptation(architecture, setting), version)
+        build = builder(architecture, dtypes, _adaptation(architecture, setting), version, setting.sequence_length)
         found = _PROGRAMS[key] = _record(build, setting)
     return found
 

@@ -22,7 +22,9 @@ LLAMA_LIKE = frozenset(
     {"llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3", "gemma3_text", "mixtral", "qwen3_moe", "gpt_oss"}
 )
 GEMMA_LIKE = frozenset({"gemma", "gemma2", "gemma3", "gemma3_text"})
-FLASH = frozenset({"sdpa", "flash"})
+
+# Families that cast the routing weights back to the dtype of the router; the others keep them in float32.
+WEIGHS_AS_ROUTED = frozenset({"qwen3_moe", "gpt_oss"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,7 @@ class Builder:
     adaptation: Adaptation
     by_suffix: Mapping[str, Module]
     version: Behaviour
+    sequence: int
 
     def linear(self, suffix: str, *, trains: bool | None = None) -> LinearForm:
         """The form of the linear layer whose path ends in `suffix`."""
@@ -74,12 +77,12 @@ class Builder:
         return NormForm(kind, n.norm, n.trains_base, autocast=n.autocast is not None, unit_offset=offset)
 
 
-def builder(architecture: Architecture, numerics: Numerics, adaptation: Adaptation, version: Behaviour) -> Builder:
+def builder(architecture: Architecture, numerics: Numerics, adaptation: Adaptation, version: Behaviour, sequence: int) -> Builder:
     """A builder for a family whose activations are covered; refuses the others by name."""
     if architecture.family not in LLAMA_LIKE:
         raise UnsupportedRow("activations", f"no formula for the layers of {architecture.family} yet")
     by_suffix = {module.path.rpartition("{}.")[2]: module for module in architecture.modules if "{}" in module.path}
-    return Builder(architecture, numerics, adaptation, by_suffix, version)
+    return Builder(architecture, numerics, adaptation, by_suffix, version, sequence)
 
 
 def layer_form(build: Builder, kind: LayerKind) -> LayerForm:
@@ -118,6 +121,16 @@ def head_form(build: Builder, loss: str) -> HeadForm:
     )
 
 
+def kernel(kind: LayerKind, attention: str, sequence: int) -> str:
+    """The kernel that a kind of layer attends with: torch's sdpa has no soft caps and no sinks, and masks a window."""
+    a = kind.attention
+    if attention == "flash":
+        return "flash"
+    if attention == "eager" or a.softcap or a.sinks:
+        return "eager"
+    return "masked" if a.window is not None and a.window < sequence else "flash"
+
+
 def _attention(build: Builder, kind: LayerKind) -> AttentionForm:
     a = kind.attention
     n = build.numerics
@@ -132,7 +145,9 @@ def _attention(build: Builder, kind: LayerKind) -> AttentionForm:
         key=build.linear("self_attn.k_proj"),
         value=build.linear("self_attn.v_proj"),
         output=build.linear("self_attn.o_proj"),
-        kernel="flash" if n.attention in FLASH and not a.softcap and not a.sinks else "eager",
+        kernel=kernel(kind, n.attention, build.sequence),
+        softcap=a.softcap,
+        sinks=a.sinks,
         rotary=True,
         query_norm=build.norm("rms") if a.query_norm else None,
         autocast=n.autocast,
@@ -174,5 +189,6 @@ def _mixture(build: Builder, part: FeedForward) -> MixtureForm:
         gate_up=grouped(chosen * hidden, chosen * 2 * part.intermediate),
         down=grouped(chosen * part.intermediate, chosen * hidden),
         intermediate=part.intermediate,
+        weighted_in=n.linear if build.architecture.family in WEIGHS_AS_ROUTED else "fp32",
         clamped=build.architecture.family == "gpt_oss",
     )

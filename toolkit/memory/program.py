@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from toolkit.memory.formula.layer import RESIDUAL, LayerForm, layer
 from toolkit.memory.formula.chunked_loss import chunked_loss, fused_loss
@@ -11,6 +12,9 @@ from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.tape import GRADIENTS, INCOMING, NOTHING, Alive, Buffer, Size, Tape
 
 CHECKPOINTS = "layer_inputs"
+
+MAX_RECORDED = 4096
+"""Programs that are kept: layers and ends are the same for many settings of a model."""
 
 LOSSES = {"cross-entropy": whole_loss, "chunked": chunked_loss, "fused": fused_loss}
 """The implementations of the loss that a stack may name."""
@@ -49,8 +53,13 @@ class Stream:
 
 def record_layer(form: LayerForm, count: int, stream: Stream) -> Program:
     """The program of layers that are alike, in training."""
+    return replace(_record_one(form, stream), count=count)
+
+
+@lru_cache(maxsize=MAX_RECORDED)
+def _record_one(form: LayerForm, stream: Stream) -> Program:
     if stream.checkpointing != "false":
-        return _record_checkpointed(form, count, stream)
+        return _record_checkpointed(form, stream)
     tape = Tape(records=True, accumulates=stream.accumulates)
     x = tape.new(RESIDUAL, form.hidden, stream.dtype, grad=stream.grad)
     out = layer(tape, x, form)
@@ -61,10 +70,10 @@ def record_layer(form: LayerForm, count: int, stream: Stream) -> Program:
     stored = tape.alive
     tape.backward(out)
     gradients = tape.alive.get(GRADIENTS, NOTHING)
-    return Program(count, forward, kept, stored, tape.moments, gradients, out.dtype)
+    return Program(1, forward, kept, stored, tape.moments, gradients, out.dtype)
 
 
-def _record_checkpointed(form: LayerForm, count: int, stream: Stream) -> Program:
+def _record_checkpointed(form: LayerForm, stream: Stream) -> Program:
     """Only the layer's input stays; in backward the layer runs again, while the gradient of its result waits."""
     first = Tape(records=False)
     x = first.new(CHECKPOINTS, form.hidden, stream.dtype)
@@ -73,7 +82,7 @@ def _record_checkpointed(form: LayerForm, count: int, stream: Stream) -> Program
     first.drop(out)
     tape = (_run_again if stream.checkpointing == "reentrant" else _deferred)(form, stream)
     gradients = tape.alive.get(GRADIENTS, NOTHING)
-    return Program(count, forward, first.alive, {CHECKPOINTS: x.size}, tape.moments, gradients, out.dtype)
+    return Program(1, forward, first.alive, {CHECKPOINTS: x.size}, tape.moments, gradients, out.dtype)
 
 
 def _deferred(form: LayerForm, stream: Stream) -> Tape:
@@ -123,6 +132,7 @@ def record_inference(form: LayerForm, count: int, dtype: str) -> Program:
     return Program(count, tape.moments, {}, {}, (), NOTHING, out.dtype)
 
 
+@lru_cache(maxsize=MAX_RECORDED)
 def record_head(form: HeadForm, hidden: int, stream: Stream) -> Program:
     """The program of the end of the model in training: final norm, logits, loss."""
     tape = Tape(records=True, accumulates=stream.accumulates)
@@ -140,6 +150,7 @@ def record_head(form: HeadForm, hidden: int, stream: Stream) -> Program:
     return Program(1, forward, kept, stored, tape.moments, gradients, out.dtype)
 
 
+@lru_cache(maxsize=MAX_RECORDED)
 def record_generation_head(form: HeadForm, hidden: int, dtype: str) -> Program:
     """The program of the end of the model when it generates."""
     tape = Tape(records=False)

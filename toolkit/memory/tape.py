@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from operator import add, ge, le, sub
 from typing import NamedTuple
 
 BYTES = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 1, "fp8": 1, "int32": 4, "int64": 8, "bool": 1}
@@ -32,11 +33,11 @@ class Size(NamedTuple):
 
     def plus(self, other: Size) -> Size:
         """The sum of two sizes."""
-        return Size(*[a + b for a, b in zip(self, other, strict=True)])
+        return Size(*map(add, self, other))
 
     def minus(self, other: Size) -> Size:
         """The difference of two sizes."""
-        return Size(*[a - b for a, b in zip(self, other, strict=True)])
+        return Size(*map(sub, self, other))
 
     def times(self, factor: int) -> Size:
         """The size of `factor` such things."""
@@ -83,25 +84,39 @@ class Node:
 
 
 class _Live:
-    """Sizes of what is alive by row, and a copy of them at each allocation. What is deferred happens at `replay`."""
+    """Sizes of what is alive by row, and a copy of them whenever it stops growing: the moments between are below those.
+
+    What is deferred happens at `replay`.
+    """
 
     def __init__(self) -> None:
         self.rows: dict[str, Size] = {}
-        self.moments: list[dict[str, Size]] = []
+        self.moments: list[tuple[Size, dict[str, Size]]] = []
         self.deferred: list[tuple[int, str, Size]] | None = None
+        self._total = NOTHING
+        self._grows = False
 
     def add(self, row: str, size: Size) -> None:
         if self.deferred is not None:
             self.deferred.append((1, row, size))
             return
-        self.rows[row] = self.rows.get(row, NOTHING).plus(size)
-        self.moments.append(dict(self.rows))
+        self.rows[row] = self.rows[row].plus(size) if row in self.rows else size
+        self._total = self._total.plus(size)
+        self._grows = True
 
     def remove(self, row: str, size: Size) -> None:
         if self.deferred is not None:
             self.deferred.append((-1, row, size))
             return
+        self.mark()
         self.rows[row] = self.rows[row].minus(size)
+        self._total = self._total.minus(size)
+
+    def mark(self) -> None:
+        """Note what is alive, if it grew since it was last noted."""
+        if self._grows:
+            self.moments.append((self._total, dict(self.rows)))
+            self._grows = False
 
     def pause(self) -> list[tuple[int, str, Size]]:
         """End the deferral and hand out what was deferred."""
@@ -285,21 +300,16 @@ class Tape:
     @property
     def moments(self) -> tuple[Alive, ...]:
         """The moments at which the most may be alive, for some batch and sequence: none is below another in all parts."""
-        return peaks(self._live.moments)
+        self._live.mark()
+        return _peaks(self._live.moments)
 
 
-def total(alive: Alive) -> Size:
-    """The sum over rows."""
-    return Size(*[sum(parts) for parts in zip(*alive.values(), strict=True)]) if alive else NOTHING
-
-
-def peaks(moments: Iterable[Alive]) -> tuple[Alive, ...]:
+def _peaks(moments: Iterable[tuple[Size, Alive]]) -> tuple[Alive, ...]:
     """The moments whose totals no other moment reaches in every part; the first of equals."""
     kept: list[tuple[Size, Alive]] = []
-    for moment in moments:
-        size = total(moment)
-        if any(all(a >= b for a, b in zip(other, size, strict=True)) for other, _ in kept):
+    for size, moment in moments:
+        if any(all(map(ge, other, size)) for other, _ in kept):
             continue
-        kept = [(other, alive) for other, alive in kept if not all(a <= b for a, b in zip(other, size, strict=True))]
+        kept = [(other, alive) for other, alive in kept if not all(map(le, other, size))]
         kept.append((size, moment))
     return tuple({row: part for row, part in moment.items() if part != NOTHING} for _, moment in kept)

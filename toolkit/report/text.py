@@ -52,8 +52,14 @@ def _claim(judgement: Judgement, paint: Paint) -> str:
     about = judgement.quantity + (f" of {judgement.scenario}" if judgement.scenario else "")
     subject = f'"{_claimed_text(judgement)}" ({about})'
     lines = [f"{head} {_painted(judgement, verdict, paint)}: {line(subject)}"]
-    lines += [f"{INDENT}{paint.dim(f'{label}:')} {line(text)}" for label, text in claim_details(judgement)]
+    lines += [_labelled(label, text, paint) for label, text in claim_details(judgement)]
     return "\n".join(lines)
+
+
+def _labelled(label: str, text: str, paint: Paint) -> str:
+    """A line of its own with a word for what it is, so that no text stands at the start of a line."""
+    said = line(f"{label}: {text}")
+    return f"{INDENT}{paint.dim(said[: len(label) + 1])}{said[len(label) + 1 :]}"
 
 
 def claim_details(judgement: Judgement) -> Iterator[tuple[str, str]]:
@@ -91,5 +97,5 @@ def _painted(judgement: Judgement, verdict: str, paint: Paint) -> str:
 def _finding(finding: Finding, paint: Paint) -> str:
     colour = paint.red if finding.severity is Severity.ERROR else paint.yellow
     word = "" if finding.severity is Severity.ERROR else f"{finding.severity.value}: "
-    text = f"{line(f'{finding.place}:')} {colour(finding.code)} {word}{line(finding.message)}"
-    return f"{text}\n{INDENT}{paint.dim('repair:')} {line(finding.repair)}" if finding.repair else text
+    text = f"{line(f'{finding.place}:')} {colour(finding.code)} {line(f'{word}{finding.message}')}"
+    return f"{text}\n{_labelled('repair', finding.repair, paint)}" if finding.repair else text

@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from toolkit.finding import Finding, Place
+from toolkit.spec.known import shown
 from toolkit.spec.node import Entries, Items, Node, Scalar
 
 MAX_BYTES = 2 * 1024 * 1024
@@ -71,7 +72,7 @@ class _Composer:
     def other(self, event: Any, kind: type) -> bool:
         """An alias, or the start of a document; whether to go on."""
         if kind is yaml.AliasEvent:
-            self.refuse("S112", event, f"the alias *{event.anchor} is refused: write the value out")
+            self.refuse("S112", event, f"the alias *{shown(event.anchor)} is refused: write the value out")
             self.add(_scalar(event, refused=True), event)
         elif kind is yaml.DocumentStartEvent:
             self.documents += 1
@@ -82,9 +83,11 @@ class _Composer:
 
     def properties(self, event: Any) -> None:
         if event.anchor is not None:
-            self.refuse("S112", event, f"the anchor &{event.anchor} is refused: nothing may refer to it")
+            self.refuse(
+                "S112", event, f"the anchor &{shown(event.anchor)} is refused: nothing may refer to it"
+            )
         if event.tag is not None:
-            self.refuse("S112", event, f"the tag {event.tag[:40]} is refused: fields know their own types")
+            self.refuse("S112", event, f"the tag {shown(event.tag)} is refused: fields know their own types")
 
     def open(self, event: Any, node: Entries | Items) -> bool:
         mark = event.start_mark
@@ -130,7 +133,7 @@ class _Composer:
             self.refuse("S101", event, "a key is missing before the colon")
         elif key in holder.keys_at:
             first = holder.keys_at[key].line
-            self.refuse("S102", event, f"{_short(key)} is written twice: first in line {first}")
+            self.refuse("S102", event, f"{shown(key)} is written twice: first in line {first}")
         elif not key.refused:
             parent.keep = True
             holder.keys_at[key] = key
@@ -147,7 +150,7 @@ def compose(text: str, path: str) -> tuple[Node | None, list[Finding]]:
     try:
         composer.run(yaml.parse(text, Loader=_LOADER))
     except yaml.YAMLError as error:
-        composer.findings.append(_syntax(error, path))
+        composer.findings.append(_syntax(error, text, path))
     except RecursionError:  # the pure Python parser, on deep flow collections
         composer.findings.append(Finding(Place(path), "S112", f"nested more than {MAX_DEPTH} levels deep"))
     fatal = any(finding.code in ("S101", "S112") for finding in composer.findings) and _unfinished(composer)
@@ -169,28 +172,28 @@ def _scalar(event: Any, *, refused: bool = False) -> Scalar:
     return scalar
 
 
-def _syntax(error: yaml.YAMLError, path: str) -> Finding:
+def _syntax(error: yaml.YAMLError, text: str, path: str) -> Finding:
     if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
-        return Finding(Place(path), "S101", f"this is no YAML: {' '.join(str(error).split())[:200]}")
+        return Finding(Place(path), "S101", f"this is no YAML: {shown(str(error))}")
     mark = error.problem_mark
     said = error.problem or "it cannot be read"
     if error.context and error.context_mark is not None:
         said += f" ({error.context} that starts in line {error.context_mark.line + 1})"
     repair = 'put text that holds ": ", "#", "{" or "[" in quotes' if "mapping values" in said else None
-    return Finding(Place(path, mark.line + 1, mark.column + 1), "S101", f"this is no YAML: {said}", repair)
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    place = Place(path, mark.line + 1, mark.column + 1)
+    if mark.line >= len(lines):  # what is missing at the end is missing in the line after it
+        place = Place(path, len(lines), len(lines[-1]) + 1)
+    return Finding(place, "S101", f"this is no YAML: {said}", repair)
 
 
 def _character(text: str, index: int, path: str) -> Finding:
     line = text.count("\n", 0, index) + 1
     column = index - (text.rfind("\n", 0, index) + 1) + 1
-    shown = f"U+{ord(text[index]):04X}"
+    name = f"U+{ord(text[index]):04X}"
     repair = (
         f'write it as "\\u{ord(text[index]):04X}" in double quotes' if ord(text[index]) <= 0xFFFF else None
     )
     return Finding(
-        Place(path, line, column), "S101", f"the character {shown} may not stand in YAML as it is", repair
+        Place(path, line, column), "S101", f"the character {name} may not stand in YAML as it is", repair
     )
-
-
-def _short(key: str) -> str:
-    return key if len(key) <= 60 else f"{key[:57]}..."

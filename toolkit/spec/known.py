@@ -12,8 +12,10 @@ MAX_SHOWN = 80
 
 
 def shown(text: str) -> str:
-    """Text for a message: on one line, and cut where it is long."""
-    line = " ".join(text.split())
+    """Text for a message: on one line, cut where it is long, and with nothing that would move a cursor."""
+    line = " ".join(text[: 4 * MAX_SHOWN].split())
+    if not line.isprintable():
+        line = "".join(letter if letter.isprintable() else f"\\u{ord(letter):04x}" for letter in line)
     return line if len(line) <= MAX_SHOWN else f"{line[: MAX_SHOWN - 3]}..."
 
 

@@ -26,7 +26,10 @@ TRL_NON_REENTRANT = Version("0.27")
 """transformers modeling_utils.py (`{"use_reentrant": False}`), TRL pull request 4811; before, reentrant."""
 
 TRL_CHUNKED = Version("1.7")
-"""SFTConfig's `loss_type` may be "chunked_nll", the logits of 256 tokens at a time, since TRL 1.4; by default since 1.7."""
+"""SFTConfig's `loss_type` may be "chunked_nll", the logits of 256 tokens at a time, since TRL 1.4.
+
+By default since 1.7.
+"""
 
 Versions = Mapping[str, str]
 
@@ -90,8 +93,8 @@ def checkpointing_form(trainer: str, versions: Versions) -> str:
 def double_quantizations(trainer: str) -> tuple[bool, ...]:
     """Whether 4-bit weights have their scales quantized, too, where nothing is said.
 
-    Unsloth's loaders set it (2025.11.1: models/llama.py, models/vision.py, models/loader.py); transformers leaves it off,
-    and QLoRA's paper and most guides turn it on.
+    Unsloth's loaders set it (2025.11.1: models/llama.py, models/vision.py, models/loader.py); transformers
+    leaves it off, and QLoRA's paper and most guides turn it on.
     """
     return (True,) if trainer == "unsloth" else (False, True)
 

@@ -123,6 +123,8 @@ def _changed_by(amount: Amount, share: Amount, *, subtract: bool) -> Amount:
 def _sum_dimension(first: Dimension, second: Dimension) -> Dimension:
     if first is second:
         return first
+    if Dimension.SHARE in {first, second}:
+        raise EquationError("a percentage is added to something else, of which it may or may not be one")
     pure = {first, second} & PURE
     if not pure:
         raise EquationError(f"{first} and {second} cannot be added")

@@ -14,9 +14,10 @@ MAX_TOKENS = 200
 MAX_DEPTH = 16
 MAX_TEXT = 1_000
 _OPERATORS = {"+": "+", "-": "-", "−": "-", "–": "-", "*": "*", "×": "*", "·": "*", "x": "*", "/": "/", "÷": "/", "^": "^"}
-_EQUALS_AS_HEDGE = {"≈", "~", "≃"}
+_EQUALS_AS_HEDGE = {"≈", "~", "~=", "≃", "≅"}
 """Behind an operand these stand for "is about"; before a lone number they hedge it."""
 _EQUALS = {"=", "≈", "≃", "→", "->", "=>"}
+_SPACED_MINUS = re.compile(r"(?<=\S)\s{1,4}[-−]\s{1,4}(?=\S)")
 _TOKEN = re.compile(r"\s+|\*\*|`|->|=>|[A-Za-z_][\w.-]*|.", re.DOTALL)
 
 Operator = Literal["+", "-", "*", "/", "^"]
@@ -59,11 +60,14 @@ class _Token:
     value: Value | None = None
 
 
-def parse_equation(text: str) -> tuple[Expression, ...]:
-    """The sides of an equation, two or more, as expressions. Raises EquationError."""
+def parse_equation(text: str, *, minus: bool = False) -> tuple[Expression, ...]:
+    """The sides of an equation, two or more, as expressions. Raises EquationError.
+
+    "8 - 12 GB" is a range unless `minus` says that a hyphen between spaces subtracts.
+    """
     sides: list[Expression] = []
     current: list[_Token] = []
-    for token in _tokens(text, names=False):
+    for token in _tokens(text, names=False, minus=minus):
         if token.kind == "equals":
             sides.append(_Parser(current).whole())
             current = []
@@ -77,21 +81,33 @@ def parse_equation(text: str) -> tuple[Expression, ...]:
 
 def parse_expression(text: str) -> Expression:
     """A formula over names and numbers, without '='. Raises EquationError."""
-    return _Parser(list(_tokens(text, names=True))).whole()
+    return _Parser(list(_tokens(text, names=True, minus=True))).whole()
 
 
-def _tokens(text: str, *, names: bool) -> Iterator[_Token]:
+def _tokens(text: str, *, names: bool, minus: bool) -> Iterator[_Token]:
     if len(text) > MAX_TEXT:
         raise EquationError(f"it is longer than {MAX_TEXT} characters")
+    count = 0
+    for number, part in enumerate(_SPACED_MINUS.split(text) if minus else [text]):
+        if number:
+            yield _Token("operator", "-")
+        for token in _tokens_between(part, names=names):
+            count += 1
+            if count > MAX_TOKENS:
+                raise EquationError(f"it has more than {MAX_TOKENS} parts")
+            yield token
+
+
+def _tokens_between(text: str, *, names: bool) -> Iterator[_Token]:
     values = iter(find_values(text))
     upcoming = next(values, None)
-    position = count = 0
+    position = 0
     after_operand = after_share = False
     while position < len(text):
         if upcoming is not None and position == upcoming.start:
             if after_operand and upcoming.hedge in _EQUALS_AS_HEDGE:
                 yield _Token("equals", upcoming.hedge)
-            count, after_operand = count + 1, True
+            after_operand = True
             after_share = upcoming.unit.dimension is Dimension.SHARE
             yield _Token("value", upcoming.text, upcoming)
             position, upcoming = upcoming.end, next(values, None)
@@ -104,10 +120,8 @@ def _tokens(text: str, *, names: bool) -> Iterator[_Token]:
         else:
             token = _token(match.group(), names=names)
         if token:
-            count, after_operand, after_share = count + 1, token.kind in {"name", "close"}, False
+            after_operand, after_share = token.kind in {"name", "close"}, False
             yield token
-        if count > MAX_TOKENS:
-            raise EquationError(f"it has more than {MAX_TOKENS} parts")
         # A value that the scan above stepped into (inside a word) is no number of its own.
         while upcoming is not None and upcoming.start < position:
             upcoming = next(values, None)

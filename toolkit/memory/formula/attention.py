@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from toolkit.memory.formula.linear import LinearForm, linear
 from toolkit.memory.formula.norms import NormForm, normalise
-from toolkit.memory.formula.operations import Given, add, cast, letting_go, resized, scale
+from toolkit.memory.formula.operations import Given, add, cast, letting_go, scale
 from toolkit.memory.tape import BYTES, Buffer, Size, Tape
 
 STATES = "attention_states"
@@ -21,7 +21,10 @@ KERNEL = "attention_backward"
 
 @dataclass(frozen=True, slots=True)
 class AttentionForm:
-    """An attention as a tape needs it. `kernel` is flash (saves no scores) or eager (saves the probabilities)."""
+    """An attention as a tape needs it.
+
+    `kernel` is flash (saves no scores), masked (sdpa with a mask) or eager (saves the probabilities).
+    """
 
     query_heads: int
     key_value_heads: int
@@ -36,6 +39,8 @@ class AttentionForm:
     query_norm: NormForm | None = None
     autocast: str | None = None
     wide_rotary: bool = False  # the rotary angles are float32, as under autocast with float32 weights
+    softcap: bool = False
+    sinks: bool = False
     repeats: bool = False  # keys and values are repeated for every query head before the kernel
 
     @property
@@ -54,7 +59,7 @@ def attend(tape: Tape, x: Buffer, form: AttentionForm) -> Buffer:
         turned_key = rotate(tape, key, form)
         tape.drop(query, key)
         query, key = turned, turned_key
-    attended = (eager if form.kernel == "eager" else flash)(tape, query, key, value, form)
+    attended = KERNELS[form.kernel](tape, query, key, value, form)
     result = linear(tape, attended, form.output, OUTPUT)
     tape.drop(attended, query, key, value)
     return result
@@ -131,11 +136,11 @@ def _flash_working(form: AttentionForm, dtype: str) -> Size:
 
 
 def eager(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: AttentionForm) -> Buffer:
-    """Scores and float32 probabilities for every pair of positions (transformers' eager_attention_forward)."""
+    """Scores and probabilities for every pair of positions (transformers' eager_attention_forward)."""
     dtype = form.autocast or query.dtype
     keys, values = (_repeated(tape, part, form) for part in (key, value))
     scores = _scores(tape, query, keys, form, dtype)
-    probabilities = _softmax(tape, scores, dtype)
+    probabilities = (_softmax_with_sinks if form.sinks else _softmax)(tape, scores, dtype)
     saved = tape.save(probabilities, values) if query.grad else ()
     mixed = tape.new(OUTPUT, form.query_heads * form.value_head_dim, dtype, grad=query.grad)
 
@@ -174,11 +179,62 @@ def _scores(tape: Tape, query: Buffer, keys: Buffer, form: AttentionForm, dtype:
 
     tape.node(product, backward, saved)
     tape.drop(*copies)
-    scaled = scale(tape, product, SCORES)
-    tape.drop(product)
-    masked = scale(tape, scaled, SCORES)
-    tape.drop(scaled)
-    return masked
+    scaled = letting_go(tape, product, scale(tape, product, SCORES))
+    if form.softcap:
+        scaled = _capped(tape, scaled)
+    return letting_go(tape, scaled, scale(tape, scaled, SCORES))
+
+
+def _capped(tape: Tape, scores: Buffer) -> Buffer:
+    """tanh(scores / c) * c (Gemma 2): tanh saves its result."""
+    divided = letting_go(tape, scores, scale(tape, scores, SCORES))
+    squashed = _saving_result(tape, divided)
+    tape.drop(divided)
+    return letting_go(tape, squashed, scale(tape, squashed, SCORES))
+
+
+def _saving_result(tape: Tape, x: Buffer) -> Buffer:
+    """An operation on scores whose backward needs its result (tanh, softmax)."""
+    result = tape.new(SCORES, 0, x.dtype, grad=x.grad, size=x.size)
+
+    def backward(tape: Tape, _: Buffer) -> Given:
+        return [(x, tape.gradient(x))]
+
+    return tape.node(result, backward, tape.save(result) if x.grad else ())
+
+
+def _softmax_with_sinks(tape: Tape, scores: Buffer, _: str) -> Buffer:
+    """gpt-oss: a sink beside the scores, their maximum taken away, softmax in their own dtype, the sink cut off again."""
+    joined = letting_go(tape, scores, scale(tape, scores, SCORES))
+    shifted = letting_go(tape, joined, scale(tape, joined, SCORES))
+    result = letting_go(tape, shifted, _saving_result(tape, shifted))
+    return letting_go(tape, result, scale(tape, result, SCORES))
+
+
+def masked(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: AttentionForm) -> Buffer:
+    """sdpa with a mask (a window shorter than the sequence): keys and values repeated, the mask as a bias, all saved.
+
+    Source: transformers' sdpa_attention.py; torch's memory-efficient kernel (aten .../cuda/attention_backward.cu).
+    """
+    dtype = form.autocast or query.dtype
+    keys, values = (_repeated(tape, part, form) for part in (key, value))
+    inner = tuple(cast(tape, part, dtype, STATES) for part in (query, keys, values))
+    bias = tape.new(SCORES, 0, dtype, size=Size(pair=BYTES[dtype]))
+    result = tape.new(OUTPUT, form.query_heads * form.value_head_dim, dtype, grad=query.grad)
+    log_sums = tape.new(OUTPUT, form.query_heads, "fp32")
+    saved = tape.save(*inner, bias, result, log_sums) if query.grad else ()
+
+    def backward(tape: Tape, _: Buffer) -> Given:
+        with tape.temporary(KERNEL, Size(token=form.query_heads * BYTES["fp32"])):
+            given = [tape.gradient(part) for part in inner]
+        return list(zip(inner, given, strict=True))
+
+    tape.node(result, backward, saved)
+    tape.drop(log_sums, bias)
+    for part, original in zip((*inner, keys, values), (query, keys, values, key, value), strict=True):
+        if part is not original:
+            tape.drop(part)
+    return result
 
 
 def _transposed(tape: Tape, x: Buffer) -> Buffer:
@@ -194,15 +250,13 @@ def _transposed(tape: Tape, x: Buffer) -> Buffer:
 def _softmax(tape: Tape, scores: Buffer, dtype: str) -> Buffer:
     """A float32 copy, its softmax (saved), and the probabilities cast back."""
     wide = cast(tape, scores, "fp32", SCORES)
-    result = tape.new(SCORES, 0, "fp32", grad=scores.grad, size=resized(scores, "fp32"))
-    saved = tape.save(result) if scores.grad else ()
-
-    def backward(tape: Tape, _: Buffer) -> Given:
-        return [(wide, tape.gradient(wide))]
-
-    tape.node(result, backward, saved)
+    result = _saving_result(tape, wide)
     if wide is not scores:
         tape.drop(wide)
     narrow = cast(tape, result, dtype, SCORES)
     tape.drop(scores)
     return letting_go(tape, result, narrow)
+
+
+KERNELS = {"flash": flash, "masked": masked, "eager": eager}
+"""The kernels that attend."""

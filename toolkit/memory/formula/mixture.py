@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from toolkit.memory.formula.feed_forward import FeedForwardForm, feed_forward
 from toolkit.memory.formula.linear import LinearForm, linear
-from toolkit.memory.formula.operations import Given, activate, add, cast, letting_go, multiply, scale
+from toolkit.memory.formula.operations import Given, activate, add, cast, letting_go, multiply, scale, wider
 from toolkit.memory.tape import Buffer, Size, Tape
 
 ROW = "expert_states"
@@ -29,6 +29,7 @@ class MixtureForm:
     gate_up: LinearForm
     down: LinearForm
     intermediate: int
+    weighted_in: str = "fp32"  # the dtype of the routing weights, and so of the weighted results
     clamped: bool = False
     shared: FeedForwardForm | None = None
 
@@ -59,7 +60,7 @@ def _route(tape: Tape, x: Buffer, form: MixtureForm) -> Buffer:
     if wide is not logits:
         tape.drop(wide)
     tape.drop(logits)
-    weights = tape.new(ROUTER, form.chosen, "fp32", grad=x.grad)
+    weights = tape.new(ROUTER, form.chosen, form.weighted_in, grad=x.grad)
 
     def backward(tape: Tape, _: Buffer) -> Given:
         return [(probabilities, tape.gradient(probabilities))]
@@ -126,9 +127,9 @@ def _clamp(tape: Tape, wide: Buffer) -> Buffer:
 
 
 def _weigh(tape: Tape, x: Buffer, weights: Buffer) -> Buffer:
-    """The experts' results times their float32 weights: promoted to float32; both are kept."""
+    """The experts' results times their weights, promoted to the wider dtype; both are kept."""
     saved = tape.save(x, weights) if x.grad else ()
-    result = tape.new(ROW, x.width, weights.dtype, grad=x.grad)
+    result = tape.new(ROW, x.width, wider(x.dtype, weights.dtype), grad=x.grad)
 
     def backward(tape: Tape, _: Buffer) -> Given:
         given = tape.gradient(x)
