@@ -5,7 +5,9 @@ import pytest
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--update-golden", action="store_true", help="write what the toolkit prints now into the golden files and the README"
+        "--update-golden",
+        action="store_true",
+        help="write what the toolkit prints now into the golden files and the README",
     )
 
 

@@ -31,7 +31,9 @@ def test_a_wrong_claim_gates_at_its_line(repository: Repository, capsys: pytest.
     assert "specs/sums/claims.yaml:3:" in ran.out
 
 
-def test_an_acknowledged_claim_does_not_gate(repository: Repository, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_acknowledged_claim_does_not_gate(
+    repository: Repository, capsys: pytest.CaptureFixture[str]
+) -> None:
     repository.write(first=33, more=WRONG)
     ran = run(capsys, "check")
     assert ran.code == 0
@@ -68,7 +70,11 @@ def test_json_has_nothing_else_on_stdout(repository: Repository, capsys: pytest.
     repository.write(first=33)
     ran = run(capsys, "check", "--format", "json")
     assert ran.code == 1
-    assert [claim["verdict"] for claim in json.loads(ran.out)["claims"]] == ["disagrees", "agrees", "unchecked"]
+    assert [claim["verdict"] for claim in json.loads(ran.out)["claims"]] == [
+        "disagrees",
+        "agrees",
+        "unchecked",
+    ]
     assert ran.err == ""
 
 
@@ -245,7 +251,8 @@ def test_a_document_of_two_specs_is_read_once(
 
     second = repository.path / "specs" / "second.claims.yaml"
     second.write_text(
-        (repository.folder / "claims.yaml").read_text("utf-8").replace("document.md", "sums/document.md"), encoding="utf-8"
+        (repository.folder / "claims.yaml").read_text("utf-8").replace("document.md", "sums/document.md"),
+        encoding="utf-8",
     )
     read = []
     original = checks_run.read_document

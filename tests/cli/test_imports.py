@@ -14,7 +14,11 @@ HEAVY = ("torch", "transformers", "peft", "bitsandbytes", "numpy", "jinja2", "mk
 
 def _loaded(code: str, cwd: Path) -> set[str]:
     ran = subprocess.run(
-        [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(REPOSITORY)!r})\n{code}\nprint(*sys.modules, file=sys.stderr)"],
+        [
+            sys.executable,
+            "-c",
+            f"import sys; sys.path.insert(0, {str(REPOSITORY)!r})\n{code}\nprint(*sys.modules, file=sys.stderr)",
+        ],
         cwd=cwd,
         capture_output=True,
         text=True,
@@ -25,7 +29,8 @@ def _loaded(code: str, cwd: Path) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "arguments", [("check",), ("estimate", "--model", "Qwen/Qwen2.5-Coder-7B", "--method", "full"), ("explain", "--all")]
+    "arguments",
+    [("check",), ("estimate", "--model", "Qwen/Qwen2.5-Coder-7B", "--method", "full"), ("explain", "--all")],
 )
 def test_no_command_loads_heavy_libraries(repository: Repository, arguments: tuple[str, ...]) -> None:
     loaded = _loaded(f"from toolkit.cli.main import main; assert main({arguments!r}) == 0", repository.path)

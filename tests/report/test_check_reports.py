@@ -28,7 +28,15 @@ STEERING = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u20
 HOSTILE = st.text(
     st.one_of(st.sampled_from("\x1b\n\r\u2028\u202e\u2066:#[%,\x00\x07\x85 a"), st.characters()), max_size=40
 ) | st.sampled_from(
-    ["::error::x", " ::add-mask::x", "\n::error::x", "##[error]x", "\x1b]0;x\x07", "%0A::error::x", "<script>"]
+    [
+        "::error::x",
+        " ::add-mask::x",
+        "\n::error::x",
+        "##[error]x",
+        "\x1b]0;x\x07",
+        "%0A::error::x",
+        "<script>",
+    ]
 )
 
 
@@ -155,7 +163,9 @@ def test_numbers_are_exact_or_floats(exact: Fraction | None, written: float | No
 
 
 def test_summary_counts_every_verdict() -> None:
-    claims = [judgement(verdict=verdict) for verdict in Verdict] + [judgement(acknowledged=Acknowledgement("x"))]
+    claims = [judgement(verdict=verdict) for verdict in Verdict] + [
+        judgement(acknowledged=Acknowledgement("x"))
+    ]
     assert (
         summary(result_of(*claims))
         == "5 claims in 1 document: 1 agrees, 2 disagree (1 acknowledged), 1 depends, 1 unchecked; 0 findings"

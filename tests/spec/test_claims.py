@@ -10,6 +10,8 @@ import pytest
 
 from tests.spec.build import CLAIM, HEAD, good, load, said, with_claim
 from toolkit.spec import Cell, Claim, Fixed, Name, Quote
+from toolkit.spec.claim import derived_id
+from toolkit.spec.quote import Source
 
 
 def claims(folder: Path, text: str) -> tuple[Claim, ...]:
@@ -33,8 +35,8 @@ def cell_of(claim: Claim) -> Cell:
 def test_a_claim_alone(tmp_path: Path) -> None:
     text = (
         '  - quantity: weights\n    scenario: full\n    under: "3.1 Parameters"\n    occurrence: 2\n'
-        '    quote: "needs **{28 GB}**"\n    metric: allocated\n    acknowledged: {reason: '
-        'rounded, until: 2027-03-01}\n'
+        '    quote: "needs **{28 GB}**"\n    metric: allocated\n'
+        "    acknowledged: {reason: rounded, until: 2027-03-01}\n"
     )
     claim = claims(tmp_path, text)[0]
     quote = quote_of(claim)
@@ -55,8 +57,10 @@ def test_a_claim_alone(tmp_path: Path) -> None:
 
 
 def test_quotes_repeat_one_statement(tmp_path: Path) -> None:
-    text = '  - {quantity: trainable_share, scenario: qlora, quotes: ["(~{} of 11B", {quote: "Only '
-           '{}", under: Intro}]}\n'
+    text = (
+        '  - {quantity: trainable_share, scenario: qlora, quotes: ["(~{} of 11B", '
+        '{quote: "Only {}", under: Intro}]}\n'
+    )
     first, second = claims(tmp_path, text)
     assert (quote_of(first).text, quote_of(first).under) == ("(~{} of 11B", None)
     assert (quote_of(second).text, quote_of(second).under) == ("Only {}", "Intro")
@@ -128,28 +132,35 @@ def test_rows_and_columns_may_be_lists_of_labels(tmp_path: Path) -> None:
 
 
 def test_a_table_in_a_group_takes_its_heading(tmp_path: Path) -> None:
-    text = "  - under: Six\n    scenario: full\n    claims:\n      - {table: {occurrence: 2}, "
-           "rows: [A], columns: {B: weights}}\n"
+    text = (
+        "  - under: Six\n    scenario: full\n    claims:\n      - {table: {occurrence: "
+        "2}, rows: [A], columns: {B: weights}}\n"
+    )
     table = cell_of(claims(tmp_path, text)[0]).table
     assert (table.under, table.occurrence) == ("Six", 2)
 
 
 def test_a_column_goes_before_its_row(tmp_path: Path) -> None:
-    text = "  - {table: S, rows: {A: {scenario: full, quantity: weights}}, columns: {B: {quantity: "
-           "gradients}}}\n"
+    text = (
+        "  - {table: S, rows: {A: {scenario: full, quantity: weights}}, columns: {B: "
+        "{quantity: gradients}}}\n"
+    )
     assert claims(tmp_path, text)[0].quantity == "gradients"
 
 
 def test_a_cell_alone(tmp_path: Path) -> None:
-    text = '  - {quantity: weights, scenario: full, cell: {table: Sizes, row: 7B, column: FP16, '
-           'quote: "~{} GB"}}\n'
+    text = (
+        "  - {quantity: weights, scenario: full, cell: {table: Sizes, row: 7B, column: "
+        'FP16, quote: "~{} GB"}}\n'
+    )
     cell = cell_of(claims(tmp_path, text)[0])
     assert (cell.table.under, cell.row, cell.column) == ("Sizes", "7B", "FP16")
 
 
 def test_arithmetic_and_change(tmp_path: Path) -> None:
     text = """\
-  - {quantity: arithmetic, quote: "Total: {} h", formula: a + train, where: {a: "**A:** {} h", b: {cell: {table: T, row: x, column: y}}}}
+  - {quantity: arithmetic, quote: "Total: {} h", formula: a + train,
+     where: {a: "**A:** {} h", b: {cell: {table: T, row: x, column: y}}}}
   - {quantity: change, quote: "{} smaller", from: "was {}", to: rate}
   - {quantity: change, quote: "{} less", of: weights, from: full, to: qlora}
   - {quantity: arithmetic, quote: "sum {}", terms: [train, "and {}"]}
@@ -167,8 +178,10 @@ def test_arithmetic_and_change(tmp_path: Path) -> None:
 
 
 def test_a_subject_holds_texts(tmp_path: Path) -> None:
-    text = '  - {quantity: software, quote: "trl {}", subject: {package: trl, with: {unsloth: '
-           '2025.10}, all: [1, yes]}}\n'
+    text = (
+        '  - {quantity: software, quote: "trl {}", subject: {package: trl, with: '
+        "{unsloth: 2025.10}, all: [1, yes]}}\n"
+    )
     subject = claims(tmp_path, text)[0].subject
     assert subject == {"package": "trl", "with": {"unsloth": "2025.10"}, "all": ("1", "yes")}
 
@@ -195,32 +208,43 @@ def test_a_claim_without_overrides_shares_its_scenario(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('  - {quantity: weights, scenario: full, quote: "a {}", quotes: ["b {}"]}', "S113 a claim has quote and quotes"),
-        ("  - {quantity: weights, scenario: full}", "S105 a claim does not say where the document states it"),
-        ("  - {table: T, rows: {A: full}}", "S105 a table needs columns"),
-        ("  - {table: T}", "S105 a table needs rows and columns"),
-        ('  - {quantity: steps, quote: "a {}", rows: [A]}', "S113 rows stands without table"),
-        ("  - {claims: [], scenario: full}", "S105 a group without claims"),
-        ('  - {id: x, claims: [{quantity: steps, quote: "a {}"}]}', "S113 an id names one claim, not a "
-                                                                    "group"),
-        ('  - {id: x, quantity: steps, quotes: ["a {}", "b {}"]}', "S113 an id names one claim, and quotes "
-                                                                   "states several"),
-        ("  - {id: x, table: T, rows: {A: full}, columns: {B: weights}}", "S113 id says nothing here"),
-        ("  - {table: T, rows: {A: full}, columns: {B: weights}, cells: [{row: X, column: B}]}", "S108 rows has no X"),
-        ("  - {table: T, rows: [A, A], columns: {B: weights}, scenario: full}", "S102 rows: A is listed "
-                                                                                "twice"),
-        ('  - {quantity: steps, quote: "a {}", with: {gpu: 24 GB}}', "S113 with says fields of a scenario"),
-        ('  - {claims: [{claims: [{claims: [{quantity: steps, quote: "a {}"}]}]}]}', "S112 groups are nested more than 2"),
-        ('  - {quantity: steps, quote: "a }"}', "S104 quote: the quote has a lone }"),
-        ('  - {quantity: steps, quote: "a {*}{} b"}', "S104 quote: the quote has two slots side by side"),
-        ('  - {quantity: steps, quote: "a {}", of: wieghts}', "S107 of: wieghts is not a quantity"),
-        ('  - {quantity: steps, quote: "a {}", where: {x: "no slot"}}', 'S104 x: the quote "no slot" has no '
-                                                                        'slot'),
-        ('  - {quantity: steps, quote: "a {}", where: {a-b: "x {}"}}', "S104 a-b is not a name of letters"),
+        (
+            '{quantity: weights, scenario: full, quote: "a {}", quotes: ["b {}"]}',
+            "S113 a claim has quote and quotes",
+        ),
+        ("{quantity: weights, scenario: full}", "S105 a claim does not say where the document states it"),
+        ("{table: T, rows: {A: full}}", "S105 a table needs columns"),
+        ("{table: T}", "S105 a table needs rows and columns"),
+        ('{quantity: steps, quote: "a {}", rows: [A]}', "S113 rows stands without table"),
+        ("{claims: [], scenario: full}", "S105 a group without claims"),
+        ('{id: x, claims: [{quantity: steps, quote: "a {}"}]}', "S113 an id names one claim, not a group"),
+        (
+            '{id: x, quantity: steps, quotes: ["a {}", "b {}"]}',
+            "S113 an id names one claim, and quotes states several",
+        ),
+        ("{id: x, table: T, rows: {A: full}, columns: {B: weights}}", "S113 id says nothing here"),
+        (
+            "{table: T, rows: {A: full}, columns: {B: weights}, cells: [{row: X, column: B}]}",
+            "S108 rows has no X",
+        ),
+        ("{table: T, rows: [A, A], columns: {B: weights}, scenario: full}", "S102 rows: A is listed twice"),
+        ('{quantity: steps, quote: "a {}", with: {gpu: 24 GB}}', "S113 with says fields of a scenario"),
+        (
+            '{claims: [{claims: [{claims: [{quantity: steps, quote: "a {}"}]}]}]}',
+            "S112 groups are nested more than 2",
+        ),
+        ('{quantity: steps, quote: "a }"}', "S104 quote: the quote has a lone }"),
+        ('{quantity: steps, quote: "a {*}{} b"}', "S104 quote: the quote has two slots side by side"),
+        ('{quantity: steps, quote: "a {}", of: wieghts}', "S107 of: wieghts is not a quantity"),
+        (
+            '{quantity: steps, quote: "a {}", where: {x: "no slot"}}',
+            'S104 x: the quote "no slot" has no slot',
+        ),
+        ('{quantity: steps, quote: "a {}", where: {a-b: "x {}"}}', "S104 a-b is not a name of letters"),
     ],
-)  # fmt: skip
+)
 def test_what_is_wrong_with_a_claim(text: str, message: str, tmp_path: Path) -> None:
-    assert refusals(tmp_path, text + "\n")[0].startswith(message)
+    assert refusals(tmp_path, f"  - {text}\n")[0].startswith(message)
 
 
 def test_the_same_claim_twice(tmp_path: Path) -> None:
@@ -252,17 +276,11 @@ def test_ids_stay_when_other_claims_come_and_lines_move(tmp_path: Path) -> None:
 def test_different_claims_with_one_short_id_get_longer_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("toolkit.spec.claim.ID_DIGITS", 0)
-    monkeypatch.setattr("toolkit.spec.identify.derived_id", _short_first)
+    def short_first(slug: str, scenario: str | None, quantity: str, source: Source, digits: int = 0) -> str:
+        return derived_id(slug, scenario, quantity, source, digits)
+
+    monkeypatch.setattr("toolkit.spec.identify.derived_id", short_first)
     text = '  - {quantity: steps, quote: "a {}"}\n  - {quantity: steps, quote: "b {}"}\n'
     ids = [claim.id for claim in claims(tmp_path, text)]
     assert len(set(ids)) == 2
     assert all(len(identity.rsplit("/", 1)[1]) == 12 for identity in ids)
-
-
-def _short_first(*arguments: object) -> str:
-    from toolkit.spec.claim import derived_id
-
-    slug, scenario, quantity, source = arguments[:4]
-    digits = arguments[4] if len(arguments) > 4 else 0
-    return derived_id(str(slug), None if scenario is None else str(scenario), str(quantity), source, digits)  # type: ignore[arg-type]

@@ -120,9 +120,15 @@ def test_a_scenario_file_with_mistakes(text: str, messages: list[str], tmp_path:
 
 def test_flags() -> None:
     flags = {
-        "model": "Qwen/Qwen2.5-7B", "method": "lora", "batch_size": "{from: 1, to: 4}", "sequence_length": "[512, 1024]",
-        "lora.rank": "16", "lora.targets": "[q_proj, v_proj]", "gpu": "RTX 4090", "stack.transformers": "5.10",
-    }  # fmt: skip
+        "model": "Qwen/Qwen2.5-7B",
+        "method": "lora",
+        "batch_size": "{from: 1, to: 4}",
+        "sequence_length": "[512, 1024]",
+        "lora.rank": "16",
+        "lora.targets": "[q_proj, v_proj]",
+        "gpu": "RTX 4090",
+        "stack.transformers": "5.10",
+    }
     scenario, findings = scenario_from_flags(flags, Path())
     assert findings == []
     assert scenario is not None

@@ -251,9 +251,15 @@ def test_heads_and_labels() -> None:
 
 def test_groups_reach_the_setting() -> None:
     made = setting(
-        method="inference", gpu="RTX 4090", stack__trainer="vllm", stack__vllm="0.11.0", engine__max_num_seqs="16",
-        parallel__gpus="2", parallel__strategy="tensor", run__examples="320",
-    )  # fmt: skip
+        method="inference",
+        gpu="RTX 4090",
+        stack__trainer="vllm",
+        stack__vllm="0.11.0",
+        engine__max_num_seqs="16",
+        parallel__gpus="2",
+        parallel__strategy="tensor",
+        run__examples="320",
+    )
     assert made.stack.label() == "vllm vllm 0.11.0"
     assert made.engine == {"max_num_seqs": 16}
     assert (made.parallel.gpus, made.parallel.strategy) == (2, "tensor")

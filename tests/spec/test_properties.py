@@ -23,7 +23,8 @@ values:
   cell: {cell: {table: {under: Six, occurrence: 1}, row: A, column: "B 😀"}}
 defaults: {model: Qwen/Qwen2.5-7B, optimizer: adamw}
 scenarios:
-  full: {method: full, weights: fp32, batch_size: {from: 1, to: 4}, run: {examples: "{train}"}, quotes: {batch_size: few}}
+  full: {method: full, weights: fp32, batch_size: {from: 1, to: 4}, run: {examples: "{train}"},
+         quotes: {batch_size: few}}
   qlora: {extends: full, method: qlora, weights: nf4, lora: {rank: 16, targets: [q_proj, v_proj]}, gpu: 24 GB}
 claims:
   - {quantity: weights, scenario: full, under: "3.1 Parameters", quote: "needs **{}**"}
@@ -38,10 +39,53 @@ claims:
     cells: [{row: A, column: VRAM, acknowledged: {reason: known, until: 2027-03-01}}]
 """
 TOKENS = [
-    "{", "}", "[", "]", ":", ": ", "- ", ",", "\n", "  ", "\t", "'", '"', "#", "&a ", "*a", "!!int ", "<<: ", "|", ">",
-    "? ", "null", "~", "yes", "12:30", "1_000", "-1", "99999999999999999999", "{}", "{*}", "{{", "from", "extends",
-    "full", "qlora", "\u2028", "\x00", "\ufeff", "😀", "é", '"\\ud800"', '"\\0"', "%YAML 1.1\n", "---\n", "...\n", "../",
-]  # fmt: skip
+    "{",
+    "}",
+    "[",
+    "]",
+    ":",
+    ": ",
+    "- ",
+    ",",
+    "\n",
+    "  ",
+    "\t",
+    "'",
+    '"',
+    "#",
+    "&a ",
+    "*a",
+    "!!int ",
+    "<<: ",
+    "|",
+    ">",
+    "? ",
+    "null",
+    "~",
+    "yes",
+    "12:30",
+    "1_000",
+    "-1",
+    "99999999999999999999",
+    "{}",
+    "{*}",
+    "{{",
+    "from",
+    "extends",
+    "full",
+    "qlora",
+    "\u2028",
+    "\x00",
+    "\ufeff",
+    "😀",
+    "é",
+    '"\\ud800"',
+    '"\\0"',
+    "%YAML 1.1\n",
+    "---\n",
+    "...\n",
+    "../",
+]
 
 
 def loaded(text: str) -> tuple[Spec | None, list[Finding]]:

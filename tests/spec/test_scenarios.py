@@ -57,7 +57,8 @@ def test_lora_targets_are_a_value_or_a_choice_of_values(tmp_path: Path) -> None:
 def test_defaults_and_extends(tmp_path: Path) -> None:
     text = """\
 document: g.md
-defaults: {model: Qwen/Qwen2.5-7B, optimizer: adamw_8bit, batch_size: 4, lora: {rank: 8, alpha: 16}, gpu: 24 GB}
+defaults: {model: Qwen/Qwen2.5-7B, optimizer: adamw_8bit, batch_size: 4, lora: {rank: 8, alpha: 16},
+  gpu: 24 GB}
 scenarios:
   base: {method: lora, weights: bf16, lora: {rank: 16}, sequence_length: 512}
   child: {extends: base, sequence_length: 1024, lora: {dropout: 0.1}, gpu: null}
@@ -95,7 +96,7 @@ claims: [{quantity: weights, scenario: base, quote: "a {}"}]
         "lora.rank": 8,
         "lora.alpha": 16,
     }
-    assert scenarios["child"].place_of("lora.rank").line == 4
+    assert scenarios["child"].place_of("lora.rank").line == 5
     assert scenarios["child"].place_of("lora.alpha").line == 2
 
 
@@ -181,8 +182,8 @@ def test_contradictions(fields: str, message: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "fields",
     [
-        "method: inference, optimizer: none, gradient_checkpointing: false, gradient_accumulation: "
-        "1, amp: false",
+        "method: inference, optimizer: none, gradient_checkpointing: false, amp: false",
+        "method: inference, gradient_accumulation: 1",
         "method: full, generated_length: 0, double_quant: false",
         "method: inference, weights: nf4, double_quant: true",
         "method: lora, weights: int8",
@@ -190,8 +191,8 @@ def test_contradictions(fields: str, message: str, tmp_path: Path) -> None:
         "method: full, head: sequence-classification, labels: 3",
         "method: full, parallel: {gpus: 8, strategy: zero3, offload: true}",
         "method: full, parallel: {strategy: zero3, offload: true}",
-        "method: inference, stack: {trainer: vllm}, engine: {gpu_memory_utilization: 0.9, "
-        "enforce_eager: true}",
+        "method: inference, stack: {trainer: vllm}, engine: {gpu_memory_utilization: 0.9}",
+        "method: inference, stack: {trainer: vllm}, engine: {enforce_eager: true}",
         "method: full, weights: bf16, master_weights: fp32, gradients: fp32, optimizer_states: bf16",
         "method: full, optimizer: adamw_8bit, optimizer_states: int8",
         "method: full, gradient_checkpointing: non-reentrant",

@@ -20,8 +20,7 @@ def write(folder: Path, claims: int, scenarios: int) -> Path:
     ]
     lines.append("claims:")
     lines += [
-        f"  - "
-        f'{{quantity: weights, scenario: s{i % scenarios}, under: "Part {i}", quote: "needs **{{}}** for {i}"}}'
+        f'  - {{quantity: weights, scenario: s{i % scenarios}, under: "Part {i}", quote: "{{}} for {i}"}}'
         for i in range(claims)
     ]
     path = folder / "many.claims.yaml"

@@ -7,6 +7,7 @@ from fractions import Fraction
 from toolkit.checks.case import Case
 from toolkit.checks.judgement import Outcome
 from toolkit.checks.memory_claim import MemoryQuantity, judge_memory, point
+from toolkit.checks.situation import Situation
 from toolkit.facts.accuracy import known_error
 from toolkit.memory.estimate import Estimate
 from toolkit.memory.ledger import Category
@@ -33,4 +34,6 @@ def _error(_estimate: Estimate) -> Fraction:
     return known_error("computed", "activations")
 
 
-QUANTITY = MemoryQuantity("activations", _of, frozenset({"activations", "logits"}), _error, _fact)
+QUANTITY = MemoryQuantity(
+    "activations", Situation.estimate, _of, frozenset({"activations", "logits"}), _error, _fact
+)

@@ -7,8 +7,9 @@ from fractions import Fraction
 from toolkit.checks.case import Case
 from toolkit.checks.judgement import Outcome
 from toolkit.checks.memory_claim import MemoryQuantity, judge_memory, point
+from toolkit.checks.situation import Situation
 from toolkit.facts.accuracy import known_error
-from toolkit.memory.estimate import Estimate
+from toolkit.memory.estimate import Holdings
 from toolkit.memory.ledger import Category, PhaseName
 from toolkit.quantity.interval import Interval
 
@@ -18,19 +19,21 @@ def judge_adapters(case: Case) -> Outcome:
     return judge_memory(case, QUANTITY)
 
 
-def _of(estimate: Estimate) -> Interval:
-    step = estimate.ledger.phase(PhaseName.OPTIMIZER_STEP)
+def _of(held: Holdings) -> Interval:
+    step = held.ledger.phase(PhaseName.OPTIMIZER_STEP)
     return point(step.of(Category.ADAPTERS) if step else 0)
 
 
-def _fact(estimate: Estimate) -> str:
-    lora = estimate.setting.lora
+def _fact(held: Holdings) -> str:
+    lora = held.setting.lora
     rank = f"rank {lora.rank}" if lora else "no adapter"
-    return f"{estimate.parameters_trainable:,} adapter parameters, {rank}"
+    return f"{held.parameters_trainable:,} adapter parameters, {rank}"
 
 
-def _error(_estimate: Estimate) -> Fraction:
+def _error(_held: Holdings) -> Fraction:
     return known_error("computed", "adapters")
 
 
-QUANTITY = MemoryQuantity("adapters", _of, frozenset({"adapters"}), _error, _fact)
+QUANTITY = MemoryQuantity(
+    "adapters", Situation.holdings, _of, frozenset({"adapters"}), _error, _fact
+)

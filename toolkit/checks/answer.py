@@ -82,7 +82,9 @@ class Answer:
 
     def fits(self) -> tuple[Fit, ...]:
         """The card that the scenario names, if any, then every card of the table, smallest first."""
-        cards: list[Gpu | GpuVariants | GenericGpu] = sorted(gpus(), key=lambda card: (card.usable_low, card.name))
+        cards: list[Gpu | GpuVariants | GenericGpu] = sorted(
+            gpus(), key=lambda card: (card.usable_low, card.name)
+        )
         named = self.estimates[0].setting.gpu
         found = find_gpu(named) if named else None
         if found is not None and not isinstance(found, UnknownName):

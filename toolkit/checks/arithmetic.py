@@ -12,7 +12,7 @@ from toolkit.checks.equation.evaluate import PURE, Amount, evaluate, is_sum, uni
 from toolkit.checks.equation.parse import Binary, EquationError, Expression, Number, parse_equation, parse_expression
 from toolkit.checks.judgement import Claimed, Outcome, Verdict
 from toolkit.evidence.evidence import Evidence, EvidenceKind
-from toolkit.quantity import display_interval, parse_value
+from toolkit.quantity import Reading, display_interval, parse_value
 from toolkit.quantity.interval import Interval
 from toolkit.quantity.value import Dimension, Unit, Value
 
@@ -61,24 +61,27 @@ def _side(case: Case, left: Expression, right: Expression) -> Outcome:
     loose |= any(value.hedge for value in terms)
     unit = result.unit if result else None
     divisor = _divisor(left, case)
-    exactly: list[Amount] = []
-    rounded: list[Amount] = []
+    exactly: list[tuple[Reading, Amount]] = []
+    rounded: list[tuple[Reading, Amount]] = []
     for reading, amount in amounts.items():
         targets = _targets(right, case, reading)
         candidates = _candidates(amount, unit, reading, divisor)
-        exactly += [one for one in candidates if any(_same(one, target) for target in targets)]
+        exactly += [(reading, one) for one in candidates if any(_same(one, target) for target in targets)]
         if loose:
             widest = evaluate(left, reading, case.values(), rounded=True)
             pairs = zip(candidates, _candidates(widest, unit, reading, divisor), strict=True)
-            rounded += [one for one, wide in pairs if any(_meets(one, wide, target) for target in targets)]
+            rounded += [(reading, one) for one, wide in pairs if any(_meets(one, wide, target) for target in targets)]
     reading = case.readings[0]
     plain = _candidates(amounts[reading], unit, reading, divisor)[-1]
-    shown = (exactly or rounded or [plain])[0]
-    return _outcome(case, result, shown, exactly=bool(exactly), rounded=bool(rounded))
+    shown = (exactly or rounded or [(reading, plain)])[0]
+    return _outcome(case, result, *shown, exactly=bool(exactly), rounded=bool(rounded))
 
 
-def _outcome(case: Case, result: Value | None, amount: Amount, *, exactly: bool, rounded: bool) -> Outcome:
-    truth = display_interval(amount.interval, amount.dimension, case.reading)
+def _outcome(
+    case: Case, result: Value | None, reading: Reading, amount: Amount, *, exactly: bool, rounded: bool
+) -> Outcome:
+    shown: Reading = "binary" if "binary" in (reading, case.reading) else "decimal"
+    truth = display_interval(amount.interval, amount.dimension, shown)
     claimed = case.claimed(result) if result else Claimed(case.text)
     evidence = (Evidence(EvidenceKind.EXACT, amount.interval, facts=(f"the printed numbers give {truth}",)),)
     if exactly:

@@ -14,7 +14,6 @@ from toolkit.checks.space import Choice, Side, TooManySettings
 from toolkit.checks.spread import over_settings, side_of
 from toolkit.checks.why import Why, explain
 from toolkit.evidence.evidence import Evidence, EvidenceKind
-from toolkit.memory.estimate import Estimate
 from toolkit.quantity import display_interval
 from toolkit.quantity.interval import Interval
 from toolkit.quantity.value import Dimension
@@ -28,7 +27,7 @@ class Undefined(Exception):
 class CountedQuantity:
     """A quantity that is counted: its dimension, how it is read off a situation, what moves it, how it is said.
 
-    `of` raises Undefined where the scenario does not say enough.
+    `of` raises Undefined where the scenario does not say enough. `grows` says that no range lessens it.
     """
 
     name: str
@@ -37,6 +36,7 @@ class CountedQuantity:
     moved_by: frozenset[str]
     fact: Callable[[Situation, Choice], str]
     noun: str
+    grows: bool = True
 
 
 def judge_count(case: Case, quantity: CountedQuantity) -> Outcome:
@@ -59,7 +59,8 @@ def _judged(case: Case, situation: Situation, claimed: Claimed, quantity: Counte
     def side_at(choice: Choice) -> Side:
         return side_of(claimed.readings.values(), Interval.point(quantity.of(situation, choice)))
 
-    spread, found = over_settings(situation.space, situation.fields(*quantity.moved_by), side_at)
+    fields = situation.fields(*quantity.moved_by)
+    spread, found = over_settings(situation.space, fields, side_at, grows=quantity.grows)
     truths = {quantity.of(situation, choice): choice for choice, _ in found.choices}
     whole = Interval(min(truths), max(truths))
     middle = _middle(claimed)
@@ -75,8 +76,7 @@ def _judged(case: Case, situation: Situation, claimed: Claimed, quantity: Counte
 
 
 def _why(case: Case, situation: Situation, quantity: CountedQuantity, claimed: Claimed, choice: Choice) -> Why:
-    estimate: Estimate = situation.estimate(choice)
-    return Why(case, situation, quantity.name, claimed, estimate)
+    return Why(case, situation, quantity.name, claimed, situation.holdings(choice), choice)
 
 
 def _middle(claimed: Claimed) -> Fraction:

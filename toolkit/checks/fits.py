@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 from toolkit.checks.case import Case, malformed
 from toolkit.checks.judgement import Claimed, Outcome, Verdict
-from toolkit.checks.memory_claim import NO_SCENARIO
-from toolkit.checks.peak_memory import AT_LOAD, METRICS, at_load
+from toolkit.checks.memory_claim import NO_SCENARIO, Known, MemoryQuantity
+from toolkit.checks.peak_memory import AT_LOAD, METRICS, at_load, load_error
 from toolkit.checks.situation import REFUSALS, Situation, all_moved
 from toolkit.checks.space import Choice, Side, TooManySettings
 from toolkit.checks.spread import over_settings
@@ -15,9 +16,12 @@ from toolkit.evidence.evidence import Evidence, EvidenceKind
 from toolkit.facts.gpu import GenericGpu, Gpu, GpuVariants
 from toolkit.facts.gpus import find_gpu
 from toolkit.facts.names import UnknownName
-from toolkit.quantity import Mark, display_interval, parse_mark
+from toolkit.quantity import Mark, display_bytes, display_interval, parse_mark
 from toolkit.quantity.interval import Interval
 from toolkit.quantity.value import Dimension
+
+STEADY = ("adapters", "gradients", "optimizer_states", "master_weights")
+"""What is held from step to step beside the weights."""
 
 NO_GPU = "the scenario names no GPU"
 
@@ -35,17 +39,43 @@ def judge_fits(case: Case) -> Outcome:
     if isinstance(card, UnknownName):
         return Outcome(Verdict.UNCHECKED, NO_GPU if not name else f"no GPU is known as {name!r}", claimed)
     try:
-        return _judged(case, case.situation, mark, card)
+        outcome = _judged(case, case.situation, mark, card)
+        return replace(outcome, claimed=claimed)
     except (*REFUSALS, TooManySettings) as refusal:
         return Outcome(Verdict.UNCHECKED, f"cannot be computed: {refusal}", claimed)
 
 
 def _judged(case: Case, situation: Situation, mark: Mark, card: Gpu | GpuVariants | GenericGpu) -> Outcome:
-    quantity = (AT_LOAD if at_load(case) else METRICS)["device"]
+    if at_load(case):
+        return _over_settings(situation, mark, card, AT_LOAD["device"])
+    if mark is Mark.NO and (outcome := _held_alone(situation, card)):
+        return outcome
+    return _over_settings(situation, mark, card, METRICS["device"])
 
+
+def _held_alone(situation: Situation, card: Gpu | GpuVariants | GenericGpu) -> Outcome | None:
+    """That it does not fit, where what is held from step to step is more than the card has at every setting."""
+    choices = list(situation.space.extremes(situation.fields("weights", *STEADY)))
+    held = [situation.holdings(choice) for choice in choices]
+    least = min(held, key=lambda one: one.ledger.peak.total)
+    total = least.ledger.peak.total
+    if total <= card.usable_high:
+        return None
+    largest = max(least.ledger.peak.rows, key=lambda row: row.bytes)
+    fact = f"{largest.name} {display_bytes(largest.bytes, 'binary')}"
+    evidence = Evidence(
+        EvidenceKind.COMPUTED, Interval(Fraction(total), None), load_error(least), least.setting.stack.label(), (fact,)
+    )
+    reason = f"needs at least {display_bytes(total, 'binary')} before anything is run ({fact}); {_usable(card)}"
+    return Outcome(Verdict.AGREES, reason, None, (evidence,))
+
+
+def _over_settings(
+    situation: Situation, mark: Mark, card: Gpu | GpuVariants | GenericGpu, quantity: MemoryQuantity[Known]
+) -> Outcome:
     def needed(choice: Choice) -> Interval:
-        estimate = situation.estimate(choice)
-        return quantity.of(estimate).widened(quantity.error(estimate))
+        known = quantity.look(situation, choice)
+        return quantity.of(known).widened(quantity.error(known))
 
     def side_at(choice: Choice) -> Side:
         need = needed(choice)
@@ -56,22 +86,25 @@ def _judged(case: Case, situation: Situation, mark: Mark, card: Gpu | GpuVariant
         return Side.ABOVE if need.low > card.usable_high else Side.HOLDS
 
     spread, found = over_settings(situation.space, situation.fields(*all_moved()), side_at)
-    estimates = [situation.estimate(choice) for choice, _ in found.choices]
-    needs = [quantity.of(estimate) for estimate in estimates]
+    looked = [quantity.look(situation, choice) for choice, _ in found.choices]
+    needs = [quantity.of(known) for known in looked]
     whole = needs[0]
     for need in needs[1:]:
         whole = whole.hull(need)
-    least = min(estimates, key=lambda estimate: estimate.device[0])
+    least = min(looked, key=lambda known: quantity.of(known).low or Fraction(0))
     evidence = Evidence(
         EvidenceKind.COMPUTED, whole, quantity.error(least), least.setting.stack.label(), (quantity.fact(least),)
     )
-    usable = Interval(Fraction(card.usable_low), Fraction(card.usable_high))
     reason = (
         f"needs {display_interval(whole, Dimension.BYTES, 'binary')}"
-        f" (known to {float(evidence.error) * 100:.3g} %; {evidence.facts[0]});"
-        f" {card.name} has {display_interval(usable, Dimension.BYTES, 'binary')} usable"
+        f" (known to {float(evidence.error) * 100:.3g} %; {evidence.facts[0]}); {_usable(card)}"
     )
     repair = spread.repair
     if spread.verdict is Verdict.DISAGREES:
         repair = "say that it fits" if mark is Mark.NO else "say that it does not fit, or name a larger GPU"
-    return Outcome(spread.verdict, reason, Claimed(case.text), (evidence,), spread.boundary, repair)
+    return Outcome(spread.verdict, reason, None, (evidence,), spread.boundary, repair)
+
+
+def _usable(card: Gpu | GpuVariants | GenericGpu) -> str:
+    usable = Interval(Fraction(card.usable_low), Fraction(card.usable_high))
+    return f"{card.name} has {display_interval(usable, Dimension.BYTES, 'binary')} usable"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Generic, TypeVar
 
 from toolkit.checks.case import Case, malformed
 from toolkit.checks.judgement import Claimed, Outcome, Verdict
@@ -14,7 +15,7 @@ from toolkit.checks.space import Choice, Side, TooManySettings
 from toolkit.checks.spread import over_settings, side_of
 from toolkit.checks.why import Why, explain
 from toolkit.evidence.evidence import Evidence, EvidenceKind
-from toolkit.memory.estimate import Estimate
+from toolkit.memory.estimate import Holdings
 from toolkit.quantity import Mark, display_interval, parse_mark
 from toolkit.quantity.interval import Interval
 from toolkit.quantity.value import Dimension
@@ -22,18 +23,22 @@ from toolkit.quantity.value import Dimension
 NO_SCENARIO = "the claim names no scenario, so there is nothing to compute it from"
 
 
-@dataclass(frozen=True, slots=True)
-class MemoryQuantity:
-    """A quantity of bytes: how it is read off an estimate, which categories move it, and how well it is known.
+Known = TypeVar("Known", bound=Holdings)
 
-    `subject` names the entry of the accuracy table; `fact` says in words how the value comes about.
+
+@dataclass(frozen=True, slots=True)
+class MemoryQuantity(Generic[Known]):
+    """A quantity of bytes: what it is read off, and how; which categories move it, and how well it is known.
+
+    `look` is what a situation holds at a choice, or its whole estimate; `fact` says in words how the value comes about.
     """
 
     name: str
-    of: Callable[[Estimate], Interval]
+    look: Callable[[Situation, Choice], Known]
+    of: Callable[[Known], Interval]
     moved_by: frozenset[str]
-    error: Callable[[Estimate], Fraction]
-    fact: Callable[[Estimate], str]
+    error: Callable[[Known], Fraction]
+    fact: Callable[[Known], str]
 
 
 def point(value: int) -> Interval:
@@ -41,7 +46,7 @@ def point(value: int) -> Interval:
     return Interval.point(value)
 
 
-def judge_memory(case: Case, quantity: MemoryQuantity) -> Outcome:
+def judge_memory(case: Case, quantity: MemoryQuantity[Known]) -> Outcome:
     """Judges a claim about bytes over all settings of its scenario."""
     value = case.value(Dimension.BYTES)
     if value is None:
@@ -56,18 +61,19 @@ def judge_memory(case: Case, quantity: MemoryQuantity) -> Outcome:
         return Outcome(Verdict.UNCHECKED, f"cannot be computed: {refusal}", claimed)
 
 
-def _present(case: Case, quantity: MemoryQuantity, mark: Mark) -> Outcome:
+def _present(case: Case, quantity: MemoryQuantity[Known], mark: Mark) -> Outcome:
     """A mark instead of an amount says that the quantity is there at all, or is not."""
     claimed = Claimed(case.text)
     if case.situation is None:
         return Outcome(Verdict.UNCHECKED, NO_SCENARIO, claimed)
+    situation = case.situation
     try:
         spread, found = over_settings(
-            case.situation.space,
-            case.situation.fields(*quantity.moved_by),
-            lambda choice: _side_of_presence(quantity.of(case.situation.estimate(choice)), mark),
+            situation.space,
+            situation.fields(*quantity.moved_by),
+            lambda choice: _side_of_presence(quantity.of(quantity.look(situation, choice)), mark),
         )
-        shown = case.situation.estimate(found.choices[0][0])
+        shown = quantity.look(situation, found.choices[0][0])
     except (*REFUSALS, TooManySettings) as refusal:
         return Outcome(Verdict.UNCHECKED, f"cannot be computed: {refusal}", claimed)
     amount = quantity.of(shown)
@@ -81,9 +87,9 @@ def _side_of_presence(amount: Interval, mark: Mark) -> Side:
     return Side.HOLDS if present is (mark is not Mark.NO) else Side.ABOVE
 
 
-def _over_settings(case: Case, situation: Situation, claimed: Claimed, quantity: MemoryQuantity) -> Outcome:
+def _over_settings(case: Case, situation: Situation, claimed: Claimed, quantity: MemoryQuantity[Known]) -> Outcome:
     def truth_at(choice: Choice) -> Interval:
-        estimate = situation.estimate(choice)
+        estimate = quantity.look(situation, choice)
         return quantity.of(estimate).widened(quantity.error(estimate))
 
     def side_at(choice: Choice) -> Side:
@@ -91,20 +97,20 @@ def _over_settings(case: Case, situation: Situation, claimed: Claimed, quantity:
 
     spread, found = over_settings(situation.space, situation.fields(*quantity.moved_by), side_at)
     choices = [choice for choice, _ in found.choices]
-    estimates = [situation.estimate(choice) for choice in choices]
+    estimates = [quantity.look(situation, choice) for choice in choices]
     values = [quantity.of(estimate) for estimate in estimates]
     whole = values[0]
     for value in values[1:]:
         whole = whole.hull(value)
     nearest = choices[_nearest(values, claimed)]
-    shown = situation.estimate(nearest)
+    shown = quantity.look(situation, nearest)
     evidence = Evidence(
         EvidenceKind.COMPUTED, whole, quantity.error(shown), shown.setting.stack.label(), (quantity.fact(shown),)
     )
     reason = _reason(case, claimed, evidence, spread.verdict)
     repair = spread.repair
     if spread.verdict is Verdict.DISAGREES:
-        if because := explain(Why(case, situation, quantity.name, claimed, shown, truth_at(nearest))):
+        if because := explain(Why(case, situation, quantity.name, claimed, shown, nearest, truth_at(nearest))):
             reason = f"{reason}; {because}"
         repair = f"print {display_interval(_unit_interval(whole, case), Dimension.BYTES, case.reading)}"
     return Outcome(spread.verdict, reason, claimed, (evidence,), spread.boundary, repair)

@@ -7,7 +7,7 @@ from fractions import Fraction
 from toolkit.checks.case import Case
 from toolkit.checks.judgement import Outcome
 from toolkit.checks.memory_claim import MemoryQuantity, judge_memory
-from toolkit.checks.situation import all_moved
+from toolkit.checks.situation import Situation, all_moved
 from toolkit.facts.accuracy import known_error
 from toolkit.memory.estimate import Estimate
 from toolkit.memory.ledger import Category
@@ -35,4 +35,6 @@ def _error(_estimate: Estimate) -> Fraction:
     return known_error("computed", "overhead")
 
 
-QUANTITY = MemoryQuantity("overhead", _of, frozenset(all_moved()), _error, _fact)
+QUANTITY = MemoryQuantity(
+    "overhead", Situation.estimate, _of, frozenset(all_moved()), _error, _fact
+)

@@ -7,10 +7,10 @@ from fractions import Fraction
 from toolkit.checks.case import Case
 from toolkit.checks.judgement import Outcome
 from toolkit.checks.memory_claim import MemoryQuantity, judge_memory, point
-from toolkit.checks.situation import all_moved
+from toolkit.checks.situation import Situation, all_moved
 from toolkit.facts.accuracy import known_error
 from toolkit.memory.device import device_interval as device_interval_of
-from toolkit.memory.estimate import Estimate
+from toolkit.memory.estimate import Estimate, Holdings
 from toolkit.memory.ledger import PhaseName
 from toolkit.quantity import display_bytes
 from toolkit.quantity.interval import Interval
@@ -48,24 +48,24 @@ def peak_fact(estimate: Estimate) -> str:
     return f"peak at {peak.name.replace('_', ' ')}: {rows}"
 
 
-def loaded_interval(estimate: Estimate) -> Interval:
+def loaded_interval(held: Holdings) -> Interval:
     """What the card shows once the model is loaded: the weights and the CUDA context, in bytes."""
-    low, high = device_interval_of((_loaded(estimate), _loaded(estimate)), estimate.setting.gpu)
+    low, high = device_interval_of((_loaded(held), _loaded(held)), held.setting.gpu)
     return Interval(Fraction(low), Fraction(high))
 
 
-def loaded_fact(estimate: Estimate) -> str:
+def loaded_fact(held: Holdings) -> str:
     """What is there once the model is loaded."""
-    return f"loaded and not run: weights {display_bytes(_loaded(estimate), 'binary')}"
+    return f"loaded and not run: weights {display_bytes(_loaded(held), 'binary')}"
 
 
-def load_error(_estimate: Estimate) -> Fraction:
+def load_error(_held: Holdings) -> Fraction:
     """The known relative error of computed weights."""
     return known_error("computed", "weights")
 
 
-def _loaded(estimate: Estimate) -> int:
-    return estimate.ledger.phases[0].total
+def _loaded(held: Holdings) -> int:
+    return held.ledger.phases[0].total
 
 
 def _reserved(estimate: Estimate) -> Interval:
@@ -78,15 +78,15 @@ def _allocated(estimate: Estimate) -> Interval:
 
 
 METRICS = {
-    name: MemoryQuantity("peak_memory", of, frozenset(all_moved()), peak_error, peak_fact)
+    name: MemoryQuantity("peak_memory", Situation.estimate, of, frozenset(all_moved()), peak_error, peak_fact)
     for name, of in (("device", device_interval), ("reserved", _reserved), ("allocated", _allocated))
 }
 
 AT_LOAD = {
-    name: MemoryQuantity("peak_memory", of, frozenset(all_moved()), load_error, loaded_fact)
+    name: MemoryQuantity("peak_memory", Situation.holdings, of, frozenset(all_moved()), load_error, loaded_fact)
     for name, of in (
         ("device", loaded_interval),
-        ("reserved", lambda estimate: point(_loaded(estimate))),
-        ("allocated", lambda estimate: point(_loaded(estimate))),
+        ("reserved", lambda held: point(_loaded(held))),
+        ("allocated", lambda held: point(_loaded(held))),
     )
 }

@@ -9,7 +9,7 @@ from toolkit.checks.space import Choice, SettingSpace
 from toolkit.facts.models import ModelFacts
 from toolkit.memory.architecture import Architecture, UnsupportedModel, architecture_of
 from toolkit.memory.device import device_interval, workspace_bytes
-from toolkit.memory.estimate import Estimate, estimate
+from toolkit.memory.estimate import Estimate, Holdings, estimate, holdings
 from toolkit.memory.quantization import UnsupportedStorage
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.spec.fields import FIELDS
@@ -34,6 +34,7 @@ class Situation:
     gpu: str | None = None
     estimates: dict[tuple[object, ...], Estimate] = field(default_factory=dict)
     _own: dict[int, Estimate] = field(default_factory=dict)
+    _held: dict[int, Holdings] = field(default_factory=dict)
 
     def fields(self, *moved: str) -> list[str]:
         """The open fields that move any of these categories ("weights", "parameters", "device", ...)."""
@@ -59,6 +60,14 @@ class Situation:
         if found.setting is setting:
             return found
         return replace(found, setting=setting, device=device_interval(found.reserved, self.gpu))
+
+    def holdings(self, choice: Choice | None = None) -> Holdings:
+        """What is held from step to step at a choice: cheaper than an estimate. Raises one of REFUSALS."""
+        setting = self.setting(choice)
+        found = self._held.get(id(setting))
+        if found is None:
+            found = self._held[id(setting)] = holdings(setting, self.facts)
+        return found
 
     def architecture(self, choice: Choice | None = None) -> Architecture:
         """The model's architecture with the scenario's head. Raises UnsupportedModel."""

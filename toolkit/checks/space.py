@@ -1,11 +1,11 @@
-"""The settings that a scenario leaves open, and the search through them for where a claim turns from true to false."""
+"""The settings that a scenario leaves open, and the extremes between which all others lie."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from itertools import pairwise, product
+from itertools import product
 from math import prod
 
 from toolkit.spec.field_value import Range
@@ -76,112 +76,6 @@ class SettingSpace:
     def ranges(self, choice: Choice) -> list[str]:
         """The fields of a choice that are ranges."""
         return [name for name in choice if isinstance(self.options[name], Range)]
-
-
-@dataclass(frozen=True, slots=True)
-class Survey:
-    """On which side the evidence lies, at every choice that was tried."""
-
-    sides: Mapping[tuple[tuple[str, object], ...], Side]
-
-    @property
-    def choices(self) -> list[tuple[Choice, Side]]:
-        """The choices tried, in order, each with its side."""
-        return [(dict(key), side) for key, side in self.sides.items()]
-
-    @property
-    def holds(self) -> list[Choice]:
-        """The choices at which the claim holds."""
-        return [choice for choice, side in self.choices if side is Side.HOLDS]
-
-    @property
-    def fails(self) -> list[Choice]:
-        """The choices at which it does not."""
-        return [choice for choice, side in self.choices if side is not Side.HOLDS]
-
-
-def survey(space: SettingSpace, fields: Iterable[str], side_at: Callable[[Choice], Side]) -> Survey:
-    """Tries every extreme; where evidence lies below at one and above at the other, looks between them."""
-    extremes = list(space.extremes(fields))
-    sides = {_key(choice): side_at(choice) for choice in extremes}
-    for low, high in pairwise(extremes):
-        ends = sides[_key(low)], sides[_key(high)]
-        if ends[0] is not ends[1] and _alike_but_ranges(space, low, high):
-            # What turns here turns along some range: the mixed corners show along which.
-            sides.update({_key(corner): side_at(corner) for corner in space.corners(low)})
-            if ends == (Side.BELOW, Side.ABOVE) and (found := _between(low, high, space.ranges(low), side_at)):
-                sides[_key(found)] = Side.HOLDS
-            break
-    if Side.HOLDS not in sides.values():
-        _look_between(space, extremes, sides, side_at)
-    return Survey(sides)
-
-
-def _look_between(
-    space: SettingSpace,
-    extremes: Sequence[Choice],
-    sides: dict[tuple[tuple[str, object], ...], Side],
-    side_at: Callable[[Choice], Side],
-) -> None:
-    """Adds the first choice found that holds between extremes on opposite sides."""
-    for low, high in pairwise(extremes):
-        opposed = (sides[_key(low)], sides[_key(high)]) == (Side.BELOW, Side.ABOVE)
-        if opposed and _alike_but_ranges(space, low, high):
-            found = _between(low, high, space.ranges(low), side_at)
-            if found:
-                sides[_key(found)] = Side.HOLDS
-                return
-
-
-def _key(choice: Choice) -> tuple[tuple[str, object], ...]:
-    return tuple(choice.items())
-
-
-def _alike_but_ranges(space: SettingSpace, low: Choice, high: Choice) -> bool:
-    ranges = set(space.ranges(low))
-    return bool(ranges) and all(low[name] == high[name] for name in low if name not in ranges)
-
-
-def _between(
-    low: Choice, high: Choice, ranges: Sequence[str], side_at: Callable[[Choice], Side]
-) -> Choice | None:
-    """A choice between the two at which the claim holds, moving one range after the other.
-
-    Evidence is monotone along each range; the coarse first range may step over the claim, the next then fills the step.
-    """
-    current = dict(low)
-    for name in ranges:
-        start, end = current[name], high[name]
-        assert isinstance(start, int)
-        assert isinstance(end, int)
-        lower, upper = start, end
-        if side_at({**current, name: end}) is Side.BELOW:
-            current[name] = end
-            continue
-        while abs(upper - lower) > 1:
-            middle = (lower + upper) // 2
-            side = side_at({**current, name: middle})
-            if side is Side.HOLDS:
-                return {**current, name: middle}
-            lower, upper = (middle, upper) if side is Side.BELOW else (lower, middle)
-        if side_at({**current, name: upper}) is Side.HOLDS:
-            return {**current, name: upper}
-        current[name] = lower
-    return current if side_at(current) is Side.HOLDS else None
-
-
-def last_that_holds(
-    start: int, end: int, choice: Choice, name: str, side_at: Callable[[Choice], Side]
-) -> int:
-    """The last value from `start`, which holds, towards `end`, which does not."""
-    holds, fails = start, end
-    while abs(fails - holds) > 1:
-        middle = (holds + fails) // 2
-        if side_at({**choice, name: middle}) is Side.HOLDS:
-            holds = middle
-        else:
-            fails = middle
-    return holds
 
 
 def _ends(options: Options) -> tuple[object, ...]:

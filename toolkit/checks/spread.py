@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from toolkit.checks.judgement import Verdict
-from toolkit.checks.space import Choice, SettingSpace, Side, Survey, last_that_holds, survey
+from toolkit.checks.space import Choice, SettingSpace, Side
+from toolkit.checks.survey import Survey, last_that_holds, probes, survey
 from toolkit.quantity.interval import Interval
 from toolkit.spec.field_value import Range
+
+
+MAX_TRIES = 64
+"""How many settings are tried to leave a field unsaid that makes no difference."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,28 +36,40 @@ def side_of(claimed: Iterable[Interval], truth: Interval) -> Side:
 
 
 def over_settings(
-    space: SettingSpace, fields: Iterable[str], side_at: Callable[[Choice], Side]
+    space: SettingSpace, fields: Iterable[str], side_at: Callable[[Choice], Side], *, grows: bool = True
 ) -> tuple[Spread, Survey]:
-    """The verdict over every setting that the named open fields span."""
-    found = survey(space, fields, side_at)
+    """The verdict over every setting that the named open fields span; `survey` says what it rests on."""
+    found = survey(space, fields, side_at, grows=grows)
     if not found.fails:
         return Spread(Verdict.AGREES), found
     if not found.holds:
         return Spread(Verdict.DISAGREES), found
-    return Spread(Verdict.DEPENDS, _boundary(space, found, side_at), _settling(space, found, side_at)), found
+    turn = _turn(space, found, side_at)
+    boundary = turn.words + _context(space, found, turn, side_at)
+    return Spread(Verdict.DEPENDS, boundary, _settling(space, found, side_at)), found
 
 
-def _boundary(space: SettingSpace, found: Survey, side_at: Callable[[Choice], Side]) -> str:
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """Where a claim turns from true to false, in words, with the choices that the words speak of."""
+
+    words: str
+    said: frozenset[str]
+    true: tuple[Choice, ...]
+    false: tuple[Choice, ...]
+
+
+def _turn(space: SettingSpace, found: Survey, side_at: Callable[[Choice], Side]) -> _Turn:
     """The nearest pair of a setting that holds and one that does not, and what tells them apart."""
     for name in _by_weight(space, found):
         for holds in found.holds:
             for fails in found.fails:
                 if _differ(holds, fails) == [name]:
-                    return _turn(space, name, holds, fails, side_at) + _context(holds, found, {name})
+                    return _turn_of(space, name, holds, fails, side_at)
     holds, fails = found.holds[0], found.fails[0]
     differing = _differ(holds, fails)
     true, false = (", ".join(f"{name} {shown(choice[name])}" for name in differing) for choice in (holds, fails))
-    return f"true with {true}; false with {false}" + _context(holds, found, set(differing))
+    return _Turn(f"true with {true}; false with {false}", frozenset(differing), (holds,), (fails,))
 
 
 def _by_weight(space: SettingSpace, found: Survey) -> list[str]:
@@ -76,20 +93,60 @@ def _differ(first: Choice, second: Choice) -> list[str]:
     return [name for name in first if first[name] != second[name]]
 
 
-def _turn(space: SettingSpace, name: str, holds: Choice, fails: Choice, side_at: Callable[[Choice], Side]) -> str:
-    start, end = holds[name], fails[name]
-    if not (isinstance(space.options[name], Range) and isinstance(start, int) and isinstance(end, int)):
-        return f"true with {name} {shown(start)}, false with {name} {shown(end)}"
+def _turn_of(
+    space: SettingSpace, name: str, holds: Choice, fails: Choice, side_at: Callable[[Choice], Side]
+) -> _Turn:
+    """Where it turns along one field; a range that holds in its middle alone turns twice."""
+    start, end, options = holds[name], fails[name], space.options[name]
+    if not (isinstance(options, Range) and isinstance(start, int) and isinstance(end, int)):
+        words = f"true with {name} {shown(start)}, false with {name} {shown(end)}"
+        return _Turn(words, frozenset({name}), (holds,), (fails,))
     last = last_that_holds(start, end, holds, name, side_at)
-    if start < end:
-        return f"true up to {name} {last}, false from {last + 1}"
-    return f"true from {name} {last}, false up to {last - 1}"
+    other = options.low if start < end else options.high
+    first = other
+    if side_at({**holds, name: other}) is not Side.HOLDS:
+        first = last_that_holds(start, other, holds, name, side_at)
+    low, high = min(first, last), max(first, last)
+    true, false = [low, high], [number for number in (low - 1, high + 1) if options.low <= number <= options.high]
+    if len(false) > 1:
+        middle = f"from {name} {low} to {high}" if low < high else f"with {name} {low}"
+        words = f"true {middle}, false up to {low - 1} and from {high + 1}"
+    elif high < options.high:
+        words = f"true up to {name} {high}, false from {high + 1}"
+    else:
+        words = f"true from {name} {low}, false up to {low - 1}"
+    return _Turn(
+        words,
+        frozenset({name}),
+        tuple({**holds, name: number} for number in true),
+        tuple({**holds, name: number} for number in false),
+    )
 
 
-def _context(choice: Choice, found: Survey, said: set[str]) -> str:
-    """The other open fields on which the answer turns somewhere, with their values here."""
-    others = [name for name in choice if name not in said and _matters(found, name)]
-    return f" (at {', '.join(f'{name} {shown(choice[name])}' for name in others)})" if others else ""
+def _context(space: SettingSpace, found: Survey, turn: _Turn, side_at: Callable[[Choice], Side]) -> str:
+    """The other open fields that have to be as they are for the words to be true, with their values."""
+
+    def free(names: Sequence[str]) -> bool:
+        return _stays(turn, list(probes(space, names, grows=found.grows)), side_at)
+
+    at = turn.true[0]
+    rest = [name for name in at if name not in turn.said]
+    others = [name for name in rest if _matters(found, name) or not free([name])]
+    if not free([name for name in rest if name not in others]):
+        others = rest
+    return f" (at {', '.join(f'{name} {shown(at[name])}' for name in others)})" if others else ""
+
+
+def _stays(turn: _Turn, others: Sequence[Choice], side_at: Callable[[Choice], Side]) -> bool:
+    """Whether what is true and false stays so at all these values of other fields; too many to try count as no."""
+    if len(others) * (len(turn.true) + len(turn.false)) > MAX_TRIES:
+        return False
+
+    def sides(choice: Choice) -> set[Side]:
+        return {side_at({**choice, **other}) for other in others}
+
+    holds = all(sides(choice) == {Side.HOLDS} for choice in turn.true)
+    return holds and all(sides(choice) in ({Side.BELOW}, {Side.ABOVE}) for choice in turn.false)
 
 
 def _matters(found: Survey, name: str) -> bool:
@@ -108,18 +165,23 @@ def _settling(space: SettingSpace, found: Survey, side_at: Callable[[Choice], Si
     needed = dict(found.holds[0])
     for name in names:
         rest = {other: value for other, value in needed.items() if other != name}
-        if rest and _holds_with(space, names, rest, side_at):
+        if rest and _holds_with(space, found, names, rest, side_at):
             needed = rest
     return yaml_line(needed)
 
 
 def _holds_with(
-    space: SettingSpace, names: Iterable[str], pinned: Mapping[str, object], side_at: Callable[[Choice], Side]
+    space: SettingSpace,
+    found: Survey,
+    names: Iterable[str],
+    pinned: Mapping[str, object],
+    side_at: Callable[[Choice], Side],
 ) -> bool:
     """Whether the claim holds at every extreme of the other fields while these are pinned."""
     others = [name for name in names if name not in pinned]
     return all(
-        side_at({name: {**extreme, **pinned}[name] for name in names}) is Side.HOLDS for extreme in space.extremes(others)
+        side_at({name: {**extreme, **pinned}[name] for name in names}) is Side.HOLDS
+        for extreme in probes(space, others, grows=found.grows)
     )
 
 

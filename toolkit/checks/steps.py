@@ -49,4 +49,4 @@ def _fact(situation: Situation, choice: Choice) -> str:
     )
 
 
-QUANTITY = CountedQuantity("steps", Dimension.NUMBER, _of, frozenset({"time"}), _fact, "number of steps")
+QUANTITY = CountedQuantity("steps", Dimension.NUMBER, _of, frozenset({"time"}), _fact, "number of steps", grows=False)

@@ -7,8 +7,9 @@ from fractions import Fraction
 from toolkit.checks.case import Case
 from toolkit.checks.judgement import Outcome
 from toolkit.checks.memory_claim import MemoryQuantity, judge_memory, point
+from toolkit.checks.situation import Situation
 from toolkit.facts.accuracy import known_error
-from toolkit.memory.estimate import Estimate
+from toolkit.memory.estimate import Holdings
 from toolkit.memory.ledger import Category
 from toolkit.quantity.interval import Interval
 
@@ -18,17 +19,19 @@ def judge_weights(case: Case) -> Outcome:
     return judge_memory(case, QUANTITY)
 
 
-def _of(estimate: Estimate) -> Interval:
-    return point(estimate.ledger.phases[0].of(Category.WEIGHTS))
+def _of(held: Holdings) -> Interval:
+    return point(held.ledger.phases[0].of(Category.WEIGHTS))
 
 
-def _fact(estimate: Estimate) -> str:
-    base = estimate.parameters_total - (0 if estimate.setting.method == "full" else estimate.parameters_trainable)
-    return f"{base:,} parameters held as {estimate.setting.weights}"
+def _fact(held: Holdings) -> str:
+    base = held.parameters_total - (0 if held.setting.method == "full" else held.parameters_trainable)
+    return f"{base:,} parameters held as {held.setting.weights}"
 
 
-def _error(_estimate: Estimate) -> Fraction:
+def _error(_held: Holdings) -> Fraction:
     return known_error("computed", "weights")
 
 
-QUANTITY = MemoryQuantity("weights", _of, frozenset({"weights"}), _error, _fact)
+QUANTITY = MemoryQuantity(
+    "weights", Situation.holdings, _of, frozenset({"weights"}), _error, _fact
+)

@@ -29,7 +29,9 @@ _LIST_FIELD = "lora.targets"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of `toolkit estimate`: a flag for every field of a scenario."""
-    parser.add_argument("scenario", nargs="?", type=Path, metavar="SCENARIO.yaml", help="a file with one scenario")
+    parser.add_argument(
+        "scenario", nargs="?", type=Path, metavar="SCENARIO.yaml", help="a file with one scenario"
+    )
     parser.add_argument("--format", choices=("text", "json"), default="text", help="(default: text)")
     add_color(parser)
     fields = parser.add_argument_group("fields of the scenario, instead of a file")
@@ -58,7 +60,11 @@ def run(arguments: argparse.Namespace) -> int:
     found = _answer(scenario, base) if scenario else None
     if found is None:
         return COULD_NOT
-    emit(estimate_json(found) if arguments.format == "json" else estimate_text(found, paint_for(arguments.color)))
+    emit(
+        estimate_json(found)
+        if arguments.format == "json"
+        else estimate_text(found, paint_for(arguments.color))
+    )
     return 0
 
 
@@ -68,7 +74,9 @@ def _scenario(file: Path | None, said: dict[str, str]) -> tuple[Scenario | None,
         root = Path() if file.resolve().is_relative_to(Path.cwd()) else file.resolve().parent
         scenario, findings = load_scenario(file, root)
     else:
-        scenario, findings = scenario_from_flags({name: _written(name, text) for name, text in said.items()}, base)
+        scenario, findings = scenario_from_flags(
+            {name: _written(name, text) for name, text in said.items()}, base
+        )
     for finding in findings:
         repair = f" ({finding.repair})" if finding.repair else ""
         hint(line(f"{finding}{repair}"))

@@ -35,11 +35,15 @@ def run(arguments: argparse.Namespace) -> int:
         entry = known.get(name) or known.get(name.upper()) or known.get(name.lower())
         if entry is None:
             meant = " or ".join(nearest(name, known))
-            hint(f"nothing is called {printable(name[:LONGEST_NAME])!r}{f'; did you mean {meant}?' if meant else ''}")
+            hint(
+                f"nothing is called {printable(name[:LONGEST_NAME])!r}{f'; did you mean {meant}?' if meant else ''}"
+            )
             missing = True
         else:
             found.append(entry)
     if missing:
         return COULD_NOT
-    emit(explain_json(found) if arguments.format == "json" else explain_text(found, paint_for(arguments.color)))
+    emit(
+        explain_json(found) if arguments.format == "json" else explain_text(found, paint_for(arguments.color))
+    )
     return 0

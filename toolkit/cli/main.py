@@ -72,7 +72,9 @@ def _run(argv: Sequence[str]) -> int:
         parser.error(_unknown(name))
     command = import_module(f"toolkit.cli.{name}")
     subparser = argparse.ArgumentParser(
-        prog=f"toolkit {name}", description=command.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog=f"toolkit {name}",
+        description=command.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     command.add_arguments(subparser)
     code: int = command.run(subparser.parse_args(list(argv[1:])))

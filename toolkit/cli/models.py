@@ -32,11 +32,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for action in (listing, showing):
         action.add_argument("--format", choices=("text", "json"), default="text", help="(default: text)")
     adding = actions.add_parser("add", help="pin a model's config beside the specs")
-    adding.add_argument("id", metavar="ID", help="organisation/name; its config.json is fetched from the Hub, once")
-    adding.add_argument("--from", dest="file", type=Path, metavar="CONFIG.json", help="take this file; nothing is fetched")
+    adding.add_argument(
+        "id", metavar="ID", help="organisation/name; its config.json is fetched from the Hub, once"
+    )
+    adding.add_argument(
+        "--from", dest="file", type=Path, metavar="CONFIG.json", help="take this file; nothing is fetched"
+    )
     for action in (showing, adding):
         action.add_argument(
-            "--folder", type=Path, default=Path(), help="the folder of the specs, which holds models/ (default: .)"
+            "--folder",
+            type=Path,
+            default=Path(),
+            help="the folder of the specs, which holds models/ (default: .)",
         )
 
 

@@ -15,8 +15,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of `toolkit software`."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     action = actions.add_parser("refresh", help="ask the package index for new releases")
-    action.add_argument("packages", nargs="*", metavar="PACKAGE", help="only these (default: every package with a table)")
-    action.add_argument("--folder", type=Path, default=DATA, help="where the tables are (default: the installed ones)")
+    action.add_argument(
+        "packages", nargs="*", metavar="PACKAGE", help="only these (default: every package with a table)"
+    )
+    action.add_argument(
+        "--folder", type=Path, default=DATA, help="where the tables are (default: the installed ones)"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

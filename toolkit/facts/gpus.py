@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 
 from toolkit.facts.gpu import GenericGpu, Gpu, GpuVariants, Reading
 from toolkit.facts.gpu_table import GIB, gpus, table
@@ -30,6 +30,7 @@ def __getattr__(name: str) -> tuple[Gpu, ...]:
     raise AttributeError(name)
 
 
+@lru_cache(maxsize=1024)
 def find_gpu(name: str) -> Gpu | GpuVariants | GenericGpu | UnknownName:
     """Find the card of that name: letter case, spaces, hyphens and the maker's name do not matter.
 

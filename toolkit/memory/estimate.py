@@ -12,7 +12,7 @@ from toolkit.memory.formula.chunked_loss import CHUNK_TOKENS, fused_chunk
 from toolkit.memory.forms import LLAMA_LIKE, Adaptation, Builder, builder, head_form, kernel, layer_form
 from toolkit.memory.ledger import Ledger, Phase, PhaseName, Row
 from toolkit.memory.lora import match_targets
-from toolkit.memory.moments import Programs, fullest
+from toolkit.memory.moments import Programs, fullest, step
 from toolkit.memory.numerics import Numerics, numerics
 from toolkit.memory.parameters import total_parameters, trainable_parameters
 from toolkit.memory.program import Stream, record_generation_head, record_head, record_inference, record_layer
@@ -27,45 +27,71 @@ INFERENCE = (PhaseName.LOAD, PhaseName.PREFILL, PhaseName.DECODE)
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
-    """What a setting needs on one GPU: the ledger, and the peak as allocated, reserved and device bytes."""
+class Holdings:
+    """What a setting holds from step to step on one GPU. `ledger` has the phases between which nothing is run."""
 
     setting: Setting
     ledger: Ledger
+    parameters_total: int
+    parameters_trainable: int
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate(Holdings):
+    """What a setting needs on one GPU: the whole ledger, and the peak as allocated, reserved and device bytes."""
+
     allocated: int
     reserved: Interval
     device: Interval
-    parameters_total: int
-    parameters_trainable: int
     notes: tuple[str, ...] = field(default=())
+
+
+def holdings(setting: Setting, facts: ModelFacts) -> Holdings:
+    """What a setting holds once loaded and at the optimizer step: no pass through the model is followed for it.
+
+    Raises UnsupportedModel or UnsupportedStorage for what no formula covers.
+    """
+    context = _context(setting, facts)
+    phases = [_phase(context, PhaseName.LOAD)]
+    if setting.trains:
+        context.moments = {PhaseName.OPTIMIZER_STEP: step(context)}
+        phases.append(_phase(context, PhaseName.OPTIMIZER_STEP))
+    return Holdings(
+        setting=setting,
+        ledger=Ledger(tuple(phases)),
+        parameters_total=total_parameters(context.architecture, setting),
+        parameters_trainable=trainable_parameters(context.architecture, setting),
+    )
 
 
 def estimate(setting: Setting, facts: ModelFacts) -> Estimate:
     """The estimate of a setting; raises UnsupportedModel or UnsupportedRow for what no formula covers."""
-    architecture = architecture_of(facts, setting.head, setting.labels)
-    dtypes = numerics(setting)
-    version = behaviour(architecture, setting)
-    context = Context(
-        setting=setting,
-        architecture=architecture,
-        numerics=dtypes,
-        sums=_sums(architecture, setting),
-        scale=Scale(setting.batch_size, setting.sequence_length, _chunk(setting, architecture)),
-        workspace=workspace_bytes(setting.gpu),
-        rotary=architecture.family in LLAMA_LIKE,
-        caches_rotary=version.caches_rotary,
-    )
-    context.moments = fullest(context, _programs(architecture, setting, dtypes, version))
+    context = _context(setting, facts)
+    context.moments = fullest(context, _programs(context))
     ledger = Ledger(tuple(_phase(context, name) for name in (TRAINING if setting.trains else INFERENCE)))
     reserved = reserved_interval(ledger)
     return Estimate(
         setting=setting,
         ledger=ledger,
+        parameters_total=total_parameters(context.architecture, setting),
+        parameters_trainable=trainable_parameters(context.architecture, setting),
         allocated=ledger.peak.total,
         reserved=reserved,
         device=device_interval(reserved, setting.gpu),
-        parameters_total=total_parameters(architecture, setting),
-        parameters_trainable=trainable_parameters(architecture, setting),
+    )
+
+
+def _context(setting: Setting, facts: ModelFacts) -> Context:
+    architecture = architecture_of(facts, setting.head, setting.labels)
+    return Context(
+        setting=setting,
+        architecture=architecture,
+        numerics=numerics(setting),
+        sums=_sums(architecture, setting),
+        scale=Scale(setting.batch_size, setting.sequence_length, _chunk(setting, architecture)),
+        workspace=workspace_bytes(setting.gpu),
+        rotary=architecture.family in LLAMA_LIKE,
+        caches_rotary=behaviour(architecture, setting).caches_rotary,
     )
 
 
@@ -105,7 +131,9 @@ def _sums(architecture: Architecture, setting: Setting) -> Sums:
     return found
 
 
-def _programs(architecture: Architecture, setting: Setting, dtypes: Numerics, version: Behaviour) -> Programs:
+def _programs(context: Context) -> Programs:
+    architecture, setting, dtypes = context.architecture, context.setting, context.numerics
+    version = behaviour(architecture, setting)
     kernels = tuple(kernel(kind, setting.attention, setting.sequence_length) for kind in architecture.layers)
     key = (id(architecture), dtypes, setting.trains, setting.lora, setting.stack.loss, version, kernels)
     found = _PROGRAMS.get(key)

@@ -63,8 +63,13 @@ def _training(context: Context, programs: Programs) -> Mapping[PhaseName, Iterab
     return {
         PhaseName.FORWARD_END: [_with_gradients(context, m) for m in _forward(context.scale, programs)],
         PhaseName.BACKWARD: list(_backward(context, programs)),
-        PhaseName.OPTIMIZER_STEP: [Moment("step", {GRADIENTS: gradient_bytes(context)})],
+        PhaseName.OPTIMIZER_STEP: [step(context)],
     }
+
+
+def step(context: Context) -> Moment:
+    """The optimizer step: every gradient is there, and nothing of a pass is."""
+    return Moment("step", {GRADIENTS: gradient_bytes(context)})
 
 
 def gradient_bytes(context: Context) -> int:

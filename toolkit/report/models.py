@@ -40,7 +40,12 @@ def model_text(facts: ModelFacts) -> str:
 def model_json(facts: ModelFacts) -> str:
     """The same as an object, with the config."""
     return as_json(
-        {**_facts(facts), "sources": list(facts.sources), "notes": list(facts.notes), "config": dict(facts.config)}
+        {
+            **_facts(facts),
+            "sources": list(facts.sources),
+            "notes": list(facts.notes),
+            "config": dict(facts.config),
+        }
     )
 
 

@@ -23,13 +23,13 @@ SMALLEST_SHARE = Fraction(1, 50)
 
 def weights_alone(why: Why) -> Iterator[Reproduction]:
     """The weights taken for the whole."""
-    weights = why.estimate.ledger.phases[0].of(Category.WEIGHTS)
+    weights = why.situation.estimate(why.choice).ledger.phases[0].of(Category.WEIGHTS)
     yield Reproduction(Fraction(weights), f"the weights alone ({display_bytes(weights, why.case.reading)}) reproduce it")
 
 
 def steady_terms(why: Why) -> Iterator[Reproduction]:
     """What stays from step to step, without activations, logits and temporaries."""
-    steady = max(phase.of(*STEADY) for phase in why.estimate.ledger.phases)
+    steady = max(phase.of(*STEADY) for phase in why.situation.estimate(why.choice).ledger.phases)
     shown = display_bytes(steady, why.case.reading)
     yield Reproduction(
         Fraction(steady), f"what stays between steps ({shown}) reproduces it; activations, logits and temporaries are left out"
@@ -38,7 +38,7 @@ def steady_terms(why: Why) -> Iterator[Reproduction]:
 
 def forgotten_row(why: Why) -> Iterator[Reproduction]:
     """The peak without one of its rows, the largest first."""
-    peak = why.estimate.ledger.peak
+    peak = why.situation.estimate(why.choice).ledger.peak
     for row in sorted(peak.rows, key=lambda row: -row.bytes):
         if row.bytes > SMALLEST_SHARE * peak.total:
             shown = display_bytes(row.bytes, why.case.reading)

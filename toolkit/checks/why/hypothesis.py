@@ -9,7 +9,8 @@ from fractions import Fraction
 from toolkit.checks.case import Case
 from toolkit.checks.judgement import Claimed
 from toolkit.checks.situation import Situation
-from toolkit.memory.estimate import Estimate
+from toolkit.checks.space import Choice
+from toolkit.memory.estimate import Holdings
 from toolkit.quantity.interval import Interval
 
 
@@ -21,7 +22,8 @@ class Why:
     situation: Situation
     quantity: str
     claimed: Claimed
-    estimate: Estimate
+    estimate: Holdings
+    choice: Choice
     truth: Interval | None = None
 
     def reproduces(self, value: Fraction) -> bool:

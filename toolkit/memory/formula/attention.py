@@ -204,11 +204,10 @@ def _saving_result(tape: Tape, x: Buffer) -> Buffer:
 
 
 def _softmax_with_sinks(tape: Tape, scores: Buffer, _: str) -> Buffer:
-    """gpt-oss: a sink beside the scores, their maximum taken away, softmax in their own dtype, the sink cut off again."""
+    """gpt-oss: a sink beside the scores, their maximum taken away, softmax in their own dtype; a view leaves the sink out."""
     joined = letting_go(tape, scores, scale(tape, scores, SCORES))
     shifted = letting_go(tape, joined, scale(tape, joined, SCORES))
-    result = letting_go(tape, shifted, _saving_result(tape, shifted))
-    return letting_go(tape, result, scale(tape, result, SCORES))
+    return letting_go(tape, shifted, _saving_result(tape, shifted))
 
 
 def masked(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: AttentionForm) -> Buffer:

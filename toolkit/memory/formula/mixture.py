@@ -39,16 +39,14 @@ def mixture(tape: Tape, x: Buffer, form: MixtureForm) -> Buffer:
     weights = _route(tape, x, form)
     gathered = _gather(tape, x, form.chosen * x.width)
     wide = linear(tape, gathered, form.gate_up, ROW)
-    tape.drop(gathered)
     product = _clamped_gate(tape, wide, form) if form.clamped else _gate(tape, wide, form)
     tape.drop(wide)
     out = linear(tape, product, form.down, ROW)
     tape.drop(product)
     weighted = _weigh(tape, out, weights)
-    tape.drop(out, weights)
     ordered = letting_go(tape, weighted, _gather(tape, weighted, weighted.width))
     result = _sum(tape, ordered, x)
-    tape.drop(ordered)
+    tape.drop(ordered, gathered, out, weights)
     return _with_shared(tape, x, result, form)
 
 
@@ -72,9 +70,9 @@ def _route(tape: Tape, x: Buffer, form: MixtureForm) -> Buffer:
 
 def _gather(tape: Tape, x: Buffer, width: int) -> Buffer:
     """Rows by index: saves the index, one int64 for each row."""
-    result = tape.new(ROW, width, x.dtype, grad=x.grad)
     index = tape.new(ROUTER, max(width // max(x.width, 1), 1), "int64")
     saved = tape.save(index) if x.grad else ()
+    result = tape.new(ROW, width, x.dtype, grad=x.grad)
 
     def backward(tape: Tape, _: Buffer) -> Given:
         return [(x, tape.gradient(x))]

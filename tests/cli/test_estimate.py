@@ -1,0 +1,139 @@
+"""`toolkit estimate`: from a file and from flags, as text and as JSON."""
+
+import json
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command import Ran, run
+from toolkit.cli.estimate import flag_of
+from toolkit.facts.gpus import gpus
+from toolkit.spec.fields import FIELDS
+
+DECIDED = (
+    *("--model", "Qwen/Qwen2.5-Coder-7B", "--method", "lora", "--weights", "bf16", "--batch-size", "2"),
+    *("--sequence-length", "512", "--gradient-accumulation", "8", "--gradient-checkpointing", "true"),
+    *(
+        "--lora-rank",
+        "16",
+        "--lora-targets",
+        "q_proj,v_proj",
+        "--stack-trainer",
+        "transformers",
+        "--amp",
+        "true",
+    ),
+    *("--stack-loss", "cross-entropy", "--optimizer", "adamw", "--optimizer-implementation", "fused"),
+    *("--attention", "sdpa"),
+)
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def said(ran: Ran) -> dict:
+    assert ran.code == 0, ran.err
+    return json.loads(ran.out)
+
+
+def test_a_decided_scenario_has_one_peak(capsys: pytest.CaptureFixture[str]) -> None:
+    answer = said(run(capsys, "estimate", *DECIDED, "--format", "json"))
+    assert answer["open"] == {}
+    totals = [phase["total"] for phase in answer["phases"]]
+    assert answer["peak"]["allocated"] == max(totals)
+    for phase in answer["phases"]:
+        assert phase["total"] == sum(row["bytes"] for row in phase["rows"])
+        assert all(set(row) == {"row", "bytes", "formula"} for row in phase["rows"])
+    assert answer["parameters"] == {"total": 7_620_662_784, "trainable": 5_046_272}
+    assert answer["scenario"]["lora.targets"] == ["q_proj", "v_proj"]
+    low, high = answer["peak"]["device"]
+    assert answer["peak"]["allocated"] <= low <= high
+    assert {fit["gpu"] for fit in answer["fits"]} == {gpu.name for gpu in gpus()}
+
+
+def test_open_fields_give_an_interval_and_the_ledger_of_its_upper_end(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    open_batch = [*DECIDED[:7], "1..8", *DECIDED[8:]]
+    answer = said(run(capsys, "estimate", *open_batch, "--format", "json"))
+    low, high = answer["peak"]["allocated"]
+    assert low < high == max(phase["total"] for phase in answer["phases"])
+    assert answer["open"] == {"batch_size": {"from": 1, "to": 8}}
+    assert answer["setting"] == {"batch_size": 8}
+    listed = [*DECIDED[:7], "1,4,8", *DECIDED[8:]]
+    assert said(run(capsys, "estimate", *listed, "--format", "json"))["peak"] == answer["peak"]
+
+
+def test_a_file_says_the_same_as_flags(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "scenario.yaml").write_text(
+        "model: Qwen/Qwen2.5-Coder-7B\nmethod: lora\nweights: bf16\nbatch_size: 2\nsequence_length: 512\n"
+        "gradient_accumulation: 8\ngradient_checkpointing: true\nlora: {rank: 16, targets: [q_proj, v_proj]}\n"
+        "amp: true\nstack: {trainer: transformers, loss: cross-entropy}\noptimizer: adamw\n"
+        "optimizer_implementation: fused\nattention: sdpa\n",
+        encoding="utf-8",
+    )
+    by_file = said(run(capsys, "estimate", "scenario.yaml", "--format", "json"))
+    by_flags = said(run(capsys, "estimate", *DECIDED, "--format", "json"))
+    for part in ("phases", "peak", "parameters", "fits"):
+        assert by_file[part] == by_flags[part]
+
+
+def test_text_shows_ledger_peak_and_cards(capsys: pytest.CaptureFixture[str]) -> None:
+    ran = run(capsys, "estimate", *DECIDED)
+    assert ran.code == 0
+    for word in (
+        "weights",
+        "backward",
+        "allocated",
+        "reserved",
+        "device",
+        "5,046,272 trained",
+        "GPUs; the smallest:",
+    ):
+        assert word in ran.out
+    named = run(capsys, "estimate", *DECIDED, "--gpu", "RTX 4090")
+    assert "GeForce RTX 4090: it " in named.out
+
+
+def test_a_named_card_comes_first(capsys: pytest.CaptureFixture[str]) -> None:
+    answer = said(run(capsys, "estimate", *DECIDED, "--gpu", "RTX 3060 12GB", "--format", "json"))
+    assert answer["fits"][0]["gpu"] == "GeForce RTX 3060 12GB"
+    assert answer["fits"][0]["verdict"] == "no"
+    assert len({fit["gpu"] for fit in answer["fits"]}) == len(answer["fits"])
+
+
+def test_cards_are_sorted_and_larger_ones_fit_no_less(capsys: pytest.CaptureFixture[str]) -> None:
+    fits = said(run(capsys, "estimate", *DECIDED, "--format", "json"))["fits"]
+    assert all(first["usable"][0] <= second["usable"][0] for first, second in pairwise(fits))
+    assert fits[0]["verdict"] == "no"
+    assert fits[-1]["verdict"] == "yes"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "no scenario"),
+        (["--model", "Qwen/Qwen2.5-Coder-7"], "Qwen/Qwen2.5-Coder-7B"),
+        (["--model", "Qwen/Qwen2.5-Coder-7B", "--method", "qlora", "--weights", "nf5"], "write nf4"),
+        (["--model", "Qwen/Qwen2.5-Coder-7B", "--method", "full", "--gpu", "RTX 4091"], "RTX 4090"),
+        (["--model", "Qwen/Qwen2.5-Coder-7B", "--method", "full", "--batch-size", "8..1"], "backwards"),
+        (["nowhere.yaml"], "S111"),
+        (["x.yaml", "--method", "full"], "two scenarios"),
+        (["--modle", "x"], "unrecognized"),
+    ],
+)
+def test_trouble_is_two(capsys: pytest.CaptureFixture[str], arguments: list[str], message: str) -> None:
+    ran = run(capsys, "estimate", *arguments)
+    assert ran.code == 2
+    assert ran.out == ""
+    assert message in ran.err
+
+
+def test_every_field_has_a_flag(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = run(capsys, "estimate", "--help").out
+    for name in FIELDS:
+        assert flag_of(name) in shown
+    assert len({flag_of(name) for name in FIELDS}) == len(FIELDS)
