@@ -48,7 +48,7 @@ def test_a_decided_scenario_has_one_peak(capsys: pytest.CaptureFixture[str]) -> 
         assert phase["total"] == sum(row["bytes"] for row in phase["rows"])
         assert all(set(row) == {"row", "bytes", "formula"} for row in phase["rows"])
     assert answer["parameters"] == {"total": 7_620_662_784, "trainable": 5_046_272}
-    assert answer["scenario"]["lora.targets"] == ["q_proj", "v_proj"]
+    assert answer["scenario"]["lora"]["targets"] == ["q_proj", "v_proj"]
     low, high = answer["peak"]["device"]
     assert answer["peak"]["allocated"] <= low <= high
     assert {fit["gpu"] for fit in answer["fits"]} == {gpu.name for gpu in gpus()}
@@ -70,7 +70,8 @@ def test_open_fields_give_an_interval_and_the_ledger_of_its_upper_end(
 def test_a_file_says_the_same_as_flags(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     (tmp_path / "scenario.yaml").write_text(
         "model: Qwen/Qwen2.5-Coder-7B\nmethod: lora\nweights: bf16\nbatch_size: 2\nsequence_length: 512\n"
-        "gradient_accumulation: 8\ngradient_checkpointing: true\nlora: {rank: 16, targets: [q_proj, v_proj]}\n"
+        "gradient_accumulation: 8\ngradient_checkpointing: true\n"
+        "lora: {rank: 16, targets: [q_proj, v_proj]}\n"
         "amp: true\nstack: {trainer: transformers, loss: cross-entropy}\noptimizer: adamw\n"
         "optimizer_implementation: fused\nattention: sdpa\n",
         encoding="utf-8",

@@ -9,6 +9,7 @@ import pytest
 from tests.cli.command import REPOSITORY
 from tests.cli.conftest import Repository
 
+TOLD = "print(*sys.modules, file=sys.stderr)"
 HEAVY = ("torch", "transformers", "peft", "bitsandbytes", "numpy", "jinja2", "mkdocs")
 
 
@@ -17,7 +18,7 @@ def _loaded(code: str, cwd: Path) -> set[str]:
         [
             sys.executable,
             "-c",
-            f"import sys; sys.path.insert(0, {str(REPOSITORY)!r})\n{code}\nprint(*sys.modules, file=sys.stderr)",
+            f"import sys\nsys.path.insert(0, {str(REPOSITORY)!r})\n{code}\n{TOLD}",
         ],
         cwd=cwd,
         capture_output=True,

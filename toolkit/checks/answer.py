@@ -23,7 +23,7 @@ Bytes = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """Whether a card has the memory: "yes", "no", or "maybe" where it depends on what is open or not known well."""
+    """Whether a card has the memory: "yes", "no", or "maybe" where what is open or not well known decides."""
 
     gpu: str
     verdict: str
@@ -34,8 +34,8 @@ class Fit:
 class Answer:
     """The estimates of a scenario at the extremes of its open fields, between which all others lie.
 
-    `open` are the open fields with what they may be, those only that move memory. `error` is the known relative error
-    of the peak. Intervals are in bytes.
+    `open` are the open fields with what they may be, those only that move memory. `error` is the known
+    relative error of the peak. Intervals are in bytes.
     """
 
     scenario: Scenario

@@ -9,7 +9,14 @@ from itertools import pairwise
 
 from toolkit.checks.case import Case, malformed
 from toolkit.checks.equation.evaluate import PURE, Amount, evaluate, is_sum, unit_size, values_in
-from toolkit.checks.equation.parse import Binary, EquationError, Expression, Number, parse_equation, parse_expression
+from toolkit.checks.equation.parse import (
+    Binary,
+    EquationError,
+    Expression,
+    Number,
+    parse_equation,
+    parse_expression,
+)
 from toolkit.checks.judgement import Claimed, Outcome, Verdict
 from toolkit.evidence.evidence import Evidence, EvidenceKind
 from toolkit.quantity import Reading, display_interval, parse_value

@@ -28,6 +28,7 @@ class Case:
     """One claim to be judged.
 
     `readings` are the meanings of "GB" that the document admits, `named` the values of the spec bound in the document,
+    `parsed` those of them that are values as written,
     `situation` the claim's scenario made answerable (None for a claim without one, or
     of a model that is not known), `scenario` the scenario as stated, `gpu` the card that it names.
     """
@@ -35,6 +36,7 @@ class Case:
     bound: BoundClaim
     readings: tuple[Reading, ...] = READINGS
     named: Mapping[str, BoundValue] = field(default_factory=dict)
+    parsed: Mapping[str, Value] = field(default_factory=dict)
     situation: Situation | None = None
     scenario: Scenario | None = None
     gpu: str | None = None
@@ -65,14 +67,14 @@ class Case:
 
     def claimed(self, value: Value) -> Claimed:
         """The claimed value in base units, under the readings that the document admits."""
-        every = value.readings()
-        admitted = {name: interval for name, interval in every.items() if name in self.readings} or every
+        every: dict[str, Interval] = value.readings()
+        admitted: dict[str, Interval] = {name: interval for name, interval in every.items() if name in self.readings} or every
         return Claimed(value.text, value.unit.dimension, value.unit.symbol, admitted)
 
     def values(self) -> dict[str, Value]:
         """The values that a formula may name: those of the claim over those of the spec."""
-        bound = {**self.named, **self.bound.where}
-        return {name: value for name, one in bound.items() if (value := one.value) is not None}
+        own = {name: value for name, one in self.bound.where.items() if (value := one.value) is not None}
+        return {**self.parsed, **own}
 
     def referred(self, text: str) -> str:
         """A text of the claim's subject: "{name}" is the document's value of that name."""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from fractions import Fraction
 
 from toolkit.checks.case import Case, comparable, malformed
 from toolkit.checks.judgement import Outcome, Verdict
-from toolkit.checks.spread import Side, side_of
+from toolkit.checks.space import Side
+from toolkit.checks.spread import side_of
 from toolkit.documents.bind import BoundValue
 from toolkit.evidence.evidence import Evidence, EvidenceKind
-from toolkit.quantity import Reading, display_interval
+from toolkit.quantity import UNITS, Reading, display_interval
 from toolkit.quantity.interval import Interval
 from toolkit.quantity.value import Dimension, Value
 
@@ -19,6 +21,8 @@ _LESS = re.compile(
     re.IGNORECASE,
 )
 _MORE = re.compile(r"\b(?:more|larger|bigger|higher|greater|longer|slower|increas\w+|gr[eo]w\w*)\b|↑", re.IGNORECASE)
+
+_POINTS = frozenset({"pp", "percentage point", "percentage points"})
 
 
 def judge_change(case: Case) -> Outcome:
@@ -34,6 +38,10 @@ def judge_change(case: Case) -> Outcome:
     if not comparable(first.unit.dimension, second.unit.dimension):
         return Outcome(Verdict.UNCHECKED, "the figures that it changes from and to have different dimensions", claimed)
     truths = [truth for reading in case.readings if (truth := _change(case, claim, first, second, reading))]
+    if first.unit.dimension is Dimension.SHARE and claim.unit.dimension is Dimension.SHARE:
+        # "from 69 % to 75 %, 6 % more" may be said of points.
+        points = replace(claim, unit=UNITS["pp"])
+        truths += [truth for truth in [_change(case, points, first, second, case.reading)] if truth]
     if not truths:
         return Outcome(Verdict.UNCHECKED, "a figure that it changes from or to is open or zero", claimed)
     holding = [truth for truth in truths if side_of(claimed.readings.values(), truth) is Side.HOLDS]
@@ -59,6 +67,10 @@ def _change(case: Case, claim: Value, first: Value, second: Value, reading: Read
     if before is None or after is None:
         return None
     ratios = [new / old for old in before for new in after]
+    if claim.unit.symbol in _POINTS:
+        points = [new - old for old in before for new in after]
+        falls = max(claim.printed) >= 0 and _falls(case.bound.quote_text, ratios)
+        return Interval(-max(points), -min(points)) if falls else Interval(min(points), max(points))
     if claim.unit.dimension is Dimension.RATIO:
         factors = [max(ratio, 1 / ratio) for ratio in ratios]
         return Interval(Fraction(1) if min(ratios) < 1 < max(ratios) else min(factors), max(factors))

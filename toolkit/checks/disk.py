@@ -9,7 +9,8 @@ from toolkit.checks.case import Case, malformed
 from toolkit.checks.checkpoint import published_format
 from toolkit.checks.judgement import Outcome, Verdict
 from toolkit.checks.situation import REFUSALS, Situation
-from toolkit.checks.spread import Side, side_of
+from toolkit.checks.space import Side
+from toolkit.checks.spread import side_of
 from toolkit.evidence.evidence import Evidence, EvidenceKind
 from toolkit.memory.storage import weight_bytes
 from toolkit.quantity import display_bytes

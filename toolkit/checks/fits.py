@@ -73,12 +73,8 @@ def _held_alone(situation: Situation, card: Gpu | GpuVariants | GenericGpu) -> O
 def _over_settings(
     situation: Situation, mark: Mark, card: Gpu | GpuVariants | GenericGpu, quantity: MemoryQuantity[Known]
 ) -> Outcome:
-    def needed(choice: Choice) -> Interval:
-        known = quantity.look(situation, choice)
-        return quantity.of(known).widened(quantity.error(known))
-
     def side_at(choice: Choice) -> Side:
-        need = needed(choice)
+        need = quantity.truth(situation, choice)
         assert need.low is not None
         assert need.high is not None
         if mark is Mark.NO:

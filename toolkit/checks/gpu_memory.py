@@ -59,7 +59,7 @@ def _usable(card: Gpu | GpuVariants | GenericGpu, claimed: Claimed) -> Outcome:
     evidence = Evidence(EvidenceKind.EXACT, truth, facts=(fact,))
     if any(interval.meets(truth) for interval in claimed.readings.values()):
         return Outcome(Verdict.AGREES, fact, claimed, (evidence,))
-    if all(interval.high is not None and interval.high < truth.low for interval in claimed.readings.values()):
+    if all(interval.high is not None and interval.high < card.usable_low for interval in claimed.readings.values()):
         reason = f"{fact}; other programs may have left less free, and nothing here shows how much"
         return Outcome(Verdict.UNCHECKED, reason, claimed, (evidence,))
     return Outcome(Verdict.DISAGREES, fact, claimed, (evidence,), repair=f"print at most {shown}")

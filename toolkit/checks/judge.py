@@ -13,6 +13,7 @@ from toolkit.checks.readings import readings_of, tells_reading
 from toolkit.checks.registry import CHECKERS
 from toolkit.checks.situations import Situations
 from toolkit.documents.bind import Binding, BoundClaim
+from toolkit.quantity.value import Value
 from toolkit.finding import Finding, Place
 from toolkit.spec.claim import Claim
 from toolkit.spec.document_spec import Spec
@@ -37,7 +38,8 @@ class SpecReport:
 def judge_spec(spec: Spec, binding: Binding, today: date) -> SpecReport:
     """Judges every bound claim. Lost quotes are in the binding's findings already; they are passed on."""
     situations = Situations(spec, binding.values)
-    cases = [_case(bound, binding, situations) for bound in binding.claims]
+    parsed = {name: value for name, bound in binding.values.items() if (value := bound.value) is not None}
+    cases = [_case(bound, binding, parsed, situations) for bound in binding.claims]
     readings, units = readings_of(spec, (case for case in cases if tells_reading(case)))
     findings = [*binding.findings, *units]
     judgements = []
@@ -49,7 +51,7 @@ def judge_spec(spec: Spec, binding: Binding, today: date) -> SpecReport:
     return SpecReport(spec, tuple(ordered), tuple(findings))
 
 
-def _case(bound: BoundClaim, binding: Binding, situations: Situations) -> Case:
+def _case(bound: BoundClaim, binding: Binding, parsed: Mapping[str, Value], situations: Situations) -> Case:
     scenario = situations.scenario(bound.claim)
     gpu = scenario.fixed("gpu") if scenario else None
     if gpu is None and bound.claim.scenario is None:
@@ -57,6 +59,7 @@ def _case(bound: BoundClaim, binding: Binding, situations: Situations) -> Case:
     return Case(
         bound,
         named=binding.values,
+        parsed=parsed,
         situation=situations.situation(bound.claim),
         scenario=scenario,
         gpu=str(gpu) if gpu is not None else None,

@@ -39,6 +39,16 @@ class MemoryQuantity(Generic[Known]):
     moved_by: frozenset[str]
     error: Callable[[Known], Fraction]
     fact: Callable[[Known], str]
+    view: str = ""
+
+    def truth(self, situation: Situation, choice: Choice) -> Interval:
+        """What the true value lies in at a choice, by the known error; worked out once."""
+        key = (self.name, self.view, *situation.space.key(choice))
+        found = situation.truths.get(key)
+        if found is None:
+            known = self.look(situation, choice)
+            found = situation.truths[key] = self.of(known).widened(self.error(known))
+        return found
 
 
 def point(value: int) -> Interval:
@@ -89,8 +99,7 @@ def _side_of_presence(amount: Interval, mark: Mark) -> Side:
 
 def _over_settings(case: Case, situation: Situation, claimed: Claimed, quantity: MemoryQuantity[Known]) -> Outcome:
     def truth_at(choice: Choice) -> Interval:
-        estimate = quantity.look(situation, choice)
-        return quantity.of(estimate).widened(quantity.error(estimate))
+        return quantity.truth(situation, choice)
 
     def side_at(choice: Choice) -> Side:
         return side_of(claimed.readings.values(), truth_at(choice))

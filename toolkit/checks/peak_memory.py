@@ -20,8 +20,8 @@ LARGEST_ROWS = 3
 
 def judge_peak_memory(case: Case) -> Outcome:
     """Judges a claim about the peak, in the metric that the claim is about."""
-    quantities = AT_LOAD if at_load(case) else METRICS
-    return judge_memory(case, quantities[case.claim.metric or "device"])
+    metric = case.claim.metric or "device"
+    return judge_memory(case, AT_LOAD[metric]) if at_load(case) else judge_memory(case, METRICS[metric])
 
 
 def at_load(case: Case) -> bool:
@@ -78,12 +78,12 @@ def _allocated(estimate: Estimate) -> Interval:
 
 
 METRICS = {
-    name: MemoryQuantity("peak_memory", Situation.estimate, of, frozenset(all_moved()), peak_error, peak_fact)
+    name: MemoryQuantity("peak_memory", Situation.estimate, of, frozenset(all_moved()), peak_error, peak_fact, name)
     for name, of in (("device", device_interval), ("reserved", _reserved), ("allocated", _allocated))
 }
 
 AT_LOAD = {
-    name: MemoryQuantity("peak_memory", Situation.holdings, of, frozenset(all_moved()), load_error, loaded_fact)
+    name: MemoryQuantity("peak_memory", Situation.holdings, of, frozenset(all_moved()), load_error, loaded_fact, f"{name} at load")
     for name, of in (
         ("device", loaded_interval),
         ("reserved", lambda held: point(_loaded(held))),

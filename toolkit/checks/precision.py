@@ -20,9 +20,8 @@ def as_precise_as_its_terms(case: Case, claimed: Claimed) -> Claimed:
     try:
         left = parse_equation(case.bound.quote_text)[0]
         widened = {
-            reading: _hull(claimed.readings[reading], left_interval)
-            for reading in claimed.readings
-            if (left_interval := evaluate(left, reading, rounded=True).interval)
+            reading: _hull(interval, evaluate(left, reading, rounded=True).interval)
+            for reading, interval in claimed.readings.items()
         }
     except EquationError:
         return claimed

@@ -21,7 +21,7 @@ UNREADABLE = frozenset({"S111", "S114", "D205"})
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """All that one run found: a report for each spec whose document could be read, and what is wrong beside them."""
+    """All that one run found: a report for each spec with a document, and what is wrong beside."""
 
     reports: tuple[SpecReport, ...]
     findings: tuple[Finding, ...] = ()

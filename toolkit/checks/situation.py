@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from toolkit.checks.space import Choice, SettingSpace
 from toolkit.facts.models import ModelFacts
 from toolkit.memory.architecture import Architecture, UnsupportedModel, architecture_of
-from toolkit.memory.device import device_interval, workspace_bytes
-from toolkit.memory.estimate import Estimate, Holdings, estimate, holdings
+from toolkit.memory.estimate import Estimate, Holdings, estimate, holdings, on_gpu
 from toolkit.memory.quantization import UnsupportedStorage
 from toolkit.memory.refusal import UnsupportedRow
+from toolkit.quantity.interval import Interval
 from toolkit.spec.fields import FIELDS
 from toolkit.spec.setting import Setting
 
@@ -23,16 +23,16 @@ REFUSALS = (UnsupportedModel, UnsupportedStorage, UnsupportedRow)
 class Situation:
     """One scenario, with the fields that a claim overrides. Estimates are made once for each choice.
 
-    Claims about one scenario on several GPUs share `estimates`: a card moves the context, which no row holds, and the
-    size of the BLAS workspace, which is part of the key.
+    Claims about one scenario on several GPUs share `estimates`: a card moves nothing but the context and the workspaces.
+    `truths` holds what was worked out of a quantity at a choice, for the claims that are about the same.
     """
 
     scenario: str
     profile: str
     space: SettingSpace
     facts: ModelFacts
-    gpu: str | None = None
     estimates: dict[tuple[object, ...], Estimate] = field(default_factory=dict)
+    truths: dict[tuple[object, ...], Interval] = field(default_factory=dict)
     _own: dict[int, Estimate] = field(default_factory=dict)
     _held: dict[int, Holdings] = field(default_factory=dict)
 
@@ -53,13 +53,11 @@ class Situation:
         return found
 
     def _shared(self, setting: Setting, choice: Choice) -> Estimate:
-        key = (workspace_bytes(self.gpu), *self.space.key(choice))
+        key = self.space.key(choice)
         if key not in self.estimates:
             self.estimates[key] = estimate(setting, self.facts)
         found = self.estimates[key]
-        if found.setting is setting:
-            return found
-        return replace(found, setting=setting, device=device_interval(found.reserved, self.gpu))
+        return found if found.setting is setting else on_gpu(found, setting)
 
     def holdings(self, choice: Choice | None = None) -> Holdings:
         """What is held from step to step at a choice: cheaper than an estimate. Raises one of REFUSALS."""

@@ -67,13 +67,11 @@ def situation_of(
     space = SettingSpace(
         options=open_fields(scenario), decide=lambda choice: decide(scenario, cast("Mapping[str, Atom]", choice))
     )
-    gpu = scenario.fixed("gpu")
     return Situation(
         scenario.name,
         profile_of(scenario).name,
         space,
         facts,
-        None if gpu is None else str(gpu),
         {} if estimates is None else estimates,
     )
 

@@ -11,7 +11,6 @@ from toolkit.checks.survey import Survey, last_that_holds, probes, survey
 from toolkit.quantity.interval import Interval
 from toolkit.spec.field_value import Range
 
-
 MAX_TRIES = 64
 """How many settings are tried to leave a field unsaid that makes no difference."""
 

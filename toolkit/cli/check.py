@@ -82,7 +82,8 @@ def _usage(paths: Sequence[Path], root: Path, *, named: bool) -> str | None:
         if path.suffix.lower() in DOCUMENTS and path.is_file():
             return f"no spec found for {shown}; scanning documents without a spec is not available yet"
         if path.exists() and not path.resolve().is_relative_to(root.resolve()):
-            return f"{shown} lies outside {printable(str(root.resolve()))}; name the folder of specs and documents by --root"
+            home = printable(str(root.resolve()))
+            return f"{shown} lies outside {home}; name the folder of specs and documents by --root"
     return None
 
 

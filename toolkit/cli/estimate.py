@@ -1,7 +1,7 @@
 """Show where a scenario's memory goes, phase by phase, its peak, and which GPUs it fits.
 
-A field that neither the file nor a flag says is open: it takes what a reader would assume, and the peak is an interval.
-Lists are written 1,2,4 or [1, 2, 4], ranges 1..8.
+A field that neither the file nor a flag says is open: it takes what a reader would assume, and the peak is an
+interval. Lists are written 1,2,4 or [1, 2, 4], ranges 1..8.
 """
 
 from __future__ import annotations

@@ -35,9 +35,8 @@ def run(arguments: argparse.Namespace) -> int:
         entry = known.get(name) or known.get(name.upper()) or known.get(name.lower())
         if entry is None:
             meant = " or ".join(nearest(name, known))
-            hint(
-                f"nothing is called {printable(name[:LONGEST_NAME])!r}{f'; did you mean {meant}?' if meant else ''}"
-            )
+            guess = f"; did you mean {meant}?" if meant else ""
+            hint(f"nothing is called {printable(name[:LONGEST_NAME])!r}{guess}")
             missing = True
         else:
             found.append(entry)

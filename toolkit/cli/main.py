@@ -1,7 +1,7 @@
 """The command: finds the subcommand, calls it, and turns whatever happens into an exit code.
 
-0: nothing gates. 1: findings that gate. 2: the tool could not do its job. Each subcommand is imported only when it
-is asked for, so that the others cost it nothing.
+0: nothing gates. 1: findings that gate. 2: the tool could not do its job. Each subcommand is imported only
+when it is asked for, so that the others cost it nothing.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="toolkit",
         usage="toolkit [--version] [--help] COMMAND ...",
         description=f"Makes documented GPU memory numbers tested things.\n\ncommands:\n{listed}",
-        epilog="`toolkit COMMAND --help` says more. Exit codes: 0 nothing gates, 1 findings gate, 2 could not run.",
+        epilog="`toolkit COMMAND --help` says more. Exit codes: 0 nothing gates, 1 findings, 2 trouble.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -107,7 +107,7 @@ def _tell_bug(error: Exception) -> None:
     where = error.__traceback__
     while where is not None and where.tb_next is not None:
         where = where.tb_next
-    place = f" at {os.path.basename(where.tb_frame.f_code.co_filename)}:{where.tb_lineno}" if where else ""  # noqa: PTH119 - pathlib costs every start
+    place = f" at {where.tb_frame.f_globals.get('__name__')}:{where.tb_lineno}" if where else ""
     said = printable(f"{type(error).__name__}{place}: {error}")[:500]
     print(f"toolkit: this is a bug of the toolkit, not of your files: {said}", file=sys.stderr)
     print(f"toolkit: please report it with what `{TRACEBACK}=1` shows", file=sys.stderr)

@@ -115,8 +115,9 @@ def _config(name: str, file: Path | None) -> dict[str, object] | str:
 def _refusal(name: str, config: dict[str, object]) -> str | None:
     """Why a config cannot be used, if it cannot."""
     kind = config.get("model_type")
-    if REMOTE_CODE in config and kind not in FAMILIES:
-        return f"its config asks for code of its own ({REMOTE_CODE}), which is never run here, and {kind!r} is no known family"
+    if REMOTE_CODE in config and not (isinstance(kind, str) and kind in FAMILIES):
+        asks = f"its config asks for code of its own ({REMOTE_CODE}), which is never run here"
+        return f"{asks}, and {kind!r} is no known family"
     try:
         architecture_of(model_from_config(config, name))
     except REFUSALS as refusal:

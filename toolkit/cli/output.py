@@ -31,7 +31,7 @@ def paint_for(choice: str) -> Paint:
 
 
 def emit(text: str, file: Path | None = None) -> None:
-    """Prints to stdout, or writes a file whole or not at all. Raises OSError for a file that cannot be written."""
+    """Prints to stdout, or writes a file whole or not at all. Raises OSError where it cannot be written."""
     if file is None:
         sys.stdout.write(text)
         return

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from toolkit.cli.main import COULD_NOT
 from toolkit.cli.output import emit, hint, reason_of
-from toolkit.facts.refresh_software import DATA, PACKAGES, Refresh, refresh
+from toolkit.facts.refresh_software import Refresh, refresh
+from toolkit.facts.releases import DATA, PACKAGES
 from toolkit.report.terminal import line, plural
 
 

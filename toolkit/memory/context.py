@@ -58,7 +58,7 @@ class Moment:
 
 @dataclass(slots=True)
 class Context:
-    """A setting, the model it is about, its dtypes and sums, and the fullest moment of each phase."""
+    """A setting, the model it is about, its dtypes and sums, the fullest moment of each phase, and the most of each row."""
 
     setting: Setting
     architecture: Architecture
@@ -69,6 +69,7 @@ class Context:
     rotary: bool
     caches_rotary: bool
     moments: dict[PhaseName, Moment] = field(default_factory=dict)
+    widest: dict[str, int] = field(default_factory=dict)
 
     def at(self, phase: PhaseName, row: str) -> int:
         """The bytes of a row that differs between moments, at the fullest moment of a phase."""

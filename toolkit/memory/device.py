@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
+
 from toolkit.facts.gpus import find_gpu
 from toolkit.facts.names import UnknownName
 from toolkit.memory.ledger import Ledger
@@ -12,6 +15,10 @@ DEFAULT_WORKSPACE = 8_519_680
 """cuBLAS's workspace outside Hopper: 2 x 4,096 KiB + 8 x 16 KiB (aten/src/ATen/cuda/CublasHandlePool.cpp)."""
 
 CONTEXT = (250 << 20, 1_500 << 20)
+"""The least and the most that a CUDA context has been seen to take, where no GPU is named."""
+
+SEGMENT_UNIT = 2 << 20
+OWN_SEGMENT_FROM = 10 << 20
 
 
 def workspace_bytes(gpu: str | None) -> int:
@@ -30,9 +37,23 @@ def context_interval(gpu: str | None) -> Interval:
     return CONTEXT if isinstance(found, UnknownName) else (found.context_low, found.context_high)
 
 
-def reserved_interval(ledger: Ledger) -> Interval:
-    """At least what is allocated."""
-    return ledger.peak.total, ledger.peak.total
+def reserved_interval(ledger: Ledger, widest: Mapping[str, int], rounding: int) -> Interval:
+    """At least what is allocated at the peak; at most what is reserved if no row ever takes over another's blocks.
+
+    The caching allocator gives freed blocks to later requests that fit into them, whole or in part, but never joins
+    blocks of different segments (c10/cuda/CUDACachingAllocator.cpp). In the worst case every row therefore keeps the
+    most that it ever took, `widest` over all moments, and segments of weights are rounded up by `rounding`.
+    """
+    most = Counter(dict(widest))
+    for phase in ledger.phases:
+        for row in phase.rows:
+            most[row.name] = max(most[row.name], row.bytes)
+    return ledger.peak.total, max(ledger.peak.total, most.total() + rounding)
+
+
+def segment_rounding(tensor: int) -> int:
+    """What the allocator adds to the segment of a tensor of at least 10 MiB, by rounding it up to 2 MiB; 0 for others."""
+    return -tensor % SEGMENT_UNIT if tensor >= OWN_SEGMENT_FROM else 0
 
 
 def device_interval(reserved: Interval, gpu: str | None) -> Interval:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from dataclasses import dataclass, field, replace
 
 from toolkit.facts.models import ModelFacts
@@ -10,12 +11,13 @@ from toolkit.memory.context import Context, Scale
 from toolkit.memory.device import Interval, device_interval, reserved_interval, workspace_bytes
 from toolkit.memory.formula.chunked_loss import CHUNK_TOKENS, fused_chunk
 from toolkit.memory.forms import LLAMA_LIKE, Adaptation, Builder, builder, head_form, kernel, layer_form
-from toolkit.memory.ledger import Ledger, Phase, PhaseName, Row
+from toolkit.memory.ledger import Category, Ledger, Phase, PhaseName, Row
 from toolkit.memory.lora import match_targets
 from toolkit.memory.moments import Programs, fullest, step
 from toolkit.memory.numerics import Numerics, numerics
 from toolkit.memory.parameters import total_parameters, trainable_parameters
 from toolkit.memory.program import Stream, record_generation_head, record_head, record_inference, record_layer
+from toolkit.memory.refusal import refuse_passes, refuse_spread
 from toolkit.memory.rows import ROWS
 from toolkit.memory.sums import Sums, sums
 from toolkit.memory.tape import BYTES, Size
@@ -69,7 +71,7 @@ def estimate(setting: Setting, facts: ModelFacts) -> Estimate:
     context = _context(setting, facts)
     context.moments = fullest(context, _programs(context))
     ledger = Ledger(tuple(_phase(context, name) for name in (TRAINING if setting.trains else INFERENCE)))
-    reserved = reserved_interval(ledger)
+    reserved = reserved_interval(ledger, context.widest, context.sums.segments)
     return Estimate(
         setting=setting,
         ledger=ledger,
@@ -81,7 +83,32 @@ def estimate(setting: Setting, facts: ModelFacts) -> Estimate:
     )
 
 
+def on_gpu(known: Estimate, setting: Setting) -> Estimate:
+    """The estimate of a setting that differs in its GPU alone: the BLAS workspaces and the CUDA context are other ones."""
+    ratio = Fraction(workspace_bytes(setting.gpu), workspace_bytes(known.setting.gpu))
+    ledger = known.ledger if ratio == 1 else Ledger(tuple(_with_workspace(phase, ratio) for phase in known.ledger.phases))
+    more = ledger.peak.total - known.allocated
+    reserved = (known.reserved[0] + more, known.reserved[1] + more)
+    return replace(
+        known,
+        setting=setting,
+        ledger=ledger,
+        allocated=ledger.peak.total,
+        reserved=reserved,
+        device=device_interval(reserved, setting.gpu),
+    )
+
+
+def _with_workspace(phase: Phase, ratio: Fraction) -> Phase:
+    """A phase whose workspaces, a whole number of them, have another size."""
+    rows = (
+        replace(row, bytes=int(row.bytes * ratio)) if row.category is Category.WORKSPACE else row for row in phase.rows
+    )
+    return Phase(phase.name, tuple(rows))
+
+
 def _context(setting: Setting, facts: ModelFacts) -> Context:
+    refuse_spread(setting)
     architecture = architecture_of(facts, setting.head, setting.labels)
     return Context(
         setting=setting,
@@ -133,6 +160,7 @@ def _sums(architecture: Architecture, setting: Setting) -> Sums:
 
 def _programs(context: Context) -> Programs:
     architecture, setting, dtypes = context.architecture, context.setting, context.numerics
+    refuse_passes(setting)
     version = behaviour(architecture, setting)
     kernels = tuple(kernel(kind, setting.attention, setting.sequence_length) for kind in architecture.layers)
     key = (id(architecture), dtypes, setting.trains, setting.lora, setting.stack.loss, version, kernels)

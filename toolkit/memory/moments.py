@@ -31,15 +31,19 @@ class Programs:
     hidden: Size
 
 
-def fullest(context: Context, programs: Programs | None) -> dict[PhaseName, Moment]:
-    """The fullest moment of each phase of a setting."""
-    if programs is None:
-        return {}
+def fullest(context: Context, programs: Programs) -> dict[PhaseName, Moment]:
+    """The fullest moment of each phase of a setting; notes in the context the most that each row takes at any moment."""
     phases = _training(context, programs) if context.setting.trains else _inference(context, programs)
+    widest = context.widest
+    for moments in phases.values():
+        for moment in moments:
+            for row, size in moment.rows.items():
+                if size > widest.get(row, 0):
+                    widest[row] = size
     return {phase: max(moments, key=lambda moment: moment.total) for phase, moments in phases.items()}
 
 
-def _inference(context: Context, programs: Programs) -> Mapping[PhaseName, Iterable[Moment]]:
+def _inference(context: Context, programs: Programs) -> Mapping[PhaseName, list[Moment]]:
     once = Scale(context.setting.batch_size, 1)
     return {
         PhaseName.PREFILL: list(_forward(context.scale, programs)),
@@ -59,7 +63,7 @@ def _growth(context: Context) -> Moment:
     return Moment("cache growth", {"kv_cache_growth": growing_bytes(context)})
 
 
-def _training(context: Context, programs: Programs) -> Mapping[PhaseName, Iterable[Moment]]:
+def _training(context: Context, programs: Programs) -> Mapping[PhaseName, list[Moment]]:
     return {
         PhaseName.FORWARD_END: [_with_gradients(context, m) for m in _forward(context.scale, programs)],
         PhaseName.BACKWARD: list(_backward(context, programs)),

@@ -1,87 +1,155 @@
-"""The rows of a ledger: one rule for each named cause of memory."""
+"""The rows of a ledger: one rule for each named cause of memory. Letters: T = batch x sequence, H = hidden width."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
-from toolkit.memory.context import Context
 from toolkit.memory.formula.inputs import position_embeddings, rotary_caches, token_ids
 from toolkit.memory.formula.kv_cache import kv_cache
 from toolkit.memory.formula.optimizer import optimizer_states, optimizer_temporary
 from toolkit.memory.formula.weights import adapters, master_weights, rounding, upcast_parameters, weights
 from toolkit.memory.formula.workspaces import cublas_workspace
-from toolkit.memory.ledger import Category, PhaseName
+from toolkit.memory.ledger import Category
+from toolkit.memory.pass_rows import PASS_ROWS
+from toolkit.memory.row_rule import ALWAYS, DECODE, FORM, PASS, PASSES, PREFILL, RUNNING, STEP, TRAINING, RowRule, at_fullest
 
-LOAD, FORWARD, BACKWARD, STEP = PhaseName.LOAD, PhaseName.FORWARD_END, PhaseName.BACKWARD, PhaseName.OPTIMIZER_STEP
-PREFILL, DECODE = PhaseName.PREFILL, PhaseName.DECODE
-ALWAYS = (LOAD, FORWARD, BACKWARD, STEP, PREFILL, DECODE)
-TRAINING = (FORWARD, BACKWARD, STEP)
-PASSES = (FORWARD, BACKWARD, PREFILL, DECODE)
+TRAINED = (*FORM, "lora", "compute", "amp")
+"""Fields that decide what is trained, and in which dtype."""
 
-
-@dataclass(frozen=True, slots=True)
-class RowRule:
-    """How one row is worked out."""
-
-    name: str
-    category: Category
-    phases: tuple[PhaseName, ...]
-    formula: str
-    source: str
-    function: Callable[[Context, PhaseName], int]
-    explanation: str = ""
-
-
-def _moment(name: str) -> Callable[[Context, PhaseName], int]:
-    def function(context: Context, phase: PhaseName) -> int:
-        return context.at(phase, name)
-
-    return function
-
-
-def _alive(name: str, category: Category, phases: tuple[PhaseName, ...] = PASSES) -> RowRule:
-    return RowRule(name, category, phases, "", "", _moment(name))
-
-
-ROWS = (
-    RowRule("weights", Category.WEIGHTS, ALWAYS, "", "", weights),
-    RowRule("allocator_rounding", Category.TEMPORARY, ALWAYS, "", "", rounding),
-    RowRule("rotary_caches", Category.WEIGHTS, ALWAYS, "", "", rotary_caches),
-    RowRule("upcast_parameters", Category.WEIGHTS, TRAINING, "", "", upcast_parameters),
-    RowRule("adapters", Category.ADAPTERS, TRAINING, "", "", adapters),
-    RowRule("master_weights", Category.MASTER_WEIGHTS, TRAINING, "", "", master_weights),
-    _alive("gradients", Category.GRADIENTS, TRAINING),
-    _alive("new_gradient", Category.TEMPORARY),
-    RowRule("optimizer_states", Category.OPTIMIZER_STATES, TRAINING, "", "", optimizer_states),
-    RowRule("optimizer_temporary", Category.TEMPORARY, (STEP,), "", "", optimizer_temporary),
-    RowRule("kv_cache", Category.KV_CACHE, (PREFILL, DECODE), "", "", kv_cache),
-    RowRule("token_ids", Category.ACTIVATIONS, (*TRAINING, PREFILL, DECODE), "", "", token_ids),
-    RowRule("position_embeddings", Category.ACTIVATIONS, PASSES, "", "", position_embeddings),
-    _alive("kv_cache_growth", Category.TEMPORARY, (DECODE,)),
-    *(
-        _alive(name, Category.ACTIVATIONS)
-        for name in (
-            "layer_inputs",
-            "residual_stream",
-            "norm_states",
-            "attention_states",
-            "rotary_states",
-            "attention_scores",
-            "attention_output",
-            "feed_forward_states",
-            "expert_states",
-            "router_states",
-            "adapter_states",
-            "cast_copies",
-            "activation_gradients",
-            "attention_backward",
-        )
+HELD_ROWS = (
+    RowRule(
+        "weights",
+        Category.WEIGHTS,
+        ALWAYS,
+        "elements of every tensor x bytes of its stored form, tied tensors once",
+        "module shapes of transformers 5.23; bitsandbytes functional.py for 4-bit forms",
+        weights,
+        (*FORM, "double_quant", "compute"),
+        "The model as stored: quantized linear layers with their scales and tables, the rest in its 16- or 32-bit dtype.",
     ),
-    _alive("autocast_copies", Category.TEMPORARY),
-    _alive("dequantized_weight", Category.TEMPORARY),
-    _alive("loss_weight_copy", Category.TEMPORARY),
-    _alive("loss_hidden_states", Category.LOGITS),
-    *(_alive(name, Category.LOGITS) for name in ("logits", "logits_float32", "log_probabilities", "logits_gradient")),
-    RowRule("cublas_workspace", Category.WORKSPACE, (*TRAINING, PREFILL, DECODE), "", "", cublas_workspace),
+    RowRule(
+        "allocator_rounding",
+        Category.TEMPORARY,
+        ALWAYS,
+        "sum over stored tensors of (size rounded up to 512 - size)",
+        "c10/cuda/CUDACachingAllocator.cpp, kMinBlockSize",
+        rounding,
+        (*FORM, "double_quant", "compute"),
+        "torch's allocator counts every tensor in units of 512 bytes.",
+    ),
+    RowRule(
+        "rotary_caches",
+        Category.WEIGHTS,
+        ALWAYS,
+        "2 x layers x known positions x head width x bytes",
+        "modeling_mistral.py, modeling_qwen2.py and modeling_llama.py of transformers 4.39 to 4.45",
+        rotary_caches,
+        (*FORM, "compute"),
+        "Older versions of transformers kept cosines and sines of all positions in every layer.",
+    ),
+    RowRule(
+        "upcast_parameters",
+        Category.WEIGHTS,
+        TRAINING,
+        "2 x elements of 16-bit parameters that become float32",
+        "peft utils/other.py, prepare_model_for_kbit_training; trl v0.25 trainer/utils.py, peft_module_casting_to_bf16",
+        upcast_parameters,
+        (*FORM, "compute", "amp"),
+        "Preparing a quantized model for training casts norms, embeddings, heads and whatever else is not quantized to "
+        "float32. TRL cast embeddings and heads back, and since 0.26 leaves the model as it is.",
+    ),
+    RowRule(
+        "adapters",
+        Category.ADAPTERS,
+        TRAINING,
+        "sum over adapted modules of rank x (inputs + outputs), x bytes; and a trained copy of a classifier",
+        "peft tuners/lora/layer.py; autocast_adapter_dtype in tuners_utils.py",
+        adapters,
+        TRAINED,
+        "The LoRA matrices: float32 over 16-bit and quantized weights, bfloat16 where TRL casts those of quantized models.",
+    ),
+    RowRule(
+        "master_weights",
+        Category.MASTER_WEIGHTS,
+        TRAINING,
+        "trained elements x bytes of the copy",
+        "mixed precision with a float32 copy (Micikevicius et al., arXiv 1710.03740)",
+        master_weights,
+        (*TRAINED, "master_weights"),
+        "A second copy of the trained parameters that the optimizer updates.",
+    ),
+    RowRule(
+        "gradients",
+        Category.GRADIENTS,
+        TRAINING,
+        "trained elements x bytes, for the parameters that backward has reached",
+        "torch/csrc/autograd/functions/accumulate_grad.h",
+        at_fullest("gradients"),
+        PASS,
+        "None at the start of backward, all at its end and in the step. With gradient accumulation those of earlier "
+        "micro-batches are there throughout.",
+    ),
+    RowRule(
+        "optimizer_states",
+        Category.OPTIMIZER_STATES,
+        TRAINING,
+        "AdamW: 2 x n; 8 bit: 2 x (n + 4 x n / 256), n < 4,096 in float32; Adafactor: 4 x (rows + columns); Lion: n",
+        "torch/optim/adamw.py; bitsandbytes optim/optimizer.py; transformers optimization.py (Adafactor)",
+        optimizer_states,
+        (*TRAINED, "optimizer", "optimizer_states"),
+        "What the optimizer remembers of each parameter, from the second step on. States in managed memory (paged "
+        "optimizers) are outside torch's count and are not in this row. A Trainer keeps those of embeddings in 32 bit.",
+    ),
+    RowRule(
+        "optimizer_temporary",
+        Category.TEMPORARY,
+        (STEP,),
+        "AdamW foreach: n x bytes of a state, over all parameters; for-loop: 2 x that of the largest tensor; fused: 0",
+        "torch/optim/adamw.py, _multi_tensor_adamw and _single_tensor_adamw; pytorch issue 97712",
+        optimizer_temporary,
+        (*TRAINED, "optimizer", "optimizer_states", "optimizer_implementation", "master_weights"),
+        "The square roots of the second moments, all at once or one tensor at a time. Float32 states of 16-bit parameters "
+        "need the gradient and the update of one parameter in float32, unless a fused kernel makes them.",
+    ),
+    RowRule(
+        "kv_cache",
+        Category.KV_CACHE,
+        (PREFILL, DECODE),
+        "layers x tokens x key-value heads x (key width + value width) x batch x bytes; MLA: latent rank + rope width",
+        "transformers cache_utils.py (DynamicCache)",
+        kv_cache,
+        (*FORM, "compute", "batch_size", "sequence_length", "generated_length"),
+        "Keys and values of every token so far. A layer with a window keeps that many once decoding has begun.",
+    ),
+    RowRule(
+        "token_ids",
+        Category.ACTIVATIONS,
+        RUNNING,
+        "T x 8 bytes x (ids, attention mask, labels); at the loss two more for shifted labels",
+        "transformers data/data_collator.py; loss/loss_utils.py",
+        token_ids,
+        PASS,
+        "The batch itself, as 64-bit integers.",
+    ),
+    RowRule(
+        "position_embeddings",
+        Category.ACTIVATIONS,
+        PASSES,
+        "2 x sequence x head width x bytes",
+        "transformers modeling_llama.py, LlamaRotaryEmbedding",
+        position_embeddings,
+        PASS,
+        "Cosines and sines of the positions of one sequence, shared by the batch and by all layers.",
+    ),
+    RowRule(
+        "cublas_workspace",
+        Category.WORKSPACE,
+        RUNNING,
+        "workspace of the GPU x threads that multiply (inference 1, training 2)",
+        "aten/src/ATen/cuda/CublasHandlePool.cpp: 8,519,680 bytes; 32 MiB on sm_90",
+        cublas_workspace,
+        ("method", "gpu"),
+        "Scratch memory that torch hands to cuBLAS for each thread and stream, and never takes back.",
+    ),
 )
+
+ROWS: tuple[RowRule, ...] = (*HELD_ROWS, *PASS_ROWS)
+"""Every row of a ledger, in the order in which it is shown."""

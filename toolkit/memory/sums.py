@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from toolkit.memory.architecture import Architecture, ModuleKind
+from toolkit.memory.device import segment_rounding
 from toolkit.memory.lora import match_targets, saved_modules
 from toolkit.memory.numerics import casts_back, prepares_for_kbit
 from toolkit.memory.storage import StoredTensor, storage_of
@@ -50,6 +51,7 @@ class Sums:
     weights: int
     rounding: int
     upcast: int
+    segments: int
 
 
 def sums(architecture: Architecture, setting: Setting) -> Sums:
@@ -68,6 +70,7 @@ def sums(architecture: Architecture, setting: Setting) -> Sums:
         weights=sum(stored.bytes for stored in stored_tensors),
         rounding=sum(stored.allocated - stored.bytes for stored in stored_tensors),
         upcast=sum(_upcast(stored, setting) for stored in stored_tensors),
+        segments=sum(s.module.count * segment_rounding(s.allocated // s.module.count) for s in stored_tensors),
     )
 
 

@@ -21,7 +21,7 @@ def estimate_json(answer: Answer) -> str:
     """The answer for programs. Phases are those at `setting`, where what is open makes the peak largest."""
     return as_json(
         {
-            "scenario": {name: _plain(said.value) for name, said in answer.scenario.fields.items()},
+            "scenario": _grouped({name: said.value for name, said in answer.scenario.fields.items()}),
             "profile": answer.profile,
             "open": {name: _plain(options) for name, options in answer.open.items()},
             "setting": {name: _plain(value) for name, value in answer.largest_choice.items()},
@@ -43,6 +43,17 @@ def estimate_json(answer: Answer) -> str:
             "notes": list(answer.largest.notes),
         }
     )
+
+
+def _grouped(fields: Mapping[str, object]) -> dict[str, object]:
+    """Fields as a scenario's file has them: "lora.rank" inside of "lora"."""
+    written: dict[str, object] = {}
+    for name, value in fields.items():
+        group, _, inner = name.rpartition(".")
+        holder = written.setdefault(group, {}) if group else written
+        assert isinstance(holder, dict)
+        holder[inner] = _plain(value)
+    return written
 
 
 def _phase(phase: Phase) -> dict[str, object]:
@@ -82,7 +93,8 @@ def _title(answer: Answer) -> str:
         if name not in ("model", "method")
     }
     rest = "".join(f", {name} {value}" for name, value in said.items())
-    return f"{scenario.model}, {scenario.method}{rest}"
+    model = "a config written out" if scenario.model.startswith("{") else scenario.model
+    return f"{model}, {scenario.method}{rest}"
 
 
 def _open(answer: Answer) -> Iterator[str]:

@@ -6,9 +6,12 @@ from toolkit.checks.judgement import Claimed
 from toolkit.evidence.evidence import Evidence
 from toolkit.quantity import Dimension, Interval, Reading, display_count, display_interval
 
+LARGEST = 10**15
+"""Counts from here on are shown by their leading digits."""
+
 
 def evidence_line(evidence: Evidence, claimed: Claimed | None, reason: str = "") -> str:
-    """The kind, the value with its known error, what it was found with, and the facts that the reason leaves out."""
+    """The kind, the value with its known error, the software, and the facts that the reason leaves out."""
     parts = [evidence.kind.value]
     if claimed is not None and claimed.dimension is not None:
         parts.append(amount(evidence.value, claimed.dimension, reading_of(claimed)))
@@ -30,7 +33,7 @@ def reading_of(claimed: Claimed) -> Reading:
 def amount(interval: Interval, dimension: Dimension, reading: Reading) -> str:
     """An interval in words; a count is shown to the unit."""
     low = interval.low
-    if dimension in (Dimension.COUNT, Dimension.NUMBER) and low is not None and low == interval.high:
-        if low.denominator == 1 and abs(low) < 10**15:
-            return display_count(int(low))
+    counts = dimension in (Dimension.COUNT, Dimension.NUMBER)
+    if counts and low is not None and low == interval.high and low.denominator == 1 and abs(low) < LARGEST:
+        return display_count(int(low))
     return display_interval(interval, dimension, reading)

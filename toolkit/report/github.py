@@ -1,7 +1,7 @@
 """The check as annotations of a GitHub workflow.
 
-Format and escapes: github.com/actions/toolkit, packages/core/src/command.ts. GitHub shows ten annotations of a level
-in one step and drops the rest in silence, so the tenth says how many there are.
+Format and escapes: github.com/actions/toolkit, packages/core/src/command.ts. GitHub shows ten annotations
+of a level in one step and drops the rest in silence, so the tenth says how many there are.
 """
 
 from __future__ import annotations

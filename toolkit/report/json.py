@@ -1,4 +1,4 @@
-"""The check as one JSON object, for programs: whole numbers exact, no NaN, the same bytes for the same input."""
+"""The check as one JSON object: whole numbers exact, no NaN, the same bytes for the same input."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from toolkit.finding import printable
@@ -53,7 +54,7 @@ def plural(count: int, one: str, many: str | None = None) -> str:
     return f"{count:,} {one if count == 1 else many or f'{one}s'}"
 
 
-def table(rows: list[tuple[str, ...]], right: frozenset[int]) -> list[str]:
+def table(rows: Sequence[tuple[str, ...]], right: frozenset[int]) -> list[str]:
     """Rows as aligned columns; those in `right` are aligned to the right."""
     if not rows:
         return []

@@ -11,7 +11,7 @@ Words behind a number are what is counted, and skipped; "of" behind a percentage
 percentage that is added to something else is one of it ("24 GB + 20%").
 """
 
-from toolkit.checks.equation.evaluate import Amount, EquationError, evaluate
-from toolkit.checks.equation.parse import parse_equation, parse_expression
+from toolkit.checks.equation.evaluate import Amount, evaluate
+from toolkit.checks.equation.parse import EquationError, parse_equation, parse_expression
 
 __all__ = ["Amount", "EquationError", "evaluate", "parse_equation", "parse_expression"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal
 
 from toolkit.quantity import find_values
@@ -88,14 +89,20 @@ def _tokens(text: str, *, names: bool, minus: bool) -> Iterator[_Token]:
     if len(text) > MAX_TEXT:
         raise EquationError(f"it is longer than {MAX_TEXT} characters")
     count = 0
-    for number, part in enumerate(_SPACED_MINUS.split(text) if minus else [text]):
-        if number:
-            yield _Token("operator", "-")
-        for token in _tokens_between(part, names=names):
-            count += 1
-            if count > MAX_TOKENS:
-                raise EquationError(f"it has more than {MAX_TOKENS} parts")
-            yield token
+    for token in _tokens_of_all(_SPACED_MINUS.split(text) if minus else [text], names=names):
+        count += 1
+        if count > MAX_TOKENS:
+            raise EquationError(f"it has more than {MAX_TOKENS} parts")
+        yield token
+
+
+def _tokens_of_all(parts: list[str], *, names: bool) -> Iterator[_Token]:
+    """The tokens of texts between which a minus stands."""
+    yield from _tokens_between(parts[0], names=names)
+    for part in parts[1:]:
+        yield _Token("operator", "-")
+        # Behind a parenthesis, since "1)" at the start of a text would be the number of a list.
+        yield from islice(_tokens_between(f"({part}", names=names), 1, None)
 
 
 def _tokens_between(text: str, *, names: bool) -> Iterator[_Token]:

@@ -107,8 +107,22 @@ def optimizer_temporary(context: Context, phase: PhaseName) -> int:
     """What the step needs while it runs: by the optimizer, and by how torch runs it."""
     if phase is not PhaseName.OPTIMIZER_STEP:
         return 0
+    if _widens(context) and context.setting.optimizer_implementation != "fused":
+        return _one_at_a_time(context)
     rule = TEMPORARIES.get((context.setting.optimizer, context.setting.optimizer_implementation))
     return 0 if rule is None else rule(context)
+
+
+def _widens(context: Context) -> bool:
+    """Whether float32 states update 16-bit parameters that have no float32 copy: no optimizer of torch does that."""
+    setting = context.setting
+    trained = context.numerics.adapter or setting.weights
+    return setting.optimizer_states == "fp32" and trained in ("bf16", "fp16") and setting.master_weights is None
+
+
+def _one_at_a_time(context: Context) -> int:
+    """The gradient and the update of one parameter in float32."""
+    return 2 * context.sums.largest * BYTES["fp32"]
 
 
 def _square_roots(context: Context) -> int:

@@ -1,0 +1,61 @@
+"""What the registry of rows says of one row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from toolkit.memory.context import Context
+from toolkit.memory.ledger import Category, PhaseName
+
+RowFunction = Callable[[Context, PhaseName], int]
+
+LOAD, FORWARD, BACKWARD, STEP = PhaseName.LOAD, PhaseName.FORWARD_END, PhaseName.BACKWARD, PhaseName.OPTIMIZER_STEP
+PREFILL, DECODE = PhaseName.PREFILL, PhaseName.DECODE
+ALWAYS = (LOAD, FORWARD, BACKWARD, STEP, PREFILL, DECODE)
+RUNNING = (FORWARD, BACKWARD, STEP, PREFILL, DECODE)
+TRAINING = (FORWARD, BACKWARD, STEP)
+PASSES = (FORWARD, BACKWARD, PREFILL, DECODE)
+
+FORM = ("model", "method", "head", "labels", "stack", "weights")
+"""Fields that decide which modules there are and how they are stored."""
+PASS = (
+    *FORM,
+    "double_quant",
+    "compute",
+    "amp",
+    "gradients",
+    "batch_size",
+    "sequence_length",
+    "gradient_accumulation",
+    "gradient_checkpointing",
+    "attention",
+    "lora",
+)
+"""Fields that decide what is alive during a pass, and which of its moments is the fullest."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowRule:
+    """How one row is worked out: in words, where that is known from, and the function.
+
+    `fields` are the fields of a setting that may move it; no other field does.
+    """
+
+    name: str
+    category: Category
+    phases: tuple[PhaseName, ...]
+    formula: str
+    source: str
+    function: RowFunction
+    fields: tuple[str, ...]
+    explanation: str
+
+
+def at_fullest(name: str) -> RowFunction:
+    """The function of a row that differs between the moments of a phase: its bytes at the fullest one."""
+
+    def function(context: Context, phase: PhaseName) -> int:
+        return context.at(phase, name)
+
+    return function
