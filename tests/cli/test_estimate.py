@@ -138,3 +138,18 @@ def test_every_field_has_a_flag(capsys: pytest.CaptureFixture[str]) -> None:
     for name in FIELDS:
         assert flag_of(name) in shown
     assert len({flag_of(name) for name in FIELDS}) == len(FIELDS)
+
+
+def test_a_config_may_be_written_out(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "scenario.yaml").write_text(
+        "model: {model_type: llama, hidden_size: 64, intermediate_size: 128, num_hidden_layers: 2,\n"
+        "        num_attention_heads: 4, vocab_size: 100}\n"
+        "method: inference\nweights: bf16\nbatch_size: 1\nsequence_length: 128\n",
+        encoding="utf-8",
+    )
+    answer = said(run(capsys, "estimate", "scenario.yaml", "--format", "json"))
+    assert (
+        answer["parameters"]["total"] == 95_040
+    )  # 2 x 100 x 64 + 2 x (4 x 64² + 3 x 64 x 128 + 2 x 64) + 64
+    assert answer["scenario"]["model"]["hidden_size"] == 64
+    assert "a config written out, inference" in run(capsys, "estimate", "scenario.yaml").out

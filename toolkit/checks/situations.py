@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,8 @@ from toolkit.checks.situation import Situation
 from toolkit.checks.space import SettingSpace
 from toolkit.documents.bind import BoundValue
 from toolkit.documents.read_field import resolved
-from toolkit.facts.models import ModelFacts, load_model
+from toolkit.facts.models import ModelFacts, load_model, model_from_config
+from toolkit.facts.names import UnknownName
 from toolkit.spec.document_spec import Spec
 from toolkit.spec.field_value import Atom
 from toolkit.memory.estimate import Estimate
@@ -61,7 +63,7 @@ def situation_of(
 
     `estimates` holds those made for the same scenario on other GPUs.
     """
-    facts = load_model(scenario.model, base=base)
+    facts = _facts(scenario.model, base)
     if not isinstance(facts, ModelFacts):
         return None
     space = SettingSpace(
@@ -75,3 +77,9 @@ def situation_of(
         {} if estimates is None else estimates,
     )
 
+
+def _facts(model: str, base: Path) -> ModelFacts | UnknownName:
+    """What is known of a model by its name, its file, or its config written out in the scenario."""
+    if model.startswith("{"):
+        return model_from_config(json.loads(model), "the config of the scenario")
+    return load_model(model, base=base)

@@ -18,7 +18,7 @@ FLASH_TILE = 128
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How often each part of a `Size` counts: B sequences of S tokens, of which a loss takes `chunk` at a time."""
+    """How often each part of a `Size` counts: in B sequences of S tokens, of which a loss takes `chunk` at a time."""
 
     batch: int
     sequence: int

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 
 from toolkit.facts.models import ModelFacts
 from toolkit.memory.architecture import Architecture, architecture_of
 from toolkit.memory.context import Context, Scale
 from toolkit.memory.device import Interval, device_interval, reserved_interval, workspace_bytes
-from toolkit.memory.formula.chunked_loss import CHUNK_TOKENS, fused_chunk
 from toolkit.memory.forms import LLAMA_LIKE, Adaptation, Builder, builder, head_form, kernel, layer_form
+from toolkit.memory.formula.chunked_loss import CHUNK_TOKENS, fused_chunk
 from toolkit.memory.ledger import Category, Ledger, Phase, PhaseName, Row
 from toolkit.memory.lora import match_targets
 from toolkit.memory.moments import Programs, fullest, step
-from toolkit.memory.numerics import Numerics, numerics
+from toolkit.memory.numerics import numerics
 from toolkit.memory.parameters import total_parameters, trainable_parameters
 from toolkit.memory.program import Stream, record_generation_head, record_head, record_inference, record_layer
 from toolkit.memory.refusal import refuse_passes, refuse_spread
 from toolkit.memory.rows import ROWS
 from toolkit.memory.sums import Sums, sums
 from toolkit.memory.tape import BYTES, Size
-from toolkit.memory.transformers_versions import Behaviour, behaviour
+from toolkit.memory.transformers_versions import behaviour
 from toolkit.spec.setting import Setting
 
 TRAINING = (PhaseName.LOAD, PhaseName.FORWARD_END, PhaseName.BACKWARD, PhaseName.OPTIMIZER_STEP)
@@ -86,7 +86,11 @@ def estimate(setting: Setting, facts: ModelFacts) -> Estimate:
 def on_gpu(known: Estimate, setting: Setting) -> Estimate:
     """The estimate of a setting that differs in its GPU alone: the BLAS workspaces and the CUDA context are other ones."""
     ratio = Fraction(workspace_bytes(setting.gpu), workspace_bytes(known.setting.gpu))
-    ledger = known.ledger if ratio == 1 else Ledger(tuple(_with_workspace(phase, ratio) for phase in known.ledger.phases))
+    ledger = (
+        known.ledger
+        if ratio == 1
+        else Ledger(tuple(_with_workspace(phase, ratio) for phase in known.ledger.phases))
+    )
     more = ledger.peak.total - known.allocated
     reserved = (known.reserved[0] + more, known.reserved[1] + more)
     return replace(
@@ -102,7 +106,8 @@ def on_gpu(known: Estimate, setting: Setting) -> Estimate:
 def _with_workspace(phase: Phase, ratio: Fraction) -> Phase:
     """A phase whose workspaces, a whole number of them, have another size."""
     rows = (
-        replace(row, bytes=int(row.bytes * ratio)) if row.category is Category.WORKSPACE else row for row in phase.rows
+        replace(row, bytes=int(row.bytes * ratio)) if row.category is Category.WORKSPACE else row
+        for row in phase.rows
     )
     return Phase(phase.name, tuple(rows))
 
@@ -124,12 +129,26 @@ def _context(setting: Setting, facts: ModelFacts) -> Context:
 
 def _phase(context: Context, name: PhaseName) -> Phase:
     rows = []
+    said: dict[tuple[str, ...], dict[str, int | str]] = {}
     for rule in ROWS:
         if name in rule.phases:
             size = rule.function(context, name)
             if size:
-                rows.append(Row(rule.name, rule.category, size, rule.formula, {}))
-    return Phase(name, tuple(rows))
+                inputs = said.get(rule.fields) or said.setdefault(
+                    rule.fields, _inputs(context.setting, rule.fields)
+                )
+                rows.append(Row(rule.name, rule.category, size, rule.formula, inputs))
+    moment = context.moments.get(name)
+    return Phase(name, tuple(rows), moment.name if moment else "")
+
+
+def _inputs(setting: Setting, fields: tuple[str, ...]) -> dict[str, int | str]:
+    """What a setting says in the fields that a row follows, where that is a number or a word."""
+    said = {field: getattr(setting, field) for field in fields}
+    said["stack"] = setting.stack.label()
+    if setting.lora is not None and "lora" in said:
+        said["lora"] = f"rank {setting.lora.rank}"
+    return {field: value for field, value in said.items() if isinstance(value, int | str)}
 
 
 _SUMS: dict[tuple[object, ...], Sums] = {}
@@ -168,7 +187,9 @@ def _programs(context: Context) -> Programs:
     if found is None:
         if len(_PROGRAMS) >= MAX_CACHED:
             _PROGRAMS.clear()
-        build = builder(architecture, dtypes, _adaptation(architecture, setting), version, setting.sequence_length)
+        build = builder(
+            architecture, dtypes, _adaptation(architecture, setting), version, setting.sequence_length
+        )
         found = _PROGRAMS[key] = _record(build, setting)
     return found
 

@@ -19,7 +19,19 @@ from toolkit.memory.transformers_versions import Behaviour
 
 # Families whose layers are q/k/v/o projections with rotary embedding around the residual stream of LLaMA.
 LLAMA_LIKE = frozenset(
-    {"llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3", "gemma3_text", "mixtral", "qwen3_moe", "gpt_oss"}
+    {
+        "llama",
+        "mistral",
+        "qwen2",
+        "qwen3",
+        "gemma",
+        "gemma2",
+        "gemma3",
+        "gemma3_text",
+        "mixtral",
+        "qwen3_moe",
+        "gpt_oss",
+    }
 )
 GEMMA_LIKE = frozenset({"gemma", "gemma2", "gemma3", "gemma3_text"})
 
@@ -77,11 +89,15 @@ class Builder:
         return NormForm(kind, n.norm, n.trains_base, autocast=n.autocast is not None, unit_offset=offset)
 
 
-def builder(architecture: Architecture, numerics: Numerics, adaptation: Adaptation, version: Behaviour, sequence: int) -> Builder:
+def builder(
+    architecture: Architecture, numerics: Numerics, adaptation: Adaptation, version: Behaviour, sequence: int
+) -> Builder:
     """A builder for a family whose activations are covered; refuses the others by name."""
     if architecture.family not in LLAMA_LIKE:
         raise UnsupportedRow("activations", f"no formula for the layers of {architecture.family} yet")
-    by_suffix = {module.path.rpartition("{}.")[2]: module for module in architecture.modules if "{}" in module.path}
+    by_suffix = {
+        module.path.rpartition("{}.")[2]: module for module in architecture.modules if "{}" in module.path
+    }
     return Builder(architecture, numerics, adaptation, by_suffix, version, sequence)
 
 
@@ -185,7 +201,9 @@ def _mixture(build: Builder, part: FeedForward) -> MixtureForm:
     return MixtureForm(
         experts=part.experts,
         chosen=chosen,
-        router=LinearForm(hidden, part.experts, n.linear, trains=n.trains_base, autocast=n.autocast, gradient=n.gradient),
+        router=LinearForm(
+            hidden, part.experts, n.linear, trains=n.trains_base, autocast=n.autocast, gradient=n.gradient
+        ),
         gate_up=grouped(chosen * hidden, chosen * 2 * part.intermediate),
         down=grouped(chosen * part.intermediate, chosen * hidden),
         intermediate=part.intermediate,

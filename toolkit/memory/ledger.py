@@ -46,10 +46,11 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """The rows that are alive together at one moment."""
+    """The rows that are alive together at the fullest moment of a phase, which `moment` names."""
 
     name: PhaseName
     rows: tuple[Row, ...]
+    moment: str = ""
 
     @property
     def total(self) -> int:

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from toolkit.memory.context import Context, Moment, Scale
-from toolkit.memory.ledger import PhaseName
 from toolkit.memory.formula.kv_cache import growing_bytes
 from toolkit.memory.formula.layer import RESIDUAL
 from toolkit.memory.formula.linear import DEQUANTIZED
+from toolkit.memory.ledger import PhaseName
 from toolkit.memory.program import CHECKPOINTS, Program
 from toolkit.memory.tape import BYTES, GRADIENTS, NEW_GRADIENT, Alive, Size
 
@@ -47,7 +47,10 @@ def _inference(context: Context, programs: Programs) -> Mapping[PhaseName, list[
     once = Scale(context.setting.batch_size, 1)
     return {
         PhaseName.PREFILL: list(_forward(context.scale, programs)),
-        PhaseName.DECODE: [_growth(context), *(_fused(context, moment) for moment in _forward(once, programs))],
+        PhaseName.DECODE: [
+            _growth(context),
+            *(_fused(context, moment) for moment in _forward(once, programs)),
+        ],
     }
 
 
@@ -91,7 +94,9 @@ def _with_gradients(context: Context, moment: Moment) -> Moment:
 def _forward(scale: Scale, programs: Programs) -> Iterator[Moment]:
     """The end of the forward pass: inside the last layer, or at the logits."""
     kept: list[tuple[Alive, int]] = [(program.kept, program.count) for program in programs.layers]
-    held = {} if CHECKPOINTS in programs.layers[0].kept else {RESIDUAL: programs.hidden}  # the model holds its embeddings
+    held = (
+        {} if CHECKPOINTS in programs.layers[0].kept else {RESIDUAL: programs.hidden}
+    )  # the model holds its embeddings
     for index in _last(programs):
         others = [(alive, count - (position == index)) for position, (alive, count) in enumerate(kept)]
         for alive in programs.layers[index].forward:
@@ -132,7 +137,9 @@ def _embedding(context: Context) -> int:
 def _moment(context: Context, name: str, alive: list[tuple[Alive, int]], gradients: int) -> Moment:
     """With gradient accumulation all gradients are there; else those of the stretches that are done, and its own."""
     rows = _sum(context.scale, alive)
-    rows[GRADIENTS] = gradient_bytes(context) if context.numerics.accumulates else rows.get(GRADIENTS, 0) + gradients
+    rows[GRADIENTS] = (
+        gradient_bytes(context) if context.numerics.accumulates else rows.get(GRADIENTS, 0) + gradients
+    )
     return Moment(name, rows)
 
 

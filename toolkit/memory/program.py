@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from toolkit.memory.formula.layer import RESIDUAL, LayerForm, layer
 from toolkit.memory.formula.chunked_loss import chunked_loss, fused_loss
+from toolkit.memory.formula.layer import RESIDUAL, LayerForm, layer
 from toolkit.memory.formula.logits import HeadForm, last_logits, whole_loss
 from toolkit.memory.refusal import UnsupportedRow
-from toolkit.memory.tape import GRADIENTS, INCOMING, NOTHING, Alive, Buffer, Size, Tape
+from toolkit.memory.tape import GRADIENTS, INCOMING, NOTHING, Alive, Size, Tape
 
 CHECKPOINTS = "layer_inputs"
 
@@ -156,4 +156,3 @@ def record_generation_head(form: HeadForm, hidden: int, dtype: str) -> Program:
     tape = Tape(records=False)
     last_logits(tape, tape.new(RESIDUAL, hidden, dtype), form)
     return Program(1, tape.moments, {}, {}, (), NOTHING, dtype)
-

@@ -10,7 +10,12 @@ from toolkit.memory.ledger import Category, PhaseName
 
 RowFunction = Callable[[Context, PhaseName], int]
 
-LOAD, FORWARD, BACKWARD, STEP = PhaseName.LOAD, PhaseName.FORWARD_END, PhaseName.BACKWARD, PhaseName.OPTIMIZER_STEP
+LOAD, FORWARD, BACKWARD, STEP = (
+    PhaseName.LOAD,
+    PhaseName.FORWARD_END,
+    PhaseName.BACKWARD,
+    PhaseName.OPTIMIZER_STEP,
+)
 PREFILL, DECODE = PhaseName.PREFILL, PhaseName.DECODE
 ALWAYS = (LOAD, FORWARD, BACKWARD, STEP, PREFILL, DECODE)
 RUNNING = (FORWARD, BACKWARD, STEP, PREFILL, DECODE)

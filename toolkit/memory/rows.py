@@ -9,7 +9,19 @@ from toolkit.memory.formula.weights import adapters, master_weights, rounding, u
 from toolkit.memory.formula.workspaces import cublas_workspace
 from toolkit.memory.ledger import Category
 from toolkit.memory.pass_rows import PASS_ROWS
-from toolkit.memory.row_rule import ALWAYS, DECODE, FORM, PASS, PASSES, PREFILL, RUNNING, STEP, TRAINING, RowRule, at_fullest
+from toolkit.memory.row_rule import (
+    ALWAYS,
+    DECODE,
+    FORM,
+    PASS,
+    PASSES,
+    PREFILL,
+    RUNNING,
+    STEP,
+    TRAINING,
+    RowRule,
+    at_fullest,
+)
 
 TRAINED = (*FORM, "lora", "compute", "amp")
 """Fields that decide what is trained, and in which dtype."""

@@ -70,7 +70,9 @@ def sums(architecture: Architecture, setting: Setting) -> Sums:
         weights=sum(stored.bytes for stored in stored_tensors),
         rounding=sum(stored.allocated - stored.bytes for stored in stored_tensors),
         upcast=sum(_upcast(stored, setting) for stored in stored_tensors),
-        segments=sum(s.module.count * segment_rounding(s.allocated // s.module.count) for s in stored_tensors),
+        segments=sum(
+            s.module.count * segment_rounding(s.allocated // s.module.count) for s in stored_tensors
+        ),
     )
 
 
@@ -97,9 +99,16 @@ def _adapters(architecture: Architecture, setting: Setting) -> Iterator[Trained]
 def _token_embedding(architecture: Architecture) -> int:
     """Elements of the token embedding: of all embeddings the one with as many rows as the vocabulary."""
     for module in architecture.modules:
-        if module.kind is ModuleKind.EMBEDDING and module.tensors and module.tensors[0].shape[0] == architecture.vocabulary:
+        if (
+            module.kind is ModuleKind.EMBEDDING
+            and module.tensors
+            and module.tensors[0].shape[0] == architecture.vocabulary
+        ):
             return module.tensors[0].elements
-    return max((m.tensors[0].elements for m in architecture.modules if m.kind is ModuleKind.EMBEDDING and m.tensors), default=0)
+    return max(
+        (m.tensors[0].elements for m in architecture.modules if m.kind is ModuleKind.EMBEDDING and m.tensors),
+        default=0,
+    )
 
 
 def _upcast(stored: StoredTensor, setting: Setting) -> int:

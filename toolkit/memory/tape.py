@@ -155,7 +155,9 @@ class Tape:
 
     # forward
 
-    def new(self, row: str, width: int, dtype: str, *, grad: bool = False, size: Size | None = None) -> Buffer:
+    def new(
+        self, row: str, width: int, dtype: str, *, grad: bool = False, size: Size | None = None
+    ) -> Buffer:
         """Allocate a tensor of `width` elements per token, or of a given size, held by the forward code."""
         actual = size if size is not None else Size(token=width * BYTES[dtype])
         buffer = Buffer(row, actual, width, dtype, grad, counted=not self.stopped)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from itertools import groupby
 
@@ -53,7 +54,14 @@ def _grouped(fields: Mapping[str, object]) -> dict[str, object]:
         holder = written.setdefault(group, {}) if group else written
         assert isinstance(holder, dict)
         holder[inner] = _plain(value)
+    if isinstance(model := written.get("model"), str):
+        written["model"] = _model(model)
     return written
+
+
+def _model(name: str) -> object:
+    """A model's name, or its config where that is written out."""
+    return json.loads(name) if name.startswith("{") else name
 
 
 def _phase(phase: Phase) -> dict[str, object]:

@@ -137,8 +137,9 @@ def _multiply(first: Amount, second: Amount) -> Amount:
         raise EquationError(f"{first.dimension} times {second.dimension} is nothing that documents print")
     if first.dimension in PURE and second.dimension in PURE:
         # A share of a share stays one; "80 % of 400" and "7B × 2" are plain once multiplied.
-        alike = first.dimension if first.dimension is second.dimension is Dimension.SHARE else Dimension.NUMBER
-        dimension = Dimension.COUNT if Dimension.COUNT in {first.dimension, second.dimension} else alike
+        both = {first.dimension, second.dimension}
+        alike: Dimension = Dimension.SHARE if both == {Dimension.SHARE} else Dimension.NUMBER
+        dimension = Dimension.COUNT if Dimension.COUNT in both else alike
     else:
         dimension = second.dimension if first.dimension in PURE else first.dimension
     return _product(first, second, dimension)

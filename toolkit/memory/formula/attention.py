@@ -73,7 +73,7 @@ def _projected(tape: Tape, x: Buffer, form: LinearForm, norm: NormForm | None) -
 
 
 def rotate(tape: Tape, x: Buffer, form: AttentionForm) -> Buffer:
-    """x * cos + rotate_half(x) * sin, as written out in transformers; angles need no gradient, so x is not kept."""
+    """X * cos + rotate_half(x) * sin, as written out in transformers; angles need no gradient, so x is not kept."""
     dtype = "fp32" if form.wide_rotary else x.dtype
     direct = scale(tape, x, ROTARY, dtype=dtype)
     half = _half_turned(tape, x)
@@ -168,7 +168,7 @@ def _repeated(tape: Tape, x: Buffer, form: AttentionForm) -> Buffer:
 
 
 def _scores(tape: Tape, query: Buffer, keys: Buffer, form: AttentionForm, dtype: str) -> Buffer:
-    """q k^T, times the scale, plus the mask: each a tensor of heads x pairs; bmm keeps a contiguous copy of q."""
+    """Q k^T, times the scale, plus the mask: each a tensor of heads x pairs; bmm keeps a contiguous copy of q."""
     size = Size(pair=form.query_heads * BYTES[dtype])
     copies = tuple(_transposed(tape, part) for part in (query, keys))
     saved = tape.save(*copies) if query.grad else ()
@@ -211,7 +211,7 @@ def _softmax_with_sinks(tape: Tape, scores: Buffer, _: str) -> Buffer:
 
 
 def masked(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: AttentionForm) -> Buffer:
-    """sdpa with a mask (a window shorter than the sequence): keys and values repeated, the mask as a bias, all saved.
+    """Sdpa with a mask (a window shorter than the sequence): keys and values repeated, the mask as a bias, all saved.
 
     Source: transformers' sdpa_attention.py; torch's memory-efficient kernel (aten .../cuda/attention_backward.cu).
     """

@@ -39,7 +39,9 @@ def chunked_loss(tape: Tape, x: Buffer, form: HeadForm) -> Buffer:
     tape.node(gathered, scatter, tape.save(order))
     with tape.temporary(WEIGHT, _wide_weight(form.projection)), tape.temporary(FLOAT, _logits(form, 1)):
         pass
-    with tape.temporary(FLOAT, _logits(form, 4)):  # logits, log-softmax, its exponential, the product for the entropy
+    with tape.temporary(
+        FLOAT, _logits(form, 4)
+    ):  # logits, log-softmax, its exponential, the product for the entropy
         result = tape.new(PROBABILITIES, 0, "fp32", grad=True)
 
     def backward(tape: Tape, _: Buffer) -> Given:
@@ -63,7 +65,9 @@ def _chunk_backward(tape: Tape, gathered: Buffer, form: HeadForm) -> None:
         if projection.trains:
             with tape.temporary(GRADIENT, _logits(form, 1)):
                 _weight_gradient(tape, projection)
-    with tape.temporary("activation_gradients", gathered.size):  # each chunk's gradient is put into a tensor of all tokens
+    with tape.temporary(
+        "activation_gradients", gathered.size
+    ):  # each chunk's gradient is put into a tensor of all tokens
         pass
 
 
@@ -85,10 +89,14 @@ def fused_loss(tape: Tape, x: Buffer, form: HeadForm) -> Buffer:
     working = Size(chunk=projection.outputs * BYTES[projection.dtype])
     if projection.trains:
         own = Size(fixed=projection.elements * BYTES[projection.gradient])
-        saved.append(tape.new(NEW_GRADIENT if tape.accumulates else GRADIENTS, 0, projection.gradient, size=own))
+        saved.append(
+            tape.new(NEW_GRADIENT if tape.accumulates else GRADIENTS, 0, projection.gradient, size=own)
+        )
     with tape.temporary(LOGITS, working), ExitStack() as alive:
         if projection.trains:
-            alive.enter_context(tape.temporary(NEW_GRADIENT, Size(fixed=projection.elements * BYTES[projection.dtype])))
+            alive.enter_context(
+                tape.temporary(NEW_GRADIENT, Size(fixed=projection.elements * BYTES[projection.dtype]))
+            )
     result = tape.new(PROBABILITIES, 0, "fp32", grad=True)
 
     def backward(tape: Tape, _: Buffer) -> Given:

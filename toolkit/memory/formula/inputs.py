@@ -14,7 +14,9 @@ def token_ids(context: Context, phase: PhaseName) -> int:
     """int64 ids, attention mask and, in training, labels of every token; shifted labels at the loss."""
     setting = context.setting
     columns = COLLATED if setting.trains else COLLATED - 1
-    return columns * setting.batch_size * setting.sequence_length * BYTES["int64"] + context.at(phase, "token_ids")
+    return columns * setting.batch_size * setting.sequence_length * BYTES["int64"] + context.at(
+        phase, "token_ids"
+    )
 
 
 def position_embeddings(context: Context, _: PhaseName) -> int:

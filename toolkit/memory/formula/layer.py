@@ -56,7 +56,7 @@ def _joined(tape: Tape, residual: Buffer, branch: Buffer, form: LayerForm) -> Bu
 
 
 def _parallel(tape: Tape, x: Buffer, form: LayerForm) -> Buffer:
-    """x + attention(norm(x)) + feed_forward(norm(x))."""
+    """X + attention(norm(x)) + feed_forward(norm(x))."""
     normed = normalise(tape, x, form.norm)
     attended = attend(tape, normed, form.attention)
     fed = _feed(tape, normed, form)

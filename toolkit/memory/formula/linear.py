@@ -27,7 +27,8 @@ class Branch:
 class LinearForm:
     """A linear layer as a tape needs it.
 
-    `storage` is plain, 4bit or 8bit; `dtype` that of a plain weight; `compute` the dtype in which a quantized one works.    """
+    `storage` is plain, 4bit or 8bit; `dtype` that of a plain weight; `compute` the dtype in which a quantized one works.
+    """
 
     inputs: int
     outputs: int
@@ -41,7 +42,9 @@ class LinearForm:
     nested: bool = False
     keeps_input: bool = False  # bitsandbytes before 0.43.2 kept the input of every 4-bit product
     branch: Branch | None = None
-    weights: int | None = None  # elements of the weight, where they are not inputs x outputs (grouped experts)
+    weights: int | None = (
+        None  # elements of the weight, where they are not inputs x outputs (grouped experts)
+    )
 
     @property
     def elements(self) -> int:
@@ -94,7 +97,7 @@ def _copied(tape: Tape, parameter: Buffer, elements: int, dtype: str) -> Buffer:
 
 
 def _product(tape: Tape, x: Buffer, weight: Buffer | None, outputs: int, dtype: str, row: str) -> Buffer:
-    """x W^T. A weight that is only a copy is kept too, where a gradient flows to x."""
+    """X W^T. A weight that is only a copy is kept too, where a gradient flows to x."""
     trains = weight is not None and weight.grad
     is_copy = weight is not None and not weight.parameter
     kept = ([x] if trains else []) + ([weight] if weight is not None and is_copy and x.grad else [])
@@ -112,7 +115,7 @@ def _product(tape: Tape, x: Buffer, weight: Buffer | None, outputs: int, dtype: 
 
 
 def _four_bit(tape: Tape, x: Buffer, form: LinearForm, row: str) -> Buffer:
-    """bitsandbytes' MatMul4Bit: dequantizes the whole weight in forward and in backward; the input is not kept."""
+    """Bitsandbytes' MatMul4Bit: dequantizes the whole weight in forward and in backward; the input is not kept."""
     inner = cast(tape, x, form.compute, COPIES)
     saved = tape.save(*([inner] if form.keeps_input else []), constants=1) if x.grad else ()
     product = tape.new(row, form.outputs, form.compute, grad=x.grad)
@@ -139,7 +142,7 @@ def _dequantized(form: LinearForm) -> Size:
 
 
 def _eight_bit(tape: Tape, x: Buffer, form: LinearForm, row: str) -> Buffer:
-    """bitsandbytes' MatMul8bitLt: keeps its input; needs it in float16 and int8, and an int32 product, while it runs."""
+    """Bitsandbytes' MatMul8bitLt: keeps its input; needs it in float16 and int8, and an int32 product, while it runs."""
     saved = tape.save(x) if x.grad else ()
     working = Size(token=form.inputs * (BYTES["int8"] + (0 if x.dtype == "fp16" else BYTES["fp16"])))
     with tape.temporary(COPIES, working.plus(Size(token=form.outputs * BYTES["int32"]))):

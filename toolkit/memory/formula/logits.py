@@ -33,7 +33,7 @@ class HeadForm:
 
 
 def whole_loss(tape: Tape, x: Buffer, form: HeadForm) -> Buffer:
-    """transformers' ForCausalLMLoss: the logits of all tokens at once; they stay until the model's forward returns."""
+    """Transformers' ForCausalLMLoss: the logits of all tokens at once; they stay until the model's forward returns."""
     normed = normalise(tape, x, form.norm)
     tape.drop(x)
     logits = linear(tape, normed, form.projection, LOGITS)
@@ -49,7 +49,7 @@ def whole_loss(tape: Tape, x: Buffer, form: HeadForm) -> Buffer:
 
 
 def _capped(tape: Tape, logits: Buffer) -> Buffer:
-    """c * tanh(logits / c): the quotient and the product save constants, tanh its result."""
+    """C * tanh(logits / c): the quotient and the product save constants, tanh its result."""
     quotient = scale(tape, logits, LOGITS)
     tape.drop(logits)
     squashed = tape.new(LOGITS, quotient.width, quotient.dtype, grad=quotient.grad, size=quotient.size)

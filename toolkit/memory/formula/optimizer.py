@@ -27,7 +27,9 @@ def optimizer_states(context: Context, phase: PhaseName) -> int:
     """The states of the steady state, from the second step on; none while the model loads."""
     if phase is PhaseName.LOAD:
         return 0
-    return sum(t.count * (state_bytes(t, context.setting) - paged(t, context.setting)) for t in context.sums.trained)
+    return sum(
+        t.count * (state_bytes(t, context.setting) - paged(t, context.setting)) for t in context.sums.trained
+    )
 
 
 def paged_states(context: Context, phase: PhaseName) -> int:
@@ -117,7 +119,9 @@ def _widens(context: Context) -> bool:
     """Whether float32 states update 16-bit parameters that have no float32 copy: no optimizer of torch does that."""
     setting = context.setting
     trained = context.numerics.adapter or setting.weights
-    return setting.optimizer_states == "fp32" and trained in ("bf16", "fp16") and setting.master_weights is None
+    return (
+        setting.optimizer_states == "fp32" and trained in ("bf16", "fp16") and setting.master_weights is None
+    )
 
 
 def _one_at_a_time(context: Context) -> int:
@@ -126,12 +130,12 @@ def _one_at_a_time(context: Context) -> int:
 
 
 def _square_roots(context: Context) -> int:
-    """torch's foreach AdamW: the square roots of all second moments at once (torch/optim/adamw.py, pytorch #97712)."""
+    """Torch's foreach AdamW: the square roots of all second moments at once (torch/optim/adamw.py, pytorch #97712)."""
     return context.sums.elements * BYTES[context.setting.optimizer_states]
 
 
 def _largest_twice(context: Context) -> int:
-    """torch's for-loop AdamW: the square root of one tensor's second moment, and its quotient."""
+    """Torch's for-loop AdamW: the square root of one tensor's second moment, and its quotient."""
     return 2 * context.sums.largest * BYTES[context.setting.optimizer_states]
 
 
