@@ -58,8 +58,33 @@ SCENARIOS = """\
     sequence_length: 4096
     generated_length: 0
     stack: {trainer: transformers}
+  qwen-open: {model: Qwen/Qwen2.5-Coder-7B, method: full, weights: bf16, stack: {trainer: transformers}}
+  qwen-run-open:
+    model: Qwen/Qwen2.5-Coder-7B
+    method: full
+    weights: bf16
+    gradient_accumulation: 1
+    run: {examples: 320, epochs: 3}
+  qwen-nf4: {model: Qwen/Qwen2.5-Coder-7B, method: qlora, weights: nf4}
+  qwen-lora16:
+    model: Qwen/Qwen2.5-Coder-7B
+    method: lora
+    weights: bf16
+    lora: {rank: 16, targets: all-linear}
+    stack: {trainer: transformers}
+  qwen-lora-rank-open:
+    model: Qwen/Qwen2.5-Coder-7B
+    method: lora
+    weights: bf16
+    lora: {targets: all-linear}
+    stack: {trainer: transformers}
+  llama-open: {model: meta-llama/Llama-3.1-8B, method: inference, weights: bf16, generated_length: 0}
+  super: {model: Qwen/Qwen2.5-Coder-7B, method: inference, gpu: RTX 4070 Ti SUPER}
+  h100: {model: Qwen/Qwen2.5-Coder-7B, method: inference, gpu: H100 80GB}
+  r3060: {model: Qwen/Qwen2.5-Coder-7B, method: inference, gpu: RTX 3060}
+  no-gpu: {model: Qwen/Qwen2.5-Coder-7B, method: inference}
 """
-"""Scenarios of real models with nothing open that moves what the tests judge."""
+"""Scenarios of real models: closed ones for exact answers, open ones for those that depend."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +137,17 @@ def judge_text(folder: Path, text: str, claim: str, *, scenarios: str = SCENARIO
         scenarios=scenarios,
         head=head,
     )
+
+
+def outcome_of(folder: Path, text: str, claim: str, verdict: str, *, head: str = "") -> Outcome:
+    """The outcome of one claim, whose verdict is as expected."""
+    result = judge_text(folder, text, claim, head=head)
+    outcome = result.outcome
+    assert outcome.verdict == verdict, outcome
+    assert (result.codes == ["D204"]) is (outcome.malformed is not None), result.report.findings
+    assert outcome.reason
+    assert (outcome.boundary is None) is (outcome.verdict != "depends"), outcome
+    return outcome
 
 
 def refusals(folder: Path, claims: str, document: str = "# Guide\n") -> list[Finding]:

@@ -1,0 +1,27 @@
+"""Ratios of speeds are read and stay unchecked: they agree, disagree and depend never."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.checks.build import outcome_of
+
+
+@pytest.mark.parametrize(
+    ("text", "claim", "verdict", "reason"),
+    [
+        ('2x', '', 'unchecked', 'no measurement'),
+    ],
+)
+def test_speed_ratio(tmp_path: Path, text: str, claim: str, verdict: str, reason: str) -> None:
+    outcome = outcome_of(tmp_path, text, f"quantity: speed_ratio, {claim}".rstrip(", "), verdict)
+    assert reason in outcome.reason
+
+
+@pytest.mark.parametrize("text", ['fast', '3 GB'])
+def test_text_that_is_no_such_thing_is_malformed(tmp_path: Path, text: str) -> None:
+    outcome = outcome_of(tmp_path, text, 'quantity: speed_ratio', "unchecked")
+    assert outcome.malformed is not None
+    assert repr(text)[1:-1] in outcome.malformed
