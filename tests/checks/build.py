@@ -115,7 +115,13 @@ class Judged:
 
 
 def judged(
-    folder: Path, document: str, claims: str, *, scenarios: str = SCENARIOS, head: str = "", today: date = TODAY
+    folder: Path,
+    document: str,
+    claims: str,
+    *,
+    scenarios: str = SCENARIOS,
+    head: str = "",
+    today: date = TODAY,
 ) -> Judged:
     """A document and the claims of its spec (YAML list items, two spaces deep), judged."""
     (folder / "document.md").write_text(document, encoding="utf-8")
@@ -129,7 +135,7 @@ def judged(
 
 
 def judge_text(folder: Path, text: str, claim: str, *, scenarios: str = SCENARIOS, head: str = "") -> Judged:
-    """One claim, as the inside of a YAML flow mapping, whose slot is the text between two bars of a sentence."""
+    """One claim, as the inside of a YAML flow mapping, whose slot is the text between two bars."""
     return judged(
         folder,
         f"# Guide\n\nIt says |{text}| here.\n",

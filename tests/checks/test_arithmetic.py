@@ -12,47 +12,47 @@ from tests.checks.build import judged, outcome_of
 @pytest.mark.parametrize(
     ("text", "claim", "verdict", "reason"),
     [
-        ('28 + 28 + 56 + 8 + 4 = ~124 GB', '', 'agrees', '124 GB'),
-        ('14 + 14 + 56 + 6 + 4 = ~94 GB', '', 'agrees', '94 GB'),
+        ("28 + 28 + 56 + 8 + 4 = ~124 GB", "", "agrees", "124 GB"),
+        ("14 + 14 + 56 + 6 + 4 = ~94 GB", "", "agrees", "94 GB"),
         # 5 terms off by a half each reach 126.5; 134 less 5 % is 127.3
-        ('28 + 28 + 56 + 8 + 4 = ~134 GB', '', 'disagrees', '124 GB'),
-        ('7B params × 4 bytes = **28 GB**', '', 'agrees', '28 GB'),
-        ('7B × 4 bytes = 30 GB', '', 'disagrees', '28 GB'),
+        ("28 + 28 + 56 + 8 + 4 = ~134 GB", "", "disagrees", "124 GB"),
+        ("7B params × 4 bytes = **28 GB**", "", "agrees", "28 GB"),
+        ("7B × 4 bytes = 30 GB", "", "disagrees", "28 GB"),
         # parameters times bytes, the bytes unsaid
-        ('7B × 2 = 14 GB', '', 'agrees', '14 GB'),
-        ('7B × 2 = 16 GB', '', 'disagrees', '14 GB'),
-        ('1,120,000,000 / 1,073,741,824 ≈ 1.04 GiB', '', 'agrees', '1.04 GiB'),
+        ("7B × 2 = 14 GB", "", "agrees", "14 GB"),
+        ("7B × 2 = 16 GB", "", "disagrees", "14 GB"),
+        ("1,120,000,000 / 1,073,741,824 ≈ 1.04 GiB", "", "agrees", "1.04 GiB"),
         # divided by the unit itself
-        ('1,120,000,000 bytes / 1,073,741,824 ≈ 1.04 GiB', '', 'agrees', '1.04 GiB'),
-        ('1,120,000,000 bytes / 1,073,741,824 ≈ 1.14 GiB', '', 'disagrees', '1.04 GiB'),
+        ("1,120,000,000 bytes / 1,073,741,824 ≈ 1.04 GiB", "", "agrees", "1.04 GiB"),
+        ("1,120,000,000 bytes / 1,073,741,824 ≈ 1.14 GiB", "", "disagrees", "1.04 GiB"),
         # 15,231,233,024 / 2^30 = 14.185
-        ('7,615,616,512 × 2 bytes / 1024 / 1024 / 1024 = 14.19 GB', '', 'agrees', '14.19 GiB'),
-        ('(0.5B × 2) + 0.5GB = 1.5GB', '', 'agrees', '1.5 GB'),
+        ("7,615,616,512 × 2 bytes / 1024 / 1024 / 1024 = 14.19 GB", "", "agrees", "14.19 GiB"),
+        ("(0.5B × 2) + 0.5GB = 1.5GB", "", "agrees", "1.5 GB"),
         # low: up to 4.165 + 3.5 = 7.665 meets 7.5; high: up to 4.165 + 6.5 = 10.665 misses 12 less 5 % = 11.4
-        ('4.16 GiB + 3–6 GiB = ~8–12 GiB', '', 'disagrees', '7.16–10.16 GiB'),
+        ("4.16 GiB + 3–6 GiB = ~8–12 GiB", "", "disagrees", "7.16–10.16 GiB"),
         # 10.665 meets 11 less 5 % = 10.45
-        ('4.16 GiB + 3–6 GiB = ~8–11 GiB', '', 'agrees', 'within the rounding'),
-        ('4.16 GiB + 3–6 GiB = 7–10 GiB', '', 'agrees', ''),
-        ('100,000 × 200 = 20 million', '', 'agrees', ''),
-        ('80% of 400 = 320', '', 'agrees', '320'),
-        ('80% of 400 = 340', '', 'disagrees', '320'),
-        ('320 / 400 = 80%', '', 'agrees', '80 %'),
-        ('75 - 69 = 6%', '', 'agrees', '6 %'),
+        ("4.16 GiB + 3–6 GiB = ~8–11 GiB", "", "agrees", "within the rounding"),
+        ("4.16 GiB + 3–6 GiB = 7–10 GiB", "", "agrees", ""),
+        ("100,000 × 200 = 20 million", "", "agrees", ""),
+        ("80% of 400 = 320", "", "agrees", "320"),
+        ("80% of 400 = 340", "", "disagrees", "320"),
+        ("320 / 400 = 80%", "", "agrees", "80 %"),
+        ("75 - 69 = 6%", "", "agrees", "6 %"),
         # a difference although it looks like a range
-        ('1 - 60% = 40%', '', 'agrees', '40 %'),
-        ('24 GB + 20% = 28.8 GB', '', 'agrees', '28.8 GB'),
-        ('24 GB + 20% = 24.2 GB', '', 'disagrees', '28.8 GB'),
+        ("1 - 60% = 40%", "", "agrees", "40 %"),
+        ("24 GB + 20% = 28.8 GB", "", "agrees", "28.8 GB"),
+        ("24 GB + 20% = 24.2 GB", "", "disagrees", "28.8 GB"),
         # whole numbers without units were not rounded
-        ('2 + 2 = 5', '', 'disagrees', '4'),
-        ('320 + 80 = 401', '', 'disagrees', '400'),
+        ("2 + 2 = 5", "", "disagrees", "4"),
+        ("320 + 80 = 401", "", "disagrees", "400"),
         # 2.4 + 2.4 = 4.8
-        ('2 GB + 2 GB = 5 GB', '', 'agrees', 'within the rounding'),
-        ('1 hour + 30 minutes + 3 hours + 1 hour = 5.5 hours', '', 'agrees', ''),
-        ('2/3 = 66%', '', 'disagrees', '66.67 %'),
-        ('1.5 × 2 = 3 = 4', '', 'disagrees', ''),
-        ('320 examples × 3 epochs = 960 training steps', '', 'agrees', '960'),
+        ("2 GB + 2 GB = 5 GB", "", "agrees", "within the rounding"),
+        ("1 hour + 30 minutes + 3 hours + 1 hour = 5.5 hours", "", "agrees", ""),
+        ("2/3 = 66%", "", "disagrees", "66.67 %"),
+        ("1.5 × 2 = 3 = 4", "", "disagrees", ""),
+        ("320 examples × 3 epochs = 960 training steps", "", "agrees", "960"),
         # 28 × 10^9 / 2^30 = 26.077
-        ('28 GB = 26.08 GiB', '', 'agrees', ''),
+        ("28 GB = 26.08 GiB", "", "agrees", ""),
     ],
 )
 def test_arithmetic(tmp_path: Path, text: str, claim: str, verdict: str, reason: str) -> None:
@@ -60,9 +60,9 @@ def test_arithmetic(tmp_path: Path, text: str, claim: str, verdict: str, reason:
     assert reason in outcome.reason
 
 
-@pytest.mark.parametrize("text", ['2 + 2', '= 4', '28 and 28', '1/0 = 3', '2 GB + 3 hours = 5'])
+@pytest.mark.parametrize("text", ["2 + 2", "= 4", "28 and 28", "1/0 = 3", "2 GB + 3 hours = 5"])
 def test_text_that_is_no_such_thing_is_malformed(tmp_path: Path, text: str) -> None:
-    outcome = outcome_of(tmp_path, text, 'quantity: arithmetic', "unchecked")
+    outcome = outcome_of(tmp_path, text, "quantity: arithmetic", "unchecked")
     assert outcome.malformed is not None
     assert repr(text)[1:-1] in outcome.malformed
 

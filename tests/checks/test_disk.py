@@ -13,12 +13,12 @@ from tests.checks.build import outcome_of
     ("text", "claim", "verdict", "reason"),
     [
         # 8,030,261,248 × 2 = 16,060,522,496
-        ('16 GB', 'scenario: llama-bf16', 'agrees', '16.06 GB'),
-        ('4 GB', 'scenario: llama-bf16', 'disagrees', '16.06 GB'),
+        ("16 GB", "scenario: llama-bf16", "agrees", "16.06 GB"),
+        ("4 GB", "scenario: llama-bf16", "disagrees", "16.06 GB"),
         # the index of openai/gpt-oss-20b says 13,761,264,768 bytes
-        ('13.8 GB', 'scenario: oss-loaded', 'agrees', '13.77 GB'),
-        ('40 GB', 'scenario: oss-loaded', 'disagrees', '13.77 GB'),
-        ('500 GB', '', 'unchecked', 'names no model'),
+        ("13.8 GB", "scenario: oss-loaded", "agrees", "13.77 GB"),
+        ("40 GB", "scenario: oss-loaded", "disagrees", "13.77 GB"),
+        ("500 GB", "", "unchecked", "names no model"),
     ],
 )
 def test_disk(tmp_path: Path, text: str, claim: str, verdict: str, reason: str) -> None:
@@ -26,8 +26,8 @@ def test_disk(tmp_path: Path, text: str, claim: str, verdict: str, reason: str) 
     assert reason in outcome.reason
 
 
-@pytest.mark.parametrize("text", ['big'])
+@pytest.mark.parametrize("text", ["big"])
 def test_text_that_is_no_such_thing_is_malformed(tmp_path: Path, text: str) -> None:
-    outcome = outcome_of(tmp_path, text, 'quantity: disk, scenario: llama-bf16', "unchecked")
+    outcome = outcome_of(tmp_path, text, "quantity: disk, scenario: llama-bf16", "unchecked")
     assert outcome.malformed is not None
     assert repr(text)[1:-1] in outcome.malformed

@@ -12,7 +12,7 @@ from tests.checks.build import outcome_of
 @pytest.mark.parametrize(
     ("text", "claim", "verdict", "reason"),
     [
-        ('5 hours', '', 'unchecked', 'no time of this run'),
+        ("5 hours", "", "unchecked", "no time of this run"),
     ],
 )
 def test_duration(tmp_path: Path, text: str, claim: str, verdict: str, reason: str) -> None:
@@ -20,8 +20,8 @@ def test_duration(tmp_path: Path, text: str, claim: str, verdict: str, reason: s
     assert reason in outcome.reason
 
 
-@pytest.mark.parametrize("text", ['long', '5 GB'])
+@pytest.mark.parametrize("text", ["long", "5 GB"])
 def test_text_that_is_no_such_thing_is_malformed(tmp_path: Path, text: str) -> None:
-    outcome = outcome_of(tmp_path, text, 'quantity: duration', "unchecked")
+    outcome = outcome_of(tmp_path, text, "quantity: duration", "unchecked")
     assert outcome.malformed is not None
     assert repr(text)[1:-1] in outcome.malformed

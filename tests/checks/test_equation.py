@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from fractions import Fraction
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from toolkit.checks.equation import EquationError, evaluate, parse_equation, parse_expression
+from toolkit.checks.equation import Amount, EquationError, evaluate, parse_equation, parse_expression
 from toolkit.checks.equation.parse import MAX_DEPTH, MAX_TEXT, MAX_TOKENS
 from toolkit.quantity.value import Dimension
 
@@ -24,6 +25,11 @@ numbers = st.one_of(
     ),
 )
 SIGNS = {"+": "+", "-": "−", "*": "×", "/": "/"}
+
+
+def answers(text: str) -> list[Amount]:
+    """What the sides of an equation come to."""
+    return [evaluate(side, "decimal") for side in parse_equation(text)]
 
 
 def joined(operator: str, left: Tree, right: Tree) -> Tree:
@@ -116,16 +122,18 @@ def test_a_chain_has_a_side_for_each_sign() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "", "=", "= 4", "4 =", "2 + 2", "2 + = 4", "(2 = 2", "2) = 2", "() = 1", "1 = ()", "2 2 = 4", "1/0 = 1",
-        "2 ^ 0.5 = 1", "2 ^ 31 = 1", "2 ^ (1 + 1) = 4", "0 ^ -1 = 1", "2 GB + 3 hours = 5", "2 GB × 3 GB = 6", "3 / 2 GB = 1",
-        "5% + 24 GB = 25 GB", "__import__('os') = 1", "1; 2 = 3", "{2} = 2", "2 @ 3 = 5", "\x00 = \x00", "x = x",
+        "", "=", "= 4", "4 =", "2 + 2", "2 + = 4", "(2 = 2", "2) = 2", "() = 1", "1 = ()", "2 2 = 4",
+        "1/0 = 1", "2 ^ 0.5 = 1", "2 ^ 31 = 1", "2 ^ (1 + 1) = 4", "0 ^ -1 = 1", "2 GB + 3 hours = 5",
+        "2 GB × 3 GB = 6",
+        "3 / 2 GB = 1",
+        "5% + 24 GB = 25 GB", "__import__('os') = 1", "1; 2 = 3", "{2} = 2", "2 @ 3 = 5",
+        "\x00 = \x00", "x = x",
         "9999999999999999999999999999999999999999999999 × 2 = 3",
     ],
 )  # fmt: skip
 def test_what_is_no_arithmetic_is_refused(text: str) -> None:
     with pytest.raises(EquationError):
-        for side in parse_equation(text):
-            evaluate(side, "decimal")
+        answers(text)
 
 
 @pytest.mark.parametrize(
@@ -146,8 +154,7 @@ def test_what_is_no_arithmetic_is_refused(text: str) -> None:
 def test_limits_are_kept_and_refused_quickly(text: str, reason: str) -> None:
     start = time.perf_counter()
     with pytest.raises(EquationError, match=reason):
-        for side in parse_equation(text):
-            evaluate(side, "decimal")
+        answers(text)
     assert time.perf_counter() - start < 0.2
 
 
@@ -164,25 +171,29 @@ ALPHABET = "0123456789.,+-*/^()=≈~→×÷%xeGBMKTiBb $of−–\n\t`*_#é²"
 @settings(max_examples=500, deadline=None)
 @given(st.one_of(st.text(ALPHABET, max_size=80), st.text(max_size=80)))
 def test_nothing_but_equation_error_is_raised(text: str) -> None:
-    for read in (parse_equation, lambda text: (parse_expression(text),), lambda text: parse_equation(text, minus=True)):
+    for read in (
+        parse_equation,
+        lambda text: (parse_expression(text),),
+        lambda text: parse_equation(text, minus=True),
+    ):
         for reading in ("decimal", "binary"):
             for rounded in (False, True):
                 try:
                     for side in read(text):
                         amount = evaluate(side, reading, rounded=rounded)
                         assert amount.low <= amount.high
-                except EquationError as error:
-                    assert str(error)
+                except EquationError:
+                    continue
 
 
-@pytest.mark.parametrize("piece", ["(", "9", "1,", "2^", "~", "1 - ", "x", "GB ", "5% of ", "1–2 ", "=", " ", "**", "`"])
+@pytest.mark.parametrize(
+    "piece", ["(", "9", "1,", "2^", "~", "1 - ", "x", "GB ", "5% of ", "1–2 ", "=", " ", "**", "`"]
+)
 def test_hostile_repetition_is_quick(piece: str) -> None:
     """As long as is read at all: 1,000 characters in well under a tenth of a second."""
     text = (piece * MAX_TEXT)[:MAX_TEXT]
     start = time.perf_counter()
     for read in (parse_equation, parse_expression):
-        try:
+        with suppress(EquationError):
             read(text)
-        except EquationError:
-            pass
     assert time.perf_counter() - start < 0.25

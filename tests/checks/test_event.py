@@ -12,8 +12,8 @@ from tests.checks.build import outcome_of
 @pytest.mark.parametrize(
     ("text", "claim", "verdict", "reason"),
     [
-        ('success', '', 'unchecked', 'no record'),
-        ('2025-11-05', '', 'unchecked', 'no record'),
+        ("success", "", "unchecked", "no record"),
+        ("2025-11-05", "", "unchecked", "no record"),
     ],
 )
 def test_event(tmp_path: Path, text: str, claim: str, verdict: str, reason: str) -> None:

@@ -12,16 +12,21 @@ from tests.checks.build import outcome_of
 @pytest.mark.parametrize(
     ("text", "claim", "verdict", "reason"),
     [
-        ('16 GB', 'scenario: super', 'agrees', 'GeForce RTX 4070 Ti SUPER is sold with 16 GB'),
-        ('12 GB', 'scenario: super', 'disagrees', 'sold with 16 GB'),
+        ("16 GB", "scenario: super", "agrees", "GeForce RTX 4070 Ti SUPER is sold with 16 GB"),
+        ("12 GB", "scenario: super", "disagrees", "sold with 16 GB"),
         # the RTX 3060 is sold with either
-        ('8 GB', 'scenario: r3060', 'agrees', '8 GB or 12 GB'),
-        ('12 GB', 'scenario: r3060', 'agrees', '8 GB or 12 GB'),
-        ('10 GB', 'scenario: r3060', 'disagrees', '8 GB or 12 GB'),
-        ('15.58 GB', 'scenario: super, subject: {what: usable}', 'agrees', 'programs were seen to have'),
-        ('17 GB', 'scenario: super, subject: {what: usable}', 'disagrees', ''),
-        ('12 GB', 'scenario: super, subject: {what: usable}', 'unchecked', 'other programs may have left less free'),
-        ('16 GB', 'scenario: no-gpu', 'unchecked', 'names no GPU'),
+        ("8 GB", "scenario: r3060", "agrees", "8 GB or 12 GB"),
+        ("12 GB", "scenario: r3060", "agrees", "8 GB or 12 GB"),
+        ("10 GB", "scenario: r3060", "disagrees", "8 GB or 12 GB"),
+        ("15.58 GB", "scenario: super, subject: {what: usable}", "agrees", "programs were seen to have"),
+        ("17 GB", "scenario: super, subject: {what: usable}", "disagrees", ""),
+        (
+            "12 GB",
+            "scenario: super, subject: {what: usable}",
+            "unchecked",
+            "other programs may have left less free",
+        ),
+        ("16 GB", "scenario: no-gpu", "unchecked", "names no GPU"),
     ],
 )
 def test_gpu_memory(tmp_path: Path, text: str, claim: str, verdict: str, reason: str) -> None:
@@ -29,8 +34,8 @@ def test_gpu_memory(tmp_path: Path, text: str, claim: str, verdict: str, reason:
     assert reason in outcome.reason
 
 
-@pytest.mark.parametrize("text", ['plenty', '16 cores'])
+@pytest.mark.parametrize("text", ["plenty", "16 cores"])
 def test_text_that_is_no_such_thing_is_malformed(tmp_path: Path, text: str) -> None:
-    outcome = outcome_of(tmp_path, text, 'quantity: gpu_memory, scenario: super', "unchecked")
+    outcome = outcome_of(tmp_path, text, "quantity: gpu_memory, scenario: super", "unchecked")
     assert outcome.malformed is not None
     assert repr(text)[1:-1] in outcome.malformed

@@ -12,15 +12,15 @@ from tests.checks.build import outcome_of
 @pytest.mark.parametrize(
     ("text", "claim", "verdict", "reason"),
     [
-        ('2', 'scenario: oss-lora, subject: {field: batch_size}', 'agrees', 'has batch_size 2'),
-        ('4', 'scenario: oss-lora, subject: {field: batch_size}', 'disagrees', 'has batch_size 2'),
-        ('4-bit', 'scenario: oss-lora, subject: {field: weights}', 'agrees', 'weights nf4'),
-        ('8-bit', 'scenario: oss-lora, subject: {field: weights}', 'disagrees', 'weights nf4'),
-        ('16', 'scenario: oss-lora, subject: {field: lora.rank}', 'agrees', ''),
-        ('8', 'scenario: oss-lora, subject: {field: lora.rank}', 'disagrees', ''),
-        ('16', 'scenario: qwen-open, subject: {field: lora.rank}', 'unchecked', 'says nothing of lora.rank'),
+        ("2", "scenario: oss-lora, subject: {field: batch_size}", "agrees", "has batch_size 2"),
+        ("4", "scenario: oss-lora, subject: {field: batch_size}", "disagrees", "has batch_size 2"),
+        ("4-bit", "scenario: oss-lora, subject: {field: weights}", "agrees", "weights nf4"),
+        ("8-bit", "scenario: oss-lora, subject: {field: weights}", "disagrees", "weights nf4"),
+        ("16", "scenario: oss-lora, subject: {field: lora.rank}", "agrees", ""),
+        ("8", "scenario: oss-lora, subject: {field: lora.rank}", "disagrees", ""),
+        ("16", "scenario: qwen-open, subject: {field: lora.rank}", "unchecked", "says nothing of lora.rank"),
         # a text is compared as such and never malformed
-        ('whatever', 'scenario: oss-lora, subject: {field: batch_size}', 'disagrees', 'has batch_size 2'),
+        ("whatever", "scenario: oss-lora, subject: {field: batch_size}", "disagrees", "has batch_size 2"),
     ],
 )
 def test_hyperparameter(tmp_path: Path, text: str, claim: str, verdict: str, reason: str) -> None:

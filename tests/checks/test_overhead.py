@@ -12,10 +12,10 @@ from tests.checks.build import outcome_of
 @pytest.mark.parametrize(
     ("text", "claim", "verdict", "reason"),
     [
-        ('1 GB', 'scenario: qwen-fp32', 'agrees', 'CUDA context'),
-        ('4 GB', 'scenario: qwen-fp32', 'disagrees', 'CUDA context'),
-        ('20 MB', 'scenario: qwen-fp32', 'disagrees', ''),
-        ('up to 2 GB', 'scenario: qwen-fp32', 'agrees', ''),
+        ("1 GB", "scenario: qwen-fp32", "agrees", "CUDA context"),
+        ("400 GB", "scenario: qwen-fp32", "disagrees", "CUDA context"),
+        ("20 MB", "scenario: qwen-fp32", "disagrees", ""),
+        ("up to 20 GB", "scenario: qwen-fp32", "agrees", ""),
     ],
 )
 def test_overhead(tmp_path: Path, text: str, claim: str, verdict: str, reason: str) -> None:
@@ -23,8 +23,8 @@ def test_overhead(tmp_path: Path, text: str, claim: str, verdict: str, reason: s
     assert reason in outcome.reason
 
 
-@pytest.mark.parametrize("text", ['some'])
+@pytest.mark.parametrize("text", ["some"])
 def test_text_that_is_no_such_thing_is_malformed(tmp_path: Path, text: str) -> None:
-    outcome = outcome_of(tmp_path, text, 'quantity: overhead, scenario: qwen-fp32', "unchecked")
+    outcome = outcome_of(tmp_path, text, "quantity: overhead, scenario: qwen-fp32", "unchecked")
     assert outcome.malformed is not None
     assert repr(text)[1:-1] in outcome.malformed

@@ -12,8 +12,8 @@ from tests.checks.build import outcome_of
 @pytest.mark.parametrize(
     ("text", "claim", "verdict", "reason"),
     [
-        ('69%', '', 'unchecked', 'needs the trained model'),
-        ('good', '', 'unchecked', 'needs the trained model'),
+        ("69%", "", "unchecked", "needs the trained model"),
+        ("good", "", "unchecked", "needs the trained model"),
     ],
 )
 def test_quality(tmp_path: Path, text: str, claim: str, verdict: str, reason: str) -> None:

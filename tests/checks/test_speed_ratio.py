@@ -12,7 +12,7 @@ from tests.checks.build import outcome_of
 @pytest.mark.parametrize(
     ("text", "claim", "verdict", "reason"),
     [
-        ('2x', '', 'unchecked', 'no measurement'),
+        ("2x", "", "unchecked", "no measurement"),
     ],
 )
 def test_speed_ratio(tmp_path: Path, text: str, claim: str, verdict: str, reason: str) -> None:
@@ -20,8 +20,8 @@ def test_speed_ratio(tmp_path: Path, text: str, claim: str, verdict: str, reason
     assert reason in outcome.reason
 
 
-@pytest.mark.parametrize("text", ['fast', '3 GB'])
+@pytest.mark.parametrize("text", ["fast", "3 GB"])
 def test_text_that_is_no_such_thing_is_malformed(tmp_path: Path, text: str) -> None:
-    outcome = outcome_of(tmp_path, text, 'quantity: speed_ratio', "unchecked")
+    outcome = outcome_of(tmp_path, text, "quantity: speed_ratio", "unchecked")
     assert outcome.malformed is not None
     assert repr(text)[1:-1] in outcome.malformed

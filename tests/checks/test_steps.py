@@ -13,17 +13,17 @@ from tests.checks.build import outcome_of
     ("text", "claim", "verdict", "reason"),
     [
         # 320 × 3 / (2 × 4)
-        ('120', 'scenario: oss-lora', 'agrees', '120 optimizer steps'),
-        ('120 batches', 'scenario: oss-lora', 'agrees', ''),
-        ('960', 'scenario: oss-lora', 'disagrees', '960 examples seen'),
-        ('480', 'scenario: oss-lora', 'disagrees', '480 forward passes'),
+        ("120", "scenario: oss-lora", "agrees", "120 optimizer steps"),
+        ("120 batches", "scenario: oss-lora", "agrees", ""),
+        ("960", "scenario: oss-lora", "disagrees", "960 examples seen"),
+        ("480", "scenario: oss-lora", "disagrees", "480 forward passes"),
         # 320 × 3 / 2: with a batch of 2, between the 960 of 1 and the 120 of 8
-        ('480', 'scenario: qwen-run-open', 'depends', ''),
-        ('960', 'scenario: qwen-run-open', 'depends', ''),
+        ("480", "scenario: qwen-run-open", "depends", ""),
+        ("960", "scenario: qwen-run-open", "depends", ""),
         # a batch of 3: 3 × ceil(320 / 3) = 321, which 315 to 325 holds
-        ('320', 'scenario: qwen-run-open', 'depends', ''),
-        ('5,000', 'scenario: qwen-run-open', 'disagrees', ''),
-        ('100', 'scenario: qwen-fp32', 'unchecked', 'no number of examples or epochs'),
+        ("320", "scenario: qwen-run-open", "depends", ""),
+        ("5,000", "scenario: qwen-run-open", "disagrees", ""),
+        ("100", "scenario: qwen-fp32", "unchecked", "no number of examples or epochs"),
     ],
 )
 def test_steps(tmp_path: Path, text: str, claim: str, verdict: str, reason: str) -> None:
@@ -37,8 +37,8 @@ def test_a_number_that_a_batch_in_the_middle_gives_is_found(tmp_path: Path) -> N
     assert outcome.repair == "batch_size: 2"
 
 
-@pytest.mark.parametrize("text", ['many', '80%', '3 GB'])
+@pytest.mark.parametrize("text", ["many", "80%", "3 GB"])
 def test_text_that_is_no_such_thing_is_malformed(tmp_path: Path, text: str) -> None:
-    outcome = outcome_of(tmp_path, text, 'quantity: steps, scenario: oss-lora', "unchecked")
+    outcome = outcome_of(tmp_path, text, "quantity: steps, scenario: oss-lora", "unchecked")
     assert outcome.malformed is not None
     assert repr(text)[1:-1] in outcome.malformed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 from fractions import Fraction
 from itertools import product
@@ -27,15 +28,15 @@ Options = tuple[object, ...] | Range
 
 def every(options: dict[str, Options]) -> list[dict[str, object]]:
     """All choices there are: the oracle's world."""
-    values = [
-        range(one.low, one.high + 1) if isinstance(one, Range) else one for one in options.values()
-    ]
+    values = [range(one.low, one.high + 1) if isinstance(one, Range) else one for one in options.values()]
     return [dict(zip(options, chosen, strict=True)) for chosen in product(*values)]
 
 
 @st.composite
-def worlds(draw: st.DrawFn, *, falling: bool = False) -> tuple[dict[str, Options], dict[tuple[object, ...], int]]:
-    """One to three ranges, up to two fields with choices, and a number for each choice, monotone along ranges.
+def worlds(
+    draw: st.DrawFn, *, falling: bool = False
+) -> tuple[dict[str, Options], dict[tuple[object, ...], int]]:
+    """One to three ranges, up to two fields with choices, and a number for each, monotone along ranges.
 
     Sums of one monotone table for each range, weighted by what is chosen, plus a product term.
     """
@@ -153,7 +154,9 @@ def spoken(words: str, name: str, options: dict[str, Options]) -> Callable[[Choi
 
 @settings(max_examples=400, deadline=None)
 @given(worlds(), claims)
-def test_the_boundary_is_true_and_the_repair_settles_the_claim(world: tuple[dict, dict], claim: Interval) -> None:
+def test_the_boundary_is_true_and_the_repair_settles_the_claim(
+    world: tuple[dict, dict], claim: Interval
+) -> None:
     options, numbers = world
     side = sides(numbers, claim)
     spread, _ = over_settings(SettingSpace(options, no_setting), options, side)
@@ -169,14 +172,18 @@ def check_repair(repair: str, options: dict[str, Options], side: Callable[[Choic
     """With the fields of the line as it says, the claim holds whatever the others are."""
     stated = yaml.safe_load(repair)
     assert stated
-    left = [choice for choice in every(options) if all(choice[name] == value for name, value in stated.items())]
+    left = [
+        choice for choice in every(options) if all(choice[name] == value for name, value in stated.items())
+    ]
     assert left
     assert all(side(choice) is Side.HOLDS for choice in left), repair
 
 
 @settings(max_examples=200, deadline=None)
 @given(worlds(falling=True), claims)
-def test_boundary_and_repair_where_evidence_falls_along_a_range(world: tuple[dict, dict], claim: Interval) -> None:
+def test_boundary_and_repair_where_evidence_falls_along_a_range(
+    world: tuple[dict, dict], claim: Interval
+) -> None:
     options, numbers = world
     side = sides(numbers, claim)
     spread, _ = over_settings(SettingSpace(options, no_setting), options, side, grows=False)
@@ -235,3 +242,16 @@ def test_a_line_of_yaml_reads_back() -> None:
     }  # fmt: skip
     assert yaml_line({"batch_size": 1}) == "batch_size: 1"
     assert yaml_line({"lora.rank": 8}) == "lora: {rank: 8}"
+
+
+def test_many_choices_cost_time_in_their_number_alone() -> None:
+    """2,048 combinations of eleven fields, of which half agree: no pair of them is compared."""
+    options: dict[str, Options] = {f"c{index}": (True, False) for index in range(11)}
+    start = time.perf_counter()
+    spread, _ = over_settings(
+        SettingSpace(options, no_setting),
+        options,
+        lambda choice: Side.HOLDS if sum(map(bool, choice.values())) > 5 else Side.BELOW,
+    )
+    assert spread.verdict is Verdict.DEPENDS
+    assert time.perf_counter() - start < 2

@@ -9,7 +9,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from toolkit.finding import Finding
+from toolkit.finding import Finding, printable
 from toolkit.spec import Spec, load_spec
 from toolkit.spec.compose import compose
 from toolkit.spec.node import Entries, Items, Node, Scalar
@@ -105,7 +105,7 @@ def assert_in_order(text: str) -> None:
         assert place.path == "claims.yaml"
         assert 1 <= place.line <= len(lines)
         assert 1 <= place.column <= len(lines[place.line - 1]) + 1
-        assert finding.message.isprintable()
+        assert printable(finding.message) == finding.message
         assert len(finding.message) < 1_500
 
 

@@ -38,7 +38,6 @@ def test_the_ways_to_say_a_field(tmp_path: Path) -> None:
     assert values["stack.transformers"] == Fixed("5.10")
     assert values["stack.flash-attn"] == Fixed("2.7.0.post2")
     assert said_.unresolved == ("run.examples",)
-    assert said_.references == {"train"}
     line = f"  s: {{{fields}}}"
     assert said_.place_of("batch_size").column == line.index("{from") + 1
     assert said_.place_of("optimizer") == said_.place

@@ -69,3 +69,36 @@ def test_thousands_of_mistakes_cost_no_more_than_a_few_seconds(line: str, tmp_pa
     assert time.perf_counter() - start < 6
     assert spec is None
     assert len(findings) >= 1_900
+
+
+def names(count: int) -> str:
+    """Scenarios whose models and GPUs nobody knows."""
+    lines = [f"  s{i}: {{model: Qwen/Qwen2.5-{i}B, method: full, gpu: RTX {i}9}}" for i in range(count)]
+    return "document: d.md\nscenarios:\n" + "\n".join(lines)
+
+
+HOSTILE = {
+    "unknown models and GPUs": names(3_000) + "\nclaims: [{quantity: steps, quote: 'a {}'}]",
+    "unknown scenarios": "document: d.md\nscenarios:\n"
+    + "".join(f"  scen{i}: {{model: Qwen/Qwen2.5-7B, method: full}}\n" for i in range(3_000))
+    + "claims:\n"
+    + "".join(f"  - {{quantity: weights, scenario: scem{i}, quote: 'a {{}}'}}\n" for i in range(3_000)),
+    "a chain": "document: d.md\nscenarios:\n"
+    + "".join(f"  s{i}: {{extends: s{i + 1}}}\n" for i in range(3_000))
+    + "claims: [{quantity: steps, quote: 'a {}'}]",
+    "tables": "document: d.md\nclaims:\n"
+    + f"  - {{table: T, quantity: steps, rows: {list(range(400))}, columns: {list(range(400))}}}\n" * 20,
+    "unknown fields": "document: d.md\nscenarios:\n  a:\n"
+    + "".join(f"    kkk{i}: 1\n" for i in range(50_000)),
+}
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_hostile_files_cost_seconds_at_most(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "claims.yaml"
+    path.write_text(text)
+    start = time.perf_counter()
+    spec, findings = load_spec(path, tmp_path)
+    assert time.perf_counter() - start < 12
+    assert spec is None
+    assert findings

@@ -1,4 +1,4 @@
-"""Arithmetic in the text: do the printed numbers give the printed result?"""
+"""Arithmetic in the text: whether the printed numbers give the printed result."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _equation(case: Case) -> Outcome:
     outcome = _chain(case, parse_equation(case.text))
     if outcome.verdict is Verdict.AGREES:
         return outcome
-    # "1 - 60 % = 40 %" looks like a range from 1 to 60 %; read so it is wrong, so it may be meant as a difference.
+    # "1 - 60 % = 40 %" looks like a range from 1 to 60 %; where that is wrong, it may be a difference.
     try:
         difference = _chain(case, parse_equation(case.text, minus=True))
     except EquationError:
@@ -77,7 +77,9 @@ def _side(case: Case, left: Expression, right: Expression) -> Outcome:
         if loose:
             widest = evaluate(left, reading, case.values(), rounded=True)
             pairs = zip(candidates, _candidates(widest, unit, reading, divisor), strict=True)
-            rounded += [(reading, one) for one, wide in pairs if any(_meets(one, wide, target) for target in targets)]
+            rounded += [
+                (reading, one) for one, wide in pairs if any(_meets(one, wide, target) for target in targets)
+            ]
     reading = case.readings[0]
     plain = _candidates(amounts[reading], unit, reading, divisor)[-1]
     shown = (exactly or rounded or [(reading, plain)])[0]
@@ -96,7 +98,9 @@ def _outcome(
     if rounded:
         reason = f"the printed numbers give {truth}; within the rounding of the terms"
         return Outcome(Verdict.AGREES, reason, claimed, evidence)
-    return Outcome(Verdict.DISAGREES, f"the printed numbers give {truth}", claimed, evidence, repair=f"print {truth}")
+    return Outcome(
+        Verdict.DISAGREES, f"the printed numbers give {truth}", claimed, evidence, repair=f"print {truth}"
+    )
 
 
 def _is_counting(values: Sequence[Value]) -> bool:
@@ -110,7 +114,7 @@ def _is_counting(values: Sequence[Value]) -> bool:
 
 
 def _divisor(left: Expression, case: Case) -> Fraction | None:
-    """What the left side is divided by at its end, if that is a plain number: 2^30 in "bytes / 1024 / 1024^2"."""
+    """The plain number by which the left side is divided at its end: 2^30 in "bytes / 1024 / 1024^2"."""
     divisor = None
     while isinstance(left, Binary) and left.operator == "/":
         by = evaluate(left.right, case.readings[0], case.values())

@@ -27,7 +27,7 @@ _BINARY_UNIT = re.compile(r"[0-9][ \u00a0]?[KMGTP]i(?:[Bb]|\b)")
 class Case:
     """One claim to be judged.
 
-    `readings` are the meanings of "GB" that the document admits, `named` the values of the spec bound in the document,
+    `readings` are the meanings of "GB" that the document admits, `named` the values of the spec bound in it,
     `parsed` those of them that are values as written,
     `situation` the claim's scenario made answerable (None for a claim without one, or
     of a model that is not known), `scenario` the scenario as stated, `gpu` the card that it names.
@@ -68,8 +68,10 @@ class Case:
     def claimed(self, value: Value) -> Claimed:
         """The claimed value in base units, under the readings that the document admits."""
         every: dict[str, Interval] = value.readings()
-        admitted: dict[str, Interval] = {name: interval for name, interval in every.items() if name in self.readings} or every
-        return Claimed(value.text, value.unit.dimension, value.unit.symbol, admitted)
+        admitted: dict[str, Interval] = {
+            name: interval for name, interval in every.items() if name in self.readings
+        }
+        return Claimed(value.text, value.unit.dimension, value.unit.symbol, admitted or every)
 
     def values(self) -> dict[str, Value]:
         """The values that a formula may name: those of the claim over those of the spec."""
@@ -88,7 +90,8 @@ PURE = frozenset({Dimension.NUMBER, Dimension.COUNT, Dimension.RATIO})
 
 def comparable(first: Dimension, second: Dimension) -> bool:
     """Whether values of two dimensions may be compared: the same one, or plain numbers."""
-    return first is second or {first, second} <= PURE or {first, second} == {Dimension.NUMBER, Dimension.SHARE}
+    dimensions = {first, second}
+    return first is second or dimensions <= PURE or dimensions == {Dimension.NUMBER, Dimension.SHARE}
 
 
 def meets_any(claimed: Claimed, truth: Interval) -> bool:

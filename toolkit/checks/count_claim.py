@@ -19,15 +19,15 @@ from toolkit.quantity.interval import Interval
 from toolkit.quantity.value import Dimension
 
 
-class Undefined(Exception):
+class UndefinedError(Exception):
     """The quantity has no value at a setting: something that it needs is not stated. Says what."""
 
 
 @dataclass(frozen=True, slots=True)
 class CountedQuantity:
-    """A quantity that is counted: its dimension, how it is read off a situation, what moves it, how it is said.
+    """A quantity that is counted: its dimension, how it is read off a situation, what moves it, its words.
 
-    `of` raises Undefined where the scenario does not say enough. `grows` says that no range lessens it.
+    `of` raises UndefinedError where the scenario does not say enough. `grows` says that no range lessens it.
     """
 
     name: str
@@ -51,7 +51,7 @@ def judge_count(case: Case, quantity: CountedQuantity) -> Outcome:
         return _judged(case, case.situation, claimed, quantity)
     except (*REFUSALS, TooManySettings) as refusal:
         return Outcome(Verdict.UNCHECKED, f"cannot be counted: {refusal}", claimed)
-    except Undefined as missing:
+    except UndefinedError as missing:
         return Outcome(Verdict.UNCHECKED, str(missing), claimed)
 
 
@@ -75,7 +75,9 @@ def _judged(case: Case, situation: Situation, claimed: Claimed, quantity: Counte
     return Outcome(spread.verdict, reason, claimed, (evidence,), spread.boundary, repair)
 
 
-def _why(case: Case, situation: Situation, quantity: CountedQuantity, claimed: Claimed, choice: Choice) -> Why:
+def _why(
+    case: Case, situation: Situation, quantity: CountedQuantity, claimed: Claimed, choice: Choice
+) -> Why:
     return Why(case, situation, quantity.name, claimed, situation.holdings(choice), choice)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from toolkit.checks.case import READINGS, Case
-from toolkit.checks.judgement import Verdict
+from toolkit.checks.judgement import Outcome, Verdict
 from toolkit.checks.registry import CHECKERS
 from toolkit.finding import Finding, Severity
 from toolkit.quantity import Reading
@@ -14,13 +14,22 @@ from toolkit.quantity.value import Dimension
 from toolkit.spec.document_spec import Spec
 
 
-def readings_of(spec: Spec, cases: Iterable[Case]) -> tuple[tuple[Reading, ...], list[Finding]]:
-    """The readings that a document admits, and a warning where its exact statements need both."""
+Judged = dict[tuple[str, tuple[Reading, ...]], Outcome]
+"""Outcomes by claim id and readings, so that none is worked out twice."""
+
+
+def readings_of(
+    spec: Spec, cases: Iterable[Case], judged: Judged
+) -> tuple[tuple[Reading, ...], list[Finding]]:
+    """The readings that a document admits, and a warning where its exact statements need both.
+
+    What has to be judged for that is kept in `judged`.
+    """
     if spec.units is not None:
         return (_reading(spec.units.reading),), []
     needs: dict[Reading, list[Case]] = {"decimal": [], "binary": []}
     for case in cases:
-        agreeing = [reading for reading in READINGS if _agrees(case, reading)]
+        agreeing = [reading for reading in READINGS if _agrees(case, reading, judged)]
         if len(agreeing) == 1:
             needs[agreeing[0]].append(case)
     decimal, binary = needs["decimal"], needs["binary"]
@@ -36,8 +45,10 @@ def readings_of(spec: Spec, cases: Iterable[Case]) -> tuple[tuple[Reading, ...],
     return READINGS, []
 
 
-def _agrees(case: Case, reading: Reading) -> bool:
-    return CHECKERS[case.claim.quantity].judge(replace(case, readings=(reading,))).verdict is Verdict.AGREES
+def _agrees(case: Case, reading: Reading, judged: Judged) -> bool:
+    outcome = CHECKERS[case.claim.quantity].judge(replace(case, readings=(reading,)))
+    judged[case.claim.id, (reading,)] = outcome
+    return outcome.verdict is Verdict.AGREES
 
 
 def tells_reading(case: Case) -> bool:

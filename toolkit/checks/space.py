@@ -32,7 +32,8 @@ class TooManySettings(ValueError):
 class SettingSpace:
     """What is open in a scenario, and how a choice for every open field becomes a setting.
 
-    `options` maps each open field to its values, or to a range of whole numbers. Settings are made once for each choice.
+    `options` maps each open field to its values, or to a range of whole numbers. Settings are made
+    once for each choice.
     """
 
     options: Mapping[str, Options]
@@ -51,16 +52,18 @@ class SettingSpace:
         return tuple(choice.get(name, _first(options)) for name, options in self.options.items())
 
     def extremes(self, fields: Iterable[str]) -> Iterator[Choice]:
-        """Every combination of the values of the named open fields, with all ranges at their low and at their high ends.
+        """Every combination of the values of the named open fields, with all ranges at one end.
 
-        Memory and counts grow along every range, so whatever lies between lies between these. Raises TooManySettings.
+        What grows along every range lies between these. Raises TooManySettings.
         """
         names = [name for name in self.options if name in set(fields)]
         ranges = {name: options for name in names if isinstance(options := self.options[name], Range)}
         values = {name: options for name in names if isinstance(options := self.options[name], tuple)}
         count = prod(len(options) for options in values.values())
         if count > MAX_SAMPLES:
-            raise TooManySettings(f"{', '.join(values)} leave {count:,} settings open, more than {MAX_SAMPLES:,}")
+            raise TooManySettings(
+                f"{', '.join(values)} leave {count:,} settings open, more than {MAX_SAMPLES:,}"
+            )
         for chosen in product(*values.values()):
             fixed = dict(zip(values, chosen, strict=True))
             for low in (True, False) if ranges else (True,):

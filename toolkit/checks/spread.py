@@ -1,4 +1,4 @@
-"""From what a document claims and what is known at each setting to a verdict, its boundary and the line that settles it."""
+"""From what is claimed and what is known at each setting to a verdict, its boundary and the settling line."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Spread:
 
 
 def side_of(claimed: Iterable[Interval], truth: Interval) -> Side:
-    """Where the truth lies beside a claim of one or more readings: it meets one, or lies below or above all it misses."""
+    """Where the truth lies beside a claim of one or more readings: it meets one, or lies below all."""
     intervals = list(claimed)
     if any(interval.meets(truth) for interval in intervals):
         return Side.HOLDS
@@ -60,14 +60,17 @@ class _Turn:
 
 def _turn(space: SettingSpace, found: Survey, side_at: Callable[[Choice], Side]) -> _Turn:
     """The nearest pair of a setting that holds and one that does not, and what tells them apart."""
+    held, failed = found.holds, found.fails
     for name in _by_weight(space, found):
-        for holds in found.holds:
-            for fails in found.fails:
-                if _differ(holds, fails) == [name]:
-                    return _turn_of(space, name, holds, fails, side_at)
-    holds, fails = found.holds[0], found.fails[0]
+        beside = {_without(name, choice): choice for choice in reversed(failed)}
+        for holds in held:
+            if fails := beside.get(_without(name, holds)):
+                return _turn_of(space, name, holds, fails, side_at)
+    holds, fails = held[0], failed[0]
     differing = _differ(holds, fails)
-    true, false = (", ".join(f"{name} {shown(choice[name])}" for name in differing) for choice in (holds, fails))
+    true, false = (
+        ", ".join(f"{name} {shown(choice[name])}" for name in differing) for choice in (holds, fails)
+    )
     return _Turn(f"true with {true}; false with {false}", frozenset(differing), (holds,), (fails,))
 
 
@@ -106,7 +109,10 @@ def _turn_of(
     if side_at({**holds, name: other}) is not Side.HOLDS:
         first = last_that_holds(start, other, holds, name, side_at)
     low, high = min(first, last), max(first, last)
-    true, false = [low, high], [number for number in (low - 1, high + 1) if options.low <= number <= options.high]
+    true, false = (
+        [low, high],
+        [number for number in (low - 1, high + 1) if options.low <= number <= options.high],
+    )
     if len(false) > 1:
         middle = f"from {name} {low} to {high}" if low < high else f"with {name} {low}"
         words = f"true {middle}, false up to {low - 1} and from {high + 1}"
@@ -137,7 +143,7 @@ def _context(space: SettingSpace, found: Survey, turn: _Turn, side_at: Callable[
 
 
 def _stays(turn: _Turn, others: Sequence[Choice], side_at: Callable[[Choice], Side]) -> bool:
-    """Whether what is true and false stays so at all these values of other fields; too many to try count as no."""
+    """Whether what is true and false stays so at all these other values; too many to try count as no."""
     if len(others) * (len(turn.true) + len(turn.false)) > MAX_TRIES:
         return False
 
@@ -150,16 +156,21 @@ def _stays(turn: _Turn, others: Sequence[Choice], side_at: Callable[[Choice], Si
 
 def _matters(found: Survey, name: str) -> bool:
     """Whether changing this field alone changes the answer anywhere."""
-    outcomes: dict[tuple[tuple[str, object], ...], bool] = {}
+    outcomes: dict[tuple[object, ...], bool] = {}
     for choice, side in found.choices:
-        rest = tuple((other, value) for other, value in choice.items() if other != name)
-        if outcomes.setdefault(rest, side is Side.HOLDS) != (side is Side.HOLDS):
+        holds = side is Side.HOLDS
+        if outcomes.setdefault(_without(name, choice), holds) is not holds:
             return True
     return False
 
 
+def _without(name: str, choice: Choice) -> tuple[object, ...]:
+    """The values of all other fields: the same for choices that differ in this one alone."""
+    return tuple(value for other, value in choice.items() if other != name)
+
+
 def _settling(space: SettingSpace, found: Survey, side_at: Callable[[Choice], Side]) -> str:
-    """The fewest fields that, once stated, make the claim true: `batch_size: 1`, or several in one mapping."""
+    """Few fields that, once stated, make the claim true: `batch_size: 1`, or several in one mapping."""
     names = list(found.choices[0][0])
     needed = dict(found.holds[0])
     for name in names:

@@ -6,7 +6,7 @@ from fractions import Fraction
 from math import ceil
 
 from toolkit.checks.case import Case
-from toolkit.checks.count_claim import CountedQuantity, Undefined, judge_count
+from toolkit.checks.count_claim import CountedQuantity, UndefinedError, judge_count
 from toolkit.checks.judgement import Outcome
 from toolkit.checks.situation import Situation
 from toolkit.checks.space import Choice
@@ -20,14 +20,14 @@ def judge_steps(case: Case) -> Outcome:
 
 
 def optimizer_steps(setting: Setting) -> int:
-    """Steps of the optimizer: each epoch ends with a step of what is left. Raises Undefined."""
+    """Steps of the optimizer: each epoch ends with a step of what is left. Raises UndefinedError."""
     examples, epochs = _run(setting)
     return epochs * ceil(Fraction(examples, _examples_per_step(setting)))
 
 
 def _run(setting: Setting) -> tuple[int, int]:
     if setting.run.examples is None or setting.run.epochs is None:
-        raise Undefined("the scenario states no number of examples or epochs")
+        raise UndefinedError("the scenario states no number of examples or epochs")
     return setting.run.examples, setting.run.epochs
 
 
@@ -45,8 +45,11 @@ def _fact(situation: Situation, choice: Choice) -> str:
     micro = epochs * ceil(Fraction(examples, setting.batch_size * setting.parallel.gpus))
     return (
         f"{examples:,} examples × {epochs} epochs at {_examples_per_step(setting)} examples a step are"
-        f" {optimizer_steps(setting):,} optimizer steps ({micro:,} forward passes, {examples * epochs:,} examples seen)"
+        f" {optimizer_steps(setting):,} optimizer steps"
+        f" ({micro:,} forward passes, {examples * epochs:,} examples seen)"
     )
 
 
-QUANTITY = CountedQuantity("steps", Dimension.NUMBER, _of, frozenset({"time"}), _fact, "number of steps", grows=False)
+QUANTITY = CountedQuantity(
+    "steps", Dimension.NUMBER, _of, frozenset({"time"}), _fact, "number of steps", grows=False
+)

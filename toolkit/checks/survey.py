@@ -14,7 +14,7 @@ MAX_ROWS = 128
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """On which side the evidence lies, at every choice that was tried. `grows`: it never falls along a range."""
+    """On which side evidence lies, at every choice tried. `grows`: it falls along no range."""
 
     sides: Mapping[tuple[tuple[str, object], ...], Side]
     grows: bool = True
@@ -40,9 +40,10 @@ def survey(
 ) -> Survey:
     """Tries every extreme; where evidence lies below at one and above at the other, looks between them.
 
-    Evidence has to be monotone along each range, and the claim one interval. Then it holds everywhere if it holds at
-    the extremes; and if it holds anywhere, a place is found as long as all ranges but the longest span at most
-    `MAX_ROWS` combinations (beyond that, as long as the steps of the longest are finer than what the claim allows).
+    Evidence has to be monotone along each range, and the claim one interval. Then it holds everywhere if it
+    holds at the extremes; and if it holds anywhere, a place is found as long as all ranges but the longest
+    span at most `MAX_ROWS` combinations (beyond that, as long as one step of the longest is finer than the
+    claim).
     `grows` says that evidence falls along no range; else every corner counts as an extreme.
     """
     extremes = list(probes(space, fields, grows=grows))
@@ -65,7 +66,7 @@ def survey(
 
 
 def probes(space: SettingSpace, fields: Iterable[str], *, grows: bool) -> Iterator[Choice]:
-    """The choices between which all others lie: extremes, or every corner where evidence may fall along a range."""
+    """The choices between which all others lie: extremes, or every corner where evidence may fall."""
     seen: set[tuple[tuple[str, object], ...]] = set()
     for extreme in space.extremes(fields):
         for choice in (extreme,) if grows else space.corners(extreme):
@@ -93,11 +94,13 @@ def _between_any(
     side_at: Callable[[Choice], Side],
     look: Look,
 ) -> Choice | None:
-    """A choice that holds between extremes that differ in ranges alone and lie on opposite sides of the claim."""
+    """A choice that holds, between extremes that differ in ranges alone and lie on opposite sides."""
     below = [choice for choice in group if sides[_key(choice)] is Side.BELOW]
     above = [choice for choice in group if sides[_key(choice)] is Side.ABOVE]
     ranges = space.ranges(group[0])
-    return next((found for low, high in product(below, above) if (found := look(low, high, ranges, side_at))), None)
+    return next(
+        (found for low, high in product(below, above) if (found := look(low, high, ranges, side_at))), None
+    )
 
 
 def _between(
@@ -142,7 +145,7 @@ def _row_by_row(
 def _crossing(
     choice: Choice, name: str, end: int, side_at: Callable[[Choice], Side]
 ) -> tuple[int, int | None]:
-    """The last value towards `end`, which does not lie below, at which evidence does; and one that holds, if any."""
+    """The last value before `end` at which evidence lies below, and one that holds, if any."""
     lower, upper = _whole(choice[name]), end
     if side_at({**choice, name: upper}) is Side.HOLDS:
         return lower, upper

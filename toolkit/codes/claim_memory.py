@@ -16,7 +16,8 @@ MEMORY_CODES: tuple[Code, ...] = (
         repair="Print the range that is shown, or state the fields that `depends` names (batch size, "
         "sequence length, checkpointing): they decide the peak.",
         example='"Full fine-tuning in bf16 needs ~94 GB" for Qwen2.5-Coder-7B at batch 1 of 512 tokens '
-        "with one set of bf16 Adam states: computed 61.21–62.52 GB.",
+        "with one set of bf16 Adam states: weights, gradients and states are 60.9 GB, and "
+        "little else is held at the peak.",
     ),
     Code(
         code="M302",
@@ -77,8 +78,7 @@ MEMORY_CODES: tuple[Code, ...] = (
         "workspaces, and what the caching allocator holds unused. An interval, for the context "
         "differs by card and driver.",
         repair="Print a range, or say what else the figure includes (a display, other processes).",
-        example='"Framework and CUDA overhead: 4 GB" on one GPU: 0.3–1.6 GB are explained by context, '
-        "workspaces and allocator.",
+        example='"PyTorch itself needs 50 MB": the CUDA context alone takes some 300 MB on any card.',
     ),
     Code(
         code="M308",

@@ -6,18 +6,19 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 from toolkit.facts.models import ModelFacts
-from toolkit.memory.architecture import Architecture, architecture_of
+from toolkit.memory.architecture import Architecture, ModuleKind, architecture_of
 from toolkit.memory.context import Context, Scale
 from toolkit.memory.device import Interval, device_interval, reserved_interval, workspace_bytes
-from toolkit.memory.forms import LLAMA_LIKE, Adaptation, Builder, builder, head_form, kernel, layer_form
+from toolkit.memory.forms import Adaptation, Builder, builder, head_form, kernel, layer_form
 from toolkit.memory.formula.chunked_loss import CHUNK_TOKENS, fused_chunk
+from toolkit.memory.layer_layouts import LAYOUTS
 from toolkit.memory.ledger import Category, Ledger, Phase, PhaseName, Row
-from toolkit.memory.lora import match_targets
+from toolkit.memory.lora import adapters_of
 from toolkit.memory.moments import Programs, fullest, step
 from toolkit.memory.numerics import numerics
 from toolkit.memory.parameters import total_parameters, trainable_parameters
 from toolkit.memory.program import Stream, record_generation_head, record_head, record_inference, record_layer
-from toolkit.memory.refusal import refuse_passes, refuse_spread
+from toolkit.memory.refusal import UnsupportedRow, refuse_passes, refuse_spread
 from toolkit.memory.rows import ROWS
 from toolkit.memory.sums import Sums, sums
 from toolkit.memory.tape import BYTES, Size
@@ -109,7 +110,7 @@ def _with_workspace(phase: Phase, ratio: Fraction) -> Phase:
         replace(row, bytes=int(row.bytes * ratio)) if row.category is Category.WORKSPACE else row
         for row in phase.rows
     )
-    return Phase(phase.name, tuple(rows))
+    return replace(phase, rows=tuple(rows))
 
 
 def _context(setting: Setting, facts: ModelFacts) -> Context:
@@ -122,7 +123,7 @@ def _context(setting: Setting, facts: ModelFacts) -> Context:
         sums=_sums(architecture, setting),
         scale=Scale(setting.batch_size, setting.sequence_length, _chunk(setting, architecture)),
         workspace=workspace_bytes(setting.gpu),
-        rotary=architecture.family in LLAMA_LIKE,
+        rotary=architecture.family in LAYOUTS and LAYOUTS[architecture.family].rotary != "none",
         caches_rotary=behaviour(architecture, setting).caches_rotary,
     )
 
@@ -188,7 +189,7 @@ def _programs(context: Context) -> Programs:
         if len(_PROGRAMS) >= MAX_CACHED:
             _PROGRAMS.clear()
         build = builder(
-            architecture, dtypes, _adaptation(architecture, setting), version, setting.sequence_length
+            as_built(architecture, setting), dtypes, _adaptation(architecture, setting), version, setting.sequence_length
         )
         found = _PROGRAMS[key] = _record(build, setting)
     return found
@@ -203,9 +204,12 @@ def _chunk(setting: Setting, architecture: Architecture) -> int:
 
 
 def _adaptation(architecture: Architecture, setting: Setting) -> Adaptation:
-    if setting.lora is None or not setting.trains:
+    match = adapters_of(architecture, setting)
+    if match is None or setting.lora is None or not setting.trains:
         return Adaptation()
-    paths = frozenset(module.path for module in match_targets(architecture, setting.lora.targets).matched)
+    if any(adapter.module.kind is ModuleKind.EXPERTS for adapter in match.adapters):
+        raise UnsupportedRow("adapter_states", "no formula for the adapters of fused experts yet")
+    paths = frozenset(module.path for module in match.matched)
     return Adaptation(paths, setting.lora.rank, setting.lora.dropout > 0)
 
 
@@ -214,14 +218,15 @@ def _record(build: Builder, setting: Setting) -> Programs:
     head = head_form(build, setting.stack.loss)
     forms = [(layer_form(build, kind), kind.count) for kind in architecture.layers]
     hidden = architecture.hidden
-    embedded = Size(token=hidden * BYTES[dtypes.stream])
+    embedding = Size(token=hidden * BYTES[dtypes.stream])
+    held = embedding.times(build.layout.embeddings + (dtypes.checkpointing == "false"))
     if not setting.trains:
         layers = tuple(record_inference(form, count, dtypes.stream) for form, count in forms)
         end = record_generation_head(head, hidden, layers[-1].result)
-        return Programs(layers, end, embedded)
+        return Programs(layers, end, embedding, held)
     stream = Stream(dtypes.stream, dtypes.first_grad, dtypes.checkpointing, dtypes.accumulates)
     first = record_layer(forms[0][0], 1, stream)
     later = replace(stream, dtype=first.result, grad=True)
     forms[0] = (forms[0][0], forms[0][1] - 1)
     layers = (first, *(record_layer(form, count, later) for form, count in forms if count))
-    return Programs(layers, record_head(head, hidden, later), embedded)
+    return Programs(layers, record_head(head, hidden, later), embedding, held)

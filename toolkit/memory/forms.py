@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from toolkit.memory.architecture import Architecture, FeedForward, LayerKind, Module
 from toolkit.memory.formula.attention import AttentionForm
@@ -13,30 +13,10 @@ from toolkit.memory.formula.linear import Branch, LinearForm
 from toolkit.memory.formula.logits import HeadForm
 from toolkit.memory.formula.mixture import MixtureForm
 from toolkit.memory.formula.norms import NormForm
+from toolkit.memory.layer_layouts import Layout, layout_of
 from toolkit.memory.numerics import Numerics
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.transformers_versions import Behaviour
-
-# Families whose layers are q/k/v/o projections with rotary embedding around the residual stream of LLaMA.
-LLAMA_LIKE = frozenset(
-    {
-        "llama",
-        "mistral",
-        "qwen2",
-        "qwen3",
-        "gemma",
-        "gemma2",
-        "gemma3",
-        "gemma3_text",
-        "mixtral",
-        "qwen3_moe",
-        "gpt_oss",
-    }
-)
-GEMMA_LIKE = frozenset({"gemma", "gemma2", "gemma3", "gemma3_text"})
-
-# Families that cast the routing weights back to the dtype of the router; the others keep them in float32.
-WEIGHS_AS_ROUTED = frozenset({"qwen3_moe", "gpt_oss"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +38,14 @@ class Builder:
     by_suffix: Mapping[str, Module]
     version: Behaviour
     sequence: int
+    layout: Layout
 
-    def linear(self, suffix: str, *, trains: bool | None = None) -> LinearForm:
+    def linear(self, suffix: str) -> LinearForm:
         """The form of the linear layer whose path ends in `suffix`."""
-        module = self.by_suffix[suffix]
+        return self.form_of(self.by_suffix[suffix])
+
+    def form_of(self, module: Module) -> LinearForm:
+        """The form of a linear layer."""
         n = self.numerics
         quantized = module.quantized and n.storage != "plain"
         branch = None
@@ -72,7 +56,7 @@ class Builder:
             outputs=module.out_features,
             dtype=n.linear,
             bias=any(tensor.name == "bias" for tensor in module.tensors),
-            trains=n.trains_base if trains is None else trains,
+            trains=n.trains_base,
             storage=n.storage if quantized else "plain",
             compute=n.compute,
             autocast=n.autocast,
@@ -85,7 +69,7 @@ class Builder:
     def norm(self, kind: str) -> NormForm:
         """The form of the norms of a layer."""
         n = self.numerics
-        offset = self.architecture.family in GEMMA_LIKE
+        offset = self.layout.unit_offset_norm
         return NormForm(kind, n.norm, n.trains_base, autocast=n.autocast is not None, unit_offset=offset)
 
 
@@ -93,12 +77,11 @@ def builder(
     architecture: Architecture, numerics: Numerics, adaptation: Adaptation, version: Behaviour, sequence: int
 ) -> Builder:
     """A builder for a family whose activations are covered; refuses the others by name."""
-    if architecture.family not in LLAMA_LIKE:
-        raise UnsupportedRow("activations", f"no formula for the layers of {architecture.family} yet")
+    layout = layout_of(architecture)
     by_suffix = {
         module.path.rpartition("{}.")[2]: module for module in architecture.modules if "{}" in module.path
     }
-    return Builder(architecture, numerics, adaptation, by_suffix, version, sequence)
+    return Builder(architecture, numerics, adaptation, by_suffix, version, sequence, layout)
 
 
 def layer_form(build: Builder, kind: LayerKind) -> LayerForm:
@@ -110,6 +93,9 @@ def layer_form(build: Builder, kind: LayerKind) -> LayerForm:
         norm=build.norm(kind.norm),
         after=kind.norms == 4,
         parallel=kind.parallel_residual,
+        parallel_norms=build.layout.parallel_norms,
+        dropout=kind.dropout > 0,
+        holds=build.layout.holds,
     )
 
 
@@ -152,20 +138,21 @@ def _attention(build: Builder, kind: LayerKind) -> AttentionForm:
     n = build.numerics
     if a.latent_rank is not None:
         raise UnsupportedRow("attention_states", "no formula for latent attention yet")
+    layout = build.layout
+    fused = build.linear(layout.fused) if layout.fused is not None else None
     return AttentionForm(
         query_heads=a.query_heads,
         key_value_heads=a.key_value_heads,
         head_dim=a.head_dim,
         value_head_dim=a.value_head_dim,
-        query=build.linear("self_attn.q_proj"),
-        key=build.linear("self_attn.k_proj"),
-        value=build.linear("self_attn.v_proj"),
-        output=build.linear("self_attn.o_proj"),
+        projections=fused or tuple(build.linear(name) for name in (layout.query, layout.key, layout.value)),
+        output=build.linear(layout.output),
         kernel=kernel(kind, n.attention, build.sequence),
         softcap=a.softcap,
         sinks=a.sinks,
-        rotary=True,
-        query_norm=build.norm("rms") if a.query_norm else None,
+        rotary=layout.rotary,
+        scaled_query=layout.scaled_query,
+        query_norm=build.norm(kind.norm) if a.query_norm else None,
         autocast=n.autocast,
         wide_rotary=n.stream == "fp32",
         repeats=build.version.repeats and a.query_heads != a.key_value_heads,
@@ -173,40 +160,69 @@ def _attention(build: Builder, kind: LayerKind) -> AttentionForm:
 
 
 def _feed_forward(build: Builder, part: FeedForward) -> FeedForwardForm | MixtureForm:
-    if part.experts == 0:
-        return FeedForwardForm(
-            up=build.linear("mlp.up_proj"),
-            down=build.linear("mlp.down_proj"),
-            gate=build.linear("mlp.gate_proj") if part.gated else None,
-        )
-    return _mixture(build, part)
+    layout = build.layout
+    if part.experts:
+        return _mixture(build, part)
+    down = build.linear(layout.down)
+    if layout.gate_up is not None:
+        return FeedForwardForm(up=build.linear(layout.gate_up), down=down, activation=part.activation, joined=True)
+    gate = build.linear(layout.gate) if part.gated else None
+    return FeedForwardForm(up=build.linear(layout.up), down=down, activation=part.activation, gate=gate)
 
 
 def _mixture(build: Builder, part: FeedForward) -> MixtureForm:
     n = build.numerics
-    hidden, chosen = build.architecture.hidden, part.experts_per_token
+    hidden = build.architecture.hidden
+    looped = _looped_experts(build, part)
+    return MixtureForm(
+        experts=part.experts,
+        chosen=part.experts_per_token,
+        router=LinearForm(
+            hidden, part.experts, n.linear, trains=n.trains_base, autocast=n.autocast, gradient=n.gradient
+        ),
+        products=looped or _grouped_experts(build, part),
+        casts_weights=bool(looped) or build.layout.weighs_as_routed,
+        clamped=build.architecture.family == "gpt_oss",
+        looped=bool(looped),
+    )
+
+
+def _grouped_experts(build: Builder, part: FeedForward) -> tuple[LinearForm, ...]:
+    """Gate-and-up and down of all experts, each one product of a token's chosen experts side by side."""
+    n = build.numerics
+    hidden, chosen, inner = build.architecture.hidden, part.experts_per_token, part.intermediate
 
     def grouped(inputs: int, outputs: int) -> LinearForm:
         return LinearForm(
-            inputs=inputs,
-            outputs=outputs,
+            inputs=chosen * inputs,
+            outputs=chosen * outputs,
             dtype=n.linear,
             trains=n.trains_base,
             compute=n.compute,
             autocast=n.autocast,
             gradient=n.gradient,
-            weights=part.experts * inputs * outputs // (chosen * chosen),
+            weights=part.experts * inputs * outputs,
         )
 
-    return MixtureForm(
-        experts=part.experts,
-        chosen=chosen,
-        router=LinearForm(
-            hidden, part.experts, n.linear, trains=n.trains_base, autocast=n.autocast, gradient=n.gradient
-        ),
-        gate_up=grouped(chosen * hidden, chosen * 2 * part.intermediate),
-        down=grouped(chosen * part.intermediate, chosen * hidden),
-        intermediate=part.intermediate,
-        weighted_in=n.linear if build.architecture.family in WEIGHS_AS_ROUTED else "fp32",
-        clamped=build.architecture.family == "gpt_oss",
+    return grouped(hidden, 2 * inner), grouped(inner, hidden)
+
+
+def _looped_experts(build: Builder, part: FeedForward) -> tuple[LinearForm, ...]:
+    """The linears of one expert, one after the other; its share of a token is what it gets if tokens spread evenly.
+
+    Empty where the experts are fused.
+    """
+    modules = [m for m in build.architecture.modules if ".experts." in m.layers[0]]
+    return tuple(
+        replace(
+            build.form_of(module),
+            inputs=_share(module.in_features, part),
+            outputs=_share(module.out_features, part),
+            weights=module.in_features * module.out_features,
+        )
+        for module in modules
     )
+
+
+def _share(width: int, part: FeedForward) -> int:
+    return -(-width * part.experts_per_token // part.experts)

@@ -24,11 +24,15 @@ FUSED_ROWS = 1
 
 @dataclass(frozen=True, slots=True)
 class Programs:
-    """The programs of a model: of its layers, the first alone at the front, and of its end. `hidden` is the embedding."""
+    """The programs of a model: of its layers, the first alone at the front, and of its end.
+
+    `hidden` is the first layer's input, `embedded` what the model's code holds of embeddings during the layers.
+    """
 
     layers: tuple[Program, ...]
     head: Program
     hidden: Size
+    embedded: Size
 
 
 def fullest(context: Context, programs: Programs) -> dict[PhaseName, Moment]:
@@ -94,9 +98,7 @@ def _with_gradients(context: Context, moment: Moment) -> Moment:
 def _forward(scale: Scale, programs: Programs) -> Iterator[Moment]:
     """The end of the forward pass: inside the last layer, or at the logits."""
     kept: list[tuple[Alive, int]] = [(program.kept, program.count) for program in programs.layers]
-    held = (
-        {} if CHECKPOINTS in programs.layers[0].kept else {RESIDUAL: programs.hidden}
-    )  # the model holds its embeddings
+    held = {RESIDUAL: programs.embedded}
     for index in _last(programs):
         others = [(alive, count - (position == index)) for position, (alive, count) in enumerate(kept)]
         for alive in programs.layers[index].forward:

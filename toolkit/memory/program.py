@@ -127,7 +127,7 @@ def _saves(form: LayerForm, stream: Stream) -> int:
 
 def record_inference(form: LayerForm, count: int, dtype: str) -> Program:
     """The program of layers that are alike, under no_grad."""
-    tape = Tape(records=False)
+    tape = Tape(records=False, trains=False)
     out = layer(tape, tape.new(RESIDUAL, form.hidden, dtype), form)
     return Program(count, tape.moments, {}, {}, (), NOTHING, out.dtype)
 
@@ -153,6 +153,6 @@ def record_head(form: HeadForm, hidden: int, stream: Stream) -> Program:
 @lru_cache(maxsize=MAX_RECORDED)
 def record_generation_head(form: HeadForm, hidden: int, dtype: str) -> Program:
     """The program of the end of the model when it generates."""
-    tape = Tape(records=False)
+    tape = Tape(records=False, trains=False)
     last_logits(tape, tape.new(RESIDUAL, hidden, dtype), form)
     return Program(1, tape.moments, {}, {}, (), NOTHING, dtype)

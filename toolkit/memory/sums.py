@@ -7,12 +7,11 @@ from dataclasses import dataclass
 
 from toolkit.memory.architecture import Architecture, ModuleKind
 from toolkit.memory.device import segment_rounding
-from toolkit.memory.lora import match_targets, saved_modules
+from toolkit.memory.lora import adapters_of, saved_modules
 from toolkit.memory.numerics import casts_back, prepares_for_kbit
 from toolkit.memory.storage import StoredTensor, storage_of
 from toolkit.spec.setting import Setting
 
-ADAPTED = ("lora", "qlora")
 SIXTEEN_BIT = ("bf16", "fp16")
 LINEARS = (ModuleKind.LINEAR, ModuleKind.CONV1D)
 
@@ -81,7 +80,7 @@ def _trained(architecture: Architecture, setting: Setting) -> Iterator[Trained]:
         for module in architecture.modules:
             for tensor in module.tensors:
                 yield Trained(tensor.shape, module.count, module.kind is ModuleKind.EMBEDDING)
-    elif setting.method in ADAPTED and setting.lora is not None:
+    elif setting.lora is not None and setting.trains:
         yield from _adapters(architecture, setting)
         for module in saved_modules(architecture):
             for tensor in module.tensors:
@@ -89,11 +88,12 @@ def _trained(architecture: Architecture, setting: Setting) -> Iterator[Trained]:
 
 
 def _adapters(architecture: Architecture, setting: Setting) -> Iterator[Trained]:
-    if setting.method not in ADAPTED or setting.lora is None:
+    match = adapters_of(architecture, setting)
+    if match is None or setting.lora is None:
         return
-    for module in match_targets(architecture, setting.lora.targets).matched:
-        yield Trained((setting.lora.rank, module.in_features), module.count)
-        yield Trained((module.out_features, setting.lora.rank), module.count)
+    for adapter in match.adapters:
+        for shape in adapter.shapes(setting.lora.rank):
+            yield Trained(shape, adapter.module.count)
 
 
 def _token_embedding(architecture: Architecture) -> int:

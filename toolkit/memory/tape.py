@@ -56,7 +56,8 @@ Alive = Mapping[str, Size]  # row name -> what it takes
 class Buffer:
     """One tensor of a tape, named by its row. `width` is elements per token; `grad` says that a gradient flows to it.
 
-    A `parameter` is no tensor of the tape itself: only its gradient is, and that stays.
+    A `parameter` is no tensor of the tape itself: only its gradient is, and that stays. A view of `base` takes nothing
+    of its own, and what keeps it keeps all of the base.
     """
 
     row: str
@@ -68,6 +69,7 @@ class Buffer:
     held: bool = True
     counted: bool = True
     parameter: bool = False
+    base: Buffer | None = None
 
 
 Backward = Callable[["Tape", Buffer], list[tuple[Buffer, Buffer]]]
@@ -129,13 +131,14 @@ class _Live:
 
 
 class Tape:
-    """Operations of one stretch. `records` is false under no_grad: nothing is then saved.
+    """Operations of one stretch. `records` is false under no_grad: nothing is then saved; `trains` puts dropout to work.
 
     `accumulates` says that gradients of earlier micro-batches are there.
     """
 
-    def __init__(self, *, records: bool, accumulates: bool = False) -> None:
+    def __init__(self, *, records: bool, trains: bool = True, accumulates: bool = False) -> None:
         self.records = records
+        self.trains = trains
         self.accumulates = accumulates
         self.stop_after: int | None = None
         self.saves = 0
@@ -190,6 +193,7 @@ class Tape:
         """
         if not self.records or self.stopped:
             return ()
+        buffers = tuple(buffer.base or buffer for buffer in buffers)
         for buffer in buffers:
             buffer.references += 1
         self._needs = True

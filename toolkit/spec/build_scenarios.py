@@ -1,7 +1,4 @@
-"""From written scenarios to resolved ones.
-
-`defaults` and `extends` filled in, quotes kept with the fields they speak of.
-"""
+"""From written scenarios to resolved ones: what they take over filled in, each field with the quote it has."""
 
 from __future__ import annotations
 

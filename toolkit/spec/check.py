@@ -1,7 +1,4 @@
-"""What pydantic cannot see.
-
-References between the parts of a spec, and scenarios that contradict themselves.
-"""
+"""What pydantic cannot see: broken references, and scenarios that contradict themselves."""
 
 from __future__ import annotations
 

@@ -122,10 +122,7 @@ class ClaimKeys(Written):
 
 
 class CellKeys(ClaimKeys):
-    """What is said of one cell of a table beyond what its row and column say; `skip.
-
-    True` if it claims nothing.
-    """
+    """What one cell of a table claims beyond its row and column; `skip: true` where it claims nothing."""
 
     row: Text
     column: Text

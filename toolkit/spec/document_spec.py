@@ -41,10 +41,7 @@ class Spec:
     places: Mapping[str, Place] = field(default_factory=dict)
 
     def scenario_of(self, claim: Claim) -> Scenario | None:
-        """The scenario of a claim, with the fields that the claim says anew.
-
-        None for one about no scenario.
-        """
+        """The scenario of a claim, with what the claim says anew; None for a claim about no scenario."""
         if claim.scenario is None:
             return None
         scenario = self.scenarios[claim.scenario]

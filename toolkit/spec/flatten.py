@@ -25,6 +25,7 @@ class Flattener:
     path: str
     findings: list[Finding] = field(default_factory=list)
     claims: list[Claim] = field(default_factory=list)
+    seen: int = 0
 
     def items(self, items: list[ClaimItem], raw: Node | None, keys: Keys, depth: int = 0) -> None:
         """Every item of a list of claims."""
@@ -83,6 +84,8 @@ class Flattener:
         own = self._cells(item, raw)
         rows, columns = _child(raw, "rows"), _child(raw, "columns")
         for row, row_keys in item.rows.items():
+            if self.seen > MAX_CLAIMS:
+                return
             of_row = keys.under(row_keys, _child(rows, row), self.path)
             for column, column_keys in item.columns.items():
                 merged = of_row.under(column_keys, _child(columns, column), self.path)
@@ -116,13 +119,14 @@ class Flattener:
         """One claim; one that lacks something is reported and left out."""
         said, place = keys.values, source.place
         quantity, scenario = said.get("quantity"), said.get("scenario")
-        if quantity is None:
+        self.seen += 1
+        if self.seen > MAX_CLAIMS:
+            if self.seen == MAX_CLAIMS + 1:
+                self._refuse("S112", place, f"more than {MAX_CLAIMS:,} claims: split the file")
+        elif quantity is None:
             self._refuse("S105", place, "a claim needs quantity", "add quantity:")
         elif scenario is None and quantity in ABOUT_SCENARIO and said.get("unchecked") is None:
             self._refuse("S105", place, f"a claim of {quantity} needs scenario", "add scenario:")
-        elif len(self.claims) == MAX_CLAIMS:
-            if not any(finding.code == "S112" for finding in self.findings):
-                self._refuse("S112", place, f"more than {MAX_CLAIMS:,} claims: split the file")
         else:
             self.claims.append(_claim(identity or "", quantity, source, keys))
 

@@ -14,6 +14,7 @@ from toolkit.spec.compose import compose
 from toolkit.spec.document_spec import Spec, Units
 from toolkit.spec.flatten import Flattener
 from toolkit.spec.identify import identified
+from toolkit.spec.known import limited_guesses
 from toolkit.spec.look_up import LookUp
 from toolkit.spec.node import Entries, place_of, place_of_key, typed
 from toolkit.spec.prune import Broken
@@ -48,8 +49,8 @@ def load_spec(path: Path, root: Path) -> tuple[Spec | None, list[Finding]]:
     entries, findings = read_entries(path, root, "a spec")
     if entries is None:
         return None, in_order(findings)
-    loading = _Loading(path, root, shown_path(path, root), entries, findings)
-    spec = loading.run()
+    with limited_guesses():
+        spec = _Loading(path, root, shown_path(path, root), entries, findings).run()
     broken = any(finding.severity is Severity.ERROR for finding in findings)
     return (None if broken else spec), in_order(findings)
 
@@ -89,7 +90,8 @@ def in_order(findings: Iterable[Finding]) -> list[Finding]:
 def _one_scenario(
     entries: Entries, shown: str, name: str, base: Path, findings: list[Finding]
 ) -> tuple[Scenario | None, list[Finding]]:
-    written, broken = validated(ScenarioFile, entries, shown, findings)
+    with limited_guesses():
+        written, broken = validated(ScenarioFile, entries, shown, findings)
     stated = {key: said for key, said in stated_fields(written, entries, shown).items() if said is not None}
     scenario = Scenario(name, Place(shown), stated, written.title)
     look_up = LookUp(base)

@@ -13,57 +13,70 @@ from toolkit.finding import Finding
 from toolkit.spec.known import shown
 from toolkit.spec.scenario import Scenario
 
+MAX_UNKNOWN = 50
+"""Unknown models and GPUs of a spec that are looked up: to find the nearest names costs milliseconds."""
+
 
 @dataclass(slots=True)
 class LookUp:
     """Answers about the names of one spec; each name is looked up once.
 
-    `base` is the folder of local configs.
+    `base` is the folder of local configs. An answer is the model's type (empty for a GPU, or a config without
+    one), or that nothing is called so.
     """
 
     base: Path
-    models: dict[str, str | UnknownName] = field(default_factory=dict)
-    gpus: dict[str, UnknownName | None] = field(default_factory=dict)
+    answers: dict[tuple[str, str], str | UnknownName] = field(default_factory=dict)
+    unknown: int = 0
+    told: bool = False
 
     def findings(self, scenario: Scenario) -> list[Finding]:
         """Unknown models and GPUs of a scenario."""
         found = []
-        for name in ("model", "gpu"):
-            for value in scenario.possible(name):
-                if isinstance(value, str) and (unknown := self._unknown(name, value)):
-                    message = (
-                        f"{name}: {shown(value)} is not known{f': {unknown.note}' if unknown.note else ''}"
-                    )
-                    repair = f"write {' or '.join(unknown.nearest)}" if unknown.nearest else None
-                    found.append(Finding(scenario.place_of(name), "S107", message, repair))
+        for kind in ("model", "gpu"):
+            place = scenario.place_of(kind)
+            for value in scenario.possible(kind):
+                answer = self._answer(kind, value) if isinstance(value, str) else ""
+                if isinstance(answer, UnknownName):
+                    note = f": {answer.note}" if answer.note else ""
+                    message = f"{kind}: {shown(answer.name)} is not known{note}"
+                    repair = f"write {' or '.join(answer.nearest)}" if answer.nearest else None
+                    found.append(Finding(place, "S107", message, repair))
+                elif answer is None and not self.told:
+                    self.told = True
+                    message = f"more than {MAX_UNKNOWN} unknown models and GPUs: the rest was not looked up"
+                    found.append(Finding(place, "S112", message))
         return found
 
     def model_type(self, scenario: Scenario) -> str | None:
         """The type of a scenario's model; None where it has no single known model."""
         model = scenario.fixed("model")
-        answer = self._model(model) if isinstance(model, str) else None
+        answer = self._answer("model", model) if isinstance(model, str) else None
         return answer if isinstance(answer, str) and answer else None
 
-    def _unknown(self, name: str, value: str) -> UnknownName | None:
-        if name == "model":
-            answer = self._model(value)
-            return answer if isinstance(answer, UnknownName) else None
-        if value not in self.gpus:
-            gpu = find_gpu(value)
-            self.gpus[value] = gpu if isinstance(gpu, UnknownName) else None
-        return self.gpus[value]
+    def _answer(self, kind: str, name: str) -> str | UnknownName | None:
+        """What is known of a name; None for one that was not looked up, after too many unknown ones."""
+        if (kind, name) not in self.answers:
+            if self.unknown >= MAX_UNKNOWN:
+                return None
+            answer = _find_gpu(name) if kind == "gpu" else _find_model(name, self.base)
+            self.answers[kind, name] = answer
+            self.unknown += isinstance(answer, UnknownName)
+        return self.answers[kind, name]
 
-    def _model(self, name: str) -> str | UnknownName:
-        """The model's type (empty where its config has none), or that no model is called so."""
-        if name not in self.models:
-            if name.startswith("{"):
-                config = json.loads(name)
-            else:
-                facts = load_model(name, base=self.base)
-                if isinstance(facts, UnknownName):
-                    self.models[name] = facts
-                    return facts
-                config = facts.config
-            kind = config.get("model_type")
-            self.models[name] = kind if isinstance(kind, str) else ""
-        return self.models[name]
+
+def _find_gpu(name: str) -> str | UnknownName:
+    gpu = find_gpu(name)
+    return gpu if isinstance(gpu, UnknownName) else ""
+
+
+def _find_model(name: str, base: Path) -> str | UnknownName:
+    if name.startswith("{"):  # a config that is written out
+        config = json.loads(name)
+    else:
+        facts = load_model(name, base=base)
+        if isinstance(facts, UnknownName):
+            return facts
+        config = facts.config
+    kind = config.get("model_type")
+    return kind if isinstance(kind, str) else ""

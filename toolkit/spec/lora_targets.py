@@ -1,6 +1,4 @@
-"""Which modules a reader would adapt, by the model's type.
-
-Peft's default, all of attention, or every linear layer.
+"""Which modules a reader would adapt: peft's default, all of attention, or every linear layer.
 
 The first list of a type is that of peft 0.21 (utils/constants.py) where peft has one. A type that is not here
 has no names that every reader would take, so that its targets are every linear layer.

@@ -136,10 +136,7 @@ class Gpu:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A model by its id, by the path of a config.json, or by its config as a mapping.
-
-    The loader looks it up.
-    """
+    """A model by its id, by the path of a config.json, or by its config as a mapping."""
 
     wanted: str = "a model such as Qwen/Qwen2.5-7B, the path of a config.json, or a config"
 

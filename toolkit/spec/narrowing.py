@@ -1,7 +1,4 @@
-"""Lists and ranges of a spec.
-
-What the document says of a field must be said by a quote, and may not widen a profile.
-"""
+"""Lists and ranges of a spec: a quote says so, and they do not widen a profile."""
 
 from __future__ import annotations
 

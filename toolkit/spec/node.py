@@ -1,7 +1,4 @@
-"""What a YAML file holds, before any field has said what it means.
-
-Text, lists and mappings that know their place.
-"""
+"""What a YAML file holds before any field has said what it means: text, lists, mappings, and their places."""
 
 from __future__ import annotations
 
@@ -9,10 +6,7 @@ from toolkit.finding import Place
 
 
 class Scalar(str):
-    """The text of a scalar. `plain` when it is written without quotes.
-
-    `refused` when a finding already says why.
-    """
+    """A scalar: `plain` if written without quotes, `refused` if a finding already says why."""
 
     __slots__ = ("column", "end_column", "end_line", "line", "plain", "refused")
     line: int

@@ -1,9 +1,7 @@
-"""The syntax of a quote.
+"""The syntax of a quote: what stands in the document word for word, the claimed value, and what may vary.
 
-What must stand in the document word for word, the claimed value, and what may be anything.
-
-`{}` is the claimed value; what stands in its braces, `{94 GB}`, is a label for the reader and is not
-compared. `{*}` is any other text. `{{` and `}}` are braces of the document.
+`{}` is the claimed value; what stands in its braces, `{94 GB}`, is a label for the reader and is not compared.
+`{*}` is any other text. `{{` and `}}` are braces of the document.
 """
 
 from __future__ import annotations

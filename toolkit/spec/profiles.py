@@ -1,8 +1,7 @@
 """What a reader would assume for the fields that a document leaves open.
 
-Owned by the toolkit, versioned by task.
-
-A change of a profile is a new version: verdicts name the profile that they rest on.
+Profiles belong to the toolkit, by task. A change of one is a new version: verdicts name the profile that they
+rest on.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from toolkit.spec import names
-from toolkit.spec.field_value import Atom, Choices, Fixed, Range, Reference
+from toolkit.spec.field_value import Atom, Choices, Range
 from toolkit.spec.lora_targets import usual_targets
 from toolkit.spec.scenario import Scenario
 from toolkit.spec.stack_rules import double_quantizations, losses, optimizer_implementations
@@ -24,7 +23,6 @@ __all__ = [
     "Range",
     "open_fields",
     "profile_of",
-    "stated_options",
 ]
 
 Options = tuple[Atom, ...] | Range
@@ -178,23 +176,8 @@ def profile_of(scenario: Scenario) -> Profile:
     return PROFILES[scenario.task]
 
 
-def stated_options(scenario: Scenario, name: str) -> Options | None:
-    """The values that the document states for a field.
-
-    None where it is silent, or where its value is unresolved.
-    """
-    said = scenario.fields.get(name)
-    if said is None or isinstance(said.value, Reference):
-        return None
-    if isinstance(said.value, Fixed):
-        return (said.value.value,)
-    return said.value.values if isinstance(said.value, Choices) else said.value
-
-
 def open_fields(scenario: Scenario, profile: Profile | None = None) -> dict[str, Options]:
-    """What a scenario leaves open.
-
-    Fields that the document does not settle, with the values that they may take.
+    """The fields that the document does not settle, with the values that they may take.
 
     A field with one possible value is settled. A list or range of the spec takes the place of the profile's.
     """

@@ -33,10 +33,7 @@ class TableRef:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A cell by its row (first cell) and column (header cell). `pattern` is a quote within the cell.
-
-    None: all of it.
-    """
+    """A cell by its row (first cell) and column (header cell); `pattern` is a quote in it, None all of it."""
 
     table: TableRef
     row: str

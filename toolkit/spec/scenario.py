@@ -35,10 +35,7 @@ class Scenario:
         return said.value.value if said and isinstance(said.value, Fixed) else None
 
     def possible(self, name: str) -> tuple[Atom, ...]:
-        """The values that a field may take as stated.
-
-        None where it is open, a range, or still in the document.
-        """
+        """The values that are stated for a field; none where it is open, a range, or still in the document."""
         said = self.fields.get(name)
         if said is None:
             return ()
@@ -70,13 +67,6 @@ class Scenario:
     def unresolved(self) -> tuple[str, ...]:
         """The fields whose values are still to be read from the document."""
         return tuple(name for name, said in self.fields.items() if isinstance(said.value, Reference))
-
-    @property
-    def references(self) -> frozenset[str]:
-        """The names of the document's values that the scenario needs."""
-        return frozenset(
-            said.value.name for said in self.fields.values() if isinstance(said.value, Reference)
-        )
 
     def with_fields(self, fields: Mapping[str, Field | None]) -> Scenario:
         """The scenario with some fields said anew; None forgets a field, or all fields of a group.

@@ -1,7 +1,4 @@
-"""The fields of a scenario as pydantic models.
-
-What a person may write under `scenarios`, `defaults` and `with`.
-"""
+"""The fields of a scenario as pydantic models: what may be written under `scenarios` and `with`."""
 
 from __future__ import annotations
 
@@ -88,10 +85,7 @@ class RunFields(Written):
 
 
 class ScenarioFields(Written):
-    """One situation.
-
-    A field that is left out is open, and `null` for a group of fields forgets what it inherits.
-    """
+    """One situation. A field left out is open; `null` for a group of fields forgets what it inherits."""
 
     model: Annotated[FieldValue | None, Open("model")] = None
     head: Annotated[FieldValue | None, Open("head")] = None
@@ -124,10 +118,7 @@ _NOT_FIELDS = frozenset({"extends", "quotes", "title", "note"})
 
 
 def flat_fields(fields: ScenarioFields) -> Iterator[tuple[str, FieldValue | None]]:
-    """The fields that are written, by their flat names ("lora.rank").
-
-    A group that is `null` as its name and None.
-    """
+    """The fields that are written, by flat name ("lora.rank"); a group that is `null` by its name, as None."""
     for name in _written(fields):
         value = getattr(fields, name)
         if name in _NOT_FIELDS:

@@ -1,7 +1,4 @@
-"""From a scenario and a decision for each open field to a setting.
-
-The stack's rules applied, nothing left open.
-"""
+"""From a scenario and a decision for each open field to a setting, by the rules of the stack."""
 
 from __future__ import annotations
 
@@ -9,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from itertools import product
 from math import prod
-from typing import cast
+from typing import NamedTuple, cast
 
 from toolkit.spec import names
 from toolkit.spec.field_value import Atom, Fixed, Range
@@ -51,62 +48,46 @@ class UnresolvedError(ValueError):
 
 
 def decide(scenario: Scenario, given: Mapping[str, Atom]) -> Setting:
-    """The setting of a scenario at a decision for its open fields.
-
-    One that is not given takes its first option.
-    """
+    """The setting of a scenario at a decision; an open field without one takes its first option."""
     said = _decided(scenario, given)
-    method, weights = str(said["method"]), str(said["weights"])
-    trains = method != "inference"
     stack = _stack(said)
-    amp = bool(said.get("amp", False)) and trains
-    compute = str(said.get("compute") or compute_dtype(weights, amp=amp))
-    lora = _lora(said, method, stack, weights, compute)
-    trained = lora.dtype if lora is not None and lora.dtype is not None else weights
+    dtypes = _dtypes(said, stack)
     head, labels = _head(said)
-    optimizer = str(said["optimizer"]) if trains else "none"
-    master = cast("str | None", said.get("master_weights")) if trains else None
+    trains = said["method"] != "inference"
     return Setting(
         model=str(said["model"]),
-        method=method,
-        weights=weights,
+        method=str(said["method"]),
+        weights=str(said["weights"]),
         head=head,
         labels=labels,
-        double_quant=bool(said["double_quant"]) and weights in names.DOUBLE_QUANTIZED,
-        compute=compute,
-        amp=amp,
-        master_weights=master,
-        gradients=str(said.get("gradients") or trained) if trains else "none",
-        optimizer=optimizer,
+        double_quant=bool(said["double_quant"]) and said["weights"] in names.DOUBLE_QUANTIZED,
+        compute=dtypes.compute,
+        amp=dtypes.amp,
+        master_weights=dtypes.master,
+        gradients=dtypes.gradients,
+        optimizer=str(said["optimizer"]) if trains else "none",
         optimizer_implementation=str(said["optimizer_implementation"]),
-        optimizer_states=str(said.get("optimizer_states") or states_dtype(optimizer, trained, master)),
+        optimizer_states=dtypes.states,
         batch_size=_whole(said["batch_size"]),
         sequence_length=_whole(said["sequence_length"]),
         generated_length=0 if trains else _whole(said["generated_length"]),
         gradient_accumulation=_whole(said["gradient_accumulation"]) if trains else 1,
         gradient_checkpointing=_checkpointing(said["gradient_checkpointing"], stack) if trains else "false",
         attention=str(said["attention"]),
-        lora=lora,
-        parallel=Parallel(
-            _whole(said["parallel.gpus"]), str(said["parallel.strategy"]), bool(said["parallel.offload"])
-        ),
+        lora=dtypes.lora,
+        parallel=_parallel(said),
         gpu=cast("str | None", said.get("gpu")),
         stack=stack,
-        engine={
-            name.removeprefix("engine."): value
-            for name, value in _group(said, "engine.")
-            if value is not None
-        },
+        engine={name: value for name, value in _group(said, "engine.") if value is not None},
         run=Run(cast("int | None", said.get("run.examples")), cast("int | None", said.get("run.epochs"))),
     )
 
 
 def grid(scenario: Scenario, fields: frozenset[str] | None = None) -> Iterator[dict[str, Atom]]:
-    """Every combination of the values and range ends of the open fields, of those named only.
+    """Every combination of the values and range ends of the open fields, or of those named.
 
-    Raises TooManySettingsError.
-
-    The fields that are not named are left out: `decide` gives them their first option.
+    Fields that are not named are left out, for `decide` to give them their first option. Raises
+    TooManySettingsError.
     """
     options = {
         name: values for name, values in open_fields(scenario).items() if fields is None or name in fields
@@ -147,6 +128,37 @@ def _decided(scenario: Scenario, given: Mapping[str, Atom]) -> dict[str, Atom]:
     return {**said, **given}
 
 
+class _Dtypes(NamedTuple):
+    """The dtypes of a setting, and the adapters, whose dtype others follow."""
+
+    compute: str
+    amp: bool
+    master: str | None
+    lora: Lora | None
+    gradients: str
+    states: str
+
+
+def _dtypes(said: Mapping[str, Atom], stack: Stack) -> _Dtypes:
+    method, weights = str(said["method"]), str(said["weights"])
+    trains = method != "inference"
+    amp = bool(said["amp"]) and trains
+    compute = str(said.get("compute") or compute_dtype(weights, amp=amp))
+    lora = _lora(said, method, stack, weights, compute)
+    if not trains:
+        return _Dtypes(compute, amp, None, lora, "none", "none")
+    trained = lora.dtype if lora is not None and lora.dtype is not None else weights
+    master = cast("str | None", said.get("master_weights"))
+    gradients = str(said.get("gradients") or trained)
+    states = str(said.get("optimizer_states") or states_dtype(str(said["optimizer"]), trained, master))
+    return _Dtypes(compute, amp, master, lora, gradients, states)
+
+
+def _parallel(said: Mapping[str, Atom]) -> Parallel:
+    gpus, strategy = _whole(said["parallel.gpus"]), str(said["parallel.strategy"])
+    return Parallel(gpus, strategy, bool(said["parallel.offload"]))
+
+
 def _stack(said: Mapping[str, Atom]) -> Stack:
     versions = {package: str(value) for package in names.PACKAGES if (value := said.get(f"stack.{package}"))}
     return Stack(str(said["stack.trainer"]), str(said["stack.loss"]), versions)
@@ -184,7 +196,7 @@ def _checkpointing(value: Atom, stack: Stack) -> str:
 def _group(said: Mapping[str, Atom], prefix: str) -> Iterator[tuple[str, str | int | float | bool | None]]:
     for name, value in said.items():
         if name.startswith(prefix) and not isinstance(value, tuple):
-            yield name, value
+            yield name.removeprefix(prefix), value
 
 
 def _whole(value: Atom) -> int:

@@ -26,10 +26,7 @@ TRL_NON_REENTRANT = Version("0.27")
 """transformers modeling_utils.py (`{"use_reentrant": False}`), TRL pull request 4811; before, reentrant."""
 
 TRL_CHUNKED = Version("1.7")
-"""SFTConfig's `loss_type` may be "chunked_nll", the logits of 256 tokens at a time, since TRL 1.4.
-
-By default since 1.7.
-"""
+"""`loss_type="chunked_nll"`, the logits of 256 tokens at a time, is SFTConfig's default since TRL 1.7 (there since 1.4)."""
 
 Versions = Mapping[str, str]
 
@@ -48,10 +45,7 @@ def _older(versions: Versions, package: str, than: Version) -> bool:
 
 
 def compute_dtype(weights: str, *, amp: bool) -> str:
-    """The dtype of products: that of the weights.
-
-    Bf16 under autocast of float32 weights and for packed weights.
-    """
+    """The dtype of products: the weights'; bf16 under autocast of float32 weights and for packed ones."""
     if weights in _HALF:
         return weights
     return "fp32" if weights == "fp32" and not amp else "bf16"
@@ -132,10 +126,7 @@ def losses(trainer: str, versions: Versions) -> tuple[str, ...]:
 
 
 def states_dtype(optimizer: str, trained: str, master: str | None) -> str:
-    """The dtype of the optimizer's states.
-
-    That of the parameters it updates (torch, bitsandbytes), or 8 bit.
-    """
+    """The dtype of the optimizer's states: that of the parameters it updates, or 8 bit."""
     if optimizer == "none":
         return "none"
     return "int8" if optimizer in names.OPTIMIZERS_8BIT else master or trained

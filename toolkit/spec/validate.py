@@ -19,10 +19,7 @@ _ROUNDS = 8  # a part that lost a field may lack it: each round takes out more, 
 def validated(
     model: type[_Model], root: Entries, path: str, findings: list[Finding]
 ) -> tuple[_Model, Broken]:
-    """What is written, without its broken parts.
-
-    The tree loses them too, and `findings` says what they were.
-    """
+    """What is written, without its broken parts; the tree loses them, and `findings` says what they were."""
     broken = Broken()
     for _ in range(_ROUNDS):
         try:

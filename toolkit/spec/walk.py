@@ -49,10 +49,7 @@ def spec_paths(paths: Iterable[Path], root: Path) -> tuple[list[Path], list[Find
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    """Spec files in a folder and below.
-
-    Links to folders are not followed, hidden folders and evidence passed over.
-    """
+    """Spec files below a folder; links to folders, hidden folders and evidence are passed over."""
     count = 0
     for current, folders, files in os.walk(folder, followlinks=False):
         folders[:] = sorted(name for name in folders if name not in _PASSED_OVER and not name.startswith("."))

@@ -7,8 +7,8 @@ Its own small grammar with its own limits; nothing is ever handed to Python's ev
     term       = factor (("*" | "×" | "x" | "·" | "/" | "÷" | "of") factor)*
     factor     = "(" expression ")" | value | name       with an optional "^" integer
 
-Words behind a number are what is counted, and skipped; "of" behind a percentage multiplies ("80% of 400"), and a
-percentage that is added to something else is one of it ("24 GB + 20%").
+Words behind a number are what is counted, and skipped; "of" behind a percentage multiplies ("80% of 400"),
+and a percentage that is added to something else is one of it ("24 GB + 20%").
 """
 
 from toolkit.checks.equation.evaluate import Amount, evaluate

@@ -1,4 +1,4 @@
-"""Text to expression tree. Linear in the text; at most `MAX_TOKENS` tokens and `MAX_DEPTH` nested parentheses."""
+"""Text to expression tree, linear in the text: at most `MAX_TOKENS` tokens and `MAX_DEPTH` parentheses."""
 
 from __future__ import annotations
 
@@ -14,7 +14,19 @@ from toolkit.quantity.value import Dimension, Value
 MAX_TOKENS = 200
 MAX_DEPTH = 16
 MAX_TEXT = 1_000
-_OPERATORS = {"+": "+", "-": "-", "−": "-", "–": "-", "*": "*", "×": "*", "·": "*", "x": "*", "/": "/", "÷": "/", "^": "^"}
+_OPERATORS = {
+    "+": "+",
+    "-": "-",
+    "−": "-",
+    "–": "-",
+    "*": "*",
+    "×": "*",
+    "·": "*",
+    "x": "*",
+    "/": "/",
+    "÷": "/",
+    "^": "^",
+}
 _EQUALS_AS_HEDGE = {"≈", "~", "~=", "≃", "≅"}
 """Behind an operand these stand for "is about"; before a lone number they hedge it."""
 _EQUALS = {"=", "≈", "≃", "→", "->", "=>"}
@@ -75,7 +87,7 @@ def parse_equation(text: str, *, minus: bool = False) -> tuple[Expression, ...]:
         else:
             current.append(token)
     sides.append(_Parser(current).whole())
-    if len(sides) < 2:  # noqa: PLR2004 - an equation has two sides
+    if len(sides) < 2:
         raise EquationError("there is no '=' or '≈' in it")
     return tuple(sides)
 
@@ -88,9 +100,8 @@ def parse_expression(text: str) -> Expression:
 def _tokens(text: str, *, names: bool, minus: bool) -> Iterator[_Token]:
     if len(text) > MAX_TEXT:
         raise EquationError(f"it is longer than {MAX_TEXT} characters")
-    count = 0
-    for token in _tokens_of_all(_SPACED_MINUS.split(text) if minus else [text], names=names):
-        count += 1
+    parts = _SPACED_MINUS.split(text) if minus else [text]
+    for count, token in enumerate(_tokens_of_all(parts, names=names), start=1):
         if count > MAX_TOKENS:
             raise EquationError(f"it has more than {MAX_TOKENS} parts")
         yield token
@@ -135,7 +146,7 @@ def _tokens_between(text: str, *, names: bool) -> Iterator[_Token]:
 
 
 def _token(text: str, *, names: bool) -> _Token | None:
-    """The token for a piece of text that is no value; None for white space, emphasis and the nouns behind numbers."""
+    """The token for a piece of text that is no value; None for white space, emphasis and nouns."""
     if text in _EQUALS:
         return _Token("equals", text)
     if text in _OPERATORS:
@@ -218,7 +229,6 @@ def exponent_of(expression: Expression) -> int:
     """The whole number that an exponent is, between -30 and 30. Raises EquationError."""
     if isinstance(expression, Number) and len(expression.value.printed) == 1:
         number = expression.value.printed[0]
-        if number.denominator == 1 and abs(number) <= 30:  # noqa: PLR2004 - far beyond any byte count
+        if number.denominator == 1 and abs(number) <= 30:  # far beyond any byte count
             return int(number)
     raise EquationError("an exponent is not a whole number up to 30")
-

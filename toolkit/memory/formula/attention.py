@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from toolkit.memory.formula.linear import LinearForm, linear
 from toolkit.memory.formula.norms import NormForm, normalise
-from toolkit.memory.formula.operations import Given, add, cast, letting_go, scale
+from toolkit.memory.formula.operations import Given, add, cast, letting_go, scale, split
 from toolkit.memory.tape import BYTES, Buffer, Size, Tape
 
 STATES = "attention_states"
@@ -23,19 +23,19 @@ KERNEL = "attention_backward"
 class AttentionForm:
     """An attention as a tape needs it.
 
-    `kernel` is flash (saves no scores), masked (sdpa with a mask) or eager (saves the probabilities).
+    `projections` are those of q, k and v, or one for all three. `kernel` is flash (saves no scores), masked (sdpa with a
+    mask) or eager (saves the probabilities); `rotary` is none, whole or joined (see layer_layouts).
     """
 
     query_heads: int
     key_value_heads: int
     head_dim: int
     value_head_dim: int
-    query: LinearForm
-    key: LinearForm
-    value: LinearForm
+    projections: LinearForm | tuple[LinearForm, ...]
     output: LinearForm
     kernel: str
-    rotary: bool
+    rotary: str
+    scaled_query: bool = False
     query_norm: NormForm | None = None
     autocast: str | None = None
     wide_rotary: bool = False  # the rotary angles are float32, as under autocast with float32 weights
@@ -51,25 +51,43 @@ class AttentionForm:
 
 def attend(tape: Tape, x: Buffer, form: AttentionForm) -> Buffer:
     """Projections, rotary embedding, kernel, output projection; the caller keeps `x`."""
-    query = _projected(tape, x, form.query, form.query_norm)
-    key = _projected(tape, x, form.key, form.query_norm)
-    value = linear(tape, x, form.value, STATES)
-    if form.rotary:
-        turned = rotate(tape, query, form)
-        turned_key = rotate(tape, key, form)
+    query, key, value, whole = _projected(tape, x, form)
+    if form.query_norm is not None:
+        query = letting_go(tape, query, normalise(tape, query, form.query_norm))
+        key = letting_go(tape, key, normalise(tape, key, form.query_norm))
+    if form.rotary != "none":
+        turned = (rotate if form.rotary == "whole" else rejoin)(tape, query, form)
+        turned_key = (rotate if form.rotary == "whole" else rejoin)(tape, key, form)
         tape.drop(query, key)
         query, key = turned, turned_key
     attended = KERNELS[form.kernel](tape, query, key, value, form)
     result = linear(tape, attended, form.output, OUTPUT)
-    tape.drop(attended, query, key, value)
+    tape.drop(attended, query, key, value, *whole)
     return result
 
 
-def _projected(tape: Tape, x: Buffer, form: LinearForm, norm: NormForm | None) -> Buffer:
-    projected = linear(tape, x, form, STATES)
-    if norm is None:
-        return projected
-    return letting_go(tape, projected, normalise(tape, projected, norm))
+def _projected(tape: Tape, x: Buffer, form: AttentionForm) -> tuple[Buffer, Buffer, Buffer, tuple[Buffer, ...]]:
+    """Queries, keys and values, and the tensor of all three where they are views of one."""
+    if isinstance(form.projections, LinearForm):
+        whole = linear(tape, x, form.projections, STATES)
+        keys = form.key_value_heads * form.head_dim
+        query, key, value = split(tape, whole, (form.repeated, keys, form.key_value_heads * form.value_head_dim))
+        return query, key, value, (whole,)
+    query, key, value = (linear(tape, x, projection, STATES) for projection in form.projections)
+    if form.scaled_query:
+        query = letting_go(tape, query, scale(tape, query, STATES))
+    return query, key, value, ()
+
+
+def rejoin(tape: Tape, x: Buffer, form: AttentionForm) -> Buffer:
+    """cat((turned part, rest)): one new tensor; those of the part that is turned are smaller and passing."""
+    dtype = "fp32" if form.wide_rotary else x.dtype
+    result = tape.new(STATES, x.width, dtype, grad=x.grad)
+
+    def backward(tape: Tape, _: Buffer) -> Given:
+        return [(x, tape.gradient(x))]
+
+    return tape.node(result, backward)
 
 
 def rotate(tape: Tape, x: Buffer, form: AttentionForm) -> Buffer:

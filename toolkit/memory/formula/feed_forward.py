@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from toolkit.memory.formula.activations import activated
 from toolkit.memory.formula.linear import LinearForm, linear
-from toolkit.memory.formula.operations import activate, multiply
+from toolkit.memory.formula.operations import multiply, split
 from toolkit.memory.tape import Buffer, Tape
 
 ROW = "feed_forward_states"
@@ -13,17 +14,21 @@ ROW = "feed_forward_states"
 
 @dataclass(frozen=True, slots=True)
 class FeedForwardForm:
-    """A dense feed-forward: up and down, and a gate where it is gated."""
+    """A dense feed-forward: up and down, and a gate where it is gated; `joined` says that `up` gives gate and up."""
 
     up: LinearForm
     down: LinearForm
+    activation: str
     gate: LinearForm | None = None
+    joined: bool = False
 
 
 def feed_forward(tape: Tape, x: Buffer, form: FeedForwardForm) -> Buffer:
     """down(act(gate(x)) * up(x)), or down(act(up(x))); the caller keeps `x`."""
+    if form.joined:
+        return _joined(tape, x, form)
     first = linear(tape, x, form.gate or form.up, ROW)
-    active = activate(tape, first, ROW)
+    active = activated(tape, first, form.activation, ROW)
     tape.drop(first)
     if form.gate is not None:
         up = linear(tape, x, form.up, ROW)
@@ -32,4 +37,16 @@ def feed_forward(tape: Tape, x: Buffer, form: FeedForwardForm) -> Buffer:
         active = product
     result = linear(tape, active, form.down, ROW)
     tape.drop(active)
+    return result
+
+
+def _joined(tape: Tape, x: Buffer, form: FeedForwardForm) -> Buffer:
+    """Gate and up as halves of one tensor, which the name of the gate holds to the end (Phi 3)."""
+    whole = linear(tape, x, form.up, ROW)
+    gate, up = split(tape, whole, (whole.width // 2, whole.width // 2))
+    active = activated(tape, gate, form.activation, ROW)
+    product = multiply(tape, up, active, ROW)
+    tape.drop(active)
+    result = linear(tape, product, form.down, ROW)
+    tape.drop(product, whole)
     return result

@@ -8,7 +8,7 @@ from toolkit.memory.formula.attention import AttentionForm, attend
 from toolkit.memory.formula.feed_forward import FeedForwardForm, feed_forward
 from toolkit.memory.formula.mixture import MixtureForm, mixture
 from toolkit.memory.formula.norms import NormForm, normalise
-from toolkit.memory.formula.operations import add, letting_go
+from toolkit.memory.formula.operations import add, drop_out, letting_go
 from toolkit.memory.tape import Buffer, Tape
 
 RESIDUAL = "residual_stream"
@@ -16,7 +16,11 @@ RESIDUAL = "residual_stream"
 
 @dataclass(frozen=True, slots=True)
 class LayerForm:
-    """A decoder layer. `after` are norms on the results of attention and feed-forward (Gemma 2 and 3)."""
+    """A decoder layer. `after` are norms on the results of attention and feed-forward (Gemma 2 and 3).
+
+    `parallel` puts attention and feed-forward side by side, with one norm or, with `parallel_norms`, one each;
+    `holds` as in a layout.
+    """
 
     hidden: int
     attention: AttentionForm
@@ -24,6 +28,9 @@ class LayerForm:
     norm: NormForm
     after: bool = False
     parallel: bool = False
+    parallel_norms: bool = False
+    dropout: bool = False
+    holds: str = "none"
 
 
 def layer(tape: Tape, x: Buffer, form: LayerForm) -> Buffer:
@@ -31,14 +38,18 @@ def layer(tape: Tape, x: Buffer, form: LayerForm) -> Buffer:
     if form.parallel:
         return _parallel(tape, x, form)
     normed = normalise(tape, x, form.norm)
-    attended = attend(tape, normed, form.attention)
-    tape.drop(normed)
-    middle = _joined(tape, x, attended, form)
-    normed = normalise(tape, middle, form.norm)
-    fed = _feed(tape, normed, form)
-    tape.drop(normed)
-    result = _joined(tape, middle, fed, form)
-    tape.drop(middle)
+    attended = _after(tape, attend(tape, normed, form.attention), form)
+    if form.holds != "normed":
+        tape.drop(normed)
+    middle = add(tape, x, attended, RESIDUAL)
+    if form.holds == "none":
+        tape.drop(attended)
+    inner = normalise(tape, middle, form.norm)
+    fed = _feed(tape, inner, form)
+    tape.drop(inner)
+    fed = _after(tape, fed, form)
+    result = add(tape, middle, fed, RESIDUAL)
+    tape.drop(fed, middle, attended, normed)
     return result
 
 
@@ -47,19 +58,26 @@ def _feed(tape: Tape, x: Buffer, form: LayerForm) -> Buffer:
     return mixture(tape, x, part) if isinstance(part, MixtureForm) else feed_forward(tape, x, part)
 
 
-def _joined(tape: Tape, residual: Buffer, branch: Buffer, form: LayerForm) -> Buffer:
+def _after(tape: Tape, branch: Buffer, form: LayerForm) -> Buffer:
+    """What the result of attention or feed-forward passes through before it is added to the stream."""
     if form.after:
         branch = letting_go(tape, branch, normalise(tape, branch, form.norm))
-    total = add(tape, residual, branch, RESIDUAL)
-    tape.drop(branch)
-    return total
+    return _dropped_out(tape, branch, form)
+
+
+def _dropped_out(tape: Tape, x: Buffer, form: LayerForm) -> Buffer:
+    return letting_go(tape, x, drop_out(tape, x, RESIDUAL)) if form.dropout else x
 
 
 def _parallel(tape: Tape, x: Buffer, form: LayerForm) -> Buffer:
-    """X + attention(norm(x)) + feed_forward(norm(x))."""
+    """x + attention(norm(x)) + feed_forward(norm(x))."""
     normed = normalise(tape, x, form.norm)
     attended = attend(tape, normed, form.attention)
-    fed = _feed(tape, normed, form)
+    if form.parallel_norms:
+        tape.drop(normed)
+        normed = normalise(tape, x, form.norm)
+    attended = _dropped_out(tape, attended, form)
+    fed = _dropped_out(tape, _feed(tape, normed, form), form)
     tape.drop(normed)
     branches = add(tape, attended, fed, RESIDUAL)
     tape.drop(attended, fed)

@@ -1,6 +1,6 @@
-"""A mixture of experts as transformers 5 runs it: tokens are gathered by expert and multiplied in groups.
+"""A mixture of experts: all at once on gathered tokens, as transformers 5 runs them, or one after the other.
 
-Width of a gathered tensor: k experts per token x its own width. Source: integrations/moe.py (grouped_mm).
+Width of a gathered tensor: k experts per token x its own width.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from toolkit.memory.formula.feed_forward import FeedForwardForm, feed_forward
 from toolkit.memory.formula.linear import LinearForm, linear
-from toolkit.memory.formula.operations import Given, activate, add, cast, letting_go, multiply, scale, wider
+from toolkit.memory.formula.operations import Given, activate, add, cast, letting_go, multiply, scale, split, wider
 from toolkit.memory.tape import Buffer, Size, Tape
 
 ROW = "expert_states"
@@ -18,36 +18,85 @@ ROUTER = "router_states"
 
 @dataclass(frozen=True, slots=True)
 class MixtureForm:
-    """The experts of a layer. The products of all chosen experts of a token count as one wide linear layer each.
+    """The experts of a layer.
 
-    `gate_up` and `down` hold the weights of all experts; `clamped` is gpt-oss's gate with its limits and its sigmoid.
+    Fused, `products` are gate-and-up and down of all experts, as wide as a token's chosen experts side by side. Looped,
+    they are those of one expert, as wide as its share of a token: gate, up and down, or gate-and-up and down.
     """
 
     experts: int
     chosen: int
     router: LinearForm
-    gate_up: LinearForm
-    down: LinearForm
-    intermediate: int
-    weighted_in: str = "fp32"  # the dtype of the routing weights, and so of the weighted results
-    clamped: bool = False
+    products: tuple[LinearForm, ...]
+    casts_weights: bool = False  # the routing weights are cast back from float32 to the dtype of the layer's input
+    clamped: bool = False  # gpt-oss's gate with its limits and its sigmoid
+    looped: bool = False
     shared: FeedForwardForm | None = None
 
 
 def mixture(tape: Tape, x: Buffer, form: MixtureForm) -> Buffer:
     """The weighted sum of the chosen experts, and of the shared one; the caller keeps `x`."""
     weights = _route(tape, x, form)
+    result = (_one_by_one if form.looped else _together)(tape, x, weights, form)
+    tape.drop(weights)
+    return _with_shared(tape, x, result, form)
+
+
+def _together(tape: Tape, x: Buffer, weights: Buffer, form: MixtureForm) -> Buffer:
+    """All experts at once, on tokens gathered by expert (transformers since 5, integrations/moe.py)."""
     gathered = _gather(tape, x, form.chosen * x.width)
-    wide = linear(tape, gathered, form.gate_up, ROW)
-    product = _clamped_gate(tape, wide, form) if form.clamped else _gate(tape, wide, form)
-    tape.drop(wide)
-    out = linear(tape, product, form.down, ROW)
-    tape.drop(product)
+    out = _expert(tape, gathered, form)
     weighted = _weigh(tape, out, weights)
     ordered = letting_go(tape, weighted, _gather(tape, weighted, weighted.width))
     result = _sum(tape, ordered, x)
-    tape.drop(ordered, gathered, out, weights)
-    return _with_shared(tape, x, result, form)
+    tape.drop(ordered, gathered, out)
+    return result
+
+
+def _one_by_one(tape: Tape, x: Buffer, weights: Buffer, form: MixtureForm) -> Buffer:
+    """Each expert on its own tokens, its weighted results added to one tensor in place."""
+    result = tape.new(ROW, x.width, x.dtype, grad=x.grad)
+    for index in range(form.experts):
+        gathered = _gather(tape, x, -(-form.chosen * x.width // form.experts))
+        out = _expert(tape, gathered, form)
+        weighted = _weigh(tape, out, weights)
+        narrow = letting_go(tape, weighted, cast(tape, weighted, x.dtype, ROW))
+        _add_rows(tape, result, narrow, first=index == 0)
+        tape.drop(gathered, out, narrow)
+    return result
+
+
+def _add_rows(tape: Tape, result: Buffer, rows: Buffer, *, first: bool) -> None:
+    """index_add_: in place; keeps the index, and its backward gathers the rows of the gradient."""
+    index = tape.new(ROUTER, 1, "int64", size=Size(token=8 * rows.width // max(result.width, 1)))
+
+    def backward(tape: Tape, gradient: Buffer) -> Given:
+        given = [(rows, tape.gradient(rows))]
+        if not first:
+            gradient.references += 1
+            given.append((result, gradient))
+        return given
+
+    tape.node(result, backward, tape.save(index) if rows.grad else ())
+    tape.drop(index)
+
+
+def _expert(tape: Tape, x: Buffer, form: MixtureForm) -> Buffer:
+    """down(gate(x)), with gate and up from one product or from two."""
+    *inner, down = form.products
+    if len(inner) == 1:
+        wide = linear(tape, x, inner[0], ROW)
+        product = (_clamped_gate if form.clamped else _gate)(tape, wide)
+        tape.drop(wide)
+    else:
+        gate = linear(tape, x, inner[0], ROW)
+        active = letting_go(tape, gate, activate(tape, gate, ROW))
+        up = linear(tape, x, inner[1], ROW)
+        product = multiply(tape, active, up, ROW)
+        tape.drop(active, up)
+    result = linear(tape, product, down, ROW)
+    tape.drop(product)
+    return result
 
 
 def _route(tape: Tape, x: Buffer, form: MixtureForm) -> Buffer:
@@ -58,7 +107,7 @@ def _route(tape: Tape, x: Buffer, form: MixtureForm) -> Buffer:
     if wide is not logits:
         tape.drop(wide)
     tape.drop(logits)
-    weights = tape.new(ROUTER, form.chosen, form.weighted_in, grad=x.grad)
+    weights = tape.new(ROUTER, form.chosen, x.dtype if form.casts_weights else "fp32", grad=x.grad)
 
     def backward(tape: Tape, _: Buffer) -> Given:
         return [(probabilities, tape.gradient(probabilities))]
@@ -82,26 +131,16 @@ def _gather(tape: Tape, x: Buffer, width: int) -> Buffer:
     return result
 
 
-def _gate(tape: Tape, wide: Buffer, form: MixtureForm) -> Buffer:
+def _gate(tape: Tape, wide: Buffer) -> Buffer:
     """act(gate) * up, where both are halves of one tensor: what is kept of them keeps it whole."""
-    half = _half(tape, wide)
-    active = activate(tape, half, ROW)
-    product = multiply(tape, active, _half(tape, wide), ROW)
+    gate, up = split(tape, wide, (wide.width // 2, wide.width // 2))
+    active = activate(tape, gate, ROW)
+    product = multiply(tape, active, up, ROW)
     tape.drop(active)
     return product
 
 
-def _half(tape: Tape, wide: Buffer) -> Buffer:
-    """A view of half of a tensor; its gradient is put together with the other half's into a whole one."""
-    view = Buffer(wide.row, Size(), wide.width // 2, wide.dtype, wide.grad, counted=False)
-
-    def backward(tape: Tape, _: Buffer) -> Given:
-        return [(wide, tape.gradient(wide))]
-
-    return tape.node(view, backward, tape.save(wide) if wide.grad else ())
-
-
-def _clamped_gate(tape: Tape, wide: Buffer, form: MixtureForm) -> Buffer:
+def _clamped_gate(tape: Tape, wide: Buffer) -> Buffer:
     """(clamp(up) + 1) * gate * sigmoid(alpha * gate), gate clamped too (gpt-oss)."""
     gate, up = (_clamp(tape, wide) for _ in range(2))
     scaled = scale(tape, gate, ROW)
@@ -142,7 +181,7 @@ def _sum(tape: Tape, x: Buffer, like: Buffer) -> Buffer:
     """The sum over a token's experts, cast back; its gradient is spread without a copy."""
     summed = tape.new(ROW, like.width, x.dtype, grad=x.grad)
 
-    def backward(tape: Tape, gradient: Buffer) -> Given:
+    def backward(tape: Tape, _: Buffer) -> Given:
         return [(x, tape.gradient(x))]
 
     tape.node(summed, backward)

@@ -94,7 +94,7 @@ def activate(tape: Tape, x: Buffer, row: str) -> Buffer:
 
 def drop_out(tape: Tape, x: Buffer, row: str) -> Buffer:
     """Dropout with a probability above zero: one result, and a mask of one byte an element that is saved."""
-    if not tape.records:
+    if not tape.trains:
         return x
     mask = tape.new(row, x.width, "bool", size=resized(x, "bool"))
     result = tape.new(row, x.width, x.dtype, grad=x.grad, size=x.size)
@@ -106,3 +106,34 @@ def drop_out(tape: Tape, x: Buffer, row: str) -> Buffer:
     tape.node(result, backward, saved)
     tape.drop(mask)
     return result
+
+
+def split(tape: Tape, whole: Buffer, widths: tuple[int, ...]) -> tuple[Buffer, ...]:
+    """Views of a tensor side by side. Backward waits for all their gradients, and then puts them into one tensor."""
+    views = tuple(_view(whole, width) for width in widths)
+    waiting: list[Buffer] = []
+    for index, view in enumerate(views):
+        tape.node(view, _joining(whole, waiting, last=index == 0))
+    return views
+
+
+def _view(whole: Buffer, width: int) -> Buffer:
+    size = Size(token=width * BYTES[whole.dtype])
+    return Buffer(whole.row, size, width, whole.dtype, whole.grad, held=False, counted=False, base=whole)
+
+
+def _joining(whole: Buffer, waiting: list[Buffer], *, last: bool) -> Backward:
+    """The part of one view in the backward of a split; the first view's comes last."""
+
+    def backward(tape: Tape, gradient: Buffer) -> Given:
+        gradient.references += 1
+        waiting.append(gradient)
+        if not last:
+            return []
+        joined = tape.gradient(whole)
+        for part in waiting:
+            tape.discard(part)
+        waiting.clear()
+        return [(whole, joined)]
+
+    return backward

@@ -75,7 +75,7 @@ def _moments_8bit(count: int) -> StateBytes:
     return rule
 
 
-def _factored(tensor: Trained, setting: Setting) -> int:
+def _factored(tensor: Trained, _: Setting) -> int:
     """Adafactor: float32 means over rows and over columns; a full second moment where there is one dimension."""
     *leading, rows, columns = (1, 1, *tensor.shape)
     if len(tensor.shape) < 2:
@@ -109,9 +109,10 @@ def optimizer_temporary(context: Context, phase: PhaseName) -> int:
     """What the step needs while it runs: by the optimizer, and by how torch runs it."""
     if phase is not PhaseName.OPTIMIZER_STEP:
         return 0
-    if _widens(context) and context.setting.optimizer_implementation != "fused":
-        return _one_at_a_time(context)
-    rule = TEMPORARIES.get((context.setting.optimizer, context.setting.optimizer_implementation))
+    if context.setting.optimizer == "adamw" and _widens(context):
+        fused = context.setting.optimizer_implementation == "fused"
+        return 0 if fused else _one_after_another(context, 2, "fp32")
+    rule = TEMPORARIES.get(context.setting.optimizer, {}).get(context.setting.optimizer_implementation)
     return 0 if rule is None else rule(context)
 
 
@@ -124,23 +125,33 @@ def _widens(context: Context) -> bool:
     )
 
 
-def _one_at_a_time(context: Context) -> int:
-    """The gradient and the update of one parameter in float32."""
-    return 2 * context.sums.largest * BYTES["fp32"]
-
-
 def _square_roots(context: Context) -> int:
     """Torch's foreach AdamW: the square roots of all second moments at once (torch/optim/adamw.py, pytorch #97712)."""
     return context.sums.elements * BYTES[context.setting.optimizer_states]
 
 
-def _largest_twice(context: Context) -> int:
-    """Torch's for-loop AdamW: the square root of one tensor's second moment, and its quotient."""
-    return 2 * context.sums.largest * BYTES[context.setting.optimizer_states]
+def _one_after_another(context: Context, tensors: int, dtype: str) -> int:
+    """So many tensors of one parameter's shape, and the last of the parameter before, whose name is still bound.
+
+    A form of which a model has several stands beside another of its size (gate and up of one layer).
+    """
+    sizes = ((tensors + (t.count > 1)) * t.elements for t in context.sums.trained)
+    return max(sizes, default=0) * BYTES[dtype]
 
 
-TEMPORARIES: Mapping[tuple[str, str], Callable[[Context], int]] = {
-    ("adamw", "foreach"): _square_roots,
-    ("adamw", "for-loop"): _largest_twice,
+def _square_root_and_quotient(context: Context) -> int:
+    """torch's for-loop AdamW: the square root of one parameter's second moment, and its quotient."""
+    return _one_after_another(context, 2, context.setting.optimizer_states)
+
+
+def _factored_update(context: Context) -> int:
+    """transformers' Adafactor: square and update of one gradient, and float32 copies of 16-bit ones and parameters."""
+    trained = context.numerics.adapter or context.setting.weights
+    return _one_after_another(context, 2 if trained == "fp32" else 4, "fp32")
+
+
+TEMPORARIES: Mapping[str, Mapping[str, Callable[[Context], int]]] = {
+    "adamw": {"foreach": _square_roots, "for-loop": _square_root_and_quotient},
+    "adafactor": dict.fromkeys(("fused", "foreach", "for-loop"), _factored_update),
 }
-"""What a step needs while it runs; fused kernels and bitsandbytes' need nothing."""
+"""What a step needs while it runs, by optimizer and implementation; other kernels need nothing."""

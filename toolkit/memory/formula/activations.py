@@ -1,0 +1,59 @@
+"""Activation functions: kernels that keep one tensor, and those that transformers writes out and that keep several."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from toolkit.memory.formula.operations import Given, activate, add, multiply, scale
+from toolkit.memory.refusal import UnsupportedRow
+from toolkit.memory.tape import Buffer, Tape
+
+Activation = Callable[[Tape, Buffer, str], Buffer]
+
+
+def activated(tape: Tape, x: Buffer, name: str, row: str) -> Buffer:
+    """The activation of that name; the caller keeps `x`."""
+    function = ACTIVATIONS.get(name)
+    if function is None:
+        raise UnsupportedRow(row, f"no formula for the activation {name[:40]!r}; known: {', '.join(ACTIVATIONS)}")
+    return function(tape, x, row)
+
+
+def _rectify(tape: Tape, x: Buffer, row: str) -> Buffer:
+    """relu keeps its result."""
+    result = tape.new(row, x.width, x.dtype, grad=x.grad)
+
+    def backward(tape: Tape, _: Buffer) -> Given:
+        return [(x, tape.gradient(x))]
+
+    return tape.node(result, backward, tape.save(result) if x.grad else ())
+
+
+def _new_gelu(tape: Tape, x: Buffer, row: str) -> Buffer:
+    """0.5 * x * (1 + tanh(c * (x + a * x^3))), written out (transformers activations.py, NewGELUActivation)."""
+    half = scale(tape, x, row)
+    cube = activate(tape, x, row)
+    scaled = scale(tape, cube, row)
+    tape.drop(cube)
+    total = add(tape, x, scaled, row)
+    tape.drop(scaled)
+    inner = scale(tape, total, row)
+    tape.drop(total)
+    squashed = _rectify(tape, inner, row)
+    tape.drop(inner)
+    shifted = scale(tape, squashed, row)
+    tape.drop(squashed)
+    product = multiply(tape, half, shifted, row)
+    tape.drop(half, shifted)
+    return product
+
+
+ACTIVATIONS: Mapping[str, Activation] = {
+    "silu": activate,
+    "swish": activate,
+    "gelu": activate,
+    "gelu_pytorch_tanh": activate,
+    "relu": _rectify,
+    "gelu_new": _new_gelu,
+}
+"""The activations of the covered families."""

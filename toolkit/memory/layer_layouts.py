@@ -1,0 +1,88 @@
+"""How the layers of each family are put together: the names of their linears, and in what they differ from LLaMA's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from toolkit.memory.architecture import Architecture
+from toolkit.memory.refusal import UnsupportedRow
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The linears of a layer by the ends of their paths, and the form of what lies between them.
+
+    With `fused` q, k and v come from one linear, with `gate_up` gate and up. `rotary` is none, whole, or joined: the
+    turned part is put together with the rest in a new tensor. `parallel_norms` says that a parallel feed-forward has a
+    norm of its own; `holds` what names of the layer's code stay bound to its end: none, attention (its result) or normed
+    (that, and the input of attention); `weighs_as_routed` that a mixture casts its weights back to the dtype of the router;
+    `embeddings` counts those that the model's code holds beside the first layer's input, where positions are learned.
+    """
+
+    query: str = "self_attn.q_proj"
+    key: str = "self_attn.k_proj"
+    value: str = "self_attn.v_proj"
+    output: str = "self_attn.o_proj"
+    fused: str | None = None
+    gate: str = "mlp.gate_proj"
+    up: str = "mlp.up_proj"
+    down: str = "mlp.down_proj"
+    gate_up: str | None = None
+    rotary: str = "whole"
+    scaled_query: bool = False
+    unit_offset_norm: bool = False
+    parallel_norms: bool = False
+    holds: str = "none"
+    weighs_as_routed: bool = False
+    embeddings: int = 0
+
+
+LLAMA = Layout()
+GEMMA = replace(LLAMA, unit_offset_norm=True)
+ROUTED = replace(LLAMA, weighs_as_routed=True)
+
+LAYOUTS: Mapping[str, Layout] = {
+    "llama": LLAMA,
+    "mistral": LLAMA,
+    "qwen2": LLAMA,
+    "qwen3": LLAMA,
+    "gemma": GEMMA,
+    "gemma2": GEMMA,
+    "gemma3": GEMMA,
+    "gemma3_text": GEMMA,
+    "mixtral": LLAMA,
+    "qwen3_moe": ROUTED,
+    "gpt_oss": ROUTED,
+    "stablelm": replace(LLAMA, rotary="joined", holds="normed"),
+    "phi3": replace(LLAMA, fused="self_attn.qkv_proj", gate_up="mlp.gate_up_proj", rotary="joined"),
+    "phi": replace(LLAMA, output="self_attn.dense", up="mlp.fc1", down="mlp.fc2", rotary="joined"),
+    "gpt2": replace(
+        LLAMA, fused="attn.c_attn", output="attn.c_proj", up="mlp.c_fc", down="mlp.c_proj", rotary="none", holds="attention", embeddings=1
+    ),
+    "gpt_neox": replace(
+        LLAMA,
+        fused="attention.query_key_value",
+        output="attention.dense",
+        up="mlp.dense_h_to_4h",
+        down="mlp.dense_4h_to_h",
+        rotary="joined",
+        parallel_norms=True,
+    ),
+    "opt": replace(
+        LLAMA, output="self_attn.out_proj", up="fc1", down="fc2", rotary="none", scaled_query=True, embeddings=2
+    ),
+}
+"""The families whose layers are followed operation by operation."""
+
+
+def layout_of(architecture: Architecture) -> Layout:
+    """The layout of an architecture; refuses by name what none describes."""
+    layout = LAYOUTS.get(architecture.family)
+    if layout is None:
+        raise UnsupportedRow("activations", f"no formula for the layers of {architecture.family} yet")
+    if architecture.family == "opt" and not any("final_layer_norm" in m.path and "{}" not in m.path for m in architecture.modules):
+        raise UnsupportedRow("norm_states", "no formula for OPT with its norms after the sums (350M) yet")
+    if architecture.family == "stablelm" and architecture.layers[0].attention.query_norm:
+        raise UnsupportedRow("norm_states", "no formula for a norm of its own for each head yet")
+    return layout
