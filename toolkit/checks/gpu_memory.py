@@ -62,7 +62,7 @@ def _usable(card: Gpu | GpuVariants | GenericGpu, claimed: Claimed) -> Outcome:
     if all(interval.high is not None and interval.high < card.usable_low for interval in claimed.readings.values()):
         reason = f"{fact}; other programs may have left less free, and nothing here shows how much"
         return Outcome(Verdict.UNCHECKED, reason, claimed, (evidence,))
-    return Outcome(Verdict.DISAGREES, fact, claimed, (evidence,), repair=f"print at most {shown}")
+    return Outcome(Verdict.DISAGREES, fact, claimed, (evidence,), repair=f"print a figure within {shown}")
 
 
 def _hull(memories: list[int]) -> Interval:

@@ -17,7 +17,6 @@ from toolkit.quantity.value import Value
 from toolkit.finding import Finding, Place
 from toolkit.spec.claim import Claim
 from toolkit.spec.document_spec import Spec
-from toolkit.spec.field_value import Fixed, Reference
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +54,6 @@ def judge_spec(spec: Spec, binding: Binding, today: date) -> SpecReport:
 def _case(bound: BoundClaim, binding: Binding, parsed: Mapping[str, Value], situations: Situations) -> Case:
     scenario = situations.scenario(bound.claim)
     gpu = scenario.fixed("gpu") if scenario else None
-    if gpu is None and bound.claim.scenario is None:
-        gpu = _stated_gpu(bound.claim, binding)
     return Case(
         bound,
         named=binding.values,
@@ -65,17 +62,6 @@ def _case(bound: BoundClaim, binding: Binding, parsed: Mapping[str, Value], situ
         scenario=scenario,
         gpu=str(gpu) if gpu is not None else None,
     )
-
-
-def _stated_gpu(claim: Claim, binding: Binding) -> str | None:
-    """The GPU that a claim without a scenario names itself, as a value or by the name of one in the document."""
-    said = claim.overrides.get("gpu")
-    if said is None:
-        return None
-    if isinstance(said.value, Reference):
-        bound = binding.values.get(said.value.name)
-        return bound.text if bound else None
-    return str(said.value.value) if isinstance(said.value, Fixed) else None
 
 
 def _judged(case: Case) -> Outcome:

@@ -12,7 +12,8 @@ from toolkit.checks.judgement import Claimed, Outcome, Verdict
 from toolkit.checks.precision import as_precise_as_its_terms
 from toolkit.checks.situation import REFUSALS, Situation
 from toolkit.checks.space import Choice, Side, TooManySettings
-from toolkit.checks.spread import over_settings, side_of
+from toolkit.checks.spread import Spread, over_settings, side_of
+from toolkit.checks.survey import Survey
 from toolkit.checks.why import Why, explain
 from toolkit.evidence.evidence import Evidence, EvidenceKind
 from toolkit.memory.estimate import Holdings
@@ -101,10 +102,10 @@ def _over_settings(case: Case, situation: Situation, claimed: Claimed, quantity:
     def truth_at(choice: Choice) -> Interval:
         return quantity.truth(situation, choice)
 
-    def side_at(choice: Choice) -> Side:
-        return side_of(claimed.readings.values(), truth_at(choice))
-
-    spread, found = over_settings(situation.space, situation.fields(*quantity.moved_by), side_at)
+    spread, found = min(
+        (_spread(situation, quantity, interval) for interval in claimed.readings.values()),
+        key=lambda one: BEST_FIRST.index(one[0].verdict),
+    )
     choices = [choice for choice, _ in found.choices]
     estimates = [quantity.look(situation, choice) for choice in choices]
     values = [quantity.of(estimate) for estimate in estimates]
@@ -123,6 +124,22 @@ def _over_settings(case: Case, situation: Situation, claimed: Claimed, quantity:
             reason = f"{reason}; {because}"
         repair = f"print {display_interval(_unit_interval(whole, case), Dimension.BYTES, case.reading)}"
     return Outcome(spread.verdict, reason, claimed, (evidence,), spread.boundary, repair)
+
+
+BEST_FIRST = (Verdict.AGREES, Verdict.DEPENDS, Verdict.DISAGREES)
+"""A document means one GB throughout: where it may mean either, the one under which more of the claim is true counts."""
+
+
+def _spread(situation: Situation, quantity: MemoryQuantity[Known], claimed: Interval) -> tuple[Spread, Survey]:
+    """The verdict on one reading of a claim; claims that say the same of the same are worked out once."""
+    key = (quantity.name, quantity.view, claimed)
+    if key not in situation.spreads:
+        situation.spreads[key] = over_settings(
+            situation.space,
+            situation.fields(*quantity.moved_by),
+            lambda choice: side_of([claimed], quantity.truth(situation, choice)),
+        )
+    return situation.spreads[key]
 
 
 def _unit_interval(whole: Interval, case: Case) -> Interval:

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from toolkit.checks.space import Choice, SettingSpace
+from toolkit.checks.spread import Spread
+from toolkit.checks.survey import Survey
 from toolkit.facts.models import ModelFacts
 from toolkit.memory.architecture import Architecture, UnsupportedModel, architecture_of
 from toolkit.memory.estimate import Estimate, Holdings, estimate, holdings, on_gpu
@@ -24,7 +26,7 @@ class Situation:
     """One scenario, with the fields that a claim overrides. Estimates are made once for each choice.
 
     Claims about one scenario on several GPUs share `estimates`: a card moves nothing but the context and the workspaces.
-    `truths` holds what was worked out of a quantity at a choice, for the claims that are about the same.
+    `truths` and `spreads` hold what was worked out of a quantity, for the claims that say the same of it.
     """
 
     scenario: str
@@ -32,6 +34,7 @@ class Situation:
     space: SettingSpace
     facts: ModelFacts
     estimates: dict[tuple[object, ...], Estimate] = field(default_factory=dict)
+    spreads: dict[tuple[str, str, Interval], tuple[Spread, Survey]] = field(default_factory=dict)
     truths: dict[tuple[object, ...], Interval] = field(default_factory=dict)
     _own: dict[int, Estimate] = field(default_factory=dict)
     _held: dict[int, Holdings] = field(default_factory=dict)

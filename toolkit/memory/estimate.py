@@ -7,6 +7,7 @@ from fractions import Fraction
 
 from toolkit.facts.models import ModelFacts
 from toolkit.memory.architecture import Architecture, ModuleKind, architecture_of
+from toolkit.memory.architecture.stack import as_built
 from toolkit.memory.context import Context, Scale
 from toolkit.memory.device import Interval, device_interval, reserved_interval, workspace_bytes
 from toolkit.memory.forms import Adaptation, Builder, builder, head_form, kernel, layer_form
@@ -182,15 +183,15 @@ def _programs(context: Context) -> Programs:
     architecture, setting, dtypes = context.architecture, context.setting, context.numerics
     refuse_passes(setting)
     version = behaviour(architecture, setting)
+    built = as_built(architecture, setting)
     kernels = tuple(kernel(kind, setting.attention, setting.sequence_length) for kind in architecture.layers)
-    key = (id(architecture), dtypes, setting.trains, setting.lora, setting.stack.loss, version, kernels)
+    key = (id(built), dtypes, setting.trains, setting.lora, setting.stack.loss, version, kernels)
     found = _PROGRAMS.get(key)
     if found is None:
         if len(_PROGRAMS) >= MAX_CACHED:
             _PROGRAMS.clear()
-        build = builder(
-            as_built(architecture, setting), dtypes, _adaptation(architecture, setting), version, setting.sequence_length
-        )
+        adaptation = _adaptation(architecture, setting)
+        build = builder(built, dtypes, adaptation, version, setting.sequence_length)
         found = _PROGRAMS[key] = _record(build, setting)
     return found
 

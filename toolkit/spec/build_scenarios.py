@@ -1,4 +1,4 @@
-"""From written scenarios to resolved ones: what they take over filled in, each field with the quote it has."""
+"""From written scenarios to resolved ones: what they take over is filled in."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ class Claim:
     places: Mapping[str, Place] = field(default_factory=dict)
 
     def place_of(self, key: str) -> Place:
-        """Where a key of the claim ("scenario", "subject") stands in the spec, or the claim where it has none."""
+        """Where a key of the claim ("scenario", "subject") stands in the spec, or else the claim."""
         return self.places.get(key, self.place)
 
 

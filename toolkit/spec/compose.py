@@ -180,7 +180,7 @@ def _syntax(error: yaml.YAMLError, text: str, path: str) -> Finding:
     if error.context and error.context_mark is not None:
         said += f" ({error.context} that starts in line {error.context_mark.line + 1})"
     repair = 'put text that holds ": ", "#", "{" or "[" in quotes' if "mapping values" in said else None
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    lines = _lines(text)
     place = Place(path, mark.line + 1, mark.column + 1)
     if mark.line >= len(lines):  # what is missing at the end is missing in the line after it
         place = Place(path, len(lines), len(lines[-1]) + 1)
@@ -188,12 +188,15 @@ def _syntax(error: yaml.YAMLError, text: str, path: str) -> Finding:
 
 
 def _character(text: str, index: int, path: str) -> Finding:
-    line = text.count("\n", 0, index) + 1
-    column = index - (text.rfind("\n", 0, index) + 1) + 1
+    before = _lines(text[:index])
     name = f"U+{ord(text[index]):04X}"
     repair = (
         f'write it as "\\u{ord(text[index]):04X}" in double quotes' if ord(text[index]) <= 0xFFFF else None
     )
-    return Finding(
-        Place(path, line, column), "S101", f"the character {name} may not stand in YAML as it is", repair
-    )
+    place = Place(path, len(before), len(before[-1]) + 1)
+    return Finding(place, "S101", f"the character {name} may not stand in YAML as it is", repair)
+
+
+def _lines(text: str) -> list[str]:
+    """The lines of a text as YAML counts them."""
+    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")

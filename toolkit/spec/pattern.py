@@ -1,6 +1,6 @@
 """The syntax of a quote: what stands in the document word for word, the claimed value, and what may vary.
 
-`{}` is the claimed value; what stands in its braces, `{94 GB}`, is a label for the reader and is not compared.
+`{}` is the claimed value; what stands in its braces, `{94 GB}`, is a label for the reader and not compared.
 `{*}` is any other text. `{{` and `}}` are braces of the document.
 """
 

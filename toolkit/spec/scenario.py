@@ -35,7 +35,7 @@ class Scenario:
         return said.value.value if said and isinstance(said.value, Fixed) else None
 
     def possible(self, name: str) -> tuple[Atom, ...]:
-        """The values that are stated for a field; none where it is open, a range, or still in the document."""
+        """The values stated for a field; none where it is open, a range, or still in the document."""
         said = self.fields.get(name)
         if said is None:
             return ()

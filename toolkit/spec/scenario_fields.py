@@ -118,7 +118,7 @@ _NOT_FIELDS = frozenset({"extends", "quotes", "title", "note"})
 
 
 def flat_fields(fields: ScenarioFields) -> Iterator[tuple[str, FieldValue | None]]:
-    """The fields that are written, by flat name ("lora.rank"); a group that is `null` by its name, as None."""
+    """The fields that are written, by flat name ("lora.rank"); a group that is `null` as None."""
     for name in _written(fields):
         value = getattr(fields, name)
         if name in _NOT_FIELDS:
