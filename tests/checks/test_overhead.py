@@ -12,7 +12,7 @@ from tests.checks.build import outcome_of
 @pytest.mark.parametrize(
     ("text", "claim", "verdict", "reason"),
     [
-        ("1 GB", "scenario: qwen-fp32", "agrees", "CUDA context"),
+        ("1 GB", "scenario: qwen-fp32", "unchecked", "neither confirm nor deny"),
         ("400 GB", "scenario: qwen-fp32", "disagrees", "CUDA context"),
         ("20 MB", "scenario: qwen-fp32", "disagrees", ""),
         ("up to 20 GB", "scenario: qwen-fp32", "agrees", ""),

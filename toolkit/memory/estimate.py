@@ -184,7 +184,7 @@ def _programs(context: Context) -> Programs:
     refuse_passes(setting)
     version = behaviour(architecture, setting)
     built = as_built(architecture, setting)
-    kernels = tuple(kernel(kind, setting.attention, setting.sequence_length) for kind in architecture.layers)
+    kernels = tuple(kernel(kind, dtypes.attention, setting.sequence_length) for kind in architecture.layers)
     key = (id(built), dtypes, setting.trains, setting.lora, setting.stack.loss, version, kernels)
     found = _PROGRAMS.get(key)
     if found is None:

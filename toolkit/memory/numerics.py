@@ -72,7 +72,7 @@ def numerics(setting: Setting) -> Numerics:
         loaded=plain,
         stream=embedding,
         first_grad=setting.method == "full" or setting.gradient_checkpointing != "false",
-        attention=setting.attention,
+        attention="flash" if setting.stack.trainer in UNSLOTH else setting.attention,
         checkpointing=setting.gradient_checkpointing if setting.trains else "false",
     )
 

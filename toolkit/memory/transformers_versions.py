@@ -18,8 +18,9 @@ PACKAGE = "transformers"
 
 GENERATION_UPCASTS_UNTIL = Version("4.45")
 """Generation formed the logits of the whole prompt, and a float32 copy of them."""
-TRAINING_UPCASTS_UNTIL = Version("4.46")
-"""The model itself made the logits float32 before the loss, and let the 16-bit ones go."""
+TRAINING_UPCASTS_UNTIL: Mapping[str, Version] = {"mistral": Version("4.48"), "mixtral": Version("4.48")}
+UPCASTS_UNTIL = Version("4.46")
+"""The model itself made the logits float32 before the loss, and let the 16-bit ones go; in some families for longer."""
 LOSS_SHIFTS_UNTIL = Version("4.50")
 """The loss was taken on a contiguous copy of all logits but the last."""
 SDPA_REPEATS_UNTIL = Version("4.54")
@@ -30,7 +31,7 @@ FLASH_REPEATING = frozenset({"mistral", "mixtral", "qwen2", "qwen2_moe", "qwen3_
 ROTARY_CACHED_UNTIL: Mapping[str, Version] = {
     "llama": Version("4.41"),
     "mistral": Version("4.42"),
-    "mixtral": Version("4.45"),
+    "mixtral": Version("4.48"),
     "qwen2": Version("4.45"),
 }
 """Every layer kept cosines and sines of all positions in the dtype of the weights."""
@@ -50,7 +51,8 @@ def behaviour(architecture: Architecture, setting: Setting) -> Behaviour:
     """What the version of transformers that a setting names does with a model."""
     family = architecture.family
     rotary = ROTARY_CACHED_UNTIL.get(family)
-    upcasts = TRAINING_UPCASTS_UNTIL if setting.trains else GENERATION_UPCASTS_UNTIL
+    training = TRAINING_UPCASTS_UNTIL.get(family, UPCASTS_UNTIL)
+    upcasts = training if setting.trains else GENERATION_UPCASTS_UNTIL
     if setting.attention == "flash":
         repeats = family in FLASH_REPEATING and older(setting, PACKAGE, FLASH_REPEATS_UNTIL)
     else:

@@ -189,12 +189,10 @@ def _syntax(error: yaml.YAMLError, text: str, path: str) -> Finding:
 
 def _character(text: str, index: int, path: str) -> Finding:
     before = _lines(text[:index])
-    name = f"U+{ord(text[index]):04X}"
-    repair = (
-        f'write it as "\\u{ord(text[index]):04X}" in double quotes' if ord(text[index]) <= 0xFFFF else None
-    )
+    code = f"{ord(text[index]):04X}"
+    repair = f'write it as "\\u{code}" in double quotes'
     place = Place(path, len(before), len(before[-1]) + 1)
-    return Finding(place, "S101", f"the character {name} may not stand in YAML as it is", repair)
+    return Finding(place, "S101", f"the character U+{code} may not stand in YAML as it is", repair)
 
 
 def _lines(text: str) -> list[str]:

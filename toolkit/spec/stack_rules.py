@@ -26,7 +26,7 @@ TRL_NON_REENTRANT = Version("0.27")
 """transformers modeling_utils.py (`{"use_reentrant": False}`), TRL pull request 4811; before, reentrant."""
 
 TRL_CHUNKED = Version("1.7")
-"""SFTConfig's `loss_type` is "chunked_nll" since TRL 1.7 (may be since 1.4): the logits of 256 tokens at a time."""
+"""SFTConfig's `loss_type` is "chunked_nll" since TRL 1.7: the logits of 256 tokens at a time."""
 
 Versions = Mapping[str, str]
 
