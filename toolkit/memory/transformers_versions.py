@@ -18,9 +18,9 @@ PACKAGE = "transformers"
 
 GENERATION_UPCASTS_UNTIL = Version("4.45")
 """Generation formed the logits of the whole prompt, and a float32 copy of them."""
-TRAINING_UPCASTS_UNTIL: Mapping[str, Version] = {"mistral": Version("4.48"), "mixtral": Version("4.48")}
+TRAINING_UPCASTS_UNTIL: Mapping[str, Version] = {"mistral": Version("4.48")}
 UPCASTS_UNTIL = Version("4.46")
-"""The model itself made the logits float32 before the loss, and let the 16-bit ones go; in some families for longer."""
+"""The model itself made the logits float32 before the loss, and let the 16-bit ones go; in one family for longer."""
 LOSS_SHIFTS_UNTIL = Version("4.50")
 """The loss was taken on a contiguous copy of all logits but the last."""
 SDPA_REPEATS_UNTIL = Version("4.54")
