@@ -34,6 +34,11 @@ def judge_arithmetic(case: Case) -> Outcome:
         return malformed(f"arithmetic that can be evaluated ({error})", case)
 
 
+def arithmetic_agrees(case: Case) -> bool:
+    """Whether the claim holds: what shows which GB a document means."""
+    return judge_arithmetic(case).verdict is Verdict.AGREES
+
+
 def _equation(case: Case) -> Outcome:
     outcome = _chain(case, parse_equation(case.text))
     if outcome.verdict is Verdict.AGREES:

@@ -43,6 +43,11 @@ def judge_disk(case: Case) -> Outcome:
     return Outcome(Verdict.DISAGREES, fact, claimed, (evidence,), repair=f"print {shown}")
 
 
+def disk_agrees(case: Case) -> bool:
+    """Whether the claim holds: what shows which GB a document means."""
+    return judge_disk(case).verdict is Verdict.AGREES
+
+
 def checkpoint_bytes(situation: Situation) -> int | None:
     """The bytes of the published tensors; None where their format is not recorded. Raises one of REFUSALS."""
     stored = published_format(situation.facts)

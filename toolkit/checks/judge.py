@@ -9,7 +9,7 @@ from datetime import date
 
 from toolkit.checks.case import Case
 from toolkit.checks.judgement import Acknowledgement, Claimed, Judgement, Outcome, Verdict
-from toolkit.checks.readings import Judged, readings_of, tells_reading
+from toolkit.checks.readings import readings_of, tells_reading
 from toolkit.checks.registry import CHECKERS
 from toolkit.checks.situations import Situations
 from toolkit.documents.bind import Binding, BoundClaim
@@ -39,12 +39,11 @@ def judge_spec(spec: Spec, binding: Binding, today: date) -> SpecReport:
     situations = Situations(spec, binding.values)
     parsed = {name: value for name, bound in binding.values.items() if (value := bound.value) is not None}
     cases = [_case(bound, binding, parsed, situations) for bound in binding.claims]
-    judged: Judged = {}
-    readings, units = readings_of(spec, (case for case in cases if tells_reading(case)), judged)
+    readings, units = readings_of(spec, (case for case in cases if tells_reading(case)))
     findings = [*binding.findings, *units]
     judgements = []
     for case in cases:
-        outcome = judged.get((case.claim.id, readings)) or _judged(replace(case, readings=readings))
+        outcome = _judged(replace(case, readings=readings))
         judgements.append(_judgement(case.bound, outcome))
         findings += _about(case.claim, case.bound, outcome, today)
     ordered = sorted(judgements, key=lambda judgement: (judgement.place, judgement.code, judgement.id))

@@ -72,6 +72,19 @@ def judge_memory(case: Case, quantity: MemoryQuantity[Known]) -> Outcome:
         return Outcome(Verdict.UNCHECKED, f"cannot be computed: {refusal}", claimed)
 
 
+def agrees(case: Case, quantity: MemoryQuantity[Known]) -> bool:
+    """Whether a claim holds at every setting of its scenario: the verdict alone, without its reason."""
+    value = case.value(Dimension.BYTES)
+    if value is None or case.situation is None:
+        return False
+    claimed = as_precise_as_its_terms(case, case.claimed(value))
+    try:
+        spreads = [_spread(case.situation, quantity, interval)[0] for interval in claimed.readings.values()]
+    except (*REFUSALS, TooManySettings):
+        return False
+    return any(spread.verdict is Verdict.AGREES for spread in spreads)
+
+
 def _present(case: Case, quantity: MemoryQuantity[Known], mark: Mark) -> Outcome:
     """A mark instead of an amount says that the quantity is there at all, or is not."""
     claimed = Claimed(case.text)

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from toolkit.checks.case import READINGS, Case
-from toolkit.checks.judgement import Outcome, Verdict
 from toolkit.checks.registry import CHECKERS
 from toolkit.finding import Finding, Severity
 from toolkit.quantity import Reading
@@ -14,22 +13,13 @@ from toolkit.quantity.value import Dimension
 from toolkit.spec.document_spec import Spec
 
 
-Judged = dict[tuple[str, tuple[Reading, ...]], Outcome]
-"""Outcomes by claim id and readings, so that none is worked out twice."""
-
-
-def readings_of(
-    spec: Spec, cases: Iterable[Case], judged: Judged
-) -> tuple[tuple[Reading, ...], list[Finding]]:
-    """The readings that a document admits, and a warning where its exact statements need both.
-
-    What has to be judged for that is kept in `judged`.
-    """
+def readings_of(spec: Spec, cases: Iterable[Case]) -> tuple[tuple[Reading, ...], list[Finding]]:
+    """The readings that a document admits, and a warning where its exact statements need both."""
     if spec.units is not None:
         return (_reading(spec.units.reading),), []
     needs: dict[Reading, list[Case]] = {"decimal": [], "binary": []}
     for case in cases:
-        agreeing = [reading for reading in READINGS if _agrees(case, reading, judged)]
+        agreeing = [reading for reading in READINGS if _agrees(case, reading)]
         if len(agreeing) == 1:
             needs[agreeing[0]].append(case)
     decimal, binary = needs["decimal"], needs["binary"]
@@ -45,15 +35,14 @@ def readings_of(
     return READINGS, []
 
 
-def _agrees(case: Case, reading: Reading, judged: Judged) -> bool:
-    outcome = CHECKERS[case.claim.quantity].judge(replace(case, readings=(reading,)))
-    judged[case.claim.id, (reading,)] = outcome
-    return outcome.verdict is Verdict.AGREES
+def _agrees(case: Case, reading: Reading) -> bool:
+    agrees = CHECKERS[case.claim.quantity].agrees
+    return agrees is not None and agrees(replace(case, readings=(reading,)))
 
 
 def tells_reading(case: Case) -> bool:
     """Whether a claim is an exact statement in a unit that has two readings."""
-    if not CHECKERS[case.claim.quantity].exact or case.claim.unchecked is not None:
+    if CHECKERS[case.claim.quantity].agrees is None or case.claim.unchecked is not None:
         return False
     value = case.value(Dimension.BYTES)
     return value is not None and len(value.unit.readings) > 1

@@ -7,23 +7,23 @@ from dataclasses import dataclass
 
 from toolkit.checks.activations import judge_activations
 from toolkit.checks.adapted_modules import judge_adapted_modules
-from toolkit.checks.adapters import judge_adapters
-from toolkit.checks.arithmetic import judge_arithmetic
+from toolkit.checks.adapters import judge_adapters, adapters_agree
+from toolkit.checks.arithmetic import arithmetic_agrees, judge_arithmetic
 from toolkit.checks.case import Case
 from toolkit.checks.change import judge_change
 from toolkit.checks.checkpoint import judge_checkpoint
 from toolkit.checks.cost import judge_cost
-from toolkit.checks.disk import judge_disk
+from toolkit.checks.disk import disk_agrees, judge_disk
 from toolkit.checks.duration import judge_duration
 from toolkit.checks.event import judge_event
 from toolkit.checks.fits import judge_fits
 from toolkit.checks.gpu_memory import judge_gpu_memory
-from toolkit.checks.gradients import judge_gradients
+from toolkit.checks.gradients import judge_gradients, gradients_agree
 from toolkit.checks.host_memory import judge_host_memory
 from toolkit.checks.hyperparameter import judge_hyperparameter
 from toolkit.checks.judgement import Outcome
-from toolkit.checks.kv_cache import judge_kv_cache
-from toolkit.checks.optimizer_states import judge_optimizer_states
+from toolkit.checks.kv_cache import judge_kv_cache, kv_cache_agree
+from toolkit.checks.optimizer_states import judge_optimizer_states, optimizer_states_agree
 from toolkit.checks.overhead import judge_overhead
 from toolkit.checks.parameters import judge_parameters
 from toolkit.checks.peak_memory import judge_peak_memory
@@ -33,43 +33,44 @@ from toolkit.checks.speed_ratio import judge_speed_ratio
 from toolkit.checks.steps import judge_steps
 from toolkit.checks.trainable_parameters import judge_trainable_parameters
 from toolkit.checks.trainable_share import judge_trainable_share
-from toolkit.checks.weights import judge_weights
+from toolkit.checks.weights import judge_weights, weights_agree
 
 
 @dataclass(frozen=True, slots=True)
 class Checker:
     """How a quantity is judged, and the code that its findings carry.
 
-    `exact` says whether the true value is known without error: such statements show which GB a document means.
+    `agrees` is there where the true value is known without error, and tells the verdict alone: such statements show which
+    GB a document means.
     """
 
     code: str
     judge: Callable[[Case], Outcome]
-    exact: bool = False
+    agrees: Callable[[Case], bool] | None = None
 
 
 CHECKERS: Mapping[str, Checker] = {
     "peak_memory": Checker("M301", judge_peak_memory),
-    "weights": Checker("M302", judge_weights, exact=True),
-    "gradients": Checker("M303", judge_gradients, exact=True),
-    "optimizer_states": Checker("M304", judge_optimizer_states, exact=True),
+    "weights": Checker("M302", judge_weights, weights_agree),
+    "gradients": Checker("M303", judge_gradients, gradients_agree),
+    "optimizer_states": Checker("M304", judge_optimizer_states, optimizer_states_agree),
     "activations": Checker("M305", judge_activations),
-    "kv_cache": Checker("M306", judge_kv_cache, exact=True),
+    "kv_cache": Checker("M306", judge_kv_cache, kv_cache_agree),
     "overhead": Checker("M307", judge_overhead),
     "fits": Checker("M308", judge_fits),
     "gpu_memory": Checker("M309", judge_gpu_memory),
-    "adapters": Checker("M310", judge_adapters, exact=True),
+    "adapters": Checker("M310", judge_adapters, adapters_agree),
     "parameters": Checker("P401", judge_parameters),
     "trainable_parameters": Checker("P402", judge_trainable_parameters),
     "trainable_share": Checker("P403", judge_trainable_share),
     "adapted_modules": Checker("P404", judge_adapted_modules),
     "checkpoint": Checker("P405", judge_checkpoint),
-    "arithmetic": Checker("A501", judge_arithmetic, exact=True),
+    "arithmetic": Checker("A501", judge_arithmetic, arithmetic_agrees),
     "change": Checker("A502", judge_change),
     "steps": Checker("R601", judge_steps),
     "duration": Checker("R602", judge_duration),
     "cost": Checker("R603", judge_cost),
-    "disk": Checker("R604", judge_disk, exact=True),
+    "disk": Checker("R604", judge_disk, disk_agrees),
     "host_memory": Checker("R605", judge_host_memory),
     "speed_ratio": Checker("R606", judge_speed_ratio),
     "hyperparameter": Checker("R607", judge_hyperparameter),

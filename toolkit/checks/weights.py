@@ -6,7 +6,7 @@ from fractions import Fraction
 
 from toolkit.checks.case import Case
 from toolkit.checks.judgement import Outcome
-from toolkit.checks.memory_claim import MemoryQuantity, judge_memory, point
+from toolkit.checks.memory_claim import MemoryQuantity, agrees, judge_memory, point
 from toolkit.checks.situation import Situation
 from toolkit.facts.accuracy import known_error
 from toolkit.memory.estimate import Holdings
@@ -17,6 +17,11 @@ from toolkit.quantity.interval import Interval
 def judge_weights(case: Case) -> Outcome:
     """Judges a claim about the memory of the weights."""
     return judge_memory(case, QUANTITY)
+
+
+def weights_agree(case: Case) -> bool:
+    """Whether the claim holds at every setting: what shows which GB a document means."""
+    return agrees(case, QUANTITY)
 
 
 def _of(held: Holdings) -> Interval:

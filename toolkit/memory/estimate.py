@@ -10,7 +10,8 @@ from toolkit.memory.architecture import Architecture, ModuleKind, architecture_o
 from toolkit.memory.architecture.stack import as_built
 from toolkit.memory.context import Context, Scale
 from toolkit.memory.device import Interval, device_interval, reserved_interval, workspace_bytes
-from toolkit.memory.forms import Adaptation, Builder, builder, head_form, kernel, layer_form
+from toolkit.memory.formula.layer import RESIDUAL
+from toolkit.memory.forms import Adaptation, Builder, builder, head_form, kernel, layer_form, masks
 from toolkit.memory.formula.chunked_loss import CHUNK_TOKENS, fused_chunk
 from toolkit.memory.layer_layouts import LAYOUTS
 from toolkit.memory.ledger import Category, Ledger, Phase, PhaseName, Row
@@ -220,14 +221,15 @@ def _record(build: Builder, setting: Setting) -> Programs:
     forms = [(layer_form(build, kind), kind.count) for kind in architecture.layers]
     hidden = architecture.hidden
     embedding = Size(token=hidden * BYTES[dtypes.stream])
-    held = embedding.times(build.layout.embeddings + (dtypes.checkpointing == "false"))
+    held = {RESIDUAL: embedding.times(build.layout.embeddings + (dtypes.checkpointing == "false"))}
+    seen = {"attention_mask": masks(build)}
     if not setting.trains:
         layers = tuple(record_inference(form, count, dtypes.stream) for form, count in forms)
         end = record_generation_head(head, hidden, layers[-1].result)
-        return Programs(layers, end, embedding, held)
+        return Programs(layers, end, embedding, held, seen)
     stream = Stream(dtypes.stream, dtypes.first_grad, dtypes.checkpointing, dtypes.accumulates)
     first = record_layer(forms[0][0], 1, stream)
     later = replace(stream, dtype=first.result, grad=True)
     forms[0] = (forms[0][0], forms[0][1] - 1)
     layers = (first, *(record_layer(form, count, later) for form, count in forms if count))
-    return Programs(layers, record_head(head, hidden, later), embedding, held)
+    return Programs(layers, record_head(head, hidden, later), embedding, held, seen)

@@ -16,6 +16,7 @@ from toolkit.memory.formula.norms import NormForm
 from toolkit.memory.layer_layouts import Layout, layout_of
 from toolkit.memory.numerics import Numerics
 from toolkit.memory.refusal import UnsupportedRow
+from toolkit.memory.tape import BYTES, Size
 from toolkit.memory.transformers_versions import Behaviour
 
 
@@ -133,6 +134,17 @@ def kernel(kind: LayerKind, attention: str, sequence: int) -> str:
     return "masked" if a.window is not None and a.window < sequence else "flash"
 
 
+def masks(build: Builder) -> Size:
+    """The masks that the model makes: one for each window among its layers, 16-bit for eager, boolean for sdpa."""
+    dtypes = {"eager": build.numerics.stream, "masked": "bool"}
+    made = {(k, kind.attention.window) for kind in build.architecture.layers if (k := _kernel_of(build, kind)) in dtypes}
+    return Size(pair=sum(BYTES[dtypes[name]] for name, _ in made))
+
+
+def _kernel_of(build: Builder, kind: LayerKind) -> str:
+    return kernel(kind, build.numerics.attention, build.sequence)
+
+
 def _attention(build: Builder, kind: LayerKind) -> AttentionForm:
     a = kind.attention
     n = build.numerics
@@ -147,7 +159,7 @@ def _attention(build: Builder, kind: LayerKind) -> AttentionForm:
         value_head_dim=a.value_head_dim,
         projections=fused or tuple(build.linear(name) for name in (layout.query, layout.key, layout.value)),
         output=build.linear(layout.output),
-        kernel=kernel(kind, n.attention, build.sequence),
+        kernel=_kernel_of(build, kind),
         softcap=a.softcap,
         sinks=a.sinks,
         rotary=layout.rotary,

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 from toolkit.memory.context import Context, Moment, Scale
 from toolkit.memory.formula.kv_cache import growing_bytes
-from toolkit.memory.formula.layer import RESIDUAL
 from toolkit.memory.formula.linear import DEQUANTIZED
 from toolkit.memory.ledger import PhaseName
 from toolkit.memory.program import CHECKPOINTS, Program
@@ -26,13 +25,15 @@ FUSED_ROWS = 1
 class Programs:
     """The programs of a model: of its layers, the first alone at the front, and of its end.
 
-    `hidden` is the first layer's input, `embedded` what the model's code holds of embeddings during the layers.
+    `hidden` is the first layer's input. The model's code holds `passing` during its layers, and `masks`, which
+    checkpoints hold until their backward.
     """
 
     layers: tuple[Program, ...]
     head: Program
     hidden: Size
-    embedded: Size
+    passing: Alive
+    masks: Alive
 
 
 def fullest(context: Context, programs: Programs) -> dict[PhaseName, Moment]:
@@ -98,30 +99,32 @@ def _with_gradients(context: Context, moment: Moment) -> Moment:
 def _forward(scale: Scale, programs: Programs) -> Iterator[Moment]:
     """The end of the forward pass: inside the last layer, or at the logits."""
     kept: list[tuple[Alive, int]] = [(program.kept, program.count) for program in programs.layers]
-    held = {RESIDUAL: programs.embedded}
+    held = programs.masks if CHECKPOINTS in programs.layers[0].kept else {}
     for index in _last(programs):
         others = [(alive, count - (position == index)) for position, (alive, count) in enumerate(kept)]
         for alive in programs.layers[index].forward:
-            yield Moment("last layer", _sum(scale, [*others, (alive, 1), (held, 1)]))
+            passing = [(programs.passing, 1), (programs.masks, 1)]
+            yield Moment("last layer", _sum(scale, [*others, (alive, 1), *passing]))
     for alive in programs.head.forward:
-        yield Moment("logits", _sum(scale, [*kept, (alive, 1)]))
+        yield Moment("logits", _sum(scale, [*kept, (alive, 1), (held, 1)]))
 
 
 def _backward(context: Context, programs: Programs) -> Iterator[Moment]:
     """The loss, the last layer (whose inputs are all still stored), the first layer, the embedding."""
     scale, total = context.scale, gradient_bytes(context)
     stored: list[tuple[Alive, int]] = [(program.stored, program.count) for program in programs.layers]
+    masks = programs.masks if CHECKPOINTS in programs.layers[0].stored else {}
     for alive in programs.head.backward:
-        yield _moment(context, "loss", [*stored, (alive, 1)], 0)
+        yield _moment(context, "loss", [*stored, (alive, 1), (masks, 1)], 0)
     ended = scale.bytes(programs.head.gradients)
     for index in _last(programs):
         others = [(alive, count - (position == index)) for position, (alive, count) in enumerate(stored)]
         for alive in programs.layers[index].backward:
-            yield _moment(context, "last layer", [*others, (alive, 1)], ended)
+            yield _moment(context, "last layer", [*others, (alive, 1), (masks, 1)], ended)
     first = programs.layers[0]
     before = total - scale.bytes(first.gradients) - _embedding(context)
     for alive in first.backward:
-        yield _moment(context, "first layer", [(alive, 1)], before)
+        yield _moment(context, "first layer", [(alive, 1), (masks, 1)], before)
     yield _at_embedding(context, programs, total)
 
 

@@ -77,6 +77,13 @@ PASS_ROWS = (
         "Products of queries and keys with cosines and sines. None is kept.",
     ),
     _row(
+        "attention_mask",
+        ACTIVATIONS,
+        "batch x sequence x sequence x (bytes for eager, 1 for sdpa), for each window among the layers",
+        "transformers masking_utils.py",
+        "The mask that eager attention adds, or that sdpa needs for a window shorter than the sequence.",
+    ),
+    _row(
         "attention_scores",
         ACTIVATIONS,
         "T x sequence x query heads x (4 + bytes): float32 softmax and its 16-bit copy",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
+from functools import lru_cache
 from itertools import pairwise
 from types import MappingProxyType
 from typing import Final, Literal, NamedTuple
@@ -17,6 +18,13 @@ from toolkit.quantity.value import Dimension
 
 Reading = Literal["decimal", "binary"]
 """Which units bytes are shown in: "GB" of 10**9 bytes, or "GiB" of 2**30."""
+
+
+FAR_APART = 100
+"""Ends of an interval that differ by this factor are shown in a unit each."""
+
+MAX_SHOWN = 8192
+"""Texts that are kept: documents repeat themselves, and so does what is said of them."""
 
 
 class _Scale(NamedTuple):
@@ -101,6 +109,7 @@ def display_money(dollars: int | Fraction) -> str:
     return display_amount(dollars, Dimension.MONEY)
 
 
+@lru_cache(maxsize=MAX_SHOWN)
 def display_amount(amount: int | Fraction, dimension: Dimension, reading: Reading = "decimal") -> str:
     """A number in the base unit of a dimension, with the unit that suits its size."""
     exact = Fraction(amount)
@@ -113,6 +122,7 @@ def display_amount(amount: int | Fraction, dimension: Dimension, reading: Readin
     return _with_unit(digits, scale)
 
 
+@lru_cache(maxsize=MAX_SHOWN)
 def display_interval(interval: Interval, dimension: Dimension, reading: Reading = "decimal") -> str:
     """An interval in the base unit of a dimension: "27.5–28.5 GB", "≥ 15.5 GB"; differing ends look so."""
     low, high = interval.low, interval.high
@@ -122,6 +132,8 @@ def display_interval(interval: Interval, dimension: Dimension, reading: Reading 
         return "any amount" if high is None else f"≤ {display_amount(high, dimension, reading)}"
     if low == high:
         return display_amount(low, dimension, reading)
+    if 0 < low * FAR_APART <= high:
+        return f"{display_amount(low, dimension, reading)} – {display_amount(high, dimension, reading)}"
     scale = _scale(max(abs(low), abs(high)), dimension, reading)
     ends = low / scale.size, high / scale.size
     # What is shown must differ as a number, not by a trailing zero.

@@ -45,11 +45,9 @@ def size_in_the_name(why: Why) -> Iterator[Reproduction]:
     if named is None or each is None:
         return
     if why.quantity == "parameters":
-        yield Reproduction(named, f"{display_number(named)} is the size in the model's name")
+        yield Reproduction(named, lambda: f"{display_number(named)} is the size in the model's name")
         return
-    rest = _unpacked(why) if each < 1 else ""
-    sentence = f"{display_number(named)} parameters (the size in the name) × {float(each):g} bytes reproduces it"
-    yield Reproduction(named * each, sentence + rest)
+    yield Reproduction(named * each, lambda: _product(why, f"{display_number(named)} parameters (the size in the name)"))
 
 
 def bits_alone(why: Why) -> Iterator[Reproduction]:
@@ -57,8 +55,13 @@ def bits_alone(why: Why) -> Iterator[Reproduction]:
     each = bytes_per_parameter(why)
     parameters = why.situation.architecture().parameters
     if each is not None and why.estimate.setting.weights in _PACKED_BITS:
-        sentence = f"{parameters:,} parameters × {float(each):g} bytes reproduces it"
-        yield Reproduction(parameters * each, sentence + _unpacked(why))
+        yield Reproduction(parameters * each, lambda: _product(why, f"{parameters:,} parameters"))
+
+
+def _product(why: Why, parameters: str) -> str:
+    each = bytes_per_parameter(why)
+    assert each is not None
+    return f"{parameters} × {float(each):g} bytes reproduces it{_unpacked(why) if each < 1 else ''}"
 
 
 def _unpacked(why: Why) -> str:

@@ -24,22 +24,24 @@ SMALLEST_SHARE = Fraction(1, 50)
 def weights_alone(why: Why) -> Iterator[Reproduction]:
     """The weights taken for the whole."""
     weights = why.situation.estimate(why.choice).ledger.phases[0].of(Category.WEIGHTS)
-    yield Reproduction(Fraction(weights), f"the weights alone ({display_bytes(weights, why.case.reading)}) reproduce it")
+    yield _told(why, weights, "the weights alone ({}) reproduce it", weights)
 
 
 def steady_terms(why: Why) -> Iterator[Reproduction]:
     """What stays from step to step, without activations, logits and temporaries."""
     steady = max(phase.of(*STEADY) for phase in why.situation.estimate(why.choice).ledger.phases)
-    shown = display_bytes(steady, why.case.reading)
-    yield Reproduction(
-        Fraction(steady), f"what stays between steps ({shown}) reproduces it; activations, logits and temporaries are left out"
-    )
+    said = "what stays between steps ({}) reproduces it; activations, logits and temporaries are left out"
+    yield _told(why, steady, said, steady)
 
 
 def forgotten_row(why: Why) -> Iterator[Reproduction]:
     """The peak without one of its rows, the largest first."""
     peak = why.situation.estimate(why.choice).ledger.peak
+    total = peak.total
     for row in sorted(peak.rows, key=lambda row: -row.bytes):
-        if row.bytes > SMALLEST_SHARE * peak.total:
-            shown = display_bytes(row.bytes, why.case.reading)
-            yield Reproduction(Fraction(peak.total - row.bytes), f"the peak without {row.name} ({shown}) reproduces it")
+        if row.bytes > SMALLEST_SHARE * total:
+            yield _told(why, total - row.bytes, f"the peak without {row.name} ({{}}) reproduces it", row.bytes)
+
+
+def _told(why: Why, value: int, sentence: str, shown: int) -> Reproduction:
+    return Reproduction(Fraction(value), lambda: sentence.format(display_bytes(shown, why.case.reading)))

@@ -33,10 +33,10 @@ class Why:
 
 @dataclass(frozen=True, slots=True)
 class Reproduction:
-    """A value that a named mistake gives, in base units, and the sentence that says how."""
+    """A value that a named mistake gives, in base units, and the sentence that says how, made only where it is told."""
 
     value: Fraction
-    sentence: str
+    sentence: Callable[[], str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,5 +34,5 @@ def explain(why: Why) -> str | None:
         except REFUSALS:
             continue
         if found is not None:
-            return found.sentence
+            return found.sentence()
     return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from fractions import Fraction
 
 from toolkit.checks.why.hypothesis import Reproduction, Why
@@ -41,7 +42,7 @@ def _packed_settings(setting: Setting) -> Iterator[Setting]:
 def stored_elements(why: Why) -> Iterator[Reproduction]:
     """A count of parameters that is one of stored elements."""
     for count, origin in _counts(why):
-        yield Reproduction(Fraction(count), f"it counts {origin}, not parameters")
+        yield Reproduction(Fraction(count), partial("it counts {}, not parameters".format, origin))
 
 
 def share_of_stored_elements(why: Why) -> Iterator[Reproduction]:
@@ -49,5 +50,5 @@ def share_of_stored_elements(why: Why) -> Iterator[Reproduction]:
     trained = why.estimate.parameters_trainable
     # Documents divide by the total that they print, which counts the adapters with the model.
     for count, origin in reversed(list(_counts(why))):
-        sentence = f"{trained:,} / {count:,} reproduces it, but that counts {origin}, not parameters"
-        yield Reproduction(Fraction(trained, count), sentence)
+        said = "{:,} / {:,} reproduces it, but that counts {}, not parameters".format
+        yield Reproduction(Fraction(trained, count), partial(said, trained, count, origin))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from toolkit.checks.why.hypothesis import Reproduction, Why
-from toolkit.quantity import display_interval
+from toolkit.quantity import Interval, Reading, display_interval
 from toolkit.quantity.value import Dimension
 
 _OTHER = {"decimal": ("binary", "2^30"), "binary": ("decimal", "10^9")}
@@ -24,5 +25,9 @@ def other_reading(why: Why) -> Iterator[Reproduction]:
     own = next(iter(why.claimed.readings.values()))
     inside = own.low if own.low is not None else own.high
     assert inside is not None
-    shown = display_interval(evidence, Dimension.BYTES, "binary" if other == "binary" else "decimal")
-    yield Reproduction(inside, f"it is right in units of {size} bytes ({shown}), which this document does not mean")
+    yield Reproduction(inside, partial(_told, evidence, "binary" if other == "binary" else "decimal", size))
+
+
+def _told(truth: Interval, reading: Reading, size: str) -> str:
+    shown = display_interval(truth, Dimension.BYTES, reading)
+    return f"it is right in units of {size} bytes ({shown}), which this document does not mean"

@@ -1,0 +1,233 @@
+"""What must hold of every estimate, whatever the setting."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import fields, replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from toolkit.facts.models import MODEL_IDS, ModelFacts, load_model
+from toolkit.memory.architecture import UnsupportedModel
+from toolkit.memory.estimate import Estimate, estimate
+from toolkit.memory.ledger import Category, PhaseName
+from toolkit.memory.quantization import UnsupportedStorage
+from toolkit.memory.refusal import UnsupportedRow
+from toolkit.memory.rows import ROWS
+from toolkit.spec.setting import Lora, Parallel, Run, Setting, Stack
+
+REFUSALS = (UnsupportedModel, UnsupportedStorage, UnsupportedRow)
+SMALL, SMALL_HIDDEN = "HuggingFaceTB/SmolLM2-135M", 576
+
+FULL = Setting(SMALL, "full", "bf16", optimizer_implementation="foreach", batch_size=2)
+CHECKPOINTED = replace(FULL, gradient_checkpointing="non-reentrant")
+AUTOCAST = replace(FULL, weights="fp32", amp=True, gradients="fp32", optimizer_states="fp32")
+LORA = replace(FULL, method="lora", gradients="fp32", optimizer_states="fp32", lora=Lora(16, dropout=0.1))
+QLORA = replace(LORA, method="qlora", weights="nf4", amp=True, gradient_checkpointing="reentrant")
+INT8 = replace(LORA, weights="int8", amp=True)
+INFERENCE = Setting(SMALL, "inference", "bf16", batch_size=2, generated_length=64)
+TYPICAL = (FULL, CHECKPOINTED, AUTOCAST, LORA, QLORA, INT8, INFERENCE)
+
+OTHERS: dict[str, tuple[object, ...]] = {
+    "method": (),
+    "head": (),
+    "labels": (),
+    "model": ("Qwen/Qwen2.5-0.5B",),
+    "weights": ("fp16", "fp32"),
+    "double_quant": (True, False),
+    "compute": ("fp16", "fp32", "bf16"),
+    "amp": (True, False),
+    "master_weights": ("fp32",),
+    "gradients": ("fp32", "bf16"),
+    "optimizer": ("adamw_8bit", "paged_adamw_8bit", "adafactor", "lion", "sgd", "none"),
+    "optimizer_implementation": ("fused", "for-loop"),
+    "optimizer_states": ("fp32", "bf16"),
+    "batch_size": (3, 16),
+    "sequence_length": (100, 4096),
+    "generated_length": (1000,),
+    "gradient_accumulation": (4,),
+    "gradient_checkpointing": ("false", "reentrant", "non-reentrant"),
+    "attention": ("eager", "flash"),
+    "lora": (Lora(64), Lora(16, targets=("q_proj",)), Lora(16, dropout=0.1)),
+    "gpu": ("H100",),
+    "stack": (Stack("trl"), Stack(loss="chunked"), Stack(loss="fused"), Stack(versions={"transformers": "4.40.0"})),
+    "parallel": (),
+    "engine": (),
+    "run": (Run(320, 3),),
+}
+"""Other values of each field; those without any are refused, or need other fields to change with them."""
+
+
+def facts(model: str) -> ModelFacts:
+    found = load_model(model)
+    assert isinstance(found, ModelFacts)
+    return found
+
+
+def of(setting: Setting) -> Estimate:
+    return estimate(setting, facts(setting.model))
+
+
+def rows(found: Estimate) -> dict[tuple[str, str], int]:
+    return {(phase.name.value, row.name): row.bytes for phase in found.ledger.phases for row in phase.rows}
+
+
+def moved_by(setting: Setting, field: str) -> Iterator[tuple[object, dict[tuple[str, str], int]]]:
+    """The rows with each other value of a field that is not refused."""
+    for value in OTHERS[field]:
+        if field == "lora" and setting.lora is None:
+            continue
+        with suppress(*REFUSALS):
+            yield value, rows(of(replace(setting, **{field: value})))
+
+
+def test_every_field_has_other_values_here() -> None:
+    assert set(OTHERS) == {field.name for field in fields(Setting)}
+
+
+@pytest.mark.parametrize("setting", TYPICAL, ids=lambda setting: f"{setting.method}-{setting.weights}")
+@pytest.mark.parametrize("field", OTHERS)
+def test_a_field_moves_only_rows_that_declare_it(setting: Setting, field: str) -> None:
+    declared = {rule.name for rule in ROWS if field in rule.fields}
+    before = rows(of(setting))
+    for value, after in moved_by(setting, field):
+        moved = {name for _, name in before.keys() ^ after.keys()}
+        moved |= {name for key, size in before.items() if (name := key[1]) and after.get(key) != size}
+        assert moved <= declared, f"{field}={value} moves {moved - declared}"
+
+
+@pytest.mark.parametrize("field", [name for name, values in OTHERS.items() if values and name != "run"])
+def test_a_field_moves_something(field: str) -> None:
+    assert any(after != rows(of(setting)) for setting in TYPICAL for _, after in moved_by(setting, field))
+
+
+@pytest.mark.parametrize("rule", ROWS, ids=lambda rule: rule.name)
+def test_a_row_says_what_it_is(rule: object) -> None:
+    assert rule.formula  # type: ignore[attr-defined] - parametrized over the registry
+    assert rule.source  # type: ignore[attr-defined]
+    assert rule.explanation.endswith(".")  # type: ignore[attr-defined]
+    assert rule.phases  # type: ignore[attr-defined]
+    assert set(rule.fields) <= {field.name for field in fields(Setting)}  # type: ignore[attr-defined]
+
+
+def test_rows_have_names_of_their_own() -> None:
+    assert len({rule.name for rule in ROWS}) == len(ROWS)
+
+
+@pytest.mark.parametrize("setting", TYPICAL, ids=lambda setting: f"{setting.method}-{setting.weights}")
+def test_doubling_the_batch_doubles_rows_or_leaves_them(setting: Setting) -> None:
+    once, twice = of(replace(setting, batch_size=8)), of(replace(setting, batch_size=16))
+    for first, second in zip(once.ledger.phases, twice.ledger.phases, strict=True):
+        before = {row.name: row.bytes for row in first.rows}
+        after = {row.name: row.bytes for row in second.rows}
+        if first.moment == second.moment and before.keys() == after.keys():
+            for name, size in before.items():
+                assert after[name] in (size, 2 * size), name
+        assert second.of(Category.WEIGHTS, Category.OPTIMIZER_STATES) == first.of(
+            Category.WEIGHTS, Category.OPTIMIZER_STATES
+        )
+
+
+def test_the_peak_is_the_largest_phase_and_lies_in_every_interval() -> None:
+    for setting in TYPICAL:
+        found = of(setting)
+        assert found.allocated == max(phase.total for phase in found.ledger.phases)
+        assert found.allocated <= found.reserved[0] <= found.reserved[1]
+        assert found.reserved[0] < found.device[0] < found.device[1]
+
+
+SIZES = st.integers(1, 64)
+LENGTHS = st.integers(1, 8192)
+METHODS = st.sampled_from(TYPICAL)
+
+
+@given(setting=METHODS, batch=SIZES, length=LENGTHS, more=st.integers(1, 64))
+@settings(max_examples=60, deadline=None)
+def test_more_batch_or_sequence_never_needs_less(setting: Setting, batch: int, length: int, more: int) -> None:
+    base = of(replace(setting, batch_size=batch, sequence_length=length)).allocated
+    assert of(replace(setting, batch_size=batch + more, sequence_length=length)).allocated >= base
+    assert of(replace(setting, batch_size=batch, sequence_length=length + more)).allocated >= base
+
+
+@given(setting=st.sampled_from((LORA, QLORA, INT8)), rank=st.integers(1, 256), more=st.integers(1, 256))
+@settings(max_examples=30, deadline=None)
+def test_more_rank_never_needs_less(setting: Setting, rank: int, more: int) -> None:
+    assert of(replace(setting, lora=Lora(rank + more))).allocated >= of(replace(setting, lora=Lora(rank))).allocated
+
+
+@given(
+    setting=st.sampled_from(TYPICAL[:-1]),
+    form=st.sampled_from(("reentrant", "non-reentrant")),
+    batch=SIZES,
+    length=LENGTHS,
+)
+@settings(max_examples=60, deadline=None)
+def test_checkpointing_never_raises_activations(setting: Setting, form: str, batch: int, length: int) -> None:
+    """Beyond the layer's input, its result and their gradients, which a single recomputed layer holds."""
+    sized = replace(setting, batch_size=batch, sequence_length=length)
+    kept, again = (of(replace(sized, gradient_checkpointing=name)) for name in ("false", form))
+    held = 4 * batch * length * SMALL_HIDDEN * 4
+    for phase in (PhaseName.FORWARD_END, PhaseName.BACKWARD):
+        with_all, with_inputs = kept.ledger.phase(phase), again.ledger.phase(phase)
+        assert with_all is not None
+        assert with_inputs is not None
+        grown = (Category.ACTIVATIONS, Category.LOGITS)
+        assert with_inputs.of(*grown) <= with_all.of(*grown) + held
+
+
+@given(
+    model=st.sampled_from(MODEL_IDS),
+    method=st.sampled_from(("inference", "full", "lora", "qlora")),
+    weights=st.sampled_from(("fp32", "bf16", "fp16", "nf4", "fp4", "int8", "mxfp4", "fp8", "gptq-int4")),
+    amp=st.booleans(),
+    checkpointing=st.sampled_from(("false", "reentrant", "non-reentrant")),
+    optimizer=st.sampled_from(OTHERS["optimizer"]),
+    attention=st.sampled_from(("sdpa", "flash", "eager")),
+    trainer=st.sampled_from(("transformers", "trl", "unsloth", "plain", "litgpt", "vllm")),
+    version=st.sampled_from((None, "4.39.3", "4.45.2", "4.57.1")),
+    head=st.sampled_from(("causal-lm", "sequence-classification", "masked-lm", "base")),
+    gpus=st.sampled_from((1, 1, 1, 2)),
+    batch=SIZES,
+    length=LENGTHS,
+)
+@settings(max_examples=200, deadline=None)
+def test_any_setting_is_estimated_or_refused_by_name(
+    model: str,
+    method: str,
+    weights: str,
+    amp: bool,
+    checkpointing: str,
+    optimizer: str,
+    attention: str,
+    trainer: str,
+    version: str | None,
+    head: str,
+    gpus: int,
+    batch: int,
+    length: int,
+) -> None:
+    setting = Setting(
+        model,
+        method,
+        weights,
+        head=head,
+        amp=amp,
+        gradient_checkpointing=checkpointing,
+        optimizer=optimizer,
+        attention=attention,
+        batch_size=batch,
+        sequence_length=length,
+        lora=Lora(8) if method in ("lora", "qlora") else None,
+        parallel=Parallel(gpus),
+        stack=Stack(trainer, versions={"transformers": version} if version else {}),
+    )
+    try:
+        found = of(setting)
+    except REFUSALS as refusal:
+        assert str(refusal)
+        return
+    assert all(isinstance(row.bytes, int) and row.bytes > 0 for phase in found.ledger.phases for row in phase.rows)
+    assert found.allocated >= found.ledger.phases[0].total
