@@ -83,9 +83,7 @@ def test_adapters_are_those_of_peft(model_type: str, head: str, targets: str | t
     assert total_parameters(architecture, setting) == total
 
 
-def adapted(
-    architecture: Architecture, config: dict[str, Any], labels: int, targets: str | tuple[str, ...]
-) -> Any:
+def adapted(architecture: Architecture, config: dict[str, Any], labels: int, targets: str | tuple[str, ...]) -> Any:
     model = build(architecture.class_name, config, labels)
     settings = peft.LoraConfig(
         r=RANK,
@@ -101,10 +99,7 @@ def adapter_shapes(model: Any) -> list[tuple[str, tuple[int, int], tuple[int, in
     """Each adapted module or fused parameter with the shapes of its matrices A and B."""
     shapes = []
     for path, module in model.base_model.model.named_modules():
-        pairs = [
-            (getattr(module, f"lora_{prefix}A", {}), getattr(module, f"lora_{prefix}B", {}))
-            for prefix in KINDS
-        ]
+        pairs = [(getattr(module, f"lora_{prefix}A", {}), getattr(module, f"lora_{prefix}B", {})) for prefix in KINDS]
         for a, b in pairs:
             if "default" not in a:
                 continue

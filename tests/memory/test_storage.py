@@ -81,10 +81,7 @@ def test_nf4_by_hand() -> None:
     packed = 32 * (4 * 4096 * 4096 + 3 * 4096 * 11008)
     rest = 2 * (architecture.parameters - packed)
     linears = 32 * 7
-    assert (
-        weight_bytes(architecture, with_weights("nf4"))
-        == packed // 2 + packed // 64 * 4 + linears * 64 + rest
-    )
+    assert weight_bytes(architecture, with_weights("nf4")) == packed // 2 + packed // 64 * 4 + linears * 64 + rest
     double = packed // 2 + packed // 64 + packed // 64 // 256 * 4 + linears * (64 + 1024 + 4) + rest
     assert weight_bytes(architecture, with_weights("nf4", double_quant=True)) == double
     assert stored_elements(architecture, with_weights("nf4")) == architecture.parameters - packed // 2

@@ -31,9 +31,7 @@ def test_the_quantized_layers_are_those_of_transformers(model_type: str, head: s
     architecture = architecture_of(model_from_config(config, model_type), head)
     real = quantized_layers(build(architecture.class_name, config, architecture.labels))
     classifiers = {module.path for module in architecture.modules if module.kind is ModuleKind.HEAD}
-    ours = {
-        path for stored in storage_of(architecture, NF4) if stored.is_packed for path in stored.module.paths()
-    }
+    ours = {path for stored in storage_of(architecture, NF4) if stored.is_packed for path in stored.module.paths()}
     assert ours == real - classifiers
 
 
@@ -47,9 +45,7 @@ def quantized_layers(model: Any) -> set[str]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         replaced = replace_with_bnb_linear(model, skipped, settings)
-    return {
-        name for name, module in replaced.named_modules() if isinstance(module, bitsandbytes.nn.Linear4bit)
-    }
+    return {name for name, module in replaced.named_modules() if isinstance(module, bitsandbytes.nn.Linear4bit)}
 
 
 @pytest.mark.parametrize("shape", [(64, 64), (48, 80), (3, 7), (512, 4096), (33, 1000)])
@@ -69,9 +65,7 @@ def test_tensors_of_a_4_bit_weight(shape: tuple[int, int], double_quant: bool) -
 
 
 def test_tensors_of_an_8_bit_weight() -> None:
-    weight = bitsandbytes.nn.Int8Params(torch.ones(48, 80), requires_grad=False, has_fp16_weights=False).to(
-        "cpu"
-    )
+    weight = bitsandbytes.nn.Int8Params(torch.ones(48, 80), requires_grad=False, has_fp16_weights=False).to("cpu")
     parts = eight_bit(Module("m", ModuleKind.LINEAR, (), ("",), 80, 48), Tensor("weight", (48, 80)))
     assert parts == (
         Part("", "int8", weight.numel(), parameter=True),

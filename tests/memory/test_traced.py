@@ -1,9 +1,9 @@
 """Estimates against traces: the real code of the libraries, run on tensors without storage.
 
 How each record was made: transformers' model from its config on the `meta` device, peft's adapters, bitsandbytes'
-Linear4bit with a hand-made state, two steps of the real optimizer; a TorchDispatchMode counted every storage, rounded up to
-512 bytes, from its making to its finalizer. Attention went through an autograd function with the tensors of a flash kernel;
-autocast and dropout were imitated, as a CPU build of torch has neither on meta tensors.
+Linear4bit with a hand-made state, two steps of the real optimizer; a TorchDispatchMode counted every storage, rounded
+up to 512 bytes, from its making to its finalizer. Attention went through an autograd function with the tensors of a
+flash kernel; autocast and dropout were imitated, as a CPU build of torch has neither on meta tensors.
 torch 2.13.0, transformers 5.23.0, peft 0.21.2, bitsandbytes 0.50.2; TRL's chunked loss and casts as in its sources.
 """
 

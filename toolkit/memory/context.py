@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from toolkit.memory.architecture import Architecture
 from toolkit.memory.ledger import PhaseName
 from toolkit.memory.numerics import Numerics
+from toolkit.memory.size import Alive, Size
 from toolkit.memory.sums import Sums
-from toolkit.memory.tape import Alive, Size
 from toolkit.spec.setting import Setting
 
 FLASH_TILE = 128
@@ -58,7 +58,7 @@ class Moment:
 
 @dataclass(slots=True)
 class Context:
-    """A setting, the model it is about, its dtypes and sums, the fullest moment of each phase, and the most of each row."""
+    """A setting, its model, dtypes and sums; the fullest moment of each phase, and the most of each row."""
 
     setting: Setting
     architecture: Architecture

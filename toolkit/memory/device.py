@@ -52,7 +52,7 @@ def reserved_interval(ledger: Ledger, widest: Mapping[str, int], rounding: int) 
 
 
 def segment_rounding(tensor: int) -> int:
-    """What the allocator adds to the segment of a tensor of at least 10 MiB, by rounding it up to 2 MiB; 0 for others."""
+    """What rounding up to 2 MiB adds to the segment of a tensor of at least 10 MiB; 0 for smaller ones."""
     return -tensor % SEGMENT_UNIT if tensor >= OWN_SEGMENT_FROM else 0
 
 

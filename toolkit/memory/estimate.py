@@ -10,9 +10,9 @@ from toolkit.memory.architecture import Architecture, ModuleKind, architecture_o
 from toolkit.memory.architecture.stack import as_built
 from toolkit.memory.context import Context, Scale
 from toolkit.memory.device import Interval, device_interval, reserved_interval, workspace_bytes
-from toolkit.memory.formula.layer import RESIDUAL
 from toolkit.memory.forms import Adaptation, Builder, builder, head_form, kernel, layer_form, masks
 from toolkit.memory.formula.chunked_loss import CHUNK_TOKENS, fused_chunk
+from toolkit.memory.formula.layer import RESIDUAL
 from toolkit.memory.layer_layouts import LAYOUTS
 from toolkit.memory.ledger import Category, Ledger, Phase, PhaseName, Row
 from toolkit.memory.lora import adapters_of
@@ -22,8 +22,8 @@ from toolkit.memory.parameters import total_parameters, trainable_parameters
 from toolkit.memory.program import Stream, record_generation_head, record_head, record_inference, record_layer
 from toolkit.memory.refusal import UnsupportedRow, refuse_passes, refuse_spread
 from toolkit.memory.rows import ROWS
+from toolkit.memory.size import BYTES, Size
 from toolkit.memory.sums import Sums, sums
-from toolkit.memory.tape import BYTES, Size
 from toolkit.memory.transformers_versions import behaviour
 from toolkit.spec.setting import Setting
 
@@ -87,12 +87,10 @@ def estimate(setting: Setting, facts: ModelFacts) -> Estimate:
 
 
 def on_gpu(known: Estimate, setting: Setting) -> Estimate:
-    """The estimate of a setting that differs in its GPU alone: the BLAS workspaces and the CUDA context are other ones."""
+    """The estimate of a setting that differs in its GPU alone: in BLAS workspaces and CUDA context."""
     ratio = Fraction(workspace_bytes(setting.gpu), workspace_bytes(known.setting.gpu))
     ledger = (
-        known.ledger
-        if ratio == 1
-        else Ledger(tuple(_with_workspace(phase, ratio) for phase in known.ledger.phases))
+        known.ledger if ratio == 1 else Ledger(tuple(_with_workspace(phase, ratio) for phase in known.ledger.phases))
     )
     more = ledger.peak.total - known.allocated
     reserved = (known.reserved[0] + more, known.reserved[1] + more)
@@ -109,8 +107,7 @@ def on_gpu(known: Estimate, setting: Setting) -> Estimate:
 def _with_workspace(phase: Phase, ratio: Fraction) -> Phase:
     """A phase whose workspaces, a whole number of them, have another size."""
     rows = (
-        replace(row, bytes=int(row.bytes * ratio)) if row.category is Category.WORKSPACE else row
-        for row in phase.rows
+        replace(row, bytes=int(row.bytes * ratio)) if row.category is Category.WORKSPACE else row for row in phase.rows
     )
     return replace(phase, rows=tuple(rows))
 
@@ -137,9 +134,7 @@ def _phase(context: Context, name: PhaseName) -> Phase:
         if name in rule.phases:
             size = rule.function(context, name)
             if size:
-                inputs = said.get(rule.fields) or said.setdefault(
-                    rule.fields, _inputs(context.setting, rule.fields)
-                )
+                inputs = said.get(rule.fields) or said.setdefault(rule.fields, _inputs(context.setting, rule.fields))
                 rows.append(Row(rule.name, rule.category, size, rule.formula, inputs))
     moment = context.moments.get(name)
     return Phase(name, tuple(rows), moment.name if moment else "")

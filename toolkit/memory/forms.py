@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from toolkit.memory.architecture import Architecture, FeedForward, LayerKind, Module
-from toolkit.memory.formula.attention import AttentionForm
+from toolkit.memory.formula.attention_form import AttentionForm
 from toolkit.memory.formula.feed_forward import FeedForwardForm
 from toolkit.memory.formula.layer import LayerForm
 from toolkit.memory.formula.linear import Branch, LinearForm
@@ -16,7 +16,7 @@ from toolkit.memory.formula.norms import NormForm
 from toolkit.memory.layer_layouts import Layout, layout_of
 from toolkit.memory.numerics import Numerics
 from toolkit.memory.refusal import UnsupportedRow
-from toolkit.memory.tape import BYTES, Size
+from toolkit.memory.size import BYTES, Size
 from toolkit.memory.transformers_versions import Behaviour
 
 
@@ -79,9 +79,7 @@ def builder(
 ) -> Builder:
     """A builder for a family whose activations are covered; refuses the others by name."""
     layout = layout_of(architecture)
-    by_suffix = {
-        module.path.rpartition("{}.")[2]: module for module in architecture.modules if "{}" in module.path
-    }
+    by_suffix = {module.path.rpartition("{}.")[2]: module for module in architecture.modules if "{}" in module.path}
     return Builder(architecture, numerics, adaptation, by_suffix, version, sequence, layout)
 
 
@@ -137,7 +135,9 @@ def kernel(kind: LayerKind, attention: str, sequence: int) -> str:
 def masks(build: Builder) -> Size:
     """The masks that the model makes: one for each window among its layers, 16-bit for eager, boolean for sdpa."""
     dtypes = {"eager": build.numerics.stream, "masked": "bool"}
-    made = {(k, kind.attention.window) for kind in build.architecture.layers if (k := _kernel_of(build, kind)) in dtypes}
+    made = {
+        (k, kind.attention.window) for kind in build.architecture.layers if (k := _kernel_of(build, kind)) in dtypes
+    }
     return Size(pair=sum(BYTES[dtypes[name]] for name, _ in made))
 
 

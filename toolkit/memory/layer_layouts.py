@@ -15,8 +15,8 @@ class Layout:
 
     With `fused` q, k and v come from one linear, with `gate_up` gate and up. `rotary` is none, whole, or joined: the
     turned part is put together with the rest in a new tensor. `parallel_norms` says that a parallel feed-forward has a
-    norm of its own; `holds` what names of the layer's code stay bound to its end: none, attention (its result) or normed
-    (that, and the input of attention); `weighs_as_routed` that a mixture casts its weights back to the dtype of the router;
+    norm of its own; `holds` which names of the layer's code stay bound to its end: none, attention (its result)
+    or normed (that, and its input); `weighs_as_routed` that a mixture casts its weights back to the router's dtype;
     `embeddings` counts those that the model's code holds beside the first layer's input, where positions are learned.
     """
 
@@ -58,7 +58,14 @@ LAYOUTS: Mapping[str, Layout] = {
     "phi3": replace(LLAMA, fused="self_attn.qkv_proj", gate_up="mlp.gate_up_proj", rotary="joined"),
     "phi": replace(LLAMA, output="self_attn.dense", up="mlp.fc1", down="mlp.fc2", rotary="joined"),
     "gpt2": replace(
-        LLAMA, fused="attn.c_attn", output="attn.c_proj", up="mlp.c_fc", down="mlp.c_proj", rotary="none", holds="attention", embeddings=1
+        LLAMA,
+        fused="attn.c_attn",
+        output="attn.c_proj",
+        up="mlp.c_fc",
+        down="mlp.c_proj",
+        rotary="none",
+        holds="attention",
+        embeddings=1,
     ),
     "gpt_neox": replace(
         LLAMA,
@@ -81,7 +88,9 @@ def layout_of(architecture: Architecture) -> Layout:
     layout = LAYOUTS.get(architecture.family)
     if layout is None:
         raise UnsupportedRow("activations", f"no formula for the layers of {architecture.family} yet")
-    if architecture.family == "opt" and not any("final_layer_norm" in m.path and "{}" not in m.path for m in architecture.modules):
+    if architecture.family == "opt" and not any(
+        "final_layer_norm" in m.path and "{}" not in m.path for m in architecture.modules
+    ):
         raise UnsupportedRow("norm_states", "no formula for OPT with its norms after the sums (350M) yet")
     if architecture.family == "stablelm" and architecture.layers[0].attention.query_norm:
         raise UnsupportedRow("norm_states", "no formula for a norm of its own for each head yet")

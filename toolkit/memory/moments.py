@@ -15,7 +15,8 @@ from toolkit.memory.formula.kv_cache import growing_bytes
 from toolkit.memory.formula.linear import DEQUANTIZED
 from toolkit.memory.ledger import PhaseName
 from toolkit.memory.program import CHECKPOINTS, Program
-from toolkit.memory.tape import BYTES, GRADIENTS, NEW_GRADIENT, Alive, Size
+from toolkit.memory.size import BYTES, Alive, Size
+from toolkit.memory.tape import GRADIENTS, NEW_GRADIENT
 
 FUSED_ROWS = 1
 """Rows up to which every version of bitsandbytes multiplies by 4-bit weights as they are."""
@@ -37,7 +38,7 @@ class Programs:
 
 
 def fullest(context: Context, programs: Programs) -> dict[PhaseName, Moment]:
-    """The fullest moment of each phase of a setting; notes in the context the most that each row takes at any moment."""
+    """The fullest moment of each phase; notes in the context the most that each row takes at any moment."""
     phases = _training(context, programs) if context.setting.trains else _inference(context, programs)
     widest = context.widest
     for moments in phases.values():
@@ -67,7 +68,7 @@ def _fused(context: Context, moment: Moment) -> Moment:
 
 
 def _growth(context: Context) -> Moment:
-    """While a layer's cache grows, its old tensors are there beside the new ones (transformers' DynamicLayer.update)."""
+    """While a layer's cache grows, old and new tensors are there (transformers' DynamicLayer.update)."""
     return Moment("cache growth", {"kv_cache_growth": growing_bytes(context)})
 
 
@@ -142,9 +143,7 @@ def _embedding(context: Context) -> int:
 def _moment(context: Context, name: str, alive: list[tuple[Alive, int]], gradients: int) -> Moment:
     """With gradient accumulation all gradients are there; else those of the stretches that are done, and its own."""
     rows = _sum(context.scale, alive)
-    rows[GRADIENTS] = (
-        gradient_bytes(context) if context.numerics.accumulates else rows.get(GRADIENTS, 0) + gradients
-    )
+    rows[GRADIENTS] = gradient_bytes(context) if context.numerics.accumulates else rows.get(GRADIENTS, 0) + gradients
     return Moment(name, rows)
 
 

@@ -16,9 +16,7 @@ UNSLOTH = ("unsloth",)
 
 # Versions in which a library changed what it keeps; a stack that names no version is the newest.
 BITSANDBYTES_FREES_INPUTS = Version("0.43.2")
-TRL_PREPARES_UNTIL = Version(
-    "0.26"
-)  # since then SFTTrainer leaves the base as loaded and makes adapters bfloat16
+TRL_PREPARES_UNTIL = Version("0.26")  # since then SFTTrainer leaves the base as loaded and makes adapters bfloat16
 
 
 @dataclass(frozen=True, slots=True)

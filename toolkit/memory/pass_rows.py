@@ -59,15 +59,15 @@ PASS_ROWS = (
         ACTIVATIONS,
         "T x width x (4 for the float32 copy + bytes of the normed copy + bytes of the result)",
         "transformers modeling_llama.py, LlamaRMSNorm; aten native_layer_norm",
-        "RMSNorm works in float32 and keeps the float32 input, and before a trained weight the normed copy; what follows "
-        "keeps the result. LayerNorm keeps its input and two numbers a token.",
+        "RMSNorm works in float32 and keeps the float32 input, and before a trained weight the normed copy; what "
+        "follows keeps the result. LayerNorm keeps its input and two numbers a token.",
     ),
     _row(
         "attention_states",
         ACTIVATIONS,
         "T x (query heads + 2 x key-value heads) x head width x bytes",
         "transformers modeling_llama.py; aten flash_attn/flash_api.cpp",
-        "Queries, keys and values; repeated for every query head by older versions, by eager attention and under a mask.",
+        "Queries, keys and values; older versions, eager attention and masks repeat them for every query head.",
     ),
     _row(
         "rotary_states",
@@ -152,7 +152,7 @@ PASS_ROWS = (
         TEMPORARY,
         "elements x 2 of float32 weights that autocast has cast",
         "aten/src/ATen/autocast_mode.cpp; accelerate issue 1737",
-        "Autocast keeps 16-bit copies of float32 weights: trained ones to the end of the forward pass, and every one that "
+        "Autocast keeps 16-bit copies of float32 weights: trained ones to the end of the forward pass, and all that "
         "backward needs until then.",
     ),
     _row(

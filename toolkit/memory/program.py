@@ -9,7 +9,8 @@ from toolkit.memory.formula.chunked_loss import chunked_loss, fused_loss
 from toolkit.memory.formula.layer import RESIDUAL, LayerForm, layer
 from toolkit.memory.formula.logits import HeadForm, last_logits, whole_loss
 from toolkit.memory.refusal import UnsupportedRow
-from toolkit.memory.tape import GRADIENTS, INCOMING, NOTHING, Alive, Size, Tape
+from toolkit.memory.size import NOTHING, Alive, Size
+from toolkit.memory.tape import GRADIENTS, INCOMING, Tape
 
 CHECKPOINTS = "layer_inputs"
 
@@ -98,7 +99,7 @@ def _deferred(form: LayerForm, stream: Stream) -> Tape:
 
 
 def _run_again(form: LayerForm, stream: Stream) -> Tape:
-    """Reentrant: CheckpointFunction.backward runs the layer, holding its result and the incoming gradient to the end."""
+    """Reentrant: CheckpointFunction.backward runs the layer, and holds its result and gradient to the end."""
     tape = Tape(records=True, accumulates=stream.accumulates)
     again = tape.new(CHECKPOINTS, form.hidden, stream.dtype, grad=True)
     again.references += 1

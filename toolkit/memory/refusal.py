@@ -43,6 +43,4 @@ def refuse_passes(setting: Setting) -> None:
     if setting.engine:
         raise UnsupportedRow("engine", f"no formula for {', '.join(sorted(setting.engine))} yet")
     if setting.trains and setting.weights not in TRAINABLE_STORAGE:
-        raise UnsupportedRow(
-            "dequantized_weight", f"no formula for training on {setting.weights} weights yet"
-        )
+        raise UnsupportedRow("dequantized_weight", f"no formula for training on {setting.weights} weights yet")

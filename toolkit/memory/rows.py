@@ -35,7 +35,7 @@ HELD_ROWS = (
         "module shapes of transformers 5.23; bitsandbytes functional.py for 4-bit forms",
         weights,
         (*FORM, "double_quant", "compute"),
-        "The model as stored: quantized linear layers with their scales and tables, the rest in its 16- or 32-bit dtype.",
+        "The model as stored: quantized linears with their scales and tables, the rest in 16 or 32 bit.",
     ),
     RowRule(
         "allocator_rounding",
@@ -76,7 +76,7 @@ HELD_ROWS = (
         "peft tuners/lora/layer.py; autocast_adapter_dtype in tuners_utils.py",
         adapters,
         TRAINED,
-        "The LoRA matrices: float32 over 16-bit and quantized weights, bfloat16 where TRL casts those of quantized models.",
+        "The LoRA matrices: float32, or bfloat16 where TRL casts those of quantized models.",
     ),
     RowRule(
         "master_weights",
@@ -118,7 +118,7 @@ HELD_ROWS = (
         "torch/optim/adamw.py, _multi_tensor_adamw and _single_tensor_adamw; pytorch issue 97712",
         optimizer_temporary,
         (*TRAINED, "optimizer", "optimizer_states", "optimizer_implementation", "master_weights"),
-        "The square roots of the second moments, all at once or one tensor at a time. Float32 states of 16-bit parameters "
+        "The square roots of the second moments, all at once or one at a time. Float32 states of 16-bit parameters "
         "need the gradient and the update of one parameter in float32, unless a fused kernel makes them.",
     ),
     RowRule(

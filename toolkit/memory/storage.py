@@ -64,9 +64,7 @@ class StoredTensor:
         return self.module.count * (-(-single // ALLOCATION) * ALLOCATION)
 
 
-def storage_of(
-    architecture: Architecture, setting: Setting, rest: str | None = None
-) -> tuple[StoredTensor, ...]:
+def storage_of(architecture: Architecture, setting: Setting, rest: str | None = None) -> tuple[StoredTensor, ...]:
     """Every tensor of the weights in its stored form; tied weights once.
 
     `rest` is the dtype of what a quantized form leaves as it is (norms, embeddings, heads, biases): by
@@ -104,9 +102,7 @@ def _scheme(architecture: Architecture, weights: str, double_quant: bool) -> Sch
         known = ", ".join(dict.fromkeys([*FLOATS, *(name for name, _ in SCHEMES)]))
         raise UnsupportedStorage(weights, f"no rule covers this form of weights; known: {known}")
     if weights == "mxfp4" and not any(module.kind is ModuleKind.EXPERTS for module in architecture.modules):
-        raise UnsupportedStorage(
-            weights, f"only fused experts are stored so, and {architecture.class_name} has none"
-        )
+        raise UnsupportedStorage(weights, f"only fused experts are stored so, and {architecture.class_name} has none")
     return scheme
 
 

@@ -69,9 +69,7 @@ def sums(architecture: Architecture, setting: Setting) -> Sums:
         weights=sum(stored.bytes for stored in stored_tensors),
         rounding=sum(stored.allocated - stored.bytes for stored in stored_tensors),
         upcast=sum(_upcast(stored, setting) for stored in stored_tensors),
-        segments=sum(
-            s.module.count * segment_rounding(s.allocated // s.module.count) for s in stored_tensors
-        ),
+        segments=sum(s.module.count * segment_rounding(s.allocated // s.module.count) for s in stored_tensors),
     )
 
 

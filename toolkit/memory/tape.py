@@ -8,48 +8,17 @@ tape is recorded once for a model and a choice of dtypes; its `moments` are thos
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from operator import add, ge, le, sub
-from typing import NamedTuple
 
-BYTES = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 1, "fp8": 1, "int32": 4, "int64": 8, "bool": 1}
+from toolkit.memory.live import Live, peaks
+from toolkit.memory.size import BYTES, NOTHING, Alive, Size
 
-
-class Size(NamedTuple):
-    """Bytes for each token, token of a padded sequence, pair of query and key, position, sequence, and loss chunk's token.
-
-    `fixed` is what depends on neither batch nor sequence.
-    """
-
-    token: int = 0
-    padded: int = 0
-    pair: int = 0
-    position: int = 0
-    sequence: int = 0
-    fixed: int = 0
-    chunk: int = 0
-
-    def plus(self, other: Size) -> Size:
-        """The sum of two sizes."""
-        return Size(*map(add, self, other))
-
-    def minus(self, other: Size) -> Size:
-        """The difference of two sizes."""
-        return Size(*map(sub, self, other))
-
-    def times(self, factor: int) -> Size:
-        """The size of `factor` such things."""
-        return Size(*[factor * a for a in self])
-
-
-NOTHING = Size()
 INCOMING = "activation_gradients"
 GRADIENTS = "gradients"
 NEW_GRADIENT = "new_gradient"
 LOGITS_ROWS = frozenset({"logits", "logits_float32", "log_probabilities"})
-Alive = Mapping[str, Size]  # row name -> what it takes
 
 
 @dataclass(slots=True, eq=False)
@@ -85,55 +54,11 @@ class Node:
     needs: bool
 
 
-class _Live:
-    """Sizes of what is alive by row, and a copy of them whenever it stops growing: the moments between are below those.
-
-    What is deferred happens at `replay`.
-    """
-
-    def __init__(self) -> None:
-        self.rows: dict[str, Size] = {}
-        self.moments: list[tuple[Size, dict[str, Size]]] = []
-        self.deferred: list[tuple[int, str, Size]] | None = None
-        self._total = NOTHING
-        self._grows = False
-
-    def add(self, row: str, size: Size) -> None:
-        if self.deferred is not None:
-            self.deferred.append((1, row, size))
-            return
-        self.rows[row] = self.rows[row].plus(size) if row in self.rows else size
-        self._total = self._total.plus(size)
-        self._grows = True
-
-    def remove(self, row: str, size: Size) -> None:
-        if self.deferred is not None:
-            self.deferred.append((-1, row, size))
-            return
-        self.mark()
-        self.rows[row] = self.rows[row].minus(size)
-        self._total = self._total.minus(size)
-
-    def mark(self) -> None:
-        """Note what is alive, if it grew since it was last noted."""
-        if self._grows:
-            self.moments.append((self._total, dict(self.rows)))
-            self._grows = False
-
-    def pause(self) -> list[tuple[int, str, Size]]:
-        """End the deferral and hand out what was deferred."""
-        events, self.deferred = self.deferred or [], None
-        return events
-
-    def replay(self, events: list[tuple[int, str, Size]]) -> None:
-        for sign, row, size in events:
-            (self.add if sign > 0 else self.remove)(row, size)
-
-
 class Tape:
-    """Operations of one stretch. `records` is false under no_grad: nothing is then saved; `trains` puts dropout to work.
+    """Operations of one stretch.
 
-    `accumulates` says that gradients of earlier micro-batches are there.
+    `records` is false under no_grad: nothing is then saved. `trains` puts dropout to work; `accumulates` says that
+    gradients of earlier micro-batches are there.
     """
 
     def __init__(self, *, records: bool, trains: bool = True, accumulates: bool = False) -> None:
@@ -145,11 +70,11 @@ class Tape:
         self.stopped = False
         self.nodes: list[Node] = []
         self._needs = False
-        self._live = _Live()
+        self._live = Live()
         self._holds: list[Buffer] = []
 
     def defer(self, saves: int) -> None:
-        """Let what follows happen within backward, when the first saved tensor is asked for, up to that many saved ones.
+        """Let what follows happen within backward, when the first of so many saved tensors is asked for.
 
         So a checkpointed layer runs again (torch.utils.checkpoint, non-reentrant, with its early stop).
         """
@@ -158,9 +83,7 @@ class Tape:
 
     # forward
 
-    def new(
-        self, row: str, width: int, dtype: str, *, grad: bool = False, size: Size | None = None
-    ) -> Buffer:
+    def new(self, row: str, width: int, dtype: str, *, grad: bool = False, size: Size | None = None) -> Buffer:
         """Allocate a tensor of `width` elements per token, or of a given size, held by the forward code."""
         actual = size if size is not None else Size(token=width * BYTES[dtype])
         buffer = Buffer(row, actual, width, dtype, grad, counted=not self.stopped)
@@ -305,17 +228,6 @@ class Tape:
 
     @property
     def moments(self) -> tuple[Alive, ...]:
-        """The moments at which the most may be alive, for some batch and sequence: none is below another in all parts."""
+        """The moments at which the most may be alive: none is below another for every batch and sequence."""
         self._live.mark()
-        return _peaks(self._live.moments)
-
-
-def _peaks(moments: Iterable[tuple[Size, Alive]]) -> tuple[Alive, ...]:
-    """The moments whose totals no other moment reaches in every part; the first of equals."""
-    kept: list[tuple[Size, Alive]] = []
-    for size, moment in moments:
-        if any(all(map(ge, other, size)) for other, _ in kept):
-            continue
-        kept = [(other, alive) for other, alive in kept if not all(map(le, other, size))]
-        kept.append((size, moment))
-    return tuple({row: part for row, part in moment.items() if part != NOTHING} for _, moment in kept)
+        return peaks(self._live.moments)

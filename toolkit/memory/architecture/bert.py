@@ -52,9 +52,7 @@ def roberta(config: Config, head: Head) -> Architecture:
     return assemble(config, head, body, _classifier(head, hidden), ())
 
 
-def masked_head(
-    config: Config, path: str, hidden: int, vocabulary: int
-) -> tuple[tuple[Module, ...], tuple[str, ...]]:
+def masked_head(config: Config, path: str, hidden: int, vocabulary: int) -> tuple[tuple[Module, ...], tuple[str, ...]]:
     """BERT's masked-language head: a transform and a tied decoder, and the names that are tied."""
     tied = config.flag("tie_word_embeddings")
     modules = (

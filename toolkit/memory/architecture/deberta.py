@@ -40,9 +40,7 @@ def deberta(config: Config, head: Head) -> Architecture:
     types = config.whole("type_vocab_size", 0, MAX_SIZE)
     modules = (
         parts.embedding("embeddings.word_embeddings", vocabulary, hidden),
-        *_table(
-            config, "embeddings.position_embeddings", positions if config.flag("position_biased_input") else 0
-        ),
+        *_table(config, "embeddings.position_embeddings", positions if config.flag("position_biased_input") else 0),
         *_table(config, "embeddings.token_type_embeddings", types),
         parts.layer_norm("embeddings.LayerNorm", hidden),
         *_layers(config),
@@ -108,9 +106,7 @@ def _kind(config: Config) -> LayerKind:
     dropout = config.share("attention_probs_dropout_prob")
     return LayerKind(
         config.layers("num_hidden_layers"),
-        Attention(
-            heads, heads, width, width, relative_positions=_relative_positions(config), dropout=dropout
-        ),
+        Attention(heads, heads, width, width, relative_positions=_relative_positions(config), dropout=dropout),
         FeedForward(config.size("intermediate_size"), gated=False, activation=config.word("hidden_act")),
         norm="layer",
         dropout=config.share("hidden_dropout_prob"),

@@ -36,9 +36,7 @@ def dimensions(config: Config) -> Dimensions:
     """The dimensions by the keys that LLaMA uses. Without `head_dim` the heads share the hidden width."""
     hidden = config.size("hidden_size")
     heads = config.heads("num_attention_heads")
-    key_value_heads = (
-        heads if config.value("num_key_value_heads") is None else config.heads("num_key_value_heads")
-    )
+    key_value_heads = heads if config.value("num_key_value_heads") is None else config.heads("num_key_value_heads")
     head_dim = config.optional_size("head_dim") or split(config, hidden, heads)
     if heads % key_value_heads:
         raise config.refuse(f"{heads} attention heads cannot share {key_value_heads} key-value heads")
@@ -108,9 +106,7 @@ def attention(config: Config, d: Dimensions, window: int | None, **more: bool) -
     )
 
 
-def layer_windows(
-    config: Config, count: int, pattern: tuple[str, ...] | None = None
-) -> tuple[int | None, ...]:
+def layer_windows(config: Config, count: int, pattern: tuple[str, ...] | None = None) -> tuple[int | None, ...]:
     """The window of each layer: by the config's `layer_types`, else by `pattern`; None is full attention."""
     types = config.words("layer_types") or pattern
     if types is None:

@@ -62,11 +62,7 @@ def deepseek(config: Config, head: Head) -> Architecture:
     modules = (
         parts.embedding("embed_tokens", vocabulary, hidden),
         *_latent_attention(config, hidden, every),
-        *(
-            gated("layers.{}.mlp", hidden, config.size("intermediate_size"), plain, bias=mlp_bias)
-            if plain
-            else ()
-        ),
+        *(gated("layers.{}.mlp", hidden, config.size("intermediate_size"), plain, bias=mlp_bias) if plain else ()),
         *(_mixture(config, hidden, mixed, bias=mlp_bias) if mixed else ()),
         parts.norm("layers.{}.input_layernorm", hidden, every),
         parts.norm("layers.{}.post_attention_layernorm", hidden, every),
@@ -129,9 +125,7 @@ def _kinds(config: Config, dense: int, mixed: int) -> tuple[LayerKind, ...]:
     activation = config.word("hidden_act")
     kinds = []
     if dense:
-        kinds.append(
-            LayerKind(dense, attention, FeedForward(config.size("intermediate_size"), True, activation))
-        )
+        kinds.append(LayerKind(dense, attention, FeedForward(config.size("intermediate_size"), True, activation)))
     if mixed:
         experts, width = config.experts("n_routed_experts"), config.size("moe_intermediate_size")
         chosen = chosen_experts(config, experts)

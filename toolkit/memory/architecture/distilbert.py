@@ -54,9 +54,7 @@ def distilbert(config: Config, head: Head) -> Architecture:
     return assemble(config, head, body, *_head(config, head, hidden, vocabulary))
 
 
-def _head(
-    config: Config, head: Head, hidden: int, vocabulary: int
-) -> tuple[tuple[Module, ...], tuple[str, ...]]:
+def _head(config: Config, head: Head, hidden: int, vocabulary: int) -> tuple[tuple[Module, ...], tuple[str, ...]]:
     if head.kind == MASKED:
         tied = config.flag("tie_word_embeddings")
         modules = (

@@ -70,9 +70,7 @@ def prefixed(modules: Iterable[Module], prefix: str) -> tuple[Module, ...]:
     return tuple(replace(module, path=f"{prefix}.{module.path}") for module in modules)
 
 
-def assemble(
-    config: Config, head: Head, body: Body, extra: tuple[Module, ...], tied: tuple[str, ...]
-) -> Architecture:
+def assemble(config: Config, head: Head, body: Body, extra: tuple[Module, ...], tied: tuple[str, ...]) -> Architecture:
     """The architecture of a body with the modules of a head."""
     inside = body.modules if head.kind == BASE else prefixed(body.modules, body.prefix)
     return Architecture(
@@ -92,9 +90,7 @@ def assemble(
     )
 
 
-def decoder(
-    config: Config, head: Head, body: Body, *, head_bias: bool = False, tagger: str = "score"
-) -> Architecture:
+def decoder(config: Config, head: Head, body: Body, *, head_bias: bool = False, tagger: str = "score") -> Architecture:
     """A decoder with `lm_head`, `score` or no head; `lm_head` is tied where the config says so."""
     width = body.output_width or body.hidden
     extra: tuple[Module, ...] = ()

@@ -20,9 +20,7 @@ class ModuleKind(StrEnum):
     EMBEDDING = "embedding"
     NORM = "norm"
     HEAD = "head"  # an output projection (lm_head, classifier): a linear that bitsandbytes leaves in 16 bit
-    EXPERTS = (
-        "experts"  # expert weights fused into 3-D parameters: no Linear, so neither quantized nor adapted
-    )
+    EXPERTS = "experts"  # expert weights fused into 3-D parameters: no Linear, so neither quantized nor adapted
     OTHER = "other"  # bare parameters (routers, attention sinks) and convolutions
 
 

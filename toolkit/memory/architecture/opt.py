@@ -33,9 +33,7 @@ POSITION_OFFSET = 2
 def opt(config: Config, head: Head) -> Architecture:
     """OPT 125M to 66B."""
     if not config.flag("layer_norm_elementwise_affine"):
-        raise config.refuse(
-            "LayerNorms without weights (layer_norm_elementwise_affine false) are not covered"
-        )
+        raise config.refuse("LayerNorms without weights (layer_norm_elementwise_affine false) are not covered")
     hidden, vocabulary = config.size("hidden_size"), config.size("vocab_size")
     width = config.optional_size("word_embed_proj_dim") or hidden
     positions, count = config.size("max_position_embeddings"), config.layers("num_hidden_layers")

@@ -45,9 +45,7 @@ def head(path: str, inputs: int, outputs: int, *, bias: bool = False, tied: bool
     return Module(path, ModuleKind.HEAD, weight + own_bias, ONCE, inputs, outputs)
 
 
-def embedding(
-    path: str, rows: int, width: int, layers: tuple[str, ...] = ONCE, *, tied: bool = False
-) -> Module:
+def embedding(path: str, rows: int, width: int, layers: tuple[str, ...] = ONCE, *, tied: bool = False) -> Module:
     """A torch.nn.Embedding of (rows, width); with `tied` its weight is another module's."""
     tensors = () if tied else (Tensor("weight", (rows, width)),)
     return Module(path, ModuleKind.EMBEDDING, tensors, layers, rows, width)

@@ -74,9 +74,7 @@ FAMILIES: Mapping[str, Family] = {
         classes("DeepseekV2", token=False),
         deepseek.V2_ALIASES,
     ),
-    "deepseek_v3": Family(
-        deepseek.deepseek, deepseek.DEEPSEEK_V3_DEFAULTS, classes("DeepseekV3"), deepseek.V3_ALIASES
-    ),
+    "deepseek_v3": Family(deepseek.deepseek, deepseek.DEEPSEEK_V3_DEFAULTS, classes("DeepseekV3"), deepseek.V3_ALIASES),
     "distilbert": Family(
         distilbert.distilbert,
         distilbert.DISTILBERT_DEFAULTS,
@@ -94,13 +92,9 @@ FAMILIES: Mapping[str, Family] = {
     "gemma3_text": Family(
         gemma.gemma3_text,
         gemma.GEMMA3_TEXT_DEFAULTS,
-        classes(
-            "Gemma3", token=False, sequence="Gemma3TextForSequenceClassification", base="Gemma3TextModel"
-        ),
+        classes("Gemma3", token=False, sequence="Gemma3TextForSequenceClassification", base="Gemma3TextModel"),
     ),
-    "gpt2": Family(
-        gpt2.gpt2, gpt2.GPT2_DEFAULTS, classes("GPT2", causal="GPT2LMHeadModel"), gpt2.GPT2_ALIASES
-    ),
+    "gpt2": Family(gpt2.gpt2, gpt2.GPT2_DEFAULTS, classes("GPT2", causal="GPT2LMHeadModel"), gpt2.GPT2_ALIASES),
     "gpt_neox": Family(gpt_neox.gpt_neox, gpt_neox.GPT_NEOX_DEFAULTS, classes("GPTNeoX")),
     "gpt_oss": Family(gpt_oss.gpt_oss, gpt_oss.GPT_OSS_DEFAULTS, classes("GptOss"), mixture.EXPERT_ALIASES),
     "llama": Family(llama.llama, llama.LLAMA_DEFAULTS, classes("Llama")),
@@ -112,14 +106,10 @@ FAMILIES: Mapping[str, Family] = {
     "qwen": Family(qwen.qwen, qwen.QWEN_DEFAULTS, {CAUSAL: "QWenLMHeadModel", BASE: "QWenModel"}),
     "qwen2": Family(llama.qwen2, llama.QWEN2_DEFAULTS, classes("Qwen2")),
     "qwen3": Family(llama.qwen3, llama.QWEN3_DEFAULTS, classes("Qwen3")),
-    "qwen3_moe": Family(
-        mixture.qwen3_moe, mixture.QWEN3_MOE_DEFAULTS, classes("Qwen3Moe"), mixture.EXPERT_ALIASES
-    ),
+    "qwen3_moe": Family(mixture.qwen3_moe, mixture.QWEN3_MOE_DEFAULTS, classes("Qwen3Moe"), mixture.EXPERT_ALIASES),
     "roberta": Family(bert.roberta, bert.ROBERTA_DEFAULTS, _encoder_classes("Roberta", "RobertaForCausalLM")),
     "stablelm": Family(stablelm.stablelm, stablelm.STABLELM_DEFAULTS, classes("StableLm")),
-    "t5": Family(
-        t5.t5, t5.T5_DEFAULTS, classes("T5", token=False, causal="T5ForConditionalGeneration"), t5.T5_ALIASES
-    ),
+    "t5": Family(t5.t5, t5.T5_DEFAULTS, classes("T5", token=False, causal="T5ForConditionalGeneration"), t5.T5_ALIASES),
     "xlm-roberta": Family(
         bert.roberta, bert.XLM_ROBERTA_DEFAULTS, _encoder_classes("XLMRoberta", "XLMRobertaForCausalLM")
     ),

@@ -36,11 +36,7 @@ def as_built(architecture: Architecture, setting: Setting) -> Architecture:
     DeepSeek (and routers that were linears), and quantized Falcon's linears. Unsloth's 4-bit gpt-oss has one
     linear for each expert's gate-and-up and down projection. A stack that names no version is transformers 5.
     """
-    if (
-        setting.stack.trainer == "unsloth"
-        and architecture.family == "gpt_oss"
-        and setting.weights in _FOUR_BIT
-    ):
+    if setting.stack.trainer == "unsloth" and architecture.family == "gpt_oss" and setting.weights in _FOUR_BIT:
         return _unsloth_gpt_oss(architecture)
     if _is_before_fusion(setting.stack.versions.get("transformers")):
         return _before_fusion(architecture)
@@ -57,9 +53,7 @@ def _is_before_fusion(version: str | None) -> bool:
 @lru_cache(maxsize=256)
 def _before_fusion(architecture: Architecture) -> Architecture:
     if architecture.family == "falcon":
-        return replace(
-            architecture, modules=tuple(replace(module, quantized=True) for module in architecture.modules)
-        )
+        return replace(architecture, modules=tuple(replace(module, quantized=True) for module in architecture.modules))
     if architecture.family not in _OLD_EXPERTS:
         return architecture
     return replace(architecture, modules=tuple(_old_modules(architecture)))
@@ -97,9 +91,7 @@ def _old_experts(module: Module, inside: str, names: tuple[str, str, str]) -> It
 def _each_expert(module: Module, inside: str, experts: int) -> tuple[str, ...]:
     """What stands for each expert of each layer in the path of a linear."""
     if module.count * experts > MAX_EXPERT_LINEARS:
-        raise UnsupportedModel(
-            "this mixture", f"{module.count} layers of {experts:,} experts are too many to list"
-        )
+        raise UnsupportedModel("this mixture", f"{module.count} layers of {experts:,} experts are too many to list")
     return tuple(f"{layer}.{inside}.{expert}" for layer in module.layers for expert in range(experts))
 
 
@@ -117,9 +109,7 @@ def _with_linear_experts(architecture: Architecture) -> Iterator[Module]:
         for tensor in module.tensors[::2]:
             experts, inputs, outputs = tensor.shape
             layers = tuple(
-                f"{layer}.mlp.experts.{tensor.name}s.{expert}"
-                for layer in module.layers
-                for expert in range(experts)
+                f"{layer}.mlp.experts.{tensor.name}s.{expert}" for layer in module.layers for expert in range(experts)
             )
             tensors = (Tensor("weight", (outputs, inputs)), Tensor("bias", (outputs,)))
             yield Module(stem, ModuleKind.LINEAR, tensors, layers, inputs, outputs)

@@ -20,7 +20,7 @@ def activated(tape: Tape, x: Buffer, name: str, row: str) -> Buffer:
 
 
 def _rectify(tape: Tape, x: Buffer, row: str) -> Buffer:
-    """relu keeps its result."""
+    """Relu keeps its result."""
     result = tape.new(row, x.width, x.dtype, grad=x.grad)
 
     def backward(tape: Tape, _: Buffer) -> Given:

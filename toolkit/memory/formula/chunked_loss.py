@@ -1,4 +1,4 @@
-"""Losses that never form all logits: TRL's chunked_nll, and Liger's fused linear cross-entropy. H = hidden, V = vocabulary."""
+"""Losses that never form all logits: TRL's chunked_nll, and Liger's fused linear cross-entropy."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from toolkit.memory.formula.linear import LinearForm
 from toolkit.memory.formula.logits import FLOAT, GRADIENT, LABELS, LOGITS, PROBABILITIES, HeadForm
 from toolkit.memory.formula.norms import normalise
 from toolkit.memory.formula.operations import Given
-from toolkit.memory.tape import BYTES, GRADIENTS, NEW_GRADIENT, Buffer, Size, Tape
+from toolkit.memory.size import BYTES, Size
+from toolkit.memory.tape import GRADIENTS, NEW_GRADIENT, Buffer, Tape
 
 HIDDEN = "loss_hidden_states"
 WEIGHT = "loss_weight_copy"
@@ -39,9 +40,7 @@ def chunked_loss(tape: Tape, x: Buffer, form: HeadForm) -> Buffer:
     tape.node(gathered, scatter, tape.save(order))
     with tape.temporary(WEIGHT, _wide_weight(form.projection)), tape.temporary(FLOAT, _logits(form, 1)):
         pass
-    with tape.temporary(
-        FLOAT, _logits(form, 4)
-    ):  # logits, log-softmax, its exponential, the product for the entropy
+    with tape.temporary(FLOAT, _logits(form, 4)):  # logits, log-softmax, its exponential, the product for the entropy
         result = tape.new(PROBABILITIES, 0, "fp32", grad=True)
 
     def backward(tape: Tape, _: Buffer) -> Given:
@@ -72,7 +71,7 @@ def _chunk_backward(tape: Tape, gathered: Buffer, form: HeadForm) -> None:
 
 
 def _weight_gradient(tape: Tape, projection: LinearForm) -> None:
-    """The float32 gradient of the weight of one chunk, beside that of the chunks before, to which it is cast and added."""
+    """The float32 gradient of the weight from one chunk, beside the sum of those of the chunks before."""
     kept = Size(fixed=projection.elements * BYTES[projection.gradient])
     tape.fresh(NEW_GRADIENT if tape.accumulates else GRADIENTS, kept, projection.gradient)
     with tape.temporary(NEW_GRADIENT, Size(fixed=projection.elements * BYTES["fp32"])):
@@ -80,7 +79,7 @@ def _weight_gradient(tape: Tape, projection: LinearForm) -> None:
 
 
 def fused_loss(tape: Tape, x: Buffer, form: HeadForm) -> Buffer:
-    """Liger: gradients of hidden states and weight are made in the forward pass, from the logits of one chunk at a time."""
+    """Liger: the forward pass makes the gradients of hidden states and weight, one chunk of logits at a time."""
     normed = normalise(tape, x, form.norm)
     tape.drop(x)
     projection = form.projection
@@ -89,14 +88,10 @@ def fused_loss(tape: Tape, x: Buffer, form: HeadForm) -> Buffer:
     working = Size(chunk=projection.outputs * BYTES[projection.dtype])
     if projection.trains:
         own = Size(fixed=projection.elements * BYTES[projection.gradient])
-        saved.append(
-            tape.new(NEW_GRADIENT if tape.accumulates else GRADIENTS, 0, projection.gradient, size=own)
-        )
+        saved.append(tape.new(NEW_GRADIENT if tape.accumulates else GRADIENTS, 0, projection.gradient, size=own))
     with tape.temporary(LOGITS, working), ExitStack() as alive:
         if projection.trains:
-            alive.enter_context(
-                tape.temporary(NEW_GRADIENT, Size(fixed=projection.elements * BYTES[projection.dtype]))
-            )
+            alive.enter_context(tape.temporary(NEW_GRADIENT, Size(fixed=projection.elements * BYTES[projection.dtype])))
     result = tape.new(PROBABILITIES, 0, "fp32", grad=True)
 
     def backward(tape: Tape, _: Buffer) -> Given:

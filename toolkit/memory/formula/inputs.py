@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from toolkit.memory.context import Context
 from toolkit.memory.ledger import PhaseName
-from toolkit.memory.tape import BYTES
+from toolkit.memory.size import BYTES
 
 COLLATED = 3
 """input_ids, attention_mask and labels, as a Trainer's collator makes them."""
@@ -14,9 +14,7 @@ def token_ids(context: Context, phase: PhaseName) -> int:
     """int64 ids, attention mask and, in training, labels of every token; shifted labels at the loss."""
     setting = context.setting
     columns = COLLATED if setting.trains else COLLATED - 1
-    return columns * setting.batch_size * setting.sequence_length * BYTES["int64"] + context.at(
-        phase, "token_ids"
-    )
+    return columns * setting.batch_size * setting.sequence_length * BYTES["int64"] + context.at(phase, "token_ids")
 
 
 def position_embeddings(context: Context, _: PhaseName) -> int:

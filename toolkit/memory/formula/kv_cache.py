@@ -5,22 +5,17 @@ from __future__ import annotations
 from toolkit.memory.architecture import LayerKind
 from toolkit.memory.context import Context
 from toolkit.memory.ledger import PhaseName
-from toolkit.memory.tape import BYTES
+from toolkit.memory.size import BYTES
 
 
 def kv_cache(context: Context, phase: PhaseName) -> int:
     """For every layer, sequence and token: keys and values of its heads, or the latent vector of MLA."""
     setting = context.setting
     if phase is PhaseName.PREFILL:  # a layer with a window keeps a view of all, until decoding replaces it
-        each = sum(
-            kind.count * setting.sequence_length * cached_elements(kind)
-            for kind in context.architecture.layers
-        )
+        each = sum(kind.count * setting.sequence_length * cached_elements(kind) for kind in context.architecture.layers)
     elif phase is PhaseName.DECODE:
         tokens = setting.sequence_length + max(setting.generated_length - 1, 0)
-        each = sum(
-            kind.count * _tokens(kind, tokens) * cached_elements(kind) for kind in context.architecture.layers
-        )
+        each = sum(kind.count * _tokens(kind, tokens) * cached_elements(kind) for kind in context.architecture.layers)
     else:
         return 0
     return setting.batch_size * each * BYTES[context.numerics.stream]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from toolkit.memory.formula.attention import AttentionForm, attend
+from toolkit.memory.formula.attention import attend
+from toolkit.memory.formula.attention_form import AttentionForm
 from toolkit.memory.formula.feed_forward import FeedForwardForm, feed_forward
 from toolkit.memory.formula.mixture import MixtureForm, mixture
 from toolkit.memory.formula.norms import NormForm, normalise
@@ -70,7 +71,7 @@ def _dropped_out(tape: Tape, x: Buffer, form: LayerForm) -> Buffer:
 
 
 def _parallel(tape: Tape, x: Buffer, form: LayerForm) -> Buffer:
-    """x + attention(norm(x)) + feed_forward(norm(x))."""
+    """X + attention(norm(x)) + feed_forward(norm(x))."""
     normed = normalise(tape, x, form.norm)
     attended = attend(tape, normed, form.attention)
     if form.parallel_norms:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from toolkit.memory.formula.operations import Given, add, cast, drop_out, letting_go, scale
-from toolkit.memory.tape import BYTES, Buffer, Size, Tape
+from toolkit.memory.size import BYTES, Size
+from toolkit.memory.tape import Buffer, Tape
 
 COPIES = "cast_copies"
 BRANCH = "adapter_states"
@@ -15,7 +16,7 @@ DEQUANTIZED = "dequantized_weight"
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """A LoRA branch: its rank, the dtypes of its matrices and of their gradients, and whether its input passes through dropout."""
+    """A LoRA branch: its rank, the dtypes of its matrices and their gradients, and whether it has dropout."""
 
     rank: int
     dtype: str
@@ -27,7 +28,7 @@ class Branch:
 class LinearForm:
     """A linear layer as a tape needs it.
 
-    `storage` is plain, 4bit or 8bit; `dtype` that of a plain weight; `compute` the dtype in which a quantized one works.
+    `storage` is plain, 4bit or 8bit; `dtype` that of a plain weight, `compute` what a quantized one works in.
     """
 
     inputs: int
@@ -42,9 +43,7 @@ class LinearForm:
     nested: bool = False
     keeps_input: bool = False  # bitsandbytes before 0.43.2 kept the input of every 4-bit product
     branch: Branch | None = None
-    weights: int | None = (
-        None  # elements of the weight, where they are not inputs x outputs (grouped experts)
-    )
+    weights: int | None = None  # elements of the weight, where they are not inputs x outputs (grouped experts)
 
     @property
     def elements(self) -> int:
@@ -142,7 +141,7 @@ def _dequantized(form: LinearForm) -> Size:
 
 
 def _eight_bit(tape: Tape, x: Buffer, form: LinearForm, row: str) -> Buffer:
-    """Bitsandbytes' MatMul8bitLt: keeps its input; needs it in float16 and int8, and an int32 product, while it runs."""
+    """MatMul8bitLt of bitsandbytes: keeps its input; runs on float16 and int8 copies, with an int32 product."""
     saved = tape.save(x) if x.grad else ()
     working = Size(token=form.inputs * (BYTES["int8"] + (0 if x.dtype == "fp16" else BYTES["fp16"])))
     with tape.temporary(COPIES, working.plus(Size(token=form.outputs * BYTES["int32"]))):

@@ -1,4 +1,4 @@
-"""From the last layer's result to the loss or the next token: final norm, output projection, logits. V = the vocabulary."""
+"""From the last layer's result to the loss or the next token: final norm, output projection, logits."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from toolkit.memory.formula.linear import LinearForm, linear
 from toolkit.memory.formula.norms import NormForm, normalise
 from toolkit.memory.formula.operations import Given, cast, scale
-from toolkit.memory.tape import BYTES, Buffer, Size, Tape
+from toolkit.memory.size import BYTES, Size
+from toolkit.memory.tape import Buffer, Tape
 
 LOGITS = "logits"
 FLOAT = "logits_float32"
@@ -75,7 +76,7 @@ def _shifted(tape: Tape, x: Buffer) -> Buffer:
 
 
 def cross_entropy(tape: Tape, x: Buffer) -> Buffer:
-    """log_softmax (saved) and nll_loss: backward makes two float32 gradients of the logits' size, one after the other."""
+    """log_softmax (saved) and nll_loss: backward makes two float32 gradients of the size of the logits."""
     probabilities = tape.new(PROBABILITIES, x.width, "fp32", grad=True, size=x.size)
 
     def softmax_backward(tape: Tape, _: Buffer) -> Given:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from toolkit.memory.formula.feed_forward import FeedForwardForm, feed_forward
 from toolkit.memory.formula.linear import LinearForm, linear
 from toolkit.memory.formula.operations import Given, activate, add, cast, letting_go, multiply, scale, split, wider
-from toolkit.memory.tape import Buffer, Size, Tape
+from toolkit.memory.size import Size
+from toolkit.memory.tape import Buffer, Tape
 
 ROW = "expert_states"
 ROUTER = "router_states"

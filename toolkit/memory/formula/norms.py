@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from toolkit.memory.formula.operations import Given, cast, letting_go, resized, wider
-from toolkit.memory.tape import Buffer, Size, Tape
+from toolkit.memory.size import Size
+from toolkit.memory.tape import Buffer, Tape
 
 ROW = "norm_states"
 

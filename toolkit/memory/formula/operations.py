@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from toolkit.memory.tape import BYTES, Buffer, Size, Tape
+from toolkit.memory.size import BYTES, Size
+from toolkit.memory.tape import Buffer, Tape
 
 Given = list[tuple[Buffer, Buffer]]
 Backward = Callable[[Tape, Buffer], Given]

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from toolkit.memory.context import Context
 from toolkit.memory.ledger import PhaseName
 from toolkit.memory.refusal import UnsupportedRow
+from toolkit.memory.size import BYTES
 from toolkit.memory.sums import Trained
-from toolkit.memory.tape import BYTES
 from toolkit.spec.setting import Setting
 
 BLOCK = 256
@@ -27,9 +27,7 @@ def optimizer_states(context: Context, phase: PhaseName) -> int:
     """The states of the steady state, from the second step on; none while the model loads."""
     if phase is PhaseName.LOAD:
         return 0
-    return sum(
-        t.count * (state_bytes(t, context.setting) - paged(t, context.setting)) for t in context.sums.trained
-    )
+    return sum(t.count * (state_bytes(t, context.setting) - paged(t, context.setting)) for t in context.sums.trained)
 
 
 def paged_states(context: Context, phase: PhaseName) -> int:
@@ -120,9 +118,7 @@ def _widens(context: Context) -> bool:
     """Whether float32 states update 16-bit parameters that have no float32 copy: no optimizer of torch does that."""
     setting = context.setting
     trained = context.numerics.adapter or setting.weights
-    return (
-        setting.optimizer_states == "fp32" and trained in ("bf16", "fp16") and setting.master_weights is None
-    )
+    return setting.optimizer_states == "fp32" and trained in ("bf16", "fp16") and setting.master_weights is None
 
 
 def _square_roots(context: Context) -> int:
@@ -140,12 +136,12 @@ def _one_after_another(context: Context, tensors: int, dtype: str) -> int:
 
 
 def _square_root_and_quotient(context: Context) -> int:
-    """torch's for-loop AdamW: the square root of one parameter's second moment, and its quotient."""
+    """Torch's for-loop AdamW: the square root of one parameter's second moment, and its quotient."""
     return _one_after_another(context, 2, context.setting.optimizer_states)
 
 
 def _factored_update(context: Context) -> int:
-    """transformers' Adafactor: square and update of one gradient, and float32 copies of 16-bit ones and parameters."""
+    """Transformers' Adafactor: square and update of one gradient, and float32 copies of 16-bit ones and parameters."""
     trained = context.numerics.adapter or context.setting.weights
     return _one_after_another(context, 2 if trained == "fp32" else 4, "fp32")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from toolkit.memory.context import Context
 from toolkit.memory.ledger import PhaseName
-from toolkit.memory.tape import BYTES
+from toolkit.memory.size import BYTES
 
 
 def weights(context: Context, _: PhaseName) -> int:

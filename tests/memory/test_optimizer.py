@@ -1,0 +1,96 @@
+"""Optimizer states against those of the real optimizers, and what their steps were seen to need.
+
+States: transformers 5.23 (Adafactor) and bitsandbytes 0.50.2 on tensors of (512, 256), (4096,) and (300, 100), two
+steps on a CPU. Steps: torch 2.13 and transformers 5.23 traced on meta tensors.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from toolkit.facts.models import ModelFacts, load_model
+from toolkit.memory.estimate import estimate
+from toolkit.memory.formula.optimizer import state_bytes
+from toolkit.memory.ledger import PhaseName
+from toolkit.memory.refusal import UnsupportedRow
+from toolkit.memory.sums import Trained
+from toolkit.spec.setting import Lora, Setting, Stack
+
+MATRIX, VECTOR, ODD = Trained((512, 256), 1), Trained((4096,), 1), Trained((300, 100), 1)
+SMALL = Trained((4095,), 1)
+PLAIN = Setting("", "full", "bf16", optimizer_states="bf16", stack=Stack("plain"))
+SMOL = "HuggingFaceTB/SmolLM2-135M"
+ELEMENTS, LARGEST, GATE = 134_515_008, 49_152 * 576, 1536 * 576
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "tensor", "expected"),
+    [
+        ("adamw", MATRIX, 2 * 131_072 * 2),
+        ("adamw_8bit", MATRIX, 2 * (131_072 + 512 * 4)),
+        ("adamw_8bit", VECTOR, 2 * (4096 + 16 * 4)),
+        ("adamw_8bit", ODD, 2 * (30_000 + 118 * 4)),
+        ("adamw_8bit", SMALL, 2 * 4095 * 4),
+        ("lion_8bit", ODD, 30_000 + 118 * 4),
+        ("adafactor", MATRIX, (512 + 256) * 4),
+        ("adafactor", VECTOR, 4096 * 4),
+        ("adafactor", ODD, (300 + 100) * 4),
+        ("lion", MATRIX, 131_072 * 2),
+        ("sgd", MATRIX, 0),
+        ("none", MATRIX, 0),
+    ],
+)
+def test_states_of_one_tensor(optimizer: str, tensor: Trained, expected: int) -> None:
+    assert state_bytes(tensor, replace(PLAIN, optimizer=optimizer)) == expected
+
+
+def test_a_trainer_keeps_the_states_of_embeddings_in_32_bit() -> None:
+    embedding = Trained((512, 256), 1, embedding=True)
+    trained = replace(PLAIN, optimizer="adamw_8bit", stack=Stack("transformers"))
+    assert state_bytes(embedding, trained) == 2 * 131_072 * 4
+    assert state_bytes(embedding, replace(trained, stack=Stack("plain"))) == 2 * (131_072 + 512 * 4)
+
+
+def test_an_unknown_optimizer_is_refused_by_name() -> None:
+    with pytest.raises(UnsupportedRow, match="shampoo"):
+        state_bytes(MATRIX, replace(PLAIN, optimizer="shampoo"))
+
+
+def step(**fields: object) -> dict[str, int]:
+    facts = load_model(SMOL)
+    assert isinstance(facts, ModelFacts)
+    setting = replace(PLAIN, model=SMOL, **fields)  # type: ignore[arg-type] - a test's shorthand
+    phase = estimate(setting, facts).ledger.phase(PhaseName.OPTIMIZER_STEP)
+    assert phase is not None
+    return {row.name: row.bytes for row in phase.rows}
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"optimizer_implementation": "foreach"}, ELEMENTS * 2),
+        ({"optimizer_implementation": "fused"}, 0),
+        ({"optimizer_implementation": "for-loop"}, 2 * LARGEST * 2),
+        ({"optimizer": "adafactor"}, 4 * LARGEST * 4),
+        ({"optimizer": "sgd", "optimizer_implementation": "foreach"}, 0),
+        ({"optimizer": "adamw_8bit"}, 0),
+        ({"optimizer_implementation": "foreach", "optimizer_states": "fp32"}, 2 * LARGEST * 4),
+        ({"optimizer_implementation": "foreach", "optimizer_states": "fp32", "master_weights": "fp32"}, ELEMENTS * 4),
+    ],
+)
+def test_what_a_step_needs(fields: dict[str, object], expected: int) -> None:
+    assert step(**fields).get("optimizer_temporary", 0) == expected
+
+
+def test_tensors_of_one_size_leave_the_last_one_of_the_parameter_before() -> None:
+    """A trace of torch's for-loop AdamW had two tensors of the largest parameter, and one of the parameter before."""
+    lora = {"method": "lora", "lora": Lora(8, targets=("gate_proj", "up_proj")), "optimizer_states": "fp32"}
+    found = step(**lora, gradients="fp32", optimizer_implementation="for-loop")
+    assert found["optimizer_temporary"] == 3 * 8 * 1536 * 4
+
+
+def test_paged_states_are_outside_of_torchs_count() -> None:
+    paged, counted = (step(optimizer=name)["optimizer_states"] for name in ("paged_adamw_8bit", "adamw_8bit"))
+    assert paged < counted / 100

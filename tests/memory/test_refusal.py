@@ -1,0 +1,58 @@
+"""What no formula covers is refused by the name of its row, and the rest of the setting can still be told."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from toolkit.facts.models import ModelFacts, load_model
+from toolkit.memory.estimate import estimate, holdings
+from toolkit.memory.ledger import Category
+from toolkit.memory.refusal import UnsupportedRow
+from toolkit.spec.setting import Lora, Parallel, Setting, Stack
+
+QWEN = Setting("Qwen/Qwen2.5-0.5B", "full", "bf16")
+
+
+def facts(model: str) -> ModelFacts:
+    found = load_model(model)
+    assert isinstance(found, ModelFacts)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("setting", "row"),
+    [
+        (replace(QWEN, parallel=Parallel(2, "fsdp")), "parallel"),
+        (replace(QWEN, parallel=Parallel(offload=True)), "parallel"),
+        (replace(QWEN, stack=Stack("litgpt")), "activations"),
+        (replace(QWEN, stack=Stack("vllm"), method="inference"), "activations"),
+        (replace(QWEN, engine={"gpu_memory_utilization": 0.9}), "engine"),
+        (replace(QWEN, stack=Stack(loss="invented")), "logits"),
+        (replace(QWEN, method="qlora", weights="gptq-int4", lora=Lora(8)), "dequantized_weight"),
+        (replace(QWEN, model="google-bert/bert-base-uncased", head="masked-lm"), "activations"),
+        (replace(QWEN, head="sequence-classification"), "logits"),
+        (replace(QWEN, model="facebook/opt-350m"), "norm_states"),
+        (replace(QWEN, model="deepseek-ai/DeepSeek-V2-Lite"), "activations"),
+        (
+            replace(QWEN, model="mistralai/Mixtral-8x7B-v0.1", method="lora", lora=Lora(8)),
+            "adapter_states",
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_row_is_refused_by_name(setting: Setting, row: str) -> None:
+    with pytest.raises(UnsupportedRow) as refusal:
+        estimate(setting, facts(setting.model))
+    assert refusal.value.name == row
+    assert refusal.value.reason
+
+
+def test_what_a_model_holds_is_told_without_its_activations() -> None:
+    setting = replace(QWEN, model="google-bert/bert-base-uncased", head="masked-lm", optimizer_states="bf16")
+    held = holdings(setting, facts(setting.model))
+    step = held.ledger.phases[-1]
+    assert held.parameters_total == 109_514_298
+    assert step.of(Category.WEIGHTS) == step.of(Category.GRADIENTS) == 2 * held.parameters_total
+    assert step.of(Category.OPTIMIZER_STATES) == 4 * held.parameters_total

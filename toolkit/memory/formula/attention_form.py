@@ -1,0 +1,42 @@
+"""What a tape needs to know of an attention, and the rows that attention fills."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from toolkit.memory.formula.linear import LinearForm
+from toolkit.memory.formula.norms import NormForm
+
+STATES = "attention_states"
+OUTPUT = "attention_output"
+SCORES = "attention_scores"
+
+
+@dataclass(frozen=True, slots=True)
+class AttentionForm:
+    """An attention as a tape needs it.
+
+    `projections` are those of q, k and v, or one for all three. `kernel` is flash (saves no scores), masked
+    (sdpa with a mask) or eager (saves the probabilities); `rotary` is none, whole or joined (layer_layouts).
+    """
+
+    query_heads: int
+    key_value_heads: int
+    head_dim: int
+    value_head_dim: int
+    projections: LinearForm | tuple[LinearForm, ...]
+    output: LinearForm
+    kernel: str
+    rotary: str
+    scaled_query: bool = False
+    query_norm: NormForm | None = None
+    autocast: str | None = None
+    wide_rotary: bool = False  # the rotary angles are float32, as under autocast with float32 weights
+    softcap: bool = False
+    sinks: bool = False
+    repeats: bool = False  # keys and values are repeated for every query head before the kernel
+
+    @property
+    def repeated(self) -> int:
+        """The width of keys once they are repeated for every query head."""
+        return self.query_heads * self.head_dim

@@ -1,0 +1,41 @@
+"""Bytes that stay symbolic in the batch and the sequence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from operator import add, sub
+from typing import NamedTuple
+
+BYTES = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 1, "fp8": 1, "int32": 4, "int64": 8, "bool": 1}
+
+
+class Size(NamedTuple):
+    """Bytes for each token, padded token, pair of query and key, position, sequence, and token of a loss chunk.
+
+    Lengths are padded to 128 for some; `fixed` is what depends on neither batch nor sequence.
+    """
+
+    token: int = 0
+    padded: int = 0
+    pair: int = 0
+    position: int = 0
+    sequence: int = 0
+    fixed: int = 0
+    chunk: int = 0
+
+    def plus(self, other: Size) -> Size:
+        """The sum of two sizes."""
+        return Size(*map(add, self, other))
+
+    def minus(self, other: Size) -> Size:
+        """The difference of two sizes."""
+        return Size(*map(sub, self, other))
+
+    def times(self, factor: int) -> Size:
+        """The size of `factor` such things."""
+        return Size(*[factor * a for a in self])
+
+
+NOTHING = Size()
+Alive = Mapping[str, Size]
+"""What is alive at a moment: the size of each row."""
