@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from operator import mul
 
 from toolkit.memory.architecture import Architecture
 from toolkit.memory.ledger import PhaseName
@@ -23,20 +24,24 @@ class Scale:
     batch: int
     sequence: int
     chunk: int = 0
+    counts: Size = field(init=False)
+
+    def __post_init__(self) -> None:
+        tokens = self.batch * self.sequence
+        counts = Size(
+            token=tokens,
+            padded=self.batch * (-(-self.sequence // FLASH_TILE) * FLASH_TILE),
+            pair=tokens * self.sequence,
+            position=self.sequence,
+            sequence=self.batch,
+            fixed=1,
+            chunk=min(self.chunk, tokens),
+        )
+        object.__setattr__(self, "counts", counts)
 
     def bytes(self, size: Size) -> int:
         """The bytes of a size at this batch and sequence."""
-        tokens = self.batch * self.sequence
-        padded = self.batch * (-(-self.sequence // FLASH_TILE) * FLASH_TILE)
-        return (
-            size.token * tokens
-            + size.padded * padded
-            + size.pair * tokens * self.sequence
-            + size.position * self.sequence
-            + size.sequence * self.batch
-            + size.fixed
-            + size.chunk * min(self.chunk, tokens)
-        )
+        return sum(map(mul, size, self.counts))
 
     def rows(self, alive: Alive) -> dict[str, int]:
         """The bytes of what is alive, by row."""

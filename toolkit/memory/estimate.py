@@ -57,10 +57,11 @@ def holdings(setting: Setting, facts: ModelFacts) -> Holdings:
     Raises UnsupportedModel or UnsupportedStorage for what no formula covers.
     """
     context = _context(setting, facts)
-    phases = [_phase(context, PhaseName.LOAD)]
+    inputs = _Inputs(setting)
+    phases = [_phase(context, PhaseName.LOAD, inputs)]
     if setting.trains:
         context.moments = {PhaseName.OPTIMIZER_STEP: step(context)}
-        phases.append(_phase(context, PhaseName.OPTIMIZER_STEP))
+        phases.append(_phase(context, PhaseName.OPTIMIZER_STEP, inputs))
     return Holdings(
         setting=setting,
         ledger=Ledger(tuple(phases)),
@@ -73,7 +74,8 @@ def estimate(setting: Setting, facts: ModelFacts) -> Estimate:
     """The estimate of a setting; raises UnsupportedModel or UnsupportedRow for what no formula covers."""
     context = _context(setting, facts)
     context.moments = fullest(context, _programs(context))
-    ledger = Ledger(tuple(_phase(context, name) for name in (TRAINING if setting.trains else INFERENCE)))
+    inputs = _Inputs(setting)
+    ledger = Ledger(tuple(_phase(context, name, inputs) for name in (TRAINING if setting.trains else INFERENCE)))
     reserved = reserved_interval(ledger, context.widest, context.sums.segments)
     return Estimate(
         setting=setting,
@@ -127,26 +129,34 @@ def _context(setting: Setting, facts: ModelFacts) -> Context:
     )
 
 
-def _phase(context: Context, name: PhaseName) -> Phase:
+def _phase(context: Context, name: PhaseName, inputs: _Inputs) -> Phase:
     rows = []
-    said: dict[tuple[str, ...], dict[str, int | str]] = {}
-    for rule in ROWS:
-        if name in rule.phases:
-            size = rule.function(context, name)
-            if size:
-                inputs = said.get(rule.fields) or said.setdefault(rule.fields, _inputs(context.setting, rule.fields))
-                rows.append(Row(rule.name, rule.category, size, rule.formula, inputs))
+    for rule in ROWS_OF[name]:
+        size = rule.function(context, name)
+        if size:
+            rows.append(Row(rule.name, rule.category, size, rule.formula, inputs[rule.fields]))
     moment = context.moments.get(name)
     return Phase(name, tuple(rows), moment.name if moment else "")
 
 
-def _inputs(setting: Setting, fields: tuple[str, ...]) -> dict[str, int | str]:
-    """What a setting says in the fields that a row follows, where that is a number or a word."""
-    said = {field: getattr(setting, field) for field in fields}
-    said["stack"] = setting.stack.label()
-    if setting.lora is not None and "lora" in said:
-        said["lora"] = f"rank {setting.lora.rank}"
-    return {field: value for field, value in said.items() if isinstance(value, int | str)}
+ROWS_OF = {name: tuple(rule for rule in ROWS if name in rule.phases) for name in PhaseName}
+
+
+class _Inputs(dict[tuple[str, ...], dict[str, int | str]]):
+    """What a setting says in the fields that a row follows, where that is a number or a word; rows share it."""
+
+    def __init__(self, setting: Setting) -> None:
+        super().__init__()
+        self._setting = setting
+        self._label = setting.stack.label()
+
+    def __missing__(self, fields: tuple[str, ...]) -> dict[str, int | str]:
+        said = {field: getattr(self._setting, field) for field in fields}
+        said["stack"] = self._label
+        if self._setting.lora is not None and "lora" in said:
+            said["lora"] = f"rank {self._setting.lora.rank}"
+        self[fields] = {field: value for field, value in said.items() if isinstance(value, int | str)}
+        return self[fields]
 
 
 _SUMS: dict[tuple[object, ...], Sums] = {}

@@ -6,7 +6,6 @@ layer that a pass goes through, or in the loss.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -156,8 +155,8 @@ def _at_embedding(context: Context, programs: Programs, total: int) -> Moment:
 
 
 def _sum(scale: Scale, parts: Iterable[tuple[Alive, int]]) -> dict[str, int]:
-    rows: Counter[str] = Counter()
+    rows: dict[str, int] = {}
     for alive, count in parts:
-        for row, size in scale.rows(alive).items():
-            rows[row] += count * size
-    return dict(rows)
+        for row, size in alive.items():
+            rows[row] = rows.get(row, 0) + count * scale.bytes(size)
+    return rows
