@@ -76,9 +76,7 @@ def test_an_acknowledged_error_stays_red_and_does_not_gate(tmp_path: Path) -> No
     assert result.codes == []
 
 
-@pytest.mark.parametrize(
-    ("until", "codes"), [("2026-01-14", ["K901"]), ("2026-01-15", []), ("2026-01-16", [])]
-)
+@pytest.mark.parametrize(("until", "codes"), [("2026-01-14", ["K901"]), ("2026-01-15", []), ("2026-01-16", [])])
 def test_an_acknowledgement_ends_with_its_last_day(tmp_path: Path, until: str, codes: list[str]) -> None:
     said = f", acknowledged: {{reason: of the source, until: {until}}}"
     result = judged(tmp_path, text("7.0B"), CLAIMS % said, today=date(2026, 1, 15))
@@ -91,9 +89,7 @@ def test_an_acknowledgement_ends_with_its_last_day(tmp_path: Path, until: str, c
 
 @pytest.mark.parametrize("until", ["", ", until: 2020-01-01"])
 @pytest.mark.parametrize("printed", ["7.6B", "unknown"])
-def test_an_acknowledgement_of_what_does_not_disagree_is_needless(
-    tmp_path: Path, printed: str, until: str
-) -> None:
+def test_an_acknowledgement_of_what_does_not_disagree_is_needless(tmp_path: Path, printed: str, until: str) -> None:
     result = judged(tmp_path, text(printed), CLAIMS % f", acknowledged: {{reason: of the source{until}}}")
     assert [code for code in result.codes if code != "D204"] == ["K902"]
     finding = next(one for one in result.report.findings if one.code == "K902")
@@ -155,22 +151,15 @@ def bound_cases(folder: Path) -> list[BoundClaim]:
     lines = []
     for quantity in QUANTITIES:
         for scenario in ("oss-lora", "llama-open") if quantity in ABOUT_SCENARIO else (None,):
-            needs = {**NEEDS, "software": 'subject: {package: trl, with: {unsloth: "2025.11.1"}}, '}.get(
-                quantity, ""
-            )
+            needs = {**NEEDS, "software": 'subject: {package: trl, with: {unsloth: "2025.11.1"}}, '}.get(quantity, "")
             where = f"scenario: {scenario}, " if scenario else ""
             lines.append(
-                f"  - {{id: {quantity}-{scenario}, quantity: {quantity}, {where}{needs}"
-                'quote: "says |{}| here"}'
+                f'  - {{id: {quantity}-{scenario}, quantity: {quantity}, {where}{needs}quote: "says |{{}}| here"}}'
             )
     lines.append('  - {id: formula, quantity: arithmetic, formula: one + 1, quote: "says |{}| here"}')
-    (folder / "document.md").write_text(
-        "# G\n\nIt says |1| here.\n\nOne is 40 GB, two is 10 GB.\n", encoding="utf-8"
-    )
+    (folder / "document.md").write_text("# G\n\nIt says |1| here.\n\nOne is 40 GB, two is 10 GB.\n", encoding="utf-8")
     head = 'document: document.md\nvalues:\n  one: "One is {},"\n  two: "two is {}."\n'
-    (folder / "claims.yaml").write_text(
-        f"{head}scenarios:\n{SCENARIOS}claims:\n" + "\n".join(lines), encoding="utf-8"
-    )
+    (folder / "claims.yaml").write_text(f"{head}scenarios:\n{SCENARIOS}claims:\n" + "\n".join(lines), encoding="utf-8")
     return lines
 
 
@@ -192,9 +181,7 @@ SLOTS = st.one_of(st.lists(PIECES, max_size=8).map("".join), st.text(max_size=30
 @example("-5 GB", ("decimal", "binary"))
 @example("0%", ("decimal",))
 @example("1/0 = 1", ("binary",))
-def test_no_text_in_a_slot_makes_a_checker_raise(
-    cases: list[Case], slot: str, readings: tuple[Reading, ...]
-) -> None:
+def test_no_text_in_a_slot_makes_a_checker_raise(cases: list[Case], slot: str, readings: tuple[Reading, ...]) -> None:
     """Whatever stands there, every checker answers with an outcome, under every reading."""
     for case in cases:
         bound = replace(case.bound, slot_text=slot, quote_text=f"says |{slot}| here")

@@ -56,11 +56,7 @@ def test_every_code_says_all(code: str) -> None:
 def literals(path: Path) -> set[str]:
     """The string literals of a source file."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    return {
-        node.value
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Constant) and isinstance(node.value, str)
-    }
+    return {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
 
 
 def test_every_code_in_the_source_is_explained() -> None:
@@ -76,9 +72,7 @@ def test_every_code_in_the_source_is_explained() -> None:
 
 
 def test_every_code_is_used_somewhere() -> None:
-    source = "\n".join(
-        path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py") if "codes" not in path.parts
-    )
+    source = "\n".join(path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py") if "codes" not in path.parts)
     assert [code for code in CODES if f'"{code}"' not in source] == []
 
 

@@ -33,9 +33,7 @@ def every(options: dict[str, Options]) -> list[dict[str, object]]:
 
 
 @st.composite
-def worlds(
-    draw: st.DrawFn, *, falling: bool = False
-) -> tuple[dict[str, Options], dict[tuple[object, ...], int]]:
+def worlds(draw: st.DrawFn, *, falling: bool = False) -> tuple[dict[str, Options], dict[tuple[object, ...], int]]:
     """One to three ranges, up to two fields with choices, and a number for each, monotone along ranges.
 
     Sums of one monotone table for each range, weighted by what is chosen, plus a product term.
@@ -154,9 +152,7 @@ def spoken(words: str, name: str, options: dict[str, Options]) -> Callable[[Choi
 
 @settings(max_examples=400, deadline=None)
 @given(worlds(), claims)
-def test_the_boundary_is_true_and_the_repair_settles_the_claim(
-    world: tuple[dict, dict], claim: Interval
-) -> None:
+def test_the_boundary_is_true_and_the_repair_settles_the_claim(world: tuple[dict, dict], claim: Interval) -> None:
     options, numbers = world
     side = sides(numbers, claim)
     spread, _ = over_settings(SettingSpace(options, no_setting), options, side)
@@ -172,18 +168,14 @@ def check_repair(repair: str, options: dict[str, Options], side: Callable[[Choic
     """With the fields of the line as it says, the claim holds whatever the others are."""
     stated = yaml.safe_load(repair)
     assert stated
-    left = [
-        choice for choice in every(options) if all(choice[name] == value for name, value in stated.items())
-    ]
+    left = [choice for choice in every(options) if all(choice[name] == value for name, value in stated.items())]
     assert left
     assert all(side(choice) is Side.HOLDS for choice in left), repair
 
 
 @settings(max_examples=200, deadline=None)
 @given(worlds(falling=True), claims)
-def test_boundary_and_repair_where_evidence_falls_along_a_range(
-    world: tuple[dict, dict], claim: Interval
-) -> None:
+def test_boundary_and_repair_where_evidence_falls_along_a_range(world: tuple[dict, dict], claim: Interval) -> None:
     options, numbers = world
     side = sides(numbers, claim)
     spread, _ = over_settings(SettingSpace(options, no_setting), options, side, grows=False)

@@ -17,8 +17,7 @@ def test_true_claims_do_not_gate(repository: Repository, capsys: pytest.CaptureF
     assert ran.code == 0
     assert ran.err == ""
     assert (
-        ran.out
-        == "3 claims in 1 document: 2 agree, 0 disagree (0 acknowledged), 0 depend, 1 unchecked; 0 findings\n"
+        ran.out == "3 claims in 1 document: 2 agree, 0 disagree (0 acknowledged), 0 depend, 1 unchecked; 0 findings\n"
     )
 
 
@@ -31,9 +30,7 @@ def test_a_wrong_claim_gates_at_its_line(repository: Repository, capsys: pytest.
     assert "specs/sums/claims.yaml:3:" in ran.out
 
 
-def test_an_acknowledged_claim_does_not_gate(
-    repository: Repository, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_acknowledged_claim_does_not_gate(repository: Repository, capsys: pytest.CaptureFixture[str]) -> None:
     repository.write(first=33, more=WRONG)
     ran = run(capsys, "check")
     assert ran.code == 0
@@ -100,9 +97,7 @@ def test_output_is_written_whole_and_nothing_is_left_beside(
     assert sorted(path.name for path in repository.path.iterdir()) == ["report.json", "specs"]
 
 
-def test_output_that_cannot_be_written_is_told(
-    repository: Repository, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_output_that_cannot_be_written_is_told(repository: Repository, capsys: pytest.CaptureFixture[str]) -> None:
     ran = run(capsys, "check", "--output", "missing/report.txt")
     assert ran.code == 2
     assert "cannot write" in ran.err
@@ -256,9 +251,7 @@ def test_a_document_of_two_specs_is_read_once(
     )
     read = []
     original = checks_run.read_document
-    monkeypatch.setattr(
-        checks_run, "read_document", lambda path, root: (read.append(path), original(path, root))[1]
-    )
+    monkeypatch.setattr(checks_run, "read_document", lambda path, root: (read.append(path), original(path, root))[1])
     ran = run(capsys, "check")
     assert ran.code == 0
     assert "6 claims in 1 document" in ran.out

@@ -148,8 +148,6 @@ def test_a_config_may_be_written_out(capsys: pytest.CaptureFixture[str], tmp_pat
         encoding="utf-8",
     )
     answer = said(run(capsys, "estimate", "scenario.yaml", "--format", "json"))
-    assert (
-        answer["parameters"]["total"] == 95_040
-    )  # 2 x 100 x 64 + 2 x (4 x 64² + 3 x 64 x 128 + 2 x 64) + 64
+    assert answer["parameters"]["total"] == 95_040  # 2 x 100 x 64 + 2 x (4 x 64² + 3 x 64 x 128 + 2 x 64) + 64
     assert answer["scenario"]["model"]["hidden_size"] == 64
     assert "a config written out, inference" in run(capsys, "estimate", "scenario.yaml").out

@@ -85,9 +85,7 @@ def test_add_fetches_one_file_from_the_hub(
 @pytest.mark.parametrize(
     "name", ["../me/mine", "me/../mine", "/etc/passwd", "mine", "me/mine?x", "me/mine.json", "me\n/x"]
 )
-def test_a_name_that_is_no_id_writes_nothing(
-    capsys: pytest.CaptureFixture[str], folder: Path, name: str
-) -> None:
+def test_a_name_that_is_no_id_writes_nothing(capsys: pytest.CaptureFixture[str], folder: Path, name: str) -> None:
     ran = run(capsys, "models", "add", name, "--from", config_file(folder))
     assert ran.code == 2
     assert sorted(path.name for path in folder.iterdir()) == ["config.json"]

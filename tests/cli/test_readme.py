@@ -10,9 +10,7 @@ from tests.cli.command import REPOSITORY, run
 from toolkit.cli.main import COMMANDS
 
 README = REPOSITORY / "README.md"
-BLOCK = re.compile(
-    r"(<!-- output: toolkit (?P<command>[^\n]*) -->\n```text\n)(?P<text>.*?)(?=```\n)", re.DOTALL
-)
+BLOCK = re.compile(r"(<!-- output: toolkit (?P<command>[^\n]*) -->\n```text\n)(?P<text>.*?)(?=```\n)", re.DOTALL)
 CUT = "…\n"
 HOW = "if that is meant: pytest tests/cli/test_readme.py --update-golden"
 MAKE = re.compile(r"(?:`|^)make ([a-z]+)", re.MULTILINE)

@@ -157,9 +157,7 @@ def test_a_scenario_that_drifted_is_told_what_the_document_says() -> None:
     said = Field(Fixed(1024), at(), quote("sequence length is **{}**"))
     finding = run(scenarios=scenario(sequence_length=said)).findings[0]
     assert (finding.code, finding.place) == ("D208", said.place)
-    assert (
-        finding.message == 'scenario full, sequence_length is 1024 in the spec, but guide.md:5:26 says "512"'
-    )
+    assert finding.message == 'scenario full, sequence_length is 1024 in the spec, but guide.md:5:26 says "512"'
 
 
 def test_a_quote_that_several_scenarios_inherit_is_looked_up_once() -> None:

@@ -42,9 +42,7 @@ def look(
 def slot(row: str, column: str, quote: str | None = None, occurrence: int | None = None) -> str:
     match = look(row, column, quote, None, occurrence)
     assert isinstance(match, Match), match
-    assert "".join(TEXT[match.slots[0].start : match.slots[0].end].split()) == "".join(
-        match.slots[0].text.split()
-    )
+    assert "".join(TEXT[match.slots[0].start : match.slots[0].end].split()) == "".join(match.slots[0].text.split())
     return match.slots[0].text
 
 
@@ -62,9 +60,7 @@ def slot(row: str, column: str, quote: str | None = None, occurrence: int | None
         ("LoRA weights", "Part", None, "LoRA **weights**"),
     ],
 )
-def test_a_cell_is_named_by_its_labels_as_a_reader_sees_them(
-    row: str, column: str, quote: str, text: str
-) -> None:
+def test_a_cell_is_named_by_its_labels_as_a_reader_sees_them(row: str, column: str, quote: str, text: str) -> None:
     assert slot(row, column, quote) == text
 
 

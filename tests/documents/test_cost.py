@@ -63,8 +63,7 @@ def work(text: str, quotes: list[Quote], hint: bool = False) -> int:
 @pytest.mark.parametrize("kind", [by_rare_word, by_heading, by_marks_alone, by_occurrence, lost, ambiguous])
 def test_work_grows_as_the_input(kind: Callable[[int], Quote]) -> None:
     small, large = (
-        work(large_document(scenarios), [kind(number) for number in range(scenarios)])
-        for scenarios in (500, 2000)
+        work(large_document(scenarios), [kind(number) for number in range(scenarios)]) for scenarios in (500, 2000)
     )
     assert large < 4.4 * small
     assert large < 2000 * 300

@@ -87,10 +87,7 @@ def test_control_characters_of_a_path_do_not_reach_the_message(tmp_path: Path) -
 def test_headings_have_levels_raw_text_and_sections() -> None:
     text = "intro\n# One\na\n## **Two** `x_y`\nb\n### Three #\nc\n\nFour\n====\nd\n"
     document = Document("d", text)
-    found = [
-        (h.level, h.text, h.raw, text[h.start : h.end], text[h.end : h.section_end])
-        for h in document.headings
-    ]
+    found = [(h.level, h.text, h.raw, text[h.start : h.end], text[h.end : h.section_end]) for h in document.headings]
     assert found == [
         (1, "One", "One", "# One\n", "a\n## **Two** `x_y`\nb\n### Three #\nc\n\n"),
         (2, "Two x_y", "**Two** `x_y`", "## **Two** `x_y`\n", "b\n### Three #\nc\n\n"),

@@ -28,10 +28,7 @@ def test_the_nearest_text_of_a_long_line_begins_near_its_words() -> None:
 
 def test_a_quote_under_another_heading_is_told() -> None:
     finding = refused("# A\nx\n# B\nneeds 8 GB\n", "needs {}", "A")
-    assert (
-        finding.message
-        == 'quote "needs {}" is not in guide.md under "A"; it stands at 4:1, under another heading'
-    )
+    assert finding.message == 'quote "needs {}" is not in guide.md under "A"; it stands at 4:1, under another heading'
 
 
 def test_a_quote_that_is_part_of_a_longer_word_is_told() -> None:

@@ -23,9 +23,9 @@ words = st.sampled_from(
 )
 prose = st.lists(words, min_size=1, max_size=12).map(" ".join)
 wrapped = st.lists(words, min_size=1, max_size=12).flatmap(
-    lambda found: st.lists(
-        st.sampled_from([" ", "\n", "  ", "\t"]), min_size=len(found), max_size=len(found)
-    ).map(lambda gaps: "".join(word + gap for word, gap in zip(found, gaps, strict=True)).rstrip())
+    lambda found: st.lists(st.sampled_from([" ", "\n", "  ", "\t"]), min_size=len(found), max_size=len(found)).map(
+        lambda gaps: "".join(word + gap for word, gap in zip(found, gaps, strict=True)).rstrip()
+    )
 )
 blocks = st.one_of(
     wrapped,
@@ -76,13 +76,9 @@ def test_a_quote_cut_from_a_document_is_found_there_or_is_ambiguous(text: str, d
 
 
 @given(texts, texts, texts, st.data())
-def test_moving_other_text_never_loses_a_quote(
-    text: str, before: str, after: str, data: st.DataObject
-) -> None:
+def test_moving_other_text_never_loses_a_quote(text: str, before: str, after: str, data: st.DataObject) -> None:
     sentence = data.draw(
-        st.sampled_from(
-            ["zone takes **{}** of space", "zone takes {*} of {}", "{} zone takes", "zone takes {}"]
-        )
+        st.sampled_from(["zone takes **{}** of space", "zone takes {*} of {}", "{} zone takes", "zone takes {}"])
     )
     statement = "Our zone takes **31 GB** of space"
     alone = find(Document("d", statement), sentence)
@@ -96,9 +92,7 @@ def test_moving_other_text_never_loses_a_quote(
 def test_another_value_in_a_slot_binds_at_the_same_place(text: str, data: st.DataObject, value: str) -> None:
     statement = "Our zone takes **31 GB** of space, zebra"
     whole = f"{text}\n\n{statement}\n\n{text}"
-    quote = data.draw(
-        st.sampled_from(["zone takes **{}** of", "{*} takes **{}** {*} zebra", "takes **{}** of space"])
-    )
+    quote = data.draw(st.sampled_from(["zone takes **{}** of", "{*} takes **{}** {*} zebra", "takes **{}** of space"]))
     old = find(Document("d", whole), quote)
     assert isinstance(old, Match)
     slot = old.slots[0]
@@ -174,30 +168,22 @@ def whole(text: str, pattern: Pattern, number: int, spot: int) -> bool:
     end = spot + len(pattern.literals[number].text)
     inside = re.compile(r"(?<=[^\W_显])(?=[^\W_显])|(?<=\d)(?=[.,]\d)|(?<=\d[.,])(?=\d)")
     breaks = {match.start() for match in inside.finditer(text)}
-    return not (number == 0 and spot in breaks) and not (
-        number == len(pattern.literals) - 1 and end in breaks
-    )
+    return not (number == 0 and spot in breaks) and not (number == len(pattern.literals) - 1 and end in breaks)
 
 
-def minimal(
-    document: Document, pattern: Pattern, spots: list[list[int]], chain: tuple[int, ...], gap: int
-) -> bool:
+def minimal(document: Document, pattern: Pattern, spots: list[list[int]], chain: tuple[int, ...], gap: int) -> bool:
     text = document.index.text
     least = 1 if pattern.gaps[gap] is SlotKind.VALUE else 0
     size = len(pattern.literals[gap].text)
     pairs = [(a, b) for a in spots[gap] for b in spots[gap + 1] if least <= b - a - size <= LONGEST_SLOT]
     left, right = chain[gap], chain[gap + 1]
-    if (left, right) not in pairs or any(
-        a >= left and b <= right and (a, b) != (left, right) for a, b in pairs
-    ):
+    if (left, right) not in pairs or any(a >= left and b <= right and (a, b) != (left, right) for a, b in pairs):
         return False
     start, end = left + size, right
     held = text[start:end]
     if least and not held.strip():
         return False
-    if held and any(
-        a.isdigit() and b.isdigit() for a, b in ((text[start - 1], held[0]), (held[-1], text[end]))
-    ):
+    if held and any(a.isdigit() and b.isdigit() for a, b in ((text[start - 1], held[0]), (held[-1], text[end]))):
         return False
     wide = (start - (text[start - 1] == " "), end + (text[end] == " "))
     return not any(wide[0] <= barrier < wide[1] for barrier in document.index.barriers)

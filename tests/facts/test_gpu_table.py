@@ -100,9 +100,7 @@ def test_a_reported_card_has_a_reading():
 LESS_THAN_SOLD = {"B300", "GB300", "Radeon PRO V620"}  # HBM kept back, ECC on
 
 
-@pytest.mark.parametrize(
-    "gpu", [gpu for gpu in GPUS if gpu.name not in LESS_THAN_SOLD], ids=lambda gpu: gpu.name
-)
+@pytest.mark.parametrize("gpu", [gpu for gpu in GPUS if gpu.name not in LESS_THAN_SOLD], ids=lambda gpu: gpu.name)
 def test_the_rule_of_the_family_would_hold_what_was_seen(gpu: Gpu):
     """So that the cards of which nothing is known are given an interval that is wide enough."""
     family = TABLE["families"][ENTRIES[gpu.name]["family"]]
@@ -128,9 +126,7 @@ def test_workspaces_by_architecture():
 
 
 def test_what_the_sources_say_of_known_cards():
-    assert (
-        find_gpu("RTX 4070 Ti SUPER").usable_low <= 15.58 * GIB <= find_gpu("RTX 4070 Ti SUPER").usable_high
-    )
+    assert find_gpu("RTX 4070 Ti SUPER").usable_low <= 15.58 * GIB <= find_gpu("RTX 4070 Ti SUPER").usable_high
     assert round(find_gpu("H100 80GB HBM3").usable_low / GIB, 1) == 79.1
     assert round(find_gpu("B200").usable_high / GIB, 1) == 178.4
     assert len(gpus()) >= 150

@@ -98,9 +98,7 @@ def test_a_size_that_no_card_has():
     assert found.nearest == ("6 GB", "8 GB", "4 GB")
 
 
-@pytest.mark.parametrize(
-    "written", ["RTX 9090", "Apple M3 Max", "", "GPU", "4000", "16-24GB", "RTX 3090 / RTX 4090"]
-)
+@pytest.mark.parametrize("written", ["RTX 9090", "Apple M3 Max", "", "GPU", "4000", "16-24GB", "RTX 3090 / RTX 4090"])
 def test_never_guessed(written):
     assert isinstance(find_gpu(written), UnknownName)
 

@@ -46,8 +46,7 @@ def known_releases(package):
     table = json.loads((DATA / f"{package}.json").read_text(encoding="utf-8"))
     return {
         version: [
-            {"upload_time_iso_8601": f"{entry['date']}T00:00:00Z"}
-            | ({"yanked": True} if "yanked" in entry else {})
+            {"upload_time_iso_8601": f"{entry['date']}T00:00:00Z"} | ({"yanked": True} if "yanked" in entry else {})
         ]
         for version, entry in table["releases"].items()
     }
@@ -87,9 +86,7 @@ def test_the_newest_release_needs_no_second_question(folder):
 
 def test_without_news_only_the_day_changes(folder):
     fetch, _ = index_of("trl", known_releases("trl"), [])
-    refresh(
-        folder, packages=["trl"], fetch=fetch, today=date.fromisoformat("2026-11-21"), requirements_limit=0
-    )
+    refresh(folder, packages=["trl"], fetch=fetch, today=date.fromisoformat("2026-11-21"), requirements_limit=0)
     old = json.loads((DATA / "trl.json").read_text(encoding="utf-8"))
     new = json.loads((folder / "trl.json").read_text(encoding="utf-8"))
     assert new == old
@@ -180,9 +177,7 @@ def test_a_bad_answer_is_refused(monkeypatch, response, reason):
 
 
 def test_a_good_answer(monkeypatch):
-    monkeypatch.setattr(
-        refresh_software.urllib.request, "urlopen", lambda *args, **named: Response(b'{"a": 1}')
-    )
+    monkeypatch.setattr(refresh_software.urllib.request, "urlopen", lambda *args, **named: Response(b'{"a": 1}'))
     assert fetch_json("https://pypi.org/x", 100) == {"a": 1}
 
 

@@ -32,9 +32,7 @@ def seconds(read: Callable[[str], object], text: str) -> float:
 
 @pytest.mark.parametrize("read", [find_values, parse_value, parse_mark, plain_text])
 @pytest.mark.parametrize("piece", HOSTILE)
-def test_four_times_the_text_costs_about_four_times_the_time(
-    read: Callable[[str], object], piece: str
-) -> None:
+def test_four_times_the_text_costs_about_four_times_the_time(read: Callable[[str], object], piece: str) -> None:
     short = piece * (3_000 // len(piece))
     # Quadratic work would cost sixteen times as much.
     assert seconds(read, short * 4) < 9 * seconds(read, short) + 0.02

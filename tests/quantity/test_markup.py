@@ -31,9 +31,7 @@ def test_what_is_shown(source: str, shown: str) -> None:
 
 def test_broken_spellings_are_what_the_encodings_make() -> None:
     for broken, sign in BROKEN.items():
-        assert broken in {
-            sign.encode().decode(encoding, errors="replace") for encoding in ("cp1252", "mac_roman")
-        }
+        assert broken in {sign.encode().decode(encoding, errors="replace") for encoding in ("cp1252", "mac_roman")}
         assert plain_text(f"a{broken}b").text == f"a{sign}b"
 
 

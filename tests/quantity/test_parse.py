@@ -88,9 +88,7 @@ NUMBERS = [
 
 
 @pytest.mark.parametrize(("text", "printed", "low", "high"), NUMBERS)
-def test_a_printed_number_stands_for_what_its_digits_round_to(
-    text: str, printed: str, low: str, high: str
-) -> None:
+def test_a_printed_number_stands_for_what_its_digits_round_to(text: str, printed: str, low: str, high: str) -> None:
     value = only(text)
     assert value.printed == (Fraction(printed),)
     assert value.written == between(low, high)

@@ -94,9 +94,7 @@ def test_hedges_and_bounds_only_widen(number: str) -> None:
     assert plain.written.low in hedged.written
     assert plain.written.high in hedged.written
     assert (
-        Interval(plain.printed[0] * Fraction(95, 100), plain.printed[0] * Fraction(105, 100)).hull(
-            plain.written
-        )
+        Interval(plain.printed[0] * Fraction(95, 100), plain.printed[0] * Fraction(105, 100)).hull(plain.written)
         == hedged.written
     )
     assert least.written == Interval(plain.written.low, None)
@@ -179,9 +177,7 @@ def test_displayed_amounts_hold_the_amounts(number: Fraction) -> None:
     ):
         value = parse_value(text, dimension)
         assert value is not None, text
-        assert (number / 10**18 if dimension is Dimension.SHARE else number) in value.readings()["exact"], (
-            text
-        )
+        assert (number / 10**18 if dimension is Dimension.SHARE else number) in value.readings()["exact"], text
 
 
 @given(positive, positive)

@@ -37,9 +37,7 @@ def test_only_decimal_prefixes_have_two_readings() -> None:
 
 
 def test_tables_agree() -> None:
-    assert all(
-        UNITS[name].dimension is dimension for row in AMBIGUOUS.values() for dimension, name in row.items()
-    )
+    assert all(UNITS[name].dimension is dimension for row in AMBIGUOUS.values() for dimension, name in row.items())
     assert AMBIGUOUS.keys() >= ATTACHED >= SIGNS_OF_OPERATION - {"times"}
     assert not REFUSED & (UNITS.keys() | AMBIGUOUS.keys())
     assert {f"$/{per}" for per in RATES.values()} <= UNITS.keys()

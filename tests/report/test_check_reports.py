@@ -163,9 +163,7 @@ def test_numbers_are_exact_or_floats(exact: Fraction | None, written: float | No
 
 
 def test_summary_counts_every_verdict() -> None:
-    claims = [judgement(verdict=verdict) for verdict in Verdict] + [
-        judgement(acknowledged=Acknowledgement("x"))
-    ]
+    claims = [judgement(verdict=verdict) for verdict in Verdict] + [judgement(acknowledged=Acknowledgement("x"))]
     assert (
         summary(result_of(*claims))
         == "5 claims in 1 document: 1 agrees, 2 disagree (1 acknowledged), 1 depends, 1 unchecked; 0 findings"

@@ -58,8 +58,7 @@ def test_a_claim_alone(tmp_path: Path) -> None:
 
 def test_quotes_repeat_one_statement(tmp_path: Path) -> None:
     text = (
-        '  - {quantity: trainable_share, scenario: qlora, quotes: ["(~{} of 11B", '
-        '{quote: "Only {}", under: Intro}]}\n'
+        '  - {quantity: trainable_share, scenario: qlora, quotes: ["(~{} of 11B", {quote: "Only {}", under: Intro}]}\n'
     )
     first, second = claims(tmp_path, text)
     assert (quote_of(first).text, quote_of(first).under) == ("(~{} of 11B", None)
@@ -141,18 +140,12 @@ def test_a_table_in_a_group_takes_its_heading(tmp_path: Path) -> None:
 
 
 def test_a_column_goes_before_its_row(tmp_path: Path) -> None:
-    text = (
-        "  - {table: S, rows: {A: {scenario: full, quantity: weights}}, columns: {B: "
-        "{quantity: gradients}}}\n"
-    )
+    text = "  - {table: S, rows: {A: {scenario: full, quantity: weights}}, columns: {B: {quantity: gradients}}}\n"
     assert claims(tmp_path, text)[0].quantity == "gradients"
 
 
 def test_a_cell_alone(tmp_path: Path) -> None:
-    text = (
-        "  - {quantity: weights, scenario: full, cell: {table: Sizes, row: 7B, column: "
-        'FP16, quote: "~{} GB"}}\n'
-    )
+    text = '  - {quantity: weights, scenario: full, cell: {table: Sizes, row: 7B, column: FP16, quote: "~{} GB"}}\n'
     cell = cell_of(claims(tmp_path, text)[0])
     assert (cell.table.under, cell.row, cell.column) == ("Sizes", "7B", "FP16")
 
@@ -179,8 +172,7 @@ def test_arithmetic_and_change(tmp_path: Path) -> None:
 
 def test_a_subject_holds_texts(tmp_path: Path) -> None:
     text = (
-        '  - {quantity: software, quote: "trl {}", subject: {package: trl, with: '
-        "{unsloth: 2025.10}, all: [1, yes]}}\n"
+        '  - {quantity: software, quote: "trl {}", subject: {package: trl, with: {unsloth: 2025.10}, all: [1, yes]}}\n'
     )
     subject = claims(tmp_path, text)[0].subject
     assert subject == {"package": "trl", "with": {"unsloth": "2025.10"}, "all": ("1", "yes")}
@@ -189,9 +181,7 @@ def test_a_subject_holds_texts(tmp_path: Path) -> None:
 def test_overrides_make_a_scenario_of_their_own(tmp_path: Path) -> None:
     spec = good(
         tmp_path,
-        with_claim(
-            'quantity: fits, scenario: qlora, quote: "a {}", with: {method: full, weights: bf16, gpu: 24 GB}'
-        ),
+        with_claim('quantity: fits, scenario: qlora, quote: "a {}", with: {method: full, weights: bf16, gpu: 24 GB}'),
     )
     scenario = spec.scenario_of(spec.claims[0])
     assert scenario is not None
@@ -251,17 +241,14 @@ def test_the_same_claim_twice(tmp_path: Path) -> None:
     _, findings = load(tmp_path, HEAD + CLAIM + CLAIM.removeprefix("claims:\n"))
     assert said(findings) == ["S102 this claim of weights is written twice: first in line 7"]
     assert findings[0].place.line == 8
-    named = (
-        'claims:\n  - {quantity: steps, quote: "a {}", id: x}\n  - {quantity: steps, quote: "b {}", id: x}\n'
-    )
+    named = 'claims:\n  - {quantity: steps, quote: "a {}", id: x}\n  - {quantity: steps, quote: "b {}", id: x}\n'
     _, findings = load(tmp_path, HEAD + named)
     assert said(findings) == ["S102 the id x is written twice: first in line 7"]
 
 
 def test_an_occurrence_or_an_id_tells_equal_quotes_apart(tmp_path: Path) -> None:
     text = "".join(
-        f'  - {{quantity: steps, quote: "a {{}}", {more}}}\n'
-        for more in ("occurrence: 1", "occurrence: 2", "id: z")
+        f'  - {{quantity: steps, quote: "a {{}}", {more}}}\n' for more in ("occurrence: 1", "occurrence: 2", "id: z")
     )
     assert len({claim.id for claim in claims(tmp_path, text)}) == 3
 
@@ -273,9 +260,7 @@ def test_ids_stay_when_other_claims_come_and_lines_move(tmp_path: Path) -> None:
     assert alone.id == among.id
 
 
-def test_different_claims_with_one_short_id_get_longer_ones(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_different_claims_with_one_short_id_get_longer_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def short_first(slug: str, scenario: str | None, quantity: str, source: Source, digits: int = 0) -> str:
         return derived_id(slug, scenario, quantity, source, digits)
 

@@ -73,9 +73,7 @@ def test_equal_slugs_are_a_mistake_that_a_slug_repairs(tmp_path: Path) -> None:
     second = write(tmp_path / "b" / "docs" / "claims.yaml")
     specs, findings = load_specs([tmp_path], tmp_path)
     assert len(specs) == 2
-    assert [(finding.code, str(finding.place)) for finding in findings] == [
-        ("S102", "b/docs/claims.yaml:1:1")
-    ]
+    assert [(finding.code, str(finding.place)) for finding in findings] == [("S102", "b/docs/claims.yaml:1:1")]
     write(second, "slug: other\n" + HEAD + CLAIM)
     specs, findings = load_specs([tmp_path], tmp_path)
     assert findings == []
@@ -83,9 +81,7 @@ def test_equal_slugs_are_a_mistake_that_a_slug_repairs(tmp_path: Path) -> None:
 
 
 def test_a_scenario_alone_in_a_file(tmp_path: Path) -> None:
-    path = write(
-        tmp_path / "mine.yaml", "model: Qwen/Qwen2.5-7B\nmethod: lora\nbatch_size: [1, 2]\nlora: {rank: 8}\n"
-    )
+    path = write(tmp_path / "mine.yaml", "model: Qwen/Qwen2.5-7B\nmethod: lora\nbatch_size: [1, 2]\nlora: {rank: 8}\n")
     scenario, findings = load_scenario(path, tmp_path)
     assert findings == []
     assert scenario is not None

@@ -78,9 +78,7 @@ CASES: list[tuple[str, str, str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("code", "token", "text"), CASES, ids=[f"{code}-{token[:12]}" for code, token, _ in CASES]
-)
+@pytest.mark.parametrize(("code", "token", "text"), CASES, ids=[f"{code}-{token[:12]}" for code, token, _ in CASES])
 def test_every_mistake_has_its_code_and_place(code: str, token: str, text: str, tmp_path: Path) -> None:
     spec, findings = load(tmp_path, text)
     assert spec is None

@@ -74,9 +74,7 @@ def test_what_inference_leaves_open() -> None:
 
 
 def test_the_document_takes_the_place_of_the_profile() -> None:
-    options = open_fields(
-        scenario(method="inference", batch_size="[2, 3]", sequence_length="{from: 1, to: 9}")
-    )
+    options = open_fields(scenario(method="inference", batch_size="[2, 3]", sequence_length="{from: 1, to: 9}"))
     assert options["batch_size"] == (2, 3)
     assert options["sequence_length"] == Range(1, 9)
 
@@ -128,9 +126,7 @@ def test_a_setting_has_no_field_open() -> None:
 
 
 def test_choices_decide() -> None:
-    made = setting(
-        {"batch_size": 8, "lora.rank": 64, "lora.targets": "all-linear"}, method="lora", weights="bf16"
-    )
+    made = setting({"batch_size": 8, "lora.rank": 64, "lora.targets": "all-linear"}, method="lora", weights="bf16")
     assert made.batch_size == 8
     assert made.lora is not None
     assert (made.lora.rank, made.lora.targets) == (64, "all-linear")

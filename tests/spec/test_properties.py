@@ -149,9 +149,7 @@ def test_any_value_replaced_by_any_other(data: st.DataObject) -> None:
     lines = VALID.split("\n")
     scalar = data.draw(st.sampled_from([each for each in scalars(root) if each.line == each.end_line]))
     new = data.draw(
-        st.sampled_from(
-            ["[1, [2]]", "{a: {b: c}}", "~", "", "0", "no", '"x {}"', "[]", "{}", "{from: 1, to: x}"]
-        )
+        st.sampled_from(["[1, [2]]", "{a: {b: c}}", "~", "", "0", "no", '"x {}"', "[]", "{}", "{from: 1, to: x}"])
     )
     line = lines[scalar.line - 1]
     lines[scalar.line - 1] = line[: scalar.column - 1] + new + line[scalar.end_column - 1 :]
@@ -182,8 +180,7 @@ def test_the_text_at_a_place_is_what_is_named(content: dict[str, str | list[str]
         return "'" + text.replace("'", "''") + "'"
 
     written = "".join(
-        f"{shown(key)}: "
-        f"{shown(value) if isinstance(value, str) else '[' + ', '.join(map(shown, value)) + ']'}\n"
+        f"{shown(key)}: {shown(value) if isinstance(value, str) else '[' + ', '.join(map(shown, value)) + ']'}\n"
         for key, value in content.items()
     )
     node, findings = compose(written, "f")

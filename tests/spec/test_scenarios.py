@@ -47,9 +47,7 @@ def test_lora_targets_are_a_value_or_a_choice_of_values(tmp_path: Path) -> None:
     start = "model: Qwen/Qwen2.5-7B, method: lora, weights: bf16, "
     one = scenario(tmp_path, start + "lora: {targets: [q_proj, v_proj]}")
     assert one.fields["lora.targets"].value == Fixed(("q_proj", "v_proj"))
-    several = scenario(
-        tmp_path, start + 'lora: {targets: [[q_proj, v_proj], all-linear]}, quotes: {lora: "x"}'
-    )
+    several = scenario(tmp_path, start + 'lora: {targets: [[q_proj, v_proj], all-linear]}, quotes: {lora: "x"}')
     assert several.fields["lora.targets"].value == Choices((("q_proj", "v_proj"), "all-linear"))
 
 
@@ -70,9 +68,7 @@ claims: [{quantity: weights, scenario: base, quote: "a {}"}]
 
     def values(name: str) -> dict[str, object]:
         return {
-            key: field.value.value
-            for key, field in scenarios[name].fields.items()
-            if isinstance(field.value, Fixed)
+            key: field.value.value for key, field in scenarios[name].fields.items() if isinstance(field.value, Fixed)
         }
 
     assert values("base")["lora.rank"] == 16
@@ -100,9 +96,8 @@ claims: [{quantity: weights, scenario: base, quote: "a {}"}]
 
 
 def test_scenarios_may_extend_later_ones(tmp_path: Path) -> None:
-    text = (
-        f"document: g.md\nscenarios:\n  a: {{extends: b, batch_size: 2}}\n  b: {{{BASE}}}\n"
-        + CLAIM.replace("full", "a")
+    text = f"document: g.md\nscenarios:\n  a: {{extends: b, batch_size: 2}}\n  b: {{{BASE}}}\n" + CLAIM.replace(
+        "full", "a"
     )
     assert good(tmp_path, text).scenarios["a"].fixed("batch_size") == 2
 

@@ -40,9 +40,7 @@ def errors(text: str) -> list[str]:
 
 
 def test_the_committed_copy_is_fresh() -> None:
-    assert COMMITTED.read_text("utf-8") == schema_text(), (
-        "run: toolkit schema > toolkit/spec/spec.schema.json"
-    )
+    assert COMMITTED.read_text("utf-8") == schema_text(), "run: toolkit schema > toolkit/spec/spec.schema.json"
 
 
 @pytest.mark.parametrize("whole", [schema(), scenario_schema()], ids=["spec", "scenario"])
@@ -56,8 +54,7 @@ VALID = {
     "plain": HEAD + CLAIM,
     "top": "title: 5\nslug: a.b\nsource: {date: 2025-11-05}\nunits: {GB: binary, quote: {quote: x, "
     "under: y}}\n" + HEAD + CLAIM,
-    "values": HEAD.replace('"a rate of {}"', "{cell: {table: {under: T, occurrence: 2}, row: 5, column: x}}")
-    + CLAIM,
+    "values": HEAD.replace('"a rate of {}"', "{cell: {table: {under: T, occurrence: 2}, row: 5, column: x}}") + CLAIM,
     "fields": with_scenario(
         "model: Qwen/Qwen2.5-7B, method: lora, weights: bf16, head: sequence-classification(3), "
         "batch_size: [1, 2],"
@@ -75,11 +72,9 @@ VALID = {
     ),
     "model": with_scenario("model: {model_type: llama, hidden_size: 64}, method: inference, lora: null"),
     "group": HEAD + 'claims:\n  - {scenario: full, claims: [{quantity: weights, quote: "a {}"}]}\n',
-    "table": HEAD
-    + "claims:\n  - table: T\n    rows: {A: full, B: {scenario: qlora}}\n    columns: {C: weights, "
+    "table": HEAD + "claims:\n  - table: T\n    rows: {A: full, B: {scenario: qlora}}\n    columns: {C: weights, "
     "D: {quantity: fits}}\n" + "    cells: [{row: A, column: D, skip: true}]\n",
-    "labels": HEAD
-    + "claims:\n  - {table: {}, scenario: full, quantity: weights, rows: [A, 7], columns: [B]}\n",
+    "labels": HEAD + "claims:\n  - {table: {}, scenario: full, quantity: weights, rows: [A, 7], columns: [B]}\n",
     "keys": with_claim(
         'quantity: change, scenario: full, quotes: ["a {}", {quote: "b {}", under: 3.1}], from: '
         'train, to: "c {}",'

@@ -88,8 +88,7 @@ HOSTILE = {
     + "claims: [{quantity: steps, quote: 'a {}'}]",
     "tables": "document: d.md\nclaims:\n"
     + f"  - {{table: T, quantity: steps, rows: {list(range(400))}, columns: {list(range(400))}}}\n" * 20,
-    "unknown fields": "document: d.md\nscenarios:\n  a:\n"
-    + "".join(f"    kkk{i}: 1\n" for i in range(50_000)),
+    "unknown fields": "document: d.md\nscenarios:\n  a:\n" + "".join(f"    kkk{i}: 1\n" for i in range(50_000)),
 }
 
 

@@ -208,6 +208,4 @@ def test_every_memory_figure_is_claimed(slug: str) -> None:
 
 def covered(place: Place, spans: list[Place]) -> bool:
     start, end = (place.line, place.column), (place.end_line, place.end_column)
-    return any(
-        (span.line, span.column) <= start and end <= (span.end_line, span.end_column) for span in spans
-    )
+    return any((span.line, span.column) <= start and end <= (span.end_line, span.end_column) for span in spans)

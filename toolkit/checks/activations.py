@@ -34,6 +34,4 @@ def _error(_estimate: Estimate) -> Fraction:
     return known_error("computed", "activations")
 
 
-QUANTITY = MemoryQuantity(
-    "activations", Situation.estimate, _of, frozenset({"activations", "logits"}), _error, _fact
-)
+QUANTITY = MemoryQuantity("activations", Situation.estimate, _of, frozenset({"activations", "logits"}), _error, _fact)

@@ -1,4 +1,4 @@
-"""Which modules adapters are put on: do the listed names match any, and are "all linear layers" all?"""
+"""Which modules adapters are put on: whether listed names match any, and whether "all linear layers" are all."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from toolkit.checks.memory_claim import NO_SCENARIO
 from toolkit.checks.situation import REFUSALS, Situation
 from toolkit.evidence.evidence import Evidence, EvidenceKind
 from toolkit.memory.architecture import ModuleKind
-from toolkit.memory.lora import TargetMatch, match_targets
 from toolkit.memory.architecture.stack import as_built
+from toolkit.memory.lora import TargetMatch, match_targets
 from toolkit.quantity.interval import Interval
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[_.][A-Za-z0-9]+)+")
@@ -43,13 +43,14 @@ def _judged(situation: Situation, names: tuple[str, ...], claimed: Claimed, *, s
     missed = [module for module in linear.matched if module.path not in adapted_paths]
     facts = [_matched(match)]
     if match.unmatched:
-        facts.append(f"{_listed(match.unmatched)} match{'es' if len(match.unmatched) == 1 else ''} no module of the model")
+        verb = "matches" if len(match.unmatched) == 1 else "match"
+        facts.append(f"{_listed(match.unmatched)} {verb} no module of the model")
     if says_all and missed:
         count = sum(module.count for module in missed)
         facts.append(f"{count:,} other linear layers are left out ({next(missed[0].paths())} is one)")
     if says_all and fused and not any(module in match.matched for module in fused):
         experts = sum(module.elements for module in fused)
-        facts.append(f"the experts' {experts:,} weights are fused parameters, which are not linear layers and get no adapter")
+        facts.append(f"the experts' {experts:,} weights are fused parameters, no linear layers, and get no adapter")
     evidence = Evidence(EvidenceKind.EXACT, Interval.point(match.count), facts=tuple(facts))
     wrong = bool(match.unmatched) or (says_all and (bool(missed) or bool(fused)))
     if not wrong:

@@ -39,6 +39,4 @@ def _error(_held: Holdings) -> Fraction:
     return known_error("computed", "adapters")
 
 
-QUANTITY = MemoryQuantity(
-    "adapters", Situation.holdings, _of, frozenset({"adapters"}), _error, _fact
-)
+QUANTITY = MemoryQuantity("adapters", Situation.holdings, _of, frozenset({"adapters"}), _error, _fact)

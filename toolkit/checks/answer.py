@@ -82,9 +82,7 @@ class Answer:
 
     def fits(self) -> tuple[Fit, ...]:
         """The card that the scenario names, if any, then every card of the table, smallest first."""
-        cards: list[Gpu | GpuVariants | GenericGpu] = sorted(
-            gpus(), key=lambda card: (card.usable_low, card.name)
-        )
+        cards: list[Gpu | GpuVariants | GenericGpu] = sorted(gpus(), key=lambda card: (card.usable_low, card.name))
         named = self.estimates[0].setting.gpu
         found = find_gpu(named) if named else None
         if found is not None and not isinstance(found, UnknownName):
@@ -106,7 +104,7 @@ class Answer:
 def answer(scenario: Scenario, base: Path) -> Answer | None:
     """The answer for a scenario; None where its model is not known.
 
-    Raises one of toolkit.checks.situation.REFUSALS, or TooManySettings.
+    Raises one of toolkit.checks.situation.REFUSALS, or TooManySettingsError.
     """
     situation = situation_of(scenario, base)
     if situation is None:

@@ -82,9 +82,7 @@ def _side(case: Case, left: Expression, right: Expression) -> Outcome:
         if loose:
             widest = evaluate(left, reading, case.values(), rounded=True)
             pairs = zip(candidates, _candidates(widest, unit, reading, divisor), strict=True)
-            rounded += [
-                (reading, one) for one, wide in pairs if any(_meets(one, wide, target) for target in targets)
-            ]
+            rounded += [(reading, one) for one, wide in pairs if any(_meets(one, wide, target) for target in targets)]
     reading = case.readings[0]
     plain = _candidates(amounts[reading], unit, reading, divisor)[-1]
     shown = (exactly or rounded or [(reading, plain)])[0]
@@ -103,9 +101,7 @@ def _outcome(
     if rounded:
         reason = f"the printed numbers give {truth}; within the rounding of the terms"
         return Outcome(Verdict.AGREES, reason, claimed, evidence)
-    return Outcome(
-        Verdict.DISAGREES, f"the printed numbers give {truth}", claimed, evidence, repair=f"print {truth}"
-    )
+    return Outcome(Verdict.DISAGREES, f"the printed numbers give {truth}", claimed, evidence, repair=f"print {truth}")
 
 
 def _is_counting(values: Sequence[Value]) -> bool:

@@ -68,9 +68,7 @@ class Case:
     def claimed(self, value: Value) -> Claimed:
         """The claimed value in base units, under the readings that the document admits."""
         every: dict[str, Interval] = value.readings()
-        admitted: dict[str, Interval] = {
-            name: interval for name, interval in every.items() if name in self.readings
-        }
+        admitted: dict[str, Interval] = {name: interval for name, interval in every.items() if name in self.readings}
         return Claimed(value.text, value.unit.dimension, value.unit.symbol, admitted or every)
 
     def values(self) -> dict[str, Value]:

@@ -20,9 +20,7 @@ _LESS = re.compile(
     r"\b(?:less|smaller|lower|fewer|reduc\w+|saves?|saving|savings|cheaper|faster|shorter|cuts?|drops?)\b|↓",
     re.IGNORECASE,
 )
-_MORE = re.compile(
-    r"\b(?:more|larger|bigger|higher|greater|longer|slower|increas\w+|gr[eo]w\w*)\b|↑", re.IGNORECASE
-)
+_MORE = re.compile(r"\b(?:more|larger|bigger|higher|greater|longer|slower|increas\w+|gr[eo]w\w*)\b|↑", re.IGNORECASE)
 
 _POINTS = frozenset({"pp", "percentage point", "percentage points"})
 
@@ -36,13 +34,9 @@ def judge_change(case: Case) -> Outcome:
     claimed = case.claimed(claim)
     first, second = ends
     if first is None or second is None:
-        return Outcome(
-            Verdict.UNCHECKED, "the figures that it changes from and to are not both numbers", claimed
-        )
+        return Outcome(Verdict.UNCHECKED, "the figures that it changes from and to are not both numbers", claimed)
     if not comparable(first.unit.dimension, second.unit.dimension):
-        return Outcome(
-            Verdict.UNCHECKED, "the figures that it changes from and to have different dimensions", claimed
-        )
+        return Outcome(Verdict.UNCHECKED, "the figures that it changes from and to have different dimensions", claimed)
     truths = [truth for reading in case.readings if (truth := _change(case, claim, first, second, reading))]
     if first.unit.dimension is Dimension.SHARE and claim.unit.dimension is Dimension.SHARE:
         # "from 69 % to 75 %, 6 % more" may be said of points.

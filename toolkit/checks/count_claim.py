@@ -10,7 +10,7 @@ from toolkit.checks.case import Case, malformed
 from toolkit.checks.judgement import Claimed, Outcome, Verdict
 from toolkit.checks.memory_claim import NO_SCENARIO
 from toolkit.checks.situation import REFUSALS, Situation
-from toolkit.checks.space import Choice, Side, TooManySettings
+from toolkit.checks.space import Choice, Side, TooManySettingsError
 from toolkit.checks.spread import over_settings, side_of
 from toolkit.checks.why import Why, explain
 from toolkit.evidence.evidence import Evidence, EvidenceKind
@@ -49,7 +49,7 @@ def judge_count(case: Case, quantity: CountedQuantity) -> Outcome:
         return Outcome(Verdict.UNCHECKED, NO_SCENARIO, claimed)
     try:
         return _judged(case, case.situation, claimed, quantity)
-    except (*REFUSALS, TooManySettings) as refusal:
+    except (*REFUSALS, TooManySettingsError) as refusal:
         return Outcome(Verdict.UNCHECKED, f"cannot be counted: {refusal}", claimed)
     except UndefinedError as missing:
         return Outcome(Verdict.UNCHECKED, str(missing), claimed)
@@ -75,9 +75,7 @@ def _judged(case: Case, situation: Situation, claimed: Claimed, quantity: Counte
     return Outcome(spread.verdict, reason, claimed, (evidence,), spread.boundary, repair)
 
 
-def _why(
-    case: Case, situation: Situation, quantity: CountedQuantity, claimed: Claimed, choice: Choice
-) -> Why:
+def _why(case: Case, situation: Situation, quantity: CountedQuantity, claimed: Claimed, choice: Choice) -> Why:
     return Why(case, situation, quantity.name, claimed, situation.holdings(choice), choice)
 
 

@@ -10,7 +10,7 @@ from toolkit.checks.judgement import Claimed, Outcome, Verdict
 from toolkit.checks.memory_claim import NO_SCENARIO, Known, MemoryQuantity
 from toolkit.checks.peak_memory import AT_LOAD, METRICS, at_load, load_error
 from toolkit.checks.situation import REFUSALS, Situation, all_moved
-from toolkit.checks.space import Choice, Side, TooManySettings
+from toolkit.checks.space import Choice, Side, TooManySettingsError
 from toolkit.checks.spread import over_settings
 from toolkit.evidence.evidence import Evidence, EvidenceKind
 from toolkit.facts.gpu import GenericGpu, Gpu, GpuVariants
@@ -41,7 +41,7 @@ def judge_fits(case: Case) -> Outcome:
     try:
         outcome = _judged(case, case.situation, mark, card)
         return replace(outcome, claimed=claimed)
-    except (*REFUSALS, TooManySettings) as refusal:
+    except (*REFUSALS, TooManySettingsError) as refusal:
         return Outcome(Verdict.UNCHECKED, f"cannot be computed: {refusal}", claimed)
 
 

@@ -37,6 +37,4 @@ def _error(_held: Holdings) -> Fraction:
     return known_error("computed", "gradients")
 
 
-QUANTITY = MemoryQuantity(
-    "gradients", Situation.holdings, _of, frozenset({"gradients"}), _error, _fact
-)
+QUANTITY = MemoryQuantity("gradients", Situation.holdings, _of, frozenset({"gradients"}), _error, _fact)

@@ -1,4 +1,4 @@
-"""A setting that the document states: is it the same everywhere that the document states it?"""
+"""A setting that the document states: whether it is the same everywhere that it does."""
 
 from __future__ import annotations
 

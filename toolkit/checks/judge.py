@@ -13,8 +13,8 @@ from toolkit.checks.readings import readings_of, tells_reading
 from toolkit.checks.registry import CHECKERS
 from toolkit.checks.situations import Situations
 from toolkit.documents.bind import Binding, BoundClaim
-from toolkit.quantity.value import Value
 from toolkit.finding import Finding, Place
+from toolkit.quantity.value import Value
 from toolkit.spec.claim import Claim
 from toolkit.spec.document_spec import Spec
 
@@ -90,7 +90,8 @@ def _about(claim: Claim, bound: BoundClaim, outcome: Outcome, today: date) -> It
     """Findings beside the verdict: a slot that holds no value, an acknowledgement that is over or needless."""
     if outcome.malformed is not None:
         place: Place = bound.slot_place or bound.place
-        yield Finding(place, "D204", f"claim {claim.id}: {outcome.malformed}", "move the slot, or name another quantity")
+        message = f"claim {claim.id}: {outcome.malformed}"
+        yield Finding(place, "D204", message, "move the slot, or name another quantity")
     said = claim.acknowledged
     if said is None:
         return

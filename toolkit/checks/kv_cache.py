@@ -38,6 +38,4 @@ def _error(_estimate: Estimate) -> Fraction:
     return known_error("computed", "kv_cache")
 
 
-QUANTITY = MemoryQuantity(
-    "kv_cache", Situation.estimate, _of, frozenset({"kv_cache"}), _error, _fact
-)
+QUANTITY = MemoryQuantity("kv_cache", Situation.estimate, _of, frozenset({"kv_cache"}), _error, _fact)

@@ -1,4 +1,4 @@
-"""The common way of a claim about bytes: evidence at every setting, the verdict over them, and why a wrong one is wrong."""
+"""The common way of a claim about bytes: evidence at every setting, the verdict over them, and why one is wrong."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from toolkit.checks.case import Case, malformed
 from toolkit.checks.judgement import Claimed, Outcome, Verdict
 from toolkit.checks.precision import as_precise_as_its_terms
 from toolkit.checks.situation import REFUSALS, Situation
-from toolkit.checks.space import Choice, Side, TooManySettings
+from toolkit.checks.space import Choice, Side, TooManySettingsError
 from toolkit.checks.spread import Spread, over_settings, side_of
 from toolkit.checks.survey import Survey
 from toolkit.checks.why import Why, explain
@@ -68,7 +68,7 @@ def judge_memory(case: Case, quantity: MemoryQuantity[Known]) -> Outcome:
         return Outcome(Verdict.UNCHECKED, NO_SCENARIO, claimed)
     try:
         return _over_settings(case, case.situation, claimed, quantity)
-    except (*REFUSALS, TooManySettings) as refusal:
+    except (*REFUSALS, TooManySettingsError) as refusal:
         return Outcome(Verdict.UNCHECKED, f"cannot be computed: {refusal}", claimed)
 
 
@@ -80,7 +80,7 @@ def agrees(case: Case, quantity: MemoryQuantity[Known]) -> bool:
     claimed = as_precise_as_its_terms(case, case.claimed(value))
     try:
         spreads = [_spread(case.situation, quantity, interval)[0] for interval in claimed.readings.values()]
-    except (*REFUSALS, TooManySettings):
+    except (*REFUSALS, TooManySettingsError):
         return False
     return any(spread.verdict is Verdict.AGREES for spread in spreads)
 
@@ -98,7 +98,7 @@ def _present(case: Case, quantity: MemoryQuantity[Known], mark: Mark) -> Outcome
             lambda choice: _side_of_presence(quantity.of(quantity.look(situation, choice)), mark),
         )
         shown = quantity.look(situation, found.choices[0][0])
-    except (*REFUSALS, TooManySettings) as refusal:
+    except (*REFUSALS, TooManySettingsError) as refusal:
         return Outcome(Verdict.UNCHECKED, f"cannot be computed: {refusal}", claimed)
     amount = quantity.of(shown)
     fact = f"{quantity.name.replace('_', ' ')} take {display_interval(amount, Dimension.BYTES, case.reading)}"
@@ -135,12 +135,12 @@ def _over_settings(case: Case, situation: Situation, claimed: Claimed, quantity:
     if spread.verdict is Verdict.DISAGREES:
         if because := explain(Why(case, situation, quantity.name, claimed, shown, nearest, truth_at(nearest))):
             reason = f"{reason}; {because}"
-        repair = f"print {display_interval(_unit_interval(whole, case), Dimension.BYTES, case.reading)}"
+        repair = f"print {display_interval(whole, Dimension.BYTES, case.reading)}"
     return Outcome(spread.verdict, reason, claimed, (evidence,), spread.boundary, repair)
 
 
 BEST_FIRST = (Verdict.AGREES, Verdict.DEPENDS, Verdict.DISAGREES)
-"""A document means one GB throughout: where it may mean either, the one under which more of the claim is true counts."""
+"""A document means one GB throughout: where it may mean either, the one under which a claim holds more often counts."""
 
 
 def _spread(situation: Situation, quantity: MemoryQuantity[Known], claimed: Interval) -> tuple[Spread, Survey]:
@@ -153,10 +153,6 @@ def _spread(situation: Situation, quantity: MemoryQuantity[Known], claimed: Inte
             lambda choice: side_of([claimed], quantity.truth(situation, choice)),
         )
     return situation.spreads[key]
-
-
-def _unit_interval(whole: Interval, case: Case) -> Interval:
-    return whole if whole.low != whole.high or whole.low is None else Interval.point(whole.low)
 
 
 def _nearest(values: list[Interval], claimed: Claimed) -> int:

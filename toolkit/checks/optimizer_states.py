@@ -38,6 +38,4 @@ def _error(_held: Holdings) -> Fraction:
     return known_error("computed", "optimizer_states")
 
 
-QUANTITY = MemoryQuantity(
-    "optimizer_states", Situation.holdings, _of, frozenset({"optimizer_states"}), _error, _fact
-)
+QUANTITY = MemoryQuantity("optimizer_states", Situation.holdings, _of, frozenset({"optimizer_states"}), _error, _fact)

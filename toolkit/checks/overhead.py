@@ -15,7 +15,6 @@ from toolkit.memory.ledger import Category
 from toolkit.quantity.interval import Interval
 from toolkit.quantity.value import Dimension
 
-
 DECISIVE = 2
 """Bounds that lie further apart than by this factor confirm no figure between them."""
 
@@ -55,6 +54,4 @@ def _error(_estimate: Estimate) -> Fraction:
     return known_error("computed", "overhead")
 
 
-QUANTITY = MemoryQuantity(
-    "overhead", Situation.estimate, _of, frozenset(all_moved()), _error, _fact
-)
+QUANTITY = MemoryQuantity("overhead", Situation.estimate, _of, frozenset(all_moved()), _error, _fact)

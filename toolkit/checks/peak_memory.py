@@ -83,7 +83,9 @@ METRICS = {
 }
 
 AT_LOAD = {
-    name: MemoryQuantity("peak_memory", Situation.holdings, of, frozenset(all_moved()), load_error, loaded_fact, f"{name} at load")
+    name: MemoryQuantity(
+        "peak_memory", Situation.holdings, of, frozenset(all_moved()), load_error, loaded_fact, f"{name} at load"
+    )
     for name, of in (
         ("device", loaded_interval),
         ("reserved", lambda held: point(_loaded(held))),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from toolkit.checks.activations import judge_activations
 from toolkit.checks.adapted_modules import judge_adapted_modules
-from toolkit.checks.adapters import judge_adapters, adapters_agree
+from toolkit.checks.adapters import adapters_agree, judge_adapters
 from toolkit.checks.arithmetic import arithmetic_agrees, judge_arithmetic
 from toolkit.checks.case import Case
 from toolkit.checks.change import judge_change
@@ -18,7 +18,7 @@ from toolkit.checks.duration import judge_duration
 from toolkit.checks.event import judge_event
 from toolkit.checks.fits import judge_fits
 from toolkit.checks.gpu_memory import judge_gpu_memory
-from toolkit.checks.gradients import judge_gradients, gradients_agree
+from toolkit.checks.gradients import gradients_agree, judge_gradients
 from toolkit.checks.host_memory import judge_host_memory
 from toolkit.checks.hyperparameter import judge_hyperparameter
 from toolkit.checks.judgement import Outcome
@@ -40,8 +40,8 @@ from toolkit.checks.weights import judge_weights, weights_agree
 class Checker:
     """How a quantity is judged, and the code that its findings carry.
 
-    `agrees` is there where the true value is known without error, and tells the verdict alone: such statements show which
-    GB a document means.
+    `agrees` is there where the true value is known without error, and tells the verdict alone: such statements show
+    which GB a document means.
     """
 
     code: str

@@ -44,9 +44,7 @@ class CheckResult:
     @property
     def acknowledged(self) -> int:
         """How many of the claims that disagree are acknowledged."""
-        return sum(
-            one.verdict is Verdict.DISAGREES and one.acknowledged is not None for one in self.judgements
-        )
+        return sum(one.verdict is Verdict.DISAGREES and one.acknowledged is not None for one in self.judgements)
 
     @property
     def documents(self) -> int:

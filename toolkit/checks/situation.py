@@ -25,7 +25,7 @@ REFUSALS = (UnsupportedModel, UnsupportedStorage, UnsupportedRow)
 class Situation:
     """One scenario, with the fields that a claim overrides. Estimates are made once for each choice.
 
-    Claims about one scenario on several GPUs share `estimates`: a card moves nothing but the context and the workspaces.
+    Claims about one scenario on several GPUs share `estimates`: a card moves only the context and the workspaces.
     `truths` and `spreads` hold what was worked out of a quantity, for the claims that say the same of it.
     """
 

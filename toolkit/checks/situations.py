@@ -14,10 +14,10 @@ from toolkit.documents.bind import BoundValue
 from toolkit.documents.read_field import resolved
 from toolkit.facts.models import ModelFacts, load_model, model_from_config
 from toolkit.facts.names import UnknownName
-from toolkit.spec.document_spec import Spec
-from toolkit.spec.field_value import Atom
 from toolkit.memory.estimate import Estimate
 from toolkit.spec.claim import Claim
+from toolkit.spec.document_spec import Spec
+from toolkit.spec.field_value import Atom
 from toolkit.spec.profiles import open_fields, profile_of
 from toolkit.spec.scenario import Scenario
 from toolkit.spec.settings import decide

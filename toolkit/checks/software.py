@@ -1,4 +1,4 @@
-"""Software: does a release exist, do two releases allow each other, does a release know a model or a format?"""
+"""Software: whether releases exist, allow each other, and know a model or a format."""
 
 from __future__ import annotations
 
@@ -57,7 +57,8 @@ def _together(case: Case, package: str, version: str, claimed: Claimed) -> Outco
     says_compatible = case.claim.subject.get("says", "compatible") == "compatible"
     facts, forbidden, unknown = [], False, False
     for other, other_version in _others(case):
-        for one, its, two, theirs in ((other, other_version, package, version), (package, version, other, other_version)):
+        this, that = (package, version), (other, other_version)
+        for (one, its), (two, theirs) in ((that, this), (this, that)):
             answer = allows(one, its, two, theirs)
             if not isinstance(answer, Allowed) or answer.answer is None:
                 unknown = True
@@ -79,7 +80,8 @@ def _compatibility(
         repair = "name a version that the requirements admit" if says_compatible else None
         return Outcome(verdict, reason, claimed, evidence, repair=repair)
     if not says_compatible:
-        return Outcome(Verdict.UNCHECKED, f"{reason}; whether they break when run, no metadata shows", claimed, evidence)
+        reason = f"{reason}; whether they break when run, no metadata shows"
+        return Outcome(Verdict.UNCHECKED, reason, claimed, evidence)
     if unknown and not facts:
         return Outcome(Verdict.UNCHECKED, "their requirements are not recorded", claimed)
     return Outcome(Verdict.AGREES, reason, claimed, evidence)

@@ -24,7 +24,7 @@ class Side(IntEnum):
     ABOVE = 1
 
 
-class TooManySettings(ValueError):
+class TooManySettingsError(ValueError):
     """The open fields span more settings than are worth trying; the scenario says too little."""
 
 
@@ -54,16 +54,14 @@ class SettingSpace:
     def extremes(self, fields: Iterable[str]) -> Iterator[Choice]:
         """Every combination of the values of the named open fields, with all ranges at one end.
 
-        What grows along every range lies between these. Raises TooManySettings.
+        What grows along every range lies between these. Raises TooManySettingsError.
         """
         names = [name for name in self.options if name in set(fields)]
         ranges = {name: options for name in names if isinstance(options := self.options[name], Range)}
         values = {name: options for name in names if isinstance(options := self.options[name], tuple)}
         count = prod(len(options) for options in values.values())
         if count > MAX_SAMPLES:
-            raise TooManySettings(
-                f"{', '.join(values)} leave {count:,} settings open, more than {MAX_SAMPLES:,}"
-            )
+            raise TooManySettingsError(f"{', '.join(values)} leave {count:,} settings open, more than {MAX_SAMPLES:,}")
         for chosen in product(*values.values()):
             fixed = dict(zip(values, chosen, strict=True))
             for low in (True, False) if ranges else (True,):

@@ -68,9 +68,7 @@ def _turn(space: SettingSpace, found: Survey, side_at: Callable[[Choice], Side])
                 return _turn_of(space, name, holds, fails, side_at)
     holds, fails = held[0], failed[0]
     differing = _differ(holds, fails)
-    true, false = (
-        ", ".join(f"{name} {shown(choice[name])}" for name in differing) for choice in (holds, fails)
-    )
+    true, false = (", ".join(f"{name} {shown(choice[name])}" for name in differing) for choice in (holds, fails))
     return _Turn(f"true with {true}; false with {false}", frozenset(differing), (holds,), (fails,))
 
 
@@ -95,9 +93,7 @@ def _differ(first: Choice, second: Choice) -> list[str]:
     return [name for name in first if first[name] != second[name]]
 
 
-def _turn_of(
-    space: SettingSpace, name: str, holds: Choice, fails: Choice, side_at: Callable[[Choice], Side]
-) -> _Turn:
+def _turn_of(space: SettingSpace, name: str, holds: Choice, fails: Choice, side_at: Callable[[Choice], Side]) -> _Turn:
     """Where it turns along one field; a range that holds in its middle alone turns twice."""
     start, end, options = holds[name], fails[name], space.options[name]
     if not (isinstance(options, Range) and isinstance(start, int) and isinstance(end, int)):

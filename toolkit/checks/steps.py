@@ -50,6 +50,4 @@ def _fact(situation: Situation, choice: Choice) -> str:
     )
 
 
-QUANTITY = CountedQuantity(
-    "steps", Dimension.NUMBER, _of, frozenset({"time"}), _fact, "number of steps", grows=False
-)
+QUANTITY = CountedQuantity("steps", Dimension.NUMBER, _of, frozenset({"time"}), _fact, "number of steps", grows=False)

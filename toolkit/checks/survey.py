@@ -98,14 +98,10 @@ def _between_any(
     below = [choice for choice in group if sides[_key(choice)] is Side.BELOW]
     above = [choice for choice in group if sides[_key(choice)] is Side.ABOVE]
     ranges = space.ranges(group[0])
-    return next(
-        (found for low, high in product(below, above) if (found := look(low, high, ranges, side_at))), None
-    )
+    return next((found for low, high in product(below, above) if (found := look(low, high, ranges, side_at))), None)
 
 
-def _between(
-    low: Choice, high: Choice, ranges: Sequence[str], side_at: Callable[[Choice], Side]
-) -> Choice | None:
+def _between(low: Choice, high: Choice, ranges: Sequence[str], side_at: Callable[[Choice], Side]) -> Choice | None:
     """A choice between the two at which the claim holds, moving one range after the other.
 
     The coarse first range may step over the claim, the next then fills the step.
@@ -122,9 +118,7 @@ def _between(
     return None
 
 
-def _row_by_row(
-    low: Choice, high: Choice, ranges: Sequence[str], side_at: Callable[[Choice], Side]
-) -> Choice | None:
+def _row_by_row(low: Choice, high: Choice, ranges: Sequence[str], side_at: Callable[[Choice], Side]) -> Choice | None:
     """The same for every combination of all ranges but the longest: slow, and misses nothing."""
     lengths = {name: abs(_whole(high[name]) - _whole(low[name])) + 1 for name in ranges}
     longest = max(ranges, key=lambda name: lengths[name])
@@ -142,9 +136,7 @@ def _row_by_row(
     return None
 
 
-def _crossing(
-    choice: Choice, name: str, end: int, side_at: Callable[[Choice], Side]
-) -> tuple[int, int | None]:
+def _crossing(choice: Choice, name: str, end: int, side_at: Callable[[Choice], Side]) -> tuple[int, int | None]:
     """The last value before `end` at which evidence lies below, and one that holds, if any."""
     lower, upper = _whole(choice[name]), end
     if side_at({**choice, name: upper}) is Side.HOLDS:
@@ -167,9 +159,7 @@ def _span(start: int, end: int) -> range:
     return range(start, end + 1) if start <= end else range(start, end - 1, -1)
 
 
-def last_that_holds(
-    start: int, end: int, choice: Choice, name: str, side_at: Callable[[Choice], Side]
-) -> int:
+def last_that_holds(start: int, end: int, choice: Choice, name: str, side_at: Callable[[Choice], Side]) -> int:
     """The last value from `start`, which holds, towards `end`, which does not."""
     holds, fails = start, end
     while abs(fails - holds) > 1:

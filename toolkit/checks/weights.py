@@ -37,6 +37,4 @@ def _error(_held: Holdings) -> Fraction:
     return known_error("computed", "weights")
 
 
-QUANTITY = MemoryQuantity(
-    "weights", Situation.holdings, _of, frozenset({"weights"}), _error, _fact
-)
+QUANTITY = MemoryQuantity("weights", Situation.holdings, _of, frozenset({"weights"}), _error, _fact)

@@ -20,15 +20,9 @@ DOCUMENTS = (".md", ".markdown", ".mdx", ".rst", ".txt")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of `toolkit check`."""
-    parser.add_argument(
-        "paths", nargs="*", metavar="PATH", help=f"specs and folders of specs (default: {DEFAULT}/)"
-    )
-    parser.add_argument(
-        "--format", choices=("text", "json", "github"), default="text", help="(default: text)"
-    )
-    parser.add_argument(
-        "--verbose", "-v", action="store_true", help="show claims that agree or are unchecked, too"
-    )
+    parser.add_argument("paths", nargs="*", metavar="PATH", help=f"specs and folders of specs (default: {DEFAULT}/)")
+    parser.add_argument("--format", choices=("text", "json", "github"), default="text", help="(default: text)")
+    parser.add_argument("--verbose", "-v", action="store_true", help="show claims that agree or are unchecked, too")
     parser.add_argument(
         "--fail-on",
         choices=FAIL_ON,
@@ -37,9 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="VERDICT",
         help="let a verdict gate beside disagrees, which always does: depends, unchecked (repeatable)",
     )
-    parser.add_argument(
-        "--output", "-o", type=Path, metavar="FILE", help="write the report to a file, not to stdout"
-    )
+    parser.add_argument("--output", "-o", type=Path, metavar="FILE", help="write the report to a file, not to stdout")
     parser.add_argument(
         "--root",
         type=Path,
@@ -101,9 +93,7 @@ def _report(result: CheckResult, arguments: argparse.Namespace, fail_on: frozens
         _log(check_text(result))
         return
     else:
-        paint = paint_for(
-            arguments.color if arguments.output is None or arguments.color == "always" else "never"
-        )
+        paint = paint_for(arguments.color if arguments.output is None or arguments.color == "always" else "never")
         emit(check_text(result, verbose=arguments.verbose, paint=paint), arguments.output)
     if arguments.output is not None:
         hint(summary(result))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from toolkit.checks.answer import Answer, answer
 from toolkit.checks.situation import REFUSALS
-from toolkit.checks.space import TooManySettings
+from toolkit.checks.space import TooManySettingsError
 from toolkit.cli.main import COULD_NOT
 from toolkit.cli.output import add_color, emit, hint, paint_for
 from toolkit.report.estimate import estimate_json, estimate_text
@@ -29,17 +29,13 @@ _LIST_FIELD = "lora.targets"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of `toolkit estimate`: a flag for every field of a scenario."""
-    parser.add_argument(
-        "scenario", nargs="?", type=Path, metavar="SCENARIO.yaml", help="a file with one scenario"
-    )
+    parser.add_argument("scenario", nargs="?", type=Path, metavar="SCENARIO.yaml", help="a file with one scenario")
     parser.add_argument("--format", choices=("text", "json"), default="text", help="(default: text)")
     add_color(parser)
     fields = parser.add_argument_group("fields of the scenario, instead of a file")
     for name, field in FIELDS.items():
         example = f" (such as {field.examples[0]})" if field.examples else ""
-        fields.add_argument(
-            flag_of(name), dest=name, metavar="VALUE", help=f"{field.doc}{example}".replace("%", "%%")
-        )
+        fields.add_argument(flag_of(name), dest=name, metavar="VALUE", help=f"{field.doc}{example}".replace("%", "%%"))
 
 
 def flag_of(field: str) -> str:
@@ -60,11 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     found = _answer(scenario, base) if scenario else None
     if found is None:
         return COULD_NOT
-    emit(
-        estimate_json(found)
-        if arguments.format == "json"
-        else estimate_text(found, paint_for(arguments.color))
-    )
+    emit(estimate_json(found) if arguments.format == "json" else estimate_text(found, paint_for(arguments.color)))
     return 0
 
 
@@ -74,9 +66,7 @@ def _scenario(file: Path | None, said: dict[str, str]) -> tuple[Scenario | None,
         root = Path() if file.resolve().is_relative_to(Path.cwd()) else file.resolve().parent
         scenario, findings = load_scenario(file, root)
     else:
-        scenario, findings = scenario_from_flags(
-            {name: _written(name, text) for name, text in said.items()}, base
-        )
+        scenario, findings = scenario_from_flags({name: _written(name, text) for name, text in said.items()}, base)
     for finding in findings:
         repair = f" ({finding.repair})" if finding.repair else ""
         hint(line(f"{finding}{repair}"))
@@ -102,7 +92,7 @@ def _answer(scenario: Scenario, base: Path) -> Answer | None:
     except REFUSALS as refusal:
         hint(f"this cannot be computed: {refusal}")
         return None
-    except TooManySettings as error:
+    except TooManySettingsError as error:
         hint(f"{error}; say more of the scenario")
         return None
     if found is None:

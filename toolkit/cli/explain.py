@@ -42,7 +42,5 @@ def run(arguments: argparse.Namespace) -> int:
             found.append(entry)
     if missing:
         return COULD_NOT
-    emit(
-        explain_json(found) if arguments.format == "json" else explain_text(found, paint_for(arguments.color))
-    )
+    emit(explain_json(found) if arguments.format == "json" else explain_text(found, paint_for(arguments.color)))
     return 0

@@ -7,6 +7,7 @@ when it is asked for, so that the others cost it nothing.
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -37,6 +38,7 @@ def entry() -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a terminal without "≥" is no reason to stop
+    gc.disable()  # a run is short and makes no cycles worth looking for; it would be looked for a hundred times
     sys.exit(main(sys.argv[1:]))
 
 

@@ -32,9 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for action in (listing, showing):
         action.add_argument("--format", choices=("text", "json"), default="text", help="(default: text)")
     adding = actions.add_parser("add", help="pin a model's config beside the specs")
-    adding.add_argument(
-        "id", metavar="ID", help="organisation/name; its config.json is fetched from the Hub, once"
-    )
+    adding.add_argument("id", metavar="ID", help="organisation/name; its config.json is fetched from the Hub, once")
     adding.add_argument(
         "--from", dest="file", type=Path, metavar="CONFIG.json", help="take this file; nothing is fetched"
     )

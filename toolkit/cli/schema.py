@@ -10,12 +10,8 @@ from toolkit.spec.schema import COMMITTED, scenario_schema, schema_text
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of `toolkit schema`."""
-    parser.add_argument(
-        "--scenario", action="store_true", help="the schema of a file with one scenario, instead"
-    )
-    parser.add_argument(
-        "--check", action="store_true", help="only say whether the committed copy is up to date"
-    )
+    parser.add_argument("--scenario", action="store_true", help="the schema of a file with one scenario, instead")
+    parser.add_argument("--check", action="store_true", help="only say whether the committed copy is up to date")
 
 
 def run(arguments: argparse.Namespace) -> int:

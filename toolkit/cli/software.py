@@ -19,9 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     action.add_argument(
         "packages", nargs="*", metavar="PACKAGE", help="only these (default: every package with a table)"
     )
-    action.add_argument(
-        "--folder", type=Path, default=DATA, help="where the tables are (default: the installed ones)"
-    )
+    action.add_argument("--folder", type=Path, default=DATA, help="where the tables are (default: the installed ones)")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -45,8 +45,7 @@ COUNT_CODES: tuple[Code, ...] = (
     Code(
         code="P405",
         title="Format of a checkpoint",
-        why="Compared with what the published config says: its quantization method, or the dtype of "
-        "its tensors.",
+        why="Compared with what the published config says: its quantization method, or the dtype of its tensors.",
         repair="Name the format in which the checkpoint is published.",
         example='"the unquantized gpt-oss-20b": its published checkpoint holds the experts in MXFP4.',
     ),

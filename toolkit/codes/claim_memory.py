@@ -35,10 +35,8 @@ MEMORY_CODES: tuple[Code, ...] = (
         title="Memory of the gradients",
         why="Compared with the number of trained parameters times the size of one gradient, at the "
         "moment when all of them are there: just before the optimizer's step.",
-        repair="Multiply the trained parameters (not all of them, with adapters) by the size of the "
-        "gradients' dtype.",
-        example='"Gradients: 28 GB" for 7,615,616,512 parameters in fp32: 30.46 GB; right only where GB '
-        "means 2^30.",
+        repair="Multiply the trained parameters (not all of them, with adapters) by the size of the gradients' dtype.",
+        example='"Gradients: 28 GB" for 7,615,616,512 parameters in fp32: 30.46 GB; right only where GB means 2^30.',
     ),
     Code(
         code="M304",
@@ -87,8 +85,7 @@ MEMORY_CODES: tuple[Code, ...] = (
         'the memory that a program can use of the card, not with the number on its box. "Fits" '
         'is false only where the least need is above the most that is usable; "does not fit" '
         "only where the most need is below the least usable.",
-        repair="Say that it does not fit, name a larger card, or state the batch and sequence up to "
-        "which it is true.",
+        repair="Say that it does not fit, name a larger card, or state the batch and sequence up to which it is true.",
         example="A tick for full fine-tuning of a 7B model on a 24 GB card: the weights, gradients and "
         "states alone take 57 GiB.",
     ),
@@ -98,8 +95,7 @@ MEMORY_CODES: tuple[Code, ...] = (
         why="Compared with the table of cards: the memory that a card is sold with (its GB are 2^30 "
         "bytes), or with `subject: {what: usable}` what drivers were seen to report of it. "
         "Names that several cards share admit the memory of each.",
-        repair="Print the memory of the card that is meant, with the suffix that tells it from its "
-        "namesakes.",
+        repair="Print the memory of the card that is meant, with the suffix that tells it from its namesakes.",
         example='"RTX 4070 Ti SUPER (12 GB)": that one is sold with 16 GB, the RTX 4070 Ti with 12 GB.',
     ),
     Code(

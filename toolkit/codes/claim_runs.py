@@ -68,10 +68,8 @@ RUN_CODES: tuple[Code, ...] = (
     Code(
         code="R608",
         title="An event",
-        why="Something that happened once on one machine. No record of it is at hand, so that it is "
-        "unchecked.",
-        repair="Nothing to repair. What the event shows (that it fits, how much it took) can be "
-        "claimed as such.",
+        why="Something that happened once on one machine. No record of it is at hand, so that it is unchecked.",
+        repair="Nothing to repair. What the event shows (that it fits, how much it took) can be claimed as such.",
         example='"The first step ran": unchecked.',
     ),
     Code(
@@ -99,8 +97,7 @@ RUN_CODES: tuple[Code, ...] = (
         why="The claim still disagrees, and the day until which that was accepted has passed. It "
         "was given an end so that somebody looks again.",
         repair="Correct the document, or acknowledge it anew: with a reason, and a later day or none.",
-        example="acknowledged: {reason: corrected in the next edition, until: 2026-01-14}   # read on "
-        "15 January",
+        example="acknowledged: {reason: corrected in the next edition, until: 2026-01-14}   # read on 15 January",
     ),
     Code(
         code="K902",

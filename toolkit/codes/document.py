@@ -15,8 +15,7 @@ DOCUMENT_CODES: tuple[Code, ...] = (
         'so that "batch size 8" is lost when the document says 80.',
         "Quote the sentence as it stands now; the message shows the nearest line. If the document "
         "no longer makes the claim, delete it from the spec.",
-        'D201 quote "needs **{}** of VRAM" is not in guide.md; nearest text, line 41: "needs **94 '
-        'GB** of memory"',
+        'D201 quote "needs **{}** of VRAM" is not in guide.md; nearest text, line 41: "needs **94 GB** of memory"',
     ),
     Code(
         "D202",
@@ -35,8 +34,7 @@ DOCUMENT_CODES: tuple[Code, ...] = (
         "them: emphasis and code marks do not count. One of the three is not there, or is there "
         "more than once.",
         "Write the label as it stands in the table; the message lists the known ones.",
-        'D203 the table at guide.md:134 has no column "VRAM"; columns: "Method", "GPU VRAM"; '
-        'nearest: "GPU VRAM"',
+        'D203 the table at guide.md:134 has no column "VRAM"; columns: "Method", "GPU VRAM"; nearest: "GPU VRAM"',
     ),
     Code(
         "D204",
@@ -72,8 +70,7 @@ DOCUMENT_CODES: tuple[Code, ...] = (
         "when some are read one way and some the other, which misleads its readers by 7 %.",
         "Let the document say GiB where it means 2^30 bytes, or declare its reading in a sentence "
         "and quote that under `units` in the spec.",
-        'D207 "11.67 GB" at guide.md:70:36 is true in units of 2^30 bytes, "28 GB" at '
-        "guide.md:40:5 in units of 10^9",
+        'D207 "11.67 GB" at guide.md:70:36 is true in units of 2^30 bytes, "28 GB" at guide.md:40:5 in units of 10^9',
     ),
     Code(
         "D208",

@@ -19,15 +19,13 @@ SPEC_CODES: tuple[Code, ...] = (
         title="The same is written twice",
         why="A key, a cell or a claim id stands there twice. YAML readers silently keep the last one, so "
         "that one of the two would be lost without a word.",
-        repair="Delete one of them. Two claims with one quote are told apart by `id`, `under` or "
-        "`occurrence`.",
+        repair="Delete one of them. Two claims with one quote are told apart by `id`, `under` or `occurrence`.",
         example="weights: fp32\nweights: bf16                 # wrong: which?",
     ),
     Code(
         code="S103",
         title="Unknown field",
-        why="No field of that name may stand here. A field that nothing reads would be a promise that "
-        "nothing keeps.",
+        why="No field of that name may stand here. A field that nothing reads would be a promise that nothing keeps.",
         repair="Write the field that the message suggests, or delete it. An editor that knows the schema "
         "(`toolkit schema`) completes the names.",
         example="batchsize: 4                  # wrong\nbatch_size: 4                 # right",
@@ -69,8 +67,7 @@ SPEC_CODES: tuple[Code, ...] = (
     Code(
         code="S108",
         title="Nothing of that name in this spec",
-        why="A claim or a field refers to a scenario, a value, a row or a column that the spec does not "
-        "have.",
+        why="A claim or a field refers to a scenario, a value, a row or a column that the spec does not have.",
         repair="Correct the name, or add what it refers to.",
         example="scenarios: {qlora: {...}}\nclaims:\n  - {scenario: q-lora, ...}   # wrong: qlora",
     ),
@@ -105,8 +102,7 @@ SPEC_CODES: tuple[Code, ...] = (
         title="Too large, too deep, or written by reference",
         why="A spec has limits, so that no file can make the check slow. Anchors, aliases, tags and merge"
         " keys are refused: a short file could stand for an endless one, and its places for nothing.",
-        repair="Split the file. Say what is common once: by `defaults`, by `extends`, or by a group of "
-        "claims.",
+        repair="Split the file. Say what is common once: by `defaults`, by `extends`, or by a group of claims.",
         example="qlora:\n  <<: *full                   # wrong\n  extends: full               # right",
     ),
     Code(

@@ -29,9 +29,7 @@ def find_cell(document: Document, cell: Cell, *, hint: bool = True) -> Match | F
     cells = table.rows[row]
     where = f"row {shown(cell.row)}, column {shown(cell.column)} of {_named(document, table)}"
     if column >= len(cells) or not cells[column].raw:
-        return Finding(
-            cell.place, "D204", f"the cell in {where} is empty", "Fill the cell, or delete its claim."
-        )
+        return Finding(cell.place, "D204", f"the cell in {where} is empty", "Fill the cell, or delete its claim.")
     found = cells[column]
     if cell.pattern is not None:
         match = find_within(document, cell.pattern, (found.start, found.end), hint=False)
@@ -83,17 +81,13 @@ def _column(document: Document, table: Table, cell: Cell, hint: bool) -> int | F
         return columns[0]
     if columns:
         numbers = listed(columns, lambda column: f"column {column + 1}")
-        return _several(
-            document, table, cell.place, f"{len(columns)} columns {shown(cell.column)}: {numbers}"
-        )
+        return _several(document, table, cell.place, f"{len(columns)} columns {shown(cell.column)}: {numbers}")
     return _unknown(document, table, cell.place, ("column", cell.column, table.columns_by_text), hint)
 
 
 def _several(document: Document, table: Table, place: Place, which: str) -> Finding:
     message = f"{_named(document, table)} has {which}"
-    return Finding(
-        place, "D203", message, "Bind the claim with a `quote` instead, or make the labels differ."
-    )
+    return Finding(place, "D203", message, "Bind the claim with a `quote` instead, or make the labels differ.")
 
 
 def _unknown(

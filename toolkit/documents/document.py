@@ -141,6 +141,4 @@ def _too_large(shown: str) -> Finding:
 
 def _unreadable(shown: str, reason: str, line: int = 1) -> Finding:
     message = f"cannot read {printable(shown)}: {printable(reason)}"
-    return Finding(
-        Place(shown, line), "D205", message, "Name a UTF-8 Markdown file inside the checked folder."
-    )
+    return Finding(Place(shown, line), "D205", message, "Name a UTF-8 Markdown file inside the checked folder.")

@@ -73,10 +73,7 @@ def _is(said: Value, typed: Fraction) -> bool:
     sizes = [size for _, size in said.unit.readings]
     if any(said.printed[0] * size == typed for size in sizes):
         return True
-    return any(
-        size != 1 and typed in interval
-        for size, interval in zip(sizes, said.readings().values(), strict=True)
-    )
+    return any(size != 1 and typed in interval for size, interval in zip(sizes, said.readings().values(), strict=True))
 
 
 def same_name(one: str, other: str) -> bool:

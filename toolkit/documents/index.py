@@ -115,9 +115,7 @@ class TextIndex:
             self._grams[size] = table
         return self._grams[size]
 
-    def _find_barriers(
-        self, source: str, lines: Lines, structure: Structure, tables: Iterable[Table]
-    ) -> list[int]:
+    def _find_barriers(self, source: str, lines: Lines, structure: Structure, tables: Iterable[Table]) -> list[int]:
         """Places of the spaces between blocks and of the pipes between cells, ascending."""
         barriers = {self.spot(pipe) for table in tables for pipe in table.pipes()}
         breaks = set(structure.block_starts)

@@ -71,9 +71,7 @@ def make_match(document: Document, pattern: Pattern, bounds: Bounds, spots: tupl
     return _made(document, slots, document.index.trimmed(begin, end))
 
 
-def _made(
-    document: Document, slots: list[tuple[SlotKind, int, int]], around: tuple[int, int]
-) -> Match | None:
+def _made(document: Document, slots: list[tuple[SlotKind, int, int]], around: tuple[int, int]) -> Match | None:
     index = document.index
     values = [index.trimmed(start, end) for kind, start, end in slots if kind is SlotKind.VALUE]
     if any(start >= end for start, end in values):
@@ -90,9 +88,7 @@ def _line_begin(document: Document, spot: int, bounds: Bounds) -> int:
     last = spot - 1 if index.text[spot - 1] != " " else spot - 2
     line = document.lines.at(index.offset(last))
     start, end = document.lines.span(line)
-    markers = (
-        None if line in document.structure.verbatim else _LINE_MARKERS.match(document.unquoted, start, end)
-    )
+    markers = None if line in document.structure.verbatim else _LINE_MARKERS.match(document.unquoted, start, end)
     begin = index.spot(markers.end() if markers else start)
     return min(spot, max(begin, index.block(spot)[0], bounds.low, spot - LONGEST_SLOT))
 

@@ -16,9 +16,7 @@ LONGEST_SLOT = 200  # characters
 _RARE = 2  # spots that are few enough not to look for a rarer word
 _FEW = 32  # spots to look at rather than make a table of longer grams
 _MOST = 1000  # spots to look at for one pattern
-_SCANNED = (
-    2**28
-)  # characters that may be read for patterns without a whole word, all together, and beyond that
+_SCANNED = 2**28  # characters that may be read for patterns without a whole word, all together, and beyond that
 _SCANS = 256  # times the length of the text
 _GRAM_SIZES = (1, 2, 4)
 
@@ -94,9 +92,7 @@ def _grown(text: str, pattern: Pattern, bounds: Bounds, number: int, spot: int) 
     literals = pattern.literals
     if spot < bounds.low or spot + len(literals[number].text) > bounds.high:
         return None
-    if not text.startswith(literals[number].text, spot) or not _edges_hold(
-        text, pattern, literals[number], spot
-    ):
+    if not text.startswith(literals[number].text, spot) or not _edges_hold(text, pattern, literals[number], spot):
         return None
     spots = [spot]
     for right in range(number + 1, len(literals)):

@@ -25,12 +25,8 @@ def malformed(quote: Quote, error: PatternError) -> Finding:
 
 def too_common(document: Document, quote: Quote) -> Finding:
     """The finding for a quote whose words stand too often to look at each place."""
-    message = (
-        f"the words of quote {shown(quote.text)} stand too often in {_where(document, quote)} to tell which"
-    )
-    return Finding(
-        quote.place, "D202", message, "Quote more of the sentence, or name its heading with `under`."
-    )
+    message = f"the words of quote {shown(quote.text)} stand too often in {_where(document, quote)} to tell which"
+    return Finding(quote.place, "D202", message, "Quote more of the sentence, or name its heading with `under`.")
 
 
 def several_places(document: Document, quote: Quote, starts: Sequence[int]) -> Finding:
@@ -45,9 +41,7 @@ def several_places(document: Document, quote: Quote, starts: Sequence[int]) -> F
     )
 
 
-def lost_quote(
-    document: Document, quote: Quote, section: tuple[int, int], count: int, *, hint: bool
-) -> Finding:
+def lost_quote(document: Document, quote: Quote, section: tuple[int, int], count: int, *, hint: bool) -> Finding:
     """The finding for a quote that does not stand where the spec says; `count` is how often it does."""
     message = f"quote {shown(quote.text)} is not in {_where(document, quote)}"
     repair = "Quote the sentence as it stands now, or delete the claim if it is no longer made."

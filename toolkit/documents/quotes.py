@@ -28,9 +28,7 @@ def find_quote(document: Document, quote: Quote, *, hint: bool = True) -> Match 
     return find_within(document, quote, section, hint=hint)
 
 
-def find_within(
-    document: Document, quote: Quote, section: tuple[int, int], *, hint: bool = True
-) -> Match | Finding:
+def find_within(document: Document, quote: Quote, section: tuple[int, int], *, hint: bool = True) -> Match | Finding:
     """The one place of a quote between two offsets."""
     pattern = make_pattern(quote.text)
     if isinstance(pattern, PatternError):

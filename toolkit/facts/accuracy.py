@@ -53,9 +53,7 @@ def error_record(kind: str, subject: str) -> KnownError:
     for name, known in ((kind, KINDS), (subject, SUBJECTS)):
         if name not in known:
             near = ", ".join(nearest(name, known)) or "none near it"
-            raise LookupError(
-                f"no error is recorded for {name!r}; known are {', '.join(known)} (nearest: {near})"
-            )
+            raise LookupError(f"no error is recorded for {name!r}; known are {', '.join(known)} (nearest: {near})")
     return _records()[kind, subject]
 
 
@@ -63,9 +61,7 @@ def error_record(kind: str, subject: str) -> KnownError:
 def _records() -> Mapping[tuple[str, str], KnownError]:
     table = json.loads(DATA.read_text(encoding="utf-8"))
     return {
-        (record["kind"], subject): KnownError(
-            Fraction(record["error"]), record["n"], record["source"], record["floor"]
-        )
+        (record["kind"], subject): KnownError(Fraction(record["error"]), record["n"], record["source"], record["floor"])
         for record in table["records"]
         for subject in record["subjects"]
     }

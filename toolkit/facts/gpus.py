@@ -51,9 +51,7 @@ def find_gpu(name: str) -> Gpu | GpuVariants | GenericGpu | UnknownName:
         if found is not None:
             return _narrowed(asked, found, sizes[0])
     known = _named()
-    return UnknownName(
-        asked, tuple(dict.fromkeys(known[key][0] for key in nearest(bare or key_of(text), known)))
-    )
+    return UnknownName(asked, tuple(dict.fromkeys(known[key][0] for key in nearest(bare or key_of(text), known))))
 
 
 def key_of(name: str) -> str:
@@ -76,9 +74,7 @@ def _result(found: tuple[str, tuple[Gpu, ...], str | None]) -> Gpu | GpuVariants
     return members[0] if len(members) == 1 else GpuVariants(name, members, note)
 
 
-def _narrowed(
-    asked: str, found: tuple[str, tuple[Gpu, ...], str | None], size: int
-) -> Gpu | GpuVariants | UnknownName:
+def _narrowed(asked: str, found: tuple[str, tuple[Gpu, ...], str | None], size: int) -> Gpu | GpuVariants | UnknownName:
     name, members, note = found
     fitting = tuple(gpu for gpu in members if size * GIB in gpu.sold_as)
     if fitting:
@@ -94,12 +90,8 @@ def _generic(asked: str, size: int) -> GenericGpu | UnknownName:
     members = tuple(gpu for gpu in gpus() if gpu.marketing_bytes == size * GIB)
     if members:
         return GenericGpu(f"{size} GB", members)
-    sizes = sorted(
-        {gpu.marketing_bytes // GIB for gpu in gpus()}, key=lambda known: (abs(known - size), known)
-    )
-    return UnknownName(
-        asked, tuple(f"{known} GB" for known in sizes[:3]), f"No card in the table has {size} GB."
-    )
+    sizes = sorted({gpu.marketing_bytes // GIB for gpu in gpus()}, key=lambda known: (abs(known - size), known))
+    return UnknownName(asked, tuple(f"{known} GB" for known in sizes[:3]), f"No card in the table has {size} GB.")
 
 
 @cache

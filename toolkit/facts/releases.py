@@ -122,9 +122,7 @@ def release(package: str, version: str) -> Release | UnknownRelease | UnknownNam
     return Release(name, written, entry["date"], texts, entry.get("yanked"))
 
 
-def _absent(
-    package: str, version: str, asked: Version, known: tuple[tuple[Version, str], ...]
-) -> UnknownRelease:
+def _absent(package: str, version: str, asked: Version, known: tuple[tuple[Version, str], ...]) -> UnknownRelease:
     place = bisect([parsed for parsed, _ in known], asked)
     if place == len(known):
         reason = f"newer than every release of {package} recorded on {recorded(package)}"

@@ -91,9 +91,7 @@ class Support:
     source: str
 
 
-def allows(
-    package: str, version: str, other: str, other_version: str
-) -> Allowed | UnknownRelease | UnknownName:
+def allows(package: str, version: str, other: str, other_version: str) -> Allowed | UnknownRelease | UnknownName:
     """Judge whether a release allows a version of another package, by its own unconditional requirements."""
     found = release(package, version)
     other_name = find_package(other)

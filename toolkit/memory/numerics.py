@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from packaging.version import InvalidVersion, Version
 
+from toolkit.spec import stack_rules
 from toolkit.spec.setting import Setting
 
 FOUR_BIT = ("nf4", "fp4")
@@ -16,7 +17,7 @@ UNSLOTH = ("unsloth",)
 
 # Versions in which a library changed what it keeps; a stack that names no version is the newest.
 BITSANDBYTES_FREES_INPUTS = Version("0.43.2")
-TRL_PREPARES_UNTIL = Version("0.26")  # since then SFTTrainer leaves the base as loaded and makes adapters bfloat16
+TRL_PREPARES_UNTIL = stack_rules.TRL_CASTS_ADAPTERS  # since then SFTTrainer leaves the base as it is loaded
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +105,7 @@ def adapter_dtype(setting: Setting) -> str | None:
         return None
     if setting.lora.dtype is not None:
         return setting.lora.dtype
-    quantized = setting.weights in QUANTIZED
-    return "bf16" if quantized and setting.stack.trainer in TRL and not prepares_for_kbit(setting) else "fp32"
+    return stack_rules.adapter_dtype(setting.stack.trainer, setting.weights, setting.compute, setting.stack.versions)
 
 
 def older(setting: Setting, package: str, than: Version) -> bool:

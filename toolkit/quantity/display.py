@@ -52,10 +52,7 @@ _BYTES: Final[Mapping[Reading, tuple[_Scale, ...]]] = MappingProxyType(
     }
 )
 _COUNT: Final = (
-    *(
-        _Scale(Fraction(10**power), Fraction(10**power), suffix)
-        for power, suffix in ((12, " T"), (9, " B"), (6, " M"))
-    ),
+    *(_Scale(Fraction(10**power), Fraction(10**power), suffix) for power, suffix in ((12, " T"), (9, " B"), (6, " M"))),
     *_single(""),
 )
 _SECONDS: Final = (
@@ -137,9 +134,7 @@ def display_interval(interval: Interval, dimension: Dimension, reading: Reading 
     scale = _scale(max(abs(low), abs(high)), dimension, reading)
     ends = low / scale.size, high / scale.size
     # What is shown must differ as a number, not by a trailing zero.
-    differ = (
-        extra for extra in range(_MOST_EXTRA) if _rounded(ends[0], extra)[0] != _rounded(ends[1], extra)[0]
-    )
+    differ = (extra for extra in range(_MOST_EXTRA) if _rounded(ends[0], extra)[0] != _rounded(ends[1], extra)[0])
     extra = next(differ, _MOST_EXTRA)
     first, second = _digits(ends[0], extra), _digits(ends[1], extra)
     return _with_unit(f"{first}{' to ' if low < 0 else '–'}{second}", scale)

@@ -83,11 +83,7 @@ def _joined(first: Term, second: Term, hedge: str | None) -> Ends | None:
 
 def _scales(first: Unit, second: Unit) -> tuple[Fraction, ...]:
     """What brings a number of the first unit to the second, by reading ("500 MB-1 GB"); empty: nothing."""
-    if (
-        first is PLAIN
-        or first.symbol == second.symbol
-        or (first.symbol == "$" and second.dimension is Dimension.MONEY)
-    ):
+    if first is PLAIN or first.symbol == second.symbol or (first.symbol == "$" and second.dimension is Dimension.MONEY):
         return (Fraction(1),)
     if first.dimension is not second.dimension or first.dimension is Dimension.MONEY:
         return ()

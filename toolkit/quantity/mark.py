@@ -37,21 +37,15 @@ _SIGNS: Final[Mapping[str, Mark]] = MappingProxyType(
 )
 _WORDS: Final[Mapping[str, Mark]] = MappingProxyType(
     {
-        **dict.fromkeys(
-            ("yes", "fit", "fits", "fitting", "work", "works", "feasible", "possible", "viable"), Mark.YES
-        ),
-        **dict.fromkeys(
-            ("ok", "okay", "fine", "good", "best", "fast", "safe", "safely", "supported"), Mark.YES
-        ),
+        **dict.fromkeys(("yes", "fit", "fits", "fitting", "work", "works", "feasible", "possible", "viable"), Mark.YES),
+        **dict.fromkeys(("ok", "okay", "fine", "good", "best", "fast", "safe", "safely", "supported"), Mark.YES),
         **dict.fromkeys(("comfortable", "comfortably", "easy", "easily", "manageable", "suitable"), Mark.YES),
         **dict.fromkeys(("enough", "sufficient", "suffices", "runs", "runnable", "can", "could"), Mark.YES),
         **dict.fromkeys(("enable", "enables", "enabling", "allows", "allowing"), Mark.YES),
         **dict.fromkeys(
             ("impossible", "infeasible", "unfeasible", "insufficient", "unsupported", "unsuitable"), Mark.NO
         ),
-        **dict.fromkeys(
-            ("fail", "fails", "failed", "oom", "exceed", "exceeds", "exceeded", "exceeding"), Mark.NO
-        ),
+        **dict.fromkeys(("fail", "fails", "failed", "oom", "exceed", "exceeds", "exceeded", "exceeding"), Mark.NO),
         **dict.fromkeys(("barely", "tight", "tightly", "marginal", "marginally", "borderline"), Mark.BARELY),
         **dict.fromkeys(("partial", "partially", "partly"), Mark.BARELY),
     }

@@ -43,9 +43,7 @@ _EMPHASIS_TAGS: Final = frozenset(
 )
 _MARKUP: Final = re.compile(
     r"(?P<run>\*++|`++|_++)|\\(?P<escaped>[!-/:-@\[-`{-~])|(?P<entity>&[a-z]{2,7};|\\[a-z]{2,6}(?![A-Za-z]))"
-    r"|</?(?P<tag>[A-Za-z][A-Za-z0-9]{0,9})(?:\s[^<>]{0,200})?/?>|(?P<broken>"
-    + "|".join(map(re.escape, BROKEN))
-    + ")"
+    r"|</?(?P<tag>[A-Za-z][A-Za-z0-9]{0,9})(?:\s[^<>]{0,200})?/?>|(?P<broken>" + "|".join(map(re.escape, BROKEN)) + ")"
 )
 
 

@@ -35,9 +35,7 @@ _POWER: Final = (
 )
 _END: Final = r"(?![0-9^⁰¹²³⁴⁵⁶⁷⁸⁹]|\.[0-9])"
 _RAISED: Final = re.compile(_POWER + _END)
-_TIMES_TEN: Final = re.compile(
-    rf"(?:[eE](?P<e>[+\-−]?[0-9]{{1,4}}+)|{SPACE}?[×x*·⋅]{SPACE}?10{_POWER}){_END}"
-)
+_TIMES_TEN: Final = re.compile(rf"(?:[eE](?P<e>[+\-−]?[0-9]{{1,4}}+)|{SPACE}?[×x*·⋅]{SPACE}?10{_POWER}){_END}")
 _DANGLING: Final = re.compile(r"\^|\*\*[0-9]|[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻]")
 
 
@@ -62,9 +60,7 @@ class Number(NamedTuple):
     def scaled(self, factors: Sequence[Fraction]) -> Number:
         """The number times the first factor, wide enough to hold it times any of the others."""
         values = [self.value * factor for factor in factors]
-        halves = [
-            abs(value - values[0]) + self.half * factor for value, factor in zip(values, factors, strict=True)
-        ]
+        halves = [abs(value - values[0]) + self.half * factor for value, factor in zip(values, factors, strict=True)]
         return Number(values[0], max(halves))
 
 

@@ -35,9 +35,7 @@ def find_values(text: str) -> list[Value]:
     return values
 
 
-def parse_value(
-    text: str, dimension: Dimension | None = None, *, implied: Unit | None = None
-) -> Value | None:
+def parse_value(text: str, dimension: Dimension | None = None, *, implied: Unit | None = None) -> Value | None:
     """The one value that the whole text is; emphasis and space around it, and what is counted, are ignored.
 
     A dimension refuses values of any other and settles ambiguous symbols: "24G" of BYTES, "7 B" of COUNT or

@@ -46,9 +46,7 @@ class Term(NamedTuple):
     plus: bool = False
 
 
-def read_term(
-    text: str, found: re.Match[str], dimension: Dimension | None, *, money: bool
-) -> tuple[Term | None, int]:
+def read_term(text: str, found: re.Match[str], dimension: Dimension | None, *, money: bool) -> tuple[Term | None, int]:
     """The term whose sign and `CHUNK` are the groups "sign" and "chunk" of a match, and where to go on.
 
     `money` says that the term is an amount of money, by a sign of its own or of the other end of its range.

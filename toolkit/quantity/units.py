@@ -94,9 +94,7 @@ def _all_units() -> Iterator[Unit]:
             for symbol in symbols.split():
                 yield Unit(symbol, dimension, readings)
                 if symbol.startswith("$"):
-                    yield from (
-                        Unit(f"{symbol}/{per}", dimension, readings) for per in dict.fromkeys(RATES.values())
-                    )
+                    yield from (Unit(f"{symbol}/{per}", dimension, readings) for per in dict.fromkeys(RATES.values()))
 
 
 UNITS: Final[Mapping[str, Unit]] = MappingProxyType({unit.symbol: unit for unit in _all_units()})

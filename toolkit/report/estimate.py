@@ -38,9 +38,7 @@ def estimate_json(answer: Answer) -> str:
                 "total": _one_or_two(answer.parameters),
                 "trainable": _one_or_two(answer.trainable),
             },
-            "fits": [
-                {"gpu": fit.gpu, "verdict": fit.verdict, "usable": list(fit.usable)} for fit in answer.fits()
-            ],
+            "fits": [{"gpu": fit.gpu, "verdict": fit.verdict, "usable": list(fit.usable)} for fit in answer.fits()],
             "notes": list(answer.largest.notes),
         }
     )
@@ -95,11 +93,7 @@ def estimate_text(answer: Answer, paint: Paint | None = None) -> str:
 
 def _title(answer: Answer) -> str:
     scenario = answer.scenario
-    said = {
-        name: _shown(field.value)
-        for name, field in scenario.fields.items()
-        if name not in ("model", "method")
-    }
+    said = {name: _shown(field.value) for name, field in scenario.fields.items() if name not in ("model", "method")}
     rest = "".join(f", {name} {value}" for name, value in said.items())
     model = "a config written out" if scenario.model.startswith("{") else scenario.model
     return f"{model}, {scenario.method}{rest}"
@@ -165,9 +159,7 @@ def _bytes(ends: Bytes, reading: str) -> str:
 
 
 def _count(ends: Bytes) -> str:
-    return (
-        display_count(ends[0]) if ends[0] == ends[1] else f"{display_count(ends[0])}–{display_count(ends[1])}"
-    )
+    return display_count(ends[0]) if ends[0] == ends[1] else f"{display_count(ends[0])}–{display_count(ends[1])}"
 
 
 def _fits(answer: Answer, paint: Paint) -> list[str]:

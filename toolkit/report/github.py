@@ -71,9 +71,7 @@ def _of_claim(judgement: Judgement, fail_on: frozenset[Verdict]) -> Iterator[_An
     said = [f'"{claimed.text if claimed else judgement.quote}" {verdict}']
     said += [f"{label}: {text}" for label, text in claim_details(judgement)]
     title = f"{judgement.code} {judgement.quantity} {judgement.verdict.value}"
-    yield _Annotation(
-        "error" if gating else "notice", judgement.place, title, "\n".join(map(_one_line, said))
-    )
+    yield _Annotation("error" if gating else "notice", judgement.place, title, "\n".join(map(_one_line, said)))
 
 
 def _one_line(text: str) -> str:

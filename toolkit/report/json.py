@@ -76,8 +76,7 @@ def _claim(judgement: Judgement) -> dict[str, object]:
         "boundary": outcome.boundary,
         "reason": outcome.reason,
         "repair": outcome.repair,
-        "acknowledged": said
-        and {"reason": said.reason, "until": said.until.isoformat() if said.until else None},
+        "acknowledged": said and {"reason": said.reason, "until": said.until.isoformat() if said.until else None},
     }
 
 

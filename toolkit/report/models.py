@@ -19,9 +19,7 @@ def models_text(models: Sequence[ModelFacts]) -> str:
 
 def models_json(models: Sequence[ModelFacts]) -> str:
     """The same as a list of objects."""
-    return as_json(
-        [{"id": one.id, "family": family_of(one), "parameters": one.verified_params} for one in models]
-    )
+    return as_json([{"id": one.id, "family": family_of(one), "parameters": one.verified_params} for one in models])
 
 
 def family_of(facts: ModelFacts) -> str:

@@ -44,9 +44,7 @@ class ScenarioBuilder:
     def _scenario(self, name: str) -> Scenario:
         defaults = {key: _taken_over(said) for key, said in self.defaults.items() if said is not None}
         fields = merged(defaults, self._layer(name, ()))
-        return Scenario(
-            name, place_of_key(self.raw, name, self.path), applying(fields), self.written[name].title
-        )
+        return Scenario(name, place_of_key(self.raw, name, self.path), applying(fields), self.written[name].title)
 
     def _layer(self, name: str, chain: tuple[str, ...]) -> Layer:
         """What a scenario and those that it extends say, without the defaults."""
@@ -72,9 +70,7 @@ class ScenarioBuilder:
             said = f"scenarios extend each other in a circle: {', '.join([*chain, name])}"
             self.findings.append(Finding(place, "S113", shown(said)))
         elif len(chain) > MAX_CHAIN:
-            self.findings.append(
-                Finding(place, "S112", f"scenarios extend each other more than {MAX_CHAIN} deep")
-            )
+            self.findings.append(Finding(place, "S112", f"scenarios extend each other more than {MAX_CHAIN} deep"))
         elif name in self.written:
             layer = {key: said and _taken_over(said) for key, said in self._layer(name, chain).items()}
             if name in self.lost:
@@ -96,9 +92,7 @@ def unknown_scenario(name: str, known: Mapping[str, object], place: Place) -> Fi
     """The finding for a reference to a scenario that the spec does not have."""
     guess = meant(name, known)
     listed = f"; known: {', '.join(list(known)[:10])}" if known else "; the spec has none"
-    return Finding(
-        place, "S108", f"no scenario is called {shown(name)}{listed}", f"write {guess}" if guess else None
-    )
+    return Finding(place, "S108", f"no scenario is called {shown(name)}{listed}", f"write {guess}" if guess else None)
 
 
 def _over(base: Layer, own: Layer) -> dict[str, Field | None]:

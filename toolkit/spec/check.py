@@ -64,9 +64,7 @@ class Checker:
         found: list[Finding] = []
         for name, scenario in self.scenarios.items():
             whole = name not in self.broken.scenarios
-            found += scenario_findings(
-                scenario, self.look_up, whole=whole, complete=whole and not self._lost_defaults
-            )
+            found += scenario_findings(scenario, self.look_up, whole=whole, complete=whole and not self._lost_defaults)
             found += self._references(scenario.fields)
         for claim in claims:
             found += self._claim(claim)
@@ -129,7 +127,4 @@ class Checker:
 
 def with_model_types(scenarios: Mapping[str, Scenario], look_up: LookUp) -> dict[str, Scenario]:
     """The scenarios, each with the type of its model."""
-    return {
-        name: replace(scenario, model_type=look_up.model_type(scenario))
-        for name, scenario in scenarios.items()
-    }
+    return {name: replace(scenario, model_type=look_up.model_type(scenario)) for name, scenario in scenarios.items()}

@@ -58,9 +58,7 @@ class Claim:
         return self.places.get(key, self.place)
 
 
-def derived_id(
-    slug: str, scenario: str | None, quantity: str, source: Source, digits: int = ID_DIGITS
-) -> str:
+def derived_id(slug: str, scenario: str | None, quantity: str, source: Source, digits: int = ID_DIGITS) -> str:
     """The id of a claim that names none: it stays when other claims come and go, and when lines move."""
     digest = hashlib.sha256("\x1f".join(_identity(source)).encode("utf-8", "replace")).hexdigest()
     return f"{slug}/{scenario or 'document'}/{quantity}/{digest[:digits]}"

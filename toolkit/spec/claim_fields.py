@@ -74,22 +74,14 @@ class AcknowledgedFields(Written):
 class ClaimKeys(Written):
     """What can be said of one claim, or of all claims of a group, a row or a column."""
 
-    id: Annotated[
-        Text | None, Alias(description="A name for the claim that stays when its quote changes.")
-    ] = None
+    id: Annotated[Text | None, Alias(description="A name for the claim that stays when its quote changes.")] = None
     quantity: Annotated[Quantity | None, Alias(description="What is claimed.")] = None
-    scenario: Annotated[ScenarioName | None, Alias(description="The scenario that the claim is about.")] = (
-        None
-    )
+    scenario: Annotated[ScenarioName | None, Alias(description="The scenario that the claim is about.")] = None
     quote: Annotated[
         FieldQuote | None,
-        Alias(
-            description="Verbatim text of the document; {} is the claimed value, {*} any text, {{ a brace."
-        ),
+        Alias(description="Verbatim text of the document; {} is the claimed value, {*} any text, {{ a brace."),
     ] = None
-    quotes: Annotated[list[FieldQuote] | None, Alias(description="The same statement in several places.")] = (
-        None
-    )
+    quotes: Annotated[list[FieldQuote] | None, Alias(description="The same statement in several places.")] = None
     cell: Annotated[CellSource | None, Alias(description="The cell of a table that states the claim.")] = None
     under: Annotated[Text | None, Alias(description="The heading whose section the quote is in.")] = None
     occurrence: Annotated[Count | None, Alias(description="Which of several equal places, from 1.")] = None
@@ -101,19 +93,13 @@ class ClaimKeys(Written):
     where: Annotated[
         dict[Identifier, ValueSource] | None, Alias(description="The figures of the formula, by name.")
     ] = None
-    terms: Annotated[list[OperandSource] | None, Alias(description="The figures that a sum is made of.")] = (
+    terms: Annotated[list[OperandSource] | None, Alias(description="The figures that a sum is made of.")] = None
+    from_: Annotated[OperandSource | None, Alias(alias="from", description="The figure that a change starts from.")] = (
         None
     )
-    from_: Annotated[
-        OperandSource | None, Alias(alias="from", description="The figure that a change starts from.")
-    ] = None
     to: Annotated[OperandSource | None, Alias(description="The figure that a change leads to.")] = None
-    of: Annotated[Quantity | None, Alias(description="The quantity that changes between two scenarios.")] = (
-        None
-    )
-    subject: Annotated[
-        Subject | None, Alias(description="What the quantity asks for beside the scenario.")
-    ] = None
+    of: Annotated[Quantity | None, Alias(description="The quantity that changes between two scenarios.")] = None
+    subject: Annotated[Subject | None, Alias(description="What the quantity asks for beside the scenario.")] = None
     unchecked: Annotated[Text | None, Alias(description="Why nothing can check this claim.")] = None
     acknowledged: Annotated[
         AcknowledgedFields | None, Alias(description="A known error, with the reason why it stays.")

@@ -83,9 +83,7 @@ class _Composer:
 
     def properties(self, event: Any) -> None:
         if event.anchor is not None:
-            self.refuse(
-                "S112", event, f"the anchor &{shown(event.anchor)} is refused: nothing may refer to it"
-            )
+            self.refuse("S112", event, f"the anchor &{shown(event.anchor)} is refused: nothing may refer to it")
         if event.tag is not None:
             self.refuse("S112", event, f"the tag {shown(event.tag)} is refused: fields know their own types")
 

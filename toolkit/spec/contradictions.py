@@ -86,19 +86,13 @@ def _weights_of_method(scenario: Scenario) -> Iterator[Contradiction]:
 def _dtypes(scenario: Scenario) -> Iterator[Contradiction]:
     if "fp32" in scenario.possible("master_weights"):
         if "fp32" in scenario.possible("weights"):
-            yield Contradiction(
-                "master_weights", "fp32 weights need no fp32 master copy", "delete master_weights"
-            )
+            yield Contradiction("master_weights", "fp32 weights need no fp32 master copy", "delete master_weights")
         if scenario.method in ("lora", "qlora"):
-            yield Contradiction(
-                "master_weights", f"method {scenario.method} trains no weights that have a master copy"
-            )
+            yield Contradiction("master_weights", f"method {scenario.method} trains no weights that have a master copy")
     if "int8" in scenario.possible("optimizer_states"):
         wrong = [name for name in scenario.possible("optimizer") if name not in names.OPTIMIZERS_8BIT]
         if wrong:
-            yield Contradiction(
-                "optimizer_states", f"{wrong[0]} has no 8-bit states", "write optimizer: adamw_8bit"
-            )
+            yield Contradiction("optimizer_states", f"{wrong[0]} has no 8-bit states", "write optimizer: adamw_8bit")
 
 
 def _optimizer(scenario: Scenario) -> Iterator[Contradiction]:
@@ -119,9 +113,7 @@ def _labels(scenario: Scenario) -> Iterator[Contradiction]:
     if any("(" in str(head) for head in heads):
         yield Contradiction("labels", "the head says its number of labels too", "delete labels")
     elif any(head != "sequence-classification" for head in heads) or not heads:
-        yield Contradiction(
-            "labels", "labels are for head sequence-classification", "delete labels, or add the head"
-        )
+        yield Contradiction("labels", "labels are for head sequence-classification", "delete labels, or add the head")
 
 
 def _parallel(scenario: Scenario) -> Iterator[Contradiction]:

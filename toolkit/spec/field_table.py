@@ -287,9 +287,7 @@ def _engine_fields() -> Iterator[FieldSpec]:
         ("reserved", "kv_cache"),
         "vllm",
     )
-    yield _field(
-        "engine.max_model_len", _POSITIVE, "The longest sequence that vLLM accepts.", ["8192"], length, "vllm"
-    )
+    yield _field("engine.max_model_len", _POSITIVE, "The longest sequence that vLLM accepts.", ["8192"], length, "vllm")
     yield _field(
         "engine.max_num_seqs",
         _POSITIVE,

@@ -36,9 +36,7 @@ class Flattener:
         self.findings.append(Finding(place, code, message, repair))
 
     def _item(self, item: ClaimItem, raw: Node, keys: Keys, depth: int) -> None:
-        forms = [
-            name for name in ("quote", "quotes", "cell", "claims", "table") if name in item.model_fields_set
-        ]
+        forms = [name for name in ("quote", "quotes", "cell", "claims", "table") if name in item.model_fields_set]
         stray = [name for name in ("rows", "columns", "cells") if name in item.model_fields_set]
         if len(forms) != 1:
             said = f"has {' and '.join(forms)}" if forms else "does not say where the document states it"
@@ -76,9 +74,7 @@ class Flattener:
             return
         for key in ("id", "occurrence"):
             if key in item.model_fields_set:
-                self._refuse(
-                    "S113", keys.places[key], f"{key} says nothing here; put it into table: or cells:"
-                )
+                self._refuse("S113", keys.places[key], f"{key} says nothing here; put it into table: or cells:")
         assert item.rows is not None
         assert item.columns is not None
         own = self._cells(item, raw)
@@ -109,9 +105,7 @@ class Flattener:
                 if label not in (known or {}):
                     self._refuse("S108", place, f"{kind}s has no {shown(label)}", f"add it to {kind}s:")
             if (cell.row, cell.column) in found:
-                self._refuse(
-                    "S102", place, f"row {shown(cell.row)}, column {shown(cell.column)} is written twice"
-                )
+                self._refuse("S102", place, f"row {shown(cell.row)}, column {shown(cell.column)} is written twice")
             found[cell.row, cell.column] = (cell, node)
         return found
 
@@ -170,9 +164,7 @@ def _located(source: Source, keys: Keys) -> Source:
     """A source with the heading and occurrence that its claim or group says."""
     under, occurrence = keys.values.get("under"), keys.values.get("occurrence")
     if isinstance(source, Quote):
-        return Quote(
-            source.text, source.place, source.under or under, source.occurrence or occurrence, source.has_slot
-        )
+        return Quote(source.text, source.place, source.under or under, source.occurrence or occurrence, source.has_slot)
     if source.table.under is None and under is not None:
         table = TableRef(under, source.table.occurrence, source.table.place)
         return Cell(table, source.row, source.column, source.place, source.pattern)

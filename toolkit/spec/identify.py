@@ -22,11 +22,7 @@ def identified(claims: Iterable[Claim], slug: str) -> tuple[tuple[Claim, ...], l
         for index in indexes:
             claim = named[index]
             clash = len(indexes) > 1 and not claim.id
-            longer = (
-                derived_id(slug, claim.scenario, claim.quantity, claim.source, LONG_ID_DIGITS)
-                if clash
-                else key
-            )
+            longer = derived_id(slug, claim.scenario, claim.quantity, claim.source, LONG_ID_DIGITS) if clash else key
             named[index] = replace(claim, id=longer)
         if len(indexes) > 1:
             findings += _repeated([named[index] for index in indexes])

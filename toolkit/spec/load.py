@@ -82,9 +82,7 @@ def scenario_from_flags(flags: Mapping[str, str], base: Path) -> tuple[Scenario 
 def in_order(findings: Iterable[Finding]) -> list[Finding]:
     """Findings by path, line, column and code, each once."""
     unique = dict.fromkeys(findings)
-    return sorted(
-        unique, key=lambda one: (one.place.path, one.place.line, one.place.column, one.code, one.message)
-    )
+    return sorted(unique, key=lambda one: (one.place.path, one.place.line, one.place.column, one.code, one.message))
 
 
 def _one_scenario(
@@ -163,14 +161,10 @@ class _Loading:
     def _needed(self, written: SpecFields) -> None:
         for name in ("document", "claims"):
             if name not in written.model_fields_set and name not in self.broken.keys:
-                self.findings.append(
-                    Finding(Place(self.shown), "S105", f"a spec needs {name}", f"add {name}:")
-                )
+                self.findings.append(Finding(Place(self.shown), "S105", f"a spec needs {name}", f"add {name}:"))
         if written.claims == [] and not self.broken.claims:
             place = place_of_key(self.entries, "claims", self.shown)
-            self.findings.append(
-                Finding(place, "S105", "a spec needs claims, and this list is empty", "add a claim")
-            )
+            self.findings.append(Finding(place, "S105", "a spec needs claims, and this list is empty", "add a claim"))
 
     def _document(self, written: str) -> Path:
         """The document's path; one that leads out of the root is a finding."""

@@ -74,9 +74,7 @@ class Targets:
             return self._names(raw)
         name = read_text(raw, self.wanted)
         if name != "all-linear":
-            raise refusal(
-                "S104", f"{shown(name)} is not {self.wanted}", f"write [{shown(name)}] for one module name"
-            )
+            raise refusal("S104", f"{shown(name)} is not {self.wanted}", f"write [{shown(name)}] for one module name")
         return name
 
     def _names(self, raw: Items) -> tuple[str, ...]:
@@ -85,9 +83,7 @@ class Targets:
         names = tuple(read_text(name, "a module name") for name in raw)
         for name in names:
             if name == "all-linear":
-                raise refusal(
-                    "S104", "all-linear stands alone, not in a list", "write all-linear without brackets"
-                )
+                raise refusal("S104", "all-linear stands alone, not in a list", "write all-linear without brackets")
             if not _MODULE.fullmatch(name):
                 raise refusal("S104", f"{shown(name)} is not a module name such as q_proj or mlp.up_proj")
         if len(set(names)) < len(names):
@@ -145,9 +141,7 @@ class Model:
         if isinstance(raw, Entries) and "model_type" in raw:
             config = json.dumps(plain_data(raw), sort_keys=True, ensure_ascii=True)
             if len(config) > MAX_CONFIG_CHARACTERS:
-                raise refusal(
-                    "S104", f"a config of more than {MAX_CONFIG_CHARACTERS:,} characters: put it in a file"
-                )
+                raise refusal("S104", f"a config of more than {MAX_CONFIG_CHARACTERS:,} characters: put it in a file")
             return config
         if isinstance(raw, Entries):
             raise refusal("S104", "a config that is written out needs its model_type")

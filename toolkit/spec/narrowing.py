@@ -29,9 +29,7 @@ def _finding(scenario: Scenario, name: str, said: Field) -> Finding | None:
     outside = _outside(said.value, assumed)
     if outside is None:
         return None
-    message = (
-        f"{name}: {outside} lies outside the profile {profile.name}, which assumes {_described(assumed)}"
-    )
+    message = f"{name}: {outside} lies outside the profile {profile.name}, which assumes {_described(assumed)}"
     repair = "point at the values with {} in the quote, or stay inside the profile"
     return Finding(said.place, "S110", message, repair)
 

@@ -47,9 +47,7 @@ class Open:
         """Everything is read by one function, so that a message speaks of the field and not of a union."""
         return core_schema.no_info_plain_validator_function(_reader(FIELDS[self.name].kind))
 
-    def __get_pydantic_json_schema__(
-        self, _core: CoreSchema, _handler: GetJsonSchemaHandler
-    ) -> dict[str, Any]:
+    def __get_pydantic_json_schema__(self, _core: CoreSchema, _handler: GetJsonSchemaHandler) -> dict[str, Any]:
         """The value, a list of values, a range for whole numbers, or a reference: a definition of its own."""
         return see(self.name)
 
@@ -78,9 +76,7 @@ def read_open(kind: Kind, raw: Node) -> FieldValue:
 
 def _is_one_list(raw: Items) -> bool:
     """Whether a list for LoRA's targets is a value: it lists module names, and no lists of them."""
-    return not any(isinstance(item, Items) for item in raw) and not any(
-        item == "all-linear" for item in raw[:1]
-    )
+    return not any(isinstance(item, Items) for item in raw) and not any(item == "all-linear" for item in raw[:1])
 
 
 def _choices(kind: Kind, raw: Items) -> Choices:
@@ -103,9 +99,7 @@ def _choices(kind: Kind, raw: Items) -> Choices:
 
 def _range(kind: Kind, raw: Entries) -> Range:
     if not isinstance(kind, Integer):
-        raise refusal(
-            "S104", f"a range is for whole numbers; {kind.wanted} is asked for", "list the values in [ ]"
-        )
+        raise refusal("S104", f"a range is for whole numbers; {kind.wanted} is asked for", "list the values in [ ]")
     errors: list[InitErrorDetails] = []
     ends: dict[str, int] = {}
     for key in raw:

@@ -73,9 +73,7 @@ def _trainer(scenario: Scenario) -> str:
 
 
 def _versions(scenario: Scenario) -> dict[str, str]:
-    return {
-        package: str(value) for package in names.PACKAGES if (value := scenario.fixed(f"stack.{package}"))
-    }
+    return {package: str(value) for package in names.PACKAGES if (value := scenario.fixed(f"stack.{package}"))}
 
 
 def _implementations(scenario: Scenario) -> Options:
@@ -91,9 +89,7 @@ def _adapters(options: Callable[[Scenario], Options]) -> Callable[[Scenario], Op
     """Options of a scenario that has adapters: one that trains them, or that says so itself."""
 
     def for_adapters(scenario: Scenario) -> Options:
-        has = scenario.method in ("lora", "qlora") or any(
-            name.startswith("lora.") for name in scenario.fields
-        )
+        has = scenario.method in ("lora", "qlora") or any(name.startswith("lora.") for name in scenario.fields)
         return options(scenario) if has else ()
 
     return for_adapters
@@ -109,9 +105,7 @@ _TARGETS = Assumption(
 _TRAIN = Profile(
     "train-2026-11",
     (
-        Assumption(
-            "weights", _weights, "Checkpoints are bf16 and are loaded so; QLoRA's paper and guides use NF4."
-        ),
+        Assumption("weights", _weights, "Checkpoints are bf16 and are loaded so; QLoRA's paper and guides use NF4."),
         Assumption(
             "double_quant",
             _double_quant,
@@ -144,9 +138,7 @@ _TRAIN = Profile(
             _always("transformers", "trl"),
             "Guides use transformers' Trainer or TRL's SFTTrainer.",
         ),
-        Assumption(
-            "stack.loss", _losses, "A causal language model's own loss, unless the trainer has another."
-        ),
+        Assumption("stack.loss", _losses, "A causal language model's own loss, unless the trainer has another."),
     ),
 )
 
@@ -154,9 +146,7 @@ _INFERENCE = Profile(
     "inference-2026-11",
     (
         Assumption("weights", _weights, "Checkpoints are bf16 and are loaded so."),
-        Assumption(
-            "double_quant", _double_quant, "transformers leaves double quantization off; guides turn it on."
-        ),
+        Assumption("double_quant", _double_quant, "transformers leaves double quantization off; guides turn it on."),
         Assumption("batch_size", _range(1, 8), "One GPU answers one to eight requests at once."),
         Assumption("sequence_length", _range(128, 4096), "Prompts have 128 to 4,096 tokens."),
         Assumption("generated_length", _always(0, 512), "A forward pass alone, or an answer of 512 tokens."),

@@ -47,9 +47,7 @@ class Reads:
 
         return core_schema.with_info_plain_validator_function(call)
 
-    def __get_pydantic_json_schema__(
-        self, _core: CoreSchema, _handler: GetJsonSchemaHandler
-    ) -> dict[str, Any]:
+    def __get_pydantic_json_schema__(self, _core: CoreSchema, _handler: GetJsonSchemaHandler) -> dict[str, Any]:
         """What an editor accepts."""
         return dict(self.json_schema)
 
@@ -67,9 +65,7 @@ def _identifier(raw: Node, _path: str) -> str:
 
 
 def _scenario_name(raw: Node, _path: str) -> str:
-    return _matching(
-        raw, _SCENARIO, "a name of letters, digits, '-', '_' and '.' that starts with a letter or digit"
-    )
+    return _matching(raw, _SCENARIO, "a name of letters, digits, '-', '_' and '.' that starts with a letter or digit")
 
 
 def _matching(raw: Node, pattern: re.Pattern[str], wanted: str) -> str:
@@ -82,9 +78,7 @@ def _matching(raw: Node, pattern: re.Pattern[str], wanted: str) -> str:
 Text = Annotated[str, Reads(_text, TEXT_SCHEMA)]
 Count = Annotated[int, Reads(_count, {"type": "integer", "minimum": 1, "maximum": 10_000})]
 Identifier = Annotated[str, Reads(_identifier, {"type": "string", "pattern": f"^{IDENTIFIER}$"})]
-ScenarioName = Annotated[
-    str, Reads(_scenario_name, {"type": ["string", "number"], "pattern": f"^{SCENARIO_NAME}$"})
-]
+ScenarioName = Annotated[str, Reads(_scenario_name, {"type": ["string", "number"], "pattern": f"^{SCENARIO_NAME}$"})]
 Date = Annotated[Any, Reads(lambda raw, _path: read_date(raw), {"type": "string", "format": "date"})]
 
 
@@ -164,9 +158,7 @@ def _valued(raw: Node, path: str) -> Quote | Cell:
     """A quote or a cell that points at a value."""
     source = _source(raw, path)
     if isinstance(source, Quote) and not source.has_slot:
-        raise refusal(
-            "S104", f'the quote "{shown(source.text)}" has no slot', "write {} where the value stands"
-        )
+        raise refusal("S104", f'the quote "{shown(source.text)}" has no slot', "write {} where the value stands")
     return source
 
 

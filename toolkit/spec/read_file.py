@@ -42,9 +42,7 @@ def as_entries(node: Node | None, findings: list[Finding], shown: str, what: str
         message = f"{what} is a mapping of fields, and this is {described(node)}"
         findings.append(Finding(place_of(node, shown), "S104", message))
     elif not findings:
-        findings.append(
-            Finding(Place(shown), "S104", f"{what} is a mapping of fields, and this file is empty")
-        )
+        findings.append(Finding(Place(shown), "S104", f"{what} is a mapping of fields, and this file is empty"))
     return None
 
 
@@ -67,6 +65,4 @@ def _read(path: Path, root: Path, shown: str) -> str | Finding:
         before = content[: error.start]
         line = before.count(b"\n") + 1
         column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8", "replace")) + 1
-        return Finding(
-            Place(shown, line, column), "S111", "is not UTF-8 from here on", "save the file as UTF-8"
-        )
+        return Finding(Place(shown, line, column), "S111", "is not UTF-8 from here on", "save the file as UTF-8")

@@ -46,9 +46,7 @@ def read_text(raw: Node, wanted: str = "text") -> str:
         raise refusal("S104", f"{described(raw)} is not {wanted}")
     if raw.plain and raw in _NOTHING:
         said = f"`{raw}`" if raw else "an empty value"
-        raise refusal(
-            "S106", f"{said} is read as nothing by YAML; {wanted} is asked for", "put the text in quotes"
-        )
+        raise refusal("S106", f"{said} is read as nothing by YAML; {wanted} is asked for", "put the text in quotes")
     if not raw.strip():
         raise refusal("S104", f"is empty; {wanted} is asked for")
     if len(raw) > MAX_TEXT:
@@ -120,9 +118,7 @@ def _digits(raw: Node, pattern: re.Pattern[str], wanted: str) -> str:
     if not isinstance(raw, Scalar):
         raise refusal("S104", f"{described(raw)} is not {wanted}")
     if not raw.plain and pattern.fullmatch(raw):
-        raise refusal(
-            "S104", f"{described(raw)} is text; {wanted} is asked for", f"write {shown(raw)} without quotes"
-        )
+        raise refusal("S104", f"{described(raw)} is text; {wanted} is asked for", f"write {shown(raw)} without quotes")
     if pattern.fullmatch(raw) and raw.plain:
         if len(raw) > MAX_DIGITS:
             raise refusal("S104", f"{shown(raw)} is not {wanted}: it has more than {MAX_DIGITS} digits")
@@ -133,9 +129,5 @@ def _digits(raw: Node, pattern: re.Pattern[str], wanted: str) -> str:
 
 def _refuse_ambiguous(raw: Node, wanted: str) -> None:
     if isinstance(raw, Scalar) and raw.plain and len(raw) <= MAX_AMBIGUOUS and _AMBIGUOUS.fullmatch(raw):
-        said = (
-            f"`{shown(raw)}` means different things to different YAML readers"
-            if raw
-            else "nothing is written"
-        )
+        said = f"`{shown(raw)}` means different things to different YAML readers" if raw else "nothing is written"
         raise refusal("S106", f"{said}; {wanted} is asked for", _PLAINLY[wanted == "true or false"])

@@ -16,9 +16,7 @@ from toolkit.spec.scalar import is_null
 class Written(BaseModel):
     """What a person writes: no field beyond those declared, no value changed into another type."""
 
-    model_config = ConfigDict(
-        extra="forbid", strict=True, frozen=True, populate_by_name=False, defer_build=True
-    )
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, populate_by_name=False, defer_build=True)
 
 
 def _null_is_none(raw: Any) -> Any:

@@ -89,15 +89,11 @@ def grid(scenario: Scenario, fields: frozenset[str] | None = None) -> Iterator[d
     Fields that are not named are left out, for `decide` to give them their first option. Raises
     TooManySettingsError.
     """
-    options = {
-        name: values for name, values in open_fields(scenario).items() if fields is None or name in fields
-    }
+    options = {name: values for name, values in open_fields(scenario).items() if fields is None or name in fields}
     ends = [_ends(values) for values in options.values()]
     count = prod(len(values) for values in ends)
     if count > MAX_SETTINGS:
-        raise TooManySettingsError(
-            f"{', '.join(options)} leave {count:,} settings open, more than {MAX_SETTINGS:,}"
-        )
+        raise TooManySettingsError(f"{', '.join(options)} leave {count:,} settings open, more than {MAX_SETTINGS:,}")
     for values in product(*ends):
         yield dict(zip(options, values, strict=True))
 

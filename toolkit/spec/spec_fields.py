@@ -26,9 +26,7 @@ def _document_path(raw: Node, _path: str) -> str:
     written = read_text(raw, "the path of a Markdown file")
     windows = "\\" in written or written[1:2] == ":"
     if windows or PurePosixPath(written).is_absolute() or "\0" in written or written.startswith("~"):
-        raise refusal(
-            "S109", f"{shown(written)} is not a relative path", "write the path from this file, with /"
-        )
+        raise refusal("S109", f"{shown(written)} is not a relative path", "write the path from this file, with /")
     return written
 
 
@@ -40,9 +38,7 @@ def _field_name(raw: Node, _path: str) -> str:
     return name
 
 
-DocumentPath = Annotated[
-    str, Reads(_document_path, {"type": "string", "minLength": 1, "pattern": "^[^/~\\\\]"})
-]
+DocumentPath = Annotated[str, Reads(_document_path, {"type": "string", "minLength": 1, "pattern": "^[^/~\\\\]"})]
 _FIELD_NAMES = "|".join(re.escape(name) for name in (*FIELDS, *GROUPS))
 FieldName = Annotated[str, Reads(_field_name, {"pattern": f"^({_FIELD_NAMES})$"})]
 Reading = Annotated[str, Reads(lambda raw, _path: _READING.read(raw), _READING.schema())]
@@ -69,9 +65,7 @@ class DefaultsWritten(ScenarioFields):
 
     quotes: Annotated[
         dict[FieldName, FieldQuote] | None,
-        Alias(
-            description="Field to the quote that says so; needed where a list or range narrows what is open."
-        ),
+        Alias(description="Field to the quote that says so; needed where a list or range narrows what is open."),
     ] = None
 
 
@@ -80,9 +74,7 @@ class ScenarioWritten(DefaultsWritten):
 
     title: Annotated[Text | None, Alias(description="A name for readers.")] = None
     note: Annotated[Text | None, Alias(description="A remark for readers of the spec.")] = None
-    extends: Annotated[
-        ScenarioName | None, Alias(description="The scenario whose fields this one takes over.")
-    ] = None
+    extends: Annotated[ScenarioName | None, Alias(description="The scenario whose fields this one takes over.")] = None
 
 
 class ScenarioFile(ScenarioFields):
@@ -98,22 +90,18 @@ class SpecFields(Written):
     document: Annotated[
         DocumentPath | None, Alias(description="The document, relative to this file; inside the repository.")
     ] = None
-    slug: Annotated[
-        ScenarioName | None, Alias(description="The first part of claim ids; else the folder's name.")
-    ] = None
-    title: Annotated[Text | None, Alias(description="The document's title for readers.")] = None
-    source: Annotated[SourceFields | None, Alias(description="Where the document's figures come from.")] = (
+    slug: Annotated[ScenarioName | None, Alias(description="The first part of claim ids; else the folder's name.")] = (
         None
     )
+    title: Annotated[Text | None, Alias(description="The document's title for readers.")] = None
+    source: Annotated[SourceFields | None, Alias(description="Where the document's figures come from.")] = None
     units: Annotated[UnitsFields | None, Alias(description="What the document declares a GB to be.")] = None
     values: Annotated[
         dict[Identifier, ValueSource] | None,
         Alias(description="Figures of the document that several claims or fields point at."),
     ] = None
-    defaults: Annotated[
-        DefaultsWritten | None, Alias(description="Fields of every scenario to which they apply.")
-    ] = None
-    scenarios: Annotated[dict[ScenarioName, ScenarioWritten] | None, Alias(description="The scenarios.")] = (
+    defaults: Annotated[DefaultsWritten | None, Alias(description="Fields of every scenario to which they apply.")] = (
         None
     )
+    scenarios: Annotated[dict[ScenarioName, ScenarioWritten] | None, Alias(description="The scenarios.")] = None
     claims: Annotated[list[ClaimItem] | None, Alias(description="The claims.")] = None

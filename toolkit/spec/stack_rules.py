@@ -13,6 +13,7 @@ from packaging.version import InvalidVersion, Version
 from toolkit.spec import names
 
 _HALF = ("bf16", "fp16")
+_BITSANDBYTES = ("nf4", "fp4", "int8")
 
 PEFT_PROMOTES = Version("0.12")
 """peft pull request 1706 (`autocast_adapter_dtype`): adapters beside 16-bit weights are float32."""
@@ -24,6 +25,9 @@ TORCH_FUSED = Version("2.8")
 TRANSFORMERS_NON_REENTRANT = Version("5.0")
 TRL_NON_REENTRANT = Version("0.27")
 """transformers modeling_utils.py (`{"use_reentrant": False}`), TRL pull request 4811; before, reentrant."""
+
+TRL_CASTS_ADAPTERS = Version("0.26")
+"""SFTTrainer casts trained parameters of models in 4 or 8 bit to bfloat16, and leaves the rest as it is loaded."""
 
 TRL_CHUNKED = Version("1.7")
 """SFTConfig's `loss_type` is "chunked_nll" since TRL 1.7: the logits of 256 tokens at a time."""
@@ -55,12 +59,13 @@ def adapter_dtype(trainer: str, weights: str, compute: str, versions: Versions) 
     """The dtype of LoRA's weights.
 
     peft makes them float32 (tuners_utils.py, cast_adapter_dtype; before 0.12 those beside 16-bit weights took
-    their dtype). TRL casts the adapters of a 4-bit model back to bfloat16 (peft_module_casting_to_bf16).
-    Unsloth keeps them in float32. LitGPT makes them in the run's precision.
+    their dtype). TRL casts those of a quantized model to bfloat16 since 0.26 (sft_trainer.py; before, its
+    peft_module_casting_to_bf16 left adapters as they were). Unsloth keeps them in float32. LitGPT makes them in
+    the run's precision.
     """
     if trainer == "litgpt":
         return compute
-    if trainer == "trl" and weights in names.FOUR_BIT and compute == "bf16":
+    if trainer == "trl" and weights in _BITSANDBYTES and not _older(versions, "trl", TRL_CASTS_ADAPTERS):
         return "bf16"
     if weights in _HALF and trainer != "unsloth" and _older(versions, "peft", PEFT_PROMOTES):
         return weights

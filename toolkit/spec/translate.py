@@ -76,11 +76,7 @@ def _finding(item: Any, location: Location, trail: list[Node], path: str, model:
         return Finding(place, "S105", f"{_owner(location)}needs {name}", f"add {name}:")
     if name == KEY:
         holder = walk(trail[0], location[:-2])[-1]
-        place = (
-            place_of_key(holder, str(location[-2]), path)
-            if isinstance(holder, Entries)
-            else place_of(node, path)
-        )
+        place = place_of_key(holder, str(location[-2]), path) if isinstance(holder, Entries) else place_of(node, path)
         return _said(item, place, "")
     if kind in _EXPECTED:
         message = f"{_prefix(location)}{described(node)} is not {_EXPECTED[kind]}"
@@ -107,9 +103,7 @@ def _owner(location: Location) -> str:
     return f"{shown(names[-1])} " if names else ""
 
 
-def _unknown_field(
-    name: str, location: Location, trail: list[Node], path: str, model: type[BaseModel]
-) -> Finding:
+def _unknown_field(name: str, location: Location, trail: list[Node], path: str, model: type[BaseModel]) -> Finding:
     holder = walk(trail[0], location[:-1])[-1]
     place = place_of_key(holder, name, path) if isinstance(holder, Entries) else place_of(holder, path)
     known = fields_at(model, location[:-1])

@@ -16,9 +16,7 @@ _Model = TypeVar("_Model", bound=Written)
 _ROUNDS = 8  # a part that lost a field may lack it: each round takes out more, until nothing is left
 
 
-def validated(
-    model: type[_Model], root: Entries, path: str, findings: list[Finding]
-) -> tuple[_Model, Broken]:
+def validated(model: type[_Model], root: Entries, path: str, findings: list[Finding]) -> tuple[_Model, Broken]:
     """What is written, without its broken parts; the tree loses them, and `findings` says what they were."""
     broken = Broken()
     for _ in range(_ROUNDS):

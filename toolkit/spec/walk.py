@@ -35,9 +35,7 @@ def spec_paths(paths: Iterable[Path], root: Path) -> tuple[list[Path], list[Find
             inside = list(_walk(path))
             if not inside:
                 names = f"{SPEC_NAMES[0]} or *.{SPEC_NAMES[0]}"
-                findings.append(
-                    Finding(place, "S114", f"no spec here: no file is called {names}", "write a spec")
-                )
+                findings.append(Finding(place, "S114", f"no spec here: no file is called {names}", "write a spec"))
         elif path.is_file():
             inside = [path]
         else:

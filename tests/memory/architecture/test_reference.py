@@ -26,9 +26,7 @@ VARIANT_CASES = [
 
 
 @pytest.mark.parametrize(("model_type", "changes", "head"), PUBLISHED_CASES + VARIANT_CASES)
-def test_names_and_shapes_are_those_of_transformers(
-    model_type: str, changes: dict[str, Any], head: str
-) -> None:
+def test_names_and_shapes_are_those_of_transformers(model_type: str, changes: dict[str, Any], head: str) -> None:
     config = small_config(model_type, changes)
     labels = LABELS if "classification" in head else 0
     architecture = architecture_of(model_from_config(config, model_type), head, labels)

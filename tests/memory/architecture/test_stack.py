@@ -46,10 +46,7 @@ def test_linears_of_unsloths_gpt_oss() -> None:
 def test_a_version_that_is_none_is_taken_for_the_newest() -> None:
     fused = architecture_of(small_facts("mixtral"))
     assert as_built(fused, Setting("", "qlora", "nf4")) is fused
-    assert (
-        as_built(fused, Setting("", "qlora", "nf4", stack=Stack(versions={"transformers": "latest"})))
-        is fused
-    )
+    assert as_built(fused, Setting("", "qlora", "nf4", stack=Stack(versions={"transformers": "latest"}))) is fused
 
 
 def test_too_many_experts_to_list_are_refused() -> None:

@@ -91,9 +91,7 @@ def values_in(expression: Expression, names: Mapping[str, Value] | None = None) 
             return values_in(left, names) + values_in(right, names)
 
 
-def _aligned(
-    first: Amount, second: Amount, left: Expression, right: Expression, reading: str
-) -> tuple[Amount, Amount]:
+def _aligned(first: Amount, second: Amount, left: Expression, right: Expression, reading: str) -> tuple[Amount, Amount]:
     """Terms of a sum in one dimension: a bare number takes the unit of the other side ("28 + 4 GB")."""
     if first.dimension is second.dimension:
         return first, second

@@ -23,7 +23,7 @@ def named_size(model: str) -> Fraction | None:
 
 
 def bytes_per_parameter(why: Why) -> Fraction | None:
-    """What the quantity takes for each parameter, without constants; 1 for a count. None where it is no such product."""
+    """What the quantity takes for each parameter, without constants; 1 for a count, None where it is no product."""
     setting = why.estimate.setting
     if why.quantity == "parameters":
         return Fraction(1)
@@ -47,7 +47,8 @@ def size_in_the_name(why: Why) -> Iterator[Reproduction]:
     if why.quantity == "parameters":
         yield Reproduction(named, lambda: f"{display_number(named)} is the size in the model's name")
         return
-    yield Reproduction(named * each, lambda: _product(why, f"{display_number(named)} parameters (the size in the name)"))
+    said = f"{display_number(named)} parameters (the size in the name)"
+    yield Reproduction(named * each, lambda: _product(why, said))
 
 
 def bits_alone(why: Why) -> Iterator[Reproduction]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
 from fractions import Fraction
+from functools import partial
 
 from toolkit.checks.why.hypothesis import Reproduction, Why
 from toolkit.memory.parameters import added_parameters
@@ -24,11 +24,8 @@ def _counts(why: Why) -> Iterator[tuple[int, str]]:
         yield stored, f"{stored:,} storage elements after {packed.weights.upper()} packing"
         added = added_parameters(architecture, setting)
         if added:
-            yield (
-                stored + added,
-                f"{stored + added:,} = {stored:,} storage elements after {packed.weights.upper()} packing"
-                f" + {added:,} adapter weights",
-            )
+            elements = f"{stored:,} storage elements after {packed.weights.upper()} packing"
+            yield stored + added, f"{stored + added:,} = {elements} + {added:,} adapter weights"
 
 
 def _packed_settings(setting: Setting) -> Iterator[Setting]:
