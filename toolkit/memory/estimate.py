@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import lru_cache
 
 from toolkit.facts.models import ModelFacts
 from toolkit.memory.architecture import Architecture, ModuleKind, architecture_of
@@ -20,9 +21,10 @@ from toolkit.memory.moments import Programs, fullest, step
 from toolkit.memory.numerics import numerics
 from toolkit.memory.parameters import total_parameters, trainable_parameters
 from toolkit.memory.program import Stream, record_generation_head, record_head, record_inference, record_layer
+from toolkit.memory.rank import at_rank
 from toolkit.memory.refusal import UnsupportedRow, refuse_passes, refuse_spread
 from toolkit.memory.rows import ROWS
-from toolkit.memory.size import BYTES, Size
+from toolkit.memory.size import BYTES, OPEN, Size
 from toolkit.memory.sums import Sums, sums
 from toolkit.memory.transformers_versions import behaviour
 from toolkit.spec.setting import Setting
@@ -191,7 +193,8 @@ def _programs(context: Context) -> Programs:
     version = behaviour(architecture, setting)
     built = as_built(architecture, setting)
     kernels = tuple(kernel(kind, dtypes.attention, setting.sequence_length) for kind in architecture.layers)
-    key = (id(built), dtypes, setting.trains, setting.lora, setting.stack.loss, version, kernels)
+    lora = replace(setting.lora, rank=OPEN) if setting.lora else None
+    key = (id(built), dtypes, setting.trains, lora, setting.stack.loss, version, kernels)
     found = _PROGRAMS.get(key)
     if found is None:
         if len(_PROGRAMS) >= MAX_CACHED:
@@ -199,7 +202,14 @@ def _programs(context: Context) -> Programs:
         adaptation = _adaptation(architecture, setting)
         build = builder(built, dtypes, adaptation, version, setting.sequence_length)
         found = _PROGRAMS[key] = _record(build, setting)
-    return found
+    return _at_rank(found, setting.lora.rank) if setting.lora and setting.trains else found
+
+
+@lru_cache(maxsize=MAX_CACHED)
+def _at_rank(programs: Programs, rank: int) -> Programs:
+    """Programs recorded at the open rank, at a rank."""
+    layers = tuple(at_rank(program, rank) for program in programs.layers)
+    return replace(programs, layers=layers, head=at_rank(programs.head, rank))
 
 
 def _chunk(setting: Setting, architecture: Architecture) -> int:
@@ -217,7 +227,7 @@ def _adaptation(architecture: Architecture, setting: Setting) -> Adaptation:
     if any(adapter.module.kind is ModuleKind.EXPERTS for adapter in match.adapters):
         raise UnsupportedRow("adapter_states", "no formula for the adapters of fused experts yet")
     paths = frozenset(module.path for module in match.matched)
-    return Adaptation(paths, setting.lora.rank, setting.lora.dropout > 0)
+    return Adaptation(paths, OPEN, setting.lora.dropout > 0)
 
 
 def _record(build: Builder, setting: Setting) -> Programs:

@@ -61,8 +61,9 @@ class Live:
 
 def peaks(moments: Iterable[tuple[Size, Alive]]) -> tuple[Alive, ...]:
     """The moments whose totals no other moment reaches in every part; the first of equals."""
-    kept: list[tuple[Size, Alive]] = []
-    for size, moment in moments:
+    kept: list[tuple[tuple[int, ...], Alive]] = []
+    for total, moment in moments:
+        size = total.parts()
         if any(all(map(ge, other, size)) for other, _ in kept):
             continue
         kept = [(other, alive) for other, alive in kept if not all(map(le, other, size))]

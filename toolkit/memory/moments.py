@@ -21,7 +21,7 @@ FUSED_ROWS = 1
 """Rows up to which every version of bitsandbytes multiplies by 4-bit weights as they are."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Programs:
     """The programs of a model: of its layers, the first alone at the front, and of its end.
 

@@ -9,6 +9,9 @@ from typing import NamedTuple
 BYTES = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 1, "fp8": 1, "int32": 4, "int64": 8, "bool": 1}
 
 
+OPEN = 1 << 50
+"""Stands for a rank that is open: larger than the bytes of any layer, and even enough for every change of dtype."""
+
 # A tape adds and takes away sizes by the ten thousand: this leaves out the unpacking that a call of Size would do.
 _SIZE = tuple.__new__
 
@@ -35,10 +38,18 @@ class Size(NamedTuple):
         """The difference of two sizes."""
         return _SIZE(Size, map(sub, self, other))
 
+    def parts(self) -> tuple[int, ...]:
+        """All parts, those that an open rank moves apart from the rest (see `rank`)."""
+        if max(self) < OPEN:
+            return (*self, *_UNMOVED)
+        return (*[part % OPEN for part in self], *[part // OPEN for part in self])
+
     def times(self, factor: int) -> Size:
         """The size of `factor` such things."""
         return _SIZE(Size, [factor * a for a in self])
 
+
+_UNMOVED = (0,) * len(Size._fields)
 
 NOTHING = Size()
 Alive = Mapping[str, Size]
