@@ -60,7 +60,7 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
 
 def test_a_document_has_a_largest_size(tmp_path: Path) -> None:
     assert isinstance(read(tmp_path, b"a" * LARGEST_DOCUMENT), Document)
-    assert "larger than 4 MiB" in refused(read(tmp_path, b"a" * (LARGEST_DOCUMENT + 1)))
+    assert "larger than 1 MiB" in refused(read(tmp_path, b"a" * (LARGEST_DOCUMENT + 1)))
 
 
 def test_links_and_dots_out_of_the_root_are_refused_and_links_inside_are_followed(tmp_path: Path) -> None:

@@ -15,7 +15,6 @@ from toolkit.spec import (
     Scenario,
     Setting,
     decide,
-    grid,
     open_fields,
     scenario_from_flags,
 )
@@ -23,7 +22,7 @@ from toolkit.spec.field_value import Field, Reference
 from toolkit.spec.lora_targets import usual_targets
 from toolkit.spec.names import PACKAGES
 from toolkit.spec.profiles import profile_of
-from toolkit.spec.settings import TooManySettingsError, UnresolvedError
+from toolkit.spec.settings import UnresolvedError
 
 
 def scenario(**fields: str) -> Scenario:
@@ -40,6 +39,7 @@ def setting(given: Mapping[str, object] | None = None, **fields: str) -> Setting
 
 def test_what_full_training_leaves_open() -> None:
     assert open_fields(scenario(method="full")) == {
+        "weights": ("bf16", "fp32"),
         "batch_size": Range(1, 8),
         "sequence_length": Range(512, 4096),
         "gradient_accumulation": (1, 8),
@@ -272,26 +272,6 @@ def test_every_field_is_declared_wholly() -> None:
         assert field.doc.endswith(".")
         assert field.affects
         assert field.examples
-
-
-def test_a_grid_is_the_corners_of_the_named_fields() -> None:
-    said = scenario(method="full")
-    corners = list(grid(said, frozenset({"batch_size", "amp", "weights"})))
-    assert corners == [
-        {"batch_size": 1, "amp": True},
-        {"batch_size": 1, "amp": False},
-        {"batch_size": 8, "amp": True},
-        {"batch_size": 8, "amp": False},
-    ]
-    assert list(grid(said, frozenset())) == [{}]
-    assert len(list(grid(said))) == 2**7
-
-
-def test_a_grid_has_an_end() -> None:
-    many = "[" + ", ".join(str(number) for number in range(1, 65)) + "]"
-    said = scenario(method="full", batch_size=many, sequence_length=many, gradient_accumulation=many)
-    with pytest.raises(TooManySettingsError, match="leave 4,194,304 settings open, more than 4,096"):
-        next(grid(said))
 
 
 def test_an_unresolved_scenario_has_no_setting() -> None:

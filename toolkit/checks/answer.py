@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from toolkit.checks.peak_memory import peak_error
+from toolkit.checks.peak_memory import peak_error, peak_floor
 from toolkit.checks.situation import all_moved
 from toolkit.checks.situations import situation_of
 from toolkit.checks.space import Choice, Options
@@ -96,7 +96,7 @@ class Answer:
         verdict = "maybe"
         if high * (1 + self.error) <= card.usable_low:
             verdict = "yes"
-        elif low * (1 - self.error) > card.usable_high:
+        elif max(low * (1 - self.error), min(map(peak_floor, self.estimates))) > card.usable_high:
             verdict = "no"
         return Fit(card.name, verdict, (card.usable_low, card.usable_high))
 

@@ -9,7 +9,6 @@ from typing import Generic, TypeVar
 
 from toolkit.checks.case import Case, malformed
 from toolkit.checks.judgement import Claimed, Outcome, Verdict
-from toolkit.checks.precision import as_precise_as_its_terms
 from toolkit.checks.situation import REFUSALS, Situation
 from toolkit.checks.space import Choice, Side, TooManySettingsError
 from toolkit.checks.spread import Spread, over_settings, side_of
@@ -31,7 +30,8 @@ Known = TypeVar("Known", bound=Holdings)
 class MemoryQuantity(Generic[Known]):
     """A quantity of bytes: what it is read off, and how; which categories move it, and how well it is known.
 
-    `look` is what a situation holds at a choice, or its whole estimate; `fact` says in words how the value comes about.
+    `look` is what a situation holds at a choice, or its whole estimate; `fact` says in words how the value comes about,
+    `floor` what the value never falls below, whatever the error.
     """
 
     name: str
@@ -41,6 +41,7 @@ class MemoryQuantity(Generic[Known]):
     error: Callable[[Known], Fraction]
     fact: Callable[[Known], str]
     view: str = ""
+    floor: Callable[[Known], Fraction] | None = None
 
     def truth(self, situation: Situation, choice: Choice) -> Interval:
         """What the true value lies in at a choice, by the known error; worked out once."""
@@ -48,7 +49,11 @@ class MemoryQuantity(Generic[Known]):
         found = situation.truths.get(key)
         if found is None:
             known = self.look(situation, choice)
-            found = situation.truths[key] = self.of(known).widened(self.error(known))
+            found = self.of(known).widened(self.error(known))
+            floor = self.floor(known) if self.floor else None
+            if floor is not None and found.low is not None and found.low < floor:
+                found = Interval(floor, found.high)
+            situation.truths[key] = found
         return found
 
 
@@ -63,7 +68,7 @@ def judge_memory(case: Case, quantity: MemoryQuantity[Known]) -> Outcome:
     if value is None:
         mark = parse_mark(case.text)
         return malformed("amount of memory", case) if mark is None else _present(case, quantity, mark)
-    claimed = as_precise_as_its_terms(case, case.claimed(value))
+    claimed = case.claimed(value)
     if case.situation is None:
         return Outcome(Verdict.UNCHECKED, NO_SCENARIO, claimed)
     try:
@@ -77,7 +82,7 @@ def agrees(case: Case, quantity: MemoryQuantity[Known]) -> bool:
     value = case.value(Dimension.BYTES)
     if value is None or case.situation is None:
         return False
-    claimed = as_precise_as_its_terms(case, case.claimed(value))
+    claimed = case.claimed(value)
     try:
         spreads = [_spread(case.situation, quantity, interval)[0] for interval in claimed.readings.values()]
     except (*REFUSALS, TooManySettingsError):
@@ -97,11 +102,11 @@ def _present(case: Case, quantity: MemoryQuantity[Known], mark: Mark) -> Outcome
             situation.fields(*quantity.moved_by),
             lambda choice: _side_of_presence(quantity.of(quantity.look(situation, choice)), mark),
         )
-        shown = quantity.look(situation, found.choices[0][0])
+        looked = [quantity.look(situation, choice) for choice, _ in found.choices]
     except (*REFUSALS, TooManySettingsError) as refusal:
         return Outcome(Verdict.UNCHECKED, f"cannot be computed: {refusal}", claimed)
-    amount = quantity.of(shown)
-    fact = f"{quantity.name.replace('_', ' ')} take {display_interval(amount, Dimension.BYTES, case.reading)}"
+    shown, amount = looked[0], _hull([quantity.of(known) for known in looked])
+    fact = f"{display_interval(amount, Dimension.BYTES, case.reading)} of {quantity.name.replace('_', ' ')}"
     evidence = Evidence(EvidenceKind.COMPUTED, amount, quantity.error(shown), shown.setting.stack.label(), (fact,))
     return Outcome(spread.verdict, fact, claimed, (evidence,), spread.boundary, spread.repair)
 
@@ -122,9 +127,7 @@ def _over_settings(case: Case, situation: Situation, claimed: Claimed, quantity:
     choices = [choice for choice, _ in found.choices]
     estimates = [quantity.look(situation, choice) for choice in choices]
     values = [quantity.of(estimate) for estimate in estimates]
-    whole = values[0]
-    for value in values[1:]:
-        whole = whole.hull(value)
+    whole = _hull(values)
     nearest = choices[_nearest(values, claimed)]
     shown = quantity.look(situation, nearest)
     evidence = Evidence(
@@ -153,6 +156,13 @@ def _spread(situation: Situation, quantity: MemoryQuantity[Known], claimed: Inte
             lambda choice: side_of([claimed], quantity.truth(situation, choice)),
         )
     return situation.spreads[key]
+
+
+def _hull(values: list[Interval]) -> Interval:
+    whole = values[0]
+    for value in values[1:]:
+        whole = whole.hull(value)
+    return whole
 
 
 def _nearest(values: list[Interval], claimed: Claimed) -> int:

@@ -34,6 +34,11 @@ def peak_error(estimate: Estimate) -> Fraction:
     return known_error("computed", f"peak_{estimate.setting.method}")
 
 
+def peak_floor(estimate: Estimate) -> Fraction:
+    """What a peak never falls below, in bytes: what is held from step to step, known as well as weights are."""
+    return estimate.ledger.steady * (1 - known_error("computed", "weights"))
+
+
 def device_interval(estimate: Estimate) -> Interval:
     """What the card shows at the peak, in bytes."""
     low, high = estimate.device
@@ -78,7 +83,9 @@ def _allocated(estimate: Estimate) -> Interval:
 
 
 METRICS = {
-    name: MemoryQuantity("peak_memory", Situation.estimate, of, frozenset(all_moved()), peak_error, peak_fact, name)
+    name: MemoryQuantity(
+        "peak_memory", Situation.estimate, of, frozenset(all_moved()), peak_error, peak_fact, name, peak_floor
+    )
     for name, of in (("device", device_interval), ("reserved", _reserved), ("allocated", _allocated))
 }
 

@@ -15,7 +15,7 @@ from toolkit.finding import Finding, Severity
 from toolkit.spec.document_spec import Spec
 from toolkit.spec.load import load_specs
 
-UNREADABLE = frozenset({"S111", "S114", "D205"})
+UNREADABLE = frozenset({"S101", "S111", "S114", "D205"})
 """Codes of findings that say that the check could not look."""
 
 

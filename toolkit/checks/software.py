@@ -9,8 +9,11 @@ from toolkit.checks.case import Case, malformed
 from toolkit.checks.judgement import Claimed, Outcome, Verdict
 from toolkit.evidence.evidence import Evidence, EvidenceKind
 from toolkit.facts.names import UnknownName
-from toolkit.facts.software import Allowed, UnknownRelease, allows, first_support, release, supports
+from toolkit.facts.software import Allowed, UnknownRelease, allows, first_support, release, supports, versions
 from toolkit.quantity.interval import Interval
+
+MAX_TRIED = 20
+"""Releases on each side of a forbidden one that are tried for the repair."""
 
 _VERSION = re.compile(r"\d+(?:\.\d+){0,3}(?:(?:a|b|rc|\.post|\.dev)\d+)?(?:\+[a-z0-9.]{1,20})?")
 
@@ -67,7 +70,30 @@ def _together(case: Case, package: str, version: str, claimed: Claimed) -> Outco
                 facts.append(f"{one} {its} declares {answer.requirement}, which excludes {two} {theirs}")
             elif answer.requirement:
                 facts.append(f"{one} {its} declares {answer.requirement}, which admits {two} {theirs}")
+    if forbidden and says_compatible:
+        repair = _admitted(package, version, list(_others(case)))
+        return Outcome(Verdict.DISAGREES, "; ".join(facts), claimed, tuple(map(_exact, facts)), repair=repair)
     return _compatibility(claimed, facts, forbidden=forbidden, unknown=unknown, says_compatible=says_compatible)
+
+
+def _admitted(package: str, version: str, others: list[tuple[str, str]]) -> str:
+    """The releases nearest to a version, before and after it, that the other packages admit."""
+    known = versions(package)
+    at = known.index(version) if version in known else len(known)
+    before = _first(package, reversed(known[max(0, at - MAX_TRIED) : at]), others)
+    after = _first(package, iter(known[at + 1 : at + 1 + MAX_TRIED]), others)
+    near = [release for release in (before, after) if release]
+    return (
+        f"name a release that the requirements admit (nearest: {', '.join(near)})" if near else "name another release"
+    )
+
+
+def _first(package: str, releases: Iterator[str], others: list[tuple[str, str]]) -> str | None:
+    def admits(release: str) -> bool:
+        answers = (allows(other, its, package, release) for other, its in others)
+        return all(isinstance(answer, Allowed) and answer.answer for answer in answers)
+
+    return next((release for release in releases if admits(release)), None)
 
 
 def _compatibility(
@@ -76,9 +102,7 @@ def _compatibility(
     evidence = tuple(_exact(fact) for fact in facts)
     reason = "; ".join(facts) or "neither declares anything about the other"
     if forbidden:
-        verdict = Verdict.DISAGREES if says_compatible else Verdict.AGREES
-        repair = "name a version that the requirements admit" if says_compatible else None
-        return Outcome(verdict, reason, claimed, evidence, repair=repair)
+        return Outcome(Verdict.AGREES, reason, claimed, evidence)
     if not says_compatible:
         reason = f"{reason}; whether they break when run, no metadata shows"
         return Outcome(Verdict.UNCHECKED, reason, claimed, evidence)

@@ -60,7 +60,12 @@ def run(arguments: argparse.Namespace) -> int:
         return COULD_NOT
     if result.unreadable or not (result.judgements or result.all_findings):
         return COULD_NOT
-    return int(result.gates(fail_on))
+    if result.gates(fail_on):
+        return 1
+    if all(judgement.verdict is Verdict.UNCHECKED for judgement in result.judgements):
+        hint("nothing was checked: every claim is unchecked; --verbose shows why")
+        return COULD_NOT
+    return 0
 
 
 def _usage(paths: Sequence[Path], root: Path, *, named: bool) -> str | None:

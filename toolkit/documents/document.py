@@ -14,7 +14,7 @@ from toolkit.documents.structure import Heading, Structure, front_matter, read_s
 from toolkit.documents.tables import Table, make_table
 from toolkit.finding import Finding, Place, printable
 
-LARGEST_DOCUMENT = 4 * 2**20  # bytes
+LARGEST_DOCUMENT = 2**20  # bytes
 
 
 @dataclass(frozen=True, eq=False)

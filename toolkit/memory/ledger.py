@@ -22,6 +22,17 @@ class Category(StrEnum):
     WORKSPACE = "workspace"
 
 
+STEADY = (
+    Category.WEIGHTS,
+    Category.ADAPTERS,
+    Category.MASTER_WEIGHTS,
+    Category.GRADIENTS,
+    Category.OPTIMIZER_STATES,
+    Category.KV_CACHE,
+)
+"""What follows exactly from shapes and dtypes, and stays from step to step."""
+
+
 class PhaseName(StrEnum):
     """The moments at which memory can peak, in the order in which they come."""
 
@@ -67,6 +78,11 @@ class Ledger:
     """What a setting needs, phase by phase."""
 
     phases: tuple[Phase, ...]
+
+    @property
+    def steady(self) -> int:
+        """The most that is held from step to step, in bytes: no peak is lower, however well the rest is known."""
+        return max(phase.of(*STEADY) for phase in self.phases)
 
     @property
     def peak(self) -> Phase:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from toolkit.memory.program import Program
 from toolkit.memory.size import OPEN, Alive, Size
 
+
 def at_rank(program: Program, rank: int) -> Program:
     """A program recorded at the open rank, at a rank."""
     return replace(

@@ -11,7 +11,7 @@ from toolkit.spec.profiles import PROFILES, open_fields
 from toolkit.spec.quote import Cell, Name, Quote, TableRef
 from toolkit.spec.scenario import Scenario
 from toolkit.spec.setting import Setting
-from toolkit.spec.settings import decide, grid
+from toolkit.spec.settings import decide
 
 __all__ = [
     "FIELDS",
@@ -33,7 +33,6 @@ __all__ = [
     "TableRef",
     "Units",
     "decide",
-    "grid",
     "load_scenario",
     "load_spec",
     "load_specs",

@@ -55,7 +55,9 @@ def _range(low: int, high: int) -> Callable[[Scenario], Options]:
 
 
 def _weights(scenario: Scenario) -> Options:
-    return ("nf4",) if scenario.method == "qlora" else ("bf16",)
+    if scenario.method == "qlora":
+        return ("nf4",)
+    return ("bf16", "fp32") if scenario.trains else ("bf16",)
 
 
 def _double_quant(scenario: Scenario) -> Options:
@@ -105,7 +107,11 @@ _TARGETS = Assumption(
 _TRAIN = Profile(
     "train-2026-11",
     (
-        Assumption("weights", _weights, "Checkpoints are bf16 and are loaded so; QLoRA's paper and guides use NF4."),
+        Assumption(
+            "weights",
+            _weights,
+            "Checkpoints are bf16; transformers before 5 and TRL's trainers load float32 unless told. QLoRA uses NF4.",
+        ),
         Assumption(
             "double_quant",
             _double_quant,

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from itertools import product
-from math import prod
 from typing import NamedTuple, cast
 
 from toolkit.spec import names
 from toolkit.spec.field_value import Atom, Fixed, Range
-from toolkit.spec.profiles import Options, open_fields, profile_of
+from toolkit.spec.profiles import Options, profile_of
 from toolkit.spec.scenario import Scenario
 from toolkit.spec.setting import Lora, Parallel, Run, Setting, Stack
 from toolkit.spec.stack_rules import adapter_dtype, checkpointing_form, compute_dtype, states_dtype
-
-MAX_SETTINGS = 4_096
 
 _LABELLED = re.compile(r"(.+)\(([0-9]+)\)")
 _CLASSIFIER_LABELS = 2  # transformers' PretrainedConfig.num_labels
@@ -37,10 +33,6 @@ _OFF: Mapping[str, Atom] = {
     "stack.loss": "cross-entropy",
 }
 """What holds of a field where neither the document nor the profile of the task says anything."""
-
-
-class TooManySettingsError(ValueError):
-    """The named fields leave more settings open than are worth trying."""
 
 
 class UnresolvedError(ValueError):
@@ -81,21 +73,6 @@ def decide(scenario: Scenario, given: Mapping[str, Atom]) -> Setting:
         engine={name: value for name, value in _group(said, "engine.") if value is not None},
         run=Run(cast("int | None", said.get("run.examples")), cast("int | None", said.get("run.epochs"))),
     )
-
-
-def grid(scenario: Scenario, fields: frozenset[str] | None = None) -> Iterator[dict[str, Atom]]:
-    """Every combination of the values and range ends of the open fields, or of those named.
-
-    Fields that are not named are left out, for `decide` to give them their first option. Raises
-    TooManySettingsError.
-    """
-    options = {name: values for name, values in open_fields(scenario).items() if fields is None or name in fields}
-    ends = [_ends(values) for values in options.values()]
-    count = prod(len(values) for values in ends)
-    if count > MAX_SETTINGS:
-        raise TooManySettingsError(f"{', '.join(options)} leave {count:,} settings open, more than {MAX_SETTINGS:,}")
-    for values in product(*ends):
-        yield dict(zip(options, values, strict=True))
 
 
 def _ends(options: Options) -> tuple[Atom, ...]:

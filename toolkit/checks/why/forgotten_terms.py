@@ -9,14 +9,6 @@ from toolkit.checks.why.hypothesis import Reproduction, Why
 from toolkit.memory.ledger import Category
 from toolkit.quantity import display_bytes
 
-STEADY = (
-    Category.WEIGHTS,
-    Category.ADAPTERS,
-    Category.MASTER_WEIGHTS,
-    Category.GRADIENTS,
-    Category.OPTIMIZER_STATES,
-    Category.KV_CACHE,
-)
 SMALLEST_SHARE = Fraction(1, 50)
 """A forgotten row below 2 % of the peak explains nothing that rounding would not."""
 
@@ -29,7 +21,7 @@ def weights_alone(why: Why) -> Iterator[Reproduction]:
 
 def steady_terms(why: Why) -> Iterator[Reproduction]:
     """What stays from step to step, without activations, logits and temporaries."""
-    steady = max(phase.of(*STEADY) for phase in why.situation.estimate(why.choice).ledger.phases)
+    steady = why.situation.estimate(why.choice).ledger.steady
     said = "what stays between steps ({}) reproduces it; activations, logits and temporaries are left out"
     yield _told(why, steady, said, steady)
 
