@@ -136,3 +136,9 @@ def test_the_pure_parser_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> None
     assert isinstance(fast[0], Entries)
     assert slow[0].keys_at["d"].line == fast[0].keys_at["d"].line == 4
     assert compose("[" * 5_000, "f.yaml")[0] is None
+
+
+def test_an_empty_document_is_placed_inside_the_file() -> None:
+    node, _ = compose("---\n  ", "claims.yaml")
+    assert isinstance(node, Scalar)
+    assert (node.line, node.column) == (2, 3)

@@ -81,7 +81,8 @@ MEMORY_CODES: tuple[Code, ...] = (
     Code(
         code="M308",
         title="Fits on a GPU",
-        why="The device peak at every open setting, with its error on both sides, is compared with "
+        why="The device peak at every open setting, with its error on both sides but never below what is held "
+        "from step to step, is compared with "
         'the memory that a program can use of the card, not with the number on its box. "Fits" '
         'is false only where the least need is above the most that is usable; "does not fit" '
         "only where the most need is below the least usable.",

@@ -17,6 +17,9 @@ from toolkit.spec.prune import Broken
 from toolkit.spec.quote import Name
 from toolkit.spec.scenario import Scenario
 
+UNNAMED = "scenario"
+"""What a scenario is called that is a file or a command line of its own."""
+
 NEEDED = ("model", "method")
 """Fields without which nothing can be said of a scenario."""
 
@@ -33,7 +36,8 @@ def scenario_findings(
     found = several(scenario)
     if complete:
         for name in missing:
-            message = f"scenario {shown(scenario.name)} needs {name}"
+            of = "the scenario" if scenario.name == UNNAMED else f"scenario {shown(scenario.name)}"
+            message = f"{of} needs {name}"
             found.append(Finding(scenario.place, "S105", message, f"add {name}:"))
     if not missing and not found:
         found += contradictions(scenario) if whole else []

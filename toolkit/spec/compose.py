@@ -151,6 +151,8 @@ def compose(text: str, path: str) -> tuple[Node | None, list[Finding]]:
         composer.findings.append(_syntax(error, text, path))
     except RecursionError:  # the pure Python parser, on deep flow collections
         composer.findings.append(Finding(Place(path), "S112", f"nested more than {MAX_DEPTH} levels deep"))
+    if isinstance(composer.root, Scalar):
+        _keep_inside(composer.root, text)
     fatal = any(finding.code in ("S101", "S112") for finding in composer.findings) and _unfinished(composer)
     return (None if fatal else composer.root), composer.findings
 
@@ -168,6 +170,14 @@ def _scalar(event: Any, *, refused: bool = False) -> Scalar:
     scalar.refused = refused
     scalar.plain = not refused and not event.style
     return scalar
+
+
+def _keep_inside(scalar: Scalar, text: str) -> None:
+    """Moves a text that is all of a file to its end, where libyaml puts an empty one into the line after it."""
+    lines = _lines(text)
+    if scalar.line > len(lines):
+        scalar.line = scalar.end_line = len(lines)
+        scalar.column = scalar.end_column = len(lines[-1]) + 1
 
 
 def _syntax(error: yaml.YAMLError, text: str, path: str) -> Finding:

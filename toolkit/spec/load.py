@@ -8,7 +8,7 @@ from pathlib import Path
 
 from toolkit.finding import Finding, Place, Severity
 from toolkit.spec.build_scenarios import ScenarioBuilder
-from toolkit.spec.check import Checker, scenario_findings, with_model_types
+from toolkit.spec.check import UNNAMED, Checker, scenario_findings, with_model_types
 from toolkit.spec.claim import Claim
 from toolkit.spec.compose import compose
 from toolkit.spec.document_spec import Spec, Units
@@ -76,7 +76,7 @@ def scenario_from_flags(flags: Mapping[str, str], base: Path) -> tuple[Scenario 
         if node is not None and isinstance(holder, Entries):
             holder[inner or group] = node
             holder.keys_at[inner or group] = typed(inner or group)
-    return _one_scenario(entries, FLAGS, "scenario", base, findings)
+    return _one_scenario(entries, FLAGS, UNNAMED, base, findings)
 
 
 def in_order(findings: Iterable[Finding]) -> list[Finding]:

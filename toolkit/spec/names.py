@@ -41,6 +41,7 @@ OPTIMIZERS = {
     "none": "no optimizer",
 }
 TORCH_OPTIMIZERS = frozenset({"adamw", "sgd"})
+OPTIMIZERS_32BIT = frozenset({"paged_adamw", "lion"})
 OPTIMIZERS_8BIT = frozenset({"adamw_8bit", "paged_adamw_8bit"})
 IMPLEMENTATIONS = {
     "fused": "one kernel over all parameters",

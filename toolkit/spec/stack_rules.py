@@ -131,7 +131,12 @@ def losses(trainer: str, versions: Versions) -> tuple[str, ...]:
 
 
 def states_dtype(optimizer: str, trained: str, master: str | None) -> str:
-    """The dtype of the optimizer's states: that of the parameters it updates, or 8 bit."""
+    """The dtype of the optimizer's states: that of the parameters it updates, or 8 bit.
+
+    bitsandbytes' optimizers with 32-bit states keep float32 whatever they update (bitsandbytes/optim/optimizer.py).
+    """
     if optimizer == "none":
         return "none"
+    if optimizer in names.OPTIMIZERS_32BIT:
+        return "fp32"
     return "int8" if optimizer in names.OPTIMIZERS_8BIT else master or trained
