@@ -16,6 +16,7 @@ from toolkit.memory.estimate import Estimate, estimate
 from toolkit.memory.ledger import Category, PhaseName
 from toolkit.memory.quantization import UnsupportedStorage
 from toolkit.memory.refusal import UnsupportedRow
+from toolkit.memory.row_rule import RowRule
 from toolkit.memory.rows import ROWS
 from toolkit.spec.setting import Lora, Parallel, Run, Setting, Stack
 
@@ -105,12 +106,12 @@ def test_a_field_moves_something(field: str) -> None:
 
 
 @pytest.mark.parametrize("rule", ROWS, ids=lambda rule: rule.name)
-def test_a_row_says_what_it_is(rule: object) -> None:
-    assert rule.formula  # type: ignore[attr-defined] - parametrized over the registry
-    assert rule.source  # type: ignore[attr-defined]
-    assert rule.explanation.endswith(".")  # type: ignore[attr-defined]
-    assert rule.phases  # type: ignore[attr-defined]
-    assert set(rule.fields) <= {field.name for field in fields(Setting)}  # type: ignore[attr-defined]
+def test_a_row_says_what_it_is(rule: RowRule) -> None:
+    assert rule.formula
+    assert rule.source
+    assert rule.explanation.endswith(".")
+    assert rule.phases
+    assert set(rule.fields) <= {field.name for field in fields(Setting)}
 
 
 def test_rows_have_names_of_their_own() -> None:

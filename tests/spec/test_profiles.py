@@ -18,10 +18,10 @@ from toolkit.spec import (
     open_fields,
     scenario_from_flags,
 )
-from toolkit.spec.field_value import Field, Reference
+from toolkit.spec.field_value import Atom, Field, Reference
 from toolkit.spec.lora_targets import usual_targets
 from toolkit.spec.names import PACKAGES
-from toolkit.spec.profiles import profile_of
+from toolkit.spec.profiles import Profile, profile_of
 from toolkit.spec.settings import UnresolvedError
 
 
@@ -33,8 +33,8 @@ def scenario(**fields: str) -> Scenario:
     return found
 
 
-def setting(given: Mapping[str, object] | None = None, **fields: str) -> Setting:
-    return decide(scenario(**fields), given or {})  # type: ignore[arg-type]
+def setting(given: Mapping[str, Atom] | None = None, **fields: str) -> Setting:
+    return decide(scenario(**fields), given or {})
 
 
 def test_what_full_training_leaves_open() -> None:
@@ -86,9 +86,9 @@ def test_usual_targets_are_those_of_the_models_type() -> None:
 
 
 @pytest.mark.parametrize("profile", PROFILES.values(), ids=lambda profile: profile.name)
-def test_profiles_are_versioned_and_give_their_reasons(profile: object) -> None:
+def test_profiles_are_versioned_and_give_their_reasons(profile: Profile) -> None:
     assert profile in PROFILES.values()
-    for assumption in profile.assumptions:  # type: ignore[attr-defined]
+    for assumption in profile.assumptions:
         assert assumption.name in FIELDS
         assert assumption.reason.endswith(".")
         assert len(assumption.reason) > 20

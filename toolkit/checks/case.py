@@ -92,11 +92,6 @@ def comparable(first: Dimension, second: Dimension) -> bool:
     return first is second or dimensions <= PURE or dimensions == {Dimension.NUMBER, Dimension.SHARE}
 
 
-def meets_any(claimed: Claimed, truth: Interval) -> bool:
-    """Whether the truth meets the claimed interval under any admitted reading."""
-    return any(interval.meets(truth) for interval in claimed.readings.values())
-
-
 def malformed(expected: str, case: Case) -> Outcome:
     """The outcome of a claim whose slot holds something else than the quantity needs."""
     text = case.text if len(case.text) <= LONGEST_SHOWN else f"{case.text[: LONGEST_SHOWN - 3]}..."

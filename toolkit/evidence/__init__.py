@@ -1,1 +1,1 @@
-"""."""
+"""What is known about a quantity, and how."""

@@ -9,7 +9,7 @@ from operator import mul
 from toolkit.memory.architecture import Architecture
 from toolkit.memory.ledger import PhaseName
 from toolkit.memory.numerics import Numerics
-from toolkit.memory.size import Alive, Size
+from toolkit.memory.size import Size
 from toolkit.memory.sums import Sums
 from toolkit.spec.setting import Setting
 
@@ -42,10 +42,6 @@ class Scale:
     def bytes(self, size: Size) -> int:
         """The bytes of a size at this batch and sequence."""
         return sum(map(mul, size, self.counts))
-
-    def rows(self, alive: Alive) -> dict[str, int]:
-        """The bytes of what is alive, by row."""
-        return {row: self.bytes(size) for row, size in alive.items()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import lru_cache
@@ -14,6 +15,7 @@ from toolkit.memory.device import Interval, device_interval, reserved_interval, 
 from toolkit.memory.forms import Adaptation, Builder, builder, head_form, kernel, layer_form, masks
 from toolkit.memory.formula.chunked_loss import CHUNK_TOKENS, fused_chunk
 from toolkit.memory.formula.layer import RESIDUAL
+from toolkit.memory.formula.optimizer import paged_states
 from toolkit.memory.layer_layouts import LAYOUTS
 from toolkit.memory.ledger import Category, Ledger, Phase, PhaseName, Row
 from toolkit.memory.lora import adapters_of
@@ -87,7 +89,15 @@ def estimate(setting: Setting, facts: ModelFacts) -> Estimate:
         allocated=ledger.peak.total,
         reserved=reserved,
         device=device_interval(reserved, setting.gpu),
+        notes=tuple(_notes(context)),
     )
+
+
+def _notes(context: Context) -> Iterator[str]:
+    """What the ledger leaves out, for whoever reads it."""
+    paged = paged_states(context) if context.setting.trains else 0
+    if paged:
+        yield f"not in the ledger: {paged:,} bytes of optimizer states in managed memory, which torch does not count"
 
 
 def on_gpu(known: Estimate, setting: Setting) -> Estimate:

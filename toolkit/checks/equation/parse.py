@@ -33,8 +33,6 @@ _EQUALS = {"=", "≈", "≃", "→", "->", "=>"}
 _SPACED_MINUS = re.compile(r"(?<=\S)\s{1,4}[-−]\s{1,4}(?=\S)")
 _TOKEN = re.compile(r"\s+|\*\*|`|->|=>|[A-Za-z_][\w.-]*|.", re.DOTALL)
 
-Operator = Literal["+", "-", "*", "/", "^"]
-
 
 class EquationError(ValueError):
     """The text is no arithmetic that this grammar reads; says what it met."""

@@ -30,10 +30,8 @@ def optimizer_states(context: Context, phase: PhaseName) -> int:
     return sum(t.count * (state_bytes(t, context.setting) - paged(t, context.setting)) for t in context.sums.trained)
 
 
-def paged_states(context: Context, phase: PhaseName) -> int:
+def paged_states(context: Context) -> int:
     """States in managed memory, which torch does not count and the driver may move to the host."""
-    if phase is PhaseName.LOAD:
-        return 0
     return sum(t.count * paged(t, context.setting) for t in context.sums.trained)
 
 
@@ -46,10 +44,15 @@ def state_bytes(tensor: Trained, setting: Setting) -> int:
 
 
 def paged(tensor: Trained, setting: Setting) -> int:
-    """The part of one tensor's states that is in managed memory."""
+    """The part of one tensor's states that is in managed memory: the states, not the scales of those in 8 bit.
+
+    bitsandbytes/optim/optimizer.py: `get_state_buffer` pages, and `init_state` makes the scales with torch.zeros.
+    """
     if not setting.optimizer.startswith("paged_") or tensor.elements < PAGED_FROM:
         return 0
-    return state_bytes(tensor, setting)
+    whole = state_bytes(tensor, setting)
+    in_8bit = setting.optimizer.endswith("_8bit") and whole != 2 * tensor.elements * BYTES["fp32"]
+    return 2 * tensor.elements if in_8bit else whole
 
 
 def _moments(count: int) -> StateBytes:
