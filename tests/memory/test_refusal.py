@@ -13,6 +13,9 @@ from toolkit.memory.refusal import UnsupportedRow
 from toolkit.spec.setting import Lora, Parallel, Setting, Stack
 
 QWEN = Setting("Qwen/Qwen2.5-0.5B", "full", "bf16")
+BERT = replace(QWEN, model="google-bert/bert-base-uncased")
+DEBERTA = replace(QWEN, model="microsoft/mdeberta-v3-base", head="sequence-classification", labels=2)
+DISTILBERT = replace(DEBERTA, model="distilbert/distilbert-base-uncased")
 
 
 def facts(model: str) -> ModelFacts:
@@ -27,12 +30,17 @@ def facts(model: str) -> ModelFacts:
         (replace(QWEN, parallel=Parallel(2, "fsdp")), "parallel"),
         (replace(QWEN, parallel=Parallel(offload=True)), "parallel"),
         (replace(QWEN, stack=Stack("litgpt")), "activations"),
-        (replace(QWEN, stack=Stack("vllm"), method="inference"), "activations"),
+        (replace(QWEN, stack=Stack("vllm"), method="inference"), "engine_pool"),
         (replace(QWEN, engine={"gpu_memory_utilization": 0.9}), "engine"),
         (replace(QWEN, stack=Stack(loss="invented")), "logits"),
         (replace(QWEN, method="qlora", weights="gptq-int4", lora=Lora(8)), "dequantized_weight"),
-        (replace(QWEN, model="google-bert/bert-base-uncased", head="masked-lm"), "activations"),
-        (replace(QWEN, head="sequence-classification"), "logits"),
+        (replace(BERT, head="token-classification", labels=9), "logits"),
+        (replace(BERT, head="causal-lm"), "logits"),
+        (replace(BERT, head="base"), "logits"),
+        (replace(DEBERTA, attention="flash"), "attention_scores"),
+        (replace(DEBERTA, gradient_checkpointing="reentrant"), "relative_positions"),
+        (replace(DISTILBERT, method="lora", lora=Lora(8)), "adapter_states"),
+        (replace(QWEN, head="token-classification", labels=9), "logits"),
         (replace(QWEN, model="facebook/opt-350m"), "norm_states"),
         (replace(QWEN, model="deepseek-ai/DeepSeek-V2-Lite"), "activations"),
         (

@@ -5,6 +5,11 @@ Linear4bit with a hand-made state, two steps of the real optimizer; a TorchDispa
 up to 512 bytes, from its making to its finalizer. Attention went through an autograd function with the tensors of a
 flash kernel; autocast and dropout were imitated, as a CPU build of torch has neither on meta tensors.
 torch 2.13.0, transformers 5.23.0, peft 0.21.2, bitsandbytes 0.50.2; TRL's chunked loss and casts as in its sources.
+
+LLM.int8() ran bitsandbytes' own Linear8bitLt and MatMul8bitLt on tensors of their shapes. Its CUDA kernels do not run
+on meta tensors: in their place each allocated what bitsandbytes/backends/cuda/ops.py allocates, in that order, with one
+outlier column (that no more than a few columns are outliers, and what cuBLASLt itself takes, is from reading alone).
+Records of inference drop the dequantized weight up to four rows, as gemm_4bit does on every GPU.
 """
 
 from __future__ import annotations
@@ -29,7 +34,7 @@ PEAK_TOLERANCE = 0.0005
 PHASE_TOLERANCE = 0.015
 """Two-layer models show small tensors that a whole one hides: those of passing casts and of embeddings."""
 
-TRACED = records("traced")
+TRACED = [*records("traced"), *records("traced_8bit"), *records("traced_inference")]
 
 
 @pytest.mark.parametrize("record", TRACED, ids=name_of)

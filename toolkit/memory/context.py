@@ -9,7 +9,7 @@ from operator import mul
 from toolkit.memory.architecture import Architecture
 from toolkit.memory.ledger import PhaseName
 from toolkit.memory.numerics import Numerics
-from toolkit.memory.size import Size
+from toolkit.memory.size import Parts, Size
 from toolkit.memory.sums import Sums
 from toolkit.spec.setting import Setting
 
@@ -19,12 +19,16 @@ FLASH_TILE = 128
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How often each part of a `Size` counts: in B sequences of S tokens, of which a loss takes `chunk` at a time."""
+    """How often each part of a size counts: in B sequences of S tokens, of which a loss takes `chunk` at a time.
+
+    `rank` is that of the adapters; `counts` has the parts of a `Size`, then the same times the rank.
+    """
 
     batch: int
     sequence: int
     chunk: int = 0
-    counts: Size = field(init=False)
+    rank: int = 0
+    counts: Parts = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
         tokens = self.batch * self.sequence
@@ -36,12 +40,13 @@ class Scale:
             sequence=self.batch,
             fixed=1,
             chunk=min(self.chunk, tokens),
+            square=self.sequence * self.sequence,
         )
-        object.__setattr__(self, "counts", counts)
+        object.__setattr__(self, "counts", (*counts, *(self.rank * count for count in counts)))
 
-    def bytes(self, size: Size) -> int:
-        """The bytes of a size at this batch and sequence."""
-        return sum(map(mul, size, self.counts))
+    def bytes(self, parts: Parts) -> int:
+        """The bytes of a size at this batch, sequence and rank."""
+        return sum(map(mul, parts, self.counts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +64,7 @@ class Moment:
 
 @dataclass(slots=True)
 class Context:
-    """A setting, its model, dtypes and sums; the fullest moment of each phase, and the most of each row."""
+    """A setting, its model, dtypes and sums; and the fullest moment of each phase."""
 
     setting: Setting
     architecture: Architecture
@@ -69,8 +74,17 @@ class Context:
     workspace: int
     rotary: bool
     caches_rotary: bool
-    moments: dict[PhaseName, Moment] = field(default_factory=dict)
-    widest: dict[str, int] = field(default_factory=dict)
+    moments: Mapping[PhaseName, Moment] = field(default_factory=dict)
+
+    @property
+    def serves(self) -> bool:
+        """Whether an engine runs the model, which claims its memory when it starts."""
+        return self.setting.stack.trainer == "vllm"
+
+    @property
+    def generates(self) -> bool:
+        """Whether the model writes tokens one after the other."""
+        return self.architecture.head == "causal-lm" and self.architecture.is_decoder
 
     def at(self, phase: PhaseName, row: str) -> int:
         """The bytes of a row that differs between moments, at the fullest moment of a phase."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 
 from toolkit.facts.gpus import find_gpu
@@ -18,6 +17,9 @@ CONTEXT = (250 << 20, 1_500 << 20)
 """The least and the most that a CUDA context has been seen to take, where no GPU is named."""
 
 SEGMENT_UNIT = 2 << 20
+LAST_SEGMENTS = 2 * ((20 << 20) + (2 << 20))
+"""A segment for requests of 1 to 10 MiB and one for smaller ones, once as the model loads and once as it runs."""
+
 OWN_SEGMENT_FROM = 10 << 20
 
 
@@ -42,13 +44,16 @@ def reserved_interval(ledger: Ledger, widest: Mapping[str, int], rounding: int) 
 
     The caching allocator gives freed blocks to later requests that fit into them, whole or in part, but never joins
     blocks of different segments (c10/cuda/CUDACachingAllocator.cpp). In the worst case every row therefore keeps the
-    most that it ever took, `widest` over all moments, and segments of weights are rounded up by `rounding`.
+    most that it ever took, `widest` over all moments, and segments of weights are rounded up by `rounding`. Beyond that
+    the segments opened last may be all but empty.
     """
-    most = Counter(dict(widest))
+    most = dict(widest)
     for phase in ledger.phases:
         for row in phase.rows:
-            most[row.name] = max(most[row.name], row.bytes)
-    return ledger.peak.total, max(ledger.peak.total, most.total() + rounding)
+            if row.bytes > most.get(row.name, 0):
+                most[row.name] = row.bytes
+    peak = ledger.peak.total
+    return peak, max(peak, sum(most.values()) + rounding)
 
 
 def segment_rounding(tensor: int) -> int:

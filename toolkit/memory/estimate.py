@@ -5,34 +5,34 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from functools import lru_cache
 
 from toolkit.facts.models import ModelFacts
-from toolkit.memory.architecture import Architecture, ModuleKind, architecture_of
-from toolkit.memory.architecture.stack import as_built
-from toolkit.memory.context import Context, Scale
+from toolkit.memory.architecture import Architecture, architecture_of
+from toolkit.memory.context import Context, Moment, Scale
 from toolkit.memory.device import Interval, device_interval, reserved_interval, workspace_bytes
-from toolkit.memory.forms import Adaptation, Builder, builder, head_form, kernel, layer_form, masks
+from toolkit.memory.encoder_layouts import ENCODERS
 from toolkit.memory.formula.chunked_loss import CHUNK_TOKENS, fused_chunk
-from toolkit.memory.formula.layer import RESIDUAL
+from toolkit.memory.formula.engine import engine_device, engine_notes
+from toolkit.memory.formula.kv_cache import growing_bytes
 from toolkit.memory.formula.optimizer import paged_states
+from toolkit.memory.inputs import Inputs
 from toolkit.memory.layer_layouts import LAYOUTS
 from toolkit.memory.ledger import Category, Ledger, Phase, PhaseName, Row
-from toolkit.memory.lora import adapters_of
-from toolkit.memory.moments import Programs, fullest, step
+from toolkit.memory.moments import Fullest, fuses, of_forward, of_generation, of_training
 from toolkit.memory.numerics import numerics
-from toolkit.memory.parameters import total_parameters, trainable_parameters
-from toolkit.memory.program import Stream, record_generation_head, record_head, record_inference, record_layer
-from toolkit.memory.rank import at_rank
-from toolkit.memory.refusal import UnsupportedRow, refuse_passes, refuse_spread
-from toolkit.memory.rows import ROWS
-from toolkit.memory.size import BYTES, OPEN, Size
+from toolkit.memory.pass_rows import PASS_ROWS
+from toolkit.memory.recording import programs_of
+from toolkit.memory.refusal import refuse_serving, refuse_spread
+from toolkit.memory.rows import STANDING_ROWS
+from toolkit.memory.size import BYTES
 from toolkit.memory.sums import Sums, sums
+from toolkit.memory.tape import GRADIENTS
 from toolkit.memory.transformers_versions import behaviour
 from toolkit.spec.setting import Setting
 
 TRAINING = (PhaseName.LOAD, PhaseName.FORWARD_END, PhaseName.BACKWARD, PhaseName.OPTIMIZER_STEP)
 INFERENCE = (PhaseName.LOAD, PhaseName.PREFILL, PhaseName.DECODE)
+SERVING = (PhaseName.LOAD, PhaseName.SERVE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,51 +61,83 @@ def holdings(setting: Setting, facts: ModelFacts) -> Holdings:
     Raises UnsupportedModel or UnsupportedStorage for what no formula covers.
     """
     context = _context(setting, facts)
-    inputs = _Inputs(setting)
-    phases = [_phase(context, PhaseName.LOAD, inputs)]
+    phases = [_phase(context, PhaseName.LOAD)]
     if setting.trains:
-        context.moments = {PhaseName.OPTIMIZER_STEP: step(context)}
-        phases.append(_phase(context, PhaseName.OPTIMIZER_STEP, inputs))
+        context.moments = {PhaseName.OPTIMIZER_STEP: Moment("step", {GRADIENTS: gradient_bytes(context)})}
+        phases.append(_phase(context, PhaseName.OPTIMIZER_STEP))
     return Holdings(
         setting=setting,
         ledger=Ledger(tuple(phases)),
-        parameters_total=total_parameters(context.architecture, setting),
-        parameters_trainable=trainable_parameters(context.architecture, setting),
+        parameters_total=context.sums.parameters,
+        parameters_trainable=context.sums.trainable,
     )
 
 
 def estimate(setting: Setting, facts: ModelFacts) -> Estimate:
     """The estimate of a setting; raises UnsupportedModel or UnsupportedRow for what no formula covers."""
     context = _context(setting, facts)
-    context.moments = fullest(context, _programs(context))
-    inputs = _Inputs(setting)
-    ledger = Ledger(tuple(_phase(context, name, inputs) for name in (TRAINING if setting.trains else INFERENCE)))
-    reserved = reserved_interval(ledger, context.widest, context.sums.segments)
+    found = _fullest(context)
+    context.moments = found.moments
+    ledger = Ledger(tuple(_phase(context, name) for name in _phases(context)))
+    reserved, device = _on_card(context, ledger, found)
     return Estimate(
         setting=setting,
         ledger=ledger,
-        parameters_total=total_parameters(context.architecture, setting),
-        parameters_trainable=trainable_parameters(context.architecture, setting),
-        allocated=ledger.peak.total,
+        parameters_total=context.sums.parameters,
+        parameters_trainable=context.sums.trainable,
+        allocated=reserved[0],  # the least that is held is what is allocated at the peak
         reserved=reserved,
-        device=device_interval(reserved, setting.gpu),
-        notes=tuple(_notes(context)),
+        device=device,
+        notes=(*_notes(context), *(engine_notes(context, ledger) if context.serves else ())),
     )
 
 
+def _on_card(context: Context, ledger: Ledger, found: Fullest) -> tuple[Interval, Interval]:
+    """What the allocator holds, and what the card shows."""
+    if context.serves:
+        return (ledger.peak.total, ledger.peak.total), engine_device(context.setting, ledger)
+    reserved = reserved_interval(ledger, found.widest, context.sums.segments)
+    return reserved, device_interval(reserved, context.setting.gpu)
+
+
+def _fullest(context: Context) -> Fullest:
+    """The fullest moment of each phase that follows a pass through the model; an engine claims its memory before."""
+    if context.serves:
+        refuse_serving(context.setting, generates=context.generates)
+        return Fullest({}, {})
+    programs, scale = programs_of(context), context.scale
+    if context.setting.trains:
+        return of_training(programs, scale, gradient_bytes(context))
+    if context.generates:
+        return of_generation(programs, scale, growing_bytes(context), fuses=fuses(context.setting))
+    return of_forward(programs, scale)
+
+
+def _phases(context: Context) -> tuple[PhaseName, ...]:
+    """The phases of a setting: without a language model's head nothing is decoded."""
+    if context.serves:
+        return SERVING
+    if context.setting.trains:
+        return TRAINING
+    return INFERENCE if context.generates else INFERENCE[:-1]
+
+
 def _notes(context: Context) -> Iterator[str]:
-    """What the ledger leaves out, for whoever reads it."""
+    """What the ledger leaves out or takes otherwise than it is written, for whoever reads it."""
     paged = paged_states(context) if context.setting.trains else 0
     if paged:
         yield f"not in the ledger: {paged:,} bytes of optimizer states in managed memory, which torch does not count"
+    layout = ENCODERS.get(context.architecture.family)
+    if layout is not None and layout.disentangled and context.setting.attention != "eager":
+        yield f"attention: transformers has no {context.setting.attention} for DeBERTa, which attends eagerly"
 
 
 def on_gpu(known: Estimate, setting: Setting) -> Estimate:
     """The estimate of a setting that differs in its GPU alone: in BLAS workspaces and CUDA context."""
     ratio = Fraction(workspace_bytes(setting.gpu), workspace_bytes(known.setting.gpu))
-    ledger = (
-        known.ledger if ratio == 1 else Ledger(tuple(_with_workspace(phase, ratio) for phase in known.ledger.phases))
-    )
+    if ratio == 1:
+        return replace(known, setting=setting, device=device_interval(known.reserved, setting.gpu))
+    ledger = Ledger(tuple(_with_workspace(phase, ratio) for phase in known.ledger.phases))
     more = ledger.peak.total - known.allocated
     reserved = (known.reserved[0] + more, known.reserved[1] + more)
     return replace(
@@ -121,7 +153,7 @@ def on_gpu(known: Estimate, setting: Setting) -> Estimate:
 def _with_workspace(phase: Phase, ratio: Fraction) -> Phase:
     """A phase whose workspaces, a whole number of them, have another size."""
     rows = (
-        replace(row, bytes=int(row.bytes * ratio)) if row.category is Category.WORKSPACE else row for row in phase.rows
+        row._replace(bytes=int(row.bytes * ratio)) if row.category is Category.WORKSPACE else row for row in phase.rows
     )
     return replace(phase, rows=tuple(rows))
 
@@ -134,45 +166,33 @@ def _context(setting: Setting, facts: ModelFacts) -> Context:
         architecture=architecture,
         numerics=numerics(setting),
         sums=_sums(architecture, setting),
-        scale=Scale(setting.batch_size, setting.sequence_length, _chunk(setting, architecture)),
+        scale=_scale(setting, architecture),
         workspace=workspace_bytes(setting.gpu),
         rotary=architecture.family in LAYOUTS and LAYOUTS[architecture.family].rotary != "none",
         caches_rotary=behaviour(architecture, setting).caches_rotary,
     )
 
 
-def _phase(context: Context, name: PhaseName, inputs: _Inputs) -> Phase:
-    rows = []
-    for rule in ROWS_OF[name]:
-        size = rule.function(context, name)
-        if size:
-            rows.append(Row(rule.name, rule.category, size, rule.formula, inputs[rule.fields]))
-    moment = context.moments.get(name)
+def _phase(context: Context, name: PhaseName) -> Phase:
+    setting, moment = context.setting, context.moments.get(name)
+    alive = moment.rows if moment else {}
+    held, passing = RULES_OF[name]
+    sizes = [(rule, rule.function(context, name)) for rule in held]
+    sizes += [(rule, alive[rule.name]) for rule in passing if rule.name in alive]
+    rows = (
+        Row(rule.name, rule.category, size, rule.formula, Inputs(setting, rule.fields)) for rule, size in sizes if size
+    )
     return Phase(name, tuple(rows), moment.name if moment else "")
 
 
-ROWS_OF = {name: tuple(rule for rule in ROWS if name in rule.phases) for name in PhaseName}
-
-
-class _Inputs(dict[tuple[str, ...], dict[str, int | str]]):
-    """What a setting says in the fields that a row follows, where that is a number or a word; rows share it."""
-
-    def __init__(self, setting: Setting) -> None:
-        super().__init__()
-        self._setting = setting
-        self._label = setting.stack.label()
-
-    def __missing__(self, fields: tuple[str, ...]) -> dict[str, int | str]:
-        said = {field: getattr(self._setting, field) for field in fields}
-        said["stack"] = self._label
-        if self._setting.lora is not None and "lora" in said:
-            said["lora"] = f"rank {self._setting.lora.rank}"
-        self[fields] = {field: value for field, value in said.items() if isinstance(value, int | str)}
-        return self[fields]
+RULES_OF = {
+    name: tuple(tuple(rule for rule in rules if name in rule.phases) for rules in (STANDING_ROWS, PASS_ROWS))
+    for name in PhaseName
+}
+"""The rules of a phase: of rows that stand by themselves, and of those that are read off its fullest moment."""
 
 
 _SUMS: dict[tuple[object, ...], Sums] = {}
-_PROGRAMS: dict[tuple[object, ...], Programs] = {}
 MAX_CACHED = 4096
 
 
@@ -197,29 +217,15 @@ def _sums(architecture: Architecture, setting: Setting) -> Sums:
     return found
 
 
-def _programs(context: Context) -> Programs:
-    architecture, setting, dtypes = context.architecture, context.setting, context.numerics
-    refuse_passes(setting)
-    version = behaviour(architecture, setting)
-    built = as_built(architecture, setting)
-    kernels = tuple(kernel(kind, dtypes.attention, setting.sequence_length) for kind in architecture.layers)
-    lora = replace(setting.lora, rank=OPEN) if setting.lora else None
-    key = (id(built), dtypes, setting.trains, lora, setting.stack.loss, version, kernels)
-    found = _PROGRAMS.get(key)
-    if found is None:
-        if len(_PROGRAMS) >= MAX_CACHED:
-            _PROGRAMS.clear()
-        adaptation = _adaptation(architecture, setting)
-        build = builder(built, dtypes, adaptation, version, setting.sequence_length)
-        found = _PROGRAMS[key] = _record(build, setting)
-    return _at_rank(found, setting.lora.rank) if setting.lora and setting.trains else found
+def gradient_bytes(context: Context) -> int:
+    """The gradients of all trained parameters; those of a copied classifier have its dtype."""
+    sums, dtypes = context.sums, context.numerics
+    return (sums.elements - sums.copies) * BYTES[dtypes.gradient] + sums.copies * BYTES[dtypes.head]
 
 
-@lru_cache(maxsize=MAX_CACHED)
-def _at_rank(programs: Programs, rank: int) -> Programs:
-    """Programs recorded at the open rank, at a rank."""
-    layers = tuple(at_rank(program, rank) for program in programs.layers)
-    return replace(programs, layers=layers, head=at_rank(programs.head, rank))
+def _scale(setting: Setting, architecture: Architecture) -> Scale:
+    rank = setting.lora.rank if setting.lora and setting.trains else 0
+    return Scale(setting.batch_size, setting.sequence_length, _chunk(setting, architecture), rank)
 
 
 def _chunk(setting: Setting, architecture: Architecture) -> int:
@@ -228,33 +234,3 @@ def _chunk(setting: Setting, architecture: Architecture) -> int:
         tokens = setting.batch_size * setting.sequence_length
         return fused_chunk(tokens, architecture.hidden, architecture.vocabulary)
     return CHUNK_TOKENS
-
-
-def _adaptation(architecture: Architecture, setting: Setting) -> Adaptation:
-    match = adapters_of(architecture, setting)
-    if match is None or setting.lora is None or not setting.trains:
-        return Adaptation()
-    if any(adapter.module.kind is ModuleKind.EXPERTS for adapter in match.adapters):
-        raise UnsupportedRow("adapter_states", "no formula for the adapters of fused experts yet")
-    paths = frozenset(module.path for module in match.matched)
-    return Adaptation(paths, OPEN, setting.lora.dropout > 0)
-
-
-def _record(build: Builder, setting: Setting) -> Programs:
-    architecture, dtypes = build.architecture, build.numerics
-    head = head_form(build, setting.stack.loss)
-    forms = [(layer_form(build, kind), kind.count) for kind in architecture.layers]
-    hidden = architecture.hidden
-    embedding = Size(token=hidden * BYTES[dtypes.stream])
-    held = {RESIDUAL: embedding.times(build.layout.embeddings + (dtypes.checkpointing == "false"))}
-    seen = {"attention_mask": masks(build)}
-    if not setting.trains:
-        layers = tuple(record_inference(form, count, dtypes.stream) for form, count in forms)
-        end = record_generation_head(head, hidden, layers[-1].result)
-        return Programs(layers, end, embedding, held, seen)
-    stream = Stream(dtypes.stream, dtypes.first_grad, dtypes.checkpointing, dtypes.accumulates)
-    first = record_layer(forms[0][0], 1, stream)
-    later = replace(stream, dtype=first.result, grad=True)
-    forms[0] = (forms[0][0], forms[0][1] - 1)
-    layers = (first, *(record_layer(form, count, later) for form, count in forms if count))
-    return Programs(layers, record_head(head, hidden, later), embedding, held, seen)

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from toolkit.memory.architecture import Architecture, FeedForward, LayerKind, Module
+from toolkit.memory.encoder_layouts import ENCODERS
 from toolkit.memory.formula.attention_form import AttentionForm
 from toolkit.memory.formula.feed_forward import FeedForwardForm
 from toolkit.memory.formula.layer import LayerForm
 from toolkit.memory.formula.linear import Branch, LinearForm
-from toolkit.memory.formula.logits import HeadForm
 from toolkit.memory.formula.mixture import MixtureForm
 from toolkit.memory.formula.norms import NormForm
 from toolkit.memory.layer_layouts import Layout, layout_of
@@ -78,7 +78,7 @@ def builder(
     architecture: Architecture, numerics: Numerics, adaptation: Adaptation, version: Behaviour, sequence: int
 ) -> Builder:
     """A builder for a family whose activations are covered; refuses the others by name."""
-    layout = layout_of(architecture)
+    layout = Layout() if architecture.family in ENCODERS else layout_of(architecture)  # encoders have their own
     by_suffix = {module.path.rpartition("{}.")[2]: module for module in architecture.modules if "{}" in module.path}
     return Builder(architecture, numerics, adaptation, by_suffix, version, sequence, layout)
 
@@ -95,30 +95,6 @@ def layer_form(build: Builder, kind: LayerKind) -> LayerForm:
         parallel_norms=build.layout.parallel_norms,
         dropout=kind.dropout > 0,
         holds=build.layout.holds,
-    )
-
-
-def head_form(build: Builder, loss: str) -> HeadForm:
-    """The form of the end of a causal language model."""
-    architecture, n = build.architecture, build.numerics
-    if architecture.head != "causal-lm":
-        raise UnsupportedRow("logits", f"no formula for a {architecture.head} head yet")
-    projection = LinearForm(
-        inputs=architecture.hidden,
-        outputs=architecture.vocabulary,
-        dtype=n.head,
-        trains=n.trains_base,
-        compute=n.compute,
-        autocast=n.autocast,
-        gradient=n.gradient,
-    )
-    return HeadForm(
-        norm=build.norm(architecture.layers[0].norm),
-        projection=projection,
-        loss=loss,
-        softcap=architecture.logit_softcap,
-        upcasts_early=build.version.upcasts_early,
-        shifts=build.version.shifts,
     )
 
 

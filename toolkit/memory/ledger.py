@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class Category(StrEnum):
@@ -18,6 +19,7 @@ class Category(StrEnum):
     ACTIVATIONS = "activations"
     LOGITS = "logits"
     KV_CACHE = "kv_cache"
+    ENGINE_POOL = "engine_pool"
     TEMPORARY = "temporary"
     WORKSPACE = "workspace"
 
@@ -42,10 +44,10 @@ class PhaseName(StrEnum):
     OPTIMIZER_STEP = "optimizer_step"
     PREFILL = "prefill"
     DECODE = "decode"
+    SERVE = "serve"
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One named cause of memory: `bytes` follow from `formula` applied to `inputs`."""
 
     name: str

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from operator import ge, le
-
-from toolkit.memory.size import NOTHING, Alive, Size
+from toolkit.memory.size import NOTHING, Size
 
 Event = tuple[int, str, Size]
 """An allocation (1) or a release (-1) of so much in a row."""
@@ -57,15 +54,3 @@ class Live:
         """Let what was deferred happen."""
         for sign, row, size in events:
             (self.add if sign > 0 else self.remove)(row, size)
-
-
-def peaks(moments: Iterable[tuple[Size, Alive]]) -> tuple[Alive, ...]:
-    """The moments whose totals no other moment reaches in every part; the first of equals."""
-    kept: list[tuple[tuple[int, ...], Alive]] = []
-    for total, moment in moments:
-        size = total.parts()
-        if any(all(map(ge, other, size)) for other, _ in kept):
-            continue
-        kept = [(other, alive) for other, alive in kept if not all(map(le, other, size))]
-        kept.append((size, moment))
-    return tuple({row: part for row, part in moment.items() if part != NOTHING} for _, moment in kept)

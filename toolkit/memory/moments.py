@@ -7,18 +7,27 @@ layer that a pass goes through, or in the loss.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
-from toolkit.memory.context import Context, Moment, Scale
-from toolkit.memory.formula.kv_cache import growing_bytes
+from packaging.version import Version
+
+from toolkit.memory.context import Moment, Scale
 from toolkit.memory.formula.linear import DEQUANTIZED
 from toolkit.memory.ledger import PhaseName
-from toolkit.memory.program import CHECKPOINTS, Program
-from toolkit.memory.size import BYTES, Alive, Size
-from toolkit.memory.tape import GRADIENTS, NEW_GRADIENT
+from toolkit.memory.numerics import older
+from toolkit.memory.peaks import ALONE, Peaks
+from toolkit.memory.program import CHECKPOINTS, MAX_RECORDED, Program
+from toolkit.memory.size import Amounts, Size
+from toolkit.memory.tape import GRADIENTS, INCOMING, NEW_GRADIENT
+from toolkit.spec.setting import Setting
 
-FUSED_ROWS = 1
-"""Rows up to which every version of bitsandbytes multiplies by 4-bit weights as they are."""
+FUSED_ROWS = 4
+"""Rows up to which bitsandbytes multiplies by 4-bit weights as they are, on every GPU (gemm_4bit, its smallest M)."""
+
+FUSED_ROWS_BEFORE = 1
+BITSANDBYTES_FUSES_MORE = Version("0.50")
+"""bitsandbytes pull request 1949; before, the only such kernel was for one row (gemv_4bit)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,106 +35,156 @@ class Programs:
     """The programs of a model: of its layers, the first alone at the front, and of its end.
 
     `hidden` is the first layer's input. The model's code holds `passing` during its layers, and `masks`, which
-    checkpoints hold until their backward.
+    checkpoints hold until their backward. `front` is what embeddings that are normed save for theirs. `embedding` is
+    the gradient of a trained token embedding in bytes, and `tied` says that it is the output weight's too;
+    `accumulates` is as of a tape, and `adds_in_place` says that the gradients of a tied embedding are added in place,
+    as the engine does where autocast's copy of the weight gave the first (torch/csrc/autograd/input_buffer.cpp).
     """
 
     layers: tuple[Program, ...]
     head: Program
     hidden: Size
-    passing: Alive
-    masks: Alive
+    passing: Amounts
+    masks: Amounts
+    front: Amounts = field(default_factory=dict)
+    embedding: int = 0
+    tied: bool = False
+    accumulates: bool = False
+    adds_in_place: bool = False
 
 
-def fullest(context: Context, programs: Programs) -> dict[PhaseName, Moment]:
-    """The fullest moment of each phase; notes in the context the most that each row takes at any moment."""
-    phases = _training(context, programs) if context.setting.trains else _inference(context, programs)
-    widest = context.widest
-    for moments in phases.values():
-        for moment in moments:
-            for row, size in moment.rows.items():
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """The moments of one name: what is there throughout, in bytes by row, and what is alive beside it at each."""
+
+    name: str
+    throughout: Mapping[str, int]
+    peaks: Peaks = ALONE
+
+
+@dataclass(frozen=True, slots=True)
+class Fullest:
+    """The fullest moment of each phase, and the most that each row takes at any moment, in bytes."""
+
+    moments: Mapping[PhaseName, Moment]
+    widest: Mapping[str, int]
+
+
+@lru_cache(maxsize=MAX_RECORDED)
+def of_training(programs: Programs, scale: Scale, gradients: int) -> Fullest:
+    """The fullest moments of a step of training; `gradients` are the bytes of all of them together."""
+    earlier = {GRADIENTS: gradients} if programs.accumulates else {}
+    phases = {
+        PhaseName.FORWARD_END: (scale, list(_forward(scale, programs, earlier))),
+        PhaseName.BACKWARD: (scale, list(_backward(scale, programs, gradients))),
+        PhaseName.OPTIMIZER_STEP: (scale, [Stretch("step", {GRADIENTS: gradients})]),
+    }
+    return _fullest(phases)
+
+
+@lru_cache(maxsize=MAX_RECORDED)
+def of_forward(programs: Programs, scale: Scale) -> Fullest:
+    """The fullest moment of one pass of a model that generates nothing."""
+    return _fullest({PhaseName.PREFILL: (scale, list(_forward(scale, programs, {})))})
+
+
+@lru_cache(maxsize=MAX_RECORDED)
+def of_generation(programs: Programs, scale: Scale, growth: int, *, fuses: bool) -> Fullest:
+    """The fullest moments of generation; `growth` is what is there twice while a layer's cache grows, in bytes.
+
+    `fuses` says that one token of each sequence is multiplied by 4-bit weights without dequantizing them.
+    """
+    once = Scale(scale.batch, 1)
+    decoding = _fused(programs) if fuses else programs
+    grows = Stretch("cache growth", {"kv_cache_growth": growth})
+    phases = {
+        PhaseName.PREFILL: (scale, list(_forward(scale, programs, {}))),
+        PhaseName.DECODE: (once, [grows, *_forward(once, decoding, {})]),
+    }
+    return _fullest(phases)
+
+
+def fuses(setting: Setting) -> bool:
+    """Whether a token of each sequence is few enough to be multiplied by 4-bit weights as they are."""
+    before = older(setting, "bitsandbytes", BITSANDBYTES_FUSES_MORE)
+    return setting.batch_size <= (FUSED_ROWS_BEFORE if before else FUSED_ROWS)
+
+
+@lru_cache(maxsize=MAX_RECORDED)
+def _fused(programs: Programs) -> Programs:
+    """The programs of products that dequantize nothing."""
+    layers = (replace(program, forward=program.forward.without(DEQUANTIZED)) for program in programs.layers)
+    head = replace(programs.head, forward=programs.head.forward.without(DEQUANTIZED))
+    return replace(programs, layers=tuple(layers), head=head)
+
+
+def _fullest(phases: Mapping[PhaseName, tuple[Scale, list[Stretch]]]) -> Fullest:
+    widest: dict[str, int] = {}
+    for scale, stretches in phases.values():
+        for stretch in stretches:
+            for row, size in _widest(scale, stretch):
                 if size > widest.get(row, 0):
                     widest[row] = size
-    return {phase: max(moments, key=lambda moment: moment.total) for phase, moments in phases.items()}
+    return Fullest({phase: _fullest_of(*moments) for phase, moments in phases.items()}, widest)
 
 
-def _inference(context: Context, programs: Programs) -> Mapping[PhaseName, list[Moment]]:
-    once = Scale(context.setting.batch_size, 1)
-    return {
-        PhaseName.PREFILL: list(_forward(context.scale, programs)),
-        PhaseName.DECODE: [
-            _growth(context),
-            *(_fused(context, moment) for moment in _forward(once, programs)),
-        ],
-    }
+def _fullest_of(scale: Scale, stretches: list[Stretch]) -> Moment:
+    """The moment with the largest total; the first of equals."""
+    most, found = -1, (stretches[0], stretches[0].peaks.moments[0])
+    for stretch in stretches:
+        throughout = sum(stretch.throughout.values())
+        for moment in stretch.peaks.moments:
+            total = throughout + scale.bytes(moment.total)
+            if total > most:
+                most, found = total, (stretch, moment)
+    stretch, moment = found
+    return Moment(stretch.name, _sum(scale, [(moment.alive, 1)], stretch.throughout))
 
 
-def _fused(context: Context, moment: Moment) -> Moment:
-    """A few tokens are multiplied by 4-bit weights without dequantizing them (bitsandbytes, gemv_4bit)."""
-    if context.setting.batch_size > FUSED_ROWS or DEQUANTIZED not in moment.rows:
-        return moment
-    return Moment(moment.name, {row: size for row, size in moment.rows.items() if row != DEQUANTIZED})
+def _widest(scale: Scale, stretch: Stretch) -> Iterator[tuple[str, int]]:
+    """The most that each row takes within a stretch."""
+    throughout, widest = stretch.throughout, stretch.peaks.widest
+    for row, sizes in widest.items():
+        yield row, throughout.get(row, 0) + max(map(scale.bytes, sizes))
+    for row in throughout.keys() - widest.keys():
+        yield row, throughout[row]
 
 
-def _growth(context: Context) -> Moment:
-    """While a layer's cache grows, old and new tensors are there (transformers' DynamicLayer.update)."""
-    return Moment("cache growth", {"kv_cache_growth": growing_bytes(context)})
-
-
-def _training(context: Context, programs: Programs) -> Mapping[PhaseName, list[Moment]]:
-    return {
-        PhaseName.FORWARD_END: [_with_gradients(context, m) for m in _forward(context.scale, programs)],
-        PhaseName.BACKWARD: list(_backward(context, programs)),
-        PhaseName.OPTIMIZER_STEP: [step(context)],
-    }
-
-
-def step(context: Context) -> Moment:
-    """The optimizer step: every gradient is there, and nothing of a pass is."""
-    return Moment("step", {GRADIENTS: gradient_bytes(context)})
-
-
-def gradient_bytes(context: Context) -> int:
-    """The gradients of all trained parameters."""
-    return context.sums.elements * BYTES[context.numerics.gradient]
-
-
-def _with_gradients(context: Context, moment: Moment) -> Moment:
-    """With gradient accumulation, the gradients of earlier micro-batches are there during the forward pass."""
-    if not context.numerics.accumulates:
-        return moment
-    return Moment(moment.name, {**moment.rows, GRADIENTS: gradient_bytes(context)})
-
-
-def _forward(scale: Scale, programs: Programs) -> Iterator[Moment]:
-    """The end of the forward pass: inside the last layer, or at the logits."""
-    kept: list[tuple[Alive, int]] = [(program.kept, program.count) for program in programs.layers]
+def _forward(scale: Scale, programs: Programs, earlier: Mapping[str, int]) -> Iterator[Stretch]:
+    """The end of the forward pass: inside the last layer, or at the logits; `earlier` is there all the time."""
+    kept = [(program.kept, program.count) for program in programs.layers]
     held = programs.masks if CHECKPOINTS in programs.layers[0].kept else {}
     for index in _last(programs):
-        others = [(alive, count - (position == index)) for position, (alive, count) in enumerate(kept)]
-        for alive in programs.layers[index].forward:
-            passing = [(programs.passing, 1), (programs.masks, 1)]
-            yield Moment("last layer", _sum(scale, [*others, (alive, 1), *passing]))
-    for alive in programs.head.forward:
-        yield Moment("logits", _sum(scale, [*kept, (alive, 1), (held, 1)]))
+        others = [*_but_one(kept, index), (programs.passing, 1), (programs.masks, 1), (programs.front, 1)]
+        yield Stretch("last layer", _sum(scale, others, earlier), programs.layers[index].forward)
+    yield Stretch("logits", _sum(scale, [*kept, (held, 1), (programs.front, 1)], earlier), programs.head.forward)
 
 
-def _backward(context: Context, programs: Programs) -> Iterator[Moment]:
-    """The loss, the last layer (whose inputs are all still stored), the first layer, the embedding."""
-    scale, total = context.scale, gradient_bytes(context)
-    stored: list[tuple[Alive, int]] = [(program.stored, program.count) for program in programs.layers]
-    masks = programs.masks if CHECKPOINTS in programs.layers[0].stored else {}
-    for alive in programs.head.backward:
-        yield _moment(context, "loss", [*stored, (alive, 1), (masks, 1)], 0)
-    ended = scale.bytes(programs.head.gradients)
-    for index in _last(programs):
-        others = [(alive, count - (position == index)) for position, (alive, count) in enumerate(stored)]
-        for alive in programs.layers[index].backward:
-            yield _moment(context, "last layer", [*others, (alive, 1), (masks, 1)], ended)
+def _backward(scale: Scale, programs: Programs, gradients: int) -> Iterator[Stretch]:
+    """The loss, the last layer (whose inputs are all still stored), the first layer, the embedding.
+
+    With gradient accumulation all gradients are there; else those of the stretches that are done, and its own.
+    """
+    stored = [(program.stored, program.count) for program in programs.layers]
     first = programs.layers[0]
-    before = total - scale.bytes(first.gradients) - _embedding(context)
-    for alive in first.backward:
-        yield _moment(context, "first layer", [(alive, 1), (masks, 1)], before)
-    yield _at_embedding(context, programs, total)
+    waiting = [(programs.masks if CHECKPOINTS in first.stored else {}, 1), (programs.front, 1)]
+    pinned = [(program.pinned, program.count - (program is first)) for program in programs.layers]
+    last = 0 if programs.tied else programs.embedding  # a tied one has been there since the logits
+    done = {
+        "loss": 0,
+        "last layer": scale.bytes(programs.head.gradients),
+        "first layer": gradients - scale.bytes(first.gradients) - last,
+    }
+    there = {name: {GRADIENTS: gradients if programs.accumulates else size} for name, size in done.items()}
+    if programs.tied and programs.accumulates:  # the output weight's waits for the embedding's
+        for name in ("last layer", "first layer"):
+            there[name][NEW_GRADIENT] = programs.embedding
+    yield Stretch("loss", _sum(scale, [*stored, *waiting], there["loss"]), programs.head.backward)
+    for index in _last(programs):
+        others = _sum(scale, [*_but_one(stored, index), *waiting], there["last layer"])
+        yield Stretch("last layer", others, programs.layers[index].backward)
+    yield Stretch("first layer", _sum(scale, [*pinned, *waiting], there["first layer"]), first.backward)
+    yield from _at_embedding(scale, programs, gradients)
 
 
 def _last(programs: Programs) -> range:
@@ -133,29 +192,25 @@ def _last(programs: Programs) -> range:
     return range(min(1, len(programs.layers) - 1), len(programs.layers))
 
 
-def _embedding(context: Context) -> int:
-    """The embedding's own gradient, which comes last; a tied one has been there since the logits."""
-    sums = context.sums
-    return 0 if sums.tied else sums.embedding * BYTES[context.numerics.gradient]
+def _but_one(layers: list[tuple[Amounts, int]], index: int) -> list[tuple[Amounts, int]]:
+    """All layers but one of those at an index."""
+    return [(alive, count - (position == index)) for position, (alive, count) in enumerate(layers)]
 
 
-def _moment(context: Context, name: str, alive: list[tuple[Alive, int]], gradients: int) -> Moment:
-    """With gradient accumulation all gradients are there; else those of the stretches that are done, and its own."""
-    rows = _sum(context.scale, alive)
-    rows[GRADIENTS] = gradient_bytes(context) if context.numerics.accumulates else rows.get(GRADIENTS, 0) + gradients
-    return Moment(name, rows)
+def _at_embedding(scale: Scale, programs: Programs, gradients: int) -> Iterator[Stretch]:
+    """The gradient of the first layer's input, and one of the embedding: the last of all, or added to what is there.
+
+    A tied one is added to the output weight's in a new tensor, unless autocast made that one.
+    """
+    pinned = _sum(scale, [(program.pinned, program.count) for program in programs.layers], {GRADIENTS: gradients})
+    new = programs.embedding * (programs.tied + programs.accumulates)
+    yield Stretch("embedding", {**pinned, INCOMING: scale.bytes(programs.hidden), NEW_GRADIENT: new})
+    if programs.tied and not programs.adds_in_place:
+        yield Stretch("embedding", {**pinned, NEW_GRADIENT: new + programs.embedding})
 
 
-def _at_embedding(context: Context, programs: Programs, total: int) -> Moment:
-    """The gradient of the first layer's input; one of the embedding that is added to another, or is the last of all."""
-    rows = {"activation_gradients": context.scale.bytes(programs.hidden), GRADIENTS: total}
-    if context.sums.tied or context.numerics.accumulates:
-        rows[NEW_GRADIENT] = context.sums.embedding * BYTES[context.numerics.gradient]
-    return Moment("embedding", rows)
-
-
-def _sum(scale: Scale, parts: Iterable[tuple[Alive, int]]) -> dict[str, int]:
-    rows: dict[str, int] = {}
+def _sum(scale: Scale, parts: Iterable[tuple[Amounts, int]], beside: Mapping[str, int]) -> dict[str, int]:
+    rows = dict(beside)
     for alive, count in parts:
         for row, size in alive.items():
             rows[row] = rows.get(row, 0) + count * scale.bytes(size)

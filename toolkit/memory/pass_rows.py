@@ -79,9 +79,27 @@ PASS_ROWS = (
     _row(
         "attention_mask",
         ACTIVATIONS,
-        "batch x sequence x sequence x (bytes for eager, 1 for sdpa), for each window among the layers",
-        "transformers masking_utils.py",
-        "The mask that eager attention adds, or that sdpa needs for a window shorter than the sequence.",
+        "batch x sequence x sequence x (bytes for eager, 1 for sdpa), for each window among the layers; DeBERTa: x 8, "
+        "and x 1 in each layer",
+        "transformers masking_utils.py; modeling_deberta_v2.py, get_attention_mask",
+        "The mask that eager attention adds, or that sdpa needs for a window shorter than the sequence. DeBERTa makes "
+        "one of 64-bit integers for all layers, and keeps a boolean one in each.",
+    ),
+    _row(
+        "relative_positions",
+        ACTIVATIONS,
+        "layers x (2 x sequence x sequence x 8 + rows x hidden width x (bytes + 1) + 2 x batch x rows x hidden width x "
+        "bytes)",
+        "transformers modeling_deberta_v2.py, disentangled_attention_bias",
+        "DeBERTa: for each layer the indices of relative positions, the table of their embeddings after dropout, and "
+        "its projections, repeated for every sequence.",
+    ),
+    _row(
+        "embedding_states",
+        ACTIVATIONS,
+        "T x hidden width x (bytes + 1 for dropout)",
+        "transformers modeling_bert.py, BertEmbeddings",
+        "What the norm and the dropout of an encoder's embeddings keep until the end of backward.",
     ),
     _row(
         "attention_scores",
@@ -163,11 +181,33 @@ PASS_ROWS = (
         "A quantized weight is written out in 16 bit for a product, in forward and again in backward.",
     ),
     _row(
+        "int8_products",
+        TEMPORARY,
+        "T x (inputs x (2 + 1 + 2 + 1)), then T x (inputs x 1 + outputs x (4 + 2)), of one product",
+        "bitsandbytes backends/cuda/ops.py, int8_vectorwise_quant, int8_linear_matmul and int8_mm_dequant",
+        "LLM.int8() quantizes a float16 copy of the input, looking for outliers, and multiplies into int32, from which "
+        "a float16 result is made.",
+    ),
+    _row(
         "logits",
         LOGITS,
         "T x V x bytes; when generating batch x V x bytes",
         "transformers modeling_llama.py, LlamaForCausalLM.forward",
         "The output of the language model, held until its forward returns.",
+    ),
+    _row(
+        "pooled_states",
+        LOGITS,
+        "batch x hidden width x bytes, for each step of the head",
+        "transformers modeling_bert.py, BertPooler; modeling_roberta.py, RobertaClassificationHead",
+        "The first token of every sequence on its way to the classifier.",
+    ),
+    _row(
+        "head_states",
+        LOGITS,
+        "T x hidden width x bytes x 2",
+        "transformers modeling_bert.py, BertPredictionHeadTransform",
+        "The transform of a masked language model's head, and its activation.",
     ),
     _row(
         "logits_float32",

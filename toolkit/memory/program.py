@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
-from toolkit.memory.formula.chunked_loss import chunked_loss, fused_loss
-from toolkit.memory.formula.layer import RESIDUAL, LayerForm, layer
-from toolkit.memory.formula.logits import HeadForm, last_logits, whole_loss
-from toolkit.memory.refusal import UnsupportedRow
-from toolkit.memory.size import NOTHING, Alive, Size
+from toolkit.memory.buffer import Buffer
+from toolkit.memory.formula.follow import AnyHead, AnyLayer, follow_layer, follow_logits, follow_loss
+from toolkit.memory.formula.layer import RESIDUAL
+from toolkit.memory.peaks import ALONE, Peaks, amounts
+from toolkit.memory.size import NOTHING, Alive, Amounts, Parts, Size
 from toolkit.memory.tape import GRADIENTS, INCOMING, Tape
 
 CHECKPOINTS = "layer_inputs"
@@ -17,26 +17,26 @@ CHECKPOINTS = "layer_inputs"
 MAX_RECORDED = 4096
 """Programs that are kept: layers and ends are the same for many settings of a model."""
 
-LOSSES = {"cross-entropy": whole_loss, "chunked": chunked_loss, "fused": fused_loss}
-"""The implementations of the loss that a stack may name."""
-
 
 @dataclass(frozen=True, slots=True)
 class Program:
     """What a stretch of the model takes: within its forward pass, after it, and within its backward pass.
 
     `kept` is what stays after the forward pass while autocast lasts, `stored` what stays until the stretch's backward,
-    `gradients` what its weights' gradients take in the end, `result` the dtype of what it hands on. A moment holds all
-    that the stretch has alive then.
+    and `pinned` what of it stays until all of backward is done; `gradients` is what its weights' gradients take in the
+    end, `result` the dtype of what it hands on, `input` the size of its input unless that is kept anyway. A moment
+    holds all that the stretch has alive then.
     """
 
     count: int
-    forward: tuple[Alive, ...]
-    kept: Alive
-    stored: Alive
-    backward: tuple[Alive, ...]
-    gradients: Size
+    forward: Peaks
+    kept: Amounts
+    stored: Amounts
+    backward: Peaks
+    gradients: Parts
     result: str
+    pinned: Amounts = field(default_factory=dict)
+    input: Size = NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,59 +52,100 @@ class Stream:
     accumulates: bool
 
 
-def record_layer(form: LayerForm, count: int, stream: Stream) -> Program:
+def record_layer(form: AnyLayer, count: int, stream: Stream) -> Program:
     """The program of layers that are alike, in training."""
     return replace(_record_one(form, stream), count=count)
 
 
 @lru_cache(maxsize=MAX_RECORDED)
-def _record_one(form: LayerForm, stream: Stream) -> Program:
+def _record_one(form: AnyLayer, stream: Stream) -> Program:
     if stream.checkpointing != "false":
         return _record_checkpointed(form, stream)
     tape = Tape(records=True, accumulates=stream.accumulates)
     x = tape.new(RESIDUAL, form.hidden, stream.dtype, grad=stream.grad)
-    out = layer(tape, x, form)
-    forward = tape.moments
-    tape.drop(x, out)
-    kept = tape.alive
+    out = follow_layer(tape, x, form)
+    tape.drop(x)
+    given = NOTHING if x.references else x.size
+    return replace(_with_backward(tape, out), pinned=amounts(tape.pinned), input=given)
+
+
+def _with_backward(tape: Tape, out: Buffer) -> Program:
+    """The program of a stretch whose forward pass is on a tape; its backward follows here."""
+    forward = _peaks(tape)
+    tape.drop(out)
+    kept = amounts(tape.alive)
     tape.unwind()
-    stored = tape.alive
+    stored = amounts(tape.alive)
     tape.backward(out)
-    gradients = tape.alive.get(GRADIENTS, NOTHING)
-    return Program(1, forward, kept, stored, tape.moments, gradients, out.dtype)
+    return Program(1, forward, kept, stored, _peaks(tape), _gradients(tape), out.dtype)
 
 
-def _record_checkpointed(form: LayerForm, stream: Stream) -> Program:
-    """Only the layer's input stays; in backward the layer runs again, while the gradient of its result waits."""
-    first = Tape(records=False)
-    x = first.new(CHECKPOINTS, form.hidden, stream.dtype)
-    out = layer(first, x, form)
-    forward = first.moments
-    first.drop(out)
-    tape = (_run_again if stream.checkpointing == "reentrant" else _deferred)(form, stream)
-    gradients = tape.alive.get(GRADIENTS, NOTHING)
-    return Program(1, forward, first.alive, {CHECKPOINTS: x.size}, tape.moments, gradients, out.dtype)
+def _peaks(tape: Tape) -> Peaks:
+    return Peaks.of(map(amounts, tape.moments))
 
 
-def _deferred(form: LayerForm, stream: Stream) -> Tape:
+def _gradients(tape: Tape) -> Parts:
+    return tape.alive.get(GRADIENTS, NOTHING).parts()
+
+
+@dataclass(frozen=True, slots=True)
+class _FirstPass:
+    """The first pass through a checkpointed layer: what it takes and leaves, and how many tensors it would save."""
+
+    forward: Peaks
+    kept: Amounts
+    stored: Amounts
+    pinned: Alive
+    result: Buffer
+    saves: int
+
+
+@lru_cache(maxsize=MAX_RECORDED)
+def _first_pass(form: AnyLayer, dtype: str, *, pins: bool) -> _FirstPass:
+    tape = Tape(records=False, pins=pins)
+    x = tape.new(CHECKPOINTS, form.hidden, dtype, grad=True)
+    x.references += 1  # the checkpoint itself
+    out = follow_layer(tape, x, form)
+    forward = _peaks(tape)
+    tape.drop(out)
+    kept = amounts(tape.alive)
+    tape.unwind()
+    return _FirstPass(forward, kept, amounts(tape.alive), tape.pinned, out, tape.saves)
+
+
+def _record_checkpointed(form: AnyLayer, stream: Stream) -> Program:
+    """Only the layer's input stays; in backward the layer runs again, while the gradient of its result waits.
+
+    What a node keeps as an attribute stays too, where the first pass has a graph: without reentry.
+    """
+    reenters = stream.checkpointing == "reentrant"
+    first = _first_pass(form, stream.dtype, pins=not reenters)
+    tape = (_run_again if reenters else _deferred)(form, stream, first)
+    backward, gradients, pinned = _peaks(tape), _gradients(tape), amounts(first.pinned)
+    return Program(1, first.forward, first.kept, first.stored, backward, gradients, first.result.dtype, pinned)
+
+
+def _deferred(form: AnyLayer, stream: Stream, first: _FirstPass) -> Tape:
     """Non-reentrant: the layer runs again within its backward, when the first tensor it saved is asked for."""
     tape = Tape(records=True, accumulates=stream.accumulates)
+    for row, size in first.pinned.items():
+        tape.fresh(row, size, stream.dtype)
     again = tape.new(CHECKPOINTS, form.hidden, stream.dtype, grad=True)
     again.references += 1  # the checkpoint itself
-    tape.defer(_saves(form, stream))
-    result = layer(tape, again, form)
+    tape.defer(first.saves)
+    result = follow_layer(tape, again, form)
     tape.unwind()
     tape.backward(result)
     return tape
 
 
-def _run_again(form: LayerForm, stream: Stream) -> Tape:
+def _run_again(form: AnyLayer, stream: Stream, first: _FirstPass) -> Tape:
     """Reentrant: CheckpointFunction.backward runs the layer, and holds its result and gradient to the end."""
     tape = Tape(records=True, accumulates=stream.accumulates)
     again = tape.new(CHECKPOINTS, form.hidden, stream.dtype, grad=True)
     again.references += 1
-    gradient = tape.fresh(INCOMING, _result_size(form, stream), stream.dtype)
-    result = layer(tape, again, form)
+    gradient = tape.fresh(INCOMING, first.result.size, stream.dtype)
+    result = follow_layer(tape, again, form)
     gradient.references += 1
     gradient.dtype = result.dtype
     result.references += 1
@@ -113,47 +154,28 @@ def _run_again(form: LayerForm, stream: Stream) -> Tape:
     return tape
 
 
-def _result_size(form: LayerForm, stream: Stream) -> Size:
-    """The size of what a layer hands on."""
-    tape = Tape(records=False)
-    return layer(tape, tape.new(CHECKPOINTS, form.hidden, stream.dtype), form).size
-
-
-def _saves(form: LayerForm, stream: Stream) -> int:
-    """How many tensors a layer saves: where the last is saved, its recomputation ends."""
-    tape = Tape(records=True)
-    layer(tape, tape.new(CHECKPOINTS, form.hidden, stream.dtype, grad=True), form)
-    return tape.saves
-
-
-def record_inference(form: LayerForm, count: int, dtype: str) -> Program:
+def record_inference(form: AnyLayer, count: int, dtype: str) -> Program:
     """The program of layers that are alike, under no_grad."""
     tape = Tape(records=False, trains=False)
-    out = layer(tape, tape.new(RESIDUAL, form.hidden, dtype), form)
-    return Program(count, tape.moments, {}, {}, (), NOTHING, out.dtype)
+    x = tape.new(RESIDUAL, form.hidden, dtype)
+    out = follow_layer(tape, x, form)
+    return replace(_without_graph(tape, out.dtype), count=count, input=x.size)
+
+
+def _without_graph(tape: Tape, result: str) -> Program:
+    return Program(1, _peaks(tape), {}, {}, ALONE, NOTHING, result)
 
 
 @lru_cache(maxsize=MAX_RECORDED)
-def record_head(form: HeadForm, hidden: int, stream: Stream) -> Program:
+def record_head(form: AnyHead, hidden: int, stream: Stream) -> Program:
     """The program of the end of the model in training: final norm, logits, loss."""
     tape = Tape(records=True, accumulates=stream.accumulates)
-    loss = LOSSES.get(form.loss)
-    if loss is None:
-        raise UnsupportedRow("logits", f"no formula for the loss {form.loss!r}; known: {', '.join(LOSSES)}")
-    out = loss(tape, tape.new(RESIDUAL, hidden, stream.dtype, grad=True), form)
-    forward = tape.moments
-    tape.drop(out)
-    kept = tape.alive
-    tape.unwind()
-    stored = tape.alive
-    tape.backward(out)
-    gradients = tape.alive.get(GRADIENTS, NOTHING)
-    return Program(1, forward, kept, stored, tape.moments, gradients, out.dtype)
+    return _with_backward(tape, follow_loss(tape, tape.new(RESIDUAL, hidden, stream.dtype, grad=True), form))
 
 
 @lru_cache(maxsize=MAX_RECORDED)
-def record_generation_head(form: HeadForm, hidden: int, dtype: str) -> Program:
+def record_generation_head(form: AnyHead, hidden: int, dtype: str) -> Program:
     """The program of the end of the model when it generates."""
     tape = Tape(records=False, trains=False)
-    last_logits(tape, tape.new(RESIDUAL, hidden, dtype), form)
-    return Program(1, tape.moments, {}, {}, (), NOTHING, dtype)
+    follow_logits(tape, tape.new(RESIDUAL, hidden, dtype), form)
+    return _without_graph(tape, dtype)

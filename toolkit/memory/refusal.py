@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from packaging.version import Version
+
+from toolkit.memory.numerics import EIGHT_BIT, older
 from toolkit.spec.setting import Setting
 
 
@@ -18,9 +21,11 @@ class UnsupportedRow(Exception):  # noqa: N818 - a refusal by name, as Unsupport
 
 OTHER_MODEL_CODE: Mapping[str, str] = {
     "litgpt": "LitGPT has model code of its own",
-    "vllm": "vLLM takes a share of the card for its cache before it runs",
 }
 """Trainers that do not run the layers of transformers."""
+
+BITSANDBYTES_MULTIPLIES_ROWS = Version("0.45")
+"""Before, LLM.int8() laid its tensors out in tiles (col32, col_ampere), in copies of their own."""
 
 TRAINABLE_STORAGE = frozenset({"fp32", "bf16", "fp16", "nf4", "fp4", "int8"})
 """Stored forms whose products in training are covered."""
@@ -35,6 +40,20 @@ def refuse_spread(setting: Setting) -> None:
         raise UnsupportedRow("parallel", "no formula for offloading yet")
 
 
+SERVED_STORAGE = frozenset({"fp32", "bf16", "fp16"})
+"""Stored forms that vLLM holds as transformers does."""
+
+
+def refuse_serving(setting: Setting, *, generates: bool) -> None:
+    """Raise where no formula says what vLLM holds."""
+    if setting.trains:
+        raise UnsupportedRow("engine_pool", "vLLM does not train")
+    if setting.weights not in SERVED_STORAGE:
+        raise UnsupportedRow("weights", f"no formula for how vLLM packs {setting.weights} weights yet")
+    if not generates:
+        raise UnsupportedRow("engine_pool", "no formula for vLLM with models that do not generate yet")
+
+
 def refuse_passes(setting: Setting) -> None:
     """Raise where no formula follows a pass through the model: other model code, an engine, other stored forms."""
     reason = OTHER_MODEL_CODE.get(setting.stack.trainer)
@@ -42,5 +61,7 @@ def refuse_passes(setting: Setting) -> None:
         raise UnsupportedRow("activations", f"{reason}; no formula for it yet")
     if setting.engine:
         raise UnsupportedRow("engine", f"no formula for {', '.join(sorted(setting.engine))} yet")
+    if setting.weights in EIGHT_BIT and older(setting, "bitsandbytes", BITSANDBYTES_MULTIPLIES_ROWS):
+        raise UnsupportedRow("int8_products", "no formula for LLM.int8() of bitsandbytes before 0.45")
     if setting.trains and setting.weights not in TRAINABLE_STORAGE:
         raise UnsupportedRow("dequantized_weight", f"no formula for training on {setting.weights} weights yet")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from toolkit.memory.engine_rows import ENGINE_ROWS
 from toolkit.memory.formula.inputs import position_embeddings, rotary_caches, token_ids
 from toolkit.memory.formula.kv_cache import kv_cache
 from toolkit.memory.formula.optimizer import optimizer_states, optimizer_temporary
@@ -17,6 +18,7 @@ from toolkit.memory.row_rule import (
     PASSES,
     PREFILL,
     RUNNING,
+    SERVE,
     STEP,
     TRAINING,
     RowRule,
@@ -30,7 +32,7 @@ HELD_ROWS = (
     RowRule(
         "weights",
         Category.WEIGHTS,
-        ALWAYS,
+        (*ALWAYS, SERVE),
         "elements of every tensor x bytes of its stored form, tied tensors once",
         "module shapes of transformers 5.23; bitsandbytes functional.py for 4-bit forms",
         weights,
@@ -40,7 +42,7 @@ HELD_ROWS = (
     RowRule(
         "allocator_rounding",
         Category.TEMPORARY,
-        ALWAYS,
+        (*ALWAYS, SERVE),
         "sum over stored tensors of (size rounded up to 512 - size)",
         "c10/cuda/CUDACachingAllocator.cpp, kMinBlockSize",
         rounding,
@@ -163,5 +165,8 @@ HELD_ROWS = (
     ),
 )
 
-ROWS: tuple[RowRule, ...] = (*HELD_ROWS, *PASS_ROWS)
+STANDING_ROWS = (*HELD_ROWS, *ENGINE_ROWS)
+"""The rows that are worked out without following a pass through the model."""
+
+ROWS: tuple[RowRule, ...] = (*STANDING_ROWS, *PASS_ROWS)
 """Every row of a ledger, in the order in which it is shown."""

@@ -9,8 +9,18 @@ from typing import NamedTuple
 BYTES = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 1, "fp8": 1, "int32": 4, "int64": 8, "bool": 1}
 
 
-OPEN = 1 << 50
-"""Stands for a rank that is open: larger than the bytes of any layer, and even enough for every change of dtype."""
+_RANK_BITS = 50
+OPEN = 1 << _RANK_BITS
+"""Stands for the rank of adapters while a tape is recorded, so that a model is followed once for all ranks.
+
+Every size is a sum of something and of something times the rank: `something + OPEN * times_rank`, one number, as it is
+larger than the bytes of any layer, and even enough for every change of dtype.
+"""
+
+_REST = OPEN - 1
+
+Parts = tuple[int, ...]
+"""The parts of a size, and where an open rank moves it, then what each has times the rank (see `Size.parts`)."""
 
 # A tape adds and takes away sizes by the ten thousand: this leaves out the unpacking that a call of Size would do.
 _SIZE = tuple.__new__
@@ -19,7 +29,8 @@ _SIZE = tuple.__new__
 class Size(NamedTuple):
     """Bytes for each token, padded token, pair of query and key, position, sequence, and token of a loss chunk.
 
-    Lengths are padded to 128 for some; `fixed` is what depends on neither batch nor sequence.
+    Lengths are padded to 128 for some; `fixed` is what depends on neither batch nor sequence. A pair counts in every
+    sequence; `square` is what all sequences share of it.
     """
 
     token: int = 0
@@ -29,6 +40,7 @@ class Size(NamedTuple):
     sequence: int = 0
     fixed: int = 0
     chunk: int = 0
+    square: int = 0
 
     def plus(self, other: Size) -> Size:
         """The sum of two sizes."""
@@ -38,19 +50,19 @@ class Size(NamedTuple):
         """The difference of two sizes."""
         return _SIZE(Size, map(sub, self, other))
 
-    def parts(self) -> tuple[int, ...]:
-        """All parts, those that an open rank moves apart from the rest (see `rank`)."""
+    def parts(self) -> Parts:
+        """All parts; and where an open rank moves any, what it moves apart: so much of each, times the rank."""
         if max(self) < OPEN:
-            return (*self, *_UNMOVED)
-        return (*[part % OPEN for part in self], *[part // OPEN for part in self])
+            return self
+        return (*[part & _REST for part in self], *[part >> _RANK_BITS for part in self])
 
     def times(self, factor: int) -> Size:
         """The size of `factor` such things."""
         return _SIZE(Size, [factor * a for a in self])
 
 
-_UNMOVED = (0,) * len(Size._fields)
-
 NOTHING = Size()
 Alive = Mapping[str, Size]
 """What is alive at a moment: the size of each row."""
+Amounts = Mapping[str, Parts]
+"""The same with each size in its parts."""

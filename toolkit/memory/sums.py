@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from toolkit.memory.architecture import Architecture, ModuleKind
 from toolkit.memory.device import segment_rounding
 from toolkit.memory.lora import adapters_of, saved_modules
-from toolkit.memory.numerics import casts_back, prepares_for_kbit
+from toolkit.memory.numerics import FOUR_BIT, casts_back, prepares_for_kbit
+from toolkit.memory.parameters import total_parameters, trainable_parameters
 from toolkit.memory.storage import StoredTensor, storage_of
 from toolkit.spec.setting import Setting
 
@@ -18,11 +19,15 @@ LINEARS = (ModuleKind.LINEAR, ModuleKind.CONV1D)
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """One form of trained tensor: its shape, how many there are, and whether it is an embedding's weight."""
+    """One form of trained tensor: its shape, how many there are, whether it is an embedding's weight or a copy.
+
+    Copies are those that peft makes of a classifier, in its dtype.
+    """
 
     shape: tuple[int, ...]
     count: int
     embedding: bool = False
+    copied: bool = False
 
     @property
     def elements(self) -> int:
@@ -37,9 +42,12 @@ class Trained:
 class Sums:
     """Trained elements: all, those of the embeddings and of the head, the largest tensor; and every form of tensor.
 
-    `adapters` and `copies` are the elements of LoRA matrices and of a classifier that peft trains a copy of.
+    `adapters` and `copies` are the elements of LoRA matrices and of a classifier that peft trains a copy of;
+    `parameters` is all of the model with both, `trainable` those that get gradients.
     """
 
+    parameters: int
+    trainable: int
     trained: tuple[Trained, ...]
     elements: int
     largest: int
@@ -59,6 +67,8 @@ def sums(architecture: Architecture, setting: Setting) -> Sums:
     stored_tensors = storage_of(architecture, setting)
     adapters = sum(t.elements * t.count for t in _adapters(architecture, setting))
     return Sums(
+        parameters=total_parameters(architecture, setting),
+        trainable=trainable_parameters(architecture, setting),
         trained=trained,
         elements=sum(tensor.elements * tensor.count for tensor in trained),
         largest=max((tensor.elements for tensor in trained), default=0),
@@ -82,7 +92,7 @@ def _trained(architecture: Architecture, setting: Setting) -> Iterator[Trained]:
         yield from _adapters(architecture, setting)
         for module in saved_modules(architecture):
             for tensor in module.tensors:
-                yield Trained(tensor.shape, module.count)
+                yield Trained(tensor.shape, module.count, copied=True)
 
 
 def _adapters(architecture: Architecture, setting: Setting) -> Iterator[Trained]:
@@ -116,7 +126,8 @@ def _upcast(stored: StoredTensor, setting: Setting) -> int:
     """
     if not prepares_for_kbit(setting) or stored.is_packed or stored.part.dtype not in SIXTEEN_BIT:
         return 0
-    if stored.tensor.name == "bias" and stored.module.quantized and stored.module.kind in LINEARS:
+    in_4bit = stored.module.quantized and setting.weights in FOUR_BIT
+    if stored.tensor.name == "bias" and in_4bit and stored.module.kind in LINEARS:
         return 0
     if casts_back(setting) and stored.module.kind in (ModuleKind.EMBEDDING, ModuleKind.HEAD):
         return 0

@@ -12,33 +12,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from toolkit.memory.live import Live, peaks
+from toolkit.memory.buffer import Buffer
+from toolkit.memory.live import Live
+from toolkit.memory.peaks import highest
 from toolkit.memory.size import BYTES, NOTHING, Alive, Size
 
 INCOMING = "activation_gradients"
 GRADIENTS = "gradients"
 NEW_GRADIENT = "new_gradient"
 LOGITS_ROWS = frozenset({"logits", "logits_float32", "log_probabilities"})
-
-
-@dataclass(slots=True, eq=False)
-class Buffer:
-    """One tensor of a tape, named by its row. `width` is elements per token; `grad` says that a gradient flows to it.
-
-    A `parameter` is no tensor of the tape itself: only its gradient is, and that stays. A view of `base` takes nothing
-    of its own, and what keeps it keeps all of the base.
-    """
-
-    row: str
-    size: Size
-    width: int
-    dtype: str
-    grad: bool
-    references: int = 1
-    held: bool = True
-    counted: bool = True
-    parameter: bool = False
-    base: Buffer | None = None
 
 
 Backward = Callable[["Tape", Buffer], list[tuple[Buffer, Buffer]]]
@@ -57,21 +39,26 @@ class Node:
 class Tape:
     """Operations of one stretch.
 
-    `records` is false under no_grad: nothing is then saved. `trains` puts dropout to work; `accumulates` says that
-    gradients of earlier micro-batches are there.
+    `records` is false under no_grad: what would be saved is counted alone. `pins` says that the graph is there all the
+    same, as in the first pass through a non-reentrant checkpoint. `trains` puts dropout to work; `accumulates` says
+    that gradients of earlier micro-batches are there. `weights` are those used more than once, by name.
     """
 
-    def __init__(self, *, records: bool, trains: bool = True, accumulates: bool = False) -> None:
+    def __init__(self, *, records: bool, pins: bool = False, trains: bool = True, accumulates: bool = False) -> None:
         self.records = records
+        self.pins = records or pins
         self.trains = trains
         self.accumulates = accumulates
         self.stop_after: int | None = None
         self.saves = 0
         self.stopped = False
         self.nodes: list[Node] = []
+        self.weights: dict[str, Buffer] = {}
+        self._given: set[int] = set()
         self._needs = False
         self._live = Live()
         self._holds: list[Buffer] = []
+        self._pinned: list[Buffer] = []
 
     def defer(self, saves: int) -> None:
         """Let what follows happen within backward, when the first of so many saved tensors is asked for.
@@ -114,17 +101,31 @@ class Tape:
 
         Where this was the last thing that the recomputation of a checkpointed layer needs, the forward pass ends here.
         """
-        if not self.records or self.stopped:
+        if self.stopped:
+            return ()
+        self.saves += len(buffers) + constants
+        if not self.records:
             return ()
         buffers = tuple(buffer.base or buffer for buffer in buffers)
         for buffer in buffers:
             buffer.references += 1
         self._needs = True
-        self.saves += len(buffers) + constants
         if self.stop_after is not None and self.saves >= self.stop_after:
             self.unwind()
             self.stopped = True
         return buffers
+
+    def pin(self, *buffers: Buffer) -> None:
+        """Keep tensors as attributes of a node, which checkpoints do not see and the engine does not free.
+
+        They stay until the graph is gone, loss and all; those of a recomputation until it returns or is left.
+        """
+        if not self.pins or self.stopped:
+            return
+        for buffer in (buffer.base or buffer for buffer in buffers):
+            if not any(buffer is pinned for pinned in self._pinned):
+                buffer.references += 1
+                self._pinned.append(buffer)
 
     def node(self, output: Buffer, backward: Backward, saved: tuple[Buffer, ...] = ()) -> Buffer:
         """Put an operation into the graph, unless no gradient flows through it."""
@@ -138,6 +139,10 @@ class Tape:
         for buffer in self._holds:
             self.drop(buffer)
         self._holds.clear()
+        if self.stop_after is not None:
+            for buffer in self._pinned:
+                self._release(buffer)
+            self._pinned.clear()
 
     # backward
 
@@ -202,8 +207,9 @@ class Tape:
     def _accumulate(self, pending: dict[int, Buffer], target: Buffer, contribution: Buffer) -> None:
         existing = pending.get(id(target))
         if target.parameter:
-            if self.accumulates:
+            if self.accumulates or id(target) in self._given:  # added to what is there, and freed
                 self._release(contribution)
+            self._given.add(id(target))
         elif existing is None:
             pending[id(target)] = contribution
         elif existing.references == 1:  # the engine adds in place to a buffer that nothing else refers to
@@ -227,7 +233,16 @@ class Tape:
         return {row: size for row, size in self._live.rows.items() if size != NOTHING}
 
     @property
+    def pinned(self) -> dict[str, Size]:
+        """What nodes keep as attributes, by row."""
+        kept: dict[str, Size] = {}
+        for buffer in self._pinned:
+            kept[buffer.row] = kept.get(buffer.row, NOTHING).plus(buffer.size)
+        return kept
+
+    @property
     def moments(self) -> tuple[Alive, ...]:
         """The moments at which the most may be alive: none is below another for every batch and sequence."""
         self._live.mark()
-        return peaks(self._live.moments)
+        kept = highest((total.parts(), rows) for total, rows in self._live.moments)
+        return tuple({row: size for row, size in rows.items() if size != NOTHING} for rows in kept)

@@ -85,6 +85,12 @@ def _position_attention(config: Config) -> tuple[str, ...]:
     return config.words("pos_att_type") or ()
 
 
+def _position_terms(config: Config) -> tuple[str, ...]:
+    """The terms of attention to positions that DeBERTa v2 and v3 have; other words are passed over as there."""
+    kinds = _position_attention(config) if config.flag("relative_attention") else ()
+    return tuple(term for term in ("c2p", "p2c") if term in kinds)
+
+
 def _relative_positions(config: Config) -> int | None:
     """The number of relative positions that have an embedding; None without relative attention."""
     if not config.flag("relative_attention"):
@@ -106,7 +112,15 @@ def _kind(config: Config) -> LayerKind:
     dropout = config.share("attention_probs_dropout_prob")
     return LayerKind(
         config.layers("num_hidden_layers"),
-        Attention(heads, heads, width, width, relative_positions=_relative_positions(config), dropout=dropout),
+        Attention(
+            heads,
+            heads,
+            width,
+            width,
+            relative_positions=_relative_positions(config),
+            position_terms=_position_terms(config),
+            dropout=dropout,
+        ),
         FeedForward(config.size("intermediate_size"), gated=False, activation=config.word("hidden_act")),
         norm="layer",
         dropout=config.share("hidden_dropout_prob"),

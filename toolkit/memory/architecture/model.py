@@ -96,6 +96,7 @@ class Attention:
     query_norm: bool = False
     sinks: bool = False
     relative_positions: int | None = None  # DeBERTa: number of relative-position embeddings that attend
+    position_terms: tuple[str, ...] = ()  # and how: c2p (contents to positions), p2c (positions to contents)
     dropout: float = 0.0  # of the attention probabilities
     softcap: bool = False  # scores squashed by tanh (Gemma 2), which flash kernels of torch do not do
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.operations import Given, activate, add, multiply, scale
 from toolkit.memory.refusal import UnsupportedRow
-from toolkit.memory.tape import Buffer, Tape
+from toolkit.memory.tape import Tape
 
 Activation = Callable[[Tape, Buffer, str], Buffer]
 
@@ -20,8 +21,8 @@ def activated(tape: Tape, x: Buffer, name: str, row: str) -> Buffer:
 
 
 def _rectify(tape: Tape, x: Buffer, row: str) -> Buffer:
-    """Relu keeps its result."""
-    result = tape.new(row, x.width, x.dtype, grad=x.grad)
+    """Relu, as tanh, keeps its result."""
+    result = tape.new(row, x.width, x.dtype, grad=x.grad, size=x.size)
 
     def backward(tape: Tape, _: Buffer) -> Given:
         return [(x, tape.gradient(x))]
@@ -54,6 +55,7 @@ ACTIVATIONS: Mapping[str, Activation] = {
     "gelu": activate,
     "gelu_pytorch_tanh": activate,
     "relu": _rectify,
+    "tanh": _rectify,
     "gelu_new": _new_gelu,
 }
 """The activations of the covered families."""

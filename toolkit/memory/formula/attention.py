@@ -5,13 +5,14 @@ Widths: Q = query heads x head width, K = key-value heads x head width, V = quer
 
 from __future__ import annotations
 
+from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.attention_form import OUTPUT, STATES, AttentionForm
 from toolkit.memory.formula.attention_kernels import KERNELS
 from toolkit.memory.formula.linear import LinearForm, linear
 from toolkit.memory.formula.norms import normalise
 from toolkit.memory.formula.operations import Given, add, letting_go, scale, split
 from toolkit.memory.size import Size
-from toolkit.memory.tape import Buffer, Tape
+from toolkit.memory.tape import Tape
 
 ROTARY = "rotary_states"
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.attention_form import OUTPUT, SCORES, STATES, AttentionForm
 from toolkit.memory.formula.operations import Given, cast, letting_go, scale
 from toolkit.memory.size import BYTES, Size
-from toolkit.memory.tape import Buffer, Tape
+from toolkit.memory.tape import Tape
 
 KERNEL = "attention_backward"
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
+from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.linear import LinearForm
 from toolkit.memory.formula.logits import FLOAT, GRADIENT, LABELS, LOGITS, PROBABILITIES, HeadForm
 from toolkit.memory.formula.norms import normalise
 from toolkit.memory.formula.operations import Given
 from toolkit.memory.size import BYTES, Size
-from toolkit.memory.tape import GRADIENTS, NEW_GRADIENT, Buffer, Tape
+from toolkit.memory.tape import GRADIENTS, NEW_GRADIENT, Tape
 
 HIDDEN = "loss_hidden_states"
 WEIGHT = "loss_weight_copy"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.activations import activated
 from toolkit.memory.formula.linear import LinearForm, linear
 from toolkit.memory.formula.operations import multiply, split
-from toolkit.memory.tape import Buffer, Tape
+from toolkit.memory.tape import Tape
 
 ROW = "feed_forward_states"
 

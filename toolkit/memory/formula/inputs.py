@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from toolkit.memory.architecture.heads import SEQUENCE
 from toolkit.memory.context import Context
+from toolkit.memory.encoder_layouts import ENCODERS
 from toolkit.memory.ledger import PhaseName
 from toolkit.memory.size import BYTES
 
-COLLATED = 3
-"""input_ids, attention_mask and labels, as a Trainer's collator makes them."""
+COLLATED = 2
+"""input_ids and attention_mask, as a Trainer's collator makes them."""
 
 
 def token_ids(context: Context, phase: PhaseName) -> int:
-    """int64 ids, attention mask and, in training, labels of every token; shifted labels at the loss."""
-    setting = context.setting
-    columns = COLLATED if setting.trains else COLLATED - 1
-    return columns * setting.batch_size * setting.sequence_length * BYTES["int64"] + context.at(phase, "token_ids")
+    """int64 ids, attention mask, token types and, in training, labels of every token or of every sequence.
+
+    Shifted labels are there at the loss.
+    """
+    setting, layout = context.setting, ENCODERS.get(context.architecture.family)
+    columns = COLLATED + (layout is not None and layout.types)
+    each = columns * setting.sequence_length
+    if setting.trains:
+        each += 1 if context.architecture.head == SEQUENCE else setting.sequence_length
+    return setting.batch_size * each * BYTES["int64"] + context.at(phase, "token_ids")
 
 
 def position_embeddings(context: Context, _: PhaseName) -> int:

@@ -11,6 +11,8 @@ from toolkit.memory.size import BYTES
 def kv_cache(context: Context, phase: PhaseName) -> int:
     """For every layer, sequence and token: keys and values of its heads, or the latent vector of MLA."""
     setting = context.setting
+    if not context.architecture.is_decoder:
+        return 0
     if phase is PhaseName.PREFILL:  # a layer with a window keeps a view of all, until decoding replaces it
         each = sum(kind.count * setting.sequence_length * cached_elements(kind) for kind in context.architecture.layers)
     elif phase is PhaseName.DECODE:

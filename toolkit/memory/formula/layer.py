@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.attention import attend
 from toolkit.memory.formula.attention_form import AttentionForm
 from toolkit.memory.formula.feed_forward import FeedForwardForm, feed_forward
 from toolkit.memory.formula.mixture import MixtureForm, mixture
 from toolkit.memory.formula.norms import NormForm, normalise
 from toolkit.memory.formula.operations import add, drop_out, letting_go
-from toolkit.memory.tape import Buffer, Tape
+from toolkit.memory.tape import Tape
 
 RESIDUAL = "residual_stream"
 

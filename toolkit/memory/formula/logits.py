@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.linear import LinearForm, linear
 from toolkit.memory.formula.norms import NormForm, normalise
 from toolkit.memory.formula.operations import Given, cast, scale
 from toolkit.memory.size import BYTES, Size
-from toolkit.memory.tape import Buffer, Tape
+from toolkit.memory.tape import Tape
 
 LOGITS = "logits"
 FLOAT = "logits_float32"
@@ -76,8 +77,8 @@ def _shifted(tape: Tape, x: Buffer) -> Buffer:
 
 
 def cross_entropy(tape: Tape, x: Buffer) -> Buffer:
-    """log_softmax (saved) and nll_loss: backward makes two float32 gradients of the size of the logits."""
-    probabilities = tape.new(PROBABILITIES, x.width, "fp32", grad=True, size=x.size)
+    """log_softmax (saved) and nll_loss: backward makes two gradients of the size of the logits, in their dtype."""
+    probabilities = tape.new(PROBABILITIES, x.width, x.dtype, grad=True, size=x.size)
 
     def softmax_backward(tape: Tape, _: Buffer) -> Given:
         return [(x, tape.gradient(x))]

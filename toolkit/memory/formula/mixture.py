@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.feed_forward import FeedForwardForm, feed_forward
 from toolkit.memory.formula.linear import LinearForm, linear
 from toolkit.memory.formula.operations import Given, activate, add, cast, letting_go, multiply, scale, split, wider
 from toolkit.memory.size import Size
-from toolkit.memory.tape import Buffer, Tape
+from toolkit.memory.tape import Tape
 
 ROW = "expert_states"
 ROUTER = "router_states"

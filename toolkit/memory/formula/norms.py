@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from toolkit.memory.formula.operations import Given, cast, letting_go, resized, wider
+from toolkit.memory.buffer import Buffer
+from toolkit.memory.formula.operations import Given, cast, letting_go, resized, widened, wider
 from toolkit.memory.size import Size
-from toolkit.memory.tape import Buffer, Tape
+from toolkit.memory.tape import Tape
 
 ROW = "norm_states"
 
@@ -91,9 +92,9 @@ def _times_weight(tape: Tape, x: Buffer, dtype: str, form: NormForm) -> Buffer:
 def _layer_norm(tape: Tape, x: Buffer, form: NormForm) -> Buffer:
     """native_layer_norm: saves its input, the mean and the inverse deviation; under autocast it runs in float32."""
     inner = cast(tape, x, "fp32", ROW) if form.autocast else x
-    statistics = tape.new(ROW, 2, "fp32", size=Size(token=8))
-    saved = tape.save(inner, statistics, constants=1) if x.grad else ()
+    statistics = tape.new(ROW, 2, "fp32", size=widened(inner, 2, "fp32"))
     result = tape.new(ROW, inner.width, inner.dtype, grad=x.grad, size=inner.size)
+    saved = tape.save(inner, statistics, constants=1) if x.grad else ()  # statistics are results: it has run
 
     def backward(tape: Tape, _: Buffer) -> Given:
         return [(inner, tape.gradient(inner))]

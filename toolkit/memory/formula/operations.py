@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from toolkit.memory.buffer import Buffer
 from toolkit.memory.size import BYTES, Size
-from toolkit.memory.tape import Buffer, Tape
+from toolkit.memory.tape import Tape
 
 Given = list[tuple[Buffer, Buffer]]
 Backward = Callable[[Tape, Buffer], Given]
@@ -24,6 +25,12 @@ def wider(first: str, second: str) -> str:
 def resized(buffer: Buffer, dtype: str) -> Size:
     """The size of a tensor in another dtype."""
     return Size(*[part * BYTES[dtype] // BYTES[buffer.dtype] for part in buffer.size])
+
+
+def widened(buffer: Buffer, width: int, dtype: str) -> Size:
+    """The size of a tensor of as many rows as another has, each of a width and a dtype."""
+    own = buffer.width * BYTES[buffer.dtype]
+    return Size(*[part * width * BYTES[dtype] // own for part in buffer.size])
 
 
 def cast(tape: Tape, x: Buffer, dtype: str, row: str) -> Buffer:
@@ -69,10 +76,24 @@ def multiply(tape: Tape, x: Buffer, y: Buffer, row: str) -> Buffer:
     return tape.node(result, backward, saved)
 
 
-def scale(tape: Tape, x: Buffer, row: str, *, dtype: str | None = None) -> Buffer:
-    """`x * c` with a constant that needs no gradient and is no activation of its own: saves only the constant."""
-    if x.grad:
-        tape.save(constants=1)
+def contract(tape: Tape, x: Buffer, y: Buffer, row: str, width: int, size: Size) -> Buffer:
+    """`torch.bmm(x, y)`, two activations: a size of its own; saves each where the other needs a gradient."""
+    saved = tape.save(*([x] if y.grad else []), *([y] if x.grad else []))
+    result = tape.new(row, width, x.dtype, grad=x.grad or y.grad, size=size)
+
+    def backward(tape: Tape, _: Buffer) -> Given:
+        return [(part, tape.gradient(part)) for part in (x, y) if part.grad]
+
+    return tape.node(result, backward, saved)
+
+
+def scale(tape: Tape, x: Buffer, row: str, *, dtype: str | None = None, constants: int = 1) -> Buffer:
+    """`x * c` with a constant that needs no gradient and is no activation of its own: saves only the constant.
+
+    A Python number is no tensor, and is not seen by what watches saved ones: `constants` is then 0.
+    """
+    if x.grad and constants:
+        tape.save(constants=constants)
     wide = dtype or x.dtype
     result = tape.new(row, x.width, wide, grad=x.grad, size=resized(x, wide))
 
@@ -85,7 +106,7 @@ def scale(tape: Tape, x: Buffer, row: str, *, dtype: str | None = None) -> Buffe
 def activate(tape: Tape, x: Buffer, row: str) -> Buffer:
     """A fused activation (silu, gelu, gelu_pytorch_tanh, relu): one result; saves its input (relu: its result)."""
     saved = tape.save(x) if x.grad else ()
-    result = tape.new(row, x.width, x.dtype, grad=x.grad)
+    result = tape.new(row, x.width, x.dtype, grad=x.grad, size=x.size)
 
     def backward(tape: Tape, _: Buffer) -> Given:
         return [(x, tape.gradient(x))]

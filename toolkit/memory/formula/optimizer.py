@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 
 from toolkit.memory.context import Context
 from toolkit.memory.ledger import PhaseName
@@ -27,12 +28,21 @@ def optimizer_states(context: Context, phase: PhaseName) -> int:
     """The states of the steady state, from the second step on; none while the model loads."""
     if phase is PhaseName.LOAD:
         return 0
-    return sum(t.count * (state_bytes(t, context.setting) - paged(t, context.setting)) for t in context.sums.trained)
+    return sum(t.count * (state_bytes(t, setting) - paged(t, setting)) for t, setting in _each(context))
 
 
 def paged_states(context: Context) -> int:
     """States in managed memory, which torch does not count and the driver may move to the host."""
-    return sum(t.count * paged(t, context.setting) for t in context.sums.trained)
+    return sum(t.count * paged(t, setting) for t, setting in _each(context))
+
+
+def _each(context: Context) -> Iterator[tuple[Trained, Setting]]:
+    """Every trained tensor with the setting of its states: copies of a classifier keep its dtype beside adapters."""
+    setting, dtypes = context.setting, context.numerics
+    of_copies = setting
+    if setting.optimizer_states == dtypes.adapter != dtypes.head:
+        of_copies = replace(setting, optimizer_states=dtypes.head)
+    return ((tensor, of_copies if tensor.copied else setting) for tensor in context.sums.trained)
 
 
 def state_bytes(tensor: Trained, setting: Setting) -> int:
@@ -126,7 +136,7 @@ def _widens(context: Context) -> bool:
 
 def _square_roots(context: Context) -> int:
     """Torch's foreach AdamW: the square roots of all second moments at once (torch/optim/adamw.py, pytorch #97712)."""
-    return context.sums.elements * BYTES[context.setting.optimizer_states]
+    return sum(t.count * t.elements * BYTES[setting.optimizer_states] for t, setting in _each(context))
 
 
 def _one_after_another(context: Context, tensors: int, dtype: str) -> int:

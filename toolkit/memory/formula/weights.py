@@ -27,7 +27,9 @@ def adapters(context: Context, phase: PhaseName) -> int:
     if phase is PhaseName.LOAD:
         return 0
     dtype = context.numerics.adapter
-    return 0 if dtype is None else (context.sums.adapters + context.sums.copies) * BYTES[dtype]
+    if dtype is None:
+        return 0
+    return context.sums.adapters * BYTES[dtype] + context.sums.copies * BYTES[context.numerics.head]
 
 
 def master_weights(context: Context, phase: PhaseName) -> int:

@@ -1,0 +1,165 @@
+"""CUDA's caching allocator, replayed: what it reserves for a sequence of allocations and frees.
+
+The rules are those of PyTorch's `c10/cuda/CUDACachingAllocator.cpp` (read at 2.9 to 2.13, where they are the same) with
+its default settings, on one stream: sizes rounded up to 512 B, a pool for requests up to 1 MiB and one for larger ones,
+best fit among free blocks, splitting, joining of neighbours within a segment, and the release of whole free segments
+when the card is full.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from dataclasses import dataclass, field
+
+MIN_BLOCK = 512
+SMALL_REQUEST = 1 << 20
+SMALL_SEGMENT = 2 << 20
+LARGE_SEGMENT = 20 << 20
+OWN_SEGMENT_FROM = 10 << 20
+SEGMENT_UNIT = 2 << 20
+
+
+class CardFullError(Exception):
+    """A request that the card cannot hold, whatever is released: `needed` more bytes than its `capacity`."""
+
+    def __init__(self, size: int, needed: int, capacity: int) -> None:
+        super().__init__(f"{size:,} bytes more: {needed:,} bytes are needed and the card has {capacity:,}")
+        self.size = size
+        self.needed = needed
+        self.capacity = capacity
+
+
+@dataclass(slots=True, eq=False)
+class Block:
+    """A piece of a segment: in use, or free for a request of its pool. Neighbours are those of the same segment."""
+
+    address: int
+    size: int
+    small: bool
+    free: bool = False
+    before: Block | None = None
+    after: Block | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Whether the block is all of its segment."""
+        return self.before is None and self.after is None
+
+
+@dataclass(slots=True)
+class _Pool:
+    """The free blocks of one pool, by size and then by address, as best fit looks for them."""
+
+    order: list[tuple[int, int]] = field(default_factory=list)
+    blocks: dict[int, Block] = field(default_factory=dict)
+
+    def add(self, block: Block) -> None:
+        insort(self.order, (block.size, block.address))
+        self.blocks[block.address] = block
+
+    def remove(self, block: Block) -> None:
+        del self.order[bisect_left(self.order, (block.size, block.address))]
+        del self.blocks[block.address]
+
+    def best_fit(self, size: int) -> Block | None:
+        at = bisect_left(self.order, (size, 0))
+        return self.blocks[self.order[at][1]] if at < len(self.order) else None
+
+
+class CachingAllocator:
+    """The allocator of one GPU and one stream, without memory; `reserved` and `allocated` are as torch counts them.
+
+    `capacity` is what the card can give to segments, in bytes; without one nothing is ever released.
+    """
+
+    def __init__(self, capacity: int | None = None) -> None:
+        self.capacity = capacity
+        self.allocated = 0
+        self.reserved = 0
+        self.peak_allocated = 0
+        self.peak_reserved = 0
+        self.retries = 0
+        self._pools = {True: _Pool(), False: _Pool()}
+        self._next_address = 0
+
+    def allocate(self, size: int) -> Block:
+        """A block of `size` bytes, rounded up to 512. Raises CardFullError where the card is too small."""
+        rounded = max(MIN_BLOCK, -(-size // MIN_BLOCK) * MIN_BLOCK)
+        pool = self._pools[rounded <= SMALL_REQUEST]
+        block = pool.best_fit(rounded)
+        if block is None:
+            block = self._segment(rounded)
+        else:
+            pool.remove(block)
+        block.free = False
+        if _splits(block, rounded):
+            pool.add(_split(block, rounded))
+        self.allocated += block.size
+        self.peak_allocated = max(self.peak_allocated, self.allocated)
+        return block
+
+    def free(self, block: Block) -> None:
+        """Gives a block back; it joins free neighbours of its segment."""
+        assert not block.free
+        pool = self._pools[block.small]
+        self.allocated -= block.size
+        block.free = True
+        if block.before is not None and block.before.free:
+            pool.remove(block.before)
+            block = _join(block.before, block)
+        if block.after is not None and block.after.free:
+            pool.remove(block.after)
+            block = _join(block, block.after)
+        pool.add(block)
+
+    def empty_cache(self) -> None:
+        """Returns every segment that is wholly free to the card (`torch.cuda.empty_cache`)."""
+        for pool in self._pools.values():
+            for block in [block for block in pool.blocks.values() if block.whole]:
+                pool.remove(block)
+                self.reserved -= block.size
+
+    def _segment(self, rounded: int) -> Block:
+        size = _segment_size(rounded)
+        if self.capacity is not None and self.reserved + size > self.capacity:
+            self.retries += 1
+            self.empty_cache()
+            if self.reserved + size > self.capacity:
+                raise CardFullError(rounded, self.reserved + size, self.capacity)
+        block = Block(self._next_address, size, rounded <= SMALL_REQUEST)
+        self._next_address += size
+        self.reserved += size
+        self.peak_reserved = max(self.peak_reserved, self.reserved)
+        return block
+
+
+def _segment_size(rounded: int) -> int:
+    if rounded <= SMALL_REQUEST:
+        return SMALL_SEGMENT
+    if rounded < OWN_SEGMENT_FROM:
+        return LARGE_SEGMENT
+    return -(-rounded // SEGMENT_UNIT) * SEGMENT_UNIT
+
+
+def _splits(block: Block, size: int) -> bool:
+    """Whether the rest of a block goes back to its pool: from 512 B in the small one, beyond 1 MiB in the large one."""
+    rest = block.size - size
+    return rest >= MIN_BLOCK if block.small else rest > SMALL_REQUEST
+
+
+def _split(block: Block, size: int) -> Block:
+    """Cuts a block to `size` and returns the free rest."""
+    rest = Block(block.address + size, block.size - size, block.small, free=True, before=block, after=block.after)
+    if block.after is not None:
+        block.after.before = rest
+    block.after = rest
+    block.size = size
+    return rest
+
+
+def _join(first: Block, second: Block) -> Block:
+    first.size += second.size
+    first.after = second.after
+    if second.after is not None:
+        second.after.before = first
+    return first

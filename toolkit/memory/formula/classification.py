@@ -1,0 +1,93 @@
+"""Heads that classify a sequence: of encoders on its first token, of decoders on its last; and no head at all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from toolkit.memory.buffer import Buffer
+from toolkit.memory.formula.activations import activated
+from toolkit.memory.formula.linear import LinearForm, linear
+from toolkit.memory.formula.logits import LOGITS, cross_entropy
+from toolkit.memory.formula.norms import NormForm, normalise
+from toolkit.memory.formula.operations import Given, cast, drop_out, letting_go
+from toolkit.memory.size import BYTES, Size
+from toolkit.memory.tape import Tape
+
+POOLED = "pooled_states"
+
+
+@dataclass(frozen=True, slots=True)
+class PooledForm:
+    """The first token of each sequence through `dense`, an activation, and `out`, where the head has them.
+
+    `drops_first` and `drops_last` say that dropout comes before `dense` and before `out`.
+    """
+
+    dense: LinearForm | None = None
+    out: LinearForm | None = None
+    activation: str = "tanh"
+    drops_first: bool = False
+    drops_last: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreForm:
+    """The final norm of a decoder, and the scores of every token, of which one for each sequence counts."""
+
+    norm: NormForm
+    projection: LinearForm
+
+
+def pooled_logits(tape: Tape, x: Buffer, form: PooledForm) -> Buffer:
+    """The logits of every sequence, or what the model without a head hands out; the caller keeps `x`."""
+    if form.dense is None:
+        return x
+    first = _first_token(tape, x)
+    if form.drops_first:
+        first = letting_go(tape, first, drop_out(tape, first, POOLED))
+    dense = letting_go(tape, first, linear(tape, first, form.dense, POOLED))
+    pooled = letting_go(tape, dense, activated(tape, dense, form.activation, POOLED))
+    if form.drops_last:
+        pooled = letting_go(tape, pooled, drop_out(tape, pooled, POOLED))
+    return pooled if form.out is None else letting_go(tape, pooled, linear(tape, pooled, form.out, LOGITS))
+
+
+def _first_token(tape: Tape, x: Buffer) -> Buffer:
+    """`x[:, 0]`: a view; backward puts its gradient into zeros of the size of x."""
+    size = Size(sequence=x.width * BYTES[x.dtype])
+    view = Buffer(POOLED, size, x.width, x.dtype, x.grad, held=False, counted=False, base=x)
+
+    def backward(tape: Tape, _: Buffer) -> Given:
+        return [(x, tape.gradient(x))]
+
+    return tape.node(view, backward)
+
+
+def pooled_loss(tape: Tape, x: Buffer, form: PooledForm) -> Buffer:
+    """The loss on the logits of every sequence; the model's result holds `x` until its forward returns."""
+    logits = pooled_logits(tape, x, form)
+    result = cross_entropy(tape, cast(tape, logits, "fp32", LOGITS))
+    tape.drop(logits, x)
+    return result
+
+
+def scores(tape: Tape, x: Buffer, form: ScoreForm) -> Buffer:
+    """The logits of every token: the names of the model's code hold the normed hidden states."""
+    normed = letting_go(tape, x, normalise(tape, x, form.norm))
+    return linear(tape, normed, form.projection, LOGITS)
+
+
+def score_loss(tape: Tape, x: Buffer, form: ScoreForm) -> Buffer:
+    """The loss on the logits of one token of each sequence, picked by an index."""
+    logits = scores(tape, x, form)
+    size = Size(sequence=logits.width * BYTES[logits.dtype])
+    chosen = tape.new(LOGITS, logits.width, logits.dtype, grad=True, size=size)
+
+    def backward(tape: Tape, _: Buffer) -> Given:
+        return [(logits, tape.gradient(logits))]
+
+    tape.node(chosen, backward)
+    wide = cast(tape, chosen, "fp32", LOGITS)
+    result = cross_entropy(tape, wide)
+    tape.drop(wide, chosen, logits)
+    return result

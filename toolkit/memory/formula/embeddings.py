@@ -1,0 +1,38 @@
+"""From token ids to the first layer's input, where a norm and dropout lie between (encoders)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from toolkit.memory.buffer import Buffer
+from toolkit.memory.formula.norms import NormForm, normalise
+from toolkit.memory.formula.operations import drop_out, letting_go, scale
+from toolkit.memory.tape import Tape
+
+ROW = "embedding_states"
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingsForm:
+    """The sum of the embeddings, its norm, a product with the mask of tokens (`masked`, DeBERTa) and dropout.
+
+    With `leaf` the embeddings of the tokens are a leaf of the graph that is summed with others: frozen, they were made
+    to need a gradient, as checkpoints want it (transformers, enable_input_require_grads), and the graph holds them.
+    """
+
+    hidden: int
+    norm: NormForm
+    dropout: bool
+    masked: bool = False
+    leaf: bool = False
+
+
+def embed(tape: Tape, form: EmbeddingsForm, dtype: str, *, grad: bool) -> Buffer:
+    """The first layer's input. The norm saves the sum of the embeddings; dropout saves its mask."""
+    if form.leaf:
+        tape.save(tape.new(ROW, form.hidden, dtype))
+    total = tape.new(ROW, form.hidden, dtype, grad=grad)
+    result = letting_go(tape, total, normalise(tape, total, form.norm))
+    if form.masked:
+        result = letting_go(tape, result, scale(tape, result, ROW))
+    return letting_go(tape, result, drop_out(tape, result, ROW)) if form.dropout else result

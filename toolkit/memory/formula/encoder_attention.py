@@ -1,0 +1,145 @@
+"""Attention of encoders, in both directions: by a flash kernel, eager, or disentangled (DeBERTa)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from toolkit.memory.buffer import Buffer
+from toolkit.memory.formula.attention_form import OUTPUT, SCORES, STATES, AttentionForm
+from toolkit.memory.formula.attention_kernels import flash
+from toolkit.memory.formula.disentangled import PositionsForm, headed, position_scores, position_table
+from toolkit.memory.formula.linear import LinearForm, linear
+from toolkit.memory.formula.operations import Given, add, cast, contract, drop_out, letting_go, scale
+from toolkit.memory.size import BYTES, Size
+from toolkit.memory.tape import Tape
+
+MASK = "attention_mask"
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderAttentionForm:
+    """The attention of an encoder layer: `heads` heads over `width`, with q, k and v from linears of their own.
+
+    `kernel` is flash or eager; `positions` are DeBERTa's. `dropout` is that of the probabilities, which a flash kernel
+    draws without a mask.
+    """
+
+    heads: int
+    width: int
+    query: LinearForm
+    key: LinearForm
+    value: LinearForm
+    output: LinearForm
+    kernel: str
+    autocast: str | None = None
+    dropout: bool = False
+    positions: PositionsForm | None = None
+
+
+Attended = tuple[Buffer, tuple[Buffer, ...], tuple[Buffer, ...]]
+"""What attention gives, the queries, keys and values that its code still holds, and the probabilities it hands out."""
+
+
+def attend_both_ways(tape: Tape, x: Buffer, form: EncoderAttentionForm) -> Attended:
+    """The heads' values side by side, before the output projection; the caller keeps `x`."""
+    if form.positions is not None:
+        return _disentangled(tape, x, form, form.positions), (), ()
+    query, key, value = (linear(tape, x, part, STATES) for part in (form.query, form.key, form.value))
+    if form.kernel == "eager":
+        mixed, weights = _eager(tape, query, key, value, form)
+        return mixed, (query, key, value), (weights,)
+    return flash(tape, query, key, value, _as_decoders(form)), (query, key, value), ()
+
+
+def _as_decoders(form: EncoderAttentionForm) -> AttentionForm:
+    """The form that a flash kernel knows: as many keys as queries, nothing repeated."""
+    head = form.width // form.heads
+    projections = (form.query, form.key, form.value)
+    return AttentionForm(
+        form.heads, form.heads, head, head, projections, form.output, "flash", "none", autocast=form.autocast
+    )
+
+
+def _eager(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: EncoderAttentionForm) -> tuple[Buffer, Buffer]:
+    """Scores of every pair, scaled, softmax in their dtype, dropout (transformers' eager_attention_forward of BERT)."""
+    left, right = headed(tape, query), headed(tape, key)
+    scores = contract(tape, left, right, SCORES, 0, _pairs(form, query.dtype))
+    tape.drop(left, right)
+    scores = letting_go(tape, scores, scale(tape, scores, SCORES))
+    weights = letting_go(tape, scores, _softmax(tape, scores, form))
+    weights = _dropped_out(tape, weights, form)
+    values = headed(tape, value)
+    mixed = _mix(tape, weights, values, form)
+    tape.drop(values)
+    return letting_go(tape, mixed, headed(tape, mixed)), weights
+
+
+def _pairs(form: EncoderAttentionForm, dtype: str) -> Size:
+    return Size(pair=form.heads * BYTES[dtype])
+
+
+def _softmax(tape: Tape, scores: Buffer, form: EncoderAttentionForm) -> Buffer:
+    """Softmax, which saves its result; autocast runs it in float32."""
+    wide = cast(tape, scores, "fp32", SCORES) if form.autocast else scores
+    result = tape.new(SCORES, 0, wide.dtype, grad=wide.grad, size=wide.size)
+
+    def backward(tape: Tape, _: Buffer) -> Given:
+        return [(wide, tape.gradient(wide))]
+
+    tape.node(result, backward, tape.save(result) if wide.grad else ())
+    if wide is not scores:
+        tape.drop(wide)
+    return result
+
+
+def _dropped_out(tape: Tape, weights: Buffer, form: EncoderAttentionForm) -> Buffer:
+    return letting_go(tape, weights, drop_out(tape, weights, SCORES)) if form.dropout else weights
+
+
+def _mix(tape: Tape, weights: Buffer, values: Buffer, form: EncoderAttentionForm) -> Buffer:
+    """The product of probabilities and values, in the dtype of the values."""
+    narrow = cast(tape, weights, values.dtype, SCORES)
+    mixed = contract(tape, narrow, values, OUTPUT, form.width, values.size)
+    if narrow is not weights:
+        tape.drop(narrow)
+    return mixed
+
+
+def _disentangled(tape: Tape, x: Buffer, form: EncoderAttentionForm, positions: PositionsForm) -> Buffer:
+    """Scores of contents, and of contents with relative positions (transformers modeling_deberta_v2.py).
+
+    Its code holds the scores of positions, the masked scores and the probabilities to its end.
+    """
+    query, key, value = (_projected(tape, x, part) for part in (form.query, form.key, form.value))
+    scaled = scale(tape, key, STATES)
+    contents = contract(tape, query, scaled, SCORES, 0, _pairs(form, query.dtype))
+    tape.drop(scaled)
+    table = position_table(tape, positions)
+    related, whole = position_scores(tape, query, key, table, positions)
+    total = letting_go(tape, contents, add(tape, contents, related, SCORES))
+    ones = tape.new(MASK, 0, "bool", size=Size(pair=BYTES["bool"]))
+    masked = letting_go(tape, total, _masked(tape, total))
+    weights = _dropped_out(tape, _softmax(tape, masked, form), form)
+    mixed = _mix(tape, weights, value, form)
+    result = letting_go(tape, mixed, headed(tape, mixed))
+    tape.drop(whole, ones, masked, weights, table, query, key, value)
+    return result
+
+
+def _projected(tape: Tape, x: Buffer, form: LinearForm) -> Buffer:
+    """A projection with its heads before the positions: a contiguous copy."""
+    whole = linear(tape, x, form, STATES)
+    return letting_go(tape, whole, headed(tape, whole))
+
+
+def _masked(tape: Tape, scores: Buffer) -> Buffer:
+    """masked_fill with the inverted mask of each sequence, which is saved."""
+    mask = tape.new(MASK, 0, "bool", size=Size(pair=BYTES["bool"]))
+    result = tape.new(SCORES, 0, scores.dtype, grad=scores.grad, size=scores.size)
+
+    def backward(tape: Tape, _: Buffer) -> Given:
+        return [(scores, tape.gradient(scores))]
+
+    tape.node(result, backward, tape.save(mask) if scores.grad else ())
+    tape.drop(mask)
+    return result

@@ -1,0 +1,66 @@
+"""One encoder layer: attention and feed-forward, each added to its input and then normed (BERT and its kin)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from toolkit.memory.buffer import Buffer
+from toolkit.memory.formula.activations import activated
+from toolkit.memory.formula.attention_form import OUTPUT
+from toolkit.memory.formula.encoder_attention import EncoderAttentionForm, attend_both_ways
+from toolkit.memory.formula.feed_forward import ROW, FeedForwardForm
+from toolkit.memory.formula.layer import RESIDUAL
+from toolkit.memory.formula.linear import linear
+from toolkit.memory.formula.norms import NormForm, normalise
+from toolkit.memory.formula.operations import add, drop_out, letting_go
+from toolkit.memory.tape import Tape
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderLayerForm:
+    """An encoder layer; `dropout` is that of what is added to the stream.
+
+    With `compact` (DistilBERT) the output projection is attention's own, so that queries, keys and values wait for it,
+    and what it gives passes through no dropout.
+    """
+
+    hidden: int
+    attention: EncoderAttentionForm
+    feed_forward: FeedForwardForm
+    norm: NormForm
+    dropout: bool = False
+    compact: bool = False
+
+
+def encoder_layer(tape: Tape, x: Buffer, form: EncoderLayerForm) -> Buffer:
+    """The layer's result; the caller keeps `x`. The names of its code hold what attention gave to the end."""
+    context, states, weights = attend_both_ways(tape, x, form.attention)
+    if not form.compact:
+        tape.drop(*states)
+    projected = linear(tape, context, form.attention.output, OUTPUT)
+    if form.compact:
+        tape.drop(context, *states)
+    else:
+        projected = _dropped_out(tape, projected, form)
+    middle = _added(tape, projected, x, form)
+    tape.drop(context)
+    up = linear(tape, middle, form.feed_forward.up, ROW)
+    active = letting_go(tape, up, activated(tape, up, form.feed_forward.activation, ROW))
+    down = linear(tape, active, form.feed_forward.down, ROW)
+    if form.compact:
+        tape.drop(active)
+    result = _added(tape, _dropped_out(tape, down, form), middle, form)
+    tape.drop(active, middle, *weights)
+    return result
+
+
+def _dropped_out(tape: Tape, x: Buffer, form: EncoderLayerForm) -> Buffer:
+    return letting_go(tape, x, drop_out(tape, x, RESIDUAL)) if form.dropout else x
+
+
+def _added(tape: Tape, branch: Buffer, x: Buffer, form: EncoderLayerForm) -> Buffer:
+    """norm(branch + x); the branch is held until the norm is there."""
+    total = add(tape, branch, x, RESIDUAL)
+    result = normalise(tape, total, form.norm)
+    tape.drop(total, branch)
+    return result

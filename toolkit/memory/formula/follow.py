@@ -1,0 +1,50 @@
+"""Which function follows which form: the kinds of layers, and of ends."""
+
+from __future__ import annotations
+
+from toolkit.memory.buffer import Buffer
+from toolkit.memory.formula.chunked_loss import chunked_loss, fused_loss
+from toolkit.memory.formula.classification import PooledForm, ScoreForm, pooled_logits, pooled_loss, score_loss, scores
+from toolkit.memory.formula.encoder_layer import EncoderLayerForm, encoder_layer
+from toolkit.memory.formula.layer import LayerForm, layer
+from toolkit.memory.formula.logits import HeadForm, last_logits, whole_loss
+from toolkit.memory.formula.masked_head import MaskedForm, masked_logits, masked_loss
+from toolkit.memory.refusal import UnsupportedRow
+from toolkit.memory.tape import Tape
+
+AnyLayer = LayerForm | EncoderLayerForm
+AnyHead = HeadForm | PooledForm | ScoreForm | MaskedForm
+
+LOSSES = {"cross-entropy": whole_loss, "chunked": chunked_loss, "fused": fused_loss}
+"""The implementations of a causal language model's loss that a stack may name."""
+
+
+def follow_layer(tape: Tape, x: Buffer, form: AnyLayer) -> Buffer:
+    """The result of a decoder's or an encoder's layer; the caller keeps `x`."""
+    return encoder_layer(tape, x, form) if isinstance(form, EncoderLayerForm) else layer(tape, x, form)
+
+
+def follow_loss(tape: Tape, x: Buffer, form: AnyHead) -> Buffer:
+    """The loss of a model whose last layer gave `x`."""
+    if isinstance(form, PooledForm):
+        return pooled_loss(tape, x, form)
+    if isinstance(form, ScoreForm):
+        return score_loss(tape, x, form)
+    if isinstance(form, MaskedForm):
+        return masked_loss(tape, x, form)
+    loss = LOSSES.get(form.loss)
+    if loss is None:
+        raise UnsupportedRow("logits", f"no formula for the loss {form.loss!r}; known: {', '.join(LOSSES)}")
+    return loss(tape, x, form)
+
+
+def follow_logits(tape: Tape, x: Buffer, form: AnyHead) -> None:
+    """What a model without a loss hands out: of a causal language model, what chooses the next token."""
+    if isinstance(form, PooledForm):
+        pooled_logits(tape, x, form)
+    elif isinstance(form, ScoreForm):
+        scores(tape, x, form)
+    elif isinstance(form, MaskedForm):
+        masked_logits(tape, x, form)
+    else:
+        last_logits(tape, x, form)

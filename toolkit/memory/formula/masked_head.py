@@ -1,0 +1,46 @@
+"""The head of a masked language model: a transform, its norm, the logits of all tokens, and their loss."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from toolkit.memory.buffer import Buffer
+from toolkit.memory.formula.activations import activated
+from toolkit.memory.formula.linear import LinearForm, linear
+from toolkit.memory.formula.logits import FLOAT, LOGITS, cross_entropy
+from toolkit.memory.formula.norms import NormForm, normalise
+from toolkit.memory.formula.operations import cast, letting_go
+from toolkit.memory.tape import Tape
+
+ROW = "head_states"
+
+
+@dataclass(frozen=True, slots=True)
+class MaskedForm:
+    """A masked-language head: `transform`, an activation, a norm, and the output embedding.
+
+    `widens` says that autocast runs the loss in float32; else it runs in the dtype of the logits.
+    """
+
+    transform: LinearForm
+    norm: NormForm
+    projection: LinearForm
+    activation: str
+    widens: bool = False
+
+
+def masked_logits(tape: Tape, x: Buffer, form: MaskedForm) -> Buffer:
+    """The logits of all tokens; the caller keeps `x`."""
+    state = linear(tape, x, form.transform, ROW)
+    state = letting_go(tape, state, activated(tape, state, form.activation, ROW))
+    state = letting_go(tape, state, normalise(tape, state, form.norm))
+    return letting_go(tape, state, linear(tape, state, form.projection, LOGITS))
+
+
+def masked_loss(tape: Tape, x: Buffer, form: MaskedForm) -> Buffer:
+    """Cross-entropy on all logits as they are; the model's code holds them and `x` until its forward returns."""
+    logits = masked_logits(tape, x, form)
+    wide = cast(tape, logits, "fp32", FLOAT) if form.widens else logits
+    result = cross_entropy(tape, wide)
+    tape.drop(wide, logits, x)
+    return result

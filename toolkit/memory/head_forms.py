@@ -1,0 +1,47 @@
+"""From a decoder and the dtypes of a run to the form of its end."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from toolkit.memory.forms import Builder
+from toolkit.memory.formula.classification import ScoreForm
+from toolkit.memory.formula.linear import LinearForm
+from toolkit.memory.formula.logits import HeadForm
+from toolkit.memory.refusal import UnsupportedRow
+
+
+def head_form(build: Builder, loss: str) -> HeadForm | ScoreForm:
+    """The form of the end of a decoder: a causal language model, or one that scores a sequence."""
+    architecture, n = build.architecture, build.numerics
+    if architecture.head == "sequence-classification":
+        return _score_form(build)
+    if architecture.head != "causal-lm":
+        raise UnsupportedRow("logits", f"no formula for a {architecture.head} head yet")
+    projection = LinearForm(
+        inputs=architecture.hidden,
+        outputs=architecture.vocabulary,
+        dtype=n.head,
+        trains=n.trains_base,
+        compute=n.compute,
+        autocast=n.autocast,
+        gradient=n.gradient,
+    )
+    return HeadForm(
+        norm=build.norm(architecture.layers[0].norm),
+        projection=projection,
+        loss=loss,
+        softcap=architecture.logit_softcap,
+        upcasts_early=build.version.upcasts_early,
+        shifts=build.version.shifts,
+    )
+
+
+def _score_form(build: Builder) -> ScoreForm:
+    """The final norm and the scores; peft trains a copy of the latter in their dtype."""
+    n = build.numerics
+    [module] = (m for m in build.architecture.modules if m.path == "score")
+    form = replace(build.form_of(module), branch=None, storage="plain", dtype=n.head)
+    if n.adapter is not None:
+        form = replace(form, trains=True, gradient=n.head)
+    return ScoreForm(build.norm(build.architecture.layers[0].norm), form)

@@ -1,0 +1,76 @@
+"""The moments of a recorded stretch at which the most may be alive, whatever the batch, the sequence and the rank."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import zip_longest
+from operator import ge
+from typing import TypeVar
+
+from toolkit.memory.size import Alive, Amounts, Parts
+
+Sized = TypeVar("Sized")
+
+
+@dataclass(frozen=True, slots=True)
+class Peak:
+    """A moment: what is alive, by row, and its total."""
+
+    alive: Amounts
+    total: Parts
+
+
+@dataclass(frozen=True, slots=True)
+class Peaks:
+    """Moments of which each may have the largest total; and of each row the sizes of which each may be its largest."""
+
+    moments: tuple[Peak, ...]
+    widest: Mapping[str, tuple[Parts, ...]]
+
+    @classmethod
+    def of(cls, moments: Iterable[Amounts]) -> Peaks:
+        """Moments none of which is below another in every part."""
+        peaks = tuple(Peak(alive, _total(alive)) for alive in moments)
+        sizes: dict[str, set[Parts]] = {}
+        for peak in peaks:
+            for row, parts in peak.alive.items():
+                sizes.setdefault(row, set()).add(parts)
+        return cls(peaks, {row: _largest(found) for row, found in sizes.items()})
+
+    def without(self, row: str) -> Peaks:
+        """The same moments, less a row."""
+        return Peaks.of({name: parts for name, parts in peak.alive.items() if name != row} for peak in self.moments)
+
+
+def amounts(alive: Alive) -> Amounts:
+    """What is alive, with each size in its parts."""
+    return {row: size.parts() for row, size in alive.items()}
+
+
+def _total(alive: Amounts) -> Parts:
+    return tuple(map(sum, zip_longest(*alive.values(), fillvalue=0)))
+
+
+def _largest(sizes: set[Parts]) -> tuple[Parts, ...]:
+    """The sizes of which each may be the largest: mostly one that has the most of every part."""
+    most = tuple(map(max, zip_longest(*sizes, fillvalue=0)))
+    return (most,) if most in sizes else tuple(highest((size, size) for size in sizes))
+
+
+def highest(things: Iterable[tuple[Parts, Sized]]) -> list[Sized]:
+    """The things whose sizes no other's reaches in every part; the first of equals."""
+    kept: list[tuple[int, Parts, Sized]] = []
+    in_order = [(place, size, thing) for place, (size, thing) in enumerate(things)]
+    for place, size, thing in sorted(in_order, key=lambda one: -sum(one[1])):  # what reaches another has a larger sum
+        if not any(_reaches(other, size) for _, other, _ in kept):
+            kept.append((place, size, thing))
+    return [thing for _, _, thing in sorted(kept, key=lambda one: one[0])]
+
+
+def _reaches(one: Parts, other: Parts) -> bool:
+    return len(one) >= len(other) and all(map(ge, one, other))
+
+
+ALONE = Peaks.of([{}])
+"""One moment at which nothing is alive beside what is there throughout."""

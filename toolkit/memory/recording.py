@@ -1,0 +1,94 @@
+"""The programs of a model: one tape for each kind of layer and one for its end, kept for all settings alike."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from toolkit.memory.architecture import Architecture, ModuleKind
+from toolkit.memory.architecture.stack import as_built
+from toolkit.memory.context import Context
+from toolkit.memory.encoder_layouts import ENCODERS
+from toolkit.memory.encoders import encoder_programs
+from toolkit.memory.forms import Adaptation, Builder, builder, kernel, layer_form, masks
+from toolkit.memory.formula.layer import RESIDUAL
+from toolkit.memory.head_forms import head_form
+from toolkit.memory.lora import adapters_of
+from toolkit.memory.moments import Programs
+from toolkit.memory.program import (
+    MAX_RECORDED,
+    Stream,
+    record_generation_head,
+    record_head,
+    record_inference,
+    record_layer,
+)
+from toolkit.memory.refusal import UnsupportedRow, refuse_passes
+from toolkit.memory.size import BYTES, OPEN, Size
+from toolkit.memory.transformers_versions import behaviour
+from toolkit.spec.setting import Setting
+
+_PROGRAMS: dict[tuple[object, ...], Programs] = {}
+
+
+def programs_of(context: Context) -> Programs:
+    """The programs of a setting's model, recorded once for all batches, sequences and ranks; refuses by name."""
+    architecture, setting, dtypes = context.architecture, context.setting, context.numerics
+    refuse_passes(setting)
+    version = behaviour(architecture, setting)
+    built = as_built(architecture, setting)
+    kernels = tuple(kernel(kind, dtypes.attention, setting.sequence_length) for kind in architecture.layers)
+    lora = replace(setting.lora, rank=OPEN) if setting.lora else None
+    key = (id(built), dtypes, setting.trains, lora, setting.stack.loss, version, kernels)
+    found = _PROGRAMS.get(key)
+    if found is None:
+        if len(_PROGRAMS) >= MAX_RECORDED:
+            _PROGRAMS.clear()
+        adaptation = _adaptation(architecture, setting)
+        build = builder(built, dtypes, adaptation, version, setting.sequence_length)
+        found = _PROGRAMS[key] = _with_gradients(_record(build, setting), context)
+    return found
+
+
+def _with_gradients(programs: Programs, context: Context) -> Programs:
+    """Programs with what they know of gradients beside their own."""
+    sums, dtypes = context.sums, context.numerics
+    embedding = sums.embedding and sums.embedding * BYTES[dtypes.gradient]
+    return replace(
+        programs,
+        embedding=embedding,
+        tied=sums.tied,
+        accumulates=dtypes.accumulates,
+        adds_in_place=dtypes.autocast not in (None, dtypes.head),
+    )
+
+
+def _adaptation(architecture: Architecture, setting: Setting) -> Adaptation:
+    match = adapters_of(architecture, setting)
+    if match is None or setting.lora is None or not setting.trains:
+        return Adaptation()
+    if any(adapter.module.kind is ModuleKind.EXPERTS for adapter in match.adapters):
+        raise UnsupportedRow("adapter_states", "no formula for the adapters of fused experts yet")
+    paths = frozenset(module.path for module in match.matched)
+    return Adaptation(paths, OPEN, setting.lora.dropout > 0)
+
+
+def _record(build: Builder, setting: Setting) -> Programs:
+    architecture, dtypes = build.architecture, build.numerics
+    if architecture.family in ENCODERS:
+        return encoder_programs(build, setting)
+    head = head_form(build, setting.stack.loss)
+    forms = [(layer_form(build, kind), kind.count) for kind in architecture.layers]
+    hidden = architecture.hidden
+    embedding = Size(token=hidden * BYTES[dtypes.stream])
+    held = {RESIDUAL: embedding.times(build.layout.embeddings + (dtypes.checkpointing == "false"))}
+    seen = {"attention_mask": masks(build)}
+    if not setting.trains:
+        layers = tuple(record_inference(form, count, dtypes.stream) for form, count in forms)
+        end = record_generation_head(head, hidden, layers[-1].result)
+        return Programs(layers, end, embedding, held, seen)
+    stream = Stream(dtypes.stream, dtypes.first_grad, dtypes.checkpointing, dtypes.accumulates)
+    first = record_layer(forms[0][0], 1, stream)
+    later = replace(stream, dtype=first.result, grad=True)
+    forms[0] = (forms[0][0], forms[0][1] - 1)
+    layers = (first, *(record_layer(form, count, later) for form, count in forms if count))
+    return Programs(layers, record_head(head, hidden, later), embedding, held, seen)
