@@ -47,6 +47,20 @@ from tests.checks.build import judged, outcome_of
         ("320 + 80 = 401", "", "disagrees", "400"),
         # 2.4 + 2.4 = 4.8
         ("2 GB + 2 GB = 5 GB", "", "agrees", "within the rounding"),
+        ("2 GB + 2 GB = 5 GB", "subject: {terms: printed}", "disagrees", "4 GB"),
+        ("2 GB + 2 GB = 4 GB", "subject: {terms: printed}", "agrees", "4 GB"),
+        # money for a time: a bare number counts what it is paid for
+        ("$1.50-2.00/hour × 10 hours = $15-20", "", "agrees", "$15–20"),
+        ("$1.50-2.00/hour × 10 hours = $20-30", "", "disagrees", "$15–20"),
+        ("$4/hour × 30 = $120", "", "agrees", "$120"),
+        ("$4/hour × 30 minutes = $2", "", "agrees", "$2"),
+        ("$4/hour × 30 minutes = $120", "", "disagrees", "$2"),
+        ("2 GPUs × $4/hour = $8/hour", "", "agrees", "$8"),
+        ("$96/day = $4/hour", "", "agrees", "$4"),
+        ("$96/day = $8/hour", "", "disagrees", "$4"),
+        ("$120 / 30 hours = $4/hour", "", "agrees", "$4"),
+        ("$120 / $4/hour = 30 hours", "", "agrees", "30 h"),
+        ("$120 / $4/hour = 40 hours", "", "disagrees", "30 h"),
         ("1 hour + 30 minutes + 3 hours + 1 hour = 5.5 hours", "", "agrees", ""),
         ("2/3 = 66%", "", "disagrees", "66.67 %"),
         ("1.5 × 2 = 3 = 4", "", "disagrees", ""),
@@ -73,6 +87,15 @@ def test_a_formula_over_values_of_the_document(tmp_path: Path) -> None:
         document = f"# G\n\nOf 400 there are 320 for training, {printed} of them.\n"
         head = 'values:\n  all: "Of {} there"\n  some: "are {} for"\n'
         claim = '  - {quantity: arithmetic, quote: "training, {} of", formula: some / all}'
+        assert judged(tmp_path, document, claim, head=head).outcome.verdict == verdict
+
+
+def test_a_bare_number_stands_for_bytes(tmp_path: Path) -> None:
+    """280,000,000 × 4 bytes, printed before it is divided: digits alone mean bytes, and never GB."""
+    for printed, verdict in (("1,120,000,000", "agrees"), ("1,200,000,000", "disagrees"), ("1.12", "disagrees")):
+        document = f"# G\n\nOf 280,000,000 at 4 bytes each there are {printed} in all.\n"
+        head = 'values:\n  all: "Of {} at"\n  each: "at {} each"\n'
+        claim = '  - {quantity: arithmetic, quote: "are {} in all", formula: all * each}'
         assert judged(tmp_path, document, claim, head=head).outcome.verdict == verdict
 
 

@@ -38,6 +38,19 @@ def change(folder: Path, before: str, after: str, sentence: str, head: str = "")
         ("60 GB", "40 GB", "That cuts it by |33%|.", "agrees"),
         ("10 GB", "20 GB", "It is |2x| as much.", "agrees"),
         ("10 hours", "5 hours", "It is |2x| faster.", "agrees"),
+        # a range is taken as printed: 1 - 10 / 24 = 58 % to 1 - 8 / 30 = 73 %
+        ("24-30 hours", "8-10 hours", "It is |67%| faster.", "agrees"),
+        ("24-30 hours", "8-10 hours", "It is |90%| faster.", "disagrees"),
+        # of the speed: 30 / 10 is three times the speed; 2 / 3 of it is a third less
+        ("30 hours", "10 hours", "It is |200%| faster.", "agrees"),
+        ("30 hours", "10 hours", "It is |200%| less.", "disagrees"),
+        ("30 hours", "10 hours", "It is |400%| faster.", "disagrees"),
+        ("20 s", "30 s", "It is |33%| slower.", "agrees"),
+        ("20 s", "30 s", "It is |50%| slower.", "agrees"),
+        ("20 s", "30 s", "It is |80%| slower.", "disagrees"),
+        # 0 to 67 % less time, 0 to 200 % more speed
+        ("2-3 s", "1-2 s", "A |50%| speedup.", "agrees"),
+        ("2-3 s", "1-2 s", "A |300%| speedup.", "disagrees"),
         ("69%", "77.1%", "It is |8 percentage points| higher.", "agrees"),  # 8.1
         ("69%", "77.1%", "It is |12%| higher.", "agrees"),  # 77.1 / 69 = 1.117
         ("69%", "77.1%", "It is |12 percentage points| higher.", "disagrees"),
@@ -48,6 +61,7 @@ def change(folder: Path, before: str, after: str, sentence: str, head: str = "")
         ("10 GB", "little", "It is |50%| less.", "unchecked"),
         ("at least 10 GB", "5 GB", "It is |50%| less.", "unchecked"),
         ("0 GB", "5 GB", "It is |50%| more.", "unchecked"),
+        ("60 GB", "40 GB", "It is |50%| better.", "disagrees"),  # 33 % less
     ],
 )
 def test_change(tmp_path: Path, before: str, after: str, sentence: str, verdict: str) -> None:
@@ -72,3 +86,22 @@ def test_a_declared_reading_leaves_one_answer(tmp_path: Path) -> None:
     units = 'units: {GB: decimal, quote: "Before"}\n'
     assert change(tmp_path, "28 GB", "14 GiB", "It is |46%| less.", units).outcome.verdict == "agrees"
     assert change(tmp_path, "28 GB", "14 GiB", "It is |50%| less.", units).outcome.verdict == "disagrees"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "says", "verdict"),
+    [
+        ("8 GB", "2.5 GB", "less", "agrees"),
+        ("8 GB", "2.5 GB", "more", "disagrees"),
+        ("2.5 GB", "8 GB", "less", "disagrees"),
+        ("2.5 GB", "8 GB", "more", "agrees"),
+        ("8 GB", "8 hours", "less", "unchecked"),
+        ("at least 8 GB", "2 GB", "less", "unchecked"),
+    ],
+)
+def test_a_direction_is_claimed_without_a_figure(
+    tmp_path: Path, before: str, after: str, says: str, verdict: str
+) -> None:
+    document = f"# G\n\nBefore {before} it was, after {after} now. Winner: |4-bit|.\n"
+    claim = f'  - {{quantity: change, quote: "Winner: |{{}}|", from: before, to: after, subject: {{says: {says}}}}}'
+    assert judged(tmp_path, document, claim, head=HEAD).outcome.verdict == verdict

@@ -1,4 +1,4 @@
-"""Prices are read and stay unchecked: they agree, disagree and depend never."""
+"""Prices are read and stay unchecked; what follows from printed ones is in test_follows."""
 
 from __future__ import annotations
 

@@ -19,6 +19,10 @@ from tests.checks.build import outcome_of
         ("13.8 GB", "scenario: oss-loaded", "agrees", "13.77 GB"),
         ("40 GB", "scenario: oss-loaded", "disagrees", "13.77 GB"),
         ("500 GB", "", "unchecked", "names no model"),
+        # what shall be free may be more than is taken, and not less
+        ("20GB+", "scenario: llama-bf16, subject: {says: enough}", "agrees", "16.06 GB"),
+        ("5-20 GB", "scenario: llama-bf16, subject: {says: enough}", "agrees", "16.06 GB"),
+        ("5-10 GB", "scenario: llama-bf16, subject: {says: enough}", "disagrees", "16.06 GB"),
     ],
 )
 def test_disk(tmp_path: Path, text: str, claim: str, verdict: str, reason: str) -> None:

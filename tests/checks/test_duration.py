@@ -1,4 +1,4 @@
-"""Times are read and stay unchecked: they agree, disagree and depend never."""
+"""Times are read and stay unchecked; what follows from printed ones is in test_follows."""
 
 from __future__ import annotations
 

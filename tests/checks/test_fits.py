@@ -22,6 +22,9 @@ from tests.checks.build import outcome_of
         # 14.19 GiB of weights on 16 GB: up to the cache and the logits
         ("yes", "scenario: super", "depends", "GeForce RTX 4070 Ti SUPER has"),
         ("yes", "scenario: no-gpu", "unchecked", "names no GPU"),
+        # a card or a batch size in a command says so without a word
+        ("H100 80GB", "scenario: h100, subject: {says: fits}", "agrees", ""),
+        ("H100 80GB", "scenario: h100, subject: {says: does not fit}", "disagrees", ""),
     ],
 )
 def test_fits(tmp_path: Path, text: str, claim: str, verdict: str, reason: str) -> None:

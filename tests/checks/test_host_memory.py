@@ -1,4 +1,4 @@
-"""Main memory is read and stays unchecked: it agrees, disagrees and depends never."""
+"""Main memory is read and stays unchecked; what follows from printed figures is in test_follows."""
 
 from __future__ import annotations
 

@@ -19,6 +19,14 @@ from tests.checks.build import outcome_of
         ("16", "scenario: oss-lora, subject: {field: lora.rank}", "agrees", ""),
         ("8", "scenario: oss-lora, subject: {field: lora.rank}", "disagrees", ""),
         ("16", "scenario: qwen-open, subject: {field: lora.rank}", "unchecked", "says nothing of lora.rank"),
+        ("bfloat16", "scenario: qwen-bf16, subject: {field: weights}", "agrees", "weights bf16"),
+        ("float16", "scenario: qwen-bf16, subject: {field: weights}", "disagrees", "weights bf16"),
+        # Llama 3.1 8B: 131,072 positions, 32 layers
+        ("128K", "scenario: llama-bf16, subject: {config: max_position_embeddings}", "disagrees", "131072"),
+        ("131K", "scenario: llama-bf16, subject: {config: max_position_embeddings}", "agrees", "131072"),
+        ("32", "scenario: llama-bf16, subject: {config: num_hidden_layers}", "agrees", "num_hidden_layers 32"),
+        ("40", "scenario: llama-bf16, subject: {config: num_hidden_layers}", "disagrees", "num_hidden_layers 32"),
+        ("40", "scenario: llama-bf16, subject: {config: layers_of_cake}", "unchecked", "has no layers_of_cake"),
         # a text is compared as such and never malformed
         ("whatever", "scenario: oss-lora, subject: {field: batch_size}", "disagrees", "has batch_size 2"),
     ],

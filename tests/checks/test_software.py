@@ -43,6 +43,13 @@ from tests.checks.build import outcome_of
         ("4.57.1", "subject: {package: transformers, supports: gpt_oss}", "agrees", "since 4.55.0"),
         ("4.54.1", "subject: {package: transformers, supports: gpt_oss}", "disagrees", "since 4.55.0"),
         ("4.57.1", "subject: {package: transformers, supports: no_such_model}", "unchecked", "not recorded"),
+        ("4.35+", "subject: {package: transformers, supports: qwen2}", "disagrees", "since 4.37.0"),
+        ("0.1.7", "subject: {package: vllm, supports: awq, says: unsupported}", "agrees", "since 0.2.0"),
+        ("0.2.0", "subject: {package: vllm, supports: awq, says: unsupported}", "disagrees", "since 0.2.0"),
+        # of no version: of all up to the newest
+        ("no quantization", "subject: {package: vllm, supports: awq, says: unsupported}", "disagrees", "since 0.2.0"),
+        ("AWQ", "subject: {package: vllm, supports: awq}", "agrees", "since 0.2.0"),
+        ("magic", "subject: {package: vllm, supports: magic}", "unchecked", "not recorded"),
     ],
 )
 def test_software(tmp_path: Path, text: str, claim: str, verdict: str, reason: str) -> None:

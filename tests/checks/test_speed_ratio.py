@@ -1,4 +1,4 @@
-"""Ratios of speeds are read and stay unchecked: they agree, disagree and depend never."""
+"""Ratios of speeds are read and stay unchecked; what follows from printed figures is in test_follows."""
 
 from __future__ import annotations
 

@@ -38,6 +38,16 @@ def test_every_listed_model_loads_and_every_file_is_listed() -> None:
         assert facts.verified_params
 
 
+def test_metas_own_repository_of_llama_2_has_the_tensors_of_the_one_for_transformers() -> None:
+    """13,015,864,320 parameters, as the Hub counts those of the "-hf" repository."""
+    facts = load_model("meta-llama/Llama-2-13b-chat")
+    assert isinstance(facts, ModelFacts)
+    assert facts.id == "meta-llama/Llama-2-13b-chat-hf"
+    assert facts.verified_params == 13_015_864_320
+    assert set(models.ALIASES.values()) <= set(MODEL_IDS)
+    assert not set(models.ALIASES) & set(MODEL_IDS)
+
+
 def test_all_but_one_are_verified() -> None:
     unverified = [name for name in MODEL_IDS if not getattr(load_model(name), "verified", False)]
     assert unverified == ["Qwen/Qwen-14B"]

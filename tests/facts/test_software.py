@@ -148,6 +148,8 @@ def test_what_a_release_allows():
         ("transformers", "deepseek_v3", "4.51.0"),
         ("transformers", "deberta-v2", "4.4.0"),
         ("transformers", "mxfp4", "4.55.0"),
+        ("transformers", "llama3_rope", "4.43.0"),
+        ("vllm", "awq", "0.2.0"),
         ("transformers", "nf4", "4.30.0"),
         ("transformers", "load_in_8bit", "4.22.0"),
         ("bitsandbytes", "nf4", "0.39.0"),

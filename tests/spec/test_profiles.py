@@ -73,6 +73,18 @@ def test_what_inference_leaves_open() -> None:
     }
 
 
+def test_a_classifier_generates_nothing_and_is_not_for_a_trainer_of_language_models() -> None:
+    for head in ("sequence-classification", "masked-lm", "base"):
+        inferring = open_fields(scenario(method="inference", head=head))
+        training = open_fields(scenario(method="full", head=head))
+        assert "generated_length" not in inferring
+        assert "stack.trainer" not in training
+        assert decide(scenario(method="inference", head=head), {}).generated_length == 0
+        assert decide(scenario(method="full", head=head), {}).stack.trainer == "transformers"
+    said = open_fields(scenario(method="inference", head="causal-lm"))
+    assert said["generated_length"] == (0, 512)
+
+
 def test_the_document_takes_the_place_of_the_profile() -> None:
     options = open_fields(scenario(method="inference", batch_size="[2, 3]", sequence_length="{from: 1, to: 9}"))
     assert options["batch_size"] == (2, 3)
@@ -260,9 +272,27 @@ def test_groups_reach_the_setting() -> None:
         run__examples="320",
     )
     assert made.stack.label() == "vllm vllm 0.11.0"
-    assert made.engine == {"max_num_seqs": 16}
+    assert made.engine == {"gpu_memory_utilization": 0.9, "max_num_seqs": 16}
     assert (made.parallel.gpus, made.parallel.strategy) == (2, "tensor")
     assert (made.run.examples, made.gpu) == (320, "RTX 4090")
+
+
+@pytest.mark.parametrize(
+    ("versions", "shares"),
+    [({}, (0.92, 0.9)), ({"stack__vllm": "0.20.2"}, (0.9,)), ({"stack__vllm": "0.21.0"}, (0.92,))],
+)
+def test_the_share_of_the_card_that_vllm_takes_follows_its_version(
+    versions: dict[str, str], shares: tuple[float, ...]
+) -> None:
+    """As vLLM's pull request 38284, merged for 0.21, says of itself."""
+    said = scenario(method="inference", stack__trainer="vllm", **versions)
+    assert open_fields(said).get("engine.gpu_memory_utilization", shares) == shares
+    assert decide(said, {}).engine == {"gpu_memory_utilization": shares[0]}
+
+
+def test_only_vllm_takes_a_share_of_the_card() -> None:
+    assert "engine.gpu_memory_utilization" not in open_fields(scenario(method="inference"))
+    assert setting(method="inference").engine == {}
 
 
 def test_every_field_is_declared_wholly() -> None:

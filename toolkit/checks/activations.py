@@ -5,6 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 from toolkit.checks.case import Case
+from toolkit.checks.engine import refuse_shared_out
 from toolkit.checks.judgement import Outcome
 from toolkit.checks.memory_claim import MemoryQuantity, judge_memory, point
 from toolkit.checks.situation import Situation
@@ -20,6 +21,7 @@ def judge_activations(case: Case) -> Outcome:
 
 
 def _of(estimate: Estimate) -> Interval:
+    refuse_shared_out(estimate, "activations")
     grown = (phase.of(Category.ACTIVATIONS, Category.LOGITS) for phase in estimate.ledger.phases)
     return point(max(grown))
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+from toolkit.checks.engine import cannot_start
 from toolkit.checks.peak_memory import peak_error, peak_floor
 from toolkit.checks.situation import all_moved
 from toolkit.checks.situations import situation_of
@@ -91,6 +92,10 @@ class Answer:
 
     def _fit(self, card: Gpu | GpuVariants | GenericGpu) -> Fit:
         """The peak on this card, with its workspace and context, and widened by the known error."""
+        usable = (card.usable_low, card.usable_high)
+        if self.estimates[0].setting.stack.trainer == "vllm":  # its peak follows the card, and so does what it can hold
+            none_starts = all(cannot_start(one, card) for one in self.estimates)
+            return Fit(card.name, "no" if none_starts else "maybe", usable)
         moved = card.cublas_workspace - workspace_bytes(self.estimates[0].setting.gpu)
         low, high = self.reserved[0] + moved + card.context_low, self.reserved[1] + moved + card.context_high
         verdict = "maybe"
@@ -98,7 +103,7 @@ class Answer:
             verdict = "yes"
         elif max(low * (1 - self.error), min(map(peak_floor, self.estimates))) > card.usable_high:
             verdict = "no"
-        return Fit(card.name, verdict, (card.usable_low, card.usable_high))
+        return Fit(card.name, verdict, usable)
 
 
 def answer(scenario: Scenario, base: Path) -> Answer | None:

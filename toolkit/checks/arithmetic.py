@@ -25,7 +25,11 @@ from toolkit.quantity.value import Dimension, Unit, Value
 
 
 def judge_arithmetic(case: Case) -> Outcome:
-    """Judges an equation in the text, or a printed result against the spec's formula over bound values."""
+    """Judges an equation in the text, or a printed result against the spec's formula over bound values.
+
+    `subject: {terms: printed}` says that the statement compares the figures as they stand beside it ("5 GB more: 14 GB
+    against 10 GB"), so that they were not rounded on the way to its result.
+    """
     try:
         if case.claim.formula is None:
             return _equation(case)
@@ -71,6 +75,7 @@ def _side(case: Case, left: Expression, right: Expression) -> Outcome:
     # Terms of a printed sum were each rounded before they were added, and hedged terms say so themselves.
     loose = is_sum(left) and not _is_counting([*terms, *values_in(right)])
     loose |= any(value.hedge for value in terms)
+    loose &= case.claim.subject.get("terms") != "printed"
     unit = result.unit if result else None
     divisor = _divisor(left, case)
     exactly: list[tuple[Reading, Amount]] = []
@@ -134,14 +139,19 @@ def _candidates(amount: Amount, unit: Unit | None, reading: str, divisor: Fracti
     if unit is None:
         return [amount]
     size = unit_size(unit, reading)
+    amount = amount.per_unit(unit)
     scaled = Amount(amount.low * size, amount.high * size, unit.dimension)
     if amount.dimension is Dimension.NUMBER:
         return [scaled, replace(amount, dimension=unit.dimension)] if unit.dimension in PURE else [scaled]
-    counts = amount.dimension is Dimension.COUNT and unit.dimension is Dimension.BYTES
-    if not counts and amount.dimension is not unit.dimension:
+    if not _counts_bytes(amount.dimension, unit.dimension) and amount.dimension is not unit.dimension:
         return [amount]
     plain = replace(amount, dimension=unit.dimension)
     return [plain, scaled] if divisor == size and unit.dimension is Dimension.BYTES else [plain]
+
+
+def _counts_bytes(given: Dimension, printed: Dimension) -> bool:
+    """Whether a plain number and bytes stand for each other: "7B × 2 = 14 GB", "7B × 2 bytes = 14,000,000,000"."""
+    return (given, printed) in {(Dimension.COUNT, Dimension.BYTES), (Dimension.BYTES, Dimension.NUMBER)}
 
 
 def _targets(right: Expression, case: Case, reading: str) -> list[tuple[Interval, Interval, Dimension]]:

@@ -30,7 +30,8 @@ class Case:
     `readings` are the meanings of "GB" that the document admits, `named` the values of the spec bound in it,
     `parsed` those of them that are values as written,
     `situation` the claim's scenario made answerable (None for a claim without one, or
-    of a model that is not known), `scenario` the scenario as stated, `gpu` the card that it names.
+    of a model that is not known), `scenario` the scenario as stated, `gpu` the card that it names. `start` and `end`
+    are the situations between which something changes.
     """
 
     bound: BoundClaim
@@ -40,6 +41,8 @@ class Case:
     situation: Situation | None = None
     scenario: Scenario | None = None
     gpu: str | None = None
+    start: Situation | None = None
+    end: Situation | None = None
 
     @property
     def claim(self) -> Claim:

@@ -1,17 +1,15 @@
-"""Money that something takes: prices change by the day and by the seller."""
+"""Money that something takes: what follows from printed prices and times; prices themselves are not on record."""
 
 from __future__ import annotations
 
-from toolkit.checks.case import Case, malformed
-from toolkit.checks.judgement import Outcome, Verdict
+from toolkit.checks.case import Case
+from toolkit.checks.follows import judge_stated
+from toolkit.checks.judgement import Outcome
 from toolkit.quantity.value import Dimension
 
-REASON = "no price is among the facts"
+REASON = "no price of that day is on record, and the claim names no figures that it follows from"
 
 
 def judge_cost(case: Case) -> Outcome:
-    """Reads the figure, so that a broken one is noticed, and says why nothing here can check it."""
-    value = case.value(Dimension.MONEY)
-    if value is None:
-        return malformed("amount of money", case)
-    return Outcome(Verdict.UNCHECKED, REASON, case.claimed(value))
+    """Judges a cost by the price and the time that the claim's formula names; a price stays unchecked."""
+    return judge_stated(case, Dimension.MONEY, "amount of money", REASON)

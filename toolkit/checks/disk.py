@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from toolkit.checks.case import Case, malformed
 from toolkit.checks.checkpoint import published_format
-from toolkit.checks.judgement import Outcome, Verdict
+from toolkit.checks.judgement import Claimed, Outcome, Verdict
 from toolkit.checks.situation import REFUSALS, Situation
 from toolkit.checks.space import Side
 from toolkit.checks.spread import side_of
@@ -22,7 +22,10 @@ HEADERS = Fraction(1, 1000)
 
 
 def judge_disk(case: Case) -> Outcome:
-    """Judges the size of a model's download by the bytes of its published tensors."""
+    """Judges the size of a model's download by the bytes of its published tensors.
+
+    With `subject: {says: enough}` the printed amount is what a reader shall have free, and no size: it may be larger.
+    """
     value = case.value(Dimension.BYTES)
     if value is None:
         return malformed("amount of disk space", case)
@@ -38,9 +41,17 @@ def judge_disk(case: Case) -> Outcome:
     shown = display_bytes(size, case.reading)
     fact = f"the published tensors of {case.situation.facts.id} take {shown}"
     evidence = Evidence(EvidenceKind.EXACT, Interval.point(size), HEADERS, facts=(fact,))
-    if side_of(claimed.readings.values(), evidence.interval) is Side.HOLDS:
+    if side_of(_admitted(case, claimed), evidence.interval) is Side.HOLDS:
         return Outcome(Verdict.AGREES, fact, claimed, (evidence,))
     return Outcome(Verdict.DISAGREES, fact, claimed, (evidence,), repair=f"print {shown}")
+
+
+def _admitted(case: Case, claimed: Claimed) -> list[Interval]:
+    """The sizes that the claim admits: those printed, or all up to what shall be free."""
+    readings = list(claimed.readings.values())
+    if case.claim.subject.get("says") != "enough":
+        return readings
+    return [Interval(None, reading.low if reading.high is None else reading.high) for reading in readings]
 
 
 def disk_agrees(case: Case) -> bool:

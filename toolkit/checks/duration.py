@@ -1,17 +1,15 @@
-"""Time that something takes: nothing but a measurement of that very run shows it."""
+"""Time that something takes: what follows from the printed times of its parts; else only a measurement shows it."""
 
 from __future__ import annotations
 
-from toolkit.checks.case import Case, malformed
-from toolkit.checks.judgement import Outcome, Verdict
+from toolkit.checks.case import Case
+from toolkit.checks.follows import judge_stated
+from toolkit.checks.judgement import Outcome
 from toolkit.quantity.value import Dimension
 
 REASON = "no time of this run, or of one step of it, is on record"
 
 
 def judge_duration(case: Case) -> Outcome:
-    """Reads the figure, so that a broken one is noticed, and says why nothing here can check it."""
-    value = case.value(Dimension.SECONDS)
-    if value is None:
-        return malformed("length of time", case)
-    return Outcome(Verdict.UNCHECKED, REASON, case.claimed(value))
+    """Judges a time by the times of its parts, or of one step, that the claim's formula names; else unchecked."""
+    return judge_stated(case, Dimension.SECONDS, "length of time", REASON)

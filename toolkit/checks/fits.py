@@ -6,6 +6,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 from toolkit.checks.case import Case, malformed
+from toolkit.checks.engine import judge_start
 from toolkit.checks.judgement import Claimed, Outcome, Verdict
 from toolkit.checks.memory_claim import NO_SCENARIO, Known, MemoryQuantity
 from toolkit.checks.peak_memory import AT_LOAD, METRICS, at_load, load_error
@@ -27,8 +28,12 @@ NO_GPU = "the scenario names no GPU"
 
 
 def judge_fits(case: Case) -> Outcome:
-    """Judges a mark or a word that says that a scenario fits on a GPU, or does not."""
-    mark = parse_mark(case.text)
+    """Judges a mark or a word that says that a scenario fits on a GPU, or does not.
+
+    A card beside a model, or a batch size in a command, says so without a word: then the claim's subject does, as in
+    `subject: {says: fits}`.
+    """
+    mark = parse_mark(str(case.claim.subject.get("says", case.text)))
     if mark is None:
         return malformed("mark or word that says whether it fits", case)
     claimed = Claimed(case.text)
@@ -46,6 +51,8 @@ def judge_fits(case: Case) -> Outcome:
 
 
 def _judged(case: Case, situation: Situation, mark: Mark, card: Gpu | GpuVariants | GenericGpu) -> Outcome:
+    if not at_load(case) and situation.setting().stack.trainer == "vllm":
+        return judge_start(situation, mark, card)
     if at_load(case):
         return _over_settings(situation, mark, card, AT_LOAD["device"])
     if mark is Mark.NO and (outcome := _held_alone(situation, card)):

@@ -1,17 +1,15 @@
-"""Main memory of a machine, or what a run needs of it."""
+"""Main memory of a machine, or what a run needs of it: what follows from other printed figures."""
 
 from __future__ import annotations
 
-from toolkit.checks.case import Case, malformed
-from toolkit.checks.judgement import Outcome, Verdict
+from toolkit.checks.case import Case
+from toolkit.checks.follows import judge_stated
+from toolkit.checks.judgement import Outcome
 from toolkit.quantity.value import Dimension
 
 REASON = "what a machine has, or a process takes, of main memory is not recorded for this run"
 
 
 def judge_host_memory(case: Case) -> Outcome:
-    """Reads the figure, so that a broken one is noticed, and says why nothing here can check it."""
-    value = case.value(Dimension.BYTES)
-    if value is None:
-        return malformed("amount of memory", case)
-    return Outcome(Verdict.UNCHECKED, REASON, case.claimed(value))
+    """Judges main memory by the figures that the claim's formula names; else it stays unchecked."""
+    return judge_stated(case, Dimension.BYTES, "amount of memory", REASON)

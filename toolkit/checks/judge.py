@@ -53,6 +53,7 @@ def judge_spec(spec: Spec, binding: Binding, today: date) -> SpecReport:
 def _case(bound: BoundClaim, binding: Binding, parsed: Mapping[str, Value], situations: Situations) -> Case:
     scenario = situations.scenario(bound.claim)
     gpu = scenario.fixed("gpu") if scenario else None
+    start, end = situations.ends_of_change(bound.claim)
     return Case(
         bound,
         named=binding.values,
@@ -60,6 +61,8 @@ def _case(bound: BoundClaim, binding: Binding, parsed: Mapping[str, Value], situ
         situation=situations.situation(bound.claim),
         scenario=scenario,
         gpu=str(gpu) if gpu is not None else None,
+        start=start,
+        end=end,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 from toolkit.checks.case import Case
+from toolkit.checks.engine import refuse_shared_out
 from toolkit.checks.judgement import Outcome
 from toolkit.checks.memory_claim import MemoryQuantity, agrees, judge_memory, point
 from toolkit.checks.situation import Situation
@@ -25,6 +26,7 @@ def kv_cache_agree(case: Case) -> bool:
 
 
 def _of(estimate: Estimate) -> Interval:
+    refuse_shared_out(estimate, "kv_cache")
     return point(max(phase.of(Category.KV_CACHE) for phase in estimate.ledger.phases))
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Generic, TypeVar
 
+from toolkit.checks.added_rows import AddedRowsError, with_added
 from toolkit.checks.case import Case, malformed
 from toolkit.checks.judgement import Claimed, Outcome, Verdict
 from toolkit.checks.situation import REFUSALS, Situation
@@ -64,6 +65,10 @@ def point(value: int) -> Interval:
 
 def judge_memory(case: Case, quantity: MemoryQuantity[Known]) -> Outcome:
     """Judges a claim about bytes over all settings of its scenario."""
+    try:
+        quantity = with_added(quantity, case.claim.subject)
+    except AddedRowsError as mistake:
+        return Outcome(Verdict.UNCHECKED, str(mistake), Claimed(case.text))
     value = case.value(Dimension.BYTES)
     if value is None:
         mark = parse_mark(case.text)
@@ -84,8 +89,9 @@ def agrees(case: Case, quantity: MemoryQuantity[Known]) -> bool:
         return False
     claimed = case.claimed(value)
     try:
-        spreads = [_spread(case.situation, quantity, interval)[0] for interval in claimed.readings.values()]
-    except (*REFUSALS, TooManySettingsError):
+        whole = with_added(quantity, case.claim.subject)
+        spreads = [_spread(case.situation, whole, interval)[0] for interval in claimed.readings.values()]
+    except (AddedRowsError, *REFUSALS, TooManySettingsError):
         return False
     return any(spread.verdict is Verdict.AGREES for spread in spreads)
 

@@ -23,6 +23,7 @@ from toolkit.checks.host_memory import judge_host_memory
 from toolkit.checks.hyperparameter import judge_hyperparameter
 from toolkit.checks.judgement import Outcome
 from toolkit.checks.kv_cache import judge_kv_cache, kv_cache_agree
+from toolkit.checks.master_weights import judge_master_weights, master_weights_agree
 from toolkit.checks.optimizer_states import judge_optimizer_states, optimizer_states_agree
 from toolkit.checks.overhead import judge_overhead
 from toolkit.checks.parameters import judge_parameters
@@ -60,6 +61,7 @@ CHECKERS: Mapping[str, Checker] = {
     "fits": Checker("M308", judge_fits),
     "gpu_memory": Checker("M309", judge_gpu_memory),
     "adapters": Checker("M310", judge_adapters, adapters_agree),
+    "master_weights": Checker("M311", judge_master_weights, master_weights_agree),
     "parameters": Checker("P401", judge_parameters),
     "trainable_parameters": Checker("P402", judge_trainable_parameters),
     "trainable_share": Checker("P403", judge_trainable_share),

@@ -57,6 +57,8 @@ class Situation:
 
     def _shared(self, setting: Setting, choice: Choice) -> Estimate:
         key = self.space.key(choice)
+        if setting.stack.trainer == "vllm":  # it takes a share of each card, and shares out what it takes
+            key = (*key, setting.gpu)
         if key not in self.estimates:
             self.estimates[key] = estimate(setting, self.facts)
         found = self.estimates[key]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
 from toolkit.checks.situation import Situation
-from toolkit.checks.space import SettingSpace
+from toolkit.checks.space import Choice, SettingSpace
 from toolkit.documents.bind import BoundValue
 from toolkit.documents.read_field import resolved
 from toolkit.facts.models import ModelFacts, load_model, model_from_config
@@ -17,10 +17,11 @@ from toolkit.facts.names import UnknownName
 from toolkit.memory.estimate import Estimate
 from toolkit.spec.claim import Claim
 from toolkit.spec.document_spec import Spec
-from toolkit.spec.field_value import Atom
 from toolkit.spec.profiles import open_fields, profile_of
+from toolkit.spec.quote import Name, Operand
 from toolkit.spec.scenario import Scenario
-from toolkit.spec.settings import decide
+from toolkit.spec.setting import Setting
+from toolkit.spec.settings import deciding
 
 
 @dataclass(slots=True)
@@ -55,6 +56,18 @@ class Situations:
             self._made[key] = situation_of(scenario, self.spec.path.parent, shared)
         return self._made[key]
 
+    def ends_of_change(self, claim: Claim) -> tuple[Situation | None, Situation | None]:
+        """The scenarios between which something changes; what leads to no other ends at the claim's own."""
+        if claim.of is None:
+            return None, None
+        end = self.situation(claim) if claim.end is None else self._named(claim, claim.end)
+        return self._named(claim, claim.start), end
+
+    def _named(self, claim: Claim, named: Operand | None) -> Situation | None:
+        if not isinstance(named, Name):
+            return None
+        return self.situation(replace(claim, scenario=named.text, overrides={}))
+
 
 def situation_of(
     scenario: Scenario, base: Path, estimates: dict[tuple[object, ...], Estimate] | None = None
@@ -66,9 +79,7 @@ def situation_of(
     facts = _facts(scenario.model, base)
     if not isinstance(facts, ModelFacts):
         return None
-    space = SettingSpace(
-        options=open_fields(scenario), decide=lambda choice: decide(scenario, cast("Mapping[str, Atom]", choice))
-    )
+    space = SettingSpace(open_fields(scenario), cast("Callable[[Choice], Setting]", deciding(scenario)))
     return Situation(
         scenario.name,
         profile_of(scenario).name,

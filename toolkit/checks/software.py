@@ -19,9 +19,14 @@ _VERSION = re.compile(r"\d+(?:\.\d+){0,3}(?:(?:a|b|rc|\.post|\.dev)\d+)?(?:\+[a-
 
 
 def judge_software(case: Case) -> Outcome:
-    """Judges the version at the quote by what the claim's subject asks of it."""
+    """Judges the version at the quote by what the claim's subject asks of it.
+
+    What a package supports may be said without a version: then it is said of all releases up to the newest.
+    """
     package = str(case.claim.subject.get("package", ""))
     found = _VERSION.search(case.text)
+    if found is None and "supports" in case.claim.subject:
+        return _supports(case, package, None)
     if found is None:
         return malformed("version", case)
     version = found.group()
@@ -35,7 +40,7 @@ def judge_software(case: Case) -> Outcome:
     if "with" in subject:
         return _together(case, package, version, claimed)
     if "supports" in subject:
-        return _supports(package, version, str(subject["supports"]), claimed)
+        return _supports(case, package, version)
     fact = f"{package} {known.version} was released on {known.date}"
     if known.yanked is not None:
         fact += f" and withdrawn ({known.yanked or 'no reason given'})"
@@ -120,15 +125,19 @@ def _others(case: Case) -> Iterator[tuple[str, str]]:
                 yield str(name), found.group()
 
 
-def _supports(package: str, version: str, feature: str, claimed: Claimed) -> Outcome:
+def _supports(case: Case, package: str, version: str | None) -> Outcome:
+    """Whether a version, or without one the newest, knows a feature; `says: unsupported` where the text denies it."""
+    claimed, feature = Claimed(case.text), str(case.claim.subject["supports"])
     support = first_support(package, feature)
-    known = supports(package, version, feature)
+    known = support is not None if version is None else supports(package, version, feature)
     if support is None or known is None:
         return Outcome(Verdict.UNCHECKED, f"since when {package} knows {feature} is not recorded", claimed)
     fact = f"{package} knows {support.feature} since {support.since} ({support.source})"
-    if known:
+    denied = case.claim.subject.get("says") == "unsupported"
+    if known is not denied:
         return Outcome(Verdict.AGREES, fact, claimed, (_exact(fact),))
-    return Outcome(Verdict.DISAGREES, fact, claimed, (_exact(fact),), repair=f"name {package} {support.since} or later")
+    repair = f"say that {package} knows {support.feature}" if denied else f"name {package} {support.since} or later"
+    return Outcome(Verdict.DISAGREES, fact, claimed, (_exact(fact),), repair=repair)
 
 
 def _exact(fact: str) -> Evidence:

@@ -39,6 +39,10 @@ class SettingSpace:
     options: Mapping[str, Options]
     decide: Callable[[Choice], Setting]
     _settings: dict[tuple[object, ...], Setting] = field(default_factory=dict)
+    _first: list[tuple[str, object]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._first = [(name, _first(options)) for name, options in self.options.items()]
 
     def setting(self, choice: Choice) -> Setting:
         """The setting for a choice; open fields that the choice leaves out take their first value."""
@@ -49,7 +53,7 @@ class SettingSpace:
 
     def key(self, choice: Choice) -> tuple[object, ...]:
         """The value of every open field at a choice, in order."""
-        return tuple(choice.get(name, _first(options)) for name, options in self.options.items())
+        return tuple([choice.get(name, first) for name, first in self._first])
 
     def extremes(self, fields: Iterable[str]) -> Iterator[Choice]:
         """Every combination of the values of the named open fields, with all ranges at one end.

@@ -1,17 +1,19 @@
-"""How much faster one thing is than another: shown by measuring both."""
+"""How much faster one thing is than another: what two printed times give; else shown by measuring both."""
 
 from __future__ import annotations
 
-from toolkit.checks.case import Case, malformed
-from toolkit.checks.judgement import Outcome, Verdict
+from toolkit.checks.case import Case
+from toolkit.checks.change import judge_change
+from toolkit.checks.follows import judge_stated
+from toolkit.checks.judgement import Outcome
 from toolkit.quantity.value import Dimension
 
 REASON = "no measurement of the two is on record"
 
 
 def judge_speed_ratio(case: Case) -> Outcome:
-    """Reads the figure, so that a broken one is noticed, and says why nothing here can check it."""
-    value = case.value(Dimension.RATIO)
-    if value is None:
-        return malformed("ratio", case)
-    return Outcome(Verdict.UNCHECKED, REASON, case.claimed(value))
+    """Judges a ratio by the times between which the claim says it lies, or by its formula; else it stays unchecked."""
+    if case.bound.start is not None:
+        return judge_change(case)
+    share = case.value(Dimension.RATIO) is None and case.value(Dimension.SHARE) is not None
+    return judge_stated(case, Dimension.SHARE if share else Dimension.RATIO, "ratio", REASON)

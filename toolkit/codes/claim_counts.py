@@ -55,18 +55,22 @@ COUNT_CODES: tuple[Code, ...] = (
         why="The left side is evaluated exactly from the printed numbers, with their units, and "
         "compared with what the printed result may have been rounded from. For sums of measured "
         "amounts each term may have been rounded as well; whole numbers without a unit are "
-        "taken as they stand. The right inputs are not asked for: a sum may add up and its "
-        "terms be wrong.",
+        "taken as they stand, and so are all with `subject: {terms: printed}`, where a sentence compares the figures "
+        "beside it. Money per time, times a time, is money. The right inputs are not asked for: a sum may add up "
+        "and its terms be wrong.",
         repair="Print the result that is shown, or correct the term that is wrong.",
         example='"4.16 GiB + 3–6 GiB = ~8–12 GiB": the printed numbers give 7.16–10.16 GiB, and no '
         "rounding brings 10.16 to 12.",
     ),
     Code(
         code="A502",
-        title="Change between two figures",
+        title="Change between two figures or two scenarios",
         why="The percentage or factor is compared with what both figures of the document, over the "
-        "rounding of each, give. Whether the figures are true is asked where they are claimed.",
-        repair="Print the change that the figures give, or correct the figure that is wrong.",
+        "rounding of each, give; a range is taken as printed. Whether the figures are true is asked where they are "
+        "claimed. With `of:` the ends are scenarios, and the difference, share or ratio is that of what they take: "
+        "what is equal in both cancels out, and each category that differs has its own known error. With "
+        "`subject: {says: less}` the direction alone is claimed.",
+        repair="Print the change that the figures or the scenarios give, or correct the figure that is wrong.",
         example='"40 GB to 11.67 GB (~50 % reduction)": it is 71 %.',
     ),
 )

@@ -24,7 +24,8 @@ MEMORY_CODES: tuple[Code, ...] = (
         title="Memory of the weights",
         why="Compared with the sum over all tensors of the model in the form in which the scenario "
         "holds them: packed 4-bit values with their scales, and embeddings, norms and fused "
-        "experts in the form that the library leaves them in. Known to 0.5 %.",
+        "experts in the form that the library leaves them in. Known to 0.5 %. A figure for several components "
+        "names the others: `subject: {plus: [gradients, optimizer_states]}`.",
         repair="Print the computed size, and say of which form it is: loaded or downloaded, with or "
         "without double quantization.",
         example='"7B × 0.5 bytes = 3.5 GB" for Qwen2.5-Coder-7B in NF4: embeddings and output layer '
@@ -74,7 +75,8 @@ MEMORY_CODES: tuple[Code, ...] = (
         title="Overhead",
         why="Compared with what the device holds beyond tensors at the peak: CUDA context, BLAS "
         "workspaces, and what the caching allocator holds unused. An interval, for the context "
-        "differs by card and driver.",
+        "differs by card and driver. With `subject: {beyond: 2 bytes}` it is all that the card shows beyond so many "
+        'bytes for each parameter, as in "parameters × 2 bytes + overhead".',
         repair="Print a range, or say what else the figure includes (a display, other processes).",
         example='"PyTorch itself needs 50 MB": the CUDA context alone takes some 300 MB on any card.',
     ),
@@ -85,7 +87,8 @@ MEMORY_CODES: tuple[Code, ...] = (
         "from step to step, is compared with "
         'the memory that a program can use of the card, not with the number on its box. "Fits" '
         'is false only where the least need is above the most that is usable; "does not fit" '
-        "only where the most need is below the least usable.",
+        "only where the most need is below the least usable. Where a card or a command says so without a word, "
+        "the claim has `subject: {says: fits}`.",
         repair="Say that it does not fit, name a larger card, or state the batch and sequence up to which it is true.",
         example="A tick for full fine-tuning of a 7B model on a 24 GB card: the weights, gradients and "
         "states alone take 57 GiB.",
@@ -103,10 +106,20 @@ MEMORY_CODES: tuple[Code, ...] = (
         code="M310",
         title="Memory of the adapters",
         why="Compared with the adapters' own weights in their dtype. Their gradients and optimizer "
-        "states are claims of their own.",
+        "states are claims of their own, or counted with them by `subject: {plus: [gradients, optimizer_states]}`.",
         repair="Multiply the adapters' parameters by the dtype in which they are trained; peft and "
         "Unsloth train them in fp32 beside 4-bit weights.",
         example='"LoRA weights: 16 MB" for 7,962,624 parameters: that is two bytes each; trained in '
         "fp32 they take 31.85 MB.",
+    ),
+    Code(
+        code="M311",
+        title="Memory of the master weights",
+        why="Compared with the separate float32 copy of the trained parameters that mixed precision with "
+        "16-bit weights keeps, where the scenario has one (`master_weights: fp32`).",
+        repair="Multiply the trained parameters by 4 bytes; print nothing where the weights are float32 themselves, "
+        "as under autocast.",
+        example='"FP32 master weights: 14 GB" for Qwen2.5-Coder-7B: a float32 copy of 7,615,616,512 parameters '
+        "takes 30.46 GB.",
     ),
 )

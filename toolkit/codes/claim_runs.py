@@ -18,42 +18,46 @@ RUN_CODES: tuple[Code, ...] = (
     Code(
         code="R602",
         title="Duration",
-        why="A time is read, so that a broken figure is noticed, and stays unchecked: only a "
-        "measurement of that very run shows it.",
-        repair="Nothing to repair. Sums of times can be claimed as `arithmetic`.",
-        example='"2-3 hours on an RTX 4070 Ti": unchecked.',
+        why="With `formula:` it is compared with what the printed times of its parts, or of one step, give: it agrees "
+        "when it admits all of that, and depends where a printed range leaves it open. Without, the time is read, so "
+        "that a broken figure is noticed, and stays unchecked: only a measurement of that very run shows it.",
+        repair="Print the time that the parts give. Nothing to repair where it is unchecked.",
+        example='"Total: 20-22 hours" of 10 minutes and three epochs of 8-10 hours each: they give 24.17–30.17 hours.',
     ),
     Code(
         code="R603",
         title="Cost",
-        why="An amount of money is read, so that a broken figure is noticed, and stays unchecked: "
-        "prices change by the day and the seller.",
-        repair="Nothing to repair. Hours times a printed price can be claimed as `arithmetic`.",
-        example='"about $25 on a rented A100": unchecked.',
+        why="With `formula:` it is compared with what printed prices and times give, such as dollars an hour times "
+        "hours; a range of them leaves open what is paid, and the claim may depend on it. Without, the amount is read, "
+        "so that a broken figure is noticed, and stays unchecked: prices change by the day and the seller.",
+        repair="Print what the price and the time give. Nothing to repair where it is unchecked.",
+        example='"$1.50-2.00/hour for 10 hours: $30": the printed figures give $15–20.',
     ),
     Code(
         code="R604",
         title="Space on disk",
         why="Compared with the bytes of the published checkpoint's tensors, in the form in which "
         "they are stored there, give or take a thousandth for headers. Without a scenario that "
-        "names the model it is unchecked.",
+        "names the model it is unchecked. With `subject: {says: enough}` the figure is what shall be free: it "
+        "may be larger.",
         repair="Print the size of the download, or say which files are meant.",
         example='"Llama-3.1-8B: download 4 GB": its bf16 tensors take 16.06 GB.',
     ),
     Code(
         code="R605",
         title="Main memory",
-        why="An amount of memory is read, so that a broken figure is noticed, and stays unchecked: "
-        "what a machine has, or a process took, is on no record.",
-        repair="Nothing to repair.",
+        why="With `formula:` it is compared with what other printed figures give. Without, the amount is read, so that "
+        "a broken figure is noticed, and stays unchecked: what a machine has, or a process took, is on no record.",
+        repair="Print what the figures give. Nothing to repair where it is unchecked.",
         example='"RAM: 62 GB": unchecked.',
     ),
     Code(
         code="R606",
         title="Ratio of speeds",
-        why="A factor is read, so that a broken figure is noticed, and stays unchecked: only a "
-        "measurement of both sides shows it.",
-        repair="Nothing to repair. A ratio of two times that the document prints can be claimed as `change`.",
+        why="With `from:` and `to:` it is compared with the two printed times between which it lies, with `formula:` "
+        "with what the printed figures give. Without, the factor is read, so that a broken figure is noticed, and "
+        "stays unchecked: only a measurement of both sides shows it.",
+        repair="Print the ratio that the figures give. Nothing to repair where it is unchecked.",
         example='"2x faster with Unsloth": unchecked.',
     ),
     Code(
@@ -61,7 +65,8 @@ RUN_CODES: tuple[Code, ...] = (
         title="A setting that the document states",
         why="Compared with the field of the scenario that the document's other figures rest on. It "
         "shows that a document says one thing in one place and another elsewhere; it does not "
-        "say which of them was done.",
+        "say which of them was done. With `subject: {config: max_position_embeddings}` it is a setting of the model, "
+        "compared with its published config.",
         repair="Make both places say the same, or give the second its own scenario.",
         example='"batch size 4" where the steps are reckoned with "2 per device".',
     ),
@@ -78,7 +83,8 @@ RUN_CODES: tuple[Code, ...] = (
         why="Compared with recorded metadata of the package index: does the release exist, do the "
         "declared requirements of either package admit the other's version, since which release "
         "does a library know a model or a format. Metadata that admits a pair does not show "
-        "that it runs, so a reported incompatibility stays unchecked.",
+        "that it runs, so a reported incompatibility stays unchecked. What a package is said to lack has "
+        "`says: unsupported`; without a version it is said of all releases.",
         repair="Name a release that exists and that the requirements admit.",
         example="Unsloth 2025.11.1 declares trl!=0.19.0,<=0.23.0,>=0.18.2, so trl 0.19.0 cannot be "
         "installed beside it; and there is no Unsloth 2024.11.1.",

@@ -29,6 +29,10 @@ MODEL_IDS: tuple[str, ...] = tuple(json.loads((_DATA / "model_ids.json").read_te
 
 _KNOWN = frozenset(MODEL_IDS)
 
+ALIASES: Mapping[str, str] = json.loads((_DATA / "model_aliases.json").read_text("utf-8"))
+"""Ids of other repositories of a verified model: Llama 2 is published in Meta's own format and, as "-hf", for
+transformers, with the same tensors."""
+
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
@@ -74,8 +78,9 @@ def model_from_config(config: Mapping[str, Any], name: str) -> ModelFacts:
 def load_model(name_or_path: str, *, base: Path | None = None) -> ModelFacts | UnknownName:
     """The model of that id, or of a config.json given as a relative path inside `base`.
 
-    An id is looked up among the verified models, then as `models/<org>--<name>.json` inside `base`.
+    An id is looked up among the verified models and their aliases, then as `models/<org>--<name>.json` inside `base`.
     """
+    name_or_path = ALIASES.get(name_or_path, name_or_path)
     if name_or_path in _KNOWN:
         return _verified(name_or_path)
     if base is not None and name_or_path.endswith(".json"):

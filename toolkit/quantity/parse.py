@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
+from functools import lru_cache
 from typing import Final
 
 from toolkit.quantity.interval import Interval
 from toolkit.quantity.markup import plain_text
 from toolkit.quantity.reader import START, Wanted, bounded, read_value
 from toolkit.quantity.value import Dimension, Unit, Value
+
+MAX_PARSED: Final = 8192
+"""Texts whose value is kept: a claim's text is read for its unit, for its reading and for its verdict."""
 
 _NOTHING_MORE: Final = re.compile(r"\s*\Z")
 _NOUNS: Final = re.compile(r"(?:\s+[A-Za-z][A-Za-z-]{0,23}+){0,4}+\s*\Z")
@@ -35,6 +39,7 @@ def find_values(text: str) -> list[Value]:
     return values
 
 
+@lru_cache(maxsize=MAX_PARSED)
 def parse_value(text: str, dimension: Dimension | None = None, *, implied: Unit | None = None) -> Value | None:
     """The one value that the whole text is; emphasis and space around it, and what is counted, are ignored.
 

@@ -82,6 +82,11 @@ RATES: Final[Mapping[str, str]] = MappingProxyType(
 )  # fmt: skip
 """What money may be spent per, in lower case, and the name it has in a unit's symbol ("$/hour")."""
 
+RATE_SECONDS: Final[Mapping[str, Fraction]] = MappingProxyType(
+    {"hour": Fraction(3600), "GPU-hour": Fraction(3600), "day": Fraction(86_400), "week": Fraction(604_800)}
+)
+"""How long that is, by the name in a symbol; months and years have no one length."""
+
 PLAIN: Final = Unit("", Dimension.NUMBER, _exactly(1))
 """The unit of a bare number. Whatever is counted ("320 examples") is no part of the value."""
 
@@ -99,6 +104,13 @@ def _all_units() -> Iterator[Unit]:
 
 UNITS: Final[Mapping[str, Unit]] = MappingProxyType({unit.symbol: unit for unit in _all_units()})
 """Every unit by its symbol as written. A rate of money ("$/hour") is money whose symbol names the rate."""
+
+
+
+def rate_of(unit: Unit) -> str | None:
+    """What a unit of money is spent per ("hour" of "$/hour"); None for a plain amount, or another unit."""
+    return unit.symbol.partition("/")[2] or None if unit.dimension is Dimension.MONEY else None
+
 
 AMBIGUOUS: Final[Mapping[str, Mapping[Dimension, str]]] = MappingProxyType(
     {

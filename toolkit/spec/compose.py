@@ -40,11 +40,13 @@ class _Open:
 @dataclass(slots=True)
 class _Composer:
     path: str
+    text: str
     findings: list[Finding] = field(default_factory=list)
     stack: list[_Open] = field(default_factory=list)
     root: Node | None = None
     nodes: int = 0
     documents: int = 0
+    last: tuple[int, str] | None = None
 
     def refuse(self, code: str, event: Any, message: str) -> None:
         start, end = event.start_mark, event.end_mark
@@ -59,7 +61,7 @@ class _Composer:
             kind = event.__class__
             if kind is yaml.ScalarEvent:
                 self.properties(event)
-                self.add(_scalar(event), event)
+                self.add(_scalar(event) if event.value else self.empty(event), event)
             elif kind is yaml.MappingStartEvent or kind is yaml.SequenceStartEvent:
                 self.properties(event)
                 if not self.open(event, Entries() if kind is yaml.MappingStartEvent else Items()):
@@ -68,6 +70,18 @@ class _Composer:
                 self.stack.pop()
             elif not self.other(event, kind):
                 return
+
+    def empty(self, event: Any) -> Scalar:
+        """An empty text; libyaml puts one at the end of a file into the line after it."""
+        scalar = _scalar(event)
+        if self.last is None:
+            lines = _lines(self.text)
+            self.last = len(lines), lines[-1]
+        number, line = self.last
+        if scalar.line > number:
+            scalar.line = scalar.end_line = number
+            scalar.column = scalar.end_column = len(line) + 1
+        return scalar
 
     def other(self, event: Any, kind: type) -> bool:
         """An alias, or the start of a document; whether to go on."""
@@ -144,15 +158,13 @@ def compose(text: str, path: str) -> tuple[Node | None, list[Finding]]:
         return None, [Finding(Place(path), "S112", f"larger than {MAX_BYTES:,} bytes: split the file")]
     if found := _REFUSED.search(text):
         return None, [_character(text, found.start(), path)]
-    composer = _Composer(path)
+    composer = _Composer(path, text)
     try:
         composer.run(yaml.parse(text, Loader=_LOADER))
     except yaml.YAMLError as error:
         composer.findings.append(_syntax(error, text, path))
     except RecursionError:  # the pure Python parser, on deep flow collections
         composer.findings.append(Finding(Place(path), "S112", f"nested more than {MAX_DEPTH} levels deep"))
-    if isinstance(composer.root, Scalar):
-        _keep_inside(composer.root, text)
     fatal = any(finding.code in ("S101", "S112") for finding in composer.findings) and _unfinished(composer)
     return (None if fatal else composer.root), composer.findings
 
@@ -170,14 +182,6 @@ def _scalar(event: Any, *, refused: bool = False) -> Scalar:
     scalar.refused = refused
     scalar.plain = not refused and not event.style
     return scalar
-
-
-def _keep_inside(scalar: Scalar, text: str) -> None:
-    """Moves a text that is all of a file to its end, where libyaml puts an empty one into the line after it."""
-    lines = _lines(text)
-    if scalar.line > len(lines):
-        scalar.line = scalar.end_line = len(lines)
-        scalar.column = scalar.end_column = len(lines[-1]) + 1
 
 
 def _syntax(error: yaml.YAMLError, text: str, path: str) -> Finding:

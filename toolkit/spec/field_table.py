@@ -278,22 +278,29 @@ def _surroundings() -> Iterator[FieldSpec]:
 
 
 def _engine_fields() -> Iterator[FieldSpec]:
-    length = ("kv_cache", "activations", "reserved")
+    within_pool = ("identity", "time")  # what the profile run takes is left to keys and values, or is not
     yield _field(
         "engine.gpu_memory_utilization",
         Number("a share from 0 to 1", 0.0, 1.0),
         "The share of the GPU's memory that vLLM takes.",
         ["0.9"],
-        ("reserved", "kv_cache"),
+        ("engine_pool", "reserved", "device"),
         "vllm",
     )
-    yield _field("engine.max_model_len", _POSITIVE, "The longest sequence that vLLM accepts.", ["8192"], length, "vllm")
+    yield _field(
+        "engine.max_model_len",
+        _POSITIVE,
+        "The longest sequence that vLLM accepts; without it, as long as the model's positions go.",
+        ["8192"],
+        ("kv_cache", "engine_pool"),
+        "vllm",
+    )
     yield _field(
         "engine.max_num_seqs",
         _POSITIVE,
         "The most sequences that vLLM runs at once.",
         ["256"],
-        length,
+        within_pool,
         "vllm",
     )
     yield _field(
@@ -301,7 +308,15 @@ def _engine_fields() -> Iterator[FieldSpec]:
         _POSITIVE,
         "The most tokens of one step of vLLM.",
         ["8192"],
-        length,
+        within_pool,
+        "vllm",
+    )
+    yield _field(
+        "engine.kv_cache_dtype",
+        one_of("a dtype of vLLM's keys and values", names.KV_CACHE_DTYPES),
+        "The dtype in which vLLM keeps keys and values.",
+        ["fp8"],
+        ("kv_cache", "engine_pool"),
         "vllm",
     )
     yield _field(
@@ -309,7 +324,7 @@ def _engine_fields() -> Iterator[FieldSpec]:
         Boolean(),
         "Whether vLLM runs without CUDA graphs.",
         ["true"],
-        ("reserved", "device", "time"),
+        ("device", "time"),
         "vllm",
     )
 

@@ -84,6 +84,12 @@ LOSSES = {
     "chunked": "logits of a chunk of tokens at a time",
     "fused": "output layer and loss in one kernel (Liger)",
 }
+KV_CACHE_DTYPES = {
+    "auto": "the dtype of products",
+    "bf16": "bfloat16",
+    "fp16": "float16",
+    "fp8": "1 byte a value",
+}
 METRICS = {
     "allocated": "live tensors, as torch.cuda.max_memory_allocated says",
     "reserved": "what the caching allocator holds",
@@ -96,6 +102,7 @@ QUANTITIES = {
     "weights": "memory of the model's weights",
     "gradients": "memory of the gradients",
     "optimizer_states": "memory of the optimizer's states",
+    "master_weights": "memory of a float32 copy of 16-bit weights",
     "activations": "memory of what the forward pass keeps",
     "kv_cache": "memory of the keys and values",
     "overhead": "memory beyond weights, gradients, states and activations",
@@ -123,8 +130,8 @@ QUANTITIES = {
 
 ABOUT_SCENARIO = frozenset({
     "peak_memory", "weights", "gradients", "optimizer_states", "activations", "kv_cache", "overhead",
-    "adapters", "fits", "parameters", "trainable_parameters", "trainable_share", "adapted_modules",
-    "checkpoint", "hyperparameter",
+    "master_weights", "adapters", "fits", "parameters", "trainable_parameters", "trainable_share",
+    "adapted_modules", "checkpoint", "hyperparameter",
 })  # fmt: skip
 """Quantities of which nothing can be said without a scenario."""
 

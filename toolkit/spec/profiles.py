@@ -13,7 +13,7 @@ from toolkit.spec import names
 from toolkit.spec.field_value import Atom, Choices, Range
 from toolkit.spec.lora_targets import usual_targets
 from toolkit.spec.scenario import Scenario
-from toolkit.spec.stack_rules import double_quantizations, losses, optimizer_implementations
+from toolkit.spec.stack_rules import double_quantizations, losses, optimizer_implementations, vllm_shares
 
 __all__ = [
     "PROFILES",
@@ -74,6 +74,20 @@ def _trainer(scenario: Scenario) -> str:
     return str(scenario.fixed("stack.trainer") or "transformers")
 
 
+def _is_language_model(scenario: Scenario) -> bool:
+    """Whether the model may have its language model's head, with which alone it generates."""
+    heads = scenario.possible("head")
+    return not heads or "causal-lm" in heads
+
+
+def _generated(scenario: Scenario) -> Options:
+    return (0, 512) if _is_language_model(scenario) else (0,)
+
+
+def _trainers(scenario: Scenario) -> Options:
+    return ("transformers", "trl") if _is_language_model(scenario) else ("transformers",)
+
+
 def _versions(scenario: Scenario) -> dict[str, str]:
     return {package: str(value) for package in names.PACKAGES if (value := scenario.fixed(f"stack.{package}"))}
 
@@ -85,6 +99,10 @@ def _implementations(scenario: Scenario) -> Options:
 
 def _losses(scenario: Scenario) -> Options:
     return losses(_trainer(scenario), _versions(scenario))
+
+
+def _shares(scenario: Scenario) -> Options:
+    return vllm_shares(_versions(scenario)) if _trainer(scenario) == "vllm" else ()
 
 
 def _adapters(options: Callable[[Scenario], Options]) -> Callable[[Scenario], Options]:
@@ -141,8 +159,8 @@ _TRAIN = Profile(
         _TARGETS,
         Assumption(
             "stack.trainer",
-            _always("transformers", "trl"),
-            "Guides use transformers' Trainer or TRL's SFTTrainer.",
+            _trainers,
+            "Guides use transformers' Trainer, or for language models TRL's SFTTrainer.",
         ),
         Assumption("stack.loss", _losses, "A causal language model's own loss, unless the trainer has another."),
     ),
@@ -155,11 +173,14 @@ _INFERENCE = Profile(
         Assumption("double_quant", _double_quant, "transformers leaves double quantization off; guides turn it on."),
         Assumption("batch_size", _range(1, 8), "One GPU answers one to eight requests at once."),
         Assumption("sequence_length", _range(128, 4096), "Prompts have 128 to 4,096 tokens."),
-        Assumption("generated_length", _always(0, 512), "A forward pass alone, or an answer of 512 tokens."),
+        Assumption(
+            "generated_length", _generated, "A forward pass alone, or of language models an answer of 512 tokens."
+        ),
         Assumption("attention", _always("sdpa"), "transformers takes SDPA wherever a model supports it."),
         _RANK,
         _TARGETS,
         Assumption("stack.trainer", _always("transformers"), "A model's name alone means transformers."),
+        Assumption("engine.gpu_memory_utilization", _shares, "vLLM takes 0.9 of the card, and 0.92 since 0.21."),
     ),
 )
 

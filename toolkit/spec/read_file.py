@@ -27,7 +27,7 @@ def real_path(path: Path) -> Path:
 def read_entries(path: Path, root: Path, what: str) -> tuple[Entries | None, list[Finding]]:
     """The mapping in a YAML file, with all that is wrong with its form."""
     shown = shown_path(path, root)
-    text = _read(path, root, shown)
+    text = read_text_file(path, root)
     if isinstance(text, Finding):
         return None, [text]
     node, findings = compose(text, shown)
@@ -46,7 +46,9 @@ def as_entries(node: Node | None, findings: list[Finding], shown: str, what: str
     return None
 
 
-def _read(path: Path, root: Path, shown: str) -> str | Finding:
+def read_text_file(path: Path, root: Path, most: int = MAX_BYTES) -> str | Finding:
+    """The text of a file inside `root` of at most so many bytes, or why it is not read."""
+    shown = shown_path(path, root)
     place = Place(shown)
     try:
         if not real_path(path).is_relative_to(real_path(root)):
@@ -54,11 +56,11 @@ def _read(path: Path, root: Path, shown: str) -> str | Finding:
         if not path.is_file():
             return Finding(place, "S111", "no such file" if not path.exists() else "this is not a file")
         with path.open("rb") as stream:
-            content = stream.read(MAX_BYTES + 1)
+            content = stream.read(most + 1)
     except (OSError, ValueError) as error:  # ValueError: a null character in the path
         return Finding(place, "S111", f"cannot be read: {getattr(error, 'strerror', None) or error}")
-    if len(content) > MAX_BYTES:
-        return Finding(place, "S112", f"larger than {MAX_BYTES:,} bytes: split the file")
+    if len(content) > most:
+        return Finding(place, "S112", f"larger than {most:,} bytes: split the file")
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -72,6 +72,7 @@ class EngineFields(Written):
     max_model_len: Annotated[FieldValue | None, Open("engine.max_model_len")] = None
     max_num_seqs: Annotated[FieldValue | None, Open("engine.max_num_seqs")] = None
     max_num_batched_tokens: Annotated[FieldValue | None, Open("engine.max_num_batched_tokens")] = None
+    kv_cache_dtype: Annotated[FieldValue | None, Open("engine.kv_cache_dtype")] = None
     enforce_eager: Annotated[FieldValue | None, Open("engine.enforce_eager")] = None
 
 

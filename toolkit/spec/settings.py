@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple, cast
 
 from toolkit.spec import names
@@ -41,7 +41,23 @@ class UnresolvedError(ValueError):
 
 def decide(scenario: Scenario, given: Mapping[str, Atom]) -> Setting:
     """The setting of a scenario at a decision; an open field without one takes its first option."""
-    said = _decided(scenario, given)
+    return deciding(scenario)(given)
+
+
+def deciding(scenario: Scenario) -> Callable[[Mapping[str, Atom]], Setting]:
+    """`decide` for many decisions about one scenario: what is the same for all is worked out once."""
+    undecided: dict[str, Atom] = {}
+
+    def decide_so(given: Mapping[str, Atom]) -> Setting:
+        if not undecided:
+            undecided.update(_undecided(scenario))
+        return _setting({**undecided, **given})
+
+    return decide_so
+
+
+def _setting(said: Mapping[str, Atom]) -> Setting:
+    """The setting in which every field is as said."""
     stack = _stack(said)
     dtypes = _dtypes(said, stack)
     head, labels = _head(said)
@@ -81,24 +97,24 @@ def _ends(options: Options) -> tuple[Atom, ...]:
     return options
 
 
-def _decided(scenario: Scenario, given: Mapping[str, Atom]) -> dict[str, Atom]:
-    """A value for every field: given, stated, assumed, or what holds where nothing is said."""
+def _undecided(scenario: Scenario) -> dict[str, Atom]:
+    """A value for every field before anything is decided: stated, assumed, or what holds where nothing is said."""
     if scenario.unresolved:
         raise UnresolvedError(
             f"{', '.join(scenario.unresolved)} of {scenario.name} are still to be read from the document"
         )
     said = dict(_OFF)
     for assumption in profile_of(scenario).assumptions:
-        if assumption.name not in scenario.fields and assumption.name not in given:
+        if assumption.name not in scenario.fields:
             options = _ends(assumption.options(scenario))
             if options:
                 said[assumption.name] = options[0]
     for name, field in scenario.fields.items():
         if isinstance(field.value, Fixed):
             said[name] = field.value.value
-        elif name not in given:
+        else:
             said[name] = _ends(cast("Options", getattr(field.value, "values", field.value)))[0]
-    return {**said, **given}
+    return said
 
 
 class _Dtypes(NamedTuple):

@@ -32,6 +32,9 @@ TRL_CASTS_ADAPTERS = Version("0.26")
 TRL_CHUNKED = Version("1.7")
 """SFTConfig's `loss_type` is "chunked_nll" since TRL 1.7: the logits of 256 tokens at a time."""
 
+VLLM_COUNTS_GRAPHS = Version("0.21")
+"""vLLM pull request 38284: CUDA graphs are counted within vLLM's share of the card, and the share is 0.92, not 0.9."""
+
 Versions = Mapping[str, str]
 
 
@@ -128,6 +131,22 @@ def losses(trainer: str, versions: Versions) -> tuple[str, ...]:
     if trainer == "trl" and stated is not None and stated >= TRL_CHUNKED:
         return ("chunked",)
     return ("cross-entropy",)
+
+
+def counts_graphs(versions: Versions) -> bool:
+    """Whether vLLM is known to count its CUDA graphs within its share of the card."""
+    stated = release(versions, "vllm")
+    return stated is not None and stated >= VLLM_COUNTS_GRAPHS
+
+
+def vllm_shares(versions: Versions) -> tuple[float, ...]:
+    """The shares of the card that vLLM may take where nothing is said (vllm/config/cache.py); without a version, both.
+
+    Guides that name no version were written for either.
+    """
+    if release(versions, "vllm") is None:
+        return (0.92, 0.9)
+    return (0.92,) if counts_graphs(versions) else (0.9,)
 
 
 def states_dtype(optimizer: str, trained: str, master: str | None) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from toolkit.checks.equation.parse import Binary, EquationError, Expression, Name, Number, exponent_of
 from toolkit.quantity.interval import Interval
+from toolkit.quantity.units import RATE_SECONDS, rate_of
 from toolkit.quantity.value import Dimension, Unit, Value
 
 PURE = {Dimension.NUMBER, Dimension.COUNT, Dimension.RATIO, Dimension.SHARE}
@@ -16,23 +17,36 @@ MAX_BITS = 512
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """The numbers from `low` to `high` in the base unit of `dimension`; NUMBER has taken no unit yet."""
+    """The numbers from `low` to `high` in the base unit of `dimension`; NUMBER has taken no unit yet.
+
+    `per` is what money is spent per, as it is printed: 4 of "$4/hour" is 4 per "hour".
+    """
 
     low: Fraction
     high: Fraction
     dimension: Dimension
+    per: str | None = None
 
     @property
     def interval(self) -> Interval:
         """The amount as an interval."""
         return Interval(self.low, self.high)
 
+    def per_unit(self, unit: Unit) -> Amount:
+        """Money per time, in the time of a unit that it is compared with ("$96/day" is "$4/hour")."""
+        wanted = rate_of(unit)
+        sizes = RATE_SECONDS.get(self.per or ""), RATE_SECONDS.get(wanted or "")
+        if sizes[0] is None or sizes[1] is None or sizes[0] == sizes[1]:
+            return self
+        share = sizes[1] / sizes[0]
+        return Amount(self.low * share, self.high * share, self.dimension, wanted)
+
     def in_unit(self, unit: Unit, reading: str) -> Amount:
         """A plain number takes the unit it is printed beside; anything else stays."""
         if self.dimension is not Dimension.NUMBER:
             return self
         size = unit_size(unit, reading)
-        return Amount(self.low * size, self.high * size, unit.dimension)
+        return Amount(self.low * size, self.high * size, unit.dimension, rate_of(unit))
 
 
 def unit_size(unit: Unit, reading: str) -> Fraction:
@@ -48,7 +62,7 @@ def amount_of(value: Value, reading: str, *, rounded: bool) -> Amount:
         low = low if value.written.low is None else value.written.low
         high = high if value.written.high is None else value.written.high
     size = unit_size(value.unit, reading)
-    return Amount(low * size, high * size, value.unit.dimension)
+    return Amount(low * size, high * size, value.unit.dimension, rate_of(value.unit))
 
 
 def evaluate(
@@ -56,8 +70,8 @@ def evaluate(
 ) -> Amount:
     """What an expression comes to under a reading of its units. Raises EquationError."""
     match expression:
-        case Number(value):
-            return amount_of(value, reading, rounded=rounded)
+        case Number(value, exact):
+            return amount_of(value, reading, rounded=rounded and not exact)
         case Name(name):
             if names is None or name not in names:
                 known = ", ".join(sorted(names or ())) or "none"
@@ -109,15 +123,21 @@ def _last_physical_unit(expression: Expression) -> Unit | None:
 
 def _add(first: Amount, second: Amount, *, subtract: bool) -> Amount:
     dimension = _sum_dimension(first.dimension, second.dimension)
+    if first.per != second.per:
+        raise EquationError(f"{_spent(first)} and {_spent(second)} cannot be added")
     if subtract:
-        return Amount(first.low - second.high, first.high - second.low, dimension)
-    return Amount(first.low + second.low, first.high + second.high, dimension)
+        return Amount(first.low - second.high, first.high - second.low, dimension, first.per)
+    return Amount(first.low + second.low, first.high + second.high, dimension, first.per)
+
+
+def _spent(amount: Amount) -> str:
+    return f"{amount.dimension} per {amount.per}" if amount.per else str(amount.dimension)
 
 
 def _changed_by(amount: Amount, share: Amount, *, subtract: bool) -> Amount:
     """A percentage added to what is none is one of it: "24 GB + 20 %" is 28.8 GB, "1 - 60 %" is 0.4."""
     ends = (1 - share.high, 1 - share.low) if subtract else (1 + share.low, 1 + share.high)
-    return _product(amount, Amount(*ends, Dimension.NUMBER), amount.dimension)
+    return replace(_product(amount, Amount(*ends, Dimension.NUMBER), amount.dimension), per=amount.per)
 
 
 def _sum_dimension(first: Dimension, second: Dimension) -> Dimension:
@@ -133,6 +153,9 @@ def _sum_dimension(first: Dimension, second: Dimension) -> Dimension:
 
 
 def _multiply(first: Amount, second: Amount) -> Amount:
+    if {first.dimension, second.dimension} == {Dimension.MONEY, Dimension.SECONDS}:
+        rate, time = (first, second) if first.dimension is Dimension.MONEY else (second, first)
+        return _spent_over(rate, time)
     if first.dimension not in PURE and second.dimension not in PURE:
         raise EquationError(f"{first.dimension} times {second.dimension} is nothing that documents print")
     if first.dimension in PURE and second.dimension in PURE:
@@ -142,14 +165,39 @@ def _multiply(first: Amount, second: Amount) -> Amount:
         dimension = Dimension.COUNT if Dimension.COUNT in both else alike
     else:
         dimension = second.dimension if first.dimension in PURE else first.dimension
-    return _product(first, second, dimension)
+    # "$4/hour × 30" stays a rate: "= $120/hour" for 30 machines, "= $120" for 30 hours.
+    return replace(_product(first, second, dimension), per=first.per or second.per)
+
+
+def _spent_over(rate: Amount, time: Amount) -> Amount:
+    """Money per time, over a time: "$2/hour × 10 hours"."""
+    seconds = RATE_SECONDS.get(rate.per or "")
+    if seconds is None:
+        raise EquationError(f"{_spent(rate)} times {time.dimension} is nothing that documents print")
+    return _product(rate, Amount(time.low / seconds, time.high / seconds, Dimension.NUMBER), Dimension.MONEY)
 
 
 def _divide(first: Amount, second: Amount) -> Amount:
+    if first.dimension is Dimension.MONEY and second.dimension is Dimension.SECONDS and first.per is None:
+        hours = RATE_SECONDS["hour"]
+        by = Amount(second.low / hours, second.high / hours, Dimension.NUMBER)
+        return replace(_product(first, _inverse(by), Dimension.MONEY), per="hour")
+    if second.per is not None and second.per != first.per:
+        return _time_bought(first, second)
     if second.dimension not in PURE and first.dimension is not second.dimension:
         raise EquationError(f"{first.dimension} by {second.dimension} is nothing that documents print")
     same = first.dimension is second.dimension
-    return _product(first, _inverse(second), Dimension.NUMBER if same else first.dimension)
+    quotient = _product(first, _inverse(second), Dimension.NUMBER if same else first.dimension)
+    return quotient if same else replace(quotient, per=first.per)
+
+
+def _time_bought(money: Amount, rate: Amount) -> Amount:
+    """How long an amount of money lasts: "$120 / $4/hour"."""
+    seconds = RATE_SECONDS.get(rate.per or "")
+    if seconds is None or money.dimension is not Dimension.MONEY or money.per is not None:
+        raise EquationError(f"{_spent(money)} by {_spent(rate)} is nothing that documents print")
+    lasts = _product(money, _inverse(rate), Dimension.NUMBER)
+    return Amount(lasts.low * seconds, lasts.high * seconds, Dimension.SECONDS)
 
 
 def _product(first: Amount, second: Amount, dimension: Dimension) -> Amount:
@@ -162,7 +210,7 @@ def _product(first: Amount, second: Amount, dimension: Dimension) -> Amount:
 def _inverse(amount: Amount) -> Amount:
     if amount.low <= 0 <= amount.high:
         raise EquationError("it divides by zero")
-    return Amount(1 / amount.high, 1 / amount.low, amount.dimension)
+    return Amount(1 / amount.high, 1 / amount.low, amount.dimension, amount.per)
 
 
 def _power(base: Amount, exponent: int) -> Amount:

@@ -40,9 +40,10 @@ class EquationError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A value as written."""
+    """A value as written. One in a formula is a constant, and exact: "1 - share"."""
 
     value: Value
+    exact: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ def parse_equation(text: str, *, minus: bool = False) -> tuple[Expression, ...]:
 
 def parse_expression(text: str) -> Expression:
     """A formula over names and numbers, without '='. Raises EquationError."""
-    return _Parser(list(_tokens(text, names=True, minus=True))).whole()
+    return _Parser(list(_tokens(text, names=True, minus=True)), exact=True).whole()
 
 
 def _tokens(text: str, *, names: bool, minus: bool) -> Iterator[_Token]:
@@ -163,8 +164,9 @@ def _token(text: str, *, names: bool) -> _Token | None:
 class _Parser:
     """Recursive descent over a list of tokens."""
 
-    def __init__(self, tokens: list[_Token]) -> None:
+    def __init__(self, tokens: list[_Token], *, exact: bool = False) -> None:
         self._tokens = tokens
+        self._exact = exact
         self._next = 0
         self._depth = 0
 
@@ -208,7 +210,7 @@ class _Parser:
     def _atom(self) -> Expression:
         token = self._take()
         if token.value is not None:
-            return Number(token.value)
+            return Number(token.value, self._exact)
         if token.kind == "name":
             return Name(token.text)
         if token.kind != "open":
