@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from toolkit.checks.details import claim_details
 from toolkit.checks.judgement import Judgement, Verdict
 from toolkit.checks.run import CheckResult, gates
 from toolkit.finding import Finding, Place, Severity, printable
 from toolkit.report.terminal import plural
-from toolkit.report.text import claim_details
 
 LEVELS = ("error", "warning", "notice")
 SHOWN_PER_LEVEL = 10

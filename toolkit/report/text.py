@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from toolkit.checks.details import claim_details
 from toolkit.checks.judge import SpecReport
 from toolkit.checks.judgement import Judgement, Verdict
 from toolkit.checks.run import CheckResult
 from toolkit.finding import Finding, Severity
-from toolkit.report.evidence_text import evidence_line
 from toolkit.report.terminal import INDENT, Paint, line, plural
 
 QUIET = frozenset({Verdict.AGREES, Verdict.UNCHECKED})
@@ -60,24 +60,6 @@ def _labelled(label: str, text: str, paint: Paint) -> str:
     """A line of its own with a word for what it is, so that no text stands at the start of a line."""
     said = line(f"{label}: {text}")
     return f"{INDENT}{paint.dim(said[: len(label) + 1])}{said[len(label) + 1 :]}"
-
-
-def claim_details(judgement: Judgement) -> Iterator[tuple[str, str]]:
-    """All that is said of a claim beside its verdict, each with a word for what it is."""
-    outcome = judgement.outcome
-    if outcome.reason:
-        yield "reason", outcome.reason
-    for evidence in outcome.evidence:
-        yield "evidence", evidence_line(evidence, outcome.claimed, outcome.reason)
-    if outcome.boundary:
-        yield "boundary", outcome.boundary
-    if outcome.repair:
-        yield "settle it" if judgement.verdict is Verdict.DEPENDS else "repair", outcome.repair
-    said = judgement.acknowledged
-    if said is not None:
-        until = f" (until {said.until.isoformat()})" if said.until else ""
-        yield "acknowledged", f"{said.reason}{until}"
-    yield "spec", str(judgement.spec_place)
 
 
 def _claimed_text(judgement: Judgement) -> str:
