@@ -1,6 +1,8 @@
 # `make check` judges the documents of this repository, `make test` tests the toolkit.
 # Needs Python 3.11 or newer with pip, and make; everything else is installed into .venv.
-# `make test EXTRAS=reference` installs torch, transformers and peft too, and compares with them.
+# `make test EXTRAS=reference,pages,browser` installs torch, transformers and peft too, and compares with them, and
+# what builds the site and opens it in a browser (Chromium itself comes from the system).
+# `make site` builds the site into build/site, `make serve` shows it and follows every change.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -11,12 +13,16 @@ PIP = $$($(BIN)/python -c 'import pip' 2>/dev/null && echo $(BIN)/python -m pip 
 INSTALL = $(PIP) install --quiet --disable-pip-version-check --constraint constraints.txt
 INPUTS := pyproject.toml constraints.txt
 
-.PHONY: check test lint bench schema clean
+# Each set of extras has a stamp of its own: .dev+pages+browser.
+COMMA := ,
+DEV = $(VENV)/.dev$(if $(EXTRAS),+$(subst $(COMMA),+,$(EXTRAS)))
+
+.PHONY: check test lint bench schema site serve clean
 
 check: $(VENV)/.core
 	$(BIN)/toolkit check specs/
 
-test: $(VENV)/.dev$(EXTRAS)
+test: $(DEV)
 	$(BIN)/python -m pytest $(ARGS)
 
 lint: $(VENV)/.dev
@@ -31,6 +37,17 @@ bench: $(VENV)/.dev
 schema: $(VENV)/.core
 	$(BIN)/toolkit schema > spec.schema.json.new
 	mv spec.schema.json.new toolkit/spec/spec.schema.json
+
+site: $(VENV)/.dev+pages
+	$(BIN)/toolkit pages specs/documents
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+# The pages are plain files: one process writes them anew when a spec, a template or a hand-written page changes, the
+# other shows them.
+serve: $(VENV)/.dev+pages
+	$(BIN)/toolkit pages specs/documents
+	@$(BIN)/toolkit pages specs/documents --watch & watcher=$$!; trap "kill $$watcher" EXIT INT TERM; \
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .benchmarks
@@ -48,6 +65,6 @@ $(VENV)/.dev: $(VENV)/.core
 	$(INSTALL) --editable '.[dev]'
 	@touch $@
 
-$(VENV)/.devreference: $(VENV)/.dev
-	$(INSTALL) --editable '.[dev,reference]'
+$(VENV)/.dev+%: $(VENV)/.dev
+	$(INSTALL) --editable '.[dev,$(subst +,$(COMMA),$*)]'
 	@touch $@

@@ -1,0 +1,1 @@
+"""Specs and verdicts as plain files: annotated documents, guides, model cards and an index for a static site."""
