@@ -17,7 +17,7 @@ INPUTS := pyproject.toml constraints.txt
 COMMA := ,
 DEV = $(VENV)/.dev$(if $(EXTRAS),+$(subst $(COMMA),+,$(EXTRAS)))
 
-.PHONY: check test lint bench schema site serve clean
+.PHONY: check test lint bench accuracy schema site serve clean
 
 check: $(VENV)/.core
 	$(BIN)/toolkit check specs/
@@ -33,6 +33,14 @@ lint: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m pytest tests/benchmarks --benchmark-only --benchmark-columns=min,median,rounds $(ARGS)
+
+# The table of errors against published readings; `toolkit accuracy --refresh` renews what is committed of it.
+accuracy: $(VENV)/.core
+	@mkdir -p build
+	$(BIN)/toolkit accuracy --check
+	$(BIN)/toolkit accuracy --format json --output build/accuracy.json
+	$(BIN)/toolkit accuracy --format markdown --output build/accuracy.md
+	$(BIN)/toolkit accuracy
 
 schema: $(VENV)/.core
 	$(BIN)/toolkit schema > spec.schema.json.new

@@ -191,7 +191,7 @@ def test_colour_on_a_terminal(
 def test_our_bugs_are_two_and_told_as_such(
     repository: Repository, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise RuntimeError("\x1b[31m::error::lost")
 
     monkeypatch.setattr("toolkit.cli.check.check_paths", broken)
@@ -208,7 +208,7 @@ def test_our_bugs_are_two_and_told_as_such(
 def test_an_interrupt_is_told_by_its_code(
     repository: Repository, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(*_: object) -> None:
+    def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("toolkit.cli.check.check_paths", interrupted)

@@ -1,4 +1,7 @@
-"""Judge every claim that the specs make about documents, each at its line."""
+"""Judge every claim that the specs make about documents, each at its line.
+
+A Markdown file is judged by itself, by the checks that need no spec: see `toolkit scan`, which lists all it finds.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +18,15 @@ from toolkit.finding import printable
 
 DEFAULT = "specs"
 FAIL_ON = ("disagrees", "depends", "unchecked")
-DOCUMENTS = (".md", ".markdown", ".mdx", ".rst", ".txt")
+DOCUMENTS = (".rst", ".txt")
+MARKDOWN = (".md", ".markdown", ".mdx")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of `toolkit check`."""
-    parser.add_argument("paths", nargs="*", metavar="PATH", help=f"specs and folders of specs (default: {DEFAULT}/)")
+    parser.add_argument(
+        "paths", nargs="*", metavar="PATH", help=f"specs, folders of specs, or Markdown files (default: {DEFAULT}/)"
+    )
     parser.add_argument("--format", choices=("text", "json", "github"), default="text", help="(default: text)")
     parser.add_argument("--verbose", "-v", action="store_true", help="show claims that agree or are unchecked, too")
     parser.add_argument(
@@ -49,7 +55,11 @@ def run(arguments: argparse.Namespace) -> int:
     if problem := _usage(paths, root, named=bool(arguments.paths)):
         hint(problem)
         return COULD_NOT
-    result = check_paths(paths, root, date.today())
+    if arguments.paths and all(map(_is_markdown, paths)):
+        from toolkit.cli.scan import scan_and_report
+
+        return scan_and_report(paths, root, arguments, every=arguments.verbose)
+    result = check_paths(paths, root, date.today(), forks=True)
     fail_on = frozenset(Verdict(name) for name in arguments.fail_on)
     try:
         _report(result, arguments, fail_on)
@@ -58,11 +68,13 @@ def run(arguments: argparse.Namespace) -> int:
             raise
         hint(f"cannot write {arguments.output}: {reason_of(error)}")
         return COULD_NOT
-    if result.unreadable or not (result.judgements or result.all_findings):
+    if result.readings:
+        hint(f"{result.readings:,} published readings are well formed; `toolkit accuracy` compares them with estimates")
+    if result.unreadable or not (result.judgements or result.all_findings or result.readings):
         return COULD_NOT
     if result.gates(fail_on):
         return 1
-    if all(judgement.verdict is Verdict.UNCHECKED for judgement in result.judgements):
+    if result.judgements and all(judgement.verdict is Verdict.UNCHECKED for judgement in result.judgements):
         hint("nothing was checked: every claim is unchecked; --verbose shows why")
         return COULD_NOT
     return 0
@@ -74,14 +86,23 @@ def _usage(paths: Sequence[Path], root: Path, *, named: bool) -> str | None:
         return f"--root {printable(str(root))} is no folder"
     if not named and not paths[0].exists():
         return f"no specs: there is no folder {DEFAULT}/ here; name the specs to check"
+    documents = [path for path in paths if _is_markdown(path)]
+    if documents and len(documents) < len(paths):
+        return "specs and documents are checked by runs of their own; name either"
     for path in paths:
         shown = printable(str(path))
         if path.suffix.lower() in DOCUMENTS and path.is_file():
-            return f"no spec found for {shown}; scanning documents without a spec is not available yet"
+            return f"no spec found for {shown}; without one, only Markdown is checked"
+        if documents:
+            continue
         if path.exists() and not path.resolve().is_relative_to(root.resolve()):
             home = printable(str(root.resolve()))
             return f"{shown} lies outside {home}; name the folder of specs and documents by --root"
     return None
+
+
+def _is_markdown(path: Path) -> bool:
+    return path.suffix.lower() in MARKDOWN and path.is_file()
 
 
 def _report(result: CheckResult, arguments: argparse.Namespace, fail_on: frozenset[Verdict]) -> None:

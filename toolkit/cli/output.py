@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import tempfile
 from pathlib import Path
 
+from toolkit.evidence.write import write_whole
 from toolkit.finding import printable
 from toolkit.report.terminal import Paint, line
+
+__all__ = ["add_color", "emit", "hint", "paint_for", "reason_of", "write_whole"]
 
 
 def add_color(parser: argparse.ArgumentParser) -> None:
@@ -36,25 +38,6 @@ def emit(text: str, file: Path | None = None) -> None:
         sys.stdout.write(text)
         return
     write_whole(file, text)
-
-
-def write_whole(file: Path, text: str) -> None:
-    """Writes a file so that nobody ever sees half of it."""
-    descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name[:80]}.")
-    beside = Path(name)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as stream:
-            stream.write(text)
-        beside.chmod(0o666 & ~_umask())
-        beside.replace(file)
-    finally:
-        beside.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def hint(text: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 
 from toolkit.finding import Finding, Place, Severity
@@ -31,17 +32,26 @@ FLAGS = "command line"
 
 def load_specs(paths: Iterable[Path], root: Path) -> tuple[list[Spec], list[Finding]]:
     """The specs in files and folders, without those that have mistakes, and the mistakes of all of them."""
+    files, findings = spec_files(paths, root)
+    return together([load_spec(path, root) for path in files], findings)
+
+
+def spec_files(paths: Iterable[Path], root: Path) -> tuple[list[Path], list[Finding]]:
+    """The files of specs among paths and in folders; what is missing is a finding, and so is no path at all."""
+    paths = list(paths)
     files, findings = spec_paths(paths, root)
-    specs: list[Spec] = []
-    for path in files:
-        spec, found = load_spec(path, root)
-        findings += found
-        if spec is not None:
-            specs.append(spec)
-    findings += _slug_findings(specs)
-    if not files and not findings:
+    if not paths:
         findings.append(Finding(Place("."), "S114", "no spec is named"))
-    return specs, in_order(findings)
+    return files, findings
+
+
+def together(
+    loaded: Sequence[tuple[Spec | None, list[Finding]]], findings: list[Finding]
+) -> tuple[list[Spec], list[Finding]]:
+    """The specs of files that were loaded one by one, and all findings; `findings` are those of the search for them."""
+    specs = [spec for spec, _ in loaded if spec is not None]
+    found = [*findings, *chain.from_iterable(said for _, said in loaded), *_slug_findings(specs)]
+    return specs, in_order(found)
 
 
 def load_spec(path: Path, root: Path) -> tuple[Spec | None, list[Finding]]:

@@ -35,6 +35,10 @@ _OFF: Mapping[str, Atom] = {
 """What holds of a field where neither the document nor the profile of the task says anything."""
 
 
+_COUNTS = frozenset(("batch_size", "sequence_length", "generated_length", "gradient_accumulation"))
+"""Fields that nothing else follows: decisions that differ in these alone have all the rest in common."""
+
+
 class UnresolvedError(ValueError):
     """A scenario was asked for a setting before the document's values were put into it."""
 
@@ -47,20 +51,58 @@ def decide(scenario: Scenario, given: Mapping[str, Atom]) -> Setting:
 def deciding(scenario: Scenario) -> Callable[[Mapping[str, Atom]], Setting]:
     """`decide` for many decisions about one scenario: what is the same for all is worked out once."""
     undecided: dict[str, Atom] = {}
+    composed: dict[tuple[tuple[str, Atom], ...], _Composed] = {}
 
     def decide_so(given: Mapping[str, Atom]) -> Setting:
         if not undecided:
             undecided.update(_undecided(scenario))
-        return _setting({**undecided, **given})
+        said = {**undecided, **given}
+        key = tuple([(name, value) for name, value in given.items() if name not in _COUNTS])
+        if key not in composed:
+            composed[key] = _composed(said)
+        return _setting(said, composed[key])
 
     return decide_so
 
 
-def _setting(said: Mapping[str, Atom]) -> Setting:
-    """The setting in which every field is as said."""
+class _Dtypes(NamedTuple):
+    """The dtypes of a setting, and the adapters, whose dtype others follow."""
+
+    compute: str
+    amp: bool
+    master: str | None
+    lora: Lora | None
+    gradients: str
+    states: str
+
+
+class _Composed(NamedTuple):
+    """What of a setting is put together from several fields, none of which is one of `_COUNTS`."""
+
+    dtypes: _Dtypes
+    head: tuple[str, int]
+    stack: Stack
+    parallel: Parallel
+    run: Run
+    engine: Mapping[str, str | int | float | bool]
+
+
+def _composed(said: Mapping[str, Atom]) -> _Composed:
     stack = _stack(said)
-    dtypes = _dtypes(said, stack)
-    head, labels = _head(said)
+    return _Composed(
+        _dtypes(said, stack),
+        _head(said),
+        stack,
+        _parallel(said),
+        Run(cast("int | None", said.get("run.examples")), cast("int | None", said.get("run.epochs"))),
+        {name: value for name, value in _group(said, "engine.") if value is not None},
+    )
+
+
+def _setting(said: Mapping[str, Atom], composed: _Composed) -> Setting:
+    """The setting in which every field is as said."""
+    dtypes, stack = composed.dtypes, composed.stack
+    head, labels = composed.head
     trains = said["method"] != "inference"
     return Setting(
         model=str(said["model"]),
@@ -83,11 +125,11 @@ def _setting(said: Mapping[str, Atom]) -> Setting:
         gradient_checkpointing=_checkpointing(said["gradient_checkpointing"], stack) if trains else "false",
         attention=str(said["attention"]),
         lora=dtypes.lora,
-        parallel=_parallel(said),
+        parallel=composed.parallel,
         gpu=cast("str | None", said.get("gpu")),
         stack=stack,
-        engine={name: value for name, value in _group(said, "engine.") if value is not None},
-        run=Run(cast("int | None", said.get("run.examples")), cast("int | None", said.get("run.epochs"))),
+        engine=composed.engine,
+        run=composed.run,
     )
 
 
@@ -115,17 +157,6 @@ def _undecided(scenario: Scenario) -> dict[str, Atom]:
         else:
             said[name] = _ends(cast("Options", getattr(field.value, "values", field.value)))[0]
     return said
-
-
-class _Dtypes(NamedTuple):
-    """The dtypes of a setting, and the adapters, whose dtype others follow."""
-
-    compute: str
-    amp: bool
-    master: str | None
-    lora: Lora | None
-    gradients: str
-    states: str
 
 
 def _dtypes(said: Mapping[str, Atom], stack: Stack) -> _Dtypes:

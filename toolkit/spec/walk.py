@@ -10,6 +10,9 @@ from toolkit.finding import Finding, Place
 from toolkit.spec.read_file import real_path, shown_path
 
 SPEC_NAMES = ("claims.yaml", "claims.yml")
+READINGS_HEADER, READINGS = "source.yaml", "readings.jsonl"
+"""The two files of a folder of published readings."""
+
 MAX_FILES = 200_000
 _PASSED_OVER = frozenset({"evidence", "node_modules", "__pycache__", "venv"})
 
@@ -33,7 +36,7 @@ def spec_paths(paths: Iterable[Path], root: Path) -> tuple[list[Path], list[Find
         place = Place(shown_path(path, root))
         if path.is_dir():
             inside = list(_walk(path))
-            if not inside:
+            if not inside and next(reading_folders([path]), None) is None:
                 names = f"{SPEC_NAMES[0]} or *.{SPEC_NAMES[0]}"
                 findings.append(Finding(place, "S114", f"no spec here: no file is called {names}", "write a spec"))
         elif path.is_file():
@@ -44,6 +47,17 @@ def spec_paths(paths: Iterable[Path], root: Path) -> tuple[list[Path], list[Find
         for one in inside:
             found.setdefault(real_path(one), one)
     return list(found.values()), findings
+
+
+def reading_folders(paths: Iterable[Path]) -> Iterator[Path]:
+    """The folders of published readings among paths and below them, each once, in order."""
+    seen: set[Path] = set()
+    for path in paths:
+        for current, folders, files in os.walk(path, followlinks=False):
+            folders[:] = sorted(name for name in folders if name not in _PASSED_OVER and not name.startswith("."))
+            if READINGS in files and (real := real_path(Path(current))) not in seen:
+                seen.add(real)
+                yield Path(current)
 
 
 def _walk(folder: Path) -> Iterator[Path]:

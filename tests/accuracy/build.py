@@ -1,0 +1,74 @@
+"""Scores and records made by hand, and where the committed readings are."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, cast
+
+from toolkit.accuracy.convert.write import converted
+from toolkit.accuracy.score import Score
+from toolkit.checks.answer import Answer
+from toolkit.finding import Place
+from toolkit.spec.field_value import Field, Fixed
+from toolkit.spec.published_lines import PublishedRun, Reading
+from toolkit.spec.scenario import Scenario
+
+PUBLISHED = Path(__file__).parents[2] / "specs" / "published"
+
+
+def scored(
+    configuration: str,
+    read: int,
+    low: int,
+    high: int | None = None,
+    *,
+    run: str | None = None,
+    metric: str = "allocated",
+    complete: bool = True,
+) -> Score:
+    """A reading of 100 say, against an estimate."""
+    place = Place("readings.jsonl")
+    scenario = Scenario("s", place, {"method": Field(Fixed("full"), place)})
+    name = run or configuration
+    return Score(
+        "source",
+        PublishedRun(name, configuration, scenario, (), "table.csv"),
+        Reading(f"{name}-{metric}", metric, (read,)),
+        read,
+        (low, low if high is None else high),
+        complete,
+        "llama",
+        cast("Answer", None),
+    )
+
+
+def record(**fields: Any) -> dict[str, Any]:
+    """A record of a measurement as it is published; fields that are not given say nothing."""
+    names = (
+        "quantization compute_dtype grad_accum gen_len gradient_checkpointing attn_impl optimizer lora gpu versions"
+        " verbatim notes weight_dtype batch_size seq_len value_bytes"
+    )
+    empty: dict[str, Any] = dict.fromkeys(names.split())
+    source = {"repo": "a/b", "commit": "c3a069c842aa", "path": "refs/a.csv"}
+    return {
+        **empty,
+        "id": "x-1",
+        "config_id": "x",
+        "grade": "A",
+        "source": source,
+        "model": "mistralai/Mistral-7B-v0.1",
+        "model_as_published": "Mistral-7B",
+        "task": "full",
+        "parallelism": {"gpus": 1, "kind": "none"},
+        "metric": "allocated_max",
+        "value": 1000,
+        "unit": "bytes",
+        **fields,
+    }
+
+
+def lines_of(slug: str, *records: dict[str, Any]) -> list[dict[str, Any]]:
+    """The runs that records of a source become."""
+    _, readings = converted(slug, [json.dumps(one) for one in records])
+    return [json.loads(line) for line in readings.splitlines()]

@@ -1,0 +1,148 @@
+"""Records become readings: what each source's records say, worked out by hand."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.accuracy.build import PUBLISHED, lines_of, record
+from toolkit.accuracy.convert.sources import RULES
+from toolkit.accuracy.convert.vocabulary import gpu_of, model_of, versions_of, vocabulary
+from toolkit.accuracy.convert.write import BrokenRecordError, UnknownSourceError, converted, sources
+from toolkit.facts.models import MODEL_IDS
+from toolkit.spec import names
+from toolkit.spec.published_fields import READING_METRICS
+
+
+def test_a_full_run_of_fms() -> None:
+    notes = "framework_config=none ('none' = stock HF)"
+    versions = {"requirements_file": "r.txt", "torch": "2.4.0", "trl": "git+https://x", "flash_attn": "2.6.3"}
+    shared: dict[str, Any] = {
+        "config_id": "fms-a100-c3a069c-none-b4", "weight_dtype": "float16", "compute_dtype": "float16", "batch_size": 4,
+        "seq_len": 4096, "grad_accum": 1, "gradient_checkpointing": True, "attn_impl": "flash_attention_2",
+        "optimizer": "AdamW (HF default adamw_torch; adam_epsilon 1e-4)", "gpu": "NVIDIA A100 80GB (from file name)",
+        "versions": versions, "notes": notes,
+    }  # fmt: skip
+    peak = record(**shared, id="1", value=72435426816, value_bytes=72435426816)
+    smi = record(**shared, id="2", metric="nvidia_smi", value=77705.0, unit="MiB", value_bytes=81479598080)
+    [run] = lines_of("fms_acceleration", peak, smi)
+    assert run["configuration"] == "fms-a100-none-b4"
+    assert run["scenario"] == {
+        "model": "mistralai/Mistral-7B-v0.1", "method": "full", "weights": "fp16", "compute": "fp16", "amp": False,
+        "optimizer": "adamw", "optimizer_implementation": "foreach", "gradient_accumulation": 1,
+        "gradient_checkpointing": True, "batch_size": 4, "sequence_length": 4096, "attention": "flash",
+        "gpu": "A100 80GB", "stack": {"trainer": "trl", "torch": "2.4.0", "flash-attn": "2.6.3"},
+    }  # fmt: skip
+    assert run["readings"] == [
+        {"id": "1", "metric": "allocated", "bytes": 72435426816},
+        {"id": "2", "metric": "device", "bytes": 81479598080, "printed": "77705.0 MiB"},
+    ]
+    assert "beyond" not in run
+
+
+def test_fused_kernels_are_kept_beside_the_scenario() -> None:
+    lora = {"r": 16, "alpha": "16.0", "targets": "q_proj v_proj", "dropout": "0.1"}
+    one = record(
+        task="qlora", quantization="bitsandbytes nf4", compute_dtype="bf16 AMP", lora=lora,
+        notes="framework_config=accelerated-peft-bnb-foak (...)", value_bytes=5,
+        parallelism={"gpus": 2, "kind": "FSDP FULL_SHARD"},
+    )  # fmt: skip
+    [run] = lines_of("fms_acceleration", one)
+    assert run["beyond"] == {"kernels": "accelerated-peft-bnb-foak"}
+    said = run["scenario"]
+    assert (said["weights"], said["compute"], said["amp"], said["double_quant"]) == ("nf4", "bf16", True, True)
+    assert said["lora"] == {"rank": 16, "alpha": 16, "targets": ["q_proj", "v_proj"], "dropout": 0.1}
+    assert said["parallel"] == {"gpus": 2, "strategy": "fsdp"}
+    assert "sequence_length" not in said
+
+
+def test_a_length_that_is_a_cap_stays_open_in_peft() -> None:
+    settings = {"r": 64, "target_modules": ["v_proj", "q_proj"], "lora_alpha": 64, "init_lora_weights": True}
+    lora = {"r": 64, "alpha": 64, "targets": ["v_proj", "q_proj"], "peft_config": settings}
+    shared: dict[str, Any] = {
+        "task": "lora", "weight_dtype": "bfloat16", "seq_len": 768, "optimizer": 'AdamW {"lr": 0.0001}',
+        "lora": lora, "value_bytes": 9,
+    }  # fmt: skip
+    [plain] = lines_of("peft_metamathqa", record(**shared, metric="reserved_p99"))
+    assert plain["scenario"]["sequence_length"] == {"from": 1, "to": 768}
+    assert plain["scenario"]["lora"]["targets"] == ["q_proj", "v_proj"]
+    assert plain["scenario"]["optimizer"] == "adamw"
+    assert "beyond" not in plain
+    [whole] = lines_of("peft_metamathqa", record(**shared, metric="reserved_max"))
+    assert "evaluation" in whole["readings"][0]["apart"]
+    dora = {**lora, "peft_config": {**settings, "use_dora": True}}
+    [other] = lines_of("peft_metamathqa", record(**{**shared, "lora": dora}, metric="reserved_p99"))
+    assert other["beyond"] == {"lora.use_dora": "True"}
+    [unknown] = lines_of("peft_metamathqa", record(**{**shared, "task": "vera"}, metric="reserved_p99"))
+    assert unknown["beyond"] == {"method": "vera"}
+
+
+def test_storage_is_told_from_the_name_of_a_model() -> None:
+    assert model_of("Qwen/Qwen2.5-7B-Instruct-GPTQ-Int4") == "Qwen/Qwen2.5-7B-Instruct"
+    assert model_of("Qwen/Qwen1.5-14B-Chat-AWQ") == "Qwen/Qwen1.5-14B"
+    assert model_of("Qwen/Qwen-1.8B-Chat-Int4") == "Qwen/Qwen-1_8B"
+    assert model_of("ibm/PowerLM-3b") == "ibm/PowerLM-3b"
+    shared: dict[str, Any] = {"task": "inference", "batch_size": 1, "gen_len": 2048, "value_bytes": 9, "unit": "GB"}
+    awq = record(**shared, model="Qwen/Qwen2.5-7B-Instruct-AWQ", config_id="qwen2.5-7-1", weight_dtype="AWQ", seq_len=1)
+    [run] = lines_of("qwen_speed_docs", awq)
+    assert run["scenario"]["weights"] == "awq-int4"
+    assert run["scenario"]["generated_length"] == 2048
+    int8 = record(**shared, config_id="qwen2.5-7-1", weight_dtype="GPTQ-Int8", seq_len=1)
+    assert lines_of("qwen_speed_docs", int8)[0]["beyond"] == {"weights": "GPTQ-Int8"}
+    bf16 = record(**shared, config_id="qwen3-8-1", weight_dtype="bf16", seq_len=6144)
+    assert "no peak" in lines_of("qwen_speed_docs", bf16)[0]["readings"][0]["apart"]
+
+
+@pytest.mark.parametrize(
+    ("row", "weights", "generated"),
+    [
+        ("False | None | None | None | None | 26.0 | 37.89 | 105.55 | 34187.22", "fp16", 512),
+        ("True | False | 4 | 128 | exllama | 36.2 | 54.14 | 73.87 | 15518.55", "gptq-int4", 512),
+        ("bitsandbytes | None | None | None | None | 512 | 1 | 37.46 | 139.17 | 7.19 | 9952.65", "fp4", 1),
+    ],
+)
+def test_the_printed_row_of_optimum_decides(row: str, weights: str, generated: int) -> None:
+    one = record(task="inference", weight_dtype="fp16", gen_len=512, seq_len=512, verbatim=row, value_bytes=1)
+    [run] = lines_of("optimum_gptq_benchmark", one)
+    assert (run["scenario"]["weights"], run["scenario"]["generated_length"]) == (weights, generated)
+
+
+def test_a_unit_that_nobody_settled_means_either() -> None:
+    one = record(metric="unknown", value=6.7, unit="G")
+    [run] = lines_of("qwen1_readme", one)
+    assert run["readings"] == [{"id": "x-1", "metric": "unstated", "bytes": [6_700_000_000, 7_194_070_221],
+                                "printed": "6.7 G"}]  # fmt: skip
+
+
+def test_gpus_and_releases_lose_their_remarks() -> None:
+    assert gpu_of("2x NVIDIA RTX 3090 24GB (no NVLink, 280 W)") == "GeForce RTX 3090"
+    assert gpu_of("NVIDIA A100-SXM4-80GB") == "A100 SXM4 80GB"
+    assert gpu_of("4090 + 3090 Ti") is None
+    found = versions_of(
+        {"torch": "2.9.0+cu128", "vllm": "v0.11.0 (stated)", "trl": "git+https://x", "torchao": "eab345c"}
+    )
+    assert found == {"torch": "2.9.0+cu128", "vllm": "0.11.0"}
+
+
+def test_broken_records_are_named() -> None:
+    with pytest.raises(UnknownSourceError, match="no rule for records of elsewhere"):
+        converted("elsewhere", [])
+    with pytest.raises(BrokenRecordError, match="line 2: "):
+        converted("torchtitan", [json.dumps(record(task="full", value_bytes=1)), "{"])
+    with pytest.raises(BrokenRecordError, match=r"line 1 is no record: it lacks .*batch_size"):
+        converted("torchtitan", ["{}"])
+
+
+def test_every_word_of_the_tables_is_one_of_ours() -> None:
+    tables = vocabulary()
+    for table, known in (
+        ("methods", names.METHODS), ("weights", names.WEIGHTS), ("compute", names.FLOATS), ("masters", names.WEIGHTS),
+        ("attention", names.ATTENTION), ("optimizers", names.OPTIMIZERS), ("strategies", names.STRATEGIES),
+        ("implementations", names.IMPLEMENTATIONS), ("metrics", READING_METRICS), ("stages", READING_METRICS),
+    ):  # fmt: skip
+        assert set(tables[table].values()) <= set(known), table
+    assert set(tables["models"].values()) <= set(MODEL_IDS)
+    assert set(RULES) == set(sources())
+    assert {folder.name for folder in PUBLISHED.iterdir() if folder.is_dir()} <= set(RULES)

@@ -1,0 +1,111 @@
+"""The committed readings: all are there, known ones come out, and no error grows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.accuracy.build import PUBLISHED
+from toolkit.accuracy.budget import FILE, Entry, budget_json, entries, grown, read_budget
+from toolkit.accuracy.metrics import PREDICTS
+from toolkit.accuracy.score import Score, Scores, score
+from toolkit.accuracy.table import table
+from toolkit.report.accuracy import accuracy_json
+from toolkit.report.accuracy_text import accuracy_markdown, accuracy_text
+from toolkit.spec.published import load_published
+from toolkit.spec.published_fields import READING_METRICS
+from toolkit.spec.walk import reading_folders
+
+RECORDS = {
+    "axolotl_examples": 25, "deepseek_llm": 26, "deepspeed_blogs": 2, "exllama": 5, "flagperf": 42,
+    "fms_acceleration": 1726, "fsdp_qlora": 146, "gptq_for_llama": 14, "llm_d_planner_vllm": 30,
+    "milabench_scaling": 101, "optimum_gptq_benchmark": 69, "peft_metamathqa": 424, "qwen1_readme": 91,
+    "qwen_speed_docs": 215, "qwen_vl": 9, "rwkv_peft": 40, "torchtitan": 20,
+}  # fmt: skip
+"""How many records each source has, counted in what was collected."""
+
+
+@pytest.fixture(scope="module")
+def scores() -> Scores:
+    loaded = [load_published(folder, PUBLISHED) for folder in reading_folders([PUBLISHED])]
+    assert not [str(finding) for _, findings in loaded for finding in findings]
+    return score([source for source, _ in loaded if source is not None], PUBLISHED)
+
+
+def test_no_record_is_dropped(scores: Scores) -> None:
+    found = dict.fromkeys(RECORDS, 0)
+    for one in (*scores.scored, *scores.unscored):
+        found[one.source] += 1
+    assert found == RECORDS
+    assert all(one.reason for one in scores.unscored)
+
+
+def one_of(scores: Scores, identity: str) -> Score:
+    return next(one for one in scores.scored if one.reading.id == identity)
+
+
+# Each with the figure as its source prints it.
+@pytest.mark.parametrize(
+    ("identity", "printed", "close"),
+    [
+        ("full", 72_435_426_816, 0.0005),
+        ("lora", 25_653_881_344, 0.0005),
+        ("qlora", 61_500_009_472, 0.05),  # a mixture's experts get unequal shares of the tokens
+    ],
+)
+def test_known_peaks_come_out(scores: Scores, identity: str, printed: int, close: float) -> None:
+    found = [one for one in scores.scored if one.read == printed and one.reading.metric == "allocated"]
+    assert found
+    for one in found:
+        assert one.run.scenario.method == identity
+        assert one.complete
+        assert abs(one.error) <= close
+
+
+def test_errors_only_shrink(scores: Scores) -> None:
+    worse = list(grown(read_budget(PUBLISHED / FILE), entries(table(scores))))
+    assert not worse, "if that is meant: toolkit accuracy --refresh --allow-growth"
+
+
+def test_reports_say_the_same_each_time(scores: Scores) -> None:
+    found = table(scores)
+    assert accuracy_json(found, scores) == accuracy_json(table(scores), scores)
+    assert accuracy_text(found).startswith("2,985 readings of 1,447 runs")
+    assert "| fms\\_acceleration |" in accuracy_markdown(found)
+
+
+def test_the_worst_runs_are_of_the_development_half_unless_asked(scores: Scores) -> None:
+    assert {one.half for one in table(scores).worst} == {"development"}
+    assert {one.half for one in table(scores, worst_half="held-out").worst} == {"held-out"}
+
+
+def test_every_metric_is_predicted_or_says_why_not() -> None:
+    assert PREDICTS.keys() == READING_METRICS.keys()
+
+
+def _entry(readings: int = 4, median: float = 0.02, width: float = 0.1) -> Entry:
+    return Entry("source full", "reserved", True, 3, readings, median, 0.05, width)
+
+
+def test_what_counts_as_growth() -> None:
+    assert list(grown([_entry()], [_entry(readings=5, median=0.01)])) == []
+    assert list(grown([_entry()], [_entry(median=0.03)])) == [
+        "source full, reserved, complete: median is 3.00%, before 2.00%"
+    ]
+    assert list(grown([_entry()], [_entry(width=0.2)])) == [
+        "source full, reserved, complete: width is 20.00%, before 10.00%"
+    ]
+    assert list(grown([_entry()], [_entry(readings=3)])) == [
+        "source full, reserved, complete: 3 readings are estimated, before 4"
+    ]
+    assert list(grown([_entry()], [])) == ["source full, reserved, complete: 4 readings are no longer estimated"]
+
+
+def test_a_budget_is_read_as_it_was_written(tmp_path: Path) -> None:
+    path = tmp_path / FILE
+    path.write_text(budget_json([_entry()]), encoding="utf-8")
+    assert read_budget(path) == [_entry()]
+    path.write_text('{"errors": [{}]}', encoding="utf-8")
+    with pytest.raises(ValueError, match="no table of committed errors"):
+        read_budget(path)

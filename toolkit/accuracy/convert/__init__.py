@@ -1,0 +1,1 @@
+"""From records of published measurements to readings in this toolkit's own form."""

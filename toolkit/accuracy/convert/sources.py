@@ -1,0 +1,217 @@
+"""What each source means by its records, beside what all say alike: one function a source, in a registry."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from toolkit.accuracy.convert.draft import MAX_REMARK, Draft, Record
+
+Rule = Callable[[Draft, Record, dict[str, Any]], None]
+"""Completes the draft of a run and one of its readings from the record of that reading."""
+
+_STOCK = ("none", "baseline-peft-bnb")
+_FRAMEWORK = re.compile(r"framework_config=(\S+)")
+_PLAIN_LORA = frozenset({
+    "peft_type", "peft_version", "r", "target_modules", "lora_alpha", "init_lora_weights", "use_rslora",
+    "megatron_core", "qalora_group_size",
+})  # fmt: skip
+"""Settings of a LoraConfig that leave memory as it is: names, scales, and options of parts that are off."""
+
+_RANDOM_WEIGHTS = (True, False, "gaussian", "orthogonal")
+
+
+_FMS_UNPINNED = {
+    "torch": "2.2.2",
+    "transformers": "4.39.3",
+    "peft": "0.11.1",
+    "bitsandbytes": "0.43.1",
+    "trl": "0.8.6",
+}
+"""Releases of the runs of May and June 2024 that state none: the project required torch 2.2 and transformers before
+4.40 (plugins/framework/pyproject.toml of those commits); the others are the newest of the first of those days."""
+
+_OPTIMUM_FIRST = {"torch": "2.0.1", "transformers": "4.32"}
+"""Releases of the first versions of the page, which the next version (72ea0dc) states beside the same figures."""
+
+
+def _fms(draft: Draft, record: Record, _reading: dict[str, Any]) -> None:
+    """TRL's trainer. Only two of the frameworks are stock libraries."""
+    framework = _FRAMEWORK.match(record["notes"] or "")
+    kernels = framework[1] if framework else ""
+    if kernels not in _STOCK:
+        draft.beyond["kernels"] = kernels
+    draft.say("stack.trainer", "trl")
+    for package, version in () if record["versions"] else _FMS_UNPINNED.items():
+        draft.say(f"stack.{package}", version)
+    draft.say("optimizer_implementation", "foreach")
+    if draft.fields.get("weights") == "nf4":
+        draft.say("double_quant", True)
+    if record["compute_dtype"] in ("float16", "bfloat16"):
+        draft.say("amp", False)
+
+
+def _peft(draft: Draft, record: Record, reading: dict[str, Any]) -> None:
+    """A plain loop in 16 bit; batches are padded to the longest of their samples, up to the cap."""
+    draft.say("stack.trainer", "plain")
+    draft.say("amp", False)
+    draft.say("sequence_length", {"from": 1, "to": record["seq_len"]})
+    settings = (record["lora"] or {}).get("peft_config") or {}
+    if draft.fields.get("method") == "lora":
+        draft.say("lora.dropout", float(settings.get("lora_dropout") or 0))
+        for name, value in sorted(settings.items()):
+            if value and name not in (*_PLAIN_LORA, "lora_dropout") and value != "none":
+                draft.beyond[f"lora.{name}"] = str(value)[:MAX_REMARK]
+        if settings.get("init_lora_weights") not in _RANDOM_WEIGHTS:
+            draft.beyond["lora.init_lora_weights"] = str(settings.get("init_lora_weights"))
+    else:
+        draft.fields = {name: value for name, value in draft.fields.items() if not name.startswith("lora.")}
+    name = str(record["optimizer"]).split(" ")[0]
+    if name == "AdamW":
+        draft.beyond.pop("optimizer", None)
+        draft.say("optimizer", "adamw")
+    else:
+        draft.beyond["optimizer"] = name
+    if record["metric"] == "reserved_max":
+        reading["apart"] = "the maximum over the whole run includes generation for the evaluation at batch 50"
+
+
+def _qwen_speed(draft: Draft, record: Record, reading: dict[str, Any]) -> None:
+    """One page for each generation of the models."""
+    page = record["config_id"].split("-")[0]
+    if page == "qwen1.5":
+        draft.say("stack.transformers", ["4.37.2", "4.39.3"])
+        draft.say("attention", ["flash", "sdpa"])
+    if page == "qwen3" and record["weight_dtype"] == "bf16" and record["seq_len"] > 1:
+        reading["apart"] = "equals weights, cache of prompt and answer and one workspace: no peak of a prefill"
+    if draft.fields.get("parallel.gpus"):
+        reading["over"] = "sum"
+
+
+def _optimum(draft: Draft, record: Record, _reading: dict[str, Any]) -> None:
+    """The printed row decides what ran: its first column is the quantization, a prefill's has its new tokens."""
+    cells = [cell.strip() for cell in record["verbatim"].split("|")]
+    stored = {"True": "gptq-int4", "gptq": "gptq-int4", "bitsandbytes": "fp4"}.get(cells[0], "fp16")
+    draft.say("weights", stored)
+    draft.beyond.pop("weights", None)
+    draft.say("generated_length", 1 if "512" in cells else 512)
+    stated = re.findall(
+        r"(PyTorch|bitsandbytes|transformers) ([0-9.]*[0-9])", (record["versions"] or {}).get("text") or ""
+    )
+    for package, version in stated or _OPTIMUM_FIRST.items():
+        draft.say(f"stack.{'torch' if package == 'PyTorch' else package}", version)
+
+
+def _fsdp_qlora(draft: Draft, record: Record, reading: dict[str, Any]) -> None:
+    """A plain loop; the notebooks have no loss that a field could name."""
+    draft.say("stack.trainer", "plain")
+    if record["task"].startswith("inference"):
+        draft.say("generated_length", 0)
+    if record["quantization"] == "bitsandbytes nf4, lm_head kept bf16, no double quant":
+        draft.say("weights", "nf4")
+        draft.say("double_quant", False)
+        draft.beyond.pop("weights", None)
+    if draft.fields.get("method") == "full":
+        draft.say("optimizer", "none")
+    if reading["metric"] == "allocated" and "logits.mean" in (record["notes"] or ""):
+        reading["apart"] = "the loss is the mean of the logits, without a cross-entropy"
+
+
+def _gptq_for_llama(draft: Draft, record: Record, reading: dict[str, Any]) -> None:
+    """Tokens are fed one by one, and memory is read between them."""
+    reading["metric"] = "allocated_between_tokens"
+    draft.say("sequence_length", 1)
+    draft.say("generated_length", record["seq_len"] - 1)
+    if draft.fields.get("weights") in ("nf4", "fp4"):
+        draft.say("double_quant", "double_quant" in record["weight_dtype"])
+
+
+def _milabench(draft: Draft, record: Record, reading: dict[str, Any]) -> None:
+    """Encoders in a plain loop with Adam; the LoRA runs are torchtune's, which has model code of its own."""
+    if record["task"] == "lora":
+        draft.beyond["trainer"] = "torchtune"
+        return
+    draft.say("stack.trainer", "plain")
+    draft.say("optimizer", "adamw")
+    if record["task"] == "full (masked LM pretraining)":
+        draft.say("head", "masked-lm")
+        if record["weight_dtype"] == "fp16":
+            reading["apart"] = "to the MiB what mixed precision reads wherever both were run: the dtype cannot be right"
+    draft.say("amp", record["weight_dtype"] == "tf32-fp16" if record["weight_dtype"] in _DTYPES else None)
+
+
+_DTYPES = ("fp16", "fp32", "tf32", "tf32-fp16")
+
+
+def _qwen1(draft: Draft, record: Record, reading: dict[str, Any]) -> None:
+    """A Trainer of transformers under autocast; LoRA of a base model trains its embeddings, too."""
+    draft.say("stack.trainer", "transformers")
+    if draft.fields.get("method") != "inference":
+        draft.say("amp", True)
+    if record["quantization"] == "int8 KV cache":
+        draft.beyond["kv_cache"] = "int8"
+    if draft.fields.get("parallel.gpus") or "parallel" in draft.beyond:
+        reading["over"] = "sum"
+
+
+def _qwen_vl(draft: Draft, _record: Record, _reading: dict[str, Any]) -> None:
+    draft.beyond["input"] = "one image a sample"
+
+
+def _axolotl(draft: Draft, record: Record, _reading: dict[str, Any]) -> None:
+    draft.beyond["trainer"] = "axolotl"
+    if "CutCrossEntropy" in (record["notes"] or ""):
+        draft.beyond["loss"] = "cut cross-entropy"
+
+
+def _vllm(draft: Draft, record: Record, reading: dict[str, Any]) -> None:
+    """A server: the length is the longest that it accepts."""
+    draft.fields = {name: draft.fields[name] for name in draft.fields if name != "sequence_length"}
+    draft.say("stack.trainer", "vllm")
+    draft.say("engine.max_model_len", record["seq_len"])
+    share = re.search(r"--gpu-memory-utilization=([0-9.]+[0-9])", record["notes"] or "")
+    draft.say("engine.gpu_memory_utilization", float(share[1]) if share else None)
+    if reading["bytes"] < 0:
+        reading["apart"] = "less than nothing: memory was given back while graphs were captured"
+
+
+def _trainer(name: str) -> Rule:
+    """A source whose training code is its own."""
+
+    def rule(draft: Draft, _record: Record, _reading: dict[str, Any]) -> None:
+        draft.beyond["trainer"] = name
+
+    return rule
+
+
+def _exllama(draft: Draft, record: Record, reading: dict[str, Any]) -> None:
+    draft.beyond["kernels"] = "exllama"
+    if "70B" in record["model_as_published"]:
+        reading["apart"] = "contradicts its neighbour: group 32 is printed below group 128, which needs fewer bytes"
+
+
+def _as_it_is(_draft: Draft, _record: Record, _reading: dict[str, Any]) -> None:
+    """Nothing beside what all sources say alike."""
+
+
+RULES: Mapping[str, Rule] = {
+    "fms_acceleration": _fms,
+    "peft_metamathqa": _peft,
+    "qwen_speed_docs": _qwen_speed,
+    "optimum_gptq_benchmark": _optimum,
+    "fsdp_qlora": _fsdp_qlora,
+    "torchtitan": _trainer("torchtitan"),
+    "gptq_for_llama": _gptq_for_llama,
+    "llm_d_planner_vllm": _vllm,
+    "qwen1_readme": _qwen1,
+    "qwen_vl": _qwen_vl,
+    "deepseek_llm": _as_it_is,
+    "flagperf": _trainer("Megatron, DeepSpeed or PaddleNLP"),
+    "milabench_scaling": _milabench,
+    "axolotl_examples": _axolotl,
+    "rwkv_peft": _trainer("RWKV-PEFT"),
+    "exllama": _exllama,
+    "deepspeed_blogs": _as_it_is,
+}
+"""The rule of each source that can be converted."""

@@ -1,0 +1,82 @@
+"""What a ledger says of each thing that a reading may be of. One is never compared with another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from toolkit.memory.device import context_interval
+from toolkit.memory.estimate import Estimate
+from toolkit.memory.ledger import STEADY, Category, PhaseName
+
+Bytes = tuple[int, int]
+Predicts = Callable[[Estimate], Bytes | None]
+
+
+def _point(amount: int) -> Bytes:
+    return amount, amount
+
+
+def _allocated(estimate: Estimate) -> Bytes:
+    return _point(estimate.allocated)
+
+
+def _at_load(estimate: Estimate) -> Bytes | None:
+    phase = estimate.ledger.phase(PhaseName.LOAD)
+    return _point(phase.total) if phase else None
+
+
+def weights_bytes(estimate: Estimate) -> Bytes | None:
+    """The model's weights as they are stored on the GPU."""
+    phase = estimate.ledger.phase(PhaseName.LOAD)
+    return _point(phase.of(Category.WEIGHTS)) if phase else None
+
+
+def _after_step(estimate: Estimate) -> Bytes | None:
+    """What stays from step to step, and the workspaces, which torch's allocator holds."""
+    phase = estimate.ledger.phase(PhaseName.OPTIMIZER_STEP)
+    return _point(phase.of(*STEADY, Category.WORKSPACE)) if phase else None
+
+
+def _after_stage(estimate: Estimate) -> Bytes | None:
+    """The same without gradients, which are set to None after the last step."""
+    phase = estimate.ledger.phase(PhaseName.OPTIMIZER_STEP)
+    kept = [category for category in STEADY if category is not Category.GRADIENTS]
+    return _point(phase.of(*kept, Category.WORKSPACE)) if phase else None
+
+
+def _between_tokens(estimate: Estimate) -> Bytes | None:
+    phase = estimate.ledger.phase(PhaseName.DECODE)
+    return _point(phase.of(*STEADY, Category.WORKSPACE)) if phase else None
+
+
+def _with_context(estimate: Estimate) -> Bytes:
+    low, high = context_interval(estimate.setting.gpu)
+    return estimate.allocated + low, estimate.allocated + high
+
+
+def _unstated(estimate: Estimate) -> Bytes:
+    """From the least to the most that it can have been: live tensors, or what the card shows."""
+    return estimate.allocated, estimate.device[1]
+
+
+PREDICTS: Mapping[str, Predicts | str] = {
+    "allocated": _allocated,
+    "allocated_at_load": _at_load,
+    "allocated_after_step": _after_step,
+    "allocated_after_stage": _after_stage,
+    "allocated_between_tokens": _between_tokens,
+    "allocated_after_forward": "no row of a ledger is of the moment after the forward pass",
+    "allocated_after_backward": "no row of a ledger is of the moment after the backward pass",
+    "allocated_and_context": _with_context,
+    "reserved": lambda estimate: estimate.reserved,
+    "reserved_p99": lambda estimate: estimate.reserved,
+    "reserved_mean": "a mean over steps of different lengths",
+    "device": lambda estimate: estimate.device,
+    "weights": weights_bytes,
+    "vllm_activations": "a part of vLLM's log that no ledger has",
+    "vllm_outside_torch": "a part of vLLM's log that no ledger has",
+    "vllm_graphs": "a part of vLLM's log that no ledger has",
+    "vllm_kv_cache": "a part of vLLM's log that no ledger has",
+    "unstated": _unstated,
+}
+"""Each metric's bytes at one setting, or why an estimate has none."""

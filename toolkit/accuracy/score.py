@@ -1,0 +1,192 @@
+"""One reading against the estimate of its run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from toolkit.accuracy.metrics import PREDICTS, Bytes, weights_bytes
+from toolkit.checks.answer import Answer, answer
+from toolkit.checks.situation import REFUSALS
+from toolkit.checks.space import TooManySettingsError
+from toolkit.memory.estimate import Estimate
+from toolkit.memory.ledger import Category, PhaseName
+from toolkit.spec.field_value import Choices, Fixed, Range
+from toolkit.spec.look_up import LookUp
+from toolkit.spec.published import PublishedSource
+from toolkit.spec.published_lines import PublishedRun, Reading
+
+DEVELOPMENT, HELD_OUT = "development", "held-out"
+_VERSIONED = "stack."
+_PRINTED_GAP = 0.005
+"""What a figure may lie below the weights by the digits that it is printed with, and by small buffers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A reading and what was estimated for it, in bytes. `complete`: nothing that moves it was left open."""
+
+    source: str
+    run: PublishedRun
+    reading: Reading
+    read: int
+    estimated: Bytes
+    complete: bool
+    family: str
+    answer: Answer
+
+    @property
+    def error(self) -> float:
+        """How far the estimate lies above the reading, as a share of it; 0 where the interval holds it."""
+        low, high = self.estimated
+        distance = low - self.read if self.read < low else min(high - self.read, 0)
+        return distance / self.read
+
+    @property
+    def width(self) -> float:
+        """The width of the estimate's interval, as a share of the reading."""
+        return (self.estimated[1] - self.estimated[0]) / self.read
+
+    @property
+    def half(self) -> str:
+        """The half that the run belongs to."""
+        return half_of(self.run.run)
+
+    @property
+    def identity(self) -> tuple[str, str, str, str]:
+        """What repeats of one configuration share: all but releases and commits."""
+        return self.source, self.run.configuration, _unversioned(self.run), self.reading.metric
+
+
+@dataclass(frozen=True, slots=True)
+class Unscored:
+    """A reading without an error, and why. `apart`: the reading itself is not what it seems."""
+
+    source: str
+    run: PublishedRun
+    reading: Reading
+    reason: str
+    apart: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """All readings of some sources: those with an error, and those without."""
+
+    scored: tuple[Score, ...] = ()
+    unscored: tuple[Unscored, ...] = field(default=())
+
+
+def half_of(run: str) -> str:
+    """A fixed half by the hash of a run's name: formulas are developed by one half alone."""
+    return (DEVELOPMENT, HELD_OUT)[hashlib.sha256(run.encode()).digest()[0] & 1]
+
+
+def score(sources: Iterable[PublishedSource], base: Path) -> Scores:
+    """Estimates every run, and compares each of its readings."""
+    scored: list[Score] = []
+    unscored: list[Unscored] = []
+    scorer = _Scorer(LookUp(base), base)
+    for source in sources:
+        for run in source.runs:
+            for one in scorer.of(source.slug, run):
+                if isinstance(one, Score):
+                    scored.append(one)
+                else:
+                    unscored.append(one)
+    return Scores(tuple(scored), tuple(unscored))
+
+
+@dataclass(slots=True)
+class _Scorer:
+    """Estimates runs; those with the same scenario once."""
+
+    look_up: LookUp
+    base: Path
+    _known: dict[str, Answer | str] = field(default_factory=dict)
+
+    def of(self, slug: str, run: PublishedRun) -> Iterator[Score | Unscored]:
+        found = self._answer(run)
+        for reading in run.readings:
+            if reading.apart is not None:
+                yield Unscored(slug, run, reading, reading.apart, apart=True)
+            elif isinstance(found, str):
+                yield Unscored(slug, run, reading, found)
+            else:
+                yield self._compared(slug, run, reading, found)
+
+    def _compared(self, slug: str, run: PublishedRun, reading: Reading, found: Answer) -> Score | Unscored:
+        predicts = PREDICTS[reading.metric]
+        if isinstance(predicts, str):
+            return Unscored(slug, run, reading, predicts)
+        ends = [bounds for one in found.estimates if (bounds := predicts(one)) is not None]
+        if not ends:
+            return Unscored(slug, run, reading, f"no ledger of this task has {reading.metric}")
+        held = min(_held(one, reading.metric) for one in found.estimates)
+        if max(reading.bytes) < held * (1 - _PRINTED_GAP):
+            reason = f"below the {held / 10**9:.2f} GB of weights and cache that were on the GPU"
+            return Unscored(slug, run, reading, reason, apart=True)
+        estimated = min(low for low, _ in ends), max(high for _, high in ends)
+        family = self.look_up.model_type(run.scenario) or "unknown"
+        complete = len(set(ends)) == 1 and len(reading.bytes) == 1
+        return Score(slug, run, reading, _nearest(reading.bytes, estimated), estimated, complete, family, found)
+
+    def _answer(self, run: PublishedRun) -> Answer | str:
+        if run.beyond:
+            return "; ".join(f"{name}: {text}" for name, text in sorted(run.beyond.items()))
+        key = _said(run)
+        if key not in self._known:
+            self._known[key] = self._estimated(run)
+        return self._known[key]
+
+    def _estimated(self, run: PublishedRun) -> Answer | str:
+        """The estimates at all that the run leaves open, or why there are none."""
+        scenario = replace(run.scenario, model_type=self.look_up.model_type(run.scenario))
+        try:
+            found = answer(scenario, self.base)
+        except REFUSALS as refusal:
+            return str(refusal)
+        except TooManySettingsError as error:
+            return str(error)
+        return f"model not known: {scenario.model}" if found is None else found
+
+
+def _held(estimate: Estimate, metric: str) -> int:
+    """What no reading of a run is below: its weights, and the cache of all tokens at a peak of inference.
+
+    Both are counted from shapes and dtypes; no formula for what is computed is in them.
+    """
+    found = weights_bytes(estimate)
+    last = estimate.ledger.phase(PhaseName.DECODE) if metric == "allocated" else None
+    return (found[0] if found else 0) + (last.of(Category.KV_CACHE) if last else 0)
+
+
+def _nearest(amounts: tuple[int, ...], estimated: Bytes) -> int:
+    """Of the bytes that a figure may mean, those nearest to the estimate."""
+    low, high = estimated
+    return min(amounts, key=lambda amount: max(low - amount, amount - high, 0) / max(abs(amount), 1))
+
+
+def _said(run: PublishedRun) -> str:
+    return json.dumps({name: repr(said.value) for name, said in sorted(run.scenario.fields.items())})
+
+
+def _unversioned(run: PublishedRun) -> str:
+    fields = run.scenario.fields.items()
+    return json.dumps({name: repr(said.value) for name, said in sorted(fields) if not name.startswith(_VERSIONED)})
+
+
+def shown_field(run: PublishedRun, name: str) -> str:
+    """What a run says of a field, for the head of a group: its value, or that it is open."""
+    said = run.scenario.fields.get(name)
+    if said is None:
+        return "not stated"
+    value = said.value
+    if isinstance(value, Fixed):
+        return str(value.value)
+    if isinstance(value, Range):
+        return f"{value.low} to {value.high}"
+    return " or ".join(map(str, value.values)) if isinstance(value, Choices) else "not stated"

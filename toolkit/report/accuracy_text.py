@@ -1,0 +1,148 @@
+"""The table of errors for readers: as text for a terminal, and as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from html import escape
+from itertools import groupby
+
+from toolkit.accuracy.score import DEVELOPMENT, HELD_OUT, Score
+from toolkit.accuracy.statistics import Group
+from toolkit.accuracy.table import BOTH, Reason, Table
+from toolkit.quantity import Dimension, Interval, display_interval
+from toolkit.report.terminal import line, plural
+from toolkit.report.terminal import table as aligned
+
+LARGEST_ROWS = 6
+_HEAD = ("by", "group", "runs", "median", "p90", "p95", "worst", "bias", "≤5 %", "≤10 %", "inside", "width", "halves")
+_COLUMN_HEAD = ("column", "half", "runs", "median", "p95", "by source: runs, median, p95")
+_REASON_HEAD = ("source", "runs", "readings", "reason")
+
+Rows = Sequence[tuple[str, ...]]
+
+
+def accuracy_text(table: Table) -> str:
+    """The table for a terminal."""
+    parts: list[str] = []
+    for title, note, rows in _sections(table):
+        parts += ["", line(title), *([line(note)] if note else [])]
+        parts += [line(text) for text in aligned([tuple(map(_short, row)) for row in rows], frozenset())]
+    parts += ["", "worst runs, with the rows of their largest phase"]
+    for score in table.worst:
+        parts += [line(text) for text in _worst(score)]
+    return "\n".join([line(_summary(table)), *parts]) + "\n"
+
+
+def accuracy_markdown(table: Table) -> str:
+    """The table as Markdown; nothing that a source calls itself becomes markup."""
+    parts = [f"{_summary(table)}"]
+    for title, note, rows in _sections(table):
+        parts += ["", f"## {_cell(title)}", ""] + ([_cell(note), ""] if note else [])
+        parts += _markdown(rows)
+    parts += ["", "## Worst runs", ""]
+    for score in table.worst:
+        said, *ledger = _worst(score)
+        parts += [f"- {_cell(said)}", *(f"    - {_cell(row.strip())}" for row in ledger)]
+    return "\n".join(parts) + "\n"
+
+
+def _summary(table: Table) -> str:
+    return (
+        f"{plural(table.readings, 'reading')} of {plural(table.runs, 'run')}: {table.scored:,} are compared with an"
+        f" estimate, {table.readings - table.scored:,} are not, each for a reason below."
+    )
+
+
+def _sections(table: Table) -> Iterator[tuple[str, str, Rows]]:
+    """Every table of the report: its title, a remark, and its rows with their head."""
+    yield (
+        "Peaks of live tensors on one GPU, complete and of grade A; means over sources",
+        "Errors are shares of what was read, by distinct run: repeats of one configuration are averaged.",
+        [_COLUMN_HEAD, *_columns(table)],
+    )
+    both = [group for group in table.groups if group.half == BOTH]
+    halves = {_key(group): group for group in table.groups if group.half != BOTH}
+    for (metric, complete), of in groupby(both, key=lambda group: (group.metric, group.complete)):
+        kind = "complete" if complete else "open: the error is the distance to the interval, 0 inside"
+        yield f"{metric}, {kind}", "", [_HEAD, *(_row(group, halves) for group in of)]
+    for title, apart in (("Not estimated", False), ("Reported apart: not what they seem", True)):
+        yield title, "", [_REASON_HEAD, *(_reason(one) for one in table.reasons if one.apart is apart)]
+
+
+def _columns(table: Table) -> Iterator[tuple[str, ...]]:
+    for column in table.columns:
+        sources = "; ".join(
+            f"{source}: {errors.runs}, {errors.median:.2%}, {errors.p95:.2%}" for source, errors in column.sources
+        )
+        yield column.name, column.half, str(column.runs), f"{column.median:.2%}", f"{column.p95:.2%}", sources
+
+
+def _key(group: Group) -> tuple[str, bool, str, str, str]:
+    return group.metric, group.complete, group.by, group.value, group.half
+
+
+def _row(group: Group, halves: dict[tuple[str, bool, str, str, str], Group]) -> tuple[str, ...]:
+    errors = group.errors
+    shares = (errors.median, errors.p90, errors.p95, errors.worst)
+    return (
+        group.by,
+        group.value,
+        str(errors.runs),
+        *(f"{share:.2%}" for share in shares),
+        f"{errors.bias:+.2%}",
+        *(f"{share:.0%}" for share in (errors.within_5, errors.within_10, errors.inside)),
+        f"{errors.width:.1%}",
+        _halves(group, halves),
+    )
+
+
+def _halves(group: Group, halves: dict[tuple[str, bool, str, str, str], Group]) -> str:
+    """Runs, median and 95th percentile of each half."""
+    said = []
+    for half in (DEVELOPMENT, HELD_OUT):
+        found = halves.get((group.metric, group.complete, group.by, group.value, half))
+        if found is not None:
+            said.append(f"{half} {found.errors.runs}: {found.errors.median:.2%}, {found.errors.p95:.2%}")
+    return "; ".join(said)
+
+
+def _reason(reason: Reason) -> tuple[str, ...]:
+    return reason.source, str(reason.runs), str(reason.readings), reason.reason
+
+
+def _worst(score: Score) -> Iterator[str]:
+    """One run: what was read and estimated, and the largest rows of the phase with the peak."""
+    estimated = _bytes(*score.estimated)
+    kind = "" if score.complete else ", open"
+    yield (
+        f"{score.error:+.1%} {score.source} {score.run.run} ({score.reading.id}): {score.reading.metric} read "
+        f"{_bytes(score.read, score.read)}, estimated {estimated}{kind}"
+    )
+    phase = score.answer.largest.ledger.peak
+    for row in sorted(phase.rows, key=lambda row: -row.bytes)[:LARGEST_ROWS]:
+        yield f"      {phase.name.value} {row.name} {_bytes(row.bytes, row.bytes)}"
+
+
+def _bytes(low: int, high: int) -> str:
+    interval = Interval.point(low).hull(Interval.point(high))
+    return display_interval(interval, Dimension.BYTES, "binary")
+
+
+def _short(text: str, most: int = 110) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def _markdown(rows: Rows) -> Iterable[str]:
+    head, *body = rows
+    yield f"| {' | '.join(map(_cell, head))} |"
+    yield f"|{'---|' * len(head)}"
+    for row in body:
+        yield f"| {' | '.join(map(_cell, row))} |"
+
+
+def _cell(text: str) -> str:
+    """Text that stays text in a Markdown table."""
+    safe = escape(line(text), quote=False)
+    for sign in ("\\", "|", "`", "*", "_", "[", "]", "#"):
+        safe = safe.replace(sign, f"\\{sign}")
+    return safe
