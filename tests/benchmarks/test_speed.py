@@ -17,7 +17,8 @@ from toolkit.checks.run import CheckResult, check_paths
 
 REPOSITORY = Path(__file__).parents[2]
 TODAY = date(2026, 11, 21)
-COLD_SECONDS = 0.6
+COLD_SECONDS = {"specs/documents": 0.8, "specs/documents/qwen2.5-coder-7b specs/documents/gpt-oss-20b": 0.6}
+"""Five documents with about eight hundred claims, and two of them, on two cores."""
 IMPORT_SECONDS = 0.35
 MANY_SECONDS = 5.0
 CLAIMS_PER_SCENARIO = 20
@@ -111,15 +112,16 @@ def _calls(root: Path) -> int:
 
 
 @pytest.mark.benchmark(group="check")
-def test_cold_check_of_the_documents(benchmark: BenchmarkFixture) -> None:
-    command = [sys.executable, "-m", "toolkit", "check", "specs/documents"]
+@pytest.mark.parametrize("paths", COLD_SECONDS)
+def test_cold_check_of_the_documents(benchmark: BenchmarkFixture, paths: str) -> None:
+    command = [sys.executable, "-m", "toolkit", "check", *paths.split()]
 
     def cold() -> int:
         return subprocess.run(command, cwd=REPOSITORY, capture_output=True, check=False).returncode
 
     assert cold() in {0, 1}  # bytecode is compiled now
     benchmark.pedantic(cold, rounds=7, iterations=1)
-    assert benchmark.stats.stats.min < COLD_SECONDS
+    assert benchmark.stats.stats.min < COLD_SECONDS[paths]
 
 
 @pytest.mark.benchmark(group="check")

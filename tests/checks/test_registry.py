@@ -12,12 +12,13 @@ from toolkit.checks.registry import CHECKERS
 from toolkit.codes import CODES
 from toolkit.codes.claim import CLAIM_CODES
 from toolkit.codes.document import DOCUMENT_CODES
+from toolkit.codes.evidence import EVIDENCE_CODES
 from toolkit.codes.spec import SPEC_CODES
 from toolkit.spec.names import ABOUT_SCENARIO, QUANTITIES
 
 PACKAGE = Path(__file__).parents[2] / "toolkit"
 CODE = re.compile(r"[A-Z][0-9]{3}")
-FAMILIES = re.compile(r"[SDMPARWQK][0-9]{3}")
+FAMILIES = re.compile(r"[SDEMPARWQK][0-9]{3}")
 NO_CODES = {"A100", "H100", "P100", "V100", "T400", "A800", "H800", "B200", "B300", "H200"}
 """Names of graphics cards look like codes."""
 
@@ -34,7 +35,7 @@ def test_every_checker_has_a_code_of_its_own() -> None:
 
 
 def test_codes_are_given_once() -> None:
-    entries = [entry.code for entry in (*SPEC_CODES, *DOCUMENT_CODES, *CLAIM_CODES)]
+    entries = [entry.code for entry in (*SPEC_CODES, *DOCUMENT_CODES, *EVIDENCE_CODES, *CLAIM_CODES)]
     assert len(set(entries)) == len(entries)
     assert set(entries) == set(CODES)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -106,7 +108,7 @@ def test_no_blocks_overlap_and_everything_comes_back(requests: list[tuple[int, i
         if pick < 5:
             allocator.free(held.pop(pick % len(held)))
         spans = sorted((block.address, block.address + block.size) for block in held)
-        assert all(end <= start for (_, end), (start, _) in zip(spans, spans[1:], strict=False))
+        assert all(end <= start for (_, end), (start, _) in pairwise(spans))
         assert allocator.allocated == sum(block.size for block in held) <= allocator.reserved
     for block in held:
         allocator.free(block)

@@ -30,7 +30,10 @@ LORA = replace(FULL, method="lora", gradients="fp32", optimizer_states="fp32", l
 QLORA = replace(LORA, method="qlora", weights="nf4", amp=True, gradient_checkpointing="reentrant")
 INT8 = replace(LORA, weights="int8", amp=True)
 INFERENCE = Setting(SMALL, "inference", "bf16", batch_size=2, generated_length=64)
-TYPICAL = (FULL, CHECKPOINTED, AUTOCAST, LORA, QLORA, INT8, INFERENCE)
+SHARDED = replace(FULL, parallel=Parallel(2, "fsdp"))
+MIXED = replace(AUTOCAST, parallel=Parallel(2, "fsdp"))
+SHARDED_LORA = replace(QLORA, parallel=Parallel(2, "fsdp"))
+TYPICAL = (FULL, CHECKPOINTED, AUTOCAST, LORA, QLORA, INT8, INFERENCE, SHARDED, MIXED, SHARDED_LORA)
 
 OTHERS: dict[str, tuple[object, ...]] = {
     "method": (),
@@ -55,7 +58,7 @@ OTHERS: dict[str, tuple[object, ...]] = {
     "lora": (Lora(64), Lora(16, targets=("q_proj",)), Lora(16, dropout=0.1)),
     "gpu": ("H100",),
     "stack": (Stack("trl"), Stack(loss="chunked"), Stack(loss="fused"), Stack(versions={"transformers": "4.40.0"})),
-    "parallel": (),
+    "parallel": (Parallel(2, "ddp"), Parallel(4, "ddp"), Parallel(2, "fsdp"), Parallel(4, "fsdp")),
     "engine": (),
     "run": (Run(320, 3),),
 }
@@ -89,7 +92,7 @@ def test_every_field_has_other_values_here() -> None:
     assert set(OTHERS) == {field.name for field in fields(Setting)}
 
 
-@pytest.mark.parametrize("setting", TYPICAL, ids=lambda setting: f"{setting.method}-{setting.weights}")
+@pytest.mark.parametrize("setting", TYPICAL, ids=lambda setting: f"{setting.method}-{setting.weights}-{setting.parallel.strategy}")
 @pytest.mark.parametrize("field", OTHERS)
 def test_a_field_moves_only_rows_that_declare_it(setting: Setting, field: str) -> None:
     declared = {rule.name for rule in ROWS if field in rule.fields}
@@ -118,7 +121,7 @@ def test_rows_have_names_of_their_own() -> None:
     assert len({rule.name for rule in ROWS}) == len(ROWS)
 
 
-@pytest.mark.parametrize("setting", TYPICAL, ids=lambda setting: f"{setting.method}-{setting.weights}")
+@pytest.mark.parametrize("setting", TYPICAL, ids=lambda setting: f"{setting.method}-{setting.weights}-{setting.parallel.strategy}")
 def test_doubling_the_batch_doubles_rows_or_leaves_them(setting: Setting) -> None:
     once, twice = of(replace(setting, batch_size=8)), of(replace(setting, batch_size=16))
     for first, second in zip(once.ledger.phases, twice.ledger.phases, strict=True):
@@ -160,7 +163,7 @@ def test_more_rank_never_needs_less(setting: Setting, rank: int, more: int) -> N
 
 
 @given(
-    setting=st.sampled_from(TYPICAL[:-1]),
+    setting=st.sampled_from(TYPICAL[:6]),
     form=st.sampled_from(("reentrant", "non-reentrant")),
     batch=SIZES,
     length=LENGTHS,

@@ -27,7 +27,13 @@ def facts(model: str) -> ModelFacts:
 @pytest.mark.parametrize(
     ("setting", "row"),
     [
-        (replace(QWEN, parallel=Parallel(2, "fsdp")), "parallel"),
+        (replace(QWEN, parallel=Parallel(2, "pipeline")), "parallel"),
+        (replace(QWEN, parallel=Parallel(2, "tensor")), "parallel"),
+        (replace(QWEN, parallel=Parallel(2, "none")), "parallel"),
+        (replace(QWEN, parallel=Parallel(2, "fsdp"), method="inference"), "parallel"),
+        (replace(QWEN, parallel=Parallel(2, "fsdp"), method="lora", weights="int8", lora=Lora(8)), "parallel"),
+        (replace(QWEN, parallel=Parallel(2, "fsdp"), optimizer="adafactor"), "optimizer_states"),
+        (replace(QWEN, parallel=Parallel(2, "ddp"), stack=Stack("unsloth")), "parallel"),
         (replace(QWEN, parallel=Parallel(offload=True)), "parallel"),
         (replace(QWEN, stack=Stack("litgpt")), "activations"),
         (replace(QWEN, stack=Stack("vllm"), method="inference"), "engine_pool"),

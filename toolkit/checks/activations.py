@@ -22,7 +22,7 @@ def judge_activations(case: Case) -> Outcome:
 
 def _of(estimate: Estimate) -> Interval:
     refuse_shared_out(estimate, "activations")
-    grown = (phase.of(Category.ACTIVATIONS, Category.LOGITS) for phase in estimate.ledger.phases)
+    grown = (phase.of(Category.ACTIVATIONS, Category.LOGITS) for phase in estimate.phases)
     return point(max(grown))
 
 

@@ -20,7 +20,7 @@ NOT_FOLLOWED = "what its profile run takes beside them is not modelled"
 
 def refuse_shared_out(estimate: Estimate, row: str) -> None:
     """Raise for a row that vLLM fills from its pool, of which the whole is known and not the parts."""
-    if any(phase.of(Category.ENGINE_POOL) for phase in estimate.ledger.phases):
+    if any(phase.of(Category.ENGINE_POOL) for phase in estimate.phases):
         raise UnsupportedRow(row, "vLLM shares out its pool by a profile run, which no formula follows yet")
 
 
@@ -34,7 +34,7 @@ def _least(estimate: Estimate) -> int:
     """The weights and one sequence of full length; where nobody says how long that is, the weights alone."""
     if "max_model_len" in estimate.setting.engine:
         return least_to_start(estimate.ledger)
-    return estimate.ledger.phases[0].of(Category.WEIGHTS)
+    return estimate.phases[0].of(Category.WEIGHTS)
 
 
 def judge_start(situation: Situation, mark: Mark, card: Card) -> Outcome:

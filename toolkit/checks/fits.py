@@ -8,11 +8,12 @@ from fractions import Fraction
 from toolkit.checks.case import Case, malformed
 from toolkit.checks.engine import judge_start
 from toolkit.checks.judgement import Claimed, Outcome, Verdict
-from toolkit.checks.memory_claim import NO_SCENARIO, Known, MemoryQuantity
+from toolkit.checks.memory_claim import NO_SCENARIO, PEAK, Known, MemoryQuantity
 from toolkit.checks.peak_memory import AT_LOAD, METRICS, at_load, load_error
 from toolkit.checks.situation import REFUSALS, Situation, all_moved
 from toolkit.checks.space import Choice, Side, TooManySettingsError
 from toolkit.checks.spread import over_settings
+from toolkit.checks.traces import reasons_aside, traced_evidence
 from toolkit.evidence.evidence import Evidence, EvidenceKind
 from toolkit.facts.gpu import GenericGpu, Gpu, GpuVariants
 from toolkit.facts.gpus import find_gpu
@@ -64,8 +65,8 @@ def _held_alone(situation: Situation, card: Gpu | GpuVariants | GenericGpu) -> O
     """That it does not fit, where what is held from step to step is more than the card has at every setting."""
     choices = list(situation.space.extremes(situation.fields("weights", *STEADY)))
     held = [situation.holdings(choice) for choice in choices]
-    least = min(held, key=lambda one: one.ledger.peak.total)
-    total = least.ledger.peak.total
+    least = min(held, key=lambda one: one.peak.total)
+    total = least.peak.total
     if total <= card.usable_high:
         return None
     largest = max(least.ledger.peak.rows, key=lambda row: row.bytes)
@@ -102,10 +103,14 @@ def _over_settings(
         f"needs {display_interval(whole, Dimension.BYTES, 'binary')}"
         f" (known to {float(evidence.error) * 100:.3g} %; {evidence.facts[0]}); {_usable(card)}"
     )
+    choices = [choice for choice, _ in found.choices]
+    seen = traced_evidence(situation, choices, quantity.view) if quantity.name == PEAK else ()
+    reason += "".join(f"; traced {display_interval(one.value, Dimension.BYTES, 'binary')}" for one in seen)
+    reason += reasons_aside(situation, choices, quantity.view)
     repair = spread.repair
     if spread.verdict is Verdict.DISAGREES:
         repair = "say that it fits" if mark is Mark.NO else "say that it does not fit, or name a larger GPU"
-    return Outcome(spread.verdict, reason, None, (evidence,), spread.boundary, repair)
+    return Outcome(spread.verdict, reason, None, (evidence, *seen), spread.boundary, repair)
 
 
 def _usable(card: Gpu | GpuVariants | GenericGpu) -> str:

@@ -11,7 +11,9 @@ from toolkit.checks.case import Case
 from toolkit.checks.judgement import Acknowledgement, Claimed, Judgement, Outcome, Verdict
 from toolkit.checks.readings import readings_of, tells_reading
 from toolkit.checks.registry import CHECKERS
+from toolkit.checks.situation import all_moved
 from toolkit.checks.situations import Situations
+from toolkit.checks.traces import read_traces, stale_findings
 from toolkit.documents.bind import Binding, BoundClaim
 from toolkit.finding import Finding, Place
 from toolkit.quantity.value import Value
@@ -36,11 +38,15 @@ class SpecReport:
 
 def judge_spec(spec: Spec, binding: Binding, today: date) -> SpecReport:
     """Judges every bound claim. Lost quotes are in the binding's findings already; they are passed on."""
-    situations = Situations(spec, binding.values)
+    traces, unread = read_traces(spec.path, spec.shown_path)
+    situations = Situations(spec, binding.values, traces)
     parsed = {name: value for name, bound in binding.values.items() if (value := bound.value) is not None}
     cases = [_case(bound, binding, parsed, situations) for bound in binding.claims]
     readings, units = readings_of(spec, (case for case in cases if tells_reading(case)))
-    findings = [*binding.findings, *units]
+    findings = [*binding.findings, *units, *unread]
+    if traces is not None:
+        traced = situations.of_scenarios({one.scenario for one in traces.records})
+        findings += stale_findings(traces, traced, all_moved())
     judgements = []
     for case in cases:
         outcome = _judged(replace(case, readings=readings))

@@ -27,7 +27,7 @@ def kv_cache_agree(case: Case) -> bool:
 
 def _of(estimate: Estimate) -> Interval:
     refuse_shared_out(estimate, "kv_cache")
-    return point(max(phase.of(Category.KV_CACHE) for phase in estimate.ledger.phases))
+    return point(max(phase.of(Category.KV_CACHE) for phase in estimate.phases))
 
 
 def _fact(estimate: Estimate) -> str:

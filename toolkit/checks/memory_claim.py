@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Generic, TypeVar
@@ -14,12 +14,16 @@ from toolkit.checks.situation import REFUSALS, Situation
 from toolkit.checks.space import Choice, Side, TooManySettingsError
 from toolkit.checks.spread import Spread, over_settings, side_of
 from toolkit.checks.survey import Survey
+from toolkit.checks.traces import reasons_aside, traced, traced_error, traced_evidence
 from toolkit.checks.why import Why, explain
 from toolkit.evidence.evidence import Evidence, EvidenceKind
 from toolkit.memory.estimate import Holdings
 from toolkit.quantity import Mark, display_interval, parse_mark
 from toolkit.quantity.interval import Interval
 from toolkit.quantity.value import Dimension
+
+PEAK = "peak_memory"
+"""The quantity that a trace knows."""
 
 NO_SCENARIO = "the claim names no scenario, so there is nothing to compute it from"
 
@@ -49,12 +53,17 @@ class MemoryQuantity(Generic[Known]):
         key = (self.name, self.view, *situation.space.key(choice))
         found = situation.truths.get(key)
         if found is None:
-            known = self.look(situation, choice)
-            found = self.of(known).widened(self.error(known))
-            floor = self.floor(known) if self.floor else None
-            if floor is not None and found.low is not None and found.low < floor:
-                found = Interval(floor, found.high)
+            seen = traced(situation, choice, self.view) if self.name == PEAK else None
+            found = self._computed(situation, choice) if seen is None else seen.widened(traced_error(situation))
             situation.truths[key] = found
+        return found
+
+    def _computed(self, situation: Situation, choice: Choice) -> Interval:
+        known = self.look(situation, choice)
+        found = self.of(known).widened(self.error(known))
+        floor = self.floor(known) if self.floor else None
+        if floor is not None and found.low is not None and found.low < floor:
+            found = Interval(floor, found.high)
         return found
 
 
@@ -139,13 +148,15 @@ def _over_settings(case: Case, situation: Situation, claimed: Claimed, quantity:
     evidence = Evidence(
         EvidenceKind.COMPUTED, whole, quantity.error(shown), shown.setting.stack.label(), (quantity.fact(shown),)
     )
-    reason = _reason(case, claimed, evidence, spread.verdict)
+    seen = traced_evidence(situation, choices, quantity.view) if quantity.name == PEAK else ()
+    aside = reasons_aside(situation, choices, quantity.view) if quantity.name == PEAK else ""
+    reason = _reason(case, claimed, (evidence, *seen), spread.verdict) + aside
     repair = spread.repair
     if spread.verdict is Verdict.DISAGREES:
         if because := explain(Why(case, situation, quantity.name, claimed, shown, nearest, truth_at(nearest))):
             reason = f"{reason}; {because}"
         repair = f"print {display_interval(whole, Dimension.BYTES, case.reading)}"
-    return Outcome(spread.verdict, reason, claimed, (evidence,), spread.boundary, repair)
+    return Outcome(spread.verdict, reason, claimed, (evidence, *seen), spread.boundary, repair)
 
 
 BEST_FIRST = (Verdict.AGREES, Verdict.DEPENDS, Verdict.DISAGREES)
@@ -191,13 +202,15 @@ def _gap(value: Interval, claimed: Interval) -> Fraction:
     return value.low - claimed.high
 
 
-def _reason(case: Case, claimed: Claimed, evidence: Evidence, verdict: Verdict) -> str:
+def _reason(case: Case, claimed: Claimed, evidence: Sequence[Evidence], verdict: Verdict) -> str:
+    reason = "; ".join(_known(case, one) for one in evidence)
+    return reason + (_off(claimed, evidence[-1]) if verdict is Verdict.DISAGREES else "")
+
+
+def _known(case: Case, evidence: Evidence) -> str:
     shown = display_interval(evidence.value, Dimension.BYTES, case.reading)
-    fact = evidence.facts[0]
     allowed = f"known to {float(evidence.error) * 100:.3g} %" if evidence.error else "exact"
-    if verdict is Verdict.DISAGREES:
-        return f"computed {shown} ({fact}; {allowed}){_off(claimed, evidence)}"
-    return f"computed {shown} ({fact}; {allowed})"
+    return f"{evidence.kind.value} {shown} ({evidence.facts[0]}; {allowed})"
 
 
 def _off(claimed: Claimed, evidence: Evidence) -> str:

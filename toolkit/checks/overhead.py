@@ -68,7 +68,7 @@ def beyond(bytes_each: Fraction) -> MemoryQuantity[Estimate]:
 
 
 def _of(estimate: Estimate) -> Interval:
-    peak = estimate.ledger.peak
+    peak = estimate.peak
     workspace = peak.of(Category.WORKSPACE)
     low, high = (end - peak.total + workspace for end in estimate.device)
     return Interval(Fraction(low), Fraction(high))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import cache
 
 from toolkit.checks.case import Case
 from toolkit.checks.judgement import Outcome
@@ -11,7 +12,7 @@ from toolkit.checks.situation import Situation, all_moved
 from toolkit.facts.accuracy import known_error
 from toolkit.memory.device import device_interval as device_interval_of
 from toolkit.memory.estimate import Estimate, Holdings
-from toolkit.memory.ledger import PhaseName
+from toolkit.memory.ledger import Category, PhaseName
 from toolkit.quantity import display_bytes
 from toolkit.quantity.interval import Interval
 
@@ -30,13 +31,19 @@ def at_load(case: Case) -> bool:
 
 
 def peak_error(estimate: Estimate) -> Fraction:
-    """The known relative error of a computed peak of this method."""
-    return known_error("computed", f"peak_{estimate.setting.method}")
+    """The known relative error of a computed peak of this method, or of an engine that fills a share of the card."""
+    pooled = any(phase.of(Category.ENGINE_POOL) for phase in estimate.phases)
+    return known_error("computed", "peak_engine" if pooled else f"peak_{estimate.setting.method}")
 
 
 def peak_floor(estimate: Estimate) -> Fraction:
     """What a peak never falls below, in bytes: what is held from step to step, known as well as weights are."""
-    return estimate.ledger.steady * (1 - known_error("computed", "weights"))
+    return estimate.steady * _known_of_weights()
+
+
+@cache
+def _known_of_weights() -> Fraction:
+    return 1 - known_error("computed", "weights")
 
 
 def device_interval(estimate: Estimate) -> Interval:
@@ -70,7 +77,7 @@ def load_error(_held: Holdings) -> Fraction:
 
 
 def _loaded(held: Holdings) -> int:
-    return held.ledger.phases[0].total
+    return held.phases[0].total
 
 
 def _reserved(estimate: Estimate) -> Interval:

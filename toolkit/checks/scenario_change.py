@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cache
+from math import lcm
 
 from toolkit.checks.case import Case, malformed
 from toolkit.checks.direction import Direction, direction_of
@@ -145,13 +147,16 @@ def difference(before: Amount, after: Amount) -> Interval:
 
 def _off(rows: Mapping[str, int]) -> Fraction:
     """How far the sum of rows may be off: each category by its own known error, the rest as activations are."""
-    return sum(
-        (
-            abs(amount) * known_error("computed", name if name in SUBJECTS else "activations")
-            for name, amount in rows.items()
-        ),
-        Fraction(0),
-    )
+    errors, unit = _errors()
+    return Fraction(sum([abs(size) * errors.get(name, errors["activations"]) for name, size in rows.items()]), unit)
+
+
+@cache
+def _errors() -> tuple[Mapping[str, int], int]:
+    """The known error of each category, counted in a unit that divides them all: the second is how many make 1."""
+    errors = {name: known_error("computed", name) for name in SUBJECTS}
+    unit = lcm(*(error.denominator for error in errors.values()))
+    return {name: int(error * unit) for name, error in errors.items()}, unit
 
 
 def _quotient(top: Interval, bottom: Interval) -> Interval:
@@ -185,8 +190,8 @@ def _counted(count: int) -> Amount:
 def _peak(situation: Situation, choice: Choice, metric: str) -> Amount:
     estimate = situation.estimate(choice)
     rows: Counter[str] = Counter()
-    for row in estimate.ledger.peak.rows:
-        rows[row.category] += row.bytes
+    for rule, size in estimate.peak.sizes:
+        rows[rule.category] += size
     if metric == "allocated":
         return Amount(rows)
     unused = estimate.reserved[1] - estimate.allocated
@@ -196,5 +201,5 @@ def _peak(situation: Situation, choice: Choice, metric: str) -> Amount:
 
 def _category(situation: Situation, choice: Choice, category: Category) -> Amount:
     if category is Category.WEIGHTS:
-        return Amount({category: situation.holdings(choice).ledger.phases[0].of(category)})
-    return Amount({category: max(phase.of(category) for phase in situation.estimate(choice).ledger.phases)})
+        return Amount({category: situation.holdings(choice).phases[0].of(category)})
+    return Amount({category: max(phase.of(category) for phase in situation.estimate(choice).phases)})

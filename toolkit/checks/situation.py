@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from toolkit.checks.space import Choice, SettingSpace
 from toolkit.checks.spread import Spread
 from toolkit.checks.survey import Survey
+from toolkit.checks.traces import Traces
 from toolkit.facts.models import ModelFacts
 from toolkit.memory.architecture import Architecture, UnsupportedModel, architecture_of
 from toolkit.memory.estimate import Estimate, Holdings, estimate, holdings, on_gpu
@@ -26,13 +27,15 @@ class Situation:
     """One scenario, with the fields that a claim overrides. Estimates are made once for each choice.
 
     Claims about one scenario on several GPUs share `estimates`: a card moves only the context and the workspaces.
-    `truths` and `spreads` hold what was worked out of a quantity, for the claims that say the same of it.
+    `truths` and `spreads` hold what was worked out of a quantity, for the claims that say the same of it; `traces` are
+    the records beside the spec.
     """
 
     scenario: str
     profile: str
     space: SettingSpace
     facts: ModelFacts
+    traces: Traces | None = None
     estimates: dict[tuple[object, ...], Estimate] = field(default_factory=dict)
     spreads: dict[tuple[str, str, Interval], tuple[Spread, Survey]] = field(default_factory=dict)
     truths: dict[tuple[object, ...], Interval] = field(default_factory=dict)

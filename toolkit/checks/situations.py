@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
 from toolkit.checks.situation import Situation
 from toolkit.checks.space import Choice, SettingSpace
+from toolkit.checks.traces import Traces
 from toolkit.documents.bind import BoundValue
 from toolkit.documents.read_field import resolved
 from toolkit.facts.models import ModelFacts, load_model, model_from_config
@@ -30,6 +31,7 @@ class Situations:
 
     spec: Spec
     values: Mapping[str, BoundValue]
+    traces: Traces | None = None
     _resolved: dict[tuple[str, str], Scenario] = field(default_factory=dict)
     _estimates: dict[tuple[str, str], dict[tuple[object, ...], Estimate]] = field(default_factory=dict)
     _made: dict[tuple[str, str], Situation | None] = field(default_factory=dict)
@@ -53,8 +55,16 @@ class Situations:
         if key not in self._made:
             apart_from_gpu = {name: said for name, said in claim.overrides.items() if name != "gpu"}
             shared = self._estimates.setdefault((scenario.name, repr(apart_from_gpu)), {})
-            self._made[key] = situation_of(scenario, self.spec.path.parent, shared)
+            self._made[key] = situation_of(scenario, self.spec.path.parent, shared, self.traces)
         return self._made[key]
+
+    def of_scenarios(self, names: Iterable[str]) -> dict[str, Situation | None]:
+        """The situations of scenarios of the spec by name, as they are without what a claim overrides."""
+        stated = {name: self.spec.scenarios[name] for name in names if name in self.spec.scenarios}
+        return {
+            name: situation_of(resolved(scenario, self.values), self.spec.path.parent)
+            for name, scenario in stated.items()
+        }
 
     def ends_of_change(self, claim: Claim) -> tuple[Situation | None, Situation | None]:
         """The scenarios between which something changes; what leads to no other ends at the claim's own."""
@@ -70,11 +80,14 @@ class Situations:
 
 
 def situation_of(
-    scenario: Scenario, base: Path, estimates: dict[tuple[object, ...], Estimate] | None = None
+    scenario: Scenario,
+    base: Path,
+    estimates: dict[tuple[object, ...], Estimate] | None = None,
+    traces: Traces | None = None,
 ) -> Situation | None:
     """A resolved scenario made answerable; None where its model is not known.
 
-    `estimates` holds those made for the same scenario on other GPUs.
+    `estimates` holds those made for the same scenario on other GPUs, `traces` the records beside the spec.
     """
     facts = _facts(scenario.model, base)
     if not isinstance(facts, ModelFacts):
@@ -85,6 +98,7 @@ def situation_of(
         profile_of(scenario).name,
         space,
         facts,
+        traces,
         {} if estimates is None else estimates,
     )
 

@@ -12,7 +12,14 @@ REASON = "no measurement of the two is on record"
 
 
 def judge_speed_ratio(case: Case) -> Outcome:
-    """Judges a ratio by the times between which the claim says it lies, or by its formula; else it stays unchecked."""
+    """Judges a ratio by the times between which the claim says it lies, by its formula, or by measured scenarios.
+
+    `of: duration` with `from` and `to` names the scenarios, `subject: {work: decode}` what is timed.
+    """
+    if case.claim.of == "duration":
+        from toolkit.checks.measured_speed import judge_measured_speed
+
+        return judge_measured_speed(case, REASON)
     if case.bound.start is not None:
         return judge_change(case)
     share = case.value(Dimension.RATIO) is None and case.value(Dimension.SHARE) is not None

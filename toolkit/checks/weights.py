@@ -25,7 +25,7 @@ def weights_agree(case: Case) -> bool:
 
 
 def _of(held: Holdings) -> Interval:
-    return point(held.ledger.phases[0].of(Category.WEIGHTS))
+    return point(held.phases[0].of(Category.WEIGHTS))
 
 
 def _fact(held: Holdings) -> str:

@@ -89,7 +89,7 @@ def front_matter(text: str, lines: Lines) -> int:
 
 def read_structure(text: str, lines: Lines, first_line: int) -> Structure:
     """Parse a text, from a line on, by the block rules of CommonMark and of GFM tables."""
-    tokens = _parser().parse(text[lines.start(first_line) :])
+    tokens = parser().parse(text[lines.start(first_line) :])
     found = Structure()
     _note_blocks(found, tokens, first_line)
     found.headings = _headings(tokens, lines, first_line)
@@ -97,7 +97,8 @@ def read_structure(text: str, lines: Lines, first_line: int) -> Structure:
 
 
 @cache
-def _parser() -> MarkdownIt:
+def parser() -> MarkdownIt:
+    """The parser of documents, made when the first is read."""
     from markdown_it import MarkdownIt  # noqa: PLC0415 - 30 ms that only those pay who read a document
 
     return MarkdownIt("commonmark").enable(["table"]).disable(["inline", "reference"])

@@ -25,6 +25,7 @@ SUBJECTS = (
     "parameters",
     "activations",
     "peak_inference",
+    "peak_engine",
     "peak_full",
     "peak_lora",
     "peak_qlora",

@@ -9,6 +9,7 @@ from operator import mul
 from toolkit.memory.architecture import Architecture
 from toolkit.memory.ledger import PhaseName
 from toolkit.memory.numerics import Numerics
+from toolkit.memory.parallel.spread import Spread
 from toolkit.memory.size import Parts, Size
 from toolkit.memory.sums import Sums
 from toolkit.spec.setting import Setting
@@ -74,6 +75,7 @@ class Context:
     workspace: int
     rotary: bool
     caches_rotary: bool
+    spread: Spread | None = None
     moments: Mapping[PhaseName, Moment] = field(default_factory=dict)
 
     @property

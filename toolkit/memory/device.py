@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 
 from toolkit.facts.gpus import find_gpu
 from toolkit.facts.names import UnknownName
-from toolkit.memory.ledger import Ledger
+from toolkit.spec.setting import Parallel
 
 Interval = tuple[int, int]
 
@@ -15,6 +15,15 @@ DEFAULT_WORKSPACE = 8_519_680
 
 CONTEXT = (250 << 20, 1_500 << 20)
 """The least and the most that a CUDA context has been seen to take, where no GPU is named."""
+
+NCCL_BUFFERS = 32 * 2 * ((4 << 20) + 120 * 640 * 8 * 8 + 8 * 512 * 8 * 16)
+"""The most that one communicator takes: 32 channels, a ring and a tree, and three protocols.
+
+A connection has 4 MiB for Simple, 120 x 640 x 8 steps x 8 bytes for LL128 and 8 x 512 x 8 steps x 16 bytes for LL (NCCL
+src/init.cc, computeBuffSizes; src/include/device.h). Few GPUs open fewer channels, and none may be open yet.
+"""
+
+ALONE = Parallel()
 
 SEGMENT_UNIT = 2 << 20
 LAST_SEGMENTS = 2 * ((20 << 20) + (2 << 20))
@@ -39,21 +48,15 @@ def context_interval(gpu: str | None) -> Interval:
     return CONTEXT if isinstance(found, UnknownName) else (found.context_low, found.context_high)
 
 
-def reserved_interval(ledger: Ledger, widest: Mapping[str, int], rounding: int) -> Interval:
+def reserved_interval(allocated: int, most: Iterable[int], rounding: int) -> Interval:
     """At least what is allocated at the peak; at most what is reserved if no row ever takes over another's blocks.
 
     The caching allocator gives freed blocks to later requests that fit into them, whole or in part, but never joins
     blocks of different segments (c10/cuda/CUDACachingAllocator.cpp). In the worst case every row therefore keeps the
-    most that it ever took, `widest` over all moments, and segments of weights are rounded up by `rounding`. Beyond that
-    the segments opened last may be all but empty.
+    `most` that it ever took, over all moments, and segments of weights are rounded up by `rounding`. Beyond that the
+    segments opened last may be all but empty.
     """
-    most = dict(widest)
-    for phase in ledger.phases:
-        for row in phase.rows:
-            if row.bytes > most.get(row.name, 0):
-                most[row.name] = row.bytes
-    peak = ledger.peak.total
-    return peak, max(peak, sum(most.values()) + rounding)
+    return allocated, max(allocated, sum(most) + rounding)
 
 
 def segment_rounding(tensor: int) -> int:
@@ -61,7 +64,7 @@ def segment_rounding(tensor: int) -> int:
     return -tensor % SEGMENT_UNIT if tensor >= OWN_SEGMENT_FROM else 0
 
 
-def device_interval(reserved: Interval, gpu: str | None) -> Interval:
-    """Reserved plus the CUDA context."""
+def device_interval(reserved: Interval, gpu: str | None, parallel: Parallel = ALONE) -> Interval:
+    """Reserved plus the CUDA context, and what NCCL allocates beside torch."""
     low, high = context_interval(gpu)
-    return reserved[0] + low, reserved[1] + high
+    return reserved[0] + low, reserved[1] + high + (NCCL_BUFFERS if parallel.gpus > 1 else 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import cached_property
 
 from toolkit.facts.models import ModelFacts
 from toolkit.memory.architecture import Architecture, architecture_of
@@ -13,19 +14,19 @@ from toolkit.memory.device import Interval, device_interval, reserved_interval, 
 from toolkit.memory.encoder_layouts import ENCODERS
 from toolkit.memory.formula.chunked_loss import CHUNK_TOKENS, fused_chunk
 from toolkit.memory.formula.engine import engine_device, engine_notes
-from toolkit.memory.formula.kv_cache import growing_bytes
+from toolkit.memory.formula.kv_cache import growth
 from toolkit.memory.formula.optimizer import paged_states
-from toolkit.memory.inputs import Inputs
 from toolkit.memory.layer_layouts import LAYOUTS
-from toolkit.memory.ledger import Category, Ledger, Phase, PhaseName, Row
+from toolkit.memory.ledger import STEADY, Ledger, PhaseName
 from toolkit.memory.moments import Fullest, fuses, of_forward, of_generation, of_training
 from toolkit.memory.numerics import numerics
+from toolkit.memory.parallel.plan import gathered_setting, held_setting, plan
 from toolkit.memory.pass_rows import PASS_ROWS
+from toolkit.memory.phase_sizes import PhaseSizes, ledger_of
 from toolkit.memory.recording import programs_of
 from toolkit.memory.refusal import refuse_serving, refuse_spread
 from toolkit.memory.rows import STANDING_ROWS
 from toolkit.memory.size import BYTES
-from toolkit.memory.sums import Sums, sums
 from toolkit.memory.tape import GRADIENTS
 from toolkit.memory.transformers_versions import behaviour
 from toolkit.spec.setting import Setting
@@ -35,21 +36,35 @@ INFERENCE = (PhaseName.LOAD, PhaseName.PREFILL, PhaseName.DECODE)
 SERVING = (PhaseName.LOAD, PhaseName.SERVE)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Holdings:
     """What a setting holds from step to step on one GPU. `ledger` has the phases between which nothing is run."""
 
     setting: Setting
-    ledger: Ledger
+    phases: tuple[PhaseSizes, ...]
     parameters_total: int
     parameters_trainable: int
 
+    @cached_property
+    def ledger(self) -> Ledger:
+        """Every row with its formula, made when somebody asks for more than totals."""
+        return ledger_of(self.setting, self.phases)
 
-@dataclass(frozen=True, slots=True)
+    @property
+    def peak(self) -> PhaseSizes:
+        """The phase with the largest total; the first of equals."""
+        return max(self.phases, key=lambda phase: phase.total)
+
+
+@dataclass(frozen=True)
 class Estimate(Holdings):
-    """What a setting needs on one GPU: the whole ledger, and the peak as allocated, reserved and device bytes."""
+    """What a setting needs on one GPU: the whole ledger, and the peak as allocated, reserved and device bytes.
+
+    `steady` is the most that is held from step to step.
+    """
 
     allocated: int
+    steady: int
     reserved: Interval
     device: Interval
     notes: tuple[str, ...] = field(default=())
@@ -67,7 +82,7 @@ def holdings(setting: Setting, facts: ModelFacts) -> Holdings:
         phases.append(_phase(context, PhaseName.OPTIMIZER_STEP))
     return Holdings(
         setting=setting,
-        ledger=Ledger(tuple(phases)),
+        phases=tuple(phases),
         parameters_total=context.sums.parameters,
         parameters_trainable=context.sums.trainable,
     )
@@ -78,26 +93,37 @@ def estimate(setting: Setting, facts: ModelFacts) -> Estimate:
     context = _context(setting, facts)
     found = _fullest(context)
     context.moments = found.moments
-    ledger = Ledger(tuple(_phase(context, name) for name in _phases(context)))
-    reserved, device = _on_card(context, ledger, found)
+    phases = tuple([_phase(context, name) for name in _phases(context)])
+    allocated = max([phase.total for phase in phases])
+    reserved, device = _on_card(context, phases, allocated, found)
     return Estimate(
         setting=setting,
-        ledger=ledger,
+        phases=phases,
         parameters_total=context.sums.parameters,
         parameters_trainable=context.sums.trainable,
-        allocated=reserved[0],  # the least that is held is what is allocated at the peak
+        allocated=allocated,
+        steady=max([phase.of(*STEADY) for phase in phases]),
         reserved=reserved,
         device=device,
-        notes=(*_notes(context), *(engine_notes(context, ledger) if context.serves else ())),
+        notes=(*_notes(context), *(engine_notes(context, ledger_of(setting, phases)) if context.serves else ())),
     )
 
 
-def _on_card(context: Context, ledger: Ledger, found: Fullest) -> tuple[Interval, Interval]:
-    """What the allocator holds, and what the card shows."""
+def _on_card(
+    context: Context, phases: tuple[PhaseSizes, ...], allocated: int, found: Fullest
+) -> tuple[Interval, Interval]:
+    """What the allocator holds, at least what is allocated at the peak, and what the card shows."""
+    setting = context.setting
     if context.serves:
-        return (ledger.peak.total, ledger.peak.total), engine_device(context.setting, ledger)
-    reserved = reserved_interval(ledger, found.widest, context.sums.segments)
-    return reserved, device_interval(reserved, context.setting.gpu)
+        return (allocated, allocated), engine_device(setting, ledger_of(setting, phases))
+    most = dict(found.widest)
+    for phase in phases:
+        for rule, size in phase.sizes:
+            if size > most.get(rule.name, 0):
+                most[rule.name] = size
+    waiting = context.spread.in_flight if context.spread else 0
+    reserved = reserved_interval(allocated, [*most.values(), waiting], context.sums.segments)
+    return reserved, device_interval(reserved, setting.gpu, setting.parallel)
 
 
 def _fullest(context: Context) -> Fullest:
@@ -107,18 +133,16 @@ def _fullest(context: Context) -> Fullest:
         return Fullest({}, {})
     programs, scale = programs_of(context), context.scale
     if context.setting.trains:
-        return of_training(programs, scale, gradient_bytes(context))
+        return of_training(programs, scale, gradient_bytes(context), context.spread)
     if context.generates:
-        return of_generation(programs, scale, growing_bytes(context), fuses=fuses(context.setting))
+        return of_generation(programs, scale, growth(context), fuses=fuses(context.setting))
     return of_forward(programs, scale)
 
 
 def _phases(context: Context) -> tuple[PhaseName, ...]:
     """The phases of a setting: without a language model's head nothing is decoded."""
-    if context.serves:
-        return SERVING
-    if context.setting.trains:
-        return TRAINING
+    if context.serves or context.setting.trains:
+        return SERVING if context.serves else TRAINING
     return INFERENCE if context.generates else INFERENCE[:-1]
 
 
@@ -134,38 +158,34 @@ def _notes(context: Context) -> Iterator[str]:
 
 def on_gpu(known: Estimate, setting: Setting) -> Estimate:
     """The estimate of a setting that differs in its GPU alone: in BLAS workspaces and CUDA context."""
-    ratio = Fraction(workspace_bytes(setting.gpu), workspace_bytes(known.setting.gpu))
-    if ratio == 1:
-        return replace(known, setting=setting, device=device_interval(known.reserved, setting.gpu))
-    ledger = Ledger(tuple(_with_workspace(phase, ratio) for phase in known.ledger.phases))
-    more = ledger.peak.total - known.allocated
+    workspace, before = workspace_bytes(setting.gpu), workspace_bytes(known.setting.gpu)
+    if workspace == before:
+        return replace(known, setting=setting, device=device_interval(known.reserved, setting.gpu, setting.parallel))
+    phases = tuple(phase.with_workspaces(Fraction(workspace, before)) for phase in known.phases)
+    allocated = max(phase.total for phase in phases)
+    more = allocated - known.allocated
     reserved = (known.reserved[0] + more, known.reserved[1] + more)
     return replace(
         known,
         setting=setting,
-        ledger=ledger,
-        allocated=ledger.peak.total,
+        phases=phases,
+        allocated=allocated,
         reserved=reserved,
-        device=device_interval(reserved, setting.gpu),
+        device=device_interval(reserved, setting.gpu, setting.parallel),
     )
-
-
-def _with_workspace(phase: Phase, ratio: Fraction) -> Phase:
-    """A phase whose workspaces, a whole number of them, have another size."""
-    rows = (
-        row._replace(bytes=int(row.bytes * ratio)) if row.category is Category.WORKSPACE else row for row in phase.rows
-    )
-    return replace(phase, rows=tuple(rows))
 
 
 def _context(setting: Setting, facts: ModelFacts) -> Context:
     refuse_spread(setting)
+    setting, computing = held_setting(setting), gathered_setting(setting)
     architecture = architecture_of(facts, setting.head, setting.labels)
+    shared = plan(architecture, setting)
     return Context(
         setting=setting,
         architecture=architecture,
-        numerics=numerics(setting),
-        sums=_sums(architecture, setting),
+        numerics=numerics(computing),
+        sums=shared.sums,
+        spread=shared.spread,
         scale=_scale(setting, architecture),
         workspace=workspace_bytes(setting.gpu),
         rotary=architecture.family in LAYOUTS and LAYOUTS[architecture.family].rotary != "none",
@@ -173,16 +193,13 @@ def _context(setting: Setting, facts: ModelFacts) -> Context:
     )
 
 
-def _phase(context: Context, name: PhaseName) -> Phase:
-    setting, moment = context.setting, context.moments.get(name)
+def _phase(context: Context, name: PhaseName) -> PhaseSizes:
+    moment = context.moments.get(name)
     alive = moment.rows if moment else {}
     held, passing = RULES_OF[name]
-    sizes = [(rule, rule.function(context, name)) for rule in held]
-    sizes += [(rule, alive[rule.name]) for rule in passing if rule.name in alive]
-    rows = (
-        Row(rule.name, rule.category, size, rule.formula, Inputs(setting, rule.fields)) for rule, size in sizes if size
-    )
-    return Phase(name, tuple(rows), moment.name if moment else "")
+    sizes = [(rule, size) for rule in held if (size := rule.function(context, name))]
+    sizes += [(rule, size) for rule in passing if (size := alive.get(rule.name, 0))]
+    return PhaseSizes(name, tuple(sizes), moment.name if moment else "")
 
 
 RULES_OF = {
@@ -192,35 +209,10 @@ RULES_OF = {
 """The rules of a phase: of rows that stand by themselves, and of those that are read off its fullest moment."""
 
 
-_SUMS: dict[tuple[object, ...], Sums] = {}
-MAX_CACHED = 4096
-
-
-def _sums(architecture: Architecture, setting: Setting) -> Sums:
-    key = (
-        id(architecture),
-        setting.method,
-        setting.weights,
-        setting.double_quant,
-        setting.compute,
-        setting.stack.trainer,
-        setting.stack.label(),
-        setting.amp,
-        setting.trains,
-        setting.lora,
-    )
-    found = _SUMS.get(key)
-    if found is None:
-        if len(_SUMS) >= MAX_CACHED:
-            _SUMS.clear()
-        found = _SUMS[key] = sums(architecture, setting)
-    return found
-
-
 def gradient_bytes(context: Context) -> int:
     """The gradients of all trained parameters; those of a copied classifier have its dtype."""
     sums, dtypes = context.sums, context.numerics
-    return (sums.elements - sums.copies) * BYTES[dtypes.gradient] + sums.copies * BYTES[dtypes.head]
+    return (sums.elements - sums.copies) * BYTES[context.setting.gradients] + sums.copies * BYTES[dtypes.head]
 
 
 def _scale(setting: Setting, architecture: Architecture) -> Scale:

@@ -51,7 +51,7 @@ class Builder:
         quantized = module.quantized and n.storage != "plain"
         branch = None
         if module.path in self.adaptation.paths and n.adapter is not None:
-            branch = Branch(self.adaptation.rank, n.adapter, n.gradient, self.adaptation.dropout)
+            branch = Branch(self.adaptation.rank, n.adapter, n.gradient, self.adaptation.dropout, n.adapter_products)
         return LinearForm(
             inputs=module.in_features,
             outputs=module.out_features,

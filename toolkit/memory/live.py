@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from toolkit.memory.size import NOTHING, Size
+from collections.abc import Mapping
+
+from toolkit.memory.peaks import unreached
+from toolkit.memory.size import Alive, Packed, Size, packed, reaches, unpacked
 
 Event = tuple[int, str, Size]
 """An allocation (1) or a release (-1) of so much in a row."""
@@ -15,10 +18,10 @@ class Live:
     """
 
     def __init__(self) -> None:
-        self.rows: dict[str, Size] = {}
-        self.moments: list[tuple[Size, dict[str, Size]]] = []
         self.deferred: list[Event] | None = None
-        self._total = NOTHING
+        self._rows: dict[str, Packed] = {}
+        self._moments: list[tuple[Packed, dict[str, Packed]]] = []
+        self._total: Packed = 0
         self._grows = False
 
     def add(self, row: str, size: Size) -> None:
@@ -26,8 +29,9 @@ class Live:
         if self.deferred is not None:
             self.deferred.append((1, row, size))
             return
-        self.rows[row] = self.rows[row].plus(size) if row in self.rows else size
-        self._total = self._total.plus(size)
+        added = packed(size)
+        self._rows[row] = self._rows.get(row, 0) + added
+        self._total += added
         self._grows = True
 
     def remove(self, row: str, size: Size) -> None:
@@ -36,13 +40,14 @@ class Live:
             self.deferred.append((-1, row, size))
             return
         self.mark()
-        self.rows[row] = self.rows[row].minus(size)
-        self._total = self._total.minus(size)
+        gone = packed(size)
+        self._rows[row] -= gone
+        self._total -= gone
 
     def mark(self) -> None:
         """Note what is alive, if it grew since it was last noted."""
         if self._grows:
-            self.moments.append((self._total, dict(self.rows)))
+            self._moments.append((self._total, dict(self._rows)))
             self._grows = False
 
     def pause(self) -> list[Event]:
@@ -54,3 +59,17 @@ class Live:
         """Let what was deferred happen."""
         for sign, row, size in events:
             (self.add if sign > 0 else self.remove)(row, size)
+
+    @property
+    def alive(self) -> Alive:
+        """What is alive now, by row."""
+        return _unpacked(self._rows)
+
+    @property
+    def fullest(self) -> tuple[Alive, ...]:
+        """The moments noted that are below no other in every part of their totals; the first of equals."""
+        return tuple(map(_unpacked, unreached(self._moments, reaches, int)))
+
+
+def _unpacked(rows: Mapping[str, Packed]) -> Alive:
+    return {row: unpacked(number) for row, number in rows.items() if number}

@@ -13,12 +13,15 @@ from functools import lru_cache
 from packaging.version import Version
 
 from toolkit.memory.context import Moment, Scale
+from toolkit.memory.formula.kv_cache import ROW as GROWTH
+from toolkit.memory.formula.kv_cache import Growth
 from toolkit.memory.formula.linear import DEQUANTIZED
 from toolkit.memory.ledger import PhaseName
-from toolkit.memory.numerics import older
-from toolkit.memory.peaks import ALONE, Peaks
+from toolkit.memory.numerics import AWQ_DENSE_FROM, older
+from toolkit.memory.parallel.spread import Spread, Step, gathering_backward, gathering_forward
 from toolkit.memory.program import CHECKPOINTS, MAX_RECORDED, Program
 from toolkit.memory.size import Amounts, Size
+from toolkit.memory.stretch import Stretch
 from toolkit.memory.tape import GRADIENTS, INCOMING, NEW_GRADIENT
 from toolkit.spec.setting import Setting
 
@@ -54,15 +57,6 @@ class Programs:
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
-    """The moments of one name: what is there throughout, in bytes by row, and what is alive beside it at each."""
-
-    name: str
-    throughout: Mapping[str, int]
-    peaks: Peaks = ALONE
-
-
-@dataclass(frozen=True, slots=True)
 class Fullest:
     """The fullest moment of each phase, and the most that each row takes at any moment, in bytes."""
 
@@ -71,12 +65,20 @@ class Fullest:
 
 
 @lru_cache(maxsize=MAX_RECORDED)
-def of_training(programs: Programs, scale: Scale, gradients: int) -> Fullest:
-    """The fullest moments of a step of training; `gradients` are the bytes of all of them together."""
+def of_training(programs: Programs, scale: Scale, gradients: int, spread: Spread | None = None) -> Fullest:
+    """The fullest moments of a step of training; `gradients` are the bytes of all that stay until the optimizer."""
     earlier = {GRADIENTS: gradients} if programs.accumulates else {}
+    forward, backward = list(_forward(scale, programs, earlier)), list(_backward(scale, programs, gradients))
+    if spread is not None:
+        hidden, head = scale.bytes(programs.hidden), scale.bytes(programs.head.gradients)
+        stored = [(program.stored, program.count) for program in programs.layers]
+        inputs = _sum(scale, _but_one(stored, 0), {}).get(CHECKPOINTS, 0)
+        step = Step(hidden, head, programs.embedding, programs.tied, inputs)
+        forward = list(gathering_forward(spread, forward))
+        backward = list(gathering_backward(spread, step, backward))
     phases = {
-        PhaseName.FORWARD_END: (scale, list(_forward(scale, programs, earlier))),
-        PhaseName.BACKWARD: (scale, list(_backward(scale, programs, gradients))),
+        PhaseName.FORWARD_END: (scale, forward),
+        PhaseName.BACKWARD: (scale, backward),
         PhaseName.OPTIMIZER_STEP: (scale, [Stretch("step", {GRADIENTS: gradients})]),
     }
     return _fullest(phases)
@@ -89,23 +91,31 @@ def of_forward(programs: Programs, scale: Scale) -> Fullest:
 
 
 @lru_cache(maxsize=MAX_RECORDED)
-def of_generation(programs: Programs, scale: Scale, growth: int, *, fuses: bool) -> Fullest:
-    """The fullest moments of generation; `growth` is what is there twice while a layer's cache grows, in bytes.
+def of_generation(programs: Programs, scale: Scale, growth: Growth, *, fuses: bool) -> Fullest:
+    """The fullest moments of generation, and what is there beside them while a cache grows.
 
-    `fuses` says that one token of each sequence is multiplied by 4-bit weights without dequantizing them.
+    `fuses` says that one token of each sequence is multiplied by 4-bit weights without dequantizing them. A prompt's
+    result that is still held at the second token is the prompt's: that token is the end of its phase.
     """
     once = Scale(scale.batch, 1)
     decoding = _fused(programs) if fuses else programs
-    grows = Stretch("cache growth", {"kv_cache_growth": growth})
+    prompt = list(_forward(scale, programs, {}))
+    if growth.second:
+        second = _fullest_of(once, list(_forward(once, decoding, dict(growth.second))))
+        prompt.append(Stretch("second token", second.rows))
+    throughout = {GROWTH: growth.last} if growth.whole else {}
+    grows = Stretch("cache growth", {GROWTH: growth.last})
     phases = {
-        PhaseName.PREFILL: (scale, list(_forward(scale, programs, {}))),
-        PhaseName.DECODE: (once, [grows, *_forward(once, decoding, {})]),
+        PhaseName.PREFILL: (scale, prompt),
+        PhaseName.DECODE: (once, [grows, *_forward(once, decoding, throughout)]),
     }
     return _fullest(phases)
 
 
 def fuses(setting: Setting) -> bool:
     """Whether a token of each sequence is few enough to be multiplied by 4-bit weights as they are."""
+    if setting.weights == "awq-int4":
+        return setting.batch_size < AWQ_DENSE_FROM
     before = older(setting, "bitsandbytes", BITSANDBYTES_FUSES_MORE)
     return setting.batch_size <= (FUSED_ROWS_BEFORE if before else FUSED_ROWS)
 
@@ -145,7 +155,8 @@ def _widest(scale: Scale, stretch: Stretch) -> Iterator[tuple[str, int]]:
     """The most that each row takes within a stretch."""
     throughout, widest = stretch.throughout, stretch.peaks.widest
     for row, sizes in widest.items():
-        yield row, throughout.get(row, 0) + max(map(scale.bytes, sizes))
+        most = scale.bytes(sizes[0]) if len(sizes) == 1 else max(map(scale.bytes, sizes))
+        yield row, throughout.get(row, 0) + most
     for row in throughout.keys() - widest.keys():
         yield row, throughout[row]
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from packaging.version import InvalidVersion, Version
 
-from toolkit.spec import stack_rules
+from toolkit.spec import names, stack_rules
 from toolkit.spec.setting import Setting
 
 FOUR_BIT = ("nf4", "fp4")
 EIGHT_BIT = ("int8",)
 QUANTIZED = FOUR_BIT + EIGHT_BIT
+PACKED = ("awq", "awq dense", "fp8")
+"""Storage that no training is computed for, with kernels of its own."""
+AWQ_DENSE_FROM = 1024
+"""Rows from which AWQ writes a weight out in float16 for a product (autoawq, FP16_MATMUL_HEURISTIC_CONDITION)."""
 TRL = ("trl",)
 UNSLOTH = ("unsloth",)
 
@@ -25,7 +30,7 @@ class Numerics:
     """The dtypes of a run. All that a tape depends on beside the architecture.
 
     `linear` is the dtype of plain linear weights, `other` that of embeddings, heads and norms unless they differ;
-    `storage` of the quantizable linears is plain, 4bit or 8bit.
+    `storage` of the quantizable linears is plain, 4bit, 8bit, fp8, awq, or awq dense where it writes weights out.
     """
 
     linear: str
@@ -46,11 +51,12 @@ class Numerics:
     first_grad: bool  # whether a gradient flows to the first layer's input
     attention: str
     checkpointing: str
+    adapter_products: str | None = None
 
 
 def numerics(setting: Setting) -> Numerics:
     """The dtypes that a setting runs with."""
-    storage = "4bit" if setting.weights in FOUR_BIT else "8bit" if setting.weights in EIGHT_BIT else "plain"
+    storage = _storage(setting)
     plain = setting.compute if storage != "plain" else working_dtype(setting.weights, setting.compute)
     rest = "fp32" if prepares_for_kbit(setting) else plain
     embedding = plain if casts_back(setting) else rest
@@ -73,7 +79,18 @@ def numerics(setting: Setting) -> Numerics:
         first_grad=setting.method == "full" or setting.gradient_checkpointing != "false",
         attention="flash" if setting.stack.trainer in UNSLOTH else setting.attention,
         checkpointing=setting.gradient_checkpointing if setting.trains else "false",
+        adapter_products=adapter_products(setting),
     )
+
+
+def _storage(setting: Setting) -> str:
+    if setting.weights in FOUR_BIT:
+        return "4bit"
+    if setting.weights in EIGHT_BIT:
+        return "8bit"
+    if setting.weights == "awq-int4":
+        return "awq dense" if setting.batch_size * setting.sequence_length >= AWQ_DENSE_FROM else "awq"
+    return "fp8" if setting.weights == "fp8" else "plain"
 
 
 def working_dtype(weights: str, compute: str) -> str:
@@ -84,6 +101,8 @@ def working_dtype(weights: str, compute: str) -> str:
 def prepares_for_kbit(setting: Setting) -> bool:
     """Whether peft's prepare_model_for_kbit_training casts all that is not quantized to float32 (utils/other.py)."""
     if not setting.trains or setting.weights not in QUANTIZED or setting.stack.trainer in UNSLOTH:
+        return False
+    if setting.parallel.strategy in names.SHARDS_WEIGHTS:  # trl sft_trainer.py, is_sharded_qlora
         return False
     return setting.stack.trainer not in TRL or older(setting, "trl", TRL_PREPARES_UNTIL)
 
@@ -105,7 +124,20 @@ def adapter_dtype(setting: Setting) -> str | None:
         return None
     if setting.lora.dtype is not None:
         return setting.lora.dtype
-    return stack_rules.adapter_dtype(setting.stack.trainer, setting.weights, setting.compute, setting.stack.versions)
+    sharded = setting.parallel.strategy in names.SHARDS_WEIGHTS
+    return stack_rules.adapter_dtype(
+        setting.stack.trainer, setting.weights, setting.compute, setting.stack.versions, sharded=sharded
+    )
+
+
+def adapter_products(setting: Setting) -> str | None:
+    """The dtype in which adapters are gathered, where that is not their own.
+
+    A Trainer sets FSDP's mixed precision to the dtype in which 4-bit weights are stored, with or without autocast
+    (transformers trainer.py, _fsdp_qlora_plugin_updates).
+    """
+    gathers = setting.parallel.strategy == "fsdp" and setting.stack.trainer in ("transformers", *TRL)
+    return setting.compute if gathers and setting.weights in FOUR_BIT and setting.lora is not None else None
 
 
 def older(setting: Setting, package: str, than: Version) -> bool:
@@ -117,8 +149,11 @@ def older(setting: Setting, package: str, than: Version) -> bool:
 def package_version(setting: Setting, package: str) -> Version | None:
     """The version of a package that the stack names, if it is one."""
     text = setting.stack.versions.get(package)
-    if text is None:
-        return None
+    return None if text is None else _parsed(text)
+
+
+@lru_cache(maxsize=256)
+def _parsed(text: str) -> Version | None:
     try:
         return Version(text)
     except InvalidVersion:

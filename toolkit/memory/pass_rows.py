@@ -5,26 +5,31 @@ Each is read at the fullest moment of a phase, so it may be 0 in a phase that is
 
 from __future__ import annotations
 
-from toolkit.memory.ledger import Category, PhaseName
-from toolkit.memory.row_rule import BACKWARD, DECODE, FORWARD, PASS, PASSES, RowRule, at_fullest
+from toolkit.memory.ledger import Category
+from toolkit.memory.quantized_rows import QUANTIZED_ROWS
+from toolkit.memory.row_rule import BACKWARD, DECODE, FORWARD, PREFILL, pass_row
 
-GENERATION = (*PASS, "generated_length")
 ACTIVATIONS, LOGITS, TEMPORARY = Category.ACTIVATIONS, Category.LOGITS, Category.TEMPORARY
 
 
-def _row(
-    name: str,
-    category: Category,
-    formula: str,
-    source: str,
-    explanation: str,
-    phases: tuple[PhaseName, ...] = PASSES,
-) -> RowRule:
-    return RowRule(name, category, phases, formula, source, at_fullest(name), GENERATION, explanation)
-
-
 PASS_ROWS = (
-    _row(
+    pass_row(
+        "gathered_parameters",
+        TEMPORARY,
+        "FSDP: bytes of the root unit, of the layer that runs and, in backward without reentry, of the next one",
+        "torch/distributed/fsdp/_runtime_utils.py, _pre_forward_unshard, _pre_backward_hook, _prefetch_handle",
+        "Whole units, put together of the parts of all GPUs. What is outside the layers stays until backward is done.",
+        (FORWARD, BACKWARD),
+    ),
+    pass_row(
+        "flat_gradient",
+        TEMPORARY,
+        "FSDP: bytes of a unit in the dtype in which it is gathered",
+        "torch/distributed/fsdp/_flat_param.py, _get_unflat_views_aligned (torch.split); _reduce_grad",
+        "The gradients of a unit's tensors in one tensor, beside them, before each GPU gets its part of the sum.",
+        (FORWARD, BACKWARD),
+    ),
+    pass_row(
         "new_gradient",
         TEMPORARY,
         "bytes of one weight, in the dtype of the product that makes its gradient",
@@ -32,29 +37,30 @@ PASS_ROWS = (
         "A weight's new gradient before it is cast, or added to the one of earlier micro-batches or of a tied weight.",
         (FORWARD, BACKWARD),
     ),
-    _row(
+    pass_row(
         "kv_cache_growth",
         TEMPORARY,
-        "bytes of one layer's old keys; of a layer with a window, keys and values",
-        "transformers cache_utils.py, DynamicLayer.update",
-        "A growing cache puts old and new tokens together in a new tensor, beside the old one.",
-        (DECODE,),
+        "bytes of one layer's old keys; of a layer with a window, keys and values; before 4.42 a second cache",
+        "transformers cache_utils.py, DynamicLayer.update; before 4.42 generation/utils.py, model_kwargs",
+        "A growing cache puts old and new tokens together in a new tensor, beside the old one. Caches that are tuples, "
+        "as older versions handed them on, are kept whole until the next one is complete.",
+        (PREFILL, DECODE),
     ),
-    _row(
+    pass_row(
         "layer_inputs",
         ACTIVATIONS,
         "layers x T x hidden width x bytes",
         "torch/utils/checkpoint.py",
         "Gradient checkpointing keeps the input of every layer and computes the rest again in backward.",
     ),
-    _row(
+    pass_row(
         "residual_stream",
         ACTIVATIONS,
         "T x hidden width x bytes, for each sum that is kept or still held",
         "transformers modeling_llama.py, LlamaDecoderLayer",
         "The sums of the stream and of what attention and feed-forward add to it.",
     ),
-    _row(
+    pass_row(
         "norm_states",
         ACTIVATIONS,
         "T x width x (4 for the float32 copy + bytes of the normed copy + bytes of the result)",
@@ -62,21 +68,21 @@ PASS_ROWS = (
         "RMSNorm works in float32 and keeps the float32 input, and before a trained weight the normed copy; what "
         "follows keeps the result. LayerNorm keeps its input and two numbers a token.",
     ),
-    _row(
+    pass_row(
         "attention_states",
         ACTIVATIONS,
         "T x (query heads + 2 x key-value heads) x head width x bytes",
         "transformers modeling_llama.py; aten flash_attn/flash_api.cpp",
         "Queries, keys and values; older versions, eager attention and masks repeat them for every query head.",
     ),
-    _row(
+    pass_row(
         "rotary_states",
         ACTIVATIONS,
         "T x heads x head width x bytes, while positions are turned in",
         "transformers modeling_llama.py, apply_rotary_pos_emb",
         "Products of queries and keys with cosines and sines. None is kept.",
     ),
-    _row(
+    pass_row(
         "attention_mask",
         ACTIVATIONS,
         "batch x sequence x sequence x (bytes for eager, 1 for sdpa), for each window among the layers; DeBERTa: x 8, "
@@ -85,7 +91,7 @@ PASS_ROWS = (
         "The mask that eager attention adds, or that sdpa needs for a window shorter than the sequence. DeBERTa makes "
         "one of 64-bit integers for all layers, and keeps a boolean one in each.",
     ),
-    _row(
+    pass_row(
         "relative_positions",
         ACTIVATIONS,
         "layers x (2 x sequence x sequence x 8 + rows x hidden width x (bytes + 1) + 2 x batch x rows x hidden width x "
@@ -94,28 +100,28 @@ PASS_ROWS = (
         "DeBERTa: for each layer the indices of relative positions, the table of their embeddings after dropout, and "
         "its projections, repeated for every sequence.",
     ),
-    _row(
+    pass_row(
         "embedding_states",
         ACTIVATIONS,
         "T x hidden width x (bytes + 1 for dropout)",
         "transformers modeling_bert.py, BertEmbeddings",
         "What the norm and the dropout of an encoder's embeddings keep until the end of backward.",
     ),
-    _row(
+    pass_row(
         "attention_scores",
         ACTIVATIONS,
         "T x sequence x query heads x (4 + bytes): float32 softmax and its 16-bit copy",
         "transformers modeling_llama.py, eager_attention_forward",
         "Eager attention writes the scores of every pair of positions; sdpa with a mask keeps one bias for each pair.",
     ),
-    _row(
+    pass_row(
         "attention_output",
         ACTIVATIONS,
         "T x query heads x (value width x bytes + 4)",
         "aten flash_attn/flash_api.cpp",
         "What attention gives, and flash attention's float32 log-sum-exp of each row.",
     ),
-    _row(
+    pass_row(
         "attention_backward",
         ACTIVATIONS,
         "padded T x query heads x (head width + 1) x 4, and expanded dk and dv for grouped heads",
@@ -123,49 +129,49 @@ PASS_ROWS = (
         "Flash attention sums dq in float32 over lengths padded to 128, and makes dk and dv for every query head.",
         (BACKWARD,),
     ),
-    _row(
+    pass_row(
         "feed_forward_states",
         ACTIVATIONS,
         "T x intermediate x bytes x 4: gate, its activation, up, their product",
         "transformers modeling_llama.py, LlamaMLP",
         "The inputs of the activation function and of the product, and of the down projection where it is trained.",
     ),
-    _row(
+    pass_row(
         "expert_states",
         ACTIVATIONS,
         "T x experts per token x (widths of what a dense layer keeps, and of the gathered tokens)",
         "transformers integrations/moe.py, grouped_mm_experts_forward",
         "Tokens gathered by expert, the experts' gates and results, and their weighted results.",
     ),
-    _row(
+    pass_row(
         "router_states",
         ACTIVATIONS,
         "T x (experts x bytes + experts per token x (4 + 8))",
         "transformers modeling_mixtral.py, MixtralTopKRouter",
         "Router logits and probabilities, the chosen weights, and the indices of the gathered rows.",
     ),
-    _row(
+    pass_row(
         "adapter_states",
         ACTIVATIONS,
         "for each adapted module T x (inputs x bytes of the copy + 1 for dropout + rank x bytes)",
         "peft tuners/lora/layer.py and bnb.py",
         "The copy of a module's input in the adapter's dtype, the dropout mask, and the narrow product.",
     ),
-    _row(
+    pass_row(
         "cast_copies",
         ACTIVATIONS,
         "T x inputs x bytes, for each product whose input has another dtype",
         "torch/csrc/autograd autocast_mode; bitsandbytes nn/modules.py, Linear4bit.forward",
         "Inputs cast to the dtype of a product; kept where the weight is trained.",
     ),
-    _row(
+    pass_row(
         "activation_gradients",
         ACTIVATIONS,
         "T x width x bytes of what is being differentiated",
         "torch/csrc/autograd/engine.cpp, input_buffer.cpp",
         "Gradients of activations on their way back; the engine frees each once it was used.",
     ),
-    _row(
+    pass_row(
         "autocast_copies",
         TEMPORARY,
         "elements x 2 of float32 weights that autocast has cast",
@@ -173,57 +179,43 @@ PASS_ROWS = (
         "Autocast keeps 16-bit copies of float32 weights: trained ones to the end of the forward pass, and all that "
         "backward needs until then.",
     ),
-    _row(
-        "dequantized_weight",
-        TEMPORARY,
-        "inputs x outputs x bytes of one weight, and its float32 scales under double quantization",
-        "bitsandbytes autograd/_functions.py, MatMul4Bit and MatMul8bitLt",
-        "A quantized weight is written out in 16 bit for a product, in forward and again in backward.",
-    ),
-    _row(
-        "int8_products",
-        TEMPORARY,
-        "T x (inputs x (2 + 1 + 2 + 1)), then T x (inputs x 1 + outputs x (4 + 2)), of one product",
-        "bitsandbytes backends/cuda/ops.py, int8_vectorwise_quant, int8_linear_matmul and int8_mm_dequant",
-        "LLM.int8() quantizes a float16 copy of the input, looking for outliers, and multiplies into int32, from which "
-        "a float16 result is made.",
-    ),
-    _row(
+    *QUANTIZED_ROWS,
+    pass_row(
         "logits",
         LOGITS,
         "T x V x bytes; when generating batch x V x bytes",
         "transformers modeling_llama.py, LlamaForCausalLM.forward",
         "The output of the language model, held until its forward returns.",
     ),
-    _row(
+    pass_row(
         "pooled_states",
         LOGITS,
         "batch x hidden width x bytes, for each step of the head",
         "transformers modeling_bert.py, BertPooler; modeling_roberta.py, RobertaClassificationHead",
         "The first token of every sequence on its way to the classifier.",
     ),
-    _row(
+    pass_row(
         "head_states",
         LOGITS,
         "T x hidden width x bytes x 2",
         "transformers modeling_bert.py, BertPredictionHeadTransform",
         "The transform of a masked language model's head, and its activation.",
     ),
-    _row(
+    pass_row(
         "logits_float32",
         LOGITS,
         "T x V x 4, twice in versions that shift the logits",
         "transformers loss/loss_utils.py, ForCausalLMLoss",
         "The float32 copy that the loss is taken on. Losses in chunks hold that of one chunk.",
     ),
-    _row(
+    pass_row(
         "log_probabilities",
         LOGITS,
         "T x V x 4",
         "aten log_softmax, saved for backward",
         "The logarithms of the probabilities, kept from the loss to its backward.",
     ),
-    _row(
+    pass_row(
         "logits_gradient",
         LOGITS,
         "2 x T x V x 4 at the fullest moment",
@@ -231,14 +223,14 @@ PASS_ROWS = (
         "The gradient of the log-probabilities and that of the logits, one after the other, then the 16-bit one.",
         (BACKWARD,),
     ),
-    _row(
+    pass_row(
         "loss_hidden_states",
         LOGITS,
         "T x hidden width x bytes",
         "trl sft_trainer.py, _chunked_cross_entropy_loss; liger_kernel ops/fused_linear_cross_entropy.py",
         "Losses in chunks: the gathered hidden states, or the gradients that a fused loss makes already in forward.",
     ),
-    _row(
+    pass_row(
         "loss_weight_copy",
         TEMPORARY,
         "V x hidden width x 4",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
 from operator import ge
@@ -11,6 +11,7 @@ from typing import TypeVar
 from toolkit.memory.size import Alive, Amounts, Parts
 
 Sized = TypeVar("Sized")
+Amount = TypeVar("Amount")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +59,25 @@ def _largest(sizes: set[Parts]) -> tuple[Parts, ...]:
     return (most,) if most in sizes else tuple(highest((size, size) for size in sizes))
 
 
-def highest(things: Iterable[tuple[Parts, Sized]]) -> list[Sized]:
-    """The things whose sizes no other's reaches in every part; the first of equals."""
-    kept: list[tuple[int, Parts, Sized]] = []
-    in_order = [(place, size, thing) for place, (size, thing) in enumerate(things)]
-    for place, size, thing in sorted(in_order, key=lambda one: -sum(one[1])):  # what reaches another has a larger sum
-        if not any(_reaches(other, size) for _, other, _ in kept):
-            kept.append((place, size, thing))
-    return [thing for _, _, thing in sorted(kept, key=lambda one: one[0])]
-
-
 def _reaches(one: Parts, other: Parts) -> bool:
     return len(one) >= len(other) and all(map(ge, one, other))
+
+
+def highest(things: Iterable[tuple[Parts, Sized]]) -> list[Sized]:
+    """The things whose sizes no other's reaches in every part; the first of equals."""
+    return unreached(things, _reaches, sum)
+
+
+def unreached(
+    things: Iterable[tuple[Amount, Sized]], reaches: Callable[[Amount, Amount], bool], weight: Callable[[Amount], int]
+) -> list[Sized]:
+    """The things whose sizes no other's reaches; the first of equals. What reaches another has no smaller weight."""
+    kept: list[tuple[int, Amount, Sized]] = []
+    in_order = [(place, size, thing) for place, (size, thing) in enumerate(things)]
+    for place, size, thing in sorted(in_order, key=lambda one: -weight(one[1])):
+        if not any(reaches(other, size) for _, other, _ in kept):
+            kept.append((place, size, thing))
+    return [thing for _, _, thing in sorted(kept, key=lambda one: one[0])]
 
 
 ALONE = Peaks.of([{}])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 
 from toolkit.memory.architecture import Architecture, ModuleKind
 from toolkit.memory.architecture.stack import as_built
@@ -25,7 +26,7 @@ from toolkit.memory.program import (
 from toolkit.memory.refusal import UnsupportedRow, refuse_passes
 from toolkit.memory.size import BYTES, OPEN, Size
 from toolkit.memory.transformers_versions import behaviour
-from toolkit.spec.setting import Setting
+from toolkit.spec.setting import Lora, Setting
 
 _PROGRAMS: dict[tuple[object, ...], Programs] = {}
 
@@ -37,7 +38,7 @@ def programs_of(context: Context) -> Programs:
     version = behaviour(architecture, setting)
     built = as_built(architecture, setting)
     kernels = tuple(kernel(kind, dtypes.attention, setting.sequence_length) for kind in architecture.layers)
-    lora = replace(setting.lora, rank=OPEN) if setting.lora else None
+    lora = _with_open_rank(setting.lora) if setting.lora else None
     key = (id(built), dtypes, setting.trains, lora, setting.stack.loss, version, kernels)
     found = _PROGRAMS.get(key)
     if found is None:
@@ -47,6 +48,11 @@ def programs_of(context: Context) -> Programs:
         build = builder(built, dtypes, adaptation, version, setting.sequence_length)
         found = _PROGRAMS[key] = _with_gradients(_record(build, setting), context)
     return found
+
+
+@lru_cache(maxsize=MAX_RECORDED)
+def _with_open_rank(lora: Lora) -> Lora:
+    return replace(lora, rank=OPEN)
 
 
 def _with_gradients(programs: Programs, context: Context) -> Programs:

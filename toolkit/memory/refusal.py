@@ -31,13 +31,42 @@ TRAINABLE_STORAGE = frozenset({"fp32", "bf16", "fp16", "nf4", "fp4", "int8"})
 """Stored forms whose products in training are covered."""
 
 
+SHARED = frozenset({"none", "fsdp", "ddp"})
+"""Strategies that formulas cover."""
+
+WRAPS = frozenset({"transformers", "trl", "plain"})
+"""Trainers that wrap a model as torch and accelerate do."""
+
+SHARDED_STORAGE = frozenset({"fp32", "bf16", "fp16", "nf4", "fp4"})
+"""Stored forms of which FSDP makes flat parameters."""
+
+ELEMENTWISE = frozenset({"adamw", "sgd", "sgd_momentum", "lion", "none"})
+"""Optimizers whose states follow the elements, wherever a parameter is cut."""
+
+
 def refuse_spread(setting: Setting) -> None:
-    """Raise for a run on several GPUs, or with parts of it on the host."""
+    """Raise for what no formula covers of a run on several GPUs, or with parts of it on the host."""
     parallel = setting.parallel
-    if parallel.gpus != 1 or parallel.strategy != "none":
-        raise UnsupportedRow("parallel", f"no formula for {parallel.gpus} GPUs with {parallel.strategy} yet")
     if parallel.offload:
         raise UnsupportedRow("parallel", "no formula for offloading yet")
+    if parallel.strategy not in SHARED or (parallel.strategy == "none" and parallel.gpus != 1):
+        raise UnsupportedRow("parallel", f"no formula for {parallel.gpus} GPUs with {parallel.strategy} yet")
+    if parallel.strategy == "none":
+        return
+    if setting.stack.trainer not in WRAPS:
+        raise UnsupportedRow("parallel", f"no formula for {parallel.strategy} with {setting.stack.trainer} yet")
+    if parallel.strategy == "fsdp":
+        _refuse_shards(setting)
+
+
+def _refuse_shards(setting: Setting) -> None:
+    """Raise for what FSDP cannot share out, or for which no formula says how."""
+    if not setting.trains:
+        raise UnsupportedRow("parallel", "no formula for inference with fsdp yet")
+    if setting.weights not in SHARDED_STORAGE:
+        raise UnsupportedRow("parallel", f"no formula for {setting.weights} weights with fsdp yet")
+    if setting.optimizer not in ELEMENTWISE:
+        raise UnsupportedRow("optimizer_states", f"no formula for the states of {setting.optimizer} on parts of tensors")
 
 
 SERVED_STORAGE = frozenset({"fp32", "bf16", "fp16"})

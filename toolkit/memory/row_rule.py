@@ -36,8 +36,13 @@ PASS = (
     "gradient_checkpointing",
     "attention",
     "lora",
+    "parallel",
 )
 """Fields that decide what is alive during a pass, and which of its moments is the fullest."""
+
+
+GENERATION = (*PASS, "generated_length")
+"""The same and how much is generated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,3 +69,15 @@ def at_fullest(name: str) -> RowFunction:
         return context.at(phase, name)
 
     return function
+
+
+def pass_row(
+    name: str,
+    category: Category,
+    formula: str,
+    source: str,
+    explanation: str,
+    phases: tuple[PhaseName, ...] = PASSES,
+) -> RowRule:
+    """A row that a tape fills."""
+    return RowRule(name, category, phases, formula, source, at_fullest(name), GENERATION, explanation)

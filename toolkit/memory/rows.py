@@ -6,14 +6,17 @@ from toolkit.memory.engine_rows import ENGINE_ROWS
 from toolkit.memory.formula.inputs import position_embeddings, rotary_caches, token_ids
 from toolkit.memory.formula.kv_cache import kv_cache
 from toolkit.memory.formula.optimizer import optimizer_states, optimizer_temporary
+from toolkit.memory.formula.packed_weights import exllama_buffer, unsplit_blocks
 from toolkit.memory.formula.weights import adapters, master_weights, rounding, upcast_parameters, weights
 from toolkit.memory.formula.workspaces import cublas_workspace
 from toolkit.memory.ledger import Category
+from toolkit.memory.parallel.buckets import gradient_buckets
 from toolkit.memory.pass_rows import PASS_ROWS
 from toolkit.memory.row_rule import (
     ALWAYS,
     DECODE,
     FORM,
+    LOAD,
     PASS,
     PASSES,
     PREFILL,
@@ -25,7 +28,7 @@ from toolkit.memory.row_rule import (
     at_fullest,
 )
 
-TRAINED = (*FORM, "lora", "compute", "amp")
+TRAINED = (*FORM, "lora", "compute", "amp", "parallel")
 """Fields that decide what is trained, and in which dtype."""
 
 HELD_ROWS = (
@@ -36,7 +39,7 @@ HELD_ROWS = (
         "elements of every tensor x bytes of its stored form, tied tensors once",
         "module shapes of transformers 5.23; bitsandbytes functional.py for 4-bit forms",
         weights,
-        (*FORM, "double_quant", "compute"),
+        (*FORM, "double_quant", "compute", "amp", "parallel"),
         "The model as stored: quantized linears with their scales and tables, the rest in 16 or 32 bit.",
     ),
     RowRule(
@@ -46,8 +49,29 @@ HELD_ROWS = (
         "sum over stored tensors of (size rounded up to 512 - size)",
         "c10/cuda/CUDACachingAllocator.cpp, kMinBlockSize",
         rounding,
-        (*FORM, "double_quant", "compute"),
+        (*FORM, "double_quant", "compute", "amp", "parallel"),
         "torch's allocator counts every tensor in units of 512 bytes.",
+    ),
+    RowRule(
+        "unsplit_blocks",
+        Category.TEMPORARY,
+        (LOAD, PREFILL, DECODE),
+        "for each tensor above 1 MiB what is left of its block, where that is at most 1 MiB",
+        "c10/cuda/CUDACachingAllocator.cpp, should_split; transformers modeling_utils.py, caching_allocator_warmup",
+        unsplit_blocks,
+        (*FORM, "double_quant", "compute", "parallel"),
+        "torch counts whole blocks, and splits none off that would be 1 MiB or less. Since 4.50 transformers loads all "
+        "weights into one block.",
+    ),
+    RowRule(
+        "exllama_buffer",
+        Category.TEMPORARY,
+        (LOAD, PREFILL, DECODE),
+        "inputs x outputs of the largest linear x 2",
+        "auto-gptq modeling/_utils.py, autogptq_post_init (temp_dq)",
+        exllama_buffer,
+        FORM,
+        "Exllama's kernel for GPTQ keeps room for one weight in float16.",
     ),
     RowRule(
         "rotary_caches",
@@ -66,7 +90,7 @@ HELD_ROWS = (
         "2 x elements of 16-bit parameters that become float32",
         "peft utils/other.py, prepare_model_for_kbit_training; trl v0.25 trainer/utils.py, peft_module_casting_to_bf16",
         upcast_parameters,
-        (*FORM, "compute", "amp"),
+        (*FORM, "compute", "amp", "parallel"),
         "Preparing a quantized model for training casts norms, embeddings, heads and whatever else is not quantized to "
         "float32. TRL cast embeddings and heads back, and since 0.26 leaves the model as it is.",
     ),
@@ -100,6 +124,16 @@ HELD_ROWS = (
         PASS,
         "None at the start of backward, all at its end and in the step. With gradient accumulation those of earlier "
         "micro-batches are there throughout.",
+    ),
+    RowRule(
+        "gradient_buckets",
+        Category.TEMPORARY,
+        TRAINING,
+        "DDP: trained elements x bytes",
+        "torch/csrc/distributed/c10d/reducer.cpp; torch/nn/parallel/distributed.py, gradient_as_bucket_view",
+        gradient_buckets,
+        TRAINED,
+        "A second copy of all gradients, in buckets that DDP exchanges among GPUs and keeps.",
     ),
     RowRule(
         "optimizer_states",

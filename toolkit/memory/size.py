@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from operator import add, sub
+from struct import Struct
 from typing import NamedTuple
 
 BYTES = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 1, "fp8": 1, "int32": 4, "int64": 8, "bool": 1}
@@ -18,6 +20,9 @@ larger than the bytes of any layer, and even enough for every change of dtype.
 """
 
 _REST = OPEN - 1
+
+KEPT = 1 << 14
+"""Sizes of which another form is remembered."""
 
 Parts = tuple[int, ...]
 """The parts of a size, and where an open rank moves it, then what each has times the rank (see `Size.parts`)."""
@@ -50,6 +55,7 @@ class Size(NamedTuple):
         """The difference of two sizes."""
         return _SIZE(Size, map(sub, self, other))
 
+    @lru_cache(maxsize=KEPT)  # noqa: B019 - sizes are values, and the same few come again and again
     def parts(self) -> Parts:
         """All parts; and where an open rank moves any, what it moves apart: so much of each, times the rank."""
         if max(self) < OPEN:
@@ -62,6 +68,38 @@ class Size(NamedTuple):
 
 
 NOTHING = Size()
+
+
+Packed = int
+"""A size as one number: each part in 64 bits of its own, so that sizes are added and compared by the hundred thousand.
+
+The highest bit of each is free: no part comes near it.
+"""
+
+_FIELDS = Struct(f"<{2 * len(NOTHING)}Q")
+_FREE = int.from_bytes(_FIELDS.pack(*[1 << 63] * (2 * len(NOTHING))), "little")
+
+
+@lru_cache(maxsize=KEPT)
+def packed(size: Size) -> Packed:
+    """A size as one number."""
+    parts = *[part & _REST for part in size], *[part >> _RANK_BITS for part in size]
+    return int.from_bytes(_FIELDS.pack(*parts), "little")
+
+
+@lru_cache(maxsize=KEPT)
+def unpacked(number: Packed) -> Size:
+    """The size that a number stands for."""
+    parts = _FIELDS.unpack(number.to_bytes(_FIELDS.size, "little"))
+    half = len(parts) // 2
+    return Size(*[part + OPEN * by_rank for part, by_rank in zip(parts[:half], parts[half:], strict=True)])
+
+
+def reaches(one: Packed, other: Packed) -> bool:
+    """Whether a size is at least another in every part: then no part borrows from the free bit above it."""
+    return ((one | _FREE) - other) & _FREE == _FREE
+
+
 Alive = Mapping[str, Size]
 """What is alive at a moment: the size of each row."""
 Amounts = Mapping[str, Parts]

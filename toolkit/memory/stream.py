@@ -34,7 +34,9 @@ def settled(run: Run, start: str) -> Run:
     old = run.timeline
     first = next(event for event, name in old.marks if name == start)
     there = sorted(old.alive(first - 1))
-    new, kinds, index_of = Timeline(), {}, {}
+    new = Timeline()
+    kinds: dict[int, Category] = {}
+    index_of: dict[int, int] = {}
     marks = [(event, name) for event, name in old.marks if event >= first]
     releases: list[int] = []
     changes = [index + 1 for index in there] + old.events[first:]
@@ -81,8 +83,8 @@ class Stream:
     """A timeline in a form in which layers are alike: `tokens` name events but for layers and places.
 
     `values` are the layer of an allocation, the place of what a release releases, else 0; `sizes` the bytes of
-    allocations. `names` is shared by the streams that are compared, and `common` what is allocated in all of them: other
-    allocations have sizes that grow.
+    allocations. `names` is shared by the streams that are compared, and `common` what is allocated in all of them:
+    other allocations have sizes that grow.
     """
 
     def __init__(self, run: Run, names: dict[object, int], common: AbstractSet[object]) -> None:
@@ -133,11 +135,13 @@ class Stream:
 
 def streams(runs: Sequence[Run]) -> tuple[Stream, ...]:
     """Runs in a form in which they can be compared."""
-    seen = [
-        {_description(made, run.kinds.get(index)) for index, made in enumerate(run.timeline.allocations)} for run in runs
-    ]
+    common = set.intersection(*map(_descriptions, runs))
     names: dict[object, int] = {}
-    return tuple(Stream(run, names, set.intersection(*seen)) for run in runs)
+    return tuple(Stream(run, names, common) for run in runs)
+
+
+def _descriptions(run: Run) -> set[object]:
+    return {_description(made, run.kinds.get(index)) for index, made in enumerate(run.timeline.allocations)}
 
 
 def _description(made: Allocation, kind: Category | None) -> tuple[object, ...]:

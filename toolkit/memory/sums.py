@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from toolkit.memory.architecture import Architecture, ModuleKind
 from toolkit.memory.device import segment_rounding
+from toolkit.memory.loading import unsplit_bytes
 from toolkit.memory.lora import adapters_of, saved_modules
 from toolkit.memory.numerics import FOUR_BIT, casts_back, prepares_for_kbit
 from toolkit.memory.parameters import total_parameters, trainable_parameters
@@ -59,6 +60,7 @@ class Sums:
     rounding: int
     upcast: int
     segments: int
+    unsplit: int
 
 
 def sums(architecture: Architecture, setting: Setting) -> Sums:
@@ -79,6 +81,7 @@ def sums(architecture: Architecture, setting: Setting) -> Sums:
         weights=sum(stored.bytes for stored in stored_tensors),
         rounding=sum(stored.allocated - stored.bytes for stored in stored_tensors),
         upcast=sum(_upcast(stored, setting) for stored in stored_tensors),
+        unsplit=unsplit_bytes(stored_tensors, setting),
         segments=sum(s.module.count * segment_rounding(s.allocated // s.module.count) for s in stored_tensors),
     )
 

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 from toolkit.memory.buffer import Buffer
 from toolkit.memory.live import Live
-from toolkit.memory.peaks import highest
 from toolkit.memory.size import BYTES, NOTHING, Alive, Size
 
 INCOMING = "activation_gradients"
@@ -228,9 +227,9 @@ class Tape:
     # results
 
     @property
-    def alive(self) -> dict[str, Size]:
+    def alive(self) -> Alive:
         """What is alive now, by row."""
-        return {row: size for row, size in self._live.rows.items() if size != NOTHING}
+        return self._live.alive
 
     @property
     def pinned(self) -> dict[str, Size]:
@@ -244,5 +243,4 @@ class Tape:
     def moments(self) -> tuple[Alive, ...]:
         """The moments at which the most may be alive: none is below another for every batch and sequence."""
         self._live.mark()
-        kept = highest((total.parts(), rows) for total, rows in self._live.moments)
-        return tuple({row: size for row, size in rows.items() if size != NOTHING} for rows in kept)
+        return self._live.fullest

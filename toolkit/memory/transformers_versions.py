@@ -35,6 +35,15 @@ ROTARY_CACHED_UNTIL: Mapping[str, Version] = {
     "qwen2": Version("4.45"),
 }
 """Every layer kept cosines and sines of all positions in the dtype of the weights."""
+HOLDS_RESULT_UNTIL = Version("4.42")
+"""Generation kept the result of a step, logits of the prompt and all, until the next had its own (no `del outputs`)."""
+TUPLES_UNTIL = HOLDS_RESULT_UNTIL
+OWN_TUPLES_UNTIL: Mapping[str, Version] = {
+    "gpt2": Version("4.52"),
+    "gpt_neox": Version("4.45"),
+    "opt": Version("4.49"),
+}
+"""Models got and gave keys and values as tuples, which generation keeps: some until they took a Cache to fill."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +54,8 @@ class Behaviour:
     shifts: bool
     repeats: bool
     caches_rotary: bool
+    holds_result: bool
+    hands_on_tuples: bool
 
 
 def behaviour(architecture: Architecture, setting: Setting) -> Behaviour:
@@ -62,4 +73,6 @@ def behaviour(architecture: Architecture, setting: Setting) -> Behaviour:
         shifts=older(setting, PACKAGE, LOSS_SHIFTS_UNTIL),
         repeats=repeats,
         caches_rotary=rotary is not None and older(setting, PACKAGE, rotary),
+        holds_result=older(setting, PACKAGE, HOLDS_RESULT_UNTIL),
+        hands_on_tuples=older(setting, PACKAGE, OWN_TUPLES_UNTIL.get(family, TUPLES_UNTIL)),
     )

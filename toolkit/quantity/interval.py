@@ -42,10 +42,18 @@ class Interval:
 
     def widened(self, share: Fraction) -> Interval:
         """Both ends moved outwards by a share of their own size."""
+        if not share:
+            return self
         return Interval(
-            None if self.low is None else self.low - abs(self.low) * share,
-            None if self.high is None else self.high + abs(self.high) * share,
+            None if self.low is None else _moved(self.low, -share if self.low > 0 else share),
+            None if self.high is None else _moved(self.high, share if self.high > 0 else -share),
         )
+
+
+def _moved(end: Fraction, share: Fraction) -> Fraction:
+    """An end and a share of it more: reduced once, which fractions would do at every step."""
+    whole = share.denominator
+    return Fraction(end.numerator * (whole + share.numerator), end.denominator * whole)
 
 
 def _reaches(low: Fraction | None, high: Fraction | None) -> bool:

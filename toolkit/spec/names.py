@@ -29,6 +29,7 @@ MASTERS = {"fp32": "a float32 copy"}
 FOUR_BIT = frozenset({"nf4", "fp4", "mxfp4", "gptq-int4", "awq-int4"})
 QUANTIZED = FOUR_BIT | {"int8", "fp8"}
 DOUBLE_QUANTIZED = frozenset({"nf4", "fp4"})
+BITSANDBYTES = DOUBLE_QUANTIZED | {"int8"}
 
 OPTIMIZERS = {
     "adamw": "torch.optim.AdamW: two states a parameter",
@@ -71,6 +72,8 @@ STRATEGIES = {
     "tensor": "each layer split over the GPUs",
     "pipeline": "layers spread over the GPUs",
 }
+SHARDS_WEIGHTS = ("fsdp", "zero3")
+"""Strategies that leave a GPU a part of each weight."""
 TRAINERS = {
     "transformers": "transformers.Trainer, or generate()",
     "trl": "TRL's SFTTrainer",

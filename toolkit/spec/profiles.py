@@ -66,6 +66,16 @@ def _double_quant(scenario: Scenario) -> Options:
     return double_quantizations(_trainer(scenario)) if able else ()
 
 
+def _checkpointing(scenario: Scenario) -> Options:
+    """On for models in 8 or 4 bit: both ways to prepare them for training turn it on unless told.
+
+    Sources: peft utils/other.py (`use_gradient_checkpointing=True`), trl sft_config.py (`gradient_checkpointing`).
+    """
+    weights = scenario.possible("weights") or _weights(scenario)
+    quantized = not isinstance(weights, Range) and all(value in names.BITSANDBYTES for value in weights)
+    return (True,) if quantized else (True, False)
+
+
 def _amp(scenario: Scenario) -> Options:
     return (True,) if scenario.method == "qlora" else (True, False)
 
@@ -144,8 +154,8 @@ _TRAIN = Profile(
         ),
         Assumption(
             "gradient_checkpointing",
-            _always(True, False),
-            "A Trainer leaves it off, TRL and guides turn it on.",
+            _checkpointing,
+            "A Trainer leaves it off, TRL and guides turn it on; peft's prepare_model_for_kbit_training does by default.",
         ),
         Assumption("attention", _always("sdpa"), "transformers takes SDPA wherever a model supports it."),
         Assumption("optimizer", _always("adamw"), "AdamW is the default of every trainer here."),

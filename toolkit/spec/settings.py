@@ -187,7 +187,9 @@ def _stack(said: Mapping[str, Atom]) -> Stack:
 def _lora(said: Mapping[str, Atom], method: str, stack: Stack, weights: str, compute: str) -> Lora | None:
     if said.get("lora.rank") is None or said.get("lora.targets") is None or method == "full":
         return None
-    dtype = said.get("lora.dtype") or adapter_dtype(stack.trainer, weights, compute, stack.versions)
+    dtype = said.get("lora.dtype") or adapter_dtype(
+        stack.trainer, weights, compute, stack.versions, sharded=said["parallel.strategy"] in names.SHARDS_WEIGHTS
+    )
     targets = said["lora.targets"]
     return Lora(
         rank=_whole(said["lora.rank"]),

@@ -58,11 +58,12 @@ def compute_dtype(weights: str, *, amp: bool) -> str:
     return "fp32" if weights == "fp32" and not amp else "bf16"
 
 
-def adapter_dtype(trainer: str, weights: str, compute: str, versions: Versions) -> str:
+def adapter_dtype(trainer: str, weights: str, compute: str, versions: Versions, *, sharded: bool = False) -> str:
     """The dtype of LoRA's weights.
 
     peft makes them float32 (tuners_utils.py, cast_adapter_dtype; before 0.12 those beside 16-bit weights took
-    their dtype). TRL casts those of a quantized model to bfloat16 since 0.26 (sft_trainer.py; before, its
+    their dtype, and so did those beside 4-bit weights that lie in 16-bit elements, as they do where they are
+    `sharded`). TRL casts those of a quantized model to bfloat16 since 0.26 (sft_trainer.py; before, its
     peft_module_casting_to_bf16 left adapters as they were). Unsloth keeps them in float32. LitGPT makes them in
     the run's precision.
     """
@@ -70,8 +71,9 @@ def adapter_dtype(trainer: str, weights: str, compute: str, versions: Versions) 
         return compute
     if trainer == "trl" and weights in _BITSANDBYTES and not _older(versions, "trl", TRL_CASTS_ADAPTERS):
         return "bf16"
-    if weights in _HALF and trainer != "unsloth" and _older(versions, "peft", PEFT_PROMOTES):
-        return weights
+    half = compute if sharded and weights in names.FOUR_BIT and compute in _HALF else weights
+    if half in _HALF and trainer != "unsloth" and _older(versions, "peft", PEFT_PROMOTES):
+        return half
     return "fp32"
 
 

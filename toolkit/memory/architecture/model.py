@@ -138,7 +138,7 @@ class Architecture:
     family: str
     class_name: str
     head: str
-    modules: tuple[Module, ...]
+    modules: tuple[Module, ...] = field(hash=False)  # by the hundred, and as good as told apart by the rest
     layers: tuple[LayerKind, ...]
     hidden: int
     vocabulary: int

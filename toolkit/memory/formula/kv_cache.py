@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from toolkit.memory.architecture import LayerKind
 from toolkit.memory.context import Context
 from toolkit.memory.ledger import PhaseName
 from toolkit.memory.size import BYTES
+from toolkit.memory.transformers_versions import behaviour
+
+ROW = "kv_cache_growth"
 
 
 def kv_cache(context: Context, phase: PhaseName) -> int:
@@ -15,12 +20,16 @@ def kv_cache(context: Context, phase: PhaseName) -> int:
         return 0
     if phase is PhaseName.PREFILL:  # a layer with a window keeps a view of all, until decoding replaces it
         each = sum(kind.count * setting.sequence_length * cached_elements(kind) for kind in context.architecture.layers)
-    elif phase is PhaseName.DECODE:
-        tokens = setting.sequence_length + max(setting.generated_length - 1, 0)
-        each = sum(kind.count * _tokens(kind, tokens) * cached_elements(kind) for kind in context.architecture.layers)
-    else:
-        return 0
-    return setting.batch_size * each * BYTES[context.numerics.stream]
+        return setting.batch_size * each * BYTES[context.numerics.stream]
+    if phase is PhaseName.DECODE:
+        return cached_bytes(context, setting.sequence_length + max(setting.generated_length - 1, 0))
+    return 0
+
+
+def cached_bytes(context: Context, tokens: int) -> int:
+    """Keys and values of so many tokens of every sequence, in all layers, while tokens are decoded."""
+    each = sum(kind.count * _tokens(kind, tokens) * cached_elements(kind) for kind in context.architecture.layers)
+    return context.setting.batch_size * each * BYTES[context.numerics.stream]
 
 
 def cached_elements(kind: LayerKind) -> int:
@@ -37,7 +46,33 @@ def _tokens(kind: LayerKind, tokens: int) -> int:
     return tokens if window is None else min(tokens, window)
 
 
-def growing_bytes(context: Context) -> int:
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """What is there beside a cache that grows, in bytes by row: `last` at the last token, `second` at the second.
+
+    `whole` says that `last` is there throughout the pass. `second` is empty where no more is there than later.
+    """
+
+    last: int
+    whole: bool = False
+    second: tuple[tuple[str, int], ...] = ()
+
+
+def growth(context: Context) -> Growth:
+    """One layer's old keys; where versions hand on tuples the whole old cache, and the logits of the prompt with it."""
+    setting = context.setting
+    version = behaviour(context.architecture, setting)
+    if setting.generated_length < 2 or not version.hands_on_tuples:
+        return Growth(_one_layer(context))
+    last = cached_bytes(context, setting.sequence_length + setting.generated_length - 2)
+    if not version.holds_result:
+        return Growth(last, whole=True)
+    logits = setting.batch_size * setting.sequence_length * context.architecture.vocabulary * BYTES["fp32"]
+    new = cached_bytes(context, setting.sequence_length + 1)
+    return Growth(last, whole=True, second=((ROW, new), ("logits_float32", logits)))
+
+
+def _one_layer(context: Context) -> int:
     """The old keys of one layer while new ones are put together; of a layer with a window keys and values."""
     setting = context.setting
     tokens = setting.sequence_length + max(setting.generated_length - 2, 0)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.operations import Given, add, cast, drop_out, letting_go, scale, widened
+from toolkit.memory.formula.packed_weights import awq_product, biased, fp8_product
+from toolkit.memory.numerics import PACKED
 from toolkit.memory.size import BYTES, Size
 from toolkit.memory.tape import Tape
 
@@ -18,19 +20,23 @@ INT8 = "int8_products"
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """A LoRA branch: its rank, the dtypes of its matrices and their gradients, and whether it has dropout."""
+    """A LoRA branch: its rank, the dtypes of its matrices and their gradients, and whether it has dropout.
+
+    `products` is the dtype in which it multiplies without autocast, where that is another one.
+    """
 
     rank: int
     dtype: str
     gradient: str
     dropout: bool
+    products: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class LinearForm:
     """A linear layer as a tape needs it.
 
-    `storage` is plain, 4bit or 8bit; `dtype` that of a plain weight, `compute` what a quantized one works in.
+    `storage` is as of Numerics; `dtype` that of a plain weight, `compute` what a quantized one works in.
     """
 
     inputs: int
@@ -60,9 +66,20 @@ def linear(tape: Tape, x: Buffer, form: LinearForm, row: str) -> Buffer:
         result = _four_bit(tape, x, form, row)
     elif form.storage == "8bit":
         result = _eight_bit(tape, x, form, row)
+    elif form.storage in PACKED:
+        result = _packed(tape, x, form, row)
     else:
         result = _plain(tape, x, form, row)
     return result if form.branch is None else _adapted(tape, x, result, form, form.branch, row)
+
+
+def _packed(tape: Tape, x: Buffer, form: LinearForm, row: str) -> Buffer:
+    """AWQ and FP8: kernels of their own, without training."""
+    if form.storage == "fp8":
+        result = fp8_product(tape, x, form.inputs, form.outputs, row)
+    else:
+        result = awq_product(tape, x, form.elements, form.outputs, row, dense=form.storage == "awq dense")
+    return biased(tape, result, row) if form.bias else result
 
 
 def _plain(tape: Tape, x: Buffer, form: LinearForm, row: str) -> Buffer:
@@ -212,7 +229,7 @@ def cast_clone(tape: Tape, x: Buffer, row: str) -> Buffer:
 
 def _factor(tape: Tape, x: Buffer, form: LinearForm, branch: Branch, outputs: int, matrix: str) -> Buffer:
     """One of the two products of the branch; its weight is trained, so its input is kept."""
-    dtype = form.autocast or branch.dtype
+    dtype = form.autocast or branch.products or branch.dtype
     inner = cast(tape, x, dtype, BRANCH)
     name = f"{form.shared}.{matrix}" if form.shared else ""
     weight = _weight(tape, x.width * outputs, branch.dtype, dtype, branch.gradient, name)

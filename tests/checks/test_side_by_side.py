@@ -1,0 +1,151 @@
+"""Work in two processes: the same results in the same order, whatever becomes of the second."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from datetime import date
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from tests.checks.build import SCENARIOS
+from toolkit.checks import side_by_side as forking
+from toolkit.checks.run import check_paths
+from toolkit.checks.side_by_side import MAX_THINGS, side_by_side
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux forks here")
+FIRST = os.getpid()
+
+
+@pytest.fixture(autouse=True)
+def no_process_is_left() -> object:
+    yield
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+@pytest.fixture
+def forks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if this process had no threads: those of libraries, which do not run meanwhile, are no matter here."""
+    monkeypatch.setattr(forking, "_can_fork", lambda: True)
+
+
+def slowly(number: int) -> tuple[int, int]:
+    time.sleep(0.01)
+    return number, os.getpid()
+
+
+@pytest.mark.usefixtures("forks")
+def test_both_processes_work_and_results_are_in_order() -> None:
+    found = side_by_side(slowly, range(40))
+    assert [number for number, _ in found] == list(range(40))
+    assert len({process for _, process in found}) == 2
+
+
+@pytest.mark.usefixtures("forks")
+def test_fractions_and_large_results_come_across() -> None:
+    found = side_by_side(lambda number: (time.sleep(0.01), Fraction(number, 7), "x" * 100_000), range(8))
+    assert [(exact, len(text)) for _, exact, text in found] == [(Fraction(n, 7), 100_000) for n in range(8)]
+
+
+def killed() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def fails() -> None:
+    raise RuntimeError("in the second process")
+
+
+def leaves() -> None:
+    sys.exit(3)
+
+
+def interrupted() -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.usefixtures("forks")
+@pytest.mark.parametrize("ends", [killed, fails, leaves, interrupted])
+def test_what_the_second_process_does_not_hand_over_is_done_by_the_first(ends: Callable[[], None]) -> None:
+    def work(number: int) -> int:
+        time.sleep(0.01)
+        if os.getpid() != FIRST:
+            ends()
+        return number * number
+
+    assert side_by_side(work, range(6)) == [0, 1, 4, 9, 16, 25]
+
+
+@pytest.mark.usefixtures("forks")
+def test_what_cannot_be_handed_over_is_done_by_the_first() -> None:
+    found = side_by_side(lambda number: (time.sleep(0.01), lambda: number)[1], range(6))
+    assert [each() for each in found] == list(range(6))
+
+
+@pytest.mark.usefixtures("forks")
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_an_error_in_the_first_process_ends_both(error: type[BaseException]) -> None:
+    def work(number: int) -> int:
+        if os.getpid() == FIRST:
+            raise error
+        time.sleep(60)
+        return number
+
+    start = time.monotonic()
+    with pytest.raises(error):
+        side_by_side(work, range(4))
+    assert time.monotonic() - start < 30
+
+
+def test_nothing_is_forked_beside_a_thread() -> None:
+    wait = threading.Event()
+    thread = threading.Thread(target=wait.wait)
+    thread.start()
+    try:
+        assert {process for _, process in side_by_side(slowly, range(6))} == {FIRST}
+    finally:
+        wait.set()
+        thread.join()
+
+
+@pytest.mark.usefixtures("forks")
+@pytest.mark.parametrize("count", [0, 1, MAX_THINGS + 1])
+def test_nothing_is_forked_for_one_thing_or_too_many(count: int) -> None:
+    assert set(side_by_side(lambda _: os.getpid(), range(count))) <= {FIRST}
+
+
+def test_nothing_is_forked_on_one_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
+    assert {process for _, process in side_by_side(slowly, range(6))} == {FIRST}
+
+
+def test_what_was_buffered_is_printed_once() -> None:
+    code = (
+        "import sys; from toolkit.checks.side_by_side import side_by_side\n"
+        "sys.stdout.write('before ')\n"
+        "side_by_side(lambda number: sys.stdout.write('within '), range(4))\n"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said.count("before") == 1
+
+
+@pytest.mark.usefixtures("forks")
+def test_a_check_says_the_same_in_two_processes_as_in_one(tmp_path: Path) -> None:
+    for name, size in (("a", "7.6B"), ("b", "9B"), ("c", "7.6B"), ("d", "some")):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "guide.md").write_text(f"The model has **{size}** parameters.\n")
+        claims = 'claims:\n  - {quantity: parameters, scenario: qwen-fp32, quote: "has **{}** parameters"}\n'
+        (folder / "claims.yaml").write_text(f"document: guide.md\nscenarios:\n{SCENARIOS}{claims}")
+    (tmp_path / "d" / "guide.md").unlink()
+    alone, both = (check_paths([tmp_path], tmp_path, date(2026, 11, 21), forks=forks) for forks in (False, True))
+    assert len(alone.judgements) == 3
+    assert alone.findings
+    assert both == alone

@@ -1,0 +1,20 @@
+"""Models cut to a few layers, to be traced quickly."""
+
+from __future__ import annotations
+
+from toolkit.facts.models import ModelFacts, load_model, model_from_config
+
+LAYERS = ("num_hidden_layers", "n_layer", "num_layers", "num_decoder_layers")
+
+
+def cut(name: str, layers: int = 2) -> ModelFacts:
+    """A model of the tables with its first layers only."""
+    facts = load_model(name)
+    assert isinstance(facts, ModelFacts)
+    config = dict(facts.config)
+    config.update({key: layers for key in LAYERS if key in config})
+    if "layer_types" in config:
+        config["layer_types"] = config["layer_types"][:layers]
+    if "text_config" in config:
+        config["text_config"] = {**config["text_config"], "num_hidden_layers": layers}
+    return model_from_config(config, facts.id)

@@ -1,0 +1,141 @@
+"""Parameter counts of models that the toolkit knows, and weights that are smaller than their bytes allow."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from fractions import Fraction
+from functools import lru_cache
+from typing import Final
+
+from toolkit.checks.judgement import Verdict
+from toolkit.checks.unspecified.remark import Remark
+from toolkit.documents.scan.claim import FoundClaim, Scanned
+from toolkit.documents.scan.context import precisions_in
+from toolkit.documents.scan.names import models_in, size_in_name
+from toolkit.facts.models import load_model
+from toolkit.facts.names import UnknownName
+from toolkit.quantity import Bound, Dimension, Value, display_bytes, display_count, display_number, parse_value
+
+_BYTES: Final = {"fp32": Fraction(4), "fp16": Fraction(2), "bf16": Fraction(2)}
+"""Bytes that every parameter takes at least; packed formats leave tensors out, so none is in the table."""
+
+_PART: Final = re.compile(
+    r"non-embedding|\bactiv\w+|\bencoder\b|\bdecoder\b|\bvision\b|\btext\b|\bembedding\w*|\bbackbone\b|\bper\b|\blayers?\b|\bheads?\b"
+    r"|\bexperts?\b|\btrain\w*|\blora\b|\badapters?\b|\bteacher\b|\bstudent\b|\bdraft\b|\bfrozen\b|\bpruned\b|\bquanti\w+|\b[48]-bit\b",
+    re.IGNORECASE,
+)
+_SPLIT: Final = re.compile(
+    r"\boffload\w*|\bper (?:gpu|device|rank|layer)\b|\beach\b|\bshard\w*|\bfsdp\b|\bzero\b|\bdeepspeed\b|\bparallel\w*"
+    r"|\blora\b|\bsav\w+|\badditional\b|\bextra\b|\bmore\b|\bless\b|\breduc\w+|\bkv\b|\bactivation\w*|\bgradient\w*"
+    r"|\boptimi\w+|\bdownload\w*|\bpruned\b|\bdraft\b|\d\s?[x×]|\bmulti\w*|\bgpus\b|\blayers?\b|\bembedding\w*"
+    r"|\bencoder\b|\bvision\b|\bexperts?\b|\bactiv\w+|\badapter\w*|\bfree\w*|\bcpu\b",
+    re.IGNORECASE,
+)
+_TOTAL: Final = re.compile(r"\btotal\b|\bparameter count\b", re.IGNORECASE)
+_HAS: Final = re.compile(
+    r"[\s*_`,:(=|–—-]*(?:(?:model|which|that|a|is|has|have|having|with|contains|counts|of|total|parameter count|parameters?)[\s*_`:=(]+){0,4}",
+    re.IGNORECASE,
+)
+_CLOSE: Final = 80
+_OPENING: Final = 1_000
+
+
+def check_parameters(scanned: Scanned) -> Iterator[Remark]:
+    """Totals of parameters said of one known model."""
+    for claim in scanned.claims:
+        if claim.quantity != "parameters" or claim.value is None or claim.value.bound is not Bound.POINT:
+            continue
+        if _PART.search(claim.before[-20:] + claim.after[:28]):
+            continue
+        known = _model(claim, scanned)
+        count = _count(known) if known else None
+        if known is not None and count is not None:
+            remark = _counted(claim, claim.value, known, count)
+            if remark is not None:
+                yield remark
+
+
+def _counted(claim: FoundClaim, value: Value, known: str, count: int) -> Remark | None:
+    shown = f"{known} has {display_count(count)} parameters"
+    if any(count in interval for interval in value.readings().values()):
+        return Remark(claim.start, claim.end, "parameters", Verdict.AGREES, shown)
+    named = size_in_name(known)
+    size = parse_value(named, Dimension.COUNT) if named else None
+    if size is not None and value.unit.dimension is Dimension.COUNT and value.printed[0] == size.printed[0]:
+        return Remark(claim.start, claim.end, "parameters", Verdict.UNCHECKED, f"the size in its name; {shown}")
+    repair = f"print {display_number(count)}"
+    return Remark(claim.start, claim.end, "parameters", Verdict.DISAGREES, shown, repair)
+
+
+def _model(claim: FoundClaim, scanned: Scanned) -> str | None:
+    """The one known model that a claim is about: of its row, of the words that lead to it, or of what is over it.
+
+    What stands over it counts only where the claim says that it is a total or the parameter count.
+    """
+    piece = claim.piece
+    if piece.row:
+        return _only(piece.row)
+    led = models_in(claim.before[-_CLOSE:])
+    if led:
+        between = claim.before[-_CLOSE:][led[-1].end :]
+        return led[-1].id if len({model.id for model in led}) == 1 and _HAS.fullmatch(between) else None
+    if models_in(claim.sentence) or not _TOTAL.search(claim.before[-32:] + claim.after[:16]):
+        return None
+    for text in (piece.lead[-200:], *piece.headings):
+        if models_in(text):
+            return _only(text)
+    return _subject(scanned)
+
+
+def _only(text: str) -> str | None:
+    ids = {model.id for model in models_in(text)}
+    return next(iter(ids)) if len(ids) == 1 else None
+
+
+def _subject(scanned: Scanned) -> str | None:
+    """The one model that the opening of a document names."""
+    return _only(scanned.meant.text[scanned.meant.body :][:_OPENING])
+
+
+@lru_cache(maxsize=256)
+def _count(model: str) -> int | None:
+    facts = load_model(model)
+    return None if isinstance(facts, UnknownName) else facts.verified_params
+
+
+def check_weights(scanned: Scanned) -> Iterator[Remark]:
+    """Memory in a stated precision that is less than one copy of the weights takes in it."""
+    for claim in scanned.claims:
+        if claim.quantity not in {"weights", "peak_memory"} or claim.value is None or claim.high is None:
+            continue
+        texts = (claim.sentence, claim.piece.row, claim.piece.column)
+        if any(_SPLIT.search(text) for text in texts) or any(len(precisions_in(text)) > 1 for text in texts):
+            continue
+        said = {precision for text in texts for precision in precisions_in(text)}
+        named = {model.id or model.name for text in texts for model in models_in(text)}
+        if len(said) == len(named) == 1:
+            remark = _least(claim, claim.value, next(iter(named)), next(iter(said)))
+            if remark is not None:
+                yield remark
+
+
+def _least(claim: FoundClaim, value: Value, name: str, precision: str) -> Remark | None:
+    each, count = _BYTES.get(precision), _count(name) if "/" in name else None
+    if each is None or count is None or value.written.high is None:
+        return None
+    least = count * each
+    if max(interval.high for interval in value.readings().values() if interval.high is not None) >= least:
+        return None
+    reason = (
+        f"{display_count(count)} parameters of {name} at {each} bytes each take"
+        f" {display_bytes(least, 'decimal')} ({display_bytes(least, 'binary')}) by themselves"
+    )
+    return Remark(
+        claim.start,
+        claim.end,
+        claim.quantity,
+        Verdict.DISAGREES,
+        reason,
+        f"print at least {display_bytes(least, 'decimal')}",
+    )

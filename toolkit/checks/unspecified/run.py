@@ -1,0 +1,161 @@
+"""Runs every check that needs no spec over documents, and brings their remarks to the figures that they speak of."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Final
+
+from toolkit.checks.judgement import Verdict
+from toolkit.checks.unspecified.cards import check_cards
+from toolkit.checks.unspecified.changes import check_changes, check_differences
+from toolkit.checks.unspecified.conversions import check_conversions
+from toolkit.checks.unspecified.counts import check_parameters, check_weights
+from toolkit.checks.unspecified.remark import CODE_OF, Remark
+from toolkit.checks.unspecified.room import check_room
+from toolkit.checks.unspecified.sums import check_arithmetic
+from toolkit.checks.unspecified.totals import check_totals
+from toolkit.documents.scan.claim import FoundClaim, Scanned
+from toolkit.documents.scan.scan import scan
+from toolkit.documents.walk import read_any
+from toolkit.finding import Finding, Place
+
+CHECKS: Final[tuple[Callable[[Scanned], Iterator[Remark]], ...]] = (
+    check_arithmetic,
+    check_totals,
+    check_conversions,
+    check_changes,
+    check_differences,
+    check_cards,
+    check_room,
+    check_parameters,
+    check_weights,
+)
+"""Every check that needs no spec."""
+
+UNCHECKED: Final = "nothing in the document or the fact tables settles it; a spec with its scenario would"
+_LONGEST_QUOTE: Final = 160
+
+
+@dataclass(frozen=True, slots=True)
+class ScannedClaim:
+    """A figure, a mark or an equation of a document with what is said of it.
+
+    `text` is the figure as it stands in the file, `quote` the words of its line around it. `low` and `high` are as
+    printed, in `unit`; one is None where the statement is a bound, both where it is a mark.
+    """
+
+    place: Place
+    text: str
+    quote: str
+    quantity: str
+    code: str
+    verdict: Verdict
+    reason: str
+    repair: str | None = None
+    low: Fraction | None = None
+    high: Fraction | None = None
+    unit: str | None = None
+    hedge: str | None = None
+    mark: str | None = None
+    context: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def specific(self) -> bool:
+        """Whether its reason is one of its own."""
+        return self.reason is not UNCHECKED
+
+    @property
+    def gates(self) -> bool:
+        """Whether this statement is false."""
+        return self.verdict is Verdict.DISAGREES
+
+
+@dataclass(frozen=True, slots=True)
+class ScanResult:
+    """What was found in documents; `findings` are those that could not be read."""
+
+    documents: tuple[str, ...]
+    claims: tuple[ScannedClaim, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def counts(self) -> Mapping[Verdict, int]:
+        """How many statements have each verdict."""
+        counted = Counter(claim.verdict for claim in self.claims)
+        return {verdict: counted[verdict] for verdict in Verdict if verdict is not Verdict.DEPENDS}
+
+
+def scan_documents(paths: Sequence[Path], root: Path, missing: Sequence[Finding] = ()) -> ScanResult:
+    """Scans Markdown files, each by itself; `missing` are findings of paths at which there is none."""
+    documents: list[str] = []
+    claims: list[ScannedClaim] = []
+    findings: list[Finding] = list(missing)
+    for path in paths:
+        document = read_any(path, root)
+        if isinstance(document, Finding):
+            findings.append(document)
+            continue
+        documents.append(document.path)
+        claims += judged(scan(document))
+    return ScanResult(tuple(documents), tuple(claims), tuple(findings))
+
+
+def judged(scanned: Scanned) -> list[ScannedClaim]:
+    """Every figure of a document, and every remark that speaks of something else, in the order of the text."""
+    remarks: dict[tuple[int, str], Remark] = {}
+    for check in CHECKS:
+        for remark in check(scanned):
+            known = remarks.get((remark.start, remark.quantity))
+            if known is None or known.verdict is not Verdict.DISAGREES:
+                remarks[remark.start, remark.quantity] = remark
+    found = [_with(scanned, claim, remarks.pop((claim.start, claim.quantity), None)) for claim in scanned.claims]
+    found += [_alone(scanned, remark) for remark in remarks.values()]
+    return sorted(found, key=lambda claim: (claim.place, claim.quantity))
+
+
+def _with(scanned: Scanned, claim: FoundClaim, remark: Remark | None) -> ScannedClaim:
+    value = claim.value
+    place = scanned.place(claim.start, claim.end)
+    return ScannedClaim(
+        place=place,
+        text=scanned.written(claim.start, claim.end),
+        quote=_quote(scanned, place),
+        quantity=claim.quantity,
+        code=CODE_OF[claim.quantity],
+        verdict=remark.verdict if remark else Verdict.UNCHECKED,
+        reason=remark.reason if remark else UNCHECKED,
+        repair=remark.repair if remark else None,
+        low=claim.low,
+        high=claim.high,
+        unit=value.unit.symbol or None if value else None,
+        hedge=value.hedge if value else None,
+        mark=claim.mark.value if claim.mark else None,
+        context=claim.context,
+    )
+
+
+def _alone(scanned: Scanned, remark: Remark) -> ScannedClaim:
+    place = scanned.place(remark.start, remark.end)
+    return ScannedClaim(
+        place=place,
+        text=scanned.written(remark.start, remark.end),
+        quote=_quote(scanned, place),
+        quantity=remark.quantity,
+        code=CODE_OF[remark.quantity],
+        verdict=remark.verdict,
+        reason=remark.reason,
+        repair=remark.repair,
+    )
+
+
+def _quote(scanned: Scanned, place: Place) -> str:
+    """The line of a figure, or the part around the figure of a long one, as it stands in the file."""
+    line = scanned.document.line_text(place.line)
+    if len(line) <= _LONGEST_QUOTE:
+        return line.strip()
+    start = max(0, min(place.column - 1 - _LONGEST_QUOTE // 2, len(line) - _LONGEST_QUOTE))
+    return line[start : start + _LONGEST_QUOTE].strip()

@@ -1,0 +1,196 @@
+"""Arithmetic written out in the text: "28 + 28 + 56 + 8 + 4 = ~124"."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
+from itertools import pairwise
+from typing import Final, NamedTuple
+
+from toolkit.checks.arithmetic import judge_arithmetic
+from toolkit.checks.case import READINGS, Case
+from toolkit.checks.equation.evaluate import PURE, evaluate, is_sum, unit_size, values_in
+from toolkit.checks.equation.parse import Binary, EquationError, Expression, Number, parse_equation
+from toolkit.checks.judgement import Verdict
+from toolkit.checks.unspecified.remark import Remark
+from toolkit.documents.bind import BoundClaim
+from toolkit.documents.scan.claim import Scanned
+from toolkit.finding import Place
+from toolkit.quantity import Dimension, Interval
+from toolkit.quantity.units import PLAIN
+from toolkit.spec.claim import Claim
+from toolkit.spec.quote import Quote
+
+_ROUNDED: Final = "; within the rounding of the terms"
+_MOST_BYTES: Final = 20
+_STEPS: Final = frozenset({1000, 1024})
+"""Factors between units: beside one the printed numbers may be right though their units are those before it."""
+
+_SCALES: Final = tuple(Fraction(base) ** power for base in (1000, 1024) for power in range(-4, 5))
+
+
+def check_arithmetic(scanned: Scanned) -> Iterator[Remark]:
+    """Every equation between printed figures; one that cannot be evaluated is passed over."""
+    for read in scanned.pieces:
+        for equation in read.equations:
+            text = read.text[equation.start : equation.end]
+            start = read.piece.start + equation.start
+            remark = _judged(text, scanned.document.path, start)
+            if remark is not None:
+                yield remark
+
+
+def _judged(text: str, path: str, start: int) -> Remark | None:
+    try:
+        sides = parse_equation(text)
+        if not all(_checkable(left, right) for left, right in pairwise(sides)):
+            return None
+        outcome = judge_arithmetic(_case(text, path))
+    except EquationError:
+        return None
+    if outcome.verdict is Verdict.UNCHECKED:
+        return None
+    verdict, reason, repair = outcome.verdict, outcome.reason, outcome.repair
+    by_rounding = reason.endswith(_ROUNDED)
+    if verdict is Verdict.DISAGREES or by_rounding:
+        if _admissible(text):
+            verdict, reason, repair = Verdict.AGREES, "holds within the rounding of the printed figures", None
+        elif by_rounding:  # by that of figures that were counted, not rounded
+            reason = reason.removesuffix(_ROUNDED)
+            verdict, repair = Verdict.DISAGREES, f"print {reason.rpartition('give ')[2]}"
+    return Remark(start, start + len(text), "arithmetic", verdict, reason, repair)
+
+
+def _case(text: str, path: str) -> Case:
+    place = Place(path)
+    claim = Claim("", "arithmetic", Quote(text, place), place)
+    return Case(BoundClaim(claim, place, text, text, place))
+
+
+def _checkable(left: Expression, right: Expression) -> bool:
+    """Whether both sides speak of one kind of thing; what plain numbers count is bytes, or nothing is known."""
+    kinds = [{value.unit.dimension for value in values_in(side)} - PURE for side in (left, right)]
+    if not any(kinds):
+        return True
+    if kinds[1] == {Dimension.BYTES} and not kinds[0] and not is_sum(left) and not _sized(left):
+        return False  # elements, whose bytes each are left unsaid: "4096 × 24 = 400 KB"
+    return kinds[0] == kinds[1] or kinds[1] == {Dimension.BYTES} or (bool(kinds[0]) and len(kinds[0] | kinds[1]) > 1)
+
+
+def _sized(side: Expression) -> bool:
+    """Whether a product has a factor that may be the bytes of one number."""
+    return any(max(value.printed) <= _MOST_BYTES for value in values_in(side))
+
+
+def _admissible(text: str) -> bool:
+    """Whether the equation holds for some numbers that the printed ones may stand for."""
+    for minus in (False, True):
+        try:
+            sides = parse_equation(text, minus=minus)
+        except EquationError:
+            continue
+        if all(_may_hold(left, right) for left, right in pairwise(sides)):
+            return True
+    return False
+
+
+def _may_hold(left: Expression, right: Expression) -> bool:
+    for reading in READINGS:
+        one, other = _ends(_firm(left), reading), _ends(right, reading)
+        if one is None or other is None:
+            return True
+        kinds = {one.dimension, other.dimension}
+        if _truncated(left, right, reading):
+            return True
+        if _meets(one, other, Fraction(1)) and (len(kinds) == 1 or kinds & PURE):
+            return True
+    values = [*values_in(left), *values_in(right)]
+    no_unit = all(value.unit.dimension is Dimension.NUMBER for value in values_in(right))
+    converts = _divides(left) or any(value.unit.symbol == "bits" or value.printed[0] in _STEPS for value in values)
+    if not no_unit and not converts:
+        return False
+    one, other = _ends(_firm(_bare(left)), "decimal"), _ends(_bare(right), "decimal")
+    if one is None or other is None:
+        return True
+    mixed = no_unit and any(value.unit is not PLAIN for value in values)
+    return any(_meets(one, other, scale) for scale in (_SCALES if mixed else _SCALES[4:5]))
+
+
+def _truncated(left: Expression, right: Expression, reading: str) -> bool:
+    """Whether the printed result is the exact one with digits left off: "8 / 3 * 4096 = 10922"."""
+    if not isinstance(right, Number) or len(right.value.printed) > 1 or right.value.written.high is None:
+        return False
+    try:
+        exact = evaluate(left, reading)
+    except EquationError:
+        return False
+    value, printed = right.value, right.value.printed[0]
+    digit = 2 * (value.written.high - printed)
+    shown = (
+        exact.low
+        if exact.dimension in PURE and value.unit.dimension in PURE
+        else exact.low / unit_size(value.unit, reading)
+    )
+    return value.hedge is None and digit > 0 and exact.low == exact.high and shown // digit * digit == printed
+
+
+class _Ends(NamedTuple):
+    """What each end of an expression may be, by the rounding of the figures in it."""
+
+    bottom: Interval
+    top: Interval
+    dimension: Dimension
+
+    @property
+    def point(self) -> bool:
+        """Whether both ends are one."""
+        return self.bottom == self.top
+
+
+def _ends(side: Expression, reading: str) -> _Ends | None:
+    try:
+        exact, wide = evaluate(side, reading), evaluate(side, reading, rounded=True)
+    except EquationError:
+        return None
+    if exact.low == exact.high:
+        return _Ends(wide.interval, wide.interval, exact.dimension)
+    bottom = Interval(wide.low, 2 * exact.low - wide.low)
+    return _Ends(bottom, Interval(2 * exact.high - wide.high, wide.high), exact.dimension)
+
+
+def _meets(one: _Ends, other: _Ends, scale: Fraction) -> bool:
+    low, high = one.bottom.scaled(scale), one.top.scaled(scale)
+    if one.point and not other.point:
+        return low.meets(other.bottom.hull(other.top))
+    return low.meets(other.bottom) and high.meets(other.top)
+
+
+def _divides(side: Expression) -> bool:
+    if not isinstance(side, Binary):
+        return False
+    return side.operator == "/" or _divides(side.left) or _divides(side.right)
+
+
+def _firm(side: Expression) -> Expression:
+    """The expression with what is counted taken as it stands: whole numbers without a unit, bytes of a number."""
+    match side:
+        case Number(value, exact):
+            counted = value.unit.dimension is Dimension.NUMBER or value.unit.symbol in {"bytes", "byte", "bits"}
+            whole = len(value.printed) == 1 and value.printed[0].denominator == 1 and value.hedge is None
+            return Number(value, exact or (counted and whole))
+        case Binary(operator, left, right):
+            return Binary(operator, _firm(left), _firm(right))
+        case _:
+            return side
+
+
+def _bare(side: Expression) -> Expression:
+    """The expression over the printed numbers alone."""
+    match side:
+        case Number(value, exact):
+            return Number(replace(value, unit=PLAIN), exact)
+        case Binary(operator, left, right):
+            return Binary(operator, _bare(left), _bare(right))
+        case _:
+            return side

@@ -1,0 +1,138 @@
+"""Evidence that lasts: one file for each setting that was traced or measured, with all that produced it.
+
+A record's identity is what was run: the setting, the hash of the model's config, and the libraries. When any of them
+changes the identity does, so that stale evidence is seen and never taken for new.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from toolkit.evidence.evidence import EvidenceKind
+from toolkit.spec.setting import Setting
+
+FOLDER = "evidence"
+FORMAT = 1
+DIGITS = 12
+MAX_BYTES = 4_000_000
+INTERVALS = ("blocks", "reserved", "device")
+LARGEST = 1 << 60
+NOT_RUN = ("gpu", "run")
+"""Fields that name where and how long, not what is run: a trace is the same for every card but for its workspaces."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One trace or measurement. `peak` maps allocated, reserved and device to bytes or to [low, high]."""
+
+    kind: EvidenceKind
+    scenario: str
+    setting: Mapping[str, Any]
+    config_hash: str
+    libraries: Mapping[str, str]
+    gpu: str | None
+    peak: Mapping[str, Any]
+    phases: tuple[Mapping[str, Any], ...]
+    made: Mapping[str, Any]
+
+    @property
+    def identity(self) -> str:
+        """The fingerprint of what was run, in hexadecimal."""
+        what = {
+            "kind": self.kind.value,
+            "setting": self.setting,
+            "config": self.config_hash,
+            "libraries": dict(self.libraries),
+            "gpu": self.gpu if self.kind is EvidenceKind.MEASURED else None,
+        }
+        return hashlib.sha256(_canonical(what).encode("ascii")).hexdigest()[:DIGITS]
+
+    @property
+    def name(self) -> str:
+        """The file's name: kind, scenario and identity."""
+        plain = "".join(
+            letter if letter.isascii() and (letter.isalnum() or letter in "-_") else "-" for letter in self.scenario
+        )
+        return f"{self.kind.value}-{plain[:60]}-{self.identity}.json"
+
+    @property
+    def _plain(self) -> dict[str, Any]:
+        return {**asdict(self), "kind": self.kind.value}
+
+    @property
+    def digest(self) -> str:
+        """What tells that a file was changed by hand."""
+        return hashlib.sha256(_canonical(self._plain).encode("ascii")).hexdigest()[:DIGITS]
+
+    def text(self) -> str:
+        """The record as its file has it; the same bytes for the same record."""
+        whole = {"format": FORMAT, "identity": self.identity, "digest": self.digest, **self._plain}
+        return json.dumps(whole, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def setting_key(setting: Setting) -> dict[str, Any]:
+    """What of a setting is run, as plain values."""
+    plain = {name: value for name, value in asdict(setting).items() if name not in NOT_RUN}
+    loaded: dict[str, Any] = json.loads(json.dumps(plain))
+    return loaded
+
+
+def read_records(folder: Path) -> Iterator[Record | tuple[Path, str]]:
+    """The records of a folder in order of their names; for a file that is none, its path and why."""
+    for path in sorted(folder.glob("*.json")):
+        found = read_record(path)
+        yield found if isinstance(found, Record) else (path, found)
+
+
+def read_record(path: Path) -> Record | str:
+    """The record in a file, or why it is none."""
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            return f"larger than {MAX_BYTES:,} bytes"
+        return record_from(json.loads(path.read_text("utf-8")))
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        return str(error) or type(error).__name__
+
+
+def record_from(loaded: Any) -> Record:
+    """The record of loaded JSON. Raises ValueError, KeyError or TypeError for what is none."""
+    if not isinstance(loaded, dict) or loaded.get("format") != FORMAT:
+        raise ValueError(f"not a record of format {FORMAT}")
+    record = Record(
+        kind=EvidenceKind(loaded["kind"]),
+        scenario=str(loaded["scenario"]),
+        setting=dict(loaded["setting"]),
+        config_hash=str(loaded["config_hash"]),
+        libraries=dict(loaded["libraries"]),
+        gpu=None if loaded["gpu"] is None else str(loaded["gpu"]),
+        peak=_peak(dict(loaded["peak"])),
+        phases=tuple(loaded["phases"]),
+        made=dict(loaded["made"]),
+    )
+    if (record.identity, record.digest) != (loaded.get("identity"), loaded.get("digest")):
+        raise ValueError("its contents are not those that were written: it was changed by hand, or by another version")
+    return record
+
+
+def _peak(peak: dict[str, Any]) -> dict[str, Any]:
+    """A record's peak; ValueError where its bytes are none."""
+    for name in INTERVALS:
+        ends = peak[name]
+        if not (isinstance(ends, list) and len(ends) == 2 and all(map(_is_size, ends)) and ends[0] <= ends[1]):
+            raise ValueError(f"its {name} bytes are no interval")
+    if not _is_size(peak["allocated"]):
+        raise ValueError("its allocated bytes are no number")
+    return peak
+
+
+def _is_size(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < LARGEST
+
+
+def _canonical(value: object) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)

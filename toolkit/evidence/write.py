@@ -1,0 +1,26 @@
+"""Files that are written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+
+def write_whole(file: Path, text: str) -> None:
+    """Writes a file so that nobody ever sees half of it. Raises OSError where it cannot be written."""
+    descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name[:80]}.")
+    beside = Path(name)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as stream:
+            stream.write(text)
+        beside.chmod(0o666 & ~_umask())
+        beside.replace(file)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

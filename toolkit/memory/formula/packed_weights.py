@@ -1,0 +1,67 @@
+"""Products with weights that are packed by GPTQ, AWQ or FP8 when the model generates, and what their kernels keep."""
+
+from __future__ import annotations
+
+from packaging.version import Version
+
+from toolkit.memory.buffer import Buffer
+from toolkit.memory.context import Context
+from toolkit.memory.ledger import PhaseName
+from toolkit.memory.numerics import older
+from toolkit.memory.quantization import FP8_BLOCK, LINEARS
+from toolkit.memory.size import BYTES, Size
+from toolkit.memory.tape import Tape
+
+DEQUANTIZED = "dequantized_weight"
+PARTIAL = "split_products"
+QUANTIZED_INPUTS = "cast_copies"
+
+AWQ_PARTS = 8
+"""Parts of the inputs whose products AWQ's kernel writes side by side, and then adds (WQLinear_GEMM's split_k_iters)."""
+
+EXLLAMA_UNTIL = Version("4.48")
+"""Until then transformers ran GPTQ by auto-gptq alone, with exllama's first kernel unless told otherwise."""
+
+
+def awq_product(tape: Tape, x: Buffer, weight: int, outputs: int, row: str, *, dense: bool) -> Buffer:
+    """WQLinear_GEMM (autoawq, awq/modules/linear/gemm.py): `weight` elements, written out in float16 where `dense`.
+
+    Otherwise the partial products of gemm_forward_cuda (AutoAWQ_kernels, gemm_cuda_gen.cu) are added.
+    """
+    if dense:
+        unpacked = tape.new(DEQUANTIZED, 0, "fp16", size=Size(fixed=weight * BYTES["fp16"]))
+    else:
+        unpacked = tape.new(PARTIAL, AWQ_PARTS * outputs, "fp16")
+    result = tape.new(row, outputs, x.dtype)
+    tape.drop(unpacked)
+    return result
+
+
+def biased(tape: Tape, x: Buffer, row: str) -> Buffer:
+    """`x + bias` in a new tensor, where a kernel has no bias of its own."""
+    result = tape.new(row, x.width, x.dtype, size=x.size)
+    tape.drop(x)
+    return result
+
+
+def fp8_product(tape: Tape, x: Buffer, inputs: int, outputs: int, row: str) -> Buffer:
+    """FP8Linear (transformers, integrations/finegrained_fp8.py): the input in FP8, with a scale for 128 of its values."""
+    scales = -(-inputs // FP8_BLOCK) * BYTES["fp32"]
+    with tape.temporary(QUANTIZED_INPUTS, Size(token=inputs * BYTES["fp8"] + scales)):
+        return tape.new(row, outputs, x.dtype)
+
+
+def exllama_buffer(context: Context, _: PhaseName) -> int:
+    """Room for the largest weight of all in float16, which exllama's first kernel keeps from load on."""
+    setting = context.setting
+    if setting.weights != "gptq-int4" or setting.trains or context.serves:
+        return 0
+    if not older(setting, "transformers", EXLLAMA_UNTIL):
+        return 0
+    linears = (m for m in context.architecture.modules if m.kind in LINEARS)
+    return max((m.in_features * m.out_features for m in linears), default=0) * BYTES["fp16"]
+
+
+def unsplit_blocks(context: Context, _: PhaseName) -> int:
+    """The ends of blocks that the allocator does not split off as the model is loaded."""
+    return context.sums.unsplit

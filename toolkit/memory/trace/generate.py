@@ -1,0 +1,71 @@
+"""Inference as generate() runs it: the prompt, then tokens one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from torch import nn
+
+from toolkit.memory.ledger import PhaseName
+from toolkit.spec.setting import Setting
+
+Mark = Callable[[PhaseName], None]
+Cached = Callable[[Iterable[torch.Tensor]], None]
+
+
+def generate(setting: Setting, model: nn.Module, mark: Mark, cached: Cached) -> None:
+    """The prompt, then the tokens after the first; a model without a cache makes a single pass.
+
+    `mark` is told what comes, `cached` what the cache holds after each call.
+    """
+    with torch.no_grad():
+        mark(PhaseName.PREFILL)
+        ids = _ids(setting, setting.sequence_length)
+        if setting.head != "causal-lm":
+            model(input_ids=ids)
+            return
+        given: dict[str, Any] = {"use_cache": True}
+        if model.config.is_encoder_decoder:
+            given["encoder_outputs"] = model.get_encoder()(ids, return_dict=True)
+            ids = _ids(setting, 1)
+        else:
+            given["logits_to_keep"] = 1
+        cache = _step(model, cached, ids, given)
+        with _for_decoding(model):
+            for _ in range(setting.generated_length - 1):
+                mark(PhaseName.DECODE)
+                _step(model, cached, _ids(setting, 1), {**given, "past_key_values": cache})
+
+
+def _step(model: nn.Module, cached: Cached, ids: Any, given: dict[str, Any]) -> Any:
+    """One call of the model, and the float32 copy of its last logits that the next token is taken from."""
+    decoder = "decoder_input_ids" if "encoder_outputs" in given else "input_ids"
+    out = model(**{decoder: ids}, **given)
+    cached(_parts(out.past_key_values))
+    _ = out.logits[:, -1].to(copy=True, dtype=torch.float32)
+    return out.past_key_values
+
+
+def _ids(setting: Setting, length: int) -> torch.Tensor:
+    return torch.zeros(setting.batch_size, length, dtype=torch.long)
+
+
+def _parts(cache: Any) -> Iterator[torch.Tensor]:
+    """Keys and values of every layer; encoder-decoders have a cache of each."""
+    for one in (cache.self_attention_cache, cache.cross_attention_cache) if _is_double(cache) else (cache,):
+        for layer in one.layers:
+            yield layer.keys
+            yield layer.values
+
+
+def _is_double(cache: Any) -> bool:
+    return hasattr(cache, "cross_attention_cache")
+
+
+def _for_decoding(model: nn.Module) -> AbstractContextManager[None]:
+    """Transformers multiplies copies of the chosen experts' weights while it decodes (generation/utils.py)."""
+    switch = getattr(model, "_optimize_model_for_decode", None)
+    return switch() if switch else nullcontext()

@@ -1,0 +1,185 @@
+"""Makes code on meta tensors take the paths that it takes on a GPU: attention kernels, dropout, autocast."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch.overrides import TorchFunctionMode
+
+LOW = frozenset([
+    "linear", "matmul", "__matmul__", "__rmatmul__", "mm", "bmm", "mv", "addmm", "addmv", "addbmm", "baddbmm",
+    "einsum", "conv1d", "conv2d", "conv3d", "scaled_dot_product_attention", "multi_head_attention_forward",
+    "prelu", "chain_matmul",
+])  # fmt: skip
+"""What autocast runs in its low-precision dtype (torch's list of operators under CUDA autocast)."""
+
+HIGH = frozenset([
+    "softmax", "log_softmax", "layer_norm", "group_norm", "cross_entropy", "nll_loss", "mse_loss", "l1_loss",
+    "smooth_l1_loss", "binary_cross_entropy_with_logits", "kl_div", "cosine_similarity", "norm", "exp",
+    "expm1", "log", "log10", "log2", "log1p", "pow", "__pow__", "__rpow__", "rsqrt", "reciprocal", "sum",
+    "prod", "cumsum", "cumprod", "acos", "asin", "cosh", "sinh", "tan", "softplus", "softmin", "erfinv",
+    "dist", "cdist", "renorm",
+])  # fmt: skip
+"""What autocast runs in float32."""
+
+LARGEST_HEAD = 256
+"""The widest head of torch's flash kernels."""
+
+
+class Autocast:
+    """A region of autocast, with its cache of cast parameters: a leaf is cast once until the outermost region ends."""
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        self.dtype = dtype
+        self.enabled = True
+        self._cast: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+
+    def low(self, value: Any) -> Any:
+        """A floating tensor in the low-precision dtype."""
+        if not _floats(value) or value.dtype == self.dtype:
+            return value
+        if not (value.requires_grad and value.is_leaf and value.dtype == torch.float32):
+            return value.to(self.dtype)
+        if id(value) not in self._cast:
+            self._cast[id(value)] = value, value.to(self.dtype)
+        return self._cast[id(value)][1]
+
+    @staticmethod
+    def high(value: Any) -> Any:
+        """A 16-bit tensor in float32."""
+        return value.float() if _floats(value) and value.dtype != torch.float32 else value
+
+    def forget(self) -> None:
+        """Lets the cast parameters go."""
+        self._cast.clear()
+
+
+class OnGpu(TorchFunctionMode):
+    """Stands between torch's functions and meta tensors for as long as it is entered."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.autocast: Autocast | None = None
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Runs a function as a GPU would, under the autocast region that is open."""
+        kwargs = kwargs or {}
+        name = getattr(func, "__name__", "")
+        region = self.autocast
+        if region is not None and region.enabled and name in LOW | HIGH:
+            convert = region.low if name in LOW else region.high
+            # The last argument first, as compilers of torch's releases evaluate a call: backward goes by that order.
+            kwargs = {key: _each(convert, value) for key, value in reversed(kwargs.items())}
+            args = tuple(_each(convert, value) for value in reversed(args))[::-1]
+        stand_in = _STAND_INS.get(name) if func in _REPLACED else None
+        return (stand_in or func)(*args, **kwargs)
+
+    @contextmanager
+    def region(self, dtype: torch.dtype | None) -> Iterator[None]:
+        """Autocast to a dtype; None: no autocast. Regions nest and share the outermost one's cache."""
+        if dtype is None or self.autocast is not None:
+            yield
+            return
+        self.autocast = Autocast(dtype)
+        try:
+            yield
+        finally:
+            self.autocast.forget()
+            self.autocast = None
+
+    @contextmanager
+    def patched(self) -> Iterator[None]:
+        """Lets libraries that ask whether autocast is on, or turn it off for a while, find this one."""
+        asked, switch, dtype = torch.is_autocast_enabled, torch.autocast, torch.get_autocast_dtype
+        outer = self
+
+        class Switch:
+            def __init__(self, *_: Any, enabled: bool = True, **__: Any) -> None:
+                self._enabled = enabled
+
+            def __enter__(self) -> None:
+                region = outer.autocast
+                self._before = region.enabled if region else True
+                if region:
+                    region.enabled = self._enabled
+
+            def __exit__(self, *_: object) -> None:
+                if outer.autocast:
+                    outer.autocast.enabled = self._before
+
+        def enabled(*_: Any) -> bool:
+            return outer.autocast is not None and outer.autocast.enabled
+
+        def kind(*_: Any) -> torch.dtype:
+            return torch.float16 if outer.autocast is None else outer.autocast.dtype
+
+        torch.is_autocast_enabled, torch.autocast, torch.get_autocast_dtype = enabled, Switch, kind
+        try:
+            yield
+        finally:
+            torch.is_autocast_enabled, torch.autocast, torch.get_autocast_dtype = asked, switch, dtype
+
+
+def attention(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attn_mask: torch.Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> torch.Tensor:
+    """Scaled dot-product attention by the kernel that a GPU would choose (aten/.../cuda/sdp_utils.cpp).
+
+    Flash takes 16-bit tensors without a mask; the memory-efficient kernel takes masks and float32 but no grouped heads;
+    what neither takes is written out with its scores.
+    """
+    kernels = torch.ops.aten
+    short = query.dtype in (torch.float16, torch.bfloat16)
+    if short and attn_mask is None and query.shape[-1] == value.shape[-1] <= LARGEST_HEAD:
+        flash = kernels._scaled_dot_product_flash_attention
+        return flash(query, key, value, dropout_p, is_causal, False, scale=scale)[0]
+    if enable_gqa and query.shape[1] != key.shape[1]:
+        key, value = (part.repeat_interleave(query.shape[1] // part.shape[1], 1) for part in (key, value))
+        written_out = kernels._scaled_dot_product_attention_math
+        return written_out(query, key, value, attn_mask, dropout_p, is_causal, scale=scale)[0]
+    bias = attn_mask
+    if bias is not None and bias.dtype == torch.bool:
+        bias = torch.zeros_like(bias, dtype=query.dtype).masked_fill_(bias.logical_not(), float("-inf"))
+    if bias is not None:
+        bias = bias.expand(query.shape[0], query.shape[1], query.shape[2], key.shape[2])
+    efficient = kernels._scaled_dot_product_efficient_attention
+    return efficient(query, key, value, bias, query.requires_grad, dropout_p, is_causal, scale=scale)[0]
+
+
+def dropout(input: torch.Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> torch.Tensor:  # noqa: A002
+    """Dropout as one kernel: it keeps a mask of one byte for each element."""
+    del inplace
+    return torch.native_dropout(input, p, True)[0] if training and 0 < p < 1 else input
+
+
+def contains(values: torch.Tensor, element: Any) -> bool:
+    """Whether a value is among others: never, as what transformers asks for is padding and there is none."""
+    (element == values).any()
+    return False
+
+
+_STAND_INS: dict[str, Callable[..., Any]] = {
+    "__contains__": contains,
+    "scaled_dot_product_attention": attention,
+    "dropout": dropout,
+}
+_REPLACED = frozenset({F.scaled_dot_product_attention, F.dropout, torch.Tensor.__contains__})
+
+
+def _floats(value: Any) -> bool:
+    return isinstance(value, torch.Tensor) and value.dtype in (torch.float32, torch.float16, torch.bfloat16)
+
+
+def _each(convert: Callable[[Any], Any], value: Any) -> Any:
+    return type(value)(convert(item) for item in value) if isinstance(value, (list, tuple)) else convert(value)

@@ -1,0 +1,77 @@
+"""4-bit layers of bitsandbytes as they are once loaded, on meta tensors."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+BLOCK = 64
+NESTED_BLOCK = 256
+
+
+def quantize_4bit(model: nn.Module, kind: str, compute: torch.dtype, *, double: bool) -> None:
+    """Puts bitsandbytes' Linear4bit where transformers would, with packed weights and scales of the right sizes.
+
+    bitsandbytes packs when a weight moves to a GPU; meta tensors never do, so that the packed state is made by hand
+    (functional.py, quantize_4bit: two values a byte, a float32 scale for each 64; doubly quantized: a byte for each
+    scale, with a scale for each 256 of them, a table and an offset).
+    """
+    for layer in put_4bit_layers(model, kind, compute, double=double):
+        _pack(layer, kind, compute, double=double)
+
+
+def put_4bit_layers(model: nn.Module, kind: str, compute: torch.dtype, *, double: bool) -> list[nn.Module]:
+    """Puts Linear4bit, with weights on meta tensors, where transformers would, and returns them."""
+    import bitsandbytes as bnb
+    from transformers import BitsAndBytesConfig
+    from transformers.integrations.bitsandbytes import replace_with_bnb_linear
+    from transformers.quantizers.base import HfQuantizer
+
+    config = BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type=kind,
+        bnb_4bit_use_double_quant=double,
+        bnb_4bit_compute_dtype=compute,
+    )
+    skipped = HfQuantizer.get_modules_to_not_convert(model, None, model._keep_in_fp32_modules)
+    replace_with_bnb_linear(model, modules_to_not_convert=skipped, quantization_config=config)
+    model.is_loaded_in_4bit = True
+    model.is_quantized = True
+    return [module for module in model.modules() if isinstance(module, bnb.nn.Linear4bit)]
+
+
+def _pack(layer: nn.Module, kind: str, compute: torch.dtype, *, double: bool) -> None:
+    import bitsandbytes as bnb
+
+    rows, columns = layer.weight.shape
+    weight = torch.Tensor._make_subclass(
+        bnb.nn.Params4bit, torch.empty((-(-rows * columns // 2), 1), dtype=torch.uint8), False
+    )
+    state = _state(torch.Size((rows, columns)), kind, compute, double=double)
+    weight.blocksize, weight.quant_type, weight.compress_statistics = BLOCK, kind, double
+    weight.quant_storage, weight.quant_state, weight.bnb_quantized = torch.uint8, state, True
+    weight.module = layer
+    layer.weight = weight
+    layer.quant_state = state
+    layer.compute_type_is_set = True
+    if layer.bias is not None:
+        layer.bias = nn.Parameter(torch.empty(rows, dtype=compute), requires_grad=False)
+
+
+def _state(shape: torch.Size, kind: str, compute: torch.dtype, *, double: bool) -> object:
+    from bitsandbytes.functional import QuantState
+
+    scales = -(-shape.numel() // BLOCK)
+    table = torch.empty(16)
+    if not double:
+        return QuantState(
+            absmax=torch.empty(scales), shape=shape, code=table, blocksize=BLOCK, quant_type=kind, dtype=compute
+        )
+    nested = QuantState(
+        absmax=torch.empty(-(-scales // NESTED_BLOCK)), blocksize=NESTED_BLOCK, code=torch.empty(256),
+        dtype=torch.float32,
+    )  # fmt: skip
+    return QuantState(
+        absmax=torch.empty(scales, dtype=torch.uint8), shape=shape, code=table, blocksize=BLOCK, quant_type=kind,
+        dtype=compute, offset=torch.empty(()), state2=nested,
+    )  # fmt: skip

@@ -1,0 +1,118 @@
+"""Sees every storage that torch makes, and when it goes."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from toolkit.memory.ledger import Category
+from toolkit.memory.timeline import WORKSPACE, Allocation, Stage, Timeline
+from toolkit.memory.trace.eight_bit import SEQUENCES
+from toolkit.memory.trace.kernels import multiplies, scratch_of
+from toolkit.memory.trace.modules import ModulePaths
+from toolkit.memory.trace.stand_ins import IN_PLACE, SELECTIONS, selects, stand_in_for
+
+
+class Recorder(TorchDispatchMode):
+    """Writes the storages of meta tensors to a timeline as they are made and as their last reference goes.
+
+    `workspace` is what cuBLAS takes on the GPU, in bytes, once for each thread that multiplies.
+    """
+
+    def __init__(self, workspace: int) -> None:
+        super().__init__()
+        self.timeline = Timeline()
+        self.paths = ModulePaths()
+        self.selects_all = False  # whether masks that pick elements pick all of them
+        self._workspace = workspace
+        self._has_workspace: set[bool] = set()
+        self._alive: dict[int, tuple[int, weakref.ref[torch.UntypedStorage]]] = {}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Runs an operator; what it makes, and what its kernel takes meanwhile, goes to the timeline."""
+        name = func.name()
+        path, stage = self.paths.here()
+        if multiplies(name):
+            self._take_workspace(forward=stage is Stage.FORWARD)
+        before, after = scratch_of(name, args, kwargs or {})
+        taken = [self._scratch(size, name, path, stage) for size in before]
+        if stage is Stage.BACKWARD and name == "aten::add.Tensor" and _engine_alone_holds(args):
+            out = args[0].add_(args[1])
+        elif name in SEQUENCES:
+            with self:
+                out = SEQUENCES[name](*args, **(kwargs or {}))
+        elif self.selects_all and name in SELECTIONS and selects(args):
+            with self:
+                out = SELECTIONS[name](*args)
+        elif stage is Stage.BACKWARD and name in IN_PLACE:
+            out = IN_PLACE[name](*args, **(kwargs or {}))
+        else:
+            out = stand_in_for(name, func)(*args, **(kwargs or {}))
+        for leaf in tree_leaves(out):
+            if isinstance(leaf, torch.Tensor) and leaf.device.type == "meta":
+                self._see(leaf, name, path, stage)
+        taken += [self._scratch(size, name, path, stage) for size in after]
+        for index in taken:
+            self.timeline.release(index)
+        return out
+
+    def index(self, tensor: torch.Tensor) -> int | None:
+        """The allocation that holds a tensor, if it was made while recording."""
+        entry = self._alive.get(tensor.untyped_storage()._cdata)
+        return entry[0] if entry else None
+
+    def _take_workspace(self, *, forward: bool) -> None:
+        """One for the thread that runs forward, one for autograd's own, each when it first multiplies."""
+        if forward not in self._has_workspace:
+            self._has_workspace.add(forward)
+            self.timeline.allocate(Allocation(self._workspace, WORKSPACE, ""))
+
+    def _scratch(self, size: int, name: str, path: str, stage: Stage) -> int:
+        return self.timeline.allocate(Allocation(size, name, path, stage, scratch=True))
+
+    def _see(self, tensor: torch.Tensor, name: str, path: str, stage: Stage) -> None:
+        storage = tensor.untyped_storage()
+        key = storage._cdata
+        if key in self._alive:
+            return
+        index = self.timeline.allocate(Allocation(storage.nbytes(), name, path, stage))
+        self._alive[key] = index, weakref.ref(storage, partial(self._gone, key, index))
+
+    def _gone(self, key: int, index: int, _: object) -> None:
+        del self._alive[key]
+        self.timeline.release(index)
+
+
+def note(recorder: Recorder, kinds: dict[int, Category], kind: Category, tensors: Iterable[object]) -> None:
+    """Keeps what lasting tensors are, by the index of their allocation; whatever is no tensor is passed over."""
+    for tensor in tensors:
+        if isinstance(tensor, torch.Tensor) and (index := recorder.index(tensor)) is not None:
+            kinds[index] = kind
+
+
+ENGINE_HOLDS = 4
+STORAGE_HOLDS = 2
+"""References to a tensor and to its storage as seen from a dispatch mode, where only autograd's buffer holds them."""
+
+
+def _engine_alone_holds(args: Sequence[Any]) -> bool:
+    """Whether this adds one more gradient to one that nothing but autograd's engine holds.
+
+    The engine adds such gradients in place (torch/csrc/autograd/input_buffer.cpp, can_accumulate_inplace), but not
+    while a dispatch mode looks on; a GPU run has none.
+    """
+    if len(args) != 2 or not all(isinstance(part, torch.Tensor) for part in args):
+        return False
+    held, more = args
+    return (
+        held.shape == more.shape
+        and held.dtype == more.dtype
+        and held._use_count() == ENGINE_HOLDS
+        and torch._C._storage_Use_Count(held.untyped_storage()._cdata) == STORAGE_HOLDS
+    )

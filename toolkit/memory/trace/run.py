@@ -1,0 +1,202 @@
+"""Runs a setting's model as its trainer would, and keeps what was seen."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+from torch.autograd.graph import _engine_run_backward
+
+from toolkit.facts.models import ModelFacts
+from toolkit.memory.device import workspace_bytes
+from toolkit.memory.ledger import Category, PhaseName
+from toolkit.memory.stream import Run
+from toolkit.memory.trace.build import DTYPES, load, prepare
+from toolkit.memory.trace.generate import generate
+from toolkit.memory.trace.on_gpu import OnGpu
+from toolkit.memory.trace.optimizers import optimizer_of
+from toolkit.memory.trace.recorder import Recorder, note
+from toolkit.memory.trace.refusal import UnsupportedTrace
+from toolkit.memory.trace.trl_loss import kernels_of_trl, runs_trl, sft_loss
+from toolkit.spec.setting import Setting
+
+BUILD = "build"
+PREPARE = "prepare"
+"""What comes before the phases of a ledger: making the model, and adapters and casts between loading and training."""
+
+STEPS = 2
+"""The first optimizer step has no states at its backward; the second is like all that follow."""
+
+
+def run(setting: Setting, facts: ModelFacts) -> Run:
+    """Builds and runs a setting on meta tensors. Raises UnsupportedTrace."""
+    recorder = Recorder(workspace_bytes(setting.gpu))
+    on_gpu = OnGpu()
+    kinds: dict[int, Category] = {}
+    with ExitStack() as entered:
+        entered.enter_context(_quiet())
+        entered.enter_context(_garbage_of_this_run_alone())
+        entered.enter_context(on_gpu.patched())
+        entered.enter_context(_dynamic_shapes_unasked())
+        entered.enter_context(on_gpu)
+        entered.enter_context(recorder)
+        entered.enter_context(torch.device("meta"))
+        if setting.trains and runs_trl(setting):
+            recorder.selects_all = True  # every token has a label
+            entered.enter_context(kernels_of_trl())
+        recorder.timeline.mark(BUILD)
+        model = load(setting, facts)
+        gc.collect()
+        recorder.timeline.mark(PhaseName.LOAD)
+        _note_loaded(recorder, kinds)
+        if setting.trains:
+            recorder.timeline.mark(PREPARE)
+            model = prepare(model, setting)
+            gc.collect()
+            _note_loaded(recorder, kinds)
+            adapters = (part for name, part in model.named_parameters() if _adapts(name))
+            note(recorder, kinds, Category.ADAPTERS, adapters)
+        recorder.paths.name(model)
+        with recorder.paths.watching():
+            if setting.trains:
+                _train(setting, model, recorder, on_gpu, kinds)
+            else:
+                generate(setting, model, recorder.timeline.mark, partial(note, recorder, kinds, Category.KV_CACHE))
+    return Run(recorder.timeline, kinds)
+
+
+def _train(setting: Setting, model: nn.Module, recorder: Recorder, on_gpu: OnGpu, kinds: dict[int, Category]) -> None:
+    autocast = DTYPES[setting.compute] if setting.amp and setting.compute != "fp32" else None
+    _autocast_in_recomputation(model, on_gpu, autocast)
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = optimizer_of(setting, model, trained)
+    mark = recorder.timeline.mark
+    for _ in range(STEPS):
+        for _ in range(min(2, setting.gradient_accumulation)):
+            mark(PhaseName.FORWARD_END)
+            loss = _loss(setting, model, on_gpu, autocast)
+            mark(PhaseName.BACKWARD)
+            _backward(loss)
+            del loss
+            note(recorder, kinds, Category.GRADIENTS, (parameter.grad for parameter in trained))
+            # bitsandbytes casts biases as it first uses them, and keeps the casts.
+            weights = (part for name, part in model.named_parameters() if not _adapts(name))
+            note(recorder, kinds, Category.WEIGHTS, weights)
+            gc.collect()
+        mark(PhaseName.OPTIMIZER_STEP)
+        if optimizer is not None:
+            recorder.paths.optimizing = True
+            optimizer.step()
+            recorder.paths.optimizing = False
+            states = (value for state in optimizer.state.values() for value in state.values())
+            note(recorder, kinds, Category.OPTIMIZER_STATES, states)
+            optimizer.zero_grad(set_to_none=True)
+        gc.collect()
+
+
+def _backward(loss: torch.Tensor) -> None:
+    """loss.backward(), but unseen by function modes: one that sees a call is switched off until it returns.
+
+    Checkpointed layers are computed again during that call, and have to run as on a GPU too.
+    """
+    gradient = torch.ones_like(loss)
+    _engine_run_backward((loss,), (gradient,), False, False, (), allow_unreachable=True, accumulate_grad=True)
+
+
+def _loss(setting: Setting, model: nn.Module, on_gpu: OnGpu, autocast: torch.dtype | None) -> torch.Tensor:
+    ids = torch.zeros(setting.batch_size, setting.sequence_length, dtype=torch.long)
+    inputs: dict[str, Any] = {"input_ids": ids}
+    if setting.head == "base":
+        raise UnsupportedTrace("a model without a head has no loss to train by")
+    if setting.head == "sequence-classification":
+        inputs["labels"] = torch.zeros(setting.batch_size, dtype=torch.long)
+    else:
+        inputs["labels"] = torch.zeros_like(ids)
+    with on_gpu.region(autocast):
+        loss: torch.Tensor = sft_loss(model, inputs) if runs_trl(setting) else model(**inputs).loss
+    return loss
+
+
+def _note_loaded(recorder: Recorder, kinds: dict[int, Category]) -> None:
+    """Everything that is there before anything runs is weights: parameters, buffers, scales."""
+    for index in recorder.timeline.alive(len(recorder.timeline.events) - 1):
+        kinds.setdefault(index, Category.WEIGHTS)
+
+
+def _adapts(name: str) -> bool:
+    """Whether a parameter of that name was put beside the model by peft."""
+    return "lora_" in name or "modules_to_save" in name
+
+
+def _autocast_in_recomputation(model: nn.Module, on_gpu: OnGpu, autocast: torch.dtype | None) -> None:
+    """Recomputation runs under the autocast of its forward pass, as torch's checkpoint restores it on a GPU."""
+    if autocast is None:
+        return
+    for module in model.modules():
+        original: Callable[..., Any] | None = module.__dict__.get("_gradient_checkpointing_func")
+        if original is not None:
+            module._gradient_checkpointing_func = _under(on_gpu, autocast, original)
+
+
+def _under(on_gpu: OnGpu, autocast: torch.dtype, original: Callable[..., Any]) -> Callable[..., Any]:
+    def checkpoint(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        def again(*inner: Any, **named: Any) -> Any:
+            with on_gpu.region(autocast):
+                return function(*inner, **named)
+
+        return original(again, *args, **kwargs)
+
+    return checkpoint
+
+
+@contextmanager
+def _garbage_of_this_run_alone() -> Iterator[None]:
+    """Cycles are collected where the run asks for it and nowhere else, and without a look at what was there before.
+
+    So a timeline does not hang on how much Python the process ran before, and a collection takes no time.
+    """
+    automatic = gc.isenabled()
+    gc.disable()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+        if automatic:
+            gc.enable()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the libraries' words to their own users."""
+    loggers = [logging.getLogger(name) for name in ("bitsandbytes", "transformers", "peft", "trl")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
+
+
+@contextmanager
+def _dynamic_shapes_unasked() -> Iterator[None]:
+    """Keeps transformers from reading values of position ids, which meta tensors do not have."""
+    from transformers import masking_utils
+
+    asked = masking_utils.find_packed_sequence_indices
+    masking_utils.find_packed_sequence_indices = lambda _: None
+    try:
+        yield
+    finally:
+        masking_utils.find_packed_sequence_indices = asked

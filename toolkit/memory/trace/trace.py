@@ -1,0 +1,85 @@
+"""A trace: the exact peak of a setting from the real training code, without weights and without a GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+from toolkit.facts.models import ModelFacts
+from toolkit.memory.card import CardFit, card_fit
+from toolkit.memory.device import Interval, device_interval
+from toolkit.memory.expandable import ExpandableAllocator
+from toolkit.memory.ledger import Ledger, PhaseName
+from toolkit.memory.timeline import Timeline
+from toolkit.memory.trace.layers import Say, grown_run, silent, whole_run
+from toolkit.memory.trace.ledger import ledger_of
+from toolkit.memory.trace.refusal import UnsupportedTrace
+from toolkit.spec.setting import Setting
+
+__all__ = ["Trace", "UnsupportedTrace", "libraries", "trace"]
+
+LIBRARIES = ("torch", "transformers", "peft", "bitsandbytes")
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """What a setting needs on one GPU, as its code was seen to ask for it. Bytes; intervals as in an Estimate.
+
+    `blocks` is what torch.cuda.max_memory_allocated would say: the allocator counts whole blocks, and up to 1 MiB of a
+    block may be more than was asked for. `expandable` is what is reserved with expandable_segments:True; `how` says
+    which layers were traced.
+    """
+
+    setting: Setting
+    ledger: Ledger
+    blocks: Interval
+    reserved: Interval
+    expandable: int
+    device: Interval
+    card: CardFit | None
+    libraries: Mapping[str, str]
+    how: str
+    timeline: Timeline
+
+    @property
+    def allocated(self) -> int:
+        """The peak of live tensors, each rounded up to 512 bytes: the total of the ledger's rows."""
+        return self.ledger.peak.total
+
+
+def trace(setting: Setting, facts: ModelFacts, *, whole: bool = False, say: Say = silent) -> Trace:
+    """Runs a setting on tensors without storage; raises UnsupportedTrace for what is not covered.
+
+    Of alike layers a few are traced, and the others written out from them where that is proven to be the same;
+    `whole`: every layer is traced.
+    """
+    seen, how = (whole_run(setting, facts), "every layer") if whole else grown_run(setting, facts, say)
+    say("replaying")
+    ledger = ledger_of(seen.timeline, seen.kinds)
+    replays = [seen.timeline.replay(PhaseName.LOAD, warm=warm) for warm in (False, True)]
+    blocks = min(one.allocated for one in replays), max(one.allocated for one in replays)
+    reserved = min(one.reserved for one in replays), max(one.reserved for one in replays)
+    return Trace(
+        setting=setting,
+        ledger=ledger,
+        blocks=blocks,
+        reserved=reserved,
+        expandable=seen.timeline.replay(PhaseName.LOAD, ExpandableAllocator()).reserved,
+        device=device_interval(reserved, setting.gpu),
+        card=card_fit(seen.timeline, reserved, setting.gpu),
+        libraries=libraries(),
+        how=how,
+        timeline=seen.timeline,
+    )
+
+
+def libraries() -> dict[str, str]:
+    """The versions that a trace is made with; build tags such as +cpu left out."""
+    found = {}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name).partition("+")[0]
+        except PackageNotFoundError:
+            continue
+    return found
