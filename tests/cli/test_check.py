@@ -108,7 +108,7 @@ def test_output_that_cannot_be_written_is_told(repository: Repository, capsys: p
     [
         (["check", "nowhere"], "S111"),
         (["check", "empty"], "S114"),
-        (["check", "specs/sums/document.md"], "no spec found for specs/sums/document.md"),
+        (["check", "specs/sums/document.md", "specs"], "by runs of their own"),
         (["check", ".."], "lies outside"),
         (["check", "--root", "nowhere"], "is no folder"),
         (["check", "--format", "xml"], "invalid choice"),

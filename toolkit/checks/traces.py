@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import islice
+from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from toolkit.evidence.evidence import Evidence, EvidenceKind
-from toolkit.evidence.record import FOLDER, Record, read_records, setting_key
+from toolkit.evidence.record import FOLDER, NOT_RUN, Record, read_records, setting_key
 from toolkit.facts.accuracy import known_error
 from toolkit.facts.gpus import find_gpu
 from toolkit.facts.names import UnknownName
@@ -29,6 +29,12 @@ MOST_EXTREMES = 4_096
 """So many settings of a scenario are looked at to find the one that a record is of."""
 
 
+PLAIN = tuple(name for name in Setting.__slots__ if name not in (*NOT_RUN, "lora", "parallel", "stack", "engine"))
+"""The fields of a setting that are plain values: what differs in one of them needs no closer look."""
+
+_PLAIN_OF = attrgetter(*PLAIN)
+
+
 @dataclass(slots=True)
 class Traces:
     """The traced and the measured records of one folder; `shown` is the folder as findings name it."""
@@ -36,20 +42,21 @@ class Traces:
     shown: str
     records: tuple[Record, ...]
     measured: tuple[Record, ...] = ()
-    _by_setting: dict[tuple[str, str], list[Record]] = field(init=False)
+    _alike: dict[tuple[object, ...], list[Record]] = field(init=False)
     _found: dict[int, tuple[Setting, Record | None]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._by_setting = {}
+        self._alike = {}
         for one in (*self.measured, *self.records):
-            self._by_setting.setdefault((_canonical(one.setting), one.config_hash), []).append(one)
+            self._alike.setdefault(_plain(one), []).append(one)
 
     def at(self, setting: Setting, config_hash: str) -> Record | None:
         """The record of exactly this setting and config: what was measured goes before what was traced."""
         known = self._found.get(id(setting))
         if known is None:
-            alike = any(_alike(one, setting) for one in (*self.measured, *self.records))
-            found = self._by_setting.get((_canonical(setting_key(setting)), config_hash), []) if alike else []
+            alike = self._alike.get(_PLAIN_OF(setting), [])
+            whole = setting_key(setting) if alike else {}
+            found = [one for one in alike if one.config_hash == config_hash and one.setting == whole]
             record = next((one for one in found if not set_aside(one, setting)), found[0] if found else None)
             known = self._found[id(setting)] = setting, record  # with the setting, so that its id stays its own
         return known[1]
@@ -145,7 +152,7 @@ def stale(record: Record, situation: Situation, moved: Iterable[str]) -> str:
         return "the config of its model has changed"
     choices = islice(situation.space.extremes(situation.fields(*moved)), MOST_EXTREMES)
     settings = (situation.setting(choice) for choice in choices)
-    if any(_alike(record, setting) and setting_key(setting) == record.setting for setting in settings):
+    if any(_PLAIN_OF(setting) == _plain(record) and setting_key(setting) == record.setting for setting in settings):
         return ""
     return "the scenario has changed since"
 
@@ -164,19 +171,8 @@ def _interval(low: int, high: int) -> Interval:
     return Interval(Fraction(low), Fraction(high))
 
 
-def _alike(record: Record, setting: Setting) -> bool:
-    """Whether a record may be of a setting, by a few plain fields: much cheaper than a whole comparison."""
-    said = record.setting
-    return (
-        said.get("model") == setting.model
-        and said.get("method") == setting.method
-        and said.get("batch_size") == setting.batch_size
-        and said.get("sequence_length") == setting.sequence_length
-    )
-
-
-def _canonical(setting: Mapping[str, Any]) -> str:
-    return json.dumps(setting, sort_keys=True, separators=(",", ":"))
+def _plain(record: Record) -> tuple[object, ...]:
+    return tuple(record.setting.get(name) for name in PLAIN)
 
 
 def _same_version(said: str, made_with: str) -> bool:

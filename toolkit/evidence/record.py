@@ -62,7 +62,7 @@ class Record:
 
     @property
     def _plain(self) -> dict[str, Any]:
-        return {**asdict(self), "kind": self.kind.value}
+        return {**{name: getattr(self, name) for name in self.__slots__}, "kind": self.kind.value}
 
     @property
     def digest(self) -> str:

@@ -29,7 +29,7 @@ def check_json(result: CheckResult) -> str:
     return as_json(
         {
             "claims": [_claim(judgement) for judgement in result.judgements],
-            "findings": [_finding(finding) for finding in result.all_findings],
+            "findings": [finding_json(finding) for finding in result.all_findings],
             "counts": {
                 "claims": len(result.judgements),
                 "documents": result.documents,
@@ -108,7 +108,8 @@ def _interval(interval: Interval) -> dict[str, int | float | None]:
     return {"low": number(interval.low), "high": number(interval.high)}
 
 
-def _finding(finding: Finding) -> dict[str, object]:
+def finding_json(finding: Finding) -> dict[str, object]:
+    """A finding as JSON has it."""
     return {
         "path": finding.place.path,
         **_position(finding.place),

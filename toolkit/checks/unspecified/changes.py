@@ -180,7 +180,8 @@ def _hull(numbers: list[Fraction]) -> Interval:
 
 
 def _in_table(grid: Grid) -> Iterator[Remark]:
-    """Rows whose only two amounts have one saving beside them."""
+    """Rows whose only two amounts have one saving beside them, where half of them show that it is theirs."""
+    found: list[Remark] = []
     saved = [number for number, text in enumerate(grid.header) if _SAVED.search(text)]
     if len(saved) != 1:
         return
@@ -197,7 +198,9 @@ def _in_table(grid: Grid) -> Iterator[Remark]:
         remark = _judged(first, second, share, start, _SAID_LESS)
         other = _judged(second, first, share, start, _SAID_LESS)
         if remark is not None and other is not None:
-            yield remark if remark.verdict is Verdict.AGREES or other.verdict is not Verdict.AGREES else other
+            found.append(remark if remark.verdict is Verdict.AGREES or other.verdict is not Verdict.AGREES else other)
+    if 2 * sum(remark.verdict is Verdict.AGREES for remark in found) >= len(found):
+        yield from found
 
 
 def _amount(text: str, header: tuple[str, ...], column: int) -> Value | None:

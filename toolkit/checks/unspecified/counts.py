@@ -34,7 +34,8 @@ _SPLIT: Final = re.compile(
 )
 _TOTAL: Final = re.compile(r"\btotal\b|\bparameter count\b", re.IGNORECASE)
 _HAS: Final = re.compile(
-    r"[\s*_`,:(=|–—-]*(?:(?:model|which|that|a|is|has|have|having|with|contains|counts|of|total|parameter count|parameters?)[\s*_`:=(]+){0,4}",
+    r"[\s*_`,:(=|–—-]*(?:(?:model|which|that|a|is|has|have|having|with|contains|counts|of|total"
+    r"|parameter count|parameters?)[\s*_`:=(]+){0,4}",
     re.IGNORECASE,
 )
 _CLOSE: Final = 80

@@ -22,7 +22,8 @@ _ROOMY: Final = Fraction(1, 2)
 """A need under this share of a card's memory is met beyond doubt, whatever the driver and other programs keep."""
 
 _ELSEWHERE: Final = re.compile(
-    r"\boffload\w*|\bcpu\b|\bmulti|\b\d+\s?[x×]|[x×]\s?\d|\bgpus\b|\bslow|\bspeed|\bper gpu\b", re.IGNORECASE
+    r"\boffload\w*|\bcpu\b|\bmulti|\b\d+\s?[x×]|(?<![A-Za-z])[x×]\s?\d|\bgpus\b|\bslow|\bspeed|\bper gpu\b",
+    re.IGNORECASE,
 )
 
 

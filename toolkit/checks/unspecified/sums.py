@@ -24,6 +24,7 @@ from toolkit.spec.quote import Quote
 
 _ROUNDED: Final = "; within the rounding of the terms"
 _MOST_BYTES: Final = 20
+_MANY: Final = 4
 _STEPS: Final = frozenset({1000, 1024})
 """Factors between units: beside one the printed numbers may be right though their units are those before it."""
 
@@ -79,8 +80,9 @@ def _checkable(left: Expression, right: Expression) -> bool:
 
 
 def _sized(side: Expression) -> bool:
-    """Whether a product has a factor that may be the bytes of one number."""
-    return any(max(value.printed) <= _MOST_BYTES for value in values_in(side))
+    """Whether a product has few factors, of which one may be the bytes of a number, or a quotient."""
+    values = values_in(side)
+    return _divides(side) or (len(values) < _MANY and any(max(value.printed) <= _MOST_BYTES for value in values))
 
 
 def _admissible(text: str) -> bool:
@@ -119,14 +121,14 @@ def _may_hold(left: Expression, right: Expression) -> bool:
 
 def _truncated(left: Expression, right: Expression, reading: str) -> bool:
     """Whether the printed result is the exact one with digits left off: "8 / 3 * 4096 = 10922"."""
-    if not isinstance(right, Number) or len(right.value.printed) > 1 or right.value.written.high is None:
+    if not isinstance(right, Number) or len(right.value.printed) > 1:
         return False
     try:
         exact = evaluate(left, reading)
     except EquationError:
         return False
     value, printed = right.value, right.value.printed[0]
-    digit = 2 * (value.written.high - printed)
+    digit = Fraction(0) if value.written.high is None else 2 * (value.written.high - printed)
     shown = (
         exact.low
         if exact.dimension in PURE and value.unit.dimension in PURE

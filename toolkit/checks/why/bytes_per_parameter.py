@@ -11,7 +11,7 @@ from toolkit.memory.storage import ITEM_BYTES, storage_of
 from toolkit.quantity import display_bytes, display_number
 
 _SIZE = re.compile(r"(?<![A-Za-z0-9.])(\d{1,4}(?:[._]\d{1,3})?)([BbMm])(?![A-Za-z0-9])")
-_PACKED_BITS = {"nf4": 4, "fp4": 4, "mxfp4": 4, "gptq-int4": 4, "awq-int4": 4, "int8": 8, "fp8": 8}
+_PACKED_BITS = {"nf4": 4, "fp4": 4, "mxfp4": 4, "gptq-int4": 4, "awq-int4": 4, "int8": 8, "gptq-int8": 8, "fp8": 8}
 
 
 def named_size(model: str) -> Fraction | None:

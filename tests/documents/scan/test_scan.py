@@ -1,0 +1,128 @@
+"""What is found in Markdown, and what is left alone; expected values by reading."""
+
+import pytest
+
+from tests.documents.scan.scanned import contexts, ends, found
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Full fine-tuning needs ~94 GB of VRAM.", [("peak_memory", "~94 GB")]),
+        ("The KV cache takes 2 GB and the gradients 14 GB.", [("kv_cache", "2 GB"), ("gradients", "14 GB")]),
+        ("Weights (14 GB), optimizer states (56 GB)", [("weights", "14 GB"), ("optimizer_states", "56 GB")]),
+        ("It needs 32 GB of system RAM.", [("host_memory", "32 GB")]),
+        ("You need 50 GB of disk space.", [("disk", "50 GB")]),
+        ("The model has 7B parameters.", [("parameters", "7B")]),
+        ("There are 20M trainable parameters (0.3% of all parameters).",
+         [("trainable_parameters", "20M"), ("trainable_share", "0.3%")]),
+        ("Fits on a 24GB GPU.", [("fits", "24GB")]),
+        ("We used an RTX 4090 (24GB).", [("gpu_memory", "24GB")]),
+        ("Runs on 24 GB cards: the model fits within 16 GB VRAM.", [("fits", "24 GB"), ("fits", "16 GB")]),
+        ("This cuts VRAM by 40%.", [("change", "40%")]),
+        ("It saves 3 GB of GPU memory.", [("change", "3 GB")]),
+        ("> [!NOTE]\n> Training takes 18 GB of VRAM.", [("peak_memory", "18 GB")]),
+        ("- Setup\n  - LoRA\n    - VRAM: 18 GB", [("peak_memory", "18 GB")]),
+        ("## RTX 3060 (12GB)\n", [("gpu_memory", "12GB")]),
+        ("```bash\n# needs 14GB of VRAM\npython run.py --memory 24GB\n```", [("peak_memory", "14GB")]),
+        ("```\nPeak VRAM: 11.67GB\n```", [("peak_memory", "11.67GB")]),
+        ("---\nvram: 16 GB\n---\n# Card\n", [("peak_memory", "16 GB")]),
+    ],
+)  # fmt: skip
+def test_finds(text: str, expected: list[tuple[str, str]]) -> None:
+    assert found(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Released 2024-05-01 with CUDA 12.1 and Python 3.11 on port 8080.",
+        "We use Llama-2-7B and Qwen2.5-14B-Instruct on 8 GPUs.",
+        "The learning rate is 2e-4, the batch size 4, the context 4096 tokens.",
+        "1. First\n2. Second\n\n## 3.1 Memory\n",
+        "Set `max_memory=24GB` or `--gpu-memory 20GB`.",
+        "Bandwidth is 900 GB/s; each parameter takes 2 bytes.",
+        "Accuracy rises by 12% over 3 epochs.",
+        "We trained on 15 million tokens with 400 examples.",
+        "<!-- needs 24 GB of VRAM -->",
+        "[guide](https://example.org/24GB-vram.html)",
+        "The video is 30 MB.",
+        "It cuts memory at <1% accuracy loss.",
+        "4-bit loading is 20% slower but frees memory.",
+        "```python\nmemory = '24 GB of VRAM'\n```",
+    ],
+)
+def test_leaves_alone(text: str) -> None:
+    assert found(text) == []
+
+
+def test_unit_in_a_heading_is_that_of_its_column() -> None:
+    table = "| Model | VRAM (GB) | Epochs |\n|---|---|---|\n| Llama 2 13B | 28 | 3 |\n"
+    assert found(table) == [("peak_memory", "28")]
+    assert ends(table) == [("28", "28", "GB", None)]
+
+
+def test_cells_take_quantity_from_column_or_row() -> None:
+    table = "| Part | Memory |\n|---|---|\n| Weights | 14 GB |\n| KV cache | 2 GB |\n| Total | 16 GB |\n"
+    assert [quantity for quantity, _ in found(table)] == ["weights", "kv_cache", "peak_memory"]
+
+
+def test_marks_say_what_fits() -> None:
+    table = "| Method | Fits in 24 GB? | Fast? |\n|---|---|---|\n| LoRA | ✅ | ✅ |\n| Full | ❌ No | ✅ |\n"
+    assert found(table) == [("fits", "✅"), ("fits", "❌ No")]
+
+
+def test_marks_in_the_rows_of_cards() -> None:
+    table = "| GPU | VRAM | 7B | Notes |\n|---|---|---|---|\n| T4 | 16 GB | ✅ | slow |\n| L4 | 24 GB | ✅ | good |\n"
+    assert found(table)[:2] == [("gpu_memory", "16 GB"), ("fits", "✅")]
+
+
+def test_html_tables_are_read() -> None:
+    table = "<table>\n<tr><th>Method</th><th>VRAM</th></tr>\n<tr><td>LoRA</td><td><b>18 GB</b></td></tr>\n</table>\n"
+    assert found(table) == [("peak_memory", "18 GB")]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("VRAM: 12–16 GB", ("12", "16", "GB", None)),
+        ("VRAM: ~94 GB", ("94", "94", "GB", "~")),
+        ("VRAM: at least 16 GiB", ("16", None, "GiB", None)),
+        ("VRAM: up to 16 GB", (None, "16", "GB", None)),
+        ("VRAM: 16GB+", ("16", None, "GB", None)),
+    ],
+)
+def test_values_as_printed(text: str, expected: tuple[str | None, str | None, str | None, str | None]) -> None:
+    assert ends(text) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Il faut environ 14,5 Go de mémoire GPU.", ("14.50", "14.50", "GB", "environ")),
+        ("Das Modell braucht etwa 11,7 GB Grafikspeicher.", ("11.70", "11.70", "GB", "etwa")),
+        ("微调需要约24G显存。", ("24", "24", "GB", "约")),
+        ("Требуется 16 ГБ видеопамяти.", ("16", "16", "GB", None)),
+    ],
+)
+def test_other_languages(text: str, expected: tuple[str, str, str, str | None]) -> None:
+    [(low, high, unit, hedge)] = ends(text)
+    assert (low and low.rstrip("0").rstrip("."), unit, hedge) == (expected[0].rstrip("0").rstrip("."), *expected[2:])
+    assert low == high
+
+
+def test_context_is_read_from_headings_rows_columns_and_sentence() -> None:
+    text = (
+        "# Guide\n\n## QLoRA of Llama 2 13B\n\nWith batch size 2 and 512 tokens it needs 12 GB of VRAM.\n\n"
+        "| GPU | fp16 VRAM |\n|---|---|\n| RTX 4090 | 30 GB used |\n"
+    )
+    first, second = contexts(text)
+    assert first == {
+        "model": "meta-llama/Llama-2-13b-hf", "method": "qlora", "batch_size": "2", "sequence_length": "512",
+    }  # fmt: skip
+    assert second["gpu"] == "GeForce RTX 4090"
+    assert second["precision"] == "fp16"
+
+
+def test_two_things_said_are_neither() -> None:
+    assert contexts("LoRA and full fine-tuning need 40 GB of VRAM.") == [{}]

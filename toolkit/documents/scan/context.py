@@ -1,0 +1,65 @@
+"""What a document says around a figure of its model, method, precision, batch and sequence."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Final
+
+from toolkit.documents.scan.names import gpus_in, models_in
+
+_METHODS: Final = re.compile(
+    r"(?P<qlora>\bq-?lora\b)|(?P<lora>\b(?:lora|peft|adapters?)\b)|(?P<full>\bfull[- ](?:param\w*[- ])?(?:fine[- ]?tun"
+    r"\w*|ft\b|training|parameter))|(?P<inference>\b(?:inference|serving|generation|decod\w+)\b)",
+    re.IGNORECASE,
+)
+_PRECISIONS: Final = re.compile(
+    r"(?P<fp32>\b(?:fp-?32|float-?32|f32|32[- ]bit)\b)|(?P<bf16>\b(?:bf-?16|bfloat-?16)\b)"
+    r"|(?P<fp16>\b(?:fp-?16|float-?16|f16|half[- ]precision|16[- ]bit)\b)|(?P<fp8>\b(?:fp-?8|float8)\b)"
+    r"|(?P<int8>\b(?:int-?8|8[- ]?bit|q8(?:_0)?)\b)|(?P<nf4>\bnf4\b)|(?P<mxfp4>\bmxfp4\b)"
+    r"|(?P<int4>\b(?:int-?4|4[- ]?bit|q4(?:_\w+)?|awq|gptq|fp4)\b)",
+    re.IGNORECASE,
+)
+_BATCH: Final = re.compile(
+    r"\b(?:micro[- ]?)?(?:batch(?:[- _]size)?|bsz?)\b(?: of|[:=\s])\s?([0-9]{1,5})\b", re.IGNORECASE
+)
+_SEQUENCE: Final = re.compile(
+    r"\b(?:(?:max[- _])?seq(?:uence|_?len)?(?:[- _]length)?|context(?:[- _]length| window)?|ctx|max_length|length)\b"
+    r"(?: of|[:=\s])\s?([0-9][0-9,]{0,8}[kK]?)\b|\b([0-9][0-9,]{0,8}[kK]?)[- ](?:tokens?|context)\b",
+    re.IGNORECASE,
+)
+FIELDS: Final = ("model", "method", "gpu", "precision", "batch_size", "sequence_length")
+
+
+def context(texts: Sequence[str]) -> Mapping[str, str]:
+    """What texts say of a figure's situation, the nearest text first; a text that says two things says neither."""
+    said: dict[str, str] = {}
+    for text in texts:
+        for name, what in _said(text[:600]).items():
+            said.setdefault(name, what)
+    return MappingProxyType({name: said[name] for name in FIELDS if said.get(name)})
+
+
+@lru_cache(maxsize=4096)
+def _said(text: str) -> Mapping[str, str]:
+    found = {
+        "model": _one({model.id or model.name for model in models_in(text)}),
+        "gpu": _one({gpu.card.name for gpu in gpus_in(text)}),
+        "method": _one({str(match.lastgroup) for match in _METHODS.finditer(text)}),
+        "precision": _one({str(match.lastgroup) for match in _PRECISIONS.finditer(text)}),
+        "batch_size": _one({match[1] for match in _BATCH.finditer(text)}),
+        "sequence_length": _one({match[1] or match[2] for match in _SEQUENCE.finditer(text)}),
+    }
+    return {name: what for name, what in found.items() if what is not None}
+
+
+@lru_cache(maxsize=4096)
+def precisions_in(text: str) -> frozenset[str]:
+    """Every precision that a text names."""
+    return frozenset(str(match.lastgroup) for match in _PRECISIONS.finditer(text[:600]))
+
+
+def _one(found: set[str]) -> str | None:
+    return next(iter(found)) if len(found) == 1 else "" if found else None

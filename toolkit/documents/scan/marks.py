@@ -1,0 +1,50 @@
+"""Marks of a table that say whether something fits: "✅" under "Fits in 24 GB?", "No" in the row of a card."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from toolkit.documents.scan.names import gpus_in
+from toolkit.documents.scan.pieces import Grid, Piece
+from toolkit.documents.scan.values import values_in
+from toolkit.quantity import Mark, parse_mark
+from toolkit.quantity.value import Dimension
+
+_ASKS: Final = re.compile(
+    r"\bfits?\b|\bfeasib\w+|\bworks?\b|\bruns?\b|\brunnable\b|\bcompatib\w+|\bpossible\b|\bok\b|\bviable\b"
+    r"|\btrainable on\b",
+    re.IGNORECASE,
+)
+_SHORT: Final = 60
+
+
+def mark_of(piece: Piece, text: str) -> Mark | None:
+    """The answer that a cell gives on whether something fits a card; None where its table asks nothing of that kind."""
+    grid = piece.grid
+    if grid is None or not piece.spot[0] or not piece.spot[1] or len(text) > _SHORT:
+        return None
+    mark = parse_mark(text)
+    if mark is None:
+        return None
+    if _ASKS.search(piece.column) or _is_card(piece.column):
+        return mark
+    return mark if _is_card(piece.row) and _of_cards(grid) and _answers(grid, piece.spot[1]) else None
+
+
+def _is_card(label: str) -> bool:
+    if gpus_in(label):
+        return True
+    return any(value.unit.dimension is Dimension.BYTES for value in values_in(label[:_SHORT]))
+
+
+def _of_cards(grid: Grid) -> bool:
+    """Whether the first column lists cards."""
+    labels = [row[0][2] for row in grid.rows[1:21] if row]
+    return bool(labels) and sum(map(_is_card, labels)) * 2 > len(labels)
+
+
+def _answers(grid: Grid, column: int) -> bool:
+    """Whether most of a column's cells are answers."""
+    cells = [row[column][2] for row in grid.rows[1:21] if len(row) > column]
+    return sum(len(cell) <= _SHORT and parse_mark(cell) is not None for cell in cells) * 2 > len(cells)
