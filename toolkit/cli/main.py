@@ -19,8 +19,14 @@ from toolkit.finding import printable
 
 COMMANDS: Mapping[str, str] = {
     "check": "judge every claim that the specs make about documents",
+    "scan": "find the figures that documents state about memory, and judge what needs no spec",
     "estimate": "show where a scenario's memory goes, and which GPUs it fits",
+    "trace": "run the real training code without weights or a GPU, and account every byte",
+    "measure": "measure scenarios on a GPU, one process each, and keep the records",
+    "pages": "assemble the site: documents with their claims marked, guides, model cards",
     "explain": "say what a finding code or a ledger row means",
+    "accuracy": "compare estimates with readings that others published",
+    "readings": "convert records of published measurements into readings",
     "schema": "print the JSON Schema of a spec",
     "models": "list, show or add models",
     "software": "bring the table of releases up to date from the package index",
@@ -39,7 +45,9 @@ def entry() -> NoReturn:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a terminal without "≥" is no reason to stop
     gc.disable()  # a run is short and makes no cycles worth looking for; it would be looked for a hundred times
-    sys.exit(main(sys.argv[1:]))
+    code = main(sys.argv[1:])
+    gc.freeze()  # nor is there anything to look for at the end of all
+    sys.exit(code)
 
 
 def main(argv: Sequence[str]) -> int:

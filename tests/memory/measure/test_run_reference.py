@@ -1,0 +1,111 @@
+"""The whole of a measurement but for CUDA's own calls: real code on CPU tensors, with an accounting device.
+
+What lasts (weights, adapters, gradients, optimizer states) is the same on every device, so it is held against a trace
+to the byte. Peaks are not: CPU kernels take other paths.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("transformers")
+pytest.importorskip("peft")
+
+from tests.memory.measure.accounting import CONTEXT, AccountingDevice
+from tests.memory.measure.jobs import LORA, job
+from toolkit.memory.ledger import Category, PhaseName
+from toolkit.memory.measure.outcome import OutcomeKind
+from toolkit.memory.measure.run import measure
+from toolkit.memory.trace.trace import trace
+
+pytestmark = pytest.mark.reference
+
+FP32 = {"gradients": "fp32", "optimizer_states": "fp32"}
+ADAPTERS = {"method": "lora", "lora": LORA, "amp": True, **FP32}
+TRAINING: dict[str, dict[str, Any]] = {
+    "full": {},
+    "full, float32": {"weights": "fp32", "compute": "fp32", **FP32},
+    "lora, accumulated, checkpointed": {
+        **ADAPTERS, "gradient_accumulation": 4, "gradient_checkpointing": "reentrant",
+    },
+    "4 bit, doubly quantized": {**ADAPTERS, "weights": "nf4", "method": "qlora", "double_quant": True},
+    "8 bit": {**ADAPTERS, "weights": "int8"},
+    "sgd": {"optimizer": "sgd", "optimizer_implementation": "foreach"},
+    "classification": {"head": "sequence-classification", "labels": 3},
+}  # fmt: skip
+INFERENCE: dict[str, dict[str, Any]] = {
+    "16 bit": {"method": "inference", "generated_length": 3},
+    "8 bit": {"method": "inference", "weights": "int8", "generated_length": 3},
+    "classification": {"method": "inference", "head": "sequence-classification", "labels": 3},
+}
+
+
+def measured(fields: dict[str, Any], **device: Any) -> tuple[dict[str, Any], AccountingDevice]:
+    accounting = AccountingDevice(**device)
+    with accounting:
+        return measure(job(**fields), accounting), accounting
+
+
+@pytest.mark.parametrize("fields", TRAINING.values(), ids=TRAINING)
+def test_what_lasts_in_training_is_what_a_trace_sees(fields: dict[str, Any]) -> None:
+    found, _ = measured(fields)
+    assert found["kind"] is OutcomeKind.MEASURED
+    one = job(**fields)
+    step = trace(one.setting, one.facts).ledger.phase(PhaseName.OPTIMIZER_STEP)
+    assert step is not None
+    for category in (Category.WEIGHTS, Category.ADAPTERS, Category.GRADIENTS, Category.OPTIMIZER_STATES):
+        assert found["rows"].get(category.value, {"bytes": 0})["bytes"] == step.of(category), category
+    assert found["allocated"] == max(
+        found["phases"][name.value]["allocated"] for name in found["phases"] if name in set(PhaseName)
+    )
+    assert found["times"].keys() == {"forward_end", "backward", "optimizer_step"}
+
+
+@pytest.mark.parametrize("fields", INFERENCE.values(), ids=INFERENCE)
+def test_what_is_loaded_for_inference_is_what_a_trace_sees(fields: dict[str, Any]) -> None:
+    found, _ = measured(fields)
+    one = job(**fields)
+    loaded = trace(one.setting, one.facts).ledger.phase(PhaseName.LOAD)
+    assert loaded is not None
+    assert found["held"] == found["rows"]["weights"]["bytes"] == loaded.total
+    decodes = one.setting.head == "causal-lm"
+    assert found["times"].keys() == ({"prefill", "decode"} if decodes else {"prefill"})
+    if decodes:  # 66 tokens of 2 examples, keys and values of 2 heads of 64 in 16 bit, in 3 layers
+        assert found["rows"]["kv_cache"]["bytes"] == 66 * 2 * 2 * 2 * 64 * 2 * 3
+
+
+def test_a_quantized_model_is_never_whole_in_16_bit() -> None:
+    found, _ = measured({"weights": "nf4", "method": "inference"})
+    whole, _ = measured({"method": "inference"})
+    layers = 3 * (2 * 256 * 256 + 2 * 256 * 128 + 3 * 256 * 512) * 2
+    assert found["phases"]["build"]["allocated"] < whole["held"] - layers * 0.6
+
+
+def test_context_and_card_are_told_apart_from_what_the_allocator_holds() -> None:
+    found, device = measured({})
+    assert found["context"] == CONTEXT
+    assert found["card"] == found["reserved"] + CONTEXT
+    assert device.settled >= len(found["phases"])
+
+
+def test_a_full_card_is_a_result_with_its_phase() -> None:
+    found, _ = measured({}, capacity=9 << 20)
+    assert found["kind"] is OutcomeKind.FULL
+    assert found["phase"] in {"forward_end", "backward", "optimizer_step"}
+    assert found["allocated"] <= 9 << 20
+    assert "out of memory" in found["reason"]
+    assert found["device"]["gpu"]
+
+
+def test_what_is_not_covered_is_refused_by_name() -> None:
+    found, _ = measured({"master_weights": "fp32"})
+    assert found["kind"] is OutcomeKind.REFUSED
+    assert "master weights" in found["reason"]
+
+
+def test_an_error_that_is_no_full_card_is_raised() -> None:
+    with pytest.raises(TypeError):
+        measured({"batch_size": None})

@@ -1,0 +1,89 @@
+"""What is to be measured, as plain values: for the process that runs it, and for a machine that has no specs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from toolkit.facts.models import ModelFacts, model_from_config
+from toolkit.spec.setting import Lora, Parallel, Run, Setting, Stack
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Measurable:
+    """A setting to measure, and the scenario that it is of.
+
+    `folder` is where its record belongs, `claims` how many claims wait for it. `seconds` is what it is expected to
+    take, `bytes` the least and the most that the card is expected to show (None: the formulas refuse it).
+    """
+
+    scenario: str
+    setting: Setting
+    facts: ModelFacts
+    folder: str = ""
+    claims: int = 0
+    seconds: float = 0.0
+    bytes: tuple[int, int] | None = None
+
+    @property
+    def label(self) -> str:
+        """The scenario with the folder of its spec: scenarios of several specs may share a name."""
+        spec = Path(self.folder).parent.name
+        return f"{spec}/{self.scenario}" if spec else self.scenario
+
+
+def as_plain(job: Measurable) -> dict[str, Any]:
+    """A job as JSON values. Of the model its config is kept, which says all that is run."""
+    loaded: dict[str, Any] = json.loads(json.dumps(asdict(replace(job, facts=model_from_config({}, "")))))
+    loaded["facts"] = {"id": job.facts.id, "config": job.facts.config}
+    return loaded
+
+
+def from_plain(said: Mapping[str, Any]) -> Measurable:
+    """The job that was written. Raises KeyError, TypeError or ValueError for what is none."""
+    sizes = said["bytes"]
+    return Measurable(
+        scenario=str(said["scenario"]),
+        setting=setting_from(said["setting"]),
+        facts=model_from_config(dict(said["facts"]["config"]), str(said["facts"]["id"])),
+        folder=str(said["folder"]),
+        claims=int(said["claims"]),
+        seconds=float(said["seconds"]),
+        bytes=None if sizes is None else (int(sizes[0]), int(sizes[1])),
+    )
+
+
+def setting_from(said: Mapping[str, Any]) -> Setting:
+    """The setting of plain values, as `asdict` gives them. Raises TypeError for unknown fields."""
+    fields = dict(said)
+    lora = fields.pop("lora", None)
+    if lora is not None:
+        targets = lora["targets"]
+        fields["lora"] = Lora(**{**lora, "targets": targets if isinstance(targets, str) else tuple(targets)})
+    for name, kind in (("parallel", Parallel), ("stack", Stack), ("run", Run)):
+        if name in fields:
+            fields[name] = kind(**fields[name])
+    return Setting(**fields)
+
+
+def jobs_text(jobs: Iterable[Measurable]) -> str:
+    """A file of jobs."""
+    return json.dumps({"format": FORMAT, "jobs": [as_plain(job) for job in jobs]}, indent=1, sort_keys=True) + "\n"
+
+
+def read_jobs(path: Path) -> list[Measurable] | str:
+    """The jobs of a file, or why it is none."""
+    try:
+        whole = json.loads(path.read_text("utf-8"))
+        if whole["format"] != FORMAT:
+            return f"not a file of jobs of format {FORMAT}"
+        return [from_plain(job) for job in whole["jobs"]]
+    except OSError as error:
+        return error.strerror or str(error)
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        return f"no file of jobs: {type(error).__name__}: {error}"

@@ -1,0 +1,108 @@
+"""One process for one scenario: its crash, its hang and its full card are its own result and nothing else's."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from toolkit.memory.measure.job import Measurable, as_plain
+from toolkit.memory.measure.outcome import Outcome, OutcomeKind
+
+WORKER = (sys.executable, "-m", "toolkit.memory.measure.worker")
+TAIL = 4_000
+SAID = 300
+SETTLED = {
+    "TOKENIZERS_PARALLELISM": "false",
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "PYTORCH_CUDA_ALLOC_CONF": "",
+    "PYTORCH_ALLOC_CONF": "",
+    "CUBLAS_WORKSPACE_CONFIG": "",
+}
+"""Nothing is fetched, and what would change the allocator or cuBLAS's workspace is as it is by default."""
+
+
+def measured_apart(job: Measurable, limit_s: float, command: Sequence[str] | None = None) -> Outcome:
+    """Measures a job in a process of its own, which is ended with all its children after `limit_s` seconds."""
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="toolkit-measure-") as folder, tempfile.TemporaryFile() as errors:
+        result = Path(folder) / "result.json"
+        code = _run([*(command or WORKER), str(result)], json.dumps(as_plain(job)).encode(), limit_s, errors)
+        seconds = round(time.monotonic() - started, 2)
+        said = _tail(errors)
+        if code is None:
+            where = _phase(said)
+            reason = f"no end after {limit_s:.0f} s{f', in {where}' if where else ''}"
+            return Outcome(OutcomeKind.TIMED_OUT, reason, seconds=seconds)
+        reading = _reading(result)
+        if code != 0 or reading is None:
+            return Outcome(OutcomeKind.CRASHED, _why(code, said), seconds=seconds)
+        return Outcome(OutcomeKind(reading["kind"]), str(reading.get("reason", "")), reading, seconds)
+
+
+def _run(command: Sequence[str], given: bytes, limit_s: float, errors: BinaryIO) -> int | None:
+    """The exit code; None where it was ended at its limit."""
+    process = subprocess.Popen(  # noqa: S603 - this Python and a module of this package; no shell
+        command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=errors, env=_environment(),
+        start_new_session=True,
+    )  # fmt: skip
+    try:
+        process.communicate(given, timeout=limit_s)
+    except subprocess.TimeoutExpired:
+        return None
+    else:
+        return process.returncode
+    finally:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)  # the process leads its group: nothing of it may keep the card
+        process.wait()
+
+
+def _environment() -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if name not in SETTLED}
+    settled = {name: value for name, value in SETTLED.items() if value}
+    root = str(Path(__file__).resolve().parents[3])
+    paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**kept, **settled, "PYTHONPATH": os.pathsep.join(paths)}
+
+
+def _reading(result: Path) -> Mapping[str, Any] | None:
+    """What the process wrote; None where it wrote nothing whole."""
+    try:
+        loaded = json.loads(result.read_text("utf-8"))
+        OutcomeKind(loaded["kind"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return dict(loaded)
+
+
+def _tail(errors: BinaryIO) -> str:
+    errors.seek(0, os.SEEK_END)
+    errors.seek(max(0, errors.tell() - TAIL))
+    return errors.read().decode("utf-8", "replace")
+
+
+def _phase(said: str) -> str:
+    phases = [line.removeprefix("phase ") for line in said.splitlines() if line.startswith("phase ")]
+    return phases[-1].replace("_", " ") if phases else ""
+
+
+def _why(code: int, said: str) -> str:
+    """The last line of a traceback, with the phase; of a process that was killed, by what."""
+    phase = f" in {_phase(said)}" if _phase(said) else ""
+    if code < 0:
+        with suppress(ValueError):
+            name = signal.Signals(-code).name
+            host = " (the host may have run out of memory)" if -code == signal.SIGKILL else ""
+            return f"killed by {name}{phase}{host}"
+    lines = [line.strip() for line in said.splitlines() if line.strip() and not line.startswith("phase ")]
+    return f"exit code {code}{phase}: {lines[-1][:SAID] if lines else 'it said nothing'}"

@@ -1,0 +1,112 @@
+"""One setting, built and run on a device, and everything that was read there."""
+
+from __future__ import annotations
+
+import gc
+import time
+import warnings
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from toolkit.memory.ledger import Category, PhaseName
+from toolkit.memory.measure.census import Census, adapters_of, held_by
+from toolkit.memory.measure.device import Device
+from toolkit.memory.measure.job import Measurable
+from toolkit.memory.measure.model import load_on_device
+from toolkit.memory.measure.outcome import OutcomeKind
+from toolkit.memory.measure.steps import infer, train
+from toolkit.memory.measure.watch import Watch
+from toolkit.memory.trace.build import prepare
+from toolkit.memory.trace.refusal import UnsupportedTrace
+from toolkit.memory.trace.trace import libraries
+
+BUILD, PREPARE = "build", "prepare"
+"""What comes before the phases of a ledger, as in a trace."""
+
+
+def measure(job: Measurable, device: Device) -> dict[str, Any]:
+    """Runs a job; what was read, or why there is nothing to read. Errors that are no answer are raised."""
+    started = time.perf_counter()
+    watch = Watch(device)
+    try:
+        device.start()
+        found = _run(job, device, watch)
+    except UnsupportedTrace as refusal:
+        return {"kind": OutcomeKind.REFUSED, "reason": str(refusal)}
+    except Exception as error:
+        if not device.is_full(error):
+            raise
+        found = _full(watch, device, error)
+    return {
+        **found,
+        "device": dict(device.description()),
+        "libraries": libraries(),
+        "seconds": round(time.perf_counter() - started, 2),
+    }
+
+
+def _run(job: Measurable, device: Device, watch: Watch) -> dict[str, Any]:
+    setting = job.setting
+    census = Census(device.kind)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the libraries' words to their own users
+        with torch.device(device.kind):
+            watch.mark(BUILD)
+            model = load_on_device(setting, job.facts)
+            gc.collect()
+            watch.mark(PhaseName.LOAD)
+            if setting.trains:
+                watch.mark(PREPARE)
+                model = prepare(model, setting)
+                gc.collect()
+                census.count(Category.ADAPTERS, adapters_of(model))
+        held = watch.close().now
+        if setting.trains:
+            times = train(setting, model, device.kind, watch, census)
+        else:
+            times = infer(setting, model, watch, census)
+        census.count(Category.WEIGHTS, held_by(model))  # a first pass may cast biases, for good
+    return _reading(device, watch, census, times, held)
+
+
+def _reading(device: Device, watch: Watch, census: Census, times: dict[str, float], held: int) -> dict[str, Any]:
+    phases = {name: peaks for name, peaks in watch.phases.items() if name in set(PhaseName)}
+    fullest = max(phases, key=lambda name: phases[name]["allocated"])
+    used, reserved_now = device.used(), device.counters().reserved_now
+    # A card that could not be asked before there was a context showed nothing that can be taken off.
+    context = None if used is None else used - (device.before or 0) - reserved_now
+    reserved = max(peaks["reserved"] for peaks in phases.values())
+    return {
+        "kind": OutcomeKind.MEASURED,
+        "phase": fullest,
+        "allocated": phases[fullest]["allocated"],
+        "requested": max(peaks["requested"] for peaks in phases.values()),
+        "active": max(peaks["active"] for peaks in phases.values()),
+        "reserved": reserved,
+        "context": context,
+        "card": None if context is None else reserved + context,
+        "retries": watch.retries,
+        "held": held,
+        "rows": census.rows,
+        "phases": watch.phases,
+        "times": {phase: round(value, 6) for phase, value in times.items()},
+    }
+
+
+def _full(watch: Watch, device: Device, error: BaseException) -> dict[str, Any]:
+    counters = device.counters()
+    return {
+        "kind": OutcomeKind.FULL,
+        "phase": watch.phase,
+        "allocated": counters.now,
+        "reserved": counters.reserved,
+        "retries": counters.retries,
+        "reason": str(error).split("\n", 1)[0][:300],
+    }
+
+
+def with_card(job: Measurable, gpu: str) -> Measurable:
+    """The same job on the card that it is measured on."""
+    return replace(job, setting=replace(job.setting, gpu=gpu))

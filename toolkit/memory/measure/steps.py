@@ -1,0 +1,105 @@
+"""The steps of a setting on a device: two optimizer steps with accumulation, or a prompt and its tokens."""
+
+from __future__ import annotations
+
+import gc
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from toolkit.memory.ledger import Category, PhaseName
+from toolkit.memory.measure.census import Census
+from toolkit.memory.measure.optimizers import real_optimizer
+from toolkit.memory.measure.watch import Watch
+from toolkit.memory.trace.build import DTYPES
+from toolkit.memory.trace.generate import generate
+from toolkit.memory.trace.refusal import UnsupportedTrace
+from toolkit.memory.trace.trl_loss import runs_trl, sft_loss
+from toolkit.spec.setting import Setting
+
+STEPS = 2
+"""The first optimizer step has no states at its backward; the second is like all that follow."""
+
+TIMED_TOKENS = 32
+"""Tokens after the prompt when a warm run is timed."""
+
+
+def train(setting: Setting, model: nn.Module, kind: str, watch: Watch, census: Census) -> dict[str, float]:
+    """Trains for two steps and returns the seconds of the last one by phase (of accumulation: its last part)."""
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = real_optimizer(setting, model, trained)
+    for step in range(STEPS):
+        for _ in range(min(2, setting.gradient_accumulation)):
+            watch.mark(PhaseName.FORWARD_END)
+            loss = _loss(setting, model, kind)
+            watch.mark(PhaseName.BACKWARD)
+            loss.backward()
+            del loss
+            gc.collect()
+        watch.mark(PhaseName.OPTIMIZER_STEP)
+        if step == STEPS - 1:
+            census.count(Category.GRADIENTS, (parameter.grad for parameter in trained))
+        if optimizer is not None:
+            optimizer.step()
+            if step == STEPS - 1:
+                states = (value for state in optimizer.state.values() for value in state.values())
+                census.count(Category.OPTIMIZER_STATES, states)
+            optimizer.zero_grad(set_to_none=True)
+        gc.collect()
+    watch.close()
+    phases = (PhaseName.FORWARD_END, PhaseName.BACKWARD, PhaseName.OPTIMIZER_STEP)
+    return {phase: watch.seconds[phase] for phase in phases}
+
+
+def infer(setting: Setting, model: nn.Module, watch: Watch, census: Census) -> dict[str, float]:
+    """Generates once to see the peaks, and a few tokens more to time a warm run: seconds of prompt and token."""
+    last: list[object] = []
+
+    def cached(tensors: Any) -> None:
+        last[:] = tensors
+
+    generate(setting, model, watch.mark, cached)
+    watch.close()
+    census.count(Category.KV_CACHE, last)
+    last.clear()
+    gc.collect()
+    again = replace(setting, generated_length=min(setting.generated_length, TIMED_TOKENS))
+    generate(again, model, watch.mark, lambda _: None)
+    watch.close()
+    phases = (PhaseName.PREFILL, PhaseName.DECODE)
+    return {phase: watch.seconds[phase] for phase in phases if phase in watch.seconds}
+
+
+def autocast(setting: Setting, kind: str) -> AbstractContextManager[Any]:
+    """Autocast as a trainer enters it around the forward pass."""
+    if not setting.amp or setting.compute == "fp32":
+        return nullcontext()
+    return torch.autocast(kind, DTYPES[setting.compute])
+
+
+def _loss(setting: Setting, model: nn.Module, kind: str) -> torch.Tensor:
+    with torch.device(kind):
+        inputs = _inputs(setting, model)
+    with autocast(setting, kind):
+        if not runs_trl(setting):
+            plain: torch.Tensor = model(**inputs).loss
+            return plain
+        with torch.device(kind):  # which the trainer would have put its inputs on
+            return sft_loss(model, inputs)
+
+
+def _inputs(setting: Setting, model: nn.Module) -> dict[str, torch.Tensor]:
+    """Random tokens without padding; every one of them, or each example, has a label."""
+    if setting.head == "base":
+        raise UnsupportedTrace("a model without a head has no loss to train by")
+    config = model.config.get_text_config()
+    ids = torch.randint(0, config.vocab_size - 1, (setting.batch_size, setting.sequence_length))
+    padding = config.pad_token_id
+    if padding is not None:
+        ids += (ids >= padding).to(ids.dtype)
+    if setting.head == "sequence-classification":
+        return {"input_ids": ids, "labels": torch.randint(0, max(1, setting.labels), (setting.batch_size,))}
+    return {"input_ids": ids, "labels": ids.clone()}
