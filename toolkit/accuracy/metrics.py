@@ -38,8 +38,13 @@ def _after_step(estimate: Estimate) -> Bytes | None:
 
 
 def _after_stage(estimate: Estimate) -> Bytes | None:
-    """The same without gradients, which are set to None after the last step."""
+    """The same without gradients, which are set to None after the last step.
+
+    FSDP takes note of that before the next pass alone (torch/distributed/fsdp/_runtime_utils.py, _root_pre_forward).
+    """
     phase = estimate.ledger.phase(PhaseName.OPTIMIZER_STEP)
+    if estimate.setting.parallel.strategy == "fsdp":
+        return _after_step(estimate)
     kept = [category for category in STEADY if category is not Category.GRADIENTS]
     return _point(phase.of(*kept, Category.WORKSPACE)) if phase else None
 

@@ -155,7 +155,7 @@ _TRAIN = Profile(
         Assumption(
             "gradient_checkpointing",
             _checkpointing,
-            "A Trainer leaves it off, TRL and guides turn it on; peft's prepare_model_for_kbit_training does by default.",
+            "A Trainer leaves it off, TRL and guides turn it on, as peft's prepare_model_for_kbit_training does.",
         ),
         Assumption("attention", _always("sdpa"), "transformers takes SDPA wherever a model supports it."),
         Assumption("optimizer", _always("adamw"), "AdamW is the default of every trainer here."),

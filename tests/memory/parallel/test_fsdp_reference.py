@@ -1,0 +1,82 @@
+"""What FSDP gathers and joins, against FSDP itself in a process group that sends nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("torch")
+
+from tests.memory.parallel.fake_group import FLOAT, LAYERS, RANKS, WIDTH, run
+from toolkit.memory.parallel.spread import Spread, Step, gathering_backward, gathering_forward
+from toolkit.memory.stretch import Stretch
+
+pytestmark = pytest.mark.reference
+
+LAYER = 2 * WIDTH * WIDTH * FLOAT
+FORMS = ("false", "reentrant", "non-reentrant", "inside")
+SMALL_ROOT, LARGE_ROOT = 8, 1000
+"""Rows of the embedding: with few, layers decide the peak; with many, the root does."""
+A_LITTLE = LAYER // 20
+"""One token's activations, which the rules under test leave to the tape."""
+
+
+def spread(vocabulary: int, form: str) -> Spread:
+    return Spread(
+        root=2 * vocabulary * WIDTH * FLOAT,
+        first=LAYER,
+        layer=LAYER,
+        prefetches=form != "reentrant",
+        trains=True,
+        layer_gradients=LAYERS * LAYER // RANKS,
+        first_gradient=LAYER // RANKS,
+        whole=0,
+        retains=False,
+    )
+
+
+def shards(vocabulary: int) -> int:
+    return (2 * vocabulary * WIDTH * FLOAT + LAYERS * LAYER) // RANKS
+
+
+def step(vocabulary: int) -> Step:
+    rows = vocabulary * WIDTH * FLOAT
+    return Step(hidden=0, head=rows, embedding=rows, tied=False, inputs=0)
+
+
+def fullest(stretches: list[Stretch]) -> int:
+    return max(sum(stretch.throughout.values()) for stretch in stretches)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("vocabulary", [SMALL_ROOT, LARGE_ROOT])
+def test_what_a_forward_pass_gathers(form: str, vocabulary: int) -> None:
+    rule = gathering_forward(spread(vocabulary, form), [Stretch("last layer", {}), Stretch("logits", {})])
+    found = max(run(vocabulary, form).forward) - shards(vocabulary)
+    assert found == pytest.approx(fullest(list(rule)), abs=A_LITTLE)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("vocabulary", [SMALL_ROOT, LARGE_ROOT])
+def test_what_a_backward_pass_gathers_and_joins(form: str, vocabulary: int) -> None:
+    names = ("loss", "last layer", "first layer", "embedding")
+    of_layer = [Stretch(name, {"gradients": 0}) for name in names]
+    rule = gathering_backward(spread(vocabulary, form), step(vocabulary), of_layer)
+    found = max(run(vocabulary, form).backward) - shards(vocabulary)
+    assert found == pytest.approx(fullest(list(rule)), abs=A_LITTLE)
+
+
+TOKENS = 8192
+HIDDEN = TOKENS * WIDTH * FLOAT
+
+
+def test_hooks_of_frozen_layers_keep_inputs_and_gradients_of_reentrant_checkpoints() -> None:
+    bytes_ = run(SMALL_ROOT, "reentrant", TOKENS, frozen=True).backward
+    weights = shards(SMALL_ROOT) + 2 * SMALL_ROOT * WIDTH * FLOAT + LAYER
+    kept = round((bytes_[-1] - weights) / HIDDEN)
+    assert kept == 2 * LAYERS + 1  # each layer's input and its gradient, and the last layer's result
+
+
+@pytest.mark.parametrize("form", ["non-reentrant", "inside"])
+def test_without_reentry_around_units_nothing_is_kept_until_the_end(form: str) -> None:
+    bytes_ = run(SMALL_ROOT, form, TOKENS, frozen=True).backward
+    assert round((bytes_[-1] - shards(SMALL_ROOT)) / HIDDEN) <= 2

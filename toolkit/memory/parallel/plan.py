@@ -1,0 +1,158 @@
+"""How a setting is shared among GPUs: the sums that one GPU has of a model, and what its passes need beside them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from packaging.version import Version
+
+from toolkit.memory.architecture import Architecture
+from toolkit.memory.numerics import FOUR_BIT, TRL, older
+from toolkit.memory.parallel.spread import Spread
+from toolkit.memory.parallel.units import Units, rounding, units_of
+from toolkit.memory.size import BYTES
+from toolkit.memory.sums import Sums, Trained, sums
+from toolkit.spec.setting import Setting
+from toolkit.spec.stack_rules import ACCELERATE_UPCASTS
+
+CHECKPOINTS_INSIDE = Version("4.53")
+"""Layers of transformers checkpoint themselves, within their units (modeling_layers.py, GradientCheckpointingLayer).
+
+Before, the model checkpointed the unit: a reentrant checkpoint then ran it without a graph, so that no hook of FSDP
+knew that its backward was to come.
+"""
+
+TRAINERS = ("transformers", *TRL)
+"""Trainers under which accelerate wraps the model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The sums of what one GPU holds of a model, and what its passes need beside; None: no more than on one GPU."""
+
+    sums: Sums
+    spread: Spread | None = None
+
+
+def held_setting(setting: Setting) -> Setting:
+    """The setting in whose dtypes a GPU holds its part.
+
+    Under mixed precision accelerate makes trained parameters float32, and with them their gradients and states
+    (accelerator.py, prepare_model, since 0.30): a master copy that needs no other.
+    """
+    kept = setting.method != "full" or older(setting, "accelerate", ACCELERATE_UPCASTS)
+    if kept or not _mixes(setting):
+        return setting
+    return replace(setting, weights="fp32", gradients="fp32", optimizer_states="fp32", master_weights=None)
+
+
+def gathered_setting(setting: Setting) -> Setting:
+    """The setting in whose dtypes a GPU computes: under mixed precision units are gathered in the compute dtype."""
+    if not _mixes(setting) or setting.weights in FOUR_BIT:
+        return setting
+    gradients = setting.compute if setting.method == "full" else setting.gradients
+    return replace(setting, weights=setting.compute, gradients=gradients)
+
+
+def _mixes(setting: Setting) -> bool:
+    return setting.parallel.strategy == "fsdp" and setting.amp and setting.stack.trainer in TRAINERS
+
+
+_PLANS: dict[tuple[object, ...], Plan] = {}
+MAX_CACHED = 4096
+
+
+def plan(architecture: Architecture, setting: Setting) -> Plan:
+    """What one GPU has of a model: all of it, or its part; kept for all settings that have the same."""
+    shared = setting.parallel.strategy != "none"
+    key = (
+        id(architecture),
+        setting.method,
+        setting.weights,
+        setting.double_quant,
+        setting.compute,
+        setting.stack.trainer,
+        setting.stack.label(),
+        setting.amp,
+        setting.trains,
+        setting.lora,
+        shared and (setting.parallel, setting.gradients, setting.gradient_checkpointing, setting.gradient_accumulation),
+    )
+    found = _PLANS.get(key)
+    if found is None:
+        if len(_PLANS) >= MAX_CACHED:
+            _PLANS.clear()
+        found = _PLANS[key] = _planned(architecture, setting, sums(architecture, setting))
+    return found
+
+
+def _planned(architecture: Architecture, setting: Setting, whole: Sums) -> Plan:
+    if setting.parallel.strategy != "fsdp":
+        return Plan(whole)
+    computing = gathered_setting(setting)
+    units = units_of(architecture, computing, setting.parallel.gpus)
+    return Plan(_parts(whole, units, setting), _spread(whole, units, setting, computing))
+
+
+def _parts(whole: Sums, units: Units, setting: Setting) -> Sums:
+    """The sums of one GPU's parts: of units, or of adapters, each matrix of which is a unit (peft utils/other.py)."""
+    if setting.parallel.offload:
+        return _offloaded(whole, units)
+    item = units.item if setting.weights in FOUR_BIT else BYTES[setting.weights]
+    if setting.method == "full":
+        trained = tuple(Trained((part,), count) for part, count in units.parts.items())
+    else:
+        trained = tuple(replace(one, shape=(-(-one.elements // units.gpus),)) for one in whole.trained)
+    elements = sum(one.elements * one.count for one in trained)
+    copies = sum(one.elements * one.count for one in trained if one.copied)
+    idle = whole.adapters - (whole.elements - whole.copies)  # adapters that no gradient reaches
+    return replace(
+        whole,
+        trained=trained,
+        elements=elements,
+        largest=max((one.elements for one in trained), default=0),
+        adapters=0 if setting.method == "full" else elements - copies - (-idle // units.gpus),
+        copies=copies,
+        weights=units.whole + item * sum(part * count for part, count in units.parts.items()),
+        unsplit=0,  # what FSDP holds was loaded elsewhere
+        upcast=0,
+        rounding=units.rounding + sum(rounding(part * item) * count for part, count in units.parts.items()),
+    )
+
+
+def _offloaded(whole: Sums, units: Units) -> Sums:
+    """What stays on a GPU whose parts are in main memory, where the optimizer runs: what is sharded nowhere.
+
+    A part is copied to the GPU to be gathered, and a gradient's part goes back at once (_flat_param.py, pre_unshard;
+    _runtime_utils.py, _offload_grad).
+    """
+    return replace(
+        whole,
+        trained=(),
+        elements=0,
+        largest=0,
+        adapters=0,
+        copies=0,
+        weights=units.whole,
+        unsplit=0,
+        upcast=0,
+        rounding=units.rounding,
+    )
+
+
+def _spread(whole: Sums, units: Units, setting: Setting, computing: Setting) -> Spread:
+    trains = setting.method == "full"
+    outside = setting.gradient_checkpointing == "reentrant" and older(setting, "transformers", CHECKPOINTS_INSIDE)
+    kept = 0 if setting.parallel.offload else BYTES[setting.gradients]
+    first = units.layers[0] if units.layers else 0
+    return Spread(
+        root=units.gathered(units.root),
+        first=units.gathered(first),
+        layer=units.gathered(max(units.layers, default=0)),
+        prefetches=not outside,
+        trains=trains,
+        layer_gradients=kept * sum(units.layers) if trains else 0,
+        first_gradient=kept * first if trains else 0,
+        whole=whole.elements * BYTES[computing.gradients] if setting.gradient_accumulation > 1 else 0,
+        retains=outside and not trains,
+    )

@@ -1,0 +1,155 @@
+"""What FSDP adds to the moments of a step, in bytes: gathered units, and gradients before they are shared out.
+
+A unit is gathered before its forward and again before its backward, and freed after each; the root stays gathered from
+the start of forward to the end of backward. Counts of live tensors follow the order of the calls, not of the streams.
+Source: torch/distributed/fsdp/_runtime_utils.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from toolkit.memory.stretch import Stretch
+from toolkit.memory.tape import GRADIENTS, INCOMING, NEW_GRADIENT
+
+GATHERED = "gathered_parameters"
+FLAT = "flat_gradient"
+MAX_IN_FLIGHT = 2
+CHECKPOINTS = "layer_inputs"
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """How FSDP shares a model: bytes of the root and of layers as gathered, and of a GPU's part of gradients.
+
+    `prefetches`: while a layer is in backward the next is gathered already. `trains`: the weights have gradients.
+    `whole` are the bytes of all gradients where they are shared out after the last micro-batch, else 0.
+
+    `retains`: the hook that frees a frozen layer once its input has a gradient (register_multi_grad_hook) refers to the
+    leaf that a reentrant checkpoint around the unit made of its input. So input and gradient stay until all is done.
+    """
+
+    root: int
+    first: int
+    layer: int
+    prefetches: bool
+    trains: bool
+    layer_gradients: int
+    first_gradient: int
+    whole: int
+    retains: bool
+
+    @property
+    def in_flight(self) -> int:
+        """Bytes of freed units whose blocks are not free yet: so many may be waited for (_limiter_utils.py)."""
+        return MAX_IN_FLIGHT * self.layer
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Bytes of a step: the residual stream, the gradients of the model's end and of the token embedding.
+
+    `inputs` are the inputs of all layers but the first, as checkpoints keep them; `first` is what the first layer has
+    stored, by row.
+    """
+
+    hidden: int
+    head: int
+    embedding: int
+    tied: bool
+    inputs: int
+    first: Mapping[str, int] = field(default_factory=dict)
+
+
+def gathering_forward(spread: Spread, stretches: Iterable[Stretch]) -> Iterator[Stretch]:
+    """The moments of the forward pass with what is gathered then: the root, and the layer that runs."""
+    for stretch in stretches:
+        rows = {GATHERED: spread.root + (spread.layer if stretch.name == "last layer" else 0)}
+        if spread.whole:
+            rows[GRADIENTS] = spread.whole
+        yield _with(stretch, rows)
+
+
+def gathering_backward(spread: Spread, step: Step, stretches: Iterable[Stretch]) -> Iterator[Stretch]:
+    """The moments of backward with what is gathered then and, where weights are trained, with whole gradients.
+
+    A unit's tensors are cut out of its flat parameter (torch.split), so their gradients wait for each other, and are
+    then joined in a copy that is shared out. Those of the root wait for the embedding's.
+    """
+    ahead = spread.layer if spread.prefetches else 0
+    gathered = {
+        "loss": spread.root + ahead,
+        "last layer": spread.root + spread.layer + (ahead if spread.trains else 0),
+        "first layer": spread.root + spread.first,
+        "embedding": spread.root,
+    }
+    done = {
+        "loss": 0,
+        "last layer": step.head,
+        "first layer": spread.layer_gradients - spread.first_gradient + step.head,
+        "embedding": spread.layer_gradients + step.head + (0 if step.tied else step.embedding),
+    }
+    for stretch in stretches:
+        rows = {GATHERED: gathered[stretch.name]}
+        if spread.whole:
+            rows[GRADIENTS] = spread.whole
+        elif spread.trains:
+            rows[GRADIENTS] = done[stretch.name]
+        if spread.retains and stretch.name in ("first layer", "embedding"):
+            rows |= _retained(stretch, step)
+        shown = _with(stretch, rows)
+        yield shown
+        if spread.trains and stretch.name != "loss":
+            yield _joined(spread, step, shown)
+        elif ahead and stretch.name == "last layer":
+            yield _prefetched(shown, ahead, step)
+        if spread.trains and ahead and stretch.name == "first layer":
+            second = _second(spread, step, shown)
+            yield second
+            yield _joined(spread, step, second)
+
+
+def _retained(at: Stretch, step: Step) -> dict[str, int]:
+    """What hooks of frozen layers keep: the inputs of all but the first, and their gradients.
+
+    The gradient of the second layer's input is the one that comes into the first layer, which the layer counts itself.
+    """
+    known = step.hidden if at.name == "first layer" else 0
+    gradients = at.throughout.get(INCOMING, 0) + step.inputs - known
+    return {CHECKPOINTS: at.throughout.get(CHECKPOINTS, 0) + step.inputs, INCOMING: gradients}
+
+
+def _joined(spread: Spread, step: Step, at: Stretch) -> Stretch:
+    """The end of a unit's backward: the gradients of its tensors, and the joined copy of them."""
+    unit = {"last layer": spread.layer, "first layer": spread.first, "embedding": spread.root}[at.name]
+    row = NEW_GRADIENT if spread.whole else GRADIENTS
+    pieces = 0 if at.name == "embedding" and not spread.whole else unit  # the root's are counted as they come
+    rows = {**at.throughout, FLAT: unit, INCOMING: at.throughout.get(INCOMING, 0) + step.hidden}
+    rows[row] = rows.get(row, 0) + pieces
+    return Stretch(at.name, rows)
+
+
+def _second(spread: Spread, step: Step, first: Stretch) -> Stretch:
+    """The second layer, while the first is gathered already: the first has all it stored, and no gradient yet."""
+    rows = dict(first.throughout)
+    for row, size in step.first.items():
+        rows[row] = rows.get(row, 0) + size
+    rows[GATHERED] += spread.layer
+    rows[GRADIENTS] -= 0 if spread.whole else spread.first_gradient
+    return Stretch("first layer", rows, first.peaks)
+
+
+def _prefetched(at: Stretch, ahead: int, step: Step) -> Stretch:
+    """The end of a frozen layer's backward, when its first adapter gathers the layer before it.
+
+    Adapters are units themselves, gathered one after the other. Alive are the gradients of the residual stream, of the
+    normed input and of a projection.
+    """
+    rows = {**at.throughout, GATHERED: at.throughout[GATHERED] + ahead}
+    rows[INCOMING] = rows.get(INCOMING, 0) + 3 * step.hidden
+    return Stretch(at.name, rows)
+
+
+def _with(stretch: Stretch, rows: dict[str, int]) -> Stretch:
+    return replace(stretch, throughout={**stretch.throughout, **rows})

@@ -1,0 +1,88 @@
+"""The units in which FSDP shards a model: every layer, and what is outside the layers (the root).
+
+The tensors of a unit are one flat parameter, cut into as many parts as there are GPUs and gathered as a whole. Sources:
+torch/distributed/fsdp/_flat_param.py; transformers' `_no_split_modules`, by which accelerate wraps the layers.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from toolkit.memory.architecture import Architecture
+from toolkit.memory.size import BYTES
+from toolkit.memory.storage import ALLOCATION, FLOATS, StoredTensor, storage_of
+from toolkit.spec.setting import Setting
+
+ALIGNMENT = 16
+"""Bytes to which each tensor of a flat parameter is aligned with use_orig_params (_flat_param.py)."""
+
+Key = tuple[str, str]
+ROOT: Key = ("", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Units:
+    """The part that one GPU has of each unit, in elements: of the root and of each layer, in the model's order.
+
+    `item` are the bytes of an element as it is gathered. `whole` are the bytes of what every GPU keeps all of, and
+    `rounding` what the allocator adds to those.
+    """
+
+    gpus: int
+    item: int
+    root: int
+    layers: tuple[int, ...]
+    whole: int
+    rounding: int
+
+    @property
+    def parts(self) -> Mapping[int, int]:
+        """How many units have parts of each size."""
+        return Counter((self.root, *self.layers))
+
+    def gathered(self, part: int) -> int:
+        """The bytes of a unit of which one GPU has a part, once it is gathered."""
+        return part * self.gpus * self.item
+
+
+def units_of(architecture: Architecture, setting: Setting, gpus: int) -> Units:
+    """The units of weights that are gathered in the form in which the setting has them; scales are no parameters."""
+    stored = storage_of(architecture, setting)
+    item = BYTES[setting.weights if setting.weights in FLOATS else setting.compute]
+    flat: Counter[Key] = Counter()
+    kept = [tensor for tensor in stored if not tensor.part.parameter]
+    for tensor in stored:
+        if tensor.part.parameter:
+            elements = _aligned(tensor, item)
+            for key in _keys(tensor):
+                flat[key] += elements
+    parts = {key: -(-elements // gpus) for key, elements in flat.items()}
+    return Units(
+        gpus=gpus,
+        item=item,
+        root=parts.pop(ROOT, 0),
+        layers=tuple(part for _, part in sorted(parts.items(), key=lambda one: (one[0][0], int(one[0][1])))),
+        whole=sum(tensor.bytes for tensor in kept),
+        rounding=sum(tensor.allocated - tensor.bytes for tensor in kept),
+    )
+
+
+def rounding(part: int) -> int:
+    """What the allocator adds to an allocation of so many bytes."""
+    return -part % ALLOCATION
+
+
+def _aligned(tensor: StoredTensor, item: int) -> int:
+    """Elements of one tensor in its flat parameter: 4-bit weights are stored in elements of the compute dtype."""
+    return -(-tensor.bytes // tensor.module.count // ALIGNMENT) * ALIGNMENT // item
+
+
+def _keys(tensor: StoredTensor) -> list[Key]:
+    """The units that have such tensors: the stack of layers and the layer's index, or the root.
+
+    A name may go on after the index, as those of the experts of a mixture do.
+    """
+    stack, layer, _ = tensor.module.path.partition("{}")
+    return [(stack, name.partition(".")[0]) for name in tensor.module.layers] if layer else [ROOT]
