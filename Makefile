@@ -17,7 +17,7 @@ INPUTS := pyproject.toml constraints.txt
 COMMA := ,
 DEV = $(VENV)/.dev$(if $(EXTRAS),+$(subst $(COMMA),+,$(EXTRAS)))
 
-.PHONY: check test lint bench accuracy schema site serve clean
+.PHONY: check test lint bench accuracy measure schema site serve clean
 
 check: $(VENV)/.core
 	$(BIN)/toolkit check specs/
@@ -33,6 +33,10 @@ lint: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m pytest tests/benchmarks --benchmark-only --benchmark-columns=min,median,rounds $(ARGS)
+
+# Measures every scenario of the specs on the GPU of this machine; without one all are skipped, with the reason.
+measure: $(DEV)
+	$(BIN)/python -m pytest -m gpu specs/ $(ARGS)
 
 # The table of errors against published readings; `toolkit accuracy --refresh` renews what is committed of it.
 accuracy: $(VENV)/.core

@@ -90,9 +90,10 @@ def test_storage_is_told_from_the_name_of_a_model() -> None:
     assert run["scenario"]["weights"] == "awq-int4"
     assert run["scenario"]["generated_length"] == 2048
     int8 = record(**shared, config_id="qwen2.5-7-1", weight_dtype="GPTQ-Int8", seq_len=1)
-    assert lines_of("qwen_speed_docs", int8)[0]["beyond"] == {"weights": "GPTQ-Int8"}
-    bf16 = record(**shared, config_id="qwen3-8-1", weight_dtype="bf16", seq_len=6144)
-    assert "no peak" in lines_of("qwen_speed_docs", bf16)[0]["readings"][0]["apart"]
+    assert lines_of("qwen_speed_docs", int8)[0]["scenario"]["weights"] == "gptq-int8"
+    for stored in ("bf16", "FP8", "AWQ"):
+        prompted = record(**shared, config_id="qwen3-8-1", weight_dtype=stored, seq_len=6144)
+        assert "no peak" in lines_of("qwen_speed_docs", prompted)[0]["readings"][0]["apart"]
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,13 @@ OTHERS: dict[str, tuple[object, ...]] = {
     "lora": (Lora(64), Lora(16, targets=("q_proj",)), Lora(16, dropout=0.1)),
     "gpu": ("H100",),
     "stack": (Stack("trl"), Stack(loss="chunked"), Stack(loss="fused"), Stack(versions={"transformers": "4.40.0"})),
-    "parallel": (Parallel(2, "ddp"), Parallel(4, "ddp"), Parallel(2, "fsdp"), Parallel(4, "fsdp")),
+    "parallel": (
+        Parallel(2, "ddp"),
+        Parallel(4, "ddp"),
+        Parallel(2, "fsdp"),
+        Parallel(4, "fsdp"),
+        Parallel(2, "fsdp", offload=True),
+    ),
     "engine": (),
     "run": (Run(320, 3),),
 }
@@ -92,7 +98,9 @@ def test_every_field_has_other_values_here() -> None:
     assert set(OTHERS) == {field.name for field in fields(Setting)}
 
 
-@pytest.mark.parametrize("setting", TYPICAL, ids=lambda setting: f"{setting.method}-{setting.weights}-{setting.parallel.strategy}")
+@pytest.mark.parametrize(
+    "setting", TYPICAL, ids=lambda setting: f"{setting.method}-{setting.weights}-{setting.parallel.strategy}"
+)
 @pytest.mark.parametrize("field", OTHERS)
 def test_a_field_moves_only_rows_that_declare_it(setting: Setting, field: str) -> None:
     declared = {rule.name for rule in ROWS if field in rule.fields}
@@ -121,7 +129,9 @@ def test_rows_have_names_of_their_own() -> None:
     assert len({rule.name for rule in ROWS}) == len(ROWS)
 
 
-@pytest.mark.parametrize("setting", TYPICAL, ids=lambda setting: f"{setting.method}-{setting.weights}-{setting.parallel.strategy}")
+@pytest.mark.parametrize(
+    "setting", TYPICAL, ids=lambda setting: f"{setting.method}-{setting.weights}-{setting.parallel.strategy}"
+)
 def test_doubling_the_batch_doubles_rows_or_leaves_them(setting: Setting) -> None:
     once, twice = of(replace(setting, batch_size=8)), of(replace(setting, batch_size=16))
     for first, second in zip(once.ledger.phases, twice.ledger.phases, strict=True):
@@ -185,7 +195,9 @@ def test_checkpointing_never_raises_activations(setting: Setting, form: str, bat
 @given(
     model=st.sampled_from(MODEL_IDS),
     method=st.sampled_from(("inference", "full", "lora", "qlora")),
-    weights=st.sampled_from(("fp32", "bf16", "fp16", "nf4", "fp4", "int8", "mxfp4", "fp8", "gptq-int4")),
+    weights=st.sampled_from(
+        ("fp32", "bf16", "fp16", "nf4", "fp4", "int8", "mxfp4", "fp8", "gptq-int4", "gptq-int8", "awq-int4")
+    ),
     amp=st.booleans(),
     checkpointing=st.sampled_from(("false", "reentrant", "non-reentrant")),
     optimizer=st.sampled_from(OTHERS["optimizer"]),

@@ -40,6 +40,9 @@ READ = (
     ("Qwen/Qwen2.5-72B-Instruct", "awq-int4", 6_144, "4.46.0", 42.13),
     ("Qwen/Qwen2.5-14B-Instruct", "gptq-int4", 14_336, "4.46.0", 13.81),
     ("Qwen/Qwen2.5-72B-Instruct", "gptq-int4", 6_144, "4.46.0", 42.50),
+    ("Qwen/Qwen2.5-7B-Instruct", "gptq-int8", 14_336, "4.46.0", 10.96),
+    ("Qwen/Qwen2.5-14B-Instruct", "gptq-int8", 30_720, "4.46.0", 24.88),
+    ("Qwen/Qwen2.5-32B-Instruct", "gptq-int8", 14_336, "4.46.0", 39.28),
     ("Qwen/Qwen1.5-72B", "gptq-int4", 1, "4.39.3", 50.09),
     ("Qwen/Qwen1.5-14B", "awq-int4", 1, "4.39.3", 12.88),
     ("Qwen/Qwen1.5-14B", "awq-int4", 14_336, "4.39.3", 39.76),
@@ -60,6 +63,28 @@ def test_awq_writes_a_weight_out_for_1024_rows() -> None:
     assert "dequantized_weight" not in rows(dense, PhaseName.DECODE)
     assert "dequantized_weight" not in rows(sparse, PhaseName.PREFILL)
     assert rows(sparse, PhaseName.PREFILL)["split_products"] == 8 * 1023 * 29568 * 2
+
+
+def test_gptq_of_8_bits_writes_a_weight_out_for_128_rows() -> None:
+    """As int32 and, cast from it, int16: six bytes for each of 8,192 x 29,568 values; later three tensors of two."""
+    dense, sparse = (of("Qwen/Qwen2.5-72B-Instruct", "gptq-int8", tokens, "4.46.0") for tokens in (128, 127))
+    assert rows(dense, PhaseName.PREFILL)["dequantized_weight"] == 8192 * 29568 * 6
+    assert "dequantized_weight" not in rows(dense, PhaseName.DECODE)
+    assert "dequantized_weight" not in rows(sparse, PhaseName.PREFILL)
+
+
+def test_gptq_of_8_bits_multiplies_few_rows_in_float32() -> None:
+    """The float32 copy of the input is still bound when the float32 result is cast."""
+    tape = Tape(records=False, trains=False)
+    linear(tape, tape.new("x", 1024, "fp16"), LinearForm(1024, 256, "fp16", storage="gptq"), "y")
+    totals = [sum(size.token for size in moment.values()) for moment in tape.moments]
+    assert max(totals) == 1024 * 2 + 1024 * 4 + 256 * 4 + 256 * 2
+
+
+@pytest.mark.parametrize(("weights", "since"), [("awq-int4", "5.0.0"), ("gptq-int8", "4.49.0")])
+def test_newer_versions_multiply_by_packed_weights(weights: str, since: str) -> None:
+    prefill = rows(of("Qwen/Qwen2.5-72B-Instruct", weights, 2048, since), PhaseName.PREFILL)
+    assert not prefill.keys() & {"dequantized_weight", "split_products"}
 
 
 def test_exllama_keeps_room_for_the_largest_weight() -> None:

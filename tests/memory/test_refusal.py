@@ -29,6 +29,8 @@ def facts(model: str) -> ModelFacts:
     [
         (replace(QWEN, parallel=Parallel(2, "pipeline")), "parallel"),
         (replace(QWEN, parallel=Parallel(2, "tensor")), "parallel"),
+        (replace(QWEN, parallel=Parallel(1, "fsdp")), "parallel"),
+        (replace(QWEN, parallel=Parallel(2, "zero3")), "parallel"),
         (replace(QWEN, parallel=Parallel(2, "none")), "parallel"),
         (replace(QWEN, parallel=Parallel(2, "fsdp"), method="inference"), "parallel"),
         (replace(QWEN, parallel=Parallel(2, "fsdp"), method="lora", weights="int8", lora=Lora(8)), "parallel"),

@@ -135,6 +135,8 @@ def test_groups_of_integers() -> None:
     awq = packed // 2 + packed // 128 // 2 + packed // 128 * 2 + rest
     assert weight_bytes(architecture, with_weights("awq-int4")) == awq
     assert weight_bytes(architecture, with_weights("gptq-int4")) == awq + 32 * 4 * (6 * 4096 + 11008)
+    gptq_8bit = packed + packed // 128 + packed // 128 * 2 + rest + 32 * 4 * (6 * 4096 + 11008)
+    assert weight_bytes(architecture, with_weights("gptq-int8")) == gptq_8bit
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ torch 2.13.0, transformers 5.23.0, peft 0.21.2, bitsandbytes 0.50.2; TRL's chunk
 LLM.int8() ran bitsandbytes' own Linear8bitLt and MatMul8bitLt on tensors of their shapes. Its CUDA kernels do not run
 on meta tensors: in their place each allocated what bitsandbytes/backends/cuda/ops.py allocates, in that order, with one
 outlier column (that no more than a few columns are outliers, and what cuBLASLt itself takes, is from reading alone).
+Those of few layers are from `toolkit.memory.trace`, which takes the kernels that a GPU takes and knows autocast.
 Records of inference drop the dequantized weight up to four rows, as gemm_4bit does on every GPU.
 """
 
@@ -34,7 +35,7 @@ PEAK_TOLERANCE = 0.0005
 PHASE_TOLERANCE = 0.015
 """Two-layer models show small tensors that a whole one hides: those of passing casts and of embeddings."""
 
-TRACED = [*records("traced"), *records("traced_8bit"), *records("traced_inference")]
+TRACED = [*records("traced"), *records("traced_8bit"), *records("traced_inference"), *records("traced_layers")]
 
 
 @pytest.mark.parametrize("record", TRACED, ids=name_of)

@@ -153,6 +153,10 @@ def test_a_quote_stays_with_the_field_that_it_speaks_of(tmp_path: Path) -> None:
         ),
         ("method: full, parallel: {gpus: 2}", "S113 2 GPUs need a strategy to share the run"),
         ("method: full, parallel: {strategy: ddp}", "S113 ddp is for several GPUs"),
+        (
+            "method: full, parallel: {gpus: 2, strategy: ddp, offload: true}",
+            "S113 ddp keeps all of a copy on its GPU",
+        ),
         ("method: full, stack: {trainer: vllm}", "S113 vllm does not train, and method is full"),
         (
             "method: inference, engine: {max_num_seqs: 4}",

@@ -62,7 +62,7 @@ def peak_fact(estimate: Estimate) -> str:
 
 def loaded_interval(held: Holdings) -> Interval:
     """What the card shows once the model is loaded: the weights and the CUDA context, in bytes."""
-    low, high = device_interval_of((_loaded(held), _loaded(held)), held.setting.gpu)
+    low, high = device_interval_of((_loaded(held), _loaded(held)), held.setting.gpu, held.setting.parallel)
     return Interval(Fraction(low), Fraction(high))
 
 

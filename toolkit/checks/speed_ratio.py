@@ -17,7 +17,7 @@ def judge_speed_ratio(case: Case) -> Outcome:
     `of: duration` with `from` and `to` names the scenarios, `subject: {work: decode}` what is timed.
     """
     if case.claim.of == "duration":
-        from toolkit.checks.measured_speed import judge_measured_speed
+        from toolkit.checks.measured_speed import judge_measured_speed  # noqa: PLC0415 - few documents claim one
 
         return judge_measured_speed(case, REASON)
     if case.bound.start is not None:

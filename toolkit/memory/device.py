@@ -56,7 +56,7 @@ def reserved_interval(allocated: int, most: Iterable[int], rounding: int) -> Int
     `most` that it ever took, over all moments, and segments of weights are rounded up by `rounding`. Beyond that the
     segments opened last may be all but empty.
     """
-    return allocated, max(allocated, sum(most) + rounding)
+    return allocated, max(allocated, sum(most) + rounding + LAST_SEGMENTS)
 
 
 def segment_rounding(tensor: int) -> int:

@@ -16,10 +16,11 @@ from toolkit.memory.formula.chunked_loss import CHUNK_TOKENS, fused_chunk
 from toolkit.memory.formula.engine import engine_device, engine_notes
 from toolkit.memory.formula.kv_cache import growth
 from toolkit.memory.formula.optimizer import paged_states
+from toolkit.memory.formula.tiled_loss import TILE_TOKENS
 from toolkit.memory.layer_layouts import LAYOUTS
 from toolkit.memory.ledger import STEADY, Ledger, PhaseName
 from toolkit.memory.moments import Fullest, fuses, of_forward, of_generation, of_training
-from toolkit.memory.numerics import numerics
+from toolkit.memory.numerics import loss_of, numerics
 from toolkit.memory.parallel.plan import gathered_setting, held_setting, plan
 from toolkit.memory.pass_rows import PASS_ROWS
 from toolkit.memory.phase_sizes import PhaseSizes, ledger_of
@@ -225,4 +226,4 @@ def _chunk(setting: Setting, architecture: Architecture) -> int:
     if setting.stack.loss == "fused":
         tokens = setting.batch_size * setting.sequence_length
         return fused_chunk(tokens, architecture.hidden, architecture.vocabulary)
-    return CHUNK_TOKENS
+    return TILE_TOKENS if loss_of(setting) == "tiled" else CHUNK_TOKENS

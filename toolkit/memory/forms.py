@@ -105,7 +105,8 @@ def kernel(kind: LayerKind, attention: str, sequence: int) -> str:
         return "flash"
     if attention == "eager" or a.softcap or a.sinks:
         return "eager"
-    return "masked" if a.window is not None and a.window < sequence else "flash"
+    # transformers masking_utils.py, _ignore_causal_mask_sdpa: a window as long as the sequence makes a mask.
+    return "masked" if a.window is not None and a.window <= sequence else "flash"
 
 
 def masks(build: Builder) -> Size:
@@ -144,6 +145,7 @@ def _attention(build: Builder, kind: LayerKind) -> AttentionForm:
         autocast=n.autocast,
         wide_rotary=n.stream == "fp32",
         repeats=build.version.repeats and a.query_heads != a.key_value_heads,
+        binds_probabilities=build.version.binds_probabilities,
     )
 
 
@@ -155,7 +157,8 @@ def _feed_forward(build: Builder, part: FeedForward) -> FeedForwardForm | Mixtur
     if layout.gate_up is not None:
         return FeedForwardForm(up=build.linear(layout.gate_up), down=down, activation=part.activation, joined=True)
     gate = build.linear(layout.gate) if part.gated else None
-    return FeedForwardForm(up=build.linear(layout.up), down=down, activation=part.activation, gate=gate)
+    own = layout.up == "fc1"  # a linear of the layer itself
+    return FeedForwardForm(build.linear(layout.up), down, part.activation, gate=gate, lets_go=own)
 
 
 def _mixture(build: Builder, part: FeedForward) -> MixtureForm:
@@ -171,12 +174,16 @@ def _mixture(build: Builder, part: FeedForward) -> MixtureForm:
         products=looped or _grouped_experts(build, part),
         casts_weights=bool(looped) or build.layout.weighs_as_routed,
         clamped=build.architecture.family == "gpt_oss",
+        biased=build.architecture.family == "gpt_oss" and not looped,
         looped=bool(looped),
     )
 
 
 def _grouped_experts(build: Builder, part: FeedForward) -> tuple[LinearForm, ...]:
-    """Gate-and-up and down of all experts, each one product of a token's chosen experts side by side."""
+    """Gate-and-up and down of all experts, each one product of a token's chosen experts side by side.
+
+    Autocast does not know grouped_mm (aten/src/ATen/autocast_mode.h): it works in the dtype of the weights.
+    """
     n = build.numerics
     hidden, chosen, inner = build.architecture.hidden, part.experts_per_token, part.intermediate
 
@@ -187,7 +194,6 @@ def _grouped_experts(build: Builder, part: FeedForward) -> tuple[LinearForm, ...
             dtype=n.linear,
             trains=n.trains_base,
             compute=n.compute,
-            autocast=n.autocast,
             gradient=n.gradient,
             weights=part.experts * inputs * outputs,
         )

@@ -53,7 +53,7 @@ LAYOUTS: Mapping[str, Layout] = {
     "gemma3_text": GEMMA,
     "mixtral": LLAMA,
     "qwen3_moe": ROUTED,
-    "gpt_oss": ROUTED,
+    "gpt_oss": replace(ROUTED, unit_offset_norm=True),
     "stablelm": replace(LLAMA, rotary="joined", holds="normed"),
     "phi3": replace(LLAMA, fused="self_attn.qkv_proj", gate_up="mlp.gate_up_proj", rotary="joined"),
     "phi": replace(LLAMA, output="self_attn.dense", up="mlp.fc1", down="mlp.fc2", rotary="joined"),

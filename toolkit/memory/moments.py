@@ -17,7 +17,7 @@ from toolkit.memory.formula.kv_cache import ROW as GROWTH
 from toolkit.memory.formula.kv_cache import Growth
 from toolkit.memory.formula.linear import DEQUANTIZED
 from toolkit.memory.ledger import PhaseName
-from toolkit.memory.numerics import AWQ_DENSE_FROM, older
+from toolkit.memory.numerics import DENSE_FROM, older
 from toolkit.memory.parallel.spread import Spread, Step, gathering_backward, gathering_forward
 from toolkit.memory.program import CHECKPOINTS, MAX_RECORDED, Program
 from toolkit.memory.size import Amounts, Size
@@ -42,6 +42,7 @@ class Programs:
     the gradient of a trained token embedding in bytes, and `tied` says that it is the output weight's too;
     `accumulates` is as of a tape, and `adds_in_place` says that the gradients of a tied embedding are added in place,
     as the engine does where autocast's copy of the weight gave the first (torch/csrc/autograd/input_buffer.cpp).
+    `decoding` are the layers' programs for one token of each sequence, if they have any.
     """
 
     layers: tuple[Program, ...]
@@ -54,6 +55,7 @@ class Programs:
     tied: bool = False
     accumulates: bool = False
     adds_in_place: bool = False
+    decoding: tuple[Program, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,8 @@ def of_training(programs: Programs, scale: Scale, gradients: int, spread: Spread
         hidden, head = scale.bytes(programs.hidden), scale.bytes(programs.head.gradients)
         stored = [(program.stored, program.count) for program in programs.layers]
         inputs = _sum(scale, _but_one(stored, 0), {}).get(CHECKPOINTS, 0)
-        step = Step(hidden, head, programs.embedding, programs.tied, inputs)
+        front = _sum(scale, [(programs.layers[0].stored, 1)], {})
+        step = Step(hidden, head, programs.embedding, programs.tied, inputs, front)
         forward = list(gathering_forward(spread, forward))
         backward = list(gathering_backward(spread, step, backward))
     phases = {
@@ -98,7 +101,8 @@ def of_generation(programs: Programs, scale: Scale, growth: Growth, *, fuses: bo
     result that is still held at the second token is the prompt's: that token is the end of its phase.
     """
     once = Scale(scale.batch, 1)
-    decoding = _fused(programs) if fuses else programs
+    decoding = replace(programs, layers=programs.decoding) if programs.decoding else programs
+    decoding = _fused(decoding) if fuses else decoding
     prompt = list(_forward(scale, programs, {}))
     if growth.second:
         second = _fullest_of(once, list(_forward(once, decoding, dict(growth.second))))
@@ -114,8 +118,8 @@ def of_generation(programs: Programs, scale: Scale, growth: Growth, *, fuses: bo
 
 def fuses(setting: Setting) -> bool:
     """Whether a token of each sequence is few enough to be multiplied by 4-bit weights as they are."""
-    if setting.weights == "awq-int4":
-        return setting.batch_size < AWQ_DENSE_FROM
+    if setting.weights in DENSE_FROM:
+        return setting.batch_size < DENSE_FROM[setting.weights]
     before = older(setting, "bitsandbytes", BITSANDBYTES_FUSES_MORE)
     return setting.batch_size <= (FUSED_ROWS_BEFORE if before else FUSED_ROWS)
 

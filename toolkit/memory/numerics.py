@@ -13,11 +13,20 @@ from toolkit.spec.setting import Setting
 FOUR_BIT = ("nf4", "fp4")
 EIGHT_BIT = ("int8",)
 QUANTIZED = FOUR_BIT + EIGHT_BIT
-PACKED = ("awq", "awq dense", "fp8")
+PACKED = ("awq", "awq dense", "gptq", "gptq dense", "fp8")
 """Storage that no training is computed for, with kernels of its own."""
-AWQ_DENSE_FROM = 1024
-"""Rows from which AWQ writes a weight out in float16 for a product (autoawq, FP16_MATMUL_HEURISTIC_CONDITION)."""
+DENSE_FROM = {"awq-int4": 1024, "gptq-int8": 128}
+"""Rows from which a weight is written out in float16 for a product.
+
+Sources: autoawq awq/modules/linear/gemm.py (FP16_MATMUL_HEURISTIC_CONDITION); auto-gptq
+nn_modules/qlinear/qlinear_cuda_old.py (kernel_switch_threshold).
+"""
+AUTO_GPTQ_UNTIL = Version("4.49")
+AUTO_AWQ_UNTIL = Version("5.0")
+"""transformers ran GPTQ by auto-gptq and AWQ by autoawq; since then gptqmodel multiplies by weights as packed."""
 TRL = ("trl",)
+TRL_TILES = Version("1.16")
+"""Since then what TRL calls a chunked loss works on tiles of logits (trl/kernels/chunked_logprob.py)."""
 UNSLOTH = ("unsloth",)
 
 # Versions in which a library changed what it keeps; a stack that names no version is the newest.
@@ -30,7 +39,8 @@ class Numerics:
     """The dtypes of a run. All that a tape depends on beside the architecture.
 
     `linear` is the dtype of plain linear weights, `other` that of embeddings, heads and norms unless they differ;
-    `storage` of the quantizable linears is plain, 4bit, 8bit, fp8, awq, or awq dense where it writes weights out.
+    `storage` of the quantizable linears is plain, 4bit, 8bit, fp8, awq or gptq (of 8 bits), or one
+    of these dense, where it writes weights out.
     """
 
     linear: str
@@ -88,8 +98,12 @@ def _storage(setting: Setting) -> str:
         return "4bit"
     if setting.weights in EIGHT_BIT:
         return "8bit"
-    if setting.weights == "awq-int4":
-        return "awq dense" if setting.batch_size * setting.sequence_length >= AWQ_DENSE_FROM else "awq"
+    if setting.weights in DENSE_FROM:
+        kernel = setting.weights.partition("-")[0]
+        if not older(setting, "transformers", AUTO_AWQ_UNTIL if kernel == "awq" else AUTO_GPTQ_UNTIL):
+            return "plain"
+        rows = setting.batch_size * setting.sequence_length
+        return f"{kernel} dense" if rows >= DENSE_FROM[setting.weights] else kernel
     return "fp8" if setting.weights == "fp8" else "plain"
 
 
@@ -138,6 +152,12 @@ def adapter_products(setting: Setting) -> str | None:
     """
     gathers = setting.parallel.strategy == "fsdp" and setting.stack.trainer in ("transformers", *TRL)
     return setting.compute if gathers and setting.weights in FOUR_BIT and setting.lora is not None else None
+
+
+def loss_of(setting: Setting) -> str:
+    """The loss that runs: of the one that is named, the implementation of the stack's version."""
+    loss = setting.stack.loss
+    return "tiled" if loss == "chunked" and not older(setting, "trl", TRL_TILES) else loss
 
 
 def older(setting: Setting, package: str, than: Version) -> bool:

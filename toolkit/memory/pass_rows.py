@@ -144,6 +144,14 @@ PASS_ROWS = (
         "Tokens gathered by expert, the experts' gates and results, and their weighted results.",
     ),
     pass_row(
+        "chosen_experts",
+        ACTIVATIONS,
+        "batch x experts per token x elements of one expert x bytes",
+        "transformers integrations/moe.py, batched_mm_experts_forward; generation/utils.py, _optimize_model_for_decode",
+        "To decode, transformers copies the weights of the experts that each sequence's token chose.",
+        (DECODE,),
+    ),
+    pass_row(
         "router_states",
         ACTIVATIONS,
         "T x (experts x bytes + experts per token x (4 + 8))",

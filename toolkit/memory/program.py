@@ -7,7 +7,8 @@ from functools import lru_cache
 
 from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.follow import AnyHead, AnyLayer, follow_layer, follow_logits, follow_loss
-from toolkit.memory.formula.layer import RESIDUAL
+from toolkit.memory.formula.layer import RESIDUAL, LayerForm
+from toolkit.memory.formula.mixture import MixtureForm
 from toolkit.memory.peaks import ALONE, Peaks, amounts
 from toolkit.memory.size import NOTHING, Alive, Amounts, Parts, Size
 from toolkit.memory.tape import GRADIENTS, INCOMING, Tape
@@ -160,6 +161,13 @@ def record_inference(form: AnyLayer, count: int, dtype: str) -> Program:
     x = tape.new(RESIDUAL, form.hidden, dtype)
     out = follow_layer(tape, x, form)
     return replace(_without_graph(tape, out.dtype), count=count, input=x.size)
+
+
+def record_decoding(form: AnyLayer, count: int, dtype: str) -> Program:
+    """The same where one token of each sequence goes through: a fused mixture copies the experts that are chosen."""
+    if isinstance(form, LayerForm) and isinstance(form.feed_forward, MixtureForm) and not form.feed_forward.looped:
+        form = replace(form, feed_forward=replace(form.feed_forward, batched=True))
+    return record_inference(form, count, dtype)
 
 
 def _without_graph(tape: Tape, result: str) -> Program:

@@ -111,20 +111,30 @@ def block_fp4(module: Module, tensor: Tensor) -> Parts | None:
 
 def gptq(module: Module, tensor: Tensor) -> Parts | None:
     """GPTQ with 4 bits and groups of 128 inputs: as AWQ, with the group of each input."""
-    parts = awq(module, tensor)
-    if parts is None:
-        return None
-    return (*parts, Part(".g_idx", "int32", module.in_features, parameter=False))
+    return _with_groups(module, _grouped(module, tensor, packed=8))
+
+
+def gptq_8bit(module: Module, tensor: Tensor) -> Parts | None:
+    """GPTQ with 8 bits: four values in an int32."""
+    return _with_groups(module, _grouped(module, tensor, packed=4))
+
+
+def _with_groups(module: Module, parts: Parts | None) -> Parts | None:
+    return parts and (*parts, Part(".g_idx", "int32", module.in_features, parameter=False))
 
 
 def awq(module: Module, tensor: Tensor) -> Parts | None:
     """AWQ with 4 bits and groups of 128 inputs: values and zeros packed into int32, 16-bit scales."""
+    return _grouped(module, tensor, packed=8)
+
+
+def _grouped(module: Module, tensor: Tensor, packed: int) -> Parts | None:
     if module.kind not in LINEARS or tensor.name != "weight":
         return None
     groups = blocks(module.in_features, INT4_GROUP)
     return (
-        Part(".qweight", "int32", blocks(tensor.elements, 8), parameter=False),
-        Part(".qzeros", "int32", groups * blocks(module.out_features, 8), parameter=False),
+        Part(".qweight", "int32", blocks(tensor.elements, packed), parameter=False),
+        Part(".qzeros", "int32", groups * blocks(module.out_features, packed), parameter=False),
         Part(".scales", "fp16", groups * module.out_features, parameter=False),
     )
 
@@ -140,6 +150,7 @@ SCHEMES: Mapping[tuple[str, bool], Scheme] = {
     ("fp8", False): block_fp8,
     ("mxfp4", False): block_fp4,
     ("gptq-int4", False): gptq,
+    ("gptq-int8", False): gptq_8bit,
     ("awq-int4", False): awq,
 }
 """How each form of weights, with or without double quantization, stores a tensor; None leaves it as it is."""

@@ -15,9 +15,11 @@ from toolkit.memory.formula.layer import RESIDUAL
 from toolkit.memory.head_forms import head_form
 from toolkit.memory.lora import adapters_of
 from toolkit.memory.moments import Programs
+from toolkit.memory.numerics import loss_of
 from toolkit.memory.program import (
     MAX_RECORDED,
     Stream,
+    record_decoding,
     record_generation_head,
     record_head,
     record_inference,
@@ -27,6 +29,9 @@ from toolkit.memory.refusal import UnsupportedRow, refuse_passes
 from toolkit.memory.size import BYTES, OPEN, Size
 from toolkit.memory.transformers_versions import behaviour
 from toolkit.spec.setting import Lora, Setting
+
+KERNELS_OF_THEIR_OWN = ("mxfp4",)
+"""Forms of experts that no implementation of transformers' experts runs (integrations/mxfp4.py)."""
 
 _PROGRAMS: dict[tuple[object, ...], Programs] = {}
 
@@ -39,7 +44,7 @@ def programs_of(context: Context) -> Programs:
     built = as_built(architecture, setting)
     kernels = tuple(kernel(kind, dtypes.attention, setting.sequence_length) for kind in architecture.layers)
     lora = _with_open_rank(setting.lora) if setting.lora else None
-    key = (id(built), dtypes, setting.trains, lora, setting.stack.loss, version, kernels)
+    key = (id(built), dtypes, setting.trains, lora, loss_of(setting), version, kernels)
     found = _PROGRAMS.get(key)
     if found is None:
         if len(_PROGRAMS) >= MAX_RECORDED:
@@ -82,16 +87,19 @@ def _record(build: Builder, setting: Setting) -> Programs:
     architecture, dtypes = build.architecture, build.numerics
     if architecture.family in ENCODERS:
         return encoder_programs(build, setting)
-    head = head_form(build, setting.stack.loss)
+    head = head_form(build, loss_of(setting))
     forms = [(layer_form(build, kind), kind.count) for kind in architecture.layers]
     hidden = architecture.hidden
     embedding = Size(token=hidden * BYTES[dtypes.stream])
-    held = {RESIDUAL: embedding.times(build.layout.embeddings + (dtypes.checkpointing == "false"))}
+    held = {RESIDUAL: embedding.times(build.layout.embeddings or int(dtypes.checkpointing == "false"))}
     seen = {"attention_mask": masks(build)}
     if not setting.trains:
         layers = tuple(record_inference(form, count, dtypes.stream) for form, count in forms)
         end = record_generation_head(head, hidden, layers[-1].result)
-        return Programs(layers, end, embedding, held, seen)
+        decoding = layers
+        if setting.weights not in KERNELS_OF_THEIR_OWN:
+            decoding = tuple(record_decoding(form, count, dtypes.stream) for form, count in forms)
+        return Programs(layers, end, embedding, held, seen, decoding=decoding)
     stream = Stream(dtypes.stream, dtypes.first_grad, dtypes.checkpointing, dtypes.accumulates)
     first = record_layer(forms[0][0], 1, stream)
     later = replace(stream, dtype=first.result, grad=True)

@@ -47,8 +47,8 @@ ELEMENTWISE = frozenset({"adamw", "sgd", "sgd_momentum", "lion", "none"})
 def refuse_spread(setting: Setting) -> None:
     """Raise for what no formula covers of a run on several GPUs, or with parts of it on the host."""
     parallel = setting.parallel
-    if parallel.offload:
-        raise UnsupportedRow("parallel", "no formula for offloading yet")
+    if parallel.offload and parallel.strategy != "fsdp":
+        raise UnsupportedRow("parallel", f"no formula for offloading with strategy {parallel.strategy} yet")
     if parallel.strategy not in SHARED or (parallel.strategy == "none" and parallel.gpus != 1):
         raise UnsupportedRow("parallel", f"no formula for {parallel.gpus} GPUs with {parallel.strategy} yet")
     if parallel.strategy == "none":
@@ -61,12 +61,16 @@ def refuse_spread(setting: Setting) -> None:
 
 def _refuse_shards(setting: Setting) -> None:
     """Raise for what FSDP cannot share out, or for which no formula says how."""
+    if setting.parallel.gpus == 1:  # torch/distributed/fsdp/_init_utils.py: NO_SHARD where there is one rank
+        raise UnsupportedRow("parallel", "fsdp shards nothing on one GPU; no formula for it yet")
     if not setting.trains:
         raise UnsupportedRow("parallel", "no formula for inference with fsdp yet")
     if setting.weights not in SHARDED_STORAGE:
         raise UnsupportedRow("parallel", f"no formula for {setting.weights} weights with fsdp yet")
     if setting.optimizer not in ELEMENTWISE:
-        raise UnsupportedRow("optimizer_states", f"no formula for the states of {setting.optimizer} on parts of tensors")
+        raise UnsupportedRow(
+            "optimizer_states", f"no formula for the states of {setting.optimizer} on parts of tensors"
+        )
 
 
 SERVED_STORAGE = frozenset({"fp32", "bf16", "fp16"})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from toolkit.memory.architecture import Architecture, ModuleKind
+from toolkit.memory.architecture import Architecture, Module, ModuleKind
 from toolkit.memory.device import segment_rounding
 from toolkit.memory.loading import unsplit_bytes
 from toolkit.memory.lora import adapters_of, saved_modules
@@ -15,6 +15,7 @@ from toolkit.memory.storage import StoredTensor, storage_of
 from toolkit.spec.setting import Setting
 
 SIXTEEN_BIT = ("bf16", "fp16")
+OF_IMAGES = frozenset({"vision_tower", "multi_modal_projector"})
 LINEARS = (ModuleKind.LINEAR, ModuleKind.CONV1D)
 
 
@@ -77,7 +78,7 @@ def sums(architecture: Architecture, setting: Setting) -> Sums:
         embedding=_token_embedding(architecture) if setting.method == "full" else 0,
         tied=bool(architecture.tied),
         adapters=adapters,
-        copies=sum(tensor.elements * tensor.count for tensor in trained) - adapters if adapters else 0,
+        copies=sum(tensor.elements * tensor.count for tensor in trained if tensor.copied),
         weights=sum(stored.bytes for stored in stored_tensors),
         rounding=sum(stored.allocated - stored.bytes for stored in stored_tensors),
         upcast=sum(_upcast(stored, setting) for stored in stored_tensors),
@@ -86,24 +87,30 @@ def sums(architecture: Architecture, setting: Setting) -> Sums:
     )
 
 
+def reads_text(module: Module) -> bool:
+    """Whether a text passes through a module: one that only images reach gets no gradient, hence no states."""
+    return not any(part in OF_IMAGES for part in module.path.split("."))
+
+
 def _trained(architecture: Architecture, setting: Setting) -> Iterator[Trained]:
     if setting.method == "full":
         for module in architecture.modules:
-            for tensor in module.tensors:
+            for tensor in module.tensors if reads_text(module) else ():
                 yield Trained(tensor.shape, module.count, module.kind is ModuleKind.EMBEDDING)
     elif setting.lora is not None and setting.trains:
-        yield from _adapters(architecture, setting)
+        yield from _adapters(architecture, setting, reached=True)
         for module in saved_modules(architecture):
             for tensor in module.tensors:
                 yield Trained(tensor.shape, module.count, copied=True)
 
 
-def _adapters(architecture: Architecture, setting: Setting) -> Iterator[Trained]:
+def _adapters(architecture: Architecture, setting: Setting, *, reached: bool = False) -> Iterator[Trained]:
+    """The matrices of all adapters, or of those that a text reaches."""
     match = adapters_of(architecture, setting)
     if match is None or setting.lora is None:
         return
     for adapter in match.adapters:
-        for shape in adapter.shapes(setting.lora.rank):
+        for shape in adapter.shapes(setting.lora.rank) if reads_text(adapter.module) or not reached else ():
             yield Trained(shape, adapter.module.count)
 
 

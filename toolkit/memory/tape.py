@@ -40,7 +40,8 @@ class Tape:
 
     `records` is false under no_grad: what would be saved is counted alone. `pins` says that the graph is there all the
     same, as in the first pass through a non-reentrant checkpoint. `trains` puts dropout to work; `accumulates` says
-    that gradients of earlier micro-batches are there. `weights` are those used more than once, by name.
+    that gradients of earlier micro-batches are there. `weights` are those used more than once, by name; `bound` is what
+    the code around an operation keeps a name for until the stretch returns.
     """
 
     def __init__(self, *, records: bool, pins: bool = False, trains: bool = True, accumulates: bool = False) -> None:
@@ -53,6 +54,7 @@ class Tape:
         self.stopped = False
         self.nodes: list[Node] = []
         self.weights: dict[str, Buffer] = {}
+        self.bound: list[Buffer] = []
         self._given: set[int] = set()
         self._needs = False
         self._live = Live()

@@ -25,6 +25,8 @@ LOSS_SHIFTS_UNTIL = Version("4.50")
 """The loss was taken on a contiguous copy of all logits but the last."""
 SDPA_REPEATS_UNTIL = Version("4.54")
 """sdpa was given keys and values repeated for every query head."""
+PROBABILITIES_BOUND_FROM = Version("4.48")
+"""Layers keep a name for the probabilities of eager attention; before, attention let them go unless asked for them."""
 FLASH_REPEATS_UNTIL = Version("4.48")
 """So was flash attention, in some families."""
 FLASH_REPEATING = frozenset({"mistral", "mixtral", "qwen2", "qwen2_moe", "qwen3_moe", "phi3"})
@@ -56,6 +58,7 @@ class Behaviour:
     caches_rotary: bool
     holds_result: bool
     hands_on_tuples: bool
+    binds_probabilities: bool
 
 
 def behaviour(architecture: Architecture, setting: Setting) -> Behaviour:
@@ -75,4 +78,5 @@ def behaviour(architecture: Architecture, setting: Setting) -> Behaviour:
         caches_rotary=rotary is not None and older(setting, PACKAGE, rotary),
         holds_result=older(setting, PACKAGE, HOLDS_RESULT_UNTIL),
         hands_on_tuples=older(setting, PACKAGE, OWN_TUPLES_UNTIL.get(family, TUPLES_UNTIL)),
+        binds_probabilities=not older(setting, PACKAGE, PROBABILITIES_BOUND_FROM),
     )

@@ -106,7 +106,6 @@ UNITS: Final[Mapping[str, Unit]] = MappingProxyType({unit.symbol: unit for unit 
 """Every unit by its symbol as written. A rate of money ("$/hour") is money whose symbol names the rate."""
 
 
-
 def rate_of(unit: Unit) -> str | None:
     """What a unit of money is spent per ("hour" of "$/hour"); None for a plain amount, or another unit."""
     return unit.symbol.partition("/")[2] or None if unit.dimension is Dimension.MONEY else None

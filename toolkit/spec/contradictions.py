@@ -129,6 +129,8 @@ def _parallel(scenario: Scenario) -> Iterator[Contradiction]:
     for strategy in strategies if alone else ():
         if strategy in ("ddp", "tensor", "pipeline"):
             yield Contradiction("parallel.strategy", f"{strategy} is for several GPUs", "add gpus:")
+    if strategies == ("ddp",) and scenario.possible("parallel.offload") == (True,):
+        yield Contradiction("parallel.offload", "ddp keeps all of a copy on its GPU", "delete offload")
 
 
 def _engine(scenario: Scenario) -> Iterator[Contradiction]:

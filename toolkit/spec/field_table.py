@@ -16,7 +16,10 @@ _ALL = (
     "parameters", "weights", "adapters", "gradients", "optimizer_states", "master_weights", "activations",
     "logits", "kv_cache", "temporary", "time",
 )  # fmt: skip
-_SHARDED = (*_ALL[1:], "workspace", "device")
+_SHARDED = (
+    "weights", "adapters", "gradients", "optimizer_states", "master_weights", "activations", "logits", "temporary",
+    "device", "time",
+)  # fmt: skip
 
 
 def all_fields() -> Iterator[FieldSpec]:

@@ -19,6 +19,7 @@ WEIGHTS = {
     "fp4": "bitsandbytes FP4: linear layers in 4 bit",
     "mxfp4": "microscaling FP4: experts in 4.25 bit",
     "gptq-int4": "GPTQ with 4-bit integers and group scales",
+    "gptq-int8": "GPTQ with 8-bit integers and group scales",
     "awq-int4": "AWQ with 4-bit integers and group scales",
 }
 

@@ -29,6 +29,9 @@ TRL_NON_REENTRANT = Version("0.27")
 TRL_CASTS_ADAPTERS = Version("0.26")
 """SFTTrainer casts trained parameters of models in 4 or 8 bit to bfloat16, and leaves the rest as it is loaded."""
 
+ACCELERATE_UPCASTS = Version("0.30")
+"""accelerator.py, prepare_model: under mixed precision FSDP's trained parameters are made float32."""
+
 TRL_CHUNKED = Version("1.7")
 """SFTConfig's `loss_type` is "chunked_nll" since TRL 1.7: the logits of 256 tokens at a time."""
 
@@ -63,15 +66,16 @@ def adapter_dtype(trainer: str, weights: str, compute: str, versions: Versions, 
 
     peft makes them float32 (tuners_utils.py, cast_adapter_dtype; before 0.12 those beside 16-bit weights took
     their dtype, and so did those beside 4-bit weights that lie in 16-bit elements, as they do where they are
-    `sharded`). TRL casts those of a quantized model to bfloat16 since 0.26 (sft_trainer.py; before, its
-    peft_module_casting_to_bf16 left adapters as they were). Unsloth keeps them in float32. LitGPT makes them in
-    the run's precision.
+    `sharded`, until accelerate made them float32). TRL casts those of a quantized model to bfloat16 since 0.26
+    (sft_trainer.py; before, its peft_module_casting_to_bf16 left adapters as they were). Unsloth keeps them in
+    float32. LitGPT makes them in the run's precision.
     """
     if trainer == "litgpt":
         return compute
     if trainer == "trl" and weights in _BITSANDBYTES and not _older(versions, "trl", TRL_CASTS_ADAPTERS):
         return "bf16"
-    half = compute if sharded and weights in names.FOUR_BIT and compute in _HALF else weights
+    upcast = (accelerate := release(versions, "accelerate")) is not None and accelerate >= ACCELERATE_UPCASTS
+    half = compute if sharded and weights in names.DOUBLE_QUANTIZED and not upcast else weights
     if half in _HALF and trainer != "unsloth" and _older(versions, "peft", PEFT_PROMOTES):
         return half
     return "fp32"

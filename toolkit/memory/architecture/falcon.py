@@ -51,7 +51,14 @@ def falcon(config: Config, head: Head) -> Architecture:
     )
     kind = LayerKind(
         count,
-        Attention(heads, groups, head_dim, head_dim, dropout=config.share("attention_dropout")),
+        Attention(
+            heads,
+            groups,
+            head_dim,
+            head_dim,
+            dropout=config.share("attention_dropout"),
+            caches_queries=config.flag("new_decoder_architecture"),  # modeling_falcon.py, FalconAttention._split_heads
+        ),
         FeedForward(inner, gated=False, activation=config.word("activation")),
         norm="layer",
         norms=len(norms),

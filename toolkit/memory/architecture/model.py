@@ -98,6 +98,7 @@ class Attention:
     relative_positions: int | None = None  # DeBERTa: number of relative-position embeddings that attend
     position_terms: tuple[str, ...] = ()  # and how: c2p (contents to positions), p2c (positions to contents)
     dropout: float = 0.0  # of the attention probabilities
+    caches_queries: bool = False  # keys and values are repeated for every query head before they are cached (Falcon)
     softcap: bool = False  # scores squashed by tanh (Gemma 2), which flash kernels of torch do not do
 
 

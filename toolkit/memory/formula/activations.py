@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from toolkit.memory.buffer import Buffer
-from toolkit.memory.formula.operations import Given, activate, add, multiply, scale
+from toolkit.memory.formula.operations import Given, activate, add, cast, multiply, scale
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.tape import Tape
 
 Activation = Callable[[Tape, Buffer, str], Buffer]
 
 
-def activated(tape: Tape, x: Buffer, name: str, row: str) -> Buffer:
+def activated(tape: Tape, x: Buffer, name: str, row: str, *, autocast: bool = False) -> Buffer:
     """The activation of that name; the caller keeps `x`."""
-    function = ACTIVATIONS.get(name)
+    function = AUTOCAST.get(name) if autocast and name in AUTOCAST else ACTIVATIONS.get(name)
     if function is None:
         raise UnsupportedRow(row, f"no formula for the activation {name[:40]!r}; known: {', '.join(ACTIVATIONS)}")
     return function(tape, x, row)
 
 
-def _rectify(tape: Tape, x: Buffer, row: str) -> Buffer:
-    """Relu, as tanh, keeps its result."""
+def rectify(tape: Tape, x: Buffer, row: str) -> Buffer:
+    """Relu, as tanh and the sigmoid, keeps its result."""
     result = tape.new(row, x.width, x.dtype, grad=x.grad, size=x.size)
 
     def backward(tape: Tape, _: Buffer) -> Given:
@@ -30,17 +30,20 @@ def _rectify(tape: Tape, x: Buffer, row: str) -> Buffer:
     return tape.node(result, backward, tape.save(result) if x.grad else ())
 
 
-def _new_gelu(tape: Tape, x: Buffer, row: str) -> Buffer:
+def _new_gelu(tape: Tape, x: Buffer, row: str, power: str | None = None) -> Buffer:
     """0.5 * x * (1 + tanh(c * (x + a * x^3))), written out (transformers activations.py, NewGELUActivation)."""
     half = scale(tape, x, row)
-    cube = activate(tape, x, row)
+    base = cast(tape, x, power or x.dtype, row)
+    cube = activate(tape, base, row)
+    if base is not x:
+        tape.drop(base)
     scaled = scale(tape, cube, row)
     tape.drop(cube)
     total = add(tape, x, scaled, row)
     tape.drop(scaled)
     inner = scale(tape, total, row)
     tape.drop(total)
-    squashed = _rectify(tape, inner, row)
+    squashed = rectify(tape, inner, row)
     tape.drop(inner)
     shifted = scale(tape, squashed, row)
     tape.drop(squashed)
@@ -49,13 +52,21 @@ def _new_gelu(tape: Tape, x: Buffer, row: str) -> Buffer:
     return product
 
 
+def _wide_new_gelu(tape: Tape, x: Buffer, row: str) -> Buffer:
+    """The same under autocast, which takes powers in float32, and so all that comes of them."""
+    return _new_gelu(tape, x, row, "fp32")
+
+
+AUTOCAST: Mapping[str, Activation] = {"gelu_new": _wide_new_gelu}
+"""The activations that autocast runs otherwise (aten/src/ATen/autocast_mode.h, AT_FORALL_FP32)."""
+
 ACTIVATIONS: Mapping[str, Activation] = {
     "silu": activate,
     "swish": activate,
     "gelu": activate,
     "gelu_pytorch_tanh": activate,
-    "relu": _rectify,
-    "tanh": _rectify,
+    "relu": rectify,
+    "tanh": rectify,
     "gelu_new": _new_gelu,
 }
 """The activations of the covered families."""

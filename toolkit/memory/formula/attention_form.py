@@ -35,6 +35,17 @@ class AttentionForm:
     softcap: bool = False
     sinks: bool = False
     repeats: bool = False  # keys and values are repeated for every query head before the kernel
+    binds_probabilities: bool = False  # the layer's code keeps a name for eager attention's probabilities
+
+    @property
+    def is_grouped(self) -> bool:
+        """Whether several query heads share keys and values."""
+        return self.query_heads != self.key_value_heads
+
+    @property
+    def heads_first(self) -> bool:
+        """Whether queries lie in memory with heads before positions: their turned parts are put together anew."""
+        return self.rotary == "joined" or self.sinks
 
     @property
     def repeated(self) -> int:

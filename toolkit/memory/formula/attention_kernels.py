@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.attention_form import OUTPUT, SCORES, STATES, AttentionForm
-from toolkit.memory.formula.operations import Given, cast, letting_go, scale
+from toolkit.memory.formula.operations import Given, cast, contract, letting_go, scale
 from toolkit.memory.size import BYTES, Size
 from toolkit.memory.tape import Tape
 
@@ -37,13 +37,14 @@ def flash(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: Attention
             tape.drop(part)
     if form.repeats:
         tape.drop(key, value)
-    return result
+    # The result lies in memory as the queries do: those put together anew have their heads before the positions.
+    return letting_go(tape, result, _transposed(tape, result)) if form.heads_first else result
 
 
 def _flash_working(form: AttentionForm, dtype: str) -> Size:
     accumulated = form.query_heads * (-(-form.head_dim // 32) * 32) * BYTES["fp32"]
     sums = form.query_heads * BYTES["fp32"]
-    grouped = form.query_heads != form.key_value_heads and not form.repeats
+    grouped = form.is_grouped and not form.repeats
     expanded = form.query_heads * (form.head_dim + form.value_head_dim) * BYTES[dtype] if grouped else 0
     return Size(padded=accumulated + sums, token=expanded)
 
@@ -54,23 +55,22 @@ def eager(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: Attention
     keys, values = (_repeated(tape, part, form) for part in (key, value))
     scores = _scores(tape, query, keys, form, dtype)
     probabilities = (_softmax_with_sinks if form.sinks else _softmax)(tape, scores, dtype)
-    saved = tape.save(probabilities, values) if query.grad else ()
-    mixed = tape.new(OUTPUT, form.query_heads * form.value_head_dim, dtype, grad=query.grad)
-
-    def backward(tape: Tape, _: Buffer) -> Given:
-        return [(probabilities, tape.gradient(probabilities)), (values, tape.gradient(values))]
-
-    tape.node(mixed, backward, saved)
+    width = form.query_heads * form.value_head_dim
+    inner = _contiguous(tape, values, dtype, copies=not form.is_grouped)
+    mixed = contract(tape, probabilities, inner, OUTPUT, width, Size(token=width * BYTES[dtype]))
     result = letting_go(tape, mixed, _transposed(tape, mixed))
-    tape.drop(probabilities)
-    for part, original in ((keys, key), (values, value)):
+    if form.binds_probabilities:
+        tape.bound.append(probabilities)
+    else:
+        tape.drop(probabilities)
+    for part, original in ((keys, key), (values, value), (inner, values)):
         if part is not original:
             tape.drop(part)
     return result
 
 
 def _repeated(tape: Tape, x: Buffer, form: AttentionForm) -> Buffer:
-    if form.query_heads == form.key_value_heads:
+    if not form.is_grouped:
         return x
     result = tape.new(STATES, form.repeated, x.dtype, grad=x.grad)
 
@@ -81,21 +81,32 @@ def _repeated(tape: Tape, x: Buffer, form: AttentionForm) -> Buffer:
 
 
 def _scores(tape: Tape, query: Buffer, keys: Buffer, form: AttentionForm, dtype: str) -> Buffer:
-    """Q k^T, times the scale, plus the mask: each a tensor of heads x pairs; bmm keeps a contiguous copy of q."""
+    """Q k^T, times the scale, plus the mask: each a tensor of heads x pairs; bmm keeps a contiguous copy of q.
+
+    The mask has the dtype of the residual stream, to which it promotes the scores.
+    """
     size = Size(pair=form.query_heads * BYTES[dtype])
-    copies = tuple(_transposed(tape, part) for part in (query, keys))
-    saved = tape.save(*copies) if query.grad else ()
-    product = tape.new(SCORES, 0, dtype, grad=query.grad, size=size)
-
-    def backward(tape: Tape, _: Buffer) -> Given:
-        return [(part, tape.gradient(part)) for part in copies]
-
-    tape.node(product, backward, saved)
-    tape.drop(*copies)
+    first = _contiguous(tape, query, dtype, copies=not form.heads_first)
+    second = _contiguous(tape, keys, dtype, copies=not (form.heads_first or form.is_grouped))
+    product = contract(tape, first, second, SCORES, 0, size)
+    tape.drop(*(part for part in (first, second) if part is not query and part is not keys))
     scaled = letting_go(tape, product, scale(tape, product, SCORES))
     if form.softcap:
         scaled = _capped(tape, scaled)
-    return letting_go(tape, scaled, scale(tape, scaled, SCORES))
+    promoted = "fp32" if form.wide_rotary else None
+    return letting_go(tape, scaled, scale(tape, scaled, SCORES, dtype=promoted))
+
+
+def _contiguous(tape: Tape, x: Buffer, dtype: str, *, copies: bool) -> Buffer:
+    """`x` in the dtype of a product, with its heads first, as torch.matmul folds them into its batch.
+
+    That `copies` it, unless it lies in memory so: repeated heads, and those that were put together anew, do.
+    """
+    inner = cast(tape, x, dtype, STATES)
+    if not copies:
+        return inner
+    copy = _transposed(tape, inner)
+    return copy if inner is x else letting_go(tape, inner, copy)
 
 
 def _capped(tape: Tape, scores: Buffer) -> Buffer:
@@ -116,11 +127,12 @@ def _saving_result(tape: Tape, x: Buffer) -> Buffer:
     return tape.node(result, backward, tape.save(result) if x.grad else ())
 
 
-def _softmax_with_sinks(tape: Tape, scores: Buffer, _: str) -> Buffer:
+def _softmax_with_sinks(tape: Tape, scores: Buffer, dtype: str) -> Buffer:
     """gpt-oss: a sink beside the scores, less their maximum, softmax in their dtype; a view leaves the sink out."""
     joined = letting_go(tape, scores, scale(tape, scores, SCORES))
     shifted = letting_go(tape, joined, scale(tape, joined, SCORES))
-    return letting_go(tape, shifted, _saving_result(tape, shifted))
+    result = letting_go(tape, shifted, _saving_result(tape, shifted))
+    return letting_go(tape, result, cast(tape, result, dtype, SCORES))
 
 
 def masked(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: AttentionForm) -> Buffer:
@@ -129,7 +141,8 @@ def masked(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: Attentio
     Source: transformers' sdpa_attention.py; torch's memory-efficient kernel (aten .../cuda/attention_backward.cu).
     """
     dtype = form.autocast or query.dtype
-    keys, values = (_repeated(tape, part, form) for part in (key, value))
+    spread = form.is_grouped and form.key_value_heads == 1  # a view: one head needs no copy to stand for all
+    keys, values = (part if spread else _repeated(tape, part, form) for part in (key, value))
     inner = tuple(cast(tape, part, dtype, STATES) for part in (query, keys, values))
     bias = tape.new(SCORES, 0, dtype, size=Size(pair=BYTES[dtype]))
     result = tape.new(OUTPUT, form.query_heads * form.value_head_dim, dtype, grad=query.grad)
@@ -137,7 +150,8 @@ def masked(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: Attentio
     saved = tape.save(*inner, bias, result, log_sums) if query.grad else ()
 
     def backward(tape: Tape, _: Buffer) -> Given:
-        with tape.temporary(KERNEL, Size(token=form.query_heads * BYTES["fp32"])):
+        expanded = form.query_heads * (form.head_dim + form.value_head_dim) * BYTES[dtype] if spread else 0
+        with tape.temporary(KERNEL, Size(token=form.query_heads * BYTES["fp32"] + expanded)):
             given = [tape.gradient(part) for part in inner]
         return list(zip(inner, given, strict=True))
 

@@ -22,6 +22,7 @@ class FeedForwardForm:
     activation: str
     gate: LinearForm | None = None
     joined: bool = False
+    lets_go: bool = False  # the input's name is bound to the first product (OPT, whose layer does it all itself)
 
 
 def feed_forward(tape: Tape, x: Buffer, form: FeedForwardForm) -> Buffer:
@@ -29,7 +30,9 @@ def feed_forward(tape: Tape, x: Buffer, form: FeedForwardForm) -> Buffer:
     if form.joined:
         return _joined(tape, x, form)
     first = linear(tape, x, form.gate or form.up, ROW)
-    active = activated(tape, first, form.activation, ROW)
+    if form.lets_go:
+        tape.drop(x)
+    active = activated(tape, first, form.activation, ROW, autocast=form.up.autocast is not None)
     tape.drop(first)
     if form.gate is not None:
         up = linear(tape, x, form.up, ROW)
@@ -45,7 +48,7 @@ def _joined(tape: Tape, x: Buffer, form: FeedForwardForm) -> Buffer:
     """Gate and up as halves of one tensor, which the name of the gate holds to the end (Phi 3)."""
     whole = linear(tape, x, form.up, ROW)
     gate, up = split(tape, whole, (whole.width // 2, whole.width // 2))
-    active = activated(tape, gate, form.activation, ROW)
+    active = activated(tape, gate, form.activation, ROW, autocast=form.up.autocast is not None)
     product = multiply(tape, up, active, ROW)
     tape.drop(active)
     result = linear(tape, product, form.down, ROW)

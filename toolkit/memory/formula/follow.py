@@ -9,14 +9,15 @@ from toolkit.memory.formula.encoder_layer import EncoderLayerForm, encoder_layer
 from toolkit.memory.formula.layer import LayerForm, layer
 from toolkit.memory.formula.logits import HeadForm, last_logits, whole_loss
 from toolkit.memory.formula.masked_head import MaskedForm, masked_logits, masked_loss
+from toolkit.memory.formula.tiled_loss import tiled_loss
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.tape import Tape
 
 AnyLayer = LayerForm | EncoderLayerForm
 AnyHead = HeadForm | PooledForm | ScoreForm | MaskedForm
 
-LOSSES = {"cross-entropy": whole_loss, "chunked": chunked_loss, "fused": fused_loss}
-"""The implementations of a causal language model's loss that a stack may name."""
+LOSSES = {"cross-entropy": whole_loss, "chunked": chunked_loss, "tiled": tiled_loss, "fused": fused_loss}
+"""The implementations of a causal language model's loss: those that a stack may name, by version."""
 
 
 def follow_layer(tape: Tape, x: Buffer, form: AnyLayer) -> Buffer:

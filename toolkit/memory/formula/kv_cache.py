@@ -19,7 +19,7 @@ def kv_cache(context: Context, phase: PhaseName) -> int:
     if not context.architecture.is_decoder:
         return 0
     if phase is PhaseName.PREFILL:  # a layer with a window keeps a view of all, until decoding replaces it
-        each = sum(kind.count * setting.sequence_length * cached_elements(kind) for kind in context.architecture.layers)
+        each = sum(kind.count * setting.sequence_length * kept_elements(kind) for kind in context.architecture.layers)
         return setting.batch_size * each * BYTES[context.numerics.stream]
     if phase is PhaseName.DECODE:
         return cached_bytes(context, setting.sequence_length + max(setting.generated_length - 1, 0))
@@ -28,16 +28,27 @@ def kv_cache(context: Context, phase: PhaseName) -> int:
 
 def cached_bytes(context: Context, tokens: int) -> int:
     """Keys and values of so many tokens of every sequence, in all layers, while tokens are decoded."""
-    each = sum(kind.count * _tokens(kind, tokens) * cached_elements(kind) for kind in context.architecture.layers)
+    each = sum(kind.count * _tokens(kind, tokens) * kept_elements(kind) for kind in context.architecture.layers)
     return context.setting.batch_size * each * BYTES[context.numerics.stream]
 
 
 def cached_elements(kind: LayerKind) -> int:
-    """Elements that one token keeps in one layer."""
+    """Elements that one token needs in one layer: of every key-value head."""
     a = kind.attention
     if a.latent_rank is not None:
         return a.latent_rank + (a.rope_dim or 0)
     return a.key_value_heads * (a.head_dim + a.value_head_dim)
+
+
+def kept_elements(kind: LayerKind) -> int:
+    """Elements that transformers keeps of one token in one layer."""
+    return cached_elements(kind) * _kept_heads(kind) // kind.attention.key_value_heads
+
+
+def _kept_heads(kind: LayerKind) -> int:
+    """Key-value heads, unless they are repeated for every query head before they are kept (Falcon)."""
+    a = kind.attention
+    return a.query_heads if a.caches_queries else a.key_value_heads
 
 
 def _tokens(kind: LayerKind, tokens: int) -> int:
@@ -83,5 +94,5 @@ def _one_layer(context: Context) -> int:
 def _growing_elements(kind: LayerKind) -> int:
     a = kind.attention
     if a.latent_rank is not None or a.window is not None:
-        return cached_elements(kind)
-    return a.key_value_heads * max(a.head_dim, a.value_head_dim)
+        return kept_elements(kind)
+    return _kept_heads(kind) * max(a.head_dim, a.value_head_dim)

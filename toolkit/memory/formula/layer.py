@@ -37,8 +37,14 @@ class LayerForm:
 
 def layer(tape: Tape, x: Buffer, form: LayerForm) -> Buffer:
     """The layer's result; the caller keeps `x`."""
-    if form.parallel:
-        return _parallel(tape, x, form)
+    result = (_parallel if form.parallel else _sequential)(tape, x, form)
+    tape.drop(*tape.bound)
+    tape.bound.clear()
+    return result
+
+
+def _sequential(tape: Tape, x: Buffer, form: LayerForm) -> Buffer:
+    """X + attention(norm(x)) = y, then y + feed_forward(norm(y))."""
     normed = normalise(tape, x, form.norm)
     attended = _after(tape, attend(tape, normed, form.attention), form)
     if form.holds != "normed":

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.operations import Given, add, cast, drop_out, letting_go, scale, widened
-from toolkit.memory.formula.packed_weights import awq_product, biased, fp8_product
+from toolkit.memory.formula.packed_weights import awq_product, biased, fp8_product, gptq_product
 from toolkit.memory.numerics import PACKED
 from toolkit.memory.size import BYTES, Size
 from toolkit.memory.tape import Tape
@@ -74,11 +74,13 @@ def linear(tape: Tape, x: Buffer, form: LinearForm, row: str) -> Buffer:
 
 
 def _packed(tape: Tape, x: Buffer, form: LinearForm, row: str) -> Buffer:
-    """AWQ and FP8: kernels of their own, without training."""
-    if form.storage == "fp8":
+    """AWQ, GPTQ of 8 bits and FP8: kernels of their own, without training."""
+    kernel, _, dense = form.storage.partition(" ")
+    if kernel == "fp8":
         result = fp8_product(tape, x, form.inputs, form.outputs, row)
     else:
-        result = awq_product(tape, x, form.elements, form.outputs, row, dense=form.storage == "awq dense")
+        product = awq_product if kernel == "awq" else gptq_product
+        result = product(tape, x, form.elements, form.outputs, row, dense=bool(dense))
     return biased(tape, result, row) if form.bias else result
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from toolkit.memory.buffer import Buffer
+from toolkit.memory.formula.activations import rectify
 from toolkit.memory.formula.feed_forward import FeedForwardForm, feed_forward
 from toolkit.memory.formula.linear import LinearForm, linear
 from toolkit.memory.formula.operations import Given, activate, add, cast, letting_go, multiply, scale, split, wider
@@ -16,6 +17,7 @@ from toolkit.memory.tape import Tape
 
 ROW = "expert_states"
 ROUTER = "router_states"
+CHOSEN = "chosen_experts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +34,17 @@ class MixtureForm:
     products: tuple[LinearForm, ...]
     casts_weights: bool = False  # the routing weights are cast back from float32 to the dtype of the layer's input
     clamped: bool = False  # gpt-oss's gate with its limits and its sigmoid
+    biased: bool = False  # each gathered token gets a row of its expert's biases (gpt-oss)
     looped: bool = False
+    batched: bool = False  # each token's experts are copied for it, as transformers does while it decodes
     shared: FeedForwardForm | None = None
 
 
 def mixture(tape: Tape, x: Buffer, form: MixtureForm) -> Buffer:
     """The weighted sum of the chosen experts, and of the shared one; the caller keeps `x`."""
     weights = _route(tape, x, form)
-    result = (_one_by_one if form.looped else _together)(tape, x, weights, form)
+    run = _one_by_one if form.looped else _copied if form.batched else _together
+    result = run(tape, x, weights, form)
     tape.drop(weights)
     return _with_shared(tape, x, result, form)
 
@@ -47,12 +52,55 @@ def mixture(tape: Tape, x: Buffer, form: MixtureForm) -> Buffer:
 def _together(tape: Tape, x: Buffer, weights: Buffer, form: MixtureForm) -> Buffer:
     """All experts at once, on tokens gathered by expert (transformers since 5, integrations/moe.py)."""
     gathered = _gather(tape, x, form.chosen * x.width)
-    out = _expert(tape, gathered, form)
+    out, biases = _experts(tape, gathered, form)
     weighted = _weigh(tape, out, weights)
     ordered = letting_go(tape, weighted, _gather(tape, weighted, weighted.width))
     result = _sum(tape, ordered, x)
-    tape.drop(ordered, gathered, out)
+    tape.drop(ordered, gathered, out, *biases)
     return result
+
+
+def _experts(tape: Tape, x: Buffer, form: MixtureForm) -> tuple[Buffer, tuple[Buffer, ...]]:
+    """down(gate(x)) of gathered tokens, and the biases of down, whose name the code keeps to its end."""
+    wide_product, down = form.products
+    biases = _biases(tape, wide_product, form)
+    wide = linear(tape, x, wide_product, ROW)
+    product = (_clamped_gate if form.clamped else _gate)(tape, wide)
+    tape.drop(wide)
+    later = _biases(tape, down, form)
+    tape.drop(*biases)
+    result = linear(tape, product, down, ROW)
+    tape.drop(product)
+    return result, later
+
+
+def _biases(tape: Tape, product: LinearForm, form: MixtureForm) -> tuple[Buffer, ...]:
+    """A row of biases for each gathered token, added in place, so that nothing keeps it."""
+    return (tape.new(ROW, product.outputs, product.dtype),) if form.biased else ()
+
+
+def _copied(tape: Tape, x: Buffer, weights: Buffer, form: MixtureForm) -> Buffer:
+    """Each token times copies of its experts' weights; those of gate and up go when those of down are there.
+
+    Source: transformers integrations/moe.py, batched_mm_experts_forward; generation/utils.py, which runs it to decode.
+    """
+    repeated = tape.new(ROW, form.chosen * x.width, x.dtype)
+    first, second = form.products
+    copies = (_copies(tape, first, form), *_biases(tape, first, form))
+    wide = tape.new(ROW, first.outputs, x.dtype)
+    product = letting_go(tape, wide, (_clamped_gate if form.clamped else _gate)(tape, wide))
+    later = (_copies(tape, second, form), *_biases(tape, second, form))
+    tape.drop(*copies)
+    out = letting_go(tape, product, tape.new(ROW, second.outputs, x.dtype))
+    weighted = _weigh(tape, out, weights)
+    result = _sum(tape, weighted, x)
+    tape.drop(weighted, out, repeated, *later)
+    return result
+
+
+def _copies(tape: Tape, product: LinearForm, form: MixtureForm) -> Buffer:
+    chosen = product.elements * form.chosen // form.experts
+    return tape.new(CHOSEN, chosen, product.dtype)
 
 
 def _one_by_one(tape: Tape, x: Buffer, weights: Buffer, form: MixtureForm) -> Buffer:
@@ -84,7 +132,7 @@ def _add_rows(tape: Tape, result: Buffer, rows: Buffer, *, first: bool) -> None:
 
 
 def _expert(tape: Tape, x: Buffer, form: MixtureForm) -> Buffer:
-    """down(gate(x)), with gate and up from one product or from two."""
+    """One expert: down(gate(x)), with gate and up from one product or from two."""
     *inner, down = form.products
     if len(inner) == 1:
         wide = linear(tape, x, inner[0], ROW)
@@ -146,7 +194,7 @@ def _clamped_gate(tape: Tape, wide: Buffer) -> Buffer:
     """(clamp(up) + 1) * gate * sigmoid(alpha * gate), gate clamped too (gpt-oss)."""
     gate, up = (_clamp(tape, wide) for _ in range(2))
     scaled = scale(tape, gate, ROW)
-    sigmoid = activate(tape, scaled, ROW)
+    sigmoid = rectify(tape, scaled, ROW)
     tape.drop(scaled)
     gated = multiply(tape, gate, sigmoid, ROW)
     tape.drop(sigmoid)

@@ -20,7 +20,7 @@ class NormForm:
     dtype: str
     trains: bool
     autocast: bool = False
-    unit_offset: bool = False  # Gemma: (1 + weight) times the float32 values, then the cast
+    unit_offset: bool = False  # Gemma: (1 + weight) times the float32 values, then the cast; so gpt-oss, without the 1
 
 
 def normalise(tape: Tape, x: Buffer, form: NormForm) -> Buffer:

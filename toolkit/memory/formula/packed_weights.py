@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from packaging.version import Version
-
 from toolkit.memory.buffer import Buffer
 from toolkit.memory.context import Context
+from toolkit.memory.formula.operations import resized
 from toolkit.memory.ledger import PhaseName
-from toolkit.memory.numerics import older
+from toolkit.memory.numerics import AUTO_GPTQ_UNTIL, older
 from toolkit.memory.quantization import FP8_BLOCK, LINEARS
 from toolkit.memory.size import BYTES, Size
 from toolkit.memory.tape import Tape
@@ -16,11 +15,11 @@ DEQUANTIZED = "dequantized_weight"
 PARTIAL = "split_products"
 QUANTIZED_INPUTS = "cast_copies"
 
-AWQ_PARTS = 8
-"""Parts of the inputs whose products AWQ's kernel writes side by side, and then adds (WQLinear_GEMM's split_k_iters)."""
+HALF = BYTES["fp16"]
+"""Bytes of a float16 or an int16."""
 
-EXLLAMA_UNTIL = Version("4.48")
-"""Until then transformers ran GPTQ by auto-gptq alone, with exllama's first kernel unless told otherwise."""
+AWQ_PARTS = 8
+"""Parts of the inputs whose products AWQ's kernel writes side by side, and then adds (its split_k_iters)."""
 
 
 def awq_product(tape: Tape, x: Buffer, weight: int, outputs: int, row: str, *, dense: bool) -> Buffer:
@@ -37,6 +36,28 @@ def awq_product(tape: Tape, x: Buffer, weight: int, outputs: int, row: str, *, d
     return result
 
 
+def gptq_product(tape: Tape, x: Buffer, weight: int, outputs: int, row: str, *, dense: bool) -> Buffer:
+    """QuantLinear of auto-gptq for 8 bits (nn_modules/qlinear/qlinear_cuda_old.py), which exllama does not do.
+
+    Where `dense` the `weight` elements are shifted as int32, cast to int16, masked, and less their zeros multiplied by
+    the scales in float16; else input and result are float32.
+    """
+    if not dense:
+        wide = tape.new(QUANTIZED_INPUTS, x.width, "fp32", size=resized(x, "fp32"))
+        sums = tape.new(QUANTIZED_INPUTS, outputs, "fp32")
+        result = tape.new(row, outputs, x.dtype)
+        tape.drop(wide, sums)
+        return result
+    with tape.temporary(DEQUANTIZED, Size(fixed=weight * (BYTES["int32"] + HALF))):
+        pass
+    with tape.temporary(DEQUANTIZED, Size(fixed=weight * 3 * HALF)):  # masked, less its zeros, and scaled
+        pass
+    unpacked = tape.new(DEQUANTIZED, 0, "fp16", size=Size(fixed=weight * HALF))
+    result = tape.new(row, outputs, x.dtype)
+    tape.drop(unpacked)
+    return result
+
+
 def biased(tape: Tape, x: Buffer, row: str) -> Buffer:
     """`x + bias` in a new tensor, where a kernel has no bias of its own."""
     result = tape.new(row, x.width, x.dtype, size=x.size)
@@ -45,18 +66,21 @@ def biased(tape: Tape, x: Buffer, row: str) -> Buffer:
 
 
 def fp8_product(tape: Tape, x: Buffer, inputs: int, outputs: int, row: str) -> Buffer:
-    """FP8Linear (transformers, integrations/finegrained_fp8.py): the input in FP8, with a scale for 128 of its values."""
+    """FP8Linear (transformers, integrations/finegrained_fp8.py): the input in FP8, with a scale for 128 values."""
     scales = -(-inputs // FP8_BLOCK) * BYTES["fp32"]
     with tape.temporary(QUANTIZED_INPUTS, Size(token=inputs * BYTES["fp8"] + scales)):
         return tape.new(row, outputs, x.dtype)
 
 
 def exllama_buffer(context: Context, _: PhaseName) -> int:
-    """Room for the largest weight of all in float16, which exllama's first kernel keeps from load on."""
+    """Room for the largest weight of all in float16, which exllama's first kernel keeps from load on.
+
+    It is auto-gptq's kernel for 4 bits unless told otherwise (transformers utils/quantization_config.py).
+    """
     setting = context.setting
     if setting.weights != "gptq-int4" or setting.trains or context.serves:
         return 0
-    if not older(setting, "transformers", EXLLAMA_UNTIL):
+    if not older(setting, "transformers", AUTO_GPTQ_UNTIL):
         return 0
     linears = (m for m in context.architecture.modules if m.kind in LINEARS)
     return max((m.in_features * m.out_features for m in linears), default=0) * BYTES["fp16"]

@@ -37,4 +37,4 @@ def master_weights(context: Context, phase: PhaseName) -> int:
     dtype = context.setting.master_weights
     if dtype is None or phase is PhaseName.LOAD:
         return 0
-    return context.sums.elements * BYTES[dtype]
+    return context.sums.trainable * BYTES[dtype]

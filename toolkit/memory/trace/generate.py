@@ -23,21 +23,21 @@ def generate(setting: Setting, model: nn.Module, mark: Mark, cached: Cached) -> 
     """
     with torch.no_grad():
         mark(PhaseName.PREFILL)
-        ids = _ids(setting, setting.sequence_length)
+        ids = _ids(model, setting, setting.sequence_length)
         if setting.head != "causal-lm":
             model(input_ids=ids)
             return
         given: dict[str, Any] = {"use_cache": True}
         if model.config.is_encoder_decoder:
             given["encoder_outputs"] = model.get_encoder()(ids, return_dict=True)
-            ids = _ids(setting, 1)
+            ids = _ids(model, setting, 1)
         else:
             given["logits_to_keep"] = 1
         cache = _step(model, cached, ids, given)
         with _for_decoding(model):
             for _ in range(setting.generated_length - 1):
                 mark(PhaseName.DECODE)
-                _step(model, cached, _ids(setting, 1), {**given, "past_key_values": cache})
+                _step(model, cached, _ids(model, setting, 1), {**given, "past_key_values": cache})
 
 
 def _step(model: nn.Module, cached: Cached, ids: Any, given: dict[str, Any]) -> Any:
@@ -49,8 +49,8 @@ def _step(model: nn.Module, cached: Cached, ids: Any, given: dict[str, Any]) -> 
     return out.past_key_values
 
 
-def _ids(setting: Setting, length: int) -> torch.Tensor:
-    return torch.zeros(setting.batch_size, length, dtype=torch.long)
+def _ids(model: Any, setting: Setting, length: int) -> torch.Tensor:
+    return torch.zeros(setting.batch_size, length, dtype=torch.long, device=model.device)
 
 
 def _parts(cache: Any) -> Iterator[torch.Tensor]:
