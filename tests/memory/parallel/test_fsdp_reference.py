@@ -7,7 +7,8 @@ import pytest
 pytest.importorskip("torch")
 
 from tests.memory.parallel.fake_group import FLOAT, LAYERS, RANKS, WIDTH, run
-from toolkit.memory.parallel.spread import Spread, Step, gathering_backward, gathering_forward
+from toolkit.memory.parallel.sharing import Step
+from toolkit.memory.parallel.spread import Spread, gathering_backward, gathering_forward
 from toolkit.memory.stretch import Stretch
 
 pytestmark = pytest.mark.reference

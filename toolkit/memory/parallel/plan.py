@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from packaging.version import Version
 
+from toolkit.frozen import frozen
 from toolkit.memory.architecture import Architecture
 from toolkit.memory.numerics import FOUR_BIT, TRL, older
+from toolkit.memory.parallel.fully_shard import rows_of, shard_parts, shard_sharing
+from toolkit.memory.parallel.sharing import Sharing
 from toolkit.memory.parallel.spread import Spread
 from toolkit.memory.parallel.units import Units, rounding, units_of
+from toolkit.memory.parallel.zero import zero_computing, zero_held, zero_parts, zero_sharing
 from toolkit.memory.size import BYTES
 from toolkit.memory.sums import Sums, Trained, sums
+from toolkit.spec.names import DEEPSPEED
 from toolkit.spec.setting import Setting
 from toolkit.spec.stack_rules import ACCELERATE_UPCASTS
 
@@ -26,12 +31,12 @@ TRAINERS = ("transformers", *TRL)
 """Trainers under which accelerate wraps the model."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Plan:
     """The sums of what one GPU holds of a model, and what its passes need beside; None: no more than on one GPU."""
 
     sums: Sums
-    spread: Spread | None = None
+    sharing: Sharing | None = None
 
 
 def held_setting(setting: Setting) -> Setting:
@@ -40,21 +45,30 @@ def held_setting(setting: Setting) -> Setting:
     Under mixed precision accelerate makes trained parameters float32, and with them their gradients and states
     (accelerator.py, prepare_model, since 0.30): a master copy that needs no other.
     """
+    if setting.parallel.strategy in DEEPSPEED:
+        return zero_held(setting)
     kept = setting.method != "full" or older(setting, "accelerate", ACCELERATE_UPCASTS)
-    if kept or not _mixes(setting):
+    if kept or not _mixes(setting) or setting.stack.trainer not in TRAINERS:
         return setting
     return replace(setting, weights="fp32", gradients="fp32", optimizer_states="fp32", master_weights=None)
 
 
 def gathered_setting(setting: Setting) -> Setting:
     """The setting in whose dtypes a GPU computes: under mixed precision units are gathered in the compute dtype."""
+    if setting.parallel.strategy in DEEPSPEED:
+        return zero_computing(setting)
+    if setting.parallel.strategy == "fsdp2":  # each backward makes gradients of its own
+        setting = replace(setting, gradient_accumulation=1)
     if not _mixes(setting) or setting.weights in FOUR_BIT:
         return setting
     gradients = setting.compute if setting.method == "full" else setting.gradients
-    return replace(setting, weights=setting.compute, gradients=gradients)
+    autocast = setting.stack.trainer in TRAINERS  # accelerate's, beside what units are gathered in
+    return replace(setting, weights=setting.compute, gradients=gradients, amp=autocast)
 
 
 def _mixes(setting: Setting) -> bool:
+    if setting.parallel.strategy == "fsdp2":  # a mixed precision policy, with any trainer
+        return setting.amp
     return setting.parallel.strategy == "fsdp" and setting.amp and setting.stack.trainer in TRAINERS
 
 
@@ -76,7 +90,16 @@ def plan(architecture: Architecture, setting: Setting) -> Plan:
         setting.amp,
         setting.trains,
         setting.lora,
-        shared and (setting.parallel, setting.gradients, setting.gradient_checkpointing, setting.gradient_accumulation),
+        setting.peft,
+        shared
+        and (
+            setting.parallel,
+            setting.gradients,
+            setting.gradient_checkpointing,
+            setting.gradient_accumulation,
+            setting.optimizer,
+            setting.optimizer_implementation,
+        ),
     )
     found = _PLANS.get(key)
     if found is None:
@@ -87,6 +110,14 @@ def plan(architecture: Architecture, setting: Setting) -> Plan:
 
 
 def _planned(architecture: Architecture, setting: Setting, whole: Sums) -> Plan:
+    if setting.parallel.strategy in DEEPSPEED:
+        mine = zero_parts(architecture, whole, setting)
+        return Plan(mine, zero_sharing(architecture, whole, mine, setting))
+    if setting.parallel.strategy == "fsdp2":
+        computing = gathered_setting(setting)
+        rows = rows_of(architecture, setting)
+        mine = shard_parts(rows, whole, setting)
+        return Plan(mine, shard_sharing(architecture, rows, whole, mine, setting, computing))
     if setting.parallel.strategy != "fsdp":
         return Plan(whole)
     computing = gathered_setting(setting)

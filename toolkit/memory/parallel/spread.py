@@ -7,9 +7,11 @@ Source: torch/distributed/fsdp/_runtime_utils.py.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
+from toolkit.frozen import frozen
+from toolkit.memory.parallel.sharing import Step
 from toolkit.memory.stretch import Stretch
 from toolkit.memory.tape import GRADIENTS, INCOMING, NEW_GRADIENT
 
@@ -19,7 +21,7 @@ MAX_IN_FLIGHT = 2
 CHECKPOINTS = "layer_inputs"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Spread:
     """How FSDP shares a model: bytes of the root and of layers as gathered, and of a GPU's part of gradients.
 
@@ -45,21 +47,22 @@ class Spread:
         """Bytes of freed units whose blocks are not free yet: so many may be waited for (_limiter_utils.py)."""
         return MAX_IN_FLIGHT * self.layer
 
+    def made(self, gradients: int) -> int:
+        """Those that stay: what is shared out before is counted here."""
+        return gradients
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """Bytes of a step: the residual stream, the gradients of the model's end and of the token embedding.
+    def forward(self, step: Step, stretches: Iterable[Stretch]) -> Iterator[Stretch]:
+        """The moments of the forward pass with what is gathered then."""
+        del step
+        return gathering_forward(self, stretches)
 
-    `inputs` are the inputs of all layers but the first, as checkpoints keep them; `first` is what the first layer has
-    stored, by row.
-    """
+    def backward(self, step: Step, stretches: Iterable[Stretch]) -> Iterator[Stretch]:
+        """The moments of backward with what is gathered then, and whole gradients."""
+        return gathering_backward(self, step, stretches)
 
-    hidden: int
-    head: int
-    embedding: int
-    tied: bool
-    inputs: int
-    first: Mapping[str, int] = field(default_factory=dict)
+    def update(self, gradients: int) -> Iterator[Stretch]:
+        """The optimizer's step, with a GPU's part of the gradients."""
+        yield Stretch("step", {GRADIENTS: gradients})
 
 
 def gathering_forward(spread: Spread, stretches: Iterable[Stretch]) -> Iterator[Stretch]:
@@ -96,6 +99,8 @@ def gathering_backward(spread: Spread, step: Step, stretches: Iterable[Stretch])
             rows[GRADIENTS] = spread.whole
         elif spread.trains:
             rows[GRADIENTS] = done[stretch.name]
+        else:  # whole adapters of few layers may be more than a GPU's part of all
+            rows[GRADIENTS] = max(0, stretch.throughout.get(GRADIENTS, 0))
         if spread.retains and stretch.name in ("first layer", "embedding"):
             rows |= _retained(stretch, step)
         shown = _with(stretch, rows)

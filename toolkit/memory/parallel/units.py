@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from toolkit.frozen import frozen
 from toolkit.memory.architecture import Architecture
 from toolkit.memory.size import BYTES
 from toolkit.memory.storage import ALLOCATION, FLOATS, StoredTensor, storage_of
@@ -22,7 +22,7 @@ Key = tuple[str, str]
 ROOT: Key = ("", "")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Units:
     """The part that one GPU has of each unit, in elements: of the root and of each layer, in the model's order.
 

@@ -1,0 +1,130 @@
+"""What no formula covers of a run on several GPUs, refused by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from packaging.version import Version
+
+from toolkit.memory.numerics import FOUR_BIT, older
+from toolkit.memory.refusal import UnsupportedRow
+from toolkit.memory.storage import FLOATS
+from toolkit.spec.names import DEEPSPEED
+from toolkit.spec.setting import Setting
+
+WRAPS = frozenset({"transformers", "trl", "plain"})
+"""Trainers that wrap a model as torch and accelerate do."""
+
+SHARDED_STORAGE = frozenset({"fp32", "bf16", "fp16", "nf4", "fp4"})
+"""Stored forms of which FSDP makes flat parameters."""
+
+ELEMENTWISE = frozenset({"adamw", "sgd", "sgd_momentum", "lion", "none"})
+"""Optimizers whose states follow the elements, wherever a parameter is cut."""
+
+
+SPLITS_EMBEDDINGS = Version("5.22")
+"""Before, transformers left embeddings whole in some releases and not in others (distributed/mixin.py)."""
+
+
+def refuse_spread(setting: Setting) -> None:
+    """Raise for what no formula covers of a run on several GPUs, or with parts of it on the host."""
+    parallel = setting.parallel
+    rule = RULES.get(parallel.strategy)
+    if parallel.offload and parallel.strategy not in OFFLOADS:
+        raise UnsupportedRow("parallel", f"no formula for offloading with strategy {parallel.strategy} yet")
+    if rule is None or (parallel.strategy == "none" and parallel.gpus != 1):
+        raise UnsupportedRow("parallel", f"no formula for {parallel.gpus} GPUs with {parallel.strategy} yet")
+    rule(setting)
+
+
+def _alone(_: Setting) -> None:
+    """Nothing is shared."""
+
+
+def _copies(setting: Setting) -> None:
+    if setting.stack.trainer not in WRAPS:
+        raise UnsupportedRow("parallel", f"no formula for {setting.parallel.strategy} with {setting.stack.trainer} yet")
+
+
+def _shards(setting: Setting) -> None:
+    """Raise for what FSDP cannot share out, or for which no formula says how."""
+    _copies(setting)
+    strategy = setting.parallel.strategy
+    if setting.parallel.gpus == 1:  # torch/distributed/fsdp/_init_utils.py: NO_SHARD where there is one rank
+        raise UnsupportedRow("parallel", f"{strategy} shards nothing on one GPU; no formula for it yet")
+    if not setting.trains:
+        raise UnsupportedRow("parallel", f"no formula for inference with {strategy} yet")
+    if setting.weights not in SHARDED_STORAGE:
+        raise UnsupportedRow("parallel", f"no formula for {setting.weights} weights with {strategy} yet")
+    _elementwise(setting)
+
+
+def _cut_by_rows(setting: Setting) -> None:
+    """Raise for what fully_shard does otherwise than it is known here."""
+    _shards(setting)
+    if setting.weights in FOUR_BIT:
+        raise UnsupportedRow("parallel", f"no formula for {setting.weights} weights with fsdp2 yet")
+    if setting.method != "full" and setting.stack.trainer != "plain":
+        raise UnsupportedRow("parallel", f"no formula for adapters as units of fsdp2 with {setting.stack.trainer} yet")
+
+
+def _elementwise(setting: Setting) -> None:
+    if setting.optimizer not in ELEMENTWISE:
+        raise UnsupportedRow(
+            "optimizer_states", f"no formula for the states of {setting.optimizer} on parts of tensors"
+        )
+
+
+def _stages(setting: Setting) -> None:
+    """Raise for pipelines other than one that `device_map` makes for inference."""
+    if setting.trains:
+        raise UnsupportedRow("parallel", "no formula for training with pipeline yet")
+    if setting.head != "causal-lm":
+        raise UnsupportedRow("parallel", f"no formula for a {setting.head} head on several GPUs yet")
+    if setting.stack.trainer != "transformers":
+        raise UnsupportedRow("parallel", f"no formula for pipeline with {setting.stack.trainer} yet")
+
+
+def _zero(setting: Setting) -> None:
+    """Raise for what DeepSpeed does otherwise than it is known here."""
+    strategy = setting.parallel.strategy
+    _copies(setting)
+    if not setting.trains:
+        raise UnsupportedRow("parallel", f"no formula for inference with {strategy} yet")
+    if setting.weights not in SHARDED_STORAGE or (strategy == "zero3" and setting.weights in FOUR_BIT):
+        raise UnsupportedRow("parallel", f"no formula for {setting.weights} weights with {strategy} yet")
+    if strategy == "zero3" and setting.parallel.gpus == 1:  # partition_parameters.py, _no_gather_coalesced
+        raise UnsupportedRow("parallel", "zero3 gathers nothing on one GPU; no formula for it yet")
+    if strategy != "zero3" and setting.parallel.offload is True:
+        raise UnsupportedRow("parallel", f"{strategy} keeps weights on the GPU: it offloads the optimizer")
+    _elementwise(setting)
+
+
+def _split(setting: Setting) -> None:
+    """Raise for tensor parallelism other than for inference, as vLLM and transformers have it."""
+    trainer = setting.stack.trainer
+    if setting.trains:
+        raise UnsupportedRow("parallel", "no formula for training with tensor yet")
+    if trainer not in ("vllm", "transformers"):
+        raise UnsupportedRow("parallel", f"no formula for tensor with {trainer} yet")
+    if trainer == "transformers" and older(setting, "transformers", SPLITS_EMBEDDINGS):
+        raise UnsupportedRow("parallel", "no formula for tensor with transformers before 5.22 yet")
+    if setting.weights not in FLOATS:
+        raise UnsupportedRow("parallel", f"no formula for {setting.weights} weights with tensor yet")
+
+
+RULES: Mapping[str, Callable[[Setting], None]] = {
+    "none": _alone,
+    "ddp": _copies,
+    "fsdp": _shards,
+    "fsdp2": _cut_by_rows,
+    "zero1": _zero,
+    "zero2": _zero,
+    "zero3": _zero,
+    "pipeline": _stages,
+    "tensor": _split,
+}
+"""What is refused of each strategy that formulas cover."""
+
+OFFLOADS = frozenset({"fsdp", "fsdp2", *DEEPSPEED})
+"""Strategies with formulas for what lies in main memory."""

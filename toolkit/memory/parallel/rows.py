@@ -1,0 +1,83 @@
+"""The rows of what GPUs share: gathered weights, gradients on their way, and the buffers for both."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from toolkit.memory.ledger import Category
+from toolkit.memory.row_rule import BACKWARD, FORWARD, STEP, RowRule, pass_row
+
+TEMPORARY, GRADIENTS = Category.TEMPORARY, Category.GRADIENTS
+
+_ROWS = (
+    pass_row(
+        "gathered_parameters",
+        TEMPORARY,
+        "FSDP: bytes of the root unit, of the layer that runs and, in backward without reentry, of the next one; ZeRO "
+        "3: of the weight that runs, of those gathered ahead with their buffer, and of those soon used again",
+        "torch/distributed/fsdp/_runtime_utils.py, _pre_forward_unshard, _pre_backward_hook, _prefetch_handle; "
+        "deepspeed runtime/zero/partitioned_param_coordinator.py",
+        "Whole weights, put together of the parts of all GPUs. What FSDP has outside the layers stays until backward "
+        "is done; ZeRO 3 keeps what it uses again within stage3_max_reuse_distance.",
+        (FORWARD, BACKWARD),
+    ),
+    pass_row(
+        "gathering_buffer",
+        TEMPORARY,
+        "fully_shard: bytes of the unit whose gathered parts are copied out of it",
+        "torch/distributed/fsdp/_fully_shard/_fsdp_collectives.py, foreach_all_gather, foreach_all_gather_copy_out",
+        "The parts of all GPUs as they come, beside the tensors that they are copied to.",
+        (FORWARD, BACKWARD),
+    ),
+    pass_row(
+        "flat_gradient",
+        TEMPORARY,
+        "FSDP: bytes of a unit in the dtype in which it is gathered; ZeRO: of a GPU's part in the weights' dtype",
+        "torch/distributed/fsdp/_flat_param.py, _get_unflat_views_aligned (torch.split); _reduce_grad; "
+        "torch/distributed/fsdp/_fully_shard/_fsdp_collectives.py, foreach_reduce; deepspeed runtime/zero/stage3.py, "
+        "_prepare_fp32_grad_for_sub_group",
+        "Gradients in one tensor, beside them, before each GPU gets its part of the sum or the optimizer gets them.",
+        (FORWARD, BACKWARD, STEP),
+    ),
+    pass_row(
+        "reduce_bucket",
+        TEMPORARY,
+        "ZeRO: reduce_bucket_size x bytes; twice with overlap_comm in ZeRO 1 and 2",
+        "deepspeed runtime/zero/stage_1_and_2.py, setup_buckets; stage3.py, _setup_for_real_optimizer",
+        "The buffer that gradients are copied to as they come, and are reduced in. ZeRO 3 keeps it throughout.",
+        (FORWARD, BACKWARD, STEP),
+    ),
+    pass_row(
+        "reduce_copy",
+        TEMPORARY,
+        "ZeRO 3: min(reduce_bucket_size, trained elements) x bytes",
+        "deepspeed runtime/comm/coalesced_collectives.py, reduce_scatter_coalesced",
+        "The gradients of a buffer once more, in the order in which GPUs get their parts of them.",
+        (BACKWARD,),
+    ),
+    pass_row(
+        "float32_gradients",
+        GRADIENTS,
+        "ZeRO: elements that a GPU updates x 4; ZeRO 3: of so many at a time as sub_group_size says",
+        "deepspeed runtime/zero/stage_1_and_2.py, step; stage3.py, _prepare_fp32_grad_for_sub_group",
+        "A GPU's part of the gradients in float32, for the optimizer.",
+        (STEP,),
+    ),
+    pass_row(
+        "offload_buffer",
+        TEMPORARY,
+        "ZeRO 1 and 2 with the optimizer in main memory: elements of the largest weight x bytes",
+        "deepspeed runtime/zero/stage_1_and_2.py, temp_grad_buffer_for_gpu_offload",
+        "The buffer through which gradients go to main memory.",
+        (FORWARD, BACKWARD, STEP),
+    ),
+)
+
+
+def _moved_by_update(rule: RowRule) -> RowRule:
+    """A row of the optimizer's step: which of its moments is the fullest follows what the optimizer needs."""
+    return replace(rule, fields=(*rule.fields, "optimizer", "optimizer_implementation"))
+
+
+SHARING_ROWS = tuple(_moved_by_update(rule) if STEP in rule.phases else rule for rule in _ROWS)
+"""What sharing adds to the rows of a pass."""

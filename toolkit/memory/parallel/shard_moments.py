@@ -1,0 +1,200 @@
+"""What fully_shard adds to the moments of a step, in bytes: gathered layers, and the buffers of their collectives.
+
+The parts of a unit come in one buffer and are copied out of it. In forward the buffer stays until the next unit has
+been copied out; in backward the next unit's is filled while a layer runs, and the one that the layer after it sent its
+gradients from is still there. Source: torch/distributed/fsdp/_fully_shard/_fsdp_param_group.py (torch 2.13).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+
+from toolkit.frozen import frozen
+from toolkit.memory.parallel.sharing import Step
+from toolkit.memory.peaks import ALONE
+from toolkit.memory.stretch import Stretch
+from toolkit.memory.tape import GRADIENTS, INCOMING
+
+GATHERED = "gathered_parameters"
+BUFFER = "gathering_buffer"
+FLAT = "flat_gradient"
+STREAM = "residual_stream"
+
+
+@frozen
+class _Now:
+    """A moment of backward: what is gathered and gathered ahead, what is being reduced, and gradients.
+
+    `parts` are a GPU's of those that were reduced, `fresh` those that are still to be.
+    """
+
+    held: int
+    ahead: int
+    sent: int = 0
+    parts: int = 0
+    fresh: int = 0
+
+
+@frozen
+class Shards:
+    """How fully_shard shares a model: bytes of units as they are gathered, and a GPU's part of their gradients.
+
+    The `root` stays gathered from the start of forward to the end of backward. Where accelerate makes them units
+    `apart`, it is `embedding` and `end`, unless they share a weight; the end stays gathered from its forward to its
+    backward. `reduced` is what a layer's gradients are reduced in; `end_part` and `end_sum` are a GPU's part of the
+    end's in the dtype of the gradients and, where that is another, of the pass; `last_part` and `last_sum` that of what
+    is reduced last. `trains` says that weights are trained;
+    `whole` are all gradients in the dtype of the pass where they are reduced after the last micro-batch alone, and
+    `earlier` a GPU's part of all where every micro-batch's are; else 0.
+    """
+
+    root: int
+    embedding: int
+    end: int
+    layer: int
+    layers: int
+    reshards: bool
+    reduced: int
+    part: int
+    apart: bool
+    end_part: int
+    end_sum: int
+    last_part: int
+    last_sum: int
+    trains: bool
+    whole: int
+    earlier: int
+
+    @property
+    def in_flight(self) -> int:
+        """Bytes of buffers that were freed on another stream: of one layer that was gathered, and one reduced."""
+        return self.layer + self.reduced
+
+    def made(self, gradients: int) -> int:
+        """Those that stay: what is reduced before is counted here."""
+        return gradients
+
+    def forward(self, step: Step, stretches: Iterable[Stretch]) -> Iterator[Stretch]:
+        """The forward pass: when a layer has been copied out, the buffers of two units are there."""
+        accumulated = {GRADIENTS: self.whole or self.earlier}
+        first = self.root or self.embedding
+        rows = {GATHERED: self._held(1), BUFFER: first + self.layer, STREAM: step.hidden}
+        yield Stretch("first layer", {**accumulated, **rows})
+        for stretch in stretches:
+            shown = _with(stretch, accumulated)
+            if stretch.name == "last layer":
+                held = self._held(self.layers)
+                yield _beside(shown, {GATHERED: held, BUFFER: 2 * self.layer, STREAM: step.hidden})
+                yield _with(shown, {GATHERED: held, BUFFER: self.layer})
+            else:
+                yield from self._at_end(step, shown)
+
+    def _at_end(self, step: Step, stretch: Stretch) -> Iterator[Stretch]:
+        held = self._kept + self.end + self._left(self.layers)
+        if self.end:
+            yield _beside(stretch, {GATHERED: held, BUFFER: self.layer + self.end, STREAM: step.hidden})
+        yield _with(stretch, {GATHERED: held, BUFFER: self.end or self.layer})
+
+    def backward(self, step: Step, stretches: Iterable[Stretch]) -> Iterator[Stretch]:
+        """The backward pass: the layer that runs, the next one's buffer, and the last one's gradients."""
+        for stretch in stretches:
+            if stretch.name == "loss":
+                held = self._kept + self.end + self._left(self.layers)
+                ahead = 0 if self.apart else self._ahead  # accelerate's end begins its backward when the loss has ended
+                yield self._shown(stretch, _Now(held, ahead))
+                if self.end and self.trains:  # its gradients, in a copy that is shared out
+                    now = _Now(held - self.end, self._ahead, self.end + self.end_sum, self.end_part, step.head)
+                    yield _beside(self._shown(replace(stretch, peaks=ALONE), now), {INCOMING: step.hidden})
+            elif stretch.name == "last layer":
+                yield from self._last(step, stretch)
+            elif stretch.name == "first layer":
+                yield from self._first(step, stretch)
+            else:
+                yield from self._at_embedding(step, stretch)
+
+    @property
+    def _ahead(self) -> int:
+        return self.layer if self.reshards else 0
+
+    @property
+    def _kept(self) -> int:
+        """What is gathered outside of layers while they run: the root, and what is never freed."""
+        return self.root + (0 if self.reshards else self.embedding)
+
+    def _left(self, count: int) -> int:
+        """Layers that were never freed: so many are left."""
+        return 0 if self.reshards else count * self.layer
+
+    def _held(self, count: int) -> int:
+        """What is gathered while the layer of that number runs."""
+        return self._kept + (self._left(count) or self.layer)
+
+    def _fresh(self, step: Step) -> int:
+        """Gradients of the end that wait for the root's; where the end is a unit, they do not."""
+        return 0 if self.end else step.head
+
+    def _last(self, step: Step, stretch: Stretch) -> Iterator[Stretch]:
+        sent, fresh = self.end if self.trains else 0, self._fresh(step)
+        yield self._shown(stretch, _Now(self._held(self.layers), self._ahead, sent, self.end_part, fresh))
+        if self.layers > 1:
+            less = {row: size - step.first.get(row, 0) for row, size in stretch.throughout.items()}
+            before = replace(stretch, throughout={row: max(0, size) for row, size in less.items()})
+            held, parts = self._held(self.layers - 1), self.end_part + self.part
+            yield self._shown(before, _Now(held, self._ahead, self.reduced, parts, fresh))
+
+    def _first(self, step: Step, stretch: Stretch) -> Iterator[Stretch]:
+        parts, fresh = self.end_part + (self.layers - 1) * self.part, self._fresh(step)
+        ahead = self.embedding if self.reshards else 0
+        yield self._shown(stretch, _Now(self._held(1), ahead, self.reduced, parts, fresh))
+        if self.layers > 2:
+            kept = dict(stretch.throughout)
+            for row, size in step.first.items():
+                kept[row] = kept.get(row, 0) + size
+            second = replace(stretch, throughout=kept)
+            now = _Now(self._held(2), self._ahead, self.reduced, parts - self.part, fresh)
+            yield self._shown(second, now)
+
+    def _at_embedding(self, step: Step, stretch: Stretch) -> Iterator[Stretch]:
+        """The embedding's gradient; the root is reduced last, in a copy beside the gradients of all that it has."""
+        own = step.embedding if self.trains and not step.tied else 0
+        parts, fresh = self.end_part + self.layers * self.part, self._fresh(step) + own
+        last = self.root + self.embedding
+        yield self._shown(stretch, _Now(last, 0, self.reduced, parts, fresh))
+        if self.trains:
+            yield self._shown(stretch, _Now(0, 0, last, parts, fresh))
+            yield self._shared_out(step, stretch, parts)
+
+    def _shared_out(self, step: Step, stretch: Stretch, parts: int) -> Stretch:
+        """The last unit's part of the sum as it comes and in its own dtype, beside all it was made of.
+
+        A name for the last of its gradients is bound until then (foreach_reduce, unsharded_grad).
+        """
+        bound = step.embedding if self.end else step.head
+        now = _Now(0, 0, self.root + self.embedding + self.last_sum, parts + self.last_part, bound)
+        return self._shown(Stretch(stretch.name, {}), now)
+
+    def _shown(self, stretch: Stretch, now: _Now) -> Stretch:
+        """A stretch with what is there at a moment.
+
+        Gradients that are reduced after the last micro-batch are there in whole, and nothing is sent before.
+        """
+        gradients = (self.whole or self.earlier or now.parts) + now.fresh
+        sent = 0 if self.whole else now.sent
+        return _with(stretch, {GATHERED: now.held, BUFFER: now.ahead, FLAT: sent, GRADIENTS: gradients})
+
+    def update(self, gradients: int) -> Iterator[Stretch]:
+        """The optimizer's step, with a GPU's part of the gradients."""
+        yield Stretch("step", {GRADIENTS: gradients})
+
+
+def _with(stretch: Stretch, rows: Mapping[str, int]) -> Stretch:
+    return replace(stretch, throughout={**stretch.throughout, **rows})
+
+
+def _beside(stretch: Stretch, rows: Mapping[str, int]) -> Stretch:
+    """A moment beside what is there throughout a stretch, before anything of it runs."""
+    alive = dict(stretch.throughout)
+    for row, size in rows.items():
+        alive[row] = alive.get(row, 0) + size
+    return Stretch(stretch.name, alive)

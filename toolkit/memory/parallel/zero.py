@@ -1,0 +1,159 @@
+"""ZeRO as DeepSpeed does it: the dtypes and the parts of one GPU, and what a step needs beside them.
+
+Rajbhandari et al., ZeRO (arXiv 1910.02054), section 5: N GPUs share the states (1), also the gradients (2), also the
+weights (3). Source of all else: deepspeed runtime/zero/stage_1_and_2.py and stage3.py (0.19).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import fields, replace
+
+from toolkit.memory.architecture import Architecture, ModuleKind
+from toolkit.memory.numerics import FOUR_BIT
+from toolkit.memory.parallel.units import rounding
+from toolkit.memory.parallel.zero_gather import Visit, gathered, visits
+from toolkit.memory.parallel.zero_moments import Zero, Zero3
+from toolkit.memory.parallel.zero_settings import Sizes, sizes_of, stage_of
+from toolkit.memory.size import BYTES
+from toolkit.memory.storage import FLOATS, StoredTensor, storage_of
+from toolkit.memory.sums import Sums, Trained
+from toolkit.spec.setting import Setting
+
+SIXTEEN_BIT = ("bf16", "fp16")
+ALIGNMENT = 2
+"""Elements to which each GPU's part of the flat weights is aligned (nccl_start_alignment_factor)."""
+
+
+def zero_held(setting: Setting) -> Setting:
+    """The setting in whose dtypes DeepSpeed holds a model.
+
+    With bf16 or fp16 it casts the whole module, without autocast (engine.py, _configure_distributed_model); the
+    optimizer updates a float32 copy of its part, with float32 states, even of float32 weights.
+    """
+    half = setting.weights if setting.weights in SIXTEEN_BIT else setting.compute
+    mixes = setting.amp or setting.weights != "fp32"
+    dtype = half if mixes and half in SIXTEEN_BIT else "fp32"
+    return replace(
+        setting,
+        weights=dtype if setting.weights in FLOATS else setting.weights,
+        compute=dtype,
+        amp=False,
+        gradients=dtype,
+        master_weights="fp32",
+        optimizer_states="none" if setting.optimizer == "none" else "fp32",
+        lora=setting.lora and replace(setting.lora, dtype=dtype),
+    )
+
+
+def zero_computing(setting: Setting) -> Setting:
+    """The setting of a pass: from ZeRO 2 on gradients leave a weight at once, so none is added to an earlier one."""
+    held = zero_held(setting)
+    return held if stage_of(setting) == 1 else replace(held, gradient_accumulation=1)
+
+
+def zero_parts(architecture: Architecture, whole: Sums, setting: Setting) -> Sums:
+    """The sums of one GPU's part."""
+    gpus = setting.parallel.gpus
+    if stage_of(setting) == 3:
+        return _parts_of_each(architecture, whole, setting)
+    part = -(-whole.elements // (ALIGNMENT * gpus)) * ALIGNMENT
+    kept = replace(whole, unsplit=0, upcast=0)
+    if setting.method == "full":  # one flat buffer
+        kept = replace(kept, rounding=rounding(whole.weights))
+    return _updated(kept, 0 if setting.parallel.offload else part)
+
+
+def _updated(sums: Sums, part: int) -> Sums:
+    """The sums of a GPU that updates a part of the trained elements, all in one tensor."""
+    trained = (Trained((part,), 1),) if part else ()
+    return replace(sums, trained=trained, elements=part, largest=part, copies=min(sums.copies, part))
+
+
+def _parts_of_each(architecture: Architecture, whole: Sums, setting: Setting) -> Sums:
+    """ZeRO 3: a part of every tensor, and all of those that are small enough to stay gathered."""
+    gpus, sizes = setting.parallel.gpus, sizes_of(setting, architecture.hidden)
+    in_memory = setting.parallel.offload is True
+    weights = kept = ends = 0
+    for tensor in storage_of(architecture, setting):
+        each, count = _each(tensor), tensor.module.count
+        item = BYTES[tensor.part.dtype]
+        weights += 0 if in_memory else count * -(-each // gpus) * item
+        if each <= sizes.param_persistence_threshold:
+            kept += count * each * item
+            ends += count * rounding(each * item)
+    trained = sum(one.count * -(-one.elements // gpus) for one in whole.trained)
+    small = sum(one.count * one.elements for one in whole.trained if _stays(one, sizes))
+    sums = replace(whole, weights=weights + kept, rounding=ends, unsplit=0, upcast=0)
+    if setting.method != "full":
+        sums = replace(sums, adapters=(0 if in_memory else trained) + small, copies=0)
+    return _updated(sums, 0 if setting.parallel.offload else trained)
+
+
+def _each(tensor: StoredTensor) -> int:
+    return tensor.elements // tensor.module.count
+
+
+def _stays(tensor: Trained, sizes: Sizes) -> bool:
+    return tensor.elements <= sizes.param_persistence_threshold
+
+
+def zero_sharing(architecture: Architecture, whole: Sums, mine: Sums, setting: Setting) -> Zero:
+    """What a step needs beside the parts."""
+    sizes, item = sizes_of(setting, architecture.hidden), BYTES[setting.gradients]
+    stage, offloads = stage_of(setting), bool(setting.parallel.offload)
+    inside = [t.elements for t in whole.trained if t.count > 1] or [whole.largest]
+    shared = Zero(
+        stage=stage,
+        bucket=sizes.buffers * sizes.reduce_bucket_size * item,
+        limit=sizes.reduce_bucket_size * item,
+        part=mine.elements * item,
+        whole=whole.elements * item,
+        largest=max(inside) * item,
+        widest=whole.largest * item,
+        updated=mine.elements,
+        item=item,
+        accumulates=setting.gradient_accumulation > 1,
+        staged=whole.largest * item if offloads and stage < 3 else 0,
+        updates=_temporary(setting),
+    )
+    if stage < 3:
+        return shared
+    at_once = min(mine.elements, sizes.sub_group_size + -(-whole.largest // setting.parallel.gpus))
+    found = gathered(tuple(_order(architecture, setting)), sizes)
+    weight = BYTES[setting.compute if setting.weights in FOUR_BIT else setting.weights]
+    adapter = 0 if setting.method == "full" else max((t.elements for t in whole.trained), default=0)
+    pair = 2 * adapter if adapter > sizes.param_persistence_threshold else 0  # an adapter's, which come in turn
+    places = tuple((place, (elements + pair) * weight) for place, elements in found.items())
+    bucket = min(sizes.reduce_bucket_size, whole.elements) * item
+    same = {one.name: getattr(shared, one.name) for one in fields(Zero)}
+    return Zero3(**same, copied=bucket, places=places, at_once=at_once)
+
+
+def _temporary(setting: Setting) -> int:
+    """Bytes for each element that torch's AdamW needs while it updates one flat tensor."""
+    if setting.optimizer != "adamw":
+        return 0
+    return {"foreach": BYTES["fp32"], "for-loop": 2 * BYTES["fp32"]}.get(setting.optimizer_implementation, 0)
+
+
+def _order(architecture: Architecture, setting: Setting) -> Iterator[Visit]:
+    """The modules of a step whose weights do not stay gathered, in the order in which they run."""
+    sizes = sizes_of(setting, architecture.hidden)
+    before: list[Visit] = []
+    after: list[Visit] = []
+    layers: dict[int, list[Visit]] = {}
+    for tensor in storage_of(architecture, setting):
+        each = _each(tensor)
+        if each <= sizes.param_persistence_threshold:
+            continue
+        for name in tensor.module.layers:
+            visit = Visit(tensor.name.replace("{}", name), each)
+            if "{}" in tensor.name:
+                layers.setdefault(int(name.partition(".")[0]), []).append(visit)
+            else:
+                (after if tensor.module.kind is ModuleKind.HEAD else before).append(visit)
+    if architecture.tied and before:
+        after = [before[0]]
+    recomputes = setting.gradient_checkpointing != "false"
+    yield from visits(before, [layers[index] for index in sorted(layers)], after, recomputes=recomputes)

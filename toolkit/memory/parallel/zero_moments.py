@@ -1,0 +1,154 @@
+"""What ZeRO adds to the moments of a step, in bytes: buffers, parts of gradients, gathered weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+
+from toolkit.frozen import frozen
+from toolkit.memory.parallel import zero_gather as places
+from toolkit.memory.parallel.sharing import Step
+from toolkit.memory.size import BYTES
+from toolkit.memory.stretch import Stretch
+from toolkit.memory.tape import GRADIENTS, NEW_GRADIENT
+
+BUCKET = "reduce_bucket"
+COPY = "reduce_copy"
+FLOAT = "float32_gradients"
+FLAT = "flat_gradient"
+STAGED = "offload_buffer"
+UPDATE = "optimizer_temporary"
+GATHERED = "gathered_parameters"
+
+FIXED = 5
+"""The place among the parts of a size of what depends on neither batch nor sequence (toolkit.memory.size)."""
+
+LOSS, LAST, FIRST, EMBEDDING = "loss", "last layer", "first layer", "embedding"
+
+
+@frozen
+class Zero:
+    """How ZeRO 1 and 2 share a step, in bytes.
+
+    `bucket` is that of the buffers for gradients, of which one is reduced once `limit` bytes are in it. A GPU keeps the
+    `part` of the gradients of the `whole`, of which one weight has at most `widest`, and one of a layer `largest`.
+    `updated` are the elements that its optimizer updates, with `updates` bytes beside each; `staged` is a buffer of
+    offloading.
+    """
+
+    stage: int
+    bucket: int
+    limit: int
+    part: int
+    whole: int
+    largest: int
+    widest: int
+    updated: int
+    item: int
+    accumulates: bool
+    staged: int
+    updates: int
+
+    @property
+    def in_flight(self) -> int:
+        """Nothing is freed on a stream of its own."""
+        return 0
+
+    def made(self, gradients: int) -> int:
+        """All of them: of each a GPU keeps its part."""
+        del gradients
+        return self.whole
+
+    def forward(self, step: Step, stretches: Iterable[Stretch]) -> Iterator[Stretch]:
+        """With gradient accumulation those of earlier micro-batches are there: all with ZeRO 1, else the part."""
+        earlier = (self.whole if self.stage == 1 else self.part) if self.accumulates else 0
+        del step
+        for stretch in stretches:
+            yield _with(stretch, {GRADIENTS: earlier, STAGED: self.staged})
+
+    def backward(self, step: Step, stretches: Iterable[Stretch]) -> Iterator[Stretch]:
+        """A buffer is there from the first gradient on; with ZeRO 2 gradients leave for it one weight at a time."""
+        for stretch in stretches:
+            rows = {STAGED: self.staged, BUCKET: 0 if stretch.name == LOSS else self.bucket}
+            if self.stage == 1:
+                yield _with(stretch, rows)
+            else:
+                yield _with(_leaving(stretch), rows | self._left(stretch) | self._new(step, stretch.name))
+        if self.stage == 1:  # after backward gradients move into the buffer, and of it a GPU's own to their place
+            moved = self.whole if self.whole <= self.limit else max(0, self.limit - self.widest)
+            rows = {GRADIENTS: self.whole - moved + self.part, BUCKET: self.bucket, STAGED: self.staged}
+            yield Stretch("reduction", rows)
+
+    def _left(self, stretch: Stretch) -> dict[str, int]:
+        """The parts of gradients: of earlier micro-batches, and from the first time that the buffer is reduced."""
+        inside = max((parts[FIXED] for parts in stretch.peaks.widest.get(GRADIENTS, ())), default=0)
+        begun = stretch.name == EMBEDDING or stretch.throughout.get(GRADIENTS, 0) + inside > self.limit
+        return {GRADIENTS: self.part * (self.accumulates + begun)}
+
+    def _new(self, step: Step, name: str) -> dict[str, int]:
+        """The newest gradient, which the buffer gets next; that of a tied output weight waits for the embedding's."""
+        alone = {LOSS: step.head, EMBEDDING: step.embedding}.get(name, self.largest)
+        waits = step.head if step.tied and name != LOSS else 0
+        return {NEW_GRADIENT: alone + waits}
+
+    def update(self, gradients: int) -> Iterator[Stretch]:
+        """The part of the gradients is joined and made float32, and then the optimizer runs."""
+        del gradients
+        beside = {STAGED: self.staged}
+        wide = self.updated * BYTES["fp32"]
+        flat = self.part
+        yield Stretch("gradients made float32", {**beside, GRADIENTS: self.part, FLAT: flat, FLOAT: wide})
+        yield Stretch("step", {**beside, FLOAT: wide, UPDATE: self.updated * self.updates})
+
+
+@frozen
+class Zero3(Zero):
+    """How ZeRO 3 shares a step: its buffers are there throughout.
+
+    `copied` is the copy of a buffer's gradients in the order in which GPUs get them; `places` are the bytes of what is
+    gathered at each place of a step; `at_once` are the elements that the optimizer updates at once.
+    """
+
+    copied: int
+    places: tuple[tuple[str, int], ...]
+    at_once: int
+
+    def forward(self, step: Step, stretches: Iterable[Stretch]) -> Iterator[Stretch]:
+        """Buffers, parts of gradients, and what is gathered then."""
+        del step
+        for stretch in stretches:
+            place = places.LAST if stretch.name == LAST else places.LOGITS
+            yield _with(stretch, {GRADIENTS: self.part, BUCKET: self.bucket, GATHERED: self._at(place)})
+
+    def backward(self, step: Step, stretches: Iterable[Stretch]) -> Iterator[Stretch]:
+        """The same, the newest gradient, and the copy that is shared out, which waits for none."""
+        for stretch in stretches:
+            place = _PLACES[stretch.name]
+            rows = {GRADIENTS: self.part, BUCKET: self.bucket, GATHERED: self._at(place)}
+            copied = 0 if stretch.name == LOSS else self.copied
+            yield _with(_leaving(stretch), rows | {COPY: copied} | self._new(step, stretch.name))
+
+    def _at(self, place: str) -> int:
+        return dict(self.places).get(place, 0)
+
+    def update(self, gradients: int) -> Iterator[Stretch]:
+        """The same for so many elements at a time."""
+        del gradients
+        beside = {GRADIENTS: self.part, BUCKET: self.bucket}
+        wide = self.at_once * BYTES["fp32"]
+        yield Stretch("gradients made float32", {**beside, FLAT: self.at_once * self.item, FLOAT: wide})
+        yield Stretch("step", {**beside, FLOAT: wide, UPDATE: self.at_once * self.updates})
+
+
+_PLACES = {LOSS: places.LOSS, LAST: places.LAST_BACK, FIRST: places.FIRST_BACK, EMBEDDING: places.EMBEDDING}
+
+
+def _leaving(stretch: Stretch) -> Stretch:
+    """A stretch whose gradients do not stay."""
+    kept = {row: size for row, size in stretch.throughout.items() if row not in (GRADIENTS, NEW_GRADIENT)}
+    peaks = stretch.peaks.without(GRADIENTS).without(NEW_GRADIENT)
+    return replace(stretch, throughout=kept, peaks=peaks)
+
+
+def _with(stretch: Stretch, rows: Mapping[str, int]) -> Stretch:
+    return replace(stretch, throughout={**stretch.throughout, **{row: size for row, size in rows.items() if size}})

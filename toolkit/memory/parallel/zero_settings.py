@@ -1,0 +1,58 @@
+"""DeepSpeed's sizes for ZeRO: as a config says them, else its own defaults or what transformers writes for `auto`.
+
+Sources: deepspeed runtime/zero/config.py (0.19); transformers integrations/deepspeed.py, trainer_config_finalize.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from toolkit.frozen import frozen
+from toolkit.spec.setting import Setting, Zero
+
+DEFAULTS: Mapping[str, int] = {
+    "reduce_bucket_size": 500_000_000,
+    "prefetch_bucket_size": 50_000_000,
+    "param_persistence_threshold": 100_000,
+    "max_live_parameters": 1_000_000_000,
+    "max_reuse_distance": 1_000_000_000,
+    "sub_group_size": 1_000_000_000,
+}
+
+AUTO: Mapping[str, Callable[[int], int]] = {
+    "reduce_bucket_size": lambda hidden: hidden * hidden,
+    "prefetch_bucket_size": lambda hidden: int(0.9 * hidden * hidden),
+    "param_persistence_threshold": lambda hidden: 10 * hidden,
+}
+"""What transformers writes for `auto`, by the hidden width; other sizes have no such value."""
+
+
+@frozen
+class Sizes:
+    """Every size decided, in elements; `buffers` are those for gradients that are being reduced."""
+
+    reduce_bucket_size: int
+    prefetch_bucket_size: int
+    param_persistence_threshold: int
+    max_live_parameters: int
+    max_reuse_distance: int
+    sub_group_size: int
+    buffers: int
+
+
+def sizes_of(setting: Setting, hidden: int) -> Sizes:
+    """The sizes of a setting's model. ZeRO 3 overlaps with one buffer, ZeRO 1 and 2 with two and not by default."""
+    zero = setting.parallel.zero or Zero()
+    decided: dict[str, int] = {}
+    for name, default in DEFAULTS.items():
+        said = getattr(zero, name)
+        usual = AUTO[name](hidden) if zero.buckets == "auto" and name in AUTO else default
+        decided[name] = usual if said is None else said
+    contiguous = zero.contiguous_gradients or bool(setting.parallel.offload and stage_of(setting) < 3)
+    doubles = stage_of(setting) < 3 and zero.overlap_comm is True
+    return Sizes(**decided, buffers=(1 + doubles) if contiguous else 0)
+
+
+def stage_of(setting: Setting) -> int:
+    """ZeRO's stage: 1, 2 or 3."""
+    return int(setting.parallel.strategy.removeprefix("zero"))
