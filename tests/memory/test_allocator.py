@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toolkit.memory.allocator import CachingAllocator, CardFullError
+from toolkit.memory.expandable import ExpandableAllocator
 
 KIB, MIB = 1 << 10, 1 << 20
 
@@ -54,6 +55,16 @@ def test_neighbours_join_when_both_are_free_and_serve_what_neither_could() -> No
     assert allocator.reserved == 40 * MIB  # 5 MiB free and 9 asked for: a second segment
     allocator.free(blocks[2])
     allocator.allocate(9 * MIB)
+    assert allocator.reserved == 40 * MIB
+
+
+@pytest.mark.parametrize("kind", [CachingAllocator, ExpandableAllocator])
+def test_memory_of_a_stream_is_never_anothers(kind: type[CachingAllocator]) -> None:
+    allocator = kind()
+    allocator.free(allocator.allocate(20 * MIB, stream=1))
+    allocator.allocate(20 * MIB)
+    assert allocator.reserved == 40 * MIB
+    allocator.allocate(20 * MIB, stream=1)
     assert allocator.reserved == 40 * MIB
 
 

@@ -2,14 +2,18 @@
 
 Takes specs, folders of specs and files with one scenario. What a scenario leaves open is traced where the formulas say
 that the peak is smallest and largest. Needs the extra `trace` (torch, transformers, peft, bitsandbytes).
+
+--stack traces with other releases: it makes a virtual environment with them, once, by venv and pip, under
+$XDG_CACHE_HOME/vram-toolkit/stacks. torch is that of this environment unless the stack names one.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -22,10 +26,14 @@ from toolkit.facts.gpus import find_gpu
 from toolkit.facts.names import UnknownName
 from toolkit.memory.card import SOLVABLE, Solved
 from toolkit.memory.estimate import estimate
-from toolkit.memory.trace.campaign import Job, traced
+from toolkit.memory.trace.campaign import Job, Result, traced
+from toolkit.memory.trace.stack.apart import traced_apart
+from toolkit.memory.trace.stack.environment import environment
+from toolkit.memory.trace.stack.named import named_stack
 from toolkit.report.terminal import line
 from toolkit.report.trace import solved_json, solved_text, trace_text, traces_json
 
+Tracing = Callable[[list[Job], int, Callable[[str], None]], Iterator[Result]]
 NEEDED = ("torch", "transformers", "peft")
 
 
@@ -47,6 +55,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--solve", choices=SOLVABLE, metavar="FIELD", help=f"the largest that fits on the GPU: {' or '.join(SOLVABLE)}"
     )
     parser.add_argument("--gpu", metavar="NAME", help="the GPU for --solve (default: that of each scenario)")
+    parser.add_argument(
+        "--stack", metavar="NAME==VERSION,…", help="trace with these releases, in an environment made for them by pip"
+    )
     parser.add_argument("--jobs", type=_positive, default=os.cpu_count() or 1, metavar="N", help="processes at once")
     parser.add_argument("--format", choices=("text", "json"), default="text", help="(default: text)")
     add_color(parser)
@@ -55,7 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Traces, prints, and says what could not be done."""
     missing = [name for name in NEEDED if find_spec(name) is None]
-    if missing:
+    if missing and arguments.stack is None:
         hint(f"{', '.join(missing)} not installed: pip install 'vram-toolkit[trace]'")
         return COULD_NOT
     found = jobs_of(arguments.paths, Path(), arguments.scenario)
@@ -66,17 +77,33 @@ def run(arguments: argparse.Namespace) -> int:
     if not found.jobs:
         hint("there is no scenario to trace")
         return COULD_NOT
+    if arguments.solve is not None and arguments.stack is not None:
+        hint("--solve works with the libraries of this environment alone, not with --stack")
+        return COULD_NOT
     if arguments.solve is not None:
         return _solved(arguments, [job for job, _ in found.jobs])
     jobs = [(replace(job, whole=arguments.whole), folder) for job, folder in found.jobs]
-    return _traced(arguments, [job for job, _ in jobs], {id(job): folder for job, folder in jobs})
+    tracing = _tracing(arguments)
+    if isinstance(tracing, str):
+        hint(line(tracing))
+        return COULD_NOT
+    return _traced(arguments, [job for job, _ in jobs], {id(job): folder for job, folder in jobs}, tracing)
 
 
-def _traced(arguments: argparse.Namespace, jobs: list[Job], folders: dict[int, Path]) -> int:
+def _tracing(arguments: argparse.Namespace) -> Tracing | str:
+    """What traces jobs: this process and others like it, or those of a stack's environment; or why nothing does."""
+    if arguments.stack is None:
+        return traced
+    stack = named_stack(arguments.stack)
+    found = stack if isinstance(stack, str) else environment(stack, _progress)
+    return found if isinstance(found, str) else partial(traced_apart, found.python)
+
+
+def _traced(arguments: argparse.Namespace, jobs: list[Job], folders: dict[int, Path], tracing: Tracing) -> int:
     records: list[Record] = []
     failed = False
     paint = paint_for(arguments.color)
-    for number, result in enumerate(traced(jobs, arguments.jobs, _progress), 1):
+    for number, result in enumerate(tracing(jobs, arguments.jobs, _progress), 1):
         if result.record is None:
             failed = True
             hint(line(f"[{number}/{len(jobs)}] {result.job.scenario}: {result.reason}"))

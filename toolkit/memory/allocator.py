@@ -1,9 +1,9 @@
 """CUDA's caching allocator, replayed: what it reserves for a sequence of allocations and frees.
 
 The rules are those of PyTorch's `c10/cuda/CUDACachingAllocator.cpp` (read at 2.9 to 2.13, where they are the same) with
-its default settings, on one stream: sizes rounded up to 512 B, a pool for requests up to 1 MiB and one for larger ones,
-best fit among free blocks, splitting, joining of neighbours within a segment, and the release of whole free segments
-when the card is full.
+its default settings: sizes rounded up to 512 B, a pool for requests up to 1 MiB and one for larger ones, best fit among
+the free blocks of the stream that asks, splitting, joining of neighbours within a segment, and the release of segments
+that are wholly free when the card is full.
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ class Block:
     before: Block | None = None
     after: Block | None = None
     mapped: bool = True
+    stream: int = 0
 
     @property
     def whole(self) -> bool:
@@ -86,7 +87,7 @@ class Pool:
 
 
 class CachingAllocator:
-    """The allocator of one GPU and one stream, without memory; `reserved` and `allocated` are as torch counts them.
+    """The allocator of one GPU, without memory; `reserved` and `allocated` are as torch counts them.
 
     `capacity` is what the card can give to segments, in bytes; without one nothing is ever released.
     """
@@ -98,16 +99,17 @@ class CachingAllocator:
         self.peak_allocated = 0
         self.peak_reserved = 0
         self.retries = 0
-        self.pools = {True: Pool(), False: Pool()}
+        self.pools: dict[tuple[int, bool], Pool] = {}
         self._next_address = 0
 
-    def allocate(self, size: int) -> Block:
-        """A block of `size` bytes, rounded up to 512. Raises CardFullError where the card is too small."""
+    def allocate(self, size: int, stream: int = 0) -> Block:
+        """A block of `size` bytes, rounded up to 512, for a stream. Raises CardFullError where there is no room."""
         rounded = max(MIN_BLOCK, -(-size // MIN_BLOCK) * MIN_BLOCK)
-        pool = self.pools[rounded <= SMALL_REQUEST]
+        pool = self.pool(stream, small=rounded <= SMALL_REQUEST)
         block = self.found(pool, rounded)
         if block is None:
             block = self.grown(pool, rounded)
+            block.stream = stream
         else:
             pool.remove(block)
         block.free = False
@@ -120,7 +122,7 @@ class CachingAllocator:
     def free(self, block: Block) -> None:
         """Gives a block back; it joins free neighbours of its segment."""
         assert not block.free
-        pool = self.pools[block.small]
+        pool = self.pool(block.stream, small=block.small)
         self.allocated -= block.size
         block.free = True
         if block.before is not None and block.before.free:
@@ -130,6 +132,13 @@ class CachingAllocator:
             pool.remove(block.after)
             block = join(block, block.after)
         pool.add(block)
+
+    def pool(self, stream: int, *, small: bool) -> Pool:
+        """The free blocks of a stream that serve small requests, or large ones."""
+        found = self.pools.get((stream, small))
+        if found is None:
+            found = self.pools[stream, small] = Pool()
+        return found
 
     def empty_cache(self) -> None:
         """Returns every segment that is wholly free to the card (`torch.cuda.empty_cache`)."""
@@ -144,7 +153,7 @@ class CachingAllocator:
 
     def grown(self, pool: Pool, rounded: int) -> Block:  # noqa: ARG002 - expandable segments grow by pool
         """A block for a request that no free block serves, in no pool. Raises CardFullError."""
-        size = _segment_size(rounded)
+        size = segment_size(rounded)
         if self.is_full(size):
             self.retries += 1
             self.empty_cache()
@@ -170,7 +179,8 @@ class CachingAllocator:
         return CardFullError(rounded, self.reserved + size, self.capacity or 0)
 
 
-def _segment_size(rounded: int) -> int:
+def segment_size(rounded: int) -> int:
+    """The bytes of the segment that is opened for a request of so many, rounded up to 512."""
     if rounded <= SMALL_REQUEST:
         return SMALL_SEGMENT
     if rounded < OWN_SEGMENT_FROM:
@@ -180,7 +190,15 @@ def _segment_size(rounded: int) -> int:
 
 def split(block: Block, size: int) -> Block:
     """Cuts a block to `size` and returns the free rest."""
-    rest = Block(block.address + size, block.size - size, block.small, free=True, before=block, after=block.after)
+    rest = Block(
+        block.address + size,
+        block.size - size,
+        block.small,
+        free=True,
+        before=block,
+        after=block.after,
+        stream=block.stream,
+    )
     if block.after is not None:
         block.after.before = rest
     block.after = rest

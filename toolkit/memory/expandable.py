@@ -1,4 +1,4 @@
-"""CUDA's caching allocator with `expandable_segments:True`: one segment for each pool, which grows as needed.
+"""CUDA's caching allocator with `expandable_segments:True`: a segment for each pool of a stream, which grows.
 
 The rules are those of `c10/cuda/CUDACachingAllocator.cpp` (ExpandableSegment, try_allocate_expandable_block, map_block,
 unmap_block): memory is mapped in units of 2 MiB for requests up to 1 MiB and of 20 MiB for larger ones, at the lowest
@@ -14,14 +14,19 @@ ADDRESS_SPACE = 1 << 50
 
 
 class ExpandableAllocator(CachingAllocator):
-    """The allocator of one GPU and one stream with expandable segments, without memory."""
+    """The allocator of one GPU with expandable segments, without memory."""
 
     def __init__(self, capacity: int | None = None) -> None:
         super().__init__(capacity)
-        self._heads = {
-            id(pool): Block(number * ADDRESS_SPACE, ADDRESS_SPACE, small, mapped=False)
-            for number, (small, pool) in enumerate(self.pools.items())
-        }
+        self._heads: dict[int, Block] = {}
+
+    def pool(self, stream: int, *, small: bool) -> Pool:
+        """The free blocks of a stream and a size, with address space of their own."""
+        pool = super().pool(stream, small=small)
+        if id(pool) not in self._heads:
+            start = len(self._heads) * ADDRESS_SPACE
+            self._heads[id(pool)] = Block(start, ADDRESS_SPACE, small, mapped=False, stream=stream)
+        return pool
 
     def found(self, pool: Pool, rounded: int) -> Block | None:
         """Best fit, where a block that can grow counts with all that it can grow to."""

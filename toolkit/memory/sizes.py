@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 
+from toolkit.frozen import frozen
 from toolkit.memory.pattern import NoPatternError
 from toolkit.memory.stream import Run
 from toolkit.memory.timeline import Timeline
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SizedRun:
     """A run whose allocations are polynomials; `forms` names each one by the sizes that it goes through."""
 
@@ -55,7 +56,8 @@ def _same_events(one: Run, other: Run) -> bool:
         and first.marks == second.marks
         and one.kinds == other.kinds
         and all(
-            (a.operation, a.module, a.stage, a.scratch) == (b.operation, b.module, b.stage, b.scratch)
+            (a.operation, a.module, a.stage, a.scratch, a.stream)
+            == (b.operation, b.module, b.stage, b.scratch, b.stream)
             for a, b in zip(first.allocations, second.allocations, strict=True)
         )
     )

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
+from toolkit.frozen import frozen
 from toolkit.memory.ledger import Category
 from toolkit.memory.timeline import Allocation, Timeline
 
@@ -17,7 +18,7 @@ Line = tuple[int, int, int]
 """A number that is the first, plus the second for each further period, plus the third for each copy."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Run:
     """A timeline, and what its lasting allocations are, by index."""
 
@@ -63,7 +64,7 @@ def _release(timeline: Timeline, indexes: list[int]) -> None:
     indexes.clear()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Event:
     """An allocation, the release of one, or a mark.
 
@@ -148,7 +149,7 @@ def _description(made: Allocation, kind: Category | None) -> tuple[object, ...]:
     """What an allocation is, the same for all layers; its bytes first."""
     split = _LAYER.fullmatch(made.module)
     module = (split[1], split[3]) if split else made.module
-    return made.bytes, made.operation, module, made.stage, made.scratch, kind
+    return made.bytes, made.operation, module, made.stage, made.scratch, made.stream, kind
 
 
 class Writer:

@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from toolkit.frozen import frozen
 from toolkit.memory.allocator import MIN_BLOCK, Block, CachingAllocator, CardFullError
 
 WORKSPACE = "cublas_workspace"
@@ -21,12 +22,13 @@ class Stage(StrEnum):
     STEP = "step"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Allocation:
     """One storage or scratch buffer: `bytes` as asked for, and what asked for it.
 
     `operation` is the operator as torch names it, `module` the path of the module whose code or gradient it was;
-    `scratch` is what a kernel takes beside its results.
+    `scratch` is what a kernel takes beside its results, `stream` the stream of the device that was current (0: the
+    default one), whose memory no other stream is given.
     """
 
     bytes: int
@@ -34,6 +36,7 @@ class Allocation:
     module: str
     stage: Stage = Stage.FORWARD
     scratch: bool = False
+    stream: int = 0
 
     @property
     def place(self) -> str:
@@ -46,7 +49,7 @@ class Allocation:
         return -(-self.bytes // MIN_BLOCK) * MIN_BLOCK
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Moment:
     """A point of a timeline: the bytes that are alive right after an event."""
 
@@ -54,7 +57,7 @@ class Moment:
     event: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Replayed:
     """What the caching allocator makes of a timeline, in bytes."""
 
@@ -114,7 +117,7 @@ class Timeline:
     @staticmethod
     def _ask(allocator: CachingAllocator, made: Allocation) -> Block:
         try:
-            return allocator.allocate(made.bytes)
+            return allocator.allocate(made.bytes, made.stream)
         except CardFullError as full:
             full.at = made.place
             raise

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import gc
 import warnings
 from contextlib import nullcontext
 from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from toolkit.facts.models import ModelFacts
 from toolkit.spec.setting import Setting
 
-SECOND = "second step"
+FORWARD = "forward begins"
+BACKWARD = "backward begins"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,26 +26,29 @@ class Peaks:
 
 
 def real_peaks(setting: Setting, facts: ModelFacts) -> Peaks:
-    """Two steps of plain SGD with eager attention; the second is watched by torch's profiler."""
+    """Two steps of plain SGD with eager attention, watched by torch's profiler; the peaks are of the second."""
     import torch
     from torch.profiler import ProfilerActivity, profile
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the libraries' words to their own users
         model = _model(setting, facts)
+        if setting.parallel.gpus > 1:
+            _share_out(model, setting)
         trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
         optimizer = torch.optim.SGD(trained, 1e-6, foreach=False)
-        _step(setting, model, optimizer)
+        there = sum(parameter.untyped_storage().nbytes() for parameter in _once(model))
         with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as watched:
-            _step(setting, model, optimizer)
+            for _ in range(2):
+                _step(setting, model, optimizer)
+                gc.collect()
     events = watched.profiler.kineto_results.events()  # type: ignore[union-attr]  # there since it has run
-    [middle] = (event.start_ns() for event in events if event.name() == SECOND)
-    changes = sorted((event.start_ns(), event.nbytes()) for event in events if event.name() == "[memory]")
-    there = sum(parameter.untyped_storage().nbytes() for parameter in _once(model))
+    start, middle = (max(event.start_ns() for event in events if event.name() == mark) for mark in (FORWARD, BACKWARD))
     peaks = {True: 0, False: 0}
-    for moment, change in changes:
+    for moment, change in sorted((event.start_ns(), event.nbytes()) for event in events if event.name() == "[memory]"):
         there += change
-        peaks[moment < middle] = max(peaks[moment < middle], there)
+        if moment > start:
+            peaks[moment < middle] = max(peaks[moment < middle], there)
     return Peaks(peaks[True], peaks[False])
 
 
@@ -51,9 +58,11 @@ def _step(setting: Setting, model: Any, optimizer: Any) -> None:
     low = torch.autocast("cpu", torch.bfloat16) if setting.amp else nullcontext()
     ids = torch.zeros(setting.batch_size, setting.sequence_length, dtype=torch.long)
     labels = ids[:, 0] if setting.head == "sequence-classification" else ids.clone()
+    with torch.profiler.record_function(FORWARD):
+        pass
     with low:
         loss = model(input_ids=ids, labels=labels).loss
-    with torch.profiler.record_function(SECOND):
+    with torch.profiler.record_function(BACKWARD):
         pass
     loss.backward()
     optimizer.step()
@@ -81,7 +90,63 @@ def _model(setting: Setting, facts: ModelFacts) -> Any:
     return model
 
 
+def _share_out(model: Any, setting: Setting) -> None:
+    """torch's fully_shard on each layer and then the rest, or transformers' split of each matrix."""
+    import torch.distributed as dist
+    from torch.distributed.fsdp import fully_shard
+    from transformers.distributed import DistributedConfig
+    from transformers.distributed.tensor_parallel import apply_tensor_parallelism
+
+    mesh = dist.device_mesh.init_device_mesh("cpu", (dist.get_world_size(),))
+    if setting.parallel.strategy == "tensor":
+        plan, *_ = model._resolve_parallel_plans(DistributedConfig(tp_size=dist.get_world_size()))
+        apply_tensor_parallelism(model, mesh, plan)
+        return
+    for module in model.modules():
+        if type(module).__name__ in model._no_split_modules:
+            fully_shard(module, mesh=mesh)
+    fully_shard(model, mesh=mesh)
+
+
+def rank_peaks(rank: int, store: str, setting: Setting, facts: ModelFacts, results: Any) -> None:
+    """One process of several that share a model; the first tells its peaks."""
+    import torch
+    import torch.distributed as dist
+
+    torch.set_num_threads(1)
+    world = setting.parallel.gpus
+    dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=world)
+
+    _as_kernels_of_a_gpu()
+    peaks = real_peaks(setting, facts)
+    dist.barrier()
+    dist.destroy_process_group()
+    if rank == 0:
+        results.put((peaks.forward, peaks.backward))
+
+
+def _as_kernels_of_a_gpu() -> None:
+    """Takes away what a CPU makes and a GPU does not where a collective runs; no value matters here.
+
+    A CPU pads each gradient into a copy of its own (aten/native/TensorShape.cpp, _chunk_cat), where a GPU's kernel
+    reads them as they are; and gloo gathers and reduces in copies of its own, where NCCL works in the buffers it has.
+    """
+    collectives: Any = import_module("torch.distributed.fsdp._fully_shard._fsdp_collectives")
+    collectives.foreach_reduce_scatter_copy_in = lambda *_: None
+    collectives.DefaultAllGather.__call__ = lambda *_, **__: None
+    collectives.DefaultReduceScatter.__call__ = lambda *_, **__: None
+
+
+def real_peaks_of_first_rank(setting: Setting, facts: ModelFacts, store: Path) -> Peaks:
+    """What the first of as many processes as a setting has GPUs asks for, which talk through gloo."""
+    import torch.multiprocessing as processes
+
+    results = processes.get_context("spawn").SimpleQueue()
+    processes.spawn(rank_peaks, (str(store), setting, facts, results), nprocs=setting.parallel.gpus)
+    return Peaks(*results.get())
+
+
 def _once(model: Any) -> list[Any]:
     """Parameters and buffers, those that share a storage once."""
-    tensors = [*model.parameters(), *model.buffers()]
+    tensors = [getattr(tensor, "_local_tensor", tensor) for tensor in (*model.parameters(), *model.buffers())]
     return list({tensor.untyped_storage().data_ptr(): tensor for tensor in tensors}.values())

@@ -8,7 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from toolkit.memory.trace.old_kernels import FLASH_NAME
 from toolkit.memory.trace.refusal import UnsupportedTrace
+from toolkit.memory.trace.releases import registers_attention, supports_flash
 from toolkit.spec.setting import Setting
 
 FLASH = "toolkit_tiled"  # a name with "flash" in it makes transformers look for the package
@@ -22,8 +24,10 @@ def implementation(setting: Setting, model: Any) -> str | None:
         return "eager"
     if setting.attention == "sdpa":
         return None
-    if not model._supports_flash_attn or model.config_class.model_type in SINKS:
+    if not supports_flash(model) or model.config_class.model_type in SINKS:
         raise UnsupportedTrace(f"transformers has no flash attention for {model.config_class.model_type}")
+    if not registers_attention():
+        return FLASH_NAME
     _register_flash()
     return FLASH
 

@@ -22,11 +22,13 @@ from toolkit.memory.numerics import (
     prepares_for_kbit,
     working_dtype,
 )
+from toolkit.memory.trace.adapters import config_of
 from toolkit.memory.trace.attention import implementation
 from toolkit.memory.trace.bitsandbytes_optimizers import IN_32_BIT
 from toolkit.memory.trace.refusal import UnsupportedTrace
+from toolkit.memory.trace.releases import dtype_plan, no_init_weights, stops_caching
 from toolkit.memory.trace.trl_loss import refuse_trl, runs_trl, with_head
-from toolkit.spec.setting import Lora, Setting
+from toolkit.spec.setting import Setting
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 AUTO_CLASSES = {
@@ -36,7 +38,10 @@ AUTO_CLASSES = {
     "base": "AutoModel",
 }
 LEFT_OUT = ("dtype", "torch_dtype", "quantization_config", "auto_map", "transformers_version", "architectures")
-TASKS = {"causal-lm": "CAUSAL_LM", "sequence-classification": "SEQ_CLS", "masked-lm": None, "base": None}
+FSDP2 = "fsdp2"
+TENSOR = "tensor"
+SHARES = (FSDP2, TENSOR)
+"""The strategies by which sharded.py shares a model out, by their names in a scenario."""
 
 
 def load(setting: Setting, facts: ModelFacts) -> nn.Module:
@@ -59,12 +64,12 @@ def prepare(model: nn.Module, setting: Setting) -> nn.Module:
     model.train()
     if runs_trl(setting):
         with_head(model)
-    if setting.lora is not None:
-        model = _adapted(model, setting, setting.lora)
+    if setting.lora is not None or setting.peft is not None:
+        model = _adapted(model, setting)
     if setting.gradient_checkpointing != "false":
         form = {"use_reentrant": setting.gradient_checkpointing == "reentrant"}
         model.gradient_checkpointing_enable(form)
-        if setting.lora is not None:
+        if setting.lora is not None or setting.peft is not None:
             model.enable_input_require_grads()
     return model
 
@@ -75,8 +80,10 @@ def refuse(setting: Setting) -> None:
         raise UnsupportedTrace(f"code of {setting.stack.trainer} is not traced yet")
     if setting.stack.trainer == "trl" and setting.trains:
         refuse_trl(setting)
-    if setting.parallel.gpus != 1 or setting.parallel.offload:
-        raise UnsupportedTrace("several GPUs and offloading are not traced yet")
+    if setting.parallel.offload:
+        raise UnsupportedTrace("offloading is not traced yet")
+    if setting.parallel.gpus != 1 and setting.parallel.strategy not in SHARES:
+        raise UnsupportedTrace(f"{setting.parallel.strategy} on several GPUs is not traced yet")
     if setting.weights not in (*DTYPES, *QUANTIZED):
         raise UnsupportedTrace(f"{setting.weights} weights are not traced yet")
     if setting.master_weights is not None:
@@ -102,15 +109,13 @@ def _refuse_dtypes(setting: Setting) -> None:
 
 def architecture(setting: Setting, facts: ModelFacts) -> nn.Module:
     """The model on torch's default device, with weights as memory happened to be, in the dtype that it works in."""
-    from transformers.initialization import no_init_weights
-
     config = _config(facts, setting)
     stored = DTYPES[working_dtype(setting.weights, setting.compute)]
     auto = _auto_class(setting, config)
     kernel = implementation(setting, auto._model_mapping[type(config)])
     with no_init_weights(), _default_dtype(stored):
         model: nn.Module = auto.from_config(config, attn_implementation=kernel)
-    for pattern, dtype in model._get_dtype_plan(stored).items():
+    for pattern, dtype in dtype_plan(model, stored).items():
         for name, tensor in chain(model.named_parameters(), model.named_buffers()):
             if re.search(pattern, name):
                 tensor.data = tensor.data.to(dtype)
@@ -140,28 +145,24 @@ def _config(facts: ModelFacts, setting: Setting) -> Any:
         config = AutoConfig.for_model(kind, **said)
     except (KeyError, ValueError) as error:
         raise UnsupportedTrace(f"transformers has no model type {kind!r}") from error
-    config.use_cache = not setting.trains
+    if setting.trains and stops_caching():
+        config.use_cache = False
+    elif not setting.trains:
+        config.use_cache = True
     if getattr(config, "pad_token_id", None) is None:
         config.pad_token_id = 0
     return config
 
 
-def _adapted(model: nn.Module, setting: Setting, lora: Lora) -> nn.Module:
+def _adapted(model: nn.Module, setting: Setting) -> nn.Module:
     import peft
 
     if prepares_for_kbit(setting):
         model = peft.prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
-    targets = lora.targets if isinstance(lora.targets, str) else list(lora.targets)
-    config = peft.LoraConfig(
-        r=lora.rank,
-        lora_alpha=lora.alpha or lora.rank,
-        target_modules=targets,
-        lora_dropout=lora.dropout,
-        task_type=TASKS[setting.head],
-    )
     try:
+        config = config_of(setting, model.config.model_type)
         adapted: nn.Module = peft.get_peft_model(model, config)
-    except (RuntimeError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, NotImplementedError, RuntimeError, TypeError, ValueError) as error:
         raise UnsupportedTrace(f"peft does not adapt this: {error}") from error
     adapters = DTYPES[adapter_dtype(setting) or "fp32"]
     embeddings = DTYPES[setting.compute] if casts_back(setting) else None

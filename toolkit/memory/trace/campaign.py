@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from multiprocessing import get_context
 
@@ -14,6 +14,7 @@ from toolkit import __version__
 from toolkit.evidence.evidence import EvidenceKind
 from toolkit.evidence.record import Record, setting_key
 from toolkit.facts.models import ModelFacts
+from toolkit.frozen import frozen
 from toolkit.memory.ledger import Category, Phase
 from toolkit.spec.setting import Setting
 
@@ -21,7 +22,7 @@ WORTH_A_ROW = 1 << 20
 """Smaller rows of a ledger stand in a record as one."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Job:
     """A setting to trace, and the scenario that it is of. `whole`: every layer, not a few of those that are alike."""
 
@@ -31,7 +32,7 @@ class Job:
     whole: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Result:
     """A record, or the reason why there is none."""
 

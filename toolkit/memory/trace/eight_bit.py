@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from toolkit.memory.trace.refusal import UnsupportedTrace
+from toolkit.memory.trace.releases import not_quantized
 
 OUTLIERS = 1
 """Feature columns that a layer keeps out of its 8-bit product: their number follows from values, and is small."""
@@ -31,9 +32,8 @@ def put_8bit_layers(model: nn.Module) -> list[nn.Module]:
     import bitsandbytes as bnb
     from transformers import BitsAndBytesConfig
     from transformers.integrations.bitsandbytes import replace_with_bnb_linear
-    from transformers.quantizers.base import HfQuantizer
 
-    skipped = HfQuantizer.get_modules_to_not_convert(model, None, model._keep_in_fp32_modules)
+    skipped = not_quantized(model)
     config = BitsAndBytesConfig(load_in_8bit=True)
     replace_with_bnb_linear(model, modules_to_not_convert=skipped, quantization_config=config)
     model.is_loaded_in_8bit = True

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from toolkit.memory.ledger import PhaseName
+from toolkit.memory.trace.releases import cache_parts, first_cache, holds_results, last_logits_alone
 from toolkit.spec.setting import Setting
 
 Mark = Callable[[PhaseName], None]
@@ -32,21 +33,25 @@ def generate(setting: Setting, model: nn.Module, mark: Mark, cached: Cached) -> 
             given["encoder_outputs"] = model.get_encoder()(ids, return_dict=True)
             ids = _ids(model, setting, 1)
         else:
-            given["logits_to_keep"] = 1
-        cache = _step(model, cached, ids, given)
+            given |= last_logits_alone(model) | first_cache(model)
+        held, cache = _step(model, cached, ids, given)
         with _for_decoding(model):
             for _ in range(setting.generated_length - 1):
                 mark(PhaseName.DECODE)
-                _step(model, cached, _ids(model, setting, 1), {**given, "past_key_values": cache})
+                held, cache = _step(model, cached, _ids(model, setting, 1), {**given, "past_key_values": cache})
+        del held
 
 
-def _step(model: nn.Module, cached: Cached, ids: Any, given: dict[str, Any]) -> Any:
-    """One call of the model, and the float32 copy of its last logits that the next token is taken from."""
+def _step(model: nn.Module, cached: Cached, ids: Any, given: dict[str, Any]) -> tuple[Any, Any]:
+    """One call of the model, and the float32 copy of its last logits that the next token is taken from.
+
+    Returns what is kept of the result until the next call returns, and the cache.
+    """
     decoder = "decoder_input_ids" if "encoder_outputs" in given else "input_ids"
     out = model(**{decoder: ids}, **given)
     cached(_parts(out.past_key_values))
     _ = out.logits[:, -1].to(copy=True, dtype=torch.float32)
-    return out.past_key_values
+    return out if holds_results() else None, out.past_key_values
 
 
 def _ids(model: Any, setting: Setting, length: int) -> torch.Tensor:
@@ -56,9 +61,7 @@ def _ids(model: Any, setting: Setting, length: int) -> torch.Tensor:
 def _parts(cache: Any) -> Iterator[torch.Tensor]:
     """Keys and values of every layer; encoder-decoders have a cache of each."""
     for one in (cache.self_attention_cache, cache.cross_attention_cache) if _is_double(cache) else (cache,):
-        for layer in one.layers:
-            yield layer.keys
-            yield layer.values
+        yield from cache_parts(one)
 
 
 def _is_double(cache: Any) -> bool:

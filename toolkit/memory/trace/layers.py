@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from toolkit.facts.models import ModelFacts
+from toolkit.frozen import frozen
 from toolkit.memory.ledger import PhaseName
 from toolkit.memory.pattern import NoPatternError, Pattern, learn
 from toolkit.memory.stream import Run, settled
+from toolkit.memory.trace.releases import text_config
 from toolkit.memory.trace.run import run
 from toolkit.spec.setting import Setting
 
@@ -26,7 +28,7 @@ def silent(_: str) -> None:
     """Says nothing."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Layers:
     """Where a config says how many layers there are; after how many (`head`) their kinds come round, and how often."""
 
@@ -37,7 +39,7 @@ class Layers:
     period: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Grown:
     """A pattern that starts with `start` layers; `traced` are the counts that it was learnt from and held against."""
 
@@ -135,7 +137,7 @@ def layers_of(facts: ModelFacts) -> Layers | None:
     said.pop("quantization_config", None)
     try:
         whole = AutoConfig.for_model(kind, **said)
-        text = whole.get_text_config()
+        text = text_config(whole)
     except (KeyError, ValueError, TypeError):
         return None
     count = getattr(text, "num_hidden_layers", None)

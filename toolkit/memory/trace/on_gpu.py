@@ -94,7 +94,8 @@ class OnGpu(TorchFunctionMode):
     @contextmanager
     def patched(self) -> Iterator[None]:
         """Lets libraries that ask whether autocast is on, or turn it off for a while, find this one."""
-        asked, switch, dtype = torch.is_autocast_enabled, torch.autocast, torch.get_autocast_dtype
+        names = ("is_autocast_enabled", "autocast", "get_autocast_dtype", "get_autocast_gpu_dtype")
+        before = {name: getattr(torch, name) for name in names}
         outer = self
 
         class Switch:
@@ -117,11 +118,13 @@ class OnGpu(TorchFunctionMode):
         def kind(*_: Any) -> torch.dtype:
             return torch.float16 if outer.autocast is None else outer.autocast.dtype
 
-        torch.is_autocast_enabled, torch.autocast, torch.get_autocast_dtype = enabled, Switch, kind
+        for name, stand_in in zip(names, (enabled, Switch, kind, kind), strict=True):
+            setattr(torch, name, stand_in)
         try:
             yield
         finally:
-            torch.is_autocast_enabled, torch.autocast, torch.get_autocast_dtype = asked, switch, dtype
+            for name, function in before.items():
+                setattr(torch, name, function)
 
 
 def attention(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from toolkit.memory.trace.releases import not_quantized
+
 BLOCK = 64
 NESTED_BLOCK = 256
 
@@ -25,7 +27,6 @@ def put_4bit_layers(model: nn.Module, kind: str, compute: torch.dtype, *, double
     import bitsandbytes as bnb
     from transformers import BitsAndBytesConfig
     from transformers.integrations.bitsandbytes import replace_with_bnb_linear
-    from transformers.quantizers.base import HfQuantizer
 
     config = BitsAndBytesConfig(
         load_in_4bit=True,
@@ -33,8 +34,9 @@ def put_4bit_layers(model: nn.Module, kind: str, compute: torch.dtype, *, double
         bnb_4bit_use_double_quant=double,
         bnb_4bit_compute_dtype=compute,
     )
-    skipped = HfQuantizer.get_modules_to_not_convert(model, None, model._keep_in_fp32_modules)
+    skipped = not_quantized(model)
     replace_with_bnb_linear(model, modules_to_not_convert=skipped, quantization_config=config)
+    model.config._pre_quantization_dtype = compute  # to which older releases cast what flash attention takes
     model.is_loaded_in_4bit = True
     model.is_quantized = True
     return [module for module in model.modules() if isinstance(module, bnb.nn.Linear4bit)]

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import torch
+from torch.distributed.tensor import DTensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -17,6 +18,10 @@ from toolkit.memory.trace.eight_bit import SEQUENCES
 from toolkit.memory.trace.kernels import multiplies, scratch_of
 from toolkit.memory.trace.modules import ModulePaths
 from toolkit.memory.trace.stand_ins import IN_PLACE, SELECTIONS, selects, stand_in_for
+from toolkit.memory.trace.streams import Streams
+
+RESIZED = "resize_"
+"""The operation under which storages stand that were given back their size."""
 
 
 class Recorder(TorchDispatchMode):
@@ -29,6 +34,7 @@ class Recorder(TorchDispatchMode):
         super().__init__()
         self.timeline = Timeline()
         self.paths = ModulePaths()
+        self.streams = Streams()
         self.selects_all = False  # whether masks that pick elements pick all of them
         self._workspace = workspace
         self._has_workspace: set[bool] = set()
@@ -36,6 +42,8 @@ class Recorder(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Runs an operator; what it makes, and what its kernel takes meanwhile, goes to the timeline."""
+        if any(kind is DTensor for kind in types):
+            return NotImplemented  # a DTensor runs its operator on what this rank holds, which comes here again
         name = func.name()
         path, stage = self.paths.here()
         if multiplies(name):
@@ -63,9 +71,27 @@ class Recorder(TorchDispatchMode):
         return out
 
     def index(self, tensor: torch.Tensor) -> int | None:
-        """The allocation that holds a tensor, if it was made while recording."""
+        """The allocation that holds a tensor, or this rank's part of it, if it was made while recording."""
+        if isinstance(tensor, DTensor):
+            tensor = tensor._local_tensor
         entry = self._alive.get(tensor.untyped_storage()._cdata)
         return entry[0] if entry else None
+
+    @property
+    def _stream(self) -> int:
+        return self.streams.current_stream().number
+
+    def resized(self, storage: torch.UntypedStorage, size: int) -> None:
+        """A storage that grows from nothing, or is emptied while somebody keeps it."""
+        key = storage._cdata
+        entry = self._alive.pop(key, None)
+        if entry is not None:
+            self.timeline.release(entry[0])
+        storage.resize_(size)
+        if size:
+            path, stage = self.paths.here()
+            index = self.timeline.allocate(Allocation(size, RESIZED, path, stage, stream=self._stream))
+            self._alive[key] = index, weakref.ref(storage, partial(self._gone, key, index))
 
     def _take_workspace(self, *, forward: bool) -> None:
         """One for the thread that runs forward, one for autograd's own, each when it first multiplies."""
@@ -74,19 +100,20 @@ class Recorder(TorchDispatchMode):
             self.timeline.allocate(Allocation(self._workspace, WORKSPACE, ""))
 
     def _scratch(self, size: int, name: str, path: str, stage: Stage) -> int:
-        return self.timeline.allocate(Allocation(size, name, path, stage, scratch=True))
+        return self.timeline.allocate(Allocation(size, name, path, stage, scratch=True, stream=self._stream))
 
     def _see(self, tensor: torch.Tensor, name: str, path: str, stage: Stage) -> None:
         storage = tensor.untyped_storage()
         key = storage._cdata
         if key in self._alive:
             return
-        index = self.timeline.allocate(Allocation(storage.nbytes(), name, path, stage))
+        index = self.timeline.allocate(Allocation(storage.nbytes(), name, path, stage, stream=self._stream))
         self._alive[key] = index, weakref.ref(storage, partial(self._gone, key, index))
 
     def _gone(self, key: int, index: int, _: object) -> None:
-        del self._alive[key]
-        self.timeline.release(index)
+        if self._alive.get(key, (None,))[0] == index:
+            del self._alive[key]
+            self.timeline.release(index)
 
 
 def note(recorder: Recorder, kinds: dict[int, Category], kind: Category, tensors: Iterable[object]) -> None:

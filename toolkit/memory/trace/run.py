@@ -20,10 +20,13 @@ from toolkit.memory.ledger import Category, PhaseName
 from toolkit.memory.stream import Run
 from toolkit.memory.trace.build import DTYPES, load, prepare
 from toolkit.memory.trace.generate import generate
+from toolkit.memory.trace.old_kernels import library_uncalled, positions_unread, prepare_old_releases
 from toolkit.memory.trace.on_gpu import OnGpu
 from toolkit.memory.trace.optimizers import optimizer_of
 from toolkit.memory.trace.recorder import Recorder, note
 from toolkit.memory.trace.refusal import UnsupportedTrace
+from toolkit.memory.trace.releases import packing_unasked
+from toolkit.memory.trace.sharded import first_rank, share_out
 from toolkit.memory.trace.trl_loss import kernels_of_trl, runs_trl, sft_loss
 from toolkit.spec.setting import Setting
 
@@ -37,6 +40,7 @@ STEPS = 2
 
 def run(setting: Setting, facts: ModelFacts) -> Run:
     """Builds and runs a setting on meta tensors. Raises UnsupportedTrace."""
+    prepare_old_releases()
     recorder = Recorder(workspace_bytes(setting.gpu))
     on_gpu = OnGpu()
     kinds: dict[int, Category] = {}
@@ -44,8 +48,11 @@ def run(setting: Setting, facts: ModelFacts) -> Run:
         entered.enter_context(_quiet())
         entered.enter_context(_garbage_of_this_run_alone())
         entered.enter_context(on_gpu.patched())
-        entered.enter_context(_dynamic_shapes_unasked())
+        entered.enter_context(packing_unasked())
+        entered.enter_context(library_uncalled())
+        entered.enter_context(positions_unread())
         entered.enter_context(on_gpu)
+        ranks = entered.enter_context(first_rank(setting, recorder))
         entered.enter_context(recorder)
         entered.enter_context(torch.device("meta"))
         if setting.trains and runs_trl(setting):
@@ -53,16 +60,18 @@ def run(setting: Setting, facts: ModelFacts) -> Run:
             entered.enter_context(kernels_of_trl())
         recorder.timeline.mark(BUILD)
         model = load(setting, facts)
+        if ranks is not None:  # a GPU first sees its part of what is ready to train
+            model = share_out(prepare(model, setting) if setting.trains else model, setting, ranks)
         gc.collect()
         recorder.timeline.mark(PhaseName.LOAD)
         _note_loaded(recorder, kinds)
         if setting.trains:
-            recorder.timeline.mark(PREPARE)
-            model = prepare(model, setting)
-            gc.collect()
-            _note_loaded(recorder, kinds)
-            adapters = (part for name, part in model.named_parameters() if _adapts(name))
-            note(recorder, kinds, Category.ADAPTERS, adapters)
+            if ranks is None:
+                recorder.timeline.mark(PREPARE)
+                model = prepare(model, setting)
+                gc.collect()
+                _note_loaded(recorder, kinds)
+            note(recorder, kinds, Category.ADAPTERS, _parameters(setting, model, adapters=True))
         recorder.paths.name(model)
         with recorder.paths.watching():
             if setting.trains:
@@ -87,8 +96,7 @@ def _train(setting: Setting, model: nn.Module, recorder: Recorder, on_gpu: OnGpu
             del loss
             note(recorder, kinds, Category.GRADIENTS, (parameter.grad for parameter in trained))
             # bitsandbytes casts biases as it first uses them, and keeps the casts.
-            weights = (part for name, part in model.named_parameters() if not _adapts(name))
-            note(recorder, kinds, Category.WEIGHTS, weights)
+            note(recorder, kinds, Category.WEIGHTS, _parameters(setting, model, adapters=False))
             gc.collect()
         mark(PhaseName.OPTIMIZER_STEP)
         if optimizer is not None:
@@ -130,9 +138,10 @@ def _note_loaded(recorder: Recorder, kinds: dict[int, Category]) -> None:
         kinds.setdefault(index, Category.WEIGHTS)
 
 
-def _adapts(name: str) -> bool:
-    """Whether a parameter of that name was put beside the model by peft."""
-    return "lora_" in name or "modules_to_save" in name
+def _parameters(setting: Setting, model: nn.Module, *, adapters: bool) -> Iterator[nn.Parameter]:
+    """The parameters that peft put beside a model, which alone are trained, or all others."""
+    beside = setting.method != "full"
+    return (part for part in model.parameters() if (beside and part.requires_grad) is adapters)
 
 
 def _autocast_in_recomputation(model: nn.Module, on_gpu: OnGpu, autocast: torch.dtype | None) -> None:
@@ -187,16 +196,3 @@ def _quiet() -> Iterator[None]:
         finally:
             for logger, level in zip(loggers, levels, strict=True):
                 logger.setLevel(level)
-
-
-@contextmanager
-def _dynamic_shapes_unasked() -> Iterator[None]:
-    """Keeps transformers from reading values of position ids, which meta tensors do not have."""
-    from transformers import masking_utils
-
-    asked = masking_utils.find_packed_sequence_indices
-    masking_utils.find_packed_sequence_indices = lambda _: None
-    try:
-        yield
-    finally:
-        masking_utils.find_packed_sequence_indices = asked

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 from toolkit.facts.models import ModelFacts
+from toolkit.frozen import frozen
 from toolkit.memory.card import CardFit, card_fit
 from toolkit.memory.device import Interval, device_interval
 from toolkit.memory.expandable import ExpandableAllocator
@@ -19,10 +19,10 @@ from toolkit.spec.setting import Setting
 
 __all__ = ["Trace", "UnsupportedTrace", "libraries", "trace"]
 
-LIBRARIES = ("torch", "transformers", "peft", "bitsandbytes")
+LIBRARIES = ("torch", "transformers", "accelerate", "peft", "bitsandbytes")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Trace:
     """What a setting needs on one GPU, as its code was seen to ask for it. Bytes; intervals as in an Estimate.
 

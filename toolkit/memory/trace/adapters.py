@@ -1,0 +1,100 @@
+"""The config of peft that a setting asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from toolkit.memory.trace.refusal import UnsupportedTrace
+from toolkit.memory.tuners.methods import feedforward_of
+from toolkit.spec.setting import Lora, Peft, Setting
+
+TASKS = {"causal-lm": "CAUSAL_LM", "sequence-classification": "SEQ_CLS", "masked-lm": None, "base": None}
+
+CLASSES: Mapping[str, str] = {
+    "adalora": "AdaLoraConfig",
+    "adaption_prompt": "AdaptionPromptConfig",
+    "beft": "BeftConfig",
+    "boft": "BOFTConfig",
+    "c3a": "C3AConfig",
+    "delora": "DeloraConfig",
+    "fourierft": "FourierFTConfig",
+    "gralora": "GraloraConfig",
+    "hira": "HiraConfig",
+    "hra": "HRAConfig",
+    "ia3": "IA3Config",
+    "ln_tuning": "LNTuningConfig",
+    "loha": "LoHaConfig",
+    "lokr": "LoKrConfig",
+    "miss": "MissConfig",
+    "oft": "OFTConfig",
+    "p_tuning": "PromptEncoderConfig",
+    "peanut": "PeanutConfig",
+    "prefix_tuning": "PrefixTuningConfig",
+    "prompt_tuning": "PromptTuningConfig",
+    "randlora": "RandLoraConfig",
+    "road": "RoadConfig",
+    "shira": "ShiraConfig",
+    "trainable_tokens": "TrainableTokensConfig",
+    "vblora": "VBLoRAConfig",
+    "vera": "VeraConfig",
+    "waveft": "WaveFTConfig",
+}
+"""The class of each method's config, by the method's name in a scenario."""
+
+OPTION_NAMES: Mapping[tuple[str, str], str] = {
+    ("boft", "block_size"): "boft_block_size",
+    ("oft", "block_size"): "oft_block_size",
+    ("miss", "form"): "init_weights",
+    ("adalora", "rank"): "init_r",
+}
+"""What peft calls an option of a method, where a scenario calls it otherwise."""
+
+STEPS = 1_000_000
+"""AdaLoRA wants to know how many steps there are; its ranks shrink after those that are looked at."""
+
+
+def config_of(setting: Setting, family: str) -> Any:
+    """The config that get_peft_model takes. Raises UnsupportedTrace where this peft has no such method."""
+    import peft
+
+    if setting.lora is not None:
+        return _lora(setting, setting.lora)
+    assert setting.peft is not None
+    found = getattr(peft, CLASSES[setting.method], None)
+    if found is None:
+        raise UnsupportedTrace(f"this version of peft has no {setting.method}")
+    return found(task_type=TASKS[setting.head], **options_of(setting, setting.peft, family))
+
+
+def _lora(setting: Setting, lora: Lora) -> Any:
+    import peft
+
+    asked = {"use_dora": lora.dora, "lora_bias": lora.bias}  # only where they are: older releases know neither
+    return peft.LoraConfig(
+        r=lora.rank,
+        lora_alpha=lora.alpha or lora.rank,
+        target_modules=lora.targets if isinstance(lora.targets, str) else list(lora.targets),
+        lora_dropout=lora.dropout,
+        task_type=TASKS[setting.head],
+        **{name: True for name, said in asked.items() if said},
+    )
+
+
+def options_of(setting: Setting, peft: Peft, family: str) -> dict[str, Any]:
+    """The options of a method as peft names them."""
+    method = setting.method
+    said: dict[str, Any] = {OPTION_NAMES.get((method, name), name): value for name, value in peft.options}
+    if peft.rank is not None:
+        said[OPTION_NAMES.get((method, "rank"), "r")] = peft.rank
+    if peft.targets is not None:
+        said["target_modules"] = peft.targets if isinstance(peft.targets, str) else list(peft.targets)
+    if method == "ia3":
+        said["feedforward_modules"] = list(feedforward_of(peft, family))
+    if method == "miss" and said["init_weights"] == "default":
+        said["init_weights"] = True
+    if method == "trainable_tokens":
+        said["token_indices"] = list(range(said.pop("num_tokens")))
+    if method == "adalora":
+        said["total_step"] = STEPS
+    return said
