@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from toolkit.facts.gpus import find_gpu
 from toolkit.facts.names import UnknownName
+from toolkit.frozen import frozen
 from toolkit.memory.allocator import CachingAllocator, CardFullError
 from toolkit.memory.device import Interval
 from toolkit.memory.expandable import ExpandableAllocator
@@ -15,7 +14,7 @@ from toolkit.memory.timeline import Timeline
 FITS, FITS_NOT, DEPENDS = "fits", "does not fit", "depends"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CardFit:
     """A run on a card. `capacity` is what tensors may take of it, `retries` how often caches are flushed to go on.
 
@@ -45,7 +44,7 @@ SOLVABLE = ("batch_size", "sequence_length")
 """The fields whose largest value that fits can be asked for."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Solved:
     """The largest value of a field that fits (None: not even 1), and why one more does not (None: no more was tried).
 

@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from operator import mul
 
+from toolkit.frozen import frozen
 from toolkit.memory.architecture import Architecture
 from toolkit.memory.ledger import PhaseName
 from toolkit.memory.numerics import Numerics
+from toolkit.memory.parallel.placement import Stage
+from toolkit.memory.parallel.sharing import Sharing
 from toolkit.memory.parallel.spread import Spread
 from toolkit.memory.size import Parts, Size
 from toolkit.memory.sums import Sums
@@ -18,17 +21,19 @@ FLASH_TILE = 128
 """Positions to which flash-attention pads a sequence in its backward."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Scale:
     """How often each part of a size counts: in B sequences of S tokens, of which a loss takes `chunk` at a time.
 
-    `rank` is that of the adapters; `counts` has the parts of a `Size`, then the same times the rank.
+    `rank` is that of the adapters. `keys` are the positions that each token attends to, where they are more than the
+    tokens, as while a cache is read. `counts` has the parts of a `Size`, then the same times the rank.
     """
 
     batch: int
     sequence: int
     chunk: int = 0
     rank: int = 0
+    keys: int = 0
     counts: Parts = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -36,7 +41,7 @@ class Scale:
         counts = Size(
             token=tokens,
             padded=self.batch * (-(-self.sequence // FLASH_TILE) * FLASH_TILE),
-            pair=tokens * self.sequence,
+            pair=tokens * (self.keys or self.sequence),
             position=self.sequence,
             sequence=self.batch,
             fixed=1,
@@ -50,7 +55,7 @@ class Scale:
         return sum(map(mul, parts, self.counts))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Moment:
     """A moment within a phase: its name, and the bytes of the rows that differ between moments."""
 
@@ -75,8 +80,14 @@ class Context:
     workspace: int
     rotary: bool
     caches_rotary: bool
-    spread: Spread | None = None
+    sharing: Sharing | None = None
+    stage: Stage | None = None
     moments: Mapping[PhaseName, Moment] = field(default_factory=dict)
+
+    @property
+    def spread(self) -> Spread | None:
+        """How FSDP shares a model, where it does."""
+        return self.sharing if isinstance(self.sharing, Spread) else None
 
     @property
     def serves(self) -> bool:

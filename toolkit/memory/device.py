@@ -16,8 +16,10 @@ DEFAULT_WORKSPACE = 8_519_680
 CONTEXT = (250 << 20, 1_500 << 20)
 """The least and the most that a CUDA context has been seen to take, where no GPU is named."""
 
-NCCL_BUFFERS = 32 * 2 * ((4 << 20) + 120 * 640 * 8 * 8 + 8 * 512 * 8 * 16)
-"""The most that one communicator takes: 32 channels, a ring and a tree, and three protocols.
+NCCL_BUFFERS = 688 << 20
+"""The most that one communicator takes: seen on four A100, and 544 MiB on two of them (NCCL issue 964).
+
+The rule gives 588 MiB: 32 channels, a ring and a tree, and three protocols.
 
 A connection has 4 MiB for Simple, 120 x 640 x 8 steps x 8 bytes for LL128 and 8 x 512 x 8 steps x 16 bytes for LL (NCCL
 src/init.cc, computeBuffSizes; src/include/device.h). Few GPUs open fewer channels, and none may be open yet.
@@ -30,6 +32,8 @@ LAST_SEGMENTS = 2 * ((20 << 20) + (2 << 20))
 """A segment for requests of 1 to 10 MiB and one for smaller ones, once as the model loads and once as it runs."""
 
 OWN_SEGMENT_FROM = 10 << 20
+SHARED_SEGMENT = 20 << 20
+SHARED_FROM = 1 << 20
 
 
 def workspace_bytes(gpu: str | None) -> int:
@@ -60,8 +64,13 @@ def reserved_interval(allocated: int, most: Iterable[int], rounding: int) -> Int
 
 
 def segment_rounding(tensor: int) -> int:
-    """What rounding up to 2 MiB adds to the segment of a tensor of at least 10 MiB; 0 for smaller ones."""
-    return -tensor % SEGMENT_UNIT if tensor >= OWN_SEGMENT_FROM else 0
+    """What segments add to a tensor that is loaded: 10 MiB or more have one of their own, in units of 2 MiB.
+
+    Of those above 1 MiB so many share one of 20 MiB as there is room for; smaller ones leave next to nothing.
+    """
+    if tensor >= OWN_SEGMENT_FROM:
+        return -tensor % SEGMENT_UNIT
+    return SHARED_SEGMENT // (SHARED_SEGMENT // tensor) - tensor if tensor > SHARED_FROM else 0
 
 
 def device_interval(reserved: Interval, gpu: str | None, parallel: Parallel = ALONE) -> Interval:

@@ -1,0 +1,48 @@
+"""Events in the orders in which they may come."""
+
+from __future__ import annotations
+
+from toolkit.memory.replay.orders import peak, reserved
+from toolkit.memory.replay.writer import Events
+
+MIB = 1 << 20
+
+
+def _events(*steps: tuple[str, int], loaded: int = 0) -> Events:
+    """Named blocks: a size allocates one, 0 releases it."""
+    events = Events()
+    blocks: dict[str, int] = {}
+    for name, size in steps:
+        if size:
+            blocks[name] = events.allocate(size)
+        else:
+            events.release(blocks.pop(name))
+    events.loaded = loaded
+    return events
+
+
+def test_a_release_may_come_just_before_or_just_after_the_next_allocation() -> None:
+    events = _events(("a", 30 * MIB), ("a", 0), ("b", 30 * MIB), ("b", 0))
+    assert reserved(events) == (30 * MIB, 60 * MIB)
+    assert reserved(events, swaps=False) == (30 * MIB, 30 * MIB)
+
+
+def test_a_model_may_be_cut_out_of_one_block() -> None:
+    events = _events(("a", 11 * MIB), ("b", 11 * MIB), ("c", 11 * MIB), loaded=3)
+    assert reserved(events, warms=True, swaps=False) == (34 * MIB, 36 * MIB)
+
+
+def test_small_requests_have_a_pool_of_their_own() -> None:
+    events = _events(("large", 30 * MIB), ("large", 0), ("small", MIB))
+    assert reserved(events, swaps=False) == (32 * MIB, 32 * MIB)
+
+
+def test_the_peak_counts_blocks_of_512_bytes() -> None:
+    assert peak(_events(("a", 1), ("b", 513), ("a", 0), ("c", 1))) == 512 + 1024
+    assert peak(Events()) == 0
+
+
+def test_nothing_is_asked_for_no_bytes() -> None:
+    events = Events()
+    events.release(events.allocate(0))
+    assert events.order == []

@@ -1,0 +1,72 @@
+"""What loading a model and preparing it asks for, tensor by tensor in the order of its modules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+
+from toolkit.memory.context import Context
+from toolkit.memory.formula.inputs import rotary_caches
+from toolkit.memory.formula.packed_weights import exllama_buffer
+from toolkit.memory.ledger import PhaseName
+from toolkit.memory.replay.writer import Events
+from toolkit.memory.size import BYTES
+from toolkit.memory.storage import ITEM_BYTES, StoredTensor, storage_of
+from toolkit.memory.sums import Trained, upcast_bytes
+
+Counted = TypeVar("Counted")
+
+
+def load(events: Events, context: Context) -> None:
+    """The weights as stored; then what is cast anew, the adapters, and a copy of what is trained."""
+    setting = context.setting
+    stored = storage_of(context.architecture, setting)
+    placed = [
+        (tensor, events.allocate(stored_bytes(tensor))) for tensor in in_layers(stored, lambda one: one.module.count)
+    ]
+    events.allocate(rotary_caches(context, PhaseName.LOAD))
+    events.allocate(exllama_buffer(context, PhaseName.LOAD))
+    events.loaded = len(events.order)
+    if not setting.trains:
+        return
+    for tensor, block in placed:
+        more = upcast_bytes(tensor, setting) // tensor.module.count
+        if more:
+            events.allocate(2 * more)
+            events.release(block)
+    trained = tuple(trained_in_order(context))
+    if context.numerics.adapter is not None:
+        for one in trained:
+            events.allocate(one.elements * BYTES[context.numerics.head if one.copied else context.numerics.adapter])
+    if setting.master_weights is not None:
+        for one in trained:
+            events.allocate(one.elements * BYTES[setting.master_weights])
+
+
+def trained_in_order(context: Context) -> Iterator[Trained]:
+    """Every trained tensor, layer by layer."""
+    return in_layers(context.sums.trained, lambda one: one.count)
+
+
+def in_layers(things: Iterable[Counted], count: Callable[[Counted], int]) -> Iterator[Counted]:
+    """Things that a model has several of, in the order of its layers: each form once a layer.
+
+    What there is one of stands where it stands among the forms: before the layers, or after them.
+    """
+    forms = list(things)
+    first = next((place for place, one in enumerate(forms) if count(one) > 1), len(forms))
+    last = next((place for place in range(len(forms) - 1, -1, -1) if count(forms[place]) > 1), len(forms) - 1)
+    yield from forms[:first]
+    layers = max((count(one) for one in forms), default=0)
+    often = [(one, count(one)) for one in forms[first : last + 1]]
+    for layer in range(layers):
+        # Of what there are more than layers, as of experts, each layer has its share; of what there are fewer, some.
+        for one, times in often:
+            if layer < times:
+                yield one
+    yield from forms[last + 1 :]
+
+
+def stored_bytes(tensor: StoredTensor) -> int:
+    """The bytes of one tensor as it is stored."""
+    return tensor.part.elements * ITEM_BYTES[tensor.part.dtype]

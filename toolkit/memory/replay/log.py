@@ -1,0 +1,121 @@
+"""A tape that also writes down what is allocated and released, in order and tensor by tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from toolkit.memory.buffer import Buffer
+from toolkit.memory.formula.logits import LOGITS
+from toolkit.memory.live import Event, Live
+from toolkit.memory.size import Size
+from toolkit.memory.tape import GRADIENTS, Tape
+
+
+class Change(NamedTuple):
+    """Tensor number `key` is allocated with a size, or released where there is none; `stays` until gradients go."""
+
+    key: int
+    size: Size | None = None
+    stays: bool = False
+
+
+class LoggedTape(Tape):
+    """A tape with its `log`. `start` and `end` are the gradients that backward began with and left.
+
+    `logits` are those that the model's result has, where the stretch makes any.
+    """
+
+    def __init__(self, *, records: bool, pins: bool = False, trains: bool = True, accumulates: bool = False) -> None:
+        super().__init__(records=records, pins=pins, trains=trains, accumulates=accumulates)
+        self._live = _Watched(self._happen)
+        self.log: list[Change] = []
+        self.start: int | None = None
+        self.end: int | None = None
+        self.logits: int | None = None
+        self._later: list[Change] = []
+        self._numbers: dict[int, int] = {}
+        self._seen: list[Buffer] = []  # so that no identity comes twice
+        self._begins = False
+
+    def number(self, buffer: Buffer) -> int:
+        """The key of the tensor that a buffer is, or is a view of."""
+        whole = buffer.base or buffer
+        known = self._numbers.get(id(whole))
+        if known is None:
+            known = self._numbers[id(whole)] = len(self._seen)
+            self._seen.append(whole)
+        return known
+
+    def cut(self) -> tuple[Change, ...]:
+        """What was logged since the last cut."""
+        part = tuple(self.log)
+        self.log.clear()
+        return part
+
+    def new(self, row: str, width: int, dtype: str, *, grad: bool = False, size: Size | None = None) -> Buffer:
+        """As of a tape."""
+        buffer = super().new(row, width, dtype, grad=grad, size=size)
+        if buffer.counted:
+            self._made(buffer)
+            if row == LOGITS:
+                self.logits = self.number(buffer)
+        return buffer
+
+    def fresh(self, row: str, size: Size, dtype: str, width: int = 0) -> Buffer:
+        """As of a tape."""
+        buffer = super().fresh(row, size, dtype, width)
+        self._made(buffer)
+        if self._begins:
+            self.start, self._begins = self.number(buffer), False
+        return buffer
+
+    @contextmanager
+    def temporary(self, row: str, size: Size) -> Iterator[None]:
+        """As of a tape."""
+        with super().temporary(row, size):
+            if self.stopped:
+                yield
+                return
+            passing = Buffer(row, size, 0, "", grad=False)
+            self._made(passing)
+            yield
+            self._note(Change(self.number(passing)))
+
+    def backward(self, output: Buffer, gradient: Buffer | None = None) -> Buffer | None:
+        """As of a tape."""
+        self._begins = gradient is None
+        if gradient is not None:
+            self.start = self.number(gradient)
+        left = super().backward(output, gradient)
+        self.end = self.number(left) if left is not None and left.counted else None
+        return left
+
+    def _release(self, buffer: Buffer) -> None:
+        super()._release(buffer)
+        if buffer.references == 0 and buffer.counted:
+            self._note(Change(self.number(buffer)))
+
+    def _made(self, buffer: Buffer) -> None:
+        self._note(Change(self.number(buffer), buffer.size, buffer.row == GRADIENTS))
+
+    def _note(self, change: Change) -> None:
+        (self.log if self._live.deferred is None else self._later).append(change)
+
+    def _happen(self) -> None:
+        self.log += self._later
+        self._later.clear()
+
+
+class _Watched(Live):
+    """Says when what was deferred happens."""
+
+    def __init__(self, happens: Callable[[], None]) -> None:
+        super().__init__()
+        self._happens = happens
+
+    def replay(self, events: list[Event]) -> None:
+        """Let what was deferred happen."""
+        self._happens()
+        super().replay(events)

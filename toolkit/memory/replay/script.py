@@ -1,0 +1,127 @@
+"""The events of one layer, or of the end of a model, in the order in which its code and autograd cause them."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from toolkit.frozen import frozen
+from toolkit.memory.buffer import Buffer
+from toolkit.memory.formula.follow import AnyHead, AnyLayer, follow_layer, follow_logits, follow_loss
+from toolkit.memory.formula.layer import RESIDUAL
+from toolkit.memory.program import CHECKPOINTS, MAX_RECORDED, Origin, Stream
+from toolkit.memory.replay.log import Change, LoggedTape
+from toolkit.memory.size import Size
+from toolkit.memory.tape import INCOMING
+
+Changes = tuple[Change, ...]
+
+
+@frozen
+class Pass:
+    """Events of one tape: keys of the tensor that comes in, and of the one that is handed on (None: none is).
+
+    `foreign` are the keys of tensors that were made elsewhere, so that their allocation is none.
+    """
+
+    events: Changes
+    given: int | None
+    result: int | None
+    foreign: frozenset[int] = frozenset()
+
+
+@frozen
+class Script:
+    """A stretch: forward; what happens when the outermost function returns (`leaving`); backward, where there is one.
+
+    In `forward` the input comes in and the result goes on, in `backward` the gradients of result and input. Where
+    `apart` is true, backward runs on tensors of its own: the stretch runs again in it, from an input that was kept.
+    """
+
+    forward: Pass
+    leaving: Changes
+    backward: Pass
+    apart: bool = False
+    logits: int | None = None
+
+
+NO_PASS = Pass((), None, None)
+
+
+@lru_cache(maxsize=MAX_RECORDED)
+def script_of(origin: Origin) -> Script:
+    """The script of a stretch."""
+    form, stream = origin.form, origin.stream
+    if not isinstance(form, AnyHead) and stream.checkpointing != "false":
+        return _checkpointed(form, stream)
+    tape = LoggedTape(records=origin.trains, trains=origin.trains, accumulates=stream.accumulates)
+    tape.cache = origin.cache
+    x = tape.new(RESIDUAL, origin.hidden, stream.dtype, grad=stream.grad)
+    if isinstance(form, AnyHead):
+        return _loss(tape, x, form) if origin.trains else _logits(tape, x, form)
+    out = follow_layer(tape, x, form)
+    tape.drop(x)
+    return _then_back(tape, x, out) if origin.trains else Script(_forward(tape, x, out), (), NO_PASS)
+
+
+def _loss(tape: LoggedTape, x: Buffer, form: AnyHead) -> Script:
+    return _then_back(tape, x, follow_loss(tape, x, form))
+
+
+def _logits(tape: LoggedTape, x: Buffer, form: AnyHead) -> Script:
+    follow_logits(tape, x, form)
+    return Script(Pass(tape.cut(), tape.number(x), None), (), NO_PASS)
+
+
+def _forward(tape: LoggedTape, x: Buffer, out: Buffer) -> Pass:
+    result = tape.number(out)
+    return Pass(tape.cut(), tape.number(x), result)
+
+
+def _then_back(tape: LoggedTape, x: Buffer, out: Buffer) -> Script:
+    forward = _forward(tape, x, out)
+    tape.drop(out)
+    tape.unwind()
+    leaving = tape.cut()
+    tape.backward(out)
+    return Script(forward, leaving, Pass(tape.cut(), tape.start, tape.end), logits=tape.logits)
+
+
+def _checkpointed(form: AnyLayer, stream: Stream) -> Script:
+    """Forward keeps the input alone, and what nodes have as attributes; backward runs it again."""
+    reenters = stream.checkpointing == "reentrant"
+    tape = LoggedTape(records=False, pins=not reenters)
+    x = tape.new(CHECKPOINTS, form.hidden, stream.dtype, grad=True)
+    x.references += 1  # the checkpoint itself
+    out = follow_layer(tape, x, form)
+    forward = Pass(tape.cut(), tape.number(x), tape.number(out))
+    tape.drop(out)
+    tape.unwind()
+    leaving = tape.cut()
+    pinned = [(row, size, stream.dtype) for row, size in tape.pinned.items()]
+    again = _again(form, stream, out.size, None if reenters else (tape.saves, pinned))
+    return Script(forward, leaving, again, apart=True)
+
+
+def _again(
+    form: AnyLayer, stream: Stream, result_size: Size, waits: tuple[int, list[tuple[str, Size, str]]] | None
+) -> Pass:
+    """The backward of a checkpointed layer: `waits` says that it runs again at the first of so many saved tensors."""
+    tape = LoggedTape(records=True, accumulates=stream.accumulates)
+    foreign = [tape.fresh(row, size, dtype) for row, size, dtype in (waits[1] if waits else ())]
+    x = tape.new(CHECKPOINTS, form.hidden, stream.dtype, grad=True)
+    x.references += 1
+    foreign.append(x)
+    gradient = None
+    if waits:
+        tape.defer(waits[0])
+    else:
+        gradient = tape.fresh(INCOMING, result_size, stream.dtype)
+    result = follow_layer(tape, x, form)
+    if gradient is not None:
+        gradient.references += 1
+        gradient.dtype = result.dtype
+        result.references += 1
+    tape.unwind()
+    tape.backward(result, gradient)
+    mine = frozenset(map(tape.number, foreign))
+    return Pass(tape.cut(), tape.start, tape.end, mine)

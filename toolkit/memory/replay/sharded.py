@@ -1,0 +1,138 @@
+"""Training under FSDP, as events of the stream that computes; what other streams take is a pool of its own each.
+
+A unit's tensors are gathered on the stream that unshards and its gradient's part is made on the stream that reduces,
+and the caching allocator gives a block only to the stream that it was made for (c10/cuda/CUDACachingAllocator.cpp;
+torch/distributed/fsdp/_runtime_utils.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from toolkit.memory.allocator import segment_size
+from toolkit.memory.context import Context
+from toolkit.memory.device import Interval
+from toolkit.memory.moments import Programs
+from toolkit.memory.parallel.plan import gathered_setting
+from toolkit.memory.parallel.spread import MAX_IN_FLIGHT, Spread
+from toolkit.memory.parallel.units import units_of
+from toolkit.memory.replay.loading import in_layers, stored_bytes, trained_in_order
+from toolkit.memory.replay.training import Run, holds_results
+from toolkit.memory.size import BYTES
+from toolkit.memory.storage import FLOATS, StoredTensor, storage_of
+from toolkit.memory.sums import Trained
+
+
+def sharded_runs(context: Context, programs: Programs, spread: Spread) -> Iterator[ShardedRun]:
+    """A run for each thing that a setting leaves open of FSDP.
+
+    With use_orig_params the states are those of the tensors that a part is made of, else of the part. Some loaders
+    bring no unit to the GPU whole.
+    """
+    yield ShardedRun(context, programs, spread)
+    yield ShardedRun(context, programs, spread, in_parts=True)
+    if holds_results(context):
+        yield ShardedRun(context, programs, spread, holds=True)
+    if context.setting.method == "full":
+        yield ShardedRun(context, programs, spread, by_tensor=True)
+
+
+class ShardedRun(Run):
+    """A run on one of several GPUs. A model comes unit by unit, or `in_parts`; `by_tensor` says what has states."""
+
+    def __init__(
+        self,
+        context: Context,
+        programs: Programs,
+        spread: Spread,
+        *,
+        in_parts: bool = False,
+        by_tensor: bool = False,
+        holds: bool = False,
+    ) -> None:
+        super().__init__(context, programs, retains=spread.retains, holds=holds)
+        self._spread = spread
+        setting = context.setting
+        self._units = units_of(context.architecture, gathered_setting(setting), setting.parallel.gpus)
+        self._item = BYTES[setting.weights] if setting.weights in FLOATS else self._units.item
+        stored = storage_of(context.architecture, setting)
+        shared = list(in_layers((one for one in stored if one.part.parameter), lambda one: one.module.count))
+        self._kept = [one for one in stored if not one.part.parameter]
+        self._members = _members(shared, len(self._units.layers))
+        self._in_parts = in_parts
+        self._by_tensor = by_tensor
+        self._layer = len(self._units.layers)
+
+    def load(self) -> None:
+        """Every unit's tensors are joined in one, of which a copy of the part stays; then adapters."""
+        context, events = self._context, self._writer.events
+        for part, members in zip((*self._units.layers, self._units.root), self._members, strict=True):
+            tensors = [] if self._in_parts else [events.allocate(stored_bytes(one)) for one in members]
+            joined = 0 if self._in_parts else events.allocate(part * self._units.gpus * self._item)
+            for block in tensors:
+                events.release(block)
+            if not context.setting.parallel.offload:
+                events.allocate(part * self._item)
+            events.release(joined)
+        for tensor in in_layers(self._kept, lambda one: one.module.count):
+            events.allocate(stored_bytes(tensor))
+        events.loaded = len(events.order)
+        if context.numerics.adapter is not None:
+            for one in trained_in_order(context):
+                events.allocate(one.elements * BYTES[context.numerics.adapter])
+
+    def after_layer(self, gradients: int) -> None:
+        """The gradients of a unit's tensors are joined in one, of which the other stream makes the part."""
+        self._layer -= 1
+        self._reduce(self._units.gathered(self._units.layers[self._layer]), gradients)
+
+    def after_backward(self) -> None:
+        """The same for the root."""
+        self._reduce(self._spread.root, 0)
+        self._layer = len(self._units.layers)
+
+    def _reduce(self, unit: int, gradients: int) -> None:
+        if not self._spread.trains or self._spread.whole:
+            return
+        writer = self._writer
+        joined = writer.events.allocate(unit)
+        writer.release(*writer.gradients[gradients:])
+        del writer.gradients[gradients:]
+        writer.release(joined)
+
+    def states(self) -> Iterator[Trained]:
+        """Whatever has states: parts, or what of each tensor is in a part."""
+        if not self._by_tensor or self._context.setting.parallel.offload:
+            yield from super().states()
+            return
+        for part, members in zip((*self._units.layers, self._units.root), self._members, strict=True):
+            left = part
+            for one in members:
+                yield Trained((min(left, one.part.elements),), 1)
+                left -= min(left, one.part.elements)
+
+
+def _members(shared: Sequence[StoredTensor], layers: int) -> list[list[StoredTensor]]:
+    """The tensors of each layer, and last those of the root."""
+    inside = [one for one in shared if one.module.count >= layers and one.module.layers != ("",)]
+    each = len(inside) // layers if layers else 0
+    units = [inside[place * each : (place + 1) * each] for place in range(layers)]
+    return [*units, [one for one in shared if one.module.layers == ("",)]]
+
+
+def other_streams(context: Context, spread: Spread) -> Interval:
+    """What is reserved for gathered units and for the parts of gradients, at least and at most, in bytes.
+
+    A unit waits until the second one before it is free (_limiter_utils.py), and not for the first where the GPU is as
+    fast as the code that drives it; in backward the next may be gathered ahead, by FSDP's backward_prefetch.
+    """
+    ahead = int(spread.prefetches)
+    offload, gpus = context.setting.parallel.offload, context.setting.parallel.gpus
+    root, layer = segment_size(spread.root), segment_size(spread.layer)
+    parts = 0
+    if offload:  # a part is copied to the GPU, on a stream of its own, before its unit is gathered
+        root, layer = root + segment_size(spread.root // gpus), layer + segment_size(spread.layer // gpus)
+    elif spread.trains:
+        size = BYTES[context.setting.gradients]
+        parts = sum(segment_size(one.elements * size) * one.count for one in context.sums.trained)
+    return root + layer + parts, root + (1 + ahead + MAX_IN_FLIGHT) * layer + parts

@@ -1,0 +1,178 @@
+"""Two steps of training, as events: the first has no optimizer states yet, the second is like all that follow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from toolkit.memory.context import Context
+from toolkit.memory.formula.inputs import position_embeddings, token_ids
+from toolkit.memory.formula.optimizer import optimizer_temporary, paged, state_bytes
+from toolkit.memory.ledger import PhaseName
+from toolkit.memory.moments import Programs
+from toolkit.memory.program import CHECKPOINTS, Origin
+from toolkit.memory.replay.loading import load, trained_in_order
+from toolkit.memory.replay.script import Script, script_of
+from toolkit.memory.replay.writer import (
+    Block,
+    Events,
+    Played,
+    Writer,
+    held_inputs,
+    leave,
+    play_backward,
+    play_forward,
+)
+from toolkit.memory.size import BYTES
+from toolkit.memory.sums import Trained
+
+STEPS = 2
+MICRO_BATCHES = 2
+"""Micro-batches that are followed at most: the second finds the gradients of the first, as do all later."""
+
+MOMENTS = {"adamw": 2}
+"""States of a parameter that are of its shape, where they are not one."""
+
+
+OWN_LOOPS = ("plain",)
+"""Trainers that are a loop of somebody's own: whether it has a name for the model's result is not known."""
+
+
+def holds_results(context: Context) -> bool:
+    """Whether a loop may hold on to the logits of the last step."""
+    return context.setting.stack.trainer in OWN_LOOPS
+
+
+class Run:
+    """A training run that writes its events. `retains`: inputs and gradients of later layers stay to the end.
+
+    `holds`: the loop has a name for the model's result, logits and all, until the next result takes its place.
+    """
+
+    def __init__(self, context: Context, programs: Programs, *, retains: bool = False, holds: bool = False) -> None:
+        self._holds = holds
+        self._result: Block = 0
+        self._retains = retains
+        self._context = context
+        self._programs = programs
+        self._writer = Writer(Events(), context.scale)
+        self._has_workspace = 0
+        self._has_states = False
+
+    def events(self) -> Events:
+        """Loading, preparing, and two steps."""
+        self.load()
+        for _ in range(STEPS):
+            for number in range(min(MICRO_BATCHES, self._context.setting.gradient_accumulation)):
+                self.pass_through(accumulates=number > 0)
+            self.step()
+        return self._writer.events
+
+    def load(self) -> None:
+        """The model, and what training puts beside it."""
+        load(self._writer.events, self._context)
+
+    def after_layer(self, gradients: int) -> None:
+        """What follows a layer's backward, before which there were so many gradients."""
+
+    def after_backward(self) -> None:
+        """What follows the last gradient."""
+
+    def pass_through(self, *, accumulates: bool) -> None:
+        """A forward and a backward pass."""
+        writer, programs = self._writer, self._programs
+        events = writer.events
+        batch = events.allocate(token_ids(self._context, PhaseName.LOAD))
+        self._workspace(1)
+        angles = events.allocate(position_embeddings(self._context, PhaseName.FORWARD_END))
+        masks, front = writer.allocate_rows(programs.masks), writer.allocate_rows(programs.front)
+        hidden = writer.allocate(programs.hidden)
+        passing = held_inputs(writer, programs.passing, hidden, writer.bytes(programs.hidden))
+        layers: list[Played] = []
+        stream = hidden
+        for script in self._layers(accumulates=accumulates):
+            layers.append(play_forward(writer, script, stream))
+            stream = layers[-1].result
+        writer.release(*passing)
+        waits = CHECKPOINTS in programs.layers[0].kept
+        if not waits:
+            writer.release(*masks)
+        last = self._script(programs.head.origin, accumulates=accumulates)
+        end = play_forward(writer, last, stream, holds=self._holds)
+        writer.release(self._result)  # the name of the last result is bound to this one
+        self._result = end.logits
+        for played in (*layers, end):
+            leave(writer, played)
+        self._workspace(2)
+        gradient = play_backward(writer, end, 0)
+        held: list[Block] = []
+        for played in reversed(layers):
+            before = len(writer.gradients)
+            if self._retains and played is not layers[0]:
+                writer.hold(played.given)
+            gradient = play_backward(writer, played, gradient)
+            if self._retains and played is not layers[0]:
+                writer.hold(gradient)
+                held += played.given, gradient
+            self.after_layer(before)
+        self._at_embedding(gradient, accumulates=accumulates)
+        writer.release(*held)
+        self.after_backward()
+        writer.release(*(masks if waits else ()), *front, angles, batch)
+        for played in (*layers, end):
+            linked = (played.given, played.result)
+            writer.release(*(block for block in played.blocks.values() if block not in linked))
+
+    def step(self) -> None:
+        """The optimizer's step, its states where they are not there yet, and the end of all gradients."""
+        setting, events = self._context.setting, self._writer.events
+        if not self._has_states:
+            self._has_states = True
+            for one in self.states():
+                moments = MOMENTS.get(setting.optimizer.removeprefix("paged_").removesuffix("_8bit"), 1)
+                held = state_bytes(one, setting) - paged(one, setting)
+                for _ in range(moments):
+                    events.allocate(held // moments)
+        working = optimizer_temporary(self._context, PhaseName.OPTIMIZER_STEP)
+        parts = [working]
+        if setting.optimizer == "adamw" and setting.optimizer_implementation == "foreach" and working:
+            parts = [one.elements * BYTES[setting.optimizer_states] for one in self.states()]
+        for block in [events.allocate(part) for part in parts]:
+            events.release(block)
+        self._writer.release(*self._writer.gradients)
+        self._writer.gradients.clear()
+
+    def states(self) -> Iterator[Trained]:
+        """Whatever has states, in the order in which they are made."""
+        return trained_in_order(self._context)
+
+    def _layers(self, *, accumulates: bool) -> Iterator[Script]:
+        for program in self._programs.layers:
+            script = self._script(program.origin, accumulates=accumulates)
+            for _ in range(program.count):
+                yield script
+
+    @staticmethod
+    def _script(origin: Origin | None, *, accumulates: bool) -> Script:
+        assert origin is not None, "every program of a run has an origin"
+        return script_of(replace(origin, stream=replace(origin.stream, accumulates=accumulates)))
+
+    def _workspace(self, threads: int) -> None:
+        """CuBLAS's scratch memory, which each thread takes once."""
+        while self._has_workspace < threads:
+            self._has_workspace += 1
+            self._writer.events.allocate(self._context.workspace)
+
+    def _at_embedding(self, gradient: Block, *, accumulates: bool) -> None:
+        """The gradient of a trained token embedding; a tied one is added to the output weight's."""
+        writer, programs = self._writer, self._programs
+        new = writer.events.allocate(programs.embedding)
+        writer.release(gradient)
+        if not new:
+            return
+        if not programs.tied and not accumulates:
+            writer.gradients.append(new)
+            return
+        if programs.tied and not programs.adds_in_place:
+            writer.release(writer.events.allocate(programs.embedding))
+        writer.release(new)

@@ -1,0 +1,153 @@
+"""Writes down what is allocated and released, in bytes and by block, as scripts say it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from toolkit.memory.context import Scale
+from toolkit.memory.replay.log import Change
+from toolkit.memory.replay.script import Script
+from toolkit.memory.size import Amounts, Size
+
+Block = int
+"""The number of an allocation, from 1; 0 is one of no bytes, which torch asks no allocator for."""
+
+
+@dataclass(slots=True)
+class Events:
+    """Allocations and releases in order: `n` makes block n, of `sizes[n]` bytes, and `-n` releases it."""
+
+    sizes: list[int] = field(default_factory=lambda: [0])
+    order: list[int] = field(default_factory=list)
+    loaded: int = 0  # events by whose end the model is loaded
+
+    def allocate(self, size: int) -> Block:
+        """Adds an allocation."""
+        if not size:
+            return 0
+        self.sizes.append(size)
+        block = len(self.sizes) - 1
+        self.order.append(block)
+        return block
+
+    def release(self, block: Block) -> None:
+        """Ends an allocation."""
+        if block:
+            self.order.append(-block)
+
+
+class Writer:
+    """Writes scripts to events at a scale. `gradients` are blocks that stay until the optimizer is done."""
+
+    def __init__(self, events: Events, scale: Scale) -> None:
+        self.events = events
+        self.scale = scale
+        self.gradients: list[Block] = []
+        self._bytes: dict[Size, int] = {}
+        self._holders: dict[Block, int] = {}
+
+    def bytes(self, size: Size) -> int:
+        """The bytes of a size."""
+        known = self._bytes.get(size)
+        if known is None:
+            known = self._bytes[size] = self.scale.bytes(size.parts())
+        return known
+
+    def allocate(self, size: Size) -> Block:
+        """Adds an allocation."""
+        return self.events.allocate(self.bytes(size))
+
+    def allocate_rows(self, rows: Amounts) -> list[Block]:
+        """One allocation for each row."""
+        return [self.events.allocate(self.scale.bytes(parts)) for parts in rows.values()]
+
+    def hold(self, block: Block) -> None:
+        """One more holder of a block, whose release is one more."""
+        self._holders[block] = self._holders.get(block, 1) + 1
+
+    def release(self, *blocks: Block) -> None:
+        """Each block has a holder less; without any it is gone."""
+        for block in blocks:
+            left = self._holders.pop(block, 1) - 1
+            if left > 1:
+                self._holders[block] = left
+            if left == 0:
+                self.events.release(block)
+
+    def play(self, changes: Iterable[Change], blocks: dict[int, Block], foreign: frozenset[int] = frozenset()) -> None:
+        """Writes changes; `blocks` has the block of each key, and keeps what is new."""
+        sizes, order = self.events.sizes, self.events.order
+        for key, size, stays in changes:
+            if size is None:
+                if key in blocks:
+                    self.release(blocks.pop(key))
+            elif key not in blocks and key not in foreign:
+                amount = self.bytes(size)
+                if amount:
+                    sizes.append(amount)
+                    block = len(sizes) - 1
+                    order.append(block)
+                    if stays:
+                        self.gradients.append(block)
+                    else:
+                        blocks[key] = block
+
+
+@dataclass(slots=True)
+class Played:
+    """A stretch whose forward pass is written: its script, its blocks by key, its input and its result."""
+
+    script: Script
+    blocks: dict[int, Block]
+    given: Block
+    result: Block
+    logits: Block = 0
+
+
+def play_forward(writer: Writer, script: Script, given: Block, *, holds: bool = False) -> Played:
+    """Writes a forward pass on an input, which the script itself releases; `holds`: its logits get one more holder."""
+    forward = script.forward
+    blocks: dict[int, Block] = {}
+    if forward.given is not None:
+        blocks[forward.given] = given
+    made = next((place for place, change in enumerate(forward.events, 1) if change.key == script.logits), 0)
+    writer.play(forward.events[:made], blocks)
+    logits = blocks.get(script.logits, 0) if holds and script.logits is not None else 0
+    if logits:
+        writer.hold(logits)
+    writer.play(forward.events[made:], blocks)
+    result = blocks.get(forward.result, 0) if forward.result is not None else 0
+    return Played(script, blocks, given, result, logits)
+
+
+def leave(writer: Writer, played: Played) -> None:
+    """Writes what goes when the outermost function returns; what was handed on has another holder."""
+    result = played.script.forward.result
+    mine = [change for change in played.script.leaving if change.key != result]
+    if result is not None and len(mine) == len(played.script.leaving) and played.result:
+        writer.hold(played.result)  # saved by the stretch itself, too
+    writer.play(mine, played.blocks)
+
+
+def play_backward(writer: Writer, played: Played, gradient: Block) -> Block:
+    """Writes a backward pass on the gradient of the result, and returns the block of the input's."""
+    script = played.script
+    backward = script.backward
+    blocks = {} if script.apart else played.blocks
+    if backward.given is not None:
+        blocks[backward.given] = gradient
+    writer.play(backward.events, blocks, backward.foreign)
+    left = blocks.pop(backward.result, 0) if backward.result is not None else 0
+    if script.apart:  # what ran again is gone as a whole: its graph, its result, and the input that was kept for it
+        writer.release(*blocks.values(), played.given)
+    return left
+
+
+def held_inputs(writer: Writer, passing: Amounts, hidden: Block, size: int) -> list[Block]:
+    """What a model's code holds during its layers: their first input, of a size, and what is more than that."""
+    held = sum(writer.scale.bytes(parts) for parts in passing.values())
+    if held < size:
+        return [writer.events.allocate(held)]
+    writer.hold(hidden)
+    return [hidden, writer.events.allocate(held - size)]
