@@ -1,0 +1,121 @@
+"""What methods add, compared with what peft adds to real models without storage."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from tests.memory.architecture.reference import build
+from tests.memory.architecture.samples import small_config
+from toolkit.facts.models import model_from_config
+from toolkit.memory.architecture import architecture_of
+from toolkit.memory.parameters import total_parameters, trainable_parameters
+from toolkit.memory.refusal import UnsupportedRow
+from toolkit.memory.tuners.methods import ADDS, added
+from toolkit.spec.adapter_settings import peft_of
+from toolkit.spec.peft_methods import PEFT_METHODS
+from toolkit.spec.setting import Setting, Stack
+
+peft = pytest.importorskip("peft")
+adapters = pytest.importorskip("toolkit.memory.trace.adapters")
+
+pytestmark = pytest.mark.reference
+
+FAMILIES = ("llama", "qwen2", "gemma2", "gpt2", "phi")
+LINEARS = {
+    "gpt2": ("c_attn", "mlp.c_proj"),
+    "phi": ("q_proj", "dense", "fc2"),
+}
+WIDELY = ("q_proj", "v_proj", "down_proj")
+NORMS = {"gpt2": ("ln_1", "ln_f"), "phi": ("input_layernorm",)}
+OPTIONS: dict[str, list[dict[str, Any]]] = {
+    "adaption_prompt": [{"adapter_len": 10, "adapter_layers": 1}],
+    "boft": [{"block_size": 4}, {"block_size": 8}],
+    "c3a": [{"block_size": 8}],
+    "gralora": [{"rank": 8}, {"rank": 8, "gralora_k": 4, "hybrid_r": 3}],
+    "ia3": [{}, {"feedforward_modules": ("none_of_them",)}],
+    "loha": [{}, {"rank": 3}],
+    "lokr": [
+        {},
+        {"rank": 2, "decompose_both": True},
+        {"decompose_factor": 8, "rank": 4},
+        {"decompose_factor": 7, "decompose_both": True, "rank": 1},
+        {"rank": 512},
+    ],
+    "miss": [{}, {"rank": 8, "form": "bat"}, {"rank": 16, "form": "mini", "mini_r": 8}],
+    "oft": [{}, {"rank": 8, "block_size": 0}, {"rank": 7, "block_size": 0}, {"block_share": True, "block_size": 60}],
+    "p_tuning": [{"num_virtual_tokens": 20}, {"num_virtual_tokens": 5, "encoder_hidden_size": 24}],
+    "prefix_tuning": [
+        {"num_virtual_tokens": 20},
+        {"num_virtual_tokens": 5, "prefix_projection": True, "encoder_hidden_size": 24},
+        {"num_virtual_tokens": 5, "prefix_projection": True},
+    ],
+    "prompt_tuning": [{"num_virtual_tokens": 20}],
+    "randlora": [{}, {"rank": 7}],
+    "road": [{}, {"variant": "road_2"}, {"variant": "road_4"}],
+    "shira": [{}, {"rank": 4}],
+    "trainable_tokens": [{"num_tokens": 3}],
+    "vblora": [{"vector_length": 16, "num_vectors": 40}],
+    "vera": [{}, {"rank": 5}],
+}
+CASES = [
+    (family, method, options)
+    for method in PEFT_METHODS
+    for family in FAMILIES
+    for options in OPTIONS.get(method, [{}])
+    if method != "shira" or family == "llama"
+]
+
+
+def setting_of(family: str, method: str, options: dict[str, Any]) -> Setting:
+    known = PEFT_METHODS[method]
+    said: dict[str, Any] = {f"peft.{name}": value for name, value in options.items()}
+    if known.on == "linears":
+        said["peft.targets"] = LINEARS.get(family, WIDELY)
+    elif known.on == "norms":
+        said["peft.targets"] = NORMS.get(family, ("input_layernorm", "norm"))
+    said["parallel.strategy"] = "none"
+    peft_setting = peft_of(said, method, Stack(), "bf16", "bf16")
+    return Setting("", method, "bf16", peft=peft_setting)
+
+
+@pytest.mark.parametrize(("family", "method", "options"), CASES)
+def test_what_is_added_is_what_peft_adds(family: str, method: str, options: dict[str, Any]) -> None:
+    config = small_config(family)
+    architecture = architecture_of(model_from_config(config, family), "causal-lm", 0)
+    setting = setting_of(family, method, options)
+    model = build(architecture.class_name, config)
+    if method == "shira":  # which chooses weights by a mask, of which it needs the values
+        model.to_empty(device="cpu").tie_weights()
+    before = {id(tensor) for tensor in (*model.parameters(), *model.buffers())}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            adapted = peft.get_peft_model(model, adapters.config_of(setting, family))
+    except (KeyError, NotImplementedError, TypeError, ValueError):
+        with pytest.raises(UnsupportedRow):
+            list(added(architecture, setting))
+        return
+    trained = Counter(tuple(part.shape) for part in adapted.parameters() if part.requires_grad)
+    ours = list(added(architecture, setting))
+    assert counted(ours, trained=True) == trained
+    assert trainable_parameters(architecture, setting) == adapted.get_nb_trainable_parameters()[0]
+    assert total_parameters(architecture, setting) == adapted.get_nb_trainable_parameters()[1]
+    held = Counter(tuple(part.shape) for part in adapted.buffers() if id(part) not in before)
+    if method != "shira":  # whose indices are no buffers
+        assert counted(ours, trained=False) == held
+
+
+def counted(ours: list[Any], *, trained: bool) -> Counter[tuple[int, ...]]:
+    shapes: Counter[tuple[int, ...]] = Counter()
+    for one in ours:
+        if one.trained is trained:
+            shapes[one.shape] += one.count
+    return shapes
+
+
+def test_every_method_has_a_rule_and_a_config() -> None:
+    assert set(ADDS) == set(PEFT_METHODS) == set(adapters.CLASSES)

@@ -1,0 +1,122 @@
+"""Counts and rows of methods against what peft's own comparison printed of Llama-3.2-3B, and arithmetic by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.memory.architecture.samples import facts_of
+from toolkit.memory.estimate import estimate, holdings
+from toolkit.memory.ledger import PhaseName
+from toolkit.memory.refusal import UnsupportedRow
+from toolkit.spec.adapter_settings import peft_of
+from toolkit.spec.setting import Lora, Setting, Stack
+
+MODEL = "meta-llama/Llama-3.2-3B"
+QV = ("q_proj", "v_proj")
+NORMS = ("input_layernorm", "norm", "post_attention_layernorm")
+
+
+def setting_of(method: str, trainer: str = "plain", **options: Any) -> Setting:
+    said: dict[str, Any] = {f"peft.{name}": value for name, value in options.items()}
+    said["parallel.strategy"] = "none"
+    stack = Stack(trainer)
+    peft = peft_of(said, method, stack, "bf16", "bf16")
+    assert peft is not None
+    return Setting(MODEL, method, "bf16", peft=peft, gradients=peft.dtype, optimizer_states=peft.dtype, stack=stack)
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "printed"),
+    [
+        ("adaption_prompt", {"adapter_len": 100, "adapter_layers": 28}, 8_601_628),
+        ("beft", {"targets": ("v_proj",)}, 28_672),
+        ("boft", {"targets": QV}, 802_816),
+        ("c3a", {"targets": QV, "block_size": 64}, 5_505_024),
+        ("delora", {"targets": QV, "rank": 32}, 9_175_096),
+        ("fourierft", {"targets": QV, "n_frequency": 5000}, 280_000),
+        ("gralora", {"targets": QV}, 9_175_040),
+        ("hira", {"targets": QV}, 9_175_040),
+        ("ia3", {"targets": ("k_proj", "v_proj", "down_proj")}, 286_720),
+        ("ln_tuning", {"targets": NORMS}, 175_104),
+        ("loha", {"targets": QV, "rank": 32}, 18_350_080),
+        ("lokr", {"targets": QV, "rank": 32}, 279_552),
+        ("miss", {"targets": QV}, 7_340_032),
+        ("miss", {"targets": QV, "form": "mini", "mini_r": 64}, 229_376),
+        ("oft", {"targets": QV, "rank": 32, "block_size": 0}, 8_171_520),
+        ("p_tuning", {"num_virtual_tokens": 20, "encoder_hidden_size": 3072}, 28_382_208),
+        ("peanut", {"targets": QV, "rank": 1}, 229_376),
+        ("prefix_tuning", {"num_virtual_tokens": 200}, 11_468_800),
+        ("prompt_tuning", {"num_virtual_tokens": 200}, 614_400),
+        ("randlora", {"targets": QV}, 9_289_728),
+        ("road", {"targets": QV, "variant": "road_2"}, 229_376),
+        ("shira", {"targets": QV}, 9_175_040),
+        ("trainable_tokens", {"num_tokens": 2}, 6_144),
+        ("vblora", {"targets": QV}, 1_212_416),
+        ("vera", {"targets": QV}, 129_024),
+        ("waveft", {"targets": QV, "n_frequency": 5000}, 280_000),
+    ],
+)
+def test_published_counts(method: str, options: dict[str, Any], printed: int) -> None:
+    held = holdings(setting_of(method, **options), facts_of(MODEL))
+    assert held.parameters_trainable == printed
+    assert held.parameters_total == 3_212_749_824 + printed
+    rows = {row.name: row.bytes for row in held.ledger.phases[-1].rows}
+    each = 2 if method in ("adaption_prompt", "ln_tuning") else 4
+    assert rows["adapters"] == rows["gradients"] == each * printed
+    assert rows["optimizer_states"] == 2 * each * printed
+    assert rows["weights"] == 2 * 3_212_749_824
+
+
+@pytest.mark.parametrize(("dora", "bias", "trained"), [(True, False, 9_289_728), (False, True, 9_289_728)])
+def test_vectors_beside_lora(dora: bool, bias: bool, trained: int) -> None:
+    lora = Lora(32, targets=QV, dtype="fp32", dora=dora, bias=bias)
+    setting = Setting(MODEL, "lora", "bf16", lora=lora, gradients="fp32", optimizer_states="fp32")
+    assert holdings(setting, facts_of(MODEL)).parameters_trainable == trained
+    with pytest.raises(UnsupportedRow, match="no formula for a pass with"):
+        estimate(setting, facts_of(MODEL))
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "trainer", "kept"),
+    [
+        # A: 256 x 3,072 and B: 3,072 x 256, once for all modules.
+        ("vera", {"targets": QV}, "plain", 2 * 256 * 3072 * 4),
+        # Rows and columns of each weight in 32 bit.
+        ("shira", {"targets": QV}, "plain", 2 * 9_175_040 * 4),
+        # A square of the inputs for each of 56 modules, which peft leaves in main memory and a Trainer moves.
+        ("boft", {"targets": QV}, "transformers", 56 * 3072 * 3072 * 4),
+        ("boft", {"targets": QV}, "plain", 0),
+        ("loha", {"targets": QV}, "transformers", 0),
+    ],
+)
+def test_what_is_kept_beside(method: str, options: dict[str, Any], trainer: str, kept: int) -> None:
+    held = holdings(setting_of(method, trainer, **options), facts_of(MODEL))
+    rows = {row.name: row.bytes for row in held.ledger.phases[-1].rows}
+    assert rows.get("adapter_buffers", 0) == kept
+    assert held.ledger.phases[0].name is PhaseName.LOAD
+    assert "adapter_buffers" not in {row.name for row in held.ledger.phases[0].rows}
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "reason"),
+    [
+        ("c3a", {"targets": QV, "block_size": 100}, "blocks of 100 that do not divide 3072"),
+        ("oft", {"targets": QV, "rank": 4, "block_size": 4}, "a rank or a block_size"),
+        ("ia3", {"targets": ("q_proj",)}, "not among the targets"),
+        ("vera", {"targets": ("nothing",)}, "bears one of these names"),
+        ("vera", {"targets": ("embed_tokens",)}, "no rule for vera on embed_tokens"),
+        ("vblora", {"targets": QV, "vector_length": 100}, "vectors of 100"),
+        ("adaption_prompt", {"adapter_len": 1, "adapter_layers": 99}, "28 layers, not 99"),
+        ("ln_tuning", {"targets": ("q_proj",)}, "which is no norm"),
+    ],
+)
+def test_what_peft_refuses_is_refused(method: str, options: dict[str, Any], reason: str) -> None:
+    with pytest.raises(UnsupportedRow, match=reason):
+        holdings(setting_of(method, **options), facts_of(MODEL))
+
+
+def test_passes_are_refused_by_the_name_of_the_method() -> None:
+    with pytest.raises(UnsupportedRow, match="activations: no formula for a pass with vera yet"):
+        estimate(setting_of("vera", targets=QV), facts_of(MODEL))

@@ -1,0 +1,1 @@
+"""What peft's methods beside LoRA add to a model: shapes by config, without peft."""

@@ -1,0 +1,104 @@
+"""What a setting's method of peft adds to its model, and what of that is on the GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from packaging.version import Version
+
+from toolkit.memory.architecture import Architecture, Module, ModuleKind
+from toolkit.memory.architecture.stack import as_built
+from toolkit.memory.lora import layers_named, match_targets
+from toolkit.memory.numerics import older
+from toolkit.memory.refusal import UnsupportedRow
+from toolkit.memory.tuners.added import Added, Adds, Base
+from toolkit.memory.tuners.linears import EACH
+from toolkit.memory.tuners.prompts import PROMPTS
+from toolkit.memory.tuners.shared import SHARED
+from toolkit.spec.names import QUANTIZED
+from toolkit.spec.peft_methods import PEFT_METHODS, ia3_feedforward
+from toolkit.spec.setting import Peft, Setting
+
+ADDS: Mapping[str, Adds] = {**EACH, **SHARED, **PROMPTS}
+"""Every method with its rule."""
+
+PRODUCTS = frozenset({ModuleKind.LINEAR, ModuleKind.HEAD})
+TRANSPOSED = frozenset({
+    "adalora", "fourierft", "gralora", "hira", "ia3", "randlora", "vblora", "vera", "waveft",
+})  # fmt: skip
+"""Methods that peft puts on GPT-2's Conv1D, too, as on a linear."""
+
+
+OFT_IN_TRIANGLES = Version("0.16")
+"""Before, a block's rotation was trained as a whole matrix."""
+
+
+def added(architecture: Architecture, setting: Setting) -> Iterator[Added]:
+    """What a method adds; nothing where the setting has none. Raises UnsupportedRow for what peft or we refuse."""
+    if setting.peft is None or not setting.trains:
+        return
+    if setting.parallel.strategy not in ("none", "ddp"):
+        raise UnsupportedRow("parallel", f"no formula for {setting.method} with {setting.parallel.strategy} yet")
+    if setting.method == "ln_tuning" and setting.weights in QUANTIZED:
+        raise UnsupportedRow("adapters", f"no rule for norms of a model with {setting.weights} weights yet")
+    if setting.method == "oft" and older(setting, "peft", OFT_IN_TRIANGLES):
+        raise UnsupportedRow("adapters", "no rule for OFT of peft before 0.16 yet")
+    built = as_built(architecture, setting)
+    options = dict(setting.peft.options)
+    if setting.method == "ia3":
+        options["feedforward_modules"] = feedforward_of(setting.peft, architecture.family)
+    modules = tuple(_modules(built, setting, setting.peft))
+    targets = setting.peft.targets if isinstance(setting.peft.targets, tuple) else ()
+    yield from ADDS[setting.method](Base(built, modules, targets, setting.peft.rank or 0, options))
+
+
+def feedforward_of(peft: Peft, family: str) -> tuple[str, ...]:
+    """The modules of which IA3 scales inputs: those that are said, else peft's for a model type."""
+    said = dict(peft.options)["feedforward_modules"]
+    return said if isinstance(said, tuple) and said else ia3_feedforward(family)
+
+
+def held_bytes(architecture: Architecture, setting: Setting) -> int:
+    """What a method keeps on the GPU beside what it trains.
+
+    A buffer outside the containers that peft moves with an adapter (tuners_utils.py,
+    _move_adapter_to_device_of_base_layer) comes along only where a Trainer moves the whole model.
+    """
+    moves = setting.stack.trainer != "plain" and setting.weights not in QUANTIZED
+    found = (one for one in added(architecture, setting) if not one.trained and (moves or not one.stays))
+    return sum(one.elements * one.item for one in found)
+
+
+def _modules(architecture: Architecture, setting: Setting, peft: Peft) -> Iterator[Module]:
+    """The modules that a method's targets name."""
+    on = PEFT_METHODS[setting.method].on
+    if on not in ("linears", "norms"):
+        return
+    if peft.targets is None:
+        raise UnsupportedRow("adapters", f"peft has no default targets of {setting.method} for {architecture.family}")
+    found = _norms(architecture, peft) if on == "norms" else _linears(architecture, setting, peft)
+    if not found:
+        raise UnsupportedRow("adapters", f"no module that {setting.method} can be put on bears one of these names")
+    yield from found
+
+
+def _norms(architecture: Architecture, peft: Peft) -> list[Module]:
+    names = (peft.targets,) if isinstance(peft.targets, str) else peft.targets or ()
+    found = []
+    for module in architecture.modules:
+        layers = [layer for layer in module.layers if any(layer in layers_named(module, name) for name in names)]
+        if layers and module.kind is not ModuleKind.NORM:
+            raise UnsupportedRow("adapters", f"no rule for ln_tuning of {module.leaf}, which is no norm")
+        if layers:
+            found.append(replace(module, layers=tuple(layers)))
+    return found
+
+
+def _linears(architecture: Architecture, setting: Setting, peft: Peft) -> list[Module]:
+    match = match_targets(architecture, peft.targets or ())
+    able = PRODUCTS | {ModuleKind.CONV1D} if setting.method in TRANSPOSED else PRODUCTS
+    for adapter in match.adapters:
+        if adapter.module.kind not in able or adapter.copies > 1 or adapter.ranks > 1:
+            raise UnsupportedRow("adapters", f"no rule for {setting.method} on {adapter.module.leaf} yet")
+    return [adapter.module for adapter in match.adapters]

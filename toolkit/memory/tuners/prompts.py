@@ -1,0 +1,104 @@
+"""Methods that add tokens, or train norms and rows of the embedding (peft 0.21)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from toolkit.memory.architecture import Module, ModuleKind
+from toolkit.memory.refusal import UnsupportedRow
+from toolkit.memory.tuners.added import Added, Adds, Base
+
+FP32 = 4
+ADAPTION_FAMILIES = frozenset({"gpt2", "llama", "mistral"})
+"""Model types whose attention tuners/adaption_prompt/config.py knows."""
+KEYS_OF_THEIR_OWN = frozenset({"gpt_bigcode", "falcon"})
+"""Model types whose configs name the heads of keys otherwise than peft looks for (utils/other.py)."""
+
+
+def _prompt_tuning(base: Base) -> Iterator[Added]:
+    yield Added((base.number("num_virtual_tokens"), base.architecture.hidden), embedding=True)
+
+
+def _prefix_tuning(base: Base) -> Iterator[Added]:
+    """Keys and values of all layers for each token, or a smaller embedding and the network that makes them."""
+    width = _key_width(base)
+    made = 2 * base.architecture.layer_count * width
+    tokens = base.number("num_virtual_tokens")
+    if not base.options["prefix_projection"]:
+        yield Added((tokens, made), embedding=True)
+        return
+    hidden = _encoder_width(base, width)
+    yield Added((tokens, width), embedding=True)
+    yield from _dense(width, hidden)
+    yield from _dense(hidden, made)
+
+
+def _p_tuning(base: Base) -> Iterator[Added]:
+    """An embedding of the tokens, and three layers (tuners/p_tuning/model.py, MLP)."""
+    width = base.architecture.hidden
+    hidden = _encoder_width(base, width)
+    yield Added((base.number("num_virtual_tokens"), width), embedding=True)
+    yield from _dense(width, hidden)
+    yield from _dense(hidden, hidden)
+    yield from _dense(hidden, width)
+
+
+def _adaption_prompt(base: Base) -> Iterator[Added]:
+    """Tokens and a gate for each of the last layers."""
+    family, layers = base.architecture.family, base.number("adapter_layers")
+    if family not in ADAPTION_FAMILIES:
+        raise UnsupportedRow("adapters", f"peft has no adaption prompt for {family}")
+    if layers > base.architecture.layer_count:
+        raise UnsupportedRow("adapters", f"the model has {base.architecture.layer_count} layers, not {layers}")
+    yield Added((1, base.number("adapter_len"), base.architecture.hidden), layers)
+    yield Added((1,), layers)
+
+
+def _ln_tuning(base: Base) -> Iterator[Added]:
+    """A trained copy of each norm."""
+    for module in base.modules:
+        for tensor in module.tensors:
+            yield Added(tensor.shape, module.count)
+
+
+def _trainable_tokens(base: Base) -> Iterator[Added]:
+    """New rows, and the ones that they stand for as they were (tuners/trainable_tokens/layer.py)."""
+    rows = (base.number("num_tokens"), _token_embedding(base).tensors[0].shape[1])
+    yield Added(rows)
+    yield Added(rows, trained=False, item=FP32)
+
+
+def _dense(inputs: int, outputs: int) -> Iterator[Added]:
+    yield Added((outputs, inputs))
+    yield Added((outputs,))
+
+
+def _encoder_width(base: Base, width: int) -> int:
+    given = base.options["encoder_hidden_size"]
+    return given if isinstance(given, int) else width
+
+
+def _key_width(base: Base) -> int:
+    """The width of the keys of a layer, of the widest where they differ."""
+    kinds = [kind.attention for kind in base.architecture.layers]
+    if base.architecture.family in KEYS_OF_THEIR_OWN or any(one.latent_rank for one in kinds):
+        raise UnsupportedRow("adapters", f"no rule for prefix tuning of {base.architecture.family} yet")
+    return max(one.head_dim * one.key_value_heads for one in kinds)
+
+
+def _token_embedding(base: Base) -> Module:
+    for module in base.architecture.modules:
+        if module.kind is ModuleKind.EMBEDDING and module.tensors[0].shape[0] == base.architecture.vocabulary:
+            return module
+    raise UnsupportedRow("adapters", f"no embedding of tokens is known of {base.architecture.family}")
+
+
+PROMPTS: Mapping[str, Adds] = {
+    "adaption_prompt": _adaption_prompt,
+    "ln_tuning": _ln_tuning,
+    "p_tuning": _p_tuning,
+    "prefix_tuning": _prefix_tuning,
+    "prompt_tuning": _prompt_tuning,
+    "trainable_tokens": _trainable_tokens,
+}
+"""What each method adds."""

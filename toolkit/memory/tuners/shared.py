@@ -1,0 +1,70 @@
+"""Methods whose tensors are shared among linears, or found by factoring their sides (peft 0.21, tuners/)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from toolkit.memory.refusal import UnsupportedRow
+from toolkit.memory.tuners.added import Added, Adds, Base
+
+FP32 = 4
+
+
+def _vera(base: Base) -> Iterator[Added]:
+    """Two vectors a module; one random A and B, as wide as the widest module, for all (tuners/vera/model.py)."""
+    for module in base.modules:
+        yield Added((module.out_features,), module.count)
+        yield Added((base.rank,), module.count)
+    outputs, inputs = base.widest
+    yield Added((base.rank, inputs), trained=False, item=FP32)
+    yield Added((outputs, base.rank), trained=False, item=FP32)
+
+
+def _randlora(base: Base) -> Iterator[Added]:
+    """Scales of as many bases as make a full rank; the bases are shared (tuners/randlora/model.py)."""
+    for module in base.modules:
+        narrow = min(module.in_features, module.out_features)
+        bases = -(-narrow // base.rank)
+        yield Added((base.rank, bases), module.count)
+        yield Added((bases, narrow), module.count)
+    narrow, wide = sorted(base.widest)
+    yield Added((base.rank, 1, narrow), trained=False, item=FP32)
+    yield Added((wide, -(-narrow // base.rank), base.rank), trained=False, item=FP32)
+
+
+def _vblora(base: Base) -> Iterator[Added]:
+    """Logits for each piece of an adapter over one bank of vectors (tuners/vblora/layer.py)."""
+    vectors, length = base.number("num_vectors"), base.number("vector_length")
+    for module in base.modules:
+        if module.in_features % length or module.out_features % length:
+            raise UnsupportedRow("adapters", f"peft refuses vectors of {length} that do not divide {module.leaf}")
+        yield Added((base.rank, module.in_features // length, vectors), module.count)
+        yield Added((module.out_features // length, base.rank, vectors), module.count)
+    yield Added((vectors, length))
+
+
+def _lokr(base: Base) -> Iterator[Added]:
+    """Two factors of which each is low-rank where that is less (tuners/lokr/layer.py)."""
+    factor, rank = base.number("decompose_factor"), base.rank
+    for module in base.modules:
+        rows, columns = _factors(module.out_features, factor), _factors(module.in_features, factor)
+        for side, decomposes in enumerate((bool(base.options["decompose_both"]), True)):
+            shape = (rows[side], columns[side])
+            if decomposes and 2 * rank < max(shape):
+                yield Added((shape[0], rank), module.count)
+                yield Added((rank, shape[1]), module.count)
+            else:
+                yield Added(shape, module.count)
+
+
+def _factors(whole: int, factor: int) -> tuple[int, int]:
+    """Two factors: the one that is asked for, else the nearest to the square root up to it; -1: no bound."""
+    if factor > 0 and whole % factor == 0:
+        return factor, whole // factor
+    most = whole if factor == -1 else factor
+    small = max((n for n in range(1, min(most, int(whole**0.5)) + 1) if whole % n == 0), default=1)
+    return small, whole // small
+
+
+SHARED: Mapping[str, Adds] = {"lokr": _lokr, "randlora": _randlora, "vblora": _vblora, "vera": _vera}
+"""What each method adds."""

@@ -1,0 +1,56 @@
+"""What a method trains beside a frozen model, from what is said of it and by the rules of the stack."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import cast
+
+from toolkit.spec import names
+from toolkit.spec.field_value import Atom
+from toolkit.spec.peft_methods import BASE_DTYPE, PEFT_METHODS, Option
+from toolkit.spec.setting import Lora, Peft, Stack
+from toolkit.spec.stack_rules import adapter_dtype
+
+Said = Mapping[str, Atom]
+
+
+def lora_of(said: Said, method: str, stack: Stack, weights: str, compute: str) -> Lora | None:
+    """The adapters of LoRA; None for methods that have none."""
+    if said.get("lora.rank") is None or said.get("lora.targets") is None or method not in (*names.LORA, "inference"):
+        return None
+    targets = said["lora.targets"]
+    return Lora(
+        rank=cast("int", said["lora.rank"]),
+        alpha=cast("int | None", said.get("lora.alpha")),
+        targets=targets if isinstance(targets, tuple) else str(targets),
+        dropout=float(cast("float", said["lora.dropout"])),
+        dtype=str(said.get("lora.dtype") or _dtype(said, stack, weights, compute)),
+        dora=bool(said.get("lora.dora")),
+        bias=bool(said.get("lora.bias")),
+    )
+
+
+def peft_of(said: Said, method: str, stack: Stack, weights: str, compute: str) -> Peft | None:
+    """What another method of peft adds, with its defaults where nothing is said; None for methods of no such kind."""
+    known = PEFT_METHODS.get(method)
+    if known is None:
+        return None
+    if method in BASE_DTYPE:
+        dtype = weights if weights in names.FLOATS else compute
+    else:
+        dtype = str(said.get("peft.dtype") or _dtype(said, stack, weights, compute))
+    options = tuple(
+        (name, cast("Option", said.get(f"peft.{name}", default))) for name, default in known.options.items()
+    )
+    targets = said.get("peft.targets")
+    return Peft(
+        targets=targets if targets is None or isinstance(targets, tuple) else str(targets),
+        rank=cast("int | None", said.get("peft.rank", known.rank)),
+        dtype=dtype,
+        options=options,
+    )
+
+
+def _dtype(said: Said, stack: Stack, weights: str, compute: str) -> str:
+    sharded = said["parallel.strategy"] in names.SHARDS_WEIGHTS
+    return adapter_dtype(stack.trainer, weights, compute, stack.versions, sharded=sharded)
