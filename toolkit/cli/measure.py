@@ -6,6 +6,9 @@ without a GPU nothing is measured and that is said. On a machine that has torch,
   toolkit measure specs/ --plan --jobs-file jobs.json         here, with the specs
   python3 -m toolkit measure --jobs jobs.json --out out --budget 8m    there, from a copy of the repository
   toolkit measure specs/ --results out/results.jsonl --write  here again
+
+A file of scenarios (`grid.scenarios.yaml`) has no claims: `--readings specs/published` makes its results readings, with
+which `toolkit accuracy` compares.
 """
 
 from __future__ import annotations
@@ -13,24 +16,25 @@ from __future__ import annotations
 import argparse
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from toolkit.cli.main import COULD_NOT
+from toolkit.cli.measure_results import FINDINGS, kept, take
 from toolkit.cli.output import add_color, emit, hint, paint_for, reason_of
 from toolkit.evidence.record import FOLDER, Record
 from toolkit.evidence.write import write_whole
 from toolkit.memory.measure.alone import card_alone
 from toolkit.memory.measure.campaign import LIMIT_S, Left, Result, campaign
-from toolkit.memory.measure.gpu import SeenGpu, seen_gpu
+from toolkit.memory.measure.gpu import SeenGpu, count_cards, seen_gpu
 from toolkit.memory.measure.job import Measurable, jobs_text, read_jobs
 from toolkit.memory.measure.plan import Planned, planned
+from toolkit.memory.measure.shard import WRITTEN, Shard, parsed_shard
 from toolkit.report.terminal import line, plural
 
 SPAN = re.compile(r"(\d{1,6}(?:\.\d{1,3})?)(s|m|h|)")
 UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
-FINDINGS = 1
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,11 +46,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--plan", action="store_true", help="only say what would be measured, in which order")
     parser.add_argument("--jobs-file", type=Path, metavar="FILE", help="with --plan: write the jobs to a file")
     parser.add_argument("--jobs", type=Path, metavar="FILE", help="measure the jobs of a file instead of specs")
+    parser.add_argument("--shard", type=shard, metavar="K/N", help="only the K-th of N parts, for several machines")
     parser.add_argument("--out", type=Path, metavar="DIR", help="add every result to DIR/results.jsonl at once")
     parser.add_argument("--trace", action="store_true", help="with --out: also trace what was measured, here")
     parser.add_argument("--results", type=Path, metavar="FILE", help="take results that were measured elsewhere")
     parser.add_argument("--write", action="store_true", help=f"keep the records in {FOLDER}/ beside each spec")
-    parser.add_argument("--anew", action="store_true", help="with --write: forget what was measured before")
+    parser.add_argument("--readings", type=Path, metavar="DIR", help="with --results: add them to readings of each GPU")
+    parser.add_argument("--anew", action="store_true", help="with --write or --readings: forget what was there")
     parser.add_argument("--budget", type=span, metavar="TIME", help="stop in time: 480, 8m, 1.5h")
     parser.add_argument("--limit", type=span, default=LIMIT_S, metavar="TIME", help="for each scenario (default: 5m)")
     parser.add_argument("--rounds", type=int, choices=(1, 2, 3), default=2, help="readings of each (default: 2)")
@@ -62,17 +68,30 @@ def span(text: str) -> float:
     return float(found[1]) * UNITS[found[2]]
 
 
+def shard(text: str) -> Shard:
+    """The part that "2/5" names."""
+    found = parsed_shard(text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"a part is {WRITTEN}")
+    return found
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Plans, measures, or takes what was measured elsewhere."""
     if bool(arguments.paths) == bool(arguments.jobs):
         hint("name specs, or a file of jobs by --jobs")
         return COULD_NOT
     if arguments.results is not None:
-        return _take(arguments)
+        return take(arguments, _jobs(arguments))
     jobs = _jobs(arguments)
     if not jobs:
         hint("there is no scenario to measure")
         return COULD_NOT
+    if arguments.shard is not None:
+        jobs = [job for job in jobs if arguments.shard.has(job.label)]
+        if not jobs:
+            hint("no measurement belongs to this part")
+            return 0
     card = seen_gpu()
     plan = planned(jobs, card.total if isinstance(card, SeenGpu) else None)
     if arguments.plan:
@@ -136,7 +155,7 @@ class _Run:
 
     def go(self) -> int:
         """Measures, keeps and compares; says last how many were not measured."""
-        self.jobs = [replace(job, setting=replace(job.setting, gpu=self.card.name)) for job in self.jobs]
+        self.jobs = [replace(job, setting=replace(job.setting, gpu=self.card.name)) for job in self._enough_gpus()]
         if self.arguments.out is not None:
             self.arguments.out.mkdir(parents=True, exist_ok=True)
         outcomes = campaign(self.jobs, self.arguments.budget, self.arguments.rounds, self.arguments.limit)
@@ -151,6 +170,17 @@ class _Run:
             emit(measured_json(self.records, self.left))
         hint(f"{plural(len(self.records), 'record')}; {len(self.left)} not measured")
         return COULD_NOT if not self.records else FINDINGS if self.failed else 0
+
+    def _enough_gpus(self) -> Iterator[Measurable]:
+        """The jobs for which the machine has as many GPUs as they share; of the others it is said."""
+        cards = max(1, count_cards())
+        for job in self.jobs:
+            if job.setting.parallel.gpus <= cards:
+                yield job
+            else:
+                reason = f"needs {job.setting.parallel.gpus} GPUs, and there {'is' if cards == 1 else 'are'} {cards}"
+                self.left.append((job.label, reason))
+                hint(line(f"{job.label}: not measured: {reason}"))
 
     def _one(self, result: Result | Left) -> None:
         if self.arguments.out is not None:
@@ -173,7 +203,7 @@ class _Run:
         if self.arguments.out is None:  # a leased machine measures; what comes of it is judged where the specs are
             self.failed |= _judged(self.arguments, result.job, result.record)
         if self.arguments.write and result.job.folder:
-            self.failed |= not _kept(result.record, Path(result.job.folder), anew=self.arguments.anew)
+            self.failed |= not kept(result.record, Path(result.job.folder), anew=self.arguments.anew)
 
     def _trace(self) -> None:
         """Traces what was measured, with the same libraries."""
@@ -200,37 +230,3 @@ def _judged(arguments: argparse.Namespace, job: Measurable, record: Record) -> b
     if arguments.format == "text":
         emit(comparison_text(record, comparison, paint_for(arguments.color)) + "\n")
     return bool(comparison.failures)
-
-
-def _take(arguments: argparse.Namespace) -> int:
-    """Keeps results of another machine, where they belong to the specs that are named."""
-    from toolkit.memory.measure.results import records_in
-
-    folders = {job.folder for job in _jobs(arguments)}
-    taken, failed = 0, False
-    for one in records_in(arguments.results):
-        if isinstance(one, str):
-            hint(line(one))
-            continue
-        folder, record = one
-        if folder not in folders:
-            hint(line(f"{record.scenario}: its folder {folder} is not that of a spec that is named"))
-            failed = True
-            continue
-        taken += 1
-        if arguments.write:
-            failed |= not _kept(record, Path(folder), anew=arguments.anew)
-    hint(f"{plural(taken, 'record')} {'taken' if arguments.write else 'found; --write keeps them'}")
-    return COULD_NOT if failed or not taken else 0
-
-
-def _kept(record: Record, folder: Path, *, anew: bool) -> bool:
-    from toolkit.memory.measure.records import keep
-
-    try:
-        refusal = keep(record, folder, anew=anew)
-    except OSError as error:
-        refusal = reason_of(error)
-    if refusal:
-        hint(line(f"{record.name} not written: {refusal}"))
-    return not refusal

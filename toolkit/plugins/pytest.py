@@ -6,7 +6,6 @@ Without a GPU every measurement is skipped with its reason. A run that asks for 
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections.abc import Iterator
@@ -24,6 +23,7 @@ MARKERS = (
     "gpu: needs a GPU; a measurement of a scenario",
     "gpu_memory(min_gib): needs a GPU with at least so much memory, in GiB",
     "gpu_name(*names): needs a GPU with one of these words in its name",
+    "gpu_count(least): needs a machine with so many GPUs",
     "slow: takes more than a minute",
 )
 PROPERTY = ("vram-toolkit", "measurement")
@@ -31,7 +31,6 @@ GIB = 1 << 30
 SLOW_S = 60.0
 LIMIT_S = 300.0
 ASKS_FOR_GPU = re.compile(r"(?<!not )\bgpu\b")
-SHARD = re.compile(r"([1-9]\d{0,3})/([1-9]\d{0,3})")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -50,28 +49,35 @@ def pytest_configure(config: pytest.Config) -> None:
     """Makes the markers known."""
     for marker in MARKERS:
         config.addinivalue_line("markers", marker)
-    shard = config.getoption("--vram-shard")
-    if shard is not None and _shard(shard) is None:
-        raise pytest.UsageError("--vram-shard is written as K/N with K from 1 to N, such as 2/5")
+    written = config.getoption("--vram-shard")
+    if written is not None:
+        from toolkit.memory.measure.shard import WRITTEN, parsed_shard
+
+        if parsed_shard(written) is None:
+            raise pytest.UsageError(f"--vram-shard is {WRITTEN}")
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-    """Specs, where measurements are asked for."""
-    if not file_path.name.endswith(("claims.yaml", "claims.yml")) or not _asked(parent.config):
+    """Specs and files of scenarios, where measurements are asked for."""
+    if not file_path.name.endswith((".yaml", ".yml")) or not _asked(parent.config):
         return None
+    from toolkit.spec.load_scenarios import holds_scenarios
     from toolkit.spec.walk import is_spec
 
-    return SpecFile.from_parent(parent, path=file_path) if is_spec(file_path.name) else None
+    wanted = is_spec(file_path.name) or holds_scenarios(file_path)
+    return SpecFile.from_parent(parent, path=file_path) if wanted else None
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leaves this machine's part of the measurements, told by their ids alone: no machine needs to know of others."""
-    shard = _shard(config.getoption("--vram-shard") or "1/1")
-    if shard is None or shard[1] == 1:
+    if config.getoption("--vram-shard") is None:
         return
-    number, parts = shard
-    others = [item for item in items if isinstance(item, Measurement) and _part(item.nodeid, parts) != number - 1]
+    from toolkit.memory.measure.shard import parsed_shard
+
+    shard = parsed_shard(config.getoption("--vram-shard"))
+    assert shard is not None
+    others = [item for item in items if (group := _group(item)) is not None and not shard.has(group)]
     if others:
         config.hook.pytest_deselected(items=others)
         items[:] = [item for item in items if item not in set(others)]
@@ -79,7 +85,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skips what this machine's GPU cannot run, with the reason."""
-    if isinstance(item, Measurement) or item.config.getini("vram_markers"):
+    if PROPERTY in item.user_properties or item.config.getini("vram_markers"):
         reason = _unmet(item)
         if reason:
             pytest.skip(reason)
@@ -108,10 +114,10 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 
 class SpecFile(pytest.File):
-    """The scenarios of one spec."""
+    """The scenarios of one file."""
 
     def collect(self) -> Iterator[pytest.Item]:
-        """A measurement for the smallest and the largest setting of each scenario."""
+        """A measurement for every setting of a scenario that is worth one, and benchmarks of compared speeds."""
         from toolkit.checks.measurable import measurables
         from toolkit.finding import Severity
 
@@ -119,12 +125,22 @@ class SpecFile(pytest.File):
         errors = [str(finding) for finding in found.findings if finding.severity is Severity.ERROR]
         if errors:
             raise self.CollectError("\n".join(errors))
-        names: dict[str, int] = {}
         for job in found.jobs:
-            names[job.scenario] = number = names.get(job.scenario, 0) + 1
-            name = job.scenario if number == 1 else f"{job.scenario}[largest]"
             here = replace(job, folder=str(self.config.rootpath / job.folder))
-            yield Measurement.from_parent(self, name=name, job=here)
+            yield Measurement.from_parent(self, name=job.name, job=here)
+        yield from self._speeds()
+
+    def _speeds(self) -> Iterator[pytest.Item]:
+        from toolkit.checks.speed_pairs import listed_pairs, speed_pairs
+        from toolkit.plugins.speed import speed_items
+        from toolkit.spec.load import load_specs
+        from toolkit.spec.load_scenarios import holds_scenarios
+
+        root = self.config.rootpath
+        if holds_scenarios(self.path):
+            return speed_items(self, listed_pairs(self.path, root))
+        specs, _ = load_specs([self.path], root)
+        return speed_items(self, speed_pairs(specs, root))
 
 
 class Measurement(pytest.Item):
@@ -137,6 +153,8 @@ class Measurement(pytest.Item):
         self.add_marker(pytest.mark.gpu)
         if job.bytes is not None:
             self.add_marker(pytest.mark.gpu_memory(-(-job.bytes[0] // GIB)))
+        if job.setting.parallel.gpus > 1:
+            self.add_marker(pytest.mark.gpu_count(job.setting.parallel.gpus))
         if job.seconds > SLOW_S:
             self.add_marker(pytest.mark.slow)
 
@@ -144,8 +162,7 @@ class Measurement(pytest.Item):
         """Measures and compares."""
         from toolkit.plugins.measurement import measure_and_compare
 
-        config = self.config
-        found = measure_and_compare(self.job, config.getoption("--vram-limit"), write=config.getoption("--vram-write"))
+        found = measure_and_compare(self.job, self.config)
         self.add_report_section("call", "measurement", found.text)
         if found.failed:
             raise MeasurementError(found.text)
@@ -171,15 +188,25 @@ def _asked(config: pytest.Config) -> bool:
 
 def _unmet(item: pytest.Item) -> str:
     """Why this machine's GPU cannot run an item; empty where it can, or where it asks for none."""
-    memory, names = item.get_closest_marker("gpu_memory"), item.get_closest_marker("gpu_name")
-    if not (memory or names or item.get_closest_marker("gpu")):
+    marks = [item.get_closest_marker(name) for name in ("gpu", "gpu_memory", "gpu_name", "gpu_count")]
+    if not any(marks):
         return ""
     from toolkit.memory.measure.gpu import seen_gpu
 
     card = seen_gpu()
     if isinstance(card, str):
         return card
-    return _too_small(memory, card) or _other(names, card)
+    _, memory, names, count = marks
+    return _too_small(memory, card) or _other(names, card) or _too_few(count)
+
+
+def _too_few(count: pytest.Mark | None) -> str:
+    if count is None or not count.args:
+        return ""
+    from toolkit.memory.measure.gpu import count_cards
+
+    there = max(1, count_cards())
+    return f"needs {count.args[0]} GPUs, and the machine has {there}" if there < count.args[0] else ""
 
 
 def _too_small(memory: pytest.Mark | None, card: SeenGpu) -> str:
@@ -194,16 +221,13 @@ def _other(names: pytest.Mark | None, card: SeenGpu) -> str:
     return f"needs {' or '.join(map(str, names.args))}, and the GPU is {card.name}"
 
 
-def _shard(text: str) -> tuple[int, int] | None:
-    found = SHARD.fullmatch(text)
-    if found is None or int(found[1]) > int(found[2]):
+def _group(item: pytest.Item) -> str | None:
+    """What has to be measured by one machine: a measurement alone, or both sides of a ratio; None for other tests."""
+    if PROPERTY not in item.user_properties:
         return None
-    return int(found[1]), int(found[2])
-
-
-def _part(nodeid: str, parts: int) -> int:
-    """The same on every machine, unlike `hash`."""
-    return int.from_bytes(hashlib.sha256(nodeid.encode("utf-8", "replace")).digest()[:8]) % parts
+    if item.parent is not None and hasattr(item, "group"):
+        return f"{item.parent.nodeid}::{item.group}"
+    return item.nodeid
 
 
 def _own(terminalreporter: Any, outcome: str) -> list[Any]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from toolkit.memory.measure import gpu
-from toolkit.memory.measure.gpu import MIB, SeenGpu, ask_driver, card_of_worker, count_cards, parsed, seen_gpu
+from toolkit.memory.measure.gpu import MIB, SeenGpu, ask_driver, card_of_worker, count_cards, parsed, seen_gpu, visible
 
 H100 = "NVIDIA H100 80GB HBM3, 81559, 4, 580.159.04"
 
@@ -66,6 +66,16 @@ def test_no_driver_no_torch_no_cuda_and_hidden_cards_are_told_apart(
     assert seen_gpu() == "CUDA_VISIBLE_DEVICES hides every GPU"
 
 
+def test_without_nvidia_smi_torch_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_torch: None) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(gpu, "TORCH_SAYS", "print('[\"NVIDIA L4\", 23000, 22000]')")
+    assert seen_gpu() == SeenGpu("NVIDIA L4", 23000, 1000, "unknown")
+    seen_gpu.cache_clear()
+    monkeypatch.setattr(gpu, "TORCH_SAYS", "raise RuntimeError('no NVIDIA driver on your system')")
+    assert seen_gpu() == "no GPU of NVIDIA is seen: there is no nvidia-smi"
+
+
 def test_an_answer_of_another_form_is_none() -> None:
     assert parsed("NVIDIA H100, [N/A], 4, 580") is None
     assert parsed("one, 1, 2") is None
@@ -75,7 +85,11 @@ def test_workers_take_the_cards_by_turns(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     assert [card_of_worker(f"gw{number}", 2) for number in range(3)] == ["0", "1", "0"]
     assert card_of_worker("gw1", 1) is None
+    assert (visible(), visible(1)) == ("0", "1")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,GPU-af")
+    assert count_cards() == 2
+    assert (visible(), visible(1)) == ("4", "GPU-af")
     assert [card_of_worker(f"gw{number}", 8) for number in range(3)] == ["4", "GPU-af", "4"]
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
     tool(tmp_path, monkeypatch, "GPU 0: NVIDIA L4 (UUID: GPU-1)\nGPU 1: NVIDIA L4 (UUID: GPU-2)")
     assert count_cards() == 2

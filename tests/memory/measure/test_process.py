@@ -14,7 +14,7 @@ from tests.memory.measure.jobs import job
 from toolkit.memory.measure.outcome import OutcomeKind
 from toolkit.memory.measure.process import measured_apart
 
-WRITES = "import sys, json, pathlib; json.load(sys.stdin); pathlib.Path(sys.argv[1]).write_text({text!r})"
+WRITES = "import sys, json, pathlib; json.load(open(sys.argv[1])); pathlib.Path(sys.argv[2]).write_text({text!r})"
 
 
 def python(code: str) -> Sequence[str]:
@@ -29,8 +29,8 @@ def test_what_the_process_wrote_is_the_reading() -> None:
 
 def test_the_process_is_given_the_job() -> None:
     code = (
-        "import sys, json, pathlib; said = json.load(sys.stdin); "
-        "pathlib.Path(sys.argv[1]).write_text(json.dumps({'kind': 'refused', 'reason': said['setting']['model']}))"
+        "import sys, json, pathlib; said = json.load(open(sys.argv[1])); "
+        "pathlib.Path(sys.argv[2]).write_text(json.dumps({'kind': 'refused', 'reason': said['setting']['model']}))"
     )
     assert measured_apart(job(), 30, python(code)).reason == "tiny/model"
 
@@ -94,7 +94,7 @@ def test_nothing_of_the_caller_changes_the_allocator(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     code = (
         "import os, sys, json, pathlib; kept = [name for name in ('PYTORCH_CUDA_ALLOC_CONF', 'CUBLAS_WORKSPACE_CONFIG')"
-        " if name in os.environ]; pathlib.Path(sys.argv[1]).write_text("
+        " if name in os.environ]; pathlib.Path(sys.argv[2]).write_text("
         "json.dumps({'kind': 'refused', 'reason': str(kept) + os.environ['HF_HUB_OFFLINE']}))"
     )
     assert measured_apart(job(), 30, python(code)).reason == "[]1"

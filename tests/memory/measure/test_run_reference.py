@@ -17,12 +17,14 @@ pytest.importorskip("peft")
 from tests.memory.measure.accounting import CONTEXT, AccountingDevice
 from tests.memory.measure.jobs import LORA, job
 from toolkit.memory.ledger import Category, PhaseName
+from toolkit.memory.measure import stopwatch
 from toolkit.memory.measure.outcome import OutcomeKind
 from toolkit.memory.measure.run import measure
 from toolkit.memory.trace.trace import trace
 
 pytestmark = pytest.mark.reference
 
+ROUNDS = 2
 FP32 = {"gradients": "fp32", "optimizer_states": "fp32"}
 ADAPTERS = {"method": "lora", "lora": LORA, "amp": True, **FP32}
 TRAINING: dict[str, dict[str, Any]] = {
@@ -43,6 +45,12 @@ INFERENCE: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.fixture(autouse=True)
+def _few_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stopwatch, "ROUNDS", ROUNDS)
+    monkeypatch.setattr(stopwatch, "PATIENCE_S", 1e9)
+
+
 def measured(fields: dict[str, Any], **device: Any) -> tuple[dict[str, Any], AccountingDevice]:
     accounting = AccountingDevice(**device)
     with accounting:
@@ -61,7 +69,8 @@ def test_what_lasts_in_training_is_what_a_trace_sees(fields: dict[str, Any]) -> 
     assert found["allocated"] == max(
         found["phases"][name.value]["allocated"] for name in found["phases"] if name in set(PhaseName)
     )
-    assert found["times"].keys() == {"forward_end", "backward", "optimizer_step"}
+    parts = min(2, one.setting.gradient_accumulation)
+    assert {name: len(laps) for name, laps in found["laps"].items()} == {"pass": ROUNDS * parts, "step": ROUNDS}
 
 
 @pytest.mark.parametrize("fields", INFERENCE.values(), ids=INFERENCE)
@@ -72,7 +81,9 @@ def test_what_is_loaded_for_inference_is_what_a_trace_sees(fields: dict[str, Any
     assert loaded is not None
     assert found["held"] == found["rows"]["weights"]["bytes"] == loaded.total
     decodes = one.setting.head == "causal-lm"
-    assert found["times"].keys() == ({"prefill", "decode"} if decodes else {"prefill"})
+    assert {name: len(laps) for name, laps in found["laps"].items()} == (
+        {"prefill": ROUNDS, "decode": 2 * ROUNDS} if decodes else {"prefill": ROUNDS}
+    )
     if decodes:  # 66 tokens of 2 examples, keys and values of 2 heads of 64 in 16 bit, in 3 layers
         assert found["rows"]["kv_cache"]["bytes"] == 66 * 2 * 2 * 2 * 64 * 2 * 3
 

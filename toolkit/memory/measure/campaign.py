@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 from toolkit.evidence.record import Record
+from toolkit.frozen import frozen
 from toolkit.memory.measure.job import Measurable
 from toolkit.memory.measure.outcome import Outcome, OutcomeKind
 from toolkit.memory.measure.process import measured_apart
@@ -21,7 +21,7 @@ MARGIN_S = 5.0
 Attempt = Callable[[Measurable, float], Outcome]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Result:
     """What came of a job in one round. `record` is None where nothing lasting was read."""
 
@@ -31,7 +31,7 @@ class Result:
     record: Record | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Left:
     """A job that the budget had no room for, in a round."""
 

@@ -25,7 +25,7 @@ class Census:
         for tensor in tensors:
             if not isinstance(tensor, torch.Tensor) or tensor.device.type != self._kind:
                 continue
-            storage = tensor.untyped_storage()
+            storage = getattr(tensor, "_local_tensor", tensor).untyped_storage()  # of a DTensor, this rank's part
             if storage.data_ptr() not in self._seen and not _is_managed(tensor):
                 self._seen.add(storage.data_ptr())
                 row["bytes"] += -(-storage.nbytes() // MIN_BLOCK) * MIN_BLOCK

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from fractions import Fraction
 
 from toolkit.evidence.record import Record
+from toolkit.frozen import frozen
 from toolkit.memory.allocator import MIN_BLOCK
 from toolkit.memory.estimate import Estimate
 from toolkit.memory.ledger import Category, Ledger, PhaseName
@@ -19,7 +20,7 @@ EXACT = (Category.WEIGHTS, Category.ADAPTERS, Category.GRADIENTS, Category.OPTIM
 """Rows that follow from shapes and dtypes, and were counted tensor by tensor."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Line:
     """One amount in bytes by every depth of evidence; None where one does not know it. `exact` names a row."""
 
@@ -30,7 +31,7 @@ class Line:
     exact: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Comparison:
     """The amounts side by side, and what lies outside its tolerance, as sentences."""
 

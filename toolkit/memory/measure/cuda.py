@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 
 from toolkit.memory.measure.device import Counters
-from toolkit.memory.measure.gpu import SeenGpu, ask_driver
+from toolkit.memory.measure.gpu import SeenGpu, ask_driver, visible
+
+FULL = ("out of memory", "cublas_status_alloc_failed", "cudnn_status_alloc_failed")
+"""What CUDA, NCCL and bitsandbytes, cuBLAS and cuDNN say of a full card, in small letters."""
 
 
 class Cuda:
-    """The first GPU that torch sees. The card is asked once before there is a context on it."""
+    """One of the GPUs that torch sees: the first, or a rank's. The card is asked once before there is a context."""
 
     kind = "cuda"
 
-    def __init__(self) -> None:
-        self._nvml = _nvml_handle()
-        self.source = "nvml" if self._nvml else "nvidia-smi"
-        self.before = self.used()
-        if self.before is None:
-            self.source = "torch.cuda.mem_get_info"
+    def __init__(self, number: int = 0) -> None:
+        self._number = number
+        self._nvml = _nvml_handle(visible(number))
+        self.before: int | None = None
+        for self.source in ("nvml", "nvidia-smi"):
+            self.before = self.used()
+            if self.before is not None:
+                return
+        self.source = "torch.cuda.mem_get_info"
 
     def start(self) -> None:
         """Makes the context, with a first kernel."""
+        torch.cuda.set_device(self._number)
         torch.zeros(1, device=self.kind)
         self.settle()
         torch.cuda.empty_cache()
@@ -53,20 +59,18 @@ class Cuda:
 
     def used(self) -> int | None:
         """Bytes in use on the card, by whomever; by mem_get_info only once there is a context."""
-        if self._nvml:
-            import pynvml
-
-            return int(pynvml.nvmlDeviceGetMemoryInfo(self._nvml).used)
+        if self.source == "nvml":
+            return _nvml_used(self._nvml)
         if self.source == "nvidia-smi":
-            seen = ask_driver(_index())
+            seen = ask_driver(visible(self._number))
             return seen.used if isinstance(seen, SeenGpu) else None
         free, total = torch.cuda.mem_get_info()
         return int(total - free)
 
     def description(self) -> Mapping[str, str]:
         """The card, its driver, CUDA, and by what the card was asked."""
-        properties = torch.cuda.get_device_properties(0)
-        seen = ask_driver(_index())
+        properties = torch.cuda.get_device_properties(self._number)
+        seen = ask_driver(visible(self._number))
         return {
             "gpu": properties.name,
             "capability": f"{properties.major}.{properties.minor}",
@@ -77,31 +81,33 @@ class Cuda:
         }
 
     def is_full(self, error: BaseException) -> bool:
-        """Whether it is torch's error for a full card, or a library's of the same name."""
-        return isinstance(error, torch.cuda.OutOfMemoryError) or "out of memory" in str(error).lower()
+        """Whether it is torch's error for a full card, or what a library says of one."""
+        said = str(error).lower()
+        return isinstance(error, torch.cuda.OutOfMemoryError) or any(words in said for words in FULL)
 
 
-def _index() -> str:
-    return os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")[0] or "0"
-
-
-def _nvml_handle() -> Any:
-    """NVML's handle of the GPU that torch will see first; None without the package or without a driver."""
+def _nvml_handle(card: str) -> Any:
+    """NVML's handle of a GPU by its index or UUID; None without the package or without a driver."""
     try:
         import pynvml
-
-        pynvml.nvmlInit()
-        index = _index()
-        return pynvml.nvmlDeviceGetHandleByIndex(int(index)) if index.isdigit() else _by_uuid(index)
-    except (ImportError, OSError):
+    except ImportError:
         return None
-    except Exception as error:
-        if type(error).__module__.split(".")[0] == "pynvml":  # its errors share no public base in all versions
-            return None
-        raise
+    try:
+        pynvml.nvmlInit()
+        if card.isdigit():
+            return pynvml.nvmlDeviceGetHandleByIndex(int(card))
+        return pynvml.nvmlDeviceGetHandleByUUID(card)
+    except (OSError, pynvml.NVMLError):
+        return None
 
 
-def _by_uuid(uuid: str) -> Any:
+def _nvml_used(handle: Any) -> int | None:
+    """None where NVML has no figure for the card, as for shares of one and for memory that the host shares."""
+    if handle is None:
+        return None
     import pynvml
 
-    return pynvml.nvmlDeviceGetHandleByUUID(uuid.encode())
+    try:
+        return int(pynvml.nvmlDeviceGetMemoryInfo(handle).used)
+    except pynvml.NVMLError:
+        return None

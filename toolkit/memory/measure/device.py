@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Protocol
 
+from toolkit.frozen import frozen
 
-@dataclass(frozen=True, slots=True)
+
+@frozen
 class Counters:
     """The allocator's counters in bytes: what is alive now, and the most since the peaks were reset.
 

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
-from dataclasses import dataclass
+import sys
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
+
+from toolkit.frozen import frozen
 
 NEEDED = ("torch", "transformers", "peft")
 ASKED = "name,memory.total,memory.used,driver_version"
 PATIENCE_S = 20
 MIB = 1 << 20
+TORCH_SAYS = (
+    "import json, torch; free, total = torch.cuda.mem_get_info(0); "
+    "print(json.dumps([torch.cuda.get_device_name(0), total, free]))"
+)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SeenGpu:
     """A GPU as its driver names it; `total` and `used` are bytes of the whole card."""
 
@@ -36,7 +43,30 @@ def seen_gpu() -> SeenGpu | str:
         return "the installed torch is built without CUDA"
     if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
         return "CUDA_VISIBLE_DEVICES hides every GPU"
-    return ask_driver(os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")[0])
+    seen = ask_driver(visible())
+    return seen if isinstance(seen, SeenGpu) else ask_torch() or seen
+
+
+def visible(number: int = 0) -> str:
+    """How the driver knows the GPU that torch numbers so: by an index of the machine, or by a UUID."""
+    named = _named()
+    return named[number] if number < len(named) else str(number)
+
+
+def _named() -> list[str]:
+    """The GPUs that CUDA_VISIBLE_DEVICES names."""
+    return [part.strip() for part in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if part.strip()]
+
+
+def ask_torch() -> SeenGpu | None:
+    """What torch says of the first GPU, in a process of its own: there are machines without nvidia-smi."""
+    command = [sys.executable, "-c", TORCH_SAYS]
+    try:
+        ran = subprocess.run(command, capture_output=True, text=True, timeout=6 * PATIENCE_S, check=False)  # noqa: S603 - this Python
+        name, total, free = json.loads(ran.stdout)
+    except (OSError, subprocess.TimeoutExpired, ValueError, TypeError):
+        return None
+    return SeenGpu(str(name), int(total), int(total) - int(free), "unknown")
 
 
 def ask_driver(index: str = "") -> SeenGpu | str:
@@ -58,14 +88,15 @@ def card_of_worker(worker: str, count: int) -> str | None:
 
     Cards that CUDA_VISIBLE_DEVICES names are the only ones; workers of one card wait for each other.
     """
-    named = [part for part in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if part]
-    cards = named or [str(index) for index in range(count)]
+    cards = _named() or [str(index) for index in range(count)]
     number = worker.removeprefix("gw")
     return cards[int(number) % len(cards)] if number.isdigit() and len(cards) > 1 else None
 
 
 def count_cards() -> int:
-    """How many GPUs nvidia-smi lists."""
+    """How many GPUs processes started from here would see, as far as nvidia-smi lists them."""
+    if "CUDA_VISIBLE_DEVICES" in os.environ:
+        return len([card for card in _named() if card != "-1"])
     tool = shutil.which("nvidia-smi")
     if tool is None:
         return 0

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from toolkit.evidence.record import Record, setting_key
 from toolkit.facts.models import ModelFacts, model_from_config
-from toolkit.spec.setting import Lora, Parallel, Run, Setting, Stack
+from toolkit.frozen import frozen
+from toolkit.spec.setting import Lora, Parallel, Peft, Run, Setting, Stack, Zero
 
 FORMAT = 1
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Measurable:
     """A setting to measure, and the scenario that it is of.
 
     `folder` is where its record belongs, `claims` how many claims wait for it. `seconds` is what it is expected to
-    take, `bytes` the least and the most that the card is expected to show (None: the formulas refuse it).
+    take, `bytes` the least and the most that the card is expected to show (None: the formulas refuse it). `at` says
+    what tells the setting from the scenario's first.
     """
 
     scenario: str
@@ -29,12 +32,32 @@ class Measurable:
     claims: int = 0
     seconds: float = 0.0
     bytes: tuple[int, int] | None = None
+    at: str = ""
+
+    @property
+    def name(self) -> str:
+        """The scenario, with what tells this setting from its first."""
+        return f"{self.scenario}[{self.at}]" if self.at else self.scenario
 
     @property
     def label(self) -> str:
-        """The scenario with the folder of its spec: scenarios of several specs may share a name."""
+        """The name with the folder of its spec: scenarios of several specs may share a name."""
         spec = Path(self.folder).parent.name
-        return f"{spec}/{self.scenario}" if spec else self.scenario
+        return f"{spec}/{self.name}" if spec else self.name
+
+    @property
+    def identity(self) -> str:
+        """What is run, whatever it is called and wherever it belongs."""
+        return _identity(self.facts.config_hash, setting_key(self.setting))
+
+
+def identity_of(record: Record) -> str:
+    """The identity of the job that a record is of."""
+    return _identity(record.config_hash, record.setting)
+
+
+def _identity(config_hash: str, setting: Mapping[str, Any]) -> str:
+    return f"{config_hash} {json.dumps(setting, sort_keys=True)}"
 
 
 def as_plain(job: Measurable) -> dict[str, Any]:
@@ -55,6 +78,7 @@ def from_plain(said: Mapping[str, Any]) -> Measurable:
         claims=int(said["claims"]),
         seconds=float(said["seconds"]),
         bytes=None if sizes is None else (int(sizes[0]), int(sizes[1])),
+        at=str(said.get("at", "")),
     )
 
 
@@ -65,10 +89,20 @@ def setting_from(said: Mapping[str, Any]) -> Setting:
     if lora is not None:
         targets = lora["targets"]
         fields["lora"] = Lora(**{**lora, "targets": targets if isinstance(targets, str) else tuple(targets)})
+    peft = fields.pop("peft", None)
+    if peft is not None:
+        fields["peft"] = Peft(**{name: _as_tuples(value) for name, value in peft.items()})
+    spread = fields.get("parallel")
+    if spread is not None and spread.get("zero") is not None:
+        fields["parallel"] = {**spread, "zero": Zero(**spread["zero"])}
     for name, kind in (("parallel", Parallel), ("stack", Stack), ("run", Run)):
         if name in fields:
             fields[name] = kind(**fields[name])
     return Setting(**fields)
+
+
+def _as_tuples(value: Any) -> Any:
+    return tuple(map(_as_tuples, value)) if isinstance(value, list) else value
 
 
 def jobs_text(jobs: Iterable[Measurable]) -> str:

@@ -26,12 +26,12 @@ def load_on_device(setting: Setting, facts: ModelFacts) -> nn.Module:
     """
     refuse(setting)
     if setting.weights in FOUR_BIT or setting.weights in EIGHT_BIT:
-        with _parameters_on_meta():
+        with parameters_on_meta():
             model = architecture(setting, facts)
         _quantize(model, setting)
     else:
         model = architecture(setting, facts)
-    _fill(model)
+    fill(model)
     return model.eval()
 
 
@@ -70,7 +70,7 @@ def _pack_8bit(layer: nn.Module, compute: torch.dtype) -> None:
     layer.weight = bnb.nn.Int8Params(rows, requires_grad=False, has_fp16_weights=False, CB=rows, SCB=scales)
 
 
-def _fill(model: nn.Module) -> None:
+def fill(model: nn.Module) -> None:
     """Random matrices, ones for scales, zeros for biases; what is still on meta tensors is made on the device."""
     made: dict[int, nn.Parameter] = {}
     for module in model.modules():
@@ -78,7 +78,7 @@ def _fill(model: nn.Module) -> None:
             if not parameter.is_floating_point():
                 continue
             if parameter.is_meta and id(parameter) not in made:
-                here = torch.empty(parameter.shape, dtype=parameter.dtype)
+                here = torch.empty_like(parameter, device=torch.get_default_device())
                 made[id(parameter)] = nn.Parameter(here, requires_grad=parameter.requires_grad)
             filled = made.get(id(parameter), parameter)
             if filled is not parameter:
@@ -88,10 +88,11 @@ def _fill(model: nn.Module) -> None:
 
 
 def _fill_one(name: str, values: torch.Tensor) -> None:
+    here = getattr(values, "_local_tensor", values)  # a rank fills its own part, and asks no other
     if values.dim() > 1:
-        values.normal_(0, SPREAD)
+        here.normal_(0, SPREAD)
     else:
-        values.fill_(0 if "bias" in name else 1)
+        here.fill_(0 if "bias" in name else 1)
 
 
 def _random(shape: torch.Size, dtype: torch.dtype) -> torch.Tensor:
@@ -99,7 +100,7 @@ def _random(shape: torch.Size, dtype: torch.dtype) -> torch.Tensor:
 
 
 @contextmanager
-def _parameters_on_meta() -> Iterator[None]:
+def parameters_on_meta() -> Iterator[None]:
     """Modules keep their parameters as meta tensors, and make their buffers, which have values, on the device."""
     register = nn.Module.register_parameter
 

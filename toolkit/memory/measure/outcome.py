@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Any
+
+from toolkit.frozen import frozen
 
 
 class OutcomeKind(StrEnum):
@@ -18,7 +20,7 @@ class OutcomeKind(StrEnum):
     TIMED_OUT = "timed out"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Outcome:
     """One run. `reading` is what the process wrote; `reason` says why there is no measurement."""
 

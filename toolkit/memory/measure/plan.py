@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from toolkit.frozen import frozen
 from toolkit.memory.estimate import Estimate
 from toolkit.memory.measure.job import Measurable
+from toolkit.memory.measure.stopwatch import PATIENCE_S, ROUNDS, TIMED_TOKENS
 from toolkit.spec.setting import Setting
 
 START_S = 15.0
@@ -21,14 +23,14 @@ OPERATIONS_S = 1e14
 TOKEN_S = 0.05
 """One token after the prompt: hundreds of small kernels, whose launches take longer than they do."""
 
-PASSES = {"train": 2 * 2, "infer": 2}
-"""Runs of the whole: two steps with up to two parts each, or a prompt twice."""
+PASSES = {"train": 2 * 2, "infer": 1}
+"""Runs of the whole for the peaks: two steps with up to two parts each, or a prompt."""
 
 RECORDED = 0.25
 """What a measurement is worth beside the claims that wait for it, in claims: it goes to the table of errors."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Planned:
     """A job with why it stands where it does. `fits` is None where the formulas say nothing."""
 
@@ -43,16 +45,23 @@ class Planned:
 
 
 def expected_seconds(setting: Setting, parameters: int) -> float:
-    """What a run is expected to take: start, weights, and 2 operations a parameter and token forward, 4 backward."""
+    """What a run is expected to take: start, weights, and 2 operations a parameter and token forward, 4 backward.
+
+    Then it is timed, for at most PATIENCE_S and the round that has begun by then.
+    """
     tokens = setting.batch_size * setting.sequence_length
+    parts, generated = 1, 0
     if setting.trains:
         again = 2 if setting.gradient_checkpointing != "false" else 0
-        operations = (2 + 4 + again) * parameters * tokens * PASSES["train"]
-        generated = 0
+        one = (2 + 4 + again) * parameters * tokens / OPERATIONS_S
+        parts = min(2, setting.gradient_accumulation)
     else:
-        operations = 2 * parameters * tokens * PASSES["infer"]
+        one = 2 * parameters * tokens / OPERATIONS_S
         generated = max(0, setting.generated_length - 1)
-    return START_S + 2 * parameters / FILLED_BYTES_S + operations / OPERATIONS_S + generated * TOKEN_S
+    peaks = one * PASSES["train" if setting.trains else "infer"] + generated * TOKEN_S
+    warm = one * parts + min(generated, TIMED_TOKENS) * TOKEN_S
+    timed = min(warm * ROUNDS, PATIENCE_S + warm)
+    return START_S + 2 * parameters / FILLED_BYTES_S + peaks + timed
 
 
 def expected_bytes(estimate: Estimate | None) -> tuple[int, int] | None:
@@ -63,9 +72,15 @@ def expected_bytes(estimate: Estimate | None) -> tuple[int, int] | None:
 def planned(jobs: Iterable[Measurable], usable: int | None) -> list[Planned]:
     """The jobs by claims settled in a second; those that the card is computed not to hold come last.
 
-    `usable` is the memory of the card in bytes; None where there is none yet.
+    `usable` is the memory of the card in bytes; None where there is none yet. The second setting of a scenario adds
+    half of what the first does, the third a third.
     """
-    known = [Planned(job, _fits(job, usable), (job.claims + RECORDED) / max(job.seconds, 1.0)) for job in jobs]
+    known = []
+    before: Counter[tuple[str, str]] = Counter()
+    for job in jobs:
+        before[job.folder, job.scenario] += 1
+        worth = job.claims / before[job.folder, job.scenario] + RECORDED
+        known.append(Planned(job, _fits(job, usable), worth / max(job.seconds, 1.0)))
     return sorted(known, key=lambda one: (one.fits is False, -one.rate, one.job.scenario))
 
 

@@ -16,8 +16,10 @@ from typing import Any, BinaryIO
 
 from toolkit.memory.measure.job import Measurable, as_plain
 from toolkit.memory.measure.outcome import Outcome, OutcomeKind
+from toolkit.memory.measure.worker import rank_file
 
 WORKER = (sys.executable, "-m", "toolkit.memory.measure.worker")
+OF_A_RANK = ("allocated", "reserved", "context", "card", "phase")
 TAIL = 4_000
 SAID = 300
 SETTLED = {
@@ -26,44 +28,74 @@ SETTLED = {
     "TRANSFORMERS_OFFLINE": "1",
     "PYTORCH_CUDA_ALLOC_CONF": "",
     "PYTORCH_ALLOC_CONF": "",
+    "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
     "CUBLAS_WORKSPACE_CONFIG": "",
+    "CUBLASLT_WORKSPACE_SIZE": "",
+    "TORCH_CUBLASLT_UNIFIED_WORKSPACE": "",
+    "PYTORCH_NO_CUDA_MEMORY_CACHING": "",
+    "CUDA_LAUNCH_BLOCKING": "",
+    "CUDA_MODULE_LOADING": "",
 }
-"""Nothing is fetched, and what would change the allocator or cuBLAS's workspace is as it is by default."""
+"""Nothing is fetched; GPUs are numbered as the driver numbers them; what would change the allocator, the workspaces of
+cuBLAS, the context or the speed is as it is by default."""
 
 
 def measured_apart(job: Measurable, limit_s: float, command: Sequence[str] | None = None) -> Outcome:
     """Measures a job in a process of its own, which is ended with all its children after `limit_s` seconds."""
     started = time.monotonic()
+    ranks = job.setting.parallel.gpus
     with tempfile.TemporaryDirectory(prefix="toolkit-measure-") as folder, tempfile.TemporaryFile() as errors:
-        result = Path(folder) / "result.json"
-        code = _run([*(command or WORKER), str(result)], json.dumps(as_plain(job)).encode(), limit_s, errors)
+        given, result = Path(folder) / "job.json", Path(folder) / "result.json"
+        given.write_text(json.dumps(as_plain(job)), "utf-8")
+        python, *worker = command or WORKER
+        code = _run([python, *_torchrun(ranks), *worker, str(given), str(result)], limit_s, errors)
         seconds = round(time.monotonic() - started, 2)
         said = _tail(errors)
         if code is None:
             where = _phase(said)
             reason = f"no end after {limit_s:.0f} s{f', in {where}' if where else ''}"
             return Outcome(OutcomeKind.TIMED_OUT, reason, seconds=seconds)
-        reading = _reading(result)
-        if code != 0 or reading is None:
+        reading = _reading(result) if ranks == 1 else _of_all(result, ranks)
+        ended = code == 0 or (ranks > 1 and reading is not None and reading["kind"] != OutcomeKind.MEASURED)
+        if reading is None or not ended:
             return Outcome(OutcomeKind.CRASHED, _why(code, said), seconds=seconds)
         return Outcome(OutcomeKind(reading["kind"]), str(reading.get("reason", "")), reading, seconds)
 
 
-def _run(command: Sequence[str], given: bytes, limit_s: float, errors: BinaryIO) -> int | None:
+def _torchrun(ranks: int) -> list[str]:
+    """What of a command starts as many processes; nothing for one."""
+    return ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"] if ranks > 1 else []
+
+
+def _of_all(result: Path, ranks: int) -> Mapping[str, Any] | None:
+    """What the ranks wrote as one: that of the fullest, with the peaks of each. A rank that says why not goes before.
+
+    None where a rank that should have measured wrote nothing.
+    """
+    found = [_reading(rank_file(result, rank)) for rank in range(ranks)]
+    known = [one for one in found if one is not None]
+    for one in known:
+        if one["kind"] != OutcomeKind.MEASURED:
+            return one
+    if len(known) < ranks:
+        return None
+    fullest = max(known, key=lambda one: int(one["allocated"]))
+    return {**fullest, "ranks": [{name: one[name] for name in OF_A_RANK} for one in known]}
+
+
+def _run(command: Sequence[str], limit_s: float, errors: BinaryIO) -> int | None:
     """The exit code; None where it was ended at its limit."""
     process = subprocess.Popen(  # noqa: S603 - this Python and a module of this package; no shell
-        command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=errors, env=_environment(),
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors, env=_environment(),
         start_new_session=True,
     )  # fmt: skip
     try:
-        process.communicate(given, timeout=limit_s)
+        return process.wait(limit_s)
     except subprocess.TimeoutExpired:
         return None
-    else:
-        return process.returncode
     finally:
         with suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)  # the process leads its group: nothing of it may keep the card
+            os.killpg(process.pid, signal.SIGKILL)  # it leads its group, and ranks end with it: nothing keeps the card
         process.wait()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from fractions import Fraction
@@ -30,7 +30,8 @@ KEPT = (
     "card",
     "retries",
     "held",
-    "times",
+    "laps",
+    "ranks",
     "seconds",
 )
 
@@ -62,6 +63,19 @@ def merged(old: Record, new: Record) -> Record:
     """The new record with the readings of both, where both are measurements of the same."""
     readings = [*old.made["readings"], *new.made["readings"]]
     return replace(new, peak=_peak(readings, str(new.gpu)), made={**new.made, "readings": readings})
+
+
+def together(records: Iterable[Record]) -> list[Record]:
+    """The measurements among records, those of one setting as one with the readings of all."""
+    found: dict[tuple[str, str], Record] = {}
+    for record in records:
+        if record.kind is not EvidenceKind.MEASURED:
+            continue
+        key = (record.scenario, record.identity)
+        known = found.get(key)
+        both = known is not None and fits(known) and fits(record)
+        found[key] = merged(known, record) if known is not None and both else record
+    return list(found.values())
 
 
 def spread(record: Record) -> Fraction:

@@ -16,7 +16,9 @@ from toolkit.memory.measure.device import Device
 from toolkit.memory.measure.job import Measurable
 from toolkit.memory.measure.model import load_on_device
 from toolkit.memory.measure.outcome import OutcomeKind
+from toolkit.memory.measure.ranks import load_shared, ranks_of
 from toolkit.memory.measure.steps import infer, train
+from toolkit.memory.measure.stopwatch import Stopwatch, Warm
 from toolkit.memory.measure.watch import Watch
 from toolkit.memory.trace.build import prepare
 from toolkit.memory.trace.refusal import UnsupportedTrace
@@ -50,28 +52,41 @@ def measure(job: Measurable, device: Device) -> dict[str, Any]:
 def _run(job: Measurable, device: Device, watch: Watch) -> dict[str, Any]:
     setting = job.setting
     census = Census(device.kind)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), ranks_of(setting, device.kind) as ranks:
         warnings.simplefilter("ignore")  # the libraries' words to their own users
         with torch.device(device.kind):
             watch.mark(BUILD)
-            model = load_on_device(setting, job.facts)
+            model = load_on_device(setting, job.facts) if ranks is None else load_shared(setting, job.facts, ranks)
             gc.collect()
             watch.mark(PhaseName.LOAD)
-            if setting.trains:
+            if setting.trains and ranks is None:
                 watch.mark(PREPARE)
                 model = prepare(model, setting)
                 gc.collect()
+            if setting.trains:
                 census.count(Category.ADAPTERS, adapters_of(model))
         held = watch.close().now
         if setting.trains:
-            times = train(setting, model, device.kind, watch, census)
+            again = train(setting, model, device.kind, watch, census)
         else:
-            times = infer(setting, model, watch, census)
+            again = infer(setting, model, watch, census)
         census.count(Category.WEIGHTS, held_by(model))  # a first pass may cast biases, for good
-    return _reading(device, watch, census, times, held)
+        return {**_reading(device, watch, census, held), "laps": _laps(device, again)}
 
 
-def _reading(device: Device, watch: Watch, census: Census, times: dict[str, float], held: int) -> dict[str, Any]:
+def _laps(device: Device, again: Warm) -> dict[str, list[float]]:
+    """Seconds of warm runs, after all else was read: where the card is full by then, those that came to their end."""
+    stopwatch = Stopwatch(device.settle)
+    try:
+        stopwatch.time(again)
+    except Exception as error:
+        if not device.is_full(error):
+            raise
+        stopwatch.abandon()
+    return dict(stopwatch.laps)
+
+
+def _reading(device: Device, watch: Watch, census: Census, held: int) -> dict[str, Any]:
     phases = {name: peaks for name, peaks in watch.phases.items() if name in set(PhaseName)}
     fullest = max(phases, key=lambda name: phases[name]["allocated"])
     used, reserved_now = device.used(), device.counters().reserved_now
@@ -91,7 +106,6 @@ def _reading(device: Device, watch: Watch, census: Census, times: dict[str, floa
         "held": held,
         "rows": census.rows,
         "phases": watch.phases,
-        "times": {phase: round(value, 6) for phase, value in times.items()},
     }
 
 

@@ -1,8 +1,12 @@
-"""The steps of a setting on a device: two optimizer steps with accumulation, or a prompt and its tokens."""
+"""The steps of a setting on a device: two optimizer steps with accumulation, or a prompt and its tokens.
+
+Both return the same steps once more, for a stopwatch: without its marks, its counters and its garbage collection.
+"""
 
 from __future__ import annotations
 
 import gc
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any
@@ -13,6 +17,7 @@ from torch import nn
 from toolkit.memory.ledger import Category, PhaseName
 from toolkit.memory.measure.census import Census
 from toolkit.memory.measure.optimizers import real_optimizer
+from toolkit.memory.measure.stopwatch import PASS, STEP, TIMED_TOKENS, Warm
 from toolkit.memory.measure.watch import Watch
 from toolkit.memory.trace.build import DTYPES
 from toolkit.memory.trace.generate import generate
@@ -23,16 +28,13 @@ from toolkit.spec.setting import Setting
 STEPS = 2
 """The first optimizer step has no states at its backward; the second is like all that follow."""
 
-TIMED_TOKENS = 32
-"""Tokens after the prompt when a warm run is timed."""
 
-
-def train(setting: Setting, model: nn.Module, kind: str, watch: Watch, census: Census) -> dict[str, float]:
-    """Trains for two steps and returns the seconds of the last one by phase (of accumulation: its last part)."""
+def train(setting: Setting, model: nn.Module, kind: str, watch: Watch, census: Census) -> Warm:
+    """Trains for two steps, phase by phase."""
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = real_optimizer(setting, model, trained)
     for step in range(STEPS):
-        for _ in range(min(2, setting.gradient_accumulation)):
+        for _ in range(_parts(setting)):
             watch.mark(PhaseName.FORWARD_END)
             loss = _loss(setting, model, kind)
             watch.mark(PhaseName.BACKWARD)
@@ -50,12 +52,21 @@ def train(setting: Setting, model: nn.Module, kind: str, watch: Watch, census: C
             optimizer.zero_grad(set_to_none=True)
         gc.collect()
     watch.close()
-    phases = (PhaseName.FORWARD_END, PhaseName.BACKWARD, PhaseName.OPTIMIZER_STEP)
-    return {phase: watch.seconds[phase] for phase in phases}
+
+    def again(start: Callable[[str], None]) -> None:
+        for _ in range(_parts(setting)):
+            start(PASS)
+            _loss(setting, model, kind).backward()
+        if optimizer is not None:
+            start(STEP)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+
+    return again
 
 
-def infer(setting: Setting, model: nn.Module, watch: Watch, census: Census) -> dict[str, float]:
-    """Generates once to see the peaks, and a few tokens more to time a warm run: seconds of prompt and token."""
+def infer(setting: Setting, model: nn.Module, watch: Watch, census: Census) -> Warm:
+    """Generates once, phase by phase."""
     last: list[object] = []
 
     def cached(tensors: Any) -> None:
@@ -66,11 +77,17 @@ def infer(setting: Setting, model: nn.Module, watch: Watch, census: Census) -> d
     census.count(Category.KV_CACHE, last)
     last.clear()
     gc.collect()
-    again = replace(setting, generated_length=min(setting.generated_length, TIMED_TOKENS))
-    generate(again, model, watch.mark, lambda _: None)
-    watch.close()
-    phases = (PhaseName.PREFILL, PhaseName.DECODE)
-    return {phase: watch.seconds[phase] for phase in phases if phase in watch.seconds}
+    short = replace(setting, generated_length=min(setting.generated_length, TIMED_TOKENS))
+
+    def again(start: Callable[[str], None]) -> None:
+        generate(short, model, start, lambda _: None)
+
+    return again
+
+
+def _parts(setting: Setting) -> int:
+    """The first part of an accumulation makes the gradients, all others add to them."""
+    return min(2, setting.gradient_accumulation)
 
 
 def autocast(setting: Setting, kind: str) -> AbstractContextManager[Any]:

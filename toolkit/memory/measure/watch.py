@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from dataclasses import asdict
 
 from toolkit.memory.measure.device import Counters, Device
@@ -12,14 +11,12 @@ PEAKS = ("allocated", "requested", "active", "reserved")
 
 
 class Watch:
-    """Follows a run on a device. `phases` maps names to peaks in bytes, `seconds` to how long each last took."""
+    """Follows a run on a device. `phases` maps names to peaks in bytes."""
 
     def __init__(self, device: Device) -> None:
         self._device = device
         self._phase = ""
-        self._started = 0.0
         self.phases: dict[str, dict[str, int]] = {}
-        self.seconds: dict[str, float] = {}
         self.retries = 0
 
     def mark(self, phase: str) -> None:
@@ -29,7 +26,7 @@ class Watch:
             sys.stderr.write(f"phase {phase}\n")
             sys.stderr.flush()
         self._device.reset_peaks()
-        self._phase, self._started = phase, time.perf_counter()
+        self._phase = phase
 
     def close(self) -> Counters:
         """Ends the phase that runs."""
@@ -37,7 +34,6 @@ class Watch:
         counters = self._device.counters()
         self.retries = counters.retries
         if self._phase:
-            self.seconds[self._phase] = time.perf_counter() - self._started
             seen = asdict(counters)
             kept = self.phases.setdefault(self._phase, dict.fromkeys(PEAKS, 0))
             for name in PEAKS:
