@@ -71,11 +71,22 @@ def test_a_document_elsewhere_keeps_the_name_it_was_given(capsys: pytest.Capture
 
 
 @pytest.mark.parametrize("command", ["scan", "check"])
-def test_what_cannot_be_read_is_two(capsys: pytest.CaptureFixture[str], folder: Path, command: str) -> None:
-    (folder / "broken.md").write_bytes(b"needs 24 GB of VRAM \xff\xfe\n")
+def test_what_cannot_be_read_is_two(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, folder: Path, command: str
+) -> None:
+    monkeypatch.setattr("toolkit.documents.document.LARGEST_SCANNED", 200)
+    (folder / "broken.md").write_bytes(b"needs 24 GB of VRAM\n" * 20)
     ran = run(capsys, command, "broken.md", "true.md")
     assert ran.code == 2
     assert "broken.md:1:1: D205" in ran.out
+
+
+@pytest.mark.parametrize("data", [b"\xff\xfe", "Größe ".encode("cp1252"), b"\x00\x80", "≈ \u202e".encode()])
+def test_bytes_that_are_no_text_hide_no_figure(capsys: pytest.CaptureFixture[str], folder: Path, data: bytes) -> None:
+    (folder / "odd.md").write_bytes(b"# Odd\n\nIt " + data + b" needs 24 GB of VRAM.\n")
+    ran = run(capsys, "scan", "odd.md", "--format", "json")
+    [claim] = json.loads(ran.out)["claims"]
+    assert (claim["line"], claim["text"], claim["quantity"]) == (3, "24 GB", "peak_memory")
 
 
 def test_nothing_there_is_two(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
@@ -105,3 +116,12 @@ def test_a_process_of_its_own(folder: Path) -> None:
     ran = spawn("scan", "false.md", cwd=folder)
     assert ran.code == 1
     assert ran.err == ""
+
+
+def test_a_folder_of_too_many_documents_says_so(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    monkeypatch.setattr("toolkit.documents.walk.MAX_FILES", 1)
+    ran = run(capsys, "scan", ".")
+    assert ran.code == 2
+    assert "only its first 1 documents are read" in ran.out

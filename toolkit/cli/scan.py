@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 
 from toolkit.checks.judgement import Verdict
@@ -35,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
 def scan_and_report(paths: Sequence[Path], root: Path, arguments: argparse.Namespace, *, every: bool) -> int:
     """Scans documents and prints: every figure, or only those that are false."""
     files, findings = markdown_paths(paths)
-    result = scan_documents(files, root, findings)
+    result = scan_documents(files, root, findings, date.today())
     try:
         _report(result, arguments, every=every)
     except OSError as error:
@@ -43,9 +44,9 @@ def scan_and_report(paths: Sequence[Path], root: Path, arguments: argparse.Names
             raise
         hint(f"cannot write {arguments.output}: {reason_of(error)}")
         return COULD_NOT
-    if result.findings:
+    if result.unreadable:
         return COULD_NOT
-    if result.counts[Verdict.DISAGREES]:
+    if result.findings or any(claim.gates for claim in result.claims):
         return 1
     if not result.counts[Verdict.AGREES]:
         hint("nothing here can be judged without a spec")

@@ -7,7 +7,7 @@ from toolkit.checks.run import CheckResult
 from toolkit.checks.unspecified.run import ScannedClaim, ScanResult
 from toolkit.finding import Finding, Severity
 from toolkit.report.github import check_github
-from toolkit.report.json import as_json, finding_json, number
+from toolkit.report.json import as_json, finding_json, ignored_json, number
 from toolkit.report.terminal import INDENT, Paint, line, plural
 
 LONGEST_TEXT = 120
@@ -17,7 +17,7 @@ def scan_text(result: ScanResult, *, every: bool = True, paint: Paint | None = N
     """A block for each figure, or with `every` off for each that disagrees, then the counts."""
     colours = paint or Paint()
     blocks = [_finding(finding, colours) for finding in result.findings]
-    blocks += [_claim(claim, colours) for claim in result.claims if every or claim.gates]
+    blocks += [_claim(claim, colours) for claim in result.claims if every or claim.gates or claim.ignored]
     blocks.append(colours.bold(scan_summary(result)))
     return "\n".join(blocks) + "\n"
 
@@ -30,6 +30,7 @@ def scan_summary(result: ScanResult) -> str:
         f"{figures}: {plural(counts[Verdict.AGREES], 'agrees', 'agree')},"
         f" {plural(counts[Verdict.DISAGREES], 'disagrees', 'disagree')},"
         f" {counts[Verdict.UNCHECKED]:,} unchecked; {plural(len(result.findings), 'finding')}"
+        + (f"; {plural(result.ignored, 'figure')} ignored by comments in documents" if result.ignored else "")
     )
 
 
@@ -43,6 +44,7 @@ def scan_json(result: ScanResult) -> str:
                 "claims": len(result.claims),
                 "documents": len(result.documents),
                 **{verdict.value: count for verdict, count in result.counts.items()},
+                "ignored": result.ignored,
                 "findings": len(result.findings),
             },
         }
@@ -51,14 +53,15 @@ def scan_json(result: ScanResult) -> str:
 
 def scan_github(result: ScanResult) -> str:
     """One command a line for each figure that disagrees and each document that could not be read."""
-    false = tuple(
-        Finding(
-            claim.place, claim.code, f'"{_shown(claim)}" ({claim.quantity}) disagrees: {claim.reason}', claim.repair
-        )
-        for claim in result.claims
-        if claim.gates
-    )
+    false = tuple(_of_claim(claim) for claim in result.claims if claim.gates or claim.ignored)
     return check_github(CheckResult((), result.findings + false))
+
+
+def _of_claim(claim: ScannedClaim) -> Finding:
+    said = f'"{_shown(claim)}" ({claim.quantity}) disagrees: {claim.reason}'
+    if claim.ignored is None:
+        return Finding(claim.place, claim.code, said, claim.repair)
+    return Finding(claim.place, claim.code, f"{said}; ignored: {claim.ignored.reason}", claim.repair, Severity.NOTE)
 
 
 def _as_object(claim: ScannedClaim) -> dict[str, object]:
@@ -82,17 +85,20 @@ def _as_object(claim: ScannedClaim) -> dict[str, object]:
         "verdict": claim.verdict.value,
         "reason": claim.reason,
         "repair": claim.repair,
+        "ignored": ignored_json(claim.ignored) if claim.ignored else None,
     }
 
 
 def _claim(claim: ScannedClaim, paint: Paint) -> str:
     about = ", ".join((claim.quantity, *(f"{name} {what}" for name, what in claim.context.items())))
-    verdict = claim.verdict.value
+    verdict = f"{claim.verdict.value}{' (ignored)' if claim.ignored else ''}"
     painted = {Verdict.AGREES: paint.green, Verdict.DISAGREES: paint.red}.get(claim.verdict, paint.yellow)(verdict)
     subject = f'"{_shown(claim)}" ({about})'
     lines = [f"{line(f'{claim.place}: {claim.code} ')} {painted}: {line(subject)}"]
     if claim.verdict is not Verdict.UNCHECKED or claim.specific:
         lines.append(_labelled("reason", claim.reason, paint))
+    if claim.ignored is not None:
+        lines.append(_labelled("ignored", f"{claim.ignored.reason}, says {claim.ignored.place}", paint))
     if claim.repair:
         lines.append(_labelled("repair", claim.repair, paint))
     return "\n".join(lines)

@@ -27,6 +27,21 @@ from tests.documents.scan.scanned import contexts, ends, found
         ("```bash\n# needs 14GB of VRAM\npython run.py --memory 24GB\n```", [("peak_memory", "14GB")]),
         ("```\nPeak VRAM: 11.67GB\n```", [("peak_memory", "11.67GB")]),
         ("---\nvram: 16 GB\n---\n# Card\n", [("peak_memory", "16 GB")]),
+        ("---\nvram_required: 16 GB\ndatasets:\n- squad\n---\n# Card\n", [("peak_memory", "16 GB")]),
+        ("```bash\n$ train --memory 24GB\nMax memory allocated: 8.32 GB\n```", [("peak_memory", "8.32 GB")]),
+        ("```\n| 62%   71C   331W / 350W |  12034MiB / 24576MiB |  98% |\n```",
+         [("peak_memory", "12034MiB"), ("gpu_memory", "24576MiB")]),
+        ("Memory that each needs:\n\n- LoRA: 18 GB\n- Full: 60 GB\n",
+         [("peak_memory", "18 GB"), ("peak_memory", "60 GB")]),
+        ("- Training\n  - VRAM by method\n    - LoRA: 18 GB\n- Port 80\n", [("peak_memory", "18 GB")]),
+        ("| | 7B | 13B |\n|---|---|---|\n| QLoRA | 6GB | 12GB |\n", [("peak_memory", "6GB"), ("peak_memory", "12GB")]),
+        ("We train on 8xA100 80GB and 2 x A6000s (48GB).", [("gpu_memory", "80GB"), ("gpu_memory", "48GB")]),
+        ("# LoRA (1x48GB @ ~34GiB/GPU)\n", [("gpu_memory", "48GB"), ("peak_memory", "~34GiB")]),
+        ("Training needs only 7 GB GPU memory.", [("peak_memory", "7 GB")]),
+        ("You need 64 GB of system RAM and 120 GB of free disk space.", [("host_memory", "64 GB"), ("disk", "120 GB")]),
+        ("Is 8 GB enough for LoRA?", [("fits", "8 GB")]),
+        ("LoRA trains 40M of 6.7B parameters.", [("trainable_parameters", "40M"), ("parameters", "6.7B")]),
+        ("The model went from 34B → 13B.", [("parameters", "34B"), ("parameters", "13B")]),
     ],
 )  # fmt: skip
 def test_finds(text: str, expected: list[tuple[str, str]]) -> None:
@@ -50,6 +65,16 @@ def test_finds(text: str, expected: list[tuple[str, str]]) -> None:
         "It cuts memory at <1% accuracy loss.",
         "4-bit loading is 20% slower but frees memory.",
         "```python\nmemory = '24 GB of VRAM'\n```",
+        "Pretrained on 600 GB of text for GPU memory research.",
+        "The VRAM dataset (24.2 MB) has 52,002 rows.",
+        "1 GB = 10^9 bytes, in a guide to VRAM.",
+        "All VRAM readings are within 500 MB.",
+        "We send a payload of 4 GiB between the memory of two nodes.",
+        "Set `max_steps: 10000` parameters.",
+        "| DDP | Supported |\n|---|---|\n| VRAM | ✅ |\n",
+        "| GPU | Offload |\n|---|---|\n| T4 16GB | True |\n| L4 24GB | False |\n".replace("16GB", "").replace(
+            "24GB", ""
+        ),
     ],
 )
 def test_leaves_alone(text: str) -> None:
@@ -126,3 +151,14 @@ def test_context_is_read_from_headings_rows_columns_and_sentence() -> None:
 
 def test_two_things_said_are_neither() -> None:
     assert contexts("LoRA and full fine-tuning need 40 GB of VRAM.") == [{}]
+
+
+def test_parts_of_a_long_paragraph_are_all_read() -> None:
+    """Nothing is left out for being late: a paragraph of a thousand figures, and one line of many characters."""
+    assert len(found("Needs 24 GB of VRAM\n" * 1_000)) == 1_000
+    assert len(found("Needs 24 GB of VRAM, said once more; " * 2_000)) == 2_000
+
+
+def test_one_place_is_one_claim_where_tables_of_both_kinds_overlap() -> None:
+    text = "<table>\n<tr><td>VRAM</td><td>\n\n| a | VRAM |\n|---|---|\n| b | 24 GB |\n\n</td></tr>\n</table>\n"
+    assert found(text).count(("peak_memory", "24 GB")) == 1

@@ -18,13 +18,19 @@ from toolkit.facts.gpu import Gpu, GpuVariants
 from toolkit.facts.gpu_table import GIB, gpus
 from toolkit.quantity import Bound, Dimension
 
-_BESIDE: Final = re.compile(r"[\s*_`]*(?:\(|,|-|/|:|with|has|have)?[\s*_`]*\Z")
+_BESIDE: Final = re.compile(r"[\s*_`]*(?:(?i:gpus?|cards?)\s(?=with|has|have))?(?:\(|,|-|/|:|with|has|have)?[\s*_`]*\Z")
+_OTHERS: Final = re.compile(r"[\s*_`]*(?:of\s)?(?:(?:system|cpu|host)\s)?ram\b", re.IGNORECASE)
+"""Memory that may be that of the machine: "an A100 with 32 GB of RAM"."""
+
 _SEVERAL: Final = re.compile(
     r"\b(?:\d{1,3}\s?[x×]|[x×]\s?\d{1,3}|two|three|four|eight|dual|multi\w*"
     r"|pair|total|combined|each|\d{1,2} (?:gpus?|cards?)|laptop|mobile|notebook|max-q|modded|modified|mig|slice|vgpu"
     r"|custom|free|available|usable|left)\b|\d\s?[x×]\s",
     re.IGNORECASE,
 )
+_SHARED: Final = re.compile(r"\b(?:split|across|used|uses|using|budget|cap|limit\w*)\b|[\s\w][+&]\s", re.IGNORECASE)
+"""What shows that an amount beside a card may be what is used of it, or that of several."""
+
 _CAPACITY: Final = re.compile(
     r"\W*(?:gpu )?(?:v-?ram|memory|mem|gpu ram|capacity)(?: size| capacity)?\W*(?:gi?b)?\W*", re.IGNORECASE
 )
@@ -48,7 +54,9 @@ def check_cards(scanned: Scanned) -> Iterator[Remark]:
             continue
         named = _card(claim)
         if named is not None and not _SEVERAL.search(claim.sentence + " " + claim.piece.row):
-            yield _judged(claim, named.card)
+            remark = _judged(claim, named.card)
+            if remark.verdict is not Verdict.DISAGREES or not _SHARED.search(claim.sentence + " " + claim.piece.row):
+                yield remark
 
 
 def _listed(claim: FoundClaim, text: str) -> Iterator[Remark]:
@@ -82,7 +90,8 @@ def _card(claim: FoundClaim) -> NamedGpu | None:
     named = gpus_in(before[-48:])
     if named and _BESIDE.fullmatch(before[-48:][named[-1].end :]):
         alone = len(named) == 1 or not re.search(r"(?:/|\bor\b|\band\b)\s*\Z", before[-48:][: named[-1].start])
-        return named[-1] if alone and _TAIL.match(after) else None
+        had = before[-48:][named[-1].end :].rstrip(" *_`").endswith(("with", "has", "have")) and _OTHERS.match(after)
+        return named[-1] if alone and not had and _TAIL.match(after) else None
     row = gpus_in(claim.piece.row)
     if (
         claim.piece.kind is Kind.CELL
@@ -101,6 +110,9 @@ def _judged(claim: FoundClaim, card: Gpu | GpuVariants) -> Remark:
     shown = " or ".join(f"{amount} GB" for amount in sorted({gpu.marketing_bytes // GIB for gpu in card.members}))
     if size / GIB in sold:
         return Remark(claim.start, claim.end, claim.quantity, Verdict.AGREES, f"{card.name} is sold with {shown}")
+    if any(f"with {size // GIB} GB exist" in (gpu.note or "") for gpu in card.members):
+        said = next(gpu.note for gpu in card.members if gpu.note)
+        return Remark(claim.start, claim.end, claim.quantity, Verdict.UNCHECKED, said)
     notes = "".join(f"; {note}" for note in dict.fromkeys(gpu.note for gpu in card.members) if note)
     reason = f"{card.name} is sold with {shown}{notes}"
     return Remark(claim.start, claim.end, claim.quantity, Verdict.DISAGREES, reason, f"print {shown}")

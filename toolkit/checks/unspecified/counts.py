@@ -17,6 +17,9 @@ from toolkit.facts.models import load_model
 from toolkit.facts.names import UnknownName
 from toolkit.quantity import Bound, Dimension, Value, display_bytes, display_count, display_number, parse_value
 
+_PART_OF: Final = Fraction(1, 5)
+"""Below this share of one copy of the weights, an amount is taken to be that of a part of the model."""
+
 _BYTES: Final = {"fp32": Fraction(4), "fp16": Fraction(2), "bf16": Fraction(2)}
 """Bytes that every parameter takes at least; packed formats leave tensors out, so none is in the table."""
 
@@ -38,6 +41,12 @@ _HAS: Final = re.compile(
     r"|parameter count|parameters?)[\s*_`:=(]+){0,4}",
     re.IGNORECASE,
 )
+_COMPONENT: Final = re.compile(
+    r"(?:\band|[,&+、和]|\bbased on|\bbuilt (?:on|upon|from)|\bderived from|\bfrom)[\s*_`\[]*\Z", re.IGNORECASE
+)
+_FAMILIES: Final = re.compile(r"[A-Za-z)]\s?/\s?[A-Z]")
+"""Labels that name several families: "BELLE(LLaMA/Bloom)"."""
+
 _CLOSE: Final = 80
 _OPENING: Final = 1_000
 
@@ -61,12 +70,22 @@ def _counted(claim: FoundClaim, value: Value, known: str, count: int) -> Remark 
     shown = f"{known} has {display_count(count)} parameters"
     if any(count in interval for interval in value.readings().values()):
         return Remark(claim.start, claim.end, "parameters", Verdict.AGREES, shown)
+    step = _step(value)
+    if any(abs(count - size * printed) < step * size for _, size in value.unit.readings for printed in value.printed):
+        reason = f"{shown}: the digits are cut off, not rounded"
+        return Remark(claim.start, claim.end, "parameters", Verdict.UNCHECKED, reason)
     named = size_in_name(known)
     size = parse_value(named, Dimension.COUNT) if named else None
     if size is not None and value.unit.dimension is Dimension.COUNT and value.printed[0] == size.printed[0]:
         return Remark(claim.start, claim.end, "parameters", Verdict.UNCHECKED, f"the size in its name; {shown}")
     repair = f"print {display_number(count)}"
     return Remark(claim.start, claim.end, "parameters", Verdict.DISAGREES, shown, repair)
+
+
+def _step(value: Value) -> Fraction:
+    """One unit of the last printed digit, in the unit as written; zero for what is hedged, which reaches far enough."""
+    low, high = value.written.low, value.written.high
+    return Fraction(0) if low is None or high is None or value.hedge else high - low
 
 
 def _model(claim: FoundClaim, scanned: Scanned) -> str | None:
@@ -80,6 +99,8 @@ def _model(claim: FoundClaim, scanned: Scanned) -> str | None:
     led = models_in(claim.before[-_CLOSE:])
     if led:
         between = claim.before[-_CLOSE:][led[-1].end :]
+        if _COMPONENT.search(claim.before[: len(claim.before[:-_CLOSE]) + led[-1].start]):
+            return None  # one of the parts that the counted model is made of
         return led[-1].id if len({model.id for model in led}) == 1 and _HAS.fullmatch(between) else None
     if models_in(claim.sentence) or not _TOTAL.search(claim.before[-32:] + claim.after[:16]):
         return None
@@ -91,7 +112,8 @@ def _model(claim: FoundClaim, scanned: Scanned) -> str | None:
 
 def _only(text: str) -> str | None:
     ids = {model.id for model in models_in(text)}
-    return next(iter(ids)) if len(ids) == 1 else None
+    named = next(iter(ids)) if len(ids) == 1 else None
+    return named if named and any(map(str.isdigit, named)) and not _FAMILIES.search(text) else None
 
 
 def _subject(scanned: Scanned) -> str | None:
@@ -111,11 +133,11 @@ def check_weights(scanned: Scanned) -> Iterator[Remark]:
         if claim.quantity not in {"weights", "peak_memory"} or claim.value is None or claim.high is None:
             continue
         texts = (claim.sentence, claim.piece.row, claim.piece.column)
-        if any(_SPLIT.search(text) for text in texts) or any(len(precisions_in(text)) > 1 for text in texts):
-            continue
         said = {precision for text in texts for precision in precisions_in(text)}
+        if len(said) != 1 or any(_SPLIT.search(text) for text in texts):
+            continue
         named = {model.id or model.name for text in texts for model in models_in(text)}
-        if len(said) == len(named) == 1:
+        if len(named) == 1:
             remark = _least(claim, claim.value, next(iter(named)), next(iter(said)))
             if remark is not None:
                 yield remark
@@ -126,6 +148,8 @@ def _least(claim: FoundClaim, value: Value, name: str, precision: str) -> Remark
     if each is None or count is None or value.written.high is None:
         return None
     least = count * each
+    if value.written.high * value.unit.readings[-1][1] < least * _PART_OF:
+        return None  # so little is a part of it, not the whole
     if max(interval.high for interval in value.readings().values() if interval.high is not None) >= least:
         return None
     reason = (

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
 from toolkit.checks.judgement import Verdict
+from toolkit.frozen import frozen
 
 CODE_OF: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -21,7 +21,7 @@ CODE_OF: Final[Mapping[str, str]] = MappingProxyType(
 """The code of each quantity that is looked for without a spec."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Remark:
     """A verdict on the statement at `start` to `end`, offsets of the text as it was meant."""
 

@@ -4,26 +4,32 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
+from datetime import date
 from fractions import Fraction
 from pathlib import Path
 from typing import Final
 
-from toolkit.checks.judgement import Verdict
+from toolkit.checks.judgement import Ignored, Verdict
 from toolkit.checks.unspecified.cards import check_cards
 from toolkit.checks.unspecified.changes import check_changes, check_differences
 from toolkit.checks.unspecified.conversions import check_conversions
 from toolkit.checks.unspecified.counts import check_parameters, check_weights
+from toolkit.checks.unspecified.ignored import answered
 from toolkit.checks.unspecified.remark import CODE_OF, Remark
+from toolkit.checks.unspecified.repeats import check_repeats
 from toolkit.checks.unspecified.room import check_room
 from toolkit.checks.unspecified.sums import check_arithmetic
 from toolkit.checks.unspecified.totals import check_totals
+from toolkit.documents.directives.comment import addressed
 from toolkit.documents.scan.claim import FoundClaim, Scanned
 from toolkit.documents.scan.scan import scan
 from toolkit.documents.walk import read_any
 from toolkit.finding import Finding, Place
+from toolkit.frozen import frozen
 
 CHECKS: Final[tuple[Callable[[Scanned], Iterator[Remark]], ...]] = (
+    check_repeats,
     check_arithmetic,
     check_totals,
     check_conversions,
@@ -34,13 +40,14 @@ CHECKS: Final[tuple[Callable[[Scanned], Iterator[Remark]], ...]] = (
     check_parameters,
     check_weights,
 )
-"""Every check that needs no spec."""
+"""Every check that needs no spec; what a later one says of a figure stands before what an earlier one says."""
 
 UNCHECKED: Final = "nothing in the document or the fact tables settles it; a spec with its scenario would"
+UNREADABLE: Final = "D205"
 _LONGEST_QUOTE: Final = 160
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ScannedClaim:
     """A figure, a mark or an equation of a document with what is said of it.
 
@@ -62,6 +69,7 @@ class ScannedClaim:
     hedge: str | None = None
     mark: str | None = None
     context: Mapping[str, str] = field(default_factory=dict)
+    ignored: Ignored | None = None
 
     @property
     def specific(self) -> bool:
@@ -70,11 +78,11 @@ class ScannedClaim:
 
     @property
     def gates(self) -> bool:
-        """Whether this statement is false."""
-        return self.verdict is Verdict.DISAGREES
+        """Whether this statement is false, and nobody answers for it."""
+        return self.verdict is Verdict.DISAGREES and self.ignored is None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ScanResult:
     """What was found in documents; `findings` are those that could not be read."""
 
@@ -83,14 +91,29 @@ class ScanResult:
     findings: tuple[Finding, ...]
 
     @property
+    def ignored(self) -> int:
+        """How many false statements the documents themselves answer for."""
+        return sum(claim.ignored is not None for claim in self.claims)
+
+    @property
+    def unreadable(self) -> bool:
+        """Whether there was something that could not be read."""
+        return any(finding.code == UNREADABLE for finding in self.findings)
+
+    @property
     def counts(self) -> Mapping[Verdict, int]:
         """How many statements have each verdict."""
         counted = Counter(claim.verdict for claim in self.claims)
         return {verdict: counted[verdict] for verdict in Verdict if verdict is not Verdict.DEPENDS}
 
 
-def scan_documents(paths: Sequence[Path], root: Path, missing: Sequence[Finding] = ()) -> ScanResult:
-    """Scans Markdown files, each by itself; `missing` are findings of paths at which there is none."""
+def scan_documents(
+    paths: Sequence[Path], root: Path, missing: Sequence[Finding] = (), today: date | None = None
+) -> ScanResult:
+    """Scans Markdown files, each by itself; `missing` are findings of paths at which there is none.
+
+    `today` tells which comments of documents that ask to ignore something are over; without it, none are read.
+    """
     documents: list[str] = []
     claims: list[ScannedClaim] = []
     findings: list[Finding] = list(missing)
@@ -100,7 +123,11 @@ def scan_documents(paths: Sequence[Path], root: Path, missing: Sequence[Finding]
             findings.append(document)
             continue
         documents.append(document.path)
-        claims += judged(scan(document))
+        found = judged(scan(document))
+        if today is not None and addressed(document):
+            found, said = answered(document, found, today)
+            findings += said
+        claims += found
     return ScanResult(tuple(documents), tuple(claims), tuple(findings))
 
 

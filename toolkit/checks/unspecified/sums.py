@@ -17,7 +17,7 @@ from toolkit.checks.unspecified.remark import Remark
 from toolkit.documents.bind import BoundClaim
 from toolkit.documents.scan.claim import Scanned
 from toolkit.finding import Place
-from toolkit.quantity import Dimension, Interval
+from toolkit.quantity import Dimension, Interval, Reading
 from toolkit.quantity.units import PLAIN
 from toolkit.spec.claim import Claim
 from toolkit.spec.quote import Quote
@@ -74,6 +74,10 @@ def _checkable(left: Expression, right: Expression) -> bool:
     kinds = [{value.unit.dimension for value in values_in(side)} - PURE for side in (left, right)]
     if not any(kinds):
         return True
+    if isinstance(left, Number) and not kinds[0]:
+        return False  # what one is in terms of the other: "14B = 48 layers × 0.5 GB"
+    if kinds[0] and kinds[1] and not kinds[0] & kinds[1]:
+        return False
     if kinds[1] == {Dimension.BYTES} and not kinds[0] and not is_sum(left) and not _sized(left):
         return False  # elements, whose bytes each are left unsaid: "4096 × 24 = 400 KB"
     return kinds[0] == kinds[1] or kinds[1] == {Dimension.BYTES} or (bool(kinds[0]) and len(kinds[0] | kinds[1]) > 1)
@@ -108,15 +112,28 @@ def _may_hold(left: Expression, right: Expression) -> bool:
         if _meets(one, other, Fraction(1)) and (len(kinds) == 1 or kinds & PURE):
             return True
     values = [*values_in(left), *values_in(right)]
+    if _inverse(left, right, reading="decimal"):
+        return True
     no_unit = all(value.unit.dimension is Dimension.NUMBER for value in values_in(right))
     converts = _divides(left) or any(value.unit.symbol == "bits" or value.printed[0] in _STEPS for value in values)
-    if not no_unit and not converts:
+    unsaid = is_sum(left) and all(value.unit is PLAIN for value in values_in(left))
+    if not no_unit and not converts and not unsaid:
         return False
     one, other = _ends(_firm(_bare(left)), "decimal"), _ends(_bare(right), "decimal")
     if one is None or other is None:
         return True
-    mixed = no_unit and any(value.unit is not PLAIN for value in values)
+    mixed = unsaid or (no_unit and any(value.unit is not PLAIN for value in values))
     return any(_meets(one, other, scale) for scale in (_SCALES if mixed else _SCALES[4:5]))
+
+
+def _inverse(left: Expression, right: Expression, reading: Reading) -> bool:
+    """Whether a percentage is that of a quotient turned round: "100/84 = 84 %" of what was accepted."""
+    if not (isinstance(left, Binary) and left.operator == "/" and isinstance(right, Number)):
+        return False
+    if right.value.unit.dimension is not Dimension.SHARE:
+        return False
+    one, other = _ends(Binary("/", left.right, left.left), reading), _ends(right, reading)
+    return one is not None and other is not None and _meets(one, other, Fraction(1))
 
 
 def _truncated(left: Expression, right: Expression, reading: str) -> bool:

@@ -44,15 +44,21 @@ def context(texts: Sequence[str]) -> Mapping[str, str]:
 
 @lru_cache(maxsize=4096)
 def _said(text: str) -> Mapping[str, str]:
+    return {name: _one(what) for name, what in named_in(text).items()}
+
+
+@lru_cache(maxsize=4096)
+def named_in(text: str) -> Mapping[str, frozenset[str]]:
+    """Everything that a text names, by field; a field of which it names nothing is left out."""
     found = {
-        "model": _one({model.id or model.name for model in models_in(text)}),
-        "gpu": _one({gpu.card.name for gpu in gpus_in(text)}),
-        "method": _one({str(match.lastgroup) for match in _METHODS.finditer(text)}),
-        "precision": _one({str(match.lastgroup) for match in _PRECISIONS.finditer(text)}),
-        "batch_size": _one({match[1] for match in _BATCH.finditer(text)}),
-        "sequence_length": _one({match[1] or match[2] for match in _SEQUENCE.finditer(text)}),
+        "model": {model.id or model.name for model in models_in(text)},
+        "gpu": {gpu.card.name for gpu in gpus_in(text)},
+        "method": {str(match.lastgroup) for match in _METHODS.finditer(text)},
+        "precision": {str(match.lastgroup) for match in _PRECISIONS.finditer(text)},
+        "batch_size": {match[1] for match in _BATCH.finditer(text)},
+        "sequence_length": {match[1] or match[2] for match in _SEQUENCE.finditer(text)},
     }
-    return {name: what for name, what in found.items() if what is not None}
+    return MappingProxyType({name: frozenset(what) for name, what in found.items() if what})
 
 
 @lru_cache(maxsize=4096)
@@ -61,5 +67,5 @@ def precisions_in(text: str) -> frozenset[str]:
     return frozenset(str(match.lastgroup) for match in _PRECISIONS.finditer(text[:600]))
 
 
-def _one(found: set[str]) -> str | None:
-    return next(iter(found)) if len(found) == 1 else "" if found else None
+def _one(found: frozenset[str]) -> str:
+    return next(iter(found)) if len(found) == 1 else ""

@@ -10,45 +10,85 @@ from typing import Final
 
 _COMPONENTS: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "host_memory": r"(?:system|cpu|host|main|server)[ -](?:ram|memory)|(?<!v)(?<!gpu )(?<!video )\bram\b"
-        r"|arbeitsspeicher|mémoire vive|оперативн",
-        "disk": r"\bdis[kc]s?\b|\bstorage\b|\bssd\b|\bnvme\b|downloads?\b"
-        r"|on[- ]disk|file sizes?|free space|\bgguf\b|磁盘",
-        "kv_cache": r"\bkv[- ]?cach\w*|key[-/ ]value cache",
-        "gradients": r"\bgradients?\b(?! (?:accum|checkpoint))|梯度",
-        "optimizer_states": r"\boptimi[sz]ers?\b|\badamw?\b states?|\bmomentum\b|优化器",
-        "activations": r"\bactivations?\b(?! checkpoint)|激活",
-        "overhead": r"\boverheads?\b|cuda (?:context|kernels?)|\bbuffers?\b|\bworkspaces?\b|fragmentation",
+        "host_memory": r"(?:system|cpu|host|main|server)[ -](?:ram|memory|mem)\b|(?<!v)(?<!gpu )(?<!video )\bram\b"
+        r"|arbeitsspeicher|mémoire vive|оперативн|(?:系统|主机|运行)内存"
+        r"|(?<!gpu)(?<!gpu )(?<!gpu的)(?<!gpu 的)(?<!显卡)"
+        r"内存(?!占用)|メインメモリ|cpu内存"
+        r"|memória ram|memoria ram",
+        "disk": r"\bdis[kc]s?\b|\bstorage\b|\bssd\b|\bnvme\b|\bdownloads?\b|\bswap\b|\bcheckpoints?\b"
+        r"|on[- ]disk|file sizes?|free space|\bgguf\b|磁盘|硬盘|festplatte|disque|\bdisco\b|ディスク",
+        "kv_cache": r"\bkv[- ]?cach\w*|\bkv (?:self )?(?:size|buffer)"
+        r"|key[-/ ]value cache|\bcach[eé] kv|kv[- ]?(?:キャッシュ|缓存|кэш)",
+        "gradients": r"\bgradients?\b(?! (?:accum|checkpoint))|梯度|勾配|\bgradienten|\bgradientes",
+        "optimizer_states": r"\boptimi[sz]ers?\b|\badamw?\b states?|\bmomentum\b"
+        r"|优化器|オプティマイザ|optimierer|optimiseur|optimizador|otimizador",
+        "activations": r"\bactivations?\b(?! checkpoint)"
+        r"|激活|アクティベーション|活性化|aktivierung|activaciones|ativações",
+        "overhead": r"\boverheads?\b|cuda[- ](?:context|kernels?|kontext)|contexte cuda|contexto cuda|cuda ?(?:上下文"
+        r"|コンテキスト)|\bbuffers?\b|\bscratch\w*|\bctx size|\bworkspaces?\b|fragmentation",
         "master_weights": r"master (?:weights|copy|params|parameters)",
         "adapters": r"\b(?:lora|adapters?|peft)(?: \w+)? (?:weights|param\w*|matrices|adapters?)"
-        r"|\badapter (?:size|memory)",
-        "weights": r"\bweights?\b|\bmodel size\b|\bmodel(?: itself)? (?:is|takes|weighs)|\bbase model\b|\bparameters?\b"
-        r"|\bparams\b|\bloaded\b|\bloading\b|\bquanti[sz]ed\b|模型权重|权重|\bgewichte\b|\bpoids\b",
-        "peak_memory": r"\bv-?ram\b|\bgpu[- ](?:memory|ram|mem)\b|\bvideo memory\b|\bpeak\b|\bfootprints?\b"
-        r"|\bmemory\b|\bmem\b|\btotal\b|显存|顯存|内存|メモリ|메모리|\bmémoire\b|\bspeicher\w*|\bgrafikspeicher|\bmemoria\b|памят|видеопамят",
+        r"|\badapter (?:size|memory)|\A\W*adapters?\W*\Z",
+        "weights": r"\bweights?\b|模型大小|模型体积|\bmodel size\b|\bmodel(?: itself)? (?:is|takes|weighs)"
+        r"|\bbase model\b|\bparameters?\b|\bparams\b|\bloaded\b|\bloading\b|\bquanti[sz]ed\b"
+        r"|模型权重|权重|\bgewichte?n?\b|\bpoids\b|\bpesos\b|重み",
+        "peak_memory": r"(?<![a-z])v-?ram(?![a-z])|\bgpu[- ](?:memory|ram|mem)\b|\bvideo memory\b|\bpeak(?:s|ed|ing)?\b"
+        r"|\bfootprints?\b|\ballocated\b|\breserved\b|\bunified\b"
+        r"|\bmemory\b|\bmem\b|max_?mem\w*|\w*_memory\b|\btotal\b|显存|顯存|(?:gpu ?|显卡)内存|内存占用"
+        r"|メモリ|메모리|mémoire|\bspeicher|[a-z-]speicher"
+        r"|\bmemoria\b|\bmemória\b|памят|hardware requirements?|硬件(?:要求|需求|配置)",
     }
 )
+_FLAGS: Final = re.IGNORECASE | re.ASCII
+"""Words of Latin letters end where other scripts begin: "VRAM이", "24GBのGPU"."""
+
 _KEPT: Final = 4096
 """Answers that are kept: headings, labels and leads are asked about at every figure."""
 
-_CUE: Final = re.compile("|".join(f"(?P<{name}>{pattern})" for name, pattern in _COMPONENTS.items()), re.IGNORECASE)
-_MEMORY: Final = re.compile(_COMPONENTS["peak_memory"], re.IGNORECASE)
+_CUE: Final = re.compile("|".join(f"(?P<{name}>{pattern})" for name, pattern in _COMPONENTS.items()), _FLAGS)
+_MEMORY: Final = re.compile(_COMPONENTS["peak_memory"], _FLAGS)
+_AT_ONCE: Final = re.compile(
+    r"[\s*_`]*(?:of|for|as|in|de|d['’]|di|für|pour|para|的|の)?\s?(?:the\s|den\s|les?\s|la\s|free\s|available\s"
+    r"|extra\s|additional\s)?",
+    _FLAGS,
+)
+_TAKES: Final = re.compile(r"model", re.IGNORECASE)
+_OWNED: Final = re.compile(r"[0-9]\s?[KMGT]i?B[\s*_`]*(?:of\s|de\s|d['’]|の|的)?(?:[\w-]+\s)?\Z")
+_CLAUSE: Final = re.compile(r"[,;，。、；]")
+_OWNER: Final = 32
+_TAIL: Final = 24
+_LATER: Final = 12
+_ELSEWHERE: Final = 40
+"""How much farther a word counts that follows later, or that belongs to another amount or clause."""
+
 _NEED: Final = re.compile(
-    r"\b(?:needs?|requires?|required|takes?|uses?|used|consum\w+|occup\w+|fits?|loads?|loaded|runs?|oom|gpus?|cards?"
-    r"|hav(?:e|ing)|has|fine-?tun\w*|train\w*|inference|lora|qlora|quanti[sz]\w*|fp16|bf16|fp32|int8|int4|4-bit|8-bit)\b",
-    re.IGNORECASE,
+    r"\b(?:needs?|requires?|required|takes?|uses?|used|using|adds?|consum\w+|occup\w+|fits?|loads?|loaded|runs?|oom"
+    r"|gpus?|cards?"
+    r"|hav(?:e|ing)|has|fine-?tun\w*|train\w*|inference|lora|qlora|quanti[sz]\w*|fp16|bf16|fp32|int8|int4|4-bit|8-bit"
+    r"|benötigt|braucht|belegt|nécessite|requiert|occupe|consomme|requiere|precisa|necesita|exige|ocupa)\b"
+    r"|需要|占用|要求|消耗|可训练|微调|推理|训练|部署|必要|消費|使用|要り|필요",
+    _FLAGS,
 )
 _FIT: Final = re.compile(
     r"\b(?:fits?|fitting|runs?|running|works?|feasible|possible|suitable|enough|trained|fine-?tuned|train|fine-?tune"
-    r"|deploy\w*|served?)\b[^.;|]{0,60}?\b(?:on|in|into|within|for|with|inside)\b[^.;|\d]{0,40}\Z"
-    r"|\bload(?:s|ed)?\b[^.;|]{0,60}?\b(?:on|into|within|inside)\b[^.;|\d]{0,40}\Z|\bwithin\s(?:the\s|a\s)?[*_~`]*\Z",
-    re.IGNORECASE,
+    r"|deploy\w*|served?)\b[^.;|]{0,60}?\b(?:on|in|into|within|for|with|inside)\b[^.;:|\d]{0,40}\Z"
+    r"|\bload(?:s|ed)?\b[^.;|]{0,60}?\b(?:on|into|within|inside)\b[^.;|\d]{0,40}\Z"
+    r"|\b(?:passt|läuft|passen|laufen|tient|tiennent|tourne|cabe|caben|cabem|funciona|roda)\b[^.;|]{0,60}?"
+    r"\b(?:auf|in|sur|dans|en|em|numa?|uma?)\b[^.;|\d]{0,40}\Z",
+    _FLAGS,
 )
+_ENOUGH: Final = re.compile(
+    r"[\s*_`]*(?:of (?:v?ram|gpu memory|memory)\s)?(?:(?:is|are|be|should be) )?(?:enough|sufficient)\b", _FLAGS
+)
+_DOES: Final = re.compile(r"(?:\A|\b(?:is|are|will|would|with|if|even|only|just))[\s*_`]*\Z", _FLAGS)
+_WITHIN: Final = re.compile(r"\bwithin\s(?:the\s|a\s)?[*_~`]*\Z", _FLAGS)
 _GPU_AFTER: Final = re.compile(
     r"[\s)*_`-]{0,4}(?:(?:of )?(?:v?ram|gpu memory|memory|nvidia|consumer|gddr\w*|hbm\w*|class|data ?center)"
     r"[\s-]+){0,3}"
-    r"(?:gpus?|cards?|graphics|graphics cards?|显卡|grafikkarten?|cartes?)\b",
-    re.IGNORECASE,
+    r"(?:(?:gpus?|cards?|graphics|graphics cards?|grafikkarten?|cartes?|placas?|tarjetas?|accelerators?|boards?"
+    r"|versions?|variants?|editions?)\b"
+    r"(?![ -]?(?:v?ram|mem\w*|usage))|[级]?(?:的)?(?:gpu)?显卡|のgpu|卡)",
+    _FLAGS,
 )
 _MORE: Final = re.compile(
     r"[\s*_`]*(?:of )?(?:more|less|extra|additional|saved|savings?|reduction|fewer|lower|smaller|cheaper)\b",
@@ -59,13 +99,25 @@ _SAVED: Final = re.compile(
     re.IGNORECASE,
 )
 _LESS: Final = re.compile(
-    r"\b(?:less|lower|smaller|fewer|more|higher|larger|reduc\w+|sav(?:es?|ed|ings?)|cuts?|decreas\w+|increas\w+|drop\w*)\b",
-    re.IGNORECASE,
+    r"\b(?:less|lower|smaller|fewer|more|higher|larger|reduc\w+|sav(?:es?|ed|ings?)|cuts?|decreas\w+|increas\w+"
+    r"|drop\w*|halv\w+"
+    r"|weniger|sinkt|fällt|cai|caem|снижа\w*|уменьша\w*|экономит\w*|senkt|spart|redu\w+|conomis\w+|moins|ahorr\w+"
+    r"|baja|menos|econom\w+|diminu\w+)\b"
+    r"|节省|节约|减少|降低|下降|省|削減|減",
+    _FLAGS,
 )
 _RATE: Final = re.compile(
-    r"\s?(?:/|per |a )\s?(?:s|sec|param\w*|token|tok|weight|element|value|hour|month|day)\b", re.IGNORECASE
+    r"\s?(?:/|per |a )\s?(?:s|sec|second|param\w*|token|tok|weight|element|value|hour|month|day|link|lane"
+    r"|direction)\b|\s?/\s?[秒초]",
+    re.IGNORECASE,
 )
-_HAS: Final = re.compile(r"[\s*_`]*(?:available|usable|free|installed|on board|onboard)\b", re.IGNORECASE)
+_HOLDER: Final = re.compile(
+    r"\b(?:gpus?|cards?|karten?|cartes?|tarjetas?|placas?|grafikkarten?)\b[^.;,|\d]{0,12}"
+    r"(?:\b(?:with|w/|mit|avec|con|com|has|have|having|hat|offers)\b|，(?:具有|带))[^.;,|\d]{0,20}\Z"
+    r"|\bcapacity of\s*\Z",
+    _FLAGS,
+)
+_HAS: Final = re.compile(r"[\s*_`]*(?:is |are )?(?:available|usable|free|installed|on board|onboard)\b", re.IGNORECASE)
 _LABEL: Final = re.compile(
     r"(?:\A|\n)[\s*_`-]*(?:gpu )?(?:v-?ram|gpu memory|memory|video memory)[\s*_`]*[:=][\s*_`]*(?:\S{1,9}\s?\()?\Z",
     re.IGNORECASE,
@@ -86,17 +138,18 @@ def component(text: str) -> str | None:
 def nearest(before: str, after: str) -> str | None:
     """The quantity named nearest to a figure between two texts; a word of memory alone gives way to a component."""
     last = list(_CUE.finditer(before))
-    best: tuple[int, str] | None = None
-    for match in last[-4:]:
-        distance = len(before) - match.end()
-        best = min(best or (distance, str(match.lastgroup)), (distance, str(match.lastgroup)))
+    found: list[tuple[int, str]] = []
     follow = _CUE.search(after)
+    at_once = follow is not None and _AT_ONCE.fullmatch(after[: follow.start()]) is not None
+    for match in last[-4:]:
+        if at_once and follow is not None and follow.lastgroup == "peak_memory" and _TAKES.match(match.group()):
+            continue  # "the model takes 20 GB of VRAM" speaks of all that it takes
+        owned = _OWNED.search(before, max(0, match.start() - _OWNER), match.start()) is not None
+        found.append((len(before) - match.end() + _ELSEWHERE * owned, str(match.lastgroup)))
     if follow is not None:
-        distance = follow.start() + (
-            0 if re.fullmatch(r"[\s*_`]*(?:of|for|as|in)?\s?(?:the\s)?", after[: follow.start()]) else 12
-        )
-        best = min(best or (distance, str(follow.lastgroup)), (distance, str(follow.lastgroup)))
-    return best[1] if best else None
+        apart = 0 if at_once else _ELSEWHERE if _CLAUSE.search(after[: follow.start()]) else _LATER
+        found.append((follow.start() + apart, str(follow.lastgroup)))
+    return min(found)[1] if found else None
 
 
 @lru_cache(maxsize=_KEPT)
@@ -114,7 +167,18 @@ def speaks_of_need(text: str) -> bool:
 @lru_cache(maxsize=_KEPT)
 def says_fit(before: str) -> bool:
     """Whether the words that lead to an amount say that something fits or runs on it."""
-    return _FIT.search(before) is not None
+    return _FIT.search(before) is not None or says_within(before)
+
+
+def says_within(before: str) -> bool:
+    """Whether an amount follows "within" at once."""
+    return _WITHIN.search(before[-_TAIL:]) is not None
+
+
+@lru_cache(maxsize=_KEPT)
+def says_enough(before: str, after: str) -> bool:
+    """Whether it is asked or said that an amount is enough: "Is 8 GB enough?"."""
+    return _ENOUGH.match(after) is not None and _DOES.search(before[-_TAIL:]) is not None
 
 
 @lru_cache(maxsize=_KEPT)
@@ -125,7 +189,7 @@ def of_a_card(after: str) -> bool:
 
 def is_change(before: str, after: str) -> bool:
     """Whether an amount is a difference: "saves 3 GB", "5 GB more"."""
-    return _MORE.match(after) is not None or _SAVED.search(before) is not None
+    return _MORE.match(after) is not None or _SAVED.search(before[-_TAIL * 2 :]) is not None
 
 
 @lru_cache(maxsize=_KEPT)
@@ -139,6 +203,11 @@ def is_rate(after: str) -> bool:
     return _RATE.match(after) is not None
 
 
+def of_a_holder(before: str) -> bool:
+    """Whether the words that lead to an amount say that a card has it: "a GPU with at least"."""
+    return _HOLDER.search(before[-_TAIL * 3 :]) is not None
+
+
 def is_had(after: str) -> bool:
     """Whether an amount is one that a card or a machine has: "15.58 GB available"."""
     return _HAS.match(after) is not None
@@ -146,7 +215,7 @@ def is_had(after: str) -> bool:
 
 def is_labelled_memory(before: str) -> bool:
     """Whether nothing but a label of memory stands before an amount: "VRAM: 16 GB"."""
-    return _LABEL.search(before) is not None
+    return _LABEL.search(before[-_TAIL * 3 :]) is not None
 
 
 @lru_cache(maxsize=_KEPT)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final
 
+from toolkit.frozen import frozen
 from toolkit.quantity import Dimension, Value
 
 _OPERATOR: Final = re.compile(r"[+\-−–*×·/÷^]|\*\*|(?<=[\s\d)])[xX](?=[\s\d(])")
@@ -21,14 +21,18 @@ _PROSE: Final = re.compile(
 )
 """What shows that two figures stand in one sentence, not in one equation."""
 
-_ALGEBRA: Final = re.compile(r"[0-9][xy]\s?[-+=]|[0-9]\*\*[0-9]+\*\*")
+_WORD_SLASH: Final = re.compile(r"(?<=[A-Za-z])/(?=[A-Za-z])")
+_ALGEBRA: Final = re.compile(r"[0-9][xy]\s?[-+=]|[0-9]\*\*[0-9]+\*\*|[0-9)]\s?[*×·/]\s?[A-Za-z](?![A-Za-z0-9])")
 """An unknown, or emphasis of a digit, which reads as a power."""
 
+_CALLED: Final = re.compile(r"[A-Za-z_]\Z|[0-9A-Za-z)]\s?[*/]\Z")
+_ADDED: Final = re.compile(r"[+−×]\s(?:[A-Za-z-]{1,16}\s){1,4}\Z")
+_BEFORE: Final = 60
 _LONGEST: Final = 400
 _MOST: Final = 200
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Equation:
     """A written equation: its place in a text, and where its last side begins."""
 
@@ -37,7 +41,7 @@ class Equation:
     result: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Joint:
     """What stands between two values: whether it calculates or equates, and whether words stand before that sign."""
 
@@ -74,13 +78,23 @@ def _joint(text: str, one: Value, other: Value) -> _Joint | None:
         return None
     hedged = other.hedge in {"≈", "~="} and not between.strip(" *_`()")
     equates = _EQUALS.search(between)
+    if equates and ":" in between[: equates.start()]:
+        return None  # "Step 1/100: loss = 3.2"
     if equates or hedged:
         clean = _plain(between.replace(equates.group(), " ", 1) if equates else between)
         worded = equates is not None and any(map(str.isalpha, between[: equates.start()]))
         return _Joint(operates=False, equates=True, worded=worded) if clean else None
-    bare = _strip_words(between)
+    if _worded_shares(between, one, other):
+        return None  # "checkpointing 60% + flash attention 50%" are not added
+    bare = _strip_words(_WORD_SLASH.sub("", between))
     bare = bare.strip(" \t\r\n*_`()") if "*" not in bare or bare.strip(" \t\r\n_`()") != "*" else "*"
     return _Joint(operates=True, equates=False) if bare and _OPERATOR.fullmatch(bare) else None
+
+
+def _worded_shares(between: str, one: Value, other: Value) -> bool:
+    shares = one.unit.dimension is other.unit.dimension is Dimension.SHARE
+    spaced = "·" in between
+    return (shares or spaced) and any(map(str.isalpha, between))
 
 
 def _strip_words(between: str) -> str:
@@ -99,8 +113,11 @@ def _bounded(text: str, first: Value, last: Value, result: int) -> Equation | No
     start, end = _balanced(text, start, end)
     if end - start > _LONGEST:
         return None
-    before, after = text[max(0, start - 24) : start].rstrip(" \t*_`"), text[end : end + 24].lstrip(" \t*_`")
-    if _open(before) or _goes_on(after) or _FORMULA.search(text, start, end):
+    raw = text[max(0, start - _BEFORE) : start]
+    before, after = raw.rstrip(" \t*_`"), text[end : end + 24].lstrip(" \t*_`")
+    if text[start] == "(" and _CALLED.search(raw):
+        return None  # the argument of a function, or the second factor of a product
+    if _ADDED.search(raw) or _open(before) or _goes_on(after) or _FORMULA.search(text, start, end):
         return None
     if _ALGEBRA.search(text, start, end):
         return None
@@ -137,7 +154,7 @@ def _open(before: str) -> bool:
 
 def _goes_on(after: str) -> bool:
     """Whether what follows belongs to the last side: another operator, a unit by a slash."""
-    return bool(re.match(r"[+−×·/÷^\\]|[-–*](?=\s?[\dA-Za-z(])|\s?[xX]\s?\d|%", after))
+    return bool(re.match(r"[+−×·/÷^\\]|[;,]\s?[+−×*/]\s?\d|[-–*](?=\s?[\dA-Za-z(])|\s?[xX]\s?\d|%", after))
 
 
 def operands(values: list[Value], found: list[Equation]) -> set[int]:

@@ -3,98 +3,78 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from fractions import Fraction
 from typing import Final
 
 from toolkit.documents.scan import cues
+from toolkit.documents.scan.around import Around
+from toolkit.documents.scan.data import labels_data, of_data
 from toolkit.documents.scan.names import gpus_in
+from toolkit.documents.scan.parameters import of_count, of_share
 from toolkit.documents.scan.pieces import Kind
 from toolkit.quantity import Dimension, Value
 
 _SMALLEST: Final = 1_000_000
 """Bytes under which an amount is no memory of a model, but that of a number: "4 bytes", "64 KB pages"."""
 
-_FEWEST: Final = 1_000
+_LEAST_CARD: Final = 1_000_000_000
+"""Bytes under which "within" speaks of an error, not of a card."""
+
 _CLOSE: Final = 48
-_NEAR: Final = 28
-_PARAMETERS_AFTER: Final = re.compile(
-    r"[\s*_`)-]{0,6}(?:(?:total|trainable|active|activated|learnable|model|million|billion|lora|adapter|non-embedding)[\s-]+)"
-    r"{0,3}(?:param(?:eter)?s?|parametern?|paramètres|parámetros|параметр\w*|参数|パラメータ|파라미터)(?![A-Za-z])(?!\s?[×*x]\s)",
+_TAIL: Final = 24
+"""How much of what stands before a figure is looked at for what ends there."""
+
+_EACH: Final = re.compile(r"[\s*_`]*(?:/\s?|per )(?:gpu|card|device)\b|\s?/\s?卡", re.IGNORECASE)
+_AT: Final = re.compile(r"[0-9]\s?Gi?B @ ?~?\Z")
+_TIMES: Final = re.compile(r"(?<![0-9.,=])[1-9][0-9]{0,3} ?[xX×] ?\Z")
+_CARD_NAME: Final = re.compile(
+    r"(?:\b(?:Ascend|Gaudi|Jetson|Arc|Radeon|Tesla|TPU|Instinct)\b(?! VM)|昇腾)[\w .-]{0,24}[\s*_`(（:,—–]{0,6}\Z"
+)
+"""Makers and kinds of cards of which the fact table need not know each."""
+
+_MOST_CARD: Final = 1_000_000_000_000
+_NO_CARD: Final = re.compile(r"[\s*_`,-]*(?:DDR|NVMe|SSD|M\.2|HDD|SATA|[0-9] ?Gb|reduction|payload|of )", re.IGNORECASE)
+_HOST_RAM: Final = re.compile(r"[\s*_`]*(?:of )?(?:system|cpu|host|server) (?:ram|memory)\b", re.IGNORECASE)
+_RAM: Final = re.compile(r"[\s*_`]*(?:of )?(?:system |cpu |host |ddr[0-9] ?)?(?:ram|ddr[0-9])\b", re.IGNORECASE)
+_DEFINED: Final = re.compile(r"[\s*_`]*[=≈]\s*[(*_`]*(?:10|2|1[, .]?[0-9]{3}[, .])")
+_DEFINES: Final = re.compile(r"\b1\s?[KMGT]i?B[\s*_`]*[=≈][^.;\n]{0,24}\Z")
+"""Units that are defined: "1 GB = 10^9 bytes"."""
+
+_SIZE_LABEL: Final = re.compile(r"\W*(?:model |weights? |quant\w* )?size\b(?! of the data).{0,16}", re.IGNORECASE)
+_FILE: Final = re.compile(
+    r"(?:[0-9]b\b|gguf|safetensors|\bq[2-8](?:_[0-9k])?(?:_[sml])?\b|\b[bf]16\b"
+    r"|[48]-?bit\b)[\w.-]{0,24}[`*_]{0,3}\s?\([~≈]?\s?\Z",
     re.IGNORECASE,
 )
-_PARAMETERS_BEFORE: Final = re.compile(
-    r"(?:\bparam(?:eter)?s?(?: counts?| size)?(?: (?:in total|that train\w*|trained|overall))?|参数量?"
-    r"|パラメータ数?)(?:\s?\([^()]{1,20}\))?"
-    r"[\s*_`]*(?:[:=|≈~]|\bis\b|\bof\b)[\s*_`~≈(]*\Z",
+_APPLE: Final = re.compile(r"\bM[1-5] (?:Pro|Max|Ultra)[\s*_`(（:,—–-]{0,6}(?:with )?\Z")
+_MACHINE: Final = re.compile(r"[\s*_`-]{0,4}(?:macs?|macbooks?)\b", re.IGNORECASE)
+_USED_OF: Final = re.compile(r"\s*/\s*[0-9][0-9.,]*\s?[MG]i?B\b")
+_OF: Final = re.compile(r"[0-9]\s?[MG]i?B\s*/\s*\Z")
+_PROCESS: Final = re.compile(r"[0-9]\s+(?:C|G|C\+G|M\+C)\s.*\Z")
+_TECHNIQUE: Final = re.compile(r"\bcheckpoint\w*|\boffload\w*|\bfus\w+|\A\W*\+", re.IGNORECASE)
+_ASPECT: Final = re.compile(
+    r"\W*(?:(?:[\w.-]+ )?[0-9]{1,4}(?:\.[0-9]{1,2})?[BM](?: model)?"
+    r"|(?:(?:fp|bf|int|float|uint|q|w|i)-?[0-9]{1,2}(?:[_a-z]\w*)?(?: ?/ ?)?){1,3}"
+    r"|[0-9]{1,2}-?bits?|nf4|fp4|mxfp4|awq|gptq|q?-?lora|full(?: fine-?tun\w+| ft)?"
+    r"|(?:bs|sl|batch(?: size)?|seq(?:uence)?(?:[ _]len(?:gth)?)?|ctx) ?=? ?[0-9]{1,6}k?"
+    r"|[0-9]{1,3}k|[0-9]{2,6}(?: tokens)?|half|single|ddp|fsdp|zero-?[123])\W*",
     re.IGNORECASE,
 )
-_PARAMETERS_LABEL: Final = re.compile(r"\bparam(?:eter)?s?\b|参数|パラメータ", re.IGNORECASE)
-_TRAINABLE: Final = re.compile(
-    r"(?<!non-)\btrainable\b|\blora\b|\badapters?\b|\blearnable\b|\btrained\b", re.IGNORECASE
+"""Headings of columns that vary what a need depends on: sizes, precisions, methods, batches, lengths."""
+
+_ASPECT_LABEL: Final = re.compile(rf"(?:{_ASPECT.pattern}|\W*[0-9.]+[BM] models?\W*)[:：=—–-]\W*", re.IGNORECASE)
+_NEEDS: Final = re.compile(
+    r"\W*(?:needs?|requires?|required|requirements?|min(?:imum)?|recommended|uses?|used|peak|total)\W*", re.IGNORECASE
 )
-_TRAIN: Final = re.compile(r"\btrain\w*\b|\blora\b|\badapters?\b", re.IGNORECASE)
-_TOTAL: Final = re.compile(r"[\s*_`]*total\b", re.IGNORECASE)
-_OF_PARAMETERS: Final = re.compile(
-    r"[\s*_`]*(?:\([^()]{0,40}\)\s?)?(?:of\s(?:the\s|all\s|its\s|total\s|model\s|original\s|base\s)*(?:param\w*|weights)"
-    r"|of [\d.,]+ ?[BM]\b|trainable|param\w*)",
-    re.IGNORECASE,
-)
-_SIZED: Final = re.compile(r"[0-9] ?[GMT]i?B\b|\bparam(?:eter)?s?\b", re.IGNORECASE)
-_SMALLER: Final = re.compile(r"[\s*_`]*smaller\b", re.IGNORECASE)
-_ELSE: Final = re.compile(
-    r"[\s*_`]*(?:\w+ )?(?:accuracy|quality|perplexity|loss|degradation|performance"
-    r"|throughput|faster|slower|speed\w*|cheaper|cost|time)\b",
-    re.IGNORECASE,
-)
+
 _SIZE_CHANGE: Final = re.compile(
     r"[\s*_`]*(?:smaller|lower|less|fewer|reduc\w+)[^.,;]{0,24}\b(?:v?ram|memory|footprint)\b", re.IGNORECASE
 )
-_TOKENS: Final = re.compile(
-    r"[\s*_`-]{0,3}(?:tokens?|examples?|samples?|rows|steps|downloads|words|users|images|times)\b", re.IGNORECASE
-)
-
-
 _LEADS_TO: Final = re.compile(
-    r"\+?[\s*_`(\[:,/–-]*(?:with|has|have|having|w/|of|at|from)?\s?(?:\d{1,2}[\d.-]*\s?GB\s?(?:/|or)\s?)?[\s*_`(\[]*(?:its\s)?"
+    r"s?\+?[\s*_`(（\[:：,/—–-]*(?:also\s)?(?:with|has|have|having|w/|of|at|from)?\s?(?:\d{1,2}[\d.-]*\s?GB\s?(?:/"
+    r"|or)\s?)?[\s*_`(\[]*(?:its\s)?"
 )
 """What may stand between the name of a card and its memory."""
-
-_BESIDE: Final = re.compile(
-    r"\bparam(?:eter)?s?\b[^.;]{0,24}(?:\d\S{0,12}|million|billion)[*_\s]*\((?:or\s|i\.e\.\s)?\Z"
-    r"|\bparam(?:eter)?s?\b[^.;\d]{0,24}\(\Z|\bparam(?:eter)?s?\b[^.;\d]{0,24}\(\d[\d.]*[MB]\s?/\s?\Z",
-    re.IGNORECASE,
-)
-_LISTED_AFTER: Final = re.compile(r"\s?[/,、]\s?[0-9]")
-_LISTED_BEFORE: Final = re.compile(r"[0-9][BM]\s?[/,、]\s?\Z")
-_MODEL_SIZE: Final = re.compile(r"\W*(?:base )?model(?: size)?\W*", re.IGNORECASE)
-_ARROW_BEFORE: Final = re.compile(r"[0-9][MB]\s?(?:→|->|=>)\s?\Z")
-_ARROW_AFTER: Final = re.compile(r"\s?(?:→|->|=>)\s?~?[0-9]{1,4}(?:\.[0-9]+)?[MB]\b")
-_MODEL: Final = re.compile(r"\bmodels?\b|\bparam(?:eter)?s?\b|\bsize\b|\bsmaller\b", re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True)
-class Around:
-    """The words around a figure: those of its sentence on both sides, its labels, headings and what led to it.
-
-    `paragraph` is what stands before its sentence in its paragraph, `lead` the paragraph before; `themed` says that
-    the document speaks of memory more than in passing.
-    """
-
-    before: str
-    after: str
-    row: str = ""
-    column: str = ""
-    headings: tuple[str, ...] = ()
-    lead: str = ""
-    title: str = ""
-    paragraph: str = ""
-    themed: bool = False
-    kind: Kind = Kind.PROSE
-
-    @property
-    def sentence(self) -> str:
-        """The sentence without the figure."""
-        return f"{self.before} {self.after}"
 
 
 def quantity_of(value: Value, around: Around) -> str | None:
@@ -105,9 +85,9 @@ def quantity_of(value: Value, around: Around) -> str | None:
         case Dimension.BYTES:
             return _of_bytes(value, around)
         case Dimension.COUNT | Dimension.NUMBER:
-            return _of_count(value, around)
+            return of_count(value, around)
         case Dimension.SHARE:
-            return _of_share(around)
+            return of_share(around)
         case Dimension.RATIO:
             return "change" if _SIZE_CHANGE.match(around.after) else None
         case _:
@@ -115,10 +95,13 @@ def quantity_of(value: Value, around: Around) -> str | None:
 
 
 def _of_bytes(value: Value, around: Around) -> str | None:
-    size = value.unit.readings[0][1]
-    if max(abs(number) for number in value.printed) * size < _SMALLEST and size < _SMALLEST:
+    if _no_memory(value, around):
         return None
+    if (reported := _reported(around)) is not None:
+        return reported
     card = _card_beside(around)
+    if cues.says_enough(around.before, around.after):
+        return "fits"
     if cues.says_fit(around.before) and (card or cues.nearest(around.before, around.after) != "disk"):
         return "fits"
     if card:
@@ -128,16 +111,54 @@ def _of_bytes(value: Value, around: Around) -> str | None:
         return "change"
     if around.kind is Kind.CELL and (labelled := _of_cell(around)) is not None:
         return labelled
-    return _by_words(around)
+    return _by_words(around) or _of_several(value, around)
+
+
+def _no_memory(value: Value, around: Around) -> bool:
+    """Whether an amount is one of data, the definition of a unit, or too small to be memory of a model."""
+    size = value.unit.readings[0][1]
+    most = max(abs(number) for number in value.printed) * size
+    if (most < _SMALLEST and size < _SMALLEST) or (cues.says_within(around.before) and most < _LEAST_CARD):
+        return True
+    if _DEFINES.search(around.before[-_CLOSE:]) or (value.printed == (Fraction(1),) and _DEFINED.match(around.after)):
+        return True
+    return of_data(around.before[-_CLOSE:], around.after[:_CLOSE])
+
+
+def _of_several(value: Value, around: Around) -> str | None:
+    """What an amount is that stands for each of several cards, or beside the name of a model's file."""
+    if _MACHINE.match(around.after) or _APPLE.search(around.before[-_CLOSE:]):
+        return "host_memory"
+    if _FILE.search(around.before[-_CLOSE:]):
+        return "weights"
+    size = max(value.printed) * value.unit.readings[0][1]
+    if not _LEAST_CARD <= size < _MOST_CARD or _NO_CARD.match(around.after):
+        return None
+    if _EACH.match(around.after) or _AT.search(around.before[-_TAIL:]):
+        return "peak_memory"
+    return "gpu_memory" if _TIMES.search(around.before[-_TAIL:]) else None
+
+
+def _reported(around: Around) -> str | None:
+    """What a figure is in the tables of `nvidia-smi`: "14230MiB / 24564MiB", and the memory of a process."""
+    if around.kind is not Kind.CODE or cues.component(around.before[-_CLOSE:]) == "disk":
+        return None
+    if _USED_OF.match(around.after):
+        return "peak_memory"
+    if _OF.search(around.before[-_CLOSE:]):
+        return "gpu_memory"
+    return "peak_memory" if re.match(r"\s*\|\s*\Z", around.after) and _PROCESS.search(around.before) else None
 
 
 def _card_beside(around: Around) -> bool:
     """Whether the amount is one that a card has: "RTX 4090 (24 GB)", "24 GB GPU", the row of a card under "VRAM"."""
-    if cues.of_a_card(around.after):
+    if cues.of_a_card(around.after) or (cues.of_a_holder(around.before) and not _HOST_RAM.match(around.after)):
         return True
     before = around.before[-_CLOSE:]
     named = gpus_in(before)
-    if named and _LEADS_TO.fullmatch(before[named[-1].end :]):
+    if named and _LEADS_TO.fullmatch(before[named[-1].end :]) and not _RAM.match(around.after):
+        return True
+    if _CARD_NAME.search(before):
         return True
     following = gpus_in(around.after[:_CLOSE])
     if following and re.fullmatch(r"[\s*_`-]*(?:nvidia\s)?", around.after[: following[0].start], re.IGNORECASE):
@@ -145,7 +166,7 @@ def _card_beside(around: Around) -> bool:
     if cues.is_labelled_memory(around.before) and gpus_in(around.lead[-120:] + " " + around.before):
         return True
     if re.match(r"[\s*_`]*\(", around.after) and (inside := gpus_in(around.after[:_CLOSE])) and inside[0].start < 6:
-        return True
+        return not re.search(r"[0-9]", around.after[: inside[0].start])
     if cues.is_had(around.after) and cues.speaks_of_memory(around.sentence):
         return True
     listed = around.kind is Kind.CELL and bool(gpus_in(around.row)) and not cues.says_used(around.column)
@@ -155,78 +176,50 @@ def _card_beside(around: Around) -> bool:
 def _of_cell(around: Around) -> str | None:
     """The quantity of a cell by its column, or by its row where the column says no more than memory."""
     column, row = cues.component(around.column), cues.component(around.row)
+    if column is None and row is None and (_SIZE_LABEL.fullmatch(around.column) or _SIZE_LABEL.fullmatch(around.row)):
+        return "weights"
+    if labels_data(around.column) and column in {None, "disk"}:
+        return column
+    if column == "peak_memory" and (row == "disk" or _TECHNIQUE.search(around.row)):
+        return column
     if column in {None, "peak_memory"} and row is not None:
         return row
     return column
 
 
 def _by_words(around: Around) -> str | None:
+    if around.kind is Kind.CELL and labels_data(around.column):
+        return None
     near = cues.nearest(around.before[-120:], around.after[:60])
     alone = not around.before.rpartition("\n")[2].strip(" \t*_`=≈~:-")
     heading = cues.component(around.headings[0]) if around.headings else None
     if around.kind is Kind.CELL and near is None and cues.speaks_of_memory(around.lead):
         return "peak_memory"
-    if alone and heading is not None:
+    if alone and heading is not None and (heading != "peak_memory" or near is None):
         return heading
-    if near is not None and near != "peak_memory":
-        return near
     if near is not None:
         return near
     if heading is not None:
         return heading
     if any(cues.speaks_of_memory(text) for text in (around.paragraph, around.column, *around.headings[:1])):
         return "peak_memory"
-    above = around.themed or any(cues.speaks_of_memory(text) for text in (*around.headings, around.lead, around.title))
-    return "peak_memory" if above and (cues.speaks_of_need(around.sentence) or around.kind is Kind.CELL) else None
+    if _listed(around):
+        return "peak_memory"
+    over = any(cues.speaks_of_memory(text) for text in (*around.headings, around.title))
+    if over or around.themed or cues.speaks_of_memory(around.lead):
+        named = over or cues.speaks_of_need(around.sentence) or around.kind is Kind.CELL
+        return "peak_memory" if named else None
+    return None
 
 
-def _of_count(value: Value, around: Around) -> str | None:
-    if max(value.printed) * value.unit.readings[0][1] < _FEWEST or _TOKENS.match(around.after):
-        return None
-    if around.kind is Kind.CELL and (_LISTED_AFTER.match(around.after) or _LISTED_BEFORE.search(around.before)):
-        return None  # the sizes that a family comes in
-    cell = around.kind is Kind.CELL and bool(_PARAMETERS_LABEL.search(around.column))
-    sized = value.unit.dimension is Dimension.COUNT and _MODEL_SIZE.fullmatch(around.row)
-    row = around.kind is Kind.CELL and bool(_PARAMETERS_LABEL.search(around.row) or sized)
-    follows = _PARAMETERS_AFTER.match(around.after)
-    leads = _PARAMETERS_BEFORE.search(around.before[-_CLOSE:])
-    total = _TOTAL.match(around.after) and _PARAMETERS_LABEL.search(around.before)
-    beside = value.unit.dimension is Dimension.COUNT and _BESIDE.search(around.before[-_CLOSE:])
-    changes = value.unit.dimension is Dimension.COUNT and _sizes_change(around)
-    if not (cell or row or follows or leads or total or beside or changes):
-        return None
-    if total or changes or (beside and "/" in beside.group()):
-        return "parameters"
-    near = (around.column if cell else around.row) if cell or row else ""
-    said = near or (follows.group() if follows else "") + around.before[-_NEAR:]
-    return "trainable_parameters" if _TRAINABLE.search(said) else "parameters"
-
-
-def _sizes_change(around: Around) -> bool:
-    """Whether a count is an end of "34B → 13B", said of models."""
-    arrow = _ARROW_BEFORE.search(around.before[-_CLOSE:]) or _ARROW_AFTER.match(around.after)
-    return arrow is not None and _MODEL.search(around.sentence) is not None
-
-
-def _of_share(around: Around) -> str | None:
-    labels = f"{around.column} {around.row}"
-    if _OF_PARAMETERS.match(around.after) and not cues.speaks_of_memory(around.after[:24]):
-        return "trainable_share"
-    if around.kind is Kind.CELL and cues.says_change(around.column) and cues.speaks_of_memory(labels):
-        return "change"
-    if (
-        around.before.endswith("(")
-        and _TRAIN.search(around.before[-_CLOSE:])
-        and _PARAMETERS_LABEL.search(around.before)
-    ):
-        return "trainable_share"
-    if _TRAINABLE.search(around.before[-2 * _CLOSE :]) and _PARAMETERS_LABEL.search(around.before[-2 * _CLOSE :]):
-        return "trainable_share"
-    near = around.before[-_CLOSE:] + around.after[:_CLOSE]
-    if not cues.says_change(near) or _ELSE.match(around.after):
-        return None
-    sized = _SIZED.search(near) or _SMALLER.match(around.after)
-    return "change" if sized or cues.speaks_of_memory(near) else None
+def _listed(around: Around) -> bool:
+    """Whether an amount stands in a list or a table of what is needed."""
+    if around.kind is Kind.CELL:
+        need = _NEEDS.fullmatch(around.column) or _ASPECT.fullmatch(around.column)
+        return bool(need) or cues.speaks_of_memory(around.intro)
+    if not around.item:
+        return False
+    return cues.speaks_of_memory(around.intro) or (around.themed and bool(_ASPECT_LABEL.fullmatch(around.before)))
 
 
 def _speaks(around: Around) -> bool:

@@ -5,17 +5,24 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from toolkit.documents.scan.cues import speaks_of_memory
 from toolkit.documents.scan.names import gpus_in
 from toolkit.documents.scan.pieces import Grid, Piece
 from toolkit.documents.scan.values import values_in
 from toolkit.quantity import Mark, parse_mark
 from toolkit.quantity.value import Dimension
 
+_FITS: Final = re.compile(r"\bfits?\b|\bfeasib\w+|\btrainable on\b|\bviable\b", re.IGNORECASE)
 _ASKS: Final = re.compile(
-    r"\bfits?\b|\bfeasib\w+|\bworks?\b|\bruns?\b|\brunnable\b|\bcompatib\w+|\bpossible\b|\bok\b|\bviable\b"
-    r"|\btrainable on\b",
+    r"\bworks?\b|\bruns?\b|\brunnable\b|\bcompatib\w+|\bpossible\b|\bok\b",
     re.IGNORECASE,
 )
+_SETTING: Final = re.compile(
+    r"\boffload\w*|\bcheckpoint\w*|\bflash|\bquanti\w*|\bsupport\w*|\bnvlink\b|\becc\b|\bavailab\w+|\btested\b|\bdefault\b",
+    re.IGNORECASE,
+)
+"""Columns of answers that ask what is set or had, not what fits."""
+
 _SHORT: Final = 60
 
 
@@ -27,9 +34,21 @@ def mark_of(piece: Piece, text: str) -> Mark | None:
     mark = parse_mark(text)
     if mark is None:
         return None
-    if _ASKS.search(piece.column) or _is_card(piece.column):
+    if _FITS.search(piece.column) or gpus_in(piece.column):
         return mark
-    return mark if _is_card(piece.row) and _of_cards(grid) and _answers(grid, piece.spot[1]) else None
+    if _is_card(piece.column):
+        return mark if _answers(grid, piece.spot[1]) else None
+    if _ASKS.search(piece.column):
+        return mark if _of_memory(piece, grid) else None
+    if not _is_card(piece.row) or _SETTING.search(piece.column):
+        return None
+    return mark if _of_cards(grid) and _answers(grid, piece.spot[1]) else None
+
+
+def _of_memory(piece: Piece, grid: Grid) -> bool:
+    """Whether a table speaks of memory or of cards: in its headings, in the row, or in what stands over it."""
+    texts = (*grid.header, *(text for _, _, text in grid.rows[piece.spot[0]][:3]), *piece.headings[:1], piece.intro)
+    return any(speaks_of_memory(text) or _is_card(text) for text in texts)
 
 
 def _is_card(label: str) -> bool:

@@ -1,7 +1,7 @@
-"""Text read through its damage: UTF-8 that was once read in another encoding, other languages' units and commas.
+"""Text read through its damage: UTF-8 that was once read in another encoding.
 
-Nothing is guessed: a run of characters is taken for broken UTF-8 only where its bytes are UTF-8, and a comma for a
-decimal point only in a document that writes none of its amounts with a point.
+Nothing is guessed: a run of characters is taken for broken UTF-8 only where its bytes are UTF-8. Amounts as other
+languages write them are brought to one form on the way (`toolkit.documents.scan.local`).
 """
 
 from __future__ import annotations
@@ -9,41 +9,17 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
 from typing import Final
+
+from toolkit.documents.scan.local import Edit, local_edits
 
 CODECS: Final = ("cp1252", "cp1254", "mac_roman")
 """The encodings that UTF-8 is taken for by mistake, the likelier first."""
 
 _LOST: Final[Mapping[str, str]] = MappingProxyType({"âŒ": "❌"})
 """Signs of which a byte that the encoding has no character for was dropped on the way."""
-
-_UNITS: Final[Mapping[str, str]] = MappingProxyType(
-    {"Ko": "KB", "Mo": "MB", "Go": "GB", "To": "TB", "Gio": "GiB", "Mio": "MiB"}
-    | {"КБ": "KB", "МБ": "MB", "ГБ": "GB", "ТБ": "TB", "Мб": "MB", "Гб": "GB", "Тб": "TB"}
-)
-_SPACES: Final = "[ \u00a0\u202f]?"
-_LOCAL: Final = re.compile(rf"(?<=[0-9])({_SPACES})({'|'.join(_UNITS)})(?![\w-])")
-_POINTED: Final = re.compile(rf"[0-9]\.[0-9]{{1,2}}{_SPACES}(?:[GMT]i?[Bo]|ГБ|Гб|МБ)(?![A-Za-z])")
-_COMMA: Final = re.compile(
-    rf"(?<![0-9.,])[0-9]{{1,4}}(,)[0-9]{{1,2}}"
-    rf"(?={_SPACES}(?:[GMT]i?[Bo](?![A-Za-z])|ГБ|Гб|МБ|%|Mrd|Mio|Milli[ao]rd))"
-)
-_BARE_G: Final = re.compile(
-    r"(?<![A-Za-z0-9_.,-])[0-9]{1,4}(?:\.[0-9]{1,2})?G()(?=[ \u00a0]?(?:显存|显卡|内存|顯存|VRAM|vram|GPU|以上))"
-    r"|(?:显存|顯存|VRAM)[^\n0-9]{0,8}[0-9]{1,4}(?:\.[0-9]{1,2})?G()(?![A-Za-z0-9_])"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Edit:
-    """A piece of a text, and what is read in its place."""
-
-    start: int
-    end: int
-    text: str
 
 
 class Mended:
@@ -81,7 +57,7 @@ class Mended:
 def read_through(source: str) -> tuple[str, tuple[Mended, ...]]:
     """The text as it was meant, and the steps that lead from it back to the file, the last one first."""
     encoded = Mended(source, _broken(source))
-    local = Mended(encoded.text, _local(encoded.text))
+    local = Mended(encoded.text, local_edits(encoded.text))
     return local.text, (local, encoded)
 
 
@@ -137,13 +113,3 @@ def _alphabet(codec: str) -> tuple[re.Pattern[str], Mapping[str, int]]:
         for span, size in ((range(0xF0, 0xF5), 3), (range(0xE0, 0xF0), 2), (range(0xC2, 0xC4), 1), ((0xCE, 0xCF), 1))
     ]
     return re.compile("|".join(f"[{lead}]{rest}{{{size}}}" for lead, size in leads)), byte_of
-
-
-def _local(text: str) -> list[Edit]:
-    edits = [Edit(*found.span(2), _UNITS[found[2]]) for found in _LOCAL.finditer(text)]
-    for found in _BARE_G.finditer(text):
-        at = found.end(1) if found[1] is not None else found.end(2)
-        edits.append(Edit(at, at, "B"))
-    if not _POINTED.search(text):
-        edits += [Edit(*found.span(1), ".") for found in _COMMA.finditer(text)]
-    return sorted(edits, key=lambda edit: (edit.start, edit.end))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache, lru_cache
 from itertools import pairwise
 from typing import Final
@@ -13,14 +12,19 @@ from toolkit.facts.gpu import Gpu, GpuVariants
 from toolkit.facts.gpu_table import gpus, table
 from toolkit.facts.gpus import find_gpu, key_of
 from toolkit.facts.models import ALIASES, MODEL_IDS
+from toolkit.frozen import frozen
 
 _GPU: Final = re.compile(
-    r"(?<![A-Za-z0-9-])(?:(?:NVIDIA|GeForce|Tesla|Quadro|AMD|Radeon|Instinct)[ -]){0,3}"
-    r"(?:(?:RTX|GTX|RX|TITAN|Titan|rtx|gtx)[ -]?[A-Za-z]{0,3}[0-9]{0,4}"
-    r"|[ABHLPTV][0-9]{1,3}[A-Za-z]?|GH?B?200|B[23]00|H[12]00|MI[0-9]{2,3}[A-Za-z]?|V100S?)"
+    r"(?:(?<![A-Za-z0-9-])|(?<=[0-9][xX×])(?<!(?<![1-9])0[xX]))"
+    r"(?:(?:NVIDIA|GeForce|Tesla|Quadro|AMD|Radeon|Instinct)[ -]){0,3}"
+    r"(?:(?:RTX|GTX|RX|TITAN|Titan|rtx|gtx)(?:[ -]?(?:PRO|Pro)(?![A-Za-z]))?[ -]?[A-Za-z]{0,3}[0-9]{0,4}"
+    r"|[ABHLPTV][0-9]{1,4}[A-Z]?|GH?B?200|B[23]00|H[12]00|MI[0-9]{2,3}[A-Za-z]?|V100S?"
+    r"|[2-5]0[5-9]0(?=[ -]?(?:Ti|TI|SUPER|Super)\b|s?\s?(?:GPUs?|cards?|显卡|\([0-9]{1,2} ?G|[0-9]{1,2} ?GB)))"
     r"(?:[ -]?(?:Ti|TI|SUPER|Super|XTX|XT|Laptop|Mobile|Max-Q|Ada|PCIe|SXM[0-9]?|NVL|D|Blackwell))*"
-    r"(?![A-Za-z0-9]|\.[0-9])"
+    r"(?=s?(?![A-Za-z0-9]|\.[0-9]))"
 )
+"""Names that look like those of cards; "4xA100" and the plural "A100s" hold one, "0xA100" does not."""
+
 _WORD: Final = re.compile(r"[A-Za-z]+|[0-9]+(?:\.[0-9]+)*|[-_. /]")
 _PART: Final = re.compile(r"[A-Za-z0-9]+(?:\.[0-9]+)*[A-Za-z]*")
 _GENERIC: Final = re.compile(
@@ -51,7 +55,7 @@ _MOST_PARTS: Final = 7
 _LONGEST: Final = 2_000
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Named:
     """A name and where it stands in the text it was found in."""
 
@@ -60,14 +64,14 @@ class Named:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NamedGpu(Named):
     """A card, or the cards of one name."""
 
     card: Gpu | GpuVariants
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NamedModel(Named):
     """A model: its id where it is a known one."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -12,15 +11,17 @@ from typing import Final
 from toolkit.documents.document import Document
 from toolkit.documents.plain import plain
 from toolkit.documents.scan.html_tables import HtmlTable, html_tables
+from toolkit.documents.scan.verbatim import MARKER, is_html, spoken_lines
 from toolkit.documents.scan.visible import without_tags
 from toolkit.documents.tables import Table
 
-_FENCE: Final = re.compile(r"[ \t>]*(?:[-*+][ \t]+)?(?:`{3,}|~{3,})[ \t]*\{?\.?([\w+-]*)")
-_OUTPUT: Final = frozenset(
-    {"", "text", "txt", "console", "output", "plaintext", "log", "math", "latex", "none", "plain"}
-)
-_COMMENT: Final = re.compile(r"(?:(?m:^)|[ \t])(?:#|//)[ \t]+(.*)")
-_MARKER: Final = re.compile(r"[ \t]*(?:[-*+]|[0-9]{1,9}[.)])[ \t]+(?:\[[ xX]\][ \t]+)?|[ \t]*#{1,6}[ \t]+")
+_LONGEST: Final = 20_000
+"""Characters of a piece: what a paragraph or a cell has more is a piece of its own."""
+
+_LEAD: Final = 400
+_INTRO: Final = 800
+_DEEPEST: Final = 4
+"""How much of what stands before a piece, and of the items around one, is looked at."""
 
 
 class Kind(StrEnum):
@@ -57,6 +58,10 @@ class Piece:
     column: str = ""
     grid: Grid | None = field(default=None, repr=False)
     spot: tuple[int, int] = (0, 0)
+    intro: str = ""
+    """What leads to the table or the list that it belongs to: the last paragraphs before that in its section."""
+    item: bool = False
+    """Whether it is an item of a list."""
 
 
 def pieces(document: Document, shown: str) -> Iterator[Piece]:
@@ -66,18 +71,64 @@ def pieces(document: Document, shown: str) -> Iterator[Piece]:
     found_html = html_tables(shown) if "<table" in shown.casefold() else []
     tables += [(table.start, table.end, _html_grid(table)) for table in found_html]
     taken = _taken_lines(document, tables)
-    lead = ""
-    leads: list[tuple[int, str]] = []
-    for block in _blocks(document, shown, taken):
-        piece = replace(block, headings=sections.at(block.start), lead=lead)
-        if piece.kind is not Kind.CODE:
-            lead = shown[piece.start : piece.end][-400:]
-            leads.append((piece.start, lead))
-        yield piece
-    starts = [start for start, _ in leads]
+    leads: list[tuple[int, str, str]] = []
+    for piece in _in_order(document, shown, taken, leads):
+        yield from _cut(piece, shown)
+    starts = [start for start, _, _ in leads]
     for start, _, grid in tables:
         before = bisect_right(starts, start) - 1
-        yield from _cells(grid, sections.at(start), leads[before][1] if before >= 0 else "")
+        above = leads[before][1:] if before >= 0 else ("", "")
+        for cell in _cells(grid, sections.at(start), *above):
+            yield from _cut(cell, shown)
+
+
+def _cut(piece: Piece, shown: str) -> Iterator[Piece]:
+    """A piece in parts that are short enough to be read, cut where a line or else a word ends."""
+    start = piece.start
+    while piece.end - start > _LONGEST:
+        ends = (shown.rfind(sign, start + 1, start + _LONGEST) for sign in ("\n", " "))
+        end = next((end for end in ends if end > start), start + _LONGEST)
+        yield replace(piece, start=start, end=end)
+        start = end
+    yield piece if start == piece.start else replace(piece, start=start)
+
+
+def _in_order(document: Document, shown: str, taken: set[int], leads: list[tuple[int, str, str]]) -> Iterator[Piece]:
+    """What is no table, in order; `leads` notes what each place is led to by."""
+    sections = _Sections(document)
+    lead = intro = ""
+    above = _Ancestors()
+    for block in _blocks(document, shown, taken):
+        said = shown[block.start : block.end][-_LEAD:]
+        over = above.of(document, block, said) if block.item else ""
+        piece = replace(block, headings=sections.at(block.start), lead=lead, intro=f"{intro}\n{over}"[-_INTRO:])
+        yield piece
+        if piece.kind is Kind.CODE:
+            continue
+        lead = said
+        if piece.kind is Kind.HEADING:
+            intro = ""
+            above = _Ancestors()
+        elif not piece.item:
+            intro = f"{intro}\n{lead}"[-_INTRO:]
+        leads.append((piece.start, lead, intro))
+
+
+class _Ancestors:
+    """The items of lists that an item stands in, by how far their markers are indented."""
+
+    def __init__(self) -> None:
+        self._open: list[tuple[int, str]] = []
+
+    def of(self, document: Document, item: Piece, said: str) -> str:
+        """What the items around an item say, the outermost first; the item is then the last of them."""
+        line = document.lines.starts[document.lines.at(item.start)]
+        column = len(document.unquoted[line : item.start]) - len(document.unquoted[line : item.start].lstrip())
+        while self._open and self._open[-1][0] >= column:
+            self._open.pop()
+        over = "\n".join(text for _, text in self._open[-_DEEPEST:])
+        self._open.append((column, said))
+        return over
 
 
 class _Sections:
@@ -106,50 +157,33 @@ def _blocks(document: Document, shown: str, taken: set[int]) -> Iterator[Piece]:
     lines, structure = document.lines, document.structure
     headings = {lines.at(heading.start) for heading in document.headings}
     breaks = structure.block_starts
-    at, count = 0, len(lines)
+    at, count, body = 0, len(lines), lines.at(document.body)
     while at < count:
         end = at + 1
         if at in taken or not shown[slice(*lines.span(at))].strip():
             at = end
             continue
         verbatim = at in structure.verbatim
-        while end < count and end not in breaks and (verbatim or _continues(document, shown, end, taken)):
+        while (
+            end < count and at >= body and end not in breaks and (verbatim or _continues(document, shown, end, taken))
+        ):
             end += 1
         span = lines.starts[at], lines.span(end - 1)[1]
         if verbatim:
-            yield from _verbatim(document, shown, at, end)
+            if is_html(document, shown, at):
+                yield Piece(span[0], span[1], Kind.PROSE)
+            else:
+                yield from (Piece(*spot, Kind.CODE) for spot in spoken_lines(document, shown, at, end))
         else:
             kind = Kind.HEADING if at in headings else Kind.PROSE
-            marker = _MARKER.match(shown, *span)
-            yield Piece(marker.end() if marker else span[0], span[1], kind)
+            marker = MARKER.match(shown, *span)
+            item = marker is not None and kind is Kind.PROSE
+            yield Piece(marker.end() if marker else span[0], span[1], kind, item=item)
         at = end
 
 
 def _continues(document: Document, shown: str, line: int, taken: set[int]) -> bool:
     return line not in taken and bool(shown[slice(*document.lines.span(line))].strip())
-
-
-def _verbatim(document: Document, shown: str, first: int, end: int) -> Iterator[Piece]:
-    """What people write in a block of code: the comments, or all of what is output; HTML is prose."""
-    fence = _FENCE.match(document.unquoted, document.lines.starts[first])
-    opening = shown[slice(*document.lines.span(first))].lstrip()
-    if fence is None and opening.startswith("<"):
-        yield Piece(document.lines.starts[first], document.lines.span(end - 1)[1], Kind.PROSE)
-        return
-    whole = fence is None or fence[1].casefold() in _OUTPUT
-    for line in range(first + (fence is not None), end):
-        start, stop = document.lines.span(line)
-        comment = _COMMENT.search(document.text, start, stop)
-        if comment is not None and _spoken(document.text[start : comment.start()]):
-            yield Piece(comment.start(1), stop, Kind.CODE)
-        elif whole and not shown[start:stop].lstrip().startswith(("$ ", "pip ", "python ", "--", "```", "~~~")):
-            marker = _MARKER.match(shown, start, stop)
-            yield Piece(marker.end() if marker else start, stop, Kind.CODE)
-
-
-def _spoken(before: str) -> bool:
-    """Whether a comment sign stands outside of a string."""
-    return before.count('"') % 2 == 0 and before.count("'") % 2 == 0
 
 
 def _grid(table: Table) -> Grid:
@@ -160,15 +194,22 @@ def _grid(table: Table) -> Grid:
 
 def _html_grid(table: HtmlTable) -> Grid:
     rows = tuple(tuple((start, end, plain(text)) for start, end, text in row) for row in table.rows)
-    return Grid(tuple(text for _, _, text in rows[0]) if rows else (), rows)
+    width = len(rows[0]) if rows else 0
+    heads = [[row[column][2] for row in rows[: table.header] if column < len(row)] for column in range(width)]
+    return Grid(tuple(" ".join(dict.fromkeys(texts)) for texts in heads), rows)
 
 
-def _cells(grid: Grid, headings: tuple[str, ...], lead: str) -> Iterator[Piece]:
+def _cells(grid: Grid, headings: tuple[str, ...], lead: str, intro: str) -> Iterator[Piece]:
+    seen: set[int] = set()
     for number, row in enumerate(grid.rows):
         label = row[0][2] if row else ""
         for column, (start, end, _) in enumerate(row):
+            if start in seen:
+                continue  # it spans several places, and was read in the first
+            seen.add(start)
             heading = grid.header[column] if number and column < len(grid.header) else ""
-            yield Piece(start, end, Kind.CELL, headings, lead, label if column else "", heading, grid, (number, column))
+            row_label = label if column else ""
+            yield Piece(start, end, Kind.CELL, headings, lead, row_label, heading, grid, (number, column), intro)
 
 
 def text_of(piece: Piece, shown: str) -> str:

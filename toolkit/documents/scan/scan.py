@@ -8,29 +8,32 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from toolkit.documents.document import Document
+from toolkit.documents.scan.around import Around
 from toolkit.documents.scan.claim import FoundClaim, ReadPiece, Scanned
 from toolkit.documents.scan.context import context
+from toolkit.documents.scan.cues import speaks_of_memory
+from toolkit.documents.scan.data import labels_data
 from toolkit.documents.scan.equations import equations, is_bytes, operands
-from toolkit.documents.scan.kinds import Around, quantity_of
+from toolkit.documents.scan.kinds import quantity_of
 from toolkit.documents.scan.marks import mark_of
 from toolkit.documents.scan.mend import read_through
 from toolkit.documents.scan.names import gpus_in
 from toolkit.documents.scan.pieces import Kind, Piece, pieces, text_of
-from toolkit.documents.scan.values import cell_value, values_in
+from toolkit.documents.scan.values import bare_cell, cell_value, values_in
 from toolkit.documents.scan.visible import visible
 from toolkit.quantity import Value
 
 _STOP: Final = re.compile(r"[.!?;](?=\s)|[。；！？]|\n[ \t]*(?=\n)|[ \t]{2}\n(?!\s*[=≈])|\|")
 _MEMORY: Final = re.compile(
-    r"v-?ram|gpu memory|gpu ram|memory requirements?|memory usage|显存|out of memory", re.IGNORECASE
+    r"v-?ram|gpu[- ](?:memory|ram|mem)|memory (?:requirements?|usage|footprint|consumption)|显存|内存占用|out of memory"
+    r"|gpu-?speicher|grafikspeicher|mémoire (?:gpu|vidéo)|memoria (?:de )?(?:la )?gpu|memória (?:de |da )?gpu"
+    r"|видеопамят"
+    r"|gpu ?メモリ|メモリ(?:使用|消費|フット)",
+    re.IGNORECASE,
 )
 _OFTEN: Final = 2
 _LOOKED_AT: Final = 200_000
 _PARAGRAPH: Final = 600
-_MOST_VALUES: Final = 400
-_LONGEST_PIECE: Final = 20_000
-"""Figures and characters of one paragraph or cell that are looked at: what has more is data, and states nothing."""
-
 _REACH: Final = 160
 """How far the words of a figure are looked for to each side: what keeps a document without full stops linear."""
 
@@ -42,9 +45,8 @@ def scan(document: Document) -> Scanned:
     shown = visible(meant.unquoted)
     read = [_read(piece, shown) for piece in pieces(meant, shown)]
     theme = _Theme(meant.headings[0].text if meant.headings else "", len(_MEMORY.findall(shown[:_LOOKED_AT])) >= _OFTEN)
-    claims = sorted(
-        (claim for one in read for claim in _claims(one, theme)), key=lambda claim: (claim.start, claim.end)
-    )
+    found = {(claim.start, claim.end): claim for one in read for claim in _claims(one, theme)}
+    claims = [found[spot] for spot in sorted(found)]  # each once, where tables of both kinds overlap
     return Scanned(document, meant, steps, tuple(read), tuple(claims))
 
 
@@ -56,8 +58,8 @@ class _Theme(NamedTuple):
 
 
 def _read(piece: Piece, shown: str) -> ReadPiece:
-    text = text_of(piece, shown)[:_LONGEST_PIECE]
-    values = values_in(text)[:_MOST_VALUES] if any(map(str.isdigit, text)) else []
+    text = text_of(piece, shown)
+    values = values_in(text) if any(map(str.isdigit, text)) else []
     return ReadPiece(piece, text, tuple(values), tuple(equations(text, values)))
 
 
@@ -70,8 +72,10 @@ def _claims(read: ReadPiece, theme: _Theme) -> Iterator[FoundClaim]:
     if piece.kind is Kind.CELL and not piece.spot[0] and not gpus_in(text):
         return  # a heading says what its column is about
     values = list(read.values)
-    if piece.kind is Kind.CELL and piece.spot[0] and (whole := cell_value(text, piece.column)) is not None:
-        values = [whole]
+    if piece.kind is Kind.CELL and piece.spot[0]:
+        values = _in_cell(piece, text, values)
+    if not values:
+        return
     terms = operands(values, list(read.equations))
     stops = [stop.end() for stop in _STOP.finditer(text)]
     for position, value in enumerate(values):
@@ -81,6 +85,19 @@ def _claims(read: ReadPiece, theme: _Theme) -> Iterator[FoundClaim]:
         quantity = quantity_of(value, around)
         if quantity is not None:
             yield _found(read, value, quantity, around)
+
+
+def _in_cell(piece: Piece, text: str, values: list[Value]) -> list[Value]:
+    """The values of a cell, with the unit that its column gives, or that its table lets one read from a bare letter."""
+    whole = cell_value(text, piece.column)
+    if whole is not None:
+        return [whole]
+    if any(map(is_bytes, values)) or labels_data(piece.column):
+        return values
+    if not any(map(speaks_of_memory, (piece.column, piece.row, piece.intro, *piece.headings[:1]))):
+        return values
+    cut = bare_cell(text)
+    return values if cut is None else [cut, *(value for value in values if value.start >= cut.end)]
 
 
 def _around(read: ReadPiece, values: list[Value], position: int, stops: list[int], theme: _Theme) -> Around:
@@ -100,6 +117,8 @@ def _around(read: ReadPiece, values: list[Value], position: int, stops: list[int
         paragraph=text[max(0, start - _PARAGRAPH) : start],
         themed=theme.memory,
         kind=piece.kind,
+        intro=piece.intro,
+        item=piece.item,
     )
 
 

@@ -7,7 +7,9 @@ from typing import Final
 
 _ADDRESS: Final = re.compile(r"(?<=\])\([^()\s]{1,500}\)|<?https?://[^\s<>()|]{1,500}>?")
 _CODE: Final = re.compile(r"(?<!`)`([^`\n]{1,300})`(?!`)")
-_SETTING: Final = re.compile(r"\A\s*-{1,2}[A-Za-z]|[A-Za-z_\])]=(?!=)\S|\A[\w]+(?:\.[\w]+)*\(")
+_SETTING: Final = re.compile(
+    r"\A[a-z][a-z0-9]*_[a-z0-9_]*: ?\S+\Z|\A\s*-{1,2}[A-Za-z]|[A-Za-z_\])]=(?!=)\S|\A[\w]+(?:\.[\w]+)*\("
+)
 _TAG: Final = re.compile(r"<(?!!)/?[A-Za-z][^<>]{0,500}>")
 
 

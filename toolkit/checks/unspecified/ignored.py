@@ -1,0 +1,42 @@
+"""Statements of a document that it answers for itself, where no spec is at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date
+from typing import TYPE_CHECKING
+
+from toolkit.checks.ignored import OVER, REPAIR, needless
+from toolkit.checks.judgement import Ignored, Verdict
+from toolkit.documents.directives.ignore import Ignore, read_ignores
+from toolkit.documents.document import Document
+from toolkit.finding import Finding
+
+if TYPE_CHECKING:
+    from toolkit.checks.unspecified.run import ScannedClaim
+
+
+def answered(
+    document: Document, claims: Sequence[ScannedClaim], today: date
+) -> tuple[list[ScannedClaim], list[Finding]]:
+    """The statements with the comments that answer for them, and what is to be said of those comments.
+
+    A comment is called needless only where its code was judged and nothing is false: a spec may need the others.
+    """
+    ignores, findings = read_ignores(document)
+    over = [ignore for ignore in ignores if ignore.until is not None and ignore.until < today]
+    findings += [Finding(one.place, OVER, f"this comment ended on {one.until}", REPAIR) for one in over]
+    used: dict[Ignore, set[str]] = {ignore: set() for ignore in ignores if ignore not in over}
+    judged: dict[Ignore, set[str]] = {ignore: set() for ignore in used}
+    found = []
+    for claim in claims:
+        by = [ignore for ignore in used if ignore.holds(claim.place, claim.code)]
+        for ignore in by if claim.verdict is not Verdict.UNCHECKED else ():
+            judged[ignore].add(claim.code)
+            if claim.verdict is Verdict.DISAGREES:
+                used[ignore].add(claim.code)
+        ignored = by and claim.verdict is Verdict.DISAGREES
+        found.append(replace(claim, ignored=Ignored(by[0].reason, by[0].until, by[0].place)) if ignored else claim)
+    unjudged = {ignore: codes | (set(ignore.codes) - judged[ignore]) for ignore, codes in used.items()}
+    return found, [*findings, *needless(unjudged)]

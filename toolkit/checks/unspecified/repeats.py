@@ -1,0 +1,71 @@
+"""One quantity of one situation that a document states twice, and differently.
+
+Nothing here says which of the two is false, or whether what the document leaves unsaid differs: no verdict is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from toolkit.checks.judgement import Verdict
+from toolkit.checks.unspecified.remark import Remark
+from toolkit.documents.scan.claim import FoundClaim, Scanned
+from toolkit.quantity import Bound, Value
+
+_STATED: Final = frozenset(
+    {"peak_memory", "weights", "gradients", "optimizer_states", "activations", "kv_cache", "parameters"}
+)
+_TOLD_APART: Final = ("model", "method", "gpu", "precision", "batch_size", "sequence_length")
+_NEEDED: Final = frozenset({"method", "precision"})
+"""Of which a situation names one at least, beside its model: models alone are spoken of in many situations."""
+
+
+def check_repeats(scanned: Scanned) -> Iterator[Remark]:
+    """Figures that do not meet the first one said of the same quantity, model, method, precision, card and sizes."""
+    terms = _terms(scanned)
+    first: dict[tuple[str | None, ...], tuple[FoundClaim, Value]] = {}
+    for claim in scanned.claims:
+        value = claim.value
+        if value is None or not _comparable(claim, value) or claim.start in terms:
+            continue
+        key = (claim.quantity, *(claim.context.get(name) for name in _TOLD_APART))
+        known, said = first.setdefault(key, (claim, value))
+        if known is claim or _apart(known, claim) or _meet(said, value):
+            continue
+        line = scanned.place(known.start, known.end).line
+        same = " and ".join(name.replace("_", " ") for name in _TOLD_APART if name in claim.context)
+        reason = f"line {line} says {' '.join(said.text.split())} of the same {same}"
+        yield Remark(claim.start, claim.end, claim.quantity, Verdict.UNCHECKED, reason)
+
+
+def _comparable(claim: FoundClaim, value: Value) -> bool:
+    named: Mapping[str, str] = claim.context
+    if claim.quantity not in _STATED or value.bound is not Bound.POINT or "model" not in named:
+        return False
+    return claim.quantity == "parameters" or any(name in named for name in _NEEDED)
+
+
+def _apart(one: FoundClaim, other: FoundClaim) -> bool:
+    """Whether two figures stand in one piece of text, or in rows of one table, which tell apart what they are of."""
+    if one.piece.start == other.piece.start:
+        return True
+    same_table = one.piece.grid is not None and one.piece.grid is other.piece.grid
+    return same_table and one.piece.spot[0] != other.piece.spot[0]
+
+
+def _meet(one: Value, other: Value) -> bool:
+    if one.unit.dimension is not other.unit.dimension:
+        return True
+    return any(a.meets(b) for a in one.readings().values() for b in other.readings().values())
+
+
+def _terms(scanned: Scanned) -> frozenset[int]:
+    """Where the terms of written equations stand: each is a part of a quantity, not all of it."""
+    return frozenset(
+        read.piece.start + value.start
+        for read in scanned.pieces
+        for equation in read.equations
+        for value in read.values
+        if equation.start <= value.start < equation.result
+    )
