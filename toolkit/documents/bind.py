@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from toolkit.documents.cells import find_cell
 from toolkit.documents.document import Document
@@ -13,6 +13,7 @@ from toolkit.documents.quotes import find_quote
 from toolkit.documents.read_field import read_field
 from toolkit.documents.wording import shown
 from toolkit.finding import Finding, Place, printable
+from toolkit.frozen import frozen
 from toolkit.quantity import Value, parse_value
 from toolkit.spec.claim import Claim
 from toolkit.spec.document_spec import Spec
@@ -24,7 +25,7 @@ from toolkit.spec.scenario import Scenario
 _HINTS = 100  # lost quotes for which the nearest text is looked up; all are reported
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BoundValue:
     """The text of a slot, or of a whole quote without one, and its place in the document."""
 
@@ -37,7 +38,7 @@ class BoundValue:
         return parse_value(self.text)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BoundClaim:
     """A claim and the text that states it.
 
@@ -67,7 +68,7 @@ class BoundClaim:
         return self.claim.source.column if isinstance(self.claim.source, Cell) else None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Binding:
     """What was found of a spec in its document, and what was not; a claim that lost its quote is left out."""
 
@@ -87,6 +88,8 @@ def bind(spec: Spec, document: Document) -> Binding:
         binder.match(spec.units.quote, "units")
     binder.scenarios(spec.scenarios.values())
     claims = [bound for claim in spec.claims if (bound := binder.claim(claim)) is not None]
+    if spec.marks:
+        claims += binder.marked(spec)
     return Binding(tuple(claims), binder.values, tuple(binder.findings))
 
 
@@ -145,6 +148,18 @@ class _Binder:
             start,
             end,
         )
+
+    def marked(self, spec: Spec) -> list[BoundClaim]:
+        """The claims that the document marks itself."""
+        from toolkit.documents.directives.mark import marked_claims  # noqa: PLC0415 - few documents mark claims
+
+        found, wrong = marked_claims(spec, self.document)
+        self.findings += wrong
+        places = [self.document.place(one.start, one.end) for one in found]
+        return [
+            BoundClaim(one.claim, place, one.quote, self.document.text[one.start : one.end], place)
+            for one, place in zip(found, places, strict=True)
+        ]
 
     def _operand(self, operand: Operand | None, subject: str) -> BoundValue | Name | None:
         if isinstance(operand, Name):

@@ -6,7 +6,9 @@ import stat
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from toolkit.documents.encoding import decoded
 from toolkit.documents.index import TextIndex, blanked
 from toolkit.documents.lines import Lines
 from toolkit.documents.sections import find_section
@@ -14,7 +16,12 @@ from toolkit.documents.structure import Heading, Structure, front_matter, read_s
 from toolkit.documents.tables import Table, make_table
 from toolkit.finding import Finding, Place, printable
 
+if TYPE_CHECKING:
+    from toolkit.documents.scan.mend import Mended
+
 LARGEST_DOCUMENT = 2**20  # bytes
+LARGEST_SCANNED = 2**26
+"""Bytes of a document that is read for its figures alone, in time that grows with it and no faster."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +67,18 @@ class Document:
         return TextIndex(self.unquoted, self.lines, self.structure, self.tables)
 
     @cached_property
+    def folded_from(self) -> Mended:
+        """The text without what only typography tells apart, and where each of its characters came from."""
+        from toolkit.documents.folded import folded  # noqa: PLC0415 - only a lost quote asks for it
+
+        return folded(self.text)
+
+    @cached_property
+    def folded(self) -> Document:
+        """The document as a reader sees it, for quotes whose typography has changed."""
+        return Document(self.path, self.folded_from.text)
+
+    @cached_property
     def headings_by_text(self) -> dict[str, list[Heading]]:
         """Headings by their text as a reader sees it."""
         found: dict[str, list[Heading]] = {}
@@ -97,9 +116,12 @@ class Document:
         return self.text[slice(*self.lines.span(line - 1))]
 
 
-def read_document(path: Path, root: Path) -> Document | Finding:
-    """Read a Markdown file inside a folder, links followed; a finding says why it cannot be read."""
-    shown = _shown_path(path, root)
+def read_document(path: Path, root: Path, *, scanned: bool = False) -> Document | Finding:
+    """Read a Markdown file inside a folder, links followed; a finding says why it cannot be read.
+
+    One that is only `scanned` for figures may be larger, and in another encoding than UTF-8.
+    """
+    shown, largest = _shown_path(path, root), LARGEST_SCANNED if scanned else LARGEST_DOCUMENT
     try:
         resolved, home = path.resolve(), root.resolve()
         if not resolved.is_relative_to(home):
@@ -107,10 +129,10 @@ def read_document(path: Path, root: Path) -> Document | Finding:
         status = resolved.stat()
         if not stat.S_ISREG(status.st_mode):
             return _unreadable(shown, "it is not a file")
-        if status.st_size > LARGEST_DOCUMENT:
-            return _too_large(shown)
+        if status.st_size > largest:
+            return _too_large(shown, largest)
         with resolved.open("rb") as file:
-            data = file.read(LARGEST_DOCUMENT + 1)
+            data = file.read(largest + 1)
     except FileNotFoundError:
         return _unreadable(shown, "there is no such file")
     except (
@@ -119,24 +141,26 @@ def read_document(path: Path, root: Path) -> Document | Finding:
         ValueError,
     ) as error:  # RuntimeError: links in a circle, before Python 3.13
         return _unreadable(shown, getattr(error, "strerror", None) or str(error))
-    if len(data) > LARGEST_DOCUMENT:
-        return _too_large(shown)
+    if len(data) > largest:
+        return _too_large(shown, largest)
     try:
-        return Document(shown, data.decode("utf-8-sig"))
+        return Document(shown, decoded(data)) if scanned else Document(shown, data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         return _unreadable(shown, f"it is not UTF-8: byte 0x{data[error.start]:02x}", line)
 
 
 def _shown_path(path: Path, root: Path) -> str:
+    if ".." in path.parts and path.resolve().is_relative_to(root.resolve()):
+        return path.resolve().relative_to(root.resolve()).as_posix()  # a workflow's runner finds files by no other
     for start in (root, root.absolute()):
         if path.is_relative_to(start):
             return path.relative_to(start).as_posix()
     return path.as_posix()
 
 
-def _too_large(shown: str) -> Finding:
-    return _unreadable(shown, f"it is larger than {LARGEST_DOCUMENT // 2**20} MiB")
+def _too_large(shown: str, largest: int) -> Finding:
+    return _unreadable(shown, f"it is larger than {largest // 2**20} MiB")
 
 
 def _unreadable(shown: str, reason: str, line: int = 1) -> Finding:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from toolkit.documents.document import Document
 from toolkit.documents.matching import LONGEST_SLOT, Bounds, placements, splits_number
 from toolkit.documents.pattern import Pattern, SlotKind
+from toolkit.frozen import frozen
 
 _LINE_MARKERS = re.compile(r"[ \t]*(?:(?:[-+*]|\d{1,9}[.)])[ \t]+)*(?:\[[ xX]\][ \t]+)?(?:#{1,6}[ \t]+)?")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Slot:
     """What stands in a slot: its text with white space made single, and its offsets in the document."""
 
@@ -21,7 +21,7 @@ class Slot:
     end: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Match:
     """A quote in a document: offsets, slots that hold values, and the text with white space made single."""
 

@@ -7,10 +7,10 @@ the shortest text between its neighbours, so between two literals there is no ot
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from toolkit.documents.index import WORD, TextIndex
 from toolkit.documents.pattern import Gram, Literal, Pattern, SlotKind
+from toolkit.frozen import frozen
 
 LONGEST_SLOT = 200  # characters
 _RARE = 2  # spots that are few enough not to look for a rarer word
@@ -25,7 +25,7 @@ class TooCommonError(Exception):
     """The pattern's rarest words stand so often that looking at each place would cost too much."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Bounds:
     """The part of the normal form that is searched."""
 

@@ -9,6 +9,7 @@ from toolkit.documents.document import Document
 from toolkit.documents.index import WORD
 from toolkit.documents.pattern import Pattern
 from toolkit.documents.wording import likeness
+from toolkit.frozen import frozen
 
 _RAREST = 8  # words and pairs of words to look up
 _SPOTS = 50  # of each
@@ -17,8 +18,17 @@ _ALIKE = 0.5
 _BEFORE = 30  # characters shown before the first shared word
 
 
-def nearest_line(document: Document, pattern: Pattern, section: tuple[int, int]) -> tuple[int, str] | None:
-    """The line most like a quote, of those that share its rarest words: its number and text.
+@frozen
+class NearLine:
+    """A line like a quote: its number, its text near the words that they share, and the offset of the first of them."""
+
+    number: int
+    text: str
+    shared: int
+
+
+def nearest_line(document: Document, pattern: Pattern, section: tuple[int, int]) -> NearLine | None:
+    """The line most like a quote, of those that share its rarest words.
 
     The cost is bounded: however long the document, at most 20 lines are compared.
     """
@@ -34,7 +44,7 @@ def nearest_line(document: Document, pattern: Pattern, section: tuple[int, int])
         return None
     start, end = document.lines.span(best)
     begin = start if first[best] - start <= _BEFORE else first[best] - _BEFORE
-    return best + 1, document.text[begin:end]
+    return NearLine(best + 1, document.text[begin:end], first[best])
 
 
 def _grams(pattern: Pattern) -> set[tuple[str, ...]]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 
 from toolkit.documents.index import WORD
+from toolkit.frozen import frozen
 from toolkit.spec.pattern import PatternError, count_slots
 
 _BRACE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}")
@@ -22,7 +22,7 @@ class SlotKind(StrEnum):
     ANYTHING = "{*}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Gram:
     """Words that follow each other wholly inside a literal, and where in the literal the first begins."""
 
@@ -30,7 +30,7 @@ class Gram:
     at: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Literal:
     """Text to be found as it is; an edge is outer where the quote ends there, not where a slot follows."""
 
@@ -46,7 +46,7 @@ class Literal:
             yield Gram(tuple([word for word, _ in run]), run[0][1])
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Pattern:
     """A quote taken apart: `literals[i]` and `literals[i + 1]` have `gaps[i]` between them.
 
@@ -83,6 +83,11 @@ def make_pattern(quote: str) -> Pattern | PatternError:
 def without_quote_markers(quote: str) -> str:
     """A quote without the block quote markers at its line starts."""
     return _QUOTE_MARKERS.sub("", quote)
+
+
+def slot_texts(quote: str) -> list[str]:
+    """The slots of a quote as they are written, in order: "{94 GB}", "{*}"."""
+    return [brace.group() for brace in _BRACE.finditer(quote) if brace.group(1) is not None]
 
 
 def _assemble(texts: list[str], kinds: list[SlotKind]) -> Pattern:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from typing import TYPE_CHECKING
 
 from toolkit.documents.plain import plain
@@ -39,6 +40,21 @@ def find_section(document: Document, under: str, *, hint: bool = True) -> tuple[
         f"{document.shown_path} has no heading {shown(under)}{near or (named if document.headings else '')}",
         f"Write `under: {shown(known)}`." if known else "Write the heading as it stands in the document.",
     )
+
+
+def section_name(document: Document, start: int, end: int) -> str | None:
+    """What `under` calls the innermost section that holds a piece of the text; None where no name is its alone."""
+    if document.body and end <= document.body:
+        return FRONT_MATTER
+    before = bisect_right(document.headings, start, key=lambda heading: heading.start)
+    around = (document.headings[at] for at in range(before - 1, -1, -1))
+    heading = next((one for one in around if end <= one.section_end), None)
+    if heading is None:
+        return None
+    for name in (heading.text, _STEP.join((*heading.path, heading.text))):
+        if find_section(document, name, hint=False) == (heading.start, heading.section_end):
+            return name
+    return None
 
 
 def _named(document: Document, under: str) -> list[Heading]:

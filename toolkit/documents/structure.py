@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from toolkit.documents.plain import plain
+from toolkit.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,7 +39,7 @@ _BLOCKS = frozenset(
 _VERBATIM = frozenset({"fence", "code_block", "html_block"})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Heading:
     """A heading: its text as a reader sees it and as written; offsets of its lines and of its section's end.
 
@@ -54,7 +55,7 @@ class Heading:
     section_end: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TableLines:
     """The lines of a table, and how many list or quote markers stand on the first before its cells."""
 
@@ -73,6 +74,7 @@ class Structure:
     block_starts: set[int] = field(default_factory=set)
     quote_depth: Counter[int] = field(default_factory=Counter)
     verbatim: set[int] = field(default_factory=set)
+    html: set[int] = field(default_factory=set)
 
 
 def front_matter(text: str, lines: Lines) -> int:
@@ -118,6 +120,8 @@ def _note_blocks(found: Structure, tokens: Sequence[Token], shift: int) -> None:
             items[start] += 1
         elif token.type in _VERBATIM:
             found.verbatim.update(range(start, end))
+            if token.type == "html_block":
+                found.html.update(range(start, end))
         elif token.type == "table_open":
             columns = _header_width(tokens, position)
             found.tables.append(TableLines(start, range(start + 2, end), columns, items[start]))

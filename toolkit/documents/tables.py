@@ -10,13 +10,14 @@ from functools import cached_property
 from toolkit.documents.lines import Lines
 from toolkit.documents.plain import plain
 from toolkit.documents.structure import TableLines
+from toolkit.frozen import frozen
 
 # A pipe parts cells even within inline code; only a backslash before it keeps it (GFM, section 4.10).
 _PIPE = re.compile(r"(?<!\\)\|")
 _CONTAINER = re.compile(r"[ \t]*(?:>|[-+*](?=[ \t])|\d{1,9}[.)](?=[ \t]))")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TableCell:
     """A cell: offsets and raw text without the white space around it, and its text as a reader sees it."""
 

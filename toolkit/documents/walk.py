@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 from toolkit.documents.document import Document, read_document
@@ -25,7 +26,10 @@ def markdown_paths(paths: Iterable[Path]) -> tuple[list[Path], list[Finding]]:
     found: dict[str, Path] = {}
     findings: list[Finding] = []
     for path in paths:
-        inside = list(_walk(path)) if path.is_dir() else [path] if path.exists() else []
+        inside = list(islice(_walk(path), MAX_FILES + 1)) if path.is_dir() else [path] if path.exists() else []
+        if len(inside) > MAX_FILES:
+            findings.append(Finding(Place(path.as_posix()), "D205", f"only its first {MAX_FILES:,} documents are read"))
+            del inside[MAX_FILES:]
         if not inside:
             said = "no Markdown file here" if path.is_dir() else "no such file or folder"
             findings.append(Finding(Place(path.as_posix()), "D205", said))
@@ -37,8 +41,8 @@ def markdown_paths(paths: Iterable[Path]) -> tuple[list[Path], list[Finding]]:
 def read_any(path: Path, root: Path) -> Document | Finding:
     """A document that a person named: inside a folder by its path from there, elsewhere by its path as given."""
     if path.resolve().is_relative_to(root.resolve()):
-        return read_document(path, root)
-    read = read_document(path, path.resolve().parent)
+        return read_document(path, root, scanned=True)
+    read = read_document(path, path.resolve().parent, scanned=True)
     if isinstance(read, Finding):
         return replace(read, place=replace(read.place, path=path.as_posix()))
     return replace(read, path=path.as_posix())
@@ -46,10 +50,6 @@ def read_any(path: Path, root: Path) -> Document | Finding:
 
 def _walk(folder: Path) -> Iterator[Path]:
     """Markdown files below a folder; links to folders and hidden folders are passed over."""
-    count = 0
     for current, folders, files in os.walk(folder, followlinks=False):
         folders[:] = sorted(name for name in folders if name not in _PASSED_OVER and not name.startswith("."))
-        count += len(files)
-        if count > MAX_FILES:
-            return
         yield from (Path(current) / name for name in sorted(files) if is_markdown(Path(name)))

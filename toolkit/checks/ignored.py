@@ -1,0 +1,130 @@
+"""What a document asks to ignore, brought to the claims that it speaks of, and told where it speaks of none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import date
+
+from toolkit.checks.judge import SpecReport
+from toolkit.checks.judgement import Ignored, Judgement, Verdict
+from toolkit.documents.directives.comment import read_comments
+from toolkit.documents.directives.ignore import UNCOVERED, Ignore, read_ignores
+from toolkit.documents.document import Document
+from toolkit.finding import Finding, Place
+from toolkit.frozen import frozen
+from toolkit.spec.document_spec import Spec
+
+OVER, UNREAD = "D212", "D213"
+REPAIR = "correct the document, or say anew why it stays"
+LOST = frozenset({"D201", "D202", "D203", "D204", "D206"})
+"""Codes of claims that are not judged, as nobody knows where they stand."""
+CAN_IGNORE = frozenset({Verdict.DISAGREES, Verdict.DEPENDS})
+
+
+@frozen
+class Heard:
+    """What one spec's run made of the comments of its document.
+
+    `used` holds the codes of each comment that spoke of something, `findings` are those of comments that are not
+    understood or are over. `unread` is a mark of a claim that this spec does not read.
+    """
+
+    used: Mapping[Ignore, frozenset[str]]
+    findings: tuple[Finding, ...]
+    unread: Place | None
+
+
+def hear(report: SpecReport, document: Document, today: date) -> tuple[SpecReport, Heard]:
+    """The report with the claims that the document answers for, and what is to be said of its comments."""
+    ignores, findings = read_ignores(document)
+    over = [ignore for ignore in ignores if ignore.until is not None and ignore.until < today]
+    findings += [Finding(one.place, OVER, f"this comment ended on {one.until}", REPAIR) for one in over]
+    current = [ignore for ignore in ignores if ignore not in over]
+    used: dict[Ignore, set[str]] = {ignore: set() for ignore in current}
+    judgements = tuple(_answered(judgement, used, document) for judgement in report.judgements)
+    if any(finding.code in LOST for finding in report.findings):
+        used = {ignore: set(ignore.codes) for ignore in used}  # a claim that is not found may need them
+    _use_remarks(used, document)
+    _use_uncovered(used, report)
+    heard = Heard(
+        {ignore: frozenset(codes) for ignore, codes in used.items()},
+        tuple(findings),
+        None if report.spec.marks else _first_mark(document),
+    )
+    return replace(report, judgements=judgements), heard
+
+
+def told(heard: Iterable[tuple[Spec, Heard]]) -> list[Finding]:
+    """The findings about comments of all documents: those that nobody needs, and marks that no spec reads."""
+    findings: dict[Finding, None] = {}
+    used: dict[Ignore, set[str]] = {}
+    unread: dict[str, Place] = {}
+    read: set[str] = set()
+    for spec, one in heard:
+        findings.update(dict.fromkeys(one.findings))
+        for ignore, codes in one.used.items():
+            used.setdefault(ignore, set()).update(codes)
+        document = str(spec.document_path)
+        if one.unread is not None:
+            unread[document] = one.unread
+        elif spec.marks:
+            read.add(document)
+    found = [*findings, *needless(used)]
+    for document, place in unread.items():
+        if document not in read:
+            said = "the document marks claims, and no spec of it says marks: true"
+            found.append(Finding(place, UNREAD, said, "add marks: true to its spec, or take the mark out"))
+    return found
+
+
+def needless(used: Mapping[Ignore, Iterable[str]]) -> list[Finding]:
+    """A finding for each comment that asks to ignore what is not there."""
+    found = []
+    for ignore, codes in used.items():
+        spare = [code for code in ignore.codes if code not in codes]
+        if spare:
+            what = "nothing" if len(spare) == len(ignore.codes) else f"nothing with {', '.join(spare)}"
+            lines = f"line {ignore.first}" if ignore.first == ignore.last else f"lines {ignore.first} to {ignore.last}"
+            said = f"{what} in {lines} needs to be ignored"
+            found.append(Finding(ignore.place, OVER, said, "take the comment or the code out"))
+    return found
+
+
+def _answered(judgement: Judgement, used: Mapping[Ignore, set[str]], document: Document) -> Judgement:
+    """A claim with the comment that answers for it, if it needs one."""
+    if judgement.verdict not in CAN_IGNORE or judgement.acknowledged is not None:
+        return judgement
+    if judgement.place.path != document.path:
+        return judgement
+    for ignore, codes in used.items():
+        if ignore.holds(judgement.place, judgement.code):
+            codes.add(judgement.code)
+            return replace(judgement, ignored=Ignored(ignore.reason, ignore.until, ignore.place))
+    return judgement
+
+
+def _use_remarks(used: Mapping[Ignore, set[str]], document: Document) -> None:
+    """Notes the codes that the checks without a spec need: a comment may be there for them alone."""
+    if not any(set(ignore.codes) - codes - {UNCOVERED} for ignore, codes in used.items()):
+        return
+    from toolkit.checks.unspecified.run import judged  # noqa: PLC0415 - few documents ask to ignore anything
+    from toolkit.documents.scan.scan import scan  # noqa: PLC0415
+
+    for claim in judged(scan(document)):
+        for ignore, codes in used.items():
+            if claim.verdict is Verdict.DISAGREES and ignore.holds(claim.place, claim.code):
+                codes.add(claim.code)
+
+
+def _use_uncovered(used: Mapping[Ignore, set[str]], report: SpecReport) -> None:
+    """Notes where figures without a claim are ignored; all such comments count where nobody looked for figures."""
+    for ignore, codes in used.items():
+        figures = report.figures
+        if figures is None or any(not one.covered and ignore.holds(one.place, UNCOVERED) for one in figures):
+            codes.add(UNCOVERED)
+
+
+def _first_mark(document: Document) -> Place | None:
+    comments, _ = read_comments(document)
+    return next((comment.place for comment in comments if comment.verb == "claim"), None)
