@@ -122,7 +122,7 @@ def test_cards_are_sorted_and_larger_ones_fit_no_less(capsys: pytest.CaptureFixt
         (["--model", "Qwen/Qwen2.5-Coder-7B", "--method", "full", "--gpu", "RTX 4091"], "RTX 4090"),
         (["--model", "Qwen/Qwen2.5-Coder-7B", "--method", "full", "--batch-size", "8..1"], "backwards"),
         (["nowhere.yaml"], "S111"),
-        (["x.yaml", "--method", "full"], "two scenarios"),
+        (["--from", "trl", "--method", "full"], "no file to read"),
         (["--modle", "x"], "unrecognized"),
     ],
 )
@@ -131,6 +131,20 @@ def test_trouble_is_two(capsys: pytest.CaptureFixture[str], arguments: list[str]
     assert ran.code == 2
     assert ran.out == ""
     assert message in ran.err
+
+
+def test_a_flag_says_a_field_of_the_file_anew(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    lines = [
+        f"{flag.removeprefix('--').replace('-', '_')}: {value}"
+        for flag, value in zip(DECIDED[::2], DECIDED[1::2], strict=True)
+    ]
+    flat = [one for one in lines if not one.startswith(("lora_", "stack_"))]
+    text = "\n".join([*flat, "lora: {rank: 16, targets: [q_proj, v_proj]}", "stack: {trainer: transformers}", ""])
+    (tmp_path / "scenario.yaml").write_text(text, encoding="utf-8")
+    anew = said(run(capsys, "estimate", "scenario.yaml", "--batch-size", "4", "--format", "json"))
+    assert anew["scenario"]["batch_size"] == 4
+    full = said(run(capsys, "estimate", "scenario.yaml", "--method", "full", "--format", "json"))
+    assert "lora" not in full["scenario"], "what does not belong to the changed scenario is left out"
 
 
 def test_every_field_has_a_flag(capsys: pytest.CaptureFixture[str]) -> None:
@@ -151,3 +165,37 @@ def test_a_config_may_be_written_out(capsys: pytest.CaptureFixture[str], tmp_pat
     assert answer["parameters"]["total"] == 95_040  # 2 x 100 x 64 + 2 x (4 x 64² + 3 x 64 x 128 + 2 x 64) + 64
     assert answer["scenario"]["model"]["hidden_size"] == 64
     assert "a config written out, inference" in run(capsys, "estimate", "scenario.yaml").out
+
+
+SPREAD = (
+    *("--model", "Qwen/Qwen2.5-72B-Instruct", "--method", "inference", "--weights", "bf16", "--batch-size", "1"),
+    *("--sequence-length", "6144", "--generated-length", "64", "--attention", "flash", "--gpu", "A100 80GB"),
+    *("--stack-transformers", "4.46.0", "--stack-trainer", "transformers"),
+    *("--parallel-gpus", "2", "--parallel-strategy", "pipeline"),
+)
+
+
+def test_an_estimate_of_several_gpus_says_which_one_it_is_of(capsys: pytest.CaptureFixture[str]) -> None:
+    answer = said(run(capsys, "estimate", *SPREAD, "--format", "json"))
+    first, second = answer["gpus"]["each"]
+    assert (answer["gpus"]["count"], answer["gpus"]["strategy"]) == (2, "pipeline")
+    assert first["holds"] == "embeddings, layers 0 to 38"
+    assert second["holds"] == "layers 39 to 79, the last norm, the output projection"
+    assert answer["peak"]["allocated"] == max(first["allocated"], second["allocated"])
+    text = run(capsys, "estimate", *SPREAD).out
+    assert "GiB on GPU 1 of 2 GPUs" in text
+    assert "on GPU 1 of 2 GPUs (pipeline), at prefill" in text
+
+
+def test_where_gpus_are_alike_an_estimate_is_of_each(capsys: pytest.CaptureFixture[str]) -> None:
+    spread = ("--parallel-gpus", "8", "--parallel-strategy", "zero2", "--parallel-buckets", "deepspeed")
+    full = [*DECIDED[:2], "--method", "full", *DECIDED[4:12], "--parallel-offload", "optimizer", *spread]
+    rest = ("--stack-trainer", "plain", "--optimizer", "adamw", "--amp", "true", "--stack-loss", "cross-entropy")
+    answer = said(run(capsys, "estimate", *full, *rest, "--format", "json"))
+    assert answer["gpus"] == {"count": 8, "strategy": "zero2", "phases_of": "each"}
+    assert "GiB on each of 8 GPUs" in run(capsys, "estimate", *full, *rest).out
+
+
+def test_an_estimate_of_one_gpu_says_nothing_of_others(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "gpus" not in said(run(capsys, "estimate", *DECIDED, "--format", "json"))
+    assert "GPUs (" not in run(capsys, "estimate", *DECIDED).out

@@ -1,0 +1,177 @@
+"""axolotl's YAML: what is said, its defaults, and what it leaves of a quantized model."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.spec.training_configs.reading import fields, mistakes, remarked
+from toolkit.checks.answer import answer
+from toolkit.spec.training_configs.read import read_training_config
+
+QLORA = """\
+base_model: meta-llama/Llama-3.1-8B
+load_in_4bit: true
+adapter: qlora
+datasets:
+  - path: somebody/some-data
+    type: alpaca
+sequence_len: 4096
+sample_packing: true
+lora_r: 32
+lora_alpha: 16
+lora_dropout: 0.05
+lora_target_linear: true
+micro_batch_size: 2
+gradient_accumulation_steps: 4
+optimizer: paged_adamw_32bit
+learning_rate: 0.0002
+bf16: auto
+tf32: false
+gradient_checkpointing: true
+attn_implementation: flash_attention_2
+wandb_project:
+special_tokens: {pad_token: "<|end_of_text|>"}
+"""
+
+
+def test_a_qlora_configuration(tmp_path: Path) -> None:
+    assert fields(tmp_path, QLORA, "axolotl") == {
+        "model": "meta-llama/Llama-3.1-8B",
+        "method": "qlora",
+        "weights": "nf4",
+        "double_quant": True,  # loaders/model.py: bnb_4bit_use_double_quant
+        "batch_size": 2,
+        "gradient_accumulation": 4,
+        "sequence_length": 4096,
+        "gradient_checkpointing": "non-reentrant",  # core/builders/base.py: {"use_reentrant": False}
+        "amp": True,
+        "optimizer": "paged_adamw",
+        "attention": "flash",
+        "lora.rank": 32,
+        "lora.alpha": 16,
+        "lora.dropout": 0.05,
+        "lora.targets": "all-linear",
+        "lora.dtype": "fp32",
+        "stack.trainer": "trl",
+        "stack.loss": "cross-entropy",
+    }
+    assert remarked(tmp_path, QLORA, "axolotl") == []
+
+
+def test_defaults_are_those_of_axolotl(tmp_path: Path) -> None:
+    assert fields(tmp_path, "base_model: Qwen/Qwen2.5-0.5B\n", "axolotl") == {
+        "model": "Qwen/Qwen2.5-0.5B",
+        "method": "full",
+        "weights": "fp32",  # resolve_dtype: neither bf16 nor fp16
+        "amp": False,
+        "batch_size": 1,
+        "gradient_accumulation": 1,
+        "sequence_length": 512,
+        "gradient_checkpointing": False,
+        "optimizer": "adamw",
+        "optimizer_implementation": "fused",  # adamw_torch_fused
+        "attention": "sdpa",
+        "stack.trainer": "transformers",
+        "stack.loss": "cross-entropy",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "weights", "amp"),
+    [
+        ("bf16: true", "bf16", True), ("bf16: auto", "bf16", True), ("bf16: full", "bf16", True),
+        ("bf16: false\nfp16: true", "fp16", True), ("float16: true", "fp16", False), ("bfloat16: true", "bf16", True),
+        ("bf16: false", "fp32", False),
+    ],
+)  # fmt: skip
+def test_dtypes(tmp_path: Path, text: str, weights: str, amp: bool) -> None:
+    found = fields(tmp_path, f"base_model: Qwen/Qwen2.5-0.5B\n{text}\n", "axolotl")
+    assert (found["weights"], found["amp"]) == (weights, amp)
+
+
+def test_embeddings_in_float32_are_said(tmp_path: Path) -> None:
+    text = "base_model: Qwen/Qwen2.5-0.5B\nbf16: true\n"
+    assert "2:7 S115 axolotl makes embeddings and norms float32" in remarked(tmp_path, text, "axolotl")[0]
+    assert remarked(tmp_path, text + "flash_attention: true\n", "axolotl") == []
+    assert remarked(tmp_path, "base_model: Qwen/Qwen2.5-0.5B\n", "axolotl") == []
+
+
+def test_adapters_beside_16_and_8_bit(tmp_path: Path) -> None:
+    text = "base_model: Qwen/Qwen2.5-0.5B\nadapter: lora\nlora_r: 8\nbf16: true\nlora_target_modules: [q_proj]\n"
+    found = fields(tmp_path, text, "axolotl")
+    assert (found["method"], found["weights"], found["stack.trainer"]) == ("lora", "bf16", "transformers")
+    assert found["lora.targets"] == ("q_proj",)
+    eight = fields(tmp_path, text + "load_in_8bit: true\n", "axolotl")
+    assert (eight["method"], eight["weights"], eight["stack.trainer"]) == ("lora", "int8", "trl")
+
+
+def test_batch_size_means_all_passes_of_a_step(tmp_path: Path) -> None:
+    found = fields(tmp_path, "base_model: Qwen/Qwen2.5-0.5B\nmicro_batch_size: 4\nbatch_size: 32\n", "axolotl")
+    assert (found["batch_size"], found["gradient_accumulation"]) == (4, 8)
+
+
+def test_fsdp_and_its_gpus(tmp_path: Path) -> None:
+    text = "base_model: Qwen/Qwen2.5-0.5B\nbf16: true\nfsdp_version: 2\ndp_shard_size: 4\nfsdp_config:\n"
+    text += "  offload_params: true\n  activation_checkpointing: true\n  reshard_after_forward: true\n  strange: 1\n"
+    found = fields(tmp_path, text, "axolotl")
+    assert (found["parallel.strategy"], found["parallel.gpus"], found["parallel.offload"]) == ("fsdp2", 4, True)
+    assert found["gradient_checkpointing"] == "non-reentrant"
+    assert [one for one in remarked(tmp_path, text, "axolotl") if "S116" in one] == [
+        "9:3 S116 fsdp_config.strange is not read: nothing here knows whether it moves memory"
+    ]
+
+
+def test_cut_cross_entropy_is_counted_as_a_fused_loss(tmp_path: Path) -> None:
+    text = "base_model: Qwen/Qwen2.5-0.5B\nplugins:\n"
+    text += "  - axolotl.integrations.cut_cross_entropy.CutCrossEntropyPlugin\n"
+    assert fields(tmp_path, text, "axolotl")["stack.loss"] == "fused"
+    assert "cut cross-entropy" in remarked(tmp_path, text, "axolotl")[0]
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "column", "words"),
+    [
+        ("rl: dpo", "S115", 5, "only supervised"),
+        ("lora_modules_to_save: [lm_head]", "S115", 23, "beside adapters"),
+        ("peft_use_dora: true", "S115", 16, "DoRA"),
+        ("unfrozen_parameters: ['^lm_head']", "S115", 22, "some of a model's"),
+        ("lora_target_modules: 'layers.[0-3].q_proj'", "S115", 22, "pattern"),
+        ("optimizer: muon", "S107", 12, "muon"),
+        ("attn_implementation: xformers", "S115", 22, "xformers"),
+        ("micro_batch_size: 0", "S104", 19, "0 is not a positive integer"),
+        ("micro_batch_size: many", "S104", 19, "not a whole number"),
+        ("sequence_len: -5", "S104", 15, "-5"),
+        ("gradient_checkpointing: maybe", "S104", 25, "neither true nor false"),
+    ],
+)
+def test_what_is_not_followed_or_wrong_stops_at_its_place(
+    tmp_path: Path, line: str, code: str, column: int, words: str
+) -> None:
+    text = f"base_model: Qwen/Qwen2.5-0.5B\nadapter: lora\nlora_r: 8\nbf16: true\n{line}\n"
+    (found,) = mistakes(tmp_path, text, "axolotl")
+    assert found.startswith(f"config.yaml:5:{column}: {code} {line.partition(':')[0]}: ")
+    assert words in found
+
+
+def test_all_mistakes_come_in_one_run(tmp_path: Path) -> None:
+    text = (
+        "base_model: Qwen/Qwen2.5-0.5\nadapter: qloha\nmicro_batch_size: 0\nrl: dpo\noptimizer: x\nsequence_len: 1.5\n"
+    )
+    found = mistakes(tmp_path, text, "axolotl")
+    assert [one.split(": ")[0].split(":")[1] for one in found if ":1:1:" not in one] == ["1", "2", "3", "4", "5", "6"]
+
+
+def test_qlora_without_4_bit_is_a_contradiction(tmp_path: Path) -> None:
+    found = mistakes(tmp_path, "base_model: Qwen/Qwen2.5-0.5B\nadapter: qlora\nlora_r: 8\n", "axolotl")
+    assert any("S113 adapter: qlora needs load_in_4bit: true" in one for one in found)
+
+
+def test_it_goes_through_the_estimate_of_any_scenario(tmp_path: Path) -> None:
+    (tmp_path / "c.yml").write_text(QLORA, encoding="utf-8")
+    read = read_training_config(tmp_path / "c.yml", tmp_path, "axolotl")
+    assert read.scenario is not None
+    found = answer(read.scenario, tmp_path)
+    assert found is not None
+    assert found.open.keys() == set(), "an axolotl file leaves nothing open"
+    adapters = 32 * 32 * (4096 * 4 + 2 * (4096 + 1024) + 3 * (4096 + 14336))  # rank x layers x (q, o; k, v; MLP)
+    assert found.trainable == (adapters, adapters)

@@ -1,0 +1,102 @@
+"""torchtune's YAML: its builders, its components, and what of it is not followed."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.spec.training_configs.reading import fields, mistakes, remarked
+from toolkit.facts.models import MODEL_IDS
+from toolkit.spec.training_configs.torchtune import MODELS
+
+LORA = """\
+output_dir: /tmp/out
+model:
+  _component_: torchtune.models.llama3_1.lora_llama3_1_8b
+  lora_attn_modules: ['q_proj', 'v_proj', 'output_proj']
+  apply_lora_to_mlp: True
+  lora_rank: 8
+  lora_alpha: 16
+tokenizer:
+  _component_: torchtune.models.llama3.llama3_tokenizer
+  path: /tmp/tokenizer.model
+  max_seq_len: ${length}
+checkpointer:
+  _component_: torchtune.training.FullModelHFCheckpointer
+  checkpoint_dir: /tmp/somewhere
+optimizer:
+  _component_: torch.optim.AdamW
+  fused: True
+  lr: 3e-4
+loss:
+  _component_: torch.nn.CrossEntropyLoss
+batch_size: 2
+gradient_accumulation_steps: 8
+length: 1024
+dtype: bf16
+enable_activation_checkpointing: True
+"""
+
+
+def test_a_lora_recipe(tmp_path: Path) -> None:
+    assert fields(tmp_path, LORA, "torchtune") == {
+        "model": "meta-llama/Llama-3.1-8B",
+        "method": "lora",
+        "weights": "bf16",
+        "amp": False,
+        "batch_size": 2,
+        "gradient_accumulation": 8,
+        "sequence_length": 1024,
+        "gradient_checkpointing": "non-reentrant",
+        "optimizer": "adamw",
+        "optimizer_implementation": "fused",
+        "attention": "sdpa",
+        "lora.rank": 8,
+        "lora.alpha": 16,
+        "lora.dropout": 0.0,
+        "lora.targets": ("q_proj", "v_proj", "o_proj", "gate_proj", "down_proj", "up_proj"),
+        "lora.dtype": "bf16",
+        "stack.trainer": "plain",
+        "stack.loss": "cross-entropy",
+    }
+    assert [one.split(" ", 2)[1:] for one in remarked(tmp_path, LORA, "torchtune")] == [
+        ["S115", "torchtune's own layers are not followed: activations are those of transformers' layers"],
+        ["S116", "length is not read: nothing here knows whether it moves memory"],
+    ]
+
+
+def test_a_qlora_builder_quantizes(tmp_path: Path) -> None:
+    found = fields(tmp_path, LORA.replace(".lora_llama", ".qlora_llama"), "torchtune")
+    assert (found["method"], found["weights"], found["compute"]) == ("qlora", "nf4", "bf16")
+
+
+def test_a_plain_builder_trains_everything(tmp_path: Path) -> None:
+    found = fields(tmp_path, LORA.replace(".lora_llama", ".llama"), "torchtune")
+    assert found["method"] == "full"
+    assert not [name for name in found if name.startswith("lora.")]
+    many = fields(tmp_path, LORA.replace(".lora_llama", ".llama"), "torchtune", parallel__gpus="4")
+    assert many["parallel.strategy"] == "fsdp"
+
+
+def test_every_builder_is_a_model_that_is_known() -> None:
+    assert set(MODELS.values()) <= set(MODEL_IDS)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("torch.optim.AdamW", "torchao.optim.AdamW4bit", "S107 optimizer._component_"),
+        ("lora_llama3_1_8b", "lora_llama9_8b", "S107 model._component_"),
+        ("'output_proj'", "'gate'", "S107 model.lora_attn_modules"),
+        ("torch.nn.CrossEntropyLoss", "torchtune.rlhf.loss.DPOLoss", "S115 loss._component_"),
+        ("  lora_rank: 8", "  lora_rank: 0", "S104 model.lora_rank: 0 is not a positive integer"),
+        ("dtype: bf16", "dtype: int4", "S107 dtype: int4"),
+        ("length: 1024", "optimizer_in_bwd: true", "S115 optimizer_in_bwd"),
+    ],
+)
+def test_what_is_not_followed_stops(tmp_path: Path, old: str, new: str, words: str) -> None:
+    assert any(words in one for one in mistakes(tmp_path, LORA.replace(old, new), "torchtune"))
+
+
+def test_recipes_without_an_optimizer_do_not_train(tmp_path: Path) -> None:
+    text = LORA.replace("optimizer:\n  _component_: torch.optim.AdamW\n  fused: True\n  lr: 3e-4\n", "")
+    assert "no optimizer" in mistakes(tmp_path, text, "torchtune")[0]

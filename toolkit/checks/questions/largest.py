@@ -1,0 +1,148 @@
+"""The largest value of a field at which a scenario surely fits on a card, and at which it may."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import field, replace
+from pathlib import Path
+
+from toolkit.checks.answer import Answer, Bytes, answer
+from toolkit.checks.questions.limit import Limit, limit_of
+from toolkit.checks.questions.search import last_of_all, last_without_gap
+from toolkit.checks.situation import all_moved
+from toolkit.checks.situations import situation_of
+from toolkit.facts.gpu import GenericGpu, Gpu, GpuVariants
+from toolkit.frozen import frozen
+from toolkit.memory.estimate import Estimate
+from toolkit.memory.ledger import Row
+from toolkit.memory.turns import turns
+from toolkit.spec.field_value import Field, Fixed
+from toolkit.spec.scenario import Scenario
+
+Card = Gpu | GpuVariants | GenericGpu
+
+
+@frozen
+class Found:
+    """One value of the field, and the answer there. `more` is the answer at one more, or one less at the limit."""
+
+    value: int
+    answer: Answer
+    more: Answer | None
+
+    @property
+    def largest_row(self) -> Row:
+        """The row that holds most of the peak."""
+        return max(self.answer.largest.ledger.peak.rows, key=lambda row: row.bytes)
+
+    @property
+    def growth(self) -> tuple[int, str] | None:
+        """What one more takes at the peak, in bytes, and the row that takes most of it; None where nobody knows."""
+        if self.more is None:
+            return None
+        here, there = _peak_rows(self.answer.largest), _peak_rows(self.more.largest)
+        steps = {name: abs(there.get(name, 0) - here.get(name, 0)) for name in here | there}
+        step = abs(self.more.largest.allocated - self.answer.largest.allocated)
+        return step, max(steps, key=lambda name: steps[name])
+
+
+def _peak_rows(estimate: Estimate) -> dict[str, int]:
+    return {row.name: row.bytes for row in estimate.ledger.peak.rows}
+
+
+@frozen
+class Largest:
+    """What fits on one card. `surely`: with all below it; `perhaps`: above it nothing does; None: not even 1.
+
+    `at_one` is the answer at 1, which says what there is too much of where nothing fits.
+    """
+
+    gpu: str
+    usable: Bytes
+    surely: Found | None
+    perhaps: Found | None
+    at_one: Answer
+
+
+@frozen
+class Solution:
+    """The largest values of a field by card, for a scenario that says nothing of it."""
+
+    scenario: Scenario
+    field: str
+    limit: Limit
+    cards: tuple[Largest, ...]
+
+
+def largest(scenario: Scenario, base: Path, name: str, cards: Sequence[Card]) -> Solution | None:
+    """The largest values of a field on each card; None where the model is not known.
+
+    Raises one of toolkit.checks.situation.REFUSALS, or TooManySettingsError.
+    """
+    anywhere = scenario.with_fields({"gpu": None, name: None})
+    situation = situation_of(anywhere, base)
+    if situation is None:
+        return None
+    architecture = situation.architecture()
+    settings = [situation.setting(choice) for choice in situation.space.extremes(situation.fields(*all_moved()))]
+    limit = min((limit_of(name, one, architecture) for one in settings), key=lambda one: one.value)
+    where = sorted({turn for one in settings for turn in turns(one, name)})
+    shared = _Asked(anywhere, base, name, limit.value, where)
+    found: list[Largest] = []
+    alike: dict[tuple[int, ...], Largest] = {}
+    for card in cards:
+        asked, memory = shared, _memory(card)
+        if memory in alike:
+            found.append(replace(alike[memory], gpu=card.name))
+            continue
+        if settings[0].stack.trainer == "vllm":  # what it takes follows the card
+            asked = replace(shared, scenario=_with(anywhere, "gpu", card.name), known={})
+        found.append(alike.setdefault(memory, asked.on(card)))
+    return Solution(anywhere, name, limit, tuple(found))
+
+
+def _memory(card: Card) -> tuple[int, ...]:
+    """All that an answer depends on: cards that have it in common hold the same."""
+    return card.usable_low, card.usable_high, card.cublas_workspace, card.context_low, card.context_high
+
+
+@frozen
+class _Asked:
+    """A scenario at the values of a field that were tried, each answered once."""
+
+    scenario: Scenario
+    base: Path
+    name: str
+    most: int
+    turns: Sequence[int]
+    known: dict[int, Answer] = field(default_factory=dict)
+
+    def on(self, card: Card) -> Largest:
+        """The largest values on one card."""
+        surely = last_without_gap(lambda value: self.fit(value, card) == "yes", self.most, self.turns)
+        perhaps = last_of_all(lambda value: self.fit(value, card) != "no", self.most, self.turns)
+        usable = (card.usable_low, card.usable_high)
+        return Largest(card.name, usable, self.found(surely), self.found(perhaps), self.at(1))
+
+    def fit(self, value: int, card: Card) -> str:
+        """Whether the card holds the scenario with that value."""
+        return self.at(value).fit(card).verdict
+
+    def found(self, value: int | None) -> Found | None:
+        """A value with its answer, and how it goes on."""
+        if value is None:
+            return None
+        beside = value + 1 if value < self.most else value - 1
+        return Found(value, self.at(value), self.at(beside) if beside > 0 else None)
+
+    def at(self, value: int) -> Answer:
+        """The answer with that value."""
+        if value not in self.known:
+            found = answer(_with(self.scenario, self.name, value), self.base)
+            assert found is not None, "the model is known"
+            self.known[value] = found
+        return self.known[value]
+
+
+def _with(scenario: Scenario, name: str, value: int | str) -> Scenario:
+    return scenario.with_fields({name: Field(Fixed(value), scenario.place)})

@@ -1,0 +1,52 @@
+"""Which scenario `toolkit estimate` is asked about: of a file, of flags, or of another tool's configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from toolkit.cli.output import hint
+from toolkit.finding import Finding
+from toolkit.frozen import frozen
+from toolkit.report.terminal import line
+from toolkit.spec.load import load_scenario, scenario_from_flags
+from toolkit.spec.scenario import Scenario
+from toolkit.spec.training_configs.training_config import TrainingConfig
+
+
+@frozen
+class Asked:
+    """A scenario, the folder that its local files are in, and the other tool's file that it was read from, if any."""
+
+    scenario: Scenario
+    base: Path
+    read: TrainingConfig | None = None
+
+
+def asked(file: Path | None, tool: str | None, said: Mapping[str, str]) -> Asked | None:
+    """The scenario, with every mistake on stderr; None where there is one."""
+    if file is None:
+        scenario, findings = scenario_from_flags(said, Path())
+        tell(findings)
+        return Asked(scenario, Path()) if scenario else None
+    root = Path() if file.resolve().is_relative_to(Path.cwd()) else file.resolve().parent
+    if tool is None:
+        scenario, findings = load_scenario(file, root, said)
+        tell(findings)
+        return Asked(scenario, file.parent) if scenario else None
+    from toolkit.spec.training_configs.read import read_training_config
+
+    read = read_training_config(file, root, None if tool == "auto" else tool, said)
+    tell(read.findings)
+    for note in read.notes:
+        hint(line(note))
+    if read.scenario is None:
+        return None
+    return Asked(read.scenario, file.parent, read)
+
+
+def tell(findings: Iterable[Finding]) -> None:
+    """Says what is wrong, each with its repair."""
+    for finding in findings:
+        repair = f" ({finding.repair})" if finding.repair else ""
+        hint(line(f"{finding}{repair}"))

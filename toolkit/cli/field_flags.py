@@ -1,0 +1,30 @@
+"""The flags of a scenario's fields, and how their text is read as YAML."""
+
+from __future__ import annotations
+
+import re
+
+from toolkit.spec.fields import FIELDS
+from toolkit.spec.kind import Integer
+
+_RANGE = re.compile(r"(-?[0-9]+)\.\.(-?[0-9]+)")
+_LIST_FIELDS = ("lora.targets", "peft.targets", "peft.feedforward_modules")
+"""The fields whose value is itself a list: a,b is one value of it."""
+
+
+def flag_of(field: str) -> str:
+    """The flag of a field: "lora.rank" is --lora-rank."""
+    return "--" + field.replace(".", "-").replace("_", "-")
+
+
+def written(name: str, text: str) -> str:
+    """A flag's text as YAML has it: 1..8 is a range, 1,2,4 a list."""
+    text = text.strip()
+    field_range = _RANGE.fullmatch(text)
+    if field_range and isinstance(FIELDS[name].kind, Integer):
+        return f"{{from: {field_range[1]}, to: {field_range[2]}}}"
+    if "," in text and text[:1] not in ("[", "{"):
+        return f"[{text}]"
+    if name in _LIST_FIELDS and text[:1] not in ("[", "{") and text != "all-linear":
+        return f"[{text}]"
+    return text

@@ -1,0 +1,75 @@
+"""What an estimate of several GPUs says of each of them, as text and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from toolkit.checks.answer import Answer
+from toolkit.memory.estimate import Estimate
+from toolkit.memory.parallel.placement import Stage
+from toolkit.quantity import Dimension, Interval, display_interval
+
+
+def gpus_json(answer: Answer) -> dict[str, object]:
+    """How many GPUs there are, and where they need different amounts, what each holds and needs; {} for one GPU."""
+    parallel = answer.largest.setting.parallel
+    if parallel.gpus == 1:
+        return {}
+    said: dict[str, object] = {"count": parallel.gpus, "strategy": parallel.strategy, "phases_of": shown_gpu(answer)}
+    if answer.largest.parts:
+        said["each"] = [_one(part) for part in answer.largest.parts]
+    return {"gpus": said}
+
+
+def _one(part: Estimate) -> dict[str, object]:
+    return {
+        "gpu": part.stage.gpu if part.stage else 0,
+        "holds": holds(part.stage) if part.stage else "",
+        "allocated": part.allocated,
+        "reserved": list(part.reserved),
+        "device": list(part.device),
+    }
+
+
+def shown_gpu(answer: Answer) -> str:
+    """Which GPU the ledger is of."""
+    stage = answer.largest.stage
+    return "each" if stage is None else f"GPU {stage.gpu}"
+
+
+def heading_of(answer: Answer) -> str:
+    """What heads a ledger in GiB: with several GPUs, of which one it is."""
+    parallel = answer.largest.setting.parallel
+    if parallel.gpus == 1:
+        return "GiB"
+    return f"GiB on {shown_gpu(answer)} of {parallel.gpus} GPUs"
+
+
+def peak_text(answer: Answer) -> str:
+    """What stands before the figures of the peak: nothing for one GPU."""
+    parallel = answer.largest.setting.parallel
+    if parallel.gpus == 1:
+        return ""
+    return f"on {shown_gpu(answer)} of {parallel.gpus} GPUs ({parallel.strategy}), "
+
+
+def gpu_lines(answer: Answer) -> Iterator[tuple[str, str, str]]:
+    """A line for each GPU that needs its own amount: what it holds, and its allocated peak."""
+    for part in answer.largest.parts:
+        if part.stage is not None:
+            allocated = display_interval(Interval.point(part.allocated), Dimension.BYTES, "binary")
+            yield f"  GPU {part.stage.gpu}", allocated, holds(part.stage)
+
+
+def holds(stage: Stage) -> str:
+    """What one GPU has of a model, in words."""
+    parts = []
+    if stage.embeds:
+        parts.append("embeddings")
+    if stage.layers:
+        parts.append(f"layers {stage.first} to {stage.end - 1}" if stage.layers > 1 else f"layer {stage.first}")
+    if stage.norms:
+        parts.append("the last norm")
+    if stage.projects:
+        parts.append("the output projection")
+    return ", ".join(parts)

@@ -1,0 +1,192 @@
+"""axolotl's YAML. Defaults and casts are those of axolotl 0.13 (utils/schemas/, utils/config/, loaders/model.py).
+
+axolotl trains with transformers' Trainer. A model in 4 or 8 bit it prepares with peft, and casts norms, embeddings and
+head back afterwards: what is then in memory is what TRL since 0.26 leaves, but for adapters, which stay float32.
+"""
+
+from __future__ import annotations
+
+from toolkit.finding import Finding, Severity
+from toolkit.spec.known import unknown
+from toolkit.spec.node import Scalar
+from toolkit.spec.training_configs.axolotl_keys import GOES_WITHOUT, ONE, STOPS
+from toolkit.spec.training_configs.config import Config
+from toolkit.spec.training_configs.hugging_face import take_targets
+from toolkit.spec.training_configs.optimizers import take_optimizer
+from toolkit.spec.training_configs.parallel import take_parallel
+from toolkit.spec.training_configs.training_arguments import (
+    ATTENTION,
+    take_accumulation,
+    take_attention,
+    take_checkpointing,
+    take_model,
+)
+
+CUT_PLUGIN = "CutCrossEntropyPlugin"
+_CUT = "cut cross-entropy forms no logits; counted are those few that Liger's fused loss forms"
+
+
+def take_axolotl(config: Config) -> None:
+    """Reads an axolotl configuration."""
+    take_model(config, "base_model")
+    batch = config.whole("micro_batch_size")
+    if batch is not None:
+        config.put("batch_size", batch, "micro_batch_size")
+    else:
+        config.assume("batch_size", 1, "the default of axolotl")
+    _accumulation(config, batch or 1)
+    evaluated = config.whole("eval_batch_size")
+    if evaluated is not None and evaluated > (batch or 1):
+        reason = "evaluation works on more sequences at once than training, and is not followed"
+        config.matters("eval_batch_size", reason, stops=False)
+    length = config.whole("sequence_len")
+    if length is not None:
+        config.put("sequence_length", length, "sequence_len")
+    else:
+        config.assume("sequence_length", 512, "the default of axolotl")
+    _precision(config)
+    _method(config)
+    _offloaded_checkpoints(config)
+    take_optimizer(config, "optimizer")
+    _attention(config)
+    _shards(config)
+    take_parallel(config)
+    _loss(config)
+    _casts(config)
+    config.matters_where_said(row for row in STOPS if not (row[0] in ONE and config.node(row[0]) == "1"))
+    config.matters_where_said(GOES_WITHOUT, stops=False)
+
+
+def _accumulation(config: Config, micro: int) -> None:
+    """`batch_size` is the sum of the passes before a step where it stands alone (normalize_config)."""
+    total = config.whole("batch_size")
+    if total is not None and config.node("gradient_accumulation_steps") is None and micro:
+        config.put("gradient_accumulation", max(1, total // micro), "batch_size")
+    else:
+        take_accumulation(config)
+
+
+def _precision(config: Config) -> None:
+    """`bf16: auto` is bf16 on every card that has it; the weights have the dtype of the training (resolve_dtype)."""
+    node = config.node("bf16")
+    on = None if node is None or node in ("auto", "full") else config.truth("bf16")
+    pure16, pure_half = config.truth("bfloat16"), config.truth("float16")
+    half = config.truth("fp16") or pure_half
+    config.node("float32")
+    bf16 = node in ("auto", "full") or bool(on) or bool(pure16)
+    if bf16 and not (half and isinstance(node, Scalar) and node == "auto"):
+        config.put("amp", True, "bf16", "bfloat16")
+        config.assume("weights", "bf16", "as bf16 says")
+    elif half:
+        config.put("amp", not pure_half, "fp16", "float16")
+        config.assume("weights", "fp16", "as fp16 says")
+    else:
+        config.assume("amp", False, "neither bf16 nor fp16")
+        config.assume("weights", "fp32", "neither bf16 nor fp16")
+
+
+def _method(config: Config) -> None:
+    adapter = config.word("adapter")
+    four, eight = config.truth("load_in_4bit"), config.truth("load_in_8bit")
+    config.assume("stack.trainer", "transformers", "what axolotl trains with")
+    if adapter is None:
+        config.assume("method", "full", "no adapter")
+        if four or eight:
+            config.matters("load_in_4bit" if four else "load_in_8bit", "without an adapter nothing can be trained")
+        return
+    if adapter not in ("lora", "qlora"):
+        message, repair = unknown("an adapter that is followed", adapter, ("lora", "qlora"))
+        config.findings.append(Finding(config.place("adapter"), "S107", f"adapter: {message}", repair))
+        return
+    if adapter == "qlora" and not four and "weights" not in config.said:
+        message = "adapter: qlora needs load_in_4bit: true"
+        config.findings.append(Finding(config.place("adapter"), "S113", message, "add load_in_4bit: true"))
+        return
+    config.put("method", "qlora" if four else "lora", "adapter")
+    if four or eight:
+        config.put("weights", "nf4" if four else "int8", "load_in_4bit" if four else "load_in_8bit")
+        config.assume("stack.trainer", "trl", "what it leaves of a quantized model is what axolotl leaves")
+    if four:
+        kind = config.word("bnb_config_kwargs.bnb_4bit_quant_type")
+        if kind is not None:
+            config.put("weights", kind, "bnb_config_kwargs.bnb_4bit_quant_type")
+        nested = config.truth("bnb_config_kwargs.bnb_4bit_use_double_quant")
+        config.assume("double_quant", nested is not False, "what axolotl asks bitsandbytes for")
+    _adapters(config)
+
+
+def _adapters(config: Config) -> None:
+    rank = config.whole("lora_r")
+    if rank is not None:
+        config.put("lora.rank", rank, "lora_r")
+    alpha = config.whole("lora_alpha")
+    if alpha is not None:
+        config.put("lora.alpha", alpha, "lora_alpha")
+    dropout = config.decimal("lora_dropout")
+    if dropout is not None:
+        config.put("lora.dropout", dropout, "lora_dropout")
+    else:
+        config.assume("lora.dropout", 0.0, "the default of axolotl")
+    if config.truth("peft_autocast_adapter_dtype") is False:
+        config.matters("peft_autocast_adapter_dtype", "adapters in the dtype of the weights are not followed here")
+    config.assume("lora.dtype", "fp32", "what peft makes them")
+    if config.truth("lora_target_linear"):
+        config.put("lora.targets", "all-linear", "lora_target_linear")
+        config.node("lora_target_modules")
+    else:
+        take_targets(config, "lora_target_modules")
+
+
+def _offloaded_checkpoints(config: Config) -> None:
+    node = config.node("gradient_checkpointing")
+    if node in ("offload", "offload_disk"):
+        config.node("gradient_checkpointing_kwargs")
+        config.matters("gradient_checkpointing", "what is moved to main memory is counted on the GPU", stops=False)
+        config.put("gradient_checkpointing", "non-reentrant", "gradient_checkpointing")
+        return
+    take_checkpointing(config, default=False, form="non-reentrant")
+
+
+def _attention(config: Config) -> None:
+    olds = (("flash_attention", "flash_attention_2"), ("sdp_attention", "sdpa"), ("eager_attention", "eager"))
+    if config.node("attn_implementation") is None:
+        for key, name in olds:
+            if config.truth(key):
+                config.put("attention", ATTENTION[name], key)
+                return
+        for key in ("xformers_attention", "flex_attention", "sage_attention"):
+            if config.truth(key):
+                config.matters(key, "no formula for this attention yet")
+                return
+    take_attention(config, "attn_implementation")
+
+
+def _casts(config: Config) -> None:
+    """Without adapters, FSDP or FlashAttention the embeddings and norms stay as float32 as axolotl makes them."""
+    whole = config.value("method") == "full" and config.value("weights") in ("bf16", "fp16")
+    if whole and config.value("attention") != "flash" and "parallel.strategy" not in config.fields:
+        message = "axolotl makes embeddings and norms float32 without FlashAttention; they are counted in 16 bit"
+        place = config.place("attn_implementation", "bf16", "fp16", "bfloat16", "float16")
+        config.findings.append(Finding(place, "S115", message, None, Severity.WARNING))
+
+
+def _shards(config: Config) -> None:
+    """`dp_shard_size` is the number of GPUs that FSDP shares out to."""
+    count = config.whole("dp_shard_size")
+    if count is not None and count > 1:
+        config.put("parallel.gpus", count, "dp_shard_size")
+
+
+def _loss(config: Config) -> None:
+    plugins = config.words("plugins") or ()
+    if any(CUT_PLUGIN in plugin for plugin in plugins):
+        config.matters("plugins", _CUT, stops=False)
+    cut = config.truth("cut_cross_entropy")
+    if cut:
+        config.matters("cut_cross_entropy", _CUT, stops=False)
+    if cut or any(CUT_PLUGIN in plugin for plugin in plugins):
+        config.assume("stack.loss", "fused", "no logits in full, as with cut cross-entropy")
+    elif config.truth("liger_fused_linear_cross_entropy"):
+        config.put("stack.loss", "fused", "liger_fused_linear_cross_entropy")
+    else:
+        config.assume("stack.loss", "cross-entropy", "that of transformers")

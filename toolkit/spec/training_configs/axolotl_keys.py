@@ -1,0 +1,77 @@
+"""Keys of axolotl that move memory in ways that are not followed, each with the reason."""
+
+from __future__ import annotations
+
+STOPS = (
+    ("rl", "only supervised fine-tuning is followed: preference and reinforcement training hold or generate more"),
+    ("reward_model", "reward models are not followed"),
+    ("process_reward_model", "reward models are not followed"),
+    ("unfrozen_parameters", "training of some of a model's parameters is not followed"),
+    ("lora_modules_to_save", "whole modules that are trained beside adapters are not followed"),
+    ("lora_target_parameters", "adapters of parameters that are no modules are not followed"),
+    ("lora_rank_pattern", "ranks that differ by module are not followed"),
+    ("peft_layers_to_transform", "adapters of some layers are not followed"),
+    ("peft_layer_replication", "replicated layers are not followed"),
+    ("peft_trainable_token_indices", "trained rows of embeddings are not followed"),
+    ("peft_use_dora", "no formula for DoRA yet"),
+    ("optim_target_modules", "optimizers on projected gradients are not followed"),
+    ("relora", "no formula for ReLoRA yet"),
+    ("qat", "no formula for quantization-aware training yet"),
+    ("fp8", "no formula for training in fp8 yet"),
+    ("gptq", "no formula for training beside GPTQ weights yet"),
+    ("quantize_moe_experts", "experts in 4 or 8 bit are not followed"),
+    ("model_quantization_config", "training of a dequantized checkpoint is not followed"),
+    ("tensor_parallel_size", "tensor parallelism is not followed here"),
+    ("context_parallel_size", "context parallelism is not followed"),
+    ("sequence_parallel_degree", "sequence parallelism is not followed"),
+    ("expert_parallel_size", "expert parallelism is not followed"),
+    ("tiled_mlp", "a feed-forward layer in tiles is not followed"),
+    ("selective_checkpointing", "checkpointing of some operations is not followed"),
+    ("lisa_n_layers", "training of some layers at a time is not followed"),
+    ("layer_offloading", "layers in main memory are not followed"),
+    ("dp_replicate_size", "shards on groups of GPUs are not followed"),
+    ("chunked_cross_entropy", "no formula for axolotl's chunks of the loss yet"),
+)
+"""Of another run than the one that would be estimated."""
+
+ONE = frozenset(
+    {
+        "dp_replicate_size",
+        "tensor_parallel_size",
+        "context_parallel_size",
+        "sequence_parallel_degree",
+        "expert_parallel_size",
+    }
+)
+"""Of these, 1 means none."""
+
+GOES_WITHOUT = (
+    ("activation_offloading", "activations that are moved to main memory are counted on the GPU"),
+    ("torch_compile", "what torch.compile fuses is not followed: the estimate is that of eager code"),
+    ("neftune_noise_alpha", "the noise on embeddings is not counted"),
+    ("lora_mlp_kernel", "axolotl's kernels for LoRA keep less than peft's code, which is followed"),
+    ("lora_qkv_kernel", "axolotl's kernels for LoRA keep less than peft's code, which is followed"),
+    ("lora_o_kernel", "axolotl's kernels for LoRA keep less than peft's code, which is followed"),
+    ("liger_rms_norm", "Liger's kernel for norms is not followed: transformers' code is"),
+    ("liger_glu_activation", "Liger's kernel for gated layers is not followed: transformers' code is"),
+    ("liger_layer_norm", "Liger's kernel for norms is not followed: transformers' code is"),
+    ("use_kernels", "kernels from the Hub are not followed: transformers' code is"),
+    ("tokens", "the rows that added tokens need are not counted"),
+    ("resize_token_embeddings_to_32x", "the rows that fill embeddings up are not counted"),
+    ("shrink_embeddings", "embeddings are counted as the model has them"),
+    ("lora_embedding_kernel", "axolotl's kernels for LoRA keep less than peft's code, which is followed"),
+    ("fused_attn_kernel", "a fused kernel for attention is not followed"),
+    ("experts_implementation", "kernels for experts are not followed: transformers' code is"),
+    ("use_scattermoe", "kernels for experts are not followed: transformers' code is"),
+    ("use_sonicmoe", "kernels for experts are not followed: transformers' code is"),
+    ("flash_attn_fuse_mlp", "a fused feed-forward layer is not followed"),
+    ("flash_attn_cross_entropy", "a fused loss is not followed"),
+    ("liger_rms_norm_gated", "Liger's kernel for norms is not followed: transformers' code is"),
+    ("llama4_linearized_experts", "experts as linear layers are not followed: transformers' code is"),
+    ("liger_rope", "Liger's kernel for positions is not followed: transformers' code is"),
+    ("max_memory", "a limit for a card is not followed"),
+    ("gpu_memory_limit", "a limit for a card is not followed"),
+    ("fp32_norms", "norms in float32 are not followed"),
+    ("embeddings_skip_upcast", "axolotl's casts of embeddings are taken to be undone, as they are with adapters"),
+)
+"""What the estimate goes without, or counts as something else."""

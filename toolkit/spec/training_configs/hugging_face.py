@@ -1,0 +1,164 @@
+"""TrainingArguments of transformers, and TRL's SFTConfig with what TRL's command line adds to it.
+
+Defaults are those of transformers 5.23 (training_args.py) and TRL 1.16 (trainer/sft_config.py, trainer/model_config.py,
+scripts/sft.py).
+"""
+
+from __future__ import annotations
+
+import re
+
+from toolkit.spec.lora_targets import usual_targets
+from toolkit.spec.node import Scalar
+from toolkit.spec.training_configs.config import Config
+from toolkit.spec.training_configs.optimizers import take_optimizer
+from toolkit.spec.training_configs.parallel import take_parallel
+from toolkit.spec.training_configs.training_arguments import (
+    TORCH_DTYPES,
+    facts_of,
+    take_attention,
+    take_autocast,
+    take_checkpointing,
+    take_counts,
+    take_dtype,
+    take_model,
+)
+
+MODEL_KEYS = ("model_name_or_path", "model_name", "model_id", "model")
+STOPS = (
+    ("lora_modules_to_save", "whole modules that are trained beside adapters are not followed"),
+    ("lora_target_parameters", "adapters of parameters that are no modules are not followed"),
+    ("use_dora", "no formula for DoRA yet"),
+    ("optim_target_modules", "optimizers on projected gradients are not followed"),
+    ("parallelism_config", "parallelism beyond DDP, FSDP and ZeRO is not followed"),
+    ("tensor_parallel_size", "tensor parallelism is not followed here"),
+    ("fp8", "no formula for training in fp8 yet"),
+)
+PREFERENCES = (
+    "beta", "max_prompt_length", "max_completion_length", "num_generations", "desirable_weight", "undesirable_weight",
+    "ref_model_init_kwargs", "reference_free", "precompute_ref_log_probs", "simpo_gamma", "cpo_alpha", "use_vllm",
+)  # fmt: skip
+"""Keys of TRL's other trainers (DPO, KTO, ORPO, GRPO and others), which hold a second model or generate."""
+GOES_WITHOUT = (
+    ("activation_offloading", "activations that are moved to main memory are counted on the GPU"),
+    ("torch_compile", "what torch.compile fuses is not followed: the estimate is that of eager code"),
+    ("neftune_noise_alpha", "the noise on embeddings is not counted"),
+    ("include_num_input_tokens_seen", "gathered counts of tokens are not counted"),
+)
+_PATTERN = re.compile(r"[][\\(){}|*+?^$]")
+TRANSFORMERS, TRL = "transformers", "trl"
+
+
+def take_transformers(config: Config) -> None:
+    """Reads TrainingArguments: what they do not have (model, method, length) is said on the command line."""
+    config.assume("stack.trainer", TRANSFORMERS, "the tool")
+    take_model(config, *MODEL_KEYS)
+    take_counts(config)
+    take_checkpointing(config, default=False)
+    take_autocast(config, default=False)
+    take_optimizer(config, "optim")
+    take_dtype(config, None, "dtype", "torch_dtype")
+    take_attention(config, "attn_implementation")
+    config.assume("stack.loss", "fused" if config.truth("use_liger_kernel") else "cross-entropy", "use_liger_kernel")
+    take_parallel(config)
+    _common(config)
+
+
+def take_trl(config: Config) -> None:
+    """Reads an SFTConfig, with the fields of ModelConfig where TRL's command line wrote them."""
+    config.assume("stack.trainer", TRL, "the tool")
+    take_model(config, *MODEL_KEYS)
+    for key in PREFERENCES:
+        if config.node(key) is not None:
+            config.matters(key, "only supervised fine-tuning is followed: other trainers hold or generate more")
+    take_counts(config)
+    take_checkpointing(config, default=True)
+    take_autocast(config, default=True)
+    take_optimizer(config, "optim")
+    _length(config)
+    _weights(config)
+    take_attention(config, "attn_implementation", "model_init_kwargs.attn_implementation")
+    _loss(config)
+    take_parallel(config)
+    _common(config)
+
+
+def _common(config: Config) -> None:
+    config.matters_where_said(STOPS)
+    config.matters_where_said(GOES_WITHOUT, stops=False)
+
+
+def _length(config: Config) -> None:
+    keys = ("max_length", "max_seq_length")
+    length = config.whole(*keys)
+    if length is not None:
+        config.put("sequence_length", length, *keys)
+    elif not any(key in config.entries for key in keys):
+        config.assume("sequence_length", 1024, "the default of trl")
+
+
+def _weights(config: Config) -> None:
+    """The form of weights, the method and the adapters; SFTTrainer loads float32 unless it is told otherwise."""
+    four, eight = config.truth("load_in_4bit"), config.truth("load_in_8bit")
+    dtypes = ("dtype", "torch_dtype", "model_init_kwargs.dtype", "model_init_kwargs.torch_dtype")
+    peft = config.truth("use_peft")
+    from_command_line = config.value("model") is not None or peft is not None
+    if four:
+        config.put("weights", config.word("bnb_4bit_quant_type") or "nf4", "load_in_4bit")
+        config.put("double_quant", bool(config.truth("use_bnb_nested_quant")), "use_bnb_nested_quant", "load_in_4bit")
+        compute = config.word(*dtypes) or "float32"
+        if compute in TORCH_DTYPES:  # get_quantization_config: the products' dtype is that of the other weights
+            config.put("compute", TORCH_DTYPES[compute], *dtypes)
+    elif eight:
+        config.put("weights", "int8", "load_in_8bit")
+        config.node(*dtypes)
+    else:
+        take_dtype(config, "fp32" if from_command_line else None, *dtypes)
+    if from_command_line:
+        method = ("qlora" if four else "lora") if peft else "full"
+        config.assume("method", method, "use_peft" if peft else "trl adapts nothing unless use_peft is set")
+    if peft:
+        _adapters(config)
+
+
+def _adapters(config: Config) -> None:
+    rank = config.whole("lora_r")
+    config.put("lora.rank", rank, "lora_r") if rank is not None else config.assume(
+        "lora.rank", 16, "the default of trl"
+    )
+    alpha = config.whole("lora_alpha")
+    if alpha is not None:
+        config.put("lora.alpha", alpha, "lora_alpha")
+    dropout = config.decimal("lora_dropout")
+    if dropout is not None:
+        config.put("lora.dropout", dropout, "lora_dropout")
+    else:
+        config.assume("lora.dropout", 0.05, "the default of trl")
+    take_targets(config, "lora_target_modules")
+
+
+def take_targets(config: Config, *keys: str) -> None:
+    """Takes the modules with adapters; where none are said peft takes those that it knows for the model's type."""
+    node = config.node(*keys)
+    if isinstance(node, Scalar) and _PATTERN.search(node):
+        config.matters(keys[0], "a pattern of module names is not followed: list the names")
+        return
+    said = config.words(*keys)
+    if said is not None:
+        whole = said == ("all-linear",)
+        config.put("lora.targets", "all-linear" if whole else said, *keys)
+        return
+    facts = facts_of(config)
+    usual = usual_targets(str(facts.config.get("model_type"))) if facts else ()
+    if len(usual) > 1:  # the first is peft's own where it has one
+        config.assume("lora.targets", usual[0], "peft's default for the model")
+
+
+def _loss(config: Config) -> None:
+    kind = config.word("loss_type")
+    if kind not in (None, "nll", "chunked_nll"):
+        config.matters("loss_type", f"no formula for the loss {str(kind)[:40]!r} yet")
+    if config.truth("use_liger_kernel", "use_liger"):
+        config.put("stack.loss", "fused", "use_liger_kernel", "use_liger")
+    elif "stack.trl" not in config.said:
+        config.assume("stack.loss", "chunked", "what trl takes since 1.7")

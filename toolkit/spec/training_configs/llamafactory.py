@@ -1,0 +1,176 @@
+"""LLaMA-Factory's YAML. Defaults and casts are those of version 0.9.5 (hparams/, model/adapter.py, model/model_utils/).
+
+Trained parameters are float32 unless `pure_bf16` is set. Nothing else of a quantized model is cast, which is what TRL
+since 0.26 leaves.
+"""
+
+from __future__ import annotations
+
+from toolkit.finding import Finding
+from toolkit.spec.known import unknown
+from toolkit.spec.training_configs.config import Config
+from toolkit.spec.training_configs.optimizers import take_optimizer
+from toolkit.spec.training_configs.parallel import take_parallel
+from toolkit.spec.training_configs.training_arguments import take_counts, take_model
+
+STOPS = (
+    ("additional_target", "whole modules that are trained beside adapters are not followed"),
+    ("use_dora", "no formula for DoRA yet"),
+    ("use_galore", "no formula for GaLore in LLaMA-Factory yet"),
+    ("use_apollo", "no formula for APOLLO yet"),
+    ("use_badam", "no formula for BAdam yet"),
+    ("use_adam_mini", "no formula for Adam-mini yet"),
+    ("use_muon", "no formula for Muon yet"),
+    ("use_llama_pro", "training of some layers is not followed"),
+    ("mixture_of_depths", "mixture of depths is not followed"),
+    ("use_mca", "Megatron is not followed"),
+    ("use_megatron_bridge", "Megatron is not followed"),
+    ("use_kt", "experts in main memory are not followed"),
+    ("use_ray", "how many GPUs a Ray cluster has is not followed"),
+    ("shift_attn", "shifted attention is not followed"),
+    ("use_unsloth_gc", "checkpoints in main memory are not followed"),
+    ("use_dft_loss", "no formula for this loss yet"),
+    ("use_asft_loss", "no formula for this loss yet"),
+    ("use_eaft_loss", "no formula for this loss yet"),
+    ("rope_scaling", "scaled positions are not followed"),
+    ("upcast_layernorm", "norms in float32 are not followed"),
+    ("upcast_lmhead_output", "logits in float32 from the head are not followed"),
+    ("fp8", "no formula for training in fp8 yet"),
+    ("resize_vocab", "a resized vocabulary is not followed"),
+    ("adapter_name_or_path", "training that goes on from a saved adapter is not followed"),
+)
+GOES_WITHOUT = (
+    ("torch_compile", "what torch.compile fuses is not followed: the estimate is that of eager code"),
+    ("use_v1_kernels", "LLaMA-Factory's own kernels are not followed: transformers' code is"),
+    ("moe_aux_loss_coef", "the router's logits are not counted"),
+    ("neftune_noise_alpha", "the noise on embeddings is not counted"),
+)
+ATTENTION = {"auto": "sdpa", "sdpa": "sdpa", "fa2": "flash", "fa3": "flash", "disabled": "eager"}
+"""extras/constants.py, AttentionFunction; model/model_utils/attention.py."""
+STAGES = ("sft", "pt")
+
+
+def take_llamafactory(config: Config) -> None:
+    """Reads a LLaMA-Factory configuration for training."""
+    stage = config.word("stage")
+    if stage is not None and stage not in STAGES:
+        config.matters("stage", f"{stage[:20]} is not followed: only supervised fine-tuning and pre-training are")
+    if not config.truth("do_train"):
+        message = "nothing is trained: LLaMA-Factory trains where do_train: true is written"
+        config.findings.append(Finding(config.place("do_train"), "S105", message, "add do_train: true"))
+    take_model(config, "model_name_or_path")
+    take_counts(config)
+    length = config.whole("cutoff_len")
+    if length is not None:
+        config.put("sequence_length", length, "cutoff_len")
+    else:
+        config.assume("sequence_length", 2048, "the default of llamafactory")
+    method = config.word("finetuning_type") or "lora"
+    if method not in ("lora", "full"):
+        message, repair = unknown("a way of fine-tuning that is followed", method, ("lora", "full"))
+        config.findings.append(Finding(config.place("finetuning_type"), "S107", f"finetuning_type: {message}", repair))
+    take_parallel(config)
+    _precision(config, method)
+    if method == "lora":
+        _adapters(config)
+    _checkpointing(config)
+    take_optimizer(config, "optim")
+    _attention(config)
+    liger = config.truth("enable_liger_kernel")
+    if config.value("stack.trainer") != "unsloth":  # which takes its own
+        config.assume("stack.loss", "fused" if liger else "cross-entropy", "enable_liger_kernel")
+    if liger:
+        config.matters("enable_liger_kernel", "of Liger's kernels only that of the loss is followed", stops=False)
+    config.matters_where_said(STOPS)
+    config.matters_where_said(GOES_WITHOUT, stops=False)
+
+
+def _precision(config: Config, method: str) -> None:
+    """The dtype in which the model is loaded, is that of the training; trained parameters are made float32."""
+    pure, bf16, fp16 = config.truth("pure_bf16"), config.truth("bf16"), config.truth("fp16")
+    loaded = "bf16" if bf16 or pure else "fp16" if fp16 else None
+    amp = bool((bf16 or fp16) and not pure)
+    config.put("amp", amp, "pure_bf16", "bf16", "fp16") if loaded else config.assume(
+        "amp", False, "neither bf16 nor fp16"
+    )
+    if fp16 and amp:
+        config.put("compute", "fp16", "fp16")
+    bits = config.whole("quantization_bit")
+    config.assume("method", method, "finetuning_type")
+    if config.truth("use_unsloth"):
+        config.put("stack.trainer", "unsloth", "use_unsloth")
+    else:
+        config.assume("stack.trainer", "transformers", "what LLaMA-Factory trains with")
+    if bits is not None:
+        _quantized(config, bits, method)
+    elif method == "full" and loaded and not pure and config.value("parallel.strategy") != "zero3":
+        config.assume("weights", "fp32", "LLaMA-Factory makes trained parameters float32 unless pure_bf16")
+    elif loaded:
+        config.assume("weights", loaded, "as bf16, pure_bf16 or fp16 says")
+    if method == "lora":
+        config.assume(
+            "lora.dtype", "bf16" if pure else "fp32", "pure_bf16" if pure else "what LLaMA-Factory makes them"
+        )
+
+
+def _quantized(config: Config, bits: int, method: str) -> None:
+    how = config.word("quantization_method") or "bnb"
+    if how not in ("bnb", "bitsandbytes") or bits not in (4, 8):
+        config.matters("quantization_bit", f"{bits} bit by {how[:20]} is not followed: 4 or 8 bit by bitsandbytes are")
+        return
+    if method != "lora":
+        config.matters("quantization_bit", "a quantized model is trained by adapters alone")
+        return
+    if bits == 8:
+        config.put("weights", "int8", "quantization_bit")
+        config.node("double_quantization")
+    else:
+        config.put("weights", config.word("quantization_type") or "nf4", "quantization_type", "quantization_bit")
+        config.assume("double_quant", config.truth("double_quantization") is not False, "double_quantization")
+        config.assume("method", "qlora", "finetuning_type with quantization_bit")
+    if config.value("stack.trainer") == "transformers":
+        config.assume("stack.trainer", "trl", "what it leaves of a quantized model is what LLaMA-Factory leaves")
+
+
+def _adapters(config: Config) -> None:
+    rank = config.whole("lora_rank")
+    if rank is not None:
+        config.put("lora.rank", rank, "lora_rank")
+    else:
+        config.assume("lora.rank", 8, "the default of llamafactory")
+    alpha = config.whole("lora_alpha")
+    if alpha is not None:
+        config.put("lora.alpha", alpha, "lora_alpha")
+    dropout = config.decimal("lora_dropout")
+    if dropout is not None:
+        config.put("lora.dropout", dropout, "lora_dropout")
+    else:
+        config.assume("lora.dropout", 0.0, "the default of llamafactory")
+    targets = config.words("lora_target")
+    if targets is None or targets == ("all",):
+        config.assume("lora.targets", "all-linear", "lora_target: all, the default of llamafactory")
+    else:
+        config.put("lora.targets", targets, "lora_target")
+
+
+def _checkpointing(config: Config) -> None:
+    """LLaMA-Factory turns it on by itself, in torch's older form; the Trainer's own switch turns it on, too."""
+    reentrant = config.truth("use_reentrant_gc") is not False
+    own = config.truth("gradient_checkpointing")
+    if config.truth("gradient_checkpointing_kwargs.use_reentrant") is not None and own:
+        reentrant = bool(config.truth("gradient_checkpointing_kwargs.use_reentrant"))
+    form = "reentrant" if reentrant else "non-reentrant"
+    if config.truth("disable_gradient_checkpointing") and not own:
+        config.put("gradient_checkpointing", False, "disable_gradient_checkpointing")
+    else:
+        config.assume("gradient_checkpointing", form, "the default of llamafactory")
+
+
+def _attention(config: Config) -> None:
+    said = config.word("flash_attn") or "auto"
+    said = {"flash_attention_2": "fa2", "true": "fa2", "True": "fa2"}.get(said, said)
+    if said in ATTENTION:
+        config.put("attention", ATTENTION[said], "flash_attn")
+    else:
+        message, repair = unknown("an implementation of attention", said, ATTENTION)
+        config.findings.append(Finding(config.place("flash_attn"), "S107", f"flash_attn: {message}", repair))

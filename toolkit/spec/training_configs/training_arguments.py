@@ -1,0 +1,130 @@
+"""The parts that every configuration on transformers' TrainingArguments has in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from toolkit.facts.models import ModelFacts, load_model
+from toolkit.spec.node import Entries
+from toolkit.spec.training_configs.config import Config
+
+TORCH_DTYPES = {
+    "float32": "fp32", "torch.float32": "fp32", "float": "fp32", "fp32": "fp32",
+    "bfloat16": "bf16", "torch.bfloat16": "bf16", "bf16": "bf16",
+    "float16": "fp16", "torch.float16": "fp16", "half": "fp16", "fp16": "fp16",
+}  # fmt: skip
+ATTENTION = {
+    "flash_attention_2": "flash", "flash_attention_3": "flash", "kernels-community/flash-attn": "flash",
+    "kernels-community/flash-attn2": "flash", "kernels-community/flash-attn3": "flash",
+    "kernels-community/vllm-flash-attn3": "flash", "sdpa": "sdpa", "eager": "eager",
+}  # fmt: skip
+"""transformers modeling_utils.py: the implementations that a model takes, as they are called here."""
+
+BATCH = 8
+"""transformers training_args.py, per_device_train_batch_size."""
+
+
+def take_counts(config: Config, batch_default: int = BATCH) -> None:
+    """Takes the batch of one GPU and how many of them make a step."""
+    batch = config.whole("per_device_train_batch_size", "per_gpu_train_batch_size")
+    if batch is not None:
+        config.put("batch_size", batch, "per_device_train_batch_size", "per_gpu_train_batch_size")
+    else:
+        config.assume("batch_size", batch_default, f"the default of {config.tool}")
+    take_accumulation(config)
+    evaluated = config.whole("per_device_eval_batch_size", "per_gpu_eval_batch_size")
+    evaluates = config.word("eval_strategy", "evaluation_strategy") not in (None, "no") or config.truth("do_eval")
+    if evaluates and evaluated is not None and evaluated > (batch or batch_default):
+        reason = "evaluation works on more sequences at once than training, and is not followed"
+        config.matters("per_device_eval_batch_size", reason, stops=False)
+    if config.truth("auto_find_batch_size"):
+        config.matters("auto_find_batch_size", "the batch shrinks until it fits", stops=False)
+
+
+def take_accumulation(config: Config) -> None:
+    """Takes the passes before a step: 1 where nothing is said."""
+    steps = config.whole("gradient_accumulation_steps")
+    if steps is not None:
+        config.put("gradient_accumulation", steps, "gradient_accumulation_steps")
+    else:
+        config.assume("gradient_accumulation", 1, f"the default of {config.tool}")
+
+
+def take_checkpointing(config: Config, *, default: bool, form: str | None = None) -> None:
+    """Takes whether and how activations are computed again; `form` is the tool's own where it says no other."""
+    keys = ("activation_checkpointing", "gradient_checkpointing")
+    kwargs = ("activation_checkpointing_kwargs", "gradient_checkpointing_kwargs")
+    said = config.truth(*keys)
+    reentrant = config.truth(*(f"{name}.use_reentrant" for name in kwargs))
+    for name in kwargs:
+        for inner in ("every_n_layers", "selective"):
+            if config.node(f"{name}.{inner}") is not None:
+                config.matters(f"{name}.{inner}", "checkpointing of some layers is not followed")
+    on = default if said is None else said
+    value: bool | str = on
+    if on and reentrant is not None:
+        value = "reentrant" if reentrant else "non-reentrant"
+    elif on and form is not None:
+        value = form
+    if said is None:
+        config.assume("gradient_checkpointing", value, f"the default of {config.tool}")
+    else:
+        config.put("gradient_checkpointing", value, *keys)
+
+
+def take_autocast(config: Config, *, default: bool) -> None:
+    """Takes `bf16` and `fp16`: the dtype under autocast."""
+    bf16, fp16 = config.truth("bf16"), config.truth("fp16")
+    if fp16:
+        config.put("amp", True, "fp16")
+        config.put("compute", "fp16", "fp16")
+    elif bf16 is not None:
+        config.put("amp", bf16, "bf16")
+    else:
+        config.assume("amp", default, f"the default of {config.tool}")
+
+
+def take_attention(config: Config, *keys: str) -> None:
+    """Takes the implementation of attention; where nothing is said transformers takes sdpa."""
+    said = config.word(*keys)
+    if said is None:
+        config.assume("attention", "sdpa", "what transformers takes where a model has it")
+    elif said in ATTENTION:
+        config.put("attention", ATTENTION[said], *keys)
+    else:
+        config.matters(keys[0], f"no formula for the attention {said[:40]!r} yet")
+
+
+def take_dtype(config: Config, default: str | None, *keys: str) -> None:
+    """Takes the dtype in which weights are loaded; `auto` is that of the checkpoint. None leaves it open."""
+    said = config.word(*keys)
+    if said == "auto":
+        facts = facts_of(config)
+        dtype = TORCH_DTYPES.get(facts.checkpoint_dtype or "") if facts else None
+        if dtype is not None:
+            config.put("weights", dtype, *keys)
+    elif said is not None:
+        config.put("weights", TORCH_DTYPES.get(said, said), *keys)
+    elif default is not None:
+        config.assume("weights", default, f"the default of {config.tool}")
+
+
+def facts_of(config: Config) -> ModelFacts | None:
+    """What is known of the model that the file names, if it is one of the table."""
+    name = config.value("model")
+    facts = load_model(name) if isinstance(name, str) and not name.startswith("{") else None
+    return facts if isinstance(facts, ModelFacts) else None
+
+
+def take_model(config: Config, *keys: str) -> None:
+    """Takes the model's id, or a config beside the file; a path that leads elsewhere is refused as in a spec."""
+    name = config.word(*keys)
+    if name is not None:
+        config.put("model", name, *keys)
+
+
+def inner_keys(config: Config, name: str) -> Iterator[str]:
+    """The keys of a mapping inside the file, with its name before them."""
+    node = config.entries.get(name)
+    if isinstance(node, Entries):
+        yield from (f"{name}.{key}" for key in node)
