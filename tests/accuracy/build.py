@@ -8,8 +8,8 @@ from typing import Any, cast
 
 from toolkit.accuracy.convert.write import converted
 from toolkit.accuracy.score import Score
-from toolkit.checks.answer import Answer
 from toolkit.finding import Place
+from toolkit.memory.estimate import Holdings
 from toolkit.spec.field_value import Field, Fixed
 from toolkit.spec.published_lines import PublishedRun, Reading
 from toolkit.spec.scenario import Scenario
@@ -39,7 +39,7 @@ def scored(
         (low, low if high is None else high),
         complete,
         "llama",
-        cast("Answer", None),
+        cast("Holdings", None),
     )
 
 

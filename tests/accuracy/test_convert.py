@@ -74,9 +74,41 @@ def test_a_length_that_is_a_cap_stays_open_in_peft() -> None:
     assert "evaluation" in whole["readings"][0]["apart"]
     dora = {**lora, "peft_config": {**settings, "use_dora": True}}
     [other] = lines_of("peft_metamathqa", record(**{**shared, "lora": dora}, metric="reserved_p99"))
-    assert other["beyond"] == {"lora.use_dora": "True"}
-    [unknown] = lines_of("peft_metamathqa", record(**{**shared, "task": "vera"}, metric="reserved_p99"))
-    assert unknown["beyond"] == {"method": "vera"}
+    assert other["scenario"]["lora"]["dora"] is True
+    assert "beyond" not in other
+    [unknown] = lines_of("peft_metamathqa", record(**{**shared, "task": "osf"}, metric="reserved_p99"))
+    assert unknown["beyond"] == {"method": "osf"}
+
+
+@pytest.mark.parametrize(
+    ("task", "config", "method", "said"),
+    [
+        ("vera", {"r": 256, "target_modules": ["q_proj"]}, "vera", {"targets": ["q_proj"], "rank": 256}),
+        (
+            "bone",
+            {"r": 64, "target_modules": ["q_proj"], "init_weights": "bat"},
+            "miss",
+            {"targets": ["q_proj"], "rank": 64, "form": "bat"},
+        ),
+        ("trainable_tokens", {"token_indices": [7, 9], "target_modules": "embed_tokens"}, "trainable_tokens",
+         {"num_tokens": 2}),
+        ("adalora", {"r": 8, "init_r": 64, "target_modules": ["v_proj"]}, "adalora",
+         {"targets": ["v_proj"], "rank": 64}),
+    ],
+)  # fmt: skip
+def test_a_config_of_peft_fills_the_fields_of_its_method(
+    task: str, config: dict[str, Any], method: str, said: dict[str, Any]
+) -> None:
+    shared: dict[str, Any] = {"weight_dtype": "bfloat16", "seq_len": 768, "optimizer": "AdamW {}", "value_bytes": 9}
+    run = record(**shared, task=task, lora={"targets": "odd", "peft_config": config}, metric="reserved_p99")
+    [line] = lines_of("peft_metamathqa", run)
+    assert line["scenario"]["method"] == method
+    assert line["scenario"]["peft"] == said
+    assert "lora" not in line["scenario"]
+    assert "beyond" not in line
+    strange = {**config, "an_option_nobody_knows": 3}
+    run = record(**shared, task=task, lora={"peft_config": strange}, metric="reserved_p99")
+    assert lines_of("peft_metamathqa", run)[0]["beyond"] == {"peft.an_option_nobody_knows": "3"}
 
 
 def test_storage_is_told_from_the_name_of_a_model() -> None:

@@ -109,3 +109,22 @@ def test_a_budget_is_read_as_it_was_written(tmp_path: Path) -> None:
     path.write_text('{"errors": [{}]}', encoding="utf-8")
     with pytest.raises(ValueError, match="no table of committed errors"):
         read_budget(path)
+
+
+def test_a_sum_over_gpus_is_compared_with_the_sum_of_all(scores: Scores) -> None:
+    """Qwen2.5 72B on two A100s: 136.2 GiB together, of which no GPU has 70."""
+    found = one_of(scores, "qwen_speed_docs-0177")
+    assert found.reading.over == "sum"
+    assert abs(found.error) < 0.0005
+    assert found.largest.peak.total < 70 * 2**30
+
+
+@pytest.mark.parametrize(("metric", "least"), [("reserved", 0.9), ("reserved_p99", 0.9), ("device", 0.9)])
+def test_intervals_hold_nine_of_ten_readings(scores: Scores, metric: str, least: float) -> None:
+    found = [one for one in scores.scored if one.reading.metric == metric]
+    assert sum(one.error == 0 for one in found) >= least * len(found)
+
+
+def test_intervals_are_narrow_where_nothing_is_open(scores: Scores) -> None:
+    widths = sorted(one.width for one in scores.scored if one.reading.metric == "device" and one.complete)
+    assert widths[len(widths) // 2] <= 2 * 0.12

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import fields
 from math import ceil
 from pathlib import Path
 from typing import Any
 
 from toolkit.accuracy.table import BOTH, Table
+from toolkit.frozen import frozen
 
 FILE = "errors.json"
 DIGITS = 4
@@ -21,7 +22,7 @@ _ABOUT = (
 _SHRINKING = ("median", "p95", "width")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Entry:
     """The errors of one group, rounded up."""
 
@@ -90,7 +91,7 @@ def grown(committed: Iterable[Entry], found: Iterable[Entry]) -> Iterator[str]:
 
 
 def _plain(entry: Entry) -> Mapping[str, Any]:
-    return {field: getattr(entry, field) for field in Entry.__slots__}
+    return {one.name: getattr(entry, one.name) for one in fields(entry)}
 
 
 def _up(share: float) -> float:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from toolkit.memory.device import context_interval
-from toolkit.memory.estimate import Estimate
+from toolkit.memory.estimate import Estimate, Holdings
 from toolkit.memory.ledger import STEADY, Category, PhaseName
+from toolkit.memory.replay.reserved import reserved_on_card, shown_by_card
 
 Bytes = tuple[int, int]
 Predicts = Callable[[Estimate], Bytes | None]
+Held = Callable[[Holdings], Bytes | None]
 
 
 def _point(amount: int) -> Bytes:
@@ -25,13 +27,13 @@ def _at_load(estimate: Estimate) -> Bytes | None:
     return _point(phase.total) if phase else None
 
 
-def weights_bytes(estimate: Estimate) -> Bytes | None:
+def weights_bytes(estimate: Holdings) -> Bytes | None:
     """The model's weights as they are stored on the GPU."""
     phase = estimate.ledger.phase(PhaseName.LOAD)
     return _point(phase.of(Category.WEIGHTS)) if phase else None
 
 
-def _after_step(estimate: Estimate) -> Bytes | None:
+def _after_step(estimate: Holdings) -> Bytes | None:
     """What stays from step to step, and the workspaces, which torch's allocator holds."""
     phase = estimate.ledger.phase(PhaseName.OPTIMIZER_STEP)
     return _point(phase.of(*STEADY, Category.WORKSPACE)) if phase else None
@@ -73,10 +75,10 @@ PREDICTS: Mapping[str, Predicts | str] = {
     "allocated_after_forward": "no row of a ledger is of the moment after the forward pass",
     "allocated_after_backward": "no row of a ledger is of the moment after the backward pass",
     "allocated_and_context": _with_context,
-    "reserved": lambda estimate: estimate.reserved,
-    "reserved_p99": lambda estimate: estimate.reserved,
+    "reserved": reserved_on_card,
+    "reserved_p99": reserved_on_card,
     "reserved_mean": "a mean over steps of different lengths",
-    "device": lambda estimate: estimate.device,
+    "device": shown_by_card,
     "weights": weights_bytes,
     "vllm_activations": "a part of vLLM's log that no ledger has",
     "vllm_outside_torch": "a part of vLLM's log that no ledger has",
@@ -85,3 +87,6 @@ PREDICTS: Mapping[str, Predicts | str] = {
     "unstated": _unstated,
 }
 """Each metric's bytes at one setting, or why an estimate has none."""
+
+HELD: Mapping[str, Held] = {"allocated_after_step": _after_step}
+"""Metrics of what is held from step to step, which is known where no formula follows a pass."""

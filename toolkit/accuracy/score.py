@@ -8,16 +8,18 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from toolkit.accuracy.metrics import PREDICTS, Bytes, weights_bytes
-from toolkit.checks.answer import Answer, answer
+from toolkit.accuracy.metrics import HELD, PREDICTS, Bytes, Predicts, weights_bytes
+from toolkit.checks.answer import answer, held_at_extremes
 from toolkit.checks.situation import REFUSALS
 from toolkit.checks.space import TooManySettingsError
-from toolkit.memory.estimate import Estimate
+from toolkit.frozen import frozen
+from toolkit.memory.estimate import Estimate, Holdings
 from toolkit.memory.ledger import Category, PhaseName
 from toolkit.spec.field_value import Choices, Fixed, Range
 from toolkit.spec.look_up import LookUp
 from toolkit.spec.published import PublishedSource
 from toolkit.spec.published_lines import PublishedRun, Reading
+from toolkit.spec.scenario import Scenario
 
 DEVELOPMENT, HELD_OUT = "development", "held-out"
 _VERSIONED = "stack."
@@ -25,9 +27,12 @@ _PRINTED_GAP = 0.005
 """What a figure may lie below the weights by the digits that it is printed with, and by small buffers."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Score:
-    """A reading and what was estimated for it, in bytes. `complete`: nothing that moves it was left open."""
+    """A reading and what was estimated for it, in bytes. `complete`: nothing that moves it was left open.
+
+    `largest` is the estimate with the largest peak, or of what is held where no formula has the peak.
+    """
 
     source: str
     run: PublishedRun
@@ -36,7 +41,7 @@ class Score:
     estimated: Bytes
     complete: bool
     family: str
-    answer: Answer
+    largest: Holdings
 
     @property
     def error(self) -> float:
@@ -61,7 +66,7 @@ class Score:
         return self.source, self.run.configuration, _unversioned(self.run), self.reading.metric
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Unscored:
     """A reading without an error, and why. `apart`: the reading itself is not what it seems."""
 
@@ -72,7 +77,7 @@ class Unscored:
     apart: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Scores:
     """All readings of some sources: those with an error, and those without."""
 
@@ -100,61 +105,102 @@ def score(sources: Iterable[PublishedSource], base: Path) -> Scores:
     return Scores(tuple(scored), tuple(unscored))
 
 
+@frozen
+class _Found:
+    """The estimates of a run, or why there are none and what it holds from step to step."""
+
+    estimates: tuple[Estimate, ...] = ()
+    refused: str = ""
+    held: tuple[Holdings, ...] = ()
+
+    @property
+    def largest(self) -> Holdings:
+        """What has the largest peak."""
+        if self.estimates:
+            return max(self.estimates, key=lambda one: one.allocated)
+        return max(self.held, key=lambda one: one.peak.total)
+
+
 @dataclass(slots=True)
 class _Scorer:
     """Estimates runs; those with the same scenario once."""
 
     look_up: LookUp
     base: Path
-    _known: dict[str, Answer | str] = field(default_factory=dict)
+    _known: dict[str, _Found] = field(default_factory=dict)
 
     def of(self, slug: str, run: PublishedRun) -> Iterator[Score | Unscored]:
         found = self._answer(run)
         for reading in run.readings:
             if reading.apart is not None:
                 yield Unscored(slug, run, reading, reading.apart, apart=True)
-            elif isinstance(found, str):
-                yield Unscored(slug, run, reading, found)
+            elif found.refused and (not found.held or reading.metric not in HELD):
+                yield Unscored(slug, run, reading, found.refused)
             else:
                 yield self._compared(slug, run, reading, found)
 
-    def _compared(self, slug: str, run: PublishedRun, reading: Reading, found: Answer) -> Score | Unscored:
+    def _compared(self, slug: str, run: PublishedRun, reading: Reading, found: _Found) -> Score | Unscored:
         predicts = PREDICTS[reading.metric]
         if isinstance(predicts, str):
             return Unscored(slug, run, reading, predicts)
-        ends = [bounds for one in found.estimates if (bounds := predicts(one)) is not None]
+        every = [_over(reading, one, predicts) for one in found.estimates]
+        every += [HELD[reading.metric](one) for one in found.held]
+        ends = [bounds for bounds in every if bounds is not None]
         if not ends:
             return Unscored(slug, run, reading, f"no ledger of this task has {reading.metric}")
-        held = min(_held(one, reading.metric) for one in found.estimates)
+        held = min([_held_over(reading, one) for one in found.estimates] or [_held(one, "") for one in found.held])
         if max(reading.bytes) < held * (1 - _PRINTED_GAP):
             reason = f"below the {held / 10**9:.2f} GB of weights and cache that were on the GPU"
             return Unscored(slug, run, reading, reason, apart=True)
         estimated = min(low for low, _ in ends), max(high for _, high in ends)
         family = self.look_up.model_type(run.scenario) or "unknown"
         complete = len(set(ends)) == 1 and len(reading.bytes) == 1
-        return Score(slug, run, reading, _nearest(reading.bytes, estimated), estimated, complete, family, found)
+        return Score(slug, run, reading, _nearest(reading.bytes, estimated), estimated, complete, family, found.largest)
 
-    def _answer(self, run: PublishedRun) -> Answer | str:
+    def _answer(self, run: PublishedRun) -> _Found:
         if run.beyond:
-            return "; ".join(f"{name}: {text}" for name, text in sorted(run.beyond.items()))
+            return _Found(refused="; ".join(f"{name}: {text}" for name, text in sorted(run.beyond.items())))
         key = _said(run)
         if key not in self._known:
             self._known[key] = self._estimated(run)
         return self._known[key]
 
-    def _estimated(self, run: PublishedRun) -> Answer | str:
+    def _estimated(self, run: PublishedRun) -> _Found:
         """The estimates at all that the run leaves open, or why there are none."""
         scenario = replace(run.scenario, model_type=self.look_up.model_type(run.scenario))
         try:
             found = answer(scenario, self.base)
         except REFUSALS as refusal:
-            return str(refusal)
+            return _Found(refused=str(refusal), held=self._held(scenario))
         except TooManySettingsError as error:
-            return str(error)
-        return f"model not known: {scenario.model}" if found is None else found
+            return _Found(refused=str(error))
+        if found is None:
+            return _Found(refused=f"model not known: {scenario.model}")
+        return _Found(found.estimates)
+
+    def _held(self, scenario: Scenario) -> tuple[Holdings, ...]:
+        """What a run holds from step to step, so far as that is known."""
+        try:
+            return held_at_extremes(scenario, self.base)
+        except (*REFUSALS, TooManySettingsError):
+            return ()
 
 
-def _held(estimate: Estimate, metric: str) -> int:
+def _over(reading: Reading, estimate: Estimate, predicts: Predicts) -> Bytes | None:
+    """What is predicted of the GPUs that a reading is over: the one that needs most, or the sum of all."""
+    if reading.over != "sum":
+        return predicts(estimate)
+    each = [predicts(one) for one in estimate.each]
+    known = [bounds for bounds in each if bounds is not None]
+    return (sum(low for low, _ in known), sum(high for _, high in known)) if len(known) == len(each) else None
+
+
+def _held_over(reading: Reading, estimate: Estimate) -> int:
+    each = estimate.each if reading.over == "sum" else (estimate,)
+    return sum(_held(one, reading.metric) for one in each)
+
+
+def _held(estimate: Holdings, metric: str) -> int:
     """What no reading of a run is below: its weights, and the cache of all tokens at a peak of inference.
 
     Both are counted from shapes and dtypes; no formula for what is computed is in them.

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from statistics import fmean, median
 
 from toolkit.accuracy.score import Score, shown_field
+from toolkit.frozen import frozen
 
 CLOSE, NEAR = 0.05, 0.10
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RunError:
     """One distinct run: the means over its repeats of absolute error, signed error and width, as shares."""
 
@@ -20,7 +20,7 @@ class RunError:
     width: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Errors:
     """The errors of a group of distinct runs, as shares of what was read. `bias` is the mean of signed errors."""
 
@@ -37,7 +37,7 @@ class Errors:
     width: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Group:
     """The errors of one group of one metric: all with `value` in `by`. Points and intervals are told apart."""
 

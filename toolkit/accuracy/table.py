@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from statistics import fmean
 
 from toolkit.accuracy.score import DEVELOPMENT, HELD_OUT, Score, Scores, Unscored
 from toolkit.accuracy.statistics import Errors, Group, errors_of, groups
+from toolkit.frozen import frozen
 
 COLUMNS = ("inference", "full", "lora", "qlora")
 WORST = 20
 BOTH = "both"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Column:
     """Peaks of live tensors on one GPU, complete, of grade A; `median` and `p95` are means over sources."""
 
@@ -27,7 +27,7 @@ class Column:
     sources: tuple[tuple[str, Errors], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reason:
     """Why readings have no error: how many runs and readings of which source."""
 
@@ -38,7 +38,7 @@ class Reason:
     readings: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Table:
     """All that is known of the errors of estimates."""
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from toolkit.accuracy.convert.draft import MAX_REMARK, Draft, Record
+from toolkit.accuracy.convert.peft_configs import peft_method
 
 Rule = Callable[[Draft, Record, dict[str, Any]], None]
 """Completes the draft of a run and one of its readings from the record of that reading."""
@@ -18,6 +19,8 @@ _PLAIN_LORA = frozenset({
     "megatron_core", "qalora_group_size",
 })  # fmt: skip
 """Settings of a LoraConfig that leave memory as it is: names, scales, and options of parts that are off."""
+
+_LORA_FLAGS: Mapping[str, str] = {"use_dora": "lora.dora", "lora_bias": "lora.bias"}
 
 _RANDOM_WEIGHTS = (True, False, "gaussian", "orthogonal")
 
@@ -61,12 +64,15 @@ def _peft(draft: Draft, record: Record, reading: dict[str, Any]) -> None:
     if draft.fields.get("method") == "lora":
         draft.say("lora.dropout", float(settings.get("lora_dropout") or 0))
         for name, value in sorted(settings.items()):
-            if value and name not in (*_PLAIN_LORA, "lora_dropout") and value != "none":
+            if name in _LORA_FLAGS and value is True:
+                draft.say(_LORA_FLAGS[name], value)
+            elif value and name not in (*_PLAIN_LORA, "lora_dropout") and value != "none":
                 draft.beyond[f"lora.{name}"] = str(value)[:MAX_REMARK]
         if settings.get("init_lora_weights") not in _RANDOM_WEIGHTS:
             draft.beyond["lora.init_lora_weights"] = str(settings.get("init_lora_weights"))
     else:
         draft.fields = {name: value for name, value in draft.fields.items() if not name.startswith("lora.")}
+        peft_method(draft, record["task"], settings)
     name = str(record["optimizer"]).split(" ")[0]
     if name == "AdamW":
         draft.beyond.pop("optimizer", None)
@@ -132,6 +138,12 @@ def _gptq_for_llama(draft: Draft, record: Record, reading: dict[str, Any]) -> No
         draft.say("double_quant", "double_quant" in record["weight_dtype"])
 
 
+T5_TRAIN_LENGTH = 1024
+"""Tokens of a sample, and of its labels, in milabench's T5; its encoders have 512."""
+T5_TRANSFORMERS = "4.57.6"
+"""What benchmarks/huggingface/requirements.cuda.txt pins at the commit of the readings; T5 attends otherwise today."""
+
+
 def _milabench(draft: Draft, record: Record, reading: dict[str, Any]) -> None:
     """Encoders in a plain loop with Adam; the LoRA runs are torchtune's, which has model code of its own."""
     if record["task"] == "lora":
@@ -143,6 +155,9 @@ def _milabench(draft: Draft, record: Record, reading: dict[str, Any]) -> None:
         draft.say("head", "masked-lm")
         if record["weight_dtype"] == "fp16":
             reading["apart"] = "to the MiB what mixed precision reads wherever both were run: the dtype cannot be right"
+    if record["model_as_published"] == "t5":  # benchmarks/huggingface/bench/models.py: T5 has a train_length of its own
+        draft.say("sequence_length", T5_TRAIN_LENGTH)
+        draft.say("stack.transformers", T5_TRANSFORMERS)
     draft.say("amp", record["weight_dtype"] == "tf32-fp16" if record["weight_dtype"] in _DTYPES else None)
 
 

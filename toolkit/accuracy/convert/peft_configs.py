@@ -1,0 +1,77 @@
+"""From a published config of peft to the fields of a scenario."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from toolkit.accuracy.convert.draft import MAX_REMARK, Draft
+from toolkit.spec.peft_methods import PEFT_METHODS
+
+RENAMED: Mapping[str, str] = {"bone": "miss"}
+"""Methods that peft renamed: MiSS was Bone until 0.17."""
+
+_FIELDS: Mapping[str, str] = {
+    "boft_block_size": "block_size",
+    "init_weights": "form",
+    "oft_block_size": "block_size",
+    "token_indices": "num_tokens",
+}
+"""What peft calls a field of a method, where a scenario calls it otherwise."""
+
+_ELSEWHERE = frozenset({
+    "peft_type", "peft_version", "target_modules", "token_dim", "num_attention_heads", "num_layers",
+    "num_transformer_submodules", "megatron_core", "r", "init_r",
+})  # fmt: skip
+"""Values that are read for themselves, and those that peft writes down of the model."""
+
+_SCALES = frozenset({
+    "alpha", "beta1", "beta2", "d_initial", "delora_lambda", "deltaT", "eps", "init_logits_std",
+    "init_vector_bank_bound", "init_weights", "init_ia3_weights", "init_lora_weights", "lora_alpha",
+    "num_cayley_neumann_terms", "orth_reg_weight", "projection_prng_key", "prompt_tuning_init", "random_loc_seed",
+    "random_seed", "randlora_alpha", "rank_pattern", "save_projection", "scaling", "target_r", "tfinal", "tinit",
+    "topk", "total_step", "use_cayley_neumann", "use_idwt", "wavelet_family", "act_fn", "group_size", "mask_type",
+    "boft_n_butterfly_factor", "encoder_reparameterization_type", "encoder_num_layers", "prefix_projection",
+    "encoder_hidden_size",
+})  # fmt: skip
+"""Values that change no tensor's size: scales, seeds, schedules, and AdaLoRA's final ranks."""
+
+_FIXED: Mapping[str, object] = {
+    "boft_n_butterfly_factor": 1,
+    "encoder_reparameterization_type": "MLP",
+    "mask_type": "random",
+}
+"""Values that would change sizes, were they others than these."""
+
+
+def peft_method(draft: Draft, method: str, config: Mapping[str, Any]) -> None:
+    """Says a method of peft with the fields that its config says; what no field can say stays beyond."""
+    name = RENAMED.get(method, method)
+    known = PEFT_METHODS.get(name)
+    if known is None:
+        return
+    draft.beyond = {key: text for key, text in draft.beyond.items() if key != "method" and not key.startswith("lora.")}
+    draft.say("method", name)
+    if known.on in ("linears", "norms"):
+        draft.say("peft.targets", sorted(config["target_modules"]))
+    if known.rank is not None:
+        draft.say("peft.rank", config.get("init_r") or config.get("r"))
+    for key, value in sorted(config.items()):
+        field = _FIELDS.get(key, key)
+        if key in _FIXED and value != _FIXED[key]:
+            draft.beyond[f"peft.{key}"] = str(value)[:MAX_REMARK]
+        elif field in known.options:
+            _say(draft, field, value)
+        elif value and key not in (*_ELSEWHERE, *_SCALES) and value != "none":
+            draft.beyond[f"peft.{key}"] = str(value)[:MAX_REMARK]
+
+
+def _say(draft: Draft, field: str, value: Any) -> None:
+    if field == "num_tokens":
+        draft.say("peft.num_tokens", len(value))
+    elif field == "form":
+        draft.say("peft.form", value if isinstance(value, str) else "default")
+    elif isinstance(value, list):
+        draft.say(f"peft.{field}", sorted(value))
+    else:
+        draft.say(f"peft.{field}", value)
