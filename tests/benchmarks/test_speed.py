@@ -126,7 +126,7 @@ def test_cold_check_of_the_documents(benchmark: BenchmarkFixture, paths: str) ->
 
 @pytest.mark.benchmark(group="check")
 def test_cold_imports_of_the_check(benchmark: BenchmarkFixture) -> None:
-    timed = "import toolkit.cli.check, toolkit.report.text"
+    timed = "import toolkit.cli.check, toolkit.report.text, toolkit.spec.load"
     code = f"from time import perf_counter as now; start = now(); {timed}; print(now() - start)"
 
     def imported() -> float:

@@ -27,6 +27,11 @@ from tests.checks.build import outcome_of
             "other programs may have left less free",
         ),
         ("16 GB", "scenario: no-gpu", "unchecked", "names no GPU"),
+        # a claim may name its card itself, about no scenario or against the card of its own
+        ("24 GB", "subject: {gpu: RTX 4090}", "agrees", "GeForce RTX 4090 is sold with 24 GB"),
+        ("16 GB", "subject: {gpu: RTX 4090}", "disagrees", "sold with 24 GB"),
+        ("24 GB", "scenario: super, subject: {gpu: RTX 4090}", "agrees", "sold with 24 GB"),
+        ("24 GB", "subject: {gpu: RTX 4091}", "unchecked", "no GPU is known as 'RTX 4091'"),
     ],
 )
 def test_gpu_memory(tmp_path: Path, text: str, claim: str, verdict: str, reason: str) -> None:

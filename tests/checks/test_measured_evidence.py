@@ -87,16 +87,16 @@ def test_a_full_card_is_no_evidence_of_a_peak(folder: Path) -> None:
 def test_a_ratio_of_two_scenarios_is_judged_by_their_records(folder: Path, token: float, verdict: Verdict) -> None:
     _, before, _ = judged(folder)
     assert before.verdict is Verdict.UNCHECKED
-    measured(folder, "slow", times={"prefill": 0.1, "decode": 0.04})
-    measured(folder, "fast", times={"prefill": 0.1, "decode": token})
+    measured(folder, "slow", laps={"prefill": [0.1], "decode": [0.04]})
+    measured(folder, "fast", laps={"prefill": [0.1], "decode": [token]})
     _, after, _ = judged(folder)
     assert after.verdict is verdict, after.outcome.reason
     assert "in decode, measured on NVIDIA H100" in after.outcome.reason
 
 
 def test_a_ratio_is_not_said_of_a_card_on_which_nothing_was_measured(folder: Path) -> None:
-    measured(folder, "slow", times={"decode": 0.04})
-    measured(folder, "elsewhere", times={"decode": 0.02})
+    measured(folder, "slow", laps={"decode": [0.04]})
+    measured(folder, "elsewhere", laps={"decode": [0.02]})
     *_, last = judged(folder)
     assert last.verdict is Verdict.UNCHECKED
     assert "the claim is about A100 80GB" in last.outcome.reason

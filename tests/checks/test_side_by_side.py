@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.checks.build import SCENARIOS
+from tests.cli.command import REPOSITORY
 from toolkit.checks import side_by_side as forking
 from toolkit.checks.run import check_paths
 from toolkit.checks.side_by_side import MAX_THINGS, side_by_side
@@ -34,7 +35,7 @@ def no_process_is_left() -> object:
 @pytest.fixture
 def forks(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if this process had no threads: those of libraries, which do not run meanwhile, are no matter here."""
-    monkeypatch.setattr(forking, "_can_fork", lambda: True)
+    monkeypatch.setattr(forking, "can_fork", lambda: True)
 
 
 def slowly(number: int) -> tuple[int, int]:
@@ -148,4 +149,34 @@ def test_a_check_says_the_same_in_two_processes_as_in_one(tmp_path: Path) -> Non
     alone, both = (check_paths([tmp_path], tmp_path, date(2026, 11, 21), forks=forks) for forks in (False, True))
     assert len(alone.judgements) == 3
     assert alone.findings
-    assert both == alone
+    assert both.judgements == alone.judgements
+    assert both.all_findings == alone.all_findings
+    assert [one.spec.path for one in both.reports] == [one.spec.path for one in alone.reports]
+
+
+TWO_CORES = (
+    "import os, sys, toolkit.cli.main as main\n"
+    "os.sched_getaffinity = lambda _: {0, 1}\n"
+    "fork, forked = os.fork, []\n"
+    "def counted():\n"
+    "    child = fork()\n"
+    "    if child: forked.append(child)\n"
+    "    return child\n"
+    "os.fork = counted\n"
+    "import toolkit.checks.ahead as ahead, toolkit.checks.side_by_side as helped\n"
+    "read, lost = helped.from_bytes, []\n"
+    "def noted(written):\n"
+    "    found = read(written)\n"
+    "    if not found: lost.append(len(written))\n"
+    "    return found\n"
+    "ahead.from_bytes = helped.from_bytes = noted\n"
+    "code = main.main(['check', 'specs/documents'])\n"
+    "print('forked', len(forked), 'lost', lost, 'pydantic', 'pydantic' in sys.modules)\n"
+)
+
+
+def test_the_command_does_not_quietly_work_alone_where_it_could_fork() -> None:
+    """One process loads the specs, one helps to judge them; the first needs nothing that reads specs."""
+    command = [sys.executable, "-c", TWO_CORES]
+    said = subprocess.run(command, capture_output=True, text=True, check=True, cwd=REPOSITORY).stdout
+    assert said.splitlines()[-1] == "forked 2 lost [] pydantic False"

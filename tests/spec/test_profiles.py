@@ -277,6 +277,31 @@ def test_groups_reach_the_setting() -> None:
     assert (made.run.examples, made.gpu) == (320, "RTX 4090")
 
 
+def test_deepspeeds_sizes_reach_the_setting() -> None:
+    made = setting(
+        method="full",
+        parallel__gpus="4",
+        parallel__strategy="zero3",
+        parallel__offload="optimizer",
+        parallel__reduce_bucket_size="1000",
+        parallel__overlap_comm="false",
+    )
+    assert made.parallel.offload == "optimizer"
+    assert made.parallel.zero is not None
+    assert (made.parallel.zero.reduce_bucket_size, made.parallel.zero.overlap_comm) == (1000, False)
+    assert made.parallel.zero.prefetch_bucket_size is None
+    alone = setting(method="full")
+    assert (alone.parallel.zero, alone.parallel.reshard_after_forward) == (None, True)
+
+
+@pytest.mark.parametrize(("trainer", "options"), [("trl", ("auto", "deepspeed")), ("plain", ("deepspeed",))])
+def test_where_bucket_sizes_come_from_is_open_for_a_trainer(trainer: str, options: tuple[str, ...]) -> None:
+    """A Trainer's config may say auto, which its integration fills in; a plain loop gets DeepSpeed's own."""
+    said = scenario(method="full", stack__trainer=trainer, parallel__gpus="4", parallel__strategy="zero2")
+    assert open_fields(said).get("parallel.buckets", options) == options
+    assert "parallel.buckets" not in open_fields(scenario(method="full", parallel__gpus="4", parallel__strategy="ddp"))
+
+
 @pytest.mark.parametrize(
     ("versions", "shares"),
     [({}, (0.92, 0.9)), ({"stack__vllm": "0.20.2"}, (0.9,)), ({"stack__vllm": "0.21.0"}, (0.92,))],

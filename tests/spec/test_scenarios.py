@@ -157,6 +157,26 @@ def test_a_quote_stays_with_the_field_that_it_speaks_of(tmp_path: Path) -> None:
             "method: full, parallel: {gpus: 2, strategy: ddp, offload: true}",
             "S113 ddp keeps all of a copy on its GPU",
         ),
+        (
+            "method: full, parallel: {gpus: 2, strategy: zero2, offload: true}",
+            "S113 zero2 keeps weights on the GPU",
+        ),
+        (
+            "method: full, parallel: {gpus: 2, strategy: fsdp, offload: optimizer}",
+            "S113 fsdp has no offloading of the optimizer alone",
+        ),
+        (
+            "method: full, parallel: {gpus: 2, strategy: fsdp, reduce_bucket_size: 7}",
+            "S113 parallel.reduce_bucket_size is for DeepSpeed",
+        ),
+        (
+            "method: full, parallel: {gpus: 2, strategy: zero2, max_reuse_distance: 7}",
+            "S113 parallel.max_reuse_distance is for strategy zero3",
+        ),
+        (
+            "method: full, parallel: {gpus: 2, strategy: fsdp, reshard_after_forward: false}",
+            "S113 parallel.reshard_after_forward is for strategy fsdp2",
+        ),
         ("method: full, stack: {trainer: vllm}", "S113 vllm does not train, and method is full"),
         (
             "method: inference, engine: {max_num_seqs: 4}",
@@ -169,6 +189,12 @@ def test_a_quote_stays_with_the_field_that_it_speaks_of(tmp_path: Path) -> None:
         ),
         ("method: full, generated_length: 10", "S113 generated_length is for inference"),
         ("method: full, lora: {rank: 8}", "S113 lora.rank is for adapters"),
+        ("method: ia3, lora: {rank: 8}", "S113 lora.rank is for adapters"),
+        ("method: lora, peft: {rank: 8}", "S113 peft.rank is for methods of peft beside LoRA"),
+        ("method: ia3, peft: {rank: 8}", "S113 peft.rank is for adalora, "),
+        ("method: vera, peft: {block_size: 8}", "S113 peft.block_size is for boft, c3a, oft"),
+        ("method: prompt_tuning", "S113 method prompt_tuning needs peft.num_virtual_tokens"),
+        ("method: loha, weights: nf4", "S113 peft has no loha for nf4 weights"),
     ],
 )
 def test_contradictions(fields: str, message: str, tmp_path: Path) -> None:
@@ -185,10 +211,16 @@ def test_contradictions(fields: str, message: str, tmp_path: Path) -> None:
         "method: full, generated_length: 0, double_quant: false",
         "method: inference, weights: nf4, double_quant: true",
         "method: lora, weights: int8",
+        "method: ia3, weights: nf4",
+        "method: prompt_tuning, weights: nf4, peft: {num_virtual_tokens: 8}",
+        "method: oft, peft: {rank: 8, block_size: 0, targets: [q_proj]}",
         "method: inference, lora: {rank: 8}",
         "method: full, head: sequence-classification, labels: 3",
         "method: full, parallel: {gpus: 8, strategy: zero3, offload: true}",
         "method: full, parallel: {strategy: zero3, offload: true}",
+        "method: full, parallel: {gpus: 2, strategy: zero1, offload: optimizer, buckets: auto}",
+        "method: full, parallel: {gpus: 2, strategy: zero3, sub_group_size: 1000000, overlap_comm: false}",
+        "method: full, parallel: {gpus: 2, strategy: fsdp2, reshard_after_forward: false}",
         "method: inference, stack: {trainer: vllm}, engine: {gpu_memory_utilization: 0.9}",
         "method: inference, stack: {trainer: vllm}, engine: {enforce_eager: true}",
         "method: full, weights: bf16, master_weights: fp32, gradients: fp32, optimizer_states: bf16",

@@ -31,7 +31,7 @@ def _of(held: Holdings) -> Interval:
 
 def _fact(held: Holdings) -> str:
     lora = held.setting.lora
-    rank = f"rank {lora.rank}" if lora else "no adapter"
+    rank = f"rank {lora.rank}" if lora else held.setting.method if held.setting.peft else "no adapter"
     return f"{held.parameters_trainable:,} adapter parameters, {rank}"
 
 

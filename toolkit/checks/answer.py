@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,14 +14,16 @@ from toolkit.checks.space import Choice, Options
 from toolkit.facts.gpu import GenericGpu, Gpu, GpuVariants
 from toolkit.facts.gpus import find_gpu, gpus
 from toolkit.facts.names import UnknownName
-from toolkit.memory.device import workspace_bytes
-from toolkit.memory.estimate import Estimate
+from toolkit.frozen import frozen
+from toolkit.memory.device import context_interval, device_interval, workspace_bytes
+from toolkit.memory.estimate import Estimate, Holdings
+from toolkit.memory.replay.reserved import most_reserved, reserved_over, shown_over
 from toolkit.spec.scenario import Scenario
 
 Bytes = tuple[int, int]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Fit:
     """Whether a card has the memory: "yes", "no", or "maybe" where what is open or not well known decides."""
 
@@ -31,7 +32,7 @@ class Fit:
     usable: Bytes
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Answer:
     """The estimates of a scenario at the extremes of its open fields, between which all others lie.
 
@@ -64,12 +65,12 @@ class Answer:
     @property
     def reserved(self) -> Bytes:
         """What the caching allocator holds at the peak."""
-        return _hull(one.reserved for one in self.estimates)
+        return reserved_over(self.estimates)
 
     @property
     def device(self) -> Bytes:
         """What the card shows at the peak."""
-        return _hull(one.device for one in self.estimates)
+        return shown_over(self.estimates)
 
     @property
     def parameters(self) -> Bytes:
@@ -82,28 +83,38 @@ class Answer:
         return _hull((one.parameters_trainable, one.parameters_trainable) for one in self.estimates)
 
     def fits(self) -> tuple[Fit, ...]:
-        """The card that the scenario names, if any, then every card of the table, smallest first."""
+        """The cards that the scenario names, if any, then every card of the table, smallest first."""
         cards: list[Gpu | GpuVariants | GenericGpu] = sorted(gpus(), key=lambda card: (card.usable_low, card.name))
-        named = self.estimates[0].setting.gpu
-        found = find_gpu(named) if named else None
-        if found is not None and not isinstance(found, UnknownName):
-            cards = [found, *(card for card in cards if card.name != found.name)]
-        return tuple(self._fit(card) for card in cards)
+        named = self.named_cards()
+        names = {card.name for card in named}
+        return tuple(
+            self.fit(card, replays=True) for card in (*named, *(card for card in cards if card.name not in names))
+        )
 
-    def _fit(self, card: Gpu | GpuVariants | GenericGpu) -> Fit:
-        """The peak on this card, with its workspace and context, and widened by the known error."""
+    def named_cards(self) -> list[Gpu | GpuVariants | GenericGpu]:
+        """The cards that the scenario names, each once."""
+        found = (find_gpu(str(name)) for name in self.scenario.possible("gpu") if name is not None)
+        return list({card.name: card for card in found if not isinstance(card, UnknownName)}.values())
+
+    def fit(self, card: Gpu | GpuVariants | GenericGpu, *, replays: bool = False) -> Fit:
+        """The peak on this card, with its workspace and context, and widened by the known error.
+
+        Where that decides nothing, what is reserved may be replayed to know it better.
+        """
         usable = (card.usable_low, card.usable_high)
         if self.estimates[0].setting.stack.trainer == "vllm":  # its peak follows the card, and so does what it can hold
             none_starts = all(cannot_start(one, card) for one in self.estimates)
             return Fit(card.name, "no" if none_starts else "maybe", usable)
-        moved = card.cublas_workspace - workspace_bytes(self.estimates[0].setting.gpu)
-        low, high = self.reserved[0] + moved + card.context_low, self.reserved[1] + moved + card.context_high
-        verdict = "maybe"
-        if high * (1 + self.error) <= card.usable_low:
-            verdict = "yes"
-        elif max(low * (1 - self.error), min(map(peak_floor, self.estimates))) > card.usable_high:
-            verdict = "no"
-        return Fit(card.name, verdict, usable)
+        moved = [card.cublas_workspace - workspace_bytes(one.setting.gpu) for one in self.estimates]
+        pairs = list(zip(self.estimates, moved, strict=True))
+        low = min(one.reserved[0] + by for one, by in pairs) + card.context_low
+        beside = max(by + _beside_torch(one) for one, by in pairs) + card.context_high
+        room = card.usable_low / (1 + self.error) - beside
+        if max(one.reserved[1] for one in self.estimates) <= room:
+            return Fit(card.name, "yes", usable)
+        if max(low * (1 - self.error), min(map(peak_floor, self.estimates))) > card.usable_high:
+            return Fit(card.name, "no", usable)
+        return Fit(card.name, "yes" if replays and most_reserved(self.estimates) <= room else "maybe", usable)
 
 
 def answer(scenario: Scenario, base: Path) -> Answer | None:
@@ -125,6 +136,23 @@ def answer(scenario: Scenario, base: Path) -> Answer | None:
         estimates,
         max(peak_error(one) for one in estimates),
     )
+
+
+def held_at_extremes(scenario: Scenario, base: Path) -> tuple[Holdings, ...]:
+    """What a scenario holds from step to step at the extremes of its open fields; nothing for an unknown model.
+
+    Raises one of toolkit.checks.situation.REFUSALS, or TooManySettingsError.
+    """
+    situation = situation_of(scenario, base)
+    if situation is None:
+        return ()
+    return tuple(situation.holdings(choice) for choice in situation.space.extremes(situation.fields(*all_moved())))
+
+
+def _beside_torch(one: Estimate) -> int:
+    """The most that communicators take of a card beside torch and the context: nothing on one GPU."""
+    _, most = device_interval((0, 0), one.setting.gpu, one.setting.parallel)
+    return most - context_interval(one.setting.gpu)[1]
 
 
 def _hull(intervals: Iterable[Bytes]) -> Bytes:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from toolkit.checks.judgement import Claimed, Outcome, Verdict
 from toolkit.documents.bind import BoundClaim, BoundValue
+from toolkit.documents.scan.values import unit_of_heading
+from toolkit.frozen import frozen
 from toolkit.quantity import Reading, parse_value
 from toolkit.quantity.interval import Interval
 from toolkit.quantity.value import Dimension, Value
@@ -23,7 +25,7 @@ LONGEST_SHOWN = 60
 _BINARY_UNIT = re.compile(r"[0-9][ \u00a0]?[KMGTP]i(?:[Bb]|\b)")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Case:
     """One claim to be judged.
 
@@ -61,8 +63,10 @@ class Case:
         return "binary" if binary else "decimal"
 
     def value(self, dimension: Dimension) -> Value | None:
-        """The claimed value, if the text at the quote is one of that dimension."""
-        value = parse_value(self.text, dimension)
+        """The claimed value, if the text at the quote is one of that dimension; its column may give a cell its unit."""
+        heading = unit_of_heading(self.bound.column or "")
+        implied = heading if heading is not None and heading.dimension is dimension else None
+        value = parse_value(self.text, dimension, implied=implied)
         if value is None or not comparable(value.unit.dimension, dimension):
             return None
         # "0.04" may be a share; "80 %" is no number of steps.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from fractions import Fraction
 
 from toolkit.checks.case import Case, malformed
@@ -14,6 +13,7 @@ from toolkit.checks.space import Choice, Side, TooManySettingsError
 from toolkit.checks.spread import over_settings, side_of
 from toolkit.checks.why import Why, explain
 from toolkit.evidence.evidence import Evidence, EvidenceKind
+from toolkit.frozen import frozen
 from toolkit.quantity import display_interval
 from toolkit.quantity.interval import Interval
 from toolkit.quantity.value import Dimension
@@ -23,7 +23,7 @@ class UndefinedError(Exception):
     """The quantity has no value at a setting: something that it needs is not stated. Says what."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CountedQuantity:
     """A quantity that is counted: its dimension, how it is read off a situation, what moves it, its words.
 

@@ -1,4 +1,4 @@
-"""All that is said of a claim beside its verdict, in words: what every report and page shows."""
+"""All that is said of a claim beside its verdict, or of a finding beside its message: what every report shows."""
 
 from __future__ import annotations
 
@@ -6,6 +6,15 @@ from collections.abc import Iterator
 
 from toolkit.checks.evidence_text import evidence_line
 from toolkit.checks.judgement import Judgement, Verdict
+from toolkit.finding import Finding
+
+LONGEST_LINE = 160
+
+
+def verdict_text(judgement: Judgement) -> str:
+    """The verdict, and who answers for it where somebody does."""
+    by = " (acknowledged)" if judgement.acknowledged else " (ignored)" if judgement.ignored else ""
+    return f"{judgement.verdict.value}{by}"
 
 
 def claim_details(judgement: Judgement) -> Iterator[tuple[str, str]]:
@@ -23,4 +32,24 @@ def claim_details(judgement: Judgement) -> Iterator[tuple[str, str]]:
     if said is not None:
         until = f" (until {said.until.isoformat()})" if said.until else ""
         yield "acknowledged", f"{said.reason}{until}"
+    if judgement.ignored is not None:
+        until = f" (until {judgement.ignored.until.isoformat()})" if judgement.ignored.until else ""
+        yield "ignored", f"{judgement.ignored.reason}{until}, says {judgement.ignored.place}"
     yield "spec", str(judgement.spec_place)
+
+
+def finding_details(finding: Finding) -> Iterator[tuple[str, str]]:
+    """All that is said of a finding beside its message, each with a word for what it is."""
+    if finding.suggestion is not None:
+        shown = {"=": "{}", "-": "[-{}-]", "+": "{{+{}+}}"}  # as `git diff --word-diff` writes it
+        yield "difference", "".join(shown[sign].format(text) for sign, text in finding.suggestion.diff)
+    elif len(finding.related) > 1:
+        for related in finding.related:
+            yield "candidate", f"line {related.place.line}: {_cut(related.text)}"
+    if finding.repair:
+        yield "repair", finding.repair
+
+
+def _cut(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= LONGEST_LINE else f"{line[: LONGEST_LINE - 1]}…"

@@ -110,7 +110,7 @@ def _over_settings(
     repair = spread.repair
     if spread.verdict is Verdict.DISAGREES:
         repair = "say that it fits" if mark is Mark.NO else "say that it does not fit, or name a larger GPU"
-    return Outcome(spread.verdict, reason, None, (evidence, *seen), spread.boundary, repair)
+    return Outcome(spread.verdict, reason, None, (evidence, *seen), spread.boundary, repair, turns=spread.turns)
 
 
 def _usable(card: Gpu | GpuVariants | GenericGpu) -> str:

@@ -16,12 +16,16 @@ from toolkit.quantity.value import Dimension, Value
 
 
 def judge_gpu_memory(case: Case) -> Outcome:
-    """Judges a printed memory of a named card against the facts of that card."""
+    """Judges a printed memory of a named card against the facts of that card.
+
+    A claim that is about no scenario names its card itself: `subject: {gpu: RTX 4090}`.
+    """
     value = case.value(Dimension.BYTES)
     if value is None:
         return malformed("amount of memory", case)
     claimed = _claimed(value)
-    name = case.gpu
+    named = case.claim.subject.get("gpu")
+    name = case.gpu if named is None else case.referred(str(named))
     if name is None:
         return Outcome(Verdict.UNCHECKED, "the claim names no GPU", claimed)
     card = find_gpu(name)

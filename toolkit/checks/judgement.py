@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import date
 from enum import StrEnum
 
 from toolkit.evidence.evidence import Evidence
 from toolkit.finding import Place
+from toolkit.frozen import frozen
 from toolkit.quantity.interval import Interval
 from toolkit.quantity.value import Dimension
 
@@ -22,7 +23,7 @@ class Verdict(StrEnum):
     UNCHECKED = "unchecked"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Claimed:
     """What the document says: the text as written and the interval it stands for, under each reading of its unit."""
 
@@ -32,12 +33,13 @@ class Claimed:
     readings: Mapping[str, Interval] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Outcome:
     """A checker's answer on one claim.
 
     `boundary` says where a claim that depends turns from true to false; `repair` is a number to print, or a line of
     YAML that would settle it. `malformed` is set when the text at the quote is nothing the quantity can be read from.
+    `turns` are choices for the open fields on either side of the boundary, true first.
     """
 
     verdict: Verdict
@@ -47,9 +49,10 @@ class Outcome:
     boundary: str | None = None
     repair: str | None = None
     malformed: str | None = None
+    turns: tuple[Mapping[str, object], Mapping[str, object]] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Acknowledgement:
     """A known error, accepted with its reason until a date."""
 
@@ -57,7 +60,16 @@ class Acknowledgement:
     until: date | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
+class Ignored:
+    """A comment in the document that answers for a claim: its reason, until when, and where it stands."""
+
+    reason: str
+    until: date | None
+    place: Place
+
+
+@frozen
 class Judgement:
     """One claim with all that is said of it. `place` is in the document, `spec_place` in the spec."""
 
@@ -70,6 +82,7 @@ class Judgement:
     code: str
     outcome: Outcome
     acknowledged: Acknowledgement | None = None
+    ignored: Ignored | None = None
 
     @property
     def verdict(self) -> Verdict:
@@ -79,4 +92,4 @@ class Judgement:
     @property
     def gates(self) -> bool:
         """Whether this claim turns the gate red."""
-        return self.verdict is Verdict.DISAGREES and self.acknowledged is None
+        return self.verdict is Verdict.DISAGREES and self.acknowledged is None and self.ignored is None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Generic, TypeVar
 
@@ -17,6 +16,7 @@ from toolkit.checks.survey import Survey
 from toolkit.checks.traces import reasons_aside, traced, traced_error, traced_evidence
 from toolkit.checks.why import Why, explain
 from toolkit.evidence.evidence import Evidence, EvidenceKind
+from toolkit.frozen import frozen
 from toolkit.memory.estimate import Holdings
 from toolkit.quantity import Mark, display_interval, parse_mark
 from toolkit.quantity.interval import Interval
@@ -31,7 +31,7 @@ NO_SCENARIO = "the claim names no scenario, so there is nothing to compute it fr
 Known = TypeVar("Known", bound=Holdings)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MemoryQuantity(Generic[Known]):
     """A quantity of bytes: what it is read off, and how; which categories move it, and how well it is known.
 
@@ -156,7 +156,7 @@ def _over_settings(case: Case, situation: Situation, claimed: Claimed, quantity:
         if because := explain(Why(case, situation, quantity.name, claimed, shown, nearest, truth_at(nearest))):
             reason = f"{reason}; {because}"
         repair = f"print {display_interval(whole, Dimension.BYTES, case.reading)}"
-    return Outcome(spread.verdict, reason, claimed, (evidence, *seen), spread.boundary, repair)
+    return Outcome(spread.verdict, reason, claimed, (evidence, *seen), spread.boundary, repair, turns=spread.turns)
 
 
 BEST_FIRST = (Verdict.AGREES, Verdict.DEPENDS, Verdict.DISAGREES)

@@ -15,8 +15,11 @@ from toolkit.memory.estimate import Estimate, Holdings
 from toolkit.memory.ledger import Category, PhaseName
 from toolkit.quantity import display_bytes
 from toolkit.quantity.interval import Interval
+from toolkit.spec.peft_methods import column_of
 
 LARGEST_ROWS = 3
+WELL_KNOWN = ("none", "ddp", "fsdp")
+"""Ways to share a run whose peaks were compared with readings as often as those of one GPU."""
 
 
 def judge_peak_memory(case: Case) -> Outcome:
@@ -31,9 +34,14 @@ def at_load(case: Case) -> bool:
 
 
 def peak_error(estimate: Estimate) -> Fraction:
-    """The known relative error of a computed peak of this method, or of an engine that fills a share of the card."""
+    """The known relative error of a computed peak of this method, or of an engine that fills a share of the card.
+
+    Ways to share a run of which few readings are known have an error of their own.
+    """
+    if estimate.setting.parallel.strategy not in WELL_KNOWN:
+        return known_error("computed", "peak_several")
     pooled = any(phase.of(Category.ENGINE_POOL) for phase in estimate.phases)
-    return known_error("computed", "peak_engine" if pooled else f"peak_{estimate.setting.method}")
+    return known_error("computed", "peak_engine" if pooled else f"peak_{column_of(estimate.setting.method)}")
 
 
 def peak_floor(estimate: Estimate) -> Fraction:

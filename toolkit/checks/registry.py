@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from toolkit.checks.activations import judge_activations
 from toolkit.checks.adapted_modules import judge_adapted_modules
@@ -35,9 +34,10 @@ from toolkit.checks.steps import judge_steps
 from toolkit.checks.trainable_parameters import judge_trainable_parameters
 from toolkit.checks.trainable_share import judge_trainable_share
 from toolkit.checks.weights import judge_weights, weights_agree
+from toolkit.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Checker:
     """How a quantity is judged, and the code that its findings carry.
 

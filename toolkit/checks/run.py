@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import date
-from operator import itemgetter
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from toolkit.checks.ahead import largest_first, load_here
 from toolkit.checks.judge import SpecReport, judge_spec
 from toolkit.checks.judgement import Judgement, Verdict
 from toolkit.checks.side_by_side import side_by_side
@@ -16,16 +16,20 @@ from toolkit.documents.bind import bind
 from toolkit.documents.document import Document, read_document
 from toolkit.documents.structure import parser
 from toolkit.finding import Finding, Severity
+from toolkit.frozen import frozen
 from toolkit.spec.document_spec import Spec
-from toolkit.spec.load import load_spec, spec_files, together
-from toolkit.spec.spec_fields import SpecFields
+from toolkit.spec.gather import spec_files, together
 from toolkit.spec.walk import reading_folders
+
+if TYPE_CHECKING:
+    from toolkit.checks.ahead import Load
+    from toolkit.checks.ignored import Heard
 
 UNREADABLE = frozenset({"S101", "S111", "S114", "D205"})
 """Codes of findings that say that the check could not look."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CheckResult:
     """All that one run found: a report for each spec with a document, and what is wrong beside.
 
@@ -57,6 +61,11 @@ class CheckResult:
         return sum(one.verdict is Verdict.DISAGREES and one.acknowledged is not None for one in self.judgements)
 
     @property
+    def ignored(self) -> int:
+        """How many claims that disagree or depend the document itself answers for."""
+        return sum(one.ignored is not None for one in self.judgements)
+
+    @property
     def documents(self) -> int:
         """How many documents were judged."""
         return len({report.spec.document_path for report in self.reports})
@@ -75,29 +84,42 @@ class CheckResult:
 
 def gates(judgement: Judgement, fail_on: frozenset[Verdict]) -> bool:
     """Whether a claim gates by itself or because its verdict is in `fail_on`."""
+    if judgement.ignored is not None:
+        return False
     return judgement.gates or (judgement.verdict in fail_on and judgement.verdict is not Verdict.DISAGREES)
 
 
-def check_paths(paths: Iterable[Path], root: Path, today: date, *, forks: bool = False) -> CheckResult:
+def check_paths(
+    paths: Iterable[Path],
+    root: Path,
+    today: date,
+    *,
+    forks: bool = False,
+    coverage: bool = False,
+    load: Load = load_here,
+) -> CheckResult:
     """Judges all specs in files and folders inside `root`. `today` tells which acknowledgements are over.
 
-    `forks` lets a second process do half of it.
+    `forks` lets a second process do half of it: what the reports say of specs then leaves out what is in them.
+    `coverage` looks for memory figures that no claim is bound to. `load` loads a spec.
     """
     documents: dict[Path, Document | Finding] = {}
 
     def checked(path: Path) -> _Checked:
-        spec, findings = load_spec(path, root)
+        spec, findings = load(path, root)
         if spec is None:
             return _Checked(None, findings, None)
         document = _document(spec, root, documents)
-        said = document if isinstance(document, Finding) else judge_spec(spec, bind(spec, document), today)
-        return _Checked(spec, findings, said)
+        if isinstance(document, Finding):
+            return _Checked(spec, findings, document)
+        return _Checked(spec, findings, *_judged(spec, document, today, coverage=coverage))
 
     paths = list(paths)
     files, findings = spec_files(paths, root)
-    found = _largest_first(checked, files) if forks else [checked(path) for path in files]
+    found = _side_by_side(checked, files) if forks else [checked(path) for path in files]
     _, findings = together([(one.spec, one.findings) for one in found], findings)
     findings += [one.said for one in found if isinstance(one.said, Finding)]
+    findings += _about_comments(found)
     reports = [one.said for one in found if isinstance(one.said, SpecReport)]
     reports.sort(key=lambda report: report.spec.shown_path)
     readings = _readings(paths, root, findings)
@@ -122,23 +144,49 @@ class _Checked(NamedTuple):
     spec: Spec | None
     findings: list[Finding]
     said: SpecReport | Finding | None
+    heard: Heard | None = None
 
 
-def _largest_first(checked: Callable[[Path], _Checked], files: Sequence[Path]) -> list[_Checked]:
-    """What is found of each file, in order; large ones are begun first, so that both processes end together."""
-    SpecFields.model_rebuild()  # what every file needs is made once, before the processes part
-    parser()
-    places = sorted(range(len(files)), key=lambda place: -_size(files[place]))
-    found = side_by_side(checked, [files[place] for place in places])
-    return [one for _, one in sorted(zip(places, found, strict=True), key=itemgetter(0))]
+def _judged(spec: Spec, document: Document, today: date, *, coverage: bool) -> tuple[SpecReport, Heard | None]:
+    """The claims of a spec judged; with them, what the document says in comments."""
+    binding = bind(spec, document)
+    report = judge_spec(spec, binding, today)
+    if coverage:
+        from toolkit.checks.coverage import figures_of  # noqa: PLC0415 - to scan costs time, and few ask for it
+
+        report = replace(report, figures=figures_of(document, binding))
+    if not ("toolkit:" in document.text and "<!--" in document.text):
+        return report, None
+    from toolkit.checks.ignored import hear  # noqa: PLC0415 - few documents speak to the toolkit
+
+    return hear(report, document, today)
 
 
-def _size(path: Path) -> int:
-    """How large a file is; what cannot be read is soon done."""
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0
+def _about_comments(found: Iterable[_Checked]) -> list[Finding]:
+    """What is to be said of comments that documents make to the toolkit."""
+    heard = [(one.spec, one.heard) for one in found if one.spec is not None and one.heard is not None]
+    if not heard:
+        return []
+    from toolkit.checks.ignored import told  # noqa: PLC0415 - few documents speak to the toolkit
+
+    return told(heard)
+
+
+def _side_by_side(checked: Callable[[Path], _Checked], files: Sequence[Path]) -> list[_Checked]:
+    """What is found of each file, in order."""
+    parser()  # what every file needs is made once, before the processes part
+    begun = largest_first(files)
+    found = dict(zip(begun, side_by_side(lambda path: _without_content(checked(path)), begun), strict=True))
+    return [found[path] for path in files]
+
+
+def _without_content(one: _Checked) -> _Checked:
+    """The same without what the spec holds, which no report tells: it would take long to hand over."""
+    if one.spec is None:
+        return one
+    spec = replace(one.spec, claims=(), values={}, scenarios={})
+    said = replace(one.said, spec=spec) if isinstance(one.said, SpecReport) else one.said
+    return one._replace(spec=spec, said=said)
 
 
 def _document(spec: Spec, root: Path, known: dict[Path, Document | Finding]) -> Document | Finding:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from fractions import Fraction
 from functools import cache
 from math import lcm
@@ -18,6 +18,7 @@ from toolkit.checks.spread import over_settings, side_of
 from toolkit.checks.trainable_parameters import trained
 from toolkit.evidence.evidence import Evidence, EvidenceKind
 from toolkit.facts.accuracy import SUBJECTS, known_error
+from toolkit.frozen import frozen
 from toolkit.memory.device import context_interval
 from toolkit.memory.ledger import Category
 from toolkit.quantity import display_interval
@@ -32,7 +33,7 @@ LESS = Interval(None, Fraction(0))
 MORE = Interval(Fraction(0), None)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Amount:
     """Bytes of one scenario by category, with what no category knows: CUDA context, and blocks held unused."""
 
@@ -65,7 +66,7 @@ def judge_scenario_change(case: Case) -> Outcome:
         return Outcome(Verdict.UNCHECKED, f"cannot be computed: {refusal}", claimed)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Change:
     """One claim of a change, over all settings that the two scenarios leave open together."""
 

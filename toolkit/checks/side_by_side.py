@@ -8,7 +8,7 @@ import os
 import pickle
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -27,7 +27,7 @@ def side_by_side(work: Callable[[Thing], Result], things: Sequence[Thing]) -> li
 
     The second process only ever helps: whatever it does not hand over, the first does itself.
     """
-    if not _can_fork() or not 1 < len(things) <= MAX_THINGS:
+    if not can_fork() or not 1 < len(things) <= MAX_THINGS:
         return [work(thing) for thing in things]
     places = _pipe_of_places(len(things))
     answers, answer = os.pipe()
@@ -39,7 +39,7 @@ def side_by_side(work: Callable[[Thing], Result], things: Sequence[Thing]) -> li
     try:
         done = {place: work(things[place]) for place in _drawn(places)}
         with open(answers, "rb", closefd=False) as stream:
-            done.update(_read(stream.read()))
+            done.update(from_bytes(stream.read()) or {})
     finally:
         os.kill(child, signal.SIGKILL)  # it is through, or nobody waits for it any more
         os.waitpid(child, 0)
@@ -48,7 +48,7 @@ def side_by_side(work: Callable[[Thing], Result], things: Sequence[Thing]) -> li
     return [done[place] if place in done else work(thing) for place, thing in enumerate(things)]
 
 
-def _can_fork() -> bool:
+def can_fork() -> bool:
     """Whether there is a second core, and no thread that a forked process would be without."""
     if sys.platform != "linux":  # system libraries of others do not outlive a fork
         return False
@@ -72,15 +72,18 @@ def _drawn(places: int) -> Iterator[int]:
 def _help(work: Callable[[int], object], places: int, answer: int) -> NoReturn:
     """What the second process does: it ends here, and nothing of the first's is written or cleaned up twice."""
     try:
-        written = _written({place: work(place) for place in _drawn(places)})
+        written = as_bytes({place: work(place) for place in _drawn(places)})
         with open(answer, "wb") as stream:
             stream.write(written)
     finally:
         os._exit(0)
 
 
-def _written(results: Mapping[int, object]) -> bytes:
-    """Results as bytes. A fraction goes as two numbers: as text, which is its own way, it would have to be parsed."""
+def as_bytes(results: object) -> bytes:
+    """Results as bytes, for a process forked with this one.
+
+    A fraction goes as two numbers: as text, which is its own way, it would have to be parsed.
+    """
     stream = io.BytesIO()
     pickler = pickle.Pickler(stream, pickle.HIGHEST_PROTOCOL)
     pickler.dispatch_table = copyreg.dispatch_table | {Fraction: lambda one: (Fraction, one.as_integer_ratio())}
@@ -88,10 +91,9 @@ def _written(results: Mapping[int, object]) -> bytes:
     return stream.getvalue()
 
 
-def _read(written: bytes) -> dict[int, Any]:
-    """The results of the second process; none, where it did not come to the end."""
+def from_bytes(written: bytes) -> Any:
+    """The results of another process; None, where it did not come to the end."""
     try:
-        results: dict[int, Any] = pickle.loads(written)  # noqa: S301 - this program's other half wrote it
+        return pickle.loads(written)  # noqa: S301 - this program's other half wrote it
     except (EOFError, pickle.UnpicklingError):
-        return {}
-    return results
+        return None

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from itertools import product
 
 from toolkit.checks.judgement import Verdict
 from toolkit.checks.space import Choice, SettingSpace, Side
 from toolkit.checks.survey import Survey, last_that_holds, probes, survey
+from toolkit.frozen import frozen
 from toolkit.quantity.interval import Interval
 from toolkit.spec.field_value import Range
 
@@ -15,13 +16,17 @@ MAX_TRIES = 64
 """How many settings are tried to leave a field unsaid that makes no difference."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Spread:
-    """The verdict over all settings, where it turns, and the YAML that would settle it."""
+    """The verdict over all settings, where it turns, and the YAML that would settle it.
+
+    `turns`: the nearest two choices that were tried of which it is true at the first and false at the second.
+    """
 
     verdict: Verdict
     boundary: str | None = None
     repair: str | None = None
+    turns: tuple[Choice, Choice] | None = None
 
 
 def side_of(claimed: Iterable[Interval], truth: Interval) -> Side:
@@ -45,10 +50,10 @@ def over_settings(
         return Spread(Verdict.DISAGREES), found
     turn = _turn(space, found, side_at)
     boundary = turn.words + _context(space, found, turn, side_at)
-    return Spread(Verdict.DEPENDS, boundary, _settling(space, found, side_at)), found
+    return Spread(Verdict.DEPENDS, boundary, _settling(space, found, side_at), turn.nearest), found
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Turn:
     """Where a claim turns from true to false, in words, with the choices that the words speak of."""
 
@@ -56,6 +61,11 @@ class _Turn:
     said: frozenset[str]
     true: tuple[Choice, ...]
     false: tuple[Choice, ...]
+
+    @property
+    def nearest(self) -> tuple[Choice, Choice]:
+        """A true and a false choice with the least between them."""
+        return min(product(self.true, self.false), key=lambda pair: _distance(pair[0], pair[1], self.said))
 
 
 def _turn(space: SettingSpace, found: Survey, side_at: Callable[[Choice], Side]) -> _Turn:
@@ -87,6 +97,12 @@ def _separates(found: Survey, name: str) -> bool:
     for choice, side in found.choices:
         sides.setdefault(choice[name], set()).add(side is Side.HOLDS)
     return all(len(outcomes) == 1 for outcomes in sides.values())
+
+
+def _distance(first: Choice, second: Choice, names: Iterable[str]) -> int:
+    """How far two choices lie apart: whole numbers by what is between them, all else by 1."""
+    pairs = [(first[name], second[name]) for name in names]
+    return sum(abs(one - two) if isinstance(one, int) and isinstance(two, int) else one != two for one, two in pairs)
 
 
 def _differ(first: Choice, second: Choice) -> list[str]:

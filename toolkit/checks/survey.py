@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import groupby, islice, product
 
 from toolkit.checks.space import Choice, SettingSpace, Side
+from toolkit.frozen import frozen
 
 MAX_ROWS = 128
 """How many combinations of ranges are searched one by one before a claim is said to hold nowhere."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Survey:
     """On which side evidence lies, at every choice tried. `grows`: it falls along no range."""
 

@@ -1,4 +1,7 @@
-"""The settings of scenarios that are worth tracing: those with the smallest and the largest computed peak."""
+"""The settings of scenarios that are worth tracing: those with the smallest and the largest computed peak.
+
+To be measured is also what a scenario states or its profile assumes first.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ from toolkit.evidence.record import FOLDER
 from toolkit.finding import Finding
 from toolkit.memory.trace.campaign import Job
 from toolkit.spec.load import load_scenario, load_specs
+from toolkit.spec.load_scenarios import holds_scenarios, load_scenarios
 from toolkit.spec.scenario import Scenario
 from toolkit.spec.setting import Setting
 from toolkit.spec.walk import is_spec
@@ -28,14 +32,25 @@ class Traceable:
     jobs: list[tuple[Job, Path]] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
+    stated: bool = False
 
 
-def jobs_of(paths: Iterable[Path], root: Path, names: Sequence[str] | None = None) -> Traceable:
-    """The jobs for specs, folders of specs, and files with one scenario; only of the scenarios in `names`, if given."""
-    found = Traceable()
+def jobs_of(
+    paths: Iterable[Path], root: Path, names: Sequence[str] | None = None, *, stated: bool = False
+) -> Traceable:
+    """The jobs for specs, folders of specs, and files with one scenario; only of the scenarios in `names`, if given.
+
+    `stated`: before the smallest and the largest of each scenario, that with the first value of every open field.
+    """
+    found = Traceable(stated=stated)
     specs = []
     for path in paths:
-        if path.is_file() and not is_spec(path.name):
+        if path.is_file() and holds_scenarios(path):
+            listed, findings = load_scenarios(path, path.resolve().parent)
+            found.findings += findings
+            for one in listed.scenarios:
+                _add(found, one, path.parent, names)
+        elif path.is_file() and not is_spec(path.name):
             scenario, findings = load_scenario(path, path.resolve().parent)
             found.findings += findings
             if scenario is not None:
@@ -67,7 +82,9 @@ def _add(found: Traceable, scenario: Scenario, base: Path, names: Sequence[str] 
     if situation is None:
         found.left_out.append(f"{scenario.name}: no model is known as {scenario.model}")
         return
-    for setting in _outermost(situation):
+    settings = [situation.setting()] if found.stated else []
+    settings += [one for one in _outermost(situation) if one not in settings]
+    for setting in settings:
         found.jobs.append((Job(scenario.name, setting, situation.facts), base / FOLDER))
 
 

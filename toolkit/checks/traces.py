@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from fractions import Fraction
 from itertools import islice
 from operator import attrgetter
@@ -18,6 +18,7 @@ from toolkit.facts.names import UnknownName
 from toolkit.finding import Finding, Place, Severity, printable
 from toolkit.memory.device import device_interval, workspace_bytes
 from toolkit.quantity.interval import Interval
+from toolkit.spec.peft_methods import column_of
 from toolkit.spec.setting import Setting
 
 if TYPE_CHECKING:
@@ -29,7 +30,9 @@ MOST_EXTREMES = 4_096
 """So many settings of a scenario are looked at to find the one that a record is of."""
 
 
-PLAIN = tuple(name for name in Setting.__slots__ if name not in (*NOT_RUN, "lora", "parallel", "stack", "engine"))
+PLAIN = tuple(
+    one.name for one in fields(Setting) if one.name not in (*NOT_RUN, "lora", "peft", "parallel", "stack", "engine")
+)
 """The fields of a setting that are plain values: what differs in one of them needs no closer look."""
 
 _PLAIN_OF = attrgetter(*PLAIN)
@@ -138,7 +141,7 @@ def set_aside(record: Record, setting: Setting) -> str:
 
 def traced_error(situation: Situation) -> Fraction:
     """The known relative error of a traced peak of the situation's method."""
-    return known_error("traced", f"peak_{situation.setting().method}")
+    return known_error("traced", f"peak_{column_of(situation.setting().method)}")
 
 
 def stack_of(record: Record) -> str:

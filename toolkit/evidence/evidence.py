@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from fractions import Fraction
 
+from toolkit.frozen import frozen
 from toolkit.quantity.interval import Interval
 
 
@@ -19,7 +20,7 @@ class EvidenceKind(StrEnum):
     EXACT = "exact"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Evidence:
     """A known value of a quantity, in the base unit of its dimension.
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 from toolkit.evidence.evidence import EvidenceKind
+from toolkit.frozen import frozen
 from toolkit.spec.setting import Setting
 
 FOLDER = "evidence"
@@ -25,8 +26,14 @@ LARGEST = 1 << 60
 NOT_RUN = ("gpu", "run")
 """Fields that name where and how long, not what is run: a trace is the same for every card but for its workspaces."""
 
+ADDED: Mapping[str, Mapping[str, Any]] = {
+    "parallel": {"zero": None, "reshard_after_forward": True},
+    "lora": {"dora": False, "bias": False},
+}
+"""Fields of groups that came later, with what they are in a run that does not have them."""
 
-@dataclass(frozen=True, slots=True)
+
+@frozen
 class Record:
     """One trace or measurement. `peak` maps allocated, reserved and device to bytes or to [low, high]."""
 
@@ -62,7 +69,7 @@ class Record:
 
     @property
     def _plain(self) -> dict[str, Any]:
-        return {**{name: getattr(self, name) for name in self.__slots__}, "kind": self.kind.value}
+        return {**{one.name: getattr(self, one.name) for one in fields(self)}, "kind": self.kind.value}
 
     @property
     def digest(self) -> str:
@@ -77,9 +84,17 @@ class Record:
 
 def setting_key(setting: Setting) -> dict[str, Any]:
     """What of a setting is run, as plain values."""
-    plain = {name: value for name, value in asdict(setting).items() if name not in NOT_RUN}
-    loaded: dict[str, Any] = json.loads(json.dumps(plain))
-    return loaded
+    run = {one.name: getattr(setting, one.name) for one in fields(setting) if one.name not in NOT_RUN}
+    loaded: dict[str, Any] = json.loads(json.dumps(run, default=asdict))
+    for group, added in ADDED.items():
+        if loaded[group] is not None:
+            loaded[group] = _without_defaults(loaded[group], added)
+    return _without_defaults(loaded, {"peft": None})
+
+
+def _without_defaults(said: Mapping[str, Any], added: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields without those that say nothing new of a run without them: records were made before it could be said."""
+    return {name: value for name, value in said.items() if name not in added or value != added[name]}
 
 
 def read_records(folder: Path) -> Iterator[Record | tuple[Path, str]]:

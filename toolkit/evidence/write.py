@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 
 
 def write_whole(file: Path, text: str) -> None:
     """Writes a file so that nobody ever sees half of it. Raises OSError where it cannot be written."""
+    import tempfile  # noqa: PLC0415 - few runs write a file, and it takes a while to import
+
     descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name[:80]}.")
     beside = Path(name)
     try:

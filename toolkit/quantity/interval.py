@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fractions import Fraction
 
+from toolkit.frozen import frozen
 
-@dataclass(frozen=True, slots=True)
+
+@frozen
 class Interval:
     """The numbers from `low` to `high`, both included; None is no bound on that side."""
 
@@ -45,8 +46,8 @@ class Interval:
         if not share:
             return self
         return Interval(
-            None if self.low is None else _moved(self.low, -share if self.low > 0 else share),
-            None if self.high is None else _moved(self.high, share if self.high > 0 else -share),
+            None if self.low is None else _moved(self.low, -share if self.low.numerator > 0 else share),
+            None if self.high is None else _moved(self.high, share if self.high.numerator > 0 else -share),
         )
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
 
+from toolkit.frozen import frozen
 from toolkit.quantity.interval import Interval
 
 
@@ -21,7 +21,7 @@ class Dimension(StrEnum):
     NUMBER = "number"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Unit:
     """A unit as written. `readings` maps a reading's name to its size in the base unit of the dimension.
 
@@ -42,7 +42,7 @@ class Bound(StrEnum):
     AT_MOST = "at_most"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Value:
     """A number or range as written, with its place in the text it was read from.
 

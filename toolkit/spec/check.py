@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from toolkit.finding import Finding, Place
+from toolkit.frozen import frozen
 from toolkit.spec.build_scenarios import unknown_scenario
 from toolkit.spec.claim import Claim
 from toolkit.spec.contradictions import contradictions
@@ -54,7 +55,7 @@ def several(scenario: Scenario) -> list[Finding]:
     ]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Checker:
     """Checks the references of one spec; what was taken out of it as broken is nobody's mistake twice."""
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import date
 from typing import Any
 
 from toolkit.finding import Place
+from toolkit.frozen import frozen
 from toolkit.spec.field_value import Field
 from toolkit.spec.quote import Cell, Operand, Quote, Source
 
@@ -16,7 +17,7 @@ ID_DIGITS = 6
 LONG_ID_DIGITS = 12
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Acknowledgement:
     """A known error, accepted with its reason until a day (that day included)."""
 
@@ -25,7 +26,7 @@ class Acknowledgement:
     until: date | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Claim:
     """One claim, with all that its group, row and column say of it.
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from toolkit.finding import Finding, Place
+from toolkit.frozen import frozen
 from toolkit.spec import names
 from toolkit.spec.field_value import Atom
 from toolkit.spec.fields import FIELDS
+from toolkit.spec.peft_methods import PEFT_METHODS, owners
 from toolkit.spec.scenario import Scenario, applies
 
 _HARMLESS: dict[str, tuple[Atom, ...]] = {
@@ -27,13 +28,17 @@ _HARMLESS: dict[str, tuple[Atom, ...]] = {
 _WHERE = {
     "training": "is for training, and this scenario is inference",
     "inference": "is for inference, and this scenario trains",
-    "adapters": "is for adapters, and method full trains every parameter",
+    "adapters": "is for adapters of methods lora and qlora",
+    "peft": f"is for methods of peft beside LoRA: {', '.join(PEFT_METHODS)}",
     "4-bit": f"is for weights {' or '.join(sorted(names.DOUBLE_QUANTIZED))}",
     "vllm": "is for stack.trainer vllm",
+    "deepspeed": f"is for DeepSpeed: strategy {' or '.join(names.DEEPSPEED)}",
+    "zero3": "is for strategy zero3",
+    "fsdp2": "is for strategy fsdp2",
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Contradiction:
     """Two fields that exclude each other: the one to point at, and why."""
 
@@ -129,8 +134,34 @@ def _parallel(scenario: Scenario) -> Iterator[Contradiction]:
     for strategy in strategies if alone else ():
         if strategy in ("ddp", "tensor", "pipeline"):
             yield Contradiction("parallel.strategy", f"{strategy} is for several GPUs", "add gpus:")
-    if strategies == ("ddp",) and scenario.possible("parallel.offload") == (True,):
-        yield Contradiction("parallel.offload", "ddp keeps all of a copy on its GPU", "delete offload")
+    for offload in scenario.possible("parallel.offload"):
+        if offload is True and strategies == ("ddp",):
+            yield Contradiction("parallel.offload", "ddp keeps all of a copy on its GPU", "delete offload")
+        if offload is True and strategies in (("zero1",), ("zero2",)):
+            yield Contradiction(
+                "parallel.offload", f"{strategies[0]} keeps weights on the GPU", "write offload: optimizer"
+            )
+        if offload == "optimizer" and strategies and not set(strategies) <= set(names.DEEPSPEED):
+            yield Contradiction(
+                "parallel.offload", f"{strategies[0]} has no offloading of the optimizer alone", "write offload: true"
+            )
+
+
+def _peft(scenario: Scenario) -> Iterator[Contradiction]:
+    method = PEFT_METHODS.get(scenario.method)
+    if method is None:
+        return
+    for name, said in scenario.fields.items():
+        option = name.removeprefix("peft.")
+        if option != name and said.origin == "own" and scenario.method not in owners(option):
+            yield Contradiction(name, f"{name} is for {', '.join(owners(option))}", f"delete {name}")
+    for option, default in method.options.items():
+        needed = default is None and option != "encoder_hidden_size"
+        if needed and f"peft.{option}" not in scenario.fields:
+            yield Contradiction("method", f"method {scenario.method} needs peft.{option}, which has no default")
+    for weights in scenario.possible("weights"):
+        if weights in names.QUANTIZED and not method.quantized and method.on == "linears":
+            yield Contradiction("weights", f"peft has no {scenario.method} for {weights} weights", "write bf16")
 
 
 def _engine(scenario: Scenario) -> Iterator[Contradiction]:
@@ -144,5 +175,6 @@ RULES: tuple[Callable[[Scenario], Iterator[Contradiction]], ...] = (
     _optimizer,
     _labels,
     _parallel,
+    _peft,
     _engine,
 )

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from toolkit.finding import Place
+from toolkit.frozen import frozen
 from toolkit.spec.claim import Claim
 from toolkit.spec.quote import Cell, Quote
 from toolkit.spec.scenario import Scenario
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Units:
     """What the document itself says a GB is: "decimal" or "binary", with the quote that says so."""
 
@@ -20,12 +21,12 @@ class Units:
     quote: Quote
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Spec:
     """What is claimed of one document.
 
     `path` and `document_path` are absolute; `shown_path` is the spec's path for messages. `values` are named
-    figures of the document.
+    figures of the document. With `marks`, the document states claims in comments of its own.
     """
 
     path: Path
@@ -39,6 +40,7 @@ class Spec:
     values: Mapping[str, Quote | Cell] = field(default_factory=dict)
     scenarios: Mapping[str, Scenario] = field(default_factory=dict)
     places: Mapping[str, Place] = field(default_factory=dict)
+    marks: bool = False
 
     def scenario_of(self, claim: Claim) -> Scenario | None:
         """The scenario of a claim, with what the claim says anew; None for a claim about no scenario."""

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
+from toolkit.frozen import frozen
 from toolkit.spec.kind import Kind
 
-Applies = Literal["always", "training", "inference", "adapters", "4-bit", "vllm"]
+Applies = Literal["always", "training", "inference", "adapters", "peft", "4-bit", "vllm", "deepspeed", "zero3", "fsdp2"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FieldSpec:
     """One field of a scenario.
 

@@ -8,6 +8,8 @@ from toolkit.spec import names
 from toolkit.spec.field_spec import Applies, FieldSpec
 from toolkit.spec.kind import Boolean, Integer, Kind, Number, one_of
 from toolkit.spec.named_kind import Checkpointing, Gpu, Head, Model, Targets, Version
+from toolkit.spec.parallel_fields import parallel_fields
+from toolkit.spec.peft_fields import peft_fields
 
 _POSITIVE = Integer("a positive integer", 1, 10**12)
 _TRAINED = ("gradients", "optimizer_states", "temporary")
@@ -15,10 +17,6 @@ _COMPUTED = ("activations", "logits", "temporary")
 _ALL = (
     "parameters", "weights", "adapters", "gradients", "optimizer_states", "master_weights", "activations",
     "logits", "kv_cache", "temporary", "time",
-)  # fmt: skip
-_SHARDED = (
-    "weights", "adapters", "gradients", "optimizer_states", "master_weights", "activations", "logits", "temporary",
-    "device", "time",
 )  # fmt: skip
 
 
@@ -221,30 +219,27 @@ def _workload_fields() -> Iterator[FieldSpec]:
         ("adapters", *_TRAINED, "activations"),
         "adapters",
     )
+    yield _field(
+        "lora.dora",
+        Boolean(),
+        "DoRA: whether the length of each output's weights is trained, too.",
+        ["true"],
+        adapters,
+        "adapters",
+    )
+    yield _field(
+        "lora.bias",
+        Boolean(),
+        "Whether the second matrix of an adapter has a bias (lora_bias in peft).",
+        ["true"],
+        adapters,
+        "adapters",
+    )
+    yield from peft_fields()
 
 
 def _surroundings() -> Iterator[FieldSpec]:
-    yield _field(
-        "parallel.gpus",
-        Integer("a positive integer", 1, 100_000),
-        "How many GPUs share the run.",
-        ["2"],
-        _SHARDED,
-    )
-    yield _field(
-        "parallel.strategy",
-        one_of("a way to share a run", names.STRATEGIES),
-        "How GPUs share the run.",
-        ["fsdp"],
-        _SHARDED,
-    )
-    yield _field(
-        "parallel.offload",
-        Boolean(),
-        "Whether parameters or states are kept in main memory.",
-        ["true"],
-        _SHARDED,
-    )
+    yield from parallel_fields()
     yield _field(
         "gpu",
         Gpu(),

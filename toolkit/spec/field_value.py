@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from toolkit.finding import Place
+from toolkit.frozen import frozen
 from toolkit.spec.quote import Quote
 
 Atom = str | int | float | bool | tuple[str, ...] | None
 """A decided value of a field. A tuple is LoRA's list of module names."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Fixed:
     """The field has this value."""
 
     value: Atom
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Choices:
     """The field has one of these values."""
 
     values: tuple[Atom, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Range:
     """The field is a whole number from `low` to `high`, both included."""
 
@@ -33,7 +32,7 @@ class Range:
     high: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reference:
     """The field is the document's value of that name."""
 
@@ -43,7 +42,7 @@ class Reference:
 FieldValue = Fixed | Choices | Range | Reference
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Field:
     """One field of a scenario as written, with its place in the spec and the quote that says so.
 

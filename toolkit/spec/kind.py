@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol
 
+from toolkit.frozen import frozen
 from toolkit.spec.field_value import Atom
 from toolkit.spec.known import unknown
 from toolkit.spec.node import Node
@@ -37,7 +37,7 @@ class Kind(Protocol):
         """What an editor accepts."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Integer:
     """A whole number from `low` to `high`."""
 
@@ -55,7 +55,7 @@ class Integer:
         return {"type": "integer", **bounds}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Number:
     """A number from `low` to `high`."""
 
@@ -72,7 +72,7 @@ class Number:
         return {"type": "number", "minimum": self.low, "maximum": self.high}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Boolean:
     """`true` or `false`."""
 
@@ -87,7 +87,7 @@ class Boolean:
         return {"type": "boolean"}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OneOf:
     """A name out of a known list; `nullable` ones may be `null`, which leaves the decision to the stack."""
 

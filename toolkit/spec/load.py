@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import chain
 from pathlib import Path
 
 from toolkit.finding import Finding, Place, Severity
@@ -13,18 +12,21 @@ from toolkit.spec.check import UNNAMED, Checker, scenario_findings, with_model_t
 from toolkit.spec.claim import Claim
 from toolkit.spec.compose import compose
 from toolkit.spec.document_spec import Spec, Units
+from toolkit.spec.field_value import Field
 from toolkit.spec.flatten import Flattener
+from toolkit.spec.gather import in_order, spec_files, together
 from toolkit.spec.identify import identified
 from toolkit.spec.known import limited_guesses
 from toolkit.spec.look_up import LookUp
 from toolkit.spec.node import Entries, place_of, place_of_key, typed
+from toolkit.spec.paths import real_path, shown_path
 from toolkit.spec.prune import Broken
-from toolkit.spec.read_file import read_entries, real_path, shown_path
+from toolkit.spec.read_file import as_entries, read_entries
 from toolkit.spec.scenario import Scenario
 from toolkit.spec.spec_fields import ScenarioFile, SpecFields
 from toolkit.spec.stated import Keys, stated_fields
 from toolkit.spec.validate import validated
-from toolkit.spec.walk import slug_of, spec_paths
+from toolkit.spec.walk import slug_of
 
 FLAGS = "command line"
 """What the place of a flag's mistake is called."""
@@ -36,27 +38,21 @@ def load_specs(paths: Iterable[Path], root: Path) -> tuple[list[Spec], list[Find
     return together([load_spec(path, root) for path in files], findings)
 
 
-def spec_files(paths: Iterable[Path], root: Path) -> tuple[list[Path], list[Finding]]:
-    """The files of specs among paths and in folders; what is missing is a finding, and so is no path at all."""
-    paths = list(paths)
-    files, findings = spec_paths(paths, root)
-    if not paths:
-        findings.append(Finding(Place("."), "S114", "no spec is named"))
-    return files, findings
-
-
-def together(
-    loaded: Sequence[tuple[Spec | None, list[Finding]]], findings: list[Finding]
-) -> tuple[list[Spec], list[Finding]]:
-    """The specs of files that were loaded one by one, and all findings; `findings` are those of the search for them."""
-    specs = [spec for spec, _ in loaded if spec is not None]
-    found = [*findings, *chain.from_iterable(said for _, said in loaded), *_slug_findings(specs)]
-    return specs, in_order(found)
-
-
 def load_spec(path: Path, root: Path) -> tuple[Spec | None, list[Finding]]:
     """The spec in a file, or None with every mistake in it."""
-    entries, findings = read_entries(path, root, "a spec")
+    return _spec(path, root, *read_entries(path, root, "a spec"))
+
+
+def spec_from_text(text: str, path: Path, root: Path) -> tuple[Spec | None, list[Finding]]:
+    """The spec that a file would hold with this text, or None with every mistake in it."""
+    shown = shown_path(path, root)
+    node, findings = compose(text, shown)
+    return _spec(path, root, as_entries(node, findings, shown, "a spec"), findings)
+
+
+def _spec(
+    path: Path, root: Path, entries: Entries | None, findings: list[Finding]
+) -> tuple[Spec | None, list[Finding]]:
     if entries is None:
         return None, in_order(findings)
     with limited_guesses():
@@ -65,16 +61,33 @@ def load_spec(path: Path, root: Path) -> tuple[Spec | None, list[Finding]]:
     return (None if broken else spec), in_order(findings)
 
 
-def load_scenario(path: Path, root: Path) -> tuple[Scenario | None, list[Finding]]:
-    """The scenario in a file that holds nothing else, or None with every mistake in it."""
+def load_scenario(
+    path: Path, root: Path, flags: Mapping[str, str] | None = None
+) -> tuple[Scenario | None, list[Finding]]:
+    """The scenario in a file that holds nothing else, or None with every mistake in it; flags say fields anew."""
     entries, findings = read_entries(path, root, "a scenario")
     if entries is None:
         return None, in_order(findings)
-    return _one_scenario(entries, shown_path(path, root), slug_of(path), path.parent, findings)
+    shown = shown_path(path, root)
+    stated, title = _stated(entries, shown, findings)
+    over, wrong = fields_from_flags(flags or {})
+    findings += wrong
+    if stated is None or over is None:
+        return None, in_order(findings)
+    scenario = Scenario(slug_of(path), Place(shown), stated, title)
+    return checked_scenario(scenario.with_fields(over), path.parent, findings)
 
 
 def scenario_from_flags(flags: Mapping[str, str], base: Path) -> tuple[Scenario | None, list[Finding]]:
     """The scenario that flat fields describe ("lora.rank": "16"); lists and ranges are written as in YAML."""
+    fields, findings = fields_from_flags(flags)
+    if fields is None:
+        return None, in_order(findings)
+    return checked_scenario(Scenario(UNNAMED, Place(FLAGS), fields), base, findings)
+
+
+def fields_from_flags(flags: Mapping[str, str]) -> tuple[dict[str, Field] | None, list[Finding]]:
+    """Flat fields as they are written on a command line, and what is wrong with them; None where one is lost."""
     findings: list[Finding] = []
     entries = _entries()
     for name, text in flags.items():
@@ -86,50 +99,36 @@ def scenario_from_flags(flags: Mapping[str, str], base: Path) -> tuple[Scenario 
         if node is not None and isinstance(holder, Entries):
             holder[inner or group] = node
             holder.keys_at[inner or group] = typed(inner or group)
-    return _one_scenario(entries, FLAGS, UNNAMED, base, findings)
+    return _stated(entries, FLAGS, findings)[0], findings
 
 
-def in_order(findings: Iterable[Finding]) -> list[Finding]:
-    """Findings by path, line, column and code, each once."""
-    unique = dict.fromkeys(findings)
-    return sorted(unique, key=lambda one: (one.place.path, one.place.line, one.place.column, one.code, one.message))
-
-
-def _one_scenario(
-    entries: Entries, shown: str, name: str, base: Path, findings: list[Finding]
+def checked_scenario(
+    scenario: Scenario, base: Path, findings: Iterable[Finding] = ()
 ) -> tuple[Scenario | None, list[Finding]]:
+    """A scenario of its own with its model's type, or None with all that is wrong with it."""
+    look_up = LookUp(base)
+    found = [*findings, *scenario_findings(scenario, look_up, narrows=False)]
+    found += [
+        Finding(scenario.place_of(key), "S108", f"{key}: there is no document here to read a value from")
+        for key in scenario.unresolved
+    ]
+    if found:
+        return None, in_order(found)
+    return replace(scenario, model_type=look_up.model_type(scenario)), []
+
+
+def _stated(entries: Entries, shown: str, findings: list[Finding]) -> tuple[dict[str, Field] | None, str | None]:
+    """The fields of a scenario, without those that are broken, and its title; None where a whole key is broken."""
     with limited_guesses():
         written, broken = validated(ScenarioFile, entries, shown, findings)
     stated = {key: said for key, said in stated_fields(written, entries, shown).items() if said is not None}
-    scenario = Scenario(name, Place(shown), stated, written.title)
-    look_up = LookUp(base)
-    if not broken.keys:
-        findings += scenario_findings(scenario, look_up, narrows=False)
-        findings += [
-            Finding(scenario.place_of(key), "S108", f"{key}: there is no document here to read a value from")
-            for key in scenario.unresolved
-        ]
-    if findings:
-        return None, in_order(findings)
-    return replace(scenario, model_type=look_up.model_type(scenario)), []
+    return (None if broken.keys else stated), written.title
 
 
 def _entries() -> Entries:
     entries = Entries()
     entries.line = entries.column = 1
     return entries
-
-
-def _slug_findings(specs: Sequence[Spec]) -> list[Finding]:
-    """Specs whose claims would have the same ids."""
-    first: dict[str, Spec] = {}
-    findings = []
-    for spec in specs:
-        earlier = first.setdefault(spec.slug, spec)
-        if earlier is not spec:
-            message = f"the slug {spec.slug} is that of {earlier.shown_path} too, and claim ids start with it"
-            findings.append(Finding(spec.place_of("slug"), "S102", message, "add slug: with another name"))
-    return findings
 
 
 @dataclass(slots=True)
@@ -166,10 +165,11 @@ class _Loading:
             values=written.values or {},
             scenarios=scenarios,
             places=top_level,
+            marks=bool(written.marks),
         )
 
     def _needed(self, written: SpecFields) -> None:
-        for name in ("document", "claims"):
+        for name in ("document",) if written.marks else ("document", "claims"):
             if name not in written.model_fields_set and name not in self.broken.keys:
                 self.findings.append(Finding(Place(self.shown), "S105", f"a spec needs {name}", f"add {name}:"))
         if written.claims == [] and not self.broken.claims:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from toolkit.frozen import frozen
 from toolkit.spec.kind import OneOf, Schema
 from toolkit.spec.known import shown, unknown
-from toolkit.spec.names import CHECKPOINTING, HEADS
+from toolkit.spec.names import CHECKPOINTING, HEADS, OFFLOADED
 from toolkit.spec.node import Entries, Items, Node, Scalar
 from toolkit.spec.refusal import refusal
 from toolkit.spec.scalar import is_null, plain_data, read_text
@@ -22,7 +22,7 @@ _MODULE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z0-9_]+)*")
 _VERSION = re.compile(r"[0-9]+(?:\.[0-9A-Za-z]+)*(?:[-+.][0-9A-Za-z.]+)?")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Checkpointing:
     """Whether activations are recomputed, and by which form of torch's checkpointing."""
 
@@ -41,7 +41,26 @@ class Checkpointing:
         return {"enum": [True, False, *CHECKPOINTING]}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
+class Offload:
+    """Whether all that can be is kept in main memory, or the optimizer's part alone."""
+
+    wanted: str = "true, false or optimizer"
+
+    def read(self, raw: Node) -> bool | str:
+        """True, False, or what is offloaded."""
+        if isinstance(raw, Scalar) and raw in OFFLOADED:
+            return str(raw)
+        if isinstance(raw, Scalar) and raw.plain and raw in ("true", "false"):
+            return raw == "true"
+        return OneOf("what is kept in main memory", ("true", "false", *OFFLOADED)).read(raw) == "true"
+
+    def schema(self) -> Schema:
+        """Booleans and the parts."""
+        return {"enum": [True, False, *OFFLOADED]}
+
+
+@frozen
 class Head:
     """What stands on top of the model: `sequence-classification(3)` is a classifier with three labels."""
 
@@ -62,7 +81,7 @@ class Head:
         return {"anyOf": [{"enum": list(HEADS)}, {"pattern": r"^sequence-classification\([1-9][0-9]*\)$"}]}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Targets:
     """The modules that LoRA adapts: a list of names, or all-linear."""
 
@@ -97,7 +116,7 @@ class Targets:
         return {"anyOf": [{"const": "all-linear"}, listed]}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Version:
     """A release number as a package index writes it; `5.10` stays `5.10`."""
 
@@ -115,7 +134,7 @@ class Version:
         return {"type": ["string", "number"], "pattern": f"^{_VERSION.pattern}$"}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Gpu:
     """A GPU by name, or any that is sold with so much memory ("24 GB"); the loader looks it up."""
 
@@ -130,7 +149,7 @@ class Gpu:
         return {"type": ["string", "number", "null"], "minLength": 1}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Model:
     """A model by its id, by the path of a config.json, or by its config as a mapping."""
 

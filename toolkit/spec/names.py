@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+from toolkit.spec.peft_methods import PEFT_METHODS
+
 METHODS = {
     "inference": "run the model",
     "full": "train every parameter",
     "lora": "train low-rank adapters beside a frozen 16-bit or 8-bit model",
     "qlora": "train low-rank adapters beside a frozen 4-bit model",
+    **{name: method.meaning for name, method in PEFT_METHODS.items()},
+}
+LORA = ("lora", "qlora")
+"""Methods that the group `lora` is for."""
+MISS_FORMS = {
+    "default": "rank x outputs",
+    "bat": "blocks of rank x rank",
+    "mini": "rank x mini_r",
+}
+ROAD_VARIANTS = {
+    "road_1": "one angle and factor for each pair of outputs",
+    "road_2": "one for each output",
+    "road_4": "two for each output",
 }
 
 WEIGHTS = {
@@ -67,14 +82,23 @@ STRATEGIES = {
     "none": "one GPU",
     "ddp": "a whole copy on each GPU",
     "fsdp": "parameters, gradients and states in shards",
+    "fsdp2": "the same tensor by tensor: fully_shard",
     "zero1": "DeepSpeed: optimizer states in shards",
     "zero2": "DeepSpeed: optimizer states and gradients in shards",
     "zero3": "DeepSpeed: optimizer states, gradients and parameters in shards",
     "tensor": "each layer split over the GPUs",
     "pipeline": "layers spread over the GPUs",
 }
-SHARDS_WEIGHTS = ("fsdp", "zero3")
+SHARDS_WEIGHTS = ("fsdp", "fsdp2", "zero3")
 """Strategies that leave a GPU a part of each weight."""
+DEEPSPEED = ("zero1", "zero2", "zero3")
+"""Strategies that DeepSpeed runs."""
+OFFLOADED = {"optimizer": "states and the optimizer's copy of the weights"}
+"""What may be in main memory beside all that can be."""
+BUCKETS = {
+    "deepspeed": "DeepSpeed's own defaults",
+    "auto": "what transformers writes for auto, by the hidden width",
+}
 TRAINERS = {
     "transformers": "transformers.Trainer, or generate()",
     "trl": "TRL's SFTTrainer",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
 
+from toolkit.frozen import frozen
 from toolkit.spec.compose import compose
 from toolkit.spec.field_value import Atom, Choices, FieldValue, Fixed, Range, Reference
 from toolkit.spec.fields import FIELDS
@@ -37,7 +37,7 @@ RANGE_SCHEMA = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Open:
     """Marks a pydantic field as a field of a scenario, read by the rules of its kind."""
 

@@ -7,7 +7,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from toolkit.frozen import frozen
 
 MAX_QUOTE = 2_000
 """Characters of a quote; a statement is a sentence or a table cell, not a page."""
@@ -15,7 +16,7 @@ MAX_QUOTE = 2_000
 _BRACE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PatternError:
     """What is wrong with a quote, and at which character of it."""
 

@@ -7,11 +7,12 @@ rest on.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
+from toolkit.frozen import frozen
 from toolkit.spec import names
 from toolkit.spec.field_value import Atom, Choices, Range
 from toolkit.spec.lora_targets import usual_targets
+from toolkit.spec.peft_methods import PEFT_METHODS, default_targets
 from toolkit.spec.scenario import Scenario
 from toolkit.spec.stack_rules import double_quantizations, losses, optimizer_implementations, vllm_shares
 
@@ -29,7 +30,7 @@ Options = tuple[Atom, ...] | Range
 """What an open field may be: values, or a range of whole numbers."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Assumption:
     """What a reader would assume of one field, and why. `options` are those for one scenario, or none."""
 
@@ -38,7 +39,7 @@ class Assumption:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Profile:
     """The assumptions for one task."""
 
@@ -115,6 +116,13 @@ def _shares(scenario: Scenario) -> Options:
     return vllm_shares(_versions(scenario)) if _trainer(scenario) == "vllm" else ()
 
 
+def _buckets(scenario: Scenario) -> Options:
+    """Sizes of DeepSpeed's buckets: a Trainer's guides write auto, a plain config leaves DeepSpeed's own."""
+    if not any(strategy in names.DEEPSPEED for strategy in scenario.possible("parallel.strategy")):
+        return ()
+    return ("auto", "deepspeed") if _trainer(scenario) in ("transformers", "trl") else ("deepspeed",)
+
+
 def _adapters(options: Callable[[Scenario], Options]) -> Callable[[Scenario], Options]:
     """Options of a scenario that has adapters: one that trains them, or that says so itself."""
 
@@ -125,12 +133,23 @@ def _adapters(options: Callable[[Scenario], Options]) -> Callable[[Scenario], Op
     return for_adapters
 
 
+def _peft_targets(scenario: Scenario) -> Options:
+    """What peft has for norms and IA3; other methods are put on what LoRA is."""
+    method = PEFT_METHODS.get(scenario.method)
+    if method is None or method.on not in ("linears", "norms"):
+        return ()
+    own = default_targets(scenario.method, scenario.model_type)
+    return (own,) if own else () if scenario.method in ("ia3", "ln_tuning") else usual_targets(scenario.model_type)
+
+
 _RANK = Assumption("lora.rank", _adapters(_range(4, 64)), "Guides use ranks from 4 to 64.")
 _TARGETS = Assumption(
     "lora.targets",
     _adapters(lambda scenario: usual_targets(scenario.model_type)),
     "Readers take peft's default, all of attention, or every linear layer.",
 )
+
+_PEFT_TARGETS = Assumption("peft.targets", _peft_targets, "Readers take peft's default, or targets as LoRA's.")
 
 _TRAIN = Profile(
     "train-2026-11",
@@ -167,12 +186,14 @@ _TRAIN = Profile(
         Assumption("amp", _amp, "Guides train with bf16=True, plain 16-bit training goes without autocast."),
         _RANK,
         _TARGETS,
+        _PEFT_TARGETS,
         Assumption(
             "stack.trainer",
             _trainers,
             "Guides use transformers' Trainer, or for language models TRL's SFTTrainer.",
         ),
         Assumption("stack.loss", _losses, "A causal language model's own loss, unless the trainer has another."),
+        Assumption("parallel.buckets", _buckets, "Configs for a Trainer say auto, others leave DeepSpeed's defaults."),
     ),
 )
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from toolkit.finding import Finding, Place
+from toolkit.frozen import frozen
 from toolkit.spec.known import limited_guesses
+from toolkit.spec.paths import real_path, shown_path
 from toolkit.spec.published_fields import HeaderFields
 from toolkit.spec.published_lines import LineReader, PublishedRun
-from toolkit.spec.read_file import read_entries, read_text_file, real_path, shown_path
+from toolkit.spec.read_file import read_entries, read_text_file
 from toolkit.spec.validate import validated
 from toolkit.spec.walk import READINGS, READINGS_HEADER
 
@@ -18,7 +19,7 @@ MAX_LINES = 50_000
 _NEEDED = ("title", "repository", "metric")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PublishedSource:
     """One source of readings: what it is, and its runs. `slug` is the name of its folder."""
 

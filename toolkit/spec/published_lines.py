@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
 
 from toolkit.finding import Finding, Place
+from toolkit.frozen import frozen
 from toolkit.spec.contradictions import contradictions
 from toolkit.spec.field_value import Field, FieldValue
 from toolkit.spec.fields import FIELDS, GROUPS
@@ -27,7 +28,7 @@ _READING_KEYS = ("id", "metric", "bytes", "printed", "over", "apart")
 _TEXTS = ("run", "configuration", "grade", "path", "commit", "apart")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reading:
     """One published figure. `bytes` are the values that it may mean: two where GB or GiB is not decided.
 
@@ -42,7 +43,7 @@ class Reading:
     apart: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PublishedRun:
     """One run that somebody measured. `configuration` is the same for repeats under other software.
 

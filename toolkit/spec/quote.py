@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from toolkit.finding import Place
+from toolkit.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Quote:
     """Verbatim text of the document, with the claimed value as a slot.
 
@@ -22,7 +21,7 @@ class Quote:
     has_slot: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TableRef:
     """A table of the document: the first, or `occurrence`-th, under a heading (of the document, if None)."""
 
@@ -31,7 +30,7 @@ class TableRef:
     place: Place
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Cell:
     """A cell by its row (first cell) and column (header cell); `pattern` is a quote in it, None all of it."""
 
@@ -42,7 +41,7 @@ class Cell:
     pattern: Quote | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Name:
     """A name written where a quote could stand: of a value of the spec, or of a scenario."""
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
 from pydantic_core import CoreSchema, core_schema
 
+from toolkit.frozen import frozen_by_identity
 from toolkit.spec.kind import see
 from toolkit.spec.known import shown
 from toolkit.spec.node import Node, Scalar, place_of
@@ -27,7 +27,7 @@ _IDENTIFIER = re.compile(IDENTIFIER)
 _SCENARIO = re.compile(SCENARIO_NAME)
 
 
-@dataclass(frozen=True, slots=True, eq=False)  # hashed by identity: pydantic puts it into sets
+@frozen_by_identity  # hashed by identity: pydantic puts it into sets
 class Reads:
     """Marks a pydantic field as read by a function of the YAML node and the path of the file.
 

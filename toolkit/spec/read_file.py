@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from toolkit.finding import Finding, Place
 from toolkit.spec.compose import MAX_BYTES, compose
 from toolkit.spec.node import Entries, Node, place_of
+from toolkit.spec.paths import real_path, shown_path
 from toolkit.spec.scalar import described
-
-
-def shown_path(path: Path, root: Path) -> str:
-    """The path for messages: relative to the root, with /."""
-    for one, other in ((path.absolute(), root.absolute()), (real_path(path), real_path(root))):
-        if one.is_relative_to(other):
-            return one.relative_to(other).as_posix()
-    return path.as_posix()
-
-
-def real_path(path: Path) -> Path:
-    """The path with its symbolic links followed, as far as they lead anywhere."""
-    return Path(os.path.realpath(path))
 
 
 def read_entries(path: Path, root: Path, what: str) -> tuple[Entries | None, list[Finding]]:

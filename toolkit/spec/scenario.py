@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from toolkit.finding import Place
+from toolkit.frozen import frozen
 from toolkit.spec.field_value import Atom, Choices, Field, Fixed, Reference
 from toolkit.spec.fields import FIELDS, GROUPS
-from toolkit.spec.names import DOUBLE_QUANTIZED
+from toolkit.spec.names import DEEPSPEED, DOUBLE_QUANTIZED, LORA
+from toolkit.spec.peft_methods import PEFT_METHODS
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Scenario:
     """A situation. `fields` are those that are stated, by flat name ("lora.rank"); all others are open.
 
@@ -97,19 +99,31 @@ def applying(fields: Mapping[str, Field]) -> dict[str, Field]:
     return {name: said for name, said in fields.items() if said.origin == "own" or applies(name, fields)}
 
 
+SUBJECTS = {
+    "4-bit": "weights",
+    "vllm": "stack.trainer",
+    "deepspeed": "parallel.strategy",
+    "zero3": "parallel.strategy",
+    "fsdp2": "parallel.strategy",
+}
+"""The field that decides whether others belong to a scenario; of all others it is the method."""
+
+_ONLY_WHERE_SAID = ("vllm", "deepspeed", "zero3", "fsdp2")
+
+
 def applies(name: str, fields: Mapping[str, Field]) -> bool:
     """Whether a field belongs to a scenario with these fields; where its method is open, every field does."""
     rule = FIELDS[name].applies
     if rule == "always":
         return True
-    subject = {"4-bit": "weights", "vllm": "stack.trainer"}.get(rule, "method")
+    subject = SUBJECTS.get(rule, "method")
     said = fields.get(subject)
     values: tuple[Atom, ...] = ()
     if said is not None and isinstance(said.value, Fixed):
         values = (said.value.value,)
     elif said is not None and isinstance(said.value, Choices):
         values = said.value.values
-    elif rule == "vllm":
+    elif rule in _ONLY_WHERE_SAID:
         return False
     return not values or any(_belongs(rule, value) for value in values)
 
@@ -118,7 +132,11 @@ def _belongs(rule: str, value: Atom) -> bool:
     return {
         "training": value != "inference",
         "inference": value == "inference",
-        "adapters": value != "full",
+        "adapters": value in (*LORA, "inference"),
+        "peft": value in PEFT_METHODS,
         "4-bit": value in DOUBLE_QUANTIZED,
         "vllm": value == "vllm",
+        "deepspeed": value in DEEPSPEED,
+        "zero3": value == "zero3",
+        "fsdp2": value == "fsdp2",
     }[rule]

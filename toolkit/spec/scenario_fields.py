@@ -31,6 +31,35 @@ class LoraFields(Written):
     targets: Annotated[FieldValue | None, Open("lora.targets")] = None
     dropout: Annotated[FieldValue | None, Open("lora.dropout")] = None
     dtype: Annotated[FieldValue | None, Open("lora.dtype")] = None
+    dora: Annotated[FieldValue | None, Open("lora.dora")] = None
+    bias: Annotated[FieldValue | None, Open("lora.bias")] = None
+
+
+class PeftFields(Written):
+    """A method of peft beside LoRA, as its config has it."""
+
+    targets: Annotated[FieldValue | None, Open("peft.targets")] = None
+    rank: Annotated[FieldValue | None, Open("peft.rank")] = None
+    dtype: Annotated[FieldValue | None, Open("peft.dtype")] = None
+    num_virtual_tokens: Annotated[FieldValue | None, Open("peft.num_virtual_tokens")] = None
+    prefix_projection: Annotated[FieldValue | None, Open("peft.prefix_projection")] = None
+    encoder_hidden_size: Annotated[FieldValue | None, Open("peft.encoder_hidden_size")] = None
+    num_tokens: Annotated[FieldValue | None, Open("peft.num_tokens")] = None
+    adapter_len: Annotated[FieldValue | None, Open("peft.adapter_len")] = None
+    adapter_layers: Annotated[FieldValue | None, Open("peft.adapter_layers")] = None
+    feedforward_modules: Annotated[FieldValue | None, Open("peft.feedforward_modules")] = None
+    block_size: Annotated[FieldValue | None, Open("peft.block_size")] = None
+    block_share: Annotated[FieldValue | None, Open("peft.block_share")] = None
+    n_frequency: Annotated[FieldValue | None, Open("peft.n_frequency")] = None
+    decompose_both: Annotated[FieldValue | None, Open("peft.decompose_both")] = None
+    decompose_factor: Annotated[FieldValue | None, Open("peft.decompose_factor")] = None
+    form: Annotated[FieldValue | None, Open("peft.form")] = None
+    mini_r: Annotated[FieldValue | None, Open("peft.mini_r")] = None
+    num_vectors: Annotated[FieldValue | None, Open("peft.num_vectors")] = None
+    vector_length: Annotated[FieldValue | None, Open("peft.vector_length")] = None
+    gralora_k: Annotated[FieldValue | None, Open("peft.gralora_k")] = None
+    hybrid_r: Annotated[FieldValue | None, Open("peft.hybrid_r")] = None
+    variant: Annotated[FieldValue | None, Open("peft.variant")] = None
 
 
 class ParallelFields(Written):
@@ -39,6 +68,17 @@ class ParallelFields(Written):
     gpus: Annotated[FieldValue | None, Open("parallel.gpus")] = None
     strategy: Annotated[FieldValue | None, Open("parallel.strategy")] = None
     offload: Annotated[FieldValue | None, Open("parallel.offload")] = None
+    reshard_after_forward: Annotated[FieldValue | None, Open("parallel.reshard_after_forward")] = None
+    buckets: Annotated[FieldValue | None, Open("parallel.buckets")] = None
+    reduce_bucket_size: Annotated[FieldValue | None, Open("parallel.reduce_bucket_size")] = None
+    allgather_bucket_size: Annotated[FieldValue | None, Open("parallel.allgather_bucket_size")] = None
+    overlap_comm: Annotated[FieldValue | None, Open("parallel.overlap_comm")] = None
+    contiguous_gradients: Annotated[FieldValue | None, Open("parallel.contiguous_gradients")] = None
+    prefetch_bucket_size: Annotated[FieldValue | None, Open("parallel.prefetch_bucket_size")] = None
+    param_persistence_threshold: Annotated[FieldValue | None, Open("parallel.param_persistence_threshold")] = None
+    max_live_parameters: Annotated[FieldValue | None, Open("parallel.max_live_parameters")] = None
+    max_reuse_distance: Annotated[FieldValue | None, Open("parallel.max_reuse_distance")] = None
+    sub_group_size: Annotated[FieldValue | None, Open("parallel.sub_group_size")] = None
 
 
 class StackFields(Written):
@@ -106,6 +146,7 @@ class ScenarioFields(Written):
     gradient_checkpointing: Annotated[FieldValue | None, Open("gradient_checkpointing")] = None
     attention: Annotated[FieldValue | None, Open("attention")] = None
     lora: Annotated[LoraFields | None, BeforeValidator(_null_is_none)] = None
+    peft: Annotated[PeftFields | None, BeforeValidator(_null_is_none)] = None
     parallel: Annotated[ParallelFields | None, BeforeValidator(_null_is_none)] = None
     gpu: Annotated[FieldValue | None, Open("gpu")] = None
     stack: Annotated[StackFields | None, BeforeValidator(_null_is_none)] = None

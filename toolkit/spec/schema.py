@@ -23,7 +23,8 @@ COMMITTED = Path(__file__).with_name("spec.schema.json")
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 _SELDOM = frozenset({"title", "default"})
-_REQUIRED = {"SpecFields": ("document", "claims"), "ScenarioFile": ("model", "method")}
+_REQUIRED = {"SpecFields": ("document",), "ScenarioFile": ("model", "method")}
+_EITHER = {"SpecFields": ("claims", "marks")}
 
 
 def schema() -> dict[str, Any]:
@@ -51,6 +52,8 @@ def _schema_of(model: type[BaseModel]) -> dict[str, Any]:
     tidied = {name: _tidy(_linked(part)) for name, part in definitions.items()}
     root = tidied.pop(model.__name__)
     root["required"] = list(_REQUIRED[model.__name__])
+    if model.__name__ in _EITHER:
+        root["anyOf"] = [{"required": [name]} for name in _EITHER[model.__name__]]
     return {**root, "$defs": _used(root, tidied)}
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from toolkit.frozen import frozen
+from toolkit.spec.peft_methods import Option
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Lora:
     """LoRA as peft configures it.
 
@@ -18,18 +21,55 @@ class Lora:
     targets: str | tuple[str, ...] = "all-linear"
     dropout: float = 0.0
     dtype: str | None = None  # None: what the trainer of the stack does
+    dora: bool = False
+    bias: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
+class Peft:
+    """A method of peft beside LoRA, whose name is the setting's method.
+
+    `targets` are as LoRA's, None for methods that are put on no modules; `options` are those of `spec.peft_methods`,
+    each with its value, in the order of the table.
+    """
+
+    targets: str | tuple[str, ...] | None
+    rank: int | None
+    dtype: str
+    options: tuple[tuple[str, Option], ...] = ()
+
+
+@frozen
+class Zero:
+    """DeepSpeed's settings of ZeRO, in elements; None: as `buckets` says, DeepSpeed's default or transformers' auto."""
+
+    buckets: str = "deepspeed"
+    reduce_bucket_size: int | None = None
+    prefetch_bucket_size: int | None = None
+    param_persistence_threshold: int | None = None
+    max_live_parameters: int | None = None
+    max_reuse_distance: int | None = None
+    sub_group_size: int | None = None
+    overlap_comm: bool | None = None
+    contiguous_gradients: bool = True
+
+
+@frozen
 class Parallel:
-    """How a run is spread over GPUs."""
+    """How a run is spread over GPUs.
+
+    `offload` is true for all that the strategy can keep in main memory, "optimizer" for the optimizer's part.
+    `zero` is for DeepSpeed, `reshard_after_forward` for fully_shard.
+    """
 
     gpus: int = 1
     strategy: str = "none"
-    offload: bool = False
+    offload: bool | str = False
+    zero: Zero | None = None
+    reshard_after_forward: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Stack:
     """The software that decides defaults: the trainer, the loss implementation, and library versions."""
 
@@ -43,7 +83,7 @@ class Stack:
         return " ".join(part for part in (self.trainer, versions) if part)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Run:
     """What steps, time and cost follow from; None where nothing is said."""
 
@@ -51,7 +91,7 @@ class Run:
     epochs: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Setting:
     """One situation, fully decided. Fields mean what the scenario fields of the same name mean.
 
@@ -79,6 +119,7 @@ class Setting:
     gradient_checkpointing: str = "false"  # false | reentrant | non-reentrant
     attention: str = "sdpa"
     lora: Lora | None = None
+    peft: Peft | None = None
     parallel: Parallel = Parallel()
     gpu: str | None = None
     stack: Stack = Stack()

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple, cast
+from dataclasses import fields
+from typing import Any, NamedTuple, cast
 
 from toolkit.spec import names
+from toolkit.spec.adapter_settings import lora_of, peft_of
 from toolkit.spec.field_value import Atom, Fixed, Range
 from toolkit.spec.profiles import Options, profile_of
 from toolkit.spec.scenario import Scenario
-from toolkit.spec.setting import Lora, Parallel, Run, Setting, Stack
-from toolkit.spec.stack_rules import adapter_dtype, checkpointing_form, compute_dtype, states_dtype
+from toolkit.spec.setting import Lora, Parallel, Peft, Run, Setting, Stack, Zero
+from toolkit.spec.stack_rules import checkpointing_form, compute_dtype, states_dtype
 
 _LABELLED = re.compile(r"(.+)\(([0-9]+)\)")
 _CLASSIFIER_LABELS = 2  # transformers' PretrainedConfig.num_labels
@@ -29,6 +31,9 @@ _OFF: Mapping[str, Atom] = {
     "parallel.gpus": 1,
     "parallel.strategy": "none",
     "parallel.offload": False,
+    "parallel.reshard_after_forward": True,
+    "parallel.buckets": "deepspeed",
+    "parallel.contiguous_gradients": True,
     "stack.trainer": "transformers",
     "stack.loss": "cross-entropy",
 }
@@ -72,6 +77,7 @@ class _Dtypes(NamedTuple):
     amp: bool
     master: str | None
     lora: Lora | None
+    peft: Peft | None
     gradients: str
     states: str
 
@@ -125,6 +131,7 @@ def _setting(said: Mapping[str, Atom], composed: _Composed) -> Setting:
         gradient_checkpointing=_checkpointing(said["gradient_checkpointing"], stack) if trains else "false",
         attention=str(said["attention"]),
         lora=dtypes.lora,
+        peft=dtypes.peft,
         parallel=composed.parallel,
         gpu=cast("str | None", said.get("gpu")),
         stack=stack,
@@ -164,40 +171,32 @@ def _dtypes(said: Mapping[str, Atom], stack: Stack) -> _Dtypes:
     trains = method != "inference"
     amp = bool(said["amp"]) and trains
     compute = str(said.get("compute") or compute_dtype(weights, amp=amp))
-    lora = _lora(said, method, stack, weights, compute)
+    lora = lora_of(said, method, stack, weights, compute)
+    peft = peft_of(said, method, stack, weights, compute)
     if not trains:
-        return _Dtypes(compute, amp, None, lora, "none", "none")
-    trained = lora.dtype if lora is not None and lora.dtype is not None else weights
+        return _Dtypes(compute, amp, None, lora, peft, "none", "none")
+    trained = (peft.dtype if peft else lora and lora.dtype) or weights
     master = cast("str | None", said.get("master_weights"))
     gradients = str(said.get("gradients") or trained)
     states = str(said.get("optimizer_states") or states_dtype(str(said["optimizer"]), trained, master))
-    return _Dtypes(compute, amp, master, lora, gradients, states)
+    return _Dtypes(compute, amp, master, lora, peft, gradients, states)
 
 
 def _parallel(said: Mapping[str, Atom]) -> Parallel:
     gpus, strategy = _whole(said["parallel.gpus"]), str(said["parallel.strategy"])
-    return Parallel(gpus, strategy, bool(said["parallel.offload"]))
+    zero = _zero(said) if strategy in names.DEEPSPEED else None
+    reshards = bool(said["parallel.reshard_after_forward"]) or strategy != "fsdp2"
+    return Parallel(gpus, strategy, cast("bool | str", said["parallel.offload"]), zero, reshards)
+
+
+def _zero(said: Mapping[str, Atom]) -> Zero:
+    said_of = [one.name for one in fields(Zero) if said.get(f"parallel.{one.name}") is not None]
+    return Zero(**{name: cast("Any", said[f"parallel.{name}"]) for name in said_of})
 
 
 def _stack(said: Mapping[str, Atom]) -> Stack:
     versions = {package: str(value) for package in names.PACKAGES if (value := said.get(f"stack.{package}"))}
     return Stack(str(said["stack.trainer"]), str(said["stack.loss"]), versions)
-
-
-def _lora(said: Mapping[str, Atom], method: str, stack: Stack, weights: str, compute: str) -> Lora | None:
-    if said.get("lora.rank") is None or said.get("lora.targets") is None or method == "full":
-        return None
-    dtype = said.get("lora.dtype") or adapter_dtype(
-        stack.trainer, weights, compute, stack.versions, sharded=said["parallel.strategy"] in names.SHARDS_WEIGHTS
-    )
-    targets = said["lora.targets"]
-    return Lora(
-        rank=_whole(said["lora.rank"]),
-        alpha=cast("int | None", said.get("lora.alpha")),
-        targets=targets if isinstance(targets, tuple) else str(targets),
-        dropout=float(cast("float", said["lora.dropout"])),
-        dtype=str(dtype),
-    )
 
 
 def _head(said: Mapping[str, Atom]) -> tuple[str, int]:

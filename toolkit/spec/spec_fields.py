@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import Field as Alias
 
 from toolkit.spec import names
-from toolkit.spec.claim_fields import ClaimItem
+from toolkit.spec.claim_fields import ClaimItem, Skip
 from toolkit.spec.fields import FIELDS, GROUPS
 from toolkit.spec.kind import one_of
 from toolkit.spec.known import meant, shown
@@ -95,6 +95,9 @@ class SpecFields(Written):
     )
     title: Annotated[Text | None, Alias(description="The document's title for readers.")] = None
     source: Annotated[SourceFields | None, Alias(description="Where the document's figures come from.")] = None
+    marks: Annotated[
+        Skip | None, Alias(description="Whether the document marks claims itself: <!-- toolkit: claim … -->.")
+    ] = None
     units: Annotated[UnitsFields | None, Alias(description="What the document declares a GB to be.")] = None
     values: Annotated[
         dict[Identifier, ValueSource] | None,

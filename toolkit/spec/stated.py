@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from toolkit.finding import Place
+from toolkit.frozen import frozen
 from toolkit.spec.claim_fields import ClaimKeys
 from toolkit.spec.field_value import Field
 from toolkit.spec.node import Entries, Node, place_of, place_of_key
@@ -57,7 +58,7 @@ def _place(raw: Node | None, name: str, path: str) -> Place:
     return place
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Keys:
     """What is said of a claim by its group, table, row, column and itself, and where; the innermost wins."""
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from toolkit.finding import Finding, Place
-from toolkit.spec.read_file import real_path, shown_path
+from toolkit.spec.paths import real_path, shown_path
 
 SPEC_NAMES = ("claims.yaml", "claims.yml")
 READINGS_HEADER, READINGS = "source.yaml", "readings.jsonl"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 
 from toolkit.checks.equation.parse import Binary, EquationError, Expression, Name, Number, exponent_of
+from toolkit.frozen import frozen
 from toolkit.quantity.interval import Interval
 from toolkit.quantity.units import RATE_SECONDS, rate_of
 from toolkit.quantity.value import Dimension, Unit, Value
@@ -15,7 +16,7 @@ PURE = {Dimension.NUMBER, Dimension.COUNT, Dimension.RATIO, Dimension.SHARE}
 MAX_BITS = 512
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Amount:
     """The numbers from `low` to `high` in the base unit of `dimension`; NUMBER has taken no unit yet.
 

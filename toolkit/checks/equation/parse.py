@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import islice
 from typing import Literal
 
+from toolkit.frozen import frozen
 from toolkit.quantity import find_values
 from toolkit.quantity.value import Dimension, Value
 
@@ -38,7 +38,7 @@ class EquationError(ValueError):
     """The text is no arithmetic that this grammar reads; says what it met."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Number:
     """A value as written. One in a formula is a constant, and exact: "1 - share"."""
 
@@ -46,14 +46,14 @@ class Number:
     exact: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Name:
     """A name that stands for a value bound elsewhere."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Binary:
     """Two expressions joined by an operator."""
 
@@ -65,7 +65,7 @@ class Binary:
 Expression = Number | Name | Binary
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Token:
     kind: Literal["value", "name", "operator", "equals", "open", "close"]
     text: str

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from fractions import Fraction
 
 from toolkit.checks.case import Case
 from toolkit.checks.judgement import Claimed
 from toolkit.checks.situation import Situation
 from toolkit.checks.space import Choice
+from toolkit.frozen import frozen
 from toolkit.memory.estimate import Holdings
 from toolkit.quantity.interval import Interval
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Why:
     """A claim that disagrees, with the estimate at the setting that comes nearest to it and the truth there."""
 
@@ -31,7 +31,7 @@ class Why:
         return any(value in interval for interval in self.claimed.readings.values())
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reproduction:
     """A value that a named mistake gives, in base units, and the sentence that says how, made only where it is told."""
 
@@ -39,7 +39,7 @@ class Reproduction:
     sentence: Callable[[], str]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Hypothesis:
     """A findable cause of wrong numbers, for the quantities it can explain."""
 
