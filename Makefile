@@ -17,7 +17,7 @@ INPUTS := pyproject.toml constraints.txt
 COMMA := ,
 DEV = $(VENV)/.dev$(if $(EXTRAS),+$(subst $(COMMA),+,$(EXTRAS)))
 
-.PHONY: check test lint bench accuracy measure schema site serve clean
+.PHONY: check test lint bench corpus accuracy measure schema site serve clean
 
 check: $(VENV)/.core
 	$(BIN)/toolkit check specs/
@@ -34,9 +34,13 @@ lint: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python -m pytest tests/benchmarks --benchmark-only --benchmark-columns=min,median,rounds $(ARGS)
 
+# How well `toolkit scan` reads documents whose every number is labelled; `make corpus ARGS=-v` names what it gets wrong.
+corpus: $(VENV)/.core
+	$(BIN)/python -m tests.documents.corpus.score $(ARGS)
+
 # Measures every scenario of the specs on the GPU of this machine; without one all are skipped, with the reason.
 measure: $(DEV)
-	$(BIN)/python -m pytest -m gpu specs/ $(ARGS)
+	$(BIN)/python -m pytest -m gpu specs/ -o 'addopts=--strict-markers -ra --import-mode=importlib' $(ARGS)
 
 # The table of errors against published readings; `toolkit accuracy --refresh` renews what is committed of it.
 accuracy: $(VENV)/.core

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+
+from toolkit.frozen import frozen
 
 # Control characters, line separators, and characters that reorder or hide their neighbours on a screen.
 _UNPRINTABLE = re.compile(
@@ -40,15 +42,40 @@ class Place:
         return f"{self.path}:{self.line}:{self.column}"
 
 
+@frozen
+class Related:
+    """Another place that a finding speaks of, and the text that stands there."""
+
+    place: Place
+    text: str
+
+
+@frozen
+class Suggestion:
+    """A text that would stand better at a finding's place, and how it differs from the one that does.
+
+    `diff` holds pieces with "=", "-" or "+". With `safe`, the two say the same to a reader.
+    """
+
+    text: str
+    diff: tuple[tuple[str, str], ...]
+    safe: bool = False
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Finding:
-    """A problem of the user's input: its place, a code that `toolkit explain` knows, a message, a repair."""
+    """A problem of the user's input: its place, a code that `toolkit explain` knows, a message, a repair.
+
+    `related` are other places that it is about; a `suggestion` replaces what stands at the place.
+    """
 
     place: Place
     code: str
     message: str
     repair: str | None = None
     severity: Severity = Severity.ERROR
+    related: tuple[Related, ...] = field(default=(), compare=False)
+    suggestion: Suggestion | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         return f"{self.place}: {self.code} {self.message}"

@@ -32,3 +32,21 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
     made = Repository(tmp_path)
     made.write()
     return made
+
+
+MOVED = """document: guide.md
+claims:
+  - {quantity: arithmetic, quote: "sum is {1 + 1 = 2}.", under: Here}  # a comment
+"""
+GUIDE = "# Guide\n\n## Here\n\nNothing.\n\n## There\n\nThe sum is 1 + 1 = 2.\n"
+"""A spec whose quote has moved in its guide from under one heading to under another."""
+
+
+@pytest.fixture
+def fixable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a spec that can be fixed; the working folder of the test is the one above."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "specs").mkdir()
+    (tmp_path / "specs" / "claims.yaml").write_text(MOVED, encoding="utf-8")
+    (tmp_path / "specs" / "guide.md").write_text(GUIDE, encoding="utf-8")
+    return tmp_path / "specs"

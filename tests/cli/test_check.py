@@ -194,7 +194,7 @@ def test_our_bugs_are_two_and_told_as_such(
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("\x1b[31m::error::lost")
 
-    monkeypatch.setattr("toolkit.cli.check.check_paths", broken)
+    monkeypatch.setattr("toolkit.checks.run.check_paths", broken)
     ran = run(capsys, "check")
     assert ran.code == 2
     assert ran.out == ""
@@ -211,7 +211,7 @@ def test_an_interrupt_is_told_by_its_code(
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("toolkit.cli.check.check_paths", interrupted)
+    monkeypatch.setattr("toolkit.checks.run.check_paths", interrupted)
     assert run(capsys, "check").code == 130
 
 

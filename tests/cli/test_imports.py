@@ -45,4 +45,5 @@ def test_help_loads_only_what_it_needs(tmp_path: Path) -> None:
         "toolkit.cli",
         "toolkit.cli.main",
         "toolkit.finding",
+        "toolkit.frozen",
     }

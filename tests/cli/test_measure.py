@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from tests.cli.command import REPOSITORY, run
 from tests.memory.measure.jobs import CONFIG, WORKER, job, outcome
 from toolkit.checks.measurable import computed
 from toolkit.cli import measure
+from toolkit.evidence.evidence import EvidenceKind
 from toolkit.evidence.record import Record, read_records
 from toolkit.memory.ledger import Category
 from toolkit.memory.measure.campaign import Result, campaign
@@ -21,7 +23,8 @@ from toolkit.memory.measure.gpu import SeenGpu
 from toolkit.memory.measure.job import Measurable, jobs_text, read_jobs
 from toolkit.memory.measure.outcome import Outcome
 from toolkit.memory.measure.records import record_of
-from toolkit.memory.measure.results import append
+from toolkit.memory.measure.results import append, append_trace
+from toolkit.spec.setting import Parallel
 
 CARD = SeenGpu("NVIDIA H100 80GB HBM3", 80 << 30, 0, "580.1")
 SPEC = """\
@@ -96,10 +99,67 @@ def test_results_go_where_their_specs_are_and_nowhere_else(spec: Path, capsys: p
     assert "1 record found" in ran.err
     assert not (spec / "evidence").exists()
     ran = run(capsys, "measure", "specs", "--results", "results.jsonl", "--write")
-    assert ran.code == 2
+    assert ran.code == 1
+    assert "peak allocated: computed" in ran.out
     assert "specs/evidence is not that of a spec that is named" in ran.err
     assert len(list(read_records(spec / "evidence"))) == 1
     assert not Path("specs/evidence").exists()
+
+
+@pytest.mark.parametrize(("off", "code"), [(1.004, 0), (1.006, 1)])
+def test_results_are_held_against_the_trace_that_was_made_beside_them(
+    spec: Path, capsys: pytest.CaptureFixture[str], off: float, code: int
+) -> None:
+    run(capsys, "measure", "specs", "--plan", "--jobs-file", "jobs.json")
+    jobs = read_jobs(Path("jobs.json"))
+    assert not isinstance(jobs, str)
+    one, known = jobs[0], computed(replace(jobs[0], setting=replace(jobs[0].setting, gpu="H100")))
+    assert known is not None
+    found = outcome(allocated=known.allocated, rows={}, phases={"decode": PEAKS})
+    record = record_of(one, found)
+    assert record is not None
+    append(Path("results.jsonl"), Result(one, 1, found, record))
+    seen = {"phase": "decode", "total": 1, "categories": {}, "rows": []}
+    blocks = [round(known.allocated * off)] * 2
+    trace = replace(record, kind=EvidenceKind.TRACED, peak={**record.peak, "blocks": blocks}, phases=(seen,))
+    append_trace(Path("results.jsonl"), one.folder, trace)
+    ran = run(capsys, "measure", "specs", "--results", "results.jsonl")
+    assert ran.code == code
+    assert "computed" in ran.out
+    assert ("traced" in ran.out and "allowed 0.5%" in ran.out) is bool(code)
+
+
+def test_results_of_a_file_of_scenarios_become_readings(spec: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = "model: specs/one/config.json, method: inference, weights: bf16, batch_size: 1, sequence_length: 64"
+    Path("grid.scenarios.yaml").write_text(f"scenarios:\n  point: {{{said}}}\n", "utf-8")
+    run(capsys, "measure", "grid.scenarios.yaml", "--plan", "--jobs-file", "jobs.json")
+    jobs = read_jobs(Path("jobs.json"))
+    assert not isinstance(jobs, str)
+    append(Path("results.jsonl"), Result(jobs[0], 1, outcome(), record_of(jobs[0], outcome())))
+    run(capsys, "measure", "grid.scenarios.yaml", "--results", "results.jsonl", "--readings", "published")
+    lines = Path("published/own-h100-80gb-hbm3/readings.jsonl").read_text("utf-8").splitlines()
+    assert [json.loads(line)["scenario"]["sequence_length"] for line in lines] == [64]
+
+
+def test_parts_of_a_plan_are_disjoint_and_whole(spec: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def planned(*more: str) -> list[str]:
+        ran = run(capsys, "measure", "specs", "--plan", "--format", "json", *more)
+        return [one["scenario"] for one in json.loads(ran.out)["plan"]] if ran.out else []
+
+    parts = [name for number in (1, 2, 3) for name in planned("--shard", f"{number}/3")]
+    assert sorted(parts) == sorted(planned())
+
+
+def test_scenarios_of_more_gpus_than_there_are_are_left(
+    spec: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two = job(parallel=Parallel(2, "fsdp2"))
+    Path("jobs.json").write_text(jobs_text([two]), "utf-8")
+    monkeypatch.setattr(measure, "seen_gpu", lambda: CARD)
+    monkeypatch.setattr(measure, "count_cards", lambda: 1)
+    ran = run(capsys, "measure", "--jobs", "jobs.json", "--out", "out")
+    assert ran.code == 2
+    assert "needs 2 GPUs, and there is 1" in ran.err
 
 
 def test_what_was_measured_is_no_longer_waited_for(spec: Path, capsys: pytest.CaptureFixture[str]) -> None:

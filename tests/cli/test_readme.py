@@ -82,6 +82,28 @@ def test_make_targets_exist() -> None:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE)
 
 
+def test_comments_in_documents_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown = re.search(r"```markdown\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
+    assert shown is not None
+    (tmp_path / "guide.md").write_text(shown[1], encoding="utf-8")
+    spec = """document: guide.md
+marks: true
+scenarios:
+  qlora: {model: Qwen/Qwen2.5-Coder-7B, method: qlora, weights: nf4, batch_size: 1, sequence_length: 512}
+claims:
+  - {quantity: peak_memory, scenario: qlora, quote: "it was {94 GB}."}
+"""
+    (tmp_path / "claims.yaml").write_text(spec, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    ran = run(capsys, "check", "claims.yaml")
+    assert "D2" not in ran.out
+    assert "M301 disagrees (ignored)" in ran.out
+    assert "2 claims in 1 document" in ran.out
+    assert "1 claim ignored by comments in documents" in ran.out
+
+
 def test_links_lead_to_files() -> None:
     for target in re.findall(r"\]\(([^)]+)\)", README.read_text("utf-8")):
         assert (REPOSITORY / target).exists(), target

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from tests.cli.command import run
 from toolkit.cli import trace as command
+from toolkit.memory.trace.stack.environment import Environment
 
 SCENARIO = """\
 model: Qwen/Qwen2.5-0.5B
@@ -58,6 +60,9 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> None:
         (["one.yaml", "--scenario", "other"], "there is no scenario to trace"),
         (["one.yaml", "--jobs", "0"], "must be at least 1"),
         (["one.yaml", "--solve", "rank"], "invalid choice: 'rank'"),
+        (["one.yaml", "--stack", "transformers==4.46.3,-e=="], "'-e==' is not NAME==VERSION"),
+        (["one.yaml", "--stack", "peft==0.13.2\x1b[2J"], "'peft==0.13.2\\x1b[2J' is not NAME==VERSION"),
+        (["one.yaml", "--stack", "transformers==4.46.3", "--solve", "batch_size"], "not with --stack"),
         ([], "the following arguments are required: SPEC"),
     ],
 )
@@ -136,3 +141,29 @@ def test_what_is_broken_off_leaves_whole_records_only(
     monkeypatch.setattr(command, "trace_text", interrupted)
     assert run(capsys, "trace", "one.yaml", "--write").code == 130
     assert not (folder / "evidence").exists() or not list((folder / "evidence").glob("*.tmp"))
+
+
+def test_an_environment_that_cannot_be_made_is_told(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(folder)
+    monkeypatch.setattr(command, "environment", lambda stack, _: f"pip failed: ERROR: no {stack}\x1b[2J")
+    ran = run(capsys, "trace", "one.yaml", "--stack", "transformers==4.46.3")
+    assert (ran.code, ran.out) == (2, "")
+    assert "pip failed: ERROR: no transformers==4.46.3\\x1b[2J" in ran.err
+
+
+@traces
+@pytest.mark.reference
+def test_a_stack_of_this_environment_prints_what_this_environment_does(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(folder)
+    monkeypatch.setattr(command, "environment", lambda stack, _: Environment(stack, Path(sys.executable)))
+    here, apart = (
+        json.loads(run(capsys, "trace", "one.yaml", "--format", "json", *more).out)["traces"]
+        for more in ([], ["--stack", "transformers==4.46.3"])
+    )
+    assert [(one["identity"], one["peak"], one["libraries"]) for one in apart] == [
+        (one["identity"], one["peak"], one["libraries"]) for one in here
+    ]

@@ -11,7 +11,7 @@ import pytest
 
 from toolkit.evidence.evidence import EvidenceKind
 from toolkit.evidence.record import Record, read_records, setting_key
-from toolkit.spec.setting import Lora, Setting
+from toolkit.spec.setting import Lora, Parallel, Setting
 
 SETTING = Setting("Qwen/Qwen2.5-0.5B", "lora", "bf16", lora=Lora(8, 16, ("q_proj", "v_proj")))
 RECORD = Record(
@@ -100,3 +100,10 @@ def test_what_is_too_large_or_no_text_is_not_read(tmp_path: Path) -> None:
     reasons = [found[1] for found in read_records(tmp_path) if isinstance(found, tuple)]
     assert len(reasons) == 3
     assert "larger than 4,000,000 bytes" in reasons[1]
+
+
+def test_settings_are_what_they_were_before_more_could_be_said_of_several_gpus() -> None:
+    """Records outlive fields: a run that says nothing of a new one is the run that it was."""
+    assert setting_key(SETTING)["parallel"] == {"gpus": 1, "strategy": "none", "offload": False}
+    cut = replace(SETTING, parallel=Parallel(2, "fsdp2", reshard_after_forward=False))
+    assert setting_key(cut)["parallel"]["reshard_after_forward"] is False

@@ -19,7 +19,12 @@ TRAINED = next(record for record in records("traced") if "backward" in record)
 def test_a_tensor_of_10_mib_or_more_has_a_segment_of_whole_2_mib() -> None:
     assert segment_rounding(10 * MIB + 1) == 2 * MIB - 1
     assert segment_rounding(12 * MIB) == 0
-    assert segment_rounding(10 * MIB - 1) == 0
+
+
+def test_smaller_tensors_share_a_segment_of_20_mib() -> None:
+    assert segment_rounding(8 * MIB) == 2 * MIB  # two of them leave 4
+    assert segment_rounding(5 * MIB) == 0
+    assert segment_rounding(MIB) == 0
 
 
 def test_hopper_has_a_larger_workspace() -> None:

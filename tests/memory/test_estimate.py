@@ -18,7 +18,8 @@ from toolkit.memory.quantization import UnsupportedStorage
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.row_rule import RowRule
 from toolkit.memory.rows import ROWS
-from toolkit.spec.setting import Lora, Parallel, Run, Setting, Stack
+from toolkit.spec.names import STRATEGIES
+from toolkit.spec.setting import Lora, Parallel, Run, Setting, Stack, Zero
 
 REFUSALS = (UnsupportedModel, UnsupportedStorage, UnsupportedRow)
 SMALL, SMALL_HIDDEN = "HuggingFaceTB/SmolLM2-135M", 576
@@ -33,7 +34,14 @@ INFERENCE = Setting(SMALL, "inference", "bf16", batch_size=2, generated_length=6
 SHARDED = replace(FULL, parallel=Parallel(2, "fsdp"))
 MIXED = replace(AUTOCAST, parallel=Parallel(2, "fsdp"))
 SHARDED_LORA = replace(QLORA, parallel=Parallel(2, "fsdp"))
-TYPICAL = (FULL, CHECKPOINTED, AUTOCAST, LORA, QLORA, INT8, INFERENCE, SHARDED, MIXED, SHARDED_LORA)
+CUT_BY_ROWS = replace(AUTOCAST, parallel=Parallel(2, "fsdp2"))
+ZERO_2, ZERO_3 = (replace(FULL, parallel=Parallel(2, name, zero=Zero())) for name in ("zero2", "zero3"))
+ZERO_LORA = replace(LORA, parallel=Parallel(2, "zero1", zero=Zero()))
+STAGES, SPLIT = (replace(INFERENCE, parallel=Parallel(3, name)) for name in ("pipeline", "tensor"))
+TYPICAL = (
+    *(FULL, CHECKPOINTED, AUTOCAST, LORA, QLORA, INT8, INFERENCE, SHARDED, MIXED, SHARDED_LORA),
+    *(CUT_BY_ROWS, ZERO_2, ZERO_3, ZERO_LORA, STAGES, SPLIT),
+)
 
 OTHERS: dict[str, tuple[object, ...]] = {
     "method": (),
@@ -56,6 +64,7 @@ OTHERS: dict[str, tuple[object, ...]] = {
     "gradient_checkpointing": ("false", "reentrant", "non-reentrant"),
     "attention": ("eager", "flash"),
     "lora": (Lora(64), Lora(16, targets=("q_proj",)), Lora(16, dropout=0.1)),
+    "peft": (),
     "gpu": ("H100",),
     "stack": (Stack("trl"), Stack(loss="chunked"), Stack(loss="fused"), Stack(versions={"transformers": "4.40.0"})),
     "parallel": (
@@ -64,6 +73,14 @@ OTHERS: dict[str, tuple[object, ...]] = {
         Parallel(2, "fsdp"),
         Parallel(4, "fsdp"),
         Parallel(2, "fsdp", offload=True),
+        Parallel(2, "fsdp2"),
+        Parallel(4, "fsdp2", reshard_after_forward=False),
+        Parallel(4, "zero1"),
+        Parallel(4, "zero2", offload="optimizer"),
+        Parallel(4, "zero3", zero=Zero("auto")),
+        Parallel(4, "zero3", offload=True),
+        Parallel(2, "pipeline"),
+        Parallel(3, "tensor"),
     ),
     "engine": (),
     "run": (Run(320, 3),),
@@ -206,6 +223,7 @@ def test_checkpointing_never_raises_activations(setting: Setting, form: str, bat
     version=st.sampled_from((None, "4.39.3", "4.45.2", "4.57.1")),
     head=st.sampled_from(("causal-lm", "sequence-classification", "masked-lm", "base")),
     gpus=st.sampled_from((1, 1, 1, 2)),
+    strategy=st.sampled_from(("none", "none", *STRATEGIES)),
     batch=SIZES,
     length=LENGTHS,
 )
@@ -222,6 +240,7 @@ def test_any_setting_is_estimated_or_refused_by_name(
     version: str | None,
     head: str,
     gpus: int,
+    strategy: str,
     batch: int,
     length: int,
 ) -> None:
@@ -237,7 +256,7 @@ def test_any_setting_is_estimated_or_refused_by_name(
         batch_size=batch,
         sequence_length=length,
         lora=Lora(8) if method in ("lora", "qlora") else None,
-        parallel=Parallel(gpus),
+        parallel=Parallel(gpus, strategy),
         stack=Stack(trainer, versions={"transformers": version} if version else {}),
     )
     try:

@@ -11,12 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from toolkit.checks.coverage import Figure, coverages
 from toolkit.checks.judge import SpecReport
-from toolkit.checks.judgement import Acknowledgement, Claimed, Judgement, Outcome, Verdict
+from toolkit.checks.judgement import Acknowledgement, Claimed, Ignored, Judgement, Outcome, Verdict
 from toolkit.checks.run import CheckResult
 from toolkit.evidence.evidence import Evidence, EvidenceKind
-from toolkit.finding import Finding, Place, Severity
+from toolkit.finding import Finding, Place, Related, Severity, Suggestion
 from toolkit.quantity import Dimension, Interval
+from toolkit.report.coverage import coverage_text
 from toolkit.report.github import LEVELS, SHOWN_PER_LEVEL, check_github
 from toolkit.report.json import check_json, number
 from toolkit.report.terminal import Paint, line
@@ -63,8 +65,17 @@ def result_of(*judgements: Judgement, findings: tuple[Finding, ...] = ()) -> Che
 def test_no_text_steers_a_terminal_or_a_runner(text: str, path: str, verdict: Verdict) -> None:
     place = Place(path, 1, 1)
     claim = judgement(text, verdict, acknowledged=Acknowledgement(text, date(2027, 1, 1)))
-    result = result_of(claim, replace(claim, place=place), findings=(Finding(place, "D201", text, text),))
-    shown = check_text(result, verbose=True)
+    ignored = judgement(text, verdict, ignored=Ignored(text, date(2027, 1, 1), place))
+    related = (Related(place, text), Related(place, text))
+    suggestion = Suggestion(text, (("=", text), ("-", text), ("+", text)))
+    figures = (Figure(place, text, "weights", covered=False),)
+    findings = (
+        Finding(place, "D201", text, text, related=related[:1], suggestion=suggestion),
+        Finding(place, "D202", text, text, related=related),
+    )
+    result = result_of(claim, replace(claim, place=place), ignored, findings=findings)
+    result = replace(result, reports=(replace(result.reports[0], figures=figures),))
+    shown = coverage_text(coverages(result), Paint(), every=True) + check_text(result, verbose=True)
     assert not STEERING.search(shown)
     for one in shown.split("\n"):
         assert not one.lstrip().startswith("::")
@@ -74,7 +85,10 @@ def test_no_text_steers_a_terminal_or_a_runner(text: str, path: str, verdict: Ve
         assert not STEERING.search(one)
         assert one.count("::") >= 2
         assert "file=" in one.split("::")[1]
-    assert json.loads(check_json(result))["claims"][0]["quote"] == text
+    said = json.loads(check_json(result))
+    assert said["claims"][0]["quote"] == said["claims"][2]["ignored"]["reason"] == text
+    assert said["findings"][0]["suggestion"]["text"] == said["findings"][1]["related"][1]["text"] == text
+    assert said["coverage"][0]["open"][0]["text"] == text
 
 
 @given(HOSTILE)

@@ -1,5 +1,8 @@
 """Judge every claim that the specs make about documents, each at its line.
 
+A document may answer for a claim in a comment, `<!-- toolkit: ignore M301 reason="…" until=2027-03-01 -->`, and mark
+claims of its own, `<!-- toolkit: claim peak_memory scenario=qlora -->28 GB`: see `toolkit explain D211`.
+
 A Markdown file is judged by itself, by the checks that need no spec: see `toolkit scan`, which lists all it finds.
 """
 
@@ -9,12 +12,17 @@ import argparse
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from toolkit.checks.judgement import Verdict
-from toolkit.checks.run import CheckResult, check_paths
+from toolkit.checks.ahead import loading_ahead
 from toolkit.cli.main import COULD_NOT
 from toolkit.cli.output import add_color, emit, hint, paint_for, reason_of
 from toolkit.finding import printable
+from toolkit.report.terminal import Paint
+
+if TYPE_CHECKING:
+    from toolkit.checks.judgement import Verdict
+    from toolkit.checks.run import CheckResult
 
 DEFAULT = "specs"
 FAIL_ON = ("disagrees", "depends", "unchecked")
@@ -37,6 +45,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="VERDICT",
         help="let a verdict gate beside disagrees, which always does: depends, unchecked (repeatable)",
     )
+    parser.add_argument(
+        "--coverage", action="store_true", help="list the memory figures of each document that no claim is bound to"
+    )
+    parser.add_argument(
+        "--min-coverage",
+        type=percent,
+        metavar="PERCENT",
+        help="gate a document of whose memory figures fewer are bound to claims (D210)",
+    )
     parser.add_argument("--output", "-o", type=Path, metavar="FILE", help="write the report to a file, not to stdout")
     parser.add_argument(
         "--root",
@@ -52,14 +69,21 @@ def run(arguments: argparse.Namespace) -> int:
     """Checks, prints, and says what gates."""
     root: Path = arguments.root
     paths = [Path(path) for path in arguments.paths] or [root / DEFAULT]
-    if problem := _usage(paths, root, named=bool(arguments.paths)):
+    asked = arguments.coverage or arguments.min_coverage is not None
+    if problem := _usage(paths, root, named=bool(arguments.paths), coverage=asked):
         hint(problem)
         return COULD_NOT
     if arguments.paths and all(map(_is_markdown, paths)):
         from toolkit.cli.scan import scan_and_report
 
         return scan_and_report(paths, root, arguments, every=arguments.verbose)
-    result = check_paths(paths, root, date.today(), forks=True)
+    result = _checked(paths, root, coverage=asked)
+    from toolkit.checks.judgement import Verdict
+
+    if arguments.min_coverage is not None:
+        from toolkit.checks.coverage import gated
+
+        result = gated(result, arguments.min_coverage)
     fail_on = frozenset(Verdict(name) for name in arguments.fail_on)
     try:
         _report(result, arguments, fail_on)
@@ -80,7 +104,15 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _usage(paths: Sequence[Path], root: Path, *, named: bool) -> str | None:
+def _checked(paths: Sequence[Path], root: Path, *, coverage: bool) -> CheckResult:
+    """The result; what judges specs is imported while they are loaded."""
+    with loading_ahead(paths, root) as load:
+        from toolkit.checks.run import check_paths
+
+        return check_paths(paths, root, date.today(), forks=True, coverage=coverage, load=load)
+
+
+def _usage(paths: Sequence[Path], root: Path, *, named: bool, coverage: bool) -> str | None:
     """What is wrong with the command line, if anything; missing files are findings and come later."""
     if not root.is_dir():
         return f"--root {printable(str(root))} is no folder"
@@ -89,6 +121,8 @@ def _usage(paths: Sequence[Path], root: Path, *, named: bool) -> str | None:
     documents = [path for path in paths if _is_markdown(path)]
     if documents and len(documents) < len(paths):
         return "specs and documents are checked by runs of their own; name either"
+    if documents and coverage:
+        return "coverage is of documents with specs; name the specs"
     for path in paths:
         shown = printable(str(path))
         if path.suffix.lower() in DOCUMENTS and path.is_file():
@@ -116,13 +150,35 @@ def _report(result: CheckResult, arguments: argparse.Namespace, fail_on: frozens
         from toolkit.report.github import check_github
 
         emit(check_github(result, fail_on), arguments.output)
-        _log(check_text(result))
+        _log((_coverage(result, Paint(), every=True) if _looked(result) else "") + check_text(result))
         return
     else:
         paint = paint_for(arguments.color if arguments.output is None or arguments.color == "always" else "never")
-        emit(check_text(result, verbose=arguments.verbose, paint=paint), arguments.output)
+        every = arguments.verbose or arguments.coverage
+        covered = _coverage(result, paint, every=every) if _looked(result) else ""
+        emit(covered + check_text(result, verbose=arguments.verbose, paint=paint), arguments.output)
     if arguments.output is not None:
         hint(summary(result))
+
+
+def percent(text: str) -> float:
+    """A share in percent, as a flag has it."""
+    number = float(text)
+    if not 0 <= number <= 100:
+        raise ValueError
+    return number
+
+
+def _looked(result: CheckResult) -> bool:
+    """Whether this run looked for figures without a claim."""
+    return any(report.figures is not None for report in result.reports)
+
+
+def _coverage(result: CheckResult, paint: Paint, *, every: bool) -> str:
+    from toolkit.checks.coverage import coverages
+    from toolkit.report.coverage import coverage_text
+
+    return coverage_text(coverages(result), paint, every=every)
 
 
 def _log(text: str) -> None:

@@ -20,6 +20,8 @@ from toolkit.finding import printable
 COMMANDS: Mapping[str, str] = {
     "check": "judge every claim that the specs make about documents",
     "scan": "find the figures that documents state about memory, and judge what needs no spec",
+    "fix": "repair quotes that moved or changed their typography; numbers of documents with --unsafe-fixes",
+    "draft": "draft the spec of a document: scenarios, claims bound by quotes, and what is still to be asked",
     "estimate": "show where a scenario's memory goes, and which GPUs it fits",
     "trace": "run the real training code without weights or a GPU, and account every byte",
     "measure": "measure scenarios on a GPU, one process each, and keep the records",

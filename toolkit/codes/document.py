@@ -13,7 +13,8 @@ DOCUMENT_CODES: tuple[Code, ...] = (
         "another heading or deleted. White space may differ, and so may the text in the slots "
         "`{}` and `{*}`; nothing else. A quote neither begins nor ends inside a word or a number, "
         'so that "batch size 8" is lost when the document says 80.',
-        "Quote the sentence as it stands now; the message shows the nearest line. If the document "
+        "Quote the sentence as it stands now; the message shows the nearest one, word by word. A quote that "
+        "moved or changed its typography alone is bound again by `toolkit fix`. If the document "
         "no longer makes the claim, delete it from the spec.",
         'D201 quote "needs **{}** of VRAM" is not in guide.md; nearest text, line 41: "needs **94 GB** of memory"',
     ),
@@ -47,7 +48,7 @@ DOCUMENT_CODES: tuple[Code, ...] = (
     Code(
         "D205",
         "Document unreadable",
-        "A document is a UTF-8 text file of at most 4 MiB inside the folder that is checked, "
+        "A document is a UTF-8 text file of at most 1 MiB inside the folder that is checked, "
         "links followed. Nothing can be said about the claims of one that is not.",
         "Correct `document:` in the spec, which is a path relative to the spec, or save the file as UTF-8.",
         "D205 cannot read guide.md: it is not UTF-8: byte 0x94",
@@ -81,5 +82,52 @@ DOCUMENT_CODES: tuple[Code, ...] = (
         "Type the value that the document states now, or write another quote if the document "
         "still says the old value elsewhere.",
         'D208 sequence_length is 512 in the spec, but guide.md:13:50 says "1024"',
+    ),
+    Code(
+        "D209",
+        "File left alone",
+        "`toolkit fix` writes a file only where nothing can be lost: it lies inside the folder that is "
+        "checked, links followed, it is UTF-8, nobody has changed it since it was read, and the check is "
+        "better for the change. One of that does not hold, so the file is as it was.",
+        "Run `toolkit fix` again if the file was changed meanwhile; otherwise repair it by hand.",
+        "D209 guide.md has changed since it was read, and is left as it is; run again",
+    ),
+    Code(
+        "D210",
+        "Memory figures without a claim",
+        "With `--min-coverage`, so many percent of the memory figures that `toolkit scan` finds in a document "
+        "must be bound to claims of its spec. A figure that no claim is bound to is checked by nobody. A claim "
+        "covers the figure in its slot, and those that it is worked out from. Figures that a comment "
+        "`<!-- toolkit: ignore D210 … -->` answers for are not counted.",
+        "Bind the figures that `toolkit check --coverage` lists, or say in a comment why nobody need check them.",
+        "D210 37 of 40 memory figures are bound to claims, 92.5 %; 95 % are asked for",
+    ),
+    Code(
+        "D211",
+        "Comment not understood",
+        "An HTML comment that begins with `toolkit:` speaks to the toolkit: "
+        '`<!-- toolkit: ignore M301 reason="as measured in 2024" until=2027-03-01 -->` above a block or '
+        "in a line, or `<!-- toolkit: claim peak_memory scenario=qlora -->` before a value. This one is not "
+        "understood, so it does nothing. A reason is always needed, codes must exist, and values stand between "
+        "straight quotation marks.",
+        "Correct the comment; the message says what is wrong with it.",
+        "D211 no finding has the code M399; write M309",
+    ),
+    Code(
+        "D212",
+        "Comment that ignores nothing",
+        "A comment in the document asks to ignore findings of a code in a block or line, and nothing "
+        "there has such a finding, or the day until which it holds is over. Left alone, it would hide the next "
+        "mistake.",
+        "Take the comment out, or the code that is not needed; give it a new date if the reason still holds.",
+        "D212 nothing in line 12 needs to be ignored",
+    ),
+    Code(
+        "D213",
+        "Marked claim that nobody reads",
+        "The document marks claims in comments, `<!-- toolkit: claim … -->`, and its spec does not say "
+        "`marks: true`, so nobody judges them.",
+        "Add `marks: true` to the spec that has their scenarios, or take the marks out.",
+        "D213 the document marks claims, and no spec of it says marks: true",
     ),
 )

@@ -120,4 +120,21 @@ SPEC_CODES: tuple[Code, ...] = (
         repair="Name the folder of the specs, or write one.",
         example="toolkit check docs/           # wrong, if the specs are in specs/",
     ),
+    Code(
+        code="S115",
+        title="A key of another tool's configuration that is not followed",
+        why="It moves memory in a way that no formula here covers: another loss, another method of adapting, parts "
+        "of the model in main memory. An estimate that leaves it out would be one of another run.",
+        repair="As an error it stops the reading: delete the key to see the estimate without it. As a warning the "
+        "estimate is made without it, and the message says what is counted instead.",
+        example="peft_use_dora: true           # DoRA is not LoRA",
+    ),
+    Code(
+        code="S116",
+        title="A key of another tool's configuration that is not read",
+        why="Nothing here knows the key, so that it may move memory or not. Most often it is misspelled, or new in "
+        "the tool.",
+        repair="Correct it, if the message names the key that is meant. Otherwise check that it moves no memory.",
+        example="gradient_chekpointing: true   # meant: gradient_checkpointing",
+    ),
 )

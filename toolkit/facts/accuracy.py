@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
 
 from toolkit.facts.names import nearest
+from toolkit.frozen import frozen
 
 DATA = Path(__file__).parent / "data" / "accuracy.json"
 
@@ -26,6 +26,7 @@ SUBJECTS = (
     "activations",
     "peak_inference",
     "peak_engine",
+    "peak_several",
     "peak_full",
     "peak_lora",
     "peak_qlora",
@@ -34,7 +35,7 @@ SUBJECTS = (
 """What evidence speaks of, so far as its error differs."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class KnownError:
     """A relative error (a share of 1), the number of readings behind it, and why; a floor is a decision."""
 

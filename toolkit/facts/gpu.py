@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from toolkit.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reading:
     """A total that somebody's machine showed: `kind` is "cuda" (what PyTorch sees) or "nvidia-smi"."""
 
@@ -16,7 +18,7 @@ class Reading:
     high: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Gpu:
     """One card (or one GPU of a board). Memory is in bytes.
 
@@ -49,7 +51,7 @@ class Gpu:
         return (self,)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class GpuSet:
     """Several cards that a name leaves open: every interval is the hull of theirs."""
 
@@ -94,12 +96,12 @@ class GpuSet:
         return tuple(sorted({gpu.marketing_bytes for gpu in self.members}))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class GpuVariants(GpuSet):
     """A name under which several cards were sold ("A100", "RTX 3060"): which one is meant is open."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class GenericGpu(GpuSet):
     """Any card sold with an amount of memory ("24 GB"): all such cards of the table."""
 

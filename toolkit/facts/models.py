@@ -10,12 +10,13 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
 
 from toolkit.facts.names import UnknownName, nearest
+from toolkit.frozen import frozen
 
 # The largest config.json on the Hub is a few hundred KB (long id2label tables).
 MAX_CONFIG_BYTES = 1_000_000
@@ -34,7 +35,7 @@ ALIASES: Mapping[str, str] = json.loads((_DATA / "model_aliases.json").read_text
 transformers, with the same tensors."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ModelFacts:
     """What is known about a model: its published config, and exact parameter counts where they were verified.
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from toolkit.frozen import frozen
 
 MAX_NAME = 100
 """Characters of a name that are compared; longer input is cut, so that no input costs more than this."""
@@ -12,7 +13,7 @@ MAX_KNOWN = 5_000
 """Known names that are compared at most."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class UnknownName:
     """A name that no table has, the known names nearest to it and, where one helps, a sentence about it."""
 

@@ -7,7 +7,6 @@ import os
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -17,6 +16,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from toolkit.facts.releases import DATA, MAX_VERSION, PACKAGES
+from toolkit.frozen import frozen
 
 INDEX = "https://pypi.org/pypi"
 """The public JSON API: `<index>/<package>/json` and `<index>/<package>/<version>/json`."""
@@ -35,7 +35,7 @@ class FetchError(Exception):
     """The index did not give what was asked for; the message says why."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Refresh:
     """What a refresh did: releases added and dropped by package, and what went wrong, one sentence each."""
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 from bisect import bisect
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toolkit.facts.names import MAX_NAME, UnknownName, nearest
+from toolkit.frozen import frozen
 
 if TYPE_CHECKING:
     from packaging.version import Version
@@ -58,7 +58,7 @@ WRITTEN_AS: Mapping[str, str] = {
 """Other names under which documents write a package."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Release:
     """A release that the index has; `date` is the day of its first file (ISO).
 
@@ -73,7 +73,7 @@ class Release:
     yanked: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class UnknownRelease:
     """A version that the table does not have. `later`: newer than all in it, so nothing is known of it."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from itertools import permutations
 from pathlib import Path
@@ -22,6 +21,7 @@ from toolkit.facts.releases import (
     unreadable,
     versions,
 )
+from toolkit.frozen import frozen
 
 if TYPE_CHECKING:
     from packaging.version import Version
@@ -57,7 +57,7 @@ ENVIRONMENT: Mapping[str, str] = {
 """Where a requirement with a condition is judged: Linux on x86-64, which documents about training mean."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Allowed:
     """Whether a release allows another package's version; None where its requirements are not recorded.
 
@@ -68,7 +68,7 @@ class Allowed:
     requirement: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Conflict:
     """Two versions of one stack of which the first forbids the second by `requirement`."""
 
@@ -79,7 +79,7 @@ class Conflict:
     requirement: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Support:
     """Since which release a package knows a feature, and how that was found out."""
 

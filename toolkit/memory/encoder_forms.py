@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from toolkit.memory.architecture import LayerKind, Module
 from toolkit.memory.architecture.heads import BASE, MASKED, SEQUENCE
+from toolkit.memory.builder import Builder
 from toolkit.memory.encoder_layouts import ENCODERS, EncoderLayout
-from toolkit.memory.forms import Builder
 from toolkit.memory.formula.classification import PooledForm
 from toolkit.memory.formula.disentangled import PositionsForm
 from toolkit.memory.formula.embeddings import EmbeddingsForm

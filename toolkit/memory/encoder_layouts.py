@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from toolkit.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EncoderLayout:
     """The linears of a layer by the ends of their paths, those of the heads by their paths, and the form between them.
 

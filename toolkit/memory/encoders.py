@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from toolkit.memory.architecture import ModuleKind
+from toolkit.memory.builder import Builder
 from toolkit.memory.encoder_forms import embeddings_form, encoder_head_form, encoder_layer_form
 from toolkit.memory.encoder_layouts import ENCODERS
-from toolkit.memory.forms import Builder
 from toolkit.memory.formula.disentangled import POSITIONS, table_size
 from toolkit.memory.formula.embeddings import embed
 from toolkit.memory.formula.encoder_attention import MASK

@@ -4,32 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from fractions import Fraction
 from functools import cached_property
 
 from toolkit.facts.models import ModelFacts
-from toolkit.memory.architecture import Architecture, architecture_of
-from toolkit.memory.context import Context, Moment, Scale
+from toolkit.memory.context import Context, Moment
+from toolkit.memory.contexts import contexts_of, gradient_bytes, growing, on_gpu_alone
 from toolkit.memory.device import Interval, device_interval, reserved_interval, workspace_bytes
 from toolkit.memory.encoder_layouts import ENCODERS
-from toolkit.memory.formula.chunked_loss import CHUNK_TOKENS, fused_chunk
 from toolkit.memory.formula.engine import engine_device, engine_notes
-from toolkit.memory.formula.kv_cache import growth
+from toolkit.memory.formula.kv_cache import cached_growth
 from toolkit.memory.formula.optimizer import paged_states
-from toolkit.memory.formula.tiled_loss import TILE_TOKENS
-from toolkit.memory.layer_layouts import LAYOUTS
 from toolkit.memory.ledger import STEADY, Ledger, PhaseName
 from toolkit.memory.moments import Fullest, fuses, of_forward, of_generation, of_training
-from toolkit.memory.numerics import loss_of, numerics
-from toolkit.memory.parallel.plan import gathered_setting, held_setting, plan
+from toolkit.memory.parallel.placement import Stage
 from toolkit.memory.pass_rows import PASS_ROWS
 from toolkit.memory.phase_sizes import PhaseSizes, ledger_of
 from toolkit.memory.recording import programs_of
-from toolkit.memory.refusal import refuse_serving, refuse_spread
+from toolkit.memory.refusal import refuse_serving
 from toolkit.memory.rows import STANDING_ROWS
-from toolkit.memory.size import BYTES
 from toolkit.memory.tape import GRADIENTS
-from toolkit.memory.transformers_versions import behaviour
 from toolkit.spec.setting import Setting
 
 TRAINING = (PhaseName.LOAD, PhaseName.FORWARD_END, PhaseName.BACKWARD, PhaseName.OPTIMIZER_STEP)
@@ -61,7 +54,8 @@ class Holdings:
 class Estimate(Holdings):
     """What a setting needs on one GPU: the whole ledger, and the peak as allocated, reserved and device bytes.
 
-    `steady` is the most that is held from step to step.
+    `steady` is the most that is held from step to step. Where GPUs hold different things, this is the one that needs
+    most, and `parts` has all of them.
     """
 
     allocated: int
@@ -69,6 +63,14 @@ class Estimate(Holdings):
     reserved: Interval
     device: Interval
     notes: tuple[str, ...] = field(default=())
+    stage: Stage | None = None
+    parts: tuple[Estimate, ...] = ()
+    context: Context | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def each(self) -> tuple[Estimate, ...]:
+        """Every GPU's estimate."""
+        return self.parts or (self,) * self.setting.parallel.gpus
 
 
 def holdings(setting: Setting, facts: ModelFacts) -> Holdings:
@@ -76,13 +78,16 @@ def holdings(setting: Setting, facts: ModelFacts) -> Holdings:
 
     Raises UnsupportedModel or UnsupportedStorage for what no formula covers.
     """
-    context = _context(setting, facts)
+    return max((_held(context) for context in contexts_of(setting, facts)), key=lambda held: held.peak.total)
+
+
+def _held(context: Context) -> Holdings:
     phases = [_phase(context, PhaseName.LOAD)]
-    if setting.trains:
+    if context.setting.trains:
         context.moments = {PhaseName.OPTIMIZER_STEP: Moment("step", {GRADIENTS: gradient_bytes(context)})}
         phases.append(_phase(context, PhaseName.OPTIMIZER_STEP))
     return Holdings(
-        setting=setting,
+        setting=context.setting,
         phases=tuple(phases),
         parameters_total=context.sums.parameters,
         parameters_trainable=context.sums.trainable,
@@ -91,7 +96,16 @@ def holdings(setting: Setting, facts: ModelFacts) -> Holdings:
 
 def estimate(setting: Setting, facts: ModelFacts) -> Estimate:
     """The estimate of a setting; raises UnsupportedModel or UnsupportedRow for what no formula covers."""
-    context = _context(setting, facts)
+    each = [_on_one(setting, context) for context in contexts_of(setting, facts)]
+    return _together(each) if len(each) > 1 else each[0]
+
+
+def _together(each: list[Estimate]) -> Estimate:
+    """The estimate of the GPU that needs most, with all others."""
+    return replace(max(each, key=lambda one: one.allocated), parts=tuple(each))
+
+
+def _on_one(setting: Setting, context: Context) -> Estimate:
     found = _fullest(context)
     context.moments = found.moments
     phases = tuple([_phase(context, name) for name in _phases(context)])
@@ -107,6 +121,8 @@ def estimate(setting: Setting, facts: ModelFacts) -> Estimate:
         reserved=reserved,
         device=device,
         notes=(*_notes(context), *(engine_notes(context, ledger_of(setting, phases)) if context.serves else ())),
+        stage=context.stage,
+        context=context,
     )
 
 
@@ -122,8 +138,9 @@ def _on_card(
         for rule, size in phase.sizes:
             if size > most.get(rule.name, 0):
                 most[rule.name] = size
-    waiting = context.spread.in_flight if context.spread else 0
-    reserved = reserved_interval(allocated, [*most.values(), waiting], context.sums.segments)
+    waiting = context.sharing.in_flight if context.sharing else 0
+    grows = cached_growth(context) if context.generates and not setting.trains else 0
+    reserved = reserved_interval(allocated, [*most.values(), waiting, grows], context.sums.segments)
     return reserved, device_interval(reserved, setting.gpu, setting.parallel)
 
 
@@ -134,9 +151,10 @@ def _fullest(context: Context) -> Fullest:
         return Fullest({}, {})
     programs, scale = programs_of(context), context.scale
     if context.setting.trains:
-        return of_training(programs, scale, gradient_bytes(context), context.spread)
+        return of_training(programs, scale, gradient_bytes(context), context.sharing)
+    programs = on_gpu_alone(programs, context)
     if context.generates:
-        return of_generation(programs, scale, growth(context), fuses=fuses(context.setting))
+        return of_generation(programs, scale, growing(context), fuses=fuses(context.setting))
     return of_forward(programs, scale)
 
 
@@ -159,10 +177,12 @@ def _notes(context: Context) -> Iterator[str]:
 
 def on_gpu(known: Estimate, setting: Setting) -> Estimate:
     """The estimate of a setting that differs in its GPU alone: in BLAS workspaces and CUDA context."""
+    if known.parts:
+        return _together([on_gpu(one, setting) for one in known.parts])
     workspace, before = workspace_bytes(setting.gpu), workspace_bytes(known.setting.gpu)
     if workspace == before:
         return replace(known, setting=setting, device=device_interval(known.reserved, setting.gpu, setting.parallel))
-    phases = tuple(phase.with_workspaces(Fraction(workspace, before)) for phase in known.phases)
+    phases = tuple(phase.with_workspaces(workspace, before) for phase in known.phases)
     allocated = max(phase.total for phase in phases)
     more = allocated - known.allocated
     reserved = (known.reserved[0] + more, known.reserved[1] + more)
@@ -173,24 +193,6 @@ def on_gpu(known: Estimate, setting: Setting) -> Estimate:
         allocated=allocated,
         reserved=reserved,
         device=device_interval(reserved, setting.gpu, setting.parallel),
-    )
-
-
-def _context(setting: Setting, facts: ModelFacts) -> Context:
-    refuse_spread(setting)
-    setting, computing = held_setting(setting), gathered_setting(setting)
-    architecture = architecture_of(facts, setting.head, setting.labels)
-    shared = plan(architecture, setting)
-    return Context(
-        setting=setting,
-        architecture=architecture,
-        numerics=numerics(computing),
-        sums=shared.sums,
-        spread=shared.spread,
-        scale=_scale(setting, architecture),
-        workspace=workspace_bytes(setting.gpu),
-        rotary=architecture.family in LAYOUTS and LAYOUTS[architecture.family].rotary != "none",
-        caches_rotary=behaviour(architecture, setting).caches_rotary,
     )
 
 
@@ -208,22 +210,3 @@ RULES_OF = {
     for name in PhaseName
 }
 """The rules of a phase: of rows that stand by themselves, and of those that are read off its fullest moment."""
-
-
-def gradient_bytes(context: Context) -> int:
-    """The gradients of all trained parameters; those of a copied classifier have its dtype."""
-    sums, dtypes = context.sums, context.numerics
-    return (sums.elements - sums.copies) * BYTES[context.setting.gradients] + sums.copies * BYTES[dtypes.head]
-
-
-def _scale(setting: Setting, architecture: Architecture) -> Scale:
-    rank = setting.lora.rank if setting.lora and setting.trains else 0
-    return Scale(setting.batch_size, setting.sequence_length, _chunk(setting, architecture), rank)
-
-
-def _chunk(setting: Setting, architecture: Architecture) -> int:
-    """Tokens whose logits exist at a time, for losses that take them in chunks."""
-    if setting.stack.loss == "fused":
-        tokens = setting.batch_size * setting.sequence_length
-        return fused_chunk(tokens, architecture.hidden, architecture.vocabulary)
-    return TILE_TOKENS if loss_of(setting) == "tiled" else CHUNK_TOKENS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from toolkit.memory.forms import Builder
+from toolkit.memory.builder import Builder
 from toolkit.memory.formula.classification import ScoreForm
 from toolkit.memory.formula.linear import LinearForm
 from toolkit.memory.formula.logits import HeadForm
@@ -34,6 +34,7 @@ def head_form(build: Builder, loss: str) -> HeadForm | ScoreForm:
         softcap=architecture.logit_softcap,
         upcasts_early=build.version.upcasts_early,
         shifts=build.version.shifts,
+        own=build.version.own_head,
     )
 
 

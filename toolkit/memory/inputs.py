@@ -34,4 +34,6 @@ class Inputs(Mapping[str, int | str]):
         said["stack"] = setting.stack.label()
         if setting.lora is not None and "lora" in said:
             said["lora"] = f"rank {setting.lora.rank}"
+        if setting.peft is not None and "peft" in said:
+            said["peft"] = setting.method
         return {field: value for field, value in said.items() if isinstance(value, int | str)}

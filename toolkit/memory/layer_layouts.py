@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from toolkit.frozen import frozen
 from toolkit.memory.architecture import Architecture
 from toolkit.memory.refusal import UnsupportedRow
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Layout:
     """The linears of a layer by the ends of their paths, and the form of what lies between them.
 
-    With `fused` q, k and v come from one linear, with `gate_up` gate and up. `rotary` is none, whole, or joined: the
-    turned part is put together with the rest in a new tensor. `parallel_norms` says that a parallel feed-forward has a
-    norm of its own; `holds` which names of the layer's code stay bound to its end: none, attention (its result)
-    or normed (that, and its input); `weighs_as_routed` that a mixture casts its weights back to the router's dtype;
-    `embeddings` counts those that the model's code holds beside the first layer's input, where positions are learned.
+    With `fused` q, k and v come from one linear, with `gate_up` gate and up. `rotary` is none, whole, joined (the
+    turned part is put together with the rest in a new tensor) or wide (so too, in float32). `parallel_norms` says that
+    a parallel feed-forward has a norm of its own; `holds` which names of the layer's code stay bound to its end: none,
+    attention (its result) or normed (that, and its input);
+    `weighs_as_routed` that a mixture casts its weights back to the router's dtype;
+    `embeddings` counts those that the model's code holds beside the first layer's input, where positions are learned;
+    `positions` says that it holds those of the positions too, which are the same for all sequences;
+    `narrow_softmax` that eager attention takes the softmax in the dtype of the scores;
+    `embedding_norm` that the embeddings are normed, `norm_by_head` that each head of queries and keys has its own norm,
+    `holds_turned` that the parts of a joined rotary embedding have names to the end of attention,
+    `names_products` that gate and up have names to the end of the feed-forward, up first, `masks_itself` that each
+    layer makes its mask, `wide_router` that a router works in float32.
     """
 
     query: str = "self_attn.q_proj"
@@ -36,6 +44,14 @@ class Layout:
     holds: str = "none"
     weighs_as_routed: bool = False
     embeddings: int = 0
+    positions: bool = False
+    narrow_softmax: bool = False
+    embedding_norm: bool = False
+    norm_by_head: bool = False
+    holds_turned: bool = False
+    names_products: bool = False
+    masks_itself: bool = False
+    wide_router: bool = False
 
 
 LLAMA = Layout()
@@ -54,9 +70,24 @@ LAYOUTS: Mapping[str, Layout] = {
     "mixtral": LLAMA,
     "qwen3_moe": ROUTED,
     "gpt_oss": replace(ROUTED, unit_offset_norm=True),
-    "stablelm": replace(LLAMA, rotary="joined", holds="normed"),
+    "qwen": replace(
+        LLAMA,
+        fused="attn.c_attn",
+        output="attn.c_proj",
+        gate="mlp.w2",
+        up="mlp.w1",
+        down="mlp.c_proj",
+        rotary="wide",
+        holds="attention",
+        names_products=True,
+        masks_itself=True,
+    ),
+    "t5": replace(LLAMA, rotary="none"),
+    "deepseek_v2": replace(LLAMA, wide_router=True),
+    "deepseek_v3": replace(LLAMA, wide_router=True),
+    "stablelm": replace(LLAMA, rotary="joined", holds="normed", norm_by_head=True, holds_turned=True),
     "phi3": replace(LLAMA, fused="self_attn.qkv_proj", gate_up="mlp.gate_up_proj", rotary="joined"),
-    "phi": replace(LLAMA, output="self_attn.dense", up="mlp.fc1", down="mlp.fc2", rotary="joined"),
+    "phi": replace(LLAMA, output="self_attn.dense", up="mlp.fc1", down="mlp.fc2", rotary="joined", holds_turned=True),
     "gpt2": replace(
         LLAMA,
         fused="attn.c_attn",
@@ -66,6 +97,19 @@ LAYOUTS: Mapping[str, Layout] = {
         rotary="none",
         holds="attention",
         embeddings=1,
+        positions=True,
+        narrow_softmax=True,
+    ),
+    "gpt_bigcode": replace(
+        LLAMA,
+        fused="attn.c_attn",
+        output="attn.c_proj",
+        up="mlp.c_fc",
+        down="mlp.c_proj",
+        rotary="none",
+        holds="attention",
+        embeddings=1,
+        positions=True,
     ),
     "gpt_neox": replace(
         LLAMA,
@@ -75,6 +119,16 @@ LAYOUTS: Mapping[str, Layout] = {
         down="mlp.dense_4h_to_h",
         rotary="joined",
         parallel_norms=True,
+    ),
+    "bloom": replace(
+        LLAMA, up="mlp.dense_h_to_4h", down="mlp.dense_4h_to_h", rotary="none", embeddings=1, embedding_norm=True
+    ),
+    "falcon": replace(
+        LLAMA,
+        fused="self_attention.query_key_value",
+        output="self_attention.dense",
+        up="mlp.dense_h_to_4h",
+        down="mlp.dense_4h_to_h",
     ),
     "opt": replace(
         LLAMA, output="self_attn.out_proj", up="fc1", down="fc2", rotary="none", scaled_query=True, embeddings=2
@@ -92,6 +146,4 @@ def layout_of(architecture: Architecture) -> Layout:
         "final_layer_norm" in m.path and "{}" not in m.path for m in architecture.modules
     ):
         raise UnsupportedRow("norm_states", "no formula for OPT with its norms after the sums (350M) yet")
-    if architecture.family == "stablelm" and architecture.layers[0].attention.query_norm:
-        raise UnsupportedRow("norm_states", "no formula for a norm of its own for each head yet")
     return layout

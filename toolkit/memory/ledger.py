@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
+
+from toolkit.frozen import frozen
 
 
 class Category(StrEnum):
@@ -57,7 +58,7 @@ class Row(NamedTuple):
     inputs: Mapping[str, int | str]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Phase:
     """The rows that are alive together at the fullest moment of a phase, which `moment` names."""
 
@@ -75,7 +76,7 @@ class Phase:
         return sum(row.bytes for row in self.rows if row.category in categories)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ledger:
     """What a setting needs, phase by phase."""
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 
+from toolkit.frozen import frozen
 from toolkit.memory.architecture.heads import SEQUENCE, TOKENS
 from toolkit.memory.architecture.model import Architecture, Module, ModuleKind, Tensor
 from toolkit.memory.architecture.stack import as_built
+from toolkit.memory.refusal import UnsupportedRow
 from toolkit.spec.setting import Lora, Setting
 
 ALL_LINEAR = "all-linear"
@@ -19,6 +21,7 @@ CLASSIFIER_NAMES = ("classifier", "score")
 ADAPTER_METHODS = ("lora", "qlora")
 
 LINEARS = (ModuleKind.LINEAR, ModuleKind.CONV1D)
+PRODUCTS = (*LINEARS, ModuleKind.HEAD)
 
 _QWEN_MOE = {
     "gate": "gate.weight",
@@ -37,7 +40,7 @@ _FUSED_NAMES: Mapping[str, Mapping[str, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Adapter:
     """The adapter of a module, or of each of `copies` fused experts; `ranks` fused matrices share one."""
 
@@ -50,13 +53,18 @@ class Adapter:
         width = rank * self.ranks * self.copies
         return (width, self.module.in_features), (self.module.out_features, width)
 
-    def elements(self, rank: int) -> int:
-        """The weights of the adapters of all layers: rank x (inputs + outputs) each."""
+    def vectors(self, lora: Lora) -> tuple[tuple[int], ...]:
+        """The shapes of what stands beside A and B: DoRA's lengths of outputs, and the bias of B."""
+        return ((self.module.out_features,),) * (lora.dora + lora.bias)
+
+    def elements(self, lora: Lora) -> int:
+        """The weights of the adapters of all layers: rank x (inputs + outputs) each, and their vectors."""
         features = self.module.in_features + self.module.out_features
-        return self.module.count * self.copies * self.ranks * rank * features
+        matrices = self.copies * self.ranks * lora.rank * features
+        return self.module.count * (matrices + sum(length for (length,) in self.vectors(lora)))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TargetMatch:
     """The adapters that targets make, the targets that make none, and how many modules each target adapts."""
 
@@ -92,7 +100,7 @@ def match_targets(architecture: Architecture, targets: str | tuple[str, ...]) ->
     for module in _adaptable(architecture):
         layers: set[str] = set()
         for name in names:
-            found = _linear_layers(module, fused) if everything else _layers_named(module, name, fused)
+            found = _linear_layers(module, fused) if everything else layers_named(module, name, fused)
             per_target[name] += len(found)
             layers.update(found)
         if layers:
@@ -107,7 +115,7 @@ def match_targets(architecture: Architecture, targets: str | tuple[str, ...]) ->
 
 def lora_parameters(architecture: Architecture, lora: Lora) -> int:
     """The weights of the adapters."""
-    return sum(adapter.elements(lora.rank) for adapter in match_targets(architecture, lora.targets).adapters)
+    return sum(adapter.elements(lora) for adapter in match_targets(architecture, lora.targets).adapters)
 
 
 def lora_refusal(architecture: Architecture, lora: Lora) -> str | None:
@@ -136,7 +144,12 @@ def adapters_of(architecture: Architecture, setting: Setting) -> TargetMatch | N
     """The adapters of a setting, on the model as its stack builds it; None where the method has none."""
     if setting.method not in ADAPTER_METHODS or setting.lora is None:
         return None
-    return match_targets(as_built(architecture, setting), setting.lora.targets)
+    match = match_targets(as_built(architecture, setting), setting.lora.targets)
+    if setting.lora.dora or setting.lora.bias:
+        for adapter in match.adapters:
+            if adapter.module.kind not in PRODUCTS:
+                raise UnsupportedRow("adapters", f"no rule for DoRA or a bias of {adapter.module.leaf} yet")
+    return match
 
 
 def _fused_names(architecture: Architecture) -> Mapping[str, str]:
@@ -160,7 +173,7 @@ def _linear_layers(module: Module, fused: Collection[str]) -> tuple[str, ...]:
     return module.layers if module.kind in LINEARS and module.leaf not in fused else ()
 
 
-def _layers_named(module: Module, name: str, fused: Collection[str]) -> tuple[str, ...]:
+def layers_named(module: Module, name: str, fused: Collection[str] = ()) -> tuple[str, ...]:
     """The layers of a module that a name takes."""
     leaf = _leaf(name)
     if leaf != module.leaf or leaf in fused:

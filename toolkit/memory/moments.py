@@ -7,18 +7,19 @@ layer that a pass goes through, or in the loss.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import lru_cache
 
 from packaging.version import Version
 
+from toolkit.frozen import frozen, frozen_by_identity
 from toolkit.memory.context import Moment, Scale
 from toolkit.memory.formula.kv_cache import ROW as GROWTH
 from toolkit.memory.formula.kv_cache import Growth
 from toolkit.memory.formula.linear import DEQUANTIZED
 from toolkit.memory.ledger import PhaseName
 from toolkit.memory.numerics import DENSE_FROM, older
-from toolkit.memory.parallel.spread import Spread, Step, gathering_backward, gathering_forward
+from toolkit.memory.parallel.sharing import Sharing, Step
 from toolkit.memory.program import CHECKPOINTS, MAX_RECORDED, Program
 from toolkit.memory.size import Amounts, Size
 from toolkit.memory.stretch import Stretch
@@ -33,16 +34,18 @@ BITSANDBYTES_FUSES_MORE = Version("0.50")
 """bitsandbytes pull request 1949; before, the only such kernel was for one row (gemv_4bit)."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@frozen_by_identity
 class Programs:
     """The programs of a model: of its layers, the first alone at the front, and of its end.
 
     `hidden` is the first layer's input. The model's code holds `passing` during its layers, and `masks`, which
     checkpoints hold until their backward. `front` is what embeddings that are normed save for theirs. `embedding` is
-    the gradient of a trained token embedding in bytes, and `tied` says that it is the output weight's too;
+    the gradient of a trained token embedding in bytes, and `tied` says that it is the output weight's too; `added` are
+    the gradients of embeddings that are added to those of the tokens, which come with theirs;
     `accumulates` is as of a tape, and `adds_in_place` says that the gradients of a tied embedding are added in place,
     as the engine does where autocast's copy of the weight gave the first (torch/csrc/autograd/input_buffer.cpp).
-    `decoding` are the layers' programs for one token of each sequence, if they have any.
+    `decoding` are the layers' programs for one token of each sequence, if they have any; `before` are layers of an
+    encoder, which leave nothing, and of which one is in turn.
     """
 
     layers: tuple[Program, ...]
@@ -52,13 +55,15 @@ class Programs:
     masks: Amounts
     front: Amounts = field(default_factory=dict)
     embedding: int = 0
+    added: int = 0
     tied: bool = False
     accumulates: bool = False
     adds_in_place: bool = False
     decoding: tuple[Program, ...] = ()
+    before: tuple[Program, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Fullest:
     """The fullest moment of each phase, and the most that each row takes at any moment, in bytes."""
 
@@ -67,22 +72,24 @@ class Fullest:
 
 
 @lru_cache(maxsize=MAX_RECORDED)
-def of_training(programs: Programs, scale: Scale, gradients: int, spread: Spread | None = None) -> Fullest:
+def of_training(programs: Programs, scale: Scale, gradients: int, spread: Sharing | None = None) -> Fullest:
     """The fullest moments of a step of training; `gradients` are the bytes of all that stay until the optimizer."""
+    made = gradients if spread is None else spread.made(gradients)
     earlier = {GRADIENTS: gradients} if programs.accumulates else {}
-    forward, backward = list(_forward(scale, programs, earlier)), list(_backward(scale, programs, gradients))
+    forward, backward = list(_forward(scale, programs, earlier)), list(_backward(scale, programs, made))
+    update = [Stretch("step", {GRADIENTS: gradients})]
     if spread is not None:
         hidden, head = scale.bytes(programs.hidden), scale.bytes(programs.head.gradients)
         stored = [(program.stored, program.count) for program in programs.layers]
         inputs = _sum(scale, _but_one(stored, 0), {}).get(CHECKPOINTS, 0)
         front = _sum(scale, [(programs.layers[0].stored, 1)], {})
         step = Step(hidden, head, programs.embedding, programs.tied, inputs, front)
-        forward = list(gathering_forward(spread, forward))
-        backward = list(gathering_backward(spread, step, backward))
+        forward, backward = list(spread.forward(step, forward)), list(spread.backward(step, backward))
+        update = list(spread.update(gradients))
     phases = {
         PhaseName.FORWARD_END: (scale, forward),
         PhaseName.BACKWARD: (scale, backward),
-        PhaseName.OPTIMIZER_STEP: (scale, [Stretch("step", {GRADIENTS: gradients})]),
+        PhaseName.OPTIMIZER_STEP: (scale, update),
     }
     return _fullest(phases)
 
@@ -100,15 +107,16 @@ def of_generation(programs: Programs, scale: Scale, growth: Growth, *, fuses: bo
     `fuses` says that one token of each sequence is multiplied by 4-bit weights without dequantizing them. A prompt's
     result that is still held at the second token is the prompt's: that token is the end of its phase.
     """
-    once = Scale(scale.batch, 1)
-    decoding = replace(programs, layers=programs.decoding) if programs.decoding else programs
-    decoding = _fused(decoding) if fuses else decoding
+    once = Scale(scale.batch, 1, keys=growth.keys)
+    decoding = _decoding(programs, fuses=fuses)
     prompt = list(_forward(scale, programs, {}))
     if growth.second:
-        second = _fullest_of(once, list(_forward(once, decoding, dict(growth.second))))
+        there = _sum(scale, [(program.kept, program.count) for program in programs.layers], dict(growth.second))
+        second = _fullest_of(once, list(_forward(once, decoding, there)))
         prompt.append(Stretch("second token", second.rows))
-    throughout = {GROWTH: growth.last} if growth.whole else {}
-    grows = Stretch("cache growth", {GROWTH: growth.last})
+    held = dict(growth.held)
+    throughout = {**held, GROWTH: growth.last} if growth.whole else held
+    grows = Stretch("cache growth", {**held, GROWTH: growth.last})
     phases = {
         PhaseName.PREFILL: (scale, prompt),
         PhaseName.DECODE: (once, [grows, *_forward(once, decoding, throughout)]),
@@ -125,6 +133,12 @@ def fuses(setting: Setting) -> bool:
 
 
 @lru_cache(maxsize=MAX_RECORDED)
+def _decoding(programs: Programs, *, fuses: bool) -> Programs:
+    """The programs for one token of each sequence."""
+    decoding = replace(programs, layers=programs.decoding, before=()) if programs.decoding else programs
+    return _fused(decoding) if fuses else decoding
+
+
 def _fused(programs: Programs) -> Programs:
     """The programs of products that dequantize nothing."""
     layers = (replace(program, forward=program.forward.without(DEQUANTIZED)) for program in programs.layers)
@@ -169,6 +183,8 @@ def _forward(scale: Scale, programs: Programs, earlier: Mapping[str, int]) -> It
     """The end of the forward pass: inside the last layer, or at the logits; `earlier` is there all the time."""
     kept = [(program.kept, program.count) for program in programs.layers]
     held = programs.masks if CHECKPOINTS in programs.layers[0].kept else {}
+    for index, program in enumerate(programs.before):  # what goes into the first is what the model's code holds
+        yield Stretch("encoder", _sum(scale, [(programs.passing, min(index, 1))], earlier), program.forward)
     for index in _last(programs):
         others = [*_but_one(kept, index), (programs.passing, 1), (programs.masks, 1), (programs.front, 1)]
         yield Stretch("last layer", _sum(scale, others, earlier), programs.layers[index].forward)
@@ -188,7 +204,7 @@ def _backward(scale: Scale, programs: Programs, gradients: int) -> Iterator[Stre
     done = {
         "loss": 0,
         "last layer": scale.bytes(programs.head.gradients),
-        "first layer": gradients - scale.bytes(first.gradients) - last,
+        "first layer": gradients - scale.bytes(first.gradients) - last - programs.added,
     }
     there = {name: {GRADIENTS: gradients if programs.accumulates else size} for name, size in done.items()}
     if programs.tied and programs.accumulates:  # the output weight's waits for the embedding's

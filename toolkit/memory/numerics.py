@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 
 from packaging.version import InvalidVersion, Version
 
+from toolkit.frozen import frozen
 from toolkit.spec import names, stack_rules
 from toolkit.spec.setting import Setting
 
@@ -34,7 +34,7 @@ BITSANDBYTES_FREES_INPUTS = Version("0.43.2")
 TRL_PREPARES_UNTIL = stack_rules.TRL_CASTS_ADAPTERS  # since then SFTTrainer leaves the base as it is loaded
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Numerics:
     """The dtypes of a run. All that a tape depends on beside the architecture.
 
@@ -118,6 +118,8 @@ def prepares_for_kbit(setting: Setting) -> bool:
         return False
     if setting.parallel.strategy in names.SHARDS_WEIGHTS:  # trl sft_trainer.py, is_sharded_qlora
         return False
+    if setting.parallel.strategy in names.DEEPSPEED:  # which casts all that is float back (zero_held)
+        return False
     return setting.stack.trainer not in TRL or older(setting, "trl", TRL_PREPARES_UNTIL)
 
 
@@ -134,6 +136,8 @@ def casts_back(setting: Setting) -> bool:
 
 def adapter_dtype(setting: Setting) -> str | None:
     """The dtype of adapters: peft makes them float32 over 16-bit weights; TRL casts those of quantized models."""
+    if setting.peft is not None and setting.trains:
+        return setting.peft.dtype
     if setting.lora is None or not setting.trains:
         return None
     if setting.lora.dtype is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from toolkit.memory.architecture.model import Architecture
 from toolkit.memory.lora import adapters_of, saved_modules
+from toolkit.memory.tuners.methods import added
 from toolkit.spec.setting import Setting
 
 
@@ -21,11 +22,17 @@ def trainable_parameters(architecture: Architecture, setting: Setting) -> int:
 
 def added_parameters(architecture: Architecture, setting: Setting) -> int:
     """The parameters that the method adds to the model: adapters, and a copy of a classifier."""
+    if setting.peft is not None and setting.trains:
+        trained = sum(one.elements for one in added(architecture, setting) if one.trained)
+        return trained + classifier_parameters(architecture)
+    if setting.peft is not None and setting.trains:
+        trained = sum(one.elements for one in added(architecture, setting) if one.trained)
+        return trained + classifier_parameters(architecture)
     match = adapters_of(architecture, setting)
     if match is None or setting.lora is None:
         return 0
-    rank = setting.lora.rank
-    return sum(adapter.elements(rank) for adapter in match.adapters) + classifier_parameters(architecture)
+    lora = setting.lora
+    return sum(adapter.elements(lora) for adapter in match.adapters) + classifier_parameters(architecture)
 
 
 def classifier_parameters(architecture: Architecture) -> int:

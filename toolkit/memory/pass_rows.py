@@ -6,6 +6,7 @@ Each is read at the fullest moment of a phase, so it may be 0 in a phase that is
 from __future__ import annotations
 
 from toolkit.memory.ledger import Category
+from toolkit.memory.parallel.rows import SHARING_ROWS
 from toolkit.memory.quantized_rows import QUANTIZED_ROWS
 from toolkit.memory.row_rule import BACKWARD, DECODE, FORWARD, PREFILL, pass_row
 
@@ -13,22 +14,7 @@ ACTIVATIONS, LOGITS, TEMPORARY = Category.ACTIVATIONS, Category.LOGITS, Category
 
 
 PASS_ROWS = (
-    pass_row(
-        "gathered_parameters",
-        TEMPORARY,
-        "FSDP: bytes of the root unit, of the layer that runs and, in backward without reentry, of the next one",
-        "torch/distributed/fsdp/_runtime_utils.py, _pre_forward_unshard, _pre_backward_hook, _prefetch_handle",
-        "Whole units, put together of the parts of all GPUs. What is outside the layers stays until backward is done.",
-        (FORWARD, BACKWARD),
-    ),
-    pass_row(
-        "flat_gradient",
-        TEMPORARY,
-        "FSDP: bytes of a unit in the dtype in which it is gathered",
-        "torch/distributed/fsdp/_flat_param.py, _get_unflat_views_aligned (torch.split); _reduce_grad",
-        "The gradients of a unit's tensors in one tensor, beside them, before each GPU gets its part of the sum.",
-        (FORWARD, BACKWARD),
-    ),
+    *SHARING_ROWS,
     pass_row(
         "new_gradient",
         TEMPORARY,

@@ -9,8 +9,8 @@ number of further periods and in the number of the copy.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
+from toolkit.frozen import frozen
 from toolkit.memory.stream import Event, Line, Run, Stream, Writer, streams
 
 __all__ = ["NoPatternError", "Pattern", "insertions", "learn"]
@@ -23,7 +23,7 @@ class NoPatternError(Exception):
     """Timelines that do not grow as this module expects; says where."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Repeat:
     """Events that every further period adds before event `at` of the smaller timeline."""
 
@@ -31,7 +31,7 @@ class Repeat:
     events: tuple[Event, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Pattern:
     """The events of the smaller timeline, and what further periods add."""
 

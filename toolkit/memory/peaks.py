@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from itertools import zip_longest
 from operator import ge
 from typing import TypeVar
 
+from toolkit.frozen import frozen
 from toolkit.memory.size import Alive, Amounts, Parts
 
 Sized = TypeVar("Sized")
 Amount = TypeVar("Amount")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Peak:
     """A moment: what is alive, by row, and its total."""
 
@@ -22,7 +22,7 @@ class Peak:
     total: Parts
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Peaks:
     """Moments of which each may have the largest total; and of each row the sizes of which each may be its largest."""
 

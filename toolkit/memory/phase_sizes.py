@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from fractions import Fraction
 from typing import NamedTuple
 
 from toolkit.memory.inputs import Inputs
@@ -28,10 +27,11 @@ class PhaseSizes(NamedTuple):
         """The sum of the rows of some categories, in bytes."""
         return sum([size for rule, size in self.sizes if rule.category in categories])
 
-    def with_workspaces(self, ratio: Fraction) -> PhaseSizes:
-        """The same phase on a GPU whose workspaces, of which it has a whole number, are so many times as large."""
+    def with_workspaces(self, workspace: int, before: int) -> PhaseSizes:
+        """The same phase on a GPU with workspaces of so many bytes, instead of so many before."""
         changed = (
-            (rule, int(size * ratio) if rule.category is Category.WORKSPACE else size) for rule, size in self.sizes
+            (rule, size * workspace // before if rule.category is Category.WORKSPACE else size)
+            for rule, size in self.sizes
         )
         return self._replace(sizes=tuple(changed))
 

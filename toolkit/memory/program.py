@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import lru_cache
 
+from toolkit.frozen import frozen
 from toolkit.memory.buffer import Buffer
+from toolkit.memory.formula.cached import KEEPS, READS
 from toolkit.memory.formula.follow import AnyHead, AnyLayer, follow_layer, follow_logits, follow_loss
 from toolkit.memory.formula.layer import RESIDUAL, LayerForm
 from toolkit.memory.formula.mixture import MixtureForm
@@ -19,14 +21,14 @@ MAX_RECORDED = 4096
 """Programs that are kept: layers and ends are the same for many settings of a model."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Program:
     """What a stretch of the model takes: within its forward pass, after it, and within its backward pass.
 
     `kept` is what stays after the forward pass while autocast lasts, `stored` what stays until the stretch's backward,
     and `pinned` what of it stays until all of backward is done; `gradients` is what its weights' gradients take in the
     end, `result` the dtype of what it hands on, `input` the size of its input unless that is kept anyway. A moment
-    holds all that the stretch has alive then.
+    holds all that the stretch has alive then. `origin` is what its events can be written down from again.
     """
 
     count: int
@@ -38,24 +40,38 @@ class Program:
     result: str
     pinned: Amounts = field(default_factory=dict)
     input: Size = NOTHING
+    origin: Origin | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
+class Origin:
+    """What a program was recorded from; `hidden` is the width of its input, `cache` as of a tape."""
+
+    form: AnyLayer | AnyHead
+    stream: Stream
+    hidden: int
+    trains: bool = True
+    cache: str = ""
+
+
+@frozen
 class Stream:
     """How a layer meets the residual stream: the dtype of its input, and whether a gradient flows to it.
 
-    `checkpointing` is false, reentrant or non-reentrant; `accumulates` as of a tape.
+    `checkpointing` is false, reentrant or non-reentrant; `accumulates` as of a tape; `caches` says that a checkpointed
+    layer gives its keys to a cache, which the model's result holds.
     """
 
     dtype: str
     grad: bool
     checkpointing: str
     accumulates: bool
+    caches: bool = False
 
 
 def record_layer(form: AnyLayer, count: int, stream: Stream) -> Program:
     """The program of layers that are alike, in training."""
-    return replace(_record_one(form, stream), count=count)
+    return replace(_record_one(form, stream), count=count, origin=Origin(form, stream, form.hidden))
 
 
 @lru_cache(maxsize=MAX_RECORDED)
@@ -89,7 +105,7 @@ def _gradients(tape: Tape) -> Parts:
     return tape.alive.get(GRADIENTS, NOTHING).parts()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _FirstPass:
     """The first pass through a checkpointed layer: what it takes and leaves, and how many tensors it would save."""
 
@@ -102,8 +118,9 @@ class _FirstPass:
 
 
 @lru_cache(maxsize=MAX_RECORDED)
-def _first_pass(form: AnyLayer, dtype: str, *, pins: bool) -> _FirstPass:
+def _first_pass(form: AnyLayer, dtype: str, *, pins: bool, cache: str = "") -> _FirstPass:
     tape = Tape(records=False, pins=pins)
+    tape.cache = cache
     x = tape.new(CHECKPOINTS, form.hidden, dtype, grad=True)
     x.references += 1  # the checkpoint itself
     out = follow_layer(tape, x, form)
@@ -123,7 +140,8 @@ def _record_checkpointed(form: AnyLayer, stream: Stream) -> Program:
     first = _first_pass(form, stream.dtype, pins=not reenters)
     tape = (_run_again if reenters else _deferred)(form, stream, first)
     backward, gradients, pinned = _peaks(tape), _gradients(tape), amounts(first.pinned)
-    return Program(1, first.forward, first.kept, first.stored, backward, gradients, first.result.dtype, pinned)
+    there = _first_pass(form, stream.dtype, pins=not reenters, cache=KEEPS) if stream.caches else first
+    return Program(1, there.forward, there.kept, first.stored, backward, gradients, first.result.dtype, pinned)
 
 
 def _deferred(form: AnyLayer, stream: Stream, first: _FirstPass) -> Tape:
@@ -155,19 +173,24 @@ def _run_again(form: AnyLayer, stream: Stream, first: _FirstPass) -> Tape:
     return tape
 
 
-def record_inference(form: AnyLayer, count: int, dtype: str) -> Program:
-    """The program of layers that are alike, under no_grad."""
+def record_inference(form: AnyLayer, count: int, dtype: str, cache: str = "") -> Program:
+    """The program of layers that are alike, under no_grad; `cache` as of a tape."""
     tape = Tape(records=False, trains=False)
+    tape.cache = cache
     x = tape.new(RESIDUAL, form.hidden, dtype)
     out = follow_layer(tape, x, form)
-    return replace(_without_graph(tape, out.dtype), count=count, input=x.size)
+    program = _without_graph(tape, out.dtype)
+    tape.drop(out, x)
+    origin = Origin(form, _without_gradients(dtype), form.hidden, trains=False, cache=cache)
+    return replace(program, count=count, input=x.size, kept=amounts(tape.alive), origin=origin)
 
 
-def record_decoding(form: AnyLayer, count: int, dtype: str) -> Program:
+def record_decoding(form: AnyLayer, count: int, dtype: str, *, copies_experts: bool) -> Program:
     """The same where one token of each sequence goes through: a fused mixture copies the experts that are chosen."""
-    if isinstance(form, LayerForm) and isinstance(form.feed_forward, MixtureForm) and not form.feed_forward.looped:
-        form = replace(form, feed_forward=replace(form.feed_forward, batched=True))
-    return record_inference(form, count, dtype)
+    if copies_experts and isinstance(form, LayerForm) and isinstance(form.feed_forward, MixtureForm):
+        mixture = form.feed_forward
+        form = replace(form, feed_forward=replace(mixture, batched=not mixture.looped))
+    return replace(record_inference(form, count, dtype, READS), kept={})
 
 
 def _without_graph(tape: Tape, result: str) -> Program:
@@ -178,7 +201,8 @@ def _without_graph(tape: Tape, result: str) -> Program:
 def record_head(form: AnyHead, hidden: int, stream: Stream) -> Program:
     """The program of the end of the model in training: final norm, logits, loss."""
     tape = Tape(records=True, accumulates=stream.accumulates)
-    return _with_backward(tape, follow_loss(tape, tape.new(RESIDUAL, hidden, stream.dtype, grad=True), form))
+    program = _with_backward(tape, follow_loss(tape, tape.new(RESIDUAL, hidden, stream.dtype, grad=True), form))
+    return replace(program, origin=Origin(form, stream, hidden))
 
 
 @lru_cache(maxsize=MAX_RECORDED)
@@ -186,4 +210,9 @@ def record_generation_head(form: AnyHead, hidden: int, dtype: str) -> Program:
     """The program of the end of the model when it generates."""
     tape = Tape(records=False, trains=False)
     follow_logits(tape, tape.new(RESIDUAL, hidden, dtype), form)
-    return _without_graph(tape, dtype)
+    origin = Origin(form, _without_gradients(dtype), hidden, trains=False)
+    return replace(_without_graph(tape, dtype), origin=origin)
+
+
+def _without_gradients(dtype: str) -> Stream:
+    return Stream(dtype, grad=False, checkpointing="false", accumulates=False)

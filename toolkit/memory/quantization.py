@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
+from toolkit.frozen import frozen
 from toolkit.memory.architecture.model import Module, ModuleKind, Tensor
 
 LINEARS = (ModuleKind.LINEAR, ModuleKind.CONV1D)
@@ -16,7 +16,7 @@ FP8_BLOCK = 128
 INT4_GROUP = 128
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Part:
     """A tensor of a stored weight: end of its name, dtype, elements, and whether `parameters()` yields it."""
 

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 
 from toolkit.memory.architecture import Architecture, ModuleKind
 from toolkit.memory.architecture.stack import as_built
+from toolkit.memory.builder import Adaptation, Builder, builder
 from toolkit.memory.context import Context
+from toolkit.memory.encoder_decoder import FAMILY as T5
+from toolkit.memory.encoder_decoder import t5_programs
 from toolkit.memory.encoder_layouts import ENCODERS
 from toolkit.memory.encoders import encoder_programs
-from toolkit.memory.forms import Adaptation, Builder, builder, kernel, layer_form, masks
+from toolkit.memory.family_forms import form_of_layer
+from toolkit.memory.forms import cache_of, kernel, masks
+from toolkit.memory.formula.attention_form import SCORES
+from toolkit.memory.formula.embeddings import ROW as EMBEDDINGS
 from toolkit.memory.formula.layer import RESIDUAL
 from toolkit.memory.head_forms import head_form
 from toolkit.memory.lora import adapters_of
@@ -67,10 +74,17 @@ def _with_gradients(programs: Programs, context: Context) -> Programs:
     return replace(
         programs,
         embedding=embedding,
+        added=_added(context) if embedding else 0,
         tied=sums.tied,
         accumulates=dtypes.accumulates,
         adds_in_place=dtypes.autocast not in (None, dtypes.head),
     )
+
+
+def _added(context: Context) -> int:
+    """Bytes of the gradients of embeddings beside those of the tokens: positions, token types."""
+    each = (tensor.elements * tensor.count for tensor in context.sums.trained if tensor.embedding)
+    return (sum(each) - context.sums.embedding) * BYTES[context.numerics.gradient]
 
 
 def _adaptation(architecture: Architecture, setting: Setting) -> Adaptation:
@@ -83,26 +97,66 @@ def _adaptation(architecture: Architecture, setting: Setting) -> Adaptation:
     return Adaptation(paths, OPEN, setting.lora.dropout > 0)
 
 
+def _held(build: Builder, embedding: Size) -> Size:
+    """What the model's code holds during its layers: embeddings, those of positions once for all sequences."""
+    layout = build.layout
+    tokens = embedding.times(layout.embeddings or int(build.numerics.checkpointing == "false"))
+    return tokens.plus(Size(position=embedding.token)) if layout.positions else tokens
+
+
+def _held_scores(build: Builder) -> Mapping[str, Size]:
+    """The probabilities of the layer before, where the model's code holds what a layer gives until the next has run."""
+    kind, *others = build.architecture.layers
+    if not kind.attention.alibi or (kind.count == 1 and not others):
+        return {}
+    each = kind.attention.query_heads * BYTES[build.numerics.autocast or build.numerics.stream]
+    return {SCORES: Size(pair=each)}
+
+
+def _first_dtype(build: Builder) -> str:
+    """The dtype of the first layer's input: autocast runs the norm of embeddings in float32."""
+    wide = build.layout.embedding_norm and build.numerics.autocast is not None
+    return "fp32" if wide else build.numerics.stream
+
+
+def _front(build: Builder) -> Mapping[str, Size]:
+    """What embeddings leave for backward: the mask of their dropout, their norm's input, and those that are a leaf.
+
+    Frozen, they are made to need a gradient, as checkpoints want it; the graph holds them where others are added.
+    """
+    dtypes, width = build.numerics, build.architecture.hidden
+    if not dtypes.first_grad:
+        return {}
+    mask = width * BYTES["bool"] if build.architecture.embedding_dropout else 0
+    norm = width * BYTES[_first_dtype(build)] + 2 * BYTES["fp32"] if build.layout.embedding_norm else 0
+    leaf = width * BYTES[dtypes.stream] if build.layout.embeddings and not dtypes.trains_base else 0
+    kept = mask + norm + (0 if norm and _first_dtype(build) == dtypes.stream else leaf)
+    return {EMBEDDINGS: Size(token=kept)} if kept else {}
+
+
 def _record(build: Builder, setting: Setting) -> Programs:
     architecture, dtypes = build.architecture, build.numerics
     if architecture.family in ENCODERS:
         return encoder_programs(build, setting)
+    if architecture.family == T5:
+        return t5_programs(build, setting)
     head = head_form(build, loss_of(setting))
-    forms = [(layer_form(build, kind), kind.count) for kind in architecture.layers]
+    forms = [(form_of_layer(build, kind), kind.count) for kind in architecture.layers]
     hidden = architecture.hidden
     embedding = Size(token=hidden * BYTES[dtypes.stream])
-    held = {RESIDUAL: embedding.times(build.layout.embeddings or int(dtypes.checkpointing == "false"))}
+    held = {RESIDUAL: _held(build, embedding), **_held_scores(build)}
     seen = {"attention_mask": masks(build)}
     if not setting.trains:
-        layers = tuple(record_inference(form, count, dtypes.stream) for form, count in forms)
+        cache = cache_of(build)
+        layers = tuple(record_inference(form, count, dtypes.stream, cache) for form, count in forms)
         end = record_generation_head(head, hidden, layers[-1].result)
-        decoding = layers
-        if setting.weights not in KERNELS_OF_THEIR_OWN:
-            decoding = tuple(record_decoding(form, count, dtypes.stream) for form, count in forms)
+        copied = setting.weights not in KERNELS_OF_THEIR_OWN
+        decoding = tuple(record_decoding(form, count, dtypes.stream, copies_experts=copied) for form, count in forms)
         return Programs(layers, end, embedding, held, seen, decoding=decoding)
-    stream = Stream(dtypes.stream, dtypes.first_grad, dtypes.checkpointing, dtypes.accumulates)
+    caches = build.version.caches_in_training
+    stream = Stream(_first_dtype(build), dtypes.first_grad, dtypes.checkpointing, dtypes.accumulates, caches)
     first = record_layer(forms[0][0], 1, stream)
     later = replace(stream, dtype=first.result, grad=True)
     forms[0] = (forms[0][0], forms[0][1] - 1)
     layers = (first, *(record_layer(form, count, later) for form, count in forms if count))
-    return Programs(layers, record_head(head, hidden, later), embedding, held, seen)
+    return Programs(layers, record_head(head, hidden, later), embedding, held, seen, _front(build))

@@ -31,48 +31,6 @@ TRAINABLE_STORAGE = frozenset({"fp32", "bf16", "fp16", "nf4", "fp4", "int8"})
 """Stored forms whose products in training are covered."""
 
 
-SHARED = frozenset({"none", "fsdp", "ddp"})
-"""Strategies that formulas cover."""
-
-WRAPS = frozenset({"transformers", "trl", "plain"})
-"""Trainers that wrap a model as torch and accelerate do."""
-
-SHARDED_STORAGE = frozenset({"fp32", "bf16", "fp16", "nf4", "fp4"})
-"""Stored forms of which FSDP makes flat parameters."""
-
-ELEMENTWISE = frozenset({"adamw", "sgd", "sgd_momentum", "lion", "none"})
-"""Optimizers whose states follow the elements, wherever a parameter is cut."""
-
-
-def refuse_spread(setting: Setting) -> None:
-    """Raise for what no formula covers of a run on several GPUs, or with parts of it on the host."""
-    parallel = setting.parallel
-    if parallel.offload and parallel.strategy != "fsdp":
-        raise UnsupportedRow("parallel", f"no formula for offloading with strategy {parallel.strategy} yet")
-    if parallel.strategy not in SHARED or (parallel.strategy == "none" and parallel.gpus != 1):
-        raise UnsupportedRow("parallel", f"no formula for {parallel.gpus} GPUs with {parallel.strategy} yet")
-    if parallel.strategy == "none":
-        return
-    if setting.stack.trainer not in WRAPS:
-        raise UnsupportedRow("parallel", f"no formula for {parallel.strategy} with {setting.stack.trainer} yet")
-    if parallel.strategy == "fsdp":
-        _refuse_shards(setting)
-
-
-def _refuse_shards(setting: Setting) -> None:
-    """Raise for what FSDP cannot share out, or for which no formula says how."""
-    if setting.parallel.gpus == 1:  # torch/distributed/fsdp/_init_utils.py: NO_SHARD where there is one rank
-        raise UnsupportedRow("parallel", "fsdp shards nothing on one GPU; no formula for it yet")
-    if not setting.trains:
-        raise UnsupportedRow("parallel", "no formula for inference with fsdp yet")
-    if setting.weights not in SHARDED_STORAGE:
-        raise UnsupportedRow("parallel", f"no formula for {setting.weights} weights with fsdp yet")
-    if setting.optimizer not in ELEMENTWISE:
-        raise UnsupportedRow(
-            "optimizer_states", f"no formula for the states of {setting.optimizer} on parts of tensors"
-        )
-
-
 SERVED_STORAGE = frozenset({"fp32", "bf16", "fp16"})
 """Stored forms that vLLM holds as transformers does."""
 
@@ -92,6 +50,11 @@ def refuse_passes(setting: Setting) -> None:
     reason = OTHER_MODEL_CODE.get(setting.stack.trainer)
     if reason is not None:
         raise UnsupportedRow("activations", f"{reason}; no formula for it yet")
+    if setting.trains and setting.peft is not None:
+        raise UnsupportedRow("activations", f"no formula for a pass with {setting.method} yet")
+    if setting.trains and setting.lora is not None and (setting.lora.dora or setting.lora.bias):
+        form = "DoRA" if setting.lora.dora else "biases of adapters"
+        raise UnsupportedRow("activations", f"no formula for a pass with {form} yet")
     if setting.engine:
         raise UnsupportedRow("engine", f"no formula for {', '.join(sorted(setting.engine))} yet")
     if setting.weights in EIGHT_BIT and older(setting, "bitsandbytes", BITSANDBYTES_MULTIPLIES_ROWS):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from toolkit.frozen import frozen
 from toolkit.memory.context import Context
 from toolkit.memory.ledger import Category, PhaseName
 
@@ -36,6 +36,7 @@ PASS = (
     "gradient_checkpointing",
     "attention",
     "lora",
+    "peft",
     "parallel",
 )
 """Fields that decide what is alive during a pass, and which of its moments is the fullest."""
@@ -45,7 +46,7 @@ GENERATION = (*PASS, "generated_length")
 """The same and how much is generated."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RowRule:
     """How one row is worked out: in words, where that is known from, and the function.
 

@@ -7,7 +7,14 @@ from toolkit.memory.formula.inputs import position_embeddings, rotary_caches, to
 from toolkit.memory.formula.kv_cache import kv_cache
 from toolkit.memory.formula.optimizer import optimizer_states, optimizer_temporary
 from toolkit.memory.formula.packed_weights import exllama_buffer, unsplit_blocks
-from toolkit.memory.formula.weights import adapters, master_weights, rounding, upcast_parameters, weights
+from toolkit.memory.formula.weights import (
+    adapter_buffers,
+    adapters,
+    master_weights,
+    rounding,
+    upcast_parameters,
+    weights,
+)
 from toolkit.memory.formula.workspaces import cublas_workspace
 from toolkit.memory.ledger import Category
 from toolkit.memory.parallel.buckets import gradient_buckets
@@ -28,8 +35,11 @@ from toolkit.memory.row_rule import (
     at_fullest,
 )
 
-TRAINED = (*FORM, "lora", "compute", "amp", "parallel")
+TRAINED = (*FORM, "lora", "peft", "compute", "amp", "parallel")
 """Fields that decide what is trained, and in which dtype."""
+
+UPDATE = ("optimizer", "optimizer_implementation")
+"""Fields that decide which moment of ZeRO's step is the fullest: its gradients made float32, or the update."""
 
 HELD_ROWS = (
     RowRule(
@@ -80,8 +90,9 @@ HELD_ROWS = (
         "2 x layers x known positions x head width x bytes",
         "modeling_mistral.py, modeling_qwen2.py and modeling_llama.py of transformers 4.39 to 4.45",
         rotary_caches,
-        (*FORM, "compute"),
-        "Older versions of transformers kept cosines and sines of all positions in every layer.",
+        (*FORM, "compute", "sequence_length"),
+        "Older versions of transformers kept cosines and sines of all positions in every layer; Qwen 1's own code "
+        "has a factor for each, and angles; GPT-BigCode's a mask of all pairs of them.",
     ),
     RowRule(
         "upcast_parameters",
@@ -102,7 +113,19 @@ HELD_ROWS = (
         "peft tuners/lora/layer.py; autocast_adapter_dtype in tuners_utils.py",
         adapters,
         TRAINED,
-        "The LoRA matrices: float32, or bfloat16 where TRL casts those of quantized models.",
+        "The LoRA matrices, or what another method of peft adds and trains: float32, or bfloat16 where TRL casts those "
+        "of quantized models.",
+    ),
+    RowRule(
+        "adapter_buffers",
+        Category.ADAPTERS,
+        TRAINING,
+        "elements of each buffer x bytes",
+        "peft tuners/vera/model.py, randlora/model.py, shira/layer.py, oft/layer.py, boft/layer.py",
+        adapter_buffers,
+        TRAINED,
+        "What a method of peft keeps beside what it trains: the random projections of VeRA and RandLoRA, the indices "
+        "of OFT and SHiRA, the permutations of BOFT.",
     ),
     RowRule(
         "master_weights",
@@ -121,7 +144,7 @@ HELD_ROWS = (
         "trained elements x bytes, for the parameters that backward has reached",
         "torch/csrc/autograd/functions/accumulate_grad.h",
         at_fullest("gradients"),
-        PASS,
+        (*PASS, *UPDATE),
         "None at the start of backward, all at its end and in the step. With gradient accumulation those of earlier "
         "micro-batches are there throughout.",
     ),
@@ -164,7 +187,7 @@ HELD_ROWS = (
         "layers x tokens x key-value heads x (key width + value width) x batch x bytes; MLA: latent rank + rope width",
         "transformers cache_utils.py (DynamicCache)",
         kv_cache,
-        (*FORM, "compute", "batch_size", "sequence_length", "generated_length"),
+        (*FORM, "compute", "batch_size", "sequence_length", "generated_length", "parallel"),
         "Keys and values of every token so far. A layer with a window keeps that many once decoding has begun.",
     ),
     RowRule(

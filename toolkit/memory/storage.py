@@ -6,9 +6,9 @@ Buffers that no config sets (rotary frequencies, a router's correction) are not 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 
+from toolkit.frozen import frozen
 from toolkit.memory.architecture.model import Architecture, Module, ModuleKind, Tensor
 from toolkit.memory.architecture.stack import as_built
 from toolkit.memory.quantization import SCHEMES, Part, Scheme, UnsupportedStorage
@@ -29,7 +29,7 @@ ALLOCATION = 512
 """Bytes to which the CUDA caching allocator of torch rounds a block up."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StoredTensor:
     """A tensor as it lies in memory, once for each layer of its module."""
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from toolkit.frozen import frozen
 from toolkit.memory.peaks import ALONE, Peaks
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Stretch:
     """The moments of one name: what is there throughout, in bytes by row, and what is alive beside it at each."""
 

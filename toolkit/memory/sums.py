@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from toolkit.frozen import frozen
 from toolkit.memory.architecture import Architecture, Module, ModuleKind
 from toolkit.memory.device import segment_rounding
 from toolkit.memory.loading import unsplit_bytes
@@ -12,6 +12,7 @@ from toolkit.memory.lora import adapters_of, saved_modules
 from toolkit.memory.numerics import FOUR_BIT, casts_back, prepares_for_kbit
 from toolkit.memory.parameters import total_parameters, trainable_parameters
 from toolkit.memory.storage import StoredTensor, storage_of
+from toolkit.memory.tuners.methods import added, held_bytes
 from toolkit.spec.setting import Setting
 
 SIXTEEN_BIT = ("bf16", "fp16")
@@ -19,7 +20,7 @@ OF_IMAGES = frozenset({"vision_tower", "multi_modal_projector"})
 LINEARS = (ModuleKind.LINEAR, ModuleKind.CONV1D)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Trained:
     """One form of trained tensor: its shape, how many there are, whether it is an embedding's weight or a copy.
 
@@ -40,12 +41,13 @@ class Trained:
         return product
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Sums:
     """Trained elements: all, those of the embeddings and of the head, the largest tensor; and every form of tensor.
 
-    `adapters` and `copies` are the elements of LoRA matrices and of a classifier that peft trains a copy of;
-    `parameters` is all of the model with both, `trainable` those that get gradients.
+    `adapters` and `copies` are the elements of adapters and of a classifier that peft trains a copy of; `frozen` is
+    what a method of peft keeps beside, in bytes; `parameters` is all of the model with both, `trainable` those that
+    get gradients.
     """
 
     parameters: int
@@ -56,6 +58,7 @@ class Sums:
     embedding: int
     tied: bool
     adapters: int
+    frozen: int
     copies: int
     weights: int
     rounding: int
@@ -78,10 +81,11 @@ def sums(architecture: Architecture, setting: Setting) -> Sums:
         embedding=_token_embedding(architecture) if setting.method == "full" else 0,
         tied=bool(architecture.tied),
         adapters=adapters,
+        frozen=held_bytes(architecture, setting),
         copies=sum(tensor.elements * tensor.count for tensor in trained if tensor.copied),
         weights=sum(stored.bytes for stored in stored_tensors),
         rounding=sum(stored.allocated - stored.bytes for stored in stored_tensors),
-        upcast=sum(_upcast(stored, setting) for stored in stored_tensors),
+        upcast=sum(upcast_bytes(stored, setting) for stored in stored_tensors),
         unsplit=unsplit_bytes(stored_tensors, setting),
         segments=sum(s.module.count * segment_rounding(s.allocated // s.module.count) for s in stored_tensors),
     )
@@ -97,7 +101,7 @@ def _trained(architecture: Architecture, setting: Setting) -> Iterator[Trained]:
         for module in architecture.modules:
             for tensor in module.tensors if reads_text(module) else ():
                 yield Trained(tensor.shape, module.count, module.kind is ModuleKind.EMBEDDING)
-    elif setting.lora is not None and setting.trains:
+    elif setting.trains and (setting.lora is not None or setting.peft is not None):
         yield from _adapters(architecture, setting, reached=True)
         for module in saved_modules(architecture):
             for tensor in module.tensors:
@@ -106,12 +110,16 @@ def _trained(architecture: Architecture, setting: Setting) -> Iterator[Trained]:
 
 def _adapters(architecture: Architecture, setting: Setting, *, reached: bool = False) -> Iterator[Trained]:
     """The matrices of all adapters, or of those that a text reaches."""
+    for one in added(architecture, setting):
+        if one.trained:
+            yield Trained(one.shape, one.count, one.embedding)
     match = adapters_of(architecture, setting)
     if match is None or setting.lora is None:
         return
     for adapter in match.adapters:
-        for shape in adapter.shapes(setting.lora.rank) if reads_text(adapter.module) or not reached else ():
-            yield Trained(shape, adapter.module.count)
+        if reads_text(adapter.module) or not reached:
+            for shape in (*adapter.shapes(setting.lora.rank), *adapter.vectors(setting.lora)):
+                yield Trained(shape, adapter.module.count)
 
 
 def _token_embedding(architecture: Architecture) -> int:
@@ -129,7 +137,7 @@ def _token_embedding(architecture: Architecture) -> int:
     )
 
 
-def _upcast(stored: StoredTensor, setting: Setting) -> int:
+def upcast_bytes(stored: StoredTensor, setting: Setting) -> int:
     """What preparing for k-bit training adds to a tensor: two bytes for each 16-bit element that ends as float32.
 
     Biases of 4-bit layers are cast to the compute dtype by their first product (bitsandbytes, Linear4bit.forward).

@@ -40,8 +40,8 @@ class Tape:
 
     `records` is false under no_grad: what would be saved is counted alone. `pins` says that the graph is there all the
     same, as in the first pass through a non-reentrant checkpoint. `trains` puts dropout to work; `accumulates` says
-    that gradients of earlier micro-batches are there. `weights` are those used more than once, by name; `bound` is what
-    the code around an operation keeps a name for until the stretch returns.
+    that gradients of earlier micro-batches are there; `cache` what becomes of keys (formula/cached.py). `weights` are
+    those used more than once, by name; `bound` is what the code around an operation names until the stretch returns.
     """
 
     def __init__(self, *, records: bool, pins: bool = False, trains: bool = True, accumulates: bool = False) -> None:
@@ -49,6 +49,7 @@ class Tape:
         self.pins = records or pins
         self.trains = trains
         self.accumulates = accumulates
+        self.cache = ""
         self.stop_after: int | None = None
         self.saves = 0
         self.stopped = False

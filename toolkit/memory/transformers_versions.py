@@ -6,12 +6,13 @@ A stack that names no version is the newest.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from functools import lru_cache
 
 from packaging.version import Version
 
+from toolkit.frozen import frozen
 from toolkit.memory.architecture import Architecture
-from toolkit.memory.numerics import older
+from toolkit.memory.numerics import package_version
 from toolkit.spec.setting import Setting
 
 PACKAGE = "transformers"
@@ -27,6 +28,8 @@ SDPA_REPEATS_UNTIL = Version("4.54")
 """sdpa was given keys and values repeated for every query head."""
 PROBABILITIES_BOUND_FROM = Version("4.48")
 """Layers keep a name for the probabilities of eager attention; before, attention let them go unless asked for them."""
+CACHE_COPIES_FROM = Version("4.56")
+"""A cache copies the keys and values of a prompt; before, it kept them as they were (cache_utils.py, DynamicLayer)."""
 FLASH_REPEATS_UNTIL = Version("4.48")
 """So was flash attention, in some families."""
 FLASH_REPEATING = frozenset({"mistral", "mixtral", "qwen2", "qwen2_moe", "qwen3_moe", "phi3"})
@@ -44,39 +47,90 @@ OWN_TUPLES_UNTIL: Mapping[str, Version] = {
     "gpt2": Version("4.52"),
     "gpt_neox": Version("4.45"),
     "opt": Version("4.49"),
+    "qwen": Version("5"),
 }
 """Models got and gave keys and values as tuples, which generation keeps: some until they took a Cache to fill."""
+T5_OWN_ATTENTION_UNTIL = Version("5.15")
+"""T5 wrote out its scores whatever was asked for; since then it attends by sdpa, with its bias as a mask."""
+NEWEST_THAT_RUNS: Mapping[str, Version] = {"qwen": Version("4.37.2")}
+"""Of models whose code is not of transformers, the newest version that their README admits (Qwen: below 4.38)."""
+OWN_LOSS_UNTIL: Mapping[str, Version] = {
+    "bloom": Version("4.48.3"),
+    "falcon": Version("4.48.3"),
+    "gpt2": Version("4.48.3"),
+    "gpt_bigcode": Version("4.48.3"),
+    "gpt_neox": Version("4.49"),
+    "opt": Version("4.48.3"),
+    "qwen": Version("5"),
+    "stablelm": Version("4.48.3"),
+}
+"""Families that took the loss on a shifted copy of the logits in their own dtype: those of others were made float32."""
+ALL_LOGITS_UNTIL: Mapping[str, Version] = {
+    "bloom": Version("5"),
+    "falcon": Version("4.47"),
+    "gpt2": Version("4.53"),
+    "gpt_bigcode": Version("5"),
+    "gpt_neox": Version("4.49"),
+    "opt": Version("5"),
+    "qwen": Version("5"),
+    "stablelm": Version("4.45"),
+}
+"""Families that formed the logits of the whole prompt to generate, and made none but the last float32."""
+CACHES_UNTIL: Mapping[str, Version] = {"gpt_bigcode": Version("4.53")}
+"""Families whose layers give their keys to a cache in training too, checkpointed or not; others turn it off then."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Behaviour:
     """What the version of a setting does."""
 
     upcasts_early: bool
-    shifts: bool
+    shifts: str
     repeats: bool
     caches_rotary: bool
     holds_result: bool
     hands_on_tuples: bool
     binds_probabilities: bool
+    copies_into_cache: bool
+    caches_in_training: bool
+    own_head: bool
+    t5_attends: str
 
 
 def behaviour(architecture: Architecture, setting: Setting) -> Behaviour:
     """What the version of transformers that a setting names does with a model."""
-    family = architecture.family
+    version, flash = package_version(setting, PACKAGE), setting.attention == "flash"
+    return _behaviour(architecture.family, version, setting.trains, flash, setting.batch_size > 1)
+
+
+@lru_cache(maxsize=256)
+def _behaviour(family: str, named: Version | None, trains: bool, flash: bool, several: bool) -> Behaviour:
+    version = named if named is not None else NEWEST_THAT_RUNS.get(family)
+
+    def before(other: Version) -> bool:
+        return version is not None and version < other
+
     rotary = ROTARY_CACHED_UNTIL.get(family)
     training = TRAINING_UPCASTS_UNTIL.get(family, UPCASTS_UNTIL)
-    upcasts = training if setting.trains else GENERATION_UPCASTS_UNTIL
-    if setting.attention == "flash":
-        repeats = family in FLASH_REPEATING and older(setting, PACKAGE, FLASH_REPEATS_UNTIL)
-    else:
-        repeats = older(setting, PACKAGE, SDPA_REPEATS_UNTIL)
+    owns = (OWN_LOSS_UNTIL if trains else ALL_LOGITS_UNTIL).get(family)
+    own_head = owns is not None and before(owns)
+    upcasts = training if trains else GENERATION_UPCASTS_UNTIL
+    repeats = family in FLASH_REPEATING and before(FLASH_REPEATS_UNTIL) if flash else before(SDPA_REPEATS_UNTIL)
     return Behaviour(
-        upcasts_early=older(setting, PACKAGE, upcasts),
-        shifts=older(setting, PACKAGE, LOSS_SHIFTS_UNTIL),
+        upcasts_early=before(upcasts) and not own_head,
+        shifts=_shifts(several) if own_head or before(LOSS_SHIFTS_UNTIL) else "",
         repeats=repeats,
-        caches_rotary=rotary is not None and older(setting, PACKAGE, rotary),
-        holds_result=older(setting, PACKAGE, HOLDS_RESULT_UNTIL),
-        hands_on_tuples=older(setting, PACKAGE, OWN_TUPLES_UNTIL.get(family, TUPLES_UNTIL)),
-        binds_probabilities=not older(setting, PACKAGE, PROBABILITIES_BOUND_FROM),
+        caches_rotary=rotary is not None and before(rotary),
+        holds_result=before(HOLDS_RESULT_UNTIL),
+        hands_on_tuples=before(OWN_TUPLES_UNTIL.get(family, TUPLES_UNTIL)),
+        binds_probabilities=not before(PROBABILITIES_BOUND_FROM),
+        copies_into_cache=not before(CACHE_COPIES_FROM),
+        caches_in_training=family in CACHES_UNTIL and before(CACHES_UNTIL[family]),
+        own_head=own_head,
+        t5_attends="own" if family == "t5" and before(T5_OWN_ATTENTION_UNTIL) else "",
     )
+
+
+def _shifts(several: bool) -> str:
+    """How all logits but the last are taken: `contiguous` copies nothing of a single sequence."""
+    return "copies" if several else "views"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, MutableMapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from html import escape
 from typing import Any
@@ -14,6 +13,7 @@ from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 from markdown_it.utils import OptionsDict
 
+from toolkit.frozen import frozen
 from toolkit.pages.anchors import ANCHOR
 
 SAFE_LINK = re.compile(r"(?:https?://|mailto:)", re.IGNORECASE)
@@ -24,7 +24,7 @@ HEADING_PREFIX = "in-"
 """Before the ids of a document's headings, so that no heading can take an id of the site's own."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Block:
     """A piece of a document as HTML: one of its headings, or what stands between two."""
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 from toolkit.checks.details import claim_details
 from toolkit.checks.judgement import Judgement, Verdict
 from toolkit.documents.document import Document
 from toolkit.finding import printable
+from toolkit.frozen import frozen
 
 SHAPES = {Verdict.AGREES: "✓", Verdict.DISAGREES: "✗", Verdict.DEPENDS: "◐", Verdict.UNCHECKED: "?"}
 """A sign for each verdict, which tells it without colour."""
@@ -18,7 +18,7 @@ WORST_FIRST = (Verdict.DISAGREES, Verdict.DEPENDS, Verdict.UNCHECKED, Verdict.AG
 MARKUP_AT_EDGES = ("**", "__", "~~", "*", "_", "`", " ", "\t", "\r", "\n")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ClaimView:
     """One claim as a page shows it: all text is plain, and safe once it is escaped for the page."""
 
@@ -42,7 +42,7 @@ class ClaimView:
         return SHAPES[Verdict(self.verdict)]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Mark:
     """The claims at one piece of the text, from `start` to `end` as offsets of the document."""
 
@@ -75,7 +75,7 @@ def _view(judgement: Judgement, claimed: str) -> ClaimView:
         quantity=judgement.quantity,
         scenario=one_line(judgement.scenario or ""),
         verdict=judgement.verdict.value,
-        known=judgement.acknowledged is not None and judgement.verdict is Verdict.DISAGREES,
+        known=judgement.verdict is Verdict.DISAGREES and not judgement.gates,
         reason=one_line(outcome.reason),
         details=tuple((label, one_line(text)) for label, text in claim_details(judgement)),
     )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 from itertools import groupby, islice
 
 from toolkit.checks.answer import Answer, Bytes
+from toolkit.frozen import frozen
 from toolkit.memory.ledger import Phase
 from toolkit.memory.rows import ROWS
 from toolkit.pages.marks import one_line
@@ -21,7 +21,7 @@ SHORT_LIST = 4
 """How many sizes of cards are listed, from the smallest on."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ScenarioView:
     """What a page says of a scenario: all text, in the order in which it is shown."""
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+
+from toolkit.frozen import frozen
 
 MANIFEST = ".toolkit-pages.json"
 """Names the files of an output folder that are ours; without it a folder that holds anything is somebody's."""
@@ -16,7 +17,7 @@ class ForeignFolderError(Exception):
     """The output folder is not ours to write into; the message says why."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Written:
     """What a run did: paths inside the output folder."""
 

@@ -74,7 +74,7 @@ def _score(score: Score) -> dict[str, Any]:
 
 
 def _ledger(score: Score) -> dict[str, Any]:
-    phase = score.answer.largest.ledger.peak
+    phase = score.largest.ledger.peak
     return {
         "phase": phase.name.value,
         "rows": [{"row": row.name, "bytes": row.bytes} for row in phase.rows],

@@ -118,7 +118,7 @@ def _worst(score: Score) -> Iterator[str]:
         f"{score.error:+.1%} {score.source} {score.run.run} ({score.reading.id}): {score.reading.metric} read "
         f"{_bytes(score.read, score.read)}, estimated {estimated}{kind}"
     )
-    phase = score.answer.largest.ledger.peak
+    phase = score.largest.ledger.peak
     for row in sorted(phase.rows, key=lambda row: -row.bytes)[:LARGEST_ROWS]:
         yield f"      {phase.name.value} {row.name} {_bytes(row.bytes, row.bytes)}"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from itertools import groupby
 
@@ -11,55 +10,42 @@ from toolkit.memory.ledger import Phase
 from toolkit.memory.rows import ROWS
 from toolkit.quantity import Dimension, Interval, display_count, display_interval
 from toolkit.report.json import as_json
+from toolkit.report.scenario import grouped, plain, read_json
+from toolkit.report.several_gpus import gpu_lines, gpus_json, heading_of, peak_text
 from toolkit.report.terminal import INDENT, Paint, line, table
-from toolkit.spec.field_value import Range
+from toolkit.spec.scenario import Scenario
+from toolkit.spec.training_configs.training_config import TrainingConfig
 
 SMALLEST_SHOWN = 12
 GIB = 2**30
 
 
-def estimate_json(answer: Answer) -> str:
+def estimate_json(answer: Answer, read: TrainingConfig | None = None) -> str:
     """The answer for programs. Phases are those at `setting`, where what is open makes the peak largest."""
     return as_json(
         {
-            "scenario": _grouped({name: said.value for name, said in answer.scenario.fields.items()}),
+            "scenario": grouped({name: said.value for name, said in answer.scenario.fields.items()}),
             "profile": answer.profile,
-            "open": {name: _plain(options) for name, options in answer.open.items()},
-            "setting": {name: _plain(value) for name, value in answer.largest_choice.items()},
+            "open": {name: plain(options) for name, options in answer.open.items()},
+            "setting": {name: plain(value) for name, value in answer.largest_choice.items()},
             "phases": [_phase(phase) for phase in answer.largest.ledger.phases],
             "peak": {
                 "phase": answer.largest.ledger.peak.name.value,
-                "allocated": _one_or_two(answer.allocated),
+                "allocated": one_or_two(answer.allocated),
                 "reserved": list(answer.reserved),
                 "device": list(answer.device),
                 "error": float(answer.error),
             },
+            **gpus_json(answer),
             "parameters": {
-                "total": _one_or_two(answer.parameters),
-                "trainable": _one_or_two(answer.trainable),
+                "total": one_or_two(answer.parameters),
+                "trainable": one_or_two(answer.trainable),
             },
             "fits": [{"gpu": fit.gpu, "verdict": fit.verdict, "usable": list(fit.usable)} for fit in answer.fits()],
             "notes": list(answer.largest.notes),
+            **read_json(read),
         }
     )
-
-
-def _grouped(fields: Mapping[str, object]) -> dict[str, object]:
-    """Fields as a scenario's file has them: "lora.rank" inside of "lora"."""
-    written: dict[str, object] = {}
-    for name, value in fields.items():
-        group, _, inner = name.rpartition(".")
-        holder = written.setdefault(group, {}) if group else written
-        assert isinstance(holder, dict)
-        holder[inner] = _plain(value)
-    if isinstance(model := written.get("model"), str):
-        written["model"] = _model(model)
-    return written
-
-
-def _model(name: str) -> object:
-    """A model's name, or its config where that is written out."""
-    return json.loads(name) if name.startswith("{") else name
 
 
 def _phase(phase: Phase) -> dict[str, object]:
@@ -67,57 +53,56 @@ def _phase(phase: Phase) -> dict[str, object]:
     return {"phase": phase.name.value, "rows": rows, "total": phase.total}
 
 
-def _one_or_two(ends: Bytes) -> int | list[int]:
+def one_or_two(ends: Bytes) -> int | list[int]:
+    """An amount, or both ends of an interval, for programs."""
     return ends[0] if ends[0] == ends[1] else list(ends)
-
-
-def _plain(value: object) -> object:
-    """A field's value as JSON has it."""
-    if isinstance(value, Range):
-        return {"from": value.low, "to": value.high}
-    for inner in ("value", "values"):
-        if hasattr(value, inner):
-            return _plain(getattr(value, inner))
-    return [_plain(item) for item in value] if isinstance(value, tuple) else value
 
 
 def estimate_text(answer: Answer, paint: Paint | None = None) -> str:
     """The answer for people."""
     colours = paint or Paint()
-    lines = [colours.bold(line(_title(answer)))]
-    lines += [f"{INDENT}{line(text)}" for text in _open(answer)]
+    lines = [colours.bold(line(title_of(answer.scenario)))]
+    lines += [f"{INDENT}{line(text)}" for text in (*open_of(answer), chosen_of(answer)) if text]
     lines += ["", *_ledger(answer, colours), "", *_peak(answer, colours), "", *_fits(answer, colours)]
     lines += [line(f"note: {note}") for note in answer.largest.notes]
     return "\n".join(lines) + "\n"
 
 
-def _title(answer: Answer) -> str:
-    scenario = answer.scenario
-    said = {name: _shown(field.value) for name, field in scenario.fields.items() if name not in ("model", "method")}
+def title_of(scenario: Scenario) -> str:
+    """A scenario in one line."""
+    said = {
+        name: shown_value(field.value) for name, field in scenario.fields.items() if name not in ("model", "method")
+    }
     rest = "".join(f", {name} {value}" for name, value in said.items())
     model = "a config written out" if scenario.model.startswith("{") else scenario.model
     return f"{model}, {scenario.method}{rest}"
 
 
-def _open(answer: Answer) -> Iterator[str]:
+def open_of(answer: Answer) -> Iterator[str]:
+    """The open fields with what they may be."""
     if not answer.open:
         return
     yield f"open, assumed by profile {answer.profile} where the scenario says nothing:"
     for name, options in answer.open.items():
-        yield f"  {name}: {_shown(options)}"
-    chosen = ", ".join(f"{name} {_shown(value)}" for name, value in answer.largest_choice.items())
-    yield f"the ledger is the one with the largest peak: {chosen}"
+        yield f"  {name}: {shown_value(options)}"
 
 
-def _shown(value: object) -> str:
-    plain = _plain(value)
-    if isinstance(plain, Mapping):
-        return f"{plain['from']}..{plain['to']}"
-    if isinstance(plain, list):
-        return ", ".join(map(_shown, plain)) if plain else "none"
-    if isinstance(plain, bool):
-        return "yes" if plain else "no"
-    return "null" if plain is None else str(plain)
+def chosen_of(answer: Answer) -> str:
+    """At which decision for the open fields the ledger is; empty where none is open."""
+    chosen = ", ".join(f"{name} {shown_value(value)}" for name, value in answer.largest_choice.items())
+    return f"the ledger is the one with the largest peak: {chosen}" if answer.open else ""
+
+
+def shown_value(value: object) -> str:
+    """A field's value for people."""
+    data = plain(value)
+    if isinstance(data, Mapping):
+        return f"{data['from']}..{data['to']}"
+    if isinstance(data, list):
+        return ", ".join(map(shown_value, data)) if data else "none"
+    if isinstance(data, bool):
+        return "yes" if data else "no"
+    return "null" if data is None else str(data)
 
 
 def _ledger(answer: Answer, paint: Paint) -> list[str]:
@@ -126,14 +111,15 @@ def _ledger(answer: Answer, paint: Paint) -> list[str]:
     alive = {row.name for phase in phases for row in phase.rows}
     names = [rule.name for rule in ROWS if rule.name in alive]
     cells = [{row.name: row.bytes for row in phase.rows} for phase in phases]
-    rows = [("GiB", *(phase.name.value for phase in phases))]
-    rows += [(name, *(_gib(column.get(name)) for column in cells)) for name in names]
-    rows.append(("total", *(_gib(phase.total) for phase in phases)))
+    rows = [(heading_of(answer), *(phase.name.value for phase in phases))]
+    rows += [(name, *(gib(column.get(name)) for column in cells)) for name in names]
+    rows.append(("total", *(gib(phase.total) for phase in phases)))
     lines = table(rows, frozenset(range(1, len(phases) + 1)))
     return [paint.bold(lines[0]), *lines[1:-1], paint.bold(lines[-1])]
 
 
-def _gib(amount: int | None) -> str:
+def gib(amount: int | None) -> str:
+    """An amount in GiB for a table; a dot for none."""
     if amount is None:
         return "·"
     return f"{amount / GIB:,.3f}" if amount * 2000 >= GIB else "<0.001"
@@ -143,17 +129,19 @@ def _peak(answer: Answer, paint: Paint) -> list[str]:
     peak = answer.largest.ledger.peak.name.value.replace("_", " ")
     known = f"known to ±{float(answer.error) * 100:.3g} %"
     rows = [
-        ("peak", f"at {peak}, {known}", ""),
-        ("  allocated", _bytes(answer.allocated, "binary"), _bytes(answer.allocated, "decimal")),
-        ("  reserved", _bytes(answer.reserved, "binary"), _bytes(answer.reserved, "decimal")),
-        ("  device", _bytes(answer.device, "binary"), _bytes(answer.device, "decimal")),
+        ("peak", f"{peak_text(answer)}at {peak}, {known}", ""),
+        ("  allocated", bytes_text(answer.allocated, "binary"), bytes_text(answer.allocated, "decimal")),
+        ("  reserved", bytes_text(answer.reserved, "binary"), bytes_text(answer.reserved, "decimal")),
+        ("  device", bytes_text(answer.device, "binary"), bytes_text(answer.device, "decimal")),
+        *gpu_lines(answer),
         ("parameters", _count(answer.parameters), f"{_count(answer.trainable)} trained"),
     ]
     lines = table(rows, frozenset())
     return [paint.bold(lines[0]), *lines[1:]]
 
 
-def _bytes(ends: Bytes, reading: str) -> str:
+def bytes_text(ends: Bytes, reading: str) -> str:
+    """An amount or an interval with its unit, "binary" or "decimal"."""
     interval = Interval.point(ends[0]).hull(Interval.point(ends[1]))
     return display_interval(interval, Dimension.BYTES, "binary" if reading == "binary" else "decimal")
 
@@ -165,10 +153,11 @@ def _count(ends: Bytes) -> str:
 def _fits(answer: Answer, paint: Paint) -> list[str]:
     """The named card, or the smallest cards that fit, by the memory that they have."""
     fits = answer.fits()
-    if "gpu" in answer.scenario.fields:
-        fit = fits[0]
-        said = {"yes": "it fits", "no": "it does not fit", "maybe": "it may fit, or not"}[fit.verdict]
-        return [line(f"{fit.gpu}: {said} ({_bytes(fit.usable, 'binary')} usable)")]
+    if named := len(answer.named_cards()):
+        said = {"yes": "it fits", "no": "it does not fit", "maybe": "it may fit, or not"}
+        return [
+            line(f"{fit.gpu}: {said[fit.verdict]} ({bytes_text(fit.usable, 'binary')} usable)") for fit in fits[:named]
+        ]
     surely = [fit for fit in fits if fit.verdict == "yes"]
     perhaps = [fit for fit in fits if fit.verdict == "maybe"]
     if not surely and not perhaps:
@@ -184,4 +173,4 @@ def _fits(answer: Answer, paint: Paint) -> list[str]:
 def _smallest(fits: list[Fit]) -> Iterator[str]:
     """Cards by the memory that they surely have, as many as make a short list."""
     for usable, cards in groupby(fits[:SMALLEST_SHOWN], key=lambda fit: fit.usable):
-        yield f"{_bytes(usable, 'binary')} usable: {', '.join(card.gpu for card in cards)}"
+        yield f"{bytes_text(usable, 'binary')} usable: {', '.join(card.gpu for card in cards)}"

@@ -7,12 +7,12 @@ of a level in one step and drops the rest in silence, so the tenth says how many
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from toolkit.checks.details import claim_details
+from toolkit.checks.details import claim_details, finding_details, verdict_text
 from toolkit.checks.judgement import Judgement, Verdict
 from toolkit.checks.run import CheckResult, gates
 from toolkit.finding import Finding, Place, Severity, printable
+from toolkit.frozen import frozen
 from toolkit.report.terminal import plural
 
 LEVELS = ("error", "warning", "notice")
@@ -20,7 +20,7 @@ SHOWN_PER_LEVEL = 10
 _LEVEL_OF = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "notice"}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Annotation:
     level: str
     place: Place
@@ -58,8 +58,8 @@ def _cut(level: str, annotations: list[_Annotation]) -> list[str]:
 
 
 def _of_finding(finding: Finding) -> _Annotation:
-    text = finding.message if finding.repair is None else f"{finding.message}\nrepair: {finding.repair}"
-    return _Annotation(_LEVEL_OF[finding.severity], finding.place, finding.code, text)
+    said = [finding.message, *(f"{label}: {_one_line(text)}" for label, text in finding_details(finding))]
+    return _Annotation(_LEVEL_OF[finding.severity], finding.place, finding.code, "\n".join(said))
 
 
 def _of_claim(judgement: Judgement, fail_on: frozenset[Verdict]) -> Iterator[_Annotation]:
@@ -67,8 +67,7 @@ def _of_claim(judgement: Judgement, fail_on: frozenset[Verdict]) -> Iterator[_An
     if not gating and judgement.verdict not in (Verdict.DISAGREES, Verdict.DEPENDS):
         return
     claimed = judgement.outcome.claimed
-    verdict = f"{judgement.verdict.value}{' (acknowledged)' if judgement.acknowledged else ''}"
-    said = [f'"{claimed.text if claimed else judgement.quote}" {verdict}']
+    said = [f'"{claimed.text if claimed else judgement.quote}" {verdict_text(judgement)}']
     said += [f"{label}: {text}" for label, text in claim_details(judgement)]
     title = f"{judgement.code} {judgement.quantity} {judgement.verdict.value}"
     yield _Annotation("error" if gating else "notice", judgement.place, title, "\n".join(map(_one_line, said)))

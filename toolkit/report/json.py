@@ -6,10 +6,10 @@ import json
 from collections.abc import Mapping
 from fractions import Fraction
 
-from toolkit.checks.judgement import Claimed, Judgement
+from toolkit.checks.judgement import Claimed, Ignored, Judgement
 from toolkit.checks.run import CheckResult
 from toolkit.evidence.evidence import Evidence
-from toolkit.finding import Finding, Place
+from toolkit.finding import Finding, Place, Suggestion
 from toolkit.quantity import Dimension, Interval
 
 BASE_UNITS: Mapping[Dimension, str] = {
@@ -30,15 +30,46 @@ def check_json(result: CheckResult) -> str:
         {
             "claims": [_claim(judgement) for judgement in result.judgements],
             "findings": [finding_json(finding) for finding in result.all_findings],
-            "counts": {
-                "claims": len(result.judgements),
-                "documents": result.documents,
-                **{verdict.value: count for verdict, count in result.counts.items()},
-                "acknowledged": result.acknowledged,
-                "findings": len(result.all_findings),
-            },
+            "counts": check_counts(result),
+            **_coverage(result),
         }
     )
+
+
+def _coverage(result: CheckResult) -> dict[str, object]:
+    """The memory figures of each document, where somebody looked for them."""
+    if all(report.figures is None for report in result.reports):
+        return {}
+    from toolkit.checks.coverage import coverages  # noqa: PLC0415 - few runs ask for it
+
+    return {
+        "coverage": [
+            {
+                "document": one.document,
+                "figures": one.counted,
+                "covered": one.counted - len(one.open),
+                "ignored": one.ignored,
+                "percent": round(one.share, 1),
+                "open": [
+                    {**place_json(figure.place), "text": figure.text, "quantity": figure.quantity}
+                    for figure in one.open
+                ],
+            }
+            for one in coverages(result)
+        ]
+    }
+
+
+def check_counts(result: CheckResult) -> dict[str, int]:
+    """How many claims, documents and findings there are, and how many claims have each verdict."""
+    return {
+        "claims": len(result.judgements),
+        "documents": result.documents,
+        **{verdict.value: count for verdict, count in result.counts.items()},
+        "acknowledged": result.acknowledged,
+        "ignored": result.ignored,
+        "findings": len(result.all_findings),
+    }
 
 
 def as_json(value: object) -> str:
@@ -64,8 +95,8 @@ def _claim(judgement: Judgement) -> dict[str, object]:
     return {
         "id": judgement.id,
         "document": judgement.place.path,
-        **_position(judgement.place),
-        "spec": {"path": judgement.spec_place.path, **_position(judgement.spec_place)},
+        **place_json(judgement.place),
+        "spec": {"path": judgement.spec_place.path, **place_json(judgement.spec_place)},
         "quote": judgement.quote,
         "scenario": judgement.scenario,
         "quantity": judgement.quantity,
@@ -77,7 +108,14 @@ def _claim(judgement: Judgement) -> dict[str, object]:
         "reason": outcome.reason,
         "repair": outcome.repair,
         "acknowledged": said and {"reason": said.reason, "until": said.until.isoformat() if said.until else None},
+        "ignored": ignored_json(judgement.ignored) if judgement.ignored else None,
     }
+
+
+def ignored_json(ignored: Ignored) -> dict[str, object]:
+    """Who answers for a claim in the document itself, as JSON has it."""
+    until = ignored.until.isoformat() if ignored.until else None
+    return {"reason": ignored.reason, "until": until, "path": ignored.place.path, **place_json(ignored.place)}
 
 
 def _claimed(claimed: Claimed) -> dict[str, object]:
@@ -112,15 +150,26 @@ def finding_json(finding: Finding) -> dict[str, object]:
     """A finding as JSON has it."""
     return {
         "path": finding.place.path,
-        **_position(finding.place),
+        **place_json(finding.place),
         "code": finding.code,
         "severity": finding.severity.value,
         "message": finding.message,
         "repair": finding.repair,
+        "related": [
+            {"path": related.place.path, **place_json(related.place), "text": related.text}
+            for related in finding.related
+        ],
+        "suggestion": _suggestion(finding.suggestion) if finding.suggestion else None,
     }
 
 
-def _position(place: Place) -> dict[str, int | None]:
+def _suggestion(suggestion: Suggestion) -> dict[str, object]:
+    pieces = [{"sign": sign, "text": text} for sign, text in suggestion.diff]
+    return {"text": suggestion.text, "diff": pieces, "safe": suggestion.safe}
+
+
+def place_json(place: Place) -> dict[str, int | None]:
+    """A place as JSON has it, without its path."""
     return {
         "line": place.line,
         "column": place.column,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from toolkit.finding import printable
+from toolkit.frozen import frozen
 
 INDENT = "    "
 
@@ -19,7 +19,7 @@ def line(text: str) -> str:
     return f"./{safe.lstrip()}" if safe.lstrip().startswith("::") else safe
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Paint:
     """Colours for words, or none."""
 

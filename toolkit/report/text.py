@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from toolkit.checks.details import claim_details
+from toolkit.checks.details import claim_details, finding_details, verdict_text
 from toolkit.checks.judge import SpecReport
 from toolkit.checks.judgement import Judgement, Verdict
 from toolkit.checks.run import CheckResult
@@ -18,7 +18,7 @@ LONGEST_TEXT = 120
 def check_text(result: CheckResult, *, verbose: bool = False, paint: Paint | None = None) -> str:
     """The whole report; `verbose` shows the claims that agree and those that nothing can check, too."""
     colours = paint or Paint()
-    blocks = [_finding(finding, colours) for finding in result.findings]
+    blocks = [finding_text(finding, colours) for finding in result.findings]
     for report in result.reports:
         blocks += _of_report(report, verbose=verbose, paint=colours)
     blocks.append(colours.bold(summary(result)))
@@ -35,6 +35,7 @@ def summary(result: CheckResult) -> str:
         f" {disagree} ({result.acknowledged:,} acknowledged),"
         f" {plural(counts[Verdict.DEPENDS], 'depends', 'depend')},"
         f" {counts[Verdict.UNCHECKED]:,} unchecked; {plural(len(result.all_findings), 'finding')}"
+        + (f"; {plural(result.ignored, 'claim')} ignored by comments in documents" if result.ignored else "")
     )
 
 
@@ -43,12 +44,12 @@ def _of_report(report: SpecReport, *, verbose: bool, paint: Paint) -> Iterator[s
         if verbose or judgement.verdict not in QUIET:
             yield _claim(judgement, paint)
     for finding in report.findings:
-        yield _finding(finding, paint)
+        yield finding_text(finding, paint)
 
 
 def _claim(judgement: Judgement, paint: Paint) -> str:
     head = line(f"{judgement.place}: {judgement.code} ")
-    verdict = f"{judgement.verdict.value}{' (acknowledged)' if judgement.acknowledged else ''}"
+    verdict = verdict_text(judgement)
     about = judgement.quantity + (f" of {judgement.scenario}" if judgement.scenario else "")
     subject = f'"{_claimed_text(judgement)}" ({about})'
     lines = [f"{head} {_painted(judgement, verdict, paint)}: {line(subject)}"]
@@ -76,8 +77,9 @@ def _painted(judgement: Judgement, verdict: str, paint: Paint) -> str:
     return paint.yellow(verdict)
 
 
-def _finding(finding: Finding, paint: Paint) -> str:
+def finding_text(finding: Finding, paint: Paint) -> str:
+    """A finding on a line of its own, with its details below."""
     colour = paint.red if finding.severity is Severity.ERROR else paint.yellow
     word = "" if finding.severity is Severity.ERROR else f"{finding.severity.value}: "
     text = f"{line(f'{finding.place}:')} {colour(finding.code)} {line(f'{word}{finding.message}')}"
-    return f"{text}\n{_labelled('repair', finding.repair, paint)}" if finding.repair else text
+    return "\n".join([text, *(_labelled(label, said, paint) for label, said in finding_details(finding))])

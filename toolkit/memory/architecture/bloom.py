@@ -38,8 +38,8 @@ def bloom(config: Config, head: Head) -> Architecture:
     )
     kind = LayerKind(
         count,
-        Attention(heads, heads, head_dim, head_dim, dropout=config.share("attention_dropout")),
-        FeedForward(4 * hidden, gated=False, activation="gelu_tanh"),
+        Attention(heads, heads, head_dim, head_dim, dropout=config.share("attention_dropout"), alibi=True),
+        FeedForward(4 * hidden, gated=False, activation="bloom_gelu"),
         norm="layer",
         dropout=config.share("hidden_dropout"),
     )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
+
+from toolkit.frozen import frozen
 
 MAX_LAYERS = 4096
 MAX_HEADS = 4096
@@ -21,7 +23,7 @@ class UnsupportedModel(Exception):  # noqa: N818 - a refusal by name; the user's
         self.reason = reason
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Config:
     """A config and the defaults that transformers gives to keys that it lacks.
 

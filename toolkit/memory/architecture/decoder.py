@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 
+from toolkit.frozen import frozen
 from toolkit.memory.architecture import parts
 from toolkit.memory.architecture.config import Config
 from toolkit.memory.architecture.model import Attention, FeedForward, LayerKind, Module
@@ -13,7 +13,7 @@ FULL = "full_attention"
 SLIDING = "sliding_attention"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Dimensions:
     """The dimensions of a decoder."""
 
@@ -99,11 +99,17 @@ def attention(config: Config, d: Dimensions, window: int | None, **more: bool) -
         head_dim=d.head_dim,
         value_head_dim=d.head_dim,
         window=window,
+        rope_dim=turned_width(config, "partial_rotary_factor", d.head_dim),
         dropout=config.share("attention_dropout"),
         query_norm=more.get("query_norm", False),
         sinks=more.get("sinks", False),
         softcap=more.get("softcap", False),
     )
+
+
+def turned_width(config: Config, key: str, head_dim: int) -> int | None:
+    """The part of a head that rotary embedding turns, where the config gives its share of the head."""
+    return None if config.value(key) is None else int(head_dim * config.share(key))
 
 
 def layer_windows(config: Config, count: int, pattern: tuple[str, ...] | None = None) -> tuple[int | None, ...]:

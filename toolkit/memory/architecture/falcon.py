@@ -18,6 +18,7 @@ FALCON_DEFAULTS = {
     "multi_query": True,
     "parallel_attn": True,
     "bias": False,
+    "alibi": False,
     "activation": "gelu",
     "max_position_embeddings": 2048,
     "tie_word_embeddings": True,
@@ -57,6 +58,8 @@ def falcon(config: Config, head: Head) -> Architecture:
             head_dim,
             head_dim,
             dropout=config.share("attention_dropout"),
+            alibi=config.flag("alibi"),
+            always_masked=True,
             caches_queries=config.flag("new_decoder_architecture"),  # modeling_falcon.py, FalconAttention._split_heads
         ),
         FeedForward(inner, gated=False, activation=config.word("activation")),

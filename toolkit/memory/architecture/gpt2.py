@@ -19,6 +19,7 @@ GPT2_DEFAULTS = {
     "activation_function": "gelu_new",
     "resid_pdrop": 0.1,
     "attn_pdrop": 0.1,
+    "embd_pdrop": 0.1,
     "add_cross_attention": False,
     "tie_word_embeddings": True,
 }
@@ -58,5 +59,6 @@ def gpt2(config: Config, head: Head) -> Architecture:
         norm="layer",
         dropout=config.share("resid_pdrop"),
     )
-    body = Body(modules, (kind,), hidden, vocabulary, "transformer", positions)
+    dropout = config.share("embd_pdrop")
+    body = Body(modules, (kind,), hidden, vocabulary, "transformer", positions, embedding_dropout=dropout)
     return with_head(config, head, body, tagger="classifier")

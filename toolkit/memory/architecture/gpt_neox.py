@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from toolkit.memory.architecture import parts
 from toolkit.memory.architecture.config import Config
-from toolkit.memory.architecture.decoder import split
+from toolkit.memory.architecture.decoder import split, turned_width
 from toolkit.memory.architecture.heads import Body, Head
 from toolkit.memory.architecture.heads import decoder as with_head
 from toolkit.memory.architecture.model import Architecture, Attention, FeedForward, LayerKind
@@ -20,6 +20,7 @@ GPT_NEOX_DEFAULTS = {
     "attention_bias": True,
     "use_parallel_residual": True,
     "tie_word_embeddings": False,
+    "rotary_pct": 0.25,
 }
 
 
@@ -42,7 +43,14 @@ def gpt_neox(config: Config, head: Head) -> Architecture:
     )
     kind = LayerKind(
         count,
-        Attention(heads, heads, head_dim, head_dim, dropout=config.share("attention_dropout")),
+        Attention(
+            heads,
+            heads,
+            head_dim,
+            head_dim,
+            rope_dim=turned_width(config, "rotary_pct", head_dim),
+            dropout=config.share("attention_dropout"),
+        ),
         FeedForward(inner, gated=False, activation=config.word("hidden_act")),
         norm="layer",
         parallel_residual=config.flag("use_parallel_residual"),

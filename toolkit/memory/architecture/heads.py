@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from toolkit.frozen import frozen
 from toolkit.memory.architecture import parts
 from toolkit.memory.architecture.config import Config
 from toolkit.memory.architecture.model import Architecture, LayerKind, Module
@@ -19,7 +20,7 @@ HEADS = (CAUSAL, SEQUENCE, TOKENS, MASKED, BASE)
 """The heads that a scenario may name."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Head:
     """Which head, with how many labels (0: none), and the transformers class that has it."""
 
@@ -28,7 +29,7 @@ class Head:
     class_name: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Body:
     """A model without its head. Paths are those inside it; `prefix` is its name inside a class with a head.
 
@@ -44,6 +45,7 @@ class Body:
     output_width: int | None = None
     logit_softcap: bool = False
     is_decoder: bool = True
+    embedding_dropout: float = 0.0
     notes: tuple[str, ...] = ()
 
 
@@ -86,6 +88,7 @@ def assemble(config: Config, head: Head, body: Body, extra: tuple[Module, ...], 
         labels=head.labels,
         logit_softcap=body.logit_softcap and head.kind == CAUSAL,
         is_decoder=body.is_decoder,
+        embedding_dropout=body.embedding_dropout,
         notes=body.notes,
     )
 

@@ -7,9 +7,11 @@ the layer indices they stand for, so that a model of any size is a few dozen ent
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from math import prod
+
+from toolkit.frozen import frozen
 
 
 class ModuleKind(StrEnum):
@@ -24,7 +26,7 @@ class ModuleKind(StrEnum):
     OTHER = "other"  # bare parameters (routers, attention sinks) and convolutions
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Tensor:
     """One parameter of a module: its attribute name (`weight`, `bias`, `gate_up_proj`) and shape."""
 
@@ -37,7 +39,7 @@ class Tensor:
         return prod(self.shape)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Module:
     """A module that owns parameters. `path` may hold one `{}` for the layer index, taken from `layers`.
 
@@ -77,12 +79,12 @@ class Module:
         return (self.path.replace("{}", layer) for layer in self.layers)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Attention:
     """The attention of one kind of layer.
 
-    `window` is None for full attention; MLA sets `latent_rank` and `rope_dim`, and `query_latent_rank` where
-    queries too pass through a latent.
+    `window` is None for full attention; MLA sets `latent_rank`, and `query_latent_rank` where queries too pass through
+    a latent. `rope_dim` is the width of a head's part that rotary embedding turns, where that is not all of it.
     """
 
     query_heads: int
@@ -99,10 +101,12 @@ class Attention:
     position_terms: tuple[str, ...] = ()  # and how: c2p (contents to positions), p2c (positions to contents)
     dropout: float = 0.0  # of the attention probabilities
     caches_queries: bool = False  # keys and values are repeated for every query head before they are cached (Falcon)
+    alibi: bool = False  # biases by distance are added to the scores, which no kernel of torch does
+    always_masked: bool = False  # its code always makes a mask, even where torch's sdpa needs none
     softcap: bool = False  # scores squashed by tanh (Gemma 2), which flash kernels of torch do not do
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FeedForward:
     """The feed-forward of one kind of layer. A mixture has `experts` > 0; `intermediate` is that of one."""
 
@@ -114,7 +118,7 @@ class FeedForward:
     shared_intermediate: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LayerKind:
     """Layers that are alike in all that activations depend on. `dropout` is that of the residual stream."""
 
@@ -129,7 +133,7 @@ class LayerKind:
     stack: str = "decoder"  # decoder | encoder
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Architecture:
     """A model: its modules, and the dimensions that activations follow.
 
@@ -148,6 +152,8 @@ class Architecture:
     labels: int = 0
     logit_softcap: bool = False
     is_decoder: bool = True
+    scales_output: bool = False  # T5: a factor before the output weight, where that is the embedding's
+    embedding_dropout: float = 0.0  # of what goes into the first layer
     notes: tuple[str, ...] = field(default=())
 
     @property

@@ -20,6 +20,7 @@ PHI_DEFAULTS = {
     "max_position_embeddings": 2048,
     "qk_layernorm": False,
     "tie_word_embeddings": False,
+    "partial_rotary_factor": 0.5,
 }
 
 PHI3_DEFAULTS = {

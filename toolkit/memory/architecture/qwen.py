@@ -41,8 +41,11 @@ def qwen(config: Config, head: Head) -> Architecture:
         parts.linear("h.{}.mlp.c_proj", inner, hidden, layers, bias=bias),
         parts.norm("ln_f", hidden),
     )
-    attention = Attention(heads, heads, head_dim, head_dim, dropout=config.share("attn_dropout_prob"))
+    attention = Attention(
+        heads, heads, head_dim, head_dim, dropout=config.share("attn_dropout_prob"), always_masked=True
+    )
     kind = LayerKind(count, attention, FeedForward(inner, gated=True, activation="silu"))
     positions = config.optional_size("seq_length")
-    body = Body(modules, (kind,), hidden, vocabulary, "transformer", positions)
+    dropout = config.share("emb_dropout_prob")
+    body = Body(modules, (kind,), hidden, vocabulary, "transformer", positions, embedding_dropout=dropout)
     return with_head(config, head, body)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from toolkit.facts.models import ModelFacts
 from toolkit.facts.names import nearest
+from toolkit.frozen import frozen
 from toolkit.memory.architecture import (
     bert,
     bloom,
@@ -17,6 +18,7 @@ from toolkit.memory.architecture import (
     falcon,
     gemma,
     gpt2,
+    gpt_bigcode,
     gpt_neox,
     gpt_oss,
     llama,
@@ -44,7 +46,7 @@ MAX_LABELS = 1 << 20
 MAX_CACHED = 1024
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Family:
     """How a type is read: function, config defaults of transformers 5.23, classes by head, other keys."""
 
@@ -95,6 +97,9 @@ FAMILIES: Mapping[str, Family] = {
         classes("Gemma3", token=False, sequence="Gemma3TextForSequenceClassification", base="Gemma3TextModel"),
     ),
     "gpt2": Family(gpt2.gpt2, gpt2.GPT2_DEFAULTS, classes("GPT2", causal="GPT2LMHeadModel"), gpt2.GPT2_ALIASES),
+    "gpt_bigcode": Family(
+        gpt_bigcode.gpt_bigcode, gpt_bigcode.GPT_BIGCODE_DEFAULTS, classes("GPTBigCode"), gpt2.GPT2_ALIASES
+    ),
     "gpt_neox": Family(gpt_neox.gpt_neox, gpt_neox.GPT_NEOX_DEFAULTS, classes("GPTNeoX")),
     "gpt_oss": Family(gpt_oss.gpt_oss, gpt_oss.GPT_OSS_DEFAULTS, classes("GptOss"), mixture.EXPERT_ALIASES),
     "llama": Family(llama.llama, llama.LLAMA_DEFAULTS, classes("Llama")),

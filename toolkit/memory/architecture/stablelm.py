@@ -22,6 +22,7 @@ STABLELM_DEFAULTS = {
     "qk_layernorm": False,
     "use_parallel_residual": False,
     "tie_word_embeddings": False,
+    "partial_rotary_factor": 0.25,
 }
 
 

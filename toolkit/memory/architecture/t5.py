@@ -19,6 +19,7 @@ T5_DEFAULTS = {
     "relative_attention_num_buckets": 32,
     "dropout_rate": 0.1,
     "feed_forward_proj": "relu",
+    "tie_word_embeddings": True,
 }
 
 # The default of num_decoder_layers is that of num_layers.
@@ -53,7 +54,7 @@ def t5(config: Config, head: Head) -> Architecture:
         unprefixed = Head(BASE, head.labels, head.class_name)
         extra = (parts.head("lm_head", hidden, vocabulary, tied=True),)
         whole = assemble(config, unprefixed, body, extra, (*TIED, "lm_head.weight"))
-        return replace(whole, head=CAUSAL)
+        return replace(whole, head=CAUSAL, scales_output=config.flag("tie_word_embeddings"))
     return assemble(config, head, body, (), TIED)
 
 

@@ -57,6 +57,27 @@ def _wide_new_gelu(tape: Tape, x: Buffer, row: str) -> Buffer:
     return _new_gelu(tape, x, row, "fp32")
 
 
+BLOOM_GELU_BACKWARD = 5
+"""Tensors that bloom_gelu_back has beside its input and the gradient; two of them last until it returns."""
+
+
+def _bloom_gelu(tape: Tape, x: Buffer, row: str) -> Buffer:
+    """BLOOM's gelu, a function that saves its input alone and writes all out (modeling_bloom.py, GeLUFunction)."""
+    with tape.temporary(row, x.size.times(4)):  # half of x, two factors, and their product
+        pass
+    saved = tape.save(x) if x.grad else ()
+    with tape.temporary(row, x.size.times(2)):
+        result = tape.new(row, x.width, x.dtype, grad=x.grad, size=x.size)
+
+    def backward(tape: Tape, _: Buffer) -> Given:
+        with tape.temporary("activation_gradients", x.size.times(BLOOM_GELU_BACKWARD)):
+            pass
+        with tape.temporary("activation_gradients", x.size.times(2)):
+            return [(x, tape.gradient(x))]
+
+    return tape.node(result, backward, saved)
+
+
 AUTOCAST: Mapping[str, Activation] = {"gelu_new": _wide_new_gelu}
 """The activations that autocast runs otherwise (aten/src/ATen/autocast_mode.h, AT_FORALL_FP32)."""
 
@@ -68,5 +89,6 @@ ACTIVATIONS: Mapping[str, Activation] = {
     "relu": rectify,
     "tanh": rectify,
     "gelu_new": _new_gelu,
+    "bloom_gelu": _bloom_gelu,
 }
 """The activations of the covered families."""

@@ -8,9 +8,10 @@ from __future__ import annotations
 from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.attention_form import OUTPUT, STATES, AttentionForm
 from toolkit.memory.formula.attention_kernels import KERNELS
+from toolkit.memory.formula.cached import cached
 from toolkit.memory.formula.linear import LinearForm, linear
 from toolkit.memory.formula.norms import normalise
-from toolkit.memory.formula.operations import Given, add, letting_go, scale, split
+from toolkit.memory.formula.operations import Given, add, cast, letting_go, scale, split
 from toolkit.memory.size import Size
 from toolkit.memory.tape import Tape
 
@@ -22,15 +23,12 @@ def attend(tape: Tape, x: Buffer, form: AttentionForm) -> Buffer:
     query, key, value, whole = _projected(tape, x, form)
     if form.query_norm is not None:
         query = letting_go(tape, query, normalise(tape, query, form.query_norm))
-        key = letting_go(tape, key, normalise(tape, key, form.query_norm))
-    if form.rotary != "none":
-        turned = (rotate if form.rotary == "whole" else rejoin)(tape, query, form)
-        turned_key = (rotate if form.rotary == "whole" else rejoin)(tape, key, form)
-        tape.drop(query, key)
-        query, key = turned, turned_key
+        key = letting_go(tape, key, normalise(tape, key, form.key_norm or form.query_norm))
+    query, key, held = _turned(tape, query, key, form)
+    key, value = cached(tape, key, value)
     attended = KERNELS[form.kernel](tape, query, key, value, form)
     result = linear(tape, attended, form.output, OUTPUT)
-    tape.drop(attended, query, key, value, *whole)
+    tape.drop(attended, query, key, value, *whole, *held)
     return result
 
 
@@ -45,6 +43,20 @@ def _projected(tape: Tape, x: Buffer, form: AttentionForm) -> tuple[Buffer, Buff
     if form.scaled_query:
         query = letting_go(tape, query, scale(tape, query, STATES))
     return query, key, value, ()
+
+
+def _turned(tape: Tape, query: Buffer, key: Buffer, form: AttentionForm) -> tuple[Buffer, Buffer, tuple[Buffer, ...]]:
+    """Queries and keys with their positions, and what keeps its name until attention is done."""
+    if form.rotary == "none":
+        return query, key, ()
+    turn = TURNS[form.rotary]
+    turned, turned_key = turn(tape, query, form), turn(tape, key, form)
+    if form.turned is None:
+        tape.drop(query, key)
+        return turned, turned_key, ()
+    heads = (form.query_heads, form.key_value_heads)
+    parts = tuple(tape.new(ROTARY, count * form.turned, turned.dtype) for count in heads)
+    return turned, turned_key, (query, key, *parts)
 
 
 def rejoin(tape: Tape, x: Buffer, form: AttentionForm) -> Buffer:
@@ -82,3 +94,18 @@ def _half_turned(tape: Tape, x: Buffer) -> Buffer:
         return [(x, second), (x, tape.gradient(x))]
 
     return tape.node(result, backward)
+
+
+def rotate_wide(tape: Tape, x: Buffer, form: AttentionForm) -> Buffer:
+    """A float32 copy that is turned, put together anew, and cast back (modeling_qwen.py, apply_rotary_pos_emb)."""
+    wide = cast(tape, x, "fp32", ROTARY)
+    total = rotate(tape, wide, form)
+    joined = rejoin(tape, total, form)
+    tape.drop(total)
+    if wide is not x:
+        tape.drop(wide)
+    return letting_go(tape, joined, cast(tape, joined, x.dtype, STATES))
+
+
+TURNS = {"whole": rotate, "joined": rejoin, "wide": rotate_wide}
+"""How positions are turned into queries and keys, by the layout's word."""

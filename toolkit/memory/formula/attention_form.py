@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from toolkit.frozen import frozen
 from toolkit.memory.formula.linear import LinearForm
 from toolkit.memory.formula.norms import NormForm
 
@@ -12,7 +11,7 @@ OUTPUT = "attention_output"
 SCORES = "attention_scores"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AttentionForm:
     """An attention as a tape needs it.
 
@@ -28,19 +27,30 @@ class AttentionForm:
     output: LinearForm
     kernel: str
     rotary: str
+    turned: int | None = None  # the width of a head's part that is turned, where names hold it to attention's end
     scaled_query: bool = False
     query_norm: NormForm | None = None
+    key_norm: NormForm | None = None  # where it is another one
     autocast: str | None = None
     wide_rotary: bool = False  # the rotary angles are float32, as under autocast with float32 weights
     softcap: bool = False
     sinks: bool = False
     repeats: bool = False  # keys and values are repeated for every query head before the kernel
+    narrow_softmax: bool = False  # eager attention takes it in the dtype of the scores
+    dropout: bool = False  # of the probabilities, for which a flash kernel keeps no mask
+    expands: bool = True  # its code expands a single head of keys and values before the kernel is called
+    window: int | None = None  # where it is shorter than the prompt
     binds_probabilities: bool = False  # the layer's code keeps a name for eager attention's probabilities
 
     @property
     def is_grouped(self) -> bool:
         """Whether several query heads share keys and values."""
         return self.query_heads != self.key_value_heads
+
+    @property
+    def one_for_all(self) -> bool:
+        """Whether a single head of keys and values stands for all: a view, which needs no copy."""
+        return self.is_grouped and self.key_value_heads == 1
 
     @property
     def heads_first(self) -> bool:

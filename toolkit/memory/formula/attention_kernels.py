@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.attention_form import OUTPUT, SCORES, STATES, AttentionForm
-from toolkit.memory.formula.operations import Given, cast, contract, letting_go, scale
+from toolkit.memory.formula.cached import LAID_OUT, READS
+from toolkit.memory.formula.operations import Given, cast, contract, drop_out, letting_go, scale, transposed
 from toolkit.memory.size import BYTES, Size
 from toolkit.memory.tape import Tape
 
@@ -38,7 +39,7 @@ def flash(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: Attention
     if form.repeats:
         tape.drop(key, value)
     # The result lies in memory as the queries do: those put together anew have their heads before the positions.
-    return letting_go(tape, result, _transposed(tape, result)) if form.heads_first else result
+    return letting_go(tape, result, transposed(tape, result)) if form.heads_first else result
 
 
 def _flash_working(form: AttentionForm, dtype: str) -> Size:
@@ -52,13 +53,13 @@ def _flash_working(form: AttentionForm, dtype: str) -> Size:
 def eager(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: AttentionForm) -> Buffer:
     """Scores and probabilities for every pair of positions (transformers' eager_attention_forward)."""
     dtype = form.autocast or query.dtype
-    keys, values = (_repeated(tape, part, form) for part in (key, value))
+    keys, values = (part if form.one_for_all else _repeated(tape, part, form) for part in (key, value))
     scores = _scores(tape, query, keys, form, dtype)
-    probabilities = (_softmax_with_sinks if form.sinks else _softmax)(tape, scores, dtype)
+    probabilities = _softmax_with_sinks(tape, scores, dtype) if form.sinks else _softmax(tape, scores, dtype, form)
     width = form.query_heads * form.value_head_dim
-    inner = _contiguous(tape, values, dtype, copies=not form.is_grouped)
+    inner = _for_product(tape, values, form, dtype, laid_out=form.is_grouped or tape.cache in LAID_OUT)
     mixed = contract(tape, probabilities, inner, OUTPUT, width, Size(token=width * BYTES[dtype]))
-    result = letting_go(tape, mixed, _transposed(tape, mixed))
+    result = letting_go(tape, mixed, transposed(tape, mixed))
     if form.binds_probabilities:
         tape.bound.append(probabilities)
     else:
@@ -72,12 +73,20 @@ def eager(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: Attention
 def _repeated(tape: Tape, x: Buffer, form: AttentionForm) -> Buffer:
     if not form.is_grouped:
         return x
-    result = tape.new(STATES, form.repeated, x.dtype, grad=x.grad)
+    result = tape.new(STATES, form.repeated, x.dtype, grad=x.grad, size=_repeated_size(tape, x, form))
 
     def backward(tape: Tape, _: Buffer) -> Given:
         return [(x, tape.gradient(x))]
 
     return tape.node(result, backward)
+
+
+def _repeated_size(tape: Tape, x: Buffer, form: AttentionForm) -> Size:
+    """Of every token; while a cache is read of all that it has, or of its window."""
+    each = form.repeated * BYTES[x.dtype]
+    if tape.cache != READS:
+        return Size(token=each)
+    return Size(pair=each) if form.window is None else Size(sequence=form.window * each)
 
 
 def _scores(tape: Tape, query: Buffer, keys: Buffer, form: AttentionForm, dtype: str) -> Buffer:
@@ -87,7 +96,8 @@ def _scores(tape: Tape, query: Buffer, keys: Buffer, form: AttentionForm, dtype:
     """
     size = Size(pair=form.query_heads * BYTES[dtype])
     first = _contiguous(tape, query, dtype, copies=not form.heads_first)
-    second = _contiguous(tape, keys, dtype, copies=not (form.heads_first or form.is_grouped))
+    laid_out = form.heads_first or form.is_grouped or tape.cache in LAID_OUT
+    second = _for_product(tape, keys, form, dtype, laid_out=laid_out)
     product = contract(tape, first, second, SCORES, 0, size)
     tape.drop(*(part for part in (first, second) if part is not query and part is not keys))
     scaled = letting_go(tape, product, scale(tape, product, SCORES))
@@ -95,6 +105,15 @@ def _scores(tape: Tape, query: Buffer, keys: Buffer, form: AttentionForm, dtype:
         scaled = _capped(tape, scaled)
     promoted = "fp32" if form.wide_rotary else None
     return letting_go(tape, scaled, scale(tape, scaled, SCORES, dtype=promoted))
+
+
+def _for_product(tape: Tape, x: Buffer, form: AttentionForm, dtype: str, *, laid_out: bool) -> Buffer:
+    """Keys or values as torch.matmul folds them into its batch: one head that stands for all is copied for each."""
+    if not form.one_for_all:
+        return _contiguous(tape, x, dtype, copies=not laid_out)
+    inner = cast(tape, x, dtype, STATES)
+    repeated = _repeated(tape, inner, form)
+    return repeated if inner is x else letting_go(tape, inner, repeated)
 
 
 def _contiguous(tape: Tape, x: Buffer, dtype: str, *, copies: bool) -> Buffer:
@@ -105,7 +124,7 @@ def _contiguous(tape: Tape, x: Buffer, dtype: str, *, copies: bool) -> Buffer:
     inner = cast(tape, x, dtype, STATES)
     if not copies:
         return inner
-    copy = _transposed(tape, inner)
+    copy = transposed(tape, inner)
     return copy if inner is x else letting_go(tape, inner, copy)
 
 
@@ -141,16 +160,18 @@ def masked(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: Attentio
     Source: transformers' sdpa_attention.py; torch's memory-efficient kernel (aten .../cuda/attention_backward.cu).
     """
     dtype = form.autocast or query.dtype
-    spread = form.is_grouped and form.key_value_heads == 1  # a view: one head needs no copy to stand for all
+    spread = form.one_for_all
     keys, values = (part if spread else _repeated(tape, part, form) for part in (key, value))
-    inner = tuple(cast(tape, part, dtype, STATES) for part in (query, keys, values))
+    convert = _cast_for_all if spread and form.expands else _cast_alone
+    inner = cast(tape, query, dtype, STATES), *(convert(tape, part, dtype, form) for part in (keys, values))
     bias = tape.new(SCORES, 0, dtype, size=Size(pair=BYTES[dtype]))
     result = tape.new(OUTPUT, form.query_heads * form.value_head_dim, dtype, grad=query.grad)
     log_sums = tape.new(OUTPUT, form.query_heads, "fp32")
     saved = tape.save(*inner, bias, result, log_sums) if query.grad else ()
 
     def backward(tape: Tape, _: Buffer) -> Given:
-        expanded = form.query_heads * (form.head_dim + form.value_head_dim) * BYTES[dtype] if spread else 0
+        narrow = sum(part.width < form.repeated for part in inner[1:]) if spread else 0
+        expanded = narrow * form.repeated * BYTES[dtype]
         with tape.temporary(KERNEL, Size(token=form.query_heads * BYTES["fp32"] + expanded)):
             given = [tape.gradient(part) for part in inner]
         return list(zip(inner, given, strict=True))
@@ -163,25 +184,32 @@ def masked(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: Attentio
     return result
 
 
-def _transposed(tape: Tape, x: Buffer) -> Buffer:
-    """A contiguous copy with the heads before the positions, or back."""
-    result = tape.new(STATES, x.width, x.dtype, grad=x.grad, size=x.size)
+def _cast_alone(tape: Tape, x: Buffer, dtype: str, _: AttentionForm) -> Buffer:
+    return cast(tape, x, dtype, STATES)
 
-    def backward(tape: Tape, gradient: Buffer) -> Given:
-        return [(x, tape.share(gradient, x))]
+
+def _cast_for_all(tape: Tape, x: Buffer, dtype: str, form: AttentionForm) -> Buffer:
+    """A cast of one head seen as many: it writes every one of them."""
+    if x.dtype == dtype:
+        return x
+    result = tape.new(STATES, form.repeated, dtype, grad=x.grad)
+
+    def backward(tape: Tape, _: Buffer) -> Given:
+        return [(x, tape.gradient(x))]
 
     return tape.node(result, backward)
 
 
-def _softmax(tape: Tape, scores: Buffer, dtype: str) -> Buffer:
-    """A float32 copy, its softmax (saved), and the probabilities cast back."""
-    wide = cast(tape, scores, "fp32", SCORES)
+def _softmax(tape: Tape, scores: Buffer, dtype: str, form: AttentionForm) -> Buffer:
+    """A float32 copy, its softmax (saved), and the probabilities cast back; autocast takes every softmax in float32."""
+    wide = scores if form.narrow_softmax and form.autocast is None else cast(tape, scores, "fp32", SCORES)
     result = _saving_result(tape, wide)
     if wide is not scores:
         tape.drop(wide)
     narrow = cast(tape, result, dtype, SCORES)
     tape.drop(scores)
-    return letting_go(tape, result, narrow)
+    result = letting_go(tape, result, narrow)
+    return letting_go(tape, result, drop_out(tape, result, SCORES)) if form.dropout else result
 
 
 KERNELS = {"flash": flash, "masked": masked, "eager": eager}

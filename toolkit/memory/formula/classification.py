@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from toolkit.frozen import frozen
 from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.activations import activated
 from toolkit.memory.formula.linear import LinearForm, linear
@@ -16,7 +15,7 @@ from toolkit.memory.tape import Tape
 POOLED = "pooled_states"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PooledForm:
     """The first token of each sequence through `dense`, an activation, and `out`, where the head has them.
 
@@ -30,7 +29,7 @@ class PooledForm:
     drops_last: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ScoreForm:
     """The final norm of a decoder, and the scores of every token, of which one for each sequence counts."""
 

@@ -5,8 +5,7 @@ Source: transformers 5.23 modeling_deberta_v2.py, DisentangledSelfAttention.dise
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from toolkit.frozen import frozen
 from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.attention_form import SCORES
 from toolkit.memory.formula.linear import LinearForm, linear
@@ -17,7 +16,7 @@ from toolkit.memory.tape import Tape
 POSITIONS = "relative_positions"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PositionsForm:
     """The relative positions that all layers attend to: a table of `rows` x the hidden width, of one dtype.
 

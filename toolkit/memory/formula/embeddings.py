@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from toolkit.frozen import frozen
 from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.norms import NormForm, normalise
 from toolkit.memory.formula.operations import drop_out, letting_go, scale
@@ -12,7 +11,7 @@ from toolkit.memory.tape import Tape
 ROW = "embedding_states"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EmbeddingsForm:
     """The sum of the embeddings, its norm, a product with the mask of tokens (`masked`, DeBERTa) and dropout.
 

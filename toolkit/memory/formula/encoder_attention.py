@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from toolkit.frozen import frozen
 from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.attention_form import OUTPUT, SCORES, STATES, AttentionForm
 from toolkit.memory.formula.attention_kernels import flash
@@ -16,7 +15,7 @@ from toolkit.memory.tape import Tape
 MASK = "attention_mask"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EncoderAttentionForm:
     """The attention of an encoder layer: `heads` heads over `width`, with q, k and v from linears of their own.
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from toolkit.frozen import frozen
 from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.activations import activated
 from toolkit.memory.formula.attention_form import OUTPUT
@@ -16,7 +15,7 @@ from toolkit.memory.formula.operations import add, drop_out, letting_go
 from toolkit.memory.tape import Tape
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EncoderLayerForm:
     """An encoder layer; `dropout` is that of what is added to the stream.
 

@@ -92,7 +92,7 @@ def rotary_table(context: Context, _: PhaseName) -> int:
 
 def vocabulary_padding(context: Context, _: PhaseName) -> int:
     """The rows that embedding and head get so that they can be split evenly; tied ones once."""
-    if not context.serves:
+    if not context.serves or context.setting.parallel.strategy == "tensor":  # there part of the rows of each GPU
         return 0
     architecture = context.architecture
     rows = -architecture.vocabulary % VOCABULARY_UNIT

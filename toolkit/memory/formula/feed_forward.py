@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from toolkit.frozen import frozen
 from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.activations import activated
 from toolkit.memory.formula.linear import LinearForm, linear
@@ -13,7 +12,7 @@ from toolkit.memory.tape import Tape
 ROW = "feed_forward_states"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FeedForwardForm:
     """A dense feed-forward: up and down, and a gate where it is gated; `joined` says that `up` gives gate and up."""
 
@@ -22,6 +21,7 @@ class FeedForwardForm:
     activation: str
     gate: LinearForm | None = None
     joined: bool = False
+    named: bool = False  # up and gate, in this order, have names to the end (Qwen 1)
     lets_go: bool = False  # the input's name is bound to the first product (OPT, whose layer does it all itself)
 
 
@@ -29,6 +29,8 @@ def feed_forward(tape: Tape, x: Buffer, form: FeedForwardForm) -> Buffer:
     """down(act(gate(x)) * up(x)), or down(act(up(x))); the caller keeps `x`."""
     if form.joined:
         return _joined(tape, x, form)
+    if form.named and form.gate is not None:
+        return _named(tape, x, form, form.gate)
     first = linear(tape, x, form.gate or form.up, ROW)
     if form.lets_go:
         tape.drop(x)
@@ -53,4 +55,15 @@ def _joined(tape: Tape, x: Buffer, form: FeedForwardForm) -> Buffer:
     tape.drop(active)
     result = linear(tape, product, form.down, ROW)
     tape.drop(product, whole)
+    return result
+
+
+def _named(tape: Tape, x: Buffer, form: FeedForwardForm, gate: LinearForm) -> Buffer:
+    """down(up(x) * act(gate(x))) (modeling_qwen.py, QWenMLP)."""
+    up, wide = linear(tape, x, form.up, ROW), linear(tape, x, gate, ROW)
+    active = activated(tape, wide, form.activation, ROW, autocast=form.up.autocast is not None)
+    product = multiply(tape, up, active, ROW)
+    tape.drop(active)
+    result = linear(tape, product, form.down, ROW)
+    tape.drop(product, up, wide)
     return result

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from toolkit.memory.buffer import Buffer
+from toolkit.memory.formula.bloom import BloomForm, bloom_layer
 from toolkit.memory.formula.chunked_loss import chunked_loss, fused_loss
 from toolkit.memory.formula.classification import PooledForm, ScoreForm, pooled_logits, pooled_loss, score_loss, scores
 from toolkit.memory.formula.encoder_layer import EncoderLayerForm, encoder_layer
+from toolkit.memory.formula.falcon import FalconForm, falcon_layer
 from toolkit.memory.formula.layer import LayerForm, layer
 from toolkit.memory.formula.logits import HeadForm, last_logits, whole_loss
 from toolkit.memory.formula.masked_head import MaskedForm, masked_logits, masked_loss
+from toolkit.memory.formula.t5 import T5Form, t5_layer
+from toolkit.memory.formula.t5_ends import T5HeadForm, t5_logits, t5_loss
 from toolkit.memory.formula.tiled_loss import tiled_loss
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.tape import Tape
 
-AnyLayer = LayerForm | EncoderLayerForm
-AnyHead = HeadForm | PooledForm | ScoreForm | MaskedForm
+AnyLayer = LayerForm | EncoderLayerForm | FalconForm | BloomForm | T5Form
+AnyHead = HeadForm | PooledForm | ScoreForm | MaskedForm | T5HeadForm
 
 LOSSES = {"cross-entropy": whole_loss, "chunked": chunked_loss, "tiled": tiled_loss, "fused": fused_loss}
 """The implementations of a causal language model's loss: those that a stack may name, by version."""
@@ -22,7 +26,15 @@ LOSSES = {"cross-entropy": whole_loss, "chunked": chunked_loss, "tiled": tiled_l
 
 def follow_layer(tape: Tape, x: Buffer, form: AnyLayer) -> Buffer:
     """The result of a decoder's or an encoder's layer; the caller keeps `x`."""
-    return encoder_layer(tape, x, form) if isinstance(form, EncoderLayerForm) else layer(tape, x, form)
+    if isinstance(form, EncoderLayerForm):
+        return encoder_layer(tape, x, form)
+    if isinstance(form, T5Form):
+        return t5_layer(tape, x, form)
+    if isinstance(form, BloomForm):
+        return bloom_layer(tape, x, form)
+    if isinstance(form, FalconForm):
+        return falcon_layer(tape, x, form)
+    return layer(tape, x, form)
 
 
 def follow_loss(tape: Tape, x: Buffer, form: AnyHead) -> Buffer:
@@ -33,6 +45,8 @@ def follow_loss(tape: Tape, x: Buffer, form: AnyHead) -> Buffer:
         return score_loss(tape, x, form)
     if isinstance(form, MaskedForm):
         return masked_loss(tape, x, form)
+    if isinstance(form, T5HeadForm):
+        return t5_loss(tape, x, form)
     loss = LOSSES.get(form.loss)
     if loss is None:
         raise UnsupportedRow("logits", f"no formula for the loss {form.loss!r}; known: {', '.join(LOSSES)}")
@@ -47,5 +61,7 @@ def follow_logits(tape: Tape, x: Buffer, form: AnyHead) -> None:
         scores(tape, x, form)
     elif isinstance(form, MaskedForm):
         masked_logits(tape, x, form)
+    elif isinstance(form, T5HeadForm):
+        t5_logits(tape, x, form)
     else:
         last_logits(tape, x, form)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from toolkit.frozen import frozen
 from toolkit.memory.architecture import LayerKind
 from toolkit.memory.context import Context
+from toolkit.memory.formula import cached
+from toolkit.memory.formula.logits import FLOAT, LOGITS
 from toolkit.memory.ledger import PhaseName
 from toolkit.memory.size import BYTES
 from toolkit.memory.transformers_versions import behaviour
@@ -19,8 +20,7 @@ def kv_cache(context: Context, phase: PhaseName) -> int:
     if not context.architecture.is_decoder:
         return 0
     if phase is PhaseName.PREFILL:  # a layer with a window keeps a view of all, until decoding replaces it
-        each = sum(kind.count * setting.sequence_length * kept_elements(kind) for kind in context.architecture.layers)
-        return setting.batch_size * each * BYTES[context.numerics.stream]
+        return context.at(phase, cached.ROW)
     if phase is PhaseName.DECODE:
         return cached_bytes(context, setting.sequence_length + max(setting.generated_length - 1, 0))
     return 0
@@ -28,8 +28,31 @@ def kv_cache(context: Context, phase: PhaseName) -> int:
 
 def cached_bytes(context: Context, tokens: int) -> int:
     """Keys and values of so many tokens of every sequence, in all layers, while tokens are decoded."""
-    each = sum(kind.count * _tokens(kind, tokens) * kept_elements(kind) for kind in context.architecture.layers)
+    return sum(kind.count * kept_bytes(context, kind, tokens) for kind in context.architecture.layers)
+
+
+def cached_growth(context: Context) -> int:
+    """What a cache leaves behind as it grows, at most: each tensor is made anew, longer than the block of the last."""
+    length = context.setting.generated_length
+    return cached_bytes(context, context.setting.sequence_length + length - 2) if length > 1 else 0
+
+
+def kept_bytes(context: Context, kind: LayerKind, tokens: int) -> int:
+    """The same in one layer of a kind."""
+    each = _elements(context, kind, tokens)
     return context.setting.batch_size * each * BYTES[context.numerics.stream]
+
+
+def _elements(context: Context, kind: LayerKind, tokens: int) -> int:
+    """Elements of one sequence in one layer. A decoder that attends to an encoder begins with one token of its own."""
+    cross = kind.cross_attention
+    if kind.stack == "encoder":
+        return 0
+    if cross is None:
+        return _tokens(kind, tokens) * kept_elements(kind)
+    prompt = context.setting.sequence_length
+    width = cross.key_value_heads * (cross.head_dim + cross.value_head_dim)
+    return (tokens - prompt + 1) * kept_elements(kind) + prompt * width
 
 
 def cached_elements(kind: LayerKind) -> int:
@@ -57,14 +80,18 @@ def _tokens(kind: LayerKind, tokens: int) -> int:
     return tokens if window is None else min(tokens, window)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Growth:
     """What is there beside a cache that grows, in bytes by row: `last` at the last token, `second` at the second.
 
-    `whole` says that `last` is there throughout the pass. `second` is empty where no more is there than later.
+    `whole` says that `last` is there throughout the pass. `second` is what is there beside the prompt's cache, and
+    empty where no more is there than later. `keys` are the tokens that the last one attends to; `held` is an encoder's
+    result, which generation keeps.
     """
 
     last: int
+    keys: int
+    held: tuple[tuple[str, int], ...] = ()
     whole: bool = False
     second: tuple[tuple[str, int], ...] = ()
 
@@ -73,21 +100,34 @@ def growth(context: Context) -> Growth:
     """One layer's old keys; where versions hand on tuples the whole old cache, and the logits of the prompt with it."""
     setting = context.setting
     version = behaviour(context.architecture, setting)
+    keys = setting.sequence_length + max(setting.generated_length - 1, 0)
     if setting.generated_length < 2 or not version.hands_on_tuples:
-        return Growth(_one_layer(context))
+        return Growth(_one_layer(context), keys, _encoded(context))
     last = cached_bytes(context, setting.sequence_length + setting.generated_length - 2)
     if not version.holds_result:
-        return Growth(last, whole=True)
-    logits = setting.batch_size * setting.sequence_length * context.architecture.vocabulary * BYTES["fp32"]
+        return Growth(last, keys, whole=True)
+    wide = BYTES[context.numerics.head] if version.own_head else BYTES["fp32"]
+    logits = setting.batch_size * setting.sequence_length * context.architecture.vocabulary * wide
     new = cached_bytes(context, setting.sequence_length + 1)
-    return Growth(last, whole=True, second=((ROW, new), ("logits_float32", logits)))
+    return Growth(last, keys, whole=True, second=((ROW, new), (LOGITS if version.own_head else FLOAT, logits)))
+
+
+def _encoded(context: Context) -> tuple[tuple[str, int], ...]:
+    """The result of an encoder: a vector of the hidden width for every token of the prompt."""
+    if all(kind.cross_attention is None for kind in context.architecture.layers):
+        return ()
+    tokens = context.setting.batch_size * context.setting.sequence_length
+    return (("residual_stream", tokens * context.architecture.hidden * BYTES[context.numerics.stream]),)
 
 
 def _one_layer(context: Context) -> int:
     """The old keys of one layer while new ones are put together; of a layer with a window keys and values."""
     setting = context.setting
     tokens = setting.sequence_length + max(setting.generated_length - 2, 0)
-    largest = max(_tokens(kind, tokens) * _growing_elements(kind) for kind in context.architecture.layers)
+    layers = [kind for kind in context.architecture.layers if kind.stack != "encoder"]
+    if any(kind.cross_attention is not None for kind in layers):
+        tokens -= setting.sequence_length - 1
+    largest = max(_tokens(kind, tokens) * _growing_elements(kind) for kind in layers)
     return setting.batch_size * largest * BYTES[context.numerics.stream]
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from toolkit.frozen import frozen
 from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.attention import attend
 from toolkit.memory.formula.attention_form import AttentionForm
 from toolkit.memory.formula.feed_forward import FeedForwardForm, feed_forward
+from toolkit.memory.formula.latent import LatentForm, attend_latent
 from toolkit.memory.formula.mixture import MixtureForm, mixture
 from toolkit.memory.formula.norms import NormForm, normalise
 from toolkit.memory.formula.operations import add, drop_out, letting_go
@@ -16,7 +16,7 @@ from toolkit.memory.tape import Tape
 RESIDUAL = "residual_stream"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LayerForm:
     """A decoder layer. `after` are norms on the results of attention and feed-forward (Gemma 2 and 3).
 
@@ -25,7 +25,7 @@ class LayerForm:
     """
 
     hidden: int
-    attention: AttentionForm
+    attention: AttentionForm | LatentForm
     feed_forward: FeedForwardForm | MixtureForm
     norm: NormForm
     after: bool = False
@@ -46,7 +46,7 @@ def layer(tape: Tape, x: Buffer, form: LayerForm) -> Buffer:
 def _sequential(tape: Tape, x: Buffer, form: LayerForm) -> Buffer:
     """X + attention(norm(x)) = y, then y + feed_forward(norm(y))."""
     normed = normalise(tape, x, form.norm)
-    attended = _after(tape, attend(tape, normed, form.attention), form)
+    attended = _after(tape, _attended(tape, normed, form), form)
     if form.holds != "normed":
         tape.drop(normed)
     middle = add(tape, x, attended, RESIDUAL)
@@ -59,6 +59,11 @@ def _sequential(tape: Tape, x: Buffer, form: LayerForm) -> Buffer:
     result = add(tape, middle, fed, RESIDUAL)
     tape.drop(fed, middle, attended, normed)
     return result
+
+
+def _attended(tape: Tape, x: Buffer, form: LayerForm) -> Buffer:
+    part = form.attention
+    return attend_latent(tape, x, part) if isinstance(part, LatentForm) else attend(tape, x, part)
 
 
 def _feed(tape: Tape, x: Buffer, form: LayerForm) -> Buffer:
@@ -80,7 +85,7 @@ def _dropped_out(tape: Tape, x: Buffer, form: LayerForm) -> Buffer:
 def _parallel(tape: Tape, x: Buffer, form: LayerForm) -> Buffer:
     """X + attention(norm(x)) + feed_forward(norm(x))."""
     normed = normalise(tape, x, form.norm)
-    attended = attend(tape, normed, form.attention)
+    attended = _attended(tape, normed, form)
     if form.parallel_norms:
         tape.drop(normed)
         normed = normalise(tape, x, form.norm)

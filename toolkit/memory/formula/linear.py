@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from toolkit.frozen import frozen
 from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.operations import Given, add, cast, drop_out, letting_go, scale, widened
 from toolkit.memory.formula.packed_weights import awq_product, biased, fp8_product, gptq_product
@@ -18,7 +17,7 @@ DEQUANTIZED = "dequantized_weight"
 INT8 = "int8_products"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Branch:
     """A LoRA branch: its rank, the dtypes of its matrices and their gradients, and whether it has dropout.
 
@@ -32,7 +31,7 @@ class Branch:
     products: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LinearForm:
     """A linear layer as a tape needs it.
 
@@ -52,6 +51,7 @@ class LinearForm:
     keeps_input: bool = False  # bitsandbytes before 0.43.2 kept the input of every 4-bit product
     branch: Branch | None = None
     weights: int | None = None  # elements of the weight, where they are not inputs x outputs (grouped experts)
+    viewed: bool = False  # it multiplies by a view of its weight, which autocast's cache does not take (Falcon)
     shared: str = ""  # a name, where the layer is used more than once in a stretch
 
     @property
@@ -92,6 +92,8 @@ def _plain(tape: Tape, x: Buffer, form: LinearForm, row: str) -> Buffer:
     result = _product(tape, inner, weight, form.outputs, dtype, row)
     if inner is not x:
         tape.drop(inner)
+    if form.viewed and weight is not None:
+        tape.drop(weight)
     return result
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from toolkit.frozen import frozen
 from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.linear import LinearForm, linear
 from toolkit.memory.formula.norms import NormForm, normalise
-from toolkit.memory.formula.operations import Given, cast, scale
+from toolkit.memory.formula.operations import Given, cast, part_of, scale
 from toolkit.memory.size import BYTES, Size
 from toolkit.memory.tape import Tape
 
@@ -18,12 +17,14 @@ GRADIENT = "logits_gradient"
 LABELS = "token_ids"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HeadForm:
     """The end of a causal language model, and how the loss copies the logits.
 
-    `upcasts_early` and `shifts` are what older versions of transformers did (transformers_versions); `loss` is
-    cross-entropy, chunked or fused; `softcap` squashes the logits by tanh (Gemma 2).
+    `upcasts_early` and `shifts` are what older versions of transformers did (transformers_versions): the latter by
+    "copies", or by "views" where that takes no copy, as in a batch of one; `loss` is
+    cross-entropy, chunked or fused; `softcap` squashes the logits by tanh (Gemma 2). `own` code (Qwen 1) forms the
+    logits of all tokens, and takes the loss in their dtype unless autocast has it in float32.
     """
 
     norm: NormForm
@@ -31,7 +32,8 @@ class HeadForm:
     loss: str = "cross-entropy"
     softcap: bool = False
     upcasts_early: bool = False
-    shifts: bool = False
+    shifts: str = ""
+    own: bool = False
 
 
 def whole_loss(tape: Tape, x: Buffer, form: HeadForm) -> Buffer:
@@ -39,14 +41,25 @@ def whole_loss(tape: Tape, x: Buffer, form: HeadForm) -> Buffer:
     normed = normalise(tape, x, form.norm)
     tape.drop(x)
     logits = linear(tape, normed, form.projection, LOGITS)
+    if form.own:
+        return _own_loss(tape, normed, logits, form)
     capped = _capped(tape, logits) if form.softcap else logits
     floats = cast(tape, capped, "fp32", FLOAT)
     if form.upcasts_early and floats is not capped:
         tape.drop(capped)
     labels = tape.new(LABELS, 2, "int64")  # padded by one, then shifted into a contiguous copy
-    source = _shifted(tape, floats) if form.shifts else floats
+    source = _shifted(tape, floats, form.shifts) if form.shifts else floats
     result = cross_entropy(tape, source)
     tape.drop(normed, source, floats, capped, labels)
+    return result
+
+
+def _own_loss(tape: Tape, normed: Buffer, logits: Buffer, form: HeadForm) -> Buffer:
+    """CrossEntropyLoss on a shifted copy of the logits, which stay until the model's forward returns."""
+    shifted = _shifted(tape, logits, form.shifts)
+    wide = cast(tape, shifted, "fp32", FLOAT) if form.projection.autocast else shifted
+    result = cross_entropy(tape, wide)
+    tape.drop(wide, shifted, normed, logits)
     return result
 
 
@@ -66,14 +79,9 @@ def _capped(tape: Tape, logits: Buffer) -> Buffer:
     return capped
 
 
-def _shifted(tape: Tape, x: Buffer) -> Buffer:
+def _shifted(tape: Tape, x: Buffer, how: str) -> Buffer:
     """logits[:, :-1].contiguous(); its gradient is put back into a tensor of all positions."""
-    result = tape.new(FLOAT, x.width, x.dtype, grad=x.grad, size=x.size)
-
-    def backward(tape: Tape, _: Buffer) -> Given:
-        return [(x, tape.gradient(x))]
-
-    return tape.node(result, backward)
+    return part_of(tape, x, x.width, copies=how == "copies")
 
 
 def cross_entropy(tape: Tape, x: Buffer) -> Buffer:
@@ -97,7 +105,8 @@ def cross_entropy(tape: Tape, x: Buffer) -> Buffer:
 def last_logits(tape: Tape, x: Buffer, form: HeadForm) -> None:
     """The logits that choose the next token, and their float32 copy, while the model's result is still held.
 
-    Where the version of transformers `upcasts_early`, those of the whole prompt, and all of them in float32.
+    Where the version of transformers `upcasts_early`, those of the whole prompt, and all of them in float32; of `own`
+    code those of the whole prompt in their dtype.
     """
     normed = normalise(tape, x, form.norm)
     tape.drop(x)
@@ -107,6 +116,8 @@ def last_logits(tape: Tape, x: Buffer, form: HeadForm) -> None:
         logits = tape.new(LOGITS, width, dtype)
         floats = tape.new(FLOAT, width, "fp32")
         tape.drop(logits)
+    elif form.own:
+        floats = tape.new(LOGITS, width, dtype)
     else:
         tape.new(LOGITS, 0, dtype, size=Size(sequence=width * BYTES[dtype]))
         floats = tape.new(FLOAT, 0, "fp32", size=Size(sequence=width * BYTES["fp32"]))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from toolkit.frozen import frozen
 from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.activations import activated
 from toolkit.memory.formula.linear import LinearForm, linear
@@ -15,7 +14,7 @@ from toolkit.memory.tape import Tape
 ROW = "head_states"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MaskedForm:
     """A masked-language head: `transform`, an activation, a norm, and the output embedding.
 

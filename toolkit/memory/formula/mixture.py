@@ -5,8 +5,7 @@ Width of a gathered tensor: k experts per token x its own width.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from toolkit.frozen import frozen
 from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.activations import rectify
 from toolkit.memory.formula.feed_forward import FeedForwardForm, feed_forward
@@ -20,7 +19,7 @@ ROUTER = "router_states"
 CHOSEN = "chosen_experts"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MixtureForm:
     """The experts of a layer.
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from toolkit.frozen import frozen
 from toolkit.memory.buffer import Buffer
-from toolkit.memory.formula.operations import Given, cast, letting_go, resized, widened, wider
+from toolkit.memory.formula.operations import Given, cast, letting_go, resized, split, widened, wider
 from toolkit.memory.size import Size
 from toolkit.memory.tape import Tape
 
 ROW = "norm_states"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NormForm:
     """A normalisation: its kind, the dtype of its weight, and whether that is trained."""
 
@@ -20,12 +19,15 @@ class NormForm:
     dtype: str
     trains: bool
     autocast: bool = False
+    heads: int = 0  # each of so many heads has a norm of its own, and the results are put together (StableLM 2 12B)
     unit_offset: bool = False  # Gemma: (1 + weight) times the float32 values, then the cast; so gpt-oss, without the 1
 
 
 def normalise(tape: Tape, x: Buffer, form: NormForm) -> Buffer:
     """The normalised activations; the caller keeps `x`."""
-    return _layer_norm(tape, x, form) if form.kind == "layer" else _rms_norm(tape, x, form)
+    if form.heads:
+        return _by_head(tape, x, form)
+    return NORMS[form.kind](tape, x, form)
 
 
 def _rms_norm(tape: Tape, x: Buffer, form: NormForm) -> Buffer:
@@ -92,7 +94,8 @@ def _times_weight(tape: Tape, x: Buffer, dtype: str, form: NormForm) -> Buffer:
 def _layer_norm(tape: Tape, x: Buffer, form: NormForm) -> Buffer:
     """native_layer_norm: saves its input, the mean and the inverse deviation; under autocast it runs in float32."""
     inner = cast(tape, x, "fp32", ROW) if form.autocast else x
-    statistics = tape.new(ROW, 2, "fp32", size=widened(inner, 2, "fp32"))
+    numbers = 2 * max(form.heads, 1)
+    statistics = tape.new(ROW, numbers, "fp32", size=widened(inner, numbers, "fp32"))
     result = tape.new(ROW, inner.width, inner.dtype, grad=x.grad, size=inner.size)
     saved = tape.save(inner, statistics, constants=1) if x.grad else ()  # statistics are results: it has run
 
@@ -104,3 +107,48 @@ def _layer_norm(tape: Tape, x: Buffer, form: NormForm) -> Buffer:
     if inner is not x:
         tape.drop(inner)
     return result
+
+
+def _by_head(tape: Tape, x: Buffer, form: NormForm) -> Buffer:
+    """cat([norm(head) for each head]) (transformers modeling_stablelm.py, StableLmLayerNormPerHead)."""
+    [heads] = split(tape, x, (x.width,))
+    normed = _layer_norm(tape, heads, form)
+    result = tape.new(ROW, normed.width, normed.dtype, grad=normed.grad, size=normed.size)
+
+    def backward(tape: Tape, gradient: Buffer) -> Given:
+        return [(normed, tape.share(gradient, normed))]
+
+    tape.node(result, backward)
+    tape.drop(normed)
+    return result
+
+
+def _t5_norm(tape: Tape, x: Buffer, form: NormForm) -> Buffer:
+    """X times its float32 inverse root, cast to the weight's dtype if that is a short one (modeling_t5.py)."""
+    wide = cast(tape, x, "fp32", ROW)
+    inverse = _inverse_root(tape, wide)
+    if wide is not x:
+        tape.drop(wide)
+    saved = tape.save(x, inverse) if x.grad else ()
+    scaled = tape.new(ROW, x.width, "fp32", grad=x.grad, size=resized(x, "fp32"))
+
+    def backward(tape: Tape, _: Buffer) -> Given:
+        direct = tape.gradient(x, "fp32")
+        product = tape.gradient(x, "fp32")
+        to_inverse = tape.gradient(inverse)
+        given = direct if x.dtype == "fp32" else tape.gradient(x)
+        tape.discard(product)
+        if given is not direct:
+            tape.discard(direct)
+        return [(x, given), (inverse, to_inverse)]
+
+    tape.node(scaled, backward, saved)
+    tape.drop(inverse)
+    narrow = letting_go(tape, scaled, cast(tape, scaled, form.dtype, ROW))
+    result = _times_weight(tape, narrow, form.dtype, form)
+    tape.drop(narrow)
+    return result
+
+
+NORMS = {"layer": _layer_norm, "rms": _rms_norm, "t5": _t5_norm}
+"""How each kind of norm is run."""

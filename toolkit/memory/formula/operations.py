@@ -64,6 +64,26 @@ def add(tape: Tape, x: Buffer, y: Buffer, row: str) -> Buffer:
     return tape.node(result, backward)
 
 
+def add_in_place(tape: Tape, x: Buffer, y: Buffer) -> Buffer:
+    """`x += y`: a result in the memory of x, one gradient for both."""
+    result = Buffer(x.row, x.size, x.width, x.dtype, x.grad or y.grad, held=False, counted=False, base=x.base or x)
+
+    def backward(tape: Tape, gradient: Buffer) -> Given:
+        return [(part, tape.share(gradient, part)) for part in (x, y) if part.grad]
+
+    return tape.node(result, backward)
+
+
+def part_of(tape: Tape, whole: Buffer, width: int, *, copies: bool) -> Buffer:
+    """A part of a tensor, as a view or as a copy; backward puts its gradient into zeros of the size of the whole."""
+    part = tape.new(whole.row, width, whole.dtype, grad=whole.grad) if copies else _view(whole, width)
+
+    def backward(tape: Tape, _: Buffer) -> Given:
+        return [(whole, tape.gradient(whole))]
+
+    return tape.node(part, backward)
+
+
 def multiply(tape: Tape, x: Buffer, y: Buffer, row: str) -> Buffer:
     """`x * y`, two activations: saves each where the other needs a gradient."""
     dtype = wider(x.dtype, y.dtype)
@@ -128,6 +148,16 @@ def drop_out(tape: Tape, x: Buffer, row: str) -> Buffer:
     tape.node(result, backward, saved)
     tape.drop(mask)
     return result
+
+
+def transposed(tape: Tape, x: Buffer) -> Buffer:
+    """A contiguous copy with the heads before the positions, or back."""
+    result = tape.new(x.row, x.width, x.dtype, grad=x.grad, size=x.size)
+
+    def backward(tape: Tape, gradient: Buffer) -> Given:
+        return [(x, tape.share(gradient, x))]
+
+    return tape.node(result, backward)
 
 
 def split(tape: Tape, whole: Buffer, widths: tuple[int, ...]) -> tuple[Buffer, ...]:

@@ -10,6 +10,7 @@ from toolkit.memory.ledger import PhaseName
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.size import BYTES
 from toolkit.memory.sums import Trained
+from toolkit.spec.names import DEEPSPEED
 from toolkit.spec.setting import Setting
 
 BLOCK = 256
@@ -40,7 +41,7 @@ def _each(context: Context) -> Iterator[tuple[Trained, Setting]]:
     """Every trained tensor with the setting of its states: copies of a classifier keep its dtype beside adapters."""
     setting, dtypes = context.setting, context.numerics
     of_copies = setting
-    if setting.optimizer_states == dtypes.adapter != dtypes.head:
+    if context.sums.copies and setting.optimizer_states == dtypes.adapter != dtypes.head:
         of_copies = replace(setting, optimizer_states=dtypes.head)
     return ((tensor, of_copies if tensor.copied else setting) for tensor in context.sums.trained)
 
@@ -120,6 +121,8 @@ def optimizer_temporary(context: Context, phase: PhaseName) -> int:
     """What the step needs while it runs: by the optimizer, and by how torch runs it."""
     if phase is not PhaseName.OPTIMIZER_STEP:
         return 0
+    if context.setting.parallel.strategy in DEEPSPEED:  # not at the moment at which gradients are made float32
+        return context.at(phase, "optimizer_temporary")
     if context.setting.optimizer == "adamw" and _widens(context):
         fused = context.setting.optimizer_implementation == "fused"
         return 0 if fused else _one_after_another(context, 2, "fp32")

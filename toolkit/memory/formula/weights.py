@@ -5,6 +5,7 @@ from __future__ import annotations
 from toolkit.memory.context import Context
 from toolkit.memory.ledger import PhaseName
 from toolkit.memory.size import BYTES
+from toolkit.spec.names import DEEPSPEED
 
 
 def weights(context: Context, _: PhaseName) -> int:
@@ -23,7 +24,7 @@ def upcast_parameters(context: Context, phase: PhaseName) -> int:
 
 
 def adapters(context: Context, phase: PhaseName) -> int:
-    """The LoRA matrices and, with a classification head, the classifier that peft copies."""
+    """What peft adds and trains: LoRA's matrices or another method's, and with a classification head its copy."""
     if phase is PhaseName.LOAD:
         return 0
     dtype = context.numerics.adapter
@@ -32,9 +33,15 @@ def adapters(context: Context, phase: PhaseName) -> int:
     return context.sums.adapters * BYTES[dtype] + context.sums.copies * BYTES[context.numerics.head]
 
 
+def adapter_buffers(context: Context, phase: PhaseName) -> int:
+    """What a method of peft keeps beside what it trains: random projections, indices, permutations, norms."""
+    return 0 if phase is PhaseName.LOAD else context.sums.frozen
+
+
 def master_weights(context: Context, phase: PhaseName) -> int:
     """A copy of the trained parameters in another dtype, which the optimizer updates."""
     dtype = context.setting.master_weights
     if dtype is None or phase is PhaseName.LOAD:
         return 0
-    return context.sums.trainable * BYTES[dtype]
+    shared = context.setting.parallel.strategy in DEEPSPEED  # of ZeRO's flat weights a GPU updates its part
+    return (context.sums.elements if shared else context.sums.trainable) * BYTES[dtype]

@@ -1,0 +1,77 @@
+"""What the forms of a model's parts are made with: its modules and layout, and the dtypes of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from toolkit.frozen import frozen
+from toolkit.memory.architecture import Architecture, Module
+from toolkit.memory.encoder_layouts import ENCODERS
+from toolkit.memory.formula.linear import Branch, LinearForm
+from toolkit.memory.formula.norms import NormForm
+from toolkit.memory.layer_layouts import Layout, layout_of
+from toolkit.memory.numerics import Numerics
+from toolkit.memory.transformers_versions import Behaviour
+
+
+@frozen
+class Adaptation:
+    """Which module paths have a LoRA branch, and of what rank and dropout."""
+
+    paths: frozenset[str] = frozenset()
+    rank: int = 0
+    dropout: bool = False
+
+
+@frozen
+class Builder:
+    """Makes the forms of one architecture under one set of dtypes."""
+
+    architecture: Architecture
+    numerics: Numerics
+    adaptation: Adaptation
+    by_suffix: Mapping[str, Module]
+    version: Behaviour
+    sequence: int
+    layout: Layout
+
+    def linear(self, suffix: str) -> LinearForm:
+        """The form of the linear layer whose path ends in `suffix`."""
+        return self.form_of(self.by_suffix[suffix])
+
+    def form_of(self, module: Module) -> LinearForm:
+        """The form of a linear layer."""
+        n = self.numerics
+        quantized = module.quantized and n.storage != "plain"
+        branch = None
+        if module.path in self.adaptation.paths and n.adapter is not None:
+            branch = Branch(self.adaptation.rank, n.adapter, n.gradient, self.adaptation.dropout, n.adapter_products)
+        return LinearForm(
+            inputs=module.in_features,
+            outputs=module.out_features,
+            dtype=n.linear,
+            bias=any(tensor.name == "bias" for tensor in module.tensors),
+            trains=n.trains_base,
+            storage=n.storage if quantized else "plain",
+            compute=n.compute,
+            autocast=n.autocast,
+            gradient=n.gradient,
+            nested=n.nested,
+            keeps_input=n.keeps_input,
+            branch=branch,
+        )
+
+    def norm(self, kind: str) -> NormForm:
+        """The form of the norms of a layer."""
+        n = self.numerics
+        offset = self.layout.unit_offset_norm
+        return NormForm(kind, n.norm, n.trains_base, autocast=n.autocast is not None, unit_offset=offset)
+
+
+def builder(
+    architecture: Architecture, numerics: Numerics, adaptation: Adaptation, version: Behaviour, sequence: int
+) -> Builder:
+    """A builder for a family whose activations are covered; refuses the others by name."""
+    layout = Layout() if architecture.family in ENCODERS else layout_of(architecture)  # encoders have their own
+    by_suffix = {module.path.rpartition("{}.")[2]: module for module in architecture.modules if "{}" in module.path}
+    return Builder(architecture, numerics, adaptation, by_suffix, version, sequence, layout)

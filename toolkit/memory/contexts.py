@@ -1,0 +1,101 @@
+"""From a setting and a model's facts to what the rows of an estimate are computed from, for each GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from toolkit.facts.models import ModelFacts
+from toolkit.memory.architecture import Architecture, architecture_of
+from toolkit.memory.context import Context, Scale
+from toolkit.memory.device import workspace_bytes
+from toolkit.memory.formula.chunked_loss import CHUNK_TOKENS, fused_chunk
+from toolkit.memory.formula.kv_cache import Growth, growth
+from toolkit.memory.formula.tiled_loss import TILE_TOKENS
+from toolkit.memory.layer_layouts import LAYOUTS
+from toolkit.memory.moments import Programs
+from toolkit.memory.numerics import loss_of, numerics
+from toolkit.memory.parallel.covered import refuse_spread
+from toolkit.memory.parallel.placement import stages
+from toolkit.memory.parallel.plan import gathered_setting, held_setting, plan
+from toolkit.memory.parallel.stages import grown, on_stage, outline_of, part_of
+from toolkit.memory.parallel.tensor import on_rank, rank_of
+from toolkit.memory.parameters import total_parameters
+from toolkit.memory.size import BYTES
+from toolkit.memory.transformers_versions import behaviour
+from toolkit.spec.setting import Setting
+
+
+def contexts_of(setting: Setting, facts: ModelFacts) -> Iterator[Context]:
+    """One for each GPU that holds something else."""
+    refuse_spread(setting)
+    architecture = architecture_of(facts, setting.head, setting.labels)
+    if setting.parallel.strategy == "tensor":
+        mine = rank_of(architecture, setting.parallel.gpus, serves=setting.stack.trainer == "vllm")
+        yield _part(_context(setting, mine), architecture)
+    elif setting.parallel.strategy == "pipeline":
+        for stage in stages(architecture, setting):
+            context = _part(_context(setting, part_of(architecture, stage)), architecture)
+            context.stage = stage
+            if not stage.layers:
+                context.architecture = outline_of(architecture, stage)
+            yield context
+    else:
+        yield _context(setting, architecture)
+
+
+def _part(context: Context, whole: Architecture) -> Context:
+    """A context of a part of a model, which has as many parameters as all of it."""
+    context.sums = replace(context.sums, parameters=total_parameters(whole, context.setting))
+    return context
+
+
+def _context(setting: Setting, architecture: Architecture) -> Context:
+    setting, computing = held_setting(setting), gathered_setting(setting)
+    shared = plan(architecture, setting)
+    return Context(
+        setting=setting,
+        architecture=architecture,
+        numerics=numerics(computing),
+        sums=shared.sums,
+        sharing=shared.sharing,
+        scale=_scale(setting, architecture),
+        workspace=workspace_bytes(setting.gpu),
+        rotary=architecture.family in LAYOUTS and LAYOUTS[architecture.family].rotary != "none",
+        caches_rotary=behaviour(architecture, setting).caches_rotary,
+    )
+
+
+def on_gpu_alone(programs: Programs, context: Context) -> Programs:
+    """The programs of what one GPU has of a model in inference."""
+    vocabulary, dtype, setting = context.architecture.vocabulary, context.numerics.head, context.setting
+    if context.stage is not None:
+        early = behaviour(context.architecture, setting).upcasts_early
+        return on_stage(programs, context.stage, vocabulary, dtype, early=early)
+    if setting.parallel.strategy == "tensor" and context.generates:
+        return on_rank(programs, vocabulary, setting.parallel.gpus, dtype)
+    return programs
+
+
+def growing(context: Context) -> Growth:
+    """What is there beside a growing cache on one GPU."""
+    return growth(context) if context.stage is None else grown(growth(context), context.stage)
+
+
+def gradient_bytes(context: Context) -> int:
+    """The gradients of all trained parameters; those of a copied classifier have its dtype."""
+    sums, dtypes = context.sums, context.numerics
+    return (sums.elements - sums.copies) * BYTES[context.setting.gradients] + sums.copies * BYTES[dtypes.head]
+
+
+def _scale(setting: Setting, architecture: Architecture) -> Scale:
+    rank = setting.lora.rank if setting.lora and setting.trains else 0
+    return Scale(setting.batch_size, setting.sequence_length, _chunk(setting, architecture), rank)
+
+
+def _chunk(setting: Setting, architecture: Architecture) -> int:
+    """Tokens whose logits exist at a time, for losses that take them in chunks."""
+    if setting.stack.loss == "fused":
+        tokens = setting.batch_size * setting.sequence_length
+        return fused_chunk(tokens, architecture.hidden, architecture.vocabulary)
+    return TILE_TOKENS if loss_of(setting) == "tiled" else CHUNK_TOKENS

@@ -1,0 +1,175 @@
+"""The programs of T5: an encoder, whose result every layer of the decoder attends to."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from toolkit.memory.architecture import LayerKind, Module
+from toolkit.memory.architecture.heads import CAUSAL
+from toolkit.memory.builder import Builder
+from toolkit.memory.forms import cache_of
+from toolkit.memory.formula.attention_form import SCORES
+from toolkit.memory.formula.embeddings import ROW as EMBEDDINGS
+from toolkit.memory.formula.feed_forward import FeedForwardForm
+from toolkit.memory.formula.layer import RESIDUAL
+from toolkit.memory.formula.linear import LinearForm
+from toolkit.memory.formula.norms import NormForm
+from toolkit.memory.formula.t5 import SDPA, T5AttentionForm, T5Form, bias_size
+from toolkit.memory.formula.t5_eager import OWN
+from toolkit.memory.formula.t5_ends import T5HeadForm, stack_end
+from toolkit.memory.moments import Programs
+from toolkit.memory.program import (
+    Stream,
+    record_decoding,
+    record_generation_head,
+    record_head,
+    record_inference,
+    record_layer,
+)
+from toolkit.memory.refusal import UnsupportedRow
+from toolkit.memory.size import BYTES, Alive, Size
+from toolkit.memory.tape import Tape
+from toolkit.spec.setting import Setting
+
+FAMILY = "t5"
+STACKS = ("encoder", "decoder")
+
+
+def t5_programs(build: Builder, setting: Setting) -> Programs:
+    """The programs of both stacks and of the end; refuses by name what has none."""
+    architecture, dtypes = build.architecture, build.numerics
+    _refuse(build)
+    encoder, decoder = architecture.layers
+    forms = {kind.stack: _layer_form(build, kind, trains=setting.trains) for kind in architecture.layers}
+    embedding = Size(token=architecture.hidden * BYTES[dtypes.stream])
+    head = _head_form(build, decoder)
+    if not setting.trains:
+        before = tuple(record_inference(form, 1, dtypes.stream) for form in _with_bias(forms["encoder"]))
+        filling = record_inference(forms["decoder"], decoder.count, dtypes.stream, cache_of(build))
+        reading = record_decoding(forms["decoder"], decoder.count, dtypes.stream, copies_experts=False)
+        end = record_generation_head(head, architecture.hidden, dtypes.stream)
+        held = {RESIDUAL: embedding}
+        return Programs((filling,), end, embedding, held, {}, before=before, decoding=(reading,))
+    stream = Stream(dtypes.stream, dtypes.first_grad, dtypes.checkpointing, dtypes.accumulates)
+    later = replace(stream, dtype=record_layer(forms["encoder"], 1, stream).result, grad=True)
+    layers = [
+        record_layer(form, count, how)
+        for kind in (encoder, decoder)
+        for form, count, how in zip(_with_bias(forms[kind.stack]), (1, kind.count - 1), (stream, later), strict=True)
+        if count
+    ]
+    end = record_head(head, architecture.hidden, later)
+    held = {RESIDUAL: embedding, SCORES: bias_size(decoder.attention.query_heads, dtypes.stream)}
+    return Programs(tuple(layers), end, embedding, held, {}, _front(build))
+
+
+def _refuse(build: Builder) -> None:
+    dtypes = build.numerics
+    if build.architecture.head != CAUSAL:
+        raise UnsupportedRow("logits", f"no formula for a {build.architecture.head} head of T5 yet")
+    if dtypes.attention == "flash" and build.version.t5_attends != OWN:
+        raise UnsupportedRow("attention_scores", "transformers has no flash attention for T5")
+    if dtypes.loaded == "fp16":
+        raise UnsupportedRow("feed_forward_states", "no formula for T5 in float16, where its wo stays float32, yet")
+
+
+def _with_bias(form: T5Form) -> tuple[T5Form, T5Form]:
+    """The first layer of a stack, which works out the bias, and the others."""
+    return replace(form, attention=replace(form.attention, makes_bias=True)), form
+
+
+def _layer_form(build: Builder, kind: LayerKind, *, trains: bool) -> T5Form:
+    decodes = kind.stack == "decoder"
+    stem = f"{kind.stack}.block.{{}}.layer"
+    part = kind.feed_forward
+    feed = f"{stem}.{2 if decodes else 1}.DenseReluDense"
+    up, gate = (f"{feed}.wi_1", _linear(build, f"{feed}.wi_0")) if part.gated else (f"{feed}.wi", None)
+    return T5Form(
+        hidden=build.architecture.hidden,
+        attention=replace(
+            _attention(build, kind, f"{stem}.0.SelfAttention", "masked" if decodes else "plain"),
+            holds_bias=not decodes and not trains,
+        ),
+        cross=_attention(build, kind, f"{stem}.1.EncDecAttention", "zeros") if decodes else None,
+        feed_forward=FeedForwardForm(_linear(build, up), _linear(build, f"{feed}.wo"), part.activation, gate),
+        norm=_norm(build),
+        dropout=kind.dropout > 0,
+        stream=build.numerics.stream,
+    )
+
+
+def _attention(build: Builder, kind: LayerKind, path: str, bias: str) -> T5AttentionForm:
+    query, key, value, output = (_linear(build, f"{path}.{name}") for name in "qkvo")
+    dtypes = build.numerics
+    trains = dtypes.trains_base and bias != "zeros"
+    heads = kind.attention.query_heads
+    kernel = build.version.t5_attends or dtypes.attention
+    return T5AttentionForm(heads, query, key, value, output, bias, trains, autocast=dtypes.autocast, kernel=kernel)
+
+
+def _linear(build: Builder, path: str) -> LinearForm:
+    return build.form_of(_module(build, path))
+
+
+def _module(build: Builder, path: str) -> Module:
+    return next(module for module in build.architecture.modules if module.path == path)
+
+
+def _norm(build: Builder) -> NormForm:
+    return build.norm("t5")
+
+
+def _head_form(build: Builder, kind: LayerKind) -> T5HeadForm:
+    architecture, n = build.architecture, build.numerics
+    projection = LinearForm(
+        inputs=architecture.hidden,
+        outputs=architecture.vocabulary,
+        dtype=n.head,
+        trains=n.trains_base,
+        compute=n.compute,
+        autocast=n.autocast,
+        gradient=n.gradient,
+    )
+    return T5HeadForm(_norm(build), projection, kind.dropout > 0, architecture.scales_output, not _keeps(build))
+
+
+def _keeps(build: Builder) -> bool:
+    """Whether the encoder's result itself is kept: by trained projections of its dtype, or by checkpoints."""
+    n = build.numerics
+    return n.checkpointing != "false" or (n.trains_base and n.autocast in (None, n.stream))
+
+
+def _front(build: Builder) -> Alive:
+    """What is saved outside the layers until their backward: of embeddings, of the encoder's end, of positions.
+
+    Attention to the encoder's result has a bias of zeros, of which there is one; checkpoints hold the other two. A
+    trained bias keeps the indices of its rows.
+    """
+    architecture, dtypes = build.architecture, build.numerics
+    dropout = architecture.layers[0].dropout > 0
+    tape = Tape(records=True)
+    result = stack_end(
+        tape, tape.new(RESIDUAL, architecture.hidden, dtypes.stream, grad=True), _norm(build), dropout=dropout
+    )
+    if _keeps(build):
+        tape.save(result)
+    tape.drop(result)
+    rows = dict(tape.alive)
+    width = architecture.hidden
+    mask = width * BYTES["bool"] if dropout and dtypes.first_grad else 0
+    leaf = width * BYTES[dtypes.stream] if dtypes.first_grad and not dtypes.trains_base else 0
+    rows[EMBEDDINGS] = Size(token=len(STACKS) * (mask + leaf))
+    rows[SCORES] = _biases(build)
+    return rows
+
+
+def _biases(build: Builder) -> Size:
+    """Where autocast casts the zeros, what is cast is kept instead of them, by each layer; eagerly none is kept."""
+    dtypes, heads = build.numerics, build.architecture.layers[0].attention.query_heads
+    states = dtypes.stream if dtypes.storage != "plain" else dtypes.autocast or dtypes.stream
+    zeros = bias_size(heads, states)
+    if dtypes.checkpointing != "false":
+        return zeros.plus(bias_size(heads, dtypes.stream).times(len(STACKS)))
+    attends = build.version.t5_attends or dtypes.attention
+    kept = zeros if attends == SDPA and states == (dtypes.autocast or states) else Size()
+    return kept.plus(Size(square=len(STACKS) * BYTES["int64"])) if dtypes.trains_base else kept

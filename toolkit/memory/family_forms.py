@@ -1,0 +1,68 @@
+"""The forms of layers whose code is not put together as LLaMA's is: one function for each family."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from toolkit.memory.architecture import LayerKind
+from toolkit.memory.builder import Builder
+from toolkit.memory.feed_forward_forms import dense_form
+from toolkit.memory.forms import attention_form, layer_form
+from toolkit.memory.formula.bloom import BloomForm
+from toolkit.memory.formula.falcon import FalconForm
+from toolkit.memory.formula.follow import AnyLayer
+from toolkit.memory.refusal import UnsupportedRow
+
+
+def form_of_layer(build: Builder, kind: LayerKind) -> AnyLayer:
+    """The form of one kind of layer, whatever its family."""
+    return FORMS.get(build.architecture.family, layer_form)(build, kind)
+
+
+def _falcon(build: Builder, kind: LayerKind) -> FalconForm:
+    """Falcon 7B, 11B, 40B and 180B; in the first two forms keys and values are of one head or of a few."""
+    a = kind.attention
+    if a.alibi or not kind.parallel_residual:
+        raise UnsupportedRow("activations", "no formula for Falcon with ALiBi or without parallel attention yet")
+    form = replace(attention_form(build, kind), repeats=False, expands=False)
+    if form.kernel == "eager":
+        raise UnsupportedRow("attention_scores", "no formula for Falcon's own eager attention yet")
+    if a.caches_queries:
+        form = replace(form, key_value_heads=a.query_heads)
+    feed_forward = dense_form(build, kind.feed_forward)
+    up, down = (replace(part, viewed=True) for part in (feed_forward.up, feed_forward.down))
+    return FalconForm(
+        hidden=build.architecture.hidden,
+        attention=replace(form, output=replace(form.output, viewed=True)),
+        fused=replace(build.linear("self_attention.query_key_value"), viewed=True),
+        groups=a.key_value_heads,
+        spread=a.caches_queries,
+        feed_forward=replace(feed_forward, up=up, down=down),
+        norm=build.norm(kind.norm),
+        two_norms=kind.norms == 2,
+    )
+
+
+def _bloom(build: Builder, kind: LayerKind) -> BloomForm:
+    """BLOOM, with one norm before attention and one before the feed-forward."""
+    feed_forward = dense_form(build, kind.feed_forward)
+    return BloomForm(
+        hidden=build.architecture.hidden,
+        heads=kind.attention.query_heads,
+        fused=build.linear("self_attention.query_key_value"),
+        output=build.linear("self_attention.dense"),
+        feed_forward=feed_forward,
+        norm=build.norm(kind.norm),
+        autocast=build.numerics.autocast,
+        wide_mask=build.numerics.stream == "fp32",
+        dropout=kind.dropout > 0,
+        score_dropout=kind.attention.dropout > 0,
+    )
+
+
+FORMS: Mapping[str, Callable[[Builder, LayerKind], AnyLayer]] = {
+    "bloom": _bloom,
+    "falcon": _falcon,
+}
+"""The families with layers of their own."""

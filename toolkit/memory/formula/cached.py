@@ -1,0 +1,45 @@
+"""What a prompt leaves in the cache of keys and values.
+
+Source: transformers cache_utils.py, DynamicLayer.update: since 4.56 a new layer puts an empty tensor and the keys
+together in a new one, and what attends is given that; before, it kept the keys as they were.
+"""
+
+from __future__ import annotations
+
+from toolkit.memory.buffer import Buffer
+from toolkit.memory.tape import Tape
+
+ROW = "kv_cache"
+COPIES = "copies"
+KEEPS = "keeps"
+READS = "reads"
+"""While tokens are decoded: each attends to all that the cache has."""
+
+LAID_OUT = (COPIES, READS)
+"""Where keys and values are those of a cache that lays them out with heads before positions."""
+
+
+def cached(tape: Tape, *parts: Buffer) -> tuple[Buffer, ...]:
+    """Keys and values as the cache has them, which it holds from here on; themselves where nothing is cached."""
+    if tape.cache == COPIES:
+        copies = tuple(_of_cache(tape, part) for part in parts)
+        tape.drop(*parts)
+        return copies
+    if tape.cache == KEEPS:
+        return tuple(_kept(tape, part) for part in parts)
+    return parts
+
+
+def _kept(tape: Tape, part: Buffer) -> Buffer:
+    """The same memory, which is the cache's now; of a view that of all it is a view of."""
+    if part.base is not None:
+        part.base.references += 1
+        return part
+    tape.drop(part)
+    return _of_cache(tape, part)
+
+
+def _of_cache(tape: Tape, part: Buffer) -> Buffer:
+    copy = tape.new(ROW, part.width, part.dtype, size=part.size)
+    copy.references += 1  # the cache's own
+    return copy
