@@ -184,4 +184,5 @@ def test_hooks_keep_inputs_and_gradients_only_of_checkpoints_around_units() -> N
 def test_the_card_has_room_for_nccl() -> None:
     one, two = of(replace(FULL, parallel=Parallel(1, "ddp"))), of(replace(FULL, parallel=Parallel(2, "ddp")))
     wider = (two.device[1] - two.reserved[1]) - (one.device[1] - one.reserved[1])
-    assert wider == 64 * (4_194_304 + 4_915_200 + 524_288)
+    assert wider == 688 * 2**20  # seen on four A100 (NCCL issue 964): more than its buffers
+    assert wider > 64 * (4_194_304 + 4_915_200 + 524_288)
