@@ -40,7 +40,7 @@ from toolkit.spec.setting import Lora, Setting
 KERNELS_OF_THEIR_OWN = ("mxfp4",)
 """Forms of experts that no implementation of transformers' experts runs (integrations/mxfp4.py)."""
 
-_PROGRAMS: dict[tuple[object, ...], Programs] = {}
+_PROGRAMS: dict[tuple[object, ...], tuple[Architecture, Programs]] = {}
 
 
 def programs_of(context: Context) -> Programs:
@@ -58,8 +58,9 @@ def programs_of(context: Context) -> Programs:
             _PROGRAMS.clear()
         adaptation = _adaptation(architecture, setting)
         build = builder(built, dtypes, adaptation, version, setting.sequence_length)
-        found = _PROGRAMS[key] = _with_gradients(_record(build, setting), context)
-    return found
+        # With what it was recorded of: while that is kept, its id stays its own.
+        found = _PROGRAMS[key] = built, _with_gradients(_record(build, setting), context)
+    return found[1]
 
 
 @lru_cache(maxsize=MAX_RECORDED)

@@ -72,7 +72,8 @@ class Placement:
     last: int
 
 
-_PLACED: dict[tuple[object, ...], Placement] = {}
+_PLACED: dict[tuple[object, ...], tuple[Architecture, Placement]] = {}
+"""Placements, each with its architecture: while that is kept, its id stays its own."""
 MAX_CACHED = 1024
 
 
@@ -84,9 +85,9 @@ def stages(architecture: Architecture, setting: Setting) -> tuple[Stage, ...]:
     if found is None:
         if len(_PLACED) >= MAX_CACHED:
             _PLACED.clear()
-        found = _PLACED[*key, stack.trainer, stack.label()] = placement(architecture, setting)
-    _refuse_full(found, setting)
-    return found.stages
+        found = _PLACED[*key, stack.trainer, stack.label()] = architecture, placement(architecture, setting)
+    _refuse_full(found[1], setting)
+    return found[1].stages
 
 
 def placement(architecture: Architecture, setting: Setting) -> Placement:

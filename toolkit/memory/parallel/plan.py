@@ -72,7 +72,9 @@ def _mixes(setting: Setting) -> bool:
     return setting.parallel.strategy == "fsdp" and setting.amp and setting.stack.trainer in TRAINERS
 
 
-_PLANS: dict[tuple[object, ...], Plan] = {}
+_PLANS: dict[tuple[object, ...], tuple[Architecture, Plan]] = {}
+"""Plans, each with its architecture: while that is kept, its id stays its own."""
+
 MAX_CACHED = 4096
 
 
@@ -105,8 +107,8 @@ def plan(architecture: Architecture, setting: Setting) -> Plan:
     if found is None:
         if len(_PLANS) >= MAX_CACHED:
             _PLANS.clear()
-        found = _PLANS[key] = _planned(architecture, setting, sums(architecture, setting))
-    return found
+        found = _PLANS[key] = architecture, _planned(architecture, setting, sums(architecture, setting))
+    return found[1]
 
 
 def _planned(architecture: Architecture, setting: Setting, whole: Sums) -> Plan:
