@@ -13,7 +13,8 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from toolkit.checks.judgement import Verdict
-from toolkit.checks.run import CheckResult, check_paths
+from toolkit.checks.result import CheckResult
+from toolkit.checks.run import check_paths
 
 REPOSITORY = Path(__file__).parents[2]
 TODAY = date(2026, 11, 21)

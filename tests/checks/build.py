@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from toolkit.checks.judge import SpecReport, judge_spec
+from toolkit.checks.judge import judge_spec
 from toolkit.checks.judgement import Judgement, Outcome
+from toolkit.checks.result import SpecReport
 from toolkit.documents.bind import bind
 from toolkit.documents.document import Document, read_document
 from toolkit.finding import Finding

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from toolkit.checks.run import CheckResult, check_paths
+from toolkit.checks.result import CheckResult
+from toolkit.checks.run import check_paths
 from toolkit.checks.traceable import jobs_of
 from toolkit.evidence.evidence import EvidenceKind
 from toolkit.evidence.record import FOLDER, Record, setting_key

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from toolkit.documents.document import LARGEST_DOCUMENT, Document, read_document
+from toolkit.documents.sections import find_section
 from toolkit.finding import Finding, Place
 
 
@@ -118,7 +119,7 @@ def test_front_matter_is_skipped_but_can_be_named() -> None:
     text = "---\ntitle: GPU\n# comment\n---\n# One\ntext\n"
     document = Document("d", text)
     assert [heading.text for heading in document.headings] == ["One"]
-    assert text[slice(*document.section("---"))] == "---\ntitle: GPU\n# comment\n---\n"
+    assert text[slice(*find_section(document, "---"))] == "---\ntitle: GPU\n# comment\n---\n"
     assert document.place(document.headings[0].start).line == 5
 
 
@@ -133,11 +134,11 @@ def test_rules_at_the_top_are_not_front_matter(text: str) -> None:
 def test_a_section_is_named_by_a_path_when_its_heading_stands_several_times() -> None:
     text = "# A\n## Memory\n1\n# B\n## Deep\n### Memory\n2\n# C > D\n3\n"
     document = Document("d", text)
-    assert text[slice(*document.section("A > Memory"))] == "## Memory\n1\n"
-    assert text[slice(*document.section("B > Memory"))] == "### Memory\n2\n"
-    assert text[slice(*document.section("B > Deep > Memory"))] == "### Memory\n2\n"
-    assert text[slice(*document.section("C > D"))] == "# C > D\n3\n"
-    several = document.section("Memory")
+    assert text[slice(*find_section(document, "A > Memory"))] == "## Memory\n1\n"
+    assert text[slice(*find_section(document, "B > Memory"))] == "### Memory\n2\n"
+    assert text[slice(*find_section(document, "B > Deep > Memory"))] == "### Memory\n2\n"
+    assert text[slice(*find_section(document, "C > D"))] == "# C > D\n3\n"
+    several = find_section(document, "Memory")
     assert isinstance(several, Finding)
     assert several.code == "D206"
     assert several.message == 'd has 2 headings "Memory": line 2, line 6'
@@ -145,21 +146,21 @@ def test_a_section_is_named_by_a_path_when_its_heading_stands_several_times() ->
 
 
 def test_headings_that_no_path_tells_apart() -> None:
-    several = Document("d", "# A\n## M\n## M\n").section("A > M")
+    several = find_section(Document("d", "# A\n## M\n## M\n"), "A > M")
     assert isinstance(several, Finding)
     assert "quote more of the sentence" in str(several.repair)
 
 
 def test_an_unknown_heading_is_answered_with_the_nearest_or_the_known() -> None:
     document = Document("d", "# 3.1 Parameters (FP32)\n# Overhead\n")
-    near = document.section("3.1 Parameter (FP32)")
+    near = find_section(document, "3.1 Parameter (FP32)")
     assert isinstance(near, Finding)
     assert near.message == 'd has no heading "3.1 Parameter (FP32)"; nearest: "3.1 Parameters (FP32)"'
     assert near.repair == 'Write `under: "3.1 Parameters (FP32)"`.'
-    far = document.section("zzz")
+    far = find_section(document, "zzz")
     assert isinstance(far, Finding)
     assert far.message == 'd has no heading "zzz"; headings: "3.1 Parameters (FP32)", "Overhead"'
-    none = Document("d", "text\n").section("zzz")
+    none = find_section(Document("d", "text\n"), "zzz")
     assert isinstance(none, Finding)
     assert none.message == 'd has no heading "zzz"'
 
@@ -168,4 +169,4 @@ def test_headings_are_compared_as_a_reader_sees_them() -> None:
     text = "## ✔️ **FP32**   `Total`\ntext\n"
     document = Document("d", text)
     for under in ("✔ FP32 Total", "✔️ **FP32** `Total`", "  ✔ FP32  Total "):
-        assert document.section(under) == (0, len(text))
+        assert find_section(document, under) == (0, len(text))

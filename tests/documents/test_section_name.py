@@ -3,7 +3,7 @@
 import pytest
 
 from toolkit.documents.document import Document
-from toolkit.documents.sections import section_name
+from toolkit.documents.sections import find_section, section_name
 
 TEXT = """---
 title: x
@@ -39,7 +39,7 @@ def test_the_innermost_section_is_named_so_that_it_is_found(words: str, name: st
     start = TEXT.index(words, TEXT.index("intro") + 5) if words in {"a\n", "b\n", "c\n"} else TEXT.index(words)
     assert section_name(document, start, start + len(words)) == name
     if name is not None:
-        found = document.section(name)
+        found = find_section(document, name)
         assert isinstance(found, tuple)
         assert found[0] <= start
         assert start + len(words) <= found[1]

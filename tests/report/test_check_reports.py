@@ -11,10 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolkit.checks.coverage import Figure, coverages
-from toolkit.checks.judge import SpecReport
+from toolkit.checks.coverage import coverages
 from toolkit.checks.judgement import Acknowledgement, Claimed, Ignored, Judgement, Outcome, Verdict
-from toolkit.checks.run import CheckResult
+from toolkit.checks.result import CheckResult, Figure, SpecReport
 from toolkit.evidence.evidence import Evidence, EvidenceKind
 from toolkit.finding import Finding, Place, Related, Severity, Suggestion
 from toolkit.quantity import Dimension, Interval

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from toolkit.checks.run import CheckResult, check_paths
+from toolkit.checks.result import CheckResult
+from toolkit.checks.run import check_paths
 from toolkit.report.github import check_github
 from toolkit.report.json import check_json
 from toolkit.report.text import check_text

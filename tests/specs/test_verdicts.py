@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from toolkit.checks.judge import SpecReport, judge_spec
+from toolkit.checks.judge import judge_spec
+from toolkit.checks.result import SpecReport
 from toolkit.documents.bind import bind
 from toolkit.documents.document import Document, read_document
 from toolkit.spec.load import load_spec

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from toolkit.checks.memory_quantity import Known, MemoryQuantity
 from toolkit.memory.ledger import Category, PhaseName
 from toolkit.quantity import display_bytes
 from toolkit.quantity.interval import Interval
-
-if TYPE_CHECKING:
-    from toolkit.checks.memory_claim import Known, MemoryQuantity
 
 HELD: Mapping[str, Category] = {
     category.value: category

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from toolkit.checks.result import CheckResult, Figure
 from toolkit.documents.bind import Binding, BoundClaim, BoundValue
 from toolkit.documents.directives.comment import addressed
 from toolkit.documents.document import Document
@@ -16,7 +17,6 @@ from toolkit.finding import Finding, Place
 from toolkit.frozen import frozen
 
 if TYPE_CHECKING:
-    from toolkit.checks.run import CheckResult
     from toolkit.documents.directives.ignore import Ignore
 
 UNCOVERED = "D210"
@@ -39,17 +39,6 @@ MEMORY = frozenset(
     }
 )
 """Quantities of a scan that are memory; parameters and space on disk are not."""
-
-
-@frozen
-class Figure:
-    """A memory figure of a document, and whether a claim is bound to it, or a comment answers for it."""
-
-    place: Place
-    text: str
-    quantity: str
-    covered: bool
-    ignored: bool = False
 
 
 @frozen

@@ -8,8 +8,9 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
-from toolkit.checks.judge import SpecReport, judge_spec
+from toolkit.checks.judge import judge_spec
 from toolkit.checks.judgement import Judgement, Verdict
+from toolkit.checks.result import SpecReport
 from toolkit.checks.unspecified.run import CHECKS
 from toolkit.documents.bind import bind
 from toolkit.documents.document import Document

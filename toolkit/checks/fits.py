@@ -8,12 +8,13 @@ from fractions import Fraction
 from toolkit.checks.case import Case, malformed
 from toolkit.checks.engine import judge_start
 from toolkit.checks.judgement import Claimed, Outcome, Verdict
-from toolkit.checks.memory_claim import NO_SCENARIO, PEAK, Known, MemoryQuantity
+from toolkit.checks.memory_claim import NO_SCENARIO
+from toolkit.checks.memory_quantity import PEAK, Known, MemoryQuantity
 from toolkit.checks.peak_memory import AT_LOAD, METRICS, at_load, load_error
 from toolkit.checks.situation import REFUSALS, Situation, all_moved
 from toolkit.checks.space import Choice, Side, TooManySettingsError
 from toolkit.checks.spread import over_settings
-from toolkit.checks.traces import reasons_aside, traced_evidence
+from toolkit.checks.traced import reasons_aside, traced_evidence
 from toolkit.evidence.evidence import Evidence, EvidenceKind
 from toolkit.facts.gpu import GenericGpu, Gpu, GpuVariants
 from toolkit.facts.gpus import find_gpu

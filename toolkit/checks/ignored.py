@@ -6,17 +6,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import date
 
-from toolkit.checks.judge import SpecReport
 from toolkit.checks.judgement import Ignored, Judgement, Verdict
+from toolkit.checks.result import SpecReport
 from toolkit.documents.directives.comment import read_comments
-from toolkit.documents.directives.ignore import UNCOVERED, Ignore, read_ignores
+from toolkit.documents.directives.ignore import UNCOVERED, Ignore
+from toolkit.documents.directives.needless import current_ignores, needless
 from toolkit.documents.document import Document
 from toolkit.finding import Finding, Place
 from toolkit.frozen import frozen
 from toolkit.spec.document_spec import Spec
 
-OVER, UNREAD = "D212", "D213"
-REPAIR = "correct the document, or say anew why it stays"
+UNREAD = "D213"
 LOST = frozenset({"D201", "D202", "D203", "D204", "D206"})
 """Codes of claims that are not judged, as nobody knows where they stand."""
 CAN_IGNORE = frozenset({Verdict.DISAGREES, Verdict.DEPENDS})
@@ -37,11 +37,8 @@ class Heard:
 
 def hear(report: SpecReport, document: Document, today: date) -> tuple[SpecReport, Heard]:
     """The report with the claims that the document answers for, and what is to be said of its comments."""
-    ignores, findings = read_ignores(document)
-    over = [ignore for ignore in ignores if ignore.until is not None and ignore.until < today]
-    findings += [Finding(one.place, OVER, f"this comment ended on {one.until}", REPAIR) for one in over]
-    current = [ignore for ignore in ignores if ignore not in over]
-    used: dict[Ignore, set[str]] = {ignore: set() for ignore in current}
+    ignores, findings = current_ignores(document, today)
+    used: dict[Ignore, set[str]] = {ignore: set() for ignore in ignores}
     judgements = tuple(_answered(judgement, used, document) for judgement in report.judgements)
     if any(finding.code in LOST for finding in report.findings):
         used = {ignore: set(ignore.codes) for ignore in used}  # a claim that is not found may need them
@@ -75,19 +72,6 @@ def told(heard: Iterable[tuple[Spec, Heard]]) -> list[Finding]:
         if document not in read:
             said = "the document marks claims, and no spec of it says marks: true"
             found.append(Finding(place, UNREAD, said, "add marks: true to its spec, or take the mark out"))
-    return found
-
-
-def needless(used: Mapping[Ignore, Iterable[str]]) -> list[Finding]:
-    """A finding for each comment that asks to ignore what is not there."""
-    found = []
-    for ignore, codes in used.items():
-        spare = [code for code in ignore.codes if code not in codes]
-        if spare:
-            what = "nothing" if len(spare) == len(ignore.codes) else f"nothing with {', '.join(spare)}"
-            lines = f"line {ignore.first}" if ignore.first == ignore.last else f"lines {ignore.first} to {ignore.last}"
-            said = f"{what} in {lines} needs to be ignored"
-            found.append(Finding(ignore.place, OVER, said, "take the comment or the code out"))
     return found
 
 

@@ -2,47 +2,24 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import date
-from typing import TYPE_CHECKING
 
 from toolkit.checks.case import Case
 from toolkit.checks.judgement import Acknowledgement, Claimed, Judgement, Outcome, Verdict
 from toolkit.checks.readings import readings_of, tells_reading
 from toolkit.checks.registry import CHECKERS
+from toolkit.checks.result import SpecReport
 from toolkit.checks.situation import all_moved
 from toolkit.checks.situations import Situations
-from toolkit.checks.traces import read_traces, stale_findings
+from toolkit.checks.traced import stale_findings
+from toolkit.checks.traces import read_traces
 from toolkit.documents.bind import Binding, BoundClaim
 from toolkit.finding import Finding, Place
-from toolkit.frozen import frozen
 from toolkit.quantity.value import Value
 from toolkit.spec.claim import Claim
 from toolkit.spec.document_spec import Spec
-
-if TYPE_CHECKING:
-    from toolkit.checks.coverage import Figure
-
-
-@frozen
-class SpecReport:
-    """All that is said of one spec: its claims judged, in the order of the document, and what is wrong with it.
-
-    `figures` are the memory figures of its document; None where nobody looked for them.
-    """
-
-    spec: Spec
-    judgements: tuple[Judgement, ...]
-    findings: tuple[Finding, ...]
-    figures: tuple[Figure, ...] | None = None
-
-    @property
-    def counts(self) -> Mapping[Verdict, int]:
-        """How many claims have each verdict."""
-        counted = Counter(judgement.verdict for judgement in self.judgements)
-        return {verdict: counted[verdict] for verdict in Verdict}
 
 
 def judge_spec(spec: Spec, binding: Binding, today: date) -> SpecReport:

@@ -7,7 +7,8 @@ from fractions import Fraction
 from toolkit.checks.case import Case
 from toolkit.checks.engine import refuse_shared_out
 from toolkit.checks.judgement import Outcome
-from toolkit.checks.memory_claim import MemoryQuantity, agrees, judge_memory, point
+from toolkit.checks.memory_claim import agrees, judge_memory
+from toolkit.checks.memory_quantity import MemoryQuantity, point
 from toolkit.checks.situation import Situation
 from toolkit.facts.accuracy import known_error
 from toolkit.memory.estimate import Estimate

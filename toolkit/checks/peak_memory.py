@@ -7,7 +7,8 @@ from functools import cache
 
 from toolkit.checks.case import Case
 from toolkit.checks.judgement import Outcome
-from toolkit.checks.memory_claim import MemoryQuantity, judge_memory, point
+from toolkit.checks.memory_claim import judge_memory
+from toolkit.checks.memory_quantity import MemoryQuantity, point
 from toolkit.checks.situation import Situation, all_moved
 from toolkit.facts.accuracy import known_error
 from toolkit.memory.device import device_interval as device_interval_of

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from toolkit.checks.ahead import largest_first, load_here
-from toolkit.checks.judge import SpecReport, judge_spec
-from toolkit.checks.judgement import Judgement, Verdict
+from toolkit.checks.judge import judge_spec
+from toolkit.checks.result import CheckResult, SpecReport
 from toolkit.checks.side_by_side import side_by_side
 from toolkit.documents.bind import bind
 from toolkit.documents.document import Document, read_document
 from toolkit.documents.structure import parser
-from toolkit.finding import Finding, Severity
-from toolkit.frozen import frozen
+from toolkit.finding import Finding
 from toolkit.spec.document_spec import Spec
 from toolkit.spec.gather import spec_files, together
 from toolkit.spec.walk import reading_folders
@@ -24,69 +23,6 @@ from toolkit.spec.walk import reading_folders
 if TYPE_CHECKING:
     from toolkit.checks.ahead import Load
     from toolkit.checks.ignored import Heard
-
-UNREADABLE = frozenset({"S101", "S111", "S114", "D205"})
-"""Codes of findings that say that the check could not look."""
-
-
-@frozen
-class CheckResult:
-    """All that one run found: a report for each spec with a document, and what is wrong beside.
-
-    `readings` counts the published readings whose form was checked; no reading is judged as a claim.
-    """
-
-    reports: tuple[SpecReport, ...]
-    findings: tuple[Finding, ...] = ()
-    readings: int = 0
-
-    @property
-    def judgements(self) -> tuple[Judgement, ...]:
-        """Every claim judged, in the order of the reports."""
-        return tuple(judgement for report in self.reports for judgement in report.judgements)
-
-    @property
-    def all_findings(self) -> tuple[Finding, ...]:
-        """The findings beside the reports, then those of each report."""
-        return self.findings + tuple(finding for report in self.reports for finding in report.findings)
-
-    @property
-    def counts(self) -> Mapping[Verdict, int]:
-        """How many claims have each verdict."""
-        return {verdict: sum(report.counts[verdict] for report in self.reports) for verdict in Verdict}
-
-    @property
-    def acknowledged(self) -> int:
-        """How many of the claims that disagree are acknowledged."""
-        return sum(one.verdict is Verdict.DISAGREES and one.acknowledged is not None for one in self.judgements)
-
-    @property
-    def ignored(self) -> int:
-        """How many claims that disagree or depend the document itself answers for."""
-        return sum(one.ignored is not None for one in self.judgements)
-
-    @property
-    def documents(self) -> int:
-        """How many documents were judged."""
-        return len({report.spec.document_path for report in self.reports})
-
-    @property
-    def unreadable(self) -> bool:
-        """Whether there was something at which the check could not look."""
-        return any(finding.code in UNREADABLE for finding in self.all_findings)
-
-    def gates(self, fail_on: frozenset[Verdict]) -> bool:
-        """Whether anything gates: an error, a claim that disagrees, or one with a verdict in `fail_on`."""
-        return any(finding.severity is Severity.ERROR for finding in self.all_findings) or any(
-            gates(judgement, fail_on) for judgement in self.judgements
-        )
-
-
-def gates(judgement: Judgement, fail_on: frozenset[Verdict]) -> bool:
-    """Whether a claim gates by itself or because its verdict is in `fail_on`."""
-    if judgement.ignored is not None:
-        return False
-    return judgement.gates or (judgement.verdict in fail_on and judgement.verdict is not Verdict.DISAGREES)
 
 
 def check_paths(

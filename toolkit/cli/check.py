@@ -22,7 +22,7 @@ from toolkit.report.terminal import Paint
 
 if TYPE_CHECKING:
     from toolkit.checks.judgement import Verdict
-    from toolkit.checks.run import CheckResult
+    from toolkit.checks.result import CheckResult
 
 DEFAULT = "specs"
 FAIL_ON = ("disagrees", "depends", "unchecked")

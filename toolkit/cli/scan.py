@@ -13,7 +13,8 @@ from datetime import date
 from pathlib import Path
 
 from toolkit.checks.judgement import Verdict
-from toolkit.checks.unspecified.run import ScanResult, scan_documents
+from toolkit.checks.unspecified.result import ScanResult
+from toolkit.checks.unspecified.run import scan_documents
 from toolkit.cli.main import COULD_NOT
 from toolkit.cli.output import add_color, emit, hint, paint_for, reason_of
 from toolkit.documents.walk import markdown_paths

@@ -9,6 +9,7 @@ from toolkit.documents.document import Document
 from toolkit.documents.match import Match, Slot
 from toolkit.documents.plain import plain
 from toolkit.documents.quotes import find_within
+from toolkit.documents.sections import find_section
 from toolkit.documents.tables import Table, TableCell
 from toolkit.documents.wording import listed, nearest, shown
 from toolkit.finding import Finding, Place
@@ -45,7 +46,7 @@ def find_table(document: Document, ref: TableRef, *, hint: bool = True) -> Table
     section = (document.body, len(document.text))
     where = document.shown_path
     if ref.under is not None:
-        named = document.section(ref.under, hint=hint)
+        named = find_section(document, ref.under, hint=hint)
         if isinstance(named, Finding):
             return Finding(ref.place, named.code, named.message, named.repair)
         section = named

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from toolkit.documents.encoding import decoded
 from toolkit.documents.index import TextIndex, blanked
 from toolkit.documents.lines import Lines
-from toolkit.documents.sections import find_section
 from toolkit.documents.structure import Heading, Structure, front_matter, read_structure
 from toolkit.documents.tables import Table, make_table
 from toolkit.finding import Finding, Place, printable
@@ -90,10 +89,6 @@ class Document:
     def shown_path(self) -> str:
         """The path, safe to stand in a message."""
         return printable(self.path)
-
-    def section(self, under: str, *, hint: bool = True) -> tuple[int, int] | Finding:
-        """Offsets of the section with this heading; see `toolkit.documents.sections`."""
-        return find_section(self, under, hint=hint)
 
     def place(self, start: int, end: int | None = None) -> Place:
         """The place of a piece of the text."""

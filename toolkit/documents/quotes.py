@@ -7,6 +7,7 @@ from toolkit.documents.match import Match, find_matches
 from toolkit.documents.matching import TooCommonError
 from toolkit.documents.missing import lost_quote, malformed, several_places, too_common
 from toolkit.documents.pattern import Pattern, make_pattern, without_quote_markers
+from toolkit.documents.sections import find_section
 from toolkit.finding import Finding
 from toolkit.spec.pattern import PatternError
 from toolkit.spec.quote import Quote
@@ -21,7 +22,7 @@ def find_quote(document: Document, quote: Quote, *, hint: bool = True) -> Match 
     """
     section = (document.body, len(document.text))
     if quote.under is not None:
-        named = document.section(quote.under, hint=hint)
+        named = find_section(document, quote.under, hint=hint)
         if isinstance(named, Finding):
             return Finding(quote.place, named.code, named.message, named.repair)
         section = named

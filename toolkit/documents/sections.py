@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from typing import TYPE_CHECKING
 
+from toolkit.documents.document import Document
 from toolkit.documents.plain import plain
+from toolkit.documents.structure import Heading
 from toolkit.documents.wording import listed, nearest, shown
 from toolkit.finding import Finding, Place
-
-if TYPE_CHECKING:
-    from toolkit.documents.document import Document
-    from toolkit.documents.structure import Heading
 
 FRONT_MATTER = "---"
 _STEP = " > "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from toolkit.checks.run import CheckResult
+from toolkit.checks.result import CheckResult
 from toolkit.pages.cards import card_page, cards_of
 from toolkit.pages.document_page import document_page
 from toolkit.pages.marks import counts

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from toolkit.checks.answer import Answer, answer
-from toolkit.checks.judge import SpecReport
+from toolkit.checks.result import SpecReport
 from toolkit.checks.situation import REFUSALS
 from toolkit.checks.space import TooManySettingsError
 from toolkit.documents.bind import bind

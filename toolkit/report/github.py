@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from toolkit.checks.details import claim_details, finding_details, verdict_text
 from toolkit.checks.judgement import Judgement, Verdict
-from toolkit.checks.run import CheckResult, gates
+from toolkit.checks.result import CheckResult, gates
 from toolkit.finding import Finding, Place, Severity, printable
 from toolkit.frozen import frozen
 from toolkit.report.terminal import plural

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 
 from toolkit.checks.judgement import Claimed, Ignored, Judgement
-from toolkit.checks.run import CheckResult
+from toolkit.checks.result import CheckResult
 from toolkit.evidence.evidence import Evidence
 from toolkit.finding import Finding, Place, Suggestion
 from toolkit.quantity import Dimension, Interval

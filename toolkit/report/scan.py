@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from toolkit.checks.judgement import Verdict
-from toolkit.checks.run import CheckResult
-from toolkit.checks.unspecified.run import ScannedClaim, ScanResult
+from toolkit.checks.result import CheckResult
+from toolkit.checks.unspecified.result import ScannedClaim, ScanResult
 from toolkit.finding import Finding, Severity
 from toolkit.report.github import check_github
 from toolkit.report.json import as_json, finding_json, ignored_json, number

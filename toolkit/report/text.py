@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from toolkit.checks.details import claim_details, finding_details, verdict_text
-from toolkit.checks.judge import SpecReport
 from toolkit.checks.judgement import Judgement, Verdict
-from toolkit.checks.run import CheckResult
+from toolkit.checks.result import CheckResult, SpecReport
 from toolkit.finding import Finding, Severity
 from toolkit.report.terminal import INDENT, Paint, line, plural
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from toolkit.checks.fix.plan import Plan, Wanted, plan_fixes
 from toolkit.checks.fix.source import refusal, restore, write_all
 from toolkit.checks.fix.trial import LOST
-from toolkit.checks.run import CheckResult, check_paths
+from toolkit.checks.result import CheckResult
+from toolkit.checks.run import check_paths
 from toolkit.finding import Finding
 from toolkit.frozen import frozen
 

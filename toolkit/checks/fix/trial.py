@@ -10,8 +10,9 @@ from pathlib import Path
 
 from toolkit.checks.fix.source import Source
 from toolkit.checks.ignored import hear
-from toolkit.checks.judge import SpecReport, judge_spec
+from toolkit.checks.judge import judge_spec
 from toolkit.checks.judgement import Judgement, Verdict
+from toolkit.checks.result import SpecReport
 from toolkit.documents.bind import Binding, bind
 from toolkit.documents.directives.comment import addressed
 from toolkit.documents.document import Document

@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
-from typing import TYPE_CHECKING
 
-from toolkit.checks.ignored import OVER, REPAIR, needless
 from toolkit.checks.judgement import Ignored, Verdict
-from toolkit.documents.directives.ignore import Ignore, read_ignores
+from toolkit.checks.unspecified.result import ScannedClaim
+from toolkit.documents.directives.ignore import Ignore
+from toolkit.documents.directives.needless import current_ignores, needless
 from toolkit.documents.document import Document
 from toolkit.finding import Finding
-
-if TYPE_CHECKING:
-    from toolkit.checks.unspecified.run import ScannedClaim
 
 
 def answered(
@@ -24,10 +21,8 @@ def answered(
 
     A comment is called needless only where its code was judged and nothing is false: a spec may need the others.
     """
-    ignores, findings = read_ignores(document)
-    over = [ignore for ignore in ignores if ignore.until is not None and ignore.until < today]
-    findings += [Finding(one.place, OVER, f"this comment ended on {one.until}", REPAIR) for one in over]
-    used: dict[Ignore, set[str]] = {ignore: set() for ignore in ignores if ignore not in over}
+    ignores, findings = current_ignores(document, today)
+    used: dict[Ignore, set[str]] = {ignore: set() for ignore in ignores}
     judged: dict[Ignore, set[str]] = {ignore: set() for ignore in used}
     found = []
     for claim in claims:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import field
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date
-from fractions import Fraction
 from pathlib import Path
 from typing import Final
 
-from toolkit.checks.judgement import Ignored, Verdict
+from toolkit.checks.judgement import Verdict
 from toolkit.checks.unspecified.cards import check_cards
 from toolkit.checks.unspecified.changes import check_changes, check_differences
 from toolkit.checks.unspecified.conversions import check_conversions
@@ -18,6 +15,7 @@ from toolkit.checks.unspecified.counts import check_parameters, check_weights
 from toolkit.checks.unspecified.ignored import answered
 from toolkit.checks.unspecified.remark import CODE_OF, Remark
 from toolkit.checks.unspecified.repeats import check_repeats
+from toolkit.checks.unspecified.result import UNCHECKED, ScannedClaim, ScanResult
 from toolkit.checks.unspecified.room import check_room
 from toolkit.checks.unspecified.sums import check_arithmetic
 from toolkit.checks.unspecified.totals import check_totals
@@ -26,7 +24,6 @@ from toolkit.documents.scan.claim import FoundClaim, Scanned
 from toolkit.documents.scan.scan import scan
 from toolkit.documents.walk import read_any
 from toolkit.finding import Finding, Place
-from toolkit.frozen import frozen
 
 CHECKS: Final[tuple[Callable[[Scanned], Iterator[Remark]], ...]] = (
     check_repeats,
@@ -42,69 +39,7 @@ CHECKS: Final[tuple[Callable[[Scanned], Iterator[Remark]], ...]] = (
 )
 """Every check that needs no spec; what a later one says of a figure stands before what an earlier one says."""
 
-UNCHECKED: Final = "nothing in the document or the fact tables settles it; a spec with its scenario would"
-UNREADABLE: Final = "D205"
 _LONGEST_QUOTE: Final = 160
-
-
-@frozen
-class ScannedClaim:
-    """A figure, a mark or an equation of a document with what is said of it.
-
-    `text` is the figure as it stands in the file, `quote` the words of its line around it. `low` and `high` are as
-    printed, in `unit`; one is None where the statement is a bound, both where it is a mark.
-    """
-
-    place: Place
-    text: str
-    quote: str
-    quantity: str
-    code: str
-    verdict: Verdict
-    reason: str
-    repair: str | None = None
-    low: Fraction | None = None
-    high: Fraction | None = None
-    unit: str | None = None
-    hedge: str | None = None
-    mark: str | None = None
-    context: Mapping[str, str] = field(default_factory=dict)
-    ignored: Ignored | None = None
-
-    @property
-    def specific(self) -> bool:
-        """Whether its reason is one of its own."""
-        return self.reason is not UNCHECKED
-
-    @property
-    def gates(self) -> bool:
-        """Whether this statement is false, and nobody answers for it."""
-        return self.verdict is Verdict.DISAGREES and self.ignored is None
-
-
-@frozen
-class ScanResult:
-    """What was found in documents; `findings` are those that could not be read."""
-
-    documents: tuple[str, ...]
-    claims: tuple[ScannedClaim, ...]
-    findings: tuple[Finding, ...]
-
-    @property
-    def ignored(self) -> int:
-        """How many false statements the documents themselves answer for."""
-        return sum(claim.ignored is not None for claim in self.claims)
-
-    @property
-    def unreadable(self) -> bool:
-        """Whether there was something that could not be read."""
-        return any(finding.code == UNREADABLE for finding in self.findings)
-
-    @property
-    def counts(self) -> Mapping[Verdict, int]:
-        """How many statements have each verdict."""
-        counted = Counter(claim.verdict for claim in self.claims)
-        return {verdict: counted[verdict] for verdict in Verdict if verdict is not Verdict.DEPENDS}
 
 
 def scan_documents(

@@ -16,6 +16,7 @@ from toolkit.documents.match import Match, find_matches
 from toolkit.documents.matching import TooCommonError
 from toolkit.documents.pattern import Pattern, make_pattern
 from toolkit.documents.quotes import find_quote
+from toolkit.documents.sections import find_section
 from toolkit.documents.structure import Heading
 from toolkit.finding import Finding, Place, printable
 from toolkit.frozen import frozen
@@ -89,7 +90,7 @@ class Sources:
             if heading.section_end <= offset:
                 continue
             for label in _labels(heading):
-                if self._document.section(label, hint=False) == (heading.start, heading.section_end):
+                if find_section(self._document, label, hint=False) == (heading.start, heading.section_end):
                     return _Section(label, (heading.start, heading.section_end))
         return _Section(None, (self._document.body, len(self._document.text)))
 

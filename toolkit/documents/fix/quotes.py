@@ -18,7 +18,7 @@ from toolkit.documents.pattern import Pattern, make_pattern
 from toolkit.documents.plain import plain
 from toolkit.documents.quotes import find_quote
 from toolkit.documents.reworded import Reworded, other_typography
-from toolkit.documents.sections import section_name
+from toolkit.documents.sections import find_section, section_name
 from toolkit.documents.spans import Spans
 from toolkit.documents.tables import Table
 from toolkit.finding import Finding, Place
@@ -123,7 +123,7 @@ class _Repairer:
             return
         path, scalar = written
         heading = self._heading(path, quote.under)
-        where = self._whole if quote.under is None else self.document.section(quote.under, hint=False)
+        where = self._whole if quote.under is None else find_section(self.document, quote.under, hint=False)
         same = None if isinstance(where, Finding) else self._other_typography(quote, where)
         if same is not None:
             self.alone.append(Repair({path: Fix(quote.place, code, str(scalar), same.text)}))
