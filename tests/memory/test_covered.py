@@ -7,7 +7,7 @@ import pytest
 from toolkit.facts.models import MODEL_IDS, ModelFacts, load_model
 from toolkit.memory.architecture import UnsupportedModel
 from toolkit.memory.encoder_layouts import ENCODERS
-from toolkit.memory.estimate import estimate
+from toolkit.memory.estimate import Estimate, estimate
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.spec.setting import Lora, Setting
 
@@ -50,10 +50,23 @@ def _refusal(facts: ModelFacts, setting: Setting) -> str | None:
     head = "masked-lm" if facts.config["model_type"] in ENCODERS else "causal-lm"
     fields = {name: getattr(setting, name) for name in Setting.__dataclass_fields__}
     try:
-        estimate(Setting(**{**fields, "model": facts.id, "head": head, "batch_size": 2, "sequence_length": 128}), facts)
+        found = estimate(
+            Setting(**{**fields, "model": facts.id, "head": head, "batch_size": 2, "sequence_length": 128}), facts
+        )
     except (UnsupportedRow, UnsupportedModel) as refused:
         return str(refused)
+    _is_whole(found)
     return None
+
+
+def _is_whole(found: Estimate) -> None:
+    """What is alive at the fullest moments of the passes is in the ledger: no row gets lost for want of a rule."""
+    assert found.context is not None
+    for phase in found.phases:
+        moment = found.context.moments.get(phase.name)
+        counted = {rule.name: size for rule, size in phase.sizes}
+        for row, size in (moment.rows if moment else {}).items():
+            assert not size or counted.get(row, 0) >= size, (phase.name, row)
 
 
 @pytest.mark.parametrize("name", MODEL_IDS)

@@ -8,7 +8,8 @@ import pytest
 
 from toolkit.facts.models import ModelFacts, load_model
 from toolkit.memory.estimate import Estimate, estimate
-from toolkit.memory.formula.linear import LinearForm, linear
+from toolkit.memory.formula.linear import linear
+from toolkit.memory.formula.linear_form import LinearForm
 from toolkit.memory.ledger import PhaseName
 from toolkit.memory.tape import Tape
 from toolkit.spec.setting import Setting, Stack

@@ -50,6 +50,12 @@ def facts(model: str) -> ModelFacts:
         (replace(QWEN, parallel=Parallel(offload=True)), "parallel"),
         (replace(QWEN, stack=Stack("litgpt")), "activations"),
         (replace(QWEN, stack=Stack("vllm"), method="inference"), "engine_pool"),
+        (
+            replace(QWEN, method="lora", lora=Lora(8, dora=True), stack=Stack(versions={"peft": "0.13.2"})),
+            "dora_matrices",
+        ),
+        (replace(QWEN, method="lora", lora=Lora(8, dora=True), parallel=Parallel(2, "fsdp")), "dora_matrices"),
+        (replace(QWEN, method="lora", lora=Lora(8, dora=True, bias=True)), "adapters"),
         (replace(QWEN, engine={"gpu_memory_utilization": 0.9}), "engine"),
         (replace(QWEN, stack=Stack(loss="invented")), "logits"),
         (replace(QWEN, method="qlora", weights="gptq-int4", lora=Lora(8)), "dequantized_weight"),

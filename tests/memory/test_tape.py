@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from toolkit.memory.formula.linear import Branch, LinearForm, linear
+from toolkit.memory.formula.linear import linear
+from toolkit.memory.formula.linear_form import Branch, LinearForm
 from toolkit.memory.formula.norms import NormForm, normalise
 from toolkit.memory.formula.operations import add, cast, multiply, split
 from toolkit.memory.size import Size

@@ -127,7 +127,7 @@ SPEC_CODES: tuple[Code, ...] = (
         "of the model in main memory. An estimate that leaves it out would be one of another run.",
         repair="As an error it stops the reading: delete the key to see the estimate without it. As a warning the "
         "estimate is made without it, and the message says what is counted instead.",
-        example="peft_use_dora: true           # DoRA is not LoRA",
+        example="qat: {}                       # quantizes while it trains",
     ),
     Code(
         code="S116",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from toolkit.frozen import frozen
 from toolkit.memory.architecture import Architecture, Module
+from toolkit.memory.architecture.litgpt import FAMILY as LITGPT
 from toolkit.memory.encoder_layouts import ENCODERS
-from toolkit.memory.formula.linear import Branch, LinearForm
+from toolkit.memory.formula.linear_form import Branch, LinearForm
 from toolkit.memory.formula.norms import NormForm
 from toolkit.memory.layer_layouts import Layout, layout_of
 from toolkit.memory.numerics import Numerics
@@ -16,11 +18,13 @@ from toolkit.memory.transformers_versions import Behaviour
 
 @frozen
 class Adaptation:
-    """Which module paths have a LoRA branch, and of what rank and dropout."""
+    """Which module paths have a LoRA branch, of what rank, with dropout, as DoRA, with biases."""
 
     paths: frozenset[str] = frozenset()
     rank: int = 0
     dropout: bool = False
+    dora: bool = False
+    bias: bool = False
 
 
 @frozen
@@ -45,7 +49,7 @@ class Builder:
         quantized = module.quantized and n.storage != "plain"
         branch = None
         if module.path in self.adaptation.paths and n.adapter is not None:
-            branch = Branch(self.adaptation.rank, n.adapter, n.gradient, self.adaptation.dropout, n.adapter_products)
+            branch = self._branch(n.adapter)
         return LinearForm(
             inputs=module.in_features,
             outputs=module.out_features,
@@ -58,8 +62,14 @@ class Builder:
             gradient=n.gradient,
             nested=n.nested,
             keeps_input=n.keeps_input,
+            halved=n.halved,
             branch=branch,
         )
+
+    def _branch(self, dtype: str) -> Branch:
+        a, n = self.adaptation, self.numerics
+        branch = Branch(a.rank, dtype, n.gradient, a.dropout, n.adapter_products, magnitude=a.dora, bias=a.bias)
+        return replace(branch, clones=False) if self.architecture.family == LITGPT else branch
 
     def norm(self, kind: str) -> NormForm:
         """The form of the norms of a layer."""

@@ -12,7 +12,7 @@ from toolkit.memory.formula.attention_form import SCORES
 from toolkit.memory.formula.embeddings import ROW as EMBEDDINGS
 from toolkit.memory.formula.feed_forward import FeedForwardForm
 from toolkit.memory.formula.layer import RESIDUAL
-from toolkit.memory.formula.linear import LinearForm
+from toolkit.memory.formula.linear_form import LinearForm
 from toolkit.memory.formula.norms import NormForm
 from toolkit.memory.formula.t5 import SDPA, T5AttentionForm, T5Form, bias_size
 from toolkit.memory.formula.t5_eager import OWN

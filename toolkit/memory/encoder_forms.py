@@ -14,7 +14,7 @@ from toolkit.memory.formula.embeddings import EmbeddingsForm
 from toolkit.memory.formula.encoder_attention import EncoderAttentionForm
 from toolkit.memory.formula.encoder_layer import EncoderLayerForm
 from toolkit.memory.formula.feed_forward import FeedForwardForm
-from toolkit.memory.formula.linear import LinearForm
+from toolkit.memory.formula.linear_form import LinearForm
 from toolkit.memory.formula.masked_head import MaskedForm
 from toolkit.memory.lora import saved_modules
 from toolkit.memory.refusal import UnsupportedRow

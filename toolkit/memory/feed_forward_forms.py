@@ -7,7 +7,7 @@ from dataclasses import replace
 from toolkit.memory.architecture import FeedForward
 from toolkit.memory.builder import Builder
 from toolkit.memory.formula.feed_forward import FeedForwardForm
-from toolkit.memory.formula.linear import LinearForm
+from toolkit.memory.formula.linear_form import LinearForm
 from toolkit.memory.formula.mixture import MixtureForm
 
 

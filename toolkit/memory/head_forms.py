@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from toolkit.memory.builder import Builder
 from toolkit.memory.formula.classification import ScoreForm
-from toolkit.memory.formula.linear import LinearForm
+from toolkit.memory.formula.linear_form import LinearForm
 from toolkit.memory.formula.logits import HeadForm
 from toolkit.memory.refusal import UnsupportedRow
 

@@ -50,6 +50,11 @@ class Live:
             self._moments.append((self._total, dict(self._rows)))
             self._grows = False
 
+    def begin(self) -> None:
+        """Forget the moments noted so far; what is alive now begins those that follow."""
+        self._moments = []
+        self._grows = True
+
     def pause(self) -> list[Event]:
         """End the deferral and hand out what was deferred."""
         events, self.deferred = self.deferred or [], None

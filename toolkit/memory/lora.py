@@ -120,6 +120,8 @@ def lora_parameters(architecture: Architecture, lora: Lora) -> int:
 
 def lora_refusal(architecture: Architecture, lora: Lora) -> str | None:
     """Why peft refuses this configuration, or None where it does not."""
+    if lora.dora and lora.bias:
+        return "DoRA has no biases"
     match = match_targets(architecture, lora.targets)
     fused = _fused_names(architecture)
     if isinstance(lora.targets, tuple) and fused:
@@ -144,7 +146,11 @@ def adapters_of(architecture: Architecture, setting: Setting) -> TargetMatch | N
     """The adapters of a setting, on the model as its stack builds it; None where the method has none."""
     if setting.method not in ADAPTER_METHODS or setting.lora is None:
         return None
-    match = match_targets(as_built(architecture, setting), setting.lora.targets)
+    built = as_built(architecture, setting)
+    refusal = lora_refusal(built, setting.lora)
+    if refusal is not None:
+        raise UnsupportedRow("adapters", f"peft refuses this: {refusal}")
+    match = match_targets(built, setting.lora.targets)
     if setting.lora.dora or setting.lora.bias:
         for adapter in match.adapters:
             if adapter.module.kind not in PRODUCTS:

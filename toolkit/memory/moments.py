@@ -16,7 +16,7 @@ from toolkit.frozen import frozen, frozen_by_identity
 from toolkit.memory.context import Moment, Scale
 from toolkit.memory.formula.kv_cache import ROW as GROWTH
 from toolkit.memory.formula.kv_cache import Growth
-from toolkit.memory.formula.linear import DEQUANTIZED
+from toolkit.memory.formula.products import DEQUANTIZED
 from toolkit.memory.ledger import PhaseName
 from toolkit.memory.numerics import DENSE_FROM, older
 from toolkit.memory.parallel.sharing import Sharing, Step
@@ -44,6 +44,7 @@ class Programs:
     the gradients of embeddings that are added to those of the tokens, which come with theirs;
     `accumulates` is as of a tape, and `adds_in_place` says that the gradients of a tied embedding are added in place,
     as the engine does where autocast's copy of the weight gave the first (torch/csrc/autograd/input_buffer.cpp).
+    `names_loss` says that the loop has a name for the last pass's loss until the next one is there, and so for its nodes.
     `decoding` are the layers' programs for one token of each sequence, if they have any; `before` are layers of an
     encoder, which leave nothing, and of which one is in turn.
     """
@@ -59,6 +60,7 @@ class Programs:
     tied: bool = False
     accumulates: bool = False
     adds_in_place: bool = False
+    names_loss: bool = False
     decoding: tuple[Program, ...] = ()
     before: tuple[Program, ...] = ()
 
@@ -76,6 +78,8 @@ def of_training(programs: Programs, scale: Scale, gradients: int, spread: Sharin
     """The fullest moments of a step of training; `gradients` are the bytes of all that stay until the optimizer."""
     made = gradients if spread is None else spread.made(gradients)
     earlier = {GRADIENTS: gradients} if programs.accumulates else {}
+    if programs.names_loss:
+        earlier = _sum(scale, [(program.pinned, program.count) for program in programs.layers], earlier)
     forward, backward = list(_forward(scale, programs, earlier)), list(_backward(scale, programs, made))
     update = [Stretch("step", {GRADIENTS: gradients})]
     if spread is not None:

@@ -152,6 +152,13 @@ PASS_ROWS = (
         "The copy of a module's input in the adapter's dtype, the dropout mask, and the narrow product.",
     ),
     pass_row(
+        "dora_matrices",
+        TEMPORARY,
+        "(3 or 4 x inputs x outputs + inputs squared) x bytes of the adapters, of one module at a time",
+        "peft tuners/lora/dora.py, DoraLinearLayer.forward",
+        "DoRA applies the branch to a unit matrix, and measures the rows of the changed weight, at every pass.",
+    ),
+    pass_row(
         "cast_copies",
         ACTIVATIONS,
         "T x inputs x bytes, for each product whose input has another dtype",

@@ -93,6 +93,7 @@ def _with_backward(tape: Tape, out: Buffer) -> Program:
     kept = amounts(tape.alive)
     tape.unwind()
     stored = amounts(tape.alive)
+    tape.begin()
     tape.backward(out)
     return Program(1, forward, kept, stored, _peaks(tape), _gradients(tape), out.dtype)
 

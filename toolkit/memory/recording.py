@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import lru_cache
 
 from toolkit.memory.architecture import Architecture, ModuleKind
+from toolkit.memory.architecture.litgpt import FAMILY as LITGPT
 from toolkit.memory.architecture.stack import as_built
 from toolkit.memory.builder import Adaptation, Builder, builder
 from toolkit.memory.context import Context
@@ -79,6 +80,7 @@ def _with_gradients(programs: Programs, context: Context) -> Programs:
         tied=sums.tied,
         accumulates=dtypes.accumulates,
         adds_in_place=dtypes.autocast not in (None, dtypes.head),
+        names_loss=context.setting.stack.trainer == LITGPT,
     )
 
 
@@ -95,7 +97,8 @@ def _adaptation(architecture: Architecture, setting: Setting) -> Adaptation:
     if any(adapter.module.kind is ModuleKind.EXPERTS for adapter in match.adapters):
         raise UnsupportedRow("adapter_states", "no formula for the adapters of fused experts yet")
     paths = frozenset(module.path for module in match.matched)
-    return Adaptation(paths, OPEN, setting.lora.dropout > 0)
+    lora = setting.lora
+    return Adaptation(paths, OPEN, lora.dropout > 0, dora=lora.dora, bias=lora.bias)
 
 
 def _held(build: Builder, embedding: Size) -> Size:

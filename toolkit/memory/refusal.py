@@ -27,6 +27,9 @@ OTHER_MODEL_CODE: Mapping[str, str] = {
 BITSANDBYTES_MULTIPLIES_ROWS = Version("0.45")
 """Before, LLM.int8() laid its tensors out in tiles (col32, col_ampere), in copies of their own."""
 
+DORA_TAKES_THE_PRODUCT = Version("0.14")
+"""Before, DoRA multiplied by the weight itself, though the layer had just done so."""
+
 TRAINABLE_STORAGE = frozenset({"fp32", "bf16", "fp16", "nf4", "fp4", "int8"})
 """Stored forms whose products in training are covered."""
 
@@ -52,12 +55,19 @@ def refuse_passes(setting: Setting) -> None:
         raise UnsupportedRow("activations", f"{reason}; no formula for it yet")
     if setting.trains and setting.peft is not None:
         raise UnsupportedRow("activations", f"no formula for a pass with {setting.method} yet")
-    if setting.trains and setting.lora is not None and (setting.lora.dora or setting.lora.bias):
-        form = "DoRA" if setting.lora.dora else "biases of adapters"
-        raise UnsupportedRow("activations", f"no formula for a pass with {form} yet")
+    if setting.trains and setting.lora is not None and setting.lora.dora:
+        _refuse_dora(setting)
     if setting.engine:
         raise UnsupportedRow("engine", f"no formula for {', '.join(sorted(setting.engine))} yet")
     if setting.weights in EIGHT_BIT and older(setting, "bitsandbytes", BITSANDBYTES_MULTIPLIES_ROWS):
         raise UnsupportedRow("int8_products", "no formula for LLM.int8() of bitsandbytes before 0.45")
     if setting.trains and setting.weights not in TRAINABLE_STORAGE:
         raise UnsupportedRow("dequantized_weight", f"no formula for training on {setting.weights} weights yet")
+
+
+def _refuse_dora(setting: Setting) -> None:
+    """Raise where no formula says what DoRA holds in a pass."""
+    if older(setting, "peft", DORA_TAKES_THE_PRODUCT):
+        raise UnsupportedRow("dora_matrices", "no formula for a pass with DoRA of peft before 0.14 yet")
+    if setting.parallel.strategy not in ("none", "ddp"):
+        raise UnsupportedRow("dora_matrices", f"no formula for DoRA with {setting.parallel.strategy} yet")

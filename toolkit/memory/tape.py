@@ -148,6 +148,10 @@ class Tape:
 
     # backward
 
+    def begin(self) -> None:
+        """Let what is alive now be the first of the moments: those before belong to another pass."""
+        self._live.begin()
+
     def backward(self, output: Buffer, gradient: Buffer | None = None) -> Buffer | None:
         """Run the graph in reverse from `output`; what is left is the gradient of the stretch's input, if any."""
         events = self._live.pause()
@@ -171,9 +175,8 @@ class Tape:
 
     def gradient(self, of: Buffer, dtype: str | None = None) -> Buffer:
         """Allocate the gradient of a tensor, in its dtype."""
-        if dtype is None or dtype == of.dtype:
-            size = of.size
-        else:
+        size = of.size
+        if dtype not in (None, of.dtype):
             size = Size(*[part * BYTES[dtype] // BYTES[of.dtype] for part in of.size])
         row = "logits_gradient" if of.row in LOGITS_ROWS else INCOMING
         return self.fresh(row, size, dtype or of.dtype, of.width)

@@ -133,7 +133,7 @@ def test_cut_cross_entropy_is_counted_as_a_fused_loss(tmp_path: Path) -> None:
     [
         ("rl: dpo", "S115", 5, "only supervised"),
         ("lora_modules_to_save: [lm_head]", "S115", 23, "beside adapters"),
-        ("peft_use_dora: true", "S115", 16, "DoRA"),
+        ("peft_layers_to_transform: [0, 1]", "S115", 27, "some layers"),
         ("unfrozen_parameters: ['^lm_head']", "S115", 22, "some of a model's"),
         ("lora_target_modules: 'layers.[0-3].q_proj'", "S115", 22, "pattern"),
         ("optimizer: muon", "S107", 12, "muon"),

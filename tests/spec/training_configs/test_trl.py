@@ -121,15 +121,15 @@ def test_other_trainers_are_refused(tmp_path: Path) -> None:
 
 
 def test_what_is_not_followed_is_said(tmp_path: Path) -> None:
-    text = COMMAND_LINE + "torch_compile: true\nneftune_noise_alpha: 5\nuse_dora: false\ngradient_chekpointing: true\n"
+    text = COMMAND_LINE + "torch_compile: true\nneftune_noise_alpha: 5\nfp8: false\ngradient_chekpointing: true\n"
     assert remarked(tmp_path, text, "trl") == [
         "4:16 S115 torch_compile: what torch.compile fuses is not followed: the estimate is that of eager code",
         "5:22 S115 neftune_noise_alpha: the noise on embeddings is not counted",
         "7:1 S116 gradient_chekpointing is not read: nothing here knows whether it moves memory",
     ]
-    stopped = mistakes(tmp_path, text.replace("use_dora: false", "use_dora: true"), "trl")
+    stopped = mistakes(tmp_path, text.replace("fp8: false", "fp8: true"), "trl")
     assert len(stopped) == 1
-    assert "6:11: S115 use_dora" in stopped[0]
+    assert "6:6: S115 fp8" in stopped[0]
 
 
 @pytest.mark.parametrize(

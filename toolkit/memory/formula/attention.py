@@ -9,7 +9,8 @@ from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.attention_form import OUTPUT, STATES, AttentionForm
 from toolkit.memory.formula.attention_kernels import KERNELS
 from toolkit.memory.formula.cached import cached
-from toolkit.memory.formula.linear import LinearForm, linear
+from toolkit.memory.formula.linear import linear
+from toolkit.memory.formula.linear_form import LinearForm
 from toolkit.memory.formula.norms import normalise
 from toolkit.memory.formula.operations import Given, add, cast, letting_go, scale, split
 from toolkit.memory.size import Size

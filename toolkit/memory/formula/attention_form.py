@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from toolkit.frozen import frozen
-from toolkit.memory.formula.linear import LinearForm
+from toolkit.memory.formula.linear_form import LinearForm
 from toolkit.memory.formula.norms import NormForm
 
 STATES = "attention_states"

@@ -10,7 +10,8 @@ from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.attention_form import OUTPUT, SCORES, STATES
 from toolkit.memory.formula.cached import LAID_OUT, cached
 from toolkit.memory.formula.feed_forward import FeedForwardForm, feed_forward
-from toolkit.memory.formula.linear import LinearForm, linear
+from toolkit.memory.formula.linear import linear
+from toolkit.memory.formula.linear_form import LinearForm
 from toolkit.memory.formula.norms import NormForm, normalise
 from toolkit.memory.formula.operations import (
     Given,

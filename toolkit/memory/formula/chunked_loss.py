@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 
 from toolkit.memory.buffer import Buffer
-from toolkit.memory.formula.linear import LinearForm
+from toolkit.memory.formula.linear_form import LinearForm
 from toolkit.memory.formula.logits import FLOAT, GRADIENT, LABELS, LOGITS, PROBABILITIES, HeadForm
 from toolkit.memory.formula.norms import normalise
 from toolkit.memory.formula.operations import Given

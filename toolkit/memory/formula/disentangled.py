@@ -8,7 +8,8 @@ from __future__ import annotations
 from toolkit.frozen import frozen
 from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.attention_form import SCORES
-from toolkit.memory.formula.linear import LinearForm, linear
+from toolkit.memory.formula.linear import linear
+from toolkit.memory.formula.linear_form import LinearForm
 from toolkit.memory.formula.operations import Given, contract, drop_out, letting_go, scale
 from toolkit.memory.size import BYTES, Size
 from toolkit.memory.tape import Tape

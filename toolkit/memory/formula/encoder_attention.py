@@ -7,7 +7,8 @@ from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.attention_form import OUTPUT, SCORES, STATES, AttentionForm
 from toolkit.memory.formula.attention_kernels import flash
 from toolkit.memory.formula.disentangled import PositionsForm, headed, position_scores, position_table
-from toolkit.memory.formula.linear import LinearForm, linear
+from toolkit.memory.formula.linear import linear
+from toolkit.memory.formula.linear_form import LinearForm
 from toolkit.memory.formula.operations import Given, add, cast, contract, drop_out, letting_go, scale
 from toolkit.memory.size import BYTES, Size
 from toolkit.memory.tape import Tape

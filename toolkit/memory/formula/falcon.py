@@ -12,7 +12,8 @@ from toolkit.memory.formula.attention_form import OUTPUT, STATES, AttentionForm
 from toolkit.memory.formula.attention_kernels import KERNELS
 from toolkit.memory.formula.cached import cached
 from toolkit.memory.formula.feed_forward import FeedForwardForm, feed_forward
-from toolkit.memory.formula.linear import LinearForm, linear
+from toolkit.memory.formula.linear import linear
+from toolkit.memory.formula.linear_form import LinearForm
 from toolkit.memory.formula.norms import NormForm, normalise
 from toolkit.memory.formula.operations import Given, add, add_in_place, part_of
 from toolkit.memory.size import BYTES, Size

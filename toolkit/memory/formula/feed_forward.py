@@ -5,7 +5,8 @@ from __future__ import annotations
 from toolkit.frozen import frozen
 from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.activations import activated
-from toolkit.memory.formula.linear import LinearForm, linear
+from toolkit.memory.formula.linear import linear
+from toolkit.memory.formula.linear_form import LinearForm
 from toolkit.memory.formula.operations import multiply, split
 from toolkit.memory.tape import Tape
 

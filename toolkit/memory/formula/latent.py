@@ -13,7 +13,8 @@ from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.attention_form import OUTPUT, STATES
 from toolkit.memory.formula.attention_kernels import KERNEL
 from toolkit.memory.formula.cached import READS, cached
-from toolkit.memory.formula.linear import LinearForm, linear
+from toolkit.memory.formula.linear import linear
+from toolkit.memory.formula.linear_form import LinearForm
 from toolkit.memory.formula.norms import NormForm, normalise
 from toolkit.memory.formula.operations import Given, cast, letting_go, split
 from toolkit.memory.size import BYTES, Size

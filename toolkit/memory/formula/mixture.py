@@ -9,7 +9,8 @@ from toolkit.frozen import frozen
 from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.activations import rectify
 from toolkit.memory.formula.feed_forward import FeedForwardForm, feed_forward
-from toolkit.memory.formula.linear import LinearForm, linear
+from toolkit.memory.formula.linear import linear
+from toolkit.memory.formula.linear_form import LinearForm
 from toolkit.memory.formula.operations import Given, activate, add, cast, letting_go, multiply, scale, split, wider
 from toolkit.memory.size import Size
 from toolkit.memory.tape import Tape

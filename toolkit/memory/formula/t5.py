@@ -14,7 +14,8 @@ from toolkit.memory.formula.attention_kernels import KERNEL
 from toolkit.memory.formula.cached import READS, cached
 from toolkit.memory.formula.feed_forward import ROW as FEED
 from toolkit.memory.formula.feed_forward import FeedForwardForm
-from toolkit.memory.formula.linear import LinearForm, linear
+from toolkit.memory.formula.linear import linear
+from toolkit.memory.formula.linear_form import LinearForm
 from toolkit.memory.formula.norms import NormForm, normalise
 from toolkit.memory.formula.operations import Given, add, cast, drop_out, letting_go, multiply, widened
 from toolkit.memory.formula.t5_eager import OWN, written_out

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from toolkit.frozen import frozen
 from toolkit.memory.buffer import Buffer
-from toolkit.memory.formula.linear import LinearForm, linear
+from toolkit.memory.formula.linear import linear
+from toolkit.memory.formula.linear_form import LinearForm
 from toolkit.memory.formula.logits import FLOAT, LOGITS, cross_entropy
 from toolkit.memory.formula.norms import NormForm, normalise
 from toolkit.memory.formula.operations import cast, drop_out, letting_go, resized, scale

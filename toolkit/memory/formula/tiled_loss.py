@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 from toolkit.memory.buffer import Buffer
-from toolkit.memory.formula.linear import LinearForm
+from toolkit.memory.formula.linear_form import LinearForm
 from toolkit.memory.formula.logits import LABELS, LOGITS, PROBABILITIES, HeadForm
 from toolkit.memory.formula.norms import normalise
 from toolkit.memory.formula.operations import Given, resized

@@ -30,7 +30,10 @@ class ModulePaths:
         self._names = {id(module): path for path, module in model.named_modules()}
 
     def here(self) -> tuple[str, Stage]:
-        """The path of the module at work, and the stage. Modules that run inside of backward are computed again."""
+        """The path of the module at work, and the stage. Modules that run inside of backward are computed again.
+
+        So is what records a graph there without a module: the code of a layer that a checkpoint calls past its hooks.
+        """
         if self.optimizing:
             return "", Stage.STEP
         node = torch._C._current_autograd_node()
@@ -38,7 +41,8 @@ class ModulePaths:
             return self._stack[-1][0], Stage.FORWARD if node is None else Stage.RECOMPUTATION
         if node is None:
             return "", Stage.FORWARD
-        return self._made_in.get(node._sequence_nr(), ""), Stage.BACKWARD
+        stage = Stage.RECOMPUTATION if torch.is_grad_enabled() else Stage.BACKWARD
+        return self._made_in.get(node._sequence_nr(), ""), stage
 
     @contextmanager
     def watching(self) -> Iterator[None]:

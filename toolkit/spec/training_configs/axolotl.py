@@ -9,6 +9,7 @@ from __future__ import annotations
 from toolkit.finding import Finding, Severity
 from toolkit.spec.known import unknown
 from toolkit.spec.node import Scalar
+from toolkit.spec.training_configs.adapters import take_lora
 from toolkit.spec.training_configs.axolotl_keys import GOES_WITHOUT, ONE, STOPS
 from toolkit.spec.training_configs.config import Config
 from toolkit.spec.training_configs.hugging_face import take_targets
@@ -116,17 +117,7 @@ def _method(config: Config) -> None:
 
 
 def _adapters(config: Config) -> None:
-    rank = config.whole("lora_r")
-    if rank is not None:
-        config.put("lora.rank", rank, "lora_r")
-    alpha = config.whole("lora_alpha")
-    if alpha is not None:
-        config.put("lora.alpha", alpha, "lora_alpha")
-    dropout = config.decimal("lora_dropout")
-    if dropout is not None:
-        config.put("lora.dropout", dropout, "lora_dropout")
-    else:
-        config.assume("lora.dropout", 0.0, "the default of axolotl")
+    take_lora(config, tool="axolotl", rank_key="lora_r", dora_key="peft_use_dora", rank=None, dropout=0.0)
     if config.truth("peft_autocast_adapter_dtype") is False:
         config.matters("peft_autocast_adapter_dtype", "adapters in the dtype of the weights are not followed here")
     config.assume("lora.dtype", "fp32", "what peft makes them")

@@ -10,6 +10,7 @@ import re
 
 from toolkit.spec.lora_targets import usual_targets
 from toolkit.spec.node import Scalar
+from toolkit.spec.training_configs.adapters import take_lora
 from toolkit.spec.training_configs.config import Config
 from toolkit.spec.training_configs.optimizers import take_optimizer
 from toolkit.spec.training_configs.parallel import take_parallel
@@ -28,7 +29,6 @@ MODEL_KEYS = ("model_name_or_path", "model_name", "model_id", "model")
 STOPS = (
     ("lora_modules_to_save", "whole modules that are trained beside adapters are not followed"),
     ("lora_target_parameters", "adapters of parameters that are no modules are not followed"),
-    ("use_dora", "no formula for DoRA yet"),
     ("optim_target_modules", "optimizers on projected gradients are not followed"),
     ("parallelism_config", "parallelism beyond DDP, FSDP and ZeRO is not followed"),
     ("tensor_parallel_size", "tensor parallelism is not followed here"),
@@ -122,18 +122,7 @@ def _weights(config: Config) -> None:
 
 
 def _adapters(config: Config) -> None:
-    rank = config.whole("lora_r")
-    config.put("lora.rank", rank, "lora_r") if rank is not None else config.assume(
-        "lora.rank", 16, "the default of trl"
-    )
-    alpha = config.whole("lora_alpha")
-    if alpha is not None:
-        config.put("lora.alpha", alpha, "lora_alpha")
-    dropout = config.decimal("lora_dropout")
-    if dropout is not None:
-        config.put("lora.dropout", dropout, "lora_dropout")
-    else:
-        config.assume("lora.dropout", 0.05, "the default of trl")
+    take_lora(config, tool="trl", rank_key="lora_r", dora_key="use_dora", rank=16, dropout=0.05)
     take_targets(config, "lora_target_modules")
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from toolkit.finding import Finding
 from toolkit.spec.known import unknown
+from toolkit.spec.training_configs.adapters import take_lora
 from toolkit.spec.training_configs.config import Config
 from toolkit.spec.training_configs.optimizers import take_optimizer
 from toolkit.spec.training_configs.parallel import take_parallel
@@ -15,7 +16,6 @@ from toolkit.spec.training_configs.training_arguments import take_counts, take_m
 
 STOPS = (
     ("additional_target", "whole modules that are trained beside adapters are not followed"),
-    ("use_dora", "no formula for DoRA yet"),
     ("use_galore", "no formula for GaLore in LLaMA-Factory yet"),
     ("use_apollo", "no formula for APOLLO yet"),
     ("use_badam", "no formula for BAdam yet"),
@@ -133,19 +133,7 @@ def _quantized(config: Config, bits: int, method: str) -> None:
 
 
 def _adapters(config: Config) -> None:
-    rank = config.whole("lora_rank")
-    if rank is not None:
-        config.put("lora.rank", rank, "lora_rank")
-    else:
-        config.assume("lora.rank", 8, "the default of llamafactory")
-    alpha = config.whole("lora_alpha")
-    if alpha is not None:
-        config.put("lora.alpha", alpha, "lora_alpha")
-    dropout = config.decimal("lora_dropout")
-    if dropout is not None:
-        config.put("lora.dropout", dropout, "lora_dropout")
-    else:
-        config.assume("lora.dropout", 0.0, "the default of llamafactory")
+    take_lora(config, tool="llamafactory", rank_key="lora_rank", dora_key="use_dora", rank=8, dropout=0.0)
     targets = config.words("lora_target")
     if targets is None or targets == ("all",):
         config.assume("lora.targets", "all-linear", "lora_target: all, the default of llamafactory")

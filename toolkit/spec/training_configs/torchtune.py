@@ -44,7 +44,7 @@ MLP = ("gate_proj", "down_proj", "up_proj")
 
 STOPS = (
     ("optimizer_in_bwd", "optimizer steps inside the backward pass are not followed"),
-    ("model.use_dora", "no formula for DoRA yet"),
+    ("model.use_dora", "torchtune has a DoRA of its own, which is not followed"),
     ("model.apply_lora_to_output", "adapters of the output layer are not followed here"),
     ("model.decoder_trainable", "models of images and text are not followed here"),
     ("teacher_model", "distillation holds a second model, which is not followed"),

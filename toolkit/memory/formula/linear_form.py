@@ -1,0 +1,53 @@
+"""What a linear layer is to a tape: its sizes and dtypes, how its weight is stored, and the adapter on it."""
+
+from __future__ import annotations
+
+from toolkit.frozen import frozen
+
+
+@frozen
+class Branch:
+    """A LoRA branch: its rank, the dtypes of its matrices and their gradients, and whether it has dropout.
+
+    `products` is the dtype in which it multiplies without autocast, where that is another one. With a `magnitude` it is
+    DoRA's; B may have a `bias`. peft `clones` what a 4-bit layer gives, before it adds to it.
+    """
+
+    rank: int
+    dtype: str
+    gradient: str
+    dropout: bool
+    products: str | None = None
+    magnitude: bool = False
+    bias: bool = False
+    clones: bool = True
+
+
+@frozen
+class LinearForm:
+    """A linear layer as a tape needs it.
+
+    `storage` is as of Numerics; `dtype` that of a plain weight, `compute` what a quantized one works in.
+    """
+
+    inputs: int
+    outputs: int
+    dtype: str
+    bias: bool = False
+    trains: bool = False
+    storage: str = "plain"
+    compute: str = "bf16"
+    autocast: str | None = None
+    gradient: str = "bf16"
+    nested: bool = False
+    keeps_input: bool = False  # bitsandbytes before 0.43.2 kept the input of every 4-bit product
+    halved: bool = False  # a dequantized weight is float16 at first
+    branch: Branch | None = None
+    weights: int | None = None  # elements of the weight, where they are not inputs x outputs (grouped experts)
+    viewed: bool = False  # it multiplies by a view of its weight, which autocast's cache does not take (Falcon)
+    shared: str = ""  # a name, where the layer is used more than once in a stretch
+
+    @property
+    def elements(self) -> int:
+        """The elements of the weight."""
+        return self.inputs * self.outputs if self.weights is None else self.weights

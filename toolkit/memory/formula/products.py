@@ -1,0 +1,72 @@
+"""A product with a weight: what autograd keeps of it, under autocast too, and the weight it multiplies by."""
+
+from __future__ import annotations
+
+from toolkit.memory.buffer import Buffer
+from toolkit.memory.formula.linear_form import LinearForm
+from toolkit.memory.formula.operations import Given, widened
+from toolkit.memory.size import BYTES, Size
+from toolkit.memory.tape import Tape
+
+WEIGHT_COPY = "autocast_copies"
+DEQUANTIZED = "dequantized_weight"
+
+
+def weight_of(tape: Tape, elements: int, own: str, dtype: str, gradient: str | None, name: str = "") -> Buffer | None:
+    """A weight as a product uses it: None where it is frozen and needs no copy; `gradient` is None where it is frozen.
+
+    Autocast copies a weight of another dtype; the copies of trained ones stay in its cache until it ends, so that a
+    layer that is used again, whose weight has a `name`, has one.
+    """
+    if gradient is not None:
+        if name in tape.weights:
+            return tape.weights[name]
+        parameter = tape.parameter(elements, gradient)
+        weight = parameter if own == dtype else _copied(tape, parameter, elements, dtype)
+        if name:
+            tape.weights[name] = weight
+        return weight
+    if own == dtype:
+        return None
+    return tape.new(WEIGHT_COPY, 0, dtype, size=Size(fixed=elements * BYTES[dtype]))
+
+
+def _copied(tape: Tape, parameter: Buffer, elements: int, dtype: str) -> Buffer:
+    copy = tape.new(WEIGHT_COPY, 0, dtype, grad=True, size=Size(fixed=elements * BYTES[dtype]))
+
+    def backward(tape: Tape, _: Buffer) -> Given:
+        return [(parameter, tape.weight_gradient(parameter, parameter.dtype))]
+
+    return tape.node(copy, backward)
+
+
+def product(
+    tape: Tape, x: Buffer, weight: Buffer | None, outputs: int, dtype: str, row: str, bias: Buffer | None = None
+) -> Buffer:
+    """X W^T, and a bias that is trained. A weight that is only a copy is kept too, where a gradient flows to x."""
+    trains = weight is not None and weight.grad
+    is_copy = weight is not None and not weight.parameter
+    kept = ([x] if trains else []) + ([weight] if weight is not None and is_copy and x.grad else [])
+    saved = tape.save(*kept, constants=1) if x.grad or trains else ()
+    result = tape.new(row, outputs, dtype, grad=x.grad or trains, size=widened(x, outputs, dtype))
+
+    def backward(tape: Tape, _: Buffer) -> Given:
+        given = [] if bias is None else [(bias, tape.weight_gradient(bias, dtype))]
+        if weight is not None and trains:
+            given.append((weight, tape.weight_gradient(weight, dtype)))
+        return [*given, (x, tape.gradient(x))] if x.grad else given
+
+    tape.node(result, backward, saved)
+    if weight is not None and is_copy and not trains:
+        tape.drop(weight)
+    return result
+
+
+def dequantized(form: LinearForm) -> Size:
+    """The weight in the compute dtype, and with double quantization its float32 scales, one for 64 elements.
+
+    One that was quantized from float16 is that first, without its scales by the time that it is cast.
+    """
+    scales = form.elements // 64 * BYTES["fp32"] if form.nested else 0
+    beside = form.elements * BYTES["fp16"] if form.halved else scales
+    return Size(fixed=form.elements * BYTES[form.compute] + beside)
