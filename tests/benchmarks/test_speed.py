@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
+from tests.work import calls
 from toolkit.checks.judgement import Verdict
 from toolkit.checks.result import CheckResult
 from toolkit.checks.run import check_paths
@@ -92,24 +93,9 @@ def test_work_grows_with_claims_and_no_faster(tmp_path: Path) -> None:
     for scenarios in sizes:
         generate(tmp_path / str(scenarios), scenarios, per_document=20)
     judged(tmp_path / str(sizes[-1]))  # what is read or worked out once for all, however many claims there are
-    calls = [_calls(tmp_path / str(scenarios)) for scenarios in sizes]
-    assert calls[1] / calls[0] < 2.3
-    assert calls[2] / calls[1] < 2.3
-
-
-def _calls(root: Path) -> int:
-    count = 0
-
-    def counted(_frame: object, event: str, _argument: object) -> None:
-        nonlocal count
-        count += event == "call"
-
-    sys.setprofile(counted)
-    try:
-        judged(root)
-    finally:
-        sys.setprofile(None)
-    return count
+    work = [calls(lambda root=tmp_path / str(scenarios): judged(root)) for scenarios in sizes]
+    assert work[1] / work[0] < 2.3
+    assert work[2] / work[1] < 2.3
 
 
 @pytest.mark.benchmark(group="check")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import suppress
 from fractions import Fraction
 
@@ -10,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.work import calls
 from toolkit.checks.equation import Amount, EquationError, evaluate, parse_equation, parse_expression
 from toolkit.checks.equation.parse import MAX_DEPTH, MAX_TEXT, MAX_TOKENS
 from toolkit.quantity.value import Dimension
@@ -151,11 +151,9 @@ def test_what_is_no_arithmetic_is_refused(text: str) -> None:
         ("/".join(["1e-99"] * 60) + " = 1", "grows beyond"),
     ],
 )
-def test_limits_are_kept_and_refused_quickly(text: str, reason: str) -> None:
-    start = time.perf_counter()
+def test_limits_are_kept(text: str, reason: str) -> None:
     with pytest.raises(EquationError, match=reason):
         answers(text)
-    assert time.perf_counter() - start < 0.2
 
 
 def test_as_deep_and_as_long_as_allowed_is_read() -> None:
@@ -190,10 +188,12 @@ def test_nothing_but_equation_error_is_raised(text: str) -> None:
     "piece", ["(", "9", "1,", "2^", "~", "1 - ", "x", "GB ", "5% of ", "1–2 ", "=", " ", "**", "`"]
 )
 def test_hostile_repetition_is_quick(piece: str) -> None:
-    """As long as is read at all: 1,000 characters in well under a tenth of a second."""
+    """As long as is read at all."""
     text = (piece * MAX_TEXT)[:MAX_TEXT]
-    start = time.perf_counter()
-    for read in (parse_equation, parse_expression):
-        with suppress(EquationError):
-            read(text)
-    assert time.perf_counter() - start < 0.25
+
+    def work() -> None:
+        for read in (parse_equation, parse_expression):
+            with suppress(EquationError):
+                read(text)
+
+    assert calls(work) < 100 * MAX_TEXT

