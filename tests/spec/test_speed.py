@@ -102,7 +102,7 @@ HOSTILE: dict[str, Callable[[int], str]] = {
     ),
     "tables": lambda n: (
         "document: d.md\nclaims:\n"
-        + f"  - {{table: T, quantity: steps, rows: {list(range(150))}, columns: {list(range(150))}}}\n" * (n // 100)
+        + f"  - {{table: T, quantity: steps, rows: {list(range(320))}, columns: {list(range(320))}}}\n" * (n // 500 + 1)
     ),
     "unknown fields": lambda n: "document: d.md\nscenarios:\n  a:\n" + "".join(f"    kkk{i}: 1\n" for i in range(n)),
 }
