@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import field
 from fractions import Fraction
 from pathlib import Path
 
 from toolkit.checks.engine import cannot_start
 from toolkit.checks.peak_memory import peak_error, peak_floor
-from toolkit.checks.situation import all_moved
+from toolkit.checks.situation import REFUSALS, Situation, all_moved
 from toolkit.checks.situations import situation_of
-from toolkit.checks.space import Choice, Options
+from toolkit.checks.space import Choice, Options, ends_of
 from toolkit.facts.gpu import GenericGpu, Gpu, GpuVariants
 from toolkit.facts.gpus import find_gpu, gpus
 from toolkit.facts.names import UnknownName
@@ -37,7 +39,7 @@ class Answer:
     """The estimates of a scenario at the extremes of its open fields, between which all others lie.
 
     `open` are the open fields with what they may be, those only that move memory. `error` is the known
-    relative error of the peak. Intervals are in bytes.
+    relative error of the peak. Intervals are in bytes. `situation` makes more estimates.
     """
 
     scenario: Scenario
@@ -46,6 +48,7 @@ class Answer:
     choices: tuple[Choice, ...]
     estimates: tuple[Estimate, ...]
     error: Fraction
+    situation: Situation = field(repr=False, compare=False)
 
     @property
     def largest(self) -> Estimate:
@@ -56,6 +59,22 @@ class Answer:
     def largest_choice(self) -> Choice:
         """The decision for the open fields at which the peak is largest."""
         return max(zip(self.choices, self.estimates, strict=True), key=lambda pair: pair[1].allocated)[0]
+
+    @property
+    def lowers(self) -> Mapping[str, int]:
+        """By how many bytes each open field alone, decided otherwise, lowers the largest peak; the strongest first.
+
+        What the formulas refuse is passed over.
+        """
+        found = {name: self._lowered_by(name) for name in self.open}
+        return dict(sorted(found.items(), key=lambda item: -item[1]))
+
+    def _lowered_by(self, name: str) -> int:
+        peaks = [self.largest.allocated]
+        for value in ends_of(self.open[name]):
+            with suppress(*REFUSALS):
+                peaks.append(self.situation.estimate({**self.largest_choice, name: value}).allocated)
+        return max(0, peaks[0] - min(peaks))
 
     @property
     def allocated(self) -> Bytes:
@@ -135,6 +154,7 @@ def answer(scenario: Scenario, base: Path) -> Answer | None:
         choices,
         estimates,
         max(peak_error(one) for one in estimates),
+        situation,
     )
 
 

@@ -74,7 +74,7 @@ class SettingSpace:
 
     def corners(self, choice: Choice) -> Iterator[Choice]:
         """A choice with each of its ranges at either end."""
-        ends = {name: _ends(self.options[name]) for name in self.ranges(choice)}
+        ends = {name: ends_of(self.options[name]) for name in self.ranges(choice)}
         for values in product(*ends.values()):
             yield {**choice, **dict(zip(ends, values, strict=True))}
 
@@ -83,7 +83,8 @@ class SettingSpace:
         return [name for name in choice if isinstance(self.options[name], Range)]
 
 
-def _ends(options: Options) -> tuple[object, ...]:
+def ends_of(options: Options) -> tuple[object, ...]:
+    """Every option, or the ends of a range."""
     if isinstance(options, Range):
         return (options.low,) if options.low == options.high else (options.low, options.high)
     return options

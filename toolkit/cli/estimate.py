@@ -29,6 +29,7 @@ AUTO = "auto"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of `toolkit estimate`: a flag for every field of a scenario."""
+    parser.usage = "toolkit estimate [--FIELD VALUE]... [--solve FIELD | --compare FIELD=VALUE | --advise] [FILE]"
     parser.add_argument("scenario", nargs="?", type=Path, metavar="FILE", help="a file with one scenario")
     parser.add_argument(
         "--from",

@@ -27,6 +27,7 @@ def estimate_json(answer: Answer, read: TrainingConfig | None = None) -> str:
             "scenario": grouped({name: said.value for name, said in answer.scenario.fields.items()}),
             "profile": answer.profile,
             "open": {name: plain(options) for name, options in answer.open.items()},
+            "lowers": dict(answer.lowers),
             "setting": {name: plain(value) for name, value in answer.largest_choice.items()},
             "phases": [_phase(phase) for phase in answer.largest.ledger.phases],
             "peak": {
@@ -79,12 +80,16 @@ def title_of(scenario: Scenario) -> str:
 
 
 def open_of(answer: Answer) -> Iterator[str]:
-    """The open fields with what they may be."""
+    """The open fields with what they may be, and by how much each alone, otherwise decided, lowers the largest peak."""
     if not answer.open:
         return
-    yield f"open, assumed by profile {answer.profile} where the scenario says nothing:"
-    for name, options in answer.open.items():
-        yield f"  {name}: {shown_value(options)}"
+    yield f"open, assumed by profile {answer.profile} where nothing is said, and how far each alone can lower the peak:"
+    rows = []
+    for name, by in answer.lowers.items():
+        options = answer.open[name]
+        said = " | ".join(map(shown_value, options)) if isinstance(options, tuple) else shown_value(options)
+        rows.append((f"  {bytes_text((by, by), 'binary') if by else '·'}", f"{name}: {said}"))
+    yield from table(rows, frozenset({0}))
 
 
 def chosen_of(answer: Answer) -> str:

@@ -1,0 +1,37 @@
+"""What an answer says of the fields that a scenario leaves open."""
+
+from __future__ import annotations
+
+from tests.checks.questions.asked import BASE, decided
+from toolkit.checks.answer import Answer, answer
+
+
+def answered(**fields: str) -> Answer:
+    found = answer(decided(**fields), BASE)
+    assert found is not None
+    return found
+
+
+def test_what_a_field_lowers_is_what_saying_it_lowers() -> None:
+    """The same scenario with one field said, all others as at the largest peak, has so much less."""
+    found = answered(batch_size="{from: 1, to: 4}", gradient_checkpointing="[true, false]")
+    peak = found.largest.allocated
+    fewer = answered(batch_size="1", gradient_checkpointing="false")
+    again = answered(batch_size="4", gradient_checkpointing="true")
+    assert found.lowers == {
+        "batch_size": peak - fewer.largest.allocated,
+        "gradient_checkpointing": peak - again.largest.allocated,
+    }
+    assert min(found.lowers.values()) > 0
+
+
+def test_the_strongest_comes_first() -> None:
+    for ends in ("[1, 64]", "[63, 64]"):
+        found = answered(batch_size=ends, gradient_accumulation="[1, 2]")
+        assert list(found.lowers.values()) == sorted(found.lowers.values(), reverse=True)
+        assert set(found.lowers) == {"batch_size", "gradient_accumulation"}
+
+
+def test_one_open_field_lowers_as_much_as_the_peak_is_wide() -> None:
+    found = answered(sequence_length="{from: 128, to: 1024}")
+    assert found.lowers == {"sequence_length": found.allocated[1] - found.allocated[0]}
