@@ -40,8 +40,7 @@ class LookUp:
                 if isinstance(answer, UnknownName):
                     note = f": {answer.note}" if answer.note else ""
                     message = f"{kind}: {shown(answer.name)} is not known{note}"
-                    repair = f"write {' or '.join(answer.nearest)}" if answer.nearest else None
-                    found.append(Finding(place, "S107", message, repair))
+                    found.append(Finding(place, "S107", message, _repair(kind, answer)))
                 elif answer is None and not self.told:
                     self.told = True
                     message = f"more than {MAX_UNKNOWN} unknown models and GPUs: the rest was not looked up"
@@ -80,3 +79,11 @@ def _find_model(name: str, base: Path) -> str | UnknownName:
         config = facts.config
     kind = config.get("model_type")
     return kind if isinstance(kind, str) else ""
+
+
+def _repair(kind: str, unknown: UnknownName) -> str | None:
+    """What to write instead; another model can be made known."""
+    ways = [f"write {' or '.join(unknown.nearest)}"] if unknown.nearest else []
+    if kind == "model":
+        ways.append("make it known: `toolkit models add ORGANISATION/NAME`, or name the path of its config.json")
+    return ", or ".join(ways) or None
