@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.checks.questions.asked import BASE, decided
 from toolkit.checks.answer import Answer, answer
+from toolkit.memory.refusal import UnsupportedRow
 
 
 def answered(**fields: str) -> Answer:
@@ -35,3 +38,22 @@ def test_the_strongest_comes_first() -> None:
 def test_one_open_field_lowers_as_much_as_the_peak_is_wide() -> None:
     found = answered(sequence_length="{from: 128, to: 1024}")
     assert found.lowers == {"sequence_length": found.allocated[1] - found.allocated[0]}
+
+
+MIXTURE = {"model": "Qwen/Qwen3-30B-A3B", "method": "lora", "weights": "bf16", "lora__rank": "8"}
+
+
+def test_what_no_formula_follows_is_left_out_and_named() -> None:
+    """PEFT counts fused experts among all linear layers; with other targets they have no adapters."""
+    found = answered(**MIXTURE, lora__targets="[[q_proj], all-linear]")
+    alone = answered(**MIXTURE, lora__targets="[q_proj]")
+    assert found.left_out == {
+        "adapter_states: no formula for the adapters of fused experts yet": {"lora.targets": "all-linear"}
+    }
+    assert found.allocated == alone.allocated
+    assert alone.left_out == {}
+
+
+def test_where_nothing_is_followed_the_reason_is_the_answer() -> None:
+    with pytest.raises(UnsupportedRow, match="fused experts"):
+        answered(**MIXTURE, lora__targets="all-linear")

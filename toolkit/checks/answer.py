@@ -39,7 +39,8 @@ class Answer:
     """The estimates of a scenario at the extremes of its open fields, between which all others lie.
 
     `open` are the open fields with what they may be, those only that move memory. `error` is the known
-    relative error of the peak. Intervals are in bytes. `situation` makes more estimates.
+    relative error of the peak. Intervals are in bytes. `situation` makes more estimates;
+    `refused` are choices that no formula follows, with the reason.
     """
 
     scenario: Scenario
@@ -49,6 +50,7 @@ class Answer:
     estimates: tuple[Estimate, ...]
     error: Fraction
     situation: Situation = field(repr=False, compare=False)
+    refused: tuple[tuple[Choice, str], ...] = ()
 
     @property
     def largest(self) -> Estimate:
@@ -59,6 +61,19 @@ class Answer:
     def largest_choice(self) -> Choice:
         """The decision for the open fields at which the peak is largest."""
         return max(zip(self.choices, self.estimates, strict=True), key=lambda pair: pair[1].allocated)[0]
+
+    @property
+    def left_out(self) -> Mapping[str, Choice]:
+        """What no formula follows, by the reason: the decisions that refused choices alone take, if any do."""
+        found: dict[str, Choice] = {}
+        for choice, reason in self.refused:
+            taken = {name: value for name, value in choice.items() if not self._follows(name, value)}
+            found.setdefault(reason, taken)
+        return found
+
+    def _follows(self, name: str, value: object) -> bool:
+        """Whether a formula follows some choice with this decision."""
+        return any(choice.get(name) == value for choice in self.choices)
 
     @property
     def lowers(self) -> Mapping[str, int]:
@@ -145,8 +160,7 @@ def answer(scenario: Scenario, base: Path) -> Answer | None:
     if situation is None:
         return None
     fields = situation.fields(*all_moved())
-    choices = tuple(situation.space.extremes(fields))
-    estimates = tuple(situation.estimate(choice) for choice in choices)
+    choices, estimates, refused = _estimates(situation, situation.space.extremes(fields))
     return Answer(
         scenario,
         situation.profile,
@@ -155,7 +169,25 @@ def answer(scenario: Scenario, base: Path) -> Answer | None:
         estimates,
         max(peak_error(one) for one in estimates),
         situation,
+        refused,
     )
+
+
+def _estimates(
+    situation: Situation, choices: Iterable[Choice]
+) -> tuple[tuple[Choice, ...], tuple[Estimate, ...], tuple[tuple[Choice, str], ...]]:
+    """The choices that formulas follow, with their estimates, and those that they refuse; raises where all are."""
+    followed: list[tuple[Choice, Estimate]] = []
+    refused: list[tuple[Choice, str]] = []
+    for choice in choices:
+        try:
+            followed.append((choice, situation.estimate(choice)))
+        except REFUSALS as refusal:
+            first = refusal
+            refused.append((choice, str(refusal)))
+    if not followed:
+        raise first
+    return tuple(one for one, _ in followed), tuple(one for _, one in followed), tuple(refused)
 
 
 def held_at_extremes(scenario: Scenario, base: Path) -> tuple[Holdings, ...]:

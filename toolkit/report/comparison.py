@@ -8,7 +8,7 @@ from toolkit.checks.answer import Answer
 from toolkit.checks.questions.advice import Advice, words
 from toolkit.checks.questions.comparison import Comparison, PhaseChange, RowChange
 from toolkit.quantity import display_bytes
-from toolkit.report.estimate import bytes_text, chosen_of, gib, one_or_two, open_of, title_of
+from toolkit.report.estimate import bytes_text, chosen_of, gib, left_out_of, one_or_two, open_of, title_of
 from toolkit.report.json import as_json
 from toolkit.report.scenario import grouped, plain, read_json
 from toolkit.report.terminal import INDENT, Paint, line, plural, table
@@ -122,7 +122,7 @@ def _advice_row(one: Advice) -> tuple[str, ...]:
 
 def _heading(before: Answer, colours: Paint) -> list[str]:
     lines = [colours.bold(line(title_of(before.scenario)))]
-    said = (*open_of(before), chosen_of(before).replace("the ledger is", "compared is"))
+    said = (*open_of(before), *left_out_of(before), chosen_of(before).replace("the ledger is", "compared is"))
     return lines + [f"{INDENT}{line(text)}" for text in said if text]
 
 

@@ -28,6 +28,10 @@ def estimate_json(answer: Answer, read: TrainingConfig | None = None) -> str:
             "profile": answer.profile,
             "open": {name: plain(options) for name, options in answer.open.items()},
             "lowers": dict(answer.lowers),
+            "left_out": [
+                {"fields": {name: plain(value) for name, value in taken.items()}, "reason": reason}
+                for reason, taken in answer.left_out.items()
+            ],
             "setting": {name: plain(value) for name, value in answer.largest_choice.items()},
             "phases": [_phase(phase) for phase in answer.largest.ledger.phases],
             "peak": {
@@ -63,7 +67,7 @@ def estimate_text(answer: Answer, paint: Paint | None = None) -> str:
     """The answer for people."""
     colours = paint or Paint()
     lines = [colours.bold(line(title_of(answer.scenario)))]
-    lines += [f"{INDENT}{line(text)}" for text in (*open_of(answer), chosen_of(answer)) if text]
+    lines += [f"{INDENT}{line(text)}" for text in (*open_of(answer), *left_out_of(answer), chosen_of(answer)) if text]
     lines += ["", *_ledger(answer, colours), "", *_peak(answer, colours), "", *_fits(answer, colours)]
     lines += [line(f"note: {note}") for note in answer.largest.notes]
     return "\n".join(lines) + "\n"
@@ -90,6 +94,13 @@ def open_of(answer: Answer) -> Iterator[str]:
         said = " | ".join(map(shown_value, options)) if isinstance(options, tuple) else shown_value(options)
         rows.append((f"  {bytes_text((by, by), 'binary') if by else '·'}", f"{name}: {said}"))
     yield from table(rows, frozenset({0}))
+
+
+def left_out_of(answer: Answer) -> Iterator[str]:
+    """What of the open fields is not counted, as no formula follows it."""
+    for reason, taken in answer.left_out.items():
+        what = ", ".join(f"{name} {shown_value(value)}" for name, value in taken.items()) or "some of these together"
+        yield f"not counted: {what}, for {reason}"
 
 
 def chosen_of(answer: Answer) -> str:

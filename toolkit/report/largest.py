@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from toolkit.checks.questions.largest import Found, Largest, Solution
 from toolkit.quantity import display_bytes
-from toolkit.report.estimate import bytes_text, open_of, title_of
+from toolkit.report.estimate import bytes_text, left_out_of, open_of, title_of
 from toolkit.report.json import as_json
 from toolkit.report.scenario import grouped, plain, read_json
 from toolkit.report.terminal import INDENT, Paint, line, table
@@ -66,7 +66,7 @@ def largest_text(solution: Solution, paint: Paint | None = None) -> str:
     colours = paint or Paint()
     first = solution.cards[0].at_one
     lines = [colours.bold(line(f"largest {solution.field} of {title_of(solution.scenario)}"))]
-    lines += [f"{INDENT}{line(text)}" for text in open_of(first)]
+    lines += [f"{INDENT}{line(text)}" for text in (*open_of(first), *left_out_of(first))]
     lines.append("")
     if len(solution.cards) == 1:
         lines += map(line, _one_card(solution, solution.cards[0]))
