@@ -40,20 +40,19 @@ def test_one_open_field_lowers_as_much_as_the_peak_is_wide() -> None:
     assert found.lowers == {"sequence_length": found.allocated[1] - found.allocated[0]}
 
 
-MIXTURE = {"model": "Qwen/Qwen3-30B-A3B", "method": "lora", "weights": "bf16", "lora__rank": "8"}
+LATENT = {"model": "deepseek-ai/DeepSeek-V2-Lite", "batch_size": "1", "sequence_length": "64"}
 
 
 def test_what_no_formula_follows_is_left_out_and_named() -> None:
-    """PEFT counts fused experts among all linear layers; with other targets they have no adapters."""
-    found = answered(**MIXTURE, lora__targets="[[q_proj], all-linear]")
-    alone = answered(**MIXTURE, lora__targets="[q_proj]")
-    assert found.left_out == {
-        "adapter_states: no formula for the adapters of fused experts yet": {"lora.targets": "all-linear"}
-    }
+    found = answered(**LATENT, attention="[sdpa, eager]")
+    [(reason, taken)] = found.left_out.items()
+    assert reason.startswith("attention_scores: ")
+    assert taken == {"attention": "eager"}
+    alone = answered(**LATENT, attention="sdpa")
     assert found.allocated == alone.allocated
     assert alone.left_out == {}
 
 
 def test_where_nothing_is_followed_the_reason_is_the_answer() -> None:
-    with pytest.raises(UnsupportedRow, match="fused experts"):
-        answered(**MIXTURE, lora__targets="all-linear")
+    with pytest.raises(UnsupportedRow, match="attention_scores"):
+        answered(**LATENT, attention="eager")

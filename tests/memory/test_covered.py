@@ -21,29 +21,7 @@ METHODS = {
 }
 
 NORMS_AFTER = "norm_states: no formula for OPT with its norms after the sums (350M) yet"
-FUSED_EXPERTS = "adapter_states: no formula for the adapters of fused experts yet"
-"""PEFT counts the fused experts of these families among all linear layers."""
-
-REFUSED = {
-    **{("facebook/opt-350m", method): NORMS_AFTER for method in METHODS},
-    **{
-        (name, method): FUSED_EXPERTS
-        for method in ("lora", "qlora")
-        for name in (
-            "deepseek-ai/DeepSeek-R1",
-            "deepseek-ai/DeepSeek-V2",
-            "deepseek-ai/DeepSeek-V2-Lite",
-            "deepseek-ai/DeepSeek-V2-Lite-Chat",
-            "deepseek-ai/DeepSeek-V3",
-            "mistralai/Mixtral-8x22B-Instruct-v0.1",
-            "mistralai/Mixtral-8x22B-v0.1",
-            "mistralai/Mixtral-8x7B-Instruct-v0.1",
-            "mistralai/Mixtral-8x7B-v0.1",
-            "Qwen/Qwen3-235B-A22B",
-            "Qwen/Qwen3-30B-A3B",
-        )
-    },
-}
+REFUSED = {("facebook/opt-350m", method): NORMS_AFTER for method in METHODS}
 
 
 def _refusal(facts: ModelFacts, setting: Setting) -> str | None:

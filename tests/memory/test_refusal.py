@@ -13,6 +13,7 @@ from toolkit.memory.refusal import UnsupportedRow
 from toolkit.spec.setting import Lora, Parallel, Setting, Stack
 
 QWEN = Setting("Qwen/Qwen2.5-0.5B", "full", "bf16")
+MIXTRAL = replace(QWEN, model="mistralai/Mixtral-8x7B-v0.1", method="lora", lora=Lora(8))
 BERT = replace(QWEN, model="google-bert/bert-base-uncased")
 DEBERTA = replace(QWEN, model="microsoft/mdeberta-v3-base", head="sequence-classification", labels=2)
 DISTILBERT = replace(DEBERTA, model="distilbert/distilbert-base-uncased")
@@ -48,7 +49,11 @@ def facts(model: str) -> ModelFacts:
         (replace(QWEN, parallel=Parallel(2, "fsdp"), optimizer="adafactor"), "optimizer_states"),
         (replace(QWEN, parallel=Parallel(2, "ddp"), stack=Stack("unsloth")), "parallel"),
         (replace(QWEN, parallel=Parallel(offload=True)), "parallel"),
-        (replace(QWEN, stack=Stack("litgpt")), "activations"),
+        (replace(QWEN, stack=Stack("litgpt"), method="inference"), "activations"),
+        (replace(QWEN, stack=Stack("litgpt"), amp=True), "activations"),
+        (replace(QWEN, stack=Stack("litgpt"), method="lora", weights="int8", lora=Lora(8)), "activations"),
+        (replace(QWEN, stack=Stack("litgpt"), method="lora", lora=Lora(8, dora=True)), "activations"),
+        (replace(QWEN, stack=Stack("litgpt"), gradient_checkpointing="reentrant"), "activations"),
         (replace(QWEN, stack=Stack("vllm"), method="inference"), "engine_pool"),
         (
             replace(QWEN, method="lora", lora=Lora(8, dora=True), stack=Stack(versions={"peft": "0.13.2"})),
@@ -70,10 +75,8 @@ def facts(model: str) -> ModelFacts:
         (replace(QWEN, model="deepseek-ai/DeepSeek-V2-Lite", attention="eager"), "attention_scores"),
         (replace(QWEN, model="tiiuae/falcon-7b", attention="eager"), "attention_scores"),
         (replace(QWEN, model="google-t5/t5-small", attention="flash"), "attention_scores"),
-        (
-            replace(QWEN, model="mistralai/Mixtral-8x7B-v0.1", method="lora", lora=Lora(8)),
-            "adapter_states",
-        ),
+        (replace(MIXTRAL, stack=Stack(versions={"peft": "0.20.0", "transformers": "5.23.0"})), "merged_experts"),
+        (replace(MIXTRAL, parallel=Parallel(2, "fsdp")), "merged_experts"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

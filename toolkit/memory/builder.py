@@ -25,6 +25,7 @@ class Adaptation:
     dropout: bool = False
     dora: bool = False
     bias: bool = False
+    shared: tuple[str, ...] = ()  # paths of fused matrices that share one adapter, of twice the rank
 
 
 @frozen
@@ -47,9 +48,6 @@ class Builder:
         """The form of a linear layer."""
         n = self.numerics
         quantized = module.quantized and n.storage != "plain"
-        branch = None
-        if module.path in self.adaptation.paths and n.adapter is not None:
-            branch = self._branch(n.adapter)
         return LinearForm(
             inputs=module.in_features,
             outputs=module.out_features,
@@ -62,13 +60,19 @@ class Builder:
             gradient=n.gradient,
             nested=n.nested,
             keeps_input=n.keeps_input,
+            follows=n.follows,
             halved=n.halved,
-            branch=branch,
+            branch=self.branch(module.path),
         )
 
-    def _branch(self, dtype: str) -> Branch:
+    def branch(self, path: str) -> Branch | None:
+        """The adapter on what has this path, or a path that ends so after a dot; None where there is none."""
         a, n = self.adaptation, self.numerics
-        branch = Branch(a.rank, dtype, n.gradient, a.dropout, n.adapter_products, magnitude=a.dora, bias=a.bias)
+        found = next((one for one in a.paths if f".{one}".endswith(f".{path}")), None)
+        if found is None or n.adapter is None:
+            return None
+        rank = 2 * a.rank if found in a.shared else a.rank
+        branch = Branch(rank, n.adapter, n.gradient, a.dropout, n.adapter_products, magnitude=a.dora, bias=a.bias)
         return replace(branch, clones=False) if self.architecture.family == LITGPT else branch
 
     def norm(self, kind: str) -> NormForm:

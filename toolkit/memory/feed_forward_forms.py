@@ -44,6 +44,7 @@ def _mixture(build: Builder, part: FeedForward) -> MixtureForm:
             autocast=n.autocast or ("fp32" if build.layout.wide_router else None),
             gradient=n.gradient,
             viewed=build.layout.wide_router and n.autocast is None,
+            branch=build.branch("mlp.gate"),
         ),
         products=looped or _grouped_experts(build, part),
         casts_weights=bool(looped) or build.layout.weighs_as_routed,
@@ -68,7 +69,7 @@ def _grouped_experts(build: Builder, part: FeedForward) -> tuple[LinearForm, ...
     n = build.numerics
     hidden, chosen, inner = build.architecture.hidden, part.experts_per_token, part.intermediate
 
-    def grouped(inputs: int, outputs: int) -> LinearForm:
+    def grouped(name: str, inputs: int, outputs: int) -> LinearForm:
         return LinearForm(
             inputs=chosen * inputs,
             outputs=chosen * outputs,
@@ -77,9 +78,10 @@ def _grouped_experts(build: Builder, part: FeedForward) -> tuple[LinearForm, ...
             compute=n.compute,
             gradient=n.gradient,
             weights=part.experts * inputs * outputs,
+            branch=build.branch(f"experts.{name}"),
         )
 
-    return grouped(hidden, 2 * inner), grouped(inner, hidden)
+    return grouped("gate_up_proj", hidden, 2 * inner), grouped("down_proj", inner, hidden)
 
 
 def _looped_experts(build: Builder, part: FeedForward) -> tuple[LinearForm, ...]:

@@ -159,6 +159,13 @@ PASS_ROWS = (
         "DoRA applies the branch to a unit matrix, and measures the rows of the changed weight, at every pass.",
     ),
     pass_row(
+        "merged_experts",
+        TEMPORARY,
+        "elements of all experts of a layer x bytes, for each of their parameters that has an adapter",
+        "peft tuners/lora/layer.py, ParamWrapper",
+        "Experts that are one parameter have no branch beside them: their adapter is added to a copy of all of them.",
+    ),
+    pass_row(
         "cast_copies",
         ACTIVATIONS,
         "T x inputs x bytes, for each product whose input has another dtype",

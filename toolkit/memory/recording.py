@@ -7,7 +7,6 @@ from dataclasses import replace
 from functools import lru_cache
 
 from toolkit.memory.architecture import Architecture, ModuleKind
-from toolkit.memory.architecture.litgpt import FAMILY as LITGPT
 from toolkit.memory.architecture.stack import as_built
 from toolkit.memory.builder import Adaptation, Builder, builder
 from toolkit.memory.context import Context
@@ -32,8 +31,9 @@ from toolkit.memory.program import (
     record_head,
     record_inference,
     record_layer,
+    record_logits,
 )
-from toolkit.memory.refusal import UnsupportedRow, refuse_passes
+from toolkit.memory.refusal import refuse_expert_adapters, refuse_passes
 from toolkit.memory.size import BYTES, OPEN, Size
 from toolkit.memory.transformers_versions import behaviour
 from toolkit.spec.setting import Lora, Setting
@@ -80,7 +80,6 @@ def _with_gradients(programs: Programs, context: Context) -> Programs:
         tied=sums.tied,
         accumulates=dtypes.accumulates,
         adds_in_place=dtypes.autocast not in (None, dtypes.head),
-        names_loss=context.setting.stack.trainer == LITGPT,
     )
 
 
@@ -95,10 +94,11 @@ def _adaptation(architecture: Architecture, setting: Setting) -> Adaptation:
     if match is None or setting.lora is None or not setting.trains:
         return Adaptation()
     if any(adapter.module.kind is ModuleKind.EXPERTS for adapter in match.adapters):
-        raise UnsupportedRow("adapter_states", "no formula for the adapters of fused experts yet")
+        refuse_expert_adapters(setting)
     paths = frozenset(module.path for module in match.matched)
+    shared = tuple(adapter.module.path for adapter in match.adapters if adapter.ranks > 1)
     lora = setting.lora
-    return Adaptation(paths, OPEN, lora.dropout > 0, dora=lora.dora, bias=lora.bias)
+    return Adaptation(paths, OPEN, lora.dropout > 0, dora=lora.dora, bias=lora.bias, shared=shared)
 
 
 def _held(build: Builder, embedding: Size) -> Size:
@@ -163,4 +163,5 @@ def _record(build: Builder, setting: Setting) -> Programs:
     later = replace(stream, dtype=first.result, grad=True)
     forms[0] = (forms[0][0], forms[0][1] - 1)
     layers = (first, *(record_layer(form, count, later) for form, count in forms if count))
-    return Programs(layers, record_head(head, hidden, later), embedding, held, seen, _front(build))
+    end, logits = record_head(head, hidden, later), record_logits(head, hidden, later)
+    return Programs(layers, end, embedding, held, seen, _front(build), logits=logits)

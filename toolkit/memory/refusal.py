@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from packaging.version import Version
 
-from toolkit.memory.numerics import EIGHT_BIT, older
+from toolkit.memory.numerics import EIGHT_BIT, FOUR_BIT, older
 from toolkit.spec.setting import Setting
 
 
@@ -19,16 +17,14 @@ class UnsupportedRow(Exception):  # noqa: N818 - a refusal by name, as Unsupport
         self.reason = reason
 
 
-OTHER_MODEL_CODE: Mapping[str, str] = {
-    "litgpt": "LitGPT has model code of its own",
-}
-"""Trainers that do not run the layers of transformers."""
-
 BITSANDBYTES_MULTIPLIES_ROWS = Version("0.45")
 """Before, LLM.int8() laid its tensors out in tiles (col32, col_ampere), in copies of their own."""
 
 DORA_TAKES_THE_PRODUCT = Version("0.14")
 """Before, DoRA multiplied by the weight itself, though the layer had just done so."""
+
+PEFT_FOLDS_FACTORS = Version("0.21")
+"""Before, the change of all experts was made as a tensor of its own, and then added."""
 
 TRAINABLE_STORAGE = frozenset({"fp32", "bf16", "fp16", "nf4", "fp4", "int8"})
 """Stored forms whose products in training are covered."""
@@ -50,9 +46,8 @@ def refuse_serving(setting: Setting, *, generates: bool) -> None:
 
 def refuse_passes(setting: Setting) -> None:
     """Raise where no formula follows a pass through the model: other model code, an engine, other stored forms."""
-    reason = OTHER_MODEL_CODE.get(setting.stack.trainer)
-    if reason is not None:
-        raise UnsupportedRow("activations", f"{reason}; no formula for it yet")
+    if setting.stack.trainer == "litgpt":
+        _refuse_litgpt(setting)
     if setting.trains and setting.peft is not None:
         raise UnsupportedRow("activations", f"no formula for a pass with {setting.method} yet")
     if setting.trains and setting.lora is not None and setting.lora.dora:
@@ -65,9 +60,29 @@ def refuse_passes(setting: Setting) -> None:
         raise UnsupportedRow("dequantized_weight", f"no formula for training on {setting.weights} weights yet")
 
 
+def _refuse_litgpt(setting: Setting) -> None:
+    """Raise where LitGPT, whose model code is its own, does what no formula covers."""
+    kept = ("true precision", setting.weights in (*FOUR_BIT, "bf16", "fp32") and not setting.amp)
+    whole = ("one GPU without checkpoints", setting.parallel.gpus == 1 and setting.gradient_checkpointing == "false")
+    plain = ("LoRA without DoRA", setting.lora is None or not setting.lora.dora)
+    for known, covered in (("training", setting.trains), kept, whole, plain):
+        if not covered:
+            raise UnsupportedRow("activations", f"no formula for LitGPT but in {known} yet")
+
+
 def _refuse_dora(setting: Setting) -> None:
     """Raise where no formula says what DoRA holds in a pass."""
     if older(setting, "peft", DORA_TAKES_THE_PRODUCT):
         raise UnsupportedRow("dora_matrices", "no formula for a pass with DoRA of peft before 0.14 yet")
     if setting.parallel.strategy not in ("none", "ddp"):
         raise UnsupportedRow("dora_matrices", f"no formula for DoRA with {setting.parallel.strategy} yet")
+
+
+def refuse_expert_adapters(setting: Setting) -> None:
+    """Raise where no formula says what adapters of fused experts hold in a pass."""
+    if older(setting, "peft", PEFT_FOLDS_FACTORS):
+        raise UnsupportedRow("merged_experts", "no formula for adapters of fused experts of peft before 0.21 yet")
+    if setting.parallel.strategy not in ("none", "ddp"):
+        raise UnsupportedRow(
+            "merged_experts", f"no formula for adapters of fused experts with {setting.parallel.strategy} yet"
+        )

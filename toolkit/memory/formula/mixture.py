@@ -5,13 +5,16 @@ Width of a gathered tensor: k experts per token x its own width.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from toolkit.frozen import frozen
 from toolkit.memory.buffer import Buffer
-from toolkit.memory.formula.activations import rectify
+from toolkit.memory.formula.expert_adapters import Factors, factors_of, merged_linear, merged_product
+from toolkit.memory.formula.expert_gates import clamped_gate, plain_gate
 from toolkit.memory.formula.feed_forward import FeedForwardForm, feed_forward
 from toolkit.memory.formula.linear import linear
 from toolkit.memory.formula.linear_form import LinearForm
-from toolkit.memory.formula.operations import Given, activate, add, cast, letting_go, multiply, scale, split, wider
+from toolkit.memory.formula.operations import Given, activate, add, cast, letting_go, multiply, wider
 from toolkit.memory.size import Size
 from toolkit.memory.tape import Tape
 
@@ -51,27 +54,38 @@ def mixture(tape: Tape, x: Buffer, form: MixtureForm) -> Buffer:
 
 def _together(tape: Tape, x: Buffer, weights: Buffer, form: MixtureForm) -> Buffer:
     """All experts at once, on tokens gathered by expert (transformers since 5, integrations/moe.py)."""
+    factors = [factors_of(tape, one, form.experts, form.chosen) for one in reversed(form.products)][::-1]
     gathered = _gather(tape, x, form.chosen * x.width)
-    out, biases = _experts(tape, gathered, form)
+    out, named = _experts(tape, gathered, form, factors)
     weighted = _weigh(tape, out, weights)
     ordered = letting_go(tape, weighted, _gather(tape, weighted, weighted.width))
     result = _sum(tape, ordered, x)
-    tape.drop(ordered, gathered, out, *biases)
+    tape.drop(ordered, gathered, out, *named, *(part for pair in factors if pair for part in pair))
     return result
 
 
-def _experts(tape: Tape, x: Buffer, form: MixtureForm) -> tuple[Buffer, tuple[Buffer, ...]]:
-    """down(gate(x)) of gathered tokens, and the biases of down, whose name the code keeps to its end."""
+def _experts(
+    tape: Tape, x: Buffer, form: MixtureForm, factors: Sequence[Factors | None]
+) -> tuple[Buffer, tuple[Buffer, ...]]:
+    """down(gate(x)) of gathered tokens, and what names keep to the end: biases of down, weights with adapters."""
     wide_product, down = form.products
     biases = _biases(tape, wide_product, form)
-    wide = linear(tape, x, wide_product, ROW)
-    product = (_clamped_gate if form.clamped else _gate)(tape, wide)
+    wide, first = _grouped(tape, x, wide_product, factors[0])
+    product = (clamped_gate if form.clamped else plain_gate)(tape, wide)
     tape.drop(wide)
     later = _biases(tape, down, form)
     tape.drop(*biases)
-    result = linear(tape, product, down, ROW)
+    result, second = _grouped(tape, product, down, factors[1])
     tape.drop(product)
-    return result, later
+    return result, (*later, *first, *second)
+
+
+def _grouped(tape: Tape, x: Buffer, form: LinearForm, factors: Factors | None) -> tuple[Buffer, tuple[Buffer, ...]]:
+    """A product of gathered tokens with their experts, and the weights that adapters were added to for it."""
+    if factors is None:
+        return linear(tape, x, form, ROW), ()
+    result, merged = merged_product(tape, x, form, factors, ROW)
+    return result, (merged,)
 
 
 def _biases(tape: Tape, product: LinearForm, form: MixtureForm) -> tuple[Buffer, ...]:
@@ -88,7 +102,7 @@ def _copied(tape: Tape, x: Buffer, weights: Buffer, form: MixtureForm) -> Buffer
     first, second = form.products
     copies = (_copies(tape, first, form), *_biases(tape, first, form))
     wide = tape.new(ROW, first.outputs, x.dtype)
-    product = letting_go(tape, wide, (_clamped_gate if form.clamped else _gate)(tape, wide))
+    product = letting_go(tape, wide, (clamped_gate if form.clamped else plain_gate)(tape, wide))
     later = (_copies(tape, second, form), *_biases(tape, second, form))
     tape.drop(*copies)
     out = letting_go(tape, product, tape.new(ROW, second.outputs, x.dtype))
@@ -117,7 +131,10 @@ def _one_by_one(tape: Tape, x: Buffer, weights: Buffer, form: MixtureForm) -> Bu
 
 
 def _add_rows(tape: Tape, result: Buffer, rows: Buffer, *, first: bool) -> None:
-    """index_add_: in place; keeps the index, and its backward gathers the rows of the gradient."""
+    """index_add_: in place; its backward gathers the rows of the gradient, for which it keeps the index and the rows.
+
+    It asks the rows for nothing but their shape (torch, derivatives.yaml: `expand_as(source)`).
+    """
     index = tape.new(ROUTER, 1, "int64", size=Size(token=8 * rows.width // max(result.width, 1)))
 
     def backward(tape: Tape, gradient: Buffer) -> Given:
@@ -127,7 +144,7 @@ def _add_rows(tape: Tape, result: Buffer, rows: Buffer, *, first: bool) -> None:
             given.append((result, gradient))
         return given
 
-    tape.node(result, backward, tape.save(index) if rows.grad else ())
+    tape.node(result, backward, tape.save(index, rows) if rows.grad else ())
     tape.drop(index)
 
 
@@ -136,7 +153,7 @@ def _expert(tape: Tape, x: Buffer, form: MixtureForm) -> Buffer:
     *inner, down = form.products
     if len(inner) == 1:
         wide = linear(tape, x, inner[0], ROW)
-        product = (_clamped_gate if form.clamped else _gate)(tape, wide)
+        product = (clamped_gate if form.clamped else plain_gate)(tape, wide)
         tape.drop(wide)
     else:
         gate = linear(tape, x, inner[0], ROW)
@@ -151,7 +168,8 @@ def _expert(tape: Tape, x: Buffer, form: MixtureForm) -> Buffer:
 
 def _route(tape: Tape, x: Buffer, form: MixtureForm) -> Buffer:
     """Logits over the experts, float32 probabilities (kept), and the weights of those chosen."""
-    logits = linear(tape, x, form.router, ROUTER)
+    router, branch = form.router, form.router.branch
+    logits = linear(tape, x, router, ROUTER) if branch is None else merged_linear(tape, x, router, branch, ROUTER)
     wide = cast(tape, logits, "fp32", ROUTER)
     probabilities = activate(tape, wide, ROUTER)
     if wide is not logits:
@@ -179,38 +197,6 @@ def _gather(tape: Tape, x: Buffer, width: int) -> Buffer:
     tape.node(result, backward, saved)
     tape.drop(index)
     return result
-
-
-def _gate(tape: Tape, wide: Buffer) -> Buffer:
-    """act(gate) * up, where both are halves of one tensor: what is kept of them keeps it whole."""
-    gate, up = split(tape, wide, (wide.width // 2, wide.width // 2))
-    active = activate(tape, gate, ROW)
-    product = multiply(tape, active, up, ROW)
-    tape.drop(active)
-    return product
-
-
-def _clamped_gate(tape: Tape, wide: Buffer) -> Buffer:
-    """(clamp(up) + 1) * gate * sigmoid(alpha * gate), gate clamped too (gpt-oss)."""
-    gate, up = (_clamp(tape, wide) for _ in range(2))
-    scaled = scale(tape, gate, ROW)
-    sigmoid = rectify(tape, scaled, ROW)
-    tape.drop(scaled)
-    gated = multiply(tape, gate, sigmoid, ROW)
-    tape.drop(sigmoid)
-    shifted = scale(tape, up, ROW)
-    product = multiply(tape, shifted, gated, ROW)
-    tape.drop(shifted, gated, gate, up)
-    return product
-
-
-def _clamp(tape: Tape, wide: Buffer) -> Buffer:
-    result = tape.new(ROW, wide.width // 2, wide.dtype, grad=wide.grad)
-
-    def backward(tape: Tape, _: Buffer) -> Given:
-        return [(wide, tape.gradient(wide))]
-
-    return tape.node(result, backward, tape.save(wide) if wide.grad else ())
 
 
 def _weigh(tape: Tape, x: Buffer, weights: Buffer) -> Buffer:
