@@ -9,6 +9,7 @@ import pytest
 
 from tests.accuracy.build import PUBLISHED, lines_of, record
 from toolkit.accuracy.convert.sources import RULES
+from toolkit.accuracy.convert.stated import COLLECTED
 from toolkit.accuracy.convert.vocabulary import gpu_of, model_of, versions_of, vocabulary
 from toolkit.accuracy.convert.write import BrokenRecordError, UnknownSourceError, converted, sources
 from toolkit.facts.models import MODEL_IDS
@@ -179,3 +180,25 @@ def test_every_word_of_the_tables_is_one_of_ours() -> None:
     assert set(tables["models"].values()) <= set(MODEL_IDS)
     assert set(RULES) == set(sources())
     assert {folder.name for folder in PUBLISHED.iterdir() if folder.is_dir()} <= set(RULES)
+
+
+def test_collected_records_state_what_no_common_field_is_for() -> None:
+    one = record(
+        value_bytes=1000,
+        fields={"stack.trainer": "litgpt", "sequence_length": {"from": 1, "to": 512}},
+        beyond={"lengths": "shorter after the first batch"},
+        apart="printed twice",
+    )
+    [run] = lines_of("litgpt", one)
+    assert run["scenario"]["stack"]["trainer"] == "litgpt"
+    assert run["scenario"]["sequence_length"] == {"from": 1, "to": 512}
+    assert run["beyond"]["lengths"] == "shorter after the first batch"
+    assert run["readings"][0]["apart"] == "printed twice"
+
+
+@pytest.mark.parametrize("slug", COLLECTED)
+def test_what_is_committed_is_what_its_records_say(slug: str) -> None:
+    folder = PUBLISHED / slug
+    header, lines = converted(slug, (folder / f"{slug}.jsonl").read_text(encoding="utf-8").splitlines())
+    assert lines == (folder / "readings.jsonl").read_text(encoding="utf-8")
+    assert header == (folder / "source.yaml").read_text(encoding="utf-8")

@@ -50,19 +50,19 @@ def entries(table: Table) -> list[Entry]:
             group.complete,
             group.errors.runs,
             group.errors.readings,
-            _up(group.errors.median),
-            _up(group.errors.p95),
-            _up(group.errors.width),
+            up(group.errors.median),
+            up(group.errors.p95),
+            up(group.errors.width),
         )
         for group in table.groups
         if group.half == BOTH and group.by == _GROUP
     ]
 
 
-def budget_json(found: Iterable[Entry]) -> str:
+def budget_json(found: Iterable[Entry], about: str = _ABOUT) -> str:
     """The committed form: one group a line, in order."""
     lines = ",\n".join(f"  {json.dumps(_plain(one), ensure_ascii=False)}" for one in found)
-    return f'{{\n "about": {json.dumps(_ABOUT)},\n "errors": [\n{lines}\n ]\n}}\n'
+    return f'{{\n "about": {json.dumps(about)},\n "errors": [\n{lines}\n ]\n}}\n'
 
 
 def read_budget(path: Path) -> list[Entry]:
@@ -94,7 +94,7 @@ def _plain(entry: Entry) -> Mapping[str, Any]:
     return {one.name: getattr(entry, one.name) for one in fields(entry)}
 
 
-def _up(share: float) -> float:
-    """Rounded up, so that an error is never above what is committed for it by rounding alone."""
+def up(share: float) -> float:
+    """A share rounded up, so that an error is never above what is committed for it by rounding alone."""
     scale: int = 10**DIGITS
     return ceil(round(share * scale, 3)) / scale

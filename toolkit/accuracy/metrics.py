@@ -34,9 +34,15 @@ def weights_bytes(estimate: Holdings) -> Bytes | None:
 
 
 def _after_step(estimate: Holdings) -> Bytes | None:
-    """What stays from step to step, and the workspaces, which torch's allocator holds."""
+    """What stays from step to step, and the workspaces, which torch's allocator holds.
+
+    Within a loop of somebody's own the last outputs may still be referenced.
+    """
     phase = estimate.ledger.phase(PhaseName.OPTIMIZER_STEP)
-    return _point(phase.of(*STEADY, Category.WORKSPACE)) if phase else None
+    if phase is None:
+        return None
+    held = phase.of(*STEADY, Category.WORKSPACE)
+    return held, held + estimate.outputs
 
 
 def _after_stage(estimate: Estimate) -> Bytes | None:
@@ -57,7 +63,7 @@ def _between_tokens(estimate: Estimate) -> Bytes | None:
 
 
 def _with_context(estimate: Estimate) -> Bytes:
-    low, high = context_interval(estimate.setting.gpu)
+    low, high = context_interval(estimate.setting.gpu, estimate.setting.stack.versions)
     return estimate.allocated + low, estimate.allocated + high
 
 
@@ -87,6 +93,9 @@ PREDICTS: Mapping[str, Predicts | str] = {
     "unstated": _unstated,
 }
 """Each metric's bytes at one setting, or why an estimate has none."""
+
+REPLAYED = frozenset(name for name, predicts in PREDICTS.items() if predicts in (reserved_on_card, shown_by_card))
+"""Metrics for which runs are replayed through the caching allocator."""
 
 HELD: Mapping[str, Held] = {"allocated_after_step": _after_step}
 """Metrics of what is held from step to step, which is known where no formula follows a pass."""

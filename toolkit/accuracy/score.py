@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from toolkit.accuracy.ahead import replay_ahead
 from toolkit.accuracy.metrics import HELD, PREDICTS, Bytes, Predicts, weights_bytes
 from toolkit.checks.answer import answer, held_at_extremes
 from toolkit.checks.situation import REFUSALS
@@ -15,11 +16,11 @@ from toolkit.checks.space import TooManySettingsError
 from toolkit.frozen import frozen
 from toolkit.memory.estimate import Estimate, Holdings
 from toolkit.memory.ledger import Category, PhaseName
-from toolkit.spec.field_value import Choices, Fixed, Range
 from toolkit.spec.look_up import LookUp
 from toolkit.spec.published import PublishedSource
 from toolkit.spec.published_lines import PublishedRun, Reading
 from toolkit.spec.scenario import Scenario
+from toolkit.spec.setting import Setting
 
 DEVELOPMENT, HELD_OUT = "development", "held-out"
 _VERSIONED = "stack."
@@ -31,7 +32,8 @@ _PRINTED_GAP = 0.005
 class Score:
     """A reading and what was estimated for it, in bytes. `complete`: nothing that moves it was left open.
 
-    `largest` is the estimate with the largest peak, or of what is held where no formula has the peak.
+    `largest` is the estimate with the largest peak, or of what is held where no formula has the peak; `settings` are
+    those at which there is a formula for it.
     """
 
     source: str
@@ -42,6 +44,7 @@ class Score:
     complete: bool
     family: str
     largest: Holdings
+    settings: tuple[Setting, ...] = ()
 
     @property
     def error(self) -> float:
@@ -95,6 +98,8 @@ def score(sources: Iterable[PublishedSource], base: Path) -> Scores:
     scored: list[Score] = []
     unscored: list[Unscored] = []
     scorer = _Scorer(LookUp(base), base)
+    sources = tuple(sources)
+    replay_ahead(sources, lambda run: scorer.answered(run).estimates)
     for source in sources:
         for run in source.runs:
             for one in scorer.of(source.slug, run):
@@ -130,7 +135,7 @@ class _Scorer:
     _known: dict[str, _Found] = field(default_factory=dict)
 
     def of(self, slug: str, run: PublishedRun) -> Iterator[Score | Unscored]:
-        found = self._answer(run)
+        found = self.answered(run)
         for reading in run.readings:
             if reading.apart is not None:
                 yield Unscored(slug, run, reading, reading.apart, apart=True)
@@ -155,9 +160,11 @@ class _Scorer:
         estimated = min(low for low, _ in ends), max(high for _, high in ends)
         family = self.look_up.model_type(run.scenario) or "unknown"
         complete = len(set(ends)) == 1 and len(reading.bytes) == 1
-        return Score(slug, run, reading, _nearest(reading.bytes, estimated), estimated, complete, family, found.largest)
+        read = _nearest(reading.bytes, estimated)
+        settings = tuple(one.setting for one in found.estimates)
+        return Score(slug, run, reading, read, estimated, complete, family, found.largest, settings)
 
-    def _answer(self, run: PublishedRun) -> _Found:
+    def answered(self, run: PublishedRun) -> _Found:
         if run.beyond:
             return _Found(refused="; ".join(f"{name}: {text}" for name, text in sorted(run.beyond.items())))
         key = _said(run)
@@ -223,16 +230,3 @@ def _said(run: PublishedRun) -> str:
 def _unversioned(run: PublishedRun) -> str:
     fields = run.scenario.fields.items()
     return json.dumps({name: repr(said.value) for name, said in sorted(fields) if not name.startswith(_VERSIONED)})
-
-
-def shown_field(run: PublishedRun, name: str) -> str:
-    """What a run says of a field, for the head of a group: its value, or that it is open."""
-    said = run.scenario.fields.get(name)
-    if said is None:
-        return "not stated"
-    value = said.value
-    if isinstance(value, Fixed):
-        return str(value.value)
-    if isinstance(value, Range):
-        return f"{value.low} to {value.high}"
-    return " or ".join(map(str, value.values)) if isinstance(value, Choices) else "not stated"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import fmean, median
 
-from toolkit.accuracy.score import Score, shown_field
+from toolkit.accuracy.score import Score
+from toolkit.accuracy.shown_field import shown_field
 from toolkit.frozen import frozen
 
 CLOSE, NEAR = 0.05, 0.10

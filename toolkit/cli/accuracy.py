@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 
 from toolkit.cli.main import COULD_NOT
 from toolkit.cli.output import emit, hint, reason_of
+from toolkit.cli.readings_of import sources_in
 from toolkit.finding import printable
 
 if TYPE_CHECKING:
+    from toolkit.accuracy.budget import Entry
     from toolkit.accuracy.score import Scores
     from toolkit.accuracy.table import Table
-    from toolkit.spec.published import PublishedSource
 
 DEFAULT = Path("specs/published")
 HALVES = ("development", "held-out", "both")
@@ -32,6 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--worst", choices=HALVES, default=HALVES[0], help="the half whose worst runs are shown (default: development)"
     )
+    parser.add_argument(
+        "--traced", action="store_true", help="compare the traces that are kept beside the readings, not estimates"
+    )
     parser.add_argument("--check", action="store_true", help="only compare with the committed errors; 1 if one grew")
     parser.add_argument("--refresh", action="store_true", help="write the committed errors anew, unless one grew")
     parser.add_argument("--allow-growth", action="store_true", help="with --refresh: write them even so")
@@ -43,10 +47,14 @@ def run(arguments: argparse.Namespace) -> int:
     from toolkit.accuracy.table import table
 
     paths: Sequence[Path] = arguments.paths or [DEFAULT]
-    sources = _sources(paths)
+    sources = sources_in(paths)
     if sources is None:
         return COULD_NOT
-    scores = score(sources, paths[0])
+    if arguments.traced:
+        from toolkit.cli.accuracy_traced import compare_traces
+
+        return compare_traces(arguments, sources)
+    scores = score([source for source, _ in sources], paths[0])
     found = table(scores, worst_half=arguments.worst)
     try:
         if arguments.check or arguments.refresh:
@@ -58,26 +66,6 @@ def run(arguments: argparse.Namespace) -> int:
         hint(printable(reason_of(error) if isinstance(error, OSError) else str(error)))
         return COULD_NOT
     return 0
-
-
-def _sources(paths: Sequence[Path]) -> list[PublishedSource] | None:
-    """Every source of readings in the folders; None where one cannot be read, or there is none."""
-    from toolkit.spec.published import load_published
-    from toolkit.spec.walk import reading_folders
-
-    sources = []
-    broken = False
-    for folder in reading_folders(paths):
-        root = Path() if folder.resolve().is_relative_to(Path.cwd()) else folder.resolve()
-        source, findings = load_published(folder, root)
-        for finding in findings:
-            hint(str(finding))
-        broken = broken or source is None
-        if source is not None:
-            sources.append(source)
-    if not sources and not broken:
-        hint(f"no readings in {', '.join(printable(str(path)) for path in paths)}")
-    return None if broken or not sources else sources
 
 
 def _text(found: Table, scores: Scores, form: str) -> str:
@@ -92,15 +80,21 @@ def _text(found: Table, scores: Scores, form: str) -> str:
 
 def _budget(found: Table, folder: Path, *, refresh: bool, anyway: bool) -> int:
     """Compares with the committed errors, and writes them anew where that is asked for."""
-    from toolkit.accuracy.budget import FILE, budget_json, entries, grown, read_budget
+    from toolkit.accuracy.budget import FILE, budget_json, entries
 
-    path = folder / FILE
     now = entries(found)
+    return against_committed(now, folder / FILE, budget_json(now), refresh=refresh, anyway=anyway)
+
+
+def against_committed(now: list[Entry], path: Path, text: str, *, refresh: bool, anyway: bool) -> int:
+    """Compares errors with the committed ones; `text` is written in their place where that is asked for."""
+    from toolkit.accuracy.budget import grown, read_budget
+
     worse = list(grown(read_budget(path), now)) if path.exists() or not refresh else []
-    for text in worse:
-        hint(text)
+    for said in worse:
+        hint(said)
     if refresh and (anyway or not worse):
-        emit(budget_json(now), path)
+        emit(text, path)
         hint(f"{printable(str(path))}: {len(now)} groups")
         return 0
     return 1 if worse else 0

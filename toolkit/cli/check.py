@@ -3,7 +3,8 @@
 A document may answer for a claim in a comment, `<!-- toolkit: ignore M301 reason="…" until=2027-03-01 -->`, and mark
 claims of its own, `<!-- toolkit: claim peak_memory scenario=qlora -->28 GB`: see `toolkit explain D211`.
 
-A Markdown file is judged by itself, by the checks that need no spec: see `toolkit scan`, which lists all it finds.
+A Markdown file, or a folder of them without specs, is judged by the checks that need no spec: see `toolkit scan`,
+which lists all it finds. Statements that two of them make with different figures are shown, and do not gate.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ MARKDOWN = (".md", ".markdown", ".mdx")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of `toolkit check`."""
     parser.add_argument(
-        "paths", nargs="*", metavar="PATH", help=f"specs, folders of specs, or Markdown files (default: {DEFAULT}/)"
+        "paths", nargs="*", metavar="PATH", help=f"specs, Markdown files, or folders of either (default: {DEFAULT}/)"
     )
     parser.add_argument("--format", choices=("text", "json", "github"), default="text", help="(default: text)")
     parser.add_argument("--verbose", "-v", action="store_true", help="show claims that agree or are unchecked, too")
@@ -73,7 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
     if problem := _usage(paths, root, named=bool(arguments.paths), coverage=asked):
         hint(problem)
         return COULD_NOT
-    if arguments.paths and all(map(_is_markdown, paths)):
+    if arguments.paths and all(map(_is_documents, paths)):
         from toolkit.cli.scan import scan_and_report
 
         return scan_and_report(paths, root, arguments, every=arguments.verbose)
@@ -118,7 +119,7 @@ def _usage(paths: Sequence[Path], root: Path, *, named: bool, coverage: bool) ->
         return f"--root {printable(str(root))} is no folder"
     if not named and not paths[0].exists():
         return f"no specs: there is no folder {DEFAULT}/ here; name the specs to check"
-    documents = [path for path in paths if _is_markdown(path)]
+    documents = [path for path in paths if named and _is_documents(path)]
     if documents and len(documents) < len(paths):
         return "specs and documents are checked by runs of their own; name either"
     if documents and coverage:
@@ -137,6 +138,19 @@ def _usage(paths: Sequence[Path], root: Path, *, named: bool, coverage: bool) ->
 
 def _is_markdown(path: Path) -> bool:
     return path.suffix.lower() in MARKDOWN and path.is_file()
+
+
+def _is_documents(path: Path) -> bool:
+    """Whether a path is a Markdown file, or a folder of them that holds no spec and no readings."""
+    if not path.is_dir():
+        return _is_markdown(path)
+    from toolkit.spec.walk import spec_paths
+
+    if not spec_paths([path], path)[1]:
+        return False
+    from toolkit.documents.walk import markdown_paths
+
+    return bool(markdown_paths([path])[0])
 
 
 def _report(result: CheckResult, arguments: argparse.Namespace, fail_on: frozenset[Verdict]) -> None:

@@ -3,6 +3,9 @@
 Takes specs, folders of specs and files with one scenario. What a scenario leaves open is traced where the formulas say
 that the peak is smallest and largest. Needs the extra `trace` (torch, transformers, peft, bitsandbytes).
 
+--readings traces the runs of published readings in folders of them, and --write keeps the traces beside the readings:
+`toolkit accuracy --traced` compares them.
+
 --stack traces with other releases: it makes a virtual environment with them, once, by venv and pip, under
 $XDG_CACHE_HOME/vram-toolkit/stacks. torch is that of this environment unless the stack names one.
 """
@@ -21,17 +24,19 @@ from toolkit.checks.situation import REFUSALS
 from toolkit.checks.traceable import jobs_of
 from toolkit.cli.main import COULD_NOT
 from toolkit.cli.output import add_color, emit, hint, paint_for, reason_of, write_whole
+from toolkit.cli.trace_sizes import solved, sweep, swept
 from toolkit.evidence.record import FOLDER, Record
-from toolkit.facts.gpus import find_gpu
-from toolkit.facts.names import UnknownName
-from toolkit.memory.card import SOLVABLE, Solved
-from toolkit.memory.estimate import estimate
+from toolkit.memory.card import SOLVABLE
+from toolkit.memory.estimate import Estimate, estimate
 from toolkit.memory.trace.campaign import Job, Result, traced
+from toolkit.memory.trace.covered import models, samples
 from toolkit.memory.trace.stack.apart import traced_apart
 from toolkit.memory.trace.stack.environment import environment
 from toolkit.memory.trace.stack.named import named_stack
 from toolkit.report.terminal import line
-from toolkit.report.trace import solved_json, solved_text, trace_text, traces_json
+from toolkit.report.trace import trace_text, traces_json
+from toolkit.report.trace_covered import covered_json, covered_text
+from toolkit.report.trace_formulas import beside_text, computed_phases
 
 Tracing = Callable[[list[Job], int, Callable[[str], None]], Iterator[Result]]
 NEEDED = ("torch", "transformers", "peft")
@@ -40,8 +45,9 @@ NEEDED = ("torch", "transformers", "peft")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of `toolkit trace`."""
     parser.add_argument(
-        "paths", nargs="+", type=Path, metavar="SPEC", help="a spec, a folder, or a file with one scenario"
+        "paths", nargs="*", type=Path, metavar="SPEC", help="a spec, a folder, or a file with one scenario"
     )
+    parser.add_argument("--covered", action="store_true", help="list what is traced of everything a scenario may say")
     parser.add_argument(
         "--scenario", action="append", metavar="NAME", help="only the scenario of that name (may be repeated)"
     )
@@ -50,14 +56,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="trace every layer (default: a few, where the others prove to be alike)",
     )
+    parser.add_argument(
+        "--formulas", action="store_true", help="put what the formulas say beside each phase and category of a trace"
+    )
     parser.add_argument("--write", action="store_true", help=f"keep the records in {FOLDER}/ beside each spec")
     parser.add_argument(
         "--solve", choices=SOLVABLE, metavar="FIELD", help=f"the largest that fits on the GPU: {' or '.join(SOLVABLE)}"
     )
-    parser.add_argument("--gpu", metavar="NAME", help="the GPU for --solve (default: that of each scenario)")
+    parser.add_argument(
+        "--sweep", action="append", type=sweep, metavar="FIELD=VALUES",
+        help="a table over sizes, from one set of traces: batch_size=1..8, sequence_length=512,2048 (may be repeated)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--gpu", metavar="NAME", help="the GPU for --solve and --sweep (default: that of each scenario)"
+    )
     parser.add_argument(
         "--stack", metavar="NAME==VERSION,…", help="trace with these releases, in an environment made for them by pip"
     )
+    parser.add_argument(
+        "--readings",
+        choices=("stated", "installed"),
+        help="trace the runs of published readings in these folders, each with the releases that its record states, "
+        "or with those that are installed; --write keeps the traces beside the readings",
+    )
+    parser.add_argument("--missing", action="store_true", help="with --readings: only what has no trace yet")
     parser.add_argument("--jobs", type=_positive, default=os.cpu_count() or 1, metavar="N", help="processes at once")
     parser.add_argument("--format", choices=("text", "json"), default="text", help="(default: text)")
     add_color(parser)
@@ -65,10 +87,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Traces, prints, and says what could not be done."""
+    if arguments.covered or not arguments.paths:
+        return _without_scenarios(arguments)
     missing = [name for name in NEEDED if find_spec(name) is None]
-    if missing and arguments.stack is None:
+    if missing and arguments.stack is None and arguments.readings != "stated":
         hint(f"{', '.join(missing)} not installed: pip install 'vram-toolkit[trace]'")
         return COULD_NOT
+    if arguments.readings is not None:
+        from toolkit.cli.trace_readings import trace_readings
+
+        return trace_readings(arguments, _progress)
     found = jobs_of(arguments.paths, Path(), arguments.scenario)
     for finding in found.findings:
         hint(line(str(finding)))
@@ -77,17 +105,28 @@ def run(arguments: argparse.Namespace) -> int:
     if not found.jobs:
         hint("there is no scenario to trace")
         return COULD_NOT
-    if arguments.solve is not None and arguments.stack is not None:
-        hint("--solve works with the libraries of this environment alone, not with --stack")
+    sizes = solved if arguments.solve is not None else swept if arguments.sweep else None
+    if sizes is not None and arguments.stack is not None:
+        hint("--solve and --sweep work with the libraries of this environment alone, not with --stack")
         return COULD_NOT
-    if arguments.solve is not None:
-        return _solved(arguments, [job for job, _ in found.jobs])
+    if sizes is not None:
+        return sizes(arguments, [job for job, _ in found.jobs], _progress)
     jobs = [(replace(job, whole=arguments.whole), folder) for job, folder in found.jobs]
     tracing = _tracing(arguments)
     if isinstance(tracing, str):
         hint(line(tracing))
         return COULD_NOT
     return _traced(arguments, [job for job, _ in jobs], {id(job): folder for job, folder in jobs}, tracing)
+
+
+def _without_scenarios(arguments: argparse.Namespace) -> int:
+    """Every value of every field, traced or refused by name, if that is what is asked for."""
+    if not arguments.covered:
+        hint("the following arguments are required: SPEC")
+        return COULD_NOT
+    found = [(sample.field, sample.value, sample.refusal) for sample in (*samples(), *models())]
+    emit(covered_json(found) if arguments.format == "json" else covered_text(found, paint_for(arguments.color)))
+    return 0
 
 
 def _tracing(arguments: argparse.Namespace) -> Tracing | str:
@@ -101,6 +140,7 @@ def _tracing(arguments: argparse.Namespace) -> Tracing | str:
 
 def _traced(arguments: argparse.Namespace, jobs: list[Job], folders: dict[int, Path], tracing: Tracing) -> int:
     records: list[Record] = []
+    beside: dict[str, list[dict[str, object]]] = {}
     failed = False
     paint = paint_for(arguments.color)
     for number, result in enumerate(tracing(jobs, arguments.jobs, _progress), 1):
@@ -110,66 +150,26 @@ def _traced(arguments: argparse.Namespace, jobs: list[Job], folders: dict[int, P
             continue
         hint(line(f"[{number}/{len(jobs)}] {result.job.scenario}: {result.record.made['seconds']} s"))
         records.append(result.record)
+        computed = _computed(result.job)
         if arguments.format == "text":
-            emit(trace_text(result.record, paint, _computed(result.job)) + "\n")
+            emit(trace_text(result.record, paint, None if computed is None else computed.allocated) + "\n")
+        if arguments.formulas and computed is not None:
+            beside[result.record.identity] = computed_phases(computed.ledger)
+            if arguments.format == "text":
+                emit(beside_text(result.record, computed.ledger) + "\n")
         if arguments.write:
             failed |= not _kept(result.record, folders[id(result.job)])
     if arguments.format == "json":
-        emit(traces_json(sorted(records, key=lambda record: (record.scenario, record.identity))))
+        emit(traces_json(sorted(records, key=lambda record: (record.scenario, record.identity)), beside))
     return COULD_NOT if failed or not records else 0
 
 
-def _computed(job: Job) -> int | None:
-    """What the formulas say of the same peak, if they say anything."""
+def _computed(job: Job) -> Estimate | None:
+    """What the formulas say of the same run, if they say anything."""
     try:
-        return estimate(job.setting, job.facts).allocated
+        return estimate(job.setting, job.facts)
     except REFUSALS:
         return None
-
-
-def _solved(arguments: argparse.Namespace, jobs: list[Job]) -> int:
-    """For each setting but for the field that is asked for: the largest that fits."""
-    from toolkit.memory.trace.refusal import UnsupportedTrace
-    from toolkit.memory.trace.solve import solve
-
-    answers: list[tuple[str, Solved]] = []
-    failed = False
-    for job, gpu in _to_solve(arguments, jobs):
-        reason = _no_card(gpu)
-        try:
-            if gpu is not None and not reason:
-                answers.append((job.scenario, solve(job.setting, job.facts, arguments.solve, gpu, _progress)))
-        except UnsupportedTrace as refusal:
-            reason = str(refusal)
-        if reason:
-            failed = True
-            hint(line(f"{job.scenario}: {reason}"))
-            continue
-        if arguments.format == "text":
-            emit(solved_text(*answers[-1]))
-    if arguments.format == "json":
-        emit(solved_json(answers))
-    return COULD_NOT if failed or not answers else 0
-
-
-def _no_card(name: str | None) -> str:
-    """Why nothing can be said of a card; empty where something can."""
-    if name is None:
-        return "the scenario names no GPU: say which with --gpu"
-    found = find_gpu(name)
-    near = f"; known are {', '.join(found.nearest)}" if isinstance(found, UnknownName) and found.nearest else ""
-    return f"no GPU is known as {name!r}{near}" if isinstance(found, UnknownName) else ""
-
-
-def _to_solve(arguments: argparse.Namespace, jobs: list[Job]) -> Iterator[tuple[Job, str | None]]:
-    seen = set()
-    for job in jobs:
-        batch = arguments.solve == SOLVABLE[0]
-        same = replace(job.setting, batch_size=1) if batch else replace(job.setting, sequence_length=1)
-        key = job.scenario, repr(same)
-        if key not in seen:
-            seen.add(key)
-            yield job, arguments.gpu or job.setting.gpu
 
 
 def _progress(text: str) -> None:

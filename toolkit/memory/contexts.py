@@ -7,10 +7,13 @@ from dataclasses import replace
 
 from toolkit.facts.models import ModelFacts
 from toolkit.memory.architecture import Architecture, architecture_of
+from toolkit.memory.architecture.litgpt import FAMILY as LITGPT
+from toolkit.memory.architecture.stack import as_built
 from toolkit.memory.context import Context, Scale
 from toolkit.memory.device import workspace_bytes
 from toolkit.memory.formula.chunked_loss import CHUNK_TOKENS, fused_chunk
 from toolkit.memory.formula.kv_cache import Growth, growth
+from toolkit.memory.formula.litgpt import CHUNK_POSITIONS
 from toolkit.memory.formula.tiled_loss import TILE_TOKENS
 from toolkit.memory.layer_layouts import LAYOUTS
 from toolkit.memory.moments import Programs
@@ -30,6 +33,8 @@ def contexts_of(setting: Setting, facts: ModelFacts) -> Iterator[Context]:
     """One for each GPU that holds something else."""
     refuse_spread(setting)
     architecture = architecture_of(facts, setting.head, setting.labels)
+    if setting.stack.trainer == LITGPT:
+        architecture = as_built(architecture, setting)
     if setting.parallel.strategy == "tensor":
         mine = rank_of(architecture, setting.parallel.gpus, serves=setting.stack.trainer == "vllm")
         yield _part(_context(setting, mine), architecture)
@@ -95,6 +100,8 @@ def _scale(setting: Setting, architecture: Architecture) -> Scale:
 
 def _chunk(setting: Setting, architecture: Architecture) -> int:
     """Tokens whose logits exist at a time, for losses that take them in chunks."""
+    if architecture.family == LITGPT:
+        return setting.batch_size * CHUNK_POSITIONS
     if setting.stack.loss == "fused":
         tokens = setting.batch_size * setting.sequence_length
         return fused_chunk(tokens, architecture.hidden, architecture.vocabulary)

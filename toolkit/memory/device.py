@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
+from toolkit.facts.contexts import context_of, eager_context, loads_all
 from toolkit.facts.gpus import find_gpu
 from toolkit.facts.names import UnknownName
 from toolkit.spec.setting import Parallel
@@ -15,6 +16,9 @@ DEFAULT_WORKSPACE = 8_519_680
 
 CONTEXT = (250 << 20, 1_500 << 20)
 """The least and the most that a CUDA context has been seen to take, where no GPU is named."""
+
+NEWEST: Mapping[str, str] = {}
+"""No releases by package: those of today."""
 
 NCCL_BUFFERS = 688 << 20
 """The most that one communicator takes: seen on four A100, and 544 MiB on two of them (NCCL issue 964).
@@ -44,12 +48,12 @@ def workspace_bytes(gpu: str | None) -> int:
     return DEFAULT_WORKSPACE if isinstance(found, UnknownName) else found.cublas_workspace
 
 
-def context_interval(gpu: str | None) -> Interval:
-    """What the CUDA context takes on a GPU; the widest known where none is named."""
-    if gpu is None:
-        return CONTEXT
-    found = find_gpu(gpu)
-    return CONTEXT if isinstance(found, UnknownName) else (found.context_low, found.context_high)
+def context_interval(gpu: str | None, versions: Mapping[str, str] = NEWEST) -> Interval:
+    """What the CUDA context takes on a GPU under some releases; the widest known where none is named."""
+    found = None if gpu is None else find_gpu(gpu)
+    if found is None or isinstance(found, UnknownName):
+        return eager_context() if loads_all(versions) else CONTEXT
+    return context_of(found, versions)
 
 
 def reserved_interval(allocated: int, most: Iterable[int], rounding: int) -> Interval:
@@ -73,7 +77,9 @@ def segment_rounding(tensor: int) -> int:
     return SHARED_SEGMENT // (SHARED_SEGMENT // tensor) - tensor if tensor > SHARED_FROM else 0
 
 
-def device_interval(reserved: Interval, gpu: str | None, parallel: Parallel = ALONE) -> Interval:
-    """Reserved plus the CUDA context, and what NCCL allocates beside torch."""
-    low, high = context_interval(gpu)
+def device_interval(
+    reserved: Interval, gpu: str | None, parallel: Parallel = ALONE, versions: Mapping[str, str] = NEWEST
+) -> Interval:
+    """Reserved plus the CUDA context under some releases, and what NCCL allocates beside torch."""
+    low, high = context_interval(gpu, versions)
     return reserved[0] + low, reserved[1] + high + (NCCL_BUFFERS if parallel.gpus > 1 else 0)

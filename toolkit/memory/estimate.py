@@ -14,8 +14,10 @@ from toolkit.memory.encoder_layouts import ENCODERS
 from toolkit.memory.formula.engine import engine_device, engine_notes
 from toolkit.memory.formula.kv_cache import cached_growth
 from toolkit.memory.formula.optimizer import paged_states
+from toolkit.memory.formula.outputs import last_outputs
 from toolkit.memory.ledger import STEADY, Ledger, PhaseName
-from toolkit.memory.moments import Fullest, fuses, of_forward, of_generation, of_training
+from toolkit.memory.moments import Fullest, of_forward, of_generation, of_training
+from toolkit.memory.numerics import fuses
 from toolkit.memory.parallel.placement import Stage
 from toolkit.memory.pass_rows import PASS_ROWS
 from toolkit.memory.phase_sizes import PhaseSizes, ledger_of
@@ -32,12 +34,16 @@ SERVING = (PhaseName.LOAD, PhaseName.SERVE)
 
 @dataclass(frozen=True)
 class Holdings:
-    """What a setting holds from step to step on one GPU. `ledger` has the phases between which nothing is run."""
+    """What a setting holds from step to step on one GPU. `ledger` has the phases between which nothing is run.
+
+    `outputs` are the bytes of the last step's result, which a loop of somebody's own may hold on to.
+    """
 
     setting: Setting
     phases: tuple[PhaseSizes, ...]
     parameters_total: int
     parameters_trainable: int
+    outputs: int = field(default=0, kw_only=True)
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -91,6 +97,7 @@ def _held(context: Context) -> Holdings:
         phases=tuple(phases),
         parameters_total=context.sums.parameters,
         parameters_trainable=context.sums.trainable,
+        outputs=last_outputs(context),
     )
 
 
@@ -116,6 +123,7 @@ def _on_one(setting: Setting, context: Context) -> Estimate:
         phases=phases,
         parameters_total=context.sums.parameters,
         parameters_trainable=context.sums.trainable,
+        outputs=last_outputs(context),
         allocated=allocated,
         steady=max([phase.of(*STEADY) for phase in phases]),
         reserved=reserved,
@@ -141,7 +149,7 @@ def _on_card(
     waiting = context.sharing.in_flight if context.sharing else 0
     grows = cached_growth(context) if context.generates and not setting.trains else 0
     reserved = reserved_interval(allocated, [*most.values(), waiting, grows], context.sums.segments)
-    return reserved, device_interval(reserved, setting.gpu, setting.parallel)
+    return reserved, device_interval(reserved, setting.gpu, setting.parallel, setting.stack.versions)
 
 
 def _fullest(context: Context) -> Fullest:
@@ -181,7 +189,8 @@ def on_gpu(known: Estimate, setting: Setting) -> Estimate:
         return _together([on_gpu(one, setting) for one in known.parts])
     workspace, before = workspace_bytes(setting.gpu), workspace_bytes(known.setting.gpu)
     if workspace == before:
-        return replace(known, setting=setting, device=device_interval(known.reserved, setting.gpu, setting.parallel))
+        device = device_interval(known.reserved, setting.gpu, setting.parallel, setting.stack.versions)
+        return replace(known, setting=setting, device=device)
     phases = tuple(phase.with_workspaces(workspace, before) for phase in known.phases)
     allocated = max(phase.total for phase in phases)
     more = allocated - known.allocated
@@ -192,7 +201,7 @@ def on_gpu(known: Estimate, setting: Setting) -> Estimate:
         phases=phases,
         allocated=allocated,
         reserved=reserved,
-        device=device_interval(reserved, setting.gpu, setting.parallel),
+        device=device_interval(reserved, setting.gpu, setting.parallel, setting.stack.versions),
     )
 
 

@@ -6,12 +6,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from toolkit.memory.architecture import LayerKind
+from toolkit.memory.architecture.litgpt import FAMILY as LITGPT
 from toolkit.memory.builder import Builder
 from toolkit.memory.feed_forward_forms import dense_form
 from toolkit.memory.forms import attention_form, layer_form
 from toolkit.memory.formula.bloom import BloomForm
 from toolkit.memory.formula.falcon import FalconForm
 from toolkit.memory.formula.follow import AnyLayer
+from toolkit.memory.litgpt_forms import litgpt_layer
 from toolkit.memory.refusal import UnsupportedRow
 
 
@@ -64,5 +66,6 @@ def _bloom(build: Builder, kind: LayerKind) -> BloomForm:
 FORMS: Mapping[str, Callable[[Builder, LayerKind], AnyLayer]] = {
     "bloom": _bloom,
     "falcon": _falcon,
+    LITGPT: litgpt_layer,
 }
 """The families with layers of their own."""

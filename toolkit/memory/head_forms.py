@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from toolkit.memory.architecture.litgpt import FAMILY as LITGPT
 from toolkit.memory.builder import Builder
 from toolkit.memory.formula.classification import ScoreForm
 from toolkit.memory.formula.linear_form import LinearForm
 from toolkit.memory.formula.logits import HeadForm
+from toolkit.memory.litgpt_forms import litgpt_head
 from toolkit.memory.refusal import UnsupportedRow
 
 
@@ -18,6 +20,8 @@ def head_form(build: Builder, loss: str) -> HeadForm | ScoreForm:
         return _score_form(build)
     if architecture.head != "causal-lm":
         raise UnsupportedRow("logits", f"no formula for a {architecture.head} head yet")
+    if architecture.family == LITGPT:
+        return litgpt_head(build)
     projection = LinearForm(
         inputs=architecture.hidden,
         outputs=architecture.vocabulary,

@@ -130,6 +130,7 @@ LAYOUTS: Mapping[str, Layout] = {
         up="mlp.dense_h_to_4h",
         down="mlp.dense_4h_to_h",
     ),
+    "litgpt": replace(LLAMA, rotary="joined", holds="normed", names_products=True),
     "opt": replace(
         LLAMA, output="self_attn.out_proj", up="fc1", down="fc2", rotary="none", scaled_query=True, embeddings=2
     ),

@@ -10,28 +10,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import field, replace
 from functools import lru_cache
 
-from packaging.version import Version
-
 from toolkit.frozen import frozen, frozen_by_identity
 from toolkit.memory.context import Moment, Scale
 from toolkit.memory.formula.kv_cache import ROW as GROWTH
 from toolkit.memory.formula.kv_cache import Growth
 from toolkit.memory.formula.products import DEQUANTIZED
 from toolkit.memory.ledger import PhaseName
-from toolkit.memory.numerics import DENSE_FROM, older
 from toolkit.memory.parallel.sharing import Sharing, Step
 from toolkit.memory.program import CHECKPOINTS, MAX_RECORDED, Program
 from toolkit.memory.size import Amounts, Size
 from toolkit.memory.stretch import Stretch
 from toolkit.memory.tape import GRADIENTS, INCOMING, NEW_GRADIENT
-from toolkit.spec.setting import Setting
-
-FUSED_ROWS = 4
-"""Rows up to which bitsandbytes multiplies by 4-bit weights as they are, on every GPU (gemm_4bit, its smallest M)."""
-
-FUSED_ROWS_BEFORE = 1
-BITSANDBYTES_FUSES_MORE = Version("0.50")
-"""bitsandbytes pull request 1949; before, the only such kernel was for one row (gemv_4bit)."""
 
 
 @frozen_by_identity
@@ -44,7 +33,7 @@ class Programs:
     the gradients of embeddings that are added to those of the tokens, which come with theirs;
     `accumulates` is as of a tape, and `adds_in_place` says that the gradients of a tied embedding are added in place,
     as the engine does where autocast's copy of the weight gave the first (torch/csrc/autograd/input_buffer.cpp).
-    `names_loss` says that the loop has a name for the last pass's loss until the next one is there, and so for its nodes.
+    `logits` is the end up to its logits, where the loop has a name for those of the last pass, and so for its nodes.
     `decoding` are the layers' programs for one token of each sequence, if they have any; `before` are layers of an
     encoder, which leave nothing, and of which one is in turn.
     """
@@ -60,7 +49,7 @@ class Programs:
     tied: bool = False
     accumulates: bool = False
     adds_in_place: bool = False
-    names_loss: bool = False
+    logits: Program | None = None
     decoding: tuple[Program, ...] = ()
     before: tuple[Program, ...] = ()
 
@@ -78,8 +67,6 @@ def of_training(programs: Programs, scale: Scale, gradients: int, spread: Sharin
     """The fullest moments of a step of training; `gradients` are the bytes of all that stay until the optimizer."""
     made = gradients if spread is None else spread.made(gradients)
     earlier = {GRADIENTS: gradients} if programs.accumulates else {}
-    if programs.names_loss:
-        earlier = _sum(scale, [(program.pinned, program.count) for program in programs.layers], earlier)
     forward, backward = list(_forward(scale, programs, earlier)), list(_backward(scale, programs, made))
     update = [Stretch("step", {GRADIENTS: gradients})]
     if spread is not None:
@@ -126,14 +113,6 @@ def of_generation(programs: Programs, scale: Scale, growth: Growth, *, fuses: bo
         PhaseName.DECODE: (once, [grows, *_forward(once, decoding, throughout)]),
     }
     return _fullest(phases)
-
-
-def fuses(setting: Setting) -> bool:
-    """Whether a token of each sequence is few enough to be multiplied by 4-bit weights as they are."""
-    if setting.weights in DENSE_FROM:
-        return setting.batch_size < DENSE_FROM[setting.weights]
-    before = older(setting, "bitsandbytes", BITSANDBYTES_FUSES_MORE)
-    return setting.batch_size <= (FUSED_ROWS_BEFORE if before else FUSED_ROWS)
 
 
 @lru_cache(maxsize=MAX_RECORDED)
@@ -189,10 +168,15 @@ def _forward(scale: Scale, programs: Programs, earlier: Mapping[str, int]) -> It
     held = programs.masks if CHECKPOINTS in programs.layers[0].kept else {}
     for index, program in enumerate(programs.before):  # what goes into the first is what the model's code holds
         yield Stretch("encoder", _sum(scale, [(programs.passing, min(index, 1))], earlier), program.forward)
+    last = [*_pinned(programs), (programs.head.pinned, 1)]
     for index in _last(programs):
         others = [*_but_one(kept, index), (programs.passing, 1), (programs.masks, 1), (programs.front, 1)]
+        others += last if programs.logits is not None else []
         yield Stretch("last layer", _sum(scale, others, earlier), programs.layers[index].forward)
-    yield Stretch("logits", _sum(scale, [*kept, (held, 1), (programs.front, 1)], earlier), programs.head.forward)
+    ends = [*kept, (held, 1), (programs.front, 1)]
+    if programs.logits is not None:
+        yield Stretch("logits", _sum(scale, [*ends, *last], earlier), programs.logits.forward)
+    yield Stretch("logits", _sum(scale, ends, earlier), programs.head.forward)
 
 
 def _backward(scale: Scale, programs: Programs, gradients: int) -> Iterator[Stretch]:
@@ -222,6 +206,10 @@ def _backward(scale: Scale, programs: Programs, gradients: int) -> Iterator[Stre
     yield from _at_embedding(scale, programs, gradients)
 
 
+def _pinned(programs: Programs) -> list[tuple[Amounts, int]]:
+    return [(program.pinned, program.count) for program in programs.layers]
+
+
 def _last(programs: Programs) -> range:
     """The indices of the programs that the last layer may have: not the first layer's, unless it is the only one."""
     return range(min(1, len(programs.layers) - 1), len(programs.layers))
@@ -237,7 +225,7 @@ def _at_embedding(scale: Scale, programs: Programs, gradients: int) -> Iterator[
 
     A tied one is added to the output weight's in a new tensor, unless autocast made that one.
     """
-    pinned = _sum(scale, [(program.pinned, program.count) for program in programs.layers], {GRADIENTS: gradients})
+    pinned = _sum(scale, _pinned(programs), {GRADIENTS: gradients})
     new = programs.embedding * (programs.tied + programs.accumulates)
     yield Stretch("embedding", {**pinned, INCOMING: scale.bytes(programs.hidden), NEW_GRADIENT: new})
     if programs.tied and not programs.adds_in_place:

@@ -27,10 +27,24 @@ AUTO_AWQ_UNTIL = Version("5.0")
 TRL = ("trl",)
 TRL_TILES = Version("1.16")
 """Since then what TRL calls a chunked loss works on tiles of logits (trl/kernels/chunked_logprob.py)."""
+FUSED_ROWS = 4
+"""Rows up to which bitsandbytes multiplies by 4-bit weights as they are, on every GPU (gemm_4bit, its smallest M)."""
+
+FUSED_ROWS_BEFORE = 1
 UNSLOTH = ("unsloth",)
+UNPREPARED = (*UNSLOTH, "litgpt")
+"""Trainers that leave out peft's prepare_model_for_kbit_training."""
 
 # Versions in which a library changed what it keeps; a stack that names no version is the newest.
+BITSANDBYTES_FUSES_MORE = Version("0.50")
+"""bitsandbytes pull request 1949; before, the only such kernel was for one row (gemv_4bit)."""
 BITSANDBYTES_FREES_INPUTS = Version("0.43.2")
+BITSANDBYTES_KEEPS_COMPUTE = Version("0.47")
+"""Before, a 4-bit layer took the dtype of its first input for its compute dtype, but for float16 (set_compute_type)."""
+BITSANDBYTES_KEEPS_DTYPE = Version("0.43")
+"""Before, Params4bit halved what it quantized (nn/modules.py), so that a dequantized weight was float16 at first."""
+TORCH_FREES_GRADIENTS = Version("2.0")
+"""Before, zero_grad filled gradients with zeros, so that they were there in the next pass (torch/nn/modules)."""
 TRL_PREPARES_UNTIL = stack_rules.TRL_CASTS_ADAPTERS  # since then SFTTrainer leaves the base as it is loaded
 
 
@@ -56,6 +70,8 @@ class Numerics:
     accumulates: bool
     nested: bool
     keeps_input: bool
+    follows: bool  # 4-bit layers work in the dtype of what they are given
+    halved: bool  # quantized from float16, and cast to the compute dtype each time that it is dequantized
     loaded: str  # what is not quantized, before anything is cast
     stream: str  # the residual stream: what embeddings give
     first_grad: bool  # whether a gradient flows to the first layer's input
@@ -81,9 +97,11 @@ def numerics(setting: Setting) -> Numerics:
         trains_base=setting.method == "full",
         adapter=adapter_dtype(setting),
         gradient=setting.gradients,
-        accumulates=setting.gradient_accumulation > 1,
+        accumulates=accumulates(setting),
         nested=setting.double_quant,
         keeps_input=older(setting, "bitsandbytes", BITSANDBYTES_FREES_INPUTS),
+        follows=older(setting, "bitsandbytes", BITSANDBYTES_KEEPS_COMPUTE),
+        halved=_halved(setting),
         loaded=plain,
         stream=embedding,
         first_grad=setting.method == "full" or setting.gradient_checkpointing != "false",
@@ -91,6 +109,17 @@ def numerics(setting: Setting) -> Numerics:
         checkpointing=setting.gradient_checkpointing if setting.trains else "false",
         adapter_products=adapter_products(setting),
     )
+
+
+def accumulates(setting: Setting) -> bool:
+    """Whether a pass finds gradients there: those of micro-batches before it, or what zero_grad left of them."""
+    return setting.trains and (setting.gradient_accumulation > 1 or older(setting, "torch", TORCH_FREES_GRADIENTS))
+
+
+def _halved(setting: Setting) -> bool:
+    """Whether 4-bit weights were float16 before. Fabric quantizes from that (plugins/precision/bitsandbytes.py)."""
+    fabric = setting.stack.trainer == "litgpt"
+    return setting.compute != "fp16" and (fabric or older(setting, "bitsandbytes", BITSANDBYTES_KEEPS_DTYPE))
 
 
 def _storage(setting: Setting) -> str:
@@ -114,7 +143,7 @@ def working_dtype(weights: str, compute: str) -> str:
 
 def prepares_for_kbit(setting: Setting) -> bool:
     """Whether peft's prepare_model_for_kbit_training casts all that is not quantized to float32 (utils/other.py)."""
-    if not setting.trains or setting.weights not in QUANTIZED or setting.stack.trainer in UNSLOTH:
+    if not setting.trains or setting.weights not in QUANTIZED or setting.stack.trainer in UNPREPARED:
         return False
     if setting.parallel.strategy in names.SHARDS_WEIGHTS:  # trl sft_trainer.py, is_sharded_qlora
         return False
@@ -182,3 +211,11 @@ def _parsed(text: str) -> Version | None:
         return Version(text)
     except InvalidVersion:
         return None
+
+
+def fuses(setting: Setting) -> bool:
+    """Whether a token of each sequence is few enough to be multiplied by 4-bit weights as they are."""
+    if setting.weights in DENSE_FROM:
+        return setting.batch_size < DENSE_FROM[setting.weights]
+    before = older(setting, "bitsandbytes", BITSANDBYTES_FUSES_MORE)
+    return setting.batch_size <= (FUSED_ROWS_BEFORE if before else FUSED_ROWS)

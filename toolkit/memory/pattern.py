@@ -9,6 +9,7 @@ number of further periods and in the number of the copy.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from toolkit.frozen import frozen
 from toolkit.memory.stream import Event, Line, Run, Stream, Writer, streams
@@ -40,6 +41,10 @@ class Pattern:
 
     def run(self, periods: int) -> Run:
         """The timeline with so many further periods. Raises NoPatternError where a release finds no allocation."""
+        return self.written(periods)[0]
+
+    def written(self, periods: int) -> tuple[Run, list[int | None]]:
+        """The same, and for each allocation the one of the smallest timeline that it repeats: None where it grows."""
         writer = Writer(periods)
         done = 0
         for repeat in self.repeats:
@@ -50,7 +55,7 @@ class Pattern:
         writer.write(self.fixed[done:], 0)
         if writer.lost:
             raise NoPatternError("a release of the extrapolated timeline finds nothing to release")
-        return writer.run
+        return writer.run, writer.origins
 
 
 def learn(runs: Sequence[Run]) -> Pattern:
@@ -59,6 +64,7 @@ def learn(runs: Sequence[Run]) -> Pattern:
     inserted = insertions(first.tokens, second.tokens)
     if _with_two(first, second, inserted) != third.tokens:
         raise NoPatternError("two further periods do not add twice what one adds")
+    made_at = first.made_at()
     fixed = []
     for place, shift in enumerate(_shifts(inserted, len(first.tokens))):
         line, size = (
@@ -68,14 +74,33 @@ def learn(runs: Sequence[Run]) -> Pattern:
                 (first.sizes, second.sizes, third.sizes),
             )
         )
-        fixed.append(first.event(place, line, size))
-    repeats = [
-        Repeat(
-            at, tuple(_repeated(second, third, place, place + shift, length) for place in range(start, start + length))
+        fixed.append(replace(first.event(place, line, size), origin=made_at.get(place)))
+    repeated = _origins(inserted, second.tokens)
+    repeats = []
+    for (at, start, length), shift in zip(inserted, _before(inserted), strict=True):
+        events = (
+            replace(_repeated(second, third, place, place + shift, length), origin=made_at.get(repeated[place]))
+            for place in range(start, start + length)
         )
-        for (at, start, length), shift in zip(inserted, _before(inserted), strict=True)
-    ]
+        repeats.append(Repeat(at, tuple(events)))
     return Pattern(tuple(fixed), tuple(repeats))
+
+
+def _origins(inserted: Sequence[Insertion], tokens: Sequence[int]) -> list[int]:
+    """For each event of the longer sequence, the one of the shorter that it is, or that it repeats.
+
+    An insertion repeats what stands before it, or, as far as it was moved back, what stands after it.
+    """
+    lengths = {place: size for _, start, size in inserted for place in range(start, start + size)}
+    fixed = {place: number for number, place in enumerate(at for at in range(len(tokens)) if at not in lengths)}
+    origins: list[int] = []
+    for place in range(len(tokens)):
+        at = place
+        while at not in fixed:
+            before = at - lengths[at]
+            at = before if tokens[before] == tokens[at] and before >= 0 and at <= place else at + lengths[at]
+        origins.append(fixed[at])
+    return origins
 
 
 def _line(none: int, one: int, two: int) -> Line:

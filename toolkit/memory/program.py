@@ -8,8 +8,9 @@ from functools import lru_cache
 from toolkit.frozen import frozen
 from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.cached import KEEPS, READS
-from toolkit.memory.formula.follow import AnyHead, AnyLayer, follow_layer, follow_logits, follow_loss
+from toolkit.memory.formula.follow import NAMES_LOGITS, AnyHead, AnyLayer, follow_layer, follow_logits, follow_loss
 from toolkit.memory.formula.layer import RESIDUAL, LayerForm
+from toolkit.memory.formula.logits import HeadForm
 from toolkit.memory.formula.mixture import MixtureForm
 from toolkit.memory.peaks import ALONE, Peaks, amounts
 from toolkit.memory.size import NOTHING, Alive, Amounts, Parts, Size
@@ -203,7 +204,17 @@ def record_head(form: AnyHead, hidden: int, stream: Stream) -> Program:
     """The program of the end of the model in training: final norm, logits, loss."""
     tape = Tape(records=True, accumulates=stream.accumulates)
     program = _with_backward(tape, follow_loss(tape, tape.new(RESIDUAL, hidden, stream.dtype, grad=True), form))
-    return replace(program, origin=Origin(form, stream, hidden))
+    return replace(program, origin=Origin(form, stream, hidden), pinned=amounts(tape.pinned))
+
+
+@lru_cache(maxsize=MAX_RECORDED)
+def record_logits(form: AnyHead, hidden: int, stream: Stream) -> Program | None:
+    """The end of the model up to its logits, where the training loop has a name for these; else none."""
+    if not isinstance(form, HeadForm) or form.loss not in NAMES_LOGITS:
+        return None
+    tape = Tape(records=True)
+    NAMES_LOGITS[form.loss](tape, tape.new(RESIDUAL, hidden, stream.dtype, grad=True), form)
+    return _without_graph(tape, stream.dtype)
 
 
 @lru_cache(maxsize=MAX_RECORDED)

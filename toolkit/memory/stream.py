@@ -70,6 +70,7 @@ class Event:
 
     `line` gives the layer of an allocation whose path has one, and for a release the place at which what it releases
     was made. `module` is the path before and after the layer, `size` the bytes where they grow with the layers.
+    `origin` is the allocation of the smallest timeline that an allocation repeats, by its index.
     """
 
     line: Line
@@ -78,6 +79,7 @@ class Event:
     kind: Category | None = None
     module: tuple[str, str] | None = None
     mark: str | None = None
+    origin: int | None = None
 
 
 class Stream:
@@ -117,6 +119,10 @@ class Stream:
         grows = size[1:] != (0, 0)
         return replace(self._events[place], line=line, size=size if grows else None)
 
+    def made_at(self) -> dict[int, int]:
+        """The index of each allocation, by the place at which it is made."""
+        return {place: index for index, (place, _) in enumerate(self._places)}
+
     def _allocation(self, made: Allocation, kind: Category | None) -> None:
         described = _description(made, kind)
         if described not in self._common:
@@ -153,11 +159,15 @@ def _description(made: Allocation, kind: Category | None) -> tuple[object, ...]:
 
 
 class Writer:
-    """Writes events to a timeline of so many further periods; `lost` says that a release found nothing."""
+    """Writes events to a timeline of so many further periods; `lost` says that a release found nothing.
+
+    `origins` are those of the allocations, None for what grows with the periods.
+    """
 
     def __init__(self, periods: int) -> None:
         self.timeline = Timeline()
         self.lost = False
+        self.origins: list[int | None] = []
         self._kinds: dict[int, Category] = {}
         self._periods = periods
         self._place = 0
@@ -197,6 +207,7 @@ class Writer:
                 self._named[key] = replace(made, module=path, bytes=size)
             made = self._named[key]
         index = self.timeline.allocate(made)
+        self.origins.append(event.origin if event.size is None else None)
         self._index_at[self._place] = index
         if event.kind is not None:
             self._kinds[index] = event.kind

@@ -26,7 +26,7 @@ def accuracy_text(table: Table) -> str:
     parts: list[str] = []
     for title, note, rows in _sections(table):
         parts += ["", line(title), *([line(note)] if note else [])]
-        parts += [line(text) for text in aligned([tuple(map(_short, row)) for row in rows], frozenset())]
+        parts += [line(text) for text in aligned([tuple(map(short, row)) for row in rows], frozenset())]
     parts += ["", "worst runs, with the rows of their largest phase"]
     for score in table.worst:
         parts += [line(text) for text in _worst(score)]
@@ -37,12 +37,12 @@ def accuracy_markdown(table: Table) -> str:
     """The table as Markdown; nothing that a source calls itself becomes markup."""
     parts = [f"{_summary(table)}"]
     for title, note, rows in _sections(table):
-        parts += ["", f"## {_cell(title)}", ""] + ([_cell(note), ""] if note else [])
-        parts += _markdown(rows)
+        parts += ["", f"## {cell(title)}", ""] + ([cell(note), ""] if note else [])
+        parts += markdown_rows(rows)
     parts += ["", "## Worst runs", ""]
     for score in table.worst:
         said, *ledger = _worst(score)
-        parts += [f"- {_cell(said)}", *(f"    - {_cell(row.strip())}" for row in ledger)]
+        parts += [f"- {cell(said)}", *(f"    - {cell(row.strip())}" for row in ledger)]
     return "\n".join(parts) + "\n"
 
 
@@ -128,19 +128,21 @@ def _bytes(low: int, high: int) -> str:
     return display_interval(interval, Dimension.BYTES, "binary")
 
 
-def _short(text: str, most: int = 110) -> str:
+def short(text: str, most: int = 110) -> str:
+    """A text cut off where it is long."""
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
-def _markdown(rows: Rows) -> Iterable[str]:
+def markdown_rows(rows: Rows) -> Iterable[str]:
+    """A table as lines of Markdown; its first row is the head."""
     head, *body = rows
-    yield f"| {' | '.join(map(_cell, head))} |"
+    yield f"| {' | '.join(map(cell, head))} |"
     yield f"|{'---|' * len(head)}"
     for row in body:
-        yield f"| {' | '.join(map(_cell, row))} |"
+        yield f"| {' | '.join(map(cell, row))} |"
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
     """Text that stays text in a Markdown table."""
     safe = escape(line(text), quote=False)
     for sign in ("\\", "|", "`", "*", "_", "[", "]", "#"):

@@ -5,20 +5,104 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from fractions import Fraction
-from typing import Any
+from typing import Any, Protocol
 
 from toolkit.evidence.record import Record
-from toolkit.memory.card import Solved
+from toolkit.frozen import frozen
+from toolkit.memory.card import DEPENDS, CardFit, Solved
+from toolkit.memory.ledger import Ledger
 from toolkit.quantity import Dimension, Interval, display_bytes, display_interval
 from toolkit.report.json import as_json
 from toolkit.report.terminal import INDENT, Paint, line, table
+from toolkit.spec.setting import Setting
 
 ROWS_SHOWN = 12
+_VERDICTS = {DEPENDS: "may not fit"}
 
 
-def traces_json(records: Iterable[Record]) -> str:
-    """The records for programs."""
-    return as_json({"traces": [{"identity": record.identity, **asdict(record)} for record in records]})
+class Traced(Protocol):
+    """What is shown of a trace, which this module does not import: it would import torch."""
+
+    @property
+    def setting(self) -> Setting:
+        """What was traced."""
+
+    @property
+    def ledger(self) -> Ledger:
+        """Where its memory is."""
+
+    @property
+    def reserved(self) -> tuple[int, int]:
+        """What the caching allocator holds, in bytes."""
+
+    @property
+    def device(self) -> tuple[int, int]:
+        """What the GPU shows, in bytes."""
+
+    @property
+    def card(self) -> CardFit | None:
+        """Whether it runs on a card."""
+
+    @property
+    def how(self) -> str:
+        """Which part of it was traced."""
+
+
+def traces_json(records: Iterable[Record], computed: Mapping[str, object]) -> str:
+    """The records for programs; `computed` is what the formulas say of some, by identity."""
+    return as_json({
+        "traces": [
+            {"identity": record.identity, **asdict(record)}
+            | ({"computed": computed[record.identity]} if record.identity in computed else {})
+            for record in records
+        ]
+    })  # fmt: skip
+
+
+@frozen
+class Size:
+    """One batch and length of a sweep, as it is shown."""
+
+    batch_size: int
+    sequence_length: int
+    phase: str
+    allocated: int
+    reserved: tuple[int, int]
+    device: tuple[int, int]
+    card: CardFit | None
+    traced: str
+
+    @classmethod
+    def of(cls, found: Traced) -> Size:
+        """What is shown of a trace."""
+        setting, peak = found.setting, found.ledger.peak
+        return cls(
+            setting.batch_size, setting.sequence_length, peak.name.value, peak.total, found.reserved, found.device,
+            found.card, found.how,
+        )  # fmt: skip
+
+
+def sweep_json(found: Iterable[tuple[str, list[Size]]]) -> str:
+    """The sizes of each scenario, for programs."""
+    return as_json({"swept": [{"scenario": name, "sizes": [asdict(one) for one in sizes]} for name, sizes in found]})
+
+
+def sweep_text(scenario: str, sizes: list[Size]) -> str:
+    """A row for each size, and from what they are."""
+    heads = ("batch", "length", "allocated", "reserved", "device", "peak in", "")
+    rows = table([heads, *map(_size_row, sizes)], frozenset({0, 1, 2, 3, 4}))
+    sources = [f"{INDENT}traced    {line(how)}" for how in dict.fromkeys(one.traced for one in sizes)]
+    return "\n".join([line(scenario), *(f"{INDENT}{row}" for row in rows), *sources]) + "\n"
+
+
+def _size_row(size: Size) -> tuple[str, ...]:
+    fits = (
+        "" if size.card is None else f"{size.card.verdict} on {size.card.gpu}".replace("depends on", "may not fit on")
+    )
+    return (
+        f"{size.batch_size:,}", f"{size.sequence_length:,}", display_bytes(size.allocated, "binary"),
+        _interval(list(size.reserved)), _interval(list(size.device)), size.phase.replace("_", " "), line(fits),
+    )  # fmt: skip
 
 
 def solved_json(answers: Iterable[tuple[str, Solved]]) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from toolkit.memory.replay import orders
 from toolkit.memory.replay.orders import peak, reserved
 from toolkit.memory.replay.writer import Events
 
@@ -46,3 +49,29 @@ def test_nothing_is_asked_for_no_bytes() -> None:
     events = Events()
     events.release(events.allocate(0))
     assert events.order == []
+
+
+def test_the_same_requests_are_replayed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(orders, "_KNOWN", {})
+    replayed: list[object] = []
+    replay = orders.pool_reserved
+
+    def counted(*asked: object, **how: object) -> int:
+        replayed.append(asked)
+        return replay(*asked, **how)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(orders, "pool_reserved", counted)
+    steps = ("a", 30 * MIB), ("small", MIB), ("a", 0), ("b", 30 * MIB), ("b", 0)
+    first = reserved(_events(*steps))
+    assert len(replayed) == 4  # three orders of what is large, and what is small
+    assert reserved(_events(*steps)) == first
+    assert len(replayed) == 4
+    reserved(_events(*steps), swaps=False)
+    assert len(replayed) == 5
+    reserved(_events(("a", 32 * MIB), *steps[1:]))
+    assert len(replayed) == 8
+
+
+def test_sizes_of_any_length_are_replayed() -> None:
+    huge = 1 << 80
+    assert reserved(_events(("a", huge), ("b", 3 * huge), ("a", 0), ("c", huge)), swaps=False) == (4 * huge, 4 * huge)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toolkit.memory.allocator import SMALL_REQUEST, CachingAllocator
-from toolkit.memory.replay.pool import pool_reserved
+from toolkit.memory.replay.pool import in_blocks, pool_reserved
 
 MIB = 1 << 20
 SIZES = st.one_of(st.integers(SMALL_REQUEST + 1, 64 * MIB), st.sampled_from([2 * MIB, 10 * MIB, 20 * MIB, 33 * MIB]))
@@ -40,14 +40,14 @@ def _same(steps: list[tuple[int, int]], warm: int, *, small: bool) -> None:
             blocks[event] = allocator.allocate(sizes[event])
         else:
             allocator.free(blocks.pop(-event))
-    assert pool_reserved(sizes, order, warm, small=small) == allocator.peak_reserved
+    assert pool_reserved(in_blocks(sizes), order, warm, small=small) == allocator.peak_reserved
 
 
 def test_blocks_of_different_segments_never_join() -> None:
     sizes = [0, 12 * MIB, 12 * MIB, 24 * MIB]
-    assert pool_reserved(sizes, [1, 2, -1, -2, 3]) == 48 * MIB
+    assert pool_reserved(in_blocks(sizes), [1, 2, -1, -2, 3]) == 48 * MIB
 
 
 def test_a_rest_of_up_to_1_mib_stays_with_its_block() -> None:
     sizes = [0, 12 * MIB, 11 * MIB, 2 * MIB]
-    assert pool_reserved(sizes, [1, -1, 2, 3]) == 32 * MIB  # the last MiB is split off for nobody
+    assert pool_reserved(in_blocks(sizes), [1, -1, 2, 3]) == 32 * MIB  # the last MiB is split off for nobody

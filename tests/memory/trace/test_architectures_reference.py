@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -138,6 +139,8 @@ def test_autocast_leaves_the_experts_in_float32() -> None:
 def test_a_model_without_sdpa_attends_eagerly() -> None:
     """Gemma 2 caps its scores: 8 heads' probabilities of each pair of tokens, in 16 bit, are there until it returns."""
     name = "google/gemma-2-2b"
+    if import_module("transformers.models.gemma2.modeling_gemma2").Gemma2PreTrainedModel._supports_sdpa:
+        pytest.skip("a release of transformers in which Gemma 2 attends by sdpa")
     prefill = trace(replace(INFERENCE, model=name), cut(name, 1)).ledger.phase(PhaseName.PREFILL)
     assert prefill is not None
     [probabilities] = (

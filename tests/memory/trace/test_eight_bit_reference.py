@@ -14,7 +14,9 @@ bnb = pytest.importorskip("bitsandbytes")
 from tests.memory.settings import facts_of, name_of, records, setting_of  # noqa: E402
 from tests.memory.trace.cut import cut  # noqa: E402
 from toolkit.memory.ledger import Category, PhaseName  # noqa: E402
+from toolkit.memory.trace import eight_bit  # noqa: E402
 from toolkit.memory.trace.recorder import Recorder  # noqa: E402
+from toolkit.memory.trace.refusal import UnsupportedTrace  # noqa: E402
 from toolkit.memory.trace.trace import trace  # noqa: E402
 from toolkit.spec.setting import Setting  # noqa: E402
 
@@ -72,3 +74,9 @@ def test_stored_weights_take_a_byte_each_and_scales_four() -> None:
     outputs = 896 * 2 + 2 * 128 + 2 * 4864 + 896
     rest = 151_936 * 896 + 896 + 2 * 128 + 3 * 896
     assert load.total == pytest.approx(linears + 4 * outputs + 2 * rest, rel=NEAR)
+
+
+def test_releases_without_operators_are_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(eight_bit, "calls_its_library", lambda: True)
+    with pytest.raises(UnsupportedTrace, match=r"LLM\.int8\(\) of bitsandbytes before 0\.46\.0"):
+        eight_bit.quantize_8bit(torch.nn.Linear(2, 2), torch.float16)

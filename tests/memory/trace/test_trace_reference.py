@@ -112,7 +112,7 @@ def test_the_peak_names_the_operation_at_which_it_is() -> None:
     ("fields", "reason"),
     [
         ({"stack": Stack("vllm")}, "vllm is not traced"),
-        ({"weights": "mxfp4"}, "mxfp4 weights are not traced"),
+        ({"weights": "awq-int4"}, "awq-int4 weights are not traced"),
         ({"method": "full", "master_weights": "fp32"}, "master weights"),
         ({"method": "full", "optimizer_states": "fp32"}, "fp32 states of bf16 parameters"),
         ({"method": "full", "gradients": "fp32"}, "fp32 gradients of bf16 parameters"),

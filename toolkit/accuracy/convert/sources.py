@@ -8,6 +8,7 @@ from typing import Any
 
 from toolkit.accuracy.convert.draft import MAX_REMARK, Draft, Record
 from toolkit.accuracy.convert.peft_configs import peft_method
+from toolkit.accuracy.convert.stated import COLLECTED, as_stated
 
 Rule = Callable[[Draft, Record, dict[str, Any]], None]
 """Completes the draft of a run and one of its readings from the record of that reading."""
@@ -35,6 +36,11 @@ _FMS_UNPINNED = {
 """Releases of the runs of May and June 2024 that state none: the project required torch 2.2 and transformers before
 4.40 (plugins/framework/pyproject.toml of those commits); the others are the newest of the first of those days."""
 
+_FMS_QUANTIZED = "baseline-peft-bnb"
+"""The framework whose every run is given bf16 or fp16 (scripts/benchmarks/scenarios*.yaml), and refuses to be without
+(framework_plugin_bnb.py, augmentation). Of the tables, that of commit 24bdadb says TRUE, and that of ff14d4f has no
+column for it."""
+
 _OPTIMUM_FIRST = {"torch": "2.0.1", "transformers": "4.32"}
 """Releases of the first versions of the page, which the next version (72ea0dc) states beside the same figures."""
 
@@ -52,7 +58,7 @@ def _fms(draft: Draft, record: Record, _reading: dict[str, Any]) -> None:
     if draft.fields.get("weights") == "nf4":
         draft.say("double_quant", True)
     if record["compute_dtype"] in ("float16", "bfloat16"):
-        draft.say("amp", False)
+        draft.say("amp", kernels == _FMS_QUANTIZED)
 
 
 def _peft(draft: Draft, record: Record, reading: dict[str, Any]) -> None:
@@ -115,8 +121,19 @@ def _optimum(draft: Draft, record: Record, _reading: dict[str, Any]) -> None:
 
 
 def _fsdp_qlora(draft: Draft, record: Record, reading: dict[str, Any]) -> None:
-    """A plain loop; the notebooks have no loss that a field could name."""
+    """A plain loop; the notebooks have no loss that a field could name.
+
+    The page's template command has a reentrant checkpoint, and leaves train.py its precision: bf16 without autocast.
+    Its Linear4bit is made with bitsandbytes' own compress_statistics, which is a double quantization.
+    """
     draft.say("stack.trainer", "plain")
+    if record["source"]["path"] == "benchmarks_03_2024.md":
+        draft.say("amp", False)
+        draft.say("gradient_checkpointing", "reentrant")
+        if record["weight_dtype"] == "nf4":
+            draft.say("double_quant", True)
+        if draft.fields.get("parallel.strategy") == "ddp":  # a footnote of the page says what it is
+            draft.beyond["parallel"] = "FSDP that shards nothing (NO_SHARD)"
     if record["task"].startswith("inference"):
         draft.say("generated_length", 0)
     if record["quantization"] == "bitsandbytes nf4, lm_head kept bf16, no double quant":
@@ -233,5 +250,6 @@ RULES: Mapping[str, Rule] = {
     "rwkv_peft": _trainer("RWKV-PEFT"),
     "exllama": _exllama,
     "deepspeed_blogs": _as_it_is,
+    **dict.fromkeys(COLLECTED, as_stated),
 }
 """The rule of each source that can be converted."""

@@ -9,6 +9,7 @@ from functools import lru_cache
 from packaging.version import InvalidVersion, Version
 
 from toolkit.memory.architecture.config import UnsupportedModel
+from toolkit.memory.architecture.litgpt import as_litgpt
 from toolkit.memory.architecture.model import Architecture, Module, ModuleKind, Tensor
 from toolkit.spec.setting import Setting
 
@@ -36,6 +37,8 @@ def as_built(architecture: Architecture, setting: Setting) -> Architecture:
     DeepSeek (and routers that were linears), and quantized Falcon's linears. Unsloth's 4-bit gpt-oss has one
     linear for each expert's gate-and-up and down projection. A stack that names no version is transformers 5.
     """
+    if setting.stack.trainer == "litgpt":
+        return as_litgpt(architecture)
     if setting.stack.trainer == "unsloth" and architecture.family == "gpt_oss" and setting.weights in _FOUR_BIT:
         return _unsloth_gpt_oss(architecture)
     if _is_before_fusion(setting.stack.versions.get("transformers")):

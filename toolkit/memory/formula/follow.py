@@ -9,6 +9,7 @@ from toolkit.memory.formula.classification import PooledForm, ScoreForm, pooled_
 from toolkit.memory.formula.encoder_layer import EncoderLayerForm, encoder_layer
 from toolkit.memory.formula.falcon import FalconForm, falcon_layer
 from toolkit.memory.formula.layer import LayerForm, layer
+from toolkit.memory.formula.litgpt import chunked_logits, chunked_logits_loss
 from toolkit.memory.formula.logits import HeadForm, last_logits, whole_loss
 from toolkit.memory.formula.masked_head import MaskedForm, masked_logits, masked_loss
 from toolkit.memory.formula.t5 import T5Form, t5_layer
@@ -20,8 +21,17 @@ from toolkit.memory.tape import Tape
 AnyLayer = LayerForm | EncoderLayerForm | FalconForm | BloomForm | T5Form
 AnyHead = HeadForm | PooledForm | ScoreForm | MaskedForm | T5HeadForm
 
-LOSSES = {"cross-entropy": whole_loss, "chunked": chunked_loss, "tiled": tiled_loss, "fused": fused_loss}
+LOSSES = {
+    "cross-entropy": whole_loss,
+    "chunked": chunked_loss,
+    "tiled": tiled_loss,
+    "fused": fused_loss,
+    "litgpt": chunked_logits_loss,
+}
 """The implementations of a causal language model's loss: those that a stack may name, by version."""
+
+NAMES_LOGITS = {"litgpt": chunked_logits}
+"""The losses of loops that have a name for the logits, and what gives these."""
 
 
 def follow_layer(tape: Tape, x: Buffer, form: AnyLayer) -> Buffer:

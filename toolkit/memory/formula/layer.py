@@ -8,6 +8,7 @@ from toolkit.memory.formula.attention import attend
 from toolkit.memory.formula.attention_form import AttentionForm
 from toolkit.memory.formula.feed_forward import FeedForwardForm, feed_forward
 from toolkit.memory.formula.latent import LatentForm, attend_latent
+from toolkit.memory.formula.litgpt import LitAttentionForm, attend_litgpt
 from toolkit.memory.formula.mixture import MixtureForm, mixture
 from toolkit.memory.formula.norms import NormForm, normalise
 from toolkit.memory.formula.operations import add, drop_out, letting_go
@@ -25,7 +26,7 @@ class LayerForm:
     """
 
     hidden: int
-    attention: AttentionForm | LatentForm
+    attention: AttentionForm | LatentForm | LitAttentionForm
     feed_forward: FeedForwardForm | MixtureForm
     norm: NormForm
     after: bool = False
@@ -63,6 +64,8 @@ def _sequential(tape: Tape, x: Buffer, form: LayerForm) -> Buffer:
 
 def _attended(tape: Tape, x: Buffer, form: LayerForm) -> Buffer:
     part = form.attention
+    if isinstance(part, LitAttentionForm):
+        return attend_litgpt(tape, x, part)
     return attend_latent(tape, x, part) if isinstance(part, LatentForm) else attend(tape, x, part)
 
 

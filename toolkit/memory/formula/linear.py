@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.dora import with_magnitude
 from toolkit.memory.formula.linear_form import LinearForm
 from toolkit.memory.formula.lora_branch import adapted
-from toolkit.memory.formula.operations import Given, cast, letting_go
+from toolkit.memory.formula.operations import Given, cast, letting_go, resized, widened
 from toolkit.memory.formula.packed_weights import awq_product, biased, fp8_product, gptq_product
-from toolkit.memory.formula.products import DEQUANTIZED, dequantized, product, weight_of
+from toolkit.memory.formula.products import DEQUANTIZED, dequantized, multiplied, product, weight_of
 from toolkit.memory.numerics import PACKED
 from toolkit.memory.size import BYTES, Size
 from toolkit.memory.tape import Tape
@@ -59,14 +61,16 @@ def _plain(tape: Tape, x: Buffer, form: LinearForm, row: str) -> Buffer:
 
 def _four_bit(tape: Tape, x: Buffer, form: LinearForm, row: str) -> Buffer:
     """Bitsandbytes' MatMul4Bit: dequantizes the whole weight in forward and in backward; the input is not kept."""
+    if form.follows and x.dtype != form.compute and x.dtype != "fp16":
+        return _four_bit_as_given(tape, x, form, row)
     inner = cast(tape, x, form.compute, COPIES)
     saved = tape.save(constants=1) if x.grad else ()
     made = tape.new(row, form.outputs, form.compute, grad=x.grad)
-    with tape.temporary(DEQUANTIZED, dequantized(form)):
+    with tape.temporary(DEQUANTIZED, multiplied(form)):
         pass
 
     def backward(tape: Tape, _: Buffer) -> Given:
-        with tape.temporary(DEQUANTIZED, dequantized(form)):
+        with tape.temporary(DEQUANTIZED, multiplied(form)):
             given = tape.gradient(inner)
         return [(inner, given)]
 
@@ -75,6 +79,42 @@ def _four_bit(tape: Tape, x: Buffer, form: LinearForm, row: str) -> Buffer:
         tape.pin(inner)
     if inner is not x:
         tape.drop(inner)
+    return letting_go(tape, made, cast(tape, made, x.dtype, row))
+
+
+def _four_bit_as_given(tape: Tape, x: Buffer, form: LinearForm, row: str) -> Buffer:
+    """The same where the layer works in the dtype of its input: the weight is cast to it as soon as it is dequantized.
+
+    Autocast then casts both to its own dtype, in which the product and its gradient are (nn/modules.py, Linear4bit;
+    autograd/_functions.py, MatMul4Bit).
+    """
+    product = form.autocast or x.dtype
+    saved = tape.save(constants=1) if x.grad else ()
+    wide = Size(fixed=form.elements * BYTES[x.dtype])
+    copies: tuple[Size, ...] = ()
+    if product != x.dtype:
+        copies = (resized(x, product), Size(fixed=form.elements * BYTES[product]))
+    with tape.temporary(DEQUANTIZED, dequantized(form)), tape.temporary(DEQUANTIZED, wide):
+        pass
+    made = tape.new(row, form.outputs, product, grad=x.grad, size=widened(x, form.outputs, product))
+    with ExitStack() as taken:
+        for size in (wide, *copies):
+            taken.enter_context(tape.temporary(DEQUANTIZED, size))
+
+    def backward(tape: Tape, _: Buffer) -> Given:
+        with ExitStack() as taken:
+            taken.enter_context(tape.temporary(COPIES, copies[0] if copies else Size()))
+            with (
+                tape.temporary(DEQUANTIZED, dequantized(form)),
+                tape.temporary(DEQUANTIZED, Size() if copies else wide),
+            ):
+                pass
+            given = tape.gradient(x)
+        return [(x, given)]
+
+    tape.node(made, backward, saved)
+    if form.keeps_input and x.grad:
+        tape.pin(x)
     return letting_go(tape, made, cast(tape, made, x.dtype, row))
 
 

@@ -41,6 +41,7 @@ class LinearForm:
     gradient: str = "bf16"
     nested: bool = False
     keeps_input: bool = False  # bitsandbytes before 0.43.2 kept the input of every 4-bit product
+    follows: bool = False  # bitsandbytes before 0.47 took the dtype of the input for that of the product
     halved: bool = False  # a dequantized weight is float16 at first
     branch: Branch | None = None
     weights: int | None = None  # elements of the weight, where they are not inputs x outputs (grouped experts)

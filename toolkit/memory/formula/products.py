@@ -63,10 +63,12 @@ def product(
 
 
 def dequantized(form: LinearForm) -> Size:
-    """The weight in the compute dtype, and with double quantization its float32 scales, one for 64 elements.
-
-    One that was quantized from float16 is that first, without its scales by the time that it is cast.
-    """
+    """The weight in the compute dtype, and with double quantization its float32 scales, one for 64 elements."""
     scales = form.elements // 64 * BYTES["fp32"] if form.nested else 0
-    beside = form.elements * BYTES["fp16"] if form.halved else scales
-    return Size(fixed=form.elements * BYTES[form.compute] + beside)
+    return Size(fixed=form.elements * BYTES[form.compute] + scales)
+
+
+def multiplied(form: LinearForm) -> Size:
+    """What a product takes of a weight: where that was quantized from float16, it is that first, and then cast."""
+    both = BYTES["fp16"] + BYTES[form.compute]
+    return Size(fixed=form.elements * both) if form.halved else dequantized(form)

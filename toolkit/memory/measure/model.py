@@ -13,6 +13,8 @@ from toolkit.memory.numerics import EIGHT_BIT, FOUR_BIT
 from toolkit.memory.trace.build import DTYPES, architecture, refuse
 from toolkit.memory.trace.eight_bit import put_8bit_layers
 from toolkit.memory.trace.quantized import put_4bit_layers
+from toolkit.memory.trace.refusal import UnsupportedTrace
+from toolkit.memory.trace.refused import MXFP4
 from toolkit.spec.setting import Setting
 
 SPREAD = 0.02
@@ -25,6 +27,8 @@ def load_on_device(setting: Setting, facts: ModelFacts) -> nn.Module:
     A quantized model is never whole in 16 bit: as when a checkpoint is loaded, one layer is made, packed, and the next.
     """
     refuse(setting)
+    if setting.weights == MXFP4:
+        raise UnsupportedTrace("weights in MXFP4 are not measured yet")
     if setting.weights in FOUR_BIT or setting.weights in EIGHT_BIT:
         with parameters_on_meta():
             model = architecture(setting, facts)

@@ -14,8 +14,9 @@ from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from toolkit.facts.models import ModelFacts
 from toolkit.memory.measure.model import fill, parameters_on_meta
 from toolkit.memory.numerics import QUANTIZED
-from toolkit.memory.trace.build import FSDP2, architecture, prepare, refuse
+from toolkit.memory.trace.build import architecture, prepare, refuse
 from toolkit.memory.trace.refusal import UnsupportedTrace
+from toolkit.memory.trace.refused import FSDP2
 from toolkit.memory.trace.sharded import share_out
 from toolkit.spec.setting import Setting
 

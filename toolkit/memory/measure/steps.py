@@ -22,7 +22,8 @@ from toolkit.memory.measure.watch import Watch
 from toolkit.memory.trace.build import DTYPES
 from toolkit.memory.trace.generate import generate
 from toolkit.memory.trace.refusal import UnsupportedTrace
-from toolkit.memory.trace.trl_loss import runs_trl, sft_loss
+from toolkit.memory.trace.refused import runs_trl
+from toolkit.memory.trace.trl_loss import sft_loss
 from toolkit.spec.setting import Setting
 
 STEPS = 2

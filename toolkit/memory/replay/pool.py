@@ -7,7 +7,7 @@ replayed in several orders.
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from toolkit.memory.allocator import (
     LARGE_SEGMENT,
@@ -18,62 +18,107 @@ from toolkit.memory.allocator import (
     SMALL_SEGMENT,
 )
 
-_BITS = 50
-_ADDRESS = (1 << _BITS) - 1
-"""A free block is one number, its size above its address: numbers in order are blocks as best fit wants them."""
+_SHIFT = MIN_BLOCK.bit_length() - 1
 
 
-def pool_reserved(sizes: Sequence[int], order: Sequence[int], warm: int = 0, *, small: bool = False) -> int:
-    """The most that is reserved for requests above 1 MiB, or for `small` ones.
+class _Pieces:
+    """The pieces that segments are cut into, by number from 1: 0 stands for no neighbour, and is never free.
 
-    `warm` bytes are there first, as one free block.
-
-    `n` in the order allocates block n, of so many bytes, and `-n` frees it.
+    Sizes and addresses count blocks of 512 bytes. A free piece is one integer, its size above its address above its
+    number, so that integers in order are pieces as best fit wants them: `number_bits` are for the number, and
+    `bits_below` for all that is below the size.
     """
-    shared, kept = (SMALL_SEGMENT, 0) if small else (LARGE_SEGMENT, SMALL_REQUEST)
-    at = [0] * len(sizes)
-    taken = [0] * len(sizes)
+
+    def __init__(self, wanted: Sequence[int], events: int, warm: int) -> None:
+        self.number_bits = (2 * events + 2).bit_length()
+        most = warm + sum(wanted) + len(wanted) * LARGE_SEGMENT
+        self.bits_below = self.number_bits + most.bit_length()
+        self.size = [0]
+        self.place = [0]  # address and number
+        self.before, self.after = [0], [0]  # neighbours in the same segment
+        self.key = [0]  # what a piece is among those that are free
+        self.reserved = 0
+
+    def open(self, size: int) -> int:
+        """A new segment in one piece, which is not free."""
+        piece = len(self.size)
+        self.size.append(size)
+        self.place.append(self.reserved << self.number_bits | piece)
+        self.before.append(0)
+        self.after.append(0)
+        self.key.append(0)
+        self.reserved += size
+        return piece
+
+
+def in_blocks(sizes: Iterable[int]) -> list[int]:
+    """Bytes as blocks of 512, rounded up."""
+    return [size + MIN_BLOCK - 1 >> _SHIFT for size in sizes]
+
+
+def pool_reserved(wanted: Sequence[int], order: Sequence[int], warm: int = 0, *, small: bool = False) -> int:
+    """The most bytes that are reserved for requests above 1 MiB, or for `small` ones.
+
+    `n` in the order allocates block n, which takes so many blocks of 512 bytes, and `-n` frees it. `warm` bytes are
+    there first, as one free block. All in one loop: calls of functions would take longer than what they do.
+    """
+    kept = 0 if small else SMALL_REQUEST // MIN_BLOCK
+    piece_of = [0] * len(wanted)
     free: list[int] = []
-    starts: dict[int, int] = {}
-    ends: dict[int, int] = {}
-    reserved = top = 0
+    pieces = _Pieces(wanted, len(order), warm)
+    number_bits, bits_below = pieces.number_bits, pieces.bits_below
+    number = (1 << number_bits) - 1
+    size_of, place_of, before, after, key = pieces.size, pieces.place, pieces.before, pieces.after, pieces.key
     if warm:
-        reserved = top = -(-warm // SEGMENT_UNIT) * SEGMENT_UNIT
-        free.append(top << _BITS)
-        starts[0] = ends[top] = top
-        top += MIN_BLOCK
+        piece = pieces.open(-(-warm // SEGMENT_UNIT) * SEGMENT_UNIT // MIN_BLOCK)
+        key[piece] = size_of[piece] << bits_below | place_of[piece]
+        free.append(key[piece])
     for event in order:
         if event > 0:
-            size = -(-sizes[event] // MIN_BLOCK) * MIN_BLOCK
-            place = bisect_left(free, size << _BITS)
+            want = wanted[event]
+            place = bisect_left(free, want << bits_below)
             if place < len(free):
-                found = free.pop(place)
-                address, whole = found & _ADDRESS, found >> _BITS
-                del starts[address], ends[address + whole]
+                piece = free.pop(place) & number
+                key[piece] = 0
             else:
-                address = top
-                whole = shared if size < OWN_SEGMENT_FROM else -(-size // SEGMENT_UNIT) * SEGMENT_UNIT
-                reserved += whole
-                top += whole + MIN_BLOCK  # segments are no neighbours
-            rest = whole - size
+                piece = pieces.open(_segment(want, small=small))
+            rest = size_of[piece] - want
             if rest > kept:
-                whole = size
-                insort(free, rest << _BITS | address + size)
-                starts[address + size] = ends[address + size + rest] = rest
-            at[event], taken[event] = address, whole
+                size_of[piece] = want
+                new, other = len(size_of), after[piece]
+                at = (place_of[piece] >> number_bits) + want << number_bits | new
+                size_of.append(rest)
+                place_of.append(at)
+                before.append(piece)
+                after.append(other)
+                after[piece] = before[other] = new
+                at |= rest << bits_below
+                key.append(at)
+                insort(free, at)
+            piece_of[event] = piece
         else:
-            address, whole = at[-event], taken[-event]
-            before = ends.pop(address, 0)
-            if before:
-                address -= before
-                del starts[address]
-                del free[bisect_left(free, before << _BITS | address)]
-                whole += before
-            after = starts.pop(address + whole, 0)
-            if after:
-                del ends[address + whole + after]
-                del free[bisect_left(free, after << _BITS | address + whole)]
-                whole += after
-            insort(free, whole << _BITS | address)
-            starts[address] = ends[address + whole] = whole
-    return reserved
+            piece = piece_of[-event]
+            other = after[piece]
+            if key[other]:
+                del free[bisect_left(free, key[other])]
+                size_of[piece] += size_of[other]
+                key[other] = 0
+                after[piece] = other = after[other]
+                before[other] = piece
+            first = before[piece]
+            if key[first]:
+                del free[bisect_left(free, key[first])]
+                size_of[first] += size_of[piece]
+                after[first], before[other] = other, first
+                piece = first
+            key[piece] = at = size_of[piece] << bits_below | place_of[piece]
+            insort(free, at)
+    return pieces.reserved * MIN_BLOCK
+
+
+def _segment(want: int, *, small: bool) -> int:
+    """The blocks of the segment that is opened for a request."""
+    size = want * MIN_BLOCK
+    if size >= OWN_SEGMENT_FROM:
+        return -(-size // SEGMENT_UNIT) * SEGMENT_UNIT // MIN_BLOCK
+    return (SMALL_SEGMENT if small else LARGE_SEGMENT) // MIN_BLOCK

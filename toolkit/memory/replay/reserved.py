@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from toolkit.memory.card import capacity_of
 from toolkit.memory.context import Context
 from toolkit.memory.device import LAST_SEGMENTS, Interval, device_interval, workspace_bytes
 from toolkit.memory.estimate import Estimate
+from toolkit.memory.formula.outputs import holds_results
 from toolkit.memory.moments import Programs
-from toolkit.memory.numerics import FOUR_BIT
 from toolkit.memory.parallel.spread import Spread
 from toolkit.memory.recording import programs_of
 from toolkit.memory.replay.generation import generation_events
 from toolkit.memory.replay.orders import peak, reserved
 from toolkit.memory.replay.sharded import other_streams, sharded_runs
-from toolkit.memory.replay.training import Run, holds_results
+from toolkit.memory.replay.training import Run
 from toolkit.memory.sums import Sums
 
 ALONE = ("none", "ddp")
@@ -43,7 +43,9 @@ Bounds = Callable[[Estimate], Interval]
 Worked = tuple[int, int, int]
 """The least and the most that is reserved, and the most that is alive."""
 
-_KNOWN: dict[tuple[object, ...], tuple[Worked, Programs, Sums]] = {}
+Key = tuple[object, ...]
+
+_KNOWN: dict[Key, tuple[Worked, Programs, Sums]] = {}
 """What was worked out by what moves it, with what its keys name."""
 
 
@@ -52,10 +54,10 @@ def replayed(known: Estimate) -> Interval:
 
     Worked out when somebody asks, for it takes a hundred times as long as an estimate.
     """
-    context = known.context
-    if context is None or context.serves or context.stage is not None or not _is_known(context):
+    context = _run_of(known)
+    if context is None:
         return known.reserved
-    low, high, alive = _worked_out_once(context, workspace_bytes(known.setting.gpu))
+    low, high, alive = worked_out(context)
     missing = max(known.allocated - alive, 0)  # what no event is of
     low, high = max(low + missing, known.allocated), high + missing + LAST_SEGMENTS
     return (low, max(high, known.reserved[1])) if _is_exceeded(context) else (low, high)
@@ -77,7 +79,8 @@ def shown_by_card(known: Estimate) -> Interval:
     """The same with what the card shows beside it."""
     if known.context is not None and known.context.serves:
         return known.device
-    return device_interval(reserved_on_card(known), known.setting.gpu, known.setting.parallel)
+    setting = known.setting
+    return device_interval(reserved_on_card(known), setting.gpu, setting.parallel, setting.stack.versions)
 
 
 def reserved_over(estimates: Sequence[Estimate]) -> Interval:
@@ -107,29 +110,59 @@ def _over(estimates: Sequence[Estimate], bounds: Bounds, narrowed: Bounds) -> In
     return low, high
 
 
-def _worked_out_once(context: Context, workspace: int) -> Worked:
-    setting = context.setting
-    programs = programs_of(context)
-    moved = (getattr(setting, field) for field in MOVE)
-    key = (id(programs), id(context.sums), context.scale, context.sharing, workspace, *moved)
-    known = _KNOWN.get(key)
-    if known is None:
-        if len(_KNOWN) >= KEPT:
-            _KNOWN.clear()
-        known = _KNOWN[key] = _worked_out(replace(context, workspace=workspace), programs), programs, context.sums
-    return known[0]
+def unknown_runs(estimates: Iterable[Estimate]) -> list[list[Context]]:
+    """The runs that no estimate was replayed of yet, the longest first; those that are much alike stay together."""
+    groups: dict[tuple[object, ...], dict[Key, Context]] = {}
+    for context in filter(None, map(_run_of, estimates)):
+        key, setting = _key(context), context.setting
+        if key not in _KNOWN:
+            alike = id(context.architecture), context.scale, setting.method, setting.parallel
+            groups.setdefault(alike, {})[key] = context
+    return sorted((list(alike.values()) for alike in groups.values()), key=_length, reverse=True)
+
+
+def worked_out(context: Context) -> Worked:
+    """What is worked out by replaying a run, once."""
+    known = _KNOWN.get(_key(context))
+    return known[0] if known is not None else remember(context, _worked_out(context, programs_of(context)))
+
+
+def remember(context: Context, worked: Worked) -> Worked:
+    """Keeps what was worked out, here or in another process."""
+    if len(_KNOWN) >= KEPT:
+        _KNOWN.clear()
+    _KNOWN[_key(context)] = worked, programs_of(context), context.sums
+    return worked
+
+
+def _key(context: Context) -> Key:
+    moved = (getattr(context.setting, field) for field in MOVE)
+    return id(programs_of(context)), id(context.sums), context.scale, context.sharing, context.workspace, *moved
+
+
+def _length(alike: list[Context]) -> int:
+    """How long some runs are, one relative to another."""
+    return len(alike) * sum(kind.count for kind in alike[0].architecture.layers)
+
+
+def _run_of(known: Estimate) -> Context | None:
+    """The run of an estimate with the workspace of its own GPU; None where only bounds are known."""
+    context = known.context
+    if context is None or context.serves or context.stage is not None or not _is_known(context):
+        return None
+    return replace(context, workspace=workspace_bytes(known.setting.gpu))
 
 
 def _is_exceeded(context: Context) -> bool:
     """Whether more may be reserved than is replayed.
 
     How tokens are shared out among experts is not known, so that tensors have other sizes in each layer. And under FSDP
-    published readings of full fine-tuning and of 4-bit weights lie up to a tenth above, for a reason not found yet.
+    published readings of full fine-tuning lie up to a tenth above, for a reason not found yet: it is not that a joined
+    gradient is free only when the stream that shares it out is done with it, for there is room then.
     """
-    setting = context.setting
     if any(kind.feed_forward.experts for kind in context.architecture.layers):
         return True
-    return context.sharing is not None and (setting.method == "full" or setting.weights in FOUR_BIT)
+    return context.sharing is not None and context.setting.method == "full"
 
 
 def _is_known(context: Context) -> bool:

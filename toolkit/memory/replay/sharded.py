@@ -12,12 +12,13 @@ from collections.abc import Iterator, Sequence
 from toolkit.memory.allocator import segment_size
 from toolkit.memory.context import Context
 from toolkit.memory.device import Interval
+from toolkit.memory.formula.outputs import holds_results
 from toolkit.memory.moments import Programs
 from toolkit.memory.parallel.plan import gathered_setting
 from toolkit.memory.parallel.spread import MAX_IN_FLIGHT, Spread
 from toolkit.memory.parallel.units import units_of
 from toolkit.memory.replay.loading import in_layers, stored_bytes, trained_in_order
-from toolkit.memory.replay.training import Run, holds_results
+from toolkit.memory.replay.training import Run
 from toolkit.memory.size import BYTES
 from toolkit.memory.storage import FLOATS, StoredTensor, storage_of
 from toolkit.memory.sums import Trained

@@ -10,6 +10,7 @@ from toolkit.memory.formula.inputs import position_embeddings, token_ids
 from toolkit.memory.formula.optimizer import optimizer_temporary, paged, state_bytes
 from toolkit.memory.ledger import PhaseName
 from toolkit.memory.moments import Programs
+from toolkit.memory.numerics import accumulates
 from toolkit.memory.program import CHECKPOINTS, Origin
 from toolkit.memory.replay.loading import load, trained_in_order
 from toolkit.memory.replay.script import Script, script_of
@@ -34,15 +35,6 @@ MOMENTS = {"adamw": 2}
 """States of a parameter that are of its shape, where they are not one."""
 
 
-OWN_LOOPS = ("plain",)
-"""Trainers that are a loop of somebody's own: whether it has a name for the model's result is not known."""
-
-
-def holds_results(context: Context) -> bool:
-    """Whether a loop may hold on to the logits of the last step."""
-    return context.setting.stack.trainer in OWN_LOOPS
-
-
 class Run:
     """A training run that writes its events. `retains`: inputs and gradients of later layers stay to the end.
 
@@ -63,7 +55,7 @@ class Run:
         """Loading, preparing, and two steps."""
         self.load()
         for _ in range(STEPS):
-            for number in range(min(MICRO_BATCHES, self._context.setting.gradient_accumulation)):
+            for number in range(MICRO_BATCHES if accumulates(self._context.setting) else 1):
                 self.pass_through(accumulates=number > 0)
             self.step()
         return self._writer.events

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from toolkit.memory.context import Scale
 from toolkit.memory.replay.log import Change
-from toolkit.memory.replay.script import Script
+from toolkit.memory.replay.numbered import Numbered, numbered
+from toolkit.memory.replay.script import Pass, Script
 from toolkit.memory.size import Amounts, Size
 
 Block = int
@@ -45,6 +46,7 @@ class Writer:
         self.scale = scale
         self.gradients: list[Block] = []
         self._bytes: dict[Size, int] = {}
+        self._numbered: dict[int, tuple[Pass, Numbered]] = {}
         self._holders: dict[Block, int] = {}
 
     def bytes(self, size: Size) -> int:
@@ -93,6 +95,23 @@ class Writer:
                     else:
                         blocks[key] = block
 
+    def play_afresh(self, run: Pass, given: Block) -> dict[int, Block]:
+        """Writes a pass that finds nothing but what it is given, and returns the block of each key that it leaves."""
+        known = self._numbered.get(id(run))
+        if known is None:
+            known = self._numbered[id(run)] = run, numbered(run, self.bytes)  # kept with the pass, so its id stays its
+        found, events = known[1], self.events
+        before, made = len(events.sizes) - 1, len(found.sizes)
+        events.sizes += found.sizes
+        # An allocation is the number of its block, a release is that below zero: indices of a list, both of them.
+        numbers = [0, *range(before + 1, before + made + 1), *range(-before - made, -before)]
+        for part, moves in enumerate(found.moves):
+            if part:
+                self.release(given)
+            events.order += map(numbers.__getitem__, moves)
+        self.gradients += map(numbers.__getitem__, found.stays)
+        return {key: numbers[block] if block else given for key, block in found.left.items()}
+
 
 @dataclass(slots=True)
 class Played:
@@ -108,15 +127,16 @@ class Played:
 def play_forward(writer: Writer, script: Script, given: Block, *, holds: bool = False) -> Played:
     """Writes a forward pass on an input, which the script itself releases; `holds`: its logits get one more holder."""
     forward = script.forward
-    blocks: dict[int, Block] = {}
-    if forward.given is not None:
-        blocks[forward.given] = given
-    made = next((place for place, change in enumerate(forward.events, 1) if change.key == script.logits), 0)
-    writer.play(forward.events[:made], blocks)
-    logits = blocks.get(script.logits, 0) if holds and script.logits is not None else 0
-    if logits:
+    logits = 0
+    if holds and script.logits is not None:
+        blocks = {} if forward.given is None else {forward.given: given}
+        made = next((place for place, change in enumerate(forward.events, 1) if change.key == script.logits), 0)
+        writer.play(forward.events[:made], blocks)
+        logits = blocks.get(script.logits, 0)
         writer.hold(logits)
-    writer.play(forward.events[made:], blocks)
+        writer.play(forward.events[made:], blocks)
+    else:
+        blocks = writer.play_afresh(forward, given)
     result = blocks.get(forward.result, 0) if forward.result is not None else 0
     return Played(script, blocks, given, result, logits)
 
@@ -134,10 +154,13 @@ def play_backward(writer: Writer, played: Played, gradient: Block) -> Block:
     """Writes a backward pass on the gradient of the result, and returns the block of the input's."""
     script = played.script
     backward = script.backward
-    blocks = {} if script.apart else played.blocks
-    if backward.given is not None:
-        blocks[backward.given] = gradient
-    writer.play(backward.events, blocks, backward.foreign)
+    if script.apart:
+        blocks = writer.play_afresh(backward, gradient)
+    else:
+        blocks = played.blocks
+        if backward.given is not None:
+            blocks[backward.given] = gradient
+        writer.play(backward.events, blocks, backward.foreign)
     left = blocks.pop(backward.result, 0) if backward.result is not None else 0
     if script.apart:  # what ran again is gone as a whole: its graph, its result, and the input that was kept for it
         writer.release(*blocks.values(), played.given)

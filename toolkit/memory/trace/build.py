@@ -16,7 +16,6 @@ from toolkit.facts.models import ModelFacts
 from toolkit.memory.numerics import (
     EIGHT_BIT,
     FOUR_BIT,
-    QUANTIZED,
     adapter_dtype,
     casts_back,
     prepares_for_kbit,
@@ -24,10 +23,10 @@ from toolkit.memory.numerics import (
 )
 from toolkit.memory.trace.adapters import config_of
 from toolkit.memory.trace.attention import implementation
-from toolkit.memory.trace.bitsandbytes_optimizers import IN_32_BIT
 from toolkit.memory.trace.refusal import UnsupportedTrace
-from toolkit.memory.trace.releases import dtype_plan, no_init_weights, stops_caching
-from toolkit.memory.trace.trl_loss import refuse_trl, runs_trl, with_head
+from toolkit.memory.trace.refused import MXFP4, refusal_of, runs_trl
+from toolkit.memory.trace.releases import built, dtype_plan, no_init_weights, stops_caching
+from toolkit.memory.trace.trl_loss import refuse_trl, with_head
 from toolkit.spec.setting import Setting
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -38,10 +37,6 @@ AUTO_CLASSES = {
     "base": "AutoModel",
 }
 LEFT_OUT = ("dtype", "torch_dtype", "quantization_config", "auto_map", "transformers_version", "architectures")
-FSDP2 = "fsdp2"
-TENSOR = "tensor"
-SHARES = (FSDP2, TENSOR)
-"""The strategies by which sharded.py shares a model out, by their names in a scenario."""
 
 
 def load(setting: Setting, facts: ModelFacts) -> nn.Module:
@@ -56,6 +51,10 @@ def load(setting: Setting, facts: ModelFacts) -> nn.Module:
         from toolkit.memory.trace.eight_bit import quantize_8bit
 
         quantize_8bit(model, DTYPES[setting.compute])
+    elif setting.weights == MXFP4:
+        from toolkit.memory.trace.packed_experts import pack_experts
+
+        pack_experts(model)
     return model.eval()
 
 
@@ -76,35 +75,11 @@ def prepare(model: nn.Module, setting: Setting) -> nn.Module:
 
 def refuse(setting: Setting) -> None:
     """Raises UnsupportedTrace for a setting that these steps are not those of."""
-    if setting.stack.trainer not in ("transformers", "plain", "trl"):
-        raise UnsupportedTrace(f"code of {setting.stack.trainer} is not traced yet")
+    reason = refusal_of(setting)
+    if reason:
+        raise UnsupportedTrace(reason)
     if setting.stack.trainer == "trl" and setting.trains:
         refuse_trl(setting)
-    if setting.parallel.offload:
-        raise UnsupportedTrace("offloading is not traced yet")
-    if setting.parallel.gpus != 1 and setting.parallel.strategy not in SHARES:
-        raise UnsupportedTrace(f"{setting.parallel.strategy} on several GPUs is not traced yet")
-    if setting.weights not in (*DTYPES, *QUANTIZED):
-        raise UnsupportedTrace(f"{setting.weights} weights are not traced yet")
-    if setting.master_weights is not None:
-        raise UnsupportedTrace("a separate copy of master weights is not traced yet")
-    if setting.trains and setting.stack.loss != "cross-entropy" and not runs_trl(setting):
-        raise UnsupportedTrace(f"the {setting.stack.loss} loss is not traced yet")
-    if setting.engine:
-        raise UnsupportedTrace("engines are not traced")
-    if setting.trains:
-        _refuse_dtypes(setting)
-
-
-def _refuse_dtypes(setting: Setting) -> None:
-    """Gradients have the dtype of what is trained, and torch's optimizers keep states in it; nothing else is traced."""
-    trained = setting.weights if setting.method == "full" else adapter_dtype(setting)
-    if setting.gradients != trained:
-        raise UnsupportedTrace(f"{setting.gradients} gradients of {trained} parameters are not traced yet")
-    wanted = {"adamw": trained, **dict.fromkeys(IN_32_BIT, "fp32")}.get(setting.optimizer)
-    if wanted is not None and setting.optimizer_states != wanted:
-        states = f"{setting.optimizer_states} states of {trained} parameters"
-        raise UnsupportedTrace(f"{states} are not traced yet: {setting.optimizer} keeps {wanted}")
 
 
 def architecture(setting: Setting, facts: ModelFacts) -> nn.Module:
@@ -114,7 +89,7 @@ def architecture(setting: Setting, facts: ModelFacts) -> nn.Module:
     auto = _auto_class(setting, config)
     kernel = implementation(setting, auto._model_mapping[type(config)])
     with no_init_weights(), _default_dtype(stored):
-        model: nn.Module = auto.from_config(config, attn_implementation=kernel)
+        model: nn.Module = built(auto, config, kernel)
     for pattern, dtype in dtype_plan(model, stored).items():
         for name, tensor in chain(model.named_parameters(), model.named_buffers()):
             if re.search(pattern, name):

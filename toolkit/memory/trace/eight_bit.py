@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from toolkit.memory.trace.old_kernels import OPERATORS, calls_its_library
 from toolkit.memory.trace.refusal import UnsupportedTrace
 from toolkit.memory.trace.releases import not_quantized
 
@@ -19,6 +20,8 @@ def quantize_8bit(model: nn.Module, compute: torch.dtype) -> None:
     """Puts bitsandbytes' Linear8bitLt where transformers would: a byte a weight, a float32 scale a row."""
     import bitsandbytes as bnb
 
+    if calls_its_library():
+        raise UnsupportedTrace(f"LLM.int8() of bitsandbytes before {OPERATORS} is not traced yet: no operators tell it")
     for layer in put_8bit_layers(model):
         stored = torch.empty(layer.weight.shape, dtype=torch.int8)
         scales = torch.empty(layer.weight.shape[0], dtype=torch.float32)

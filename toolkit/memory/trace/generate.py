@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
 
 from toolkit.memory.ledger import PhaseName
-from toolkit.memory.trace.releases import cache_parts, first_cache, holds_results, last_logits_alone
+from toolkit.memory.trace.lengthen import growing, leap, lengthened, shapes
+from toolkit.memory.trace.releases import cache_parts, first_cache, holds_results, is_double, last_logits_alone
 from toolkit.spec.setting import Setting
 
 Mark = Callable[[PhaseName], None]
@@ -34,12 +36,38 @@ def generate(setting: Setting, model: nn.Module, mark: Mark, cached: Cached) -> 
             ids = _ids(model, setting, 1)
         else:
             given |= last_logits_alone(model) | first_cache(model)
-        held, cache = _step(model, cached, ids, given)
+        state = _State(given, *_step(model, cached, ids, given))
         with _for_decoding(model):
-            for _ in range(setting.generated_length - 1):
-                mark(PhaseName.DECODE)
-                held, cache = _step(model, cached, _ids(model, setting, 1), {**given, "past_key_values": cache})
-        del held
+            _decode(model, setting, state, mark, cached)
+
+
+@dataclass(slots=True)
+class _State:
+    """What generate() holds between two steps: what every step is given, the result that it keeps, and the cache."""
+
+    given: dict[str, Any]
+    held: Any
+    cache: Any
+
+
+def _decode(model: nn.Module, setting: Setting, state: _State, mark: Mark, cached: Cached) -> None:
+    """The steps after the prompt; of many, a few from the first to the last, each with the cache that it has then."""
+    steps = setting.generated_length - 1
+    done = 0
+    while done < steps:
+        mark(PhaseName.DECODE)
+        before = shapes(state.cache)
+        ids = _ids(model, setting, 1)
+        state.held, state.cache = _step(model, cached, ids, {**state.given, "past_key_values": state.cache})
+        done += 1
+        skipped = leap(done, steps)
+        axes = growing(before, shapes(state.cache)) if skipped else None
+        if axes is not None:
+            state.cache = lengthened(state.cache, axes, skipped)
+            if state.held is not None:
+                state.held.past_key_values = state.cache
+            cached(_parts(state.cache))
+            done += skipped
 
 
 def _step(model: nn.Module, cached: Cached, ids: Any, given: dict[str, Any]) -> tuple[Any, Any]:
@@ -60,12 +88,8 @@ def _ids(model: Any, setting: Setting, length: int) -> torch.Tensor:
 
 def _parts(cache: Any) -> Iterator[torch.Tensor]:
     """Keys and values of every layer; encoder-decoders have a cache of each."""
-    for one in (cache.self_attention_cache, cache.cross_attention_cache) if _is_double(cache) else (cache,):
+    for one in (cache.self_attention_cache, cache.cross_attention_cache) if is_double(cache) else (cache,):
         yield from cache_parts(one)
-
-
-def _is_double(cache: Any) -> bool:
-    return hasattr(cache, "cross_attention_cache")
 
 
 def _for_decoding(model: nn.Module) -> AbstractContextManager[None]:

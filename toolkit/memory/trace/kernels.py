@@ -8,15 +8,15 @@ from typing import Any
 
 import torch
 
+from toolkit.memory.sizes import EFFICIENT_TILE, FLASH_TILE, FUSED_ROWS, SORTED_FROM
+
 Scratch = tuple[Sequence[int], Sequence[int]]
-"""Bytes of the buffers that are made before the operator's results, and after them."""
+"""Bytes of the buffers that are made before the operator's results, and after them.
+
+Where a kernel needs a buffer only from some size on, it stands here with no bytes below: so the same events are seen at
+every size."""
 
 NOTHING: Scratch = ((), ())
-
-FUSED_ROWS = 4
-"""Up to so many rows bitsandbytes multiplies packed 4-bit weights without unpacking them, on every GPU, if scales do
-not cross rows (backends/cuda/ops.py, _gemm_4bit_use_custom_cuda). Up to 1,536 it depends on shape, compute capability
-and number of multiprocessors whether it does; here it then unpacks, which takes the most memory."""
 
 _MULTIPLICATIONS = frozenset(
     f"aten::{name}" for name in ("mm", "addmm", "bmm", "baddbmm", "matmul", "linear", "_scaled_mm", "_grouped_mm")
@@ -41,7 +41,7 @@ def _flash_backward(args: Sequence[Any], _: Mapping[str, Any]) -> Scratch:
     """
     _, query, key, value = args[:4]
     batch, heads, length, width = query.shape
-    padded = -(-length // 128) * 128
+    padded = -(-length // FLASH_TILE) * FLASH_TILE
     sums = batch * heads * padded * 4
     accumulated = batch * heads * padded * (-(-width // 32) * 32) * 4
     expanded = [
@@ -56,26 +56,28 @@ def _efficient_backward(args: Sequence[Any], _: Mapping[str, Any]) -> Scratch:
     """Row sums of the output and its gradient (aten/src/ATen/native/transformers/cuda/attention_backward.cu)."""
     query = args[1]
     batch, heads, length, _width = query.shape
-    return (batch * heads * (-(-length // 16) * 16) * 4,), ()
+    return (batch * heads * (-(-length // EFFICIENT_TILE) * EFFICIENT_TILE) * 4,), ()
 
 
 def _gemm_4bit(args: Sequence[Any], kwargs: Mapping[str, Any]) -> Scratch:
-    """The unpacked weight, and for doubly quantized ones its unpacked scales first (backends/cuda/ops.py)."""
+    """The unpacked weight, and for doubly quantized ones its unpacked scales first (backends/cuda/ops.py).
+
+    Few rows are multiplied with packed weights, if scales do not cross rows (_gemm_4bit_use_custom_cuda). From there up
+    to 1,536 rows it depends on shape, compute capability and number of multiprocessors; here they are unpacked, which
+    takes the most memory.
+    """
     rows, weight_shape, block = args[0], args[2], args[4]
-    if prod(rows.shape[:-1]) <= FUSED_ROWS and rows.shape[-1] % block == 0:
-        return NOTHING
-    elements = prod(weight_shape)
+    unpacks = prod(rows.shape[:-1]) > FUSED_ROWS or rows.shape[-1] % block != 0
+    elements = prod(weight_shape) if unpacks else 0
     nested = kwargs.get("absmax_8bit", args[7] if len(args) > 7 else None)
-    scales = () if nested is None else (nested.numel() * torch.float32.itemsize,)
+    scales = () if nested is None else (nested.numel() * torch.float32.itemsize if unpacks else 0,)
     return (*scales, elements * rows.element_size()), ()
 
 
 def _embedding_backward(args: Sequence[Any], _: Mapping[str, Any]) -> Scratch:
     """Sorted copies of many indices (aten/src/ATen/native/cuda/Embedding.cu): few are summed as they stand."""
     indices = args[1]
-    if indices.numel() <= 3072:
-        return NOTHING
-    size = indices.numel() * indices.element_size()
+    size = indices.numel() * indices.element_size() if indices.numel() > SORTED_FROM else 0
     return (), (size, size)
 
 

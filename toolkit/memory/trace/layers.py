@@ -12,6 +12,7 @@ from toolkit.memory.ledger import PhaseName
 from toolkit.memory.pattern import NoPatternError, Pattern, learn
 from toolkit.memory.stream import Run, settled
 from toolkit.memory.trace.releases import text_config
+from toolkit.memory.trace.replicated import replicates
 from toolkit.memory.trace.run import run
 from toolkit.spec.setting import Setting
 
@@ -50,7 +51,11 @@ class Grown:
 
     def run(self, layers: int) -> Run:
         """The timeline of so many layers. Raises NoPatternError."""
-        return self.pattern.run((layers - self.start) // self.period)
+        return self.written(layers)[0]
+
+    def written(self, layers: int) -> tuple[Run, list[int | None]]:
+        """The same, and for each allocation the one of `start` layers that it repeats: None where it grows."""
+        return self.pattern.written((layers - self.start) // self.period)
 
 
 def whole_run(setting: Setting, facts: ModelFacts) -> Run:
@@ -75,16 +80,18 @@ def grown_run(setting: Setting, facts: ModelFacts, say: Say = silent) -> tuple[R
     return whole_run(setting, facts), "every layer"
 
 
-def grow(setting: Setting, facts: ModelFacts, layers: Layers, say: Say = silent) -> Grown | None:
-    """The pattern of a setting's layers; None where tracing all of them is no more work.
+def grow(setting: Setting, facts: ModelFacts, layers: Layers, say: Say = silent, *, passes: int = 1) -> Grown | None:
+    """The pattern of a setting's layers; None where tracing all of them, so many times, is no more work.
 
     Learnt from three layer counts and held against a fourth, event by event. Raises NoPatternError, UnsupportedTrace.
     """
+    if replicates(setting):
+        raise NoPatternError("buckets of gradients do not begin where layers do")
     runs: dict[int, Run] = {}
     refusal = NoPatternError("too few layers")
     for start, period, proof in _attempts(layers):
         counts = (start, start + period, start + 2 * period, proof)
-        if sum(counts) >= layers.count:
+        if sum(counts) >= passes * layers.count or proof > layers.count:
             continue
         for count in counts:
             if count not in runs:

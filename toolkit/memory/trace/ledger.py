@@ -10,6 +10,7 @@ from toolkit.memory.ledger import Category, Ledger, Phase, PhaseName, Row
 from toolkit.memory.timeline import WORKSPACE, Allocation, Moment, Stage, Timeline
 
 HEADS = ("lm_head", "score", "classifier", "embed_out", "output_layer")
+COPY = "module"
 WRAPPERS = ("base_model.model", "base_model")
 _NUMBER = re.compile(r"\.\d+(?=\.|$)")
 
@@ -26,6 +27,8 @@ def _phase(timeline: Timeline, kinds: Mapping[int, Category], name: PhaseName, m
     operations: dict[tuple[Category, str], set[str]] = defaultdict(set)
     for index in timeline.alive(moment.event):
         allocation = timeline.allocations[index]
+        if not allocation.bytes:
+            continue
         key = kinds.get(index) or _category(allocation), _place(allocation.module)
         sizes[key] += allocation.counted
         counts[key] += 1
@@ -53,6 +56,8 @@ def _is_input(allocation: Allocation) -> bool:
 
 
 def _unwrapped(path: str) -> str:
+    if path.startswith(COPY):  # of DistributedDataParallel
+        path = path[len(COPY) :].removeprefix(".")
     for wrapper in WRAPPERS:
         if path == wrapper:
             return ""

@@ -10,6 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch.overrides import TorchFunctionMode
 
+from toolkit.memory.sizes import MASK_ALIGNMENT
+from toolkit.memory.trace.routing import Routing
+
 LOW = frozenset([
     "linear", "matmul", "__matmul__", "__rmatmul__", "mm", "bmm", "mv", "addmm", "addmv", "addbmm", "baddbmm",
     "einsum", "conv1d", "conv2d", "conv3d", "scaled_dot_product_attention", "multi_head_attention_forward",
@@ -61,9 +64,10 @@ class Autocast:
 class OnGpu(TorchFunctionMode):
     """Stands between torch's functions and meta tensors for as long as it is entered."""
 
-    def __init__(self) -> None:
+    def __init__(self, routing: Routing | None = None) -> None:
         super().__init__()
         self.autocast: Autocast | None = None
+        self._stand_ins = {**_STAND_INS, "one_hot": (routing or Routing()).one_hot}
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Runs a function as a GPU would, under the autocast region that is open."""
@@ -75,7 +79,7 @@ class OnGpu(TorchFunctionMode):
             # The last argument first, as compilers of torch's releases evaluate a call: backward goes by that order.
             kwargs = {key: _each(convert, value) for key, value in reversed(kwargs.items())}
             args = tuple(_each(convert, value) for value in reversed(args))[::-1]
-        stand_in = _STAND_INS.get(name) if func in _REPLACED else None
+        stand_in = self._stand_ins.get(name) if func in _REPLACED else None
         return (stand_in or func)(*args, **kwargs)
 
     @contextmanager
@@ -139,8 +143,9 @@ def attention(
 ) -> torch.Tensor:
     """Scaled dot-product attention by the kernel that a GPU would choose (aten/.../cuda/sdp_utils.cpp).
 
-    Flash takes 16-bit tensors without a mask; the memory-efficient kernel takes masks and float32 but no grouped heads;
-    what neither takes is written out with its scores.
+    Flash takes 16-bit tensors without a mask; the memory-efficient kernel takes masks and float32, but, up to torch
+    2.13, no grouped heads (F.scaled_dot_product_attention says so of enable_gqa); what neither takes is written out
+    with its scores.
     """
     kernels = torch.ops.aten
     short = query.dtype in (torch.float16, torch.bfloat16)
@@ -151,13 +156,24 @@ def attention(
         key, value = (part.repeat_interleave(query.shape[1] // part.shape[1], 1) for part in (key, value))
         written_out = kernels._scaled_dot_product_attention_math
         return written_out(query, key, value, attn_mask, dropout_p, is_causal, scale=scale)[0]
-    bias = attn_mask
-    if bias is not None and bias.dtype == torch.bool:
-        bias = torch.zeros_like(bias, dtype=query.dtype).masked_fill_(bias.logical_not(), float("-inf"))
+    bias = None if attn_mask is None else _aligned(attn_mask, query.dtype)
     if bias is not None:
         bias = bias.expand(query.shape[0], query.shape[1], query.shape[2], key.shape[2])
     efficient = kernels._scaled_dot_product_efficient_attention
     return efficient(query, key, value, bias, query.requires_grad, dropout_p, is_causal, scale=scale)[0]
+
+
+def _aligned(mask: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """A mask as a sum, its rows padded to 8 columns where they are not multiples of them.
+
+    Source: aten/src/ATen/native/transformers/attention.cpp, convert_boolean_attn_mask, preprocess_mask and pad_bias.
+    """
+    if mask.dtype == torch.bool:
+        mask = torch.where(mask, 0.0, torch.scalar_tensor(float("-inf"), dtype=dtype, device="cpu"))
+    columns = mask.shape[-1]
+    if mask.stride(-1) == 1 and not any(stride % MASK_ALIGNMENT for stride in mask.stride()[:-1]):
+        return mask
+    return F.pad(mask, (0, MASK_ALIGNMENT - columns % MASK_ALIGNMENT))[..., :columns]
 
 
 def dropout(input: torch.Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> torch.Tensor:  # noqa: A002
@@ -172,12 +188,19 @@ def contains(values: torch.Tensor, element: Any) -> bool:
     return False
 
 
+def chance(*size: Any, **given: Any) -> torch.Tensor:
+    """Random numbers; a single one is made on the CPU, and code decides by it whether to leave out a layer: never."""
+    alone = size in (([],), ((),)) or given.get("size") in ([], ())
+    return torch.ones((), device="cpu") if alone else torch.rand(*size, **given)
+
+
 _STAND_INS: dict[str, Callable[..., Any]] = {
+    "rand": chance,
     "__contains__": contains,
     "scaled_dot_product_attention": attention,
     "dropout": dropout,
 }
-_REPLACED = frozenset({F.scaled_dot_product_attention, F.dropout, torch.Tensor.__contains__})
+_REPLACED = frozenset({F.scaled_dot_product_attention, F.dropout, F.one_hot, torch.rand, torch.Tensor.__contains__})
 
 
 def _floats(value: Any) -> bool:

@@ -29,13 +29,21 @@ def optimizer_of(
             return None
         case "adamw":
             return _FusedAdamW(parameters, lr=RATE) if form == "fused" else torch.optim.AdamW(parameters, RATE, **flags)
-        case "sgd" if form != "fused":
-            return torch.optim.SGD(parameters, RATE, **flags)
+        case "sgd":
+            return _FusedSGD(parameters, RATE) if form == "fused" else torch.optim.SGD(parameters, RATE, **flags)
         case "adafactor":
             from transformers import Adafactor
 
             return Adafactor(parameters, lr=RATE, scale_parameter=False, relative_step=False)
     raise UnsupportedTrace(f"the optimizer {setting.optimizer} ({form}) is not traced yet")
+
+
+class _FusedSGD(torch.optim.SGD):
+    """SGD without momentum whose fused kernel is not run: it writes in place and keeps nothing."""
+
+    def step(self, closure: Any = None) -> None:
+        """Takes no memory."""
+        assert closure is None
 
 
 class _FusedAdamW(torch.optim.AdamW):

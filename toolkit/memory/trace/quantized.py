@@ -55,7 +55,6 @@ def _pack(layer: nn.Module, kind: str, compute: torch.dtype, *, double: bool) ->
     weight.module = layer
     layer.weight = weight
     layer.quant_state = state
-    layer.compute_type_is_set = True
     if layer.bias is not None:
         layer.bias = nn.Parameter(torch.empty(rows, dtype=compute), requires_grad=False)
 

@@ -17,6 +17,7 @@ from toolkit.memory.timeline import WORKSPACE, Allocation, Stage, Timeline
 from toolkit.memory.trace.eight_bit import SEQUENCES
 from toolkit.memory.trace.kernels import multiplies, scratch_of
 from toolkit.memory.trace.modules import ModulePaths
+from toolkit.memory.trace.routing import NONZERO, Routing
 from toolkit.memory.trace.stand_ins import IN_PLACE, SELECTIONS, selects, stand_in_for
 from toolkit.memory.trace.streams import Streams
 
@@ -35,6 +36,7 @@ class Recorder(TorchDispatchMode):
         self.timeline = Timeline()
         self.paths = ModulePaths()
         self.streams = Streams()
+        self.routing = Routing()
         self.selects_all = False  # whether masks that pick elements pick all of them
         self._workspace = workspace
         self._has_workspace: set[bool] = set()
@@ -61,7 +63,8 @@ class Recorder(TorchDispatchMode):
         elif stage is Stage.BACKWARD and name in IN_PLACE:
             out = IN_PLACE[name](*args, **(kwargs or {}))
         else:
-            out = stand_in_for(name, func)(*args, **(kwargs or {}))
+            spread = self.routing.nonzero(args[0]) if name == NONZERO else None
+            out = stand_in_for(name, func)(*args, **(kwargs or {})) if spread is None else spread
         for leaf in tree_leaves(out):
             if isinstance(leaf, torch.Tensor) and leaf.device.type == "meta":
                 self._see(leaf, name, path, stage)

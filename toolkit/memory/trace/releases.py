@@ -8,10 +8,12 @@ Written for 5.x; what an older release calls otherwise stands here beside it, an
     4.56    a cache has layers; before, key_cache and value_cache, or tuples where a model is given no cache
     4.54    _supports_flash_attn; before, _supports_flash_attn_2
     4.53    masking_utils, by which any attention may be registered; before, only those known by name (old_kernels.py)
+    4.50    from_pretrained asks for a block of the model's whole size before it loads to a GPU by a device map
     4.49    logits_to_keep; since 4.45 num_logits_to_keep; before, generate() works out all logits of a prompt
     4.49    HfQuantizer.get_modules_to_not_convert; before, get_keys_to_not_convert
     4.44    get_text_config
     4.42    generate() hands a cache to the model, and lets go of each result; before, each call gives new tuples
+    4.36    attn_implementation
 """
 
 from __future__ import annotations
@@ -28,7 +30,12 @@ import torch
 from packaging.version import Version
 from torch import nn
 
+from toolkit.memory.trace.refusal import UnsupportedTrace
+
 TRANSFORMERS = "transformers"
+ATTENTION_NAMED = Version("4.36")
+BEFORE_NAMES = {"eager": False, "flash_attention_2": True}
+"""The attentions that there were before they had names, with how a config says so (_flash_attn_2_enabled)."""
 CACHES_MADE = Version("4.42")
 MODELS_CACHE = Version("5")
 """From 4.42 to 5, a model without a cache gives tuples, which generate() never sees."""
@@ -77,6 +84,16 @@ def supports_flash(model: Any) -> bool:
     return bool(getattr(model, "_supports_flash_attn", getattr(model, "_supports_flash_attn_2", False)))
 
 
+def built(auto: Any, config: Any, attention: str | None) -> Any:
+    """A new model of an Auto class, with the attention of that name; without a name, what transformers takes then."""
+    if installed(TRANSFORMERS) >= ATTENTION_NAMED:
+        return auto.from_config(config, attn_implementation=attention)
+    if attention not in BEFORE_NAMES:
+        raise UnsupportedTrace(f"transformers before {ATTENTION_NAMED} has no {attention or 'sdpa'} attention")
+    config._flash_attn_2_enabled = BEFORE_NAMES[attention]
+    return auto.from_config(config)
+
+
 def registers_attention() -> bool:
     """Whether any function may be registered as an attention, with its mask."""
     return find_spec("transformers.masking_utils") is not None
@@ -93,6 +110,15 @@ def last_logits_alone(model: nn.Module) -> dict[str, int]:
     return next(({name: 1} for name in LOGITS_TO_KEEP if name in known), {})
 
 
+def loads_warm() -> tuple[bool, ...]:
+    """Whether a model may be loaded after a block of its whole size was asked for (caching_allocator_warmup).
+
+    Where transformers knows how, it does so if it is given a device map, and does not otherwise.
+    """
+    known = hasattr(import_module("transformers.modeling_utils"), "caching_allocator_warmup")
+    return (False, True) if known else (False,)
+
+
 def holds_results() -> bool:
     """Whether generate() keeps a result, logits and all, until it has the next (generation/utils.py, del outputs)."""
     return installed(TRANSFORMERS) < CACHES_MADE
@@ -103,6 +129,11 @@ def first_cache(model: Any) -> dict[str, Any]:
     if not CACHES_MADE <= installed(TRANSFORMERS) < MODELS_CACHE or not getattr(model, "_supports_cache_class", False):
         return {}
     return {"past_key_values": import_module("transformers.cache_utils").DynamicCache()}
+
+
+def is_double(cache: Any) -> bool:
+    """Whether a cache is that of an encoder-decoder: one of its own tokens, and one of the encoder's."""
+    return hasattr(cache, "cross_attention_cache")
 
 
 def cache_parts(cache: Any) -> Iterator[torch.Tensor]:
@@ -119,19 +150,25 @@ def cache_parts(cache: Any) -> Iterator[torch.Tensor]:
             yield from layer
 
 
+def _nothing_padded(mask: torch.Tensor) -> bool:
+    """Whether a mask is true everywhere, as it is where nothing is padded; what that is counted with is made."""
+    _ = mask.sum() == mask.numel()
+    return True
+
+
 @contextmanager
 def packing_unasked() -> Iterator[None]:
-    """Keeps transformers from reading values of position ids, which meta tensors do not have."""
+    """Keeps transformers from reading values of position ids and masks, which meta tensors do not have."""
     if not registers_attention():
         yield
         return
     masking: Any = import_module("transformers.masking_utils")
-    asked = getattr(masking, "find_packed_sequence_indices", None)
-    if asked is None:  # 4.53 looks at masks alone
-        yield
-        return
-    masking.find_packed_sequence_indices = lambda _: None
+    answers = {"find_packed_sequence_indices": lambda _: None, "fast_all": _nothing_padded}
+    asked = {name: getattr(masking, name) for name in answers if hasattr(masking, name)}  # 4.53 has neither
+    for name in asked:
+        setattr(masking, name, answers[name])
     try:
         yield
     finally:
-        masking.find_packed_sequence_indices = asked
+        for name, function in asked.items():
+            setattr(masking, name, function)

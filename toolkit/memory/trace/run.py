@@ -24,10 +24,11 @@ from toolkit.memory.trace.old_kernels import library_uncalled, positions_unread,
 from toolkit.memory.trace.on_gpu import OnGpu
 from toolkit.memory.trace.optimizers import optimizer_of
 from toolkit.memory.trace.recorder import Recorder, note
-from toolkit.memory.trace.refusal import UnsupportedTrace
+from toolkit.memory.trace.refused import runs_trl
 from toolkit.memory.trace.releases import packing_unasked
+from toolkit.memory.trace.replicated import replicate, replicates
 from toolkit.memory.trace.sharded import first_rank, share_out
-from toolkit.memory.trace.trl_loss import kernels_of_trl, runs_trl, sft_loss
+from toolkit.memory.trace.trl_loss import kernels_of_trl, sft_loss
 from toolkit.spec.setting import Setting
 
 BUILD = "build"
@@ -42,7 +43,7 @@ def run(setting: Setting, facts: ModelFacts) -> Run:
     """Builds and runs a setting on meta tensors. Raises UnsupportedTrace."""
     prepare_old_releases()
     recorder = Recorder(workspace_bytes(setting.gpu))
-    on_gpu = OnGpu()
+    on_gpu = OnGpu(recorder.routing)
     kinds: dict[int, Category] = {}
     with ExitStack() as entered:
         entered.enter_context(_quiet())
@@ -51,6 +52,7 @@ def run(setting: Setting, facts: ModelFacts) -> Run:
         entered.enter_context(packing_unasked())
         entered.enter_context(library_uncalled())
         entered.enter_context(positions_unread())
+        entered.enter_context(recorder.routing.read())
         entered.enter_context(on_gpu)
         ranks = entered.enter_context(first_rank(setting, recorder))
         entered.enter_context(recorder)
@@ -69,6 +71,9 @@ def run(setting: Setting, facts: ModelFacts) -> Run:
             if ranks is None:
                 recorder.timeline.mark(PREPARE)
                 model = prepare(model, setting)
+                if replicates(setting):
+                    buckets = partial(note, recorder, kinds, Category.GRADIENTS)
+                    model = replicate(model, lambda bucket: buckets((bucket,)))
                 gc.collect()
                 _note_loaded(recorder, kinds)
             note(recorder, kinds, Category.ADAPTERS, _parameters(setting, model, adapters=True))
@@ -121,8 +126,6 @@ def _backward(loss: torch.Tensor) -> None:
 def _loss(setting: Setting, model: nn.Module, on_gpu: OnGpu, autocast: torch.dtype | None) -> torch.Tensor:
     ids = torch.zeros(setting.batch_size, setting.sequence_length, dtype=torch.long)
     inputs: dict[str, Any] = {"input_ids": ids}
-    if setting.head == "base":
-        raise UnsupportedTrace("a model without a head has no loss to train by")
     if setting.head == "sequence-classification":
         inputs["labels"] = torch.zeros(setting.batch_size, dtype=torch.long)
     else:

@@ -16,9 +16,11 @@ import torch.distributed as dist
 from torch import nn
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 
-from toolkit.memory.trace.build import DTYPES, SHARES, TENSOR
+from toolkit.memory.trace.build import DTYPES
 from toolkit.memory.trace.recorder import Recorder
 from toolkit.memory.trace.refusal import UnsupportedTrace
+from toolkit.memory.trace.refused import SHARES, TENSOR
+from toolkit.memory.trace.replicated import replicates
 from toolkit.spec.setting import Setting
 
 _SHARD = "torch.distributed.fsdp._fully_shard"
@@ -32,18 +34,33 @@ def shards(setting: Setting) -> bool:
 
 @contextmanager
 def first_rank(setting: Setting, recorder: Recorder) -> Iterator[DeviceMesh | None]:
-    """Makes this process the first of as many as a setting has GPUs, which it yields; None where nothing is shared out.
+    """Makes this process the first of as many as a setting has GPUs, which it yields; None where each has a whole copy.
 
-    The process group answers every collective at once and moves nothing. FSDP frees what it gathered by making its
-    storage empty and gathers it again by giving it back its size, which no operator shows.
+    The process group answers every collective at once and moves nothing.
     """
-    if not shards(setting):
+    if not shards(setting) and not replicates(setting):
         yield None
         return
     if dist.is_initialized():
         raise UnsupportedTrace("this process already belongs to a group of processes")
     store = import_module("torch.testing._internal.distributed.fake_pg").FakeStore()
     dist.init_process_group("fake", rank=0, world_size=setting.parallel.gpus, store=store)
+    try:
+        if not shards(setting):
+            yield None
+            return
+        with _shards_on_meta(recorder):
+            yield init_device_mesh("cpu", (setting.parallel.gpus,), mesh_dim_names=(_AXIS,))
+    finally:
+        dist.destroy_process_group()
+
+
+@contextmanager
+def _shards_on_meta(recorder: Recorder) -> Iterator[None]:
+    """Lets FSDP work on meta tensors, and shows what it frees and gathers.
+
+    It makes the storage of what was gathered empty, and later gives it back its size, which no operator shows.
+    """
 
     def alloc(tensor: torch.Tensor) -> None:
         recorder.resized(tensor.untyped_storage(), tensor.numel() * tensor.itemsize)
@@ -52,7 +69,6 @@ def first_rank(setting: Setting, recorder: Recorder) -> Iterator[DeviceMesh | No
         recorder.resized(tensor.untyped_storage(), 0)
 
     with ExitStack() as entered:
-        entered.callback(dist.destroy_process_group)
         for owner, name, stand_in in (
             (import_module(f"{_SHARD}._fully_shard"), "_get_device_from_mesh", lambda _: torch.device("meta")),
             (import_module(f"{_SHARD}._fsdp_param_group").FSDPParamGroup, "_validate_no_meta_params", lambda _: None),
@@ -61,7 +77,7 @@ def first_rank(setting: Setting, recorder: Recorder) -> Iterator[DeviceMesh | No
             (torch, "meta", recorder.streams),
         ):
             entered.enter_context(_standing_in(owner, name, stand_in))
-        yield init_device_mesh("cpu", (setting.parallel.gpus,), mesh_dim_names=(_AXIS,))
+        yield
 
 
 @contextmanager
@@ -92,11 +108,13 @@ def _by_plan(model: nn.Module, setting: Setting, mesh: DeviceMesh) -> nn.Module:
     try:
         from transformers.distributed import DistributedConfig
         from transformers.distributed.tensor_parallel import apply_tensor_parallelism
-    except ImportError as error:
+
+        plans = model._resolve_parallel_plans
+    except (AttributeError, ImportError) as error:
         raise UnsupportedTrace(f"this release of transformers splits models in another way: {error}") from error
     _untie(model)
     try:
-        plan, *_ = model._resolve_parallel_plans(DistributedConfig(tp_size=setting.parallel.gpus))
+        plan, *_ = plans(DistributedConfig(tp_size=setting.parallel.gpus))
         split: nn.Module = apply_tensor_parallelism(model, mesh, plan)
     except ValueError as error:
         raise UnsupportedTrace(f"transformers does not split this: {error}") from error

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 from toolkit.facts.models import ModelFacts
 from toolkit.memory.card import CardFit, Solved, capacity_of, card_fit, runs_in
 from toolkit.memory.ledger import PhaseName
-from toolkit.memory.pattern import NoPatternError, learn
-from toolkit.memory.sizes import SizedRun, sized
+from toolkit.memory.pattern import NoPatternError
+from toolkit.memory.sizes import NoFormError, Point
 from toolkit.memory.stream import Run
-from toolkit.memory.trace.layers import Grown, Layers, Say, grow, grown_run, layers_of, silent, whole_run, with_layers
+from toolkit.memory.trace.layers import Say, grown_run, silent
+from toolkit.memory.trace.surface import Sizes, Surface
 from toolkit.spec.setting import Setting
 
-POINTS = {"batch_size": (32, 48, 512), "sequence_length": (6144, 8192, 12288, 32768)}
-"""Where sizes are learnt, and last where they are proven: beyond the sizes up to which kernels take other ways."""
-
-STEP = {"batch_size": 1, "sequence_length": 128}
-"""Kernels pad lengths to 128."""
+RANGES = {"batch_size": ((33, 513), (2, 33)), "sequence_length": ((4097, 32769), (129, 4097))}
+"""Between which values sizes are learnt, until the answer is no smaller. No length is one that kernels like best."""
 
 MOST = {"batch_size": 1 << 16, "sequence_length": 1 << 20}
 
@@ -26,35 +24,31 @@ MOST = {"batch_size": 1 << 16, "sequence_length": 1 << 20}
 def solve(setting: Setting, facts: ModelFacts, field: str, gpu: str, say: Say = silent) -> Solved:
     """The largest value of a field at which a setting runs with the least that a card may give.
 
-    Sizes as polynomials find it; it and one more are then traced for themselves. Raises UnsupportedTrace.
+    Sizes as functions find it; it and one more are then traced for themselves. Raises UnsupportedTrace.
     """
     setting = replace(setting, gpu=gpu)
     exact = _Exact(setting, facts, field, say)
     most = _most(facts, field)
     guess = _guess(setting, facts, field, most, say)
-    how = "by polynomials, and proven by traces" if guess is not None else "by traces"
+    how = "by sizes as functions, and proven by traces" if guess is not None else "by traces"
     if not exact.fits(1):
         return Solved(field, gpu, None, exact.fit(1), "by traces")
-    low, high = _bracket(exact.fits, guess, STEP[field], most)
+    low, high = _bracket(exact.fits, guess or 1, most)
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if exact.fits(middle) else (low, middle)
     return Solved(field, gpu, low, exact.fit(high) if high <= most else None, how)
 
 
-def _bracket(fits: Callable[[int], bool], guess: int | None, step: int, most: int) -> tuple[int, int]:
-    """A value that fits and a larger one that does not (or is beyond `most`), near a guess."""
-    low = 1
-    if guess is not None and guess > 1 and fits(guess):
-        low = guess
-        if guess + step <= most and not fits(guess + step):
-            return guess, guess + step
-    high = low
-    while True:
-        high = min(2 * high, most + 1)
-        if high > most or not fits(high):
-            return low, high
-        low = high
+def _bracket(fits: Callable[[int], bool], guess: int, most: int) -> tuple[int, int]:
+    """A value that fits and a larger one that does not (or is beyond `most`), near a guess; 1 fits."""
+    low, high, step = guess, guess + 1, 1
+    while low > 1 and not fits(low):
+        low, high, step = max(1, low - step), low, 2 * step
+    step = 1
+    while high <= most and fits(high):
+        low, high, step = high, min(high + step, most + 1), 2 * step
+    return low, high
 
 
 class _Exact:
@@ -82,25 +76,45 @@ class _Exact:
 
 
 def _guess(setting: Setting, facts: ModelFacts, field: str, most: int, say: Say) -> int | None:
-    """The largest value that fits by polynomials, in steps; None where sizes are none, or nothing fits."""
+    """The largest value that fits by sizes as functions; None where sizes are none, or nothing fits."""
     least = _least(setting)
+    sizes = Sizes(setting, facts, say)
+    guess = 0
+    for first, last in RANGES[field]:
+        if first >= most:
+            continue
+        try:
+            low, high = (_point(setting, field, value) for value in (first, min(last, most - 1 + most % 2)))
+            guess = _search(sizes.surface(low, high), setting, field, most, least)
+        except (NoPatternError, NoFormError) as refusal:
+            say(f"sizes are no functions: {refusal}")
+        if guess >= first:
+            break
+    return guess or None
+
+
+def _search(surface: Surface, setting: Setting, field: str, most: int, least: int) -> int:
+    """The largest value that fits, looked for by ever larger steps and then between the last two; 0: none."""
+    fits, fails, reach = 0, most + 1, 1
+    while fails - fits > 1:
+        middle = min(reach, (fits + fails) // 2) if reach else (fits + fails) // 2
+        if _runs(surface, _point(setting, field, middle), least):
+            fits, reach = middle, 2 * reach
+        else:
+            fails, reach = middle, 0
+    return fits
+
+
+def _runs(surface: Surface, point: Point, least: int) -> bool:
+    """Whether a run fits; one so small that its sizes are no bytes does."""
     try:
-        family = _family(setting, facts, field, say)
-        step = STEP[field]
-        fits = 0
-        fails = most // step + 1
-        reach = 1
-        while fails - fits > 1:
-            middle = min(reach, (fits + fails) // 2) if reach else (fits + fails) // 2
-            say(f"{field} {middle * step:,} by polynomials")
-            if runs_in(family(middle * step).timeline, least):
-                fits, reach = middle, 2 * reach
-            else:
-                fails, reach = middle, 0
-    except NoPatternError as refusal:
-        say(f"sizes are no polynomials: {refusal}")
-        return None
-    return fits * step or None
+        return runs_in(surface.at(point).timeline, least)
+    except NoFormError:
+        return point < surface.low
+
+
+def _point(setting: Setting, field: str, value: int) -> Point:
+    return (value, setting.sequence_length) if field == "batch_size" else (setting.batch_size, value)
 
 
 def _least(setting: Setting) -> int:
@@ -108,28 +122,6 @@ def _least(setting: Setting) -> int:
     capacity = capacity_of(setting.gpu or "")
     assert capacity is not None, "the card is known"
     return capacity[0]
-
-
-def _family(setting: Setting, facts: ModelFacts, field: str, say: Say) -> Callable[[int], Run]:
-    """The whole run at any value, from runs of few layers at few values. Raises NoPatternError, UnsupportedTrace."""
-    *points, proof = POINTS[field]
-    first = _with(setting, field, points[0])
-    layers = layers_of(facts)
-    grown = None if layers is None else grow(first, facts, layers, say)
-
-    def at_points(facts: ModelFacts) -> SizedRun:
-        return sized({value: whole_run(_with(setting, field, value), facts) for value in (*points, proof)}, proof)
-
-    if layers is None or grown is None:
-        say("tracing every layer at a few sizes")
-        return at_points(facts).at
-    say(f"tracing few layers at {', '.join(f'{value:,}' for value in (*points, proof))}")
-    small = [at_points(with_layers(facts, layers, count)) for count in grown.traced[:3]]
-    return lambda value: _grown(small, grown, layers, value)
-
-
-def _grown(small: Sequence[SizedRun], grown: Grown, layers: Layers, value: int) -> Run:
-    return replace(grown, pattern=learn([one.at(value) for one in small])).run(layers.count)
 
 
 def _most(facts: ModelFacts, field: str) -> int:

@@ -48,6 +48,14 @@ def _nonzero(values: torch.Tensor) -> torch.Tensor:
     return torch.empty((values.numel(), 1), dtype=torch.long, device="meta")
 
 
+def _copied(into: torch.Tensor, source: torch.Tensor, non_blocking: bool = False) -> torch.Tensor:
+    """A copy; what this rank sent to all others stands where it was sent from, and is not read back from the device."""
+    if source.device.type != "meta" or into.device.type == "meta":
+        copied: torch.Tensor = torch.ops.aten.copy_.default(into, source, non_blocking)
+        return copied
+    return into if torch.distributed.is_initialized() else _reads_values("aten::copy_")
+
+
 def _by_value(name: str, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """What goes by values runs on tensors that have some, as counters of optimizers do."""
     if args[0].device.type == "meta":
@@ -125,6 +133,7 @@ Source: torch/csrc/autograd/FunctionsManual.cpp, gather_backward and index_backw
 """
 
 _STAND_INS: Mapping[str, Callable[..., Any]] = {
+    "aten::copy_": _copied,
     "aten::nonzero": _nonzero,
     "aten::index.Tensor": _rows,
     "aten::_grouped_mm": _grouped_product,

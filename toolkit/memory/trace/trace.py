@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 
 from toolkit.facts.models import ModelFacts
@@ -11,10 +11,14 @@ from toolkit.memory.card import CardFit, card_fit
 from toolkit.memory.device import Interval, device_interval
 from toolkit.memory.expandable import ExpandableAllocator
 from toolkit.memory.ledger import Ledger, PhaseName
+from toolkit.memory.stream import Run
 from toolkit.memory.timeline import Timeline
 from toolkit.memory.trace.layers import Say, grown_run, silent, whole_run
 from toolkit.memory.trace.ledger import ledger_of
+from toolkit.memory.trace.lengthen import steps_run
 from toolkit.memory.trace.refusal import UnsupportedTrace
+from toolkit.memory.trace.releases import loads_warm
+from toolkit.memory.trace.routing import EVENLY, spreads
 from toolkit.spec.setting import Setting
 
 __all__ = ["Trace", "UnsupportedTrace", "libraries", "trace"]
@@ -56,8 +60,13 @@ def trace(setting: Setting, facts: ModelFacts, *, whole: bool = False, say: Say 
     """
     seen, how = (whole_run(setting, facts), "every layer") if whole else grown_run(setting, facts, say)
     say("replaying")
+    return accounted(setting, seen, how)
+
+
+def accounted(setting: Setting, seen: Run, how: str) -> Trace:
+    """The account of a setting's run; `how` says which part of it was traced."""
     ledger = ledger_of(seen.timeline, seen.kinds)
-    replays = [seen.timeline.replay(PhaseName.LOAD, warm=warm) for warm in (False, True)]
+    replays = [seen.timeline.replay(PhaseName.LOAD, warm=warm) for warm in loads_warm()]
     blocks = min(one.allocated for one in replays), max(one.allocated for one in replays)
     reserved = min(one.reserved for one in replays), max(one.reserved for one in replays)
     return Trace(
@@ -69,9 +78,18 @@ def trace(setting: Setting, facts: ModelFacts, *, whole: bool = False, say: Say 
         device=device_interval(reserved, setting.gpu),
         card=card_fit(seen.timeline, reserved, setting.gpu),
         libraries=libraries(),
-        how=how,
+        how=", ".join((how, *_left_out(setting, seen.timeline))),
         timeline=seen.timeline,
     )
+
+
+def _left_out(setting: Setting, timeline: Timeline) -> Iterator[str]:
+    """What was not run, and what was taken for granted."""
+    steps = setting.generated_length - 1
+    if not setting.trains and (run := steps_run(steps)) < steps:
+        yield f"{steps:,} steps from {run}"
+    if spreads(timeline.allocations):
+        yield EVENLY
 
 
 def libraries() -> dict[str, str]:

@@ -42,11 +42,6 @@ def refuse_trl(setting: Setting) -> None:
         raise UnsupportedTrace(f"trl {installed} has no {setting.stack.loss} loss: it never forms all logits")
 
 
-def runs_trl(setting: Setting) -> bool:
-    """Whether the loss is that of SFTTrainer."""
-    return setting.stack.trainer == "trl" and setting.stack.loss == "chunked"
-
-
 def with_head(model: nn.Module) -> None:
     """Gives a model the head of SFTTrainer."""
     import_module("trl.trainer.utils").add_fused_lm_head(model, outputs=OUTPUTS)

@@ -1,0 +1,75 @@
+"""Replays worked out ahead: once for each run that a reading asks for, whichever process does it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from toolkit.accuracy import ahead
+from toolkit.accuracy.ahead import replay_ahead
+from toolkit.facts.models import ModelFacts, load_model
+from toolkit.memory.estimate import Estimate, estimate
+from toolkit.memory.replay import reserved
+from toolkit.memory.replay.reserved import replayed
+from toolkit.spec.published import load_published
+from toolkit.spec.setting import Parallel, Setting
+
+PUBLISHED = Path(__file__).parents[2] / "specs" / "published"
+MODEL = "HuggingFaceTB/SmolLM2-135M"
+
+
+def _estimate(**fields: Any) -> Estimate:
+    facts = load_model(MODEL)
+    assert isinstance(facts, ModelFacts)
+    return estimate(Setting(MODEL, method="full", weights="bf16", sequence_length=256, **fields), facts)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reserved, "_KNOWN", {})
+
+
+def test_only_runs_that_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    source, findings = load_published(PUBLISHED / "fsdp_qlora", PUBLISHED)
+    assert source is not None
+    assert not findings
+    metrics = {run.run: {reading.metric for reading in run.readings} for run in source.runs}
+    asked: list[str] = []
+    replay_ahead([source], lambda run: asked.append(run.run) or ())  # type: ignore[func-returns-value]
+    assert asked
+    assert asked == [run for run, of in metrics.items() if "reserved" in of]
+
+
+def test_each_run_once_and_those_alike_together() -> None:
+    one, again, longer = _estimate(batch_size=1), _estimate(batch_size=1), _estimate(batch_size=2)
+    wider = _estimate(batch_size=1, optimizer="sgd")
+    spread = _estimate(batch_size=1, parallel=Parallel(2, "zero2"))  # of which only bounds are known
+    groups = reserved.unknown_runs([one, again, longer, wider, spread])
+    assert sorted(len(group) for group in groups) == [1, 2]
+    replayed(one)
+    assert [len(group) for group in reserved.unknown_runs([one, again, longer])] == [1]
+
+
+@pytest.mark.parametrize("in_two", [True, False])
+def test_what_was_worked_out_is_not_worked_out_again(monkeypatch: pytest.MonkeyPatch, in_two: bool) -> None:
+    estimates = [_estimate(batch_size=size) for size in (1, 2, 3)]
+    expected = [replayed(one) for one in estimates]
+    monkeypatch.setattr(reserved, "_KNOWN", {})
+    source, _ = load_published(PUBLISHED / "fsdp_qlora", PUBLISHED)
+    assert source is not None
+    if not in_two:
+        monkeypatch.setattr(ahead, "side_by_side", _alone)
+    replay_ahead([source], lambda _run: estimates)
+
+    def again(*_asked: object) -> None:
+        raise AssertionError("worked out a second time")
+
+    monkeypatch.setattr(reserved, "_worked_out", again)
+    assert [replayed(one) for one in estimates] == expected
+
+
+def _alone(work: Callable[[Any], Any], things: Sequence[Any]) -> list[Any]:
+    return [work(thing) for thing in things]

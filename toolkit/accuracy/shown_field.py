@@ -1,0 +1,19 @@
+"""What a run says of a field, as it is shown."""
+
+from __future__ import annotations
+
+from toolkit.spec.field_value import Choices, Fixed, Range
+from toolkit.spec.published_lines import PublishedRun
+
+
+def shown_field(run: PublishedRun, name: str) -> str:
+    """What a run says of a field, for the head of a group: its value, or that it is open."""
+    said = run.scenario.fields.get(name)
+    if said is None:
+        return "not stated"
+    value = said.value
+    if isinstance(value, Fixed):
+        return str(value.value)
+    if isinstance(value, Range):
+        return f"{value.low} to {value.high}"
+    return " or ".join(map(str, value.values)) if isinstance(value, Choices) else "not stated"

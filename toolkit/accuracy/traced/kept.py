@@ -1,0 +1,65 @@
+"""The traces of published runs that there are, and those that there should be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from toolkit import __version__
+from toolkit.accuracy.traced.chosen import ALLOCATED, SAMPLED, Chosen, comparable, like_for_like, sampled
+from toolkit.accuracy.traced.lines import TracedLine, line_of, read_lines, write_lines
+from toolkit.memory.trace.campaign import Result
+from toolkit.spec.published import PublishedSource
+
+Key = tuple[str, tuple[tuple[str, str], ...]]
+
+
+def to_trace(sources: Iterable[PublishedSource], *, stated: bool) -> list[Chosen]:
+    """What is traced with the releases that records name, or with those that are installed."""
+    scores = comparable(sources, (ALLOCATED,) if stated else SAMPLED)
+    return like_for_like(scores)[0] if stated else sampled(scores)
+
+
+def line_for(chosen: Chosen, result: Result) -> TracedLine:
+    """What is kept of a result."""
+    asked = dict(chosen.pins)
+    if result.record is not None:
+        return line_of(result.record, chosen.run, chosen.of, asked)
+    made = {"date": datetime.now(UTC).date().isoformat(), "toolkit": __version__}
+    return TracedLine(chosen.run, chosen.of, asked, reason=result.reason, made=made)
+
+
+@dataclass(slots=True)
+class Kept:
+    """The traces beside readings, of which those are kept that are still asked for.
+
+    `chosen` is all that is traced with one kind of releases; traces with the other kind stay as they are.
+    """
+
+    folders: Mapping[str, Path]
+    chosen: list[Chosen]
+    _source: dict[Key, str] = field(default_factory=dict)
+    _lines: dict[str, dict[Key, TracedLine]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._source = {one.key: one.source for one in self.chosen}
+        installed = any(not one.pins for one in self.chosen)
+        for slug, folder in self.folders.items():
+            lines = [one for one in read_lines(folder) if one.key in self._source or installed == bool(one.asked)]
+            self._lines[slug] = {one.key: one for one in lines}
+
+    def has(self, one: Chosen) -> bool:
+        """Whether there is a trace of it."""
+        return one.key in self._lines[one.source]
+
+    def add(self, made: TracedLine) -> None:
+        """Takes a trace in place of the one that there was."""
+        self._lines[self._source[made.key]][made.key] = made
+
+    def write(self) -> None:
+        """Writes the traces of every folder that has any."""
+        for slug, lines in self._lines.items():
+            if lines:
+                write_lines(self.folders[slug], lines.values())

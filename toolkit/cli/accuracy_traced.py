@@ -1,0 +1,44 @@
+"""Kept traces against published readings: `toolkit accuracy --traced`. Nothing is traced, and no torch is needed."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from toolkit.accuracy.budget import budget_json
+from toolkit.accuracy.traced.budget import ABOUT, FILE, traced_entries
+from toolkit.accuracy.traced.chosen import SAMPLED, comparable
+from toolkit.accuracy.traced.compare import TracedTable, traced_table
+from toolkit.accuracy.traced.lines import read_lines
+from toolkit.cli.accuracy import DEFAULT, against_committed
+from toolkit.cli.main import COULD_NOT
+from toolkit.cli.output import emit, hint, reason_of
+from toolkit.finding import printable
+from toolkit.report.accuracy_traced import traced_json, traced_markdown, traced_text
+from toolkit.spec.published import PublishedSource
+
+FORMS = {"text": traced_text, "json": traced_json, "markdown": traced_markdown}
+
+
+def compare_traces(arguments: argparse.Namespace, sources: Sequence[tuple[PublishedSource, Path]]) -> int:
+    """Prints the table of traces, or what of it grew."""
+    try:
+        found = _table(sources)
+        if arguments.check or arguments.refresh:
+            now = traced_entries(found)
+            path = (arguments.paths or [DEFAULT])[0] / FILE
+            text = budget_json(now, ABOUT)
+            return against_committed(now, path, text, refresh=arguments.refresh, anyway=arguments.allow_growth)
+        emit(FORMS[arguments.format](found), arguments.output)
+    except (OSError, ValueError) as error:
+        if isinstance(error, BrokenPipeError):
+            raise
+        hint(printable(reason_of(error) if isinstance(error, OSError) else str(error)))
+        return COULD_NOT
+    return 0
+
+
+def _table(sources: Sequence[tuple[PublishedSource, Path]]) -> TracedTable:
+    lines = {line.key: line for _, folder in sources for line in read_lines(folder)}
+    return traced_table(comparable([source for source, _ in sources], SAMPLED), lines)

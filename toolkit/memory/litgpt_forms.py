@@ -1,0 +1,50 @@
+"""From an architecture as LitGPT builds it to the forms that tapes are recorded from."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from toolkit.memory.architecture import LayerKind
+from toolkit.memory.builder import Builder
+from toolkit.memory.feed_forward_forms import dense_form
+from toolkit.memory.forms import attention_form
+from toolkit.memory.formula.layer import LayerForm
+from toolkit.memory.formula.litgpt import LitAttentionForm
+from toolkit.memory.formula.logits import HeadForm
+
+PROJECTIONS = ("q_proj", "k_proj", "v_proj")
+
+
+def litgpt_layer(build: Builder, kind: LayerKind) -> LayerForm:
+    """Block: sequential, or attention and feed-forward side by side with one norm or with two."""
+    return LayerForm(
+        hidden=build.architecture.hidden,
+        attention=_attention(build, kind),
+        feed_forward=dense_form(build, kind.feed_forward),
+        norm=build.norm(kind.norm),
+        parallel=kind.parallel_residual,
+        parallel_norms=kind.norms == 2,
+        holds="normed",
+    )
+
+
+def _attention(build: Builder, kind: LayerKind) -> LitAttentionForm:
+    a = kind.attention
+    parts = [build.linear(f"self_attn.{name}") for name in PROJECTIONS]
+    adapted = [part for part in parts if part.branch is not None]
+    fused = replace(parts[0], outputs=sum(part.outputs for part in parts), branch=None)
+    return LitAttentionForm(
+        fused=fused,
+        output=build.linear("self_attn.o_proj"),
+        kernel=replace(attention_form(build, kind), key_value_heads=a.query_heads, repeats=False),
+        groups=a.key_value_heads,
+        turned=a.rope_dim or a.head_dim,
+        branch=adapted[0].branch if adapted else None,
+        adapted=tuple(part.outputs for part in adapted),
+    )
+
+
+def litgpt_head(build: Builder) -> HeadForm:
+    """The final norm, the output weight, quantized and adapted as any other, and logits in chunks."""
+    [module] = (module for module in build.architecture.modules if module.path == "lm_head")
+    return HeadForm(build.norm(build.architecture.layers[0].norm), build.form_of(module), loss="litgpt")

@@ -1,0 +1,49 @@
+"""A pass as numbers: written once, and then only moved, for a run has as many passes alike as layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from toolkit.frozen import frozen
+from toolkit.memory.replay.script import Pass
+from toolkit.memory.size import Size
+
+GIVEN = 0
+"""Stands for the block that a pass is given; those that it makes are 1, 2 and so on."""
+
+
+@frozen
+class Numbered:
+    """A pass at one scale: the `sizes` of the blocks that it makes, and what it allocates and, below zero, releases.
+
+    Between two sequences of `moves` it releases the block that it is given. What `stays` are gradients; `left` are the
+    keys that have a block in the end.
+    """
+
+    sizes: Sequence[int]
+    moves: Sequence[Sequence[int]]
+    stays: Sequence[int]
+    left: Mapping[int, int]
+
+
+def numbered(run: Pass, bytes_of: Callable[[Size], int]) -> Numbered:
+    """A pass that finds nothing but what it is given, with sizes in bytes."""
+    sizes: list[int] = []
+    moves: list[list[int]] = [[]]
+    stays: list[int] = []
+    left = {} if run.given is None else {run.given: GIVEN}
+    for key, size, remains in run.events:
+        if size is None:
+            block = left.pop(key, None)
+            if block == GIVEN:
+                moves.append([])
+            elif block is not None:
+                moves[-1].append(-block)
+        elif key not in left and key not in run.foreign and (amount := bytes_of(size)):
+            sizes.append(amount)
+            moves[-1].append(len(sizes))
+            if remains:
+                stays.append(len(sizes))
+            else:
+                left[key] = len(sizes)
+    return Numbered(sizes, moves, stays, left)

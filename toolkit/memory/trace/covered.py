@@ -1,0 +1,141 @@
+"""What is traced of everything that a scenario may say, value by value: a list that a test runs through.
+
+Each value stands in a scenario that is otherwise as plain as the value allows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from toolkit.facts.models import MODEL_IDS, ModelFacts, load_model
+from toolkit.frozen import frozen
+from toolkit.memory.encoder_layouts import ENCODERS
+from toolkit.memory.trace.refused import MXFP4, refusal_of
+from toolkit.spec import names
+from toolkit.spec.setting import Lora, Parallel, Setting, Stack
+
+PACKED = "openai/gpt-oss-20b"
+"""A model whose experts are stored in MXFP4."""
+ENCODER = "google-bert/bert-base-uncased"
+DECODER = "Qwen/Qwen2.5-0.5B"
+
+BESIDE_WEIGHTS = frozenset({"qwen"})
+"""Model types whose code is published beside their weights, and not in transformers."""
+
+RUN = Setting(DECODER, "inference", "bf16", generated_length=2)
+TRAIN = Setting(DECODER, "full", "bf16")
+ADAPT = Setting(DECODER, "lora", "bf16", lora=Lora(8), amp=True, gradients="fp32", optimizer_states="fp32")
+
+
+@frozen
+class Sample:
+    """A value of a field, in a setting; `refusal` says why it is not traced, empty where it is."""
+
+    field: str
+    value: str
+    setting: Setting
+    refusal: str
+
+
+def samples() -> Iterator[Sample]:
+    """Every value of every field that changes what runs."""
+    for field, value, setting in _settings():
+        yield Sample(field, value, setting, refusal_of(setting))
+
+
+def models() -> Iterator[Sample]:
+    """Every model of the tables, with adapters; what is refused so is refused for inference, too."""
+    for name in MODEL_IDS:
+        found = load_model(name)
+        assert isinstance(found, ModelFacts)
+        kind = str(found.config.get("model_type"))
+        refusal = f"transformers has no model type {kind!r}" if kind in BESIDE_WEIGHTS else ""
+        head = "masked-lm" if kind in ENCODERS else "causal-lm"
+        setting = replace(ADAPT, model=name, head=head, lora=Lora(8, targets="all-linear"))
+        yield Sample("model", name, setting, refusal)
+
+
+def _settings() -> Iterator[tuple[str, str, Setting]]:
+    for field, setting, values in PLAIN:
+        for value in values:
+            yield field, value, replace(setting, **_changed(field, value))
+    for field, plain in (("weights, inference", RUN), ("weights, adapters", ADAPT)):
+        for value in names.WEIGHTS:
+            yield field, value, replace(plain, weights=value, **_model(value))
+    for value in names.DOUBLE_QUANTIZED:
+        yield "double_quant", value, replace(ADAPT, method="qlora", weights=value, double_quant=True)
+    yield from _optimizers()
+    for field, plain in (("head, inference", replace(RUN, generated_length=0)), ("head, training", TRAIN)):
+        for value in names.HEADS:
+            yield field, value, replace(plain, model=ENCODER if value == "masked-lm" else DECODER, head=value, labels=2)
+    yield from _losses()
+
+
+def _optimizers() -> Iterator[tuple[str, str, Setting]]:
+    for value in names.OPTIMIZERS:
+        for form in names.IMPLEMENTATIONS if value in names.TORCH_OPTIMIZERS else ("for-loop",):
+            said = f"{value}, {form}" if value in names.TORCH_OPTIMIZERS else value
+            states = {**dict.fromkeys(names.OPTIMIZERS_32BIT, "fp32"), **dict.fromkeys(names.OPTIMIZERS_8BIT, "int8")}
+            changed: dict[str, Any] = {"optimizer_states": states.get(value, "bf16"), "optimizer_implementation": form}
+            yield "optimizer", said, replace(TRAIN, optimizer=value, **changed)
+
+
+def _losses() -> Iterator[tuple[str, str, Setting]]:
+    for value in names.LOSSES:
+        yield "stack.loss", f"{value}, transformers", replace(TRAIN, stack=Stack("transformers", value))
+        older = value == "cross-entropy"  # since 0.17 SFTTrainer has a loss of its own
+        stack = Stack("trl", value, {"trl": "0.16"} if older else {})
+        yield "stack.loss", f"{value}, trl before 0.17" if older else f"{value}, trl", replace(TRAIN, stack=stack)
+
+
+PLAIN: tuple[tuple[str, Setting, tuple[str, ...]], ...] = (
+    ("method", TRAIN, ("inference", "full", "lora", "qlora")),
+    ("compute", TRAIN, tuple(names.FLOATS)),
+    ("amp", ADAPT, ("true", "false")),
+    ("master_weights", TRAIN, tuple(names.MASTERS)),
+    ("gradients", TRAIN, tuple(names.FLOATS)),
+    ("optimizer_states", TRAIN, tuple(names.STATES)),
+    ("gradient_accumulation", TRAIN, ("1", "4")),
+    ("gradient_checkpointing", ADAPT, ("false", *names.CHECKPOINTING)),
+    ("attention", TRAIN, tuple(names.ATTENTION)),
+    ("parallel.strategy, training", TRAIN, tuple(names.STRATEGIES)),
+    ("parallel.strategy, inference", RUN, tuple(names.STRATEGIES)),
+    ("parallel.offload", TRAIN, ("true", *names.OFFLOADED)),
+    ("stack.trainer, training", TRAIN, tuple(names.TRAINERS)),
+    ("stack.trainer, inference", RUN, tuple(names.TRAINERS)),
+)
+
+
+def _model(weights: str) -> Mapping[str, Any]:
+    return {"model": PACKED, "generated_length": 0} if weights == MXFP4 else {}
+
+
+def _changed(field: str, value: str) -> Mapping[str, Any]:
+    name = field.partition(",")[0]
+    match name:
+        case "method":
+            return _method(value)
+        case "amp":
+            return {"amp": value == "true"}
+        case "gradient_accumulation":
+            return {name: int(value)}
+        case "compute" if value == "fp32":
+            return {"compute": value, "weights": value, "gradients": value, "optimizer_states": value}
+        case "parallel.strategy":
+            return {"parallel": Parallel(1 if value == "none" else 2, value)}
+        case "parallel.offload":
+            return {"parallel": Parallel(2, "fsdp2", offload=True if value == "true" else value)}
+        case "stack.trainer":
+            return {"stack": Stack(value, "chunked" if value == "trl" else "cross-entropy")}
+    return {name: value}
+
+
+def _method(value: str) -> Mapping[str, Any]:
+    adapters = {"lora": Lora(8), "gradients": "fp32", "optimizer_states": "fp32", "amp": True}
+    return {
+        "method": value,
+        **(adapters if value in names.LORA else {}),
+        **({"weights": "nf4"} if value == "qlora" else {}),
+    }

@@ -1,0 +1,93 @@
+"""Which scenarios are not traced, and why: what can be said before anything is built, and without torch.
+
+What shows only once a model is there (no head of a kind, code that reads values) is refused where it shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from toolkit.memory.numerics import QUANTIZED, adapter_dtype
+from toolkit.spec.names import FLOATS, OPTIMIZERS_32BIT
+from toolkit.spec.setting import Setting
+
+MXFP4 = "mxfp4"
+FSDP2, TENSOR, DDP = "fsdp2", "tensor", "ddp"
+SHARES = (FSDP2, TENSOR)
+"""The strategies by which sharded.py shares a model out, by their names in a scenario."""
+TRAINERS = ("transformers", "plain", "trl")
+
+
+def refusal_of(setting: Setting) -> str:
+    """Why a setting is not traced; empty where nothing is known to stand against it."""
+    return next((reason for rule in RULES if (reason := rule(setting))), "")
+
+
+def runs_trl(setting: Setting) -> bool:
+    """Whether the loss is that of SFTTrainer."""
+    return setting.stack.trainer == "trl" and setting.stack.loss == "chunked"
+
+
+def _trainer(setting: Setting) -> str:
+    trainer = setting.stack.trainer
+    return "" if trainer in TRAINERS else f"code of {trainer} is not traced yet"
+
+
+def _offload(setting: Setting) -> str:
+    return "offloading is not traced yet" if setting.parallel.offload else ""
+
+
+def _strategy(setting: Setting) -> str:
+    strategy = setting.parallel.strategy
+    known = setting.parallel.gpus == 1 or strategy in (*SHARES, DDP)
+    return "" if known else f"{strategy} on several GPUs is not traced yet"
+
+
+def _weights(setting: Setting) -> str:
+    if setting.weights == MXFP4 and setting.trains:
+        return "transformers does not train weights in MXFP4 (quantizers/quantizer_mxfp4.py, is_trainable)"
+    return "" if setting.weights in (*FLOATS, *QUANTIZED, MXFP4) else f"{setting.weights} weights are not traced yet"
+
+
+def _master_weights(setting: Setting) -> str:
+    return "" if setting.master_weights is None else "a separate copy of master weights is not traced yet"
+
+
+def _loss(setting: Setting) -> str:
+    known = not setting.trains or setting.stack.loss == "cross-entropy" or runs_trl(setting)
+    return "" if known else f"the {setting.stack.loss} loss of {setting.stack.trainer} is not traced yet"
+
+
+def _head(setting: Setting) -> str:
+    return "a model without a head has no loss to train by" if setting.trains and setting.head == "base" else ""
+
+
+def _engine(setting: Setting) -> str:
+    return "engines are not traced" if setting.engine else ""
+
+
+def _gradients(setting: Setting) -> str:
+    """Gradients have the dtype of what is trained; nothing else is traced."""
+    trained = _trained(setting)
+    known = not setting.trains or setting.gradients == trained
+    return "" if known else f"{setting.gradients} gradients of {trained} parameters are not traced yet"
+
+
+def _states(setting: Setting) -> str:
+    """Optimizers of torch keep states in the dtype of what is trained, those of bitsandbytes in 32 or 8 bit."""
+    trained = _trained(setting)
+    wanted = {"adamw": trained, **dict.fromkeys(OPTIMIZERS_32BIT, "fp32")}.get(setting.optimizer)
+    if not setting.trains or wanted is None or setting.optimizer_states == wanted:
+        return ""
+    states = f"{setting.optimizer_states} states of {trained} parameters"
+    return f"{states} are not traced yet: {setting.optimizer} keeps {wanted}"
+
+
+def _trained(setting: Setting) -> str | None:
+    return setting.weights if setting.method == "full" else adapter_dtype(setting)
+
+
+RULES: tuple[Callable[[Setting], str], ...] = (
+    _trainer, _offload, _strategy, _weights, _master_weights, _loss, _head, _engine, _gradients, _states,
+)  # fmt: skip
+"""What is asked of a setting, in this order."""
