@@ -46,16 +46,19 @@ measure: $(DEV)
 accuracy: $(VENV)/.core
 	@mkdir -p build
 	$(BIN)/toolkit accuracy --check
+	$(BIN)/toolkit accuracy --traced --check
 	$(BIN)/toolkit accuracy --format json --output build/accuracy.json
 	$(BIN)/toolkit accuracy --format markdown --output build/accuracy.md
+	$(BIN)/toolkit accuracy --traced --format markdown --output build/accuracy-traced.md
 	$(BIN)/toolkit accuracy
+	$(BIN)/toolkit accuracy --traced
 
 schema: $(VENV)/.core
 	$(BIN)/toolkit schema > spec.schema.json.new
 	mv spec.schema.json.new toolkit/spec/spec.schema.json
 
 site: $(VENV)/.dev+pages
-	$(BIN)/toolkit pages specs/documents
+	$(BIN)/toolkit pages specs/documents --accuracy specs/published
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # The pages are plain files: one process writes them anew when a spec, a template or a hand-written page changes, the

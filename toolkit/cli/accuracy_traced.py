@@ -24,7 +24,7 @@ FORMS = {"text": traced_text, "json": traced_json, "markdown": traced_markdown}
 def compare_traces(arguments: argparse.Namespace, sources: Sequence[tuple[PublishedSource, Path]]) -> int:
     """Prints the table of traces, or what of it grew."""
     try:
-        found = _table(sources)
+        found = kept_table(sources)
         if arguments.check or arguments.refresh:
             now = traced_entries(found)
             path = (arguments.paths or [DEFAULT])[0] / FILE
@@ -39,6 +39,7 @@ def compare_traces(arguments: argparse.Namespace, sources: Sequence[tuple[Publis
     return 0
 
 
-def _table(sources: Sequence[tuple[PublishedSource, Path]]) -> TracedTable:
+def kept_table(sources: Sequence[tuple[PublishedSource, Path]]) -> TracedTable:
+    """The table of the traces that are kept beside readings. Raises OSError, ValueError."""
     lines = {line.key: line for _, folder in sources for line in read_lines(folder)}
     return traced_table(comparable([source for source, _ in sources], SAMPLED), lines)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -15,6 +16,9 @@ from toolkit.finding import printable
 
 DEFAULT = "specs"
 NEEDED = "jinja2"
+
+Pages = Sequence[tuple[str, str]]
+"""Paths of pages and their texts."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,6 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help="the folder that holds specs, documents and site (default: .)",
     )
+    parser.add_argument(
+        "--accuracy", type=Path, metavar="FOLDER", help="add the tables of errors against the readings of this folder"
+    )
     parser.add_argument("--watch", action="store_true", help="go on, and write anew whenever a file changes")
 
 
@@ -41,10 +48,31 @@ def run(arguments: argparse.Namespace) -> int:
         return COULD_NOT
     hand_written = arguments.site or root / "site"
     out = arguments.out or root / "build" / "docs"
-    code = _build(paths, root, hand_written, out)
+    more = accuracy_tables(arguments.accuracy) if arguments.accuracy else ()
+    if more is None:
+        return COULD_NOT
+    build = partial(_build, paths, root, hand_written, out, more)
+    code = build()
     if arguments.watch:
-        _watch(paths, root, hand_written, out)
+        _watch([*paths, hand_written], build)
     return code
+
+
+def accuracy_tables(folder: Path) -> Pages | None:
+    """The pages of errors against published readings; None where the readings cannot be read, which is said."""
+    from toolkit.accuracy.score import score
+    from toolkit.accuracy.table import table
+    from toolkit.cli.accuracy_traced import kept_table
+    from toolkit.cli.readings_of import sources_in
+    from toolkit.pages.accuracy_pages import accuracy_pages
+    from toolkit.report.accuracy_text import accuracy_markdown
+    from toolkit.report.accuracy_traced import traced_markdown
+
+    sources = sources_in([folder])
+    if sources is None:
+        return None
+    estimates = table(score([source for source, _ in sources], folder))
+    return tuple(accuracy_pages(accuracy_markdown(estimates), traced_markdown(kept_table(sources))))
 
 
 def _usage(paths: Sequence[Path], root: Path, hand_written: Path | None) -> str | None:
@@ -60,7 +88,7 @@ def _usage(paths: Sequence[Path], root: Path, hand_written: Path | None) -> str 
     return None
 
 
-def _build(paths: Sequence[Path], root: Path, hand_written: Path, out: Path) -> int:
+def _build(paths: Sequence[Path], root: Path, hand_written: Path, out: Path, more: Pages) -> int:
     from toolkit.checks.run import check_paths
     from toolkit.pages.site import SameNameError, site
     from toolkit.pages.write import ForeignFolderError, write_tree
@@ -73,7 +101,7 @@ def _build(paths: Sequence[Path], root: Path, hand_written: Path, out: Path) -> 
         return COULD_NOT
     keep = [hand_written, *(report.spec.path.parent for report in result.reports)]
     try:
-        files = site(result, root, hand_written if hand_written.is_dir() else None)
+        files = site(result, root, hand_written if hand_written.is_dir() else None, more)
         done = write_tree(files, out, keep)
     except (ForeignFolderError, SameNameError) as problem:
         hint(_said(problem))
@@ -95,17 +123,17 @@ def _said(problem: Exception) -> str:
     return str(problem)
 
 
-def _watch(paths: Sequence[Path], root: Path, hand_written: Path, out: Path) -> None:
+def _watch(paths: Sequence[Path], build: Callable[[], int]) -> None:
     """Looks once a second, until it is interrupted."""
     from toolkit.pages.templates import folder
 
-    watched = [*paths, hand_written, folder()]
+    watched = [*paths, folder()]
     seen = set(_stamps(watched))
     while True:
         time.sleep(1)
         if (now := set(_stamps(watched))) != seen:
             seen = now
-            _build(paths, root, hand_written, out)
+            build()
 
 
 def _stamps(folders: Iterable[Path]) -> Iterator[tuple[str, int, int]]:

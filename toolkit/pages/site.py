@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from toolkit.checks.result import CheckResult
+from toolkit.pages.accuracy_pages import ESTIMATES, LINK
 from toolkit.pages.cards import card_page, cards_of
 from toolkit.pages.document_page import document_page
 from toolkit.pages.marks import counts
@@ -16,18 +17,27 @@ from toolkit.pages.templates import assets, rendered
 INDEX = "index.md"
 COUNTS = "<!-- toolkit: counts -->"
 """Where a hand-written index wants the counts."""
+ACCURACY = "<!-- toolkit: accuracy -->"
+"""Where it wants the way to the tables of errors, if the site has them."""
 
 
 class SameNameError(Exception):
     """A hand-written page has the name of a rendered one."""
 
 
-def site(result: CheckResult, root: Path, hand_written: Path | None) -> Mapping[str, bytes]:
-    """Every file of the tree by its path, the same bytes for the same input. Raises SameNameError."""
+def site(
+    result: CheckResult, root: Path, hand_written: Path | None, more: Iterable[tuple[str, str]] = ()
+) -> Mapping[str, bytes]:
+    """Every file of the tree by its path, the same bytes for the same input; `more` are pages that were made elsewhere.
+
+    Raises SameNameError.
+    """
     subjects = [found for report in result.reports if (found := subject_of(report, root))]
     files = dict(_hand_written(hand_written)) if hand_written else {}
     intro = files.pop(INDEX, b"").decode("utf-8", "replace")
-    made = {path: text.encode("utf-8") for path, text in _pages(subjects, intro)}
+    tables = dict(more)
+    intro = intro.replace(ACCURACY, LINK if ESTIMATES in tables else "")
+    made = {path: text.encode("utf-8") for path, text in (*_pages(subjects, intro), *tables.items())}
     made.update(assets())
     for path in made:
         if path in files:

@@ -1,0 +1,16 @@
+"""The public tables of errors: what others measured against estimates, and against traces."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from toolkit.pages.templates import rendered
+
+ESTIMATES, TRACES = "accuracy/index.md", "accuracy/traces.md"
+LINK = f"[How far estimates are off]({ESTIMATES}){{ .md-button }}"
+
+
+def accuracy_pages(estimates: str, traces: str) -> Iterator[tuple[str, str]]:
+    """The paths and texts of the pages; `estimates` and `traces` are their tables as Markdown that is safe to show."""
+    yield ESTIMATES, rendered("accuracy.md.j2", table=estimates)
+    yield TRACES, rendered("traces.md.j2", table=traces)
