@@ -17,7 +17,9 @@ from tests.checks.build import judged, outcome_of
         # 5 terms off by a half each reach 126.5; 134 less 5 % is 127.3
         ("28 + 28 + 56 + 8 + 4 = ~134 GB", "", "disagrees", "124 GB"),
         ("7B params × 4 bytes = **28 GB**", "", "agrees", "28 GB"),
-        ("7B × 4 bytes = 30 GB", "", "disagrees", "28 GB"),
+        # 7.49 billion print as 7B, and 29.97 GB as 30 GB
+        ("7B × 4 bytes = 30 GB", "", "agrees", "28 GB; within the rounding"),
+        ("7B × 4 bytes = 31 GB", "", "disagrees", "28 GB"),
         # parameters times bytes, the bytes unsaid
         ("7B × 2 = 14 GB", "", "agrees", "14 GB"),
         ("7B × 2 = 16 GB", "", "disagrees", "14 GB"),
@@ -49,6 +51,13 @@ from tests.checks.build import judged, outcome_of
         ("2 GB + 2 GB = 5 GB", "", "agrees", "within the rounding"),
         ("2 GB + 2 GB = 5 GB", "subject: {terms: printed}", "disagrees", "4 GB"),
         ("2 GB + 2 GB = 4 GB", "subject: {terms: printed}", "agrees", "4 GB"),
+        # 112 give or take 3 halves ends where the 113.5 that print as 114 begin
+        ("28 + 28 + 56 = 114 GB", "", "disagrees", "112 GB"),
+        ("28 GB + 28 GB + 56 GB = 114 GB", "", "disagrees", "112 GB"),
+        ("28 + 28 + 56 = 113 GB", "", "agrees", "112 GB; within the rounding"),
+        ("28 + 28 + 56 = ~114 GB", "", "agrees", "112 GB"),
+        # in a product of them 16 and 8 are counted: 128 + 4
+        ("16 × 8 + 4 = 140 GB", "", "disagrees", "132 GB"),
         # money for a time: a bare number counts what it is paid for
         ("$1.50-2.00/hour × 10 hours = $15-20", "", "agrees", "$15–20"),
         ("$1.50-2.00/hour × 10 hours = $20-30", "", "disagrees", "$15–20"),

@@ -63,6 +63,23 @@ def test_folders_are_searched(capsys: pytest.CaptureFixture[str], folder: Path) 
     assert "in 3 documents" in ran.out
 
 
+def test_documents_that_differ_are_shown_and_do_not_gate(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
+    (folder / "docs").mkdir()
+    for name, figure in (("a.md", 14), ("b.md", 18)):
+        said = f"# Guide\n\nFine-tuning Mistral-7B-v0.1 with QLoRA takes {figure} GB of GPU memory on one card.\n"
+        (folder / "docs" / name).write_text(said, encoding="utf-8")
+    for ran in (run(capsys, "check", "docs"), run(capsys, "scan", "docs/a.md", "docs/b.md")):
+        assert ran.code == 0
+        assert (
+            'docs/b.md:3:46: D214 "18 GB" (peak_memory) is "14 GB" in the same statement at docs/a.md:3:46' in ran.out
+        )
+
+
+def test_a_folder_with_specs_is_checked_by_them(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
+    (folder / "claims.yaml").write_text("nonsense\n", encoding="utf-8")
+    assert "figures in" not in run(capsys, "check", ".").out
+
+
 def test_a_document_elsewhere_keeps_the_name_it_was_given(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
     (folder / "here").mkdir()
     os.chdir(folder / "here")

@@ -60,6 +60,10 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> None:
         (["one.yaml", "--scenario", "other"], "there is no scenario to trace"),
         (["one.yaml", "--jobs", "0"], "must be at least 1"),
         (["one.yaml", "--solve", "rank"], "invalid choice: 'rank'"),
+        (["one.yaml", "--sweep", "rank=1..8"], "'rank=1..8' is not FIELD=1,2,4 or FIELD=1..8"),
+        (["one.yaml", "--sweep", "batch_size=8..1"], "'batch_size=8..1' has no values from 1 upwards"),
+        (["one.yaml", "--sweep", "batch_size=0,1"], "'batch_size=0,1' has no values from 1 upwards"),
+        (["one.yaml", "--sweep", "batch_size=1..999999999"], "has more than 10,000 values"),
         (["one.yaml", "--stack", "transformers==4.46.3,-e=="], "'-e==' is not NAME==VERSION"),
         (["one.yaml", "--stack", "peft==0.13.2\x1b[2J"], "'peft==0.13.2\\x1b[2J' is not NAME==VERSION"),
         (["one.yaml", "--stack", "transformers==4.46.3", "--solve", "batch_size"], "not with --stack"),
@@ -86,6 +90,54 @@ def test_a_card_has_to_be_known_to_solve(
     ran = run(capsys, "trace", "one.yaml", "--solve", "batch_size", *arguments)
     assert (ran.code, ran.out) == (2, "")
     assert said in ran.err.replace("\\\\", "\\")
+
+
+def test_what_is_traced_is_listed_without_torch(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "find_spec", lambda _: None)
+    ran = run(capsys, "trace", "--covered", "--color", "never")
+    assert ran.code == 0, ran.err
+    assert "gradient_checkpointing: false; reentrant; non-reentrant\n" in ran.out
+    assert "not zero3     zero3 on several GPUs is not traced yet\n" in ran.out
+    assert "not Qwen/Qwen-7B    transformers has no model type 'qwen'\n" in ran.out
+    listed = json.loads(run(capsys, "trace", "--covered", "--format", "json").out)["covered"]
+    assert ran.out.endswith(f"{sum(one['traced'] for one in listed)} of {len(listed)} are traced\n")
+    assert {"field": "optimizer", "value": "sgd, fused", "traced": True, "reason": None} in listed
+
+
+@traces
+@pytest.mark.reference
+def test_formulas_stand_beside_a_trace(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(folder)
+    ran = run(capsys, "trace", "one.yaml", "--formulas", "--color", "never")
+    assert ran.code == 0, ran.err
+    [weights, *_] = (text.split() for text in ran.out.splitlines() if text.split()[:2] == ["prefill", "weights"])
+    seen, computed, gap = (int(text.replace(",", "")) for text in weights[2:5])
+    assert gap == computed - seen
+    assert computed == pytest.approx(seen, rel=1e-4)
+    [one, *_] = json.loads(run(capsys, "trace", "one.yaml", "--formulas", "--format", "json").out)["traces"]
+    totals = {phase["phase"]: phase["total"] for phase in one["computed"]}
+    for phase in one["phases"]:
+        assert totals[phase["phase"]] == pytest.approx(phase["total"], rel=0.001)
+
+
+SWEEP = ("--sweep", "batch_size=1..4", "--sweep", "sequence_length=64,96")
+
+
+@traces
+@pytest.mark.reference
+def test_a_sweep_prints_every_size(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(folder)
+    ran = run(capsys, "trace", "one.yaml", *SWEEP, "--color", "never")
+    assert ran.code == 0, ran.err
+    assert ran.out.count("fits on T4") % 8 == 0
+    assert "proven at" in ran.out
+    [first, *_] = json.loads(run(capsys, "trace", "one.yaml", *SWEEP, "--format", "json").out)["swept"]
+    sizes = {(one["batch_size"], one["sequence_length"]): one["allocated"] for one in first["sizes"]}
+    assert sorted(sizes) == [(batch, length) for batch in (1, 2, 3, 4) for length in (64, 96)]
+    traced = json.loads(run(capsys, "trace", "one.yaml", "--format", "json").out)["traces"]
+    assert sizes[1, 64] in {one["peak"]["allocated"] for one in traced}
 
 
 @traces

@@ -20,6 +20,7 @@ def test_the_form_of_the_table():
         "kinds",
         "blas_workspace_source",
         "architectures",
+        "eager_context",
         "families",
         "gpus",
         "groups",

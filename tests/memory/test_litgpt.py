@@ -1,4 +1,4 @@
-"""Training with LitGPT: its own blocks, loss and loop, by hand and against its tables."""
+"""Training and generating with LitGPT: its own blocks, loss and loop, by hand and against its tables."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from toolkit.memory.architecture.config import UnsupportedModel
 from toolkit.memory.architecture.litgpt import as_litgpt
 from toolkit.memory.contexts import contexts_of
 from toolkit.memory.estimate import estimate
+from toolkit.memory.fabric_loading import Made, unsplit
 from toolkit.memory.ledger import PhaseName
 from toolkit.memory.moments import Programs
 from toolkit.memory.recording import programs_of
@@ -101,6 +102,99 @@ def test_training_needs_what_was_read(model: str, batch: int, plain: float, quan
     for base, read in ((STABLELM, plain), (replace(QUANTIZED, stack=OLD), quantized)):
         run = replace(base, model=model, batch_size=batch, sequence_length=512, gradient_accumulation=8, lora=lora)
         assert estimate(run, facts(model)).allocated / 1e9 == pytest.approx(read, rel=0.006)
+
+
+GENERATION = Setting(
+    "meta-llama/Llama-2-13b-hf",
+    "inference",
+    "bf16",
+    compute="bf16",
+    sequence_length=6,
+    generated_length=50,
+    attention="sdpa",
+    gpu="A100 SXM4 40GB",
+    stack=Stack("litgpt", versions={"litgpt": "0.1.0", "bitsandbytes": "0.41.1"}),
+)
+LLAMA_3 = replace(GENERATION, model="meta-llama/Meta-Llama-3-8B", sequence_length=1000, generated_length=24)
+MIB = 1 << 20
+
+# Lightning-AI/litgpt tutorials/resource-tables.md (commit 8641822, "Hello, my name is" and 50 tokens) and quantize.md
+# (256 tokens): torch.cuda.max_memory_allocated() / 1e9. The forms are bf16, nf4, nf4 with double quantization.
+GENERATED = (
+    ("stabilityai/stablelm-base-alpha-3b", 50, 7.30, 3.20, 3.04),
+    ("meta-llama/Llama-2-7b-hf", 50, 13.52, 4.57, 4.26),
+    ("meta-llama/Llama-2-13b-hf", 50, 26.21, 8.32, 7.72),
+    ("tiiuae/falcon-40b", 50, None, 26.55, 24.63),
+    ("tiiuae/falcon-7b", 256, 14.50, 5.72, 5.38),
+)
+
+
+@pytest.mark.parametrize(("model", "tokens", "plain", "quantized", "nested"), GENERATED)
+def test_generation_needs_what_was_read(
+    model: str, tokens: int, plain: float | None, quantized: float, nested: float
+) -> None:
+    whole = replace(GENERATION, model=model, generated_length=tokens)
+    packed = replace(whole, weights="nf4", double_quant=False)
+    for run, read in ((whole, plain), (packed, quantized), (replace(packed, double_quant=True), nested)):
+        if read is not None:
+            assert estimate(run, facts(model)).allocated / 1e9 == pytest.approx(read, rel=0.004)
+
+
+def generation_row(setting: Setting, phase: PhaseName, row: str) -> int:
+    found = estimate(setting, facts(setting.model)).ledger.phase(phase)
+    assert found is not None
+    return sum(one.bytes for one in found.rows if one.name == row)
+
+
+def test_weights_are_made_one_by_one_and_count_as_whole_blocks() -> None:
+    # 13824 x 5120 x 2 bytes are 135 MiB in a segment of 136: 3 such weights in each of 40 layers. In float32 they fill
+    # 270, and 32000 x 5120 x 4 bytes of embedding and output weight 625 of 626. All weights of 7B are of even MiB.
+    wide, even = replace(GENERATION, weights="fp32", compute="fp32"), "meta-llama/Llama-2-7b-hf"
+    assert generation_row(GENERATION, PhaseName.LOAD, "unsplit_blocks") == 3 * 40 * MIB
+    assert generation_row(wide, PhaseName.LOAD, "unsplit_blocks") == 2 * MIB
+    assert generation_row(replace(GENERATION, model=even), PhaseName.LOAD, "unsplit_blocks") == 0
+
+
+@pytest.mark.parametrize(("version", "heads"), [("0.5.4", 32), ("0.5.5", 8)])
+def test_the_cache_has_room_for_all_tokens_from_the_start(version: str, heads: int) -> None:
+    run = replace(LLAMA_3, stack=Stack("litgpt", versions={"litgpt": version}))
+    whole = 32 * 2 * heads * 128 * (1000 + 24) * 2
+    assert generation_row(run, PhaseName.PREFILL, "kv_cache") == whole
+    assert generation_row(run, PhaseName.DECODE, "kv_cache") == whole
+    assert generation_row(run, PhaseName.DECODE, "kv_cache_growth") == 0
+
+
+def test_one_head_for_all_queries_is_never_repeated() -> None:
+    run = replace(GENERATION, model="tiiuae/falcon-7b")
+    assert generation_row(run, PhaseName.PREFILL, "kv_cache") == 32 * 2 * 64 * (6 + 50) * 2
+
+
+def test_keys_are_repeated_as_they_are_taken_from_the_cache() -> None:
+    run = replace(LLAMA_3, sequence_length=16, generated_length=20_000, stack=Stack("litgpt"))
+    # Of 20,015 tokens, keys and values, for each of 32 heads of 128 (repeat_interleave): and one token's own states.
+    repeated = 2 * (16 + 20_000 - 1) * 32 * 128 * 2
+    assert 0 <= generation_row(run, PhaseName.DECODE, "attention_states") - repeated < 100_000
+    older = replace(run, stack=Stack("litgpt", versions={"litgpt": "0.5.4"}))
+    assert generation_row(older, PhaseName.DECODE, "attention_states") < 100_000
+
+
+def test_logits_of_the_whole_prompt_are_made_float32() -> None:
+    vocabulary, tokens = 128_256, 1000
+    assert generation_row(LLAMA_3, PhaseName.PREFILL, "logits") == vocabulary * tokens * 2
+    assert generation_row(LLAMA_3, PhaseName.PREFILL, "logits_float32") == vocabulary * tokens * 4
+
+
+def test_the_output_weight_is_dequantized_for_the_prompt() -> None:
+    run = replace(GENERATION, model="meta-llama/Llama-2-7b-hf", weights="nf4", double_quant=False)
+    # In float16, then in bfloat16 beside it; for one token bitsandbytes multiplies by the weight as it is.
+    assert generation_row(run, PhaseName.PREFILL, "dequantized_weight") == 2 * 2 * 32_000 * 4096
+    assert generation_row(run, PhaseName.DECODE, "dequantized_weight") == 0
+
+
+def test_more_layers_never_leave_less() -> None:
+    made = (Made(4096 * 4096, 2, (4096 * 2048, 4096 * 256, 64)),)
+    few, many = (unsplit((), made, count) for count in (512, 1024))
+    assert 0 <= few <= many
 
 
 def test_other_families_are_refused() -> None:

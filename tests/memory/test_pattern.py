@@ -157,3 +157,18 @@ def test_a_settled_run_starts_from_what_is_loaded() -> None:
     assert run.timeline.replay("load") == timeline.replay("load")
     peaks = timeline.peaks()
     assert all(moment.bytes == peaks[phase].bytes for phase, moment in run.timeline.peaks().items() if phase)
+
+
+@pytest.mark.parametrize("layers", [3, 4, 9])
+def test_every_allocation_names_the_one_that_it_repeats(layers: int) -> None:
+    """Of the smallest timeline: with the same bytes, by the same operation; what grows with the layers names none."""
+    small, *_ = runs = [imagined(count, [1024, 999], [512], stacked=1) for count in (3, 4, 5)]
+    written, origins = learn(runs).written(layers - 3)
+    assert len(origins) == len(written.timeline.allocations)
+    for made, origin in zip(written.timeline.allocations, origins, strict=True):
+        if made.operation == "stack":
+            assert origin is None
+            continue
+        assert origin is not None
+        first = small.timeline.allocations[origin]
+        assert (made.bytes, made.operation, made.stage) == (first.bytes, first.operation, first.stage)

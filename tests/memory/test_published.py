@@ -16,7 +16,7 @@ from toolkit.memory.estimate import estimate
 from toolkit.spec.setting import Setting, Stack
 
 CLOSE = 0.0005
-UNEVEN_ROUTING = 0.015
+UNEVEN_ROUTING = 0.005
 """A mixture's experts get unequal shares of the tokens; the estimate spreads them evenly."""
 
 

@@ -13,6 +13,7 @@ from toolkit.checks.peak_memory import peak_error, peak_floor
 from toolkit.checks.situation import REFUSALS, Situation, all_moved
 from toolkit.checks.situations import situation_of
 from toolkit.checks.space import Choice, Options, ends_of
+from toolkit.facts.contexts import context_of
 from toolkit.facts.gpu import GenericGpu, Gpu, GpuVariants
 from toolkit.facts.gpus import find_gpu, gpus
 from toolkit.facts.names import UnknownName
@@ -141,8 +142,9 @@ class Answer:
             return Fit(card.name, "no" if none_starts else "maybe", usable)
         moved = [card.cublas_workspace - workspace_bytes(one.setting.gpu) for one in self.estimates]
         pairs = list(zip(self.estimates, moved, strict=True))
-        low = min(one.reserved[0] + by for one, by in pairs) + card.context_low
-        beside = max(by + _beside_torch(one) for one, by in pairs) + card.context_high
+        context_low, context_high = context_of(card, self.estimates[0].setting.stack.versions)
+        low = min(one.reserved[0] + by for one, by in pairs) + context_low
+        beside = max(by + _beside_torch(one) for one, by in pairs) + context_high
         room = card.usable_low / (1 + self.error) - beside
         if max(one.reserved[1] for one in self.estimates) <= room:
             return Fit(card.name, "yes", usable)

@@ -8,7 +8,7 @@ from fractions import Fraction
 from itertools import pairwise
 
 from toolkit.checks.case import Case, malformed
-from toolkit.checks.equation.evaluate import PURE, Amount, evaluate, is_sum, unit_size, values_in
+from toolkit.checks.equation.evaluate import PURE, Amount, evaluate, unit_size
 from toolkit.checks.equation.parse import (
     Binary,
     EquationError,
@@ -17,6 +17,7 @@ from toolkit.checks.equation.parse import (
     parse_equation,
     parse_expression,
 )
+from toolkit.checks.equation.rounding import ends, firm, overlap
 from toolkit.checks.judgement import Claimed, Outcome, Verdict
 from toolkit.evidence.evidence import Evidence, EvidenceKind
 from toolkit.quantity import Reading, display_interval, parse_value
@@ -71,11 +72,8 @@ def _side(case: Case, left: Expression, right: Expression) -> Outcome:
     """The verdict on one "left = right", under any reading of GB that the document admits."""
     result = right.value if isinstance(right, Number) else None
     amounts = {reading: evaluate(left, reading, case.values()) for reading in case.readings}
-    terms = values_in(left, case.values())
-    # Terms of a printed sum were each rounded before they were added, and hedged terms say so themselves.
-    loose = is_sum(left) and not _is_counting([*terms, *values_in(right)])
-    loose |= any(value.hedge for value in terms)
-    loose &= case.claim.subject.get("terms") != "printed"
+    loose = case.claim.subject.get("terms") != "printed"
+    firmly = firm(left, right, case.values())
     unit = result.unit if result else None
     divisor = _divisor(left, case)
     exactly: list[tuple[Reading, Amount]] = []
@@ -85,7 +83,7 @@ def _side(case: Case, left: Expression, right: Expression) -> Outcome:
         candidates = _candidates(amount, unit, reading, divisor)
         exactly += [(reading, one) for one in candidates if any(_same(one, target) for target in targets)]
         if loose:
-            widest = evaluate(left, reading, case.values(), rounded=True)
+            widest = evaluate(firmly, reading, rounded=True)
             pairs = zip(candidates, _candidates(widest, unit, reading, divisor), strict=True)
             rounded += [(reading, one) for one, wide in pairs if any(_meets(one, wide, target) for target in targets)]
     reading = case.readings[0]
@@ -107,16 +105,6 @@ def _outcome(
         reason = f"the printed numbers give {truth}; within the rounding of the terms"
         return Outcome(Verdict.AGREES, reason, claimed, evidence)
     return Outcome(Verdict.DISAGREES, f"the printed numbers give {truth}", claimed, evidence, repair=f"print {truth}")
-
-
-def _is_counting(values: Sequence[Value]) -> bool:
-    """Whether a sum is one of whole numbers without units, of which none was rounded ("320 + 80 = 400")."""
-    return all(
-        value.unit.dimension is Dimension.NUMBER
-        and value.hedge is None
-        and all(number.denominator == 1 for number in value.printed)
-        for value in values
-    )
 
 
 def _divisor(left: Expression, case: Case) -> Fraction | None:
@@ -187,6 +175,5 @@ def _same(amount: Amount, target: tuple[Interval, Interval, Dimension]) -> bool:
 def _meets(exact: Amount, wide: Amount, target: tuple[Interval, Interval, Dimension]) -> bool:
     """Whether each end, give or take the rounding of the terms, meets the printed end."""
     low, high, dimension = target
-    bottom = Interval(wide.low, 2 * exact.low - wide.low)
-    top = Interval(2 * exact.high - wide.high, wide.high)
-    return _comparable(exact, dimension) and bottom.meets(low) and top.meets(high)
+    bottom, top = ends(exact, wide)
+    return _comparable(exact, dimension) and overlap(bottom, low) and overlap(top, high)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
@@ -66,6 +67,7 @@ _FORMS: Final[Mapping[str, Sequence[dict[str, Atom]]]] = {
 """Forms of weights that a document may mean which names none, by method."""
 
 _MOST_NUMBERS: Final = 6
+_DIGITS: Final = re.compile(r"\d+")
 _RANK: Final = "of which rank, on which modules?"
 _PRECISE: Final = "what is counted here? as another part of the memory, or at another moment, the figure holds"
 _AT_ANOTHER: Final = "at which setting? with weights in another form, or at numbers that the document names, it holds"
@@ -158,16 +160,23 @@ class _Doubt:
         assert self.found.report is not None
         spec, judgements = self.found.report.spec, self.found.report.judgements
         by_id = {judgement.id: judgement for judgement in judgements}
+        asked: dict[tuple[object, ...], str | None] = {}
         for at, (claim, drafted) in enumerate(zip(spec.claims, self.found.draft.claims, strict=True)):
             judgement = by_id.get(claim.id)
             if judgement is None or drafted.question is not None:
                 continue
             if judgement.outcome.malformed is not None:
                 yield at, f"what does it say? {judgement.outcome.reason}"
-            elif judgement.verdict is Verdict.DISAGREES and (
-                question := self._question(spec, claim, drafted, judgement)
-            ):
-                yield at, question
+            elif judgement.verdict is Verdict.DISAGREES:
+                key = (
+                    (drafted.line, *_alike(claim, judgement))
+                    if claim.quantity in _BY_ITSELF
+                    else _alike(claim, judgement)
+                )
+                if key not in asked:
+                    asked[key] = self._question(spec, claim, drafted, judgement)
+                if (question := asked[key]) is not None:
+                    yield at, question
 
     def _question(self, spec: Spec, claim: Claim, drafted: DraftedClaim, judgement: Judgement) -> str | None:
         if claim.quantity in _BY_ITSELF:
@@ -210,6 +219,14 @@ class _Doubt:
             moved.append({name: max(those) for name, those in numbers.items()})
         for fields in moved:
             yield _AT_ANOTHER, {"overrides": _with(claim, **fields)}
+
+
+def _alike(claim: Claim, judgement: Judgement) -> tuple[object, ...]:
+    """What claims have in common of which the same is to be asked: all but the numbers that run on beside a figure."""
+    claimed = judgement.outcome.claimed
+    figure = (claimed.text, *claimed.readings.items()) if claimed else ()
+    said = (str(claim.subject), str(claim.overrides), _DIGITS.sub("#", judgement.quote))
+    return claim.quantity, claim.scenario, claim.metric, *said, *figure
 
 
 def _with(claim: Claim, **fields: Atom) -> Mapping[str, Field | None]:

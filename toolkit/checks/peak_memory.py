@@ -71,7 +71,8 @@ def peak_fact(estimate: Estimate) -> str:
 
 def loaded_interval(held: Holdings) -> Interval:
     """What the card shows once the model is loaded: the weights and the CUDA context, in bytes."""
-    low, high = device_interval_of((_loaded(held), _loaded(held)), held.setting.gpu, held.setting.parallel)
+    setting, loaded = held.setting, _loaded(held)
+    low, high = device_interval_of((loaded, loaded), setting.gpu, setting.parallel, setting.stack.versions)
     return Interval(Fraction(low), Fraction(high))
 
 

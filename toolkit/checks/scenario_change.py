@@ -196,7 +196,8 @@ def _peak(situation: Situation, choice: Choice, metric: str) -> Amount:
     if metric == "allocated":
         return Amount(rows)
     unused = estimate.reserved[1] - estimate.allocated
-    context = context_interval(estimate.setting.gpu) if metric == "device" else (0, 0)
+    setting = estimate.setting
+    context = context_interval(setting.gpu, setting.stack.versions) if metric == "device" else (0, 0)
     return Amount(rows, context, unused)
 
 

@@ -130,4 +130,14 @@ DOCUMENT_CODES: tuple[Code, ...] = (
         "Add `marks: true` to the spec that has their scenarios, or take the marks out.",
         "D213 the document marks claims, and no spec of it says marks: true",
     ),
+    Code(
+        "D214",
+        "Stated differently in two documents",
+        "Two documents of one run make the same statement, in the same words, in the same row of a table, or about "
+        "the same model, method, precision, batch and sequence, with figures of which one cannot be the other "
+        "rounded. One of them is out of date, or what tells them apart is not said. Which one is not known, so it "
+        "is a warning.",
+        "Correct one of the two, or say what tells them apart.",
+        'D214 "18 GB" (peak_memory) is "14 GB" in the same statement at docs/training.md:12:30',
+    ),
 )

@@ -41,7 +41,8 @@ class ModelFacts:
 
     `checkpoint_dtype` is how the published weights are stored (torch's name), `quantization` the config's
     `quantization_config`, `storage` the elements and bytes of a quantized checkpoint. `verified_params`
-    counts tied weights once; `params_by_class` does so by transformers class. `text_only` is the decoder
+    counts tied weights once; `published_params` is what its checkpoint or its makers count, in its relation to that;
+    `params_by_class` does so by transformers class. `text_only` is the decoder
     alone of an image-text model.
     """
 
@@ -52,6 +53,8 @@ class ModelFacts:
     quantization: Mapping[str, Any] | None = None
     storage: Mapping[str, Any] | None = None
     verified_params: int | None = None
+    published_params: int | None = None
+    published_relation: str | None = None
     params_by_class: Mapping[str, int] = field(default_factory=dict)
     sources: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -138,7 +141,8 @@ def _from_record(record: Mapping[str, Any], name: str) -> ModelFacts:
     config: Mapping[str, Any] = record["config"]
     facts = model_from_config(config, name)
     dtype = record.get("checkpoint_dtype")
-    counted = record.get("verified_params")
+    counted, published = record.get("verified_params"), record.get("published_params")
+    relation = record.get("published_params_relation")
     classes = _mapping(record.get("params_by_class")) or {}
     return ModelFacts(
         id=name,
@@ -148,6 +152,8 @@ def _from_record(record: Mapping[str, Any], name: str) -> ModelFacts:
         quantization=facts.quantization,
         storage=_mapping(record.get("published_storage")),
         verified_params=counted if isinstance(counted, int) else None,
+        published_params=published if isinstance(published, int) else None,
+        published_relation=relation if isinstance(relation, str) else None,
         params_by_class={key: count for key, count in classes.items() if isinstance(count, int)},
         sources=_texts(record.get("sources")),
         notes=_texts(record.get("notes")),

@@ -17,7 +17,7 @@ from toolkit.memory.formula.litgpt import CHUNK_POSITIONS
 from toolkit.memory.formula.tiled_loss import TILE_TOKENS
 from toolkit.memory.layer_layouts import LAYOUTS
 from toolkit.memory.moments import Programs
-from toolkit.memory.numerics import loss_of, numerics
+from toolkit.memory.numerics import LITGPT_CACHES_GROUPS, loss_of, numerics, older
 from toolkit.memory.parallel.covered import refuse_spread
 from toolkit.memory.parallel.placement import stages
 from toolkit.memory.parallel.plan import gathered_setting, held_setting, plan
@@ -95,7 +95,15 @@ def gradient_bytes(context: Context) -> int:
 
 def _scale(setting: Setting, architecture: Architecture) -> Scale:
     rank = setting.lora.rank if setting.lora and setting.trains else 0
-    return Scale(setting.batch_size, setting.sequence_length, _chunk(setting, architecture), rank)
+    keys = _kept_keys(setting, architecture)
+    return Scale(setting.batch_size, setting.sequence_length, _chunk(setting, architecture), rank, keys)
+
+
+def _kept_keys(setting: Setting, architecture: Architecture) -> int:
+    """Positions that every token attends to: all of LitGPT's cache, where it took no part of it."""
+    if setting.trains or architecture.family != LITGPT or not older(setting, LITGPT, LITGPT_CACHES_GROUPS):
+        return 0
+    return setting.sequence_length + setting.generated_length
 
 
 def _chunk(setting: Setting, architecture: Architecture) -> int:

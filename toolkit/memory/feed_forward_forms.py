@@ -10,6 +10,9 @@ from toolkit.memory.formula.feed_forward import FeedForwardForm
 from toolkit.memory.formula.linear_form import LinearForm
 from toolkit.memory.formula.mixture import MixtureForm
 
+PACKED_BY_BITSANDBYTES = ("4bit", "8bit")
+"""The storages in which a router is too where it is a layer of its own: before transformers 5."""
+
 
 def feed_forward_form(build: Builder, part: FeedForward) -> FeedForwardForm | MixtureForm:
     """The form of a feed-forward, dense or a mixture."""
@@ -44,6 +47,12 @@ def _mixture(build: Builder, part: FeedForward) -> MixtureForm:
             autocast=n.autocast or ("fp32" if build.layout.wide_router else None),
             gradient=n.gradient,
             viewed=build.layout.wide_router and n.autocast is None,
+            storage=n.storage if looped and n.storage in PACKED_BY_BITSANDBYTES else "plain",
+            compute=n.compute,
+            nested=n.nested,
+            keeps_input=n.keeps_input,
+            follows=n.follows,
+            halved=n.halved,
             branch=build.branch("mlp.gate"),
         ),
         products=looped or _grouped_experts(build, part),

@@ -11,6 +11,7 @@ from toolkit.memory.forms import attention_form
 from toolkit.memory.formula.layer import LayerForm
 from toolkit.memory.formula.litgpt import LitAttentionForm
 from toolkit.memory.formula.logits import HeadForm
+from toolkit.memory.size import BYTES, Size
 
 PROJECTIONS = ("q_proj", "k_proj", "v_proj")
 
@@ -40,8 +41,14 @@ def _attention(build: Builder, kind: LayerKind) -> LitAttentionForm:
         groups=a.key_value_heads,
         turned=a.rope_dim or a.head_dim,
         branch=adapted[0].branch if adapted else None,
+        repeats_kept=not a.caches_queries,
         adapted=tuple(part.outputs for part in adapted),
     )
+
+
+def litgpt_mask() -> Size:
+    """What generation takes of its mask of all pairs of positions, for the tokens of a pass."""
+    return Size(pair=BYTES["bool"])
 
 
 def litgpt_head(build: Builder) -> HeadForm:

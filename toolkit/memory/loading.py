@@ -17,6 +17,7 @@ from itertools import groupby
 from packaging.version import Version
 
 from toolkit.memory.allocator import LARGE_SEGMENT, OWN_SEGMENT_FROM, SEGMENT_UNIT, SMALL_REQUEST
+from toolkit.memory.fabric_loading import unsplit_by_fabric
 from toolkit.memory.numerics import QUANTIZED, older
 from toolkit.memory.storage import FLOATS, StoredTensor
 from toolkit.spec.setting import Setting
@@ -60,6 +61,8 @@ def unsplit_bytes(tensors: Sequence[StoredTensor], setting: Setting) -> int:
 
     0 where one block is allocated for all, and where libraries load otherwise than tensor by tensor as they are stored.
     """
+    if setting.stack.trainer == "litgpt":
+        return 0 if setting.trains else unsplit_by_fabric(tensors, setting)
     first = _first_block(tensors, setting)
     if first is None:
         return 0

@@ -45,6 +45,8 @@ BITSANDBYTES_KEEPS_DTYPE = Version("0.43")
 """Before, Params4bit halved what it quantized (nn/modules.py), so that a dequantized weight was float16 at first."""
 TORCH_FREES_GRADIENTS = Version("2.0")
 """Before, zero_grad filled gradients with zeros, so that they were there in the next pass (torch/nn/modules)."""
+LITGPT_CACHES_GROUPS = Version("0.5.5")
+"""LitGPT pull requests 1013 and 1891; before, keys and values were repeated for every query head, then kept."""
 TRL_PREPARES_UNTIL = stack_rules.TRL_CASTS_ADAPTERS  # since then SFTTrainer leaves the base as it is loaded
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import lru_cache
 
 from toolkit.memory.architecture import Architecture, ModuleKind
+from toolkit.memory.architecture.litgpt import FAMILY as LITGPT
 from toolkit.memory.architecture.stack import as_built
 from toolkit.memory.builder import Adaptation, Builder, builder
 from toolkit.memory.context import Context
@@ -20,6 +21,7 @@ from toolkit.memory.formula.attention_form import SCORES
 from toolkit.memory.formula.embeddings import ROW as EMBEDDINGS
 from toolkit.memory.formula.layer import RESIDUAL
 from toolkit.memory.head_forms import head_form
+from toolkit.memory.litgpt_forms import litgpt_mask
 from toolkit.memory.lora import adapters_of
 from toolkit.memory.moments import Programs
 from toolkit.memory.numerics import loss_of
@@ -151,6 +153,8 @@ def _record(build: Builder, setting: Setting) -> Programs:
     held = {RESIDUAL: _held(build, embedding), **_held_scores(build)}
     seen = {"attention_mask": masks(build)}
     if not setting.trains:
+        if architecture.family == LITGPT:
+            seen = {"attention_mask": litgpt_mask()}
         cache = cache_of(build)
         layers = tuple(record_inference(form, count, dtypes.stream, cache) for form, count in forms)
         end = record_generation_head(head, hidden, layers[-1].result)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from packaging.version import Version
 
 from toolkit.memory.numerics import EIGHT_BIT, FOUR_BIT, older
@@ -30,7 +32,8 @@ TRAINABLE_STORAGE = frozenset({"fp32", "bf16", "fp16", "nf4", "fp4", "int8"})
 """Stored forms whose products in training are covered."""
 
 
-SERVED_STORAGE = frozenset({"fp32", "bf16", "fp16"})
+FLOATS = frozenset({"fp32", "bf16", "fp16"})
+SERVED_STORAGE = FLOATS
 """Stored forms that vLLM holds as transformers does."""
 
 
@@ -62,12 +65,24 @@ def refuse_passes(setting: Setting) -> None:
 
 def _refuse_litgpt(setting: Setting) -> None:
     """Raise where LitGPT, whose model code is its own, does what no formula covers."""
-    kept = ("true precision", setting.weights in (*FOUR_BIT, "bf16", "fp32") and not setting.amp)
-    whole = ("one GPU without checkpoints", setting.parallel.gpus == 1 and setting.gradient_checkpointing == "false")
-    plain = ("LoRA without DoRA", setting.lora is None or not setting.lora.dora)
-    for known, covered in (("training", setting.trains), kept, whole, plain):
+    for known, covered in _litgpt_training(setting) if setting.trains else _litgpt_generation(setting):
         if not covered:
             raise UnsupportedRow("activations", f"no formula for LitGPT but in {known} yet")
+
+
+def _litgpt_training(setting: Setting) -> Iterator[tuple[str, bool]]:
+    yield "true precision", setting.weights in (*FOUR_BIT, "bf16", "fp32") and not setting.amp
+    yield "one GPU without checkpoints", setting.parallel.gpus == 1 and setting.gradient_checkpointing == "false"
+    yield "LoRA without DoRA", setting.lora is None or not setting.lora.dora
+
+
+def _litgpt_generation(setting: Setting) -> Iterator[tuple[str, bool]]:
+    """What `litgpt generate` does. Of 8-bit weights, and of 4-bit ones in float16, loading is the peak."""
+    four_bit = setting.weights in FOUR_BIT and setting.compute == "bf16"
+    yield "float weights or 4-bit ones in bfloat16", four_bit or setting.weights in FLOATS
+    yield "generation on one GPU", setting.parallel.gpus == 1
+    yield "generation of one sequence", setting.batch_size == 1
+    yield "generation with sdpa", setting.attention == "sdpa"
 
 
 def _refuse_dora(setting: Setting) -> None:

@@ -90,9 +90,10 @@ HELD_ROWS = (
         "2 x layers x known positions x head width x bytes",
         "modeling_mistral.py, modeling_qwen2.py and modeling_llama.py of transformers 4.39 to 4.45",
         rotary_caches,
-        (*FORM, "compute", "sequence_length"),
+        (*FORM, "compute", "sequence_length", "generated_length"),
         "Older versions of transformers kept cosines and sines of all positions in every layer; Qwen 1's own code "
-        "has a factor for each, and angles; GPT-BigCode's a mask of all pairs of them.",
+        "has a factor for each, and angles; GPT-BigCode's a mask of all pairs of them. LitGPT, when it generates, has "
+        "both, for the prompt and what it is to write.",
     ),
     RowRule(
         "upcast_parameters",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from fractions import Fraction
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from toolkit.quantity.interval import Interval
@@ -81,6 +82,7 @@ def read_number(text: str, start: int, end: int) -> tuple[Number | None, int]:
     return (None if _DANGLING.match(text, end) else number), end
 
 
+@lru_cache(maxsize=8192)
 def _mantissa(chunk: str) -> Number | None:
     form = _FORM.fullmatch(chunk)
     if form is None:

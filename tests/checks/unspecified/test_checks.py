@@ -23,6 +23,7 @@ def verdicts(text: str) -> set[tuple[str, str]]:
 
 FALSE = [
     ("28 + 28 + 56 + 8 + 4 = ~134 GB", "A501"),
+    ("28 + 28 + 56 = 114 GB", "A501"),
     ("7B × 2 bytes = 18 GB", "A501"),
     ("1,120,000,000 / 1,073,741,824 ≈ 1.14", "A501"),
     ("320 examples × 3 epochs = 860 steps", "A501"),
@@ -47,6 +48,7 @@ FALSE = [
 ]
 TRUE = [
     ("28 + 28 + 56 + 8 + 4 = ~124 GB", "A501"),
+    ("28 + 28 + 56 = 113 GB", "A501"),  # the sum of 28.4, 28.4 and 56.2
     ("7B × 2 bytes = 14 GB", "A501"),
     ("7B × 2 bytes = 15 GB", "A501"),  # 7.5 billion print as 7B
     ("1,120,000,000 / 1,073,741,824 ≈ 1.04 GiB", "A501"),
@@ -102,6 +104,23 @@ SILENT = [
     "It is made of a vision encoder and Qwen3-8B with a total of 9B parameters.",
     "Qwen2.5-14B-Instruct (14.7B params)",  # 14.77 billion: cut off, not rounded
     "| Model | Params |\n|---|---|\n| BELLE(LLaMA/Bloom) | 7B |\n",
+    "4 models × 8 files = 32/32 done",
+    "chunk=7/50 success=699",
+    "tier 1 = Phase 6 / tier 2 = Phase 8",
+    "m(9.8)(40) = (1/2)mv^2",
+    "(3x)/3 = 15/3",
+    "customers with 1-5 million = (20 × 14) / 40 = 7",
+    "30 min: $0.27/hr + $0.33/hr ≈ $0.30 all-in",
+    "2 × 41653 = 83.306",  # thousands parted by a point
+    "3/54 = 5.5%",  # 5.56: cut off, not rounded
+    "4096 × 4096 = 16.7 million",
+    "```python\nframes = (97 - 1) // (4 latents) + 1 = 25\n```",
+    "# Models\n\nLLaMA 7B, F16, N_KV_MAX = 16384 (8GB)",
+    "| Model | Total params | Activated params |\n|---|---|---|\n| DeepSeek-V3 | 671B | 37B |\n",
+    "| Model | Params |\n|---|---|\n| Llama-2-13b + LoRA | 28M |\n",
+    "| Model | Params |\n|---|---|\n| falcon-7b | 7.2B |\n",  # its checkpoint stores the tied head again
+    "DeepSeek-V3 has 685B parameters.",  # with the layer that predicts more tokens at once
+    "# DeepSeek-V3\n\n## Mixtral 8x7B\n\n- Total: 47B parameters\n",
     "In BLOOM the embedding layer takes 7.2GB of bf16 weights.",
 ]
 

@@ -149,6 +149,16 @@ def test_a_model_without_sdpa_attends_eagerly() -> None:
     assert probabilities.bytes == BATCH * 8 * LENGTH * LENGTH * 2
 
 
+@pytest.mark.parametrize(("length", "padded"), [(520, 0), (521, 528)])
+def test_rows_of_a_mask_are_padded_to_eight_columns(length: int, padded: int) -> None:
+    """A window of 512 tokens needs a mask; the memory-efficient kernel wants its rows aligned, in each layer anew."""
+    name = "google/gemma-3-270m"
+    setting = replace(INFERENCE, model=name, sequence_length=length, generated_length=0)
+    made = trace(setting, cut(name), whole=True).timeline.allocations
+    copies = [one.bytes for one in made if one.operation == "aten::constant_pad_nd"]
+    assert copies == [BATCH * length * padded * 2] * (2 if padded else 0)
+
+
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import islice
 from typing import Literal
 
@@ -72,6 +73,7 @@ class _Token:
     value: Value | None = None
 
 
+@lru_cache(maxsize=256)
 def parse_equation(text: str, *, minus: bool = False) -> tuple[Expression, ...]:
     """The sides of an equation, two or more, as expressions. Raises EquationError.
 

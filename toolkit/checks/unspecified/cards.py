@@ -16,6 +16,7 @@ from toolkit.documents.scan.names import NamedGpu, gpus_in
 from toolkit.documents.scan.pieces import Kind
 from toolkit.facts.gpu import Gpu, GpuVariants
 from toolkit.facts.gpu_table import GIB, gpus
+from toolkit.facts.gpus import find_gpu
 from toolkit.quantity import Bound, Dimension
 
 _BESIDE: Final = re.compile(r"[\s*_`]*(?:(?i:gpus?|cards?)\s(?=with|has|have))?(?:\(|,|-|/|:|with|has|have)?[\s*_`]*\Z")
@@ -113,7 +114,11 @@ def _judged(claim: FoundClaim, card: Gpu | GpuVariants) -> Remark:
     if any(f"with {size // GIB} GB exist" in (gpu.note or "") for gpu in card.members):
         said = next(gpu.note for gpu in card.members if gpu.note)
         return Remark(claim.start, claim.end, claim.quantity, Verdict.UNCHECKED, said)
+    laptop = find_gpu(f"{card.name} Laptop GPU")
     notes = "".join(f"; {note}" for note in dict.fromkeys(gpu.note for gpu in card.members) if note)
+    notes += (
+        f"; {laptop.name} has {size // GIB} GB" if isinstance(laptop, Gpu) and laptop.marketing_bytes == size else ""
+    )
     reason = f"{card.name} is sold with {shown}{notes}"
     return Remark(claim.start, claim.end, claim.quantity, Verdict.DISAGREES, reason, f"print {shown}")
 

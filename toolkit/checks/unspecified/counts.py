@@ -12,8 +12,9 @@ from toolkit.checks.judgement import Verdict
 from toolkit.checks.unspecified.remark import Remark
 from toolkit.documents.scan.claim import FoundClaim, Scanned
 from toolkit.documents.scan.context import precisions_in
+from toolkit.documents.scan.cues import component
 from toolkit.documents.scan.names import models_in, size_in_name
-from toolkit.facts.models import load_model
+from toolkit.facts.models import ModelFacts, load_model
 from toolkit.facts.names import UnknownName
 from toolkit.quantity import Bound, Dimension, Value, display_bytes, display_count, display_number, parse_value
 
@@ -30,7 +31,7 @@ _PART: Final = re.compile(
 )
 _SPLIT: Final = re.compile(
     r"\boffload\w*|\bper (?:gpu|device|rank|layer)\b|\beach\b|\bshard\w*|\bfsdp\b|\bzero\b|\bdeepspeed\b|\bparallel\w*"
-    r"|\blora\b|\bsav\w+|\badditional\b|\bextra\b|\bmore\b|\bless\b|\breduc\w+|\bkv\b|\bactivation\w*|\bgradient\w*"
+    r"|\blora\b|\bsav\w+|\badditional\b|\bextra\b|\bmore\b|\bless\b|\breduc\w+|(?<![a-z])kv(?![a-z])|\bactivation\w*|\bgradient\w*"
     r"|\boptimi\w+|\bdownload\w*|\bpruned\b|\bdraft\b|\d\s?[x×]|\bmulti\w*|\bgpus\b|\blayers?\b|\bembedding\w*"
     r"|\bencoder\b|\bvision\b|\bexperts?\b|\bactiv\w+|\badapter\w*|\bfree\w*|\bcpu\b",
     re.IGNORECASE,
@@ -47,6 +48,7 @@ _COMPONENT: Final = re.compile(
 _FAMILIES: Final = re.compile(r"[A-Za-z)]\s?/\s?[A-Z]")
 """Labels that name several families: "BELLE(LLaMA/Bloom)"."""
 
+_SIZE: Final = re.compile(r"(?<![\w.])(?:\d{1,3}x)?\d{1,4}(?:\.\d{1,2})?[BM](?!\w)")
 _CLOSE: Final = 80
 _OPENING: Final = 1_000
 
@@ -56,20 +58,27 @@ def check_parameters(scanned: Scanned) -> Iterator[Remark]:
     for claim in scanned.claims:
         if claim.quantity != "parameters" or claim.value is None or claim.value.bound is not Bound.POINT:
             continue
-        if _PART.search(claim.before[-20:] + claim.after[:28]):
+        if _PART.search(claim.before[-20:] + claim.after[:28]) or any(map(_PART.search, _labels(claim))):
             continue
         known = _model(claim, scanned)
-        count = _count(known) if known else None
-        if known is not None and count is not None:
-            remark = _counted(claim, claim.value, known, count)
-            if remark is not None:
-                yield remark
+        facts = _facts(known) if known else None
+        if facts is not None and facts.verified_params is not None:
+            yield _counted(claim, claim.value, facts, facts.verified_params)
 
 
-def _counted(claim: FoundClaim, value: Value, known: str, count: int) -> Remark | None:
+def _labels(claim: FoundClaim) -> tuple[str, str]:
+    return claim.piece.row, claim.piece.column
+
+
+def _counted(claim: FoundClaim, value: Value, facts: ModelFacts, count: int) -> Remark:
+    known = facts.id
     shown = f"{known} has {display_count(count)} parameters"
-    if any(count in interval for interval in value.readings().values()):
+    if _holds(value, count):
         return Remark(claim.start, claim.end, "parameters", Verdict.AGREES, shown)
+    if facts.published_params is not None and _holds(value, facts.published_params):
+        published = f"{display_count(facts.published_params)} are published"
+        reason = f"{shown}; {published}{f': {facts.published_relation}' if facts.published_relation else ''}"
+        return Remark(claim.start, claim.end, "parameters", Verdict.UNCHECKED, reason)
     step = _step(value)
     if any(abs(count - size * printed) < step * size for _, size in value.unit.readings for printed in value.printed):
         reason = f"{shown}: the digits are cut off, not rounded"
@@ -80,6 +89,10 @@ def _counted(claim: FoundClaim, value: Value, known: str, count: int) -> Remark 
         return Remark(claim.start, claim.end, "parameters", Verdict.UNCHECKED, f"the size in its name; {shown}")
     repair = f"print {display_number(count)}"
     return Remark(claim.start, claim.end, "parameters", Verdict.DISAGREES, shown, repair)
+
+
+def _holds(value: Value, count: int) -> bool:
+    return any(count in interval for interval in value.readings().values())
 
 
 def _step(value: Value) -> Fraction:
@@ -107,6 +120,8 @@ def _model(claim: FoundClaim, scanned: Scanned) -> str | None:
     for text in (piece.lead[-200:], *piece.headings):
         if models_in(text):
             return _only(text)
+        if _SIZE.search(text):
+            return None  # it is of some other model
     return _subject(scanned)
 
 
@@ -122,9 +137,9 @@ def _subject(scanned: Scanned) -> str | None:
 
 
 @lru_cache(maxsize=256)
-def _count(model: str) -> int | None:
+def _facts(model: str) -> ModelFacts | None:
     facts = load_model(model)
-    return None if isinstance(facts, UnknownName) else facts.verified_params
+    return None if isinstance(facts, UnknownName) else facts
 
 
 def check_weights(scanned: Scanned) -> Iterator[Remark]:
@@ -134,7 +149,7 @@ def check_weights(scanned: Scanned) -> Iterator[Remark]:
             continue
         texts = (claim.sentence, claim.piece.row, claim.piece.column)
         said = {precision for text in texts for precision in precisions_in(text)}
-        if len(said) != 1 or any(_SPLIT.search(text) for text in texts):
+        if len(said) != 1 or any(_SPLIT.search(text) for text in texts) or not any(map(component, texts)):
             continue
         named = {model.id or model.name for text in texts for model in models_in(text)}
         if len(named) == 1:
@@ -144,7 +159,8 @@ def check_weights(scanned: Scanned) -> Iterator[Remark]:
 
 
 def _least(claim: FoundClaim, value: Value, name: str, precision: str) -> Remark | None:
-    each, count = _BYTES.get(precision), _count(name) if "/" in name else None
+    facts = _facts(name) if "/" in name else None
+    each, count = _BYTES.get(precision), facts.verified_params if facts else None
     if each is None or count is None or value.written.high is None:
         return None
     least = count * each

@@ -15,9 +15,9 @@ from toolkit.finding import Finding
 
 
 def answered(
-    document: Document, claims: Sequence[ScannedClaim], today: date
+    document: Document, claims: Sequence[ScannedClaim], warnings: Sequence[Finding], today: date
 ) -> tuple[list[ScannedClaim], list[Finding]]:
-    """The statements with the comments that answer for them, and what is to be said of those comments.
+    """The statements with the comments that answer for them; the warnings that none answers for, and new ones of them.
 
     A comment is called needless only where its code was judged and nothing is false: a spec may need the others.
     """
@@ -34,4 +34,5 @@ def answered(
         ignored = by and claim.verdict is Verdict.DISAGREES
         found.append(replace(claim, ignored=Ignored(by[0].reason, by[0].until, by[0].place)) if ignored else claim)
     unjudged = {ignore: codes | (set(ignore.codes) - judged[ignore]) for ignore, codes in used.items()}
-    return found, [*findings, *needless(unjudged)]
+    left = [one for one in warnings if not any(ignore.holds(one.place, one.code) for ignore in used)]
+    return found, [*left, *findings, *needless(unjudged)]

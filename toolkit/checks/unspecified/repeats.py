@@ -13,35 +13,39 @@ from toolkit.checks.unspecified.remark import Remark
 from toolkit.documents.scan.claim import FoundClaim, Scanned
 from toolkit.quantity import Bound, Value
 
-_STATED: Final = frozenset(
+STATED: Final = frozenset(
     {"peak_memory", "weights", "gradients", "optimizer_states", "activations", "kv_cache", "parameters"}
 )
-_TOLD_APART: Final = ("model", "method", "gpu", "precision", "batch_size", "sequence_length")
+"""Quantities of which a situation has one."""
+
+TOLD_APART: Final = ("model", "method", "gpu", "precision", "batch_size", "sequence_length")
+"""What tells situations apart, as far as a document says it."""
+
 _NEEDED: Final = frozenset({"method", "precision"})
 """Of which a situation names one at least, beside its model: models alone are spoken of in many situations."""
 
 
 def check_repeats(scanned: Scanned) -> Iterator[Remark]:
     """Figures that do not meet the first one said of the same quantity, model, method, precision, card and sizes."""
-    terms = _terms(scanned)
+    terms = terms_of(scanned)
     first: dict[tuple[str | None, ...], tuple[FoundClaim, Value]] = {}
     for claim in scanned.claims:
         value = claim.value
         if value is None or not _comparable(claim, value) or claim.start in terms:
             continue
-        key = (claim.quantity, *(claim.context.get(name) for name in _TOLD_APART))
+        key = (claim.quantity, *(claim.context.get(name) for name in TOLD_APART))
         known, said = first.setdefault(key, (claim, value))
-        if known is claim or _apart(known, claim) or _meet(said, value):
+        if known is claim or _apart(known, claim) or meet(said, value):
             continue
         line = scanned.place(known.start, known.end).line
-        same = " and ".join(name.replace("_", " ") for name in _TOLD_APART if name in claim.context)
+        same = " and ".join(name.replace("_", " ") for name in TOLD_APART if name in claim.context)
         reason = f"line {line} says {' '.join(said.text.split())} of the same {same}"
         yield Remark(claim.start, claim.end, claim.quantity, Verdict.UNCHECKED, reason)
 
 
 def _comparable(claim: FoundClaim, value: Value) -> bool:
     named: Mapping[str, str] = claim.context
-    if claim.quantity not in _STATED or value.bound is not Bound.POINT or "model" not in named:
+    if claim.quantity not in STATED or value.bound is not Bound.POINT or "model" not in named:
         return False
     return claim.quantity == "parameters" or any(name in named for name in _NEEDED)
 
@@ -54,13 +58,14 @@ def _apart(one: FoundClaim, other: FoundClaim) -> bool:
     return same_table and one.piece.spot[0] != other.piece.spot[0]
 
 
-def _meet(one: Value, other: Value) -> bool:
+def meet(one: Value, other: Value) -> bool:
+    """Whether two figures may be one, in any of their readings."""
     if one.unit.dimension is not other.unit.dimension:
         return True
     return any(a.meets(b) for a in one.readings().values() for b in other.readings().values())
 
 
-def _terms(scanned: Scanned) -> frozenset[int]:
+def terms_of(scanned: Scanned) -> frozenset[int]:
     """Where the terms of written equations stand: each is a part of a quantity, not all of it."""
     return frozenset(
         read.piece.start + value.start

@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import Final
 
 from toolkit.checks.judgement import Ignored, Verdict
-from toolkit.finding import Finding, Place
+from toolkit.finding import Finding, Place, Severity
 from toolkit.frozen import frozen
 
 UNCHECKED: Final = "nothing in the document or the fact tables settles it; a spec with its scenario would"
@@ -63,6 +63,13 @@ class ScanResult:
     def ignored(self) -> int:
         """How many false statements the documents themselves answer for."""
         return sum(claim.ignored is not None for claim in self.claims)
+
+    @property
+    def gates(self) -> bool:
+        """Whether anything is false that nobody answers for, or wrong with a document."""
+        return any(claim.gates for claim in self.claims) or any(
+            finding.severity is Severity.ERROR for finding in self.findings
+        )
 
     @property
     def unreadable(self) -> bool:

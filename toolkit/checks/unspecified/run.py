@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from toolkit.checks.judgement import Verdict
+from toolkit.checks.unspecified.across import Statements
 from toolkit.checks.unspecified.cards import check_cards
 from toolkit.checks.unspecified.changes import check_changes, check_differences
 from toolkit.checks.unspecified.conversions import check_conversions
@@ -45,23 +46,26 @@ _LONGEST_QUOTE: Final = 160
 def scan_documents(
     paths: Sequence[Path], root: Path, missing: Sequence[Finding] = (), today: date | None = None
 ) -> ScanResult:
-    """Scans Markdown files, each by itself; `missing` are findings of paths at which there is none.
+    """Scans Markdown files and compares what they state; `missing` are findings of paths at which there is none.
 
     `today` tells which comments of documents that ask to ignore something are over; without it, none are read.
     """
     documents: list[str] = []
     claims: list[ScannedClaim] = []
     findings: list[Finding] = list(missing)
+    statements = Statements() if len(paths) > 1 else None
     for path in paths:
         document = read_any(path, root)
         if isinstance(document, Finding):
             findings.append(document)
             continue
         documents.append(document.path)
-        found = judged(scan(document))
+        scanned = scan(document)
+        found = judged(scanned)
+        said = list(statements.differing(scanned)) if statements else []
         if today is not None and addressed(document):
-            found, said = answered(document, found, today)
-            findings += said
+            found, said = answered(document, found, said, today)
+        findings += said
         claims += found
     return ScanResult(tuple(documents), tuple(claims), tuple(findings))
 

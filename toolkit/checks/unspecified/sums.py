@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -12,6 +13,7 @@ from toolkit.checks.arithmetic import judge_arithmetic
 from toolkit.checks.case import READINGS, Case
 from toolkit.checks.equation.evaluate import PURE, evaluate, is_sum, unit_size, values_in
 from toolkit.checks.equation.parse import Binary, EquationError, Expression, Number, parse_equation
+from toolkit.checks.equation.rounding import ends, firm, overlap
 from toolkit.checks.judgement import Verdict
 from toolkit.checks.unspecified.remark import Remark
 from toolkit.documents.bind import BoundClaim
@@ -22,11 +24,13 @@ from toolkit.quantity.units import PLAIN
 from toolkit.spec.claim import Claim
 from toolkit.spec.quote import Quote
 
-_ROUNDED: Final = "; within the rounding of the terms"
 _MOST_BYTES: Final = 20
 _MANY: Final = 4
 _STEPS: Final = frozenset({1000, 1024})
 """Factors between units: beside one the printed numbers may be right though their units are those before it."""
+
+_THOUSANDS: Final = re.compile(r"(?<![\d.,])\d{1,3}(?:\.\d{3})+(?![\d.,])")
+"""Numbers whose point may part thousands, as most of Europe writes them."""
 
 _SCALES: Final = tuple(Fraction(base) ** power for base in (1000, 1024) for power in range(-4, 5))
 
@@ -53,13 +57,8 @@ def _judged(text: str, path: str, start: int) -> Remark | None:
     if outcome.verdict is Verdict.UNCHECKED:
         return None
     verdict, reason, repair = outcome.verdict, outcome.reason, outcome.repair
-    by_rounding = reason.endswith(_ROUNDED)
-    if verdict is Verdict.DISAGREES or by_rounding:
-        if _admissible(text):
-            verdict, reason, repair = Verdict.AGREES, "holds within the rounding of the printed figures", None
-        elif by_rounding:  # by that of figures that were counted, not rounded
-            reason = reason.removesuffix(_ROUNDED)
-            verdict, repair = Verdict.DISAGREES, f"print {reason.rpartition('give ')[2]}"
+    if verdict is Verdict.DISAGREES and _admissible(text):
+        verdict, reason, repair = Verdict.AGREES, "holds within the rounding of the printed figures", None
     return Remark(start, start + len(text), "arithmetic", verdict, reason, repair)
 
 
@@ -73,14 +72,40 @@ def _checkable(left: Expression, right: Expression) -> bool:
     """Whether both sides speak of one kind of thing; what plain numbers count is bytes, or nothing is known."""
     kinds = [{value.unit.dimension for value in values_in(side)} - PURE for side in (left, right)]
     if not any(kinds):
-        return True
+        return not (_is_label(left, right) or _is_progress(left, right))
     if isinstance(left, Number) and not kinds[0]:
         return False  # what one is in terms of the other: "14B = 48 layers × 0.5 GB"
+    if is_sum(left) and _is_rate(left) and not _is_rate(right):
+        return False  # what is paid for is left unsaid: "$0.27/hr + $0.33/hr = $0.30"
     if kinds[0] and kinds[1] and not kinds[0] & kinds[1]:
         return False
     if kinds[1] == {Dimension.BYTES} and not kinds[0] and not is_sum(left) and not _sized(left):
         return False  # elements, whose bytes each are left unsaid: "4096 × 24 = 400 KB"
     return kinds[0] == kinds[1] or kinds[1] == {Dimension.BYTES} or (bool(kinds[0]) and len(kinds[0] | kinds[1]) > 1)
+
+
+def _is_label(left: Expression, right: Expression) -> bool:
+    """Whether millions stand before an expression over plain numbers, which says something of them."""
+    counts = [any(value.unit.dimension is Dimension.COUNT for value in values_in(side)) for side in (left, right)]
+    return isinstance(left, Number) and not isinstance(right, Number) and counts == [True, False]
+
+
+def _is_progress(left: Expression, right: Expression) -> bool:
+    """Whether what comes out is how many of all there are: "4 models × 8 files = 32/32"."""
+    if not (isinstance(right, Binary) and right.operator == "/" and isinstance(right.right, Number)):
+        return False
+    try:
+        made, whole = evaluate(left, "decimal"), evaluate(right.right, "decimal")
+    except EquationError:
+        return False
+    return made == whole and not isinstance(left, Number)
+
+
+def _is_rate(side: Expression) -> bool:
+    try:
+        return evaluate(side, "decimal").per is not None
+    except EquationError:
+        return False
 
 
 def _sized(side: Expression) -> bool:
@@ -91,9 +116,9 @@ def _sized(side: Expression) -> bool:
 
 def _admissible(text: str) -> bool:
     """Whether the equation holds for some numbers that the printed ones may stand for."""
-    for minus in (False, True):
+    for minus, written in ((False, text), (True, text), (False, _THOUSANDS.sub(_without_points, text))):
         try:
-            sides = parse_equation(text, minus=minus)
+            sides = parse_equation(written, minus=minus)
         except EquationError:
             continue
         if all(_may_hold(left, right) for left, right in pairwise(sides)):
@@ -101,9 +126,13 @@ def _admissible(text: str) -> bool:
     return False
 
 
+def _without_points(found: re.Match[str]) -> str:
+    return found.group().replace(".", "")
+
+
 def _may_hold(left: Expression, right: Expression) -> bool:
     for reading in READINGS:
-        one, other = _ends(_firm(left), reading), _ends(right, reading)
+        one, other = _ends(firm(left, right), reading), _ends(right, reading)
         if one is None or other is None:
             return True
         kinds = {one.dimension, other.dimension}
@@ -119,7 +148,7 @@ def _may_hold(left: Expression, right: Expression) -> bool:
     unsaid = is_sum(left) and all(value.unit is PLAIN for value in values_in(left))
     if not no_unit and not converts and not unsaid:
         return False
-    one, other = _ends(_firm(_bare(left)), "decimal"), _ends(_bare(right), "decimal")
+    one, other = _ends(firm(_bare(left), _bare(right)), "decimal"), _ends(_bare(right), "decimal")
     if one is None or other is None:
         return True
     mixed = unsaid or (no_unit and any(value.unit is not PLAIN for value in values))
@@ -146,12 +175,12 @@ def _truncated(left: Expression, right: Expression, reading: str) -> bool:
         return False
     value, printed = right.value, right.value.printed[0]
     digit = Fraction(0) if value.written.high is None else 2 * (value.written.high - printed)
-    shown = (
-        exact.low
-        if exact.dimension in PURE and value.unit.dimension in PURE
-        else exact.low / unit_size(value.unit, reading)
-    )
-    return value.hedge is None and digit > 0 and exact.low == exact.high and shown // digit * digit == printed
+    if value.hedge is not None or digit <= 0 or exact.low != exact.high:
+        return False
+    shown = {exact.low / unit_size(value.unit, reading)}
+    if exact.dimension in PURE and value.unit.dimension in PURE:
+        shown.add(exact.low)
+    return any(one // digit * digit == printed for one in shown)
 
 
 class _Ends(NamedTuple):
@@ -172,36 +201,20 @@ def _ends(side: Expression, reading: str) -> _Ends | None:
         exact, wide = evaluate(side, reading), evaluate(side, reading, rounded=True)
     except EquationError:
         return None
-    if exact.low == exact.high:
-        return _Ends(wide.interval, wide.interval, exact.dimension)
-    bottom = Interval(wide.low, 2 * exact.low - wide.low)
-    return _Ends(bottom, Interval(2 * exact.high - wide.high, wide.high), exact.dimension)
+    return _Ends(*ends(exact, wide), exact.dimension)
 
 
 def _meets(one: _Ends, other: _Ends, scale: Fraction) -> bool:
     low, high = one.bottom.scaled(scale), one.top.scaled(scale)
     if one.point and not other.point:
-        return low.meets(other.bottom.hull(other.top))
-    return low.meets(other.bottom) and high.meets(other.top)
+        return overlap(low, other.bottom.hull(other.top))
+    return overlap(low, other.bottom) and overlap(high, other.top)
 
 
 def _divides(side: Expression) -> bool:
     if not isinstance(side, Binary):
         return False
     return side.operator == "/" or _divides(side.left) or _divides(side.right)
-
-
-def _firm(side: Expression) -> Expression:
-    """The expression with what is counted taken as it stands: whole numbers without a unit, bytes of a number."""
-    match side:
-        case Number(value, exact):
-            counted = value.unit.dimension is Dimension.NUMBER or value.unit.symbol in {"bytes", "byte", "bits"}
-            whole = len(value.printed) == 1 and value.printed[0].denominator == 1 and value.hedge is None
-            return Number(value, exact or (counted and whole))
-        case Binary(operator, left, right):
-            return Binary(operator, _firm(left), _firm(right))
-        case _:
-            return side
 
 
 def _bare(side: Expression) -> Expression:

@@ -16,7 +16,8 @@ from toolkit.finding import Finding, Place
 from toolkit.frozen import frozen
 
 UNCOVERED = "D210"
-IGNORABLE = (*(code.code for code in CLAIM_CODES if not code.code.startswith("K")), UNCOVERED)
+DIFFERING = "D214"
+IGNORABLE = (*(code.code for code in CLAIM_CODES if not code.code.startswith("K")), UNCOVERED, DIFFERING)
 """Codes of what a document states; what is wrong with a spec is answered for in the spec."""
 KEYS = ("reason", "until")
 

@@ -10,14 +10,16 @@ from typing import Final
 
 _COMPONENTS: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "host_memory": r"(?:system|cpu|host|main|server)[ -](?:ram|memory|mem)\b|(?<!v)(?<!gpu )(?<!video )\bram\b"
-        r"|arbeitsspeicher|mémoire vive|оперативн|(?:系统|主机|运行)内存"
+        "host_memory": r"(?:system|cpu|host|main|server)[ -](?:ram|memory|mem)\b"
+        r"|\bcpu (?:used?|usage)\b|(?<!v)(?<!gpu )(?<!video )\b[ds]?d?ram\b"
+        r"|arbeitsspeicher|systemspeicher|mémoire vive|оперативн|(?:系统|主机|运行)内存"
         r"|(?<!gpu)(?<!gpu )(?<!gpu的)(?<!gpu 的)(?<!显卡)"
         r"内存(?!占用)|メインメモリ|cpu内存"
         r"|memória ram|memoria ram",
-        "disk": r"\bdis[kc]s?\b|\bstorage\b|\bssd\b|\bnvme\b|\bdownloads?\b|\bswap\b|\bcheckpoints?\b"
-        r"|on[- ]disk|file sizes?|free space|\bgguf\b|磁盘|硬盘|festplatte|disque|\bdisco\b|ディスク",
-        "kv_cache": r"\bkv[- ]?cach\w*|\bkv (?:self )?(?:size|buffer)"
+        "disk": r"\bdis[kc]s?\b|\bstorage\b|\bssd\b|\bnvme\b|\bdownloads?\b|\bswap\b"
+        r"|(?<!no )(?<!gradient )(?<!activation )\bcheckpoints?\b"
+        r"|on[- ]disk|file sizes?|free space|\bgguf\b|磁盘|硬盘|festplatte|speicherplatz|disque|\bdisco\b|ディスク",
+        "kv_cache": r"(?<![a-z])k/?v[-_ ]?cach\w*|\bk/?v (?:self )?(?:size|buffer|blocks?)|[0-9] kv\b"
         r"|key[-/ ]value cache|\bcach[eé] kv|kv[- ]?(?:キャッシュ|缓存|кэш)",
         "gradients": r"\bgradients?\b(?! (?:accum|checkpoint))|梯度|勾配|\bgradienten|\bgradientes",
         "optimizer_states": r"\boptimi[sz]ers?\b|\badamw?\b states?|\bmomentum\b"
@@ -29,11 +31,12 @@ _COMPONENTS: Final[Mapping[str, str]] = MappingProxyType(
         "master_weights": r"master (?:weights|copy|params|parameters)",
         "adapters": r"\b(?:lora|adapters?|peft)(?: \w+)? (?:weights|param\w*|matrices|adapters?)"
         r"|\badapter (?:size|memory)|\A\W*adapters?\W*\Z",
-        "weights": r"\bweights?\b|模型大小|模型体积|\bmodel size\b|\bmodel(?: itself)? (?:is|takes|weighs)"
-        r"|\bbase model\b|\bparameters?\b|\bparams\b|\bloaded\b|\bloading\b|\bquanti[sz]ed\b"
+        "weights": r"\bweights?\b|\A\W*model(?: file)?[\s*_`]*[:：]|模型大小"
+        r"|模型体积|\blargest layer\b|\bmodel size\b|\bmodel(?: itself)? (?:is|takes|weighs)"
+        r"|\bbase model\b|\bquants?\b|\bparameters?\b|\bparams\b|\bloaded\b|\bloading\b|\bquanti[sz]ed\b"
         r"|模型权重|权重|\bgewichte?n?\b|\bpoids\b|\bpesos\b|重み",
         "peak_memory": r"(?<![a-z])v-?ram(?![a-z])|\bgpu[- ](?:memory|ram|mem)\b|\bvideo memory\b|\bpeak(?:s|ed|ing)?\b"
-        r"|\bfootprints?\b|\ballocated\b|\breserved\b|\bunified\b"
+        r"|\bfootprints?\b|\bresident\b|\bgpu(?: ?[0-9])? (?:used?|usage)\b|\ballocated\b|\breserved\b|\bunified\b"
         r"|\bmemory\b|\bmem\b|max_?mem\w*|\w*_memory\b|\btotal\b|显存|顯存|(?:gpu ?|显卡)内存|内存占用"
         r"|メモリ|메모리|mémoire|\bspeicher|[a-z-]speicher"
         r"|\bmemoria\b|\bmemória\b|памят|hardware requirements?|硬件(?:要求|需求|配置)",
@@ -44,6 +47,9 @@ _FLAGS: Final = re.IGNORECASE | re.ASCII
 
 _KEPT: Final = 4096
 """Answers that are kept: headings, labels and leads are asked about at every figure."""
+
+_WORDS: Final = re.compile(r"[^\W\d_]{3}|[A-Za-z][0-9]|[\u3040-\uffff]|[Kk]/?[Vv]")
+"""Letters enough for any of the cues: a text without them, of figures and units alone, is not searched."""
 
 _CUE: Final = re.compile("|".join(f"(?P<{name}>{pattern})" for name, pattern in _COMPONENTS.items()), _FLAGS)
 _MEMORY: Final = re.compile(_COMPONENTS["peak_memory"], _FLAGS)
@@ -78,9 +84,10 @@ _FIT: Final = re.compile(
     _FLAGS,
 )
 _ENOUGH: Final = re.compile(
-    r"[\s*_`]*(?:of (?:v?ram|gpu memory|memory)\s)?(?:(?:is|are|be|should be) )?(?:enough|sufficient)\b", _FLAGS
+    r"[\s*_`]*(?:of (?:v?ram|gpu memory|memory)\s)?(?:(?:is|are|be|should be) (?:not )?)?(?:enough|sufficient)\b",
+    _FLAGS,
 )
-_DOES: Final = re.compile(r"(?:\A|\b(?:is|are|will|would|with|if|even|only|just))[\s*_`]*\Z", _FLAGS)
+_DOES: Final = re.compile(r"(?:\A|\b(?:is|are|will|would|with|if|even|only|just|when|whether))[\s*_`]*\Z", _FLAGS)
 _WITHIN: Final = re.compile(r"\bwithin\s(?:the\s|a\s)?[*_~`]*\Z", _FLAGS)
 _GPU_AFTER: Final = re.compile(
     r"[\s)*_`-]{0,4}(?:(?:of )?(?:v?ram|gpu memory|memory|nvidia|consumer|gddr\w*|hbm\w*|class|data ?center)"
@@ -89,6 +96,9 @@ _GPU_AFTER: Final = re.compile(
     r"|versions?|variants?|editions?)\b"
     r"(?![ -]?(?:v?ram|mem\w*|usage))|[级]?(?:的)?(?:gpu)?显卡|のgpu|卡)",
     _FLAGS,
+)
+_VRAM_AFTER: Final = re.compile(
+    r"\s?(?:of )?v-?ram\b(?! (?:us|need|requi|consum|footprint|total|peak|budget|min|alloc|reduc|sav))", re.IGNORECASE
 )
 _MORE: Final = re.compile(
     r"[\s*_`]*(?:of )?(?:more|less|extra|additional|saved|savings?|reduction|fewer|lower|smaller|cheaper)\b",
@@ -114,7 +124,7 @@ _RATE: Final = re.compile(
 _HOLDER: Final = re.compile(
     r"\b(?:gpus?|cards?|karten?|cartes?|tarjetas?|placas?|grafikkarten?)\b[^.;,|\d]{0,12}"
     r"(?:\b(?:with|w/|mit|avec|con|com|has|have|having|hat|offers)\b|，(?:具有|带))[^.;,|\d]{0,20}\Z"
-    r"|\bcapacity of\s*\Z",
+    r"|\bcapacity of\s*\Z|\b(?:cartes?|tarjetas?|placas?|karten?)\b(?: \w{1,12})? (?:de|mit|con|com|avec)\s*\Z",
     _FLAGS,
 )
 _HAS: Final = re.compile(r"[\s*_`]*(?:is |are )?(?:available|usable|free|installed|on board|onboard)\b", re.IGNORECASE)
@@ -127,9 +137,16 @@ _USED: Final = re.compile(
 )
 
 
+def has_words(text: str) -> bool:
+    """Whether a text is more than figures and units."""
+    return _WORDS.search(text) is not None
+
+
 @lru_cache(maxsize=_KEPT)
 def component(text: str) -> str | None:
     """The quantity that a label names: the most special cue in it ("Activation memory" is activations)."""
+    if not _WORDS.search(text):
+        return None
     found = {str(match.lastgroup) for match in _CUE.finditer(text[:300])}
     return next((name for name in _COMPONENTS if name in found), None)
 
@@ -137,9 +154,9 @@ def component(text: str) -> str | None:
 @lru_cache(maxsize=_KEPT)
 def nearest(before: str, after: str) -> str | None:
     """The quantity named nearest to a figure between two texts; a word of memory alone gives way to a component."""
-    last = list(_CUE.finditer(before))
+    last = list(_CUE.finditer(before)) if _WORDS.search(before) else []
     found: list[tuple[int, str]] = []
-    follow = _CUE.search(after)
+    follow = _CUE.search(after) if _WORDS.search(after) else None
     at_once = follow is not None and _AT_ONCE.fullmatch(after[: follow.start()]) is not None
     for match in last[-4:]:
         if at_once and follow is not None and follow.lastgroup == "peak_memory" and _TAKES.match(match.group()):
@@ -155,7 +172,7 @@ def nearest(before: str, after: str) -> str | None:
 @lru_cache(maxsize=_KEPT)
 def speaks_of_memory(text: str) -> bool:
     """Whether a text names memory at all."""
-    return _MEMORY.search(text) is not None
+    return _WORDS.search(text) is not None and _MEMORY.search(text) is not None
 
 
 @lru_cache(maxsize=_KEPT)
@@ -185,6 +202,11 @@ def says_enough(before: str, after: str) -> bool:
 def of_a_card(after: str) -> bool:
     """Whether an amount is that of a card: "a 24 GB GPU"."""
     return _GPU_AFTER.match(after) is not None
+
+
+def of_its_own(after: str) -> bool:
+    """Whether an amount is one of VRAM that is there, not that is used: "24 GB VRAM"."""
+    return _VRAM_AFTER.match(after) is not None
 
 
 def is_change(before: str, after: str) -> bool:

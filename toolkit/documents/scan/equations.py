@@ -22,10 +22,14 @@ _PROSE: Final = re.compile(
 """What shows that two figures stand in one sentence, not in one equation."""
 
 _WORD_SLASH: Final = re.compile(r"(?<=[A-Za-z])/(?=[A-Za-z])")
-_ALGEBRA: Final = re.compile(r"[0-9][xy]\s?[-+=]|[0-9]\*\*[0-9]+\*\*|[0-9)]\s?[*×·/]\s?[A-Za-z](?![A-Za-z0-9])")
+_ALGEBRA: Final = re.compile(r"[0-9][xy]\s?[-+=)]|[0-9]\*\*[0-9]+\*\*|[0-9)]\s?[*×·/]\s?[A-Za-z](?![A-Za-z0-9])")
 """An unknown, or emphasis of a digit, which reads as a power."""
 
-_CALLED: Final = re.compile(r"[A-Za-z_]\Z|[0-9A-Za-z)]\s?[*/]\Z")
+_CALLED: Final = re.compile(r"[A-Za-z_)]\Z|[0-9A-Za-z)]\s?[*/]\Z")
+_ASSIGNED: Final = re.compile(r"[A-Za-z_]=\Z")
+_ABOUT: Final = re.compile(r"\W*(?:(?:about|around|roughly|approx\w*|ca|circa|only|just|total)\W*){0,2}", re.IGNORECASE)
+_VARIABLE: Final = re.compile(r"\)[a-z]")
+_PER_WORD: Final = re.compile(r"[/÷]\s?[A-Za-z]")
 _ADDED: Final = re.compile(r"[+−×]\s(?:[A-Za-z-]{1,16}\s){1,4}\Z")
 _BEFORE: Final = 60
 _LONGEST: Final = 400
@@ -82,13 +86,18 @@ def _joint(text: str, one: Value, other: Value) -> _Joint | None:
         return None  # "Step 1/100: loss = 3.2"
     if equates or hedged:
         clean = _plain(between.replace(equates.group(), " ", 1) if equates else between)
-        worded = equates is not None and any(map(str.isalpha, between[: equates.start()]))
+        worded = equates is not None and _named(between[: equates.start()], between[equates.end() :])
         return _Joint(operates=False, equates=True, worded=worded) if clean else None
-    if _worded_shares(between, one, other):
-        return None  # "checkpointing 60% + flash attention 50%" are not added
+    if _worded_shares(between, one, other) or _PER_WORD.search(between):
+        return None  # "phase 6 / tier 2" divides nothing, "checkpointing 60% + flash attention 50%" are not added
     bare = _strip_words(_WORD_SLASH.sub("", between))
     bare = bare.strip(" \t\r\n*_`()") if "*" not in bare or bare.strip(" \t\r\n_`()") != "*" else "*"
     return _Joint(operates=True, equates=False) if bare and _OPERATOR.fullmatch(bare) else None
+
+
+def _named(before: str, after: str) -> bool:
+    """Whether words stand beside a sign of equality that say what is equal, more than how nearly it is."""
+    return any(map(str.isalpha, before)) or _ABOUT.fullmatch(after) is None
 
 
 def _worded_shares(between: str, one: Value, other: Value) -> bool:
@@ -119,8 +128,8 @@ def _bounded(text: str, first: Value, last: Value, result: int) -> Equation | No
         return None  # the argument of a function, or the second factor of a product
     if _ADDED.search(raw) or _open(before) or _goes_on(after) or _FORMULA.search(text, start, end):
         return None
-    if _ALGEBRA.search(text, start, end):
-        return None
+    if _ALGEBRA.search(text, start, end) or _ASSIGNED.search(raw) or _VARIABLE.match(text, end - 1):
+        return None  # an unknown, or a setting in a log: "chunk=7/50 success=699"
     return Equation(start, end, result)
 
 

@@ -8,8 +8,9 @@ from typing import Final
 
 from toolkit.documents.scan import cues
 from toolkit.documents.scan.around import Around
+from toolkit.documents.scan.aspects import ASPECT, ASPECT_LABEL
 from toolkit.documents.scan.data import labels_data, of_data
-from toolkit.documents.scan.names import gpus_in
+from toolkit.documents.scan.names import gpus_in, models_in
 from toolkit.documents.scan.parameters import of_count, of_share
 from toolkit.documents.scan.pieces import Kind
 from toolkit.quantity import Dimension, Value
@@ -40,29 +41,24 @@ _DEFINED: Final = re.compile(r"[\s*_`]*[=≈]\s*[(*_`]*(?:10|2|1[, .]?[0-9]{3}[,
 _DEFINES: Final = re.compile(r"\b1\s?[KMGT]i?B[\s*_`]*[=≈][^.;\n]{0,24}\Z")
 """Units that are defined: "1 GB = 10^9 bytes"."""
 
-_SIZE_LABEL: Final = re.compile(r"\W*(?:model |weights? |quant\w* )?size\b(?! of the data).{0,16}", re.IGNORECASE)
+_SIZE_LABEL: Final = re.compile(
+    r"\W*(?:model |weights? |quant\w* |original |file )?size\b(?! of the data).{0,16}", re.IGNORECASE
+)
 _FILE: Final = re.compile(
     r"(?:[0-9]b\b|gguf|safetensors|\bq[2-8](?:_[0-9k])?(?:_[sml])?\b|\b[bf]16\b"
-    r"|[48]-?bit\b)[\w.-]{0,24}[`*_]{0,3}\s?\([~≈]?\s?\Z",
+    r"|[48]-?bit\b|\bmodels?)[\w.-]{0,24}[`*_]{0,3}\s?(?:\(|, {1,4})[~≈]?\s?\Z",
     re.IGNORECASE,
 )
+_FORM: Final = re.compile(
+    r"\bgguf\b|(?<![A-Za-z])[it]?q[1-8]_[0-9a-z]|\b(?:b?f|fp|bf)16\b|\bnf4\b|\bmxfp4\b", re.IGNORECASE
+)
+_SENTENCE: Final = 120
 _APPLE: Final = re.compile(r"\bM[1-5] (?:Pro|Max|Ultra)[\s*_`(（:,—–-]{0,6}(?:with )?\Z")
 _MACHINE: Final = re.compile(r"[\s*_`-]{0,4}(?:macs?|macbooks?)\b", re.IGNORECASE)
 _USED_OF: Final = re.compile(r"\s*/\s*[0-9][0-9.,]*\s?[MG]i?B\b")
 _OF: Final = re.compile(r"[0-9]\s?[MG]i?B\s*/\s*\Z")
 _PROCESS: Final = re.compile(r"[0-9]\s+(?:C|G|C\+G|M\+C)\s.*\Z")
 _TECHNIQUE: Final = re.compile(r"\bcheckpoint\w*|\boffload\w*|\bfus\w+|\A\W*\+", re.IGNORECASE)
-_ASPECT: Final = re.compile(
-    r"\W*(?:(?:[\w.-]+ )?[0-9]{1,4}(?:\.[0-9]{1,2})?[BM](?: model)?"
-    r"|(?:(?:fp|bf|int|float|uint|q|w|i)-?[0-9]{1,2}(?:[_a-z]\w*)?(?: ?/ ?)?){1,3}"
-    r"|[0-9]{1,2}-?bits?|nf4|fp4|mxfp4|awq|gptq|q?-?lora|full(?: fine-?tun\w+| ft)?"
-    r"|(?:bs|sl|batch(?: size)?|seq(?:uence)?(?:[ _]len(?:gth)?)?|ctx) ?=? ?[0-9]{1,6}k?"
-    r"|[0-9]{1,3}k|[0-9]{2,6}(?: tokens)?|half|single|ddp|fsdp|zero-?[123])\W*",
-    re.IGNORECASE,
-)
-"""Headings of columns that vary what a need depends on: sizes, precisions, methods, batches, lengths."""
-
-_ASPECT_LABEL: Final = re.compile(rf"(?:{_ASPECT.pattern}|\W*[0-9.]+[BM] models?\W*)[:：=—–-]\W*", re.IGNORECASE)
 _NEEDS: Final = re.compile(
     r"\W*(?:needs?|requires?|required|requirements?|min(?:imum)?|recommended|uses?|used|peak|total)\W*", re.IGNORECASE
 )
@@ -70,6 +66,10 @@ _NEEDS: Final = re.compile(
 _SIZE_CHANGE: Final = re.compile(
     r"[\s*_`]*(?:smaller|lower|less|fewer|reduc\w+)[^.,;]{0,24}\b(?:v?ram|memory|footprint)\b", re.IGNORECASE
 )
+_CARD_LABEL: Final = re.compile(r"(?:\A|\n)[\s*_`-]*gpus?[\s*_`]*[:：][^\n:：]{0,32}\Z", re.IGNORECASE)
+_OWN: Final = re.compile(r"\b(?:with(?: only| just)?|for|on|only|single)[\s(*_`~]*\Z", re.IGNORECASE)
+"""What leads to the memory of a card that is not named: "on 16 GB VRAM"."""
+
 _LEADS_TO: Final = re.compile(
     r"s?\+?[\s*_`(（\[:：,/—–-]*(?:also\s)?(?:with|has|have|having|w/|of|at|from)?\s?(?:\d{1,2}[\d.-]*\s?GB\s?(?:/"
     r"|or)\s?)?[\s*_`(\[]*(?:its\s)?"
@@ -163,11 +163,17 @@ def _card_beside(around: Around) -> bool:
     following = gpus_in(around.after[:_CLOSE])
     if following and re.fullmatch(r"[\s*_`-]*(?:nvidia\s)?", around.after[: following[0].start], re.IGNORECASE):
         return True
+    if _CARD_LABEL.search(before) or (_OWN.search(before) and cues.of_its_own(around.after)):
+        return True
     if cues.is_labelled_memory(around.before) and gpus_in(around.lead[-120:] + " " + around.before):
         return True
     if re.match(r"[\s*_`]*\(", around.after) and (inside := gpus_in(around.after[:_CLOSE])) and inside[0].start < 6:
         return not re.search(r"[0-9]", around.after[: inside[0].start])
-    if cues.is_had(around.after) and cues.speaks_of_memory(around.sentence):
+    if (
+        cues.is_had(around.after)
+        and cues.component(around.after[:_TAIL]) != "disk"
+        and cues.speaks_of_memory(around.sentence)
+    ):
         return True
     listed = around.kind is Kind.CELL and bool(gpus_in(around.row)) and not cues.says_used(around.column)
     return listed and cues.component(around.column) in {"peak_memory", "host_memory"}
@@ -208,18 +214,24 @@ def _by_words(around: Around) -> str | None:
     over = any(cues.speaks_of_memory(text) for text in (*around.headings, around.title))
     if over or around.themed or cues.speaks_of_memory(around.lead):
         named = over or cues.speaks_of_need(around.sentence) or around.kind is Kind.CELL
-        return "peak_memory" if named else None
-    return None
+        return "peak_memory" if named else _of_a_form(around)
+    return _of_a_form(around)
+
+
+def _of_a_form(around: Around) -> str | None:
+    """Whether a sentence speaks of a model or of a form of its weights, of which an amount is then the size."""
+    sentence = around.before[-_SENTENCE:] + "|" + around.after[:_SENTENCE]
+    return "weights" if cues.has_words(sentence) and (_FORM.search(sentence) or models_in(sentence)) else None
 
 
 def _listed(around: Around) -> bool:
     """Whether an amount stands in a list or a table of what is needed."""
     if around.kind is Kind.CELL:
-        need = _NEEDS.fullmatch(around.column) or _ASPECT.fullmatch(around.column)
+        need = _NEEDS.fullmatch(around.column) or ASPECT.fullmatch(around.column)
         return bool(need) or cues.speaks_of_memory(around.intro)
     if not around.item:
         return False
-    return cues.speaks_of_memory(around.intro) or (around.themed and bool(_ASPECT_LABEL.fullmatch(around.before)))
+    return cues.speaks_of_memory(around.intro) or (around.themed and bool(ASPECT_LABEL.fullmatch(around.before)))
 
 
 def _speaks(around: Around) -> bool:

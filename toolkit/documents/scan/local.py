@@ -59,12 +59,13 @@ _RANGE: Final = re.compile(
 )
 _TRAINABLE: Final = re.compile(r"\btrainable ?%:\s?[0-9]{1,3}\.[0-9]{1,8}()(?![0-9.%])")
 _BARE: Final = re.compile(
-    r"(?<![A-Za-z0-9_.,+-])[0-9]{1,5}(?:\.[0-9]{1,2})? ?([GgM])(?![A-Za-z0-9_/-])"
+    r"(?<![A-Za-z0-9_.,+-])[0-9]{1,5}(?:\.[0-9]{1,2})? ?([GgM](?![A-Za-z0-9_/-])"
+    r"|[GgT](?= ?(?:[DV]?RAM|SSD|NVMe|内存|硬盘|显存)(?![A-Za-z])))"
     r"(?! ?(?:tokens?|param|样本|数据|语料|网络|network|corpus|data|text))"
 )
 _MEMORY: Final = re.compile(
     r"v-?ram|显存|顯存|内存|メモリ|메모리|gpu|显卡|memory|(?<![a-z])mem(?![a-z])|(?<![a-z])ram(?![a-z])|占用"
-    r"|disk|磁盘|硬盘",
+    r"|disk|\b[ds]d?ram\b|file size|磁盘|硬盘|文件大小|模型大小",
     re.IGNORECASE,
 )
 _MEGABYTES: Final = re.compile(r"v-?ram|显存|显存占用|memory|(?<![a-z])mem(?![a-z])|占用", re.IGNORECASE)

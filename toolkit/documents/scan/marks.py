@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from toolkit.documents.scan.aspects import ASPECT
 from toolkit.documents.scan.cues import speaks_of_memory
-from toolkit.documents.scan.names import gpus_in
+from toolkit.documents.scan.names import gpus_in, models_in
 from toolkit.documents.scan.pieces import Grid, Piece
 from toolkit.documents.scan.values import values_in
 from toolkit.quantity import Mark, parse_mark
@@ -23,6 +24,9 @@ _SETTING: Final = re.compile(
 )
 """Columns of answers that ask what is set or had, not what fits."""
 
+_EXPLAINS: Final = re.compile(r"\bwhy\b|\bhow\b|\breason\w*|\bstatus\b", re.IGNORECASE)
+"""Columns that say something of the answer, not the answer."""
+
 _SHORT: Final = 60
 
 
@@ -32,7 +36,7 @@ def mark_of(piece: Piece, text: str) -> Mark | None:
     if grid is None or not piece.spot[0] or not piece.spot[1] or len(text) > _SHORT:
         return None
     mark = parse_mark(text)
-    if mark is None:
+    if mark is None or _EXPLAINS.search(piece.column):
         return None
     if _FITS.search(piece.column) or gpus_in(piece.column):
         return mark
@@ -42,6 +46,8 @@ def mark_of(piece: Piece, text: str) -> Mark | None:
         return mark if _of_memory(piece, grid) else None
     if not _is_card(piece.row) or _SETTING.search(piece.column):
         return None
+    if not gpus_in(piece.row) and not (ASPECT.fullmatch(piece.column) or models_in(piece.column)):
+        return None  # amounts of something, of which another thing is asked
     return mark if _of_cards(grid) and _answers(grid, piece.spot[1]) else None
 
 

@@ -14,14 +14,15 @@ _FEWEST: Final = 1_000
 _CLOSE: Final = 48
 _NEAR: Final = 28
 _PARAMETERS_AFTER: Final = re.compile(
-    r"[\s*_`)-]{0,6}(?:de\s|d['’]\s?|di\s|der\s|的)?(?:(?:total|trainable|active|activated|learnable|model|million"
+    r"[\s*_`)-]{0,6}(?:de\s|d['’]\s?|di\s|der\s|的)?(?:[\u4e00-\u9fff]{1,3}(?=参数))?(?:(?:total|trainable|active|activated|learnable|model|million"
     r"|billion|lora|adapter|non-embedding|trainierbaren?|lernbaren?)[\s-]+)"
-    r"{0,3}(?:param(?:eter)?s?|parametern?|paramètres|parámetros|parâmetros|параметр\w*|参数|パラメータ"
+    r"{0,3}(?:param(?:eter)?s?|[a-zäöü]{0,12}parametern?|paramètres|parámetros|parâmetros|параметр\w*|参数|パラメータ"
     r"|파라미터)(?![A-Za-z])(?!\s?[×*x]\s)",
     re.IGNORECASE,
 )
 _PARAMETERS_BEFORE: Final = re.compile(
-    r"(?:\bparam(?:eter)?s?(?: counts?| size)?(?: (?:in total|that train\w*|trained|overall))?|参数量?"
+    r"(?:(?:\b|_)param(?:eter)?s?(?: counts?| size)?(?: (?:in total|that train\w*|trained|overall))?|参数量?"
+    r"|\bparameter(?:an)?zahl|\banzahl der parameter|\bnombre de paramètres|\bnúmero de par[áâ]metros"
     r"|パラメータ数?)(?:\s?\([^()]{1,20}\))?"
     r"[\s*_`]*(?:[:：=|≈~]|\bis\b|\bof\b|\bto\b|为|是|约|共|达|は|が)[\s*_`~≈(约約]*\Z",
     re.IGNORECASE,
@@ -58,6 +59,8 @@ _COMPARES: Final = re.compile(
 _CLAUSE: Final = re.compile(r"[，。；、：]")
 _SHARE_LED: Final = re.compile(r"(?:参数|パラメータ|trainable ?%)[^。；;，、\n]{0,8}\Z", re.IGNORECASE)
 _TOTAL: Final = re.compile(r"[\s*_`]*total\b", re.IGNORECASE)
+_MAY_COUNT: Final = re.compile(r"par[aáâ]m|парам|参数|參數|パラメ|파라미|\bactiv|→|->|=>", re.IGNORECASE)
+_ACTIVE: Final = re.compile(r"[\s*_`-]{0,4}(?:active|activated)\b(?! users| requests)", re.IGNORECASE)
 _OF_PARAMETERS: Final = re.compile(
     r"[\s*_`]*(?:\([^()]{0,40}\)\s?)?(?:(?:des|aller|der|de (?:los|sus|todos los)|dos"
     r"|del total de)\s(?:\w+\s)?(?:param|parám|parâm)"
@@ -71,6 +74,9 @@ _ELSE: Final = re.compile(
     r"[\s*_`]*(?:\w+ )?(?:accuracy|quality|perplexity|loss|degradation|performance"
     r"|throughput|faster|slower|speed\w*|cheaper|cost|time)\b|[\s*_`]*的?(?:训练|推理|生成)?(?:速度|精度|性能|准确)",
     re.IGNORECASE,
+)
+_QUALITY: Final = re.compile(
+    r"\b(?:perplexity|ppl|accuracy|scores?|loss)\b(?:[^.;]|\.(?=[0-9])){0,48}\Z", re.IGNORECASE
 )
 _TOKENS: Final = re.compile(
     r"[\s*_`-]{0,3}(?:tokens?|examples?|samples?|rows|steps|downloads|words|users|images|times)\b", re.IGNORECASE
@@ -87,6 +93,11 @@ _ARROW_BEFORE: Final = re.compile(r"[0-9][MB]\s?(?:→|->|=>)\s?\Z")
 _ARROW_AFTER: Final = re.compile(r"\s?(?:→|->|=>)\s?~?[0-9]{1,4}(?:\.[0-9]+)?[MB]\b")
 
 
+def counts_parameters(text: str) -> bool:
+    """Whether anything in a text may make a number of it one of parameters."""
+    return _MAY_COUNT.search(text) is not None
+
+
 def of_count(value: Value, around: Around) -> str | None:
     """The quantity of a count: parameters, those that are trained, or none."""
     if max(value.printed) * value.unit.readings[0][1] < _FEWEST or _TOKENS.match(around.after):
@@ -99,14 +110,15 @@ def of_count(value: Value, around: Around) -> str | None:
     follows = _PARAMETERS_AFTER.match(around.after) or _RANGES_TO.match(around.after)
     leads = _PARAMETERS_BEFORE.search(around.before[-_CLOSE:]) or _CHANGES_TO.search(around.before[-2 * _CLOSE :])
     total = _TOTAL.match(around.after) and _PARAMETERS_LABEL.search(around.before)
+    active = value.unit.dimension is Dimension.COUNT and _ACTIVE.match(around.after)
     beside = value.unit.dimension is Dimension.COUNT and _BESIDE.search(around.before[-_CLOSE:])
     trains = _OUT_OF.match(around.after) and _TRAIN.search(around.before)
     if trains:
         return "trainable_parameters"
     changes = value.unit.dimension is Dimension.COUNT and _sizes_change(around)
-    if not (cell or row or follows or leads or total or beside or changes):
+    if not (cell or row or follows or leads or total or active or beside or changes):
         return None
-    if total or changes or (beside and "/" in beside.group()):
+    if total or active or changes or (beside and "/" in beside.group()):
         return "parameters"
     near = (around.column if cell else around.row) if cell or row else ""
     said = near or (follows.group() if follows else "") + around.before[-_NEAR:]
@@ -141,6 +153,8 @@ def of_share(around: Around) -> str | None:
         return "trainable_share"
     near = _CLAUSE.split(around.before[-_CLOSE:])[-1] + _CLAUSE.split(around.after[:_CLOSE])[0]
     if not cues.says_change(near) or _ELSE.match(around.after):
+        return None
+    if _QUALITY.search(around.before[-_CLOSE:]) and not cues.speaks_of_memory(around.after[:_NEAR]):
         return None
     sized = _SIZED.search(near) or _SMALLER.match(around.after)
     return "change" if sized or cues.speaks_of_memory(near) else None

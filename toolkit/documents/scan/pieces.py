@@ -10,6 +10,8 @@ from typing import Final
 
 from toolkit.documents.document import Document
 from toolkit.documents.plain import plain
+from toolkit.documents.scan.aligned import aligned_tables
+from toolkit.documents.scan.cues import component
 from toolkit.documents.scan.html_tables import HtmlTable, html_tables
 from toolkit.documents.scan.verbatim import MARKER, is_html, spoken_lines
 from toolkit.documents.scan.visible import without_tags
@@ -18,6 +20,7 @@ from toolkit.documents.tables import Table
 _LONGEST: Final = 20_000
 """Characters of a piece: what a paragraph or a cell has more is a piece of its own."""
 
+_LONGEST_LABEL: Final = 200
 _LEAD: Final = 400
 _INTRO: Final = 800
 _DEEPEST: Final = 4
@@ -69,7 +72,9 @@ def pieces(document: Document, shown: str) -> Iterator[Piece]:
     sections = _Sections(document)
     tables = [(table.start, table.end, _grid(table)) for table in document.tables]
     found_html = html_tables(shown) if "<table" in shown.casefold() else []
+    found_html = [table for table in found_html if len(table.rows) > 1]  # one row sets things side by side
     tables += [(table.start, table.end, _html_grid(table)) for table in found_html]
+    tables += [(start, end, _plain_grid(rows)) for start, end, rows in _printed(document, shown)]
     taken = _taken_lines(document, tables)
     leads: list[tuple[int, str, str]] = []
     for piece in _in_order(document, shown, taken, leads):
@@ -192,6 +197,23 @@ def _grid(table: Table) -> Grid:
     return Grid(tuple(text for _, _, text in header), (header, *rows))
 
 
+def _printed(document: Document, shown: str) -> Iterator[tuple[int, int, list[list[tuple[int, int, str]]]]]:
+    """The tables in blocks of output."""
+    verbatim = document.structure.verbatim
+    for first in sorted(
+        line for line in verbatim if line - 1 not in verbatim or line in document.structure.block_starts
+    ):
+        end = first + 1
+        while end in verbatim and end not in document.structure.block_starts:
+            end += 1
+        if not is_html(document, shown, first):
+            yield from aligned_tables(document, shown, first, end)
+
+
+def _plain_grid(rows: list[list[tuple[int, int, str]]]) -> Grid:
+    return Grid(tuple(text for _, _, text in rows[0]), tuple(map(tuple, rows)))
+
+
 def _html_grid(table: HtmlTable) -> Grid:
     rows = tuple(tuple((start, end, plain(text)) for start, end, text in row) for row in table.rows)
     width = len(rows[0]) if rows else 0
@@ -202,7 +224,7 @@ def _html_grid(table: HtmlTable) -> Grid:
 def _cells(grid: Grid, headings: tuple[str, ...], lead: str, intro: str) -> Iterator[Piece]:
     seen: set[int] = set()
     for number, row in enumerate(grid.rows):
-        label = row[0][2] if row else ""
+        label = _label(row)
         for column, (start, end, _) in enumerate(row):
             if start in seen:
                 continue  # it spans several places, and was read in the first
@@ -210,6 +232,14 @@ def _cells(grid: Grid, headings: tuple[str, ...], lead: str, intro: str) -> Iter
             heading = grid.header[column] if number and column < len(grid.header) else ""
             row_label = label if column else ""
             yield Piece(start, end, Kind.CELL, headings, lead, row_label, heading, grid, (number, column), intro)
+
+
+def _label(row: tuple[tuple[int, int, str], ...]) -> str:
+    """What names a row: its first cell, and a second one that says which of its quantities stand in it."""
+    texts = [text for _, _, text in row[:2]]
+    measured = len(row) > 2 and not any(map(str.isdigit, texts[1])) and component(texts[1]) is not None
+    label = " ".join(texts) if measured else "".join(texts[:1])
+    return label if len(label) <= _LONGEST_LABEL else ""
 
 
 def text_of(piece: Piece, shown: str) -> str:

@@ -11,17 +11,18 @@ from toolkit.documents.document import Document
 from toolkit.documents.scan.around import Around
 from toolkit.documents.scan.claim import FoundClaim, ReadPiece, Scanned
 from toolkit.documents.scan.context import context
-from toolkit.documents.scan.cues import speaks_of_memory
+from toolkit.documents.scan.cues import component, has_words, speaks_of_memory
 from toolkit.documents.scan.data import labels_data
 from toolkit.documents.scan.equations import equations, is_bytes, operands
 from toolkit.documents.scan.kinds import quantity_of
 from toolkit.documents.scan.marks import mark_of
 from toolkit.documents.scan.mend import read_through
 from toolkit.documents.scan.names import gpus_in
+from toolkit.documents.scan.parameters import counts_parameters
 from toolkit.documents.scan.pieces import Kind, Piece, pieces, text_of
 from toolkit.documents.scan.values import bare_cell, cell_value, values_in
 from toolkit.documents.scan.visible import visible
-from toolkit.quantity import Value
+from toolkit.quantity import Dimension, Value
 
 _STOP: Final = re.compile(r"[.!?;](?=\s)|[。；！？]|\n[ \t]*(?=\n)|[ \t]{2}\n(?!\s*[=≈])|\|")
 _MEMORY: Final = re.compile(
@@ -34,8 +35,14 @@ _MEMORY: Final = re.compile(
 _OFTEN: Final = 2
 _LOOKED_AT: Final = 200_000
 _PARAGRAPH: Final = 600
+_COUNTS: Final = frozenset({Dimension.COUNT, Dimension.NUMBER})
+_LONGEST_HEADING: Final = 200
 _REACH: Final = 160
 """How far the words of a figure are looked for to each side: what keeps a document without full stops linear."""
+
+_MANY: Final = 64
+_NEAREST: Final = 40
+"""Figures of a piece from which the words of each are looked for no farther than to some figures around it."""
 
 
 def scan(document: Document) -> Scanned:
@@ -69,13 +76,15 @@ def _claims(read: ReadPiece, theme: _Theme) -> Iterator[FoundClaim]:
         near = context((piece.row, piece.column, *piece.headings))
         yield FoundClaim(piece.start, piece.end, "fits", piece, text.strip(), "", mark=mark, context=near)
         return
-    if piece.kind is Kind.CELL and not piece.spot[0] and not gpus_in(text):
+    if piece.kind is Kind.CELL and not piece.spot[0] and len(text) <= _LONGEST_HEADING and not gpus_in(text):
         return  # a heading says what its column is about
     values = list(read.values)
     if piece.kind is Kind.CELL and piece.spot[0]:
         values = _in_cell(piece, text, values)
     if not values:
         return
+    if piece.kind is not Kind.CELL:
+        values = _worth_reading(read, values, theme)
     terms = operands(values, list(read.equations))
     stops = [stop.end() for stop in _STOP.finditer(text)]
     for position, value in enumerate(values):
@@ -87,14 +96,26 @@ def _claims(read: ReadPiece, theme: _Theme) -> Iterator[FoundClaim]:
             yield _found(read, value, quantity, around)
 
 
+def _worth_reading(read: ReadPiece, values: list[Value], theme: _Theme) -> list[Value]:
+    """The values of a piece that its words may say something of: a text of figures alone says nothing of them."""
+    if not counts_parameters(read.text):
+        values = [value for value in values if value.unit.dimension not in _COUNTS]
+    if has_words(read.text) or theme.memory or not values or gpus_in(read.text):
+        return values
+    piece = read.piece
+    over = (piece.lead, piece.intro, theme.title, *piece.headings)
+    return values if any(map(speaks_of_memory, over)) else []
+
+
 def _in_cell(piece: Piece, text: str, values: list[Value]) -> list[Value]:
     """The values of a cell, with the unit that its column gives, or that its table lets one read from a bare letter."""
     whole = cell_value(text, piece.column)
     if whole is not None:
         return [whole]
-    if any(map(is_bytes, values)) or labels_data(piece.column):
+    on_disk = component(f"{piece.column} {piece.row}") == "disk"
+    if any(map(is_bytes, values)) or (labels_data(piece.column) and not on_disk):
         return values
-    if not any(map(speaks_of_memory, (piece.column, piece.row, piece.intro, *piece.headings[:1]))):
+    if not on_disk and not any(map(speaks_of_memory, (piece.column, piece.row, piece.intro, *piece.headings[:1]))):
         return values
     cut = bare_cell(text)
     return values if cut is None else [cut, *(value for value in values if value.start >= cut.end)]
@@ -103,9 +124,10 @@ def _in_cell(piece: Piece, text: str, values: list[Value]) -> list[Value]:
 def _around(read: ReadPiece, values: list[Value], position: int, stops: list[int], theme: _Theme) -> Around:
     value, text, piece = values[position], read.text, read.piece
     at = bisect_right(stops, value.start)
-    start = max(stops[at - 1] if at else 0, value.start - _REACH)
+    reach = _REACH if len(values) < _MANY else max(_NEAREST, min(_REACH, 4 * len(text) // len(values)))
+    start = max(stops[at - 1] if at else 0, value.start - reach)
     following = bisect_left(stops, value.end)
-    end = min(stops[following] if following < len(stops) else len(text), value.end + _REACH)
+    end = min(stops[following] if following < len(stops) else len(text), value.end + reach)
     return Around(
         before=text[start : value.start],
         after=text[value.end : max(end, value.end)],
@@ -114,7 +136,7 @@ def _around(read: ReadPiece, values: list[Value], position: int, stops: list[int
         headings=piece.headings,
         lead=piece.lead,
         title=theme.title,
-        paragraph=text[max(0, start - _PARAGRAPH) : start],
+        paragraph=text[max(0, start - _PARAGRAPH * reach // _REACH) : start],
         themed=theme.memory,
         kind=piece.kind,
         intro=piece.intro,

@@ -29,6 +29,7 @@ _REPORT: Final = re.compile(
     re.IGNORECASE,
 )
 _COMMENT: Final = re.compile(r"(?:(?m:^)|[ \t])(?:#|//)[ \t]+(.*)")
+_DIVIDES: Final = re.compile(r"\s*//\s*\(")
 MARKER: Final = re.compile(r"[ \t]*(?:[-*+]|[0-9]{1,9}[.)])[ \t]+(?:\[[ xX]\][ \t]+)?|[ \t]*#{1,6}[ \t]+")
 """What a list item or a heading begins with."""
 
@@ -44,7 +45,9 @@ def spoken_lines(document: Document, shown: str, first: int, end: int) -> Iterat
     for line in range(first + (fence is not None), end):
         start, stop = document.lines.span(line)
         comment = _COMMENT.search(document.text, start, stop)
-        if comment is not None and _spoken(document.text[start : comment.start()]):
+        if comment is not None and _spoken(
+            document.text[start : comment.start()], document.text[comment.start() : stop]
+        ):
             yield comment.start(1), stop
             continue
         said = whole or (session and _REPORT.search(shown, start, stop) is not None)
@@ -53,9 +56,17 @@ def spoken_lines(document: Document, shown: str, first: int, end: int) -> Iterat
             yield (marker.end() if marker else start), stop
 
 
-def _spoken(before: str) -> bool:
-    """Whether a comment sign stands outside of a string."""
+def _spoken(before: str, said: str) -> bool:
+    """Whether a comment sign stands outside of a string, and "//" does not divide."""
+    if _DIVIDES.match(said) and before.rstrip()[-1:].isdigit() | before.rstrip().endswith(")"):
+        return False
     return before.count('"') % 2 == 0 and before.count("'") % 2 == 0
+
+
+def is_output(document: Document, first: int) -> bool:
+    """Whether a verbatim block is one of what a program printed, not of a language."""
+    fence = _FENCE.match(document.unquoted, document.lines.starts[first])
+    return fence is None or fence[1].casefold() in _OUTPUT | _SHELL
 
 
 def is_html(document: Document, shown: str, first: int) -> bool:

@@ -43,21 +43,29 @@ _GELU: Mapping[str, str] = {"gelu_new": "gelu_pytorch_tanh"}
 
 
 @lru_cache(maxsize=256)
-def as_litgpt(architecture: Architecture) -> Architecture:
-    """The architecture as LitGPT has it; refuses families whose blocks have more to them."""
+def as_litgpt(architecture: Architecture, *, caches_queries: bool = False) -> Architecture:
+    """The architecture as LitGPT has it; refuses families whose blocks have more to them.
+
+    `caches_queries` says that keys and values are kept for every query head, unless there is one head for all.
+    """
     if architecture.family == FAMILY:
         return architecture
     if architecture.family not in FAMILIES or architecture.head != "causal-lm":
         raise UnsupportedModel(architecture.class_name, "no formula for it in LitGPT yet")
-    kinds = tuple(_kind(kind) for kind in architecture.layers)
+    kinds = tuple(_kind(kind, caches_queries=caches_queries) for kind in architecture.layers)
     modules = tuple(_modules(architecture, architecture.layers[0].attention))
     return replace(architecture, family=FAMILY, modules=modules, layers=kinds, tied=(), embedding_dropout=0.0)
 
 
-def _kind(kind: LayerKind) -> LayerKind:
+def _kind(kind: LayerKind, *, caches_queries: bool) -> LayerKind:
     """Without dropout, and without the windows that LitGPT has for Gemma alone."""
     attention = replace(
-        kind.attention, window=None, dropout=0.0, caches_queries=False, always_masked=False, position_terms=()
+        kind.attention,
+        window=None,
+        dropout=0.0,
+        caches_queries=caches_queries and kind.attention.key_value_heads > 1,
+        always_masked=False,
+        position_terms=(),
     )
     activation = _GELU.get(kind.feed_forward.activation, kind.feed_forward.activation)
     feed_forward: FeedForward = replace(kind.feed_forward, activation=activation)

@@ -11,6 +11,7 @@ from packaging.version import InvalidVersion, Version
 from toolkit.memory.architecture.config import UnsupportedModel
 from toolkit.memory.architecture.litgpt import as_litgpt
 from toolkit.memory.architecture.model import Architecture, Module, ModuleKind, Tensor
+from toolkit.memory.numerics import LITGPT_CACHES_GROUPS, older
 from toolkit.spec.setting import Setting
 
 # DeepSeek-V3 has 58 layers of 256; a stranger's config may claim any number.
@@ -38,7 +39,7 @@ def as_built(architecture: Architecture, setting: Setting) -> Architecture:
     linear for each expert's gate-and-up and down projection. A stack that names no version is transformers 5.
     """
     if setting.stack.trainer == "litgpt":
-        return as_litgpt(architecture)
+        return as_litgpt(architecture, caches_queries=older(setting, "litgpt", LITGPT_CACHES_GROUPS))
     if setting.stack.trainer == "unsloth" and architecture.family == "gpt_oss" and setting.weights in _FOUR_BIT:
         return _unsloth_gpt_oss(architecture)
     if _is_before_fusion(setting.stack.versions.get("transformers")):

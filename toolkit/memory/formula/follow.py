@@ -9,7 +9,7 @@ from toolkit.memory.formula.classification import PooledForm, ScoreForm, pooled_
 from toolkit.memory.formula.encoder_layer import EncoderLayerForm, encoder_layer
 from toolkit.memory.formula.falcon import FalconForm, falcon_layer
 from toolkit.memory.formula.layer import LayerForm, layer
-from toolkit.memory.formula.litgpt import chunked_logits, chunked_logits_loss
+from toolkit.memory.formula.litgpt import all_logits, chunked_logits, chunked_logits_loss
 from toolkit.memory.formula.logits import HeadForm, last_logits, whole_loss
 from toolkit.memory.formula.masked_head import MaskedForm, masked_logits, masked_loss
 from toolkit.memory.formula.t5 import T5Form, t5_layer
@@ -73,5 +73,7 @@ def follow_logits(tape: Tape, x: Buffer, form: AnyHead) -> None:
         masked_logits(tape, x, form)
     elif isinstance(form, T5HeadForm):
         t5_logits(tape, x, form)
+    elif form.loss in NAMES_LOGITS:
+        all_logits(tape, x, form)
     else:
         last_logits(tape, x, form)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from toolkit.memory.architecture.heads import SEQUENCE
+from toolkit.memory.architecture.litgpt import FAMILY as LITGPT
 from toolkit.memory.context import Context
 from toolkit.memory.encoder_layouts import ENCODERS
 from toolkit.memory.ledger import PhaseName
@@ -56,6 +57,8 @@ def rotary_caches(context: Context, phase: PhaseName) -> int:
         return 0
     if context.architecture.family == QWEN:
         return _of_qwen(context, phase)
+    if context.architecture.family == LITGPT:
+        return _of_litgpt(context)
     positions = context.architecture.max_positions
     if context.architecture.family == GPT_BIGCODE and positions:  # modeling_gpt_bigcode.py, GPTBigCodeModel (bias)
         return positions**2 * BYTES["bool"]
@@ -63,6 +66,16 @@ def rotary_caches(context: Context, phase: PhaseName) -> int:
         return 0
     width = context.architecture.layers[0].attention.head_dim
     return 2 * context.architecture.layer_count * positions * width * BYTES[context.numerics.loaded]
+
+
+def _of_litgpt(context: Context) -> int:
+    """Angles in float32 and a mask of all pairs of the positions that are generated for (litgpt/model.py)."""
+    if context.setting.trains:
+        return 0
+    attention = context.architecture.layers[0].attention
+    positions = context.setting.sequence_length + context.setting.generated_length
+    width = attention.rope_dim or attention.head_dim
+    return 2 * positions * width * BYTES["fp32"] + positions**2 * BYTES["bool"]
 
 
 def _of_qwen(context: Context, phase: PhaseName) -> int:

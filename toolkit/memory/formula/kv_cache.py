@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from toolkit.frozen import frozen
 from toolkit.memory.architecture import LayerKind
+from toolkit.memory.architecture.litgpt import FAMILY as LITGPT
 from toolkit.memory.context import Context
 from toolkit.memory.formula import cached
 from toolkit.memory.formula.logits import FLOAT, LOGITS
@@ -19,11 +20,21 @@ def kv_cache(context: Context, phase: PhaseName) -> int:
     setting = context.setting
     if not context.architecture.is_decoder:
         return 0
+    if context.architecture.family == LITGPT:
+        return _of_litgpt(context, phase)
     if phase is PhaseName.PREFILL:  # a layer with a window keeps a view of all, until decoding replaces it
         return context.at(phase, cached.ROW)
     if phase is PhaseName.DECODE:
         return cached_bytes(context, setting.sequence_length + max(setting.generated_length - 1, 0))
     return 0
+
+
+def _of_litgpt(context: Context, phase: PhaseName) -> int:
+    """All tokens have their place before the first (litgpt/generate/base.py, main; model.py, set_kv_cache)."""
+    setting = context.setting
+    if setting.trains or phase not in (PhaseName.PREFILL, PhaseName.DECODE):
+        return 0
+    return cached_bytes(context, setting.sequence_length + setting.generated_length)
 
 
 def cached_bytes(context: Context, tokens: int) -> int:
@@ -34,6 +45,8 @@ def cached_bytes(context: Context, tokens: int) -> int:
 def cached_growth(context: Context) -> int:
     """What a cache leaves behind as it grows, at most: each tensor is made anew, longer than the block of the last."""
     length = context.setting.generated_length
+    if context.architecture.family == LITGPT:
+        return 0
     return cached_bytes(context, context.setting.sequence_length + length - 2) if length > 1 else 0
 
 
@@ -101,6 +114,8 @@ def growth(context: Context) -> Growth:
     setting = context.setting
     version = behaviour(context.architecture, setting)
     keys = setting.sequence_length + max(setting.generated_length - 1, 0)
+    if context.architecture.family == LITGPT:
+        return Growth(0, context.scale.keys or keys)
     if setting.generated_length < 2 or not version.hands_on_tuples:
         return Growth(_one_layer(context), keys, _encoded(context))
     last = cached_bytes(context, setting.sequence_length + setting.generated_length - 2)

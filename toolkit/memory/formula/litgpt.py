@@ -9,6 +9,7 @@ from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.attention import ROTARY, rotate
 from toolkit.memory.formula.attention_form import OUTPUT, STATES, AttentionForm
 from toolkit.memory.formula.attention_kernels import KERNELS
+from toolkit.memory.formula.cached import READS
 from toolkit.memory.formula.linear import linear
 from toolkit.memory.formula.linear_form import Branch, LinearForm
 from toolkit.memory.formula.logits import FLOAT, GRADIENT, LOGITS, PROBABILITIES, HeadForm
@@ -37,7 +38,8 @@ class LitAttentionForm:
     """LitGPT's attention: one projection for queries, keys and values, with an adapter for some of them.
 
     `kernel` is what attends, with keys and values of every query head. `turned` is the width of a head that rotary
-    embedding turns; `adapted` are the widths of what has an adapter.
+    embedding turns; `adapted` are the widths of what has an adapter. `repeats_kept` says that generation repeats keys
+    and values for every query head as it takes them from the cache, and not before it keeps them.
     """
 
     fused: LinearForm
@@ -47,6 +49,7 @@ class LitAttentionForm:
     turned: int
     branch: Branch | None = None
     adapted: tuple[int, ...] = ()
+    repeats_kept: bool = False
 
 
 def attend_litgpt(tape: Tape, x: Buffer, form: LitAttentionForm) -> Buffer:
@@ -57,16 +60,32 @@ def attend_litgpt(tape: Tape, x: Buffer, form: LitAttentionForm) -> Buffer:
         whole = _with_adapters(tape, x, whole, form, form.branch)
     every, some = kernel.query_heads * kernel.head_dim, form.groups * kernel.head_dim
     query, key, value = split(tape, whole, (every, some, some))
-    if form.groups != kernel.query_heads:
+    generates = tape.cache != ""
+    early = not generates or not (form.repeats_kept or form.groups == 1)
+    if early and form.groups != kernel.query_heads:
         query = transposed(tape, query)  # its heads lie in groups, between keys and values
         key, value = (_for_all_heads(tape, part, every) for part in (key, value))
     turned, held = _turned(tape, query, form)
     turned_key, held_key = _turned(tape, key, form)
     tape.drop(query, key)
-    attended = KERNELS[kernel.kernel](tape, turned, turned_key, value, kernel)
+    if generates:
+        turned_key, value = _of_cache(tape, turned_key, value, form)
+    attend = KERNELS["masked" if generates else kernel.kernel]
+    attended = attend(tape, turned, turned_key, value, kernel)
     result = linear(tape, attended, form.output, OUTPUT)
     tape.drop(attended, turned, turned_key, value, held, held_key, whole)
     return result
+
+
+def _of_cache(tape: Tape, key: Buffer, value: Buffer, form: LitAttentionForm) -> tuple[Buffer, Buffer]:
+    """Keys and values as they are kept, in memory that is there already, or repeated for every query head."""
+    dtype, width = key.dtype, form.kernel.query_heads * form.kernel.head_dim
+    tape.drop(key, value)
+    if not form.repeats_kept or form.groups in (1, form.kernel.query_heads):
+        return tape.new(STATES, width, dtype, size=Size()), tape.new(STATES, width, dtype, size=Size())
+    each = width * BYTES[dtype]
+    size = Size(pair=each) if tape.cache == READS else Size(token=each)
+    return tape.new(STATES, width, dtype, size=size), tape.new(STATES, width, dtype, size=size)
 
 
 def _for_all_heads(tape: Tape, x: Buffer, width: int) -> Buffer:
@@ -122,6 +141,15 @@ def _padded(tape: Tape, x: Buffer, width: int) -> Buffer:
         return [(x, tape.gradient(x))]
 
     return tape.node(result, backward, tape.save(x))
+
+
+def all_logits(tape: Tape, x: Buffer, form: HeadForm) -> None:
+    """Generation forms the logits of all positions at once, and Fabric casts them to float32."""
+    normed = normalise(tape, x, form.norm)
+    tape.drop(x)
+    logits = linear(tape, normed, form.projection, LOGITS)
+    floats = letting_go(tape, logits, cast(tape, logits, "fp32", FLOAT))
+    tape.drop(normed, floats)
 
 
 def chunked_logits(tape: Tape, x: Buffer, form: HeadForm) -> Buffer:

@@ -15,7 +15,11 @@ from toolkit.memory.replay.script import Script, script_of
 from toolkit.memory.replay.writer import Block, Events, Writer, held_inputs, play_forward
 
 FOLLOWED = 16
-"""Tokens that are followed at most, evenly spread over those that are generated."""
+"""Tokens of which all tensors are followed at most, evenly spread: what lies between them is much the same."""
+
+GROWTHS = 128
+"""Tokens at which the cache grows, at most: each of its tensors leaves a segment behind once it does not fit any more,
+which is at every 2 MiB where they have segments of their own."""
 
 
 def generation_events(context: Context, programs: Programs) -> Events:
@@ -64,10 +68,12 @@ def _decode(context: Context, programs: Programs, events: Events, caches: list[l
     layers = list(_scripts(programs.decoding or programs.layers))
     whole = growth(context).whole
     count = max(setting.generated_length - 1, 0)
-    for number in range(min(count, FOLLOWED)):
-        tokens = setting.sequence_length + -(-count * (number + 1) // min(count, FOLLOWED))
+    grows = min(count, GROWTHS)
+    for number in range(grows):
+        tokens = setting.sequence_length + -(-count * (number + 1) // grows)
+        follows = (number + 1) * FOLLOWED // grows > number * FOLLOWED // grows
         writer = Writer(events, Scale(context.scale.batch, 1, keys=tokens))
-        stream = writer.allocate(programs.hidden)
+        stream = writer.allocate(programs.hidden) if follows else 0
         passed: list[Block] = []
         for place, (kind, script) in enumerate(zip(kinds, layers, strict=True)):
             old, caches[place] = caches[place], []
@@ -76,8 +82,9 @@ def _decode(context: Context, programs: Programs, events: Events, caches: list[l
                 caches[place].append(events.allocate(kept_bytes(context, kind, tokens) // 2))
                 for block in () if whole else part:
                     events.release(block)
-            stream = play_forward(writer, script, stream).result
-        [end] = _scripts((programs.head,))
-        played = play_forward(writer, end, stream)
-        writer.release(*(block for block in played.blocks.values() if block != played.given))
+            stream = play_forward(writer, script, stream).result if follows else 0
+        if follows:
+            [end] = _scripts((programs.head,))
+            played = play_forward(writer, end, stream)
+            writer.release(*(block for block in played.blocks.values() if block != played.given))
         writer.release(*passed)  # versions that hand on tuples hold the whole old cache meanwhile

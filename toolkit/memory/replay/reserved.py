@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
+from toolkit.memory.architecture.litgpt import FAMILY as LITGPT
 from toolkit.memory.card import capacity_of
 from toolkit.memory.context import Context
 from toolkit.memory.device import LAST_SEGMENTS, Interval, device_interval, workspace_bytes
@@ -168,6 +169,8 @@ def _is_exceeded(context: Context) -> bool:
 def _is_known(context: Context) -> bool:
     if len({kind.stack for kind in context.architecture.layers}) > 1:
         return False  # a decoder's layers have the encoder's result beside their own input
+    if context.architecture.family == LITGPT and not context.setting.trains:
+        return False  # it has its cache before the prompt, and quantizes every weight twice
     if context.setting.parallel.strategy in ALONE:
         return True
     return isinstance(context.sharing, Spread) and context.setting.trains

@@ -1,0 +1,72 @@
+"""How long an estimate takes, what the caching allocator reserves for it, and the table of all published readings.
+
+Run by `make bench`; the bounds hold on an ordinary machine and are checked there only.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from toolkit.facts.models import ModelFacts, load_model
+from toolkit.memory.estimate import Estimate, estimate
+from toolkit.memory.replay.reserved import replayed
+from toolkit.spec.setting import Lora, Parallel, Setting
+
+REPOSITORY = Path(__file__).parents[2]
+MODEL = "mistralai/Mistral-7B-v0.1"
+ESTIMATE_SECONDS = 0.001
+REPLAY_SECONDS = 0.5
+"""A replay is asked for by what is reserved or shown by a card, and by nothing else of an estimate."""
+TABLE_SECONDS = 10.0
+
+MIXED = {"amp": True, "gradients": "fp32", "optimizer_states": "fp32", "gradient_checkpointing": "reentrant"}
+FORMS: dict[str, dict[str, Any]] = {
+    "inference": {"method": "inference", "weights": "bf16", "generated_length": 64},
+    "full": {"method": "full", "weights": "bf16"},
+    "lora": {"method": "lora", "weights": "bf16", "lora": Lora(16, 32), **MIXED},
+    "qlora": {"method": "qlora", "weights": "nf4", "lora": Lora(16, 32), **MIXED},
+    "fsdp": {"method": "lora", "weights": "bf16", "lora": Lora(16, 32), **MIXED, "parallel": Parallel(2, "fsdp")},
+}
+
+
+def _always_new(fields: dict[str, Any]) -> Callable[[], Estimate]:
+    """An estimate of a setting that was not asked for before: only what is of its model is known."""
+    facts = load_model(MODEL)
+    assert isinstance(facts, ModelFacts)
+    setting, lengths = Setting(MODEL, batch_size=2, sequence_length=512, **fields), count(513)
+    estimate(setting, facts)
+    return lambda: estimate(replace(setting, sequence_length=next(lengths)), facts)
+
+
+@pytest.mark.benchmark(group="estimate")
+@pytest.mark.parametrize("fields", FORMS.values(), ids=FORMS)
+def test_an_estimate(benchmark: BenchmarkFixture, fields: dict[str, Any]) -> None:
+    benchmark.pedantic(_always_new(fields), rounds=100, warmup_rounds=5)
+    assert benchmark.stats["median"] < ESTIMATE_SECONDS
+
+
+@pytest.mark.benchmark(group="estimate")
+@pytest.mark.parametrize("fields", FORMS.values(), ids=FORMS)
+def test_what_is_reserved_for_an_estimate(benchmark: BenchmarkFixture, fields: dict[str, Any]) -> None:
+    estimated = _always_new(fields)
+    benchmark.pedantic(lambda: replayed(estimated()), rounds=5, warmup_rounds=1)
+    assert benchmark.stats["min"] < REPLAY_SECONDS
+
+
+@pytest.mark.benchmark(group="accuracy")
+def test_the_table_of_all_readings(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
+    """Cold: imports, reading the readings, every estimate and every replay, and writing the table."""
+    table = tmp_path / "table.json"
+    command = [sys.executable, "-m", "toolkit", "accuracy", "--format", "json", "--output", str(table)]
+    benchmark.pedantic(lambda: subprocess.run(command, cwd=REPOSITORY, check=True), rounds=2)
+    assert table.stat().st_size > 0
+    assert benchmark.stats["min"] < TABLE_SECONDS
