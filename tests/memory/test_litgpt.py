@@ -197,6 +197,35 @@ def test_more_layers_never_leave_less() -> None:
     assert 0 <= few <= many
 
 
+STANDING = frozenset({
+    "weights", "kv_cache", "rotary_caches", "unsplit_blocks", "allocator_rounding", "cublas_workspace",
+})  # fmt: skip
+
+
+# Traced: LitGPT's own code on meta tensors, two layers and a vocabulary of 512, 24 tokens to come: the most storage
+# beyond what stands before the prompt. It takes the mask's rows whole and uses a part: 24 bytes a token are its rest.
+@pytest.mark.parametrize(
+    ("model", "tokens", "version", "traced"),
+    [
+        ("meta-llama/Meta-Llama-3-8B", 4000, "0.5.12", 610_080_768),
+        ("meta-llama/Meta-Llama-3-8B", 4000, "0.4.0", 642_848_768),
+        ("tiiuae/falcon-40b", 1500, "0.5.12", 297_990_656),
+        ("tiiuae/falcon-7b", 1500, "0.5.12", 166_662_656),
+        ("microsoft/phi-2", 1500, "0.5.12", 94_854_656),
+    ],
+)
+def test_a_prompt_takes_what_litgpts_own_code_takes(model: str, tokens: int, version: str, traced: int) -> None:
+    known = facts(model)
+    config = {**known.config, "vocab_size": 512, "num_hidden_layers": 2}
+    small = replace(known, config=config, config_hash=f"two layers of {model}")
+    stack = Stack("litgpt", versions={"litgpt": version})
+    run = replace(LLAMA_3, model=model, sequence_length=tokens, generated_length=24, stack=stack)
+    phase = estimate(run, small).ledger.phase(PhaseName.PREFILL)
+    assert phase is not None
+    taken = sum(row.bytes for row in phase.rows if row.name not in STANDING)
+    assert traced - taken == pytest.approx(24 * tokens if version == "0.5.12" else 0, abs=1024)
+
+
 def test_other_families_are_refused() -> None:
     with pytest.raises(UnsupportedModel):
         as_litgpt(architecture_of(facts("google/gemma-2-2b"), "causal-lm", 2))

@@ -50,7 +50,7 @@ def _marketing(card: Gpu | GpuVariants | GenericGpu, claimed: Claimed) -> Outcom
     holds = any(side.meets(Interval.point(memory)) for side in claimed.readings.values() for memory in memories)
     if holds:
         return Outcome(Verdict.AGREES, evidence.facts[0], claimed, (evidence,))
-    note = f"; {card.note}" if card.note else ""
+    note = f"; {card.note.rstrip('.')}" if card.note else ""
     return Outcome(Verdict.DISAGREES, evidence.facts[0] + note, claimed, (evidence,), repair=f"print {shown}")
 
 

@@ -17,7 +17,13 @@ PROJECTIONS = ("q_proj", "k_proj", "v_proj")
 
 
 def litgpt_layer(build: Builder, kind: LayerKind) -> LayerForm:
-    """Block: sequential, or attention and feed-forward side by side with one norm or with two."""
+    """Block: sequential, or attention and feed-forward side by side with one norm or with two.
+
+    Generation is followed in two releases: since it keeps keys and values by groups (0.5.5), a block lets the first
+    norm's result go for the second's, and adds attention's to the stream before the feed-forward.
+    """
+    inference = build.numerics.adapter is None and not build.numerics.trains_base
+    newest = inference and not kind.attention.caches_queries
     return LayerForm(
         hidden=build.architecture.hidden,
         attention=_attention(build, kind),
@@ -25,7 +31,8 @@ def litgpt_layer(build: Builder, kind: LayerKind) -> LayerForm:
         norm=build.norm(kind.norm),
         parallel=kind.parallel_residual,
         parallel_norms=kind.norms == 2,
-        holds="normed",
+        holds="attended" if newest else "normed",
+        sums_first=newest,
     )
 
 

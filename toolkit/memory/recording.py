@@ -153,8 +153,8 @@ def _record(build: Builder, setting: Setting) -> Programs:
     held = {RESIDUAL: _held(build, embedding), **_held_scores(build)}
     seen = {"attention_mask": masks(build)}
     if not setting.trains:
-        if architecture.family == LITGPT:
-            seen = {"attention_mask": litgpt_mask()}
+        if architecture.family == LITGPT:  # whose loop has one name for the embeddings and what layers make of them
+            held, seen = {}, {"attention_mask": litgpt_mask()}
         cache = cache_of(build)
         layers = tuple(record_inference(form, count, dtypes.stream, cache) for form, count in forms)
         end = record_generation_head(head, hidden, layers[-1].result)

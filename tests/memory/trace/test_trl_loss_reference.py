@@ -69,8 +69,8 @@ def test_a_trained_head_has_its_gradient_in_float32_first() -> None:
     [
         (Stack("trl", "chunked", {"trl": "1.7.0"}), "trl 1.7.0 is named and .* is installed"),
         (Stack("trl", "cross-entropy", {"trl": version("trl")}), "never forms all logits"),
-        (Stack("trl", "fused"), "has no fused loss"),
-        (Stack("transformers", "fused"), "the fused loss is not traced"),
+        (Stack("trl", "fused"), "the fused loss of trl is not traced"),
+        (Stack("transformers", "fused"), "the fused loss of transformers is not traced"),
     ],
 )
 def test_the_loss_of_another_stack_is_refused(stack: Stack, reason: str) -> None:

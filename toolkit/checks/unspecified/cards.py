@@ -115,7 +115,7 @@ def _judged(claim: FoundClaim, card: Gpu | GpuVariants) -> Remark:
         said = next(gpu.note for gpu in card.members if gpu.note)
         return Remark(claim.start, claim.end, claim.quantity, Verdict.UNCHECKED, said)
     laptop = find_gpu(f"{card.name} Laptop GPU")
-    notes = "".join(f"; {note}" for note in dict.fromkeys(gpu.note for gpu in card.members) if note)
+    notes = "".join(f"; {note.rstrip('.')}" for note in dict.fromkeys(gpu.note for gpu in card.members) if note)
     notes += (
         f"; {laptop.name} has {size // GIB} GB" if isinstance(laptop, Gpu) and laptop.marketing_bytes == size else ""
     )

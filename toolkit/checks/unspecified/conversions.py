@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Final
@@ -19,9 +20,11 @@ _BINARY: Final = re.compile(r"[KMGTP]iB")
 def check_conversions(scanned: Scanned) -> Iterator[Remark]:
     """An amount in GiB beside one in GB, where neither has words of its own."""
     for read in scanned.pieces:
-        taken = [(equation.start, equation.end) for equation in read.equations]
+        starts = [equation.start for equation in read.equations]
         for one, other in pairwise(read.values):
-            if any(start <= one.start < end for start, end in taken) or not _same_amount(read.text, one, other):
+            within = bisect_right(starts, one.start) - 1
+            taken = within >= 0 and one.start < read.equations[within].end
+            if taken or not _same_amount(read.text, one, other):
                 continue
             start = read.piece.start + other.start
             yield _judged(one, other, start, start + other.end - other.start)

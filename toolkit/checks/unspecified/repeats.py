@@ -5,6 +5,7 @@ Nothing here says which of the two is false, or whether what the document leaves
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from typing import Final
 
@@ -67,10 +68,10 @@ def meet(one: Value, other: Value) -> bool:
 
 def terms_of(scanned: Scanned) -> frozenset[int]:
     """Where the terms of written equations stand: each is a part of a quantity, not all of it."""
-    return frozenset(
-        read.piece.start + value.start
-        for read in scanned.pieces
-        for equation in read.equations
-        for value in read.values
-        if equation.start <= value.start < equation.result
-    )
+    found: set[int] = set()
+    for read in scanned.pieces:
+        starts = [value.start for value in read.values]
+        for equation in read.equations:
+            terms = starts[bisect_left(starts, equation.start) : bisect_left(starts, equation.result)]
+            found.update(read.piece.start + term for term in terms)
+    return frozenset(found)

@@ -116,7 +116,8 @@ def _sized(side: Expression) -> bool:
 
 def _admissible(text: str) -> bool:
     """Whether the equation holds for some numbers that the printed ones may stand for."""
-    for minus, written in ((False, text), (True, text), (False, _THOUSANDS.sub(_without_points, text))):
+    readings = dict.fromkeys(((False, text), (True, text), (False, _THOUSANDS.sub(_without_points, text))))
+    for minus, written in readings:
         try:
             sides = parse_equation(written, minus=minus)
         except EquationError:

@@ -36,14 +36,18 @@ def token_ids(context: Context, phase: PhaseName) -> int:
 
 
 def position_embeddings(context: Context, phase: PhaseName) -> int:
-    """Cosines and sines for every position, shared by all layers, in the dtype of the residual stream."""
+    """Cosines and sines for every position, shared by all layers, in the dtype of the residual stream.
+
+    LitGPT, when it generates, takes them from its float32 caches.
+    """
     if not context.rotary or context.architecture.family == QWEN:  # which keeps its own
         return 0
     positions = 1 if phase is PhaseName.DECODE else context.setting.sequence_length
     attention = context.architecture.layers[0].attention
     width = attention.rope_dim or attention.head_dim
     tables = len({kind.attention.window for kind in context.architecture.layers}) if _turns_by_window(context) else 1
-    return 2 * tables * positions * width * BYTES[context.numerics.stream]
+    taken = context.architecture.family == LITGPT and not context.setting.trains
+    return 2 * tables * positions * width * BYTES["fp32" if taken else context.numerics.stream]
 
 
 def _turns_by_window(context: Context) -> bool:

@@ -22,7 +22,7 @@ class LayerForm:
     """A decoder layer. `after` are norms on the results of attention and feed-forward (Gemma 2 and 3).
 
     `parallel` puts attention and feed-forward side by side, with one norm or, with `parallel_norms`, one each;
-    `holds` as in a layout.
+    `holds` as in a layout. `sums_first` adds attention's result to the stream before the feed-forward beside it runs.
     """
 
     hidden: int
@@ -34,6 +34,7 @@ class LayerForm:
     parallel_norms: bool = False
     dropout: bool = False
     holds: str = "none"
+    sums_first: bool = False
 
 
 def layer(tape: Tape, x: Buffer, form: LayerForm) -> Buffer:
@@ -86,17 +87,29 @@ def _dropped_out(tape: Tape, x: Buffer, form: LayerForm) -> Buffer:
 
 
 def _parallel(tape: Tape, x: Buffer, form: LayerForm) -> Buffer:
-    """X + attention(norm(x)) + feed_forward(norm(x))."""
+    """X + attention(norm(x)) + feed_forward(norm(x)), the branches first."""
     normed = normalise(tape, x, form.norm)
     attended = _attended(tape, normed, form)
     if form.parallel_norms:
         tape.drop(normed)
         normed = normalise(tape, x, form.norm)
     attended = _dropped_out(tape, attended, form)
+    if form.sums_first:
+        return _onto_sum(tape, x, attended, normed, form)
     fed = _dropped_out(tape, _feed(tape, normed, form), form)
     tape.drop(normed)
     branches = add(tape, attended, fed, RESIDUAL)
     tape.drop(attended, fed)
     total = add(tape, branches, x, RESIDUAL)
     tape.drop(branches)
+    return total
+
+
+def _onto_sum(tape: Tape, x: Buffer, attended: Buffer, normed: Buffer, form: LayerForm) -> Buffer:
+    """The same where the stream and attention have been added up before the feed-forward runs."""
+    middle = add(tape, attended, x, RESIDUAL)
+    fed = _feed(tape, normed, form)
+    tape.drop(normed)
+    total = add(tape, fed, middle, RESIDUAL)
+    tape.drop(fed, middle, attended)
     return total

@@ -144,12 +144,12 @@ def _padded(tape: Tape, x: Buffer, width: int) -> Buffer:
 
 
 def all_logits(tape: Tape, x: Buffer, form: HeadForm) -> None:
-    """Generation forms the logits of all positions at once, and Fabric casts them to float32."""
+    """Generation forms the logits of all positions at once; Fabric casts them to float32 once forward has returned."""
     normed = normalise(tape, x, form.norm)
     tape.drop(x)
     logits = linear(tape, normed, form.projection, LOGITS)
-    floats = letting_go(tape, logits, cast(tape, logits, "fp32", FLOAT))
-    tape.drop(normed, floats)
+    tape.drop(normed)
+    tape.drop(letting_go(tape, logits, cast(tape, logits, "fp32", FLOAT)))
 
 
 def chunked_logits(tape: Tape, x: Buffer, form: HeadForm) -> Buffer:

@@ -7,9 +7,9 @@ torch/distributed/fsdp/_runtime_utils.py).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from toolkit.memory.allocator import segment_size
+from toolkit.memory.allocator import MIN_BLOCK, SMALL_REQUEST, segment_size
 from toolkit.memory.context import Context
 from toolkit.memory.device import Interval
 from toolkit.memory.formula.outputs import holds_results
@@ -18,10 +18,11 @@ from toolkit.memory.parallel.plan import gathered_setting
 from toolkit.memory.parallel.spread import MAX_IN_FLIGHT, Spread
 from toolkit.memory.parallel.units import units_of
 from toolkit.memory.replay.loading import in_layers, stored_bytes, trained_in_order
+from toolkit.memory.replay.pool import in_blocks, pool_reserved
 from toolkit.memory.replay.training import Run
 from toolkit.memory.size import BYTES
 from toolkit.memory.storage import FLOATS, StoredTensor, storage_of
-from toolkit.memory.sums import Trained
+from toolkit.memory.sums import Trained, sums
 
 
 def sharded_runs(context: Context, programs: Programs, spread: Spread) -> Iterator[ShardedRun]:
@@ -93,10 +94,10 @@ class ShardedRun(Run):
         self._layer = len(self._units.layers)
 
     def _reduce(self, unit: int, gradients: int) -> None:
-        if not self._spread.trains or self._spread.whole:
+        if self._spread.whole:
             return
         writer = self._writer
-        joined = writer.events.allocate(unit)
+        joined = writer.events.allocate(unit if self._spread.trains else 0)  # an adapter is a unit with one tensor
         writer.release(*writer.gradients[gradients:])
         del writer.gradients[gradients:]
         writer.release(joined)
@@ -125,7 +126,8 @@ def other_streams(context: Context, spread: Spread) -> Interval:
     """What is reserved for gathered units and for the parts of gradients, at least and at most, in bytes.
 
     A unit waits until the second one before it is free (_limiter_utils.py), and not for the first where the GPU is as
-    fast as the code that drives it; in backward the next may be gathered ahead, by FSDP's backward_prefetch.
+    fast as the code that drives it; in backward the next may be gathered ahead, by FSDP's backward_prefetch. Adapters
+    are units, too, one after the other. What is shared out stays to the end of the step, unless it goes to the CPU.
     """
     ahead = int(spread.prefetches)
     offload, gpus = context.setting.parallel.offload, context.setting.parallel.gpus
@@ -136,4 +138,25 @@ def other_streams(context: Context, spread: Spread) -> Interval:
     elif spread.trains:
         size = BYTES[context.setting.gradients]
         parts = sum(segment_size(one.elements * size) * one.count for one in context.sums.trained)
-    return root + layer + parts, root + (1 + ahead + MAX_IN_FLIGHT) * layer + parts
+    adapters = _adapters(context)
+    shared = [(-(-size // gpus), count) for size, count in adapters]
+    parts += _opened(size for size, count in shared for _ in range(1 if offload else count))
+    gathered = _opened(size for size, _ in adapters) + (_opened(size for size, _ in shared) if offload else 0)
+    return root + layer + parts, root + (1 + ahead + MAX_IN_FLIGHT) * layer + parts + gathered
+
+
+def _adapters(context: Context) -> list[tuple[int, int]]:
+    """Bytes of each whole adapter, and how many there are of it; none where the weights themselves are trained."""
+    if context.numerics.adapter is None:
+        return []
+    item = BYTES[context.numerics.adapter]
+    return [(one.elements * item, one.count) for one in sums(context.architecture, context.setting).trained]
+
+
+def _opened(sizes: Iterable[int]) -> int:
+    """What is reserved for tensors that are there together, on a stream of their own."""
+    wanted = in_blocks((0, *sizes))
+    is_small = [size * MIN_BLOCK <= SMALL_REQUEST for size in wanted]
+    order = range(1, len(wanted))
+    small = pool_reserved(wanted, [block for block in order if is_small[block]], small=True)
+    return small + pool_reserved(wanted, [block for block in order if not is_small[block]])

@@ -1,0 +1,68 @@
+"""Training under FSDP: what streams beside the one that computes have reserved."""
+
+from __future__ import annotations
+
+import pytest
+
+from toolkit.facts.models import ModelFacts, load_model
+from toolkit.memory.estimate import estimate
+from toolkit.memory.parallel.spread import Spread
+from toolkit.memory.replay.reserved import reserved_on_card
+from toolkit.memory.replay.sharded import _opened, other_streams
+from toolkit.spec.setting import Lora, Parallel, Setting, Stack
+
+MIB = 1 << 20
+GIB = 1 << 30
+ALL = ("down_proj", "gate_proj", "k_proj", "q_proj", "up_proj", "v_proj")
+
+
+@pytest.mark.parametrize(
+    ("sizes", "segments"),
+    [([], 0), ([MIB] * 3, 4), ([3 * MIB] * 7, 40), ([12 * MIB, 13 * MIB], 26), ([MIB // 2, 3 * MIB], 22)],
+    ids=["nothing", "small ones share 2 MiB", "larger ones 20 MiB", "large ones nothing", "each its own pool"],
+)
+def test_what_is_there_together(sizes: list[int], segments: int) -> None:
+    assert _opened(sizes) == segments * MIB
+
+
+def _setting(model: str, batch: int, *, offload: bool = False) -> Setting:
+    """As the template command of fsdp_qlora's benchmarks_03_2024.md, and the defaults of its train.py."""
+    return Setting(
+        model, "qlora", "nf4", double_quant=True, compute="bf16", batch_size=batch, sequence_length=2048,
+        gradient_checkpointing="reentrant", lora=Lora(64, 16, ALL, 0.1), parallel=Parallel(2, "fsdp", offload=offload),
+        gpu="RTX 3090", stack=Stack("plain"),
+    )  # fmt: skip
+
+
+def test_parts_of_adapters_gradients_stay_and_adapters_are_gathered() -> None:
+    facts = load_model("meta-llama/Llama-2-7b-hf")
+    assert isinstance(facts, ModelFacts)
+    context = estimate(_setting(facts.id, 1), facts).context
+    assert context is not None
+    spread = context.sharing
+    assert isinstance(spread, Spread)
+    # Rank 64: nine of 64 x 4,096 and three of 64 x 11,008 in each of 32 layers, of which a GPU has half, in float32.
+    parts = 32 * 64 * (9 * 4_096 + 3 * 11_008) * 4 // 2
+    low, high = other_streams(context, spread)
+    units = spread.root + spread.layer
+    assert 0 <= low - units - parts < 16 * MIB  # units are rounded to 2 MiB, and segments are not quite full
+    ahead_and_in_flight = 3 * spread.layer
+    assert 20 * MIB <= high - low - ahead_and_in_flight < 40 * MIB  # adapters of 2.7 MiB, and of 1 MiB
+
+
+@pytest.mark.parametrize(
+    ("model", "batch", "offload", "read"),
+    [
+        ("meta-llama/Llama-2-7b-hf", 1, False, 5.21),
+        ("meta-llama/Llama-2-7b-hf", 4, False, 11.22),
+        ("meta-llama/Llama-2-7b-hf", 10, False, 20.97),
+        ("01-ai/Yi-34B", 2, False, 23.05),
+        ("meta-llama/Llama-2-70b-hf", 2, True, 14.92),
+    ],
+)
+def test_what_two_gpus_were_read_to_reserve(model: str, batch: int, offload: bool, read: float) -> None:
+    facts = load_model(model)
+    assert isinstance(facts, ModelFacts)
+    low, high = reserved_on_card(estimate(_setting(model, batch, offload=offload), facts))
+    assert low <= (read + 0.005) * GIB
+    assert high >= (read - 0.005) * GIB
