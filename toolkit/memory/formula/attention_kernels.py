@@ -5,7 +5,7 @@ from __future__ import annotations
 from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.attention_form import OUTPUT, SCORES, STATES, AttentionForm
 from toolkit.memory.formula.cached import LAID_OUT, READS
-from toolkit.memory.formula.operations import Given, cast, contract, drop_out, letting_go, scale, transposed
+from toolkit.memory.formula.operations import Given, add, cast, contract, drop_out, letting_go, scale, transposed
 from toolkit.memory.size import BYTES, Size
 from toolkit.memory.tape import Tape
 
@@ -19,6 +19,8 @@ def flash(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: Attention
     accumulated in float32 over lengths padded to 128; dk and dv are made for every query head, then summed.
     """
     dtype = form.autocast or query.dtype
+    if dtype == "fp32" and form.is_grouped and not form.repeats:
+        return written_out(tape, query, key, value, form)
     if form.repeats:
         key, value = _repeated(tape, key, form), _repeated(tape, value, form)
     inner = tuple(cast(tape, part, dtype, STATES) for part in (query, key, value))
@@ -38,8 +40,10 @@ def flash(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: Attention
             tape.drop(part)
     if form.repeats:
         tape.drop(key, value)
-    # The result lies in memory as the queries do: those put together anew have their heads before the positions.
-    return letting_go(tape, result, transposed(tape, result)) if form.heads_first else result
+    # The result lies in memory as the queries do: those put together anew have their heads before the positions. Not so
+    # that of the memory-efficient kernel, which takes float32.
+    turned = form.heads_first and dtype != "fp32"
+    return letting_go(tape, result, transposed(tape, result)) if turned else result
 
 
 def _flash_working(form: AttentionForm, dtype: str) -> Size:
@@ -48,6 +52,28 @@ def _flash_working(form: AttentionForm, dtype: str) -> Size:
     grouped = form.is_grouped and not form.repeats
     expanded = form.query_heads * (form.head_dim + form.value_head_dim) * BYTES[dtype] if grouped else 0
     return Size(padded=accumulated + sums, token=expanded)
+
+
+def written_out(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: AttentionForm) -> Buffer:
+    """What sdpa does where no kernel takes float32 heads in groups: repeated heads, a bias, scores and probabilities.
+
+    Source: aten/src/ATen/native/transformers/attention.cpp, _scaled_dot_product_attention_math; sdp_utils.cpp.
+    """
+    keys, values = _repeated(tape, key, form), _repeated(tape, value, form)
+    first = scale(tape, query, STATES, constants=0)
+    with tape.temporary(SCORES, Size(square=2 * BYTES["bool"])):
+        pass
+    bias = tape.new(SCORES, 0, "fp32", size=Size(square=BYTES["fp32"]))
+    second = scale(tape, keys, STATES, constants=0)
+    laid_out = transposed(tape, first)
+    product = contract(tape, laid_out, second, SCORES, 0, Size(pair=form.query_heads * BYTES["fp32"]))
+    tape.drop(laid_out, second)
+    biased = letting_go(tape, product, add(tape, product, bias, SCORES))
+    probabilities = letting_go(tape, biased, _saving_result(tape, biased))
+    width = form.query_heads * form.value_head_dim
+    mixed = contract(tape, probabilities, values, OUTPUT, width, Size(token=width * BYTES["fp32"]))
+    tape.drop(probabilities, values, keys, first, bias)
+    return letting_go(tape, mixed, transposed(tape, mixed))
 
 
 def eager(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: AttentionForm) -> Buffer:
