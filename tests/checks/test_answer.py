@@ -6,7 +6,10 @@ import pytest
 
 from tests.checks.questions.asked import BASE, decided
 from toolkit.checks.answer import Answer, answer
+from toolkit.facts.gpus import find_gpu
+from toolkit.facts.names import UnknownName
 from toolkit.memory.refusal import UnsupportedRow
+from toolkit.report.estimate import estimate_text
 
 
 def answered(**fields: str) -> Answer:
@@ -56,3 +59,17 @@ def test_what_no_formula_follows_is_left_out_and_named() -> None:
 def test_where_nothing_is_followed_the_reason_is_the_answer() -> None:
     with pytest.raises(UnsupportedRow, match="attention_scores"):
         answered(**LATENT, attention="eager")
+
+
+def test_what_torch_does_not_count_is_told_apart() -> None:
+    """The context is that of the card; NCCL is there where several GPUs are."""
+    card = find_gpu("A100 SXM4 40GB")
+    assert not isinstance(card, UnknownName)
+    alone = answered(gpu='"A100 SXM4 40GB"')
+    assert alone.context == (card.context_low, card.context_high)
+    assert alone.communicators == (0, 0)
+    assert "of it the CUDA context" in estimate_text(alone)
+    assert "NCCL" not in estimate_text(alone)
+    two = answered(gpu='"A100 SXM4 40GB"', parallel__gpus="2", parallel__strategy="ddp")
+    assert two.communicators == (0, 688 << 20)
+    assert "of it NCCL" in estimate_text(two)

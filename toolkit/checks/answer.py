@@ -18,7 +18,7 @@ from toolkit.facts.gpu import GenericGpu, Gpu, GpuVariants
 from toolkit.facts.gpus import find_gpu, gpus
 from toolkit.facts.names import UnknownName
 from toolkit.frozen import frozen
-from toolkit.memory.device import context_interval, device_interval, workspace_bytes
+from toolkit.memory.device import NCCL_BUFFERS, context_interval, device_interval, workspace_bytes
 from toolkit.memory.estimate import Estimate, Holdings
 from toolkit.memory.replay.reserved import most_reserved, reserved_over, shown_over
 from toolkit.spec.scenario import Scenario
@@ -106,6 +106,16 @@ class Answer:
     def device(self) -> Bytes:
         """What the card shows at the peak."""
         return shown_over(self.estimates)
+
+    @property
+    def context(self) -> Bytes:
+        """What the CUDA context takes of that, by the card and the releases that are named."""
+        return _hull(context_interval(one.setting.gpu, one.setting.stack.versions) for one in self.estimates)
+
+    @property
+    def communicators(self) -> Bytes:
+        """What NCCL takes of it beside torch: nothing on one GPU."""
+        return 0, max(NCCL_BUFFERS if one.setting.parallel.gpus > 1 else 0 for one in self.estimates)
 
     @property
     def parameters(self) -> Bytes:

@@ -39,6 +39,7 @@ def estimate_json(answer: Answer, read: TrainingConfig | None = None) -> str:
                 "allocated": one_or_two(answer.allocated),
                 "reserved": list(answer.reserved),
                 "device": list(answer.device),
+                "context": list(answer.context),
                 "error": float(answer.error),
             },
             **gpus_json(answer),
@@ -149,11 +150,20 @@ def _peak(answer: Answer, paint: Paint) -> list[str]:
         ("  allocated", bytes_text(answer.allocated, "binary"), bytes_text(answer.allocated, "decimal")),
         ("  reserved", bytes_text(answer.reserved, "binary"), bytes_text(answer.reserved, "decimal")),
         ("  device", bytes_text(answer.device, "binary"), bytes_text(answer.device, "decimal")),
+        *_beside(answer),
         *gpu_lines(answer),
         ("parameters", _count(answer.parameters), f"{_count(answer.trainable)} trained"),
     ]
     lines = table(rows, frozenset())
     return [paint.bold(lines[0]), *lines[1:]]
+
+
+def _beside(answer: Answer) -> Iterator[tuple[str, str, str]]:
+    """What of the device's memory PyTorch does not count."""
+    parts = [("of it the CUDA context", answer.context), ("of it NCCL", answer.communicators)]
+    for name, ends in parts if answer.largest.setting.stack.trainer != "vllm" else ():
+        if ends[1]:
+            yield f"    {name}", bytes_text(ends, "binary"), bytes_text(ends, "decimal")
 
 
 def bytes_text(ends: Bytes, reading: str) -> str:
