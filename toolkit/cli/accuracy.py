@@ -13,15 +13,13 @@ from typing import TYPE_CHECKING
 
 from toolkit.cli.main import COULD_NOT
 from toolkit.cli.output import emit, hint, reason_of
-from toolkit.cli.readings_of import sources_in
+from toolkit.cli.readings_of import DEFAULT, sources_in
 from toolkit.finding import printable
 
 if TYPE_CHECKING:
-    from toolkit.accuracy.budget import Entry
     from toolkit.accuracy.score import Scores
     from toolkit.accuracy.table import Table
 
-DEFAULT = Path("specs/published")
 HALVES = ("development", "held-out", "both")
 
 
@@ -81,20 +79,7 @@ def _text(found: Table, scores: Scores, form: str) -> str:
 def _budget(found: Table, folder: Path, *, refresh: bool, anyway: bool) -> int:
     """Compares with the committed errors, and writes them anew where that is asked for."""
     from toolkit.accuracy.budget import FILE, budget_json, entries
+    from toolkit.cli.committed_errors import against_committed
 
     now = entries(found)
     return against_committed(now, folder / FILE, budget_json(now), refresh=refresh, anyway=anyway)
-
-
-def against_committed(now: list[Entry], path: Path, text: str, *, refresh: bool, anyway: bool) -> int:
-    """Compares errors with the committed ones; `text` is written in their place where that is asked for."""
-    from toolkit.accuracy.budget import grown, read_budget
-
-    worse = list(grown(read_budget(path), now)) if path.exists() or not refresh else []
-    for said in worse:
-        hint(said)
-    if refresh and (anyway or not worse):
-        emit(text, path)
-        hint(f"{printable(str(path))}: {len(now)} groups")
-        return 0
-    return 1 if worse else 0

@@ -11,9 +11,10 @@ from toolkit.accuracy.traced.budget import ABOUT, FILE, traced_entries
 from toolkit.accuracy.traced.chosen import SAMPLED, comparable
 from toolkit.accuracy.traced.compare import TracedTable, traced_table
 from toolkit.accuracy.traced.lines import read_lines
-from toolkit.cli.accuracy import DEFAULT, against_committed
+from toolkit.cli.committed_errors import against_committed
 from toolkit.cli.main import COULD_NOT
 from toolkit.cli.output import emit, hint, reason_of
+from toolkit.cli.readings_of import DEFAULT
 from toolkit.finding import printable
 from toolkit.report.accuracy_traced import traced_json, traced_markdown, traced_text
 from toolkit.spec.published import PublishedSource

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from toolkit.spec.published import PublishedSource
 
 
+DEFAULT = Path("specs/published")
+"""Where readings are, if nobody says."""
+
+
 def sources_in(paths: Sequence[Path]) -> list[tuple[PublishedSource, Path]] | None:
     """Every source with its folder; None where one cannot be read, or there is none."""
     from toolkit.spec.published import load_published

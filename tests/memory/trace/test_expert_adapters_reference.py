@@ -13,10 +13,8 @@ pytest.importorskip("peft")
 import peft
 from packaging.version import Version
 
-from tests.memory.trace.cut import cut
-from toolkit.memory.estimate import estimate
+from tests.memory.trace.agree import agree
 from toolkit.memory.refusal import PEFT_FOLDS_FACTORS
-from toolkit.memory.trace.trace import trace
 from toolkit.spec.setting import Lora, Setting
 
 pytestmark = [
@@ -47,9 +45,4 @@ def test_sums_of_weights_and_adapters_take_what_the_trace_sees(name: str, layers
     common = {"method": "lora", "weights": "bf16", "gradients": "fp32", "optimizer_states": "fp32"}
     lora = Lora(8, 16, "all-linear")
     setting = Setting(**{"model": name, "batch_size": 1, "sequence_length": 256, **common, "lora": lora, **said})
-    model = cut(name, layers)
-    seen, computed = trace(setting, model, whole=True).ledger, estimate(setting, model).ledger
-    for phase in seen.phases:
-        other = computed.phase(phase.name)
-        assert other is not None
-        assert other.total == pytest.approx(phase.total, rel=0.0001), phase.name
+    agree(setting, layers, peak=0.0001, elsewhere=0.0001)

@@ -10,6 +10,7 @@ pytest.importorskip("torch")
 pytest.importorskip("transformers")
 pytest.importorskip("peft")
 
+from tests.memory.trace.agree import agree
 from tests.memory.trace.cut import cut
 from toolkit.memory.estimate import estimate
 from toolkit.memory.ledger import PhaseName
@@ -48,12 +49,7 @@ CASES: dict[str, tuple[str, int, dict[str, Any]]] = {
 
 
 def _agree(setting: Setting, layers: int) -> None:
-    model = cut(setting.model, layers)
-    seen, computed = trace(setting, model, whole=True).ledger, estimate(setting, model).ledger
-    for phase in seen.phases:
-        other = computed.phase(phase.name)
-        assert other is not None
-        assert other.total == pytest.approx(phase.total, rel=COMPUTED if phase is seen.peak else 0.003), phase.name
+    agree(setting, layers, peak=COMPUTED, elsewhere=0.003)
 
 
 @pytest.mark.parametrize(("name", "layers", "fields"), CASES.values(), ids=CASES)

@@ -1,0 +1,20 @@
+"""Formulas held against a trace, phase by phase."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.memory.trace.cut import cut
+from toolkit.memory.estimate import estimate
+from toolkit.memory.trace.trace import trace
+from toolkit.spec.setting import Setting
+
+
+def agree(setting: Setting, layers: int, *, peak: float, elsewhere: float) -> None:
+    """The estimate of a model cut to a few layers lies within these shares of its trace: at the peak, and elsewhere."""
+    model = cut(setting.model, layers)
+    seen, computed = trace(setting, model, whole=True).ledger, estimate(setting, model).ledger
+    for phase in seen.phases:
+        other = computed.phase(phase.name)
+        assert other is not None
+        assert other.total == pytest.approx(phase.total, rel=peak if phase is seen.peak else elsewhere), phase.name
