@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,7 @@ def test_traces_are_kept_and_shown(asked: list[NamedStack], capsys: pytest.Captu
     assert told["stacks"] == [{"stack": "transformers 4.46.0", "traces": 1}]
 
 
+@pytest.mark.skipif(find_spec("torch") is None, reason="traces in this environment: needs the extra `trace`")
 def test_what_is_installed_is_kept_beside_what_is_stated(
     asked: list[NamedStack], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -9,7 +9,8 @@ torch 2.13.0, transformers 5.23.0, peft 0.21.2, bitsandbytes 0.50.2; TRL's chunk
 LLM.int8() ran bitsandbytes' own Linear8bitLt and MatMul8bitLt on tensors of their shapes. Its CUDA kernels do not run
 on meta tensors: in their place each allocated what bitsandbytes/backends/cuda/ops.py allocates, in that order, with one
 outlier column (that no more than a few columns are outliers, and what cuBLASLt itself takes, is from reading alone).
-Those of few layers are from `toolkit.memory.trace`, which takes the kernels that a GPU takes and knows autocast.
+Those of few layers are from `toolkit.memory.trace`, which takes the kernels that a GPU takes and knows autocast. So are
+those that attend in float32 with grouped heads: no flash kernel does, and the scores are written out.
 Records of inference drop the dequantized weight up to four rows, as gemm_4bit does on every GPU.
 """
 

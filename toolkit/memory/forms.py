@@ -41,7 +41,7 @@ def kernel(kind: LayerKind, attention: str, sequence: int) -> str:
     if a.always_masked:
         return "masked"
     # transformers masking_utils.py, _ignore_causal_mask_sdpa: a window as long as the sequence makes a mask.
-    return "masked" if a.window is not None and a.window <= sequence else "flash"
+    return "masked" if a.window is not None and a.window <= sequence else "sdpa"
 
 
 def cache_of(build: Builder) -> str:
