@@ -23,6 +23,8 @@ METRICS = Version("0.17")
 OUTPUTS = ("log_probs", "entropy", "is_top1")
 """What SFTTrainer asks its head for."""
 
+NOT_INSTALLED = "trl is not installed, whose loss has code of its own"
+
 
 def refuse_trl(setting: Setting) -> None:
     """Raises UnsupportedTrace where SFTTrainer's code for a setting is not what is installed. Before 0.17 none ran."""
@@ -32,7 +34,7 @@ def refuse_trl(setting: Setting) -> None:
         installed = Version(version("trl"))
         utils = import_module("trl.trainer.utils")
     except (PackageNotFoundError, ImportError) as error:
-        raise UnsupportedTrace("trl is not installed, whose loss has code of its own") from error
+        raise UnsupportedTrace(NOT_INSTALLED) from error
     if not hasattr(utils, "add_fused_lm_head"):
         raise UnsupportedTrace(f"the loss of trl {installed} is not traced yet")
     stated = package_version(setting, "trl")
@@ -74,8 +76,11 @@ def _read(_: torch.Tensor) -> torch.Tensor:
 @contextmanager
 def kernels_of_trl() -> Iterator[None]:
     """Lets SFTTrainer's head take its path for Triton, whose kernels work in place and take no memory."""
-    kernels: Any = import_module("trl.kernels.chunked_logprob")
-    utils: Any = import_module("trl.trainer.utils")
+    try:
+        kernels: Any = import_module("trl.kernels.chunked_logprob")
+        utils: Any = import_module("trl.trainer.utils")
+    except ModuleNotFoundError as error:
+        raise UnsupportedTrace(NOT_INSTALLED) from error
     in_place = _InPlace()
     stand_ins: dict[str, Any] = {
         "_use_triton": lambda _: True,
