@@ -65,6 +65,19 @@ class Builder:
             branch=self.branch(module.path),
         )
 
+    def output_weight(self) -> LinearForm:
+        """The form of the product that makes logits: never quantized, in the dtype of the head."""
+        n = self.numerics
+        return LinearForm(
+            inputs=self.architecture.hidden,
+            outputs=self.architecture.vocabulary,
+            dtype=n.head,
+            trains=n.trains_base,
+            compute=n.compute,
+            autocast=n.autocast,
+            gradient=n.gradient,
+        )
+
     def branch(self, path: str) -> Branch | None:
         """The adapter on what has this path, or a path that ends so after a dot; None where there is none."""
         a, n = self.adaptation, self.numerics

@@ -121,16 +121,9 @@ def _norm(build: Builder) -> NormForm:
 
 def _head_form(build: Builder, kind: LayerKind) -> T5HeadForm:
     architecture, n = build.architecture, build.numerics
-    projection = LinearForm(
-        inputs=architecture.hidden,
-        outputs=architecture.vocabulary,
-        dtype=n.head,
-        trains=n.trains_base,
-        compute=n.compute,
-        autocast=n.autocast,
-        gradient=n.gradient,
+    return T5HeadForm(
+        _norm(build), build.output_weight(), kind.dropout > 0, architecture.scales_output, not _keeps(build)
     )
-    return T5HeadForm(_norm(build), projection, kind.dropout > 0, architecture.scales_output, not _keeps(build))
 
 
 def _keeps(build: Builder) -> bool:

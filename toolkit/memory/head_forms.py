@@ -7,7 +7,6 @@ from dataclasses import replace
 from toolkit.memory.architecture.litgpt import FAMILY as LITGPT
 from toolkit.memory.builder import Builder
 from toolkit.memory.formula.classification import ScoreForm
-from toolkit.memory.formula.linear_form import LinearForm
 from toolkit.memory.formula.logits import HeadForm
 from toolkit.memory.litgpt_forms import litgpt_head
 from toolkit.memory.refusal import UnsupportedRow
@@ -22,15 +21,7 @@ def head_form(build: Builder, loss: str) -> HeadForm | ScoreForm:
         raise UnsupportedRow("logits", f"no formula for a {architecture.head} head yet")
     if architecture.family == LITGPT:
         return litgpt_head(build)
-    projection = LinearForm(
-        inputs=architecture.hidden,
-        outputs=architecture.vocabulary,
-        dtype=n.head,
-        trains=n.trains_base,
-        compute=n.compute,
-        autocast=n.autocast,
-        gradient=n.gradient,
-    )
+    projection = build.output_weight()
     return HeadForm(
         norm=build.norm(architecture.layers[0].norm),
         projection=projection,
