@@ -120,10 +120,8 @@ def _norm(build: Builder) -> NormForm:
 
 
 def _head_form(build: Builder, kind: LayerKind) -> T5HeadForm:
-    architecture, n = build.architecture, build.numerics
-    return T5HeadForm(
-        _norm(build), build.output_weight(), kind.dropout > 0, architecture.scales_output, not _keeps(build)
-    )
+    scales = build.architecture.scales_output
+    return T5HeadForm(_norm(build), build.output_weight(), kind.dropout > 0, scales, not _keeps(build))
 
 
 def _keeps(build: Builder) -> bool:

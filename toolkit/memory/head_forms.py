@@ -14,7 +14,7 @@ from toolkit.memory.refusal import UnsupportedRow
 
 def head_form(build: Builder, loss: str) -> HeadForm | ScoreForm:
     """The form of the end of a decoder: a causal language model, or one that scores a sequence."""
-    architecture, n = build.architecture, build.numerics
+    architecture = build.architecture
     if architecture.head == "sequence-classification":
         return _score_form(build)
     if architecture.head != "causal-lm":
