@@ -115,9 +115,11 @@ def rank_peaks(rank: int, store: str, setting: Setting, facts: ModelFacts, resul
 
     torch.set_num_threads(1)
     world = setting.parallel.gpus
-    dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=world)
+    dist.Backend.register_backend("gloo_on_one_thread", _gloo_on_one_thread, devices=["cpu"])
+    dist.init_process_group("gloo_on_one_thread", init_method=f"file://{store}", rank=rank, world_size=world)
 
     _as_kernels_of_a_gpu()
+    _let_go_when_waited_for()
     peaks = real_peaks(setting, facts)
     dist.barrier()
     dist.destroy_process_group()
@@ -135,6 +137,41 @@ def _as_kernels_of_a_gpu() -> None:
     collectives.foreach_reduce_scatter_copy_in = lambda *_: None
     collectives.DefaultAllGather.__call__ = lambda *_, **__: None
     collectives.DefaultReduceScatter.__call__ = lambda *_, **__: None
+
+
+def _gloo_on_one_thread(store: Any, rank: int, size: int, _timeout: Any) -> Any:
+    """gloo, whose works end one after the other."""
+    from torch.distributed import ProcessGroupGloo
+
+    options: Any = ProcessGroupGloo._Options()
+    options._devices, options._threads = [ProcessGroupGloo.create_default_device()], 1
+    return ProcessGroupGloo(store, rank, size, options)
+
+
+def _let_go_when_waited_for() -> None:
+    """Has gloo's thread let go of a tensor by the time that a wait for its reduction ends.
+
+    It holds one until it comes round to its next work, and torch's profiler does not see what is freed on that thread:
+    what a run seemed to hold would depend on how busy the machine is. NCCL has no such thread.
+    """
+    import torch
+    import torch.distributed as dist
+
+    functional: Any = import_module("torch.distributed._functional_collectives")
+    waited, reduced, next_work = functional.wait_tensor, dist.all_reduce, torch.zeros(1)
+
+    def wait_tensor(tensor: Any) -> Any:
+        result = waited(tensor)
+        reduced(next_work)
+        return result
+
+    def all_reduce(*args: Any, **kwargs: Any) -> Any:
+        result = reduced(*args, **kwargs)
+        reduced(next_work)
+        return result
+
+    functional.wait_tensor = wait_tensor
+    dist.all_reduce = all_reduce
 
 
 def real_peaks_of_first_rank(setting: Setting, facts: ModelFacts, store: Path) -> Peaks:

@@ -59,7 +59,8 @@ def first_rank(setting: Setting, recorder: Recorder) -> Iterator[DeviceMesh | No
 def _shards_on_meta(recorder: Recorder) -> Iterator[None]:
     """Lets FSDP work on meta tensors, and shows what it frees and gathers.
 
-    It makes the storage of what was gathered empty, and later gives it back its size, which no operator shows.
+    It makes the storage of what was gathered empty, and later gives it back its size, which no operator shows. What a
+    collective of split matrices gives is there at once: what waits for it would make a second tensor on meta.
     """
 
     def alloc(tensor: torch.Tensor) -> None:
@@ -68,8 +69,10 @@ def _shards_on_meta(recorder: Recorder) -> Iterator[None]:
     def free(tensor: torch.Tensor) -> None:
         recorder.resized(tensor.untyped_storage(), 0)
 
+    functional: Any = import_module("torch.distributed._functional_collectives")
     with ExitStack() as entered:
         for owner, name, stand_in in (
+            (functional, "_maybe_wrap_tensor", lambda tensor: tensor),
             (import_module(f"{_SHARD}._fully_shard"), "_get_device_from_mesh", lambda _: torch.device("meta")),
             (import_module(f"{_SHARD}._fsdp_param_group").FSDPParamGroup, "_validate_no_meta_params", lambda _: None),
             (import_module(f"{_SHARD}._fsdp_param"), "alloc_storage", alloc),
