@@ -77,7 +77,7 @@ def test_layers_land_where_the_libraries_put_them(model: str) -> None:
     assert isinstance(facts, ModelFacts)
     real = built(facts)
     for gpus in (2, 3, 5):
-        for release, place in (("4.57.1", placed_by_accelerate), ("5.23.0", placed_by_transformers)):
+        for release, place in (("4.57.1", placed_by_accelerate), (transformers.__version__, placed_by_transformers)):
             setting = Setting(
                 model,
                 "inference",

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from tests.memory.parallel.plans import skip_without_plans
 from toolkit.facts.models import ModelFacts, load_model
 from toolkit.memory.estimate import Estimate, estimate
 from toolkit.memory.ledger import Category, PhaseName
@@ -107,6 +108,7 @@ def test_what_does_not_divide_is_refused(setting: Setting, reason: str) -> None:
 @pytest.mark.reference
 def test_the_plans_are_those_of_transformers() -> None:
     transformers = pytest.importorskip("transformers")
+    skip_without_plans()
     whole = {"q_norm", "k_norm"}
     for family in FAMILIES:
         plan = transformers.AutoConfig.for_model(family).base_model_tp_plan

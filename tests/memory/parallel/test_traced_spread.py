@@ -10,6 +10,7 @@ pytest.importorskip("torch")
 pytest.importorskip("transformers")
 pytest.importorskip("accelerate")
 
+from tests.memory.parallel.plans import skip_without_plans
 from toolkit.facts.models import ModelFacts, load_model, model_from_config
 from toolkit.memory.estimate import estimate
 from toolkit.memory.trace.trace import trace
@@ -62,6 +63,8 @@ SETTINGS = {
 
 @pytest.mark.parametrize("setting", SETTINGS.values(), ids=SETTINGS)
 def test_the_peak_of_a_gpu_is_the_traced_one(setting: Setting) -> None:
+    if setting.parallel.strategy == "tensor":
+        skip_without_plans()
     whole = load_model(MODEL)
     assert isinstance(whole, ModelFacts)
     facts = model_from_config({**whole.config, "num_hidden_layers": LAYERS}, MODEL)

@@ -25,7 +25,9 @@ from toolkit.memory.transformers_versions import behaviour
 from toolkit.spec.setting import Setting
 
 OWN_PLACEMENT = Version("5.0")
-"""Since then transformers takes the largest layer or leaf; accelerate the first layer, or the mean of all leaves."""
+"""Since then transformers takes the largest layer; accelerate takes the first."""
+LARGEST_LEAF = Version("5.18")
+"""Since then transformers weighs it against the largest leaf; before, as accelerate does, against the mean of all."""
 
 KEPT_FREE = 10
 """One part in so many that quantizers of bitsandbytes leave free (quantizer_bnb_4bit.py, adjust_max_memory)."""
@@ -177,9 +179,10 @@ def _more(architecture: Architecture, root: _Node, setting: Setting) -> int:
     """What a share has beyond its part of the model."""
     leaves = list(root.leaves())
     layers = [leaf.size for leaf in leaves if _layer(leaf.name) is not None]
-    if older(setting, "transformers", OWN_PLACEMENT):
+    if older(setting, "transformers", LARGEST_LEAF):
         modules = sum(module.count for module in architecture.modules if module.tensors)
-        return int(1.25 * max(layers[0], root.size // modules))
+        layer = layers[0] if older(setting, "transformers", OWN_PLACEMENT) else max(layers)
+        return int(1.25 * max(layer, root.size // modules))
     inside: Counter[str] = Counter()
     for tensor in storage_of(architecture, setting):
         inside[tensor.module.path] += planned_bytes(tensor) // tensor.module.count
