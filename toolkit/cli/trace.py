@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
@@ -150,7 +150,7 @@ def _traced(arguments: argparse.Namespace, jobs: list[Job], folders: dict[int, P
             continue
         hint(line(f"[{number}/{len(jobs)}] {result.job.scenario}: {result.record.made['seconds']} s"))
         records.append(result.record)
-        computed = _computed(result.job)
+        computed = _computed(result.job, result.record.libraries)
         if arguments.format == "text":
             emit(trace_text(result.record, paint, None if computed is None else computed.allocated) + "\n")
         if arguments.formulas and computed is not None:
@@ -164,10 +164,11 @@ def _traced(arguments: argparse.Namespace, jobs: list[Job], folders: dict[int, P
     return COULD_NOT if failed or not records else 0
 
 
-def _computed(job: Job) -> Estimate | None:
-    """What the formulas say of the same run, if they say anything."""
+def _computed(job: Job, libraries: Mapping[str, str]) -> Estimate | None:
+    """What the formulas say of the same run with the libraries that ran it, if they say anything."""
+    stack = replace(job.setting.stack, versions={**job.setting.stack.versions, **libraries})
     try:
-        return estimate(job.setting, job.facts)
+        return estimate(replace(job.setting, stack=stack), job.facts)
     except REFUSALS:
         return None
 

@@ -6,6 +6,7 @@ Every model stands with every method once, the rest drawn for each; a gap prints
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -16,11 +17,13 @@ pytest.importorskip("transformers")
 pytest.importorskip("peft")
 pytest.importorskip("bitsandbytes")
 
+import transformers
+
 from tests.memory.trace.cut import cut
 from toolkit.memory.estimate import estimate
 from toolkit.memory.trace.campaign import Job, traced
 from toolkit.report.trace_formulas import beside_text
-from toolkit.spec.setting import Lora, Setting
+from toolkit.spec.setting import Lora, Setting, Stack
 
 pytestmark = pytest.mark.reference
 
@@ -99,7 +102,8 @@ def _agree(setting: Setting) -> None:
     model = cut(setting.model, LAYERS.get(setting.model, 2))
     [result] = traced([Job("grid", setting, model, whole=True)], 1, lambda _: None)
     assert result.record is not None, result.reason
-    computed = estimate(setting, model).ledger
+    installed = Stack(setting.stack.trainer, versions={"transformers": transformers.__version__})
+    computed = estimate(replace(setting, stack=installed), model).ledger
     for phase in result.record.phases:
         [other] = [one for one in computed.phases if one.name.value == phase["phase"]]
         allowed = PEAK if phase["phase"] == result.record.peak["phase"] else ELSEWHERE
