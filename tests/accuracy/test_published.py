@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -128,10 +129,9 @@ def test_intervals_hold_nine_of_ten_readings(scores: Scores, metric: str, least:
     assert sum(one.error == 0 for one in found) >= least * len(found)
 
 
-# Thousands of batches of many lengths, and caches that grow by a token at a time, leave more behind than what is
-# replayed: of these readings the intervals hold fewer.
-@pytest.mark.parametrize(("metric", "least"), [("reserved", 0.3), ("device", 0.59)])
-def test_intervals_hold_fewer_where_lengths_vary(scores: Scores, metric: str, least: float) -> None:
+# Of what a card shows the intervals hold fewer where passes came before, whose results a loop still has a name for.
+@pytest.mark.parametrize(("metric", "least"), [("reserved", 0.9), ("device", 0.59)])
+def test_intervals_hold_readings_of_sources_collected_last(scores: Scores, metric: str, least: float) -> None:
     found = [one for one in scores.scored if one.reading.metric == metric and one.source in COLLECTED]
     assert sum(one.error == 0 for one in found) >= least * len(found)
 
@@ -142,6 +142,26 @@ def test_what_torch_allocates_comes_out_for_sources_collected_last(scores: Score
     errors = sorted(abs(one.error) for one in found)
     assert errors[-1] <= close
     assert errors[len(errors) // 2] <= 0.003
+
+
+def test_what_is_reserved_is_no_less_than_weights_and_cache() -> None:
+    """Llama-2-7B in fp16, the keys and values of 64 x 256 tokens, and cosines and sines: 13.48, 8.59 and 0.07 GB."""
+    source, _ = load_published(PUBLISHED / "optimum_benchmark", PUBLISHED)
+    assert source is not None
+    [run] = [one for one in source.runs if one.run == "optbench-7b-fp16-b64-forward"]
+    [reading] = [one for one in run.readings if one.metric == "reserved"]
+    impossible = replace(run, readings=(replace(reading, bytes=(21_000_000_000,)),))
+    found = score([replace(source, runs=(impossible,))], PUBLISHED)
+    assert found.scored == ()
+    [left] = found.unscored
+    assert left.apart
+    assert left.reason.startswith("below the 22.1")
+
+
+def test_runs_of_mixed_lengths_are_not_taken_for_exact_ones(scores: Scores) -> None:
+    left = [one for one in scores.unscored if one.source == "ms_swift"]
+    assert len(left) == 87
+    assert all("lengths: samples of every length" in one.reason for one in left)
 
 
 def test_intervals_are_narrow_where_nothing_is_open(scores: Scores) -> None:

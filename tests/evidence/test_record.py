@@ -11,7 +11,7 @@ import pytest
 
 from toolkit.evidence.evidence import EvidenceKind
 from toolkit.evidence.record import Record, read_records, setting_key
-from toolkit.spec.setting import Lora, Parallel, Setting
+from toolkit.spec.setting import Galore, Lora, Parallel, Setting
 
 SETTING = Setting("Qwen/Qwen2.5-0.5B", "lora", "bf16", lora=Lora(8, 16, ("q_proj", "v_proj")))
 RECORD = Record(
@@ -61,6 +61,11 @@ def test_a_card_or_a_length_of_run_is_no_other_setting() -> None:
     assert setting_key(SETTING) != setting_key(replace(SETTING, sequence_length=513))
 
 
+def test_a_run_of_full_rows_is_known_by_what_was_written_before_padding_could_be_said() -> None:
+    assert "padding" not in setting_key(SETTING)
+    assert setting_key(replace(SETTING, padding=True)) == {**setting_key(SETTING), "padding": True}
+
+
 def changed(**fields: Any) -> str:
     return json.dumps({**json.loads(RECORD.text()), **fields})
 
@@ -104,6 +109,12 @@ def test_what_is_too_large_or_no_text_is_not_read(tmp_path: Path) -> None:
 
 def test_settings_are_what_they_were_before_more_could_be_said_of_several_gpus() -> None:
     """Records outlive fields: a run that says nothing of a new one is the run that it was."""
+    assert not {"cache", "galore", "padding", "peft"} & setting_key(SETTING).keys()
     assert setting_key(SETTING)["parallel"] == {"gpus": 1, "strategy": "none", "offload": False}
     cut = replace(SETTING, parallel=Parallel(2, "fsdp2", reshard_after_forward=False))
     assert setting_key(cut)["parallel"]["reshard_after_forward"] is False
+
+
+def test_a_projection_is_part_of_what_is_run() -> None:
+    galored = replace(SETTING, method="full", lora=None, optimizer="galore_adamw", galore=Galore(64, ("mlp",)))
+    assert setting_key(galored)["galore"] == {"rank": 64, "targets": ["mlp"], "update_proj_gap": 200}

@@ -18,8 +18,8 @@ from toolkit.memory.quantization import UnsupportedStorage
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.row_rule import RowRule
 from toolkit.memory.rows import ROWS
-from toolkit.spec.names import STRATEGIES
-from toolkit.spec.setting import Lora, Parallel, Run, Setting, Stack, Zero
+from toolkit.spec.names import OPTIMIZERS, STRATEGIES
+from toolkit.spec.setting import Cache, Galore, Lora, Parallel, Run, Setting, Stack, Zero
 
 REFUSALS = (UnsupportedModel, UnsupportedStorage, UnsupportedRow)
 SMALL, SMALL_HIDDEN = "HuggingFaceTB/SmolLM2-135M", 576
@@ -38,9 +38,13 @@ CUT_BY_ROWS = replace(AUTOCAST, parallel=Parallel(2, "fsdp2"))
 ZERO_2, ZERO_3 = (replace(FULL, parallel=Parallel(2, name, zero=Zero())) for name in ("zero2", "zero3"))
 ZERO_LORA = replace(LORA, parallel=Parallel(2, "zero1", zero=Zero()))
 STAGES, SPLIT = (replace(INFERENCE, parallel=Parallel(3, name)) for name in ("pipeline", "tensor"))
+MUON = replace(FULL, optimizer="muon")
+GALORED, GALORED_8BIT = (
+    replace(AUTOCAST, optimizer=name, galore=Galore(16, ("mlp",))) for name in ("galore_adamw", "galore_adamw_8bit")
+)
 TYPICAL = (
     *(FULL, CHECKPOINTED, AUTOCAST, LORA, QLORA, INT8, INFERENCE, SHARDED, MIXED, SHARDED_LORA),
-    *(CUT_BY_ROWS, ZERO_2, ZERO_3, ZERO_LORA, STAGES, SPLIT),
+    *(CUT_BY_ROWS, ZERO_2, ZERO_3, ZERO_LORA, STAGES, SPLIT, MUON, GALORED, GALORED_8BIT),
 )
 
 OTHERS: dict[str, tuple[object, ...]] = {
@@ -54,7 +58,7 @@ OTHERS: dict[str, tuple[object, ...]] = {
     "amp": (True, False),
     "master_weights": ("fp32",),
     "gradients": ("fp32", "bf16"),
-    "optimizer": ("adamw_8bit", "paged_adamw_8bit", "adafactor", "lion", "sgd", "none"),
+    "optimizer": tuple(OPTIMIZERS),
     "optimizer_implementation": ("fused", "for-loop"),
     "optimizer_states": ("fp32", "bf16"),
     "batch_size": (3, 16),
@@ -62,9 +66,18 @@ OTHERS: dict[str, tuple[object, ...]] = {
     "generated_length": (1000,),
     "gradient_accumulation": (4,),
     "gradient_checkpointing": ("false", "reentrant", "non-reentrant"),
+    "padding": (True,),
     "attention": ("eager", "flash"),
     "lora": (Lora(64), Lora(16, targets=("q_proj",)), Lora(16, dropout=0.1)),
     "peft": (),
+    "galore": (Galore(64, ("mlp",)), Galore(16, "all-linear"), Galore(16, ("attn", "mlp"), update_proj_gap=50)),
+    "cache": (
+        Cache("static"),
+        Cache("static", 9000),
+        Cache("quantized", backend="fp8"),
+        Cache("quantized", None, "quanto", 2, 0, -1, 64, 32),
+        Cache("quantized", None, "hqq", 3, 0, 0, 64, 128),
+    ),
     "gpu": ("H100",),
     "stack": (Stack("trl"), Stack(loss="chunked"), Stack(loss="fused"), Stack(versions={"transformers": "4.40.0"})),
     "parallel": (
@@ -105,7 +118,7 @@ def rows(found: Estimate) -> dict[tuple[str, str], int]:
 def moved_by(setting: Setting, field: str) -> Iterator[tuple[object, dict[tuple[str, str], int]]]:
     """The rows with each other value of a field that is not refused."""
     for value in OTHERS[field]:
-        if field == "lora" and setting.lora is None:
+        if field in ("lora", "galore") and getattr(setting, field) is None:
             continue
         with suppress(*REFUSALS):
             yield value, rows(of(replace(setting, **{field: value})))

@@ -12,10 +12,11 @@ import pytest
 
 from toolkit.facts.models import ModelFacts, load_model
 from toolkit.memory.estimate import estimate
-from toolkit.memory.formula.optimizer import state_bytes
+from toolkit.memory.formula.optimizer import STATES, paged, state_blocks, state_bytes
 from toolkit.memory.ledger import PhaseName
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.sums import Trained
+from toolkit.spec.names import OPTIMIZERS
 from toolkit.spec.setting import Lora, Setting, Stack
 
 MATRIX, VECTOR, ODD = Trained((512, 256), 1), Trained((4096,), 1), Trained((300, 100), 1)
@@ -38,6 +39,14 @@ ELEMENTS, LARGEST, GATE = 134_515_008, 49_152 * 576, 1536 * 576
         ("adafactor", VECTOR, 4096 * 4),
         ("adafactor", ODD, (300 + 100) * 4),
         ("lion", MATRIX, 131_072 * 2),
+        ("paged_lion_8bit", SMALL, 4095 * 4),
+        ("ademamix", ODD, 3 * 30_000 * 2),
+        ("ademamix_8bit", ODD, 3 * (30_000 + 118 * 4)),
+        ("paged_ademamix_8bit", SMALL, 3 * 4095 * 4),
+        ("sgd_momentum", MATRIX, 131_072 * 2),
+        ("rmsprop", ODD, 30_000 * 2),
+        ("rmsprop_bnb_8bit", VECTOR, 4096 + 16 * 4),
+        ("adagrad", MATRIX, 131_072 * 2),
         ("sgd", MATRIX, 0),
         ("none", MATRIX, 0),
     ],
@@ -73,9 +82,14 @@ def step(**fields: object) -> dict[str, int]:
         ({"optimizer_implementation": "foreach"}, ELEMENTS * 2),
         ({"optimizer_implementation": "fused"}, 0),
         ({"optimizer_implementation": "for-loop"}, 2 * LARGEST * 2),
-        ({"optimizer": "adafactor"}, 4 * LARGEST * 4),
+        ({"optimizer": "adafactor"}, 4 * LARGEST * 4 + (49_152 + 576) * 4),
         ({"optimizer": "sgd", "optimizer_implementation": "foreach"}, 0),
         ({"optimizer": "adamw_8bit"}, 0),
+        ({"optimizer": "ademamix_8bit"}, 0),
+        ({"optimizer": "sgd_momentum", "optimizer_implementation": "foreach"}, 0),
+        ({"optimizer": "rmsprop", "optimizer_implementation": "foreach"}, ELEMENTS * 2),
+        ({"optimizer": "rmsprop", "optimizer_implementation": "for-loop"}, (LARGEST + 576 * 576) * 2),
+        ({"optimizer": "adagrad", "optimizer_implementation": "foreach"}, 2 * ELEMENTS * 2),
         ({"optimizer_implementation": "foreach", "optimizer_states": "fp32"}, 2 * LARGEST * 4),
         ({"optimizer_implementation": "foreach", "optimizer_states": "fp32", "master_weights": "fp32"}, ELEMENTS * 4),
     ],
@@ -84,11 +98,11 @@ def test_what_a_step_needs(fields: dict[str, object], expected: int) -> None:
     assert step(**fields).get("optimizer_temporary", 0) == expected
 
 
-def test_tensors_of_one_size_leave_the_last_one_of_the_parameter_before() -> None:
-    """A trace of torch's for-loop AdamW had two tensors of the largest parameter, and one of the parameter before."""
+def test_a_parameter_leaves_its_last_tensor_to_the_next() -> None:
+    """Torch's for-loop AdamW has two tensors of the second matrix (1536 x 8), and one of the first before (8 x 576)."""
     lora = {"method": "lora", "lora": Lora(8, targets=("gate_proj", "up_proj")), "optimizer_states": "fp32"}
     found = step(**lora, gradients="fp32", optimizer_implementation="for-loop")
-    assert found["optimizer_temporary"] == 3 * 8 * 1536 * 4
+    assert found["optimizer_temporary"] == (2 * 8 * 1536 + 8 * 576) * 4
 
 
 MATRICES = ELEMENTS - 61 * 576
@@ -98,6 +112,19 @@ MATRICES = ELEMENTS - 61 * 576
 def test_paged_states_are_outside_of_torchs_count() -> None:
     """What stays: float32 states of the norms, and for each 256 other weights two float32 scales."""
     assert step(optimizer="paged_adamw_8bit")["optimizer_states"] == 61 * 576 * 8 + MATRICES // 256 * 8
+
+
+def test_every_optimizer_has_a_formula() -> None:
+    assert set(OPTIMIZERS) == set(STATES)
+
+
+def test_two_averages_of_ademamix_are_one_state() -> None:
+    """bitsandbytes ademamix.py: two of the parameter's shape and one of it; both states are paged, scales are not."""
+    assert state_blocks(ODD, replace(PLAIN, optimizer="ademamix", optimizer_states="fp32")) == (240_000, 120_000)
+    large = Trained((1000, 512), 1)
+    setting = replace(PLAIN, optimizer="paged_ademamix_8bit")
+    assert paged(large, setting) == 3 * 512_000
+    assert sum(state_blocks(large, setting)) == 3 * 2000 * 4
 
 
 def test_states_in_managed_memory_are_noted() -> None:

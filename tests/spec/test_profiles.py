@@ -315,6 +315,15 @@ def test_the_share_of_the_card_that_vllm_takes_follows_its_version(
     assert decide(said, {}).engine == {"gpu_memory_utilization": shares[0]}
 
 
+@pytest.mark.parametrize("method", ["full", "inference"])
+def test_rows_are_full_unless_it_is_said_otherwise(method: str) -> None:
+    assert "padding" in [assumption.name for assumption in profile_of(scenario(method=method)).assumptions]
+    assert "padding" not in open_fields(scenario(method=method))
+    assert setting(method=method).padding is False
+    assert setting(method=method, padding="true").padding is True
+    assert open_fields(scenario(method=method, padding="[true, false]"))["padding"] == (True, False)
+
+
 def test_only_vllm_takes_a_share_of_the_card() -> None:
     assert "engine.gpu_memory_utilization" not in open_fields(scenario(method="inference"))
     assert setting(method="inference").engine == {}

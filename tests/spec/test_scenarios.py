@@ -146,6 +146,19 @@ def test_a_quote_stays_with_the_field_that_it_speaks_of(tmp_path: Path) -> None:
             "method: full, weights: bf16, optimizer: lion, optimizer_implementation: fused",
             "S113 lion is no optimizer of torch",
         ),
+        (
+            "method: full, weights: bf16, optimizer: rmsprop, optimizer_implementation: fused",
+            "S113 torch has no fused rmsprop for a GPU",
+        ),
+        (
+            "method: lora, weights: bf16, optimizer: galore_adamw",
+            "S113 galore_adamw projects the gradients of whole matrices, and method lora has none",
+        ),
+        (
+            "method: full, weights: bf16, optimizer: muon, galore: {rank: 8}",
+            "S113 galore.rank is for optimizers galore_adafactor, galore_adamw, galore_adamw_8bit",
+        ),
+        ("method: full, weights: bf16, galore: {rank: 8}", "S113 galore.rank is for optimizers galore_adafactor"),
         ("method: full, weights: bf16, labels: 3", "S113 labels are for head sequence-classification"),
         (
             "method: full, head: sequence-classification(2), labels: 3",
@@ -187,6 +200,28 @@ def test_a_quote_stays_with_the_field_that_it_speaks_of(tmp_path: Path) -> None:
             "method: inference, weights: bf16, double_quant: true",
             "S113 double_quant is for weights fp4 or nf4",
         ),
+        ("method: full, cache: {implementation: static}", "S113 cache.implementation is for inference"),
+        ("method: inference, cache: {max_cache_len: 9}", "S113 cache.max_cache_len is for cache.implementation static"),
+        (
+            "method: inference, cache: {implementation: static, nbits: 4}",
+            "S113 cache.nbits is for cache.implementation quantized",
+        ),
+        (
+            "method: inference, cache: {implementation: quantized, nbits: 8}",
+            "S113 quanto has cache.nbits 2 or 4, not 8",
+        ),
+        (
+            "method: inference, cache: {implementation: quantized, backend: hqq, axis_key: -1}",
+            "S113 hqq has cache.axis_key 0 or 1, not -1",
+        ),
+        (
+            "method: inference, cache: {implementation: quantized, backend: fp8, residual_length: 9}",
+            "S113 the fp8 backend has one scale for all, and no cache.residual_length",
+        ),
+        (
+            "method: inference, stack: {trainer: vllm}, cache: {implementation: static}",
+            "S113 vllm keeps keys and values in its own way",
+        ),
         ("method: full, generated_length: 10", "S113 generated_length is for inference"),
         ("method: full, lora: {rank: 8}", "S113 lora.rank is for adapters"),
         ("method: ia3, lora: {rank: 8}", "S113 lora.rank is for adapters"),
@@ -227,6 +262,10 @@ def test_contradictions(fields: str, message: str, tmp_path: Path) -> None:
         "method: full, optimizer: adamw_8bit, optimizer_states: int8",
         "method: full, gradient_checkpointing: non-reentrant",
         "method: full, gpu: A100",
+        "method: full, cache: {implementation: dynamic}",
+        "method: inference, cache: {implementation: static, max_cache_len: 4096}",
+        "method: inference, cache: {implementation: quantized, nbits: 2, axis_value: -1, q_group_size: 32}",
+        "method: inference, cache: {implementation: quantized, backend: hqq, nbits: 8, residual_length: 64}",
     ],
 )
 def test_no_contradictions(fields: str, tmp_path: Path) -> None:

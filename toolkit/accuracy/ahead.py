@@ -17,10 +17,10 @@ EstimatesOf = Callable[[PublishedRun], Sequence[Estimate]]
 def replay_ahead(sources: Iterable[PublishedSource], estimates_of: EstimatesOf) -> None:
     """Works out what the allocator reserves in each run that is asked for, so that it is known when it is compared."""
     alike = unknown_runs(_asked(sources, estimates_of))
-    found = side_by_side(lambda runs: [worked_out(run) for run in runs], alike)
+    found = side_by_side(lambda runs: [worked_out(*run) for run in runs], alike)
     for runs, all_worked in zip(alike, found, strict=True):
         for run, worked in zip(runs, all_worked, strict=True):
-            remember(run, worked)
+            remember(*run, worked)
 
 
 def _asked(sources: Iterable[PublishedSource], estimates_of: EstimatesOf) -> Iterator[Estimate]:

@@ -210,10 +210,10 @@ def _held_over(reading: Reading, estimate: Estimate) -> int:
 def _held(estimate: Holdings, metric: str) -> int:
     """What no reading of a run is below: its weights, and the cache of all tokens at a peak of inference.
 
-    Both are counted from shapes and dtypes; no formula for what is computed is in them.
+    Both are counted from shapes and dtypes; no formula for what is computed is in them. What is allocated is reserved.
     """
     found = weights_bytes(estimate)
-    last = estimate.ledger.phase(PhaseName.DECODE) if metric == "allocated" else None
+    last = estimate.ledger.phase(PhaseName.DECODE) if metric in ("allocated", "reserved") else None
     return (found[0] if found else 0) + (last.of(Category.KV_CACHE) if last else 0)
 
 

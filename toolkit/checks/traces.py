@@ -8,7 +8,7 @@ from operator import attrgetter
 from pathlib import Path
 
 from toolkit.evidence.evidence import EvidenceKind
-from toolkit.evidence.record import FOLDER, NOT_RUN, Record, read_records, setting_key
+from toolkit.evidence.record import FOLDER, LEFT_OUT, NOT_RUN, Record, read_records, setting_key
 from toolkit.facts.gpus import find_gpu
 from toolkit.facts.names import UnknownName
 from toolkit.finding import Finding, Place, printable
@@ -19,9 +19,9 @@ from toolkit.spec.setting import Setting
 VIEWS = ("allocated", "reserved", "device")
 
 
-PLAIN = tuple(
-    one.name for one in fields(Setting) if one.name not in (*NOT_RUN, "lora", "peft", "parallel", "stack", "engine")
-)
+GROUPED = ("lora", "peft", "galore", "cache", "parallel", "stack", "engine")
+
+PLAIN = tuple(one.name for one in fields(Setting) if one.name not in (*NOT_RUN, *GROUPED))
 """The fields of a setting that are plain values: what differs in one of them needs no closer look."""
 
 PLAIN_OF = attrgetter(*PLAIN)
@@ -101,7 +101,7 @@ def _interval(low: int, high: int) -> Interval:
 
 def plain_of(record: Record) -> tuple[object, ...]:
     """The plain fields of the setting that a record is of, in the order of PLAIN."""
-    return tuple(record.setting.get(name) for name in PLAIN)
+    return tuple(record.setting.get(name, LEFT_OUT.get(name)) for name in PLAIN)
 
 
 def _same_version(said: str, made_with: str) -> bool:

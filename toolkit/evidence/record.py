@@ -32,6 +32,9 @@ ADDED: Mapping[str, Mapping[str, Any]] = {
 }
 """Fields of groups that came later, with what they are in a run that does not have them."""
 
+LEFT_OUT: Mapping[str, Any] = {"peft": None, "galore": None, "padding": False, "cache": None}
+"""The same of fields that are in no group."""
+
 
 @frozen
 class Record:
@@ -89,7 +92,7 @@ def setting_key(setting: Setting) -> dict[str, Any]:
     for group, added in ADDED.items():
         if loaded[group] is not None:
             loaded[group] = _without_defaults(loaded[group], added)
-    return _without_defaults(loaded, {"peft": None})
+    return _without_defaults(loaded, LEFT_OUT)
 
 
 def _without_defaults(said: Mapping[str, Any], added: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from toolkit.memory.formula.chunked_loss import CHUNK_TOKENS, fused_chunk
 from toolkit.memory.formula.kv_cache import Growth, growth
 from toolkit.memory.formula.litgpt import CHUNK_POSITIONS
 from toolkit.memory.formula.tiled_loss import TILE_TOKENS
+from toolkit.memory.kept_caches import STATIC, room
 from toolkit.memory.layer_layouts import LAYOUTS
 from toolkit.memory.moments import Programs
 from toolkit.memory.numerics import LITGPT_CACHES_GROUPS, loss_of, numerics, older
@@ -100,7 +101,10 @@ def _scale(setting: Setting, architecture: Architecture) -> Scale:
 
 
 def _kept_keys(setting: Setting, architecture: Architecture) -> int:
-    """Positions that every token attends to: all of LitGPT's cache, where it took no part of it."""
+    """Positions that every token attends to: all of a cache that has room for more, where attention takes no part."""
+    static = setting.cache is not None and setting.cache.implementation == STATIC
+    if static and setting.attention == "eager" and not setting.trains:
+        return room(setting)
     if setting.trains or architecture.family != LITGPT or not older(setting, LITGPT, LITGPT_CACHES_GROUPS):
         return 0
     return setting.sequence_length + setting.generated_length

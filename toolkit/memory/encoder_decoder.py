@@ -14,7 +14,7 @@ from toolkit.memory.formula.feed_forward import FeedForwardForm
 from toolkit.memory.formula.layer import RESIDUAL
 from toolkit.memory.formula.linear_form import LinearForm
 from toolkit.memory.formula.norms import NormForm
-from toolkit.memory.formula.t5 import SDPA, T5AttentionForm, T5Form, bias_size
+from toolkit.memory.formula.t5 import MASK, SDPA, T5AttentionForm, T5Form, bias_size
 from toolkit.memory.formula.t5_eager import OWN
 from toolkit.memory.formula.t5_ends import T5HeadForm, stack_end
 from toolkit.memory.moments import Programs
@@ -45,7 +45,7 @@ def t5_programs(build: Builder, setting: Setting) -> Programs:
     head = _head_form(build, decoder)
     if not setting.trains:
         before = tuple(record_inference(form, 1, dtypes.stream) for form in _with_bias(forms["encoder"]))
-        filling = record_inference(forms["decoder"], decoder.count, dtypes.stream, cache_of(build))
+        filling = record_inference(forms["decoder"], decoder.count, dtypes.stream, cache_of(build, setting))
         reading = record_decoding(forms["decoder"], decoder.count, dtypes.stream, copies_experts=False)
         end = record_generation_head(head, architecture.hidden, dtypes.stream)
         held = {RESIDUAL: embedding}
@@ -60,7 +60,19 @@ def t5_programs(build: Builder, setting: Setting) -> Programs:
     ]
     end = record_head(head, architecture.hidden, later)
     held = {RESIDUAL: embedding, SCORES: bias_size(decoder.attention.query_heads, dtypes.stream)}
-    return Programs(tuple(layers), end, embedding, held, {}, _front(build))
+    return Programs(tuple(layers), end, embedding, held, _masks(build), _front(build))
+
+
+def _masks(build: Builder) -> Alive:
+    """The masks that the decoder has where rows are padded: that of the encoder's tokens, and eagerly its own."""
+    return {MASK: _mask(build).times(1 if build.numerics.attention == SDPA else len(STACKS))}
+
+
+def _mask(build: Builder) -> Size:
+    """The mask of a stack's tokens, where rows are padded."""
+    dtypes = build.numerics
+    made = "bool" if dtypes.attention == SDPA else dtypes.stream
+    return Size(pair=BYTES[made]) if dtypes.padded else Size()
 
 
 def _refuse(build: Builder) -> None:
@@ -69,6 +81,8 @@ def _refuse(build: Builder) -> None:
         raise UnsupportedRow("logits", f"no formula for a {build.architecture.head} head of T5 yet")
     if dtypes.attention == "flash" and build.version.t5_attends != OWN:
         raise UnsupportedRow("attention_scores", "transformers has no flash attention for T5")
+    if dtypes.padded and not build.version.lays_biases_out:
+        raise UnsupportedRow("attention_mask", "no formula for padded rows of T5 before transformers 5.20 yet")
     if dtypes.loaded == "fp16":
         raise UnsupportedRow("feed_forward_states", "no formula for T5 in float16, where its wo stays float32, yet")
 
@@ -104,7 +118,8 @@ def _attention(build: Builder, kind: LayerKind, path: str, bias: str) -> T5Atten
     trains = dtypes.trains_base and bias != "zeros"
     heads = kind.attention.query_heads
     kernel = build.version.t5_attends or dtypes.attention
-    return T5AttentionForm(heads, query, key, value, output, bias, trains, autocast=dtypes.autocast, kernel=kernel)
+    form = T5AttentionForm(heads, query, key, value, output, bias, trains, autocast=dtypes.autocast, kernel=kernel)
+    return replace(form, padded=dtypes.padded)
 
 
 def _linear(build: Builder, path: str) -> LinearForm:
@@ -151,16 +166,22 @@ def _front(build: Builder) -> Alive:
     leaf = width * BYTES[dtypes.stream] if dtypes.first_grad and not dtypes.trains_base else 0
     rows[EMBEDDINGS] = Size(token=len(STACKS) * (mask + leaf))
     rows[SCORES] = _biases(build)
+    if dtypes.checkpointing != "false" or (dtypes.trains_base and dtypes.attention == SDPA):
+        rows[MASK] = _mask(build)  # the encoder's, by which the gradient of its bias goes
     return rows
 
 
 def _biases(build: Builder) -> Size:
-    """Where autocast casts the zeros, what is cast is kept instead of them, by each layer; eagerly none is kept."""
+    """Where autocast casts the zeros, what is cast is kept instead of them, by each layer; eagerly none is kept.
+
+    Nor is any of padded rows, whose zeros get a mask in each layer.
+    """
     dtypes, heads = build.numerics, build.architecture.layers[0].attention.query_heads
     states = dtypes.stream if dtypes.storage != "plain" else dtypes.autocast or dtypes.stream
     zeros = bias_size(heads, states)
     if dtypes.checkpointing != "false":
         return zeros.plus(bias_size(heads, dtypes.stream).times(len(STACKS)))
     attends = build.version.t5_attends or dtypes.attention
-    kept = zeros if attends == SDPA and states == (dtypes.autocast or states) else Size()
+    attended = attends == SDPA and states == (dtypes.autocast or states) and not dtypes.padded
+    kept = zeros if attended else Size()
     return kept.plus(Size(square=len(STACKS) * BYTES["int64"])) if dtypes.trains_base else kept

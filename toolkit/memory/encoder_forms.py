@@ -17,6 +17,7 @@ from toolkit.memory.formula.feed_forward import FeedForwardForm
 from toolkit.memory.formula.linear_form import LinearForm
 from toolkit.memory.formula.masked_head import MaskedForm
 from toolkit.memory.lora import saved_modules
+from toolkit.memory.numerics import Numerics
 from toolkit.memory.refusal import UnsupportedRow
 
 ADDED = ("position_embeddings", "token_type_embeddings")
@@ -48,6 +49,20 @@ def encoder_layer_form(build: Builder, kind: LayerKind) -> EncoderLayerForm:
     )
 
 
+def kernel(dtypes: Numerics) -> str:
+    """The kernel that encoders attend with: without a mask sdpa is a flash kernel."""
+    if dtypes.attention == "eager" or not dtypes.padded:
+        return "eager" if dtypes.attention == "eager" else "flash"
+    return "varying" if dtypes.attention == "flash" else "masked"
+
+
+def mask_dtype(dtypes: Numerics) -> str | None:
+    """The dtype of the mask that eager attention adds: that of the embeddings, whose norm autocast takes in float32."""
+    if not dtypes.padded:
+        return None
+    return "fp32" if dtypes.autocast is not None else dtypes.stream
+
+
 def _attention(build: Builder, kind: LayerKind, layout: EncoderLayout) -> EncoderAttentionForm:
     a, n = kind.attention, build.numerics
     query, key, value = (build.linear(name) for name in (layout.query, layout.key, layout.value))
@@ -61,7 +76,8 @@ def _attention(build: Builder, kind: LayerKind, layout: EncoderLayout) -> Encode
         key=key,
         value=value,
         output=build.linear(layout.output),
-        kernel="eager" if n.attention == "eager" else "flash",
+        kernel=kernel(n),
+        mask=mask_dtype(n),
         autocast=n.autocast,
         dropout=a.dropout > 0,
         positions=positions,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from toolkit.memory.architecture import ModuleKind
 from toolkit.memory.builder import Builder
-from toolkit.memory.encoder_forms import embeddings_form, encoder_head_form, encoder_layer_form
+from toolkit.memory.encoder_forms import embeddings_form, encoder_head_form, encoder_layer_form, kernel, mask_dtype
 from toolkit.memory.encoder_layouts import ENCODERS
 from toolkit.memory.formula.disentangled import POSITIONS, table_size
 from toolkit.memory.formula.embeddings import embed
@@ -75,13 +75,14 @@ def _inputs(build: Builder, layers: tuple[Program, ...]) -> Alive:
 
 
 def _masks(build: Builder) -> Alive:
-    """The masks and positions that the model makes for all its layers.
+    """The masks and positions that the model makes for all its layers; a mask of each row where they are padded.
 
     DeBERTa multiplies the mask of tokens with itself, in 64-bit integers, and norms the table of positions.
     """
     architecture, dtypes = build.architecture, build.numerics
     if not ENCODERS[architecture.family].disentangled:
-        return {}
+        made = {"eager": mask_dtype(dtypes), "masked": "bool"}.get(kernel(dtypes))
+        return {MASK: Size(pair=BYTES[made])} if made is not None else {}
     rows = architecture.layers[0].attention.relative_positions or 0
     table = table_size(rows, architecture.hidden, dtypes.stream)
     return {

@@ -15,6 +15,7 @@ from toolkit.memory.formula.engine import engine_device, engine_notes
 from toolkit.memory.formula.kv_cache import cached_growth
 from toolkit.memory.formula.optimizer import paged_states
 from toolkit.memory.formula.outputs import last_outputs
+from toolkit.memory.kept_caches import STATIC
 from toolkit.memory.ledger import STEADY, Ledger, PhaseName
 from toolkit.memory.moments import Fullest, of_forward, of_generation, of_training
 from toolkit.memory.numerics import fuses
@@ -25,6 +26,7 @@ from toolkit.memory.recording import programs_of
 from toolkit.memory.refusal import refuse_serving
 from toolkit.memory.rows import STANDING_ROWS
 from toolkit.memory.tape import GRADIENTS
+from toolkit.spec.names import GALORE
 from toolkit.spec.setting import Setting
 
 TRAINING = (PhaseName.LOAD, PhaseName.FORWARD_END, PhaseName.BACKWARD, PhaseName.OPTIMIZER_STEP)
@@ -178,6 +180,10 @@ def _notes(context: Context) -> Iterator[str]:
     paged = paged_states(context) if context.setting.trains else 0
     if paged:
         yield f"not in the ledger: {paged:,} bytes of optimizer states in managed memory, which torch does not count"
+    if context.setting.optimizer in GALORE:
+        yield "not in the ledger: cuSOLVER's workspace for singular vectors, whose size only cuSOLVER tells"
+    if context.generates and context.setting.cache is not None and context.setting.cache.implementation == STATIC:
+        yield "decode: generate() compiles it for a static cache on a GPU; the rows are of operations as written"
     layout = ENCODERS.get(context.architecture.family)
     if layout is not None and layout.disentangled and context.setting.attention != "eager":
         yield f"attention: transformers has no {context.setting.attention} for DeBERTa, which attends eagerly"

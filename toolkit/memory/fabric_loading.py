@@ -15,6 +15,7 @@ from itertools import groupby
 from toolkit.frozen import frozen
 from toolkit.memory.allocator import Block, CachingAllocator
 from toolkit.memory.numerics import FOUR_BIT
+from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.storage import ALLOCATION, ITEM_BYTES, StoredTensor
 from toolkit.spec.setting import Setting
 
@@ -44,7 +45,10 @@ def unsplit_by_fabric(tensors: Iterable[StoredTensor], setting: Setting) -> int:
     weights = [one for one in tensors if one.tensor.name == "weight"]
     outside = sorted((one for one in weights if "{}" not in one.name), key=lambda one: _place(FIRST, one))
     inside = sorted((one for one in weights if "{}" in one.name), key=lambda one: _place(IN_LAYER, one))
-    item = ITEM_BYTES[setting.compute if setting.weights in FOUR_BIT else setting.weights]
+    made = setting.compute if setting.weights in FOUR_BIT else setting.weights
+    if made not in ITEM_BYTES:
+        raise UnsupportedRow("unsplit_blocks", f"LitGPT has no {made} weights")
+    item = ITEM_BYTES[made]
     ends, layer = tuple(_made(outside, item, nested=nested)), tuple(_made(inside, item, nested=nested))
     layers = max((one.module.count for one in inside), default=0)
     return unsplit(ends, layer, layers)

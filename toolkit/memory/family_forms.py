@@ -27,7 +27,9 @@ def _falcon(build: Builder, kind: LayerKind) -> FalconForm:
     a = kind.attention
     if a.alibi or not kind.parallel_residual:
         raise UnsupportedRow("activations", "no formula for Falcon with ALiBi or without parallel attention yet")
-    form = replace(attention_form(build, kind), repeats=False, expands=False)
+    form = replace(attention_form(build, kind), repeats=False, expands=False, packs=False)
+    if form.kernel == "varying":
+        raise UnsupportedRow("attention_states", "no formula for Falcon's own FlashAttention over padded rows yet")
     if form.kernel == "eager":
         raise UnsupportedRow("attention_scores", "no formula for Falcon's own eager attention yet")
     if a.caches_queries:

@@ -61,6 +61,7 @@ def _mixture(build: Builder, part: FeedForward) -> MixtureForm:
         biased=build.architecture.family == "gpt_oss" and not looped,
         looped=bool(looped),
         shared=_shared(build, part) if part.shared_intermediate else None,
+        routes_chosen=build.layout.routes_chosen,
     )
 
 

@@ -8,12 +8,18 @@ from toolkit.memory.architecture import LayerKind
 from toolkit.memory.builder import Builder
 from toolkit.memory.feed_forward_forms import feed_forward_form
 from toolkit.memory.formula.attention_form import AttentionForm
-from toolkit.memory.formula.cached import COPIES, KEEPS
+from toolkit.memory.formula.cached import COPIES, KEEPS, PACKS, STATIC
+from toolkit.memory.formula.follow import AnyLayer
 from toolkit.memory.formula.latent import LatentForm
 from toolkit.memory.formula.layer import LayerForm
 from toolkit.memory.formula.norms import NormForm
+from toolkit.memory.keeping import Keeping
+from toolkit.memory.kept_caches import QUANTIZED, keeping_of
+from toolkit.memory.numerics import Numerics
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.size import BYTES, Size
+from toolkit.memory.transformers_versions import Behaviour
+from toolkit.spec.setting import Setting
 
 
 def layer_form(build: Builder, kind: LayerKind) -> LayerForm:
@@ -28,29 +34,49 @@ def layer_form(build: Builder, kind: LayerKind) -> LayerForm:
         parallel_norms=build.layout.parallel_norms,
         dropout=kind.dropout > 0,
         holds=build.layout.holds,
+        multiplied=build.layout.multiplied,
     )
 
 
-def kernel(kind: LayerKind, attention: str, sequence: int) -> str:
+def kernel(kind: LayerKind, dtypes: Numerics, version: Behaviour, sequence: int) -> str:
     """The kernel that a kind of layer attends with: torch's sdpa has no soft caps and no sinks, and masks a window."""
     a = kind.attention
-    if attention == "flash" and not a.alibi:
-        return "flash"
-    if attention == "eager" or a.softcap or a.sinks or a.alibi:
+    if dtypes.attention == "flash" and not a.alibi:
+        return "varying" if dtypes.padded else "flash"
+    if dtypes.attention == "eager" or (a.softcap and not version.sdpa_caps) or a.sinks or a.alibi:
         return "eager"
-    if a.always_masked:
+    if a.always_masked or dtypes.padded:
         return "masked"
     # transformers masking_utils.py, _ignore_causal_mask_sdpa: a window as long as the sequence makes a mask.
     return "masked" if a.window is not None and a.window <= sequence else "sdpa"
 
 
-def cache_of(build: Builder) -> str:
-    """What a cache does with the keys and values of a prompt: copies them, or keeps them as they are."""
+def cache_of(build: Builder, setting: Setting) -> str:
+    """What a cache does with the keys and values of a prompt: copies them, keeps them as they are, or otherwise."""
+    if setting.cache is not None:
+        return PACKS if setting.cache.implementation == QUANTIZED else STATIC
     return COPIES if build.version.copies_into_cache else KEEPS
+
+
+def keeping(build: Builder, setting: Setting, kind: LayerKind) -> Keeping | None:
+    """How a static or quantized cache keeps a kind of layer."""
+    return keeping_of(setting, kind, build.numerics.stream, heads_first=build.layout.rotary == "joined")
+
+
+def reading(form: AnyLayer, how: Keeping | None) -> AnyLayer:
+    """The form of a layer for one token: of a static cache it attends by a mask to what is there."""
+    if how is None or how.packing is not None or not isinstance(form, LayerForm):
+        return form
+    attention = form.attention
+    if not isinstance(attention, AttentionForm) or attention.kernel != "sdpa":
+        return form
+    return replace(form, attention=replace(attention, kernel="masked"))
 
 
 def masks(build: Builder) -> Size:
     """The masks that the model makes: one per window of its layers, 16-bit for eager, boolean for sdpa; ALiBi."""
+    if build.layout.masks_itself and build.numerics.padded:
+        raise UnsupportedRow("attention_mask", f"no formula for padded rows of {build.architecture.family} yet")
     dtypes = {} if build.layout.masks_itself else {"eager": build.numerics.stream, "masked": "bool"}
     made = {
         (k, kind.attention.window) for kind in build.architecture.layers if (k := _kernel_of(build, kind)) in dtypes
@@ -61,7 +87,7 @@ def masks(build: Builder) -> Size:
 
 
 def _kernel_of(build: Builder, kind: LayerKind) -> str:
-    return kernel(kind, build.numerics.attention, build.sequence)
+    return kernel(kind, build.numerics, build.version, build.sequence)
 
 
 def attention_form(build: Builder, kind: LayerKind) -> AttentionForm:
@@ -96,6 +122,7 @@ def attention_form(build: Builder, kind: LayerKind) -> AttentionForm:
         repeats=build.version.repeats and a.query_heads != a.key_value_heads,
         dropout=a.dropout > 0,
         narrow_softmax=layout.narrow_softmax,
+        packs=build.version.packs_groups,
         window=a.window if a.window is not None and a.window <= build.sequence else None,
         binds_probabilities=build.version.binds_probabilities,
     )
@@ -123,4 +150,5 @@ def latent_form(build: Builder, kind: LayerKind) -> LatentForm:
         complex_rotary=build.architecture.family == "deepseek_v2",
         autocast=n.autocast,
         wide_rotary=n.stream == "fp32",
+        masked=_kernel_of(build, kind) == "masked",
     )

@@ -30,6 +30,7 @@ def head_form(build: Builder, loss: str) -> HeadForm | ScoreForm:
         upcasts_early=build.version.upcasts_early,
         shifts=build.version.shifts,
         own=build.version.own_head,
+        scaled=build.layout.multiplied,
     )
 
 

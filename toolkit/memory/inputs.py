@@ -36,4 +36,6 @@ class Inputs(Mapping[str, int | str]):
             said["lora"] = f"rank {setting.lora.rank}"
         if setting.peft is not None and "peft" in said:
             said["peft"] = setting.method
+        if setting.galore is not None and "galore" in said:
+            said["galore"] = f"rank {setting.galore.rank}"
         return {field: value for field, value in said.items() if isinstance(value, int | str)}

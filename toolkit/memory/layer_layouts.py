@@ -25,7 +25,9 @@ class Layout:
     `embedding_norm` that the embeddings are normed, `norm_by_head` that each head of queries and keys has its own norm,
     `holds_turned` that the parts of a joined rotary embedding have names to the end of attention,
     `names_products` that gate and up have names to the end of the feed-forward, up first, `masks_itself` that each
-    layer makes its mask, `wide_router` that a router works in float32.
+    layer makes its mask, `wide_router` that a router works in float32, `multiplied` that embeddings, the results of
+    attention and feed-forward, and logits are multiplied by numbers of the config, `routes_chosen` that a router takes
+    the softmax of the chosen logits alone.
     """
 
     query: str = "self_attn.q_proj"
@@ -52,6 +54,8 @@ class Layout:
     names_products: bool = False
     masks_itself: bool = False
     wide_router: bool = False
+    multiplied: bool = False
+    routes_chosen: bool = False
 
 
 LLAMA = Layout()
@@ -69,6 +73,8 @@ LAYOUTS: Mapping[str, Layout] = {
     "gemma3_text": GEMMA,
     "mixtral": LLAMA,
     "qwen3_moe": ROUTED,
+    "granite": replace(LLAMA, multiplied=True),
+    "granitemoe": replace(ROUTED, multiplied=True, routes_chosen=True),
     "gpt_oss": replace(ROUTED, unit_offset_norm=True),
     "qwen": replace(
         LLAMA,

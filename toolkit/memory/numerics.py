@@ -80,6 +80,7 @@ class Numerics:
     attention: str
     checkpointing: str
     adapter_products: str | None = None
+    padded: bool = False  # the mask of tokens has zeros
 
 
 def numerics(setting: Setting) -> Numerics:
@@ -110,6 +111,7 @@ def numerics(setting: Setting) -> Numerics:
         attention="flash" if setting.stack.trainer in UNSLOTH else setting.attention,
         checkpointing=setting.gradient_checkpointing if setting.trains else "false",
         adapter_products=adapter_products(setting),
+        padded=setting.padding,
     )
 
 
@@ -196,9 +198,9 @@ def loss_of(setting: Setting) -> str:
 
 
 def older(setting: Setting, package: str, than: Version) -> bool:
-    """Whether the stack names a version of a package that is older than one; without a version it is not."""
+    """Whether the version of a package that the stack names, or must have, is older than one."""
     version = package_version(setting, package)
-    return version is not None and version < than
+    return version < than if version is not None else stack_rules.surely_older(setting.stack.versions, package, than)
 
 
 def package_version(setting: Setting, package: str) -> Version | None:

@@ -5,10 +5,11 @@ Each is read at the fullest moment of a phase, so it may be 0 in a phase that is
 
 from __future__ import annotations
 
+from toolkit.memory.cache_rows import CACHE_ROWS
 from toolkit.memory.ledger import Category
 from toolkit.memory.parallel.rows import SHARING_ROWS
 from toolkit.memory.quantized_rows import QUANTIZED_ROWS
-from toolkit.memory.row_rule import BACKWARD, DECODE, FORWARD, PREFILL, pass_row
+from toolkit.memory.row_rule import BACKWARD, DECODE, FORWARD, pass_row
 
 ACTIVATIONS, LOGITS, TEMPORARY = Category.ACTIVATIONS, Category.LOGITS, Category.TEMPORARY
 
@@ -23,15 +24,7 @@ PASS_ROWS = (
         "A weight's new gradient before it is cast, or added to the one of earlier micro-batches or of a tied weight.",
         (FORWARD, BACKWARD),
     ),
-    pass_row(
-        "kv_cache_growth",
-        TEMPORARY,
-        "bytes of one layer's old keys; of a layer with a window, keys and values; before 4.42 a second cache",
-        "transformers cache_utils.py, DynamicLayer.update; before 4.42 generation/utils.py, model_kwargs",
-        "A growing cache puts old and new tokens together in a new tensor, beside the old one. Caches that are tuples, "
-        "as older versions handed them on, are kept whole until the next one is complete.",
-        (PREFILL, DECODE),
-    ),
+    *CACHE_ROWS,
     pass_row(
         "layer_inputs",
         ACTIVATIONS,
@@ -74,8 +67,9 @@ PASS_ROWS = (
         "batch x sequence x sequence x (bytes for eager, 1 for sdpa), for each window among the layers; DeBERTa: x 8, "
         "and x 1 in each layer",
         "transformers masking_utils.py; modeling_deberta_v2.py, get_attention_mask",
-        "The mask that eager attention adds, or that sdpa needs for a window shorter than the sequence. DeBERTa makes "
-        "one of 64-bit integers for all layers, and keeps a boolean one in each.",
+        "The mask that eager attention adds, or that sdpa needs for padded rows or a window shorter than the sequence; "
+        "encoders have none where rows are full. DeBERTa makes one of 64-bit integers for all layers, and keeps a "
+        "boolean one in each.",
     ),
     pass_row(
         "relative_positions",
@@ -98,7 +92,8 @@ PASS_ROWS = (
         ACTIVATIONS,
         "T x sequence x query heads x (4 + bytes): float32 softmax and its 16-bit copy",
         "transformers modeling_llama.py, eager_attention_forward",
-        "Eager attention writes the scores of every pair of positions; sdpa with a mask keeps one bias for each pair.",
+        "Eager attention writes the scores of every pair of positions; sdpa with a mask keeps one bias for each pair, "
+        "of T5 for each head of it.",
     ),
     pass_row(
         "attention_output",
@@ -112,7 +107,8 @@ PASS_ROWS = (
         ACTIVATIONS,
         "padded T x query heads x (head width + 1) x 4, and expanded dk and dv for grouped heads",
         "aten flash_attn/flash_api.cpp, mha_bwd",
-        "Flash attention sums dq in float32 over lengths padded to 128, and makes dk and dv for every query head.",
+        "Flash attention sums dq in float32 over lengths padded to 128, or where rows are padded over 128 tokens more "
+        "for each, and makes dk and dv for every query head.",
         (BACKWARD,),
     ),
     pass_row(

@@ -12,6 +12,7 @@ from toolkit.memory.formula.follow import NAMES_LOGITS, AnyHead, AnyLayer, follo
 from toolkit.memory.formula.layer import RESIDUAL, LayerForm
 from toolkit.memory.formula.logits import HeadForm
 from toolkit.memory.formula.mixture import MixtureForm
+from toolkit.memory.keeping import Keeping
 from toolkit.memory.peaks import ALONE, Peaks, amounts
 from toolkit.memory.size import NOTHING, Alive, Amounts, Parts, Size
 from toolkit.memory.tape import GRADIENTS, INCOMING, Tape
@@ -175,10 +176,12 @@ def _run_again(form: AnyLayer, stream: Stream, first: _FirstPass) -> Tape:
     return tape
 
 
-def record_inference(form: AnyLayer, count: int, dtype: str, cache: str = "") -> Program:
-    """The program of layers that are alike, under no_grad; `cache` as of a tape."""
+def record_inference(
+    form: AnyLayer, count: int, dtype: str, cache: str = "", keeping: Keeping | None = None
+) -> Program:
+    """The program of layers that are alike, under no_grad; `cache` and `keeping` as of a tape."""
     tape = Tape(records=False, trains=False)
-    tape.cache = cache
+    tape.cache, tape.keeping = cache, keeping
     x = tape.new(RESIDUAL, form.hidden, dtype)
     out = follow_layer(tape, x, form)
     program = _without_graph(tape, out.dtype)
@@ -187,12 +190,14 @@ def record_inference(form: AnyLayer, count: int, dtype: str, cache: str = "") ->
     return replace(program, count=count, input=x.size, kept=amounts(tape.alive), origin=origin)
 
 
-def record_decoding(form: AnyLayer, count: int, dtype: str, *, copies_experts: bool) -> Program:
+def record_decoding(
+    form: AnyLayer, count: int, dtype: str, *, copies_experts: bool, keeping: Keeping | None = None
+) -> Program:
     """The same where one token of each sequence goes through: a fused mixture copies the experts that are chosen."""
     if copies_experts and isinstance(form, LayerForm) and isinstance(form.feed_forward, MixtureForm):
         mixture = form.feed_forward
         form = replace(form, feed_forward=replace(mixture, batched=not mixture.looped))
-    return replace(record_inference(form, count, dtype, READS), kept={})
+    return replace(record_inference(form, count, dtype, READS, keeping), kept={})
 
 
 def _without_graph(tape: Tape, result: str) -> Program:

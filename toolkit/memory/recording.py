@@ -16,11 +16,12 @@ from toolkit.memory.encoder_decoder import t5_programs
 from toolkit.memory.encoder_layouts import ENCODERS
 from toolkit.memory.encoders import encoder_programs
 from toolkit.memory.family_forms import form_of_layer
-from toolkit.memory.forms import cache_of, kernel, masks
+from toolkit.memory.forms import cache_of, keeping, kernel, masks, reading
 from toolkit.memory.formula.attention_form import SCORES
 from toolkit.memory.formula.embeddings import ROW as EMBEDDINGS
 from toolkit.memory.formula.layer import RESIDUAL
 from toolkit.memory.head_forms import head_form
+from toolkit.memory.kept_caches import refuse_cache, room
 from toolkit.memory.litgpt_forms import litgpt_mask
 from toolkit.memory.lora import adapters_of
 from toolkit.memory.moments import Programs
@@ -49,12 +50,14 @@ _PROGRAMS: dict[tuple[object, ...], tuple[Architecture, Programs]] = {}
 def programs_of(context: Context) -> Programs:
     """The programs of a setting's model, recorded once for all batches, sequences and ranks; refuses by name."""
     architecture, setting, dtypes = context.architecture, context.setting, context.numerics
-    refuse_passes(setting)
+    refuse_passes(setting, architecture.family)
+    refuse_cache(setting, architecture)
     version = behaviour(architecture, setting)
     built = as_built(architecture, setting)
-    kernels = tuple(kernel(kind, dtypes.attention, setting.sequence_length) for kind in architecture.layers)
+    kernels = tuple(kernel(kind, dtypes, version, setting.sequence_length) for kind in architecture.layers)
     lora = _with_open_rank(setting.lora) if setting.lora else None
-    key = (id(built), dtypes, setting.trains, lora, loss_of(setting), version, kernels)
+    rooms = None if setting.cache is None else (setting.cache, room(setting))
+    key = (id(built), dtypes, setting.trains, lora, loss_of(setting), version, kernels, rooms)
     found = _PROGRAMS.get(key)
     if found is None:
         if len(_PROGRAMS) >= MAX_RECORDED:
@@ -103,11 +106,17 @@ def _adaptation(architecture: Architecture, setting: Setting) -> Adaptation:
     return Adaptation(paths, OPEN, lora.dropout > 0, dora=lora.dora, bias=lora.bias, shared=shared)
 
 
-def _held(build: Builder, embedding: Size) -> Size:
-    """What the model's code holds during its layers: embeddings, those of positions once for all sequences."""
+def _held(build: Builder, embedding: Size, *, trains: bool) -> Size:
+    """What the model's code holds during its layers: embeddings, those of positions once for all sequences.
+
+    To generate from padded rows each has its own (formula/inputs.py).
+    """
     layout = build.layout
     tokens = embedding.times(layout.embeddings or int(build.numerics.checkpointing == "false"))
-    return tokens.plus(Size(position=embedding.token)) if layout.positions else tokens
+    if not layout.positions:
+        return tokens
+    each = build.numerics.padded and not trains
+    return tokens.plus(embedding if each else Size(position=embedding.token))
 
 
 def _held_scores(build: Builder) -> Mapping[str, Size]:
@@ -135,7 +144,11 @@ def _front(build: Builder) -> Mapping[str, Size]:
         return {}
     mask = width * BYTES["bool"] if build.architecture.embedding_dropout else 0
     norm = width * BYTES[_first_dtype(build)] + 2 * BYTES["fp32"] if build.layout.embedding_norm else 0
-    leaf = width * BYTES[dtypes.stream] if build.layout.embeddings and not dtypes.trains_base else 0
+    leaf = (
+        width * BYTES[dtypes.stream]
+        if (build.layout.embeddings or build.layout.multiplied) and not dtypes.trains_base
+        else 0
+    )
     kept = mask + norm + (0 if norm and _first_dtype(build) == dtypes.stream else leaf)
     return {EMBEDDINGS: Size(token=kept)} if kept else {}
 
@@ -150,16 +163,23 @@ def _record(build: Builder, setting: Setting) -> Programs:
     forms = [(form_of_layer(build, kind), kind.count) for kind in architecture.layers]
     hidden = architecture.hidden
     embedding = Size(token=hidden * BYTES[dtypes.stream])
-    held = {RESIDUAL: _held(build, embedding), **_held_scores(build)}
+    held = {RESIDUAL: _held(build, embedding, trains=setting.trains), **_held_scores(build)}
     seen = {"attention_mask": masks(build)}
     if not setting.trains:
         if architecture.family == LITGPT:  # whose loop has one name for the embeddings and what layers make of them
             held, seen = {}, {"attention_mask": litgpt_mask()}
-        cache = cache_of(build)
-        layers = tuple(record_inference(form, count, dtypes.stream, cache) for form, count in forms)
+        cache = cache_of(build, setting)
+        kept = [keeping(build, setting, kind) for kind in architecture.layers]
+        layers = tuple(
+            record_inference(form, count, dtypes.stream, cache, how)
+            for (form, count), how in zip(forms, kept, strict=True)
+        )
         end = record_generation_head(head, hidden, layers[-1].result)
         copied = setting.weights not in KERNELS_OF_THEIR_OWN
-        decoding = tuple(record_decoding(form, count, dtypes.stream, copies_experts=copied) for form, count in forms)
+        decoding = tuple(
+            record_decoding(reading(form, how), count, dtypes.stream, copies_experts=copied, keeping=how)
+            for (form, count), how in zip(forms, kept, strict=True)
+        )
         return Programs(layers, end, embedding, held, seen, decoding=decoding)
     caches = build.version.caches_in_training
     stream = Stream(_first_dtype(build), dtypes.first_grad, dtypes.checkpointing, dtypes.accumulates, caches)

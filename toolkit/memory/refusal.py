@@ -22,8 +22,17 @@ class UnsupportedRow(Exception):  # noqa: N818 - a refusal by name, as Unsupport
 BITSANDBYTES_MULTIPLIES_ROWS = Version("0.45")
 """Before, LLM.int8() laid its tensors out in tiles (col32, col_ampere), in copies of their own."""
 
+PADS = ("transformers", "trl", "plain")
+"""Trainers whose padded batches go through transformers as they are."""
+
+MASKS_MADE_ALIKE = Version("5")
+"""Since then one place makes the masks of all models, encoders too (transformers masking_utils.py)."""
+
 DORA_TAKES_THE_PRODUCT = Version("0.14")
 """Before, DoRA multiplied by the weight itself, though the layer had just done so."""
+
+GRANITE_FUSES = Version("5.14")
+"""Before (5.11 and older), Granite's mixture multiplied by one expert after the other, in a module of its own."""
 
 PEFT_FOLDS_FACTORS = Version("0.21")
 """Before, the change of all experts was made as a tensor of its own, and then added."""
@@ -41,20 +50,28 @@ def refuse_serving(setting: Setting, *, generates: bool) -> None:
     """Raise where no formula says what vLLM holds."""
     if setting.trains:
         raise UnsupportedRow("engine_pool", "vLLM does not train")
+    if setting.padding:
+        raise UnsupportedRow("engine_pool", "vLLM pads no rows")
     if setting.weights not in SERVED_STORAGE:
         raise UnsupportedRow("weights", f"no formula for how vLLM packs {setting.weights} weights yet")
     if not generates:
         raise UnsupportedRow("engine_pool", "no formula for vLLM with models that do not generate yet")
 
 
-def refuse_passes(setting: Setting) -> None:
+def refuse_passes(setting: Setting, family: str = "") -> None:
     """Raise where no formula follows a pass through the model: other model code, an engine, other stored forms."""
+    if family == "granitemoe" and older(setting, "transformers", GRANITE_FUSES):
+        raise UnsupportedRow(
+            "expert_states", f"no formula for Granite's experts of transformers before {GRANITE_FUSES}"
+        )
     if setting.stack.trainer == "litgpt":
         _refuse_litgpt(setting)
     if setting.trains and setting.peft is not None:
         raise UnsupportedRow("activations", f"no formula for a pass with {setting.method} yet")
     if setting.trains and setting.lora is not None and setting.lora.dora:
         _refuse_dora(setting)
+    if setting.padding:
+        _refuse_padding(setting)
     if setting.engine:
         raise UnsupportedRow("engine", f"no formula for {', '.join(sorted(setting.engine))} yet")
     if setting.weights in EIGHT_BIT and older(setting, "bitsandbytes", BITSANDBYTES_MULTIPLIES_ROWS):
@@ -83,6 +100,16 @@ def _litgpt_generation(setting: Setting) -> Iterator[tuple[str, bool]]:
     yield "generation on one GPU", setting.parallel.gpus == 1
     yield "generation of one sequence", setting.batch_size == 1
     yield "generation with sdpa", setting.attention == "sdpa"
+
+
+def _refuse_padding(setting: Setting) -> None:
+    """Raise where no formula says what the masks of padded rows take."""
+    if setting.stack.trainer not in PADS:
+        raise UnsupportedRow("attention_mask", f"no formula for padded rows with {setting.stack.trainer} yet")
+    if older(setting, "transformers", MASKS_MADE_ALIKE):
+        raise UnsupportedRow("attention_mask", "no formula for padded rows with transformers before 5 yet")
+    if setting.attention == "flash" and setting.compute == "fp32":
+        raise UnsupportedRow("attention_states", "FlashAttention takes no float32")
 
 
 def _refuse_dora(setting: Setting) -> None:

@@ -34,6 +34,7 @@ PASS = (
     "sequence_length",
     "gradient_accumulation",
     "gradient_checkpointing",
+    "padding",
     "attention",
     "lora",
     "peft",
@@ -42,7 +43,7 @@ PASS = (
 """Fields that decide what is alive during a pass, and which of its moments is the fullest."""
 
 
-GENERATION = (*PASS, "generated_length")
+GENERATION = (*PASS, "generated_length", "cache")
 """The same and how much is generated."""
 
 

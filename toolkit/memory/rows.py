@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from toolkit.memory.cache_rows import KV_CACHE
 from toolkit.memory.engine_rows import ENGINE_ROWS
 from toolkit.memory.formula.inputs import position_embeddings, rotary_caches, token_ids
-from toolkit.memory.formula.kv_cache import kv_cache
-from toolkit.memory.formula.optimizer import optimizer_states, optimizer_temporary
 from toolkit.memory.formula.packed_weights import exllama_buffer, unsplit_blocks
 from toolkit.memory.formula.weights import (
     adapter_buffers,
@@ -17,6 +16,7 @@ from toolkit.memory.formula.weights import (
 )
 from toolkit.memory.formula.workspaces import cublas_workspace
 from toolkit.memory.ledger import Category
+from toolkit.memory.optimizer_rows import OPTIMIZER_ROWS, TRAINED
 from toolkit.memory.parallel.buckets import gradient_buckets
 from toolkit.memory.pass_rows import PASS_ROWS
 from toolkit.memory.row_rule import (
@@ -29,14 +29,10 @@ from toolkit.memory.row_rule import (
     PREFILL,
     RUNNING,
     SERVE,
-    STEP,
     TRAINING,
     RowRule,
     at_fullest,
 )
-
-TRAINED = (*FORM, "lora", "peft", "compute", "amp", "parallel")
-"""Fields that decide what is trained, and in which dtype."""
 
 UPDATE = ("optimizer", "optimizer_implementation")
 """Fields that decide which moment of ZeRO's step is the fullest: its gradients made float32, or the update."""
@@ -159,38 +155,8 @@ HELD_ROWS = (
         TRAINED,
         "A second copy of all gradients, in buckets that DDP exchanges among GPUs and keeps.",
     ),
-    RowRule(
-        "optimizer_states",
-        Category.OPTIMIZER_STATES,
-        TRAINING,
-        "AdamW: 2 x n; 8 bit: 2 x (n + 4 x n / 256), n < 4,096 in float32; Adafactor: 4 x (rows + columns); Lion: n",
-        "torch/optim/adamw.py; bitsandbytes optim/optimizer.py; transformers optimization.py (Adafactor)",
-        optimizer_states,
-        (*TRAINED, "optimizer", "optimizer_states"),
-        "What the optimizer remembers of each parameter, from the second step on. States in managed memory (paged "
-        "optimizers) are outside torch's count and are not in this row. A Trainer keeps those of embeddings in 32 bit.",
-    ),
-    RowRule(
-        "optimizer_temporary",
-        Category.TEMPORARY,
-        (STEP,),
-        "AdamW foreach: n x bytes of a state, over all parameters; for-loop: 2 x that of the largest tensor; fused: 0",
-        "torch/optim/adamw.py, _multi_tensor_adamw and _single_tensor_adamw; pytorch issue 97712",
-        optimizer_temporary,
-        (*TRAINED, "optimizer", "optimizer_states", "optimizer_implementation", "master_weights"),
-        "The square roots of the second moments, all at once or one at a time. Float32 states of 16-bit parameters "
-        "need the gradient and the update of one parameter in float32, unless a fused kernel makes them.",
-    ),
-    RowRule(
-        "kv_cache",
-        Category.KV_CACHE,
-        (PREFILL, DECODE),
-        "layers x tokens x key-value heads x (key width + value width) x batch x bytes; MLA: latent rank + rope width",
-        "transformers cache_utils.py (DynamicCache)",
-        kv_cache,
-        (*FORM, "compute", "batch_size", "sequence_length", "generated_length", "parallel"),
-        "Keys and values of every token so far. A layer with a window keeps that many once decoding has begun.",
-    ),
+    *OPTIMIZER_ROWS,
+    KV_CACHE,
     RowRule(
         "token_ids",
         Category.ACTIVATIONS,
@@ -205,11 +171,12 @@ HELD_ROWS = (
         "position_embeddings",
         Category.ACTIVATIONS,
         PASSES,
-        "2 x sequence x head width x bytes",
-        "transformers modeling_llama.py, LlamaRotaryEmbedding",
+        "2 x sequence x head width x bytes; to generate from padded rows x batch",
+        "transformers modeling_llama.py, LlamaRotaryEmbedding; generation/utils.py",
         position_embeddings,
         PASS,
-        "Cosines and sines of the positions of one sequence, shared by the batch and by all layers.",
+        "Cosines and sines of the positions of one sequence, shared by the batch and by all layers. Padded rows have "
+        "positions of their own when they generate.",
     ),
     RowRule(
         "cublas_workspace",

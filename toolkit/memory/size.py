@@ -10,6 +10,18 @@ from typing import NamedTuple
 
 BYTES = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 1, "fp8": 1, "int32": 4, "int64": 8, "bool": 1}
 
+BLOCK = 256
+"""Elements that share a scale in bitsandbytes' 8-bit states (functional.py, since 0.44)."""
+MIN_8BIT = 4096
+"""Tensors with fewer elements keep float32 states (optim/optimizer.py, min_8bit_size)."""
+
+
+def in_8_bit(elements: int) -> int:
+    """The bytes of one state of bitsandbytes' 8-bit optimizers: one an element, and a float32 scale for a block."""
+    if elements < MIN_8BIT:
+        return elements * BYTES["fp32"]
+    return elements + -(-elements // BLOCK) * BYTES["fp32"]
+
 
 _RANK_BITS = 50
 OPEN = 1 << _RANK_BITS

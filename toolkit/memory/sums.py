@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from toolkit.frozen import frozen
 from toolkit.memory.architecture import Architecture, Module, ModuleKind
@@ -24,13 +25,16 @@ LINEARS = (ModuleKind.LINEAR, ModuleKind.CONV1D)
 class Trained:
     """One form of trained tensor: its shape, how many there are, whether it is an embedding's weight or a copy.
 
-    Copies are those that peft makes of a classifier, in its dtype.
+    Copies are those that peft makes of a classifier, in its dtype. `linear` is the path of the linear layer whose
+    weight it is, an output layer's among them, which `head` says.
     """
 
     shape: tuple[int, ...]
     count: int
     embedding: bool = False
     copied: bool = False
+    head: bool = False
+    linear: str = ""
 
     @property
     def elements(self) -> int:
@@ -91,6 +95,15 @@ def sums(architecture: Architecture, setting: Setting) -> Sums:
     )
 
 
+def in_turn(trained: Iterable[Trained]) -> Iterator[Trained]:
+    """Tensors one by one as they follow each other in a model: two layers stand for all of them."""
+    forms = list(trained)
+    often = [one for one in forms if one.count > 1]
+    first = next((place for place, one in enumerate(forms) if one.count > 1), len(forms))
+    after = (one for one in forms[first:] if one.count == 1)
+    yield from (replace(one, count=1) for one in (*forms[:first], *often, *often, *after))
+
+
 def reads_text(module: Module) -> bool:
     """Whether a text passes through a module: one that only images reach gets no gradient, hence no states."""
     return not any(part in OF_IMAGES for part in module.path.split("."))
@@ -100,7 +113,11 @@ def _trained(architecture: Architecture, setting: Setting) -> Iterator[Trained]:
     if setting.method == "full":
         for module in architecture.modules:
             for tensor in module.tensors if reads_text(module) else ():
-                yield Trained(tensor.shape, module.count, module.kind is ModuleKind.EMBEDDING)
+                kind, linear = module.kind, ""
+                if kind in (ModuleKind.LINEAR, ModuleKind.HEAD) and tensor.name == "weight":
+                    linear = module.path
+                is_head, is_table = kind is ModuleKind.HEAD, kind is ModuleKind.EMBEDDING
+                yield Trained(tensor.shape, module.count, is_table, head=is_head, linear=linear)
     elif setting.trains and (setting.lora is not None or setting.peft is not None):
         yield from _adapters(architecture, setting, reached=True)
         for module in saved_modules(architecture):

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from toolkit.memory.buffer import Buffer
+from toolkit.memory.keeping import Keeping
 from toolkit.memory.live import Live
 from toolkit.memory.size import BYTES, NOTHING, Alive, Size
 
@@ -40,8 +41,9 @@ class Tape:
 
     `records` is false under no_grad: what would be saved is counted alone. `pins` says that the graph is there all the
     same, as in the first pass through a non-reentrant checkpoint. `trains` puts dropout to work; `accumulates` says
-    that gradients of earlier micro-batches are there; `cache` what becomes of keys (formula/cached.py). `weights` are
-    those used more than once, by name; `bound` is what the code around an operation names until the stretch returns.
+    that gradients of earlier micro-batches are there; `cache` what becomes of keys (formula/cached.py), and `keeping`
+    how, if not by growing. `weights` are those used more than once, by name; `bound` is what the code around an
+    operation names until the stretch returns, `named` until attention does.
     """
 
     def __init__(self, *, records: bool, pins: bool = False, trains: bool = True, accumulates: bool = False) -> None:
@@ -50,12 +52,14 @@ class Tape:
         self.trains = trains
         self.accumulates = accumulates
         self.cache = ""
+        self.keeping: Keeping | None = None
         self.stop_after: int | None = None
         self.saves = 0
         self.stopped = False
         self.nodes: list[Node] = []
         self.weights: dict[str, Buffer] = {}
         self.bound: list[Buffer] = []
+        self.named: list[Buffer] = []
         self._given: set[int] = set()
         self._needs = False
         self._live = Live()
@@ -87,6 +91,19 @@ class Tape:
             if buffer.held:
                 buffer.held = False
                 self._release(buffer)
+
+    def renamed(self, buffer: Buffer, row: str) -> Buffer:
+        """The same tensor in another row, held by the forward code in its stead."""
+        other = Buffer(row, buffer.size, buffer.width, buffer.dtype, grad=False, counted=buffer.counted)
+        if buffer.counted:
+            self._live.remove(buffer.row, buffer.size)
+            self._live.add(row, buffer.size)
+            self._holds.append(other)
+        buffer.held = buffer.counted = False
+        return other
+
+    def multiplied(self) -> None:
+        """A product has run: the first of a thread asks cuBLAS for its workspace."""
 
     @contextmanager
     def temporary(self, row: str, size: Size) -> Iterator[None]:

@@ -26,6 +26,8 @@ LOSS_SHIFTS_UNTIL = Version("4.50")
 """The loss was taken on a contiguous copy of all logits but the last."""
 SDPA_REPEATS_UNTIL = Version("4.54")
 """sdpa was given keys and values repeated for every query head."""
+PACKS_GROUPS_FROM = Version("5.23")
+"""sdpa with a mask packs a single token's queries by their keys, which it repeated before (pack_gqa)."""
 PROBABILITIES_BOUND_FROM = Version("4.48")
 """Layers keep a name for the probabilities of eager attention; before, attention let them go unless asked for them."""
 CACHE_COPIES_FROM = Version("4.56")
@@ -50,8 +52,12 @@ OWN_TUPLES_UNTIL: Mapping[str, Version] = {
     "qwen": Version("5"),
 }
 """Models got and gave keys and values as tuples, which generation keeps: some until they took a Cache to fill."""
+SDPA_CAPS_UNTIL = Version("5.21")
+"""Gemma 2 ran sdpa where it was asked for, and left its caps of scores out; since then it writes the scores out."""
 T5_OWN_ATTENTION_UNTIL = Version("5.15")
 """T5 wrote out its scores whatever was asked for; since then it attends by sdpa, with its bias as a mask."""
+LAYS_BIASES_OUT_FROM = Version("5.20")
+"""sdpa is given a contiguous bias of positions; before, torch padded its rows, which ran the other way."""
 NEWEST_THAT_RUNS: Mapping[str, Version] = {"qwen": Version("4.37.2")}
 """Of models whose code is not of transformers, the newest version that their README admits (Qwen: below 4.38)."""
 OWN_LOSS_UNTIL: Mapping[str, Version] = {
@@ -87,6 +93,7 @@ class Behaviour:
     upcasts_early: bool
     shifts: str
     repeats: bool
+    packs_groups: bool
     caches_rotary: bool
     holds_result: bool
     hands_on_tuples: bool
@@ -95,6 +102,8 @@ class Behaviour:
     caches_in_training: bool
     own_head: bool
     t5_attends: str
+    lays_biases_out: bool
+    sdpa_caps: bool
 
 
 def behaviour(architecture: Architecture, setting: Setting) -> Behaviour:
@@ -120,6 +129,7 @@ def _behaviour(family: str, named: Version | None, trains: bool, flash: bool, se
         upcasts_early=before(upcasts) and not own_head,
         shifts=_shifts(several) if own_head or before(LOSS_SHIFTS_UNTIL) else "",
         repeats=repeats,
+        packs_groups=not before(PACKS_GROUPS_FROM),
         caches_rotary=rotary is not None and before(rotary),
         holds_result=before(HOLDS_RESULT_UNTIL),
         hands_on_tuples=before(OWN_TUPLES_UNTIL.get(family, TUPLES_UNTIL)),
@@ -127,7 +137,9 @@ def _behaviour(family: str, named: Version | None, trains: bool, flash: bool, se
         copies_into_cache=not before(CACHE_COPIES_FROM),
         caches_in_training=family in CACHES_UNTIL and before(CACHES_UNTIL[family]),
         own_head=own_head,
+        lays_biases_out=not before(LAYS_BIASES_OUT_FROM),
         t5_attends="own" if family == "t5" and before(T5_OWN_ATTENTION_UNTIL) else "",
+        sdpa_caps=before(SDPA_CAPS_UNTIL),
     )
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
-from typing import Final, NamedTuple
+from functools import cached_property, lru_cache
+from typing import Final
 
 from toolkit.quantity.interval import Interval
 from toolkit.quantity.markup import SPACE
@@ -40,14 +41,16 @@ _TIMES_TEN: Final = re.compile(rf"(?:[eE](?P<e>[+\-−]?[0-9]{{1,4}}+)|{SPACE}?[
 _DANGLING: Final = re.compile(r"\^|\*\*[0-9]|[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻]")
 
 
-class Number(NamedTuple):
+@dataclass(frozen=True)
+class Number:
     """A printed number: its value, and how far to each side the numbers reach that print the same."""
 
     value: Fraction
     half: Fraction
 
-    def interval(self) -> Interval:
-        """The numbers it stands for."""
+    @cached_property
+    def reach(self) -> Interval:
+        """The numbers it stands for; worked out once, as digits repeat themselves."""
         return Interval(self.value - self.half, self.value + self.half)
 
     def hedged(self) -> Number:

@@ -101,20 +101,22 @@ def _value(
 ) -> Value | None:
     """The value, unless its bounds contradict each other or its dimension is not the one wanted."""
     leads, trail = wording
-    bounds = leads.bounds | trail.bounds | ({Bound.AT_LEAST} if ends.plus else set())
+    bounds = leads.bounds | trail.bounds
+    if ends.plus:
+        bounds |= {Bound.AT_LEAST}
     unit = _served(wanted.implied if wanted.implied and ends.unit is PLAIN else ends.unit, wanted.dimension)
     if len(bounds) > 1 or unit is None:
         return None
     bound = next(iter(bounds), Bound.POINT)
     hedge = leads.hedge or ends.hedge or trail.hedge
-    intervals = [(number.hedged() if hedge else number).interval() for number in ends.numbers]
+    reaches = [(number.hedged() if hedge else number).reach for number in ends.numbers]
     start, end = plain.span(*span)
     return Value(
         text=plain.source[start:end],
         start=start,
         end=end,
         printed=tuple(number.value for number in ends.numbers),
-        written=bounded(intervals[0].hull(intervals[-1]), bound),
+        written=bounded(reaches[0] if len(reaches) == 1 else reaches[0].hull(reaches[1]), bound),
         unit=unit,
         hedge=hedge,
         bound=bound,
@@ -123,6 +125,8 @@ def _value(
 
 def bounded(interval: Interval, bound: Bound) -> Interval:
     """The interval without the side that a bound leaves open."""
+    if bound is Bound.POINT:
+        return interval
     return Interval(
         None if bound is Bound.AT_MOST else interval.low,
         None if bound is Bound.AT_LEAST else interval.high,

@@ -34,6 +34,9 @@ DURING: Final = "over"
 """Before a bare number it is as likely "during" ("over 3 epochs"): a bound only where there is a unit."""
 
 _LEADS: Final = HEDGES | BOUNDS.keys() | {BETWEEN}
+_LAST_OF_LEADS: Final = tuple({lead.split()[-1] for lead in _LEADS})
+"""What the text before a number ends with where any lead stands there: most numbers have none."""
+
 _LOOK: Final = 36
 """How far before a number its words are looked for, which keeps reading linear."""
 
@@ -66,9 +69,14 @@ class Wording(NamedTuple):
     during: bool = False
 
 
+_UNQUALIFIED: Final = Wording()
+
+
 def read_leads(text: str, resume: int, end: int) -> tuple[Wording, int]:
     """The hedges and bounds that end where a number begins, and where they begin, not before `resume`."""
     first = max(resume, end - _LOOK)
+    if not text[first:end].rstrip().lower().endswith(_LAST_OF_LEADS):
+        return _UNQUALIFIED, end
     tokens = list(_TOKEN.finditer(text, first, end))
     start, leads = end, list[str]()
     while tokens and len(leads) < _MOST_LEADS:
@@ -111,7 +119,7 @@ def read_trail(text: str, at: int) -> tuple[Wording, int]:
     """What follows a number at `at` ("+", "or more", "max", "or so"), and where it ends."""
     found = _TRAIL.match(text, at)
     if found is None or crosses_paragraph(found.group()):
-        return Wording(), at
+        return _UNQUALIFIED, at
     if found["sign"]:
         return Wording(bounds=frozenset({Bound.AT_LEAST})), found.end()
     words = " ".join(found["words"].lower().split())

@@ -1,4 +1,4 @@
-"""What a method trains beside a frozen model, from what is said of it and by the rules of the stack."""
+"""What is trained beside a frozen model, or projected, from what is said of it and by the rules of the stack."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import cast
 from toolkit.spec import names
 from toolkit.spec.field_value import Atom
 from toolkit.spec.peft_methods import BASE_DTYPE, PEFT_METHODS, Option
-from toolkit.spec.setting import Lora, Peft, Stack
+from toolkit.spec.setting import Galore, Lora, Peft, Stack
 from toolkit.spec.stack_rules import adapter_dtype
 
 Said = Mapping[str, Atom]
@@ -48,6 +48,18 @@ def peft_of(said: Said, method: str, stack: Stack, weights: str, compute: str) -
         rank=cast("int | None", said.get("peft.rank", known.rank)),
         dtype=dtype,
         options=options,
+    )
+
+
+def galore_of(said: Said) -> Galore | None:
+    """How gradients are projected, with transformers' defaults; None for optimizers that project none."""
+    if said["optimizer"] not in names.GALORE or said["method"] == "inference":
+        return None
+    targets = said.get("galore.targets", "all-linear")
+    return Galore(
+        rank=cast("int", said.get("galore.rank", 128)),
+        targets=targets if isinstance(targets, tuple) else str(targets),
+        update_proj_gap=cast("int", said.get("galore.update_proj_gap", 200)),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from toolkit.finding import Finding, Place
 from toolkit.frozen import frozen
@@ -22,6 +22,7 @@ _HARMLESS: dict[str, tuple[Atom, ...]] = {
     "optimizer_states": (None,),
     "amp": (False,),
     "double_quant": (False,),
+    "cache.implementation": ("dynamic",),
 }
 """Values that say of a field no more than that the scenario does not have it."""
 
@@ -30,11 +31,14 @@ _WHERE = {
     "inference": "is for inference, and this scenario trains",
     "adapters": "is for adapters of methods lora and qlora",
     "peft": f"is for methods of peft beside LoRA: {', '.join(PEFT_METHODS)}",
+    "galore": f"is for optimizers {', '.join(sorted(names.GALORE))}",
     "4-bit": f"is for weights {' or '.join(sorted(names.DOUBLE_QUANTIZED))}",
     "vllm": "is for stack.trainer vllm",
     "deepspeed": f"is for DeepSpeed: strategy {' or '.join(names.DEEPSPEED)}",
     "zero3": "is for strategy zero3",
     "fsdp2": "is for strategy fsdp2",
+    "static cache": "is for cache.implementation static",
+    "quantized cache": "is for cache.implementation quantized",
 }
 
 
@@ -109,6 +113,13 @@ def _optimizer(scenario: Scenario) -> Iterator[Contradiction]:
                     f"{name} is no optimizer of torch, which has them",
                     "delete optimizer_implementation",
                 )
+            elif name in names.NEVER_FUSED and "fused" in scenario.possible("optimizer_implementation"):
+                message = f"torch has no fused {name} for a GPU"
+                yield Contradiction("optimizer_implementation", message, "write foreach or for-loop")
+    galore = [name for name in scenario.possible("optimizer") if name in names.GALORE]
+    if galore and scenario.method not in ("full", "inference"):
+        message = f"{galore[0]} projects the gradients of whole matrices, and method {scenario.method} has none"
+        yield Contradiction("optimizer", message, "write method: full, or another optimizer")
 
 
 def _labels(scenario: Scenario) -> Iterator[Contradiction]:
@@ -169,6 +180,27 @@ def _engine(scenario: Scenario) -> Iterator[Contradiction]:
         yield Contradiction("stack.trainer", f"vllm does not train, and method is {scenario.method}")
 
 
+def _cache(scenario: Scenario) -> Iterator[Contradiction]:
+    """What transformers' quantized caches refuse (cache_utils.py, QuantizedCache and its layers)."""
+    kinds, backends = scenario.possible("cache.implementation"), scenario.possible("cache.backend")
+    for trainer in scenario.possible("stack.trainer"):
+        if trainer in ("vllm", "litgpt") and kinds and "dynamic" not in kinds:
+            yield Contradiction("cache.implementation", f"{trainer} keeps keys and values in its own way")
+    if "quantized" not in kinds:
+        return
+    backend = str(backends[0]) if len(backends) == 1 else "quanto" if not backends else ""
+    axes = dict.fromkeys(("cache.axis_key", "cache.axis_value"), names.CACHE_AXES)
+    wanted: dict[str, Mapping[str, tuple[int, ...]]] = {"cache.nbits": names.CACHE_BITS, **axes}
+    for name, known in wanted.items():
+        for value in scenario.possible(name):
+            if backend in known and value not in known[backend]:
+                able = " or ".join(str(one) for one in known[backend])
+                yield Contradiction(name, f"{backend} has {name} {able}, not {value}")
+    for name in (*wanted, "cache.q_group_size", "cache.residual_length"):
+        if backend == "fp8" and name in scenario.fields:
+            yield Contradiction(name, f"the fp8 backend has one scale for all, and no {name}", f"delete {name}")
+
+
 RULES: tuple[Callable[[Scenario], Iterator[Contradiction]], ...] = (
     _weights_of_method,
     _dtypes,
@@ -177,4 +209,5 @@ RULES: tuple[Callable[[Scenario], Iterator[Contradiction]], ...] = (
     _parallel,
     _peft,
     _engine,
+    _cache,
 )

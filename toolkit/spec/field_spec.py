@@ -7,7 +7,10 @@ from typing import Literal
 from toolkit.frozen import frozen
 from toolkit.spec.kind import Kind
 
-Applies = Literal["always", "training", "inference", "adapters", "peft", "4-bit", "vllm", "deepspeed", "zero3", "fsdp2"]
+Applies = Literal[
+    "always", "training", "inference", "adapters", "peft", "galore", "4-bit", "vllm", "deepspeed", "zero3", "fsdp2",
+    "static cache", "quantized cache",
+]  # fmt: skip
 
 
 @frozen

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from toolkit.spec import names
+from toolkit.spec.cache_fields import cache_fields
 from toolkit.spec.field_spec import Applies, FieldSpec
+from toolkit.spec.galore_fields import galore_fields
 from toolkit.spec.kind import Boolean, Integer, Kind, Number, one_of
 from toolkit.spec.named_kind import Checkpointing, Gpu, Head, Model, Targets, Version
 from toolkit.spec.parallel_fields import parallel_fields
@@ -130,6 +132,7 @@ def _training_fields() -> Iterator[FieldSpec]:
         ("optimizer_states", "temporary"),
         "training",
     )
+    yield from galore_fields()
     yield _field(
         "gradient_accumulation",
         _POSITIVE,
@@ -170,6 +173,14 @@ def _workload_fields() -> Iterator[FieldSpec]:
         ["128"],
         ("kv_cache", *_COMPUTED, "time"),
         "inference",
+    )
+    yield _field(
+        "padding",
+        Boolean(),
+        "Whether rows of the batch are filled up to sequence_length, so that the attention mask has zeros; "
+        "with flash attention as many tokens count as if next to none were.",
+        ["true"],
+        ("activations", "temporary", "time"),
     )
     yield _field(
         "attention",
@@ -239,6 +250,7 @@ def _workload_fields() -> Iterator[FieldSpec]:
 
 
 def _surroundings() -> Iterator[FieldSpec]:
+    yield from cache_fields()
     yield from parallel_fields()
     yield _field(
         "gpu",

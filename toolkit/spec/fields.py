@@ -8,7 +8,7 @@ from toolkit.spec.field_table import all_fields
 __all__ = ["FIELDS", "GROUPS", "FieldSpec"]
 
 FIELDS: dict[str, FieldSpec] = {field.name: field for field in all_fields()}
-"""Every field by its name; those of `lora`, `peft`, `parallel`, `stack`, `engine` and `run` as "lora.rank"."""
+"""Every field by its name; those of groups, which are the fields that hold fields, as "lora.rank"."""
 
-GROUPS = ("lora", "peft", "parallel", "stack", "engine", "run")
+GROUPS = ("lora", "peft", "galore", "cache", "parallel", "stack", "engine", "run")
 """The fields that hold fields."""

@@ -17,7 +17,7 @@ _BY_TYPE: dict[str, tuple[tuple[str, ...], ...]] = {
     **dict.fromkeys(
         (
             "llama", "mistral", "mixtral", "gemma", "gemma2", "gemma3", "gemma3_text", "qwen2", "qwen3",
-            "qwen3_moe", "stablelm", "gpt_oss",
+            "qwen3_moe", "stablelm", "gpt_oss", "granite", "granitemoe",
         ),
         (_QV, _QKVO),
     ),

@@ -53,13 +53,39 @@ OPTIMIZERS = {
     "paged_adamw": "bitsandbytes AdamW with states in managed memory",
     "paged_adamw_8bit": "bitsandbytes AdamW with 8-bit states in managed memory",
     "adafactor": "factored second moments",
-    "lion": "one state a parameter",
+    "lion": "bitsandbytes Lion: one state a parameter",
+    "lion_8bit": "bitsandbytes Lion with its state in 8 bit",
+    "paged_lion": "bitsandbytes Lion with its state in managed memory",
+    "paged_lion_8bit": "bitsandbytes Lion with an 8-bit state in managed memory",
+    "ademamix": "bitsandbytes AdEMAMix: three states a parameter",
+    "ademamix_8bit": "bitsandbytes AdEMAMix with states in 8 bit",
+    "paged_ademamix": "bitsandbytes AdEMAMix with states in managed memory",
+    "paged_ademamix_8bit": "bitsandbytes AdEMAMix with 8-bit states in managed memory",
     "sgd": "no state without momentum",
+    "sgd_momentum": "torch.optim.SGD with momentum: one state a parameter",
+    "rmsprop": "torch.optim.RMSprop without momentum: one state a parameter",
+    "rmsprop_bnb": "bitsandbytes RMSprop: one state a parameter",
+    "rmsprop_bnb_8bit": "bitsandbytes RMSprop with its state in 8 bit",
+    "adagrad": "torch.optim.Adagrad: one state a parameter",
+    "muon": "torch.optim.Muon of matrices: one state; embeddings, output layer and the rest by AdamW",
+    "galore_adamw": "galore_torch's AdamW: two states of each gradient's low-rank projection",
+    "galore_adamw_8bit": "the same with states in 8 bit",
+    "galore_adafactor": "galore_torch's Adafactor: factored second moments of the projection",
     "none": "no optimizer",
 }
-TORCH_OPTIMIZERS = frozenset({"adamw", "sgd"})
-OPTIMIZERS_32BIT = frozenset({"paged_adamw", "lion"})
-OPTIMIZERS_8BIT = frozenset({"adamw_8bit", "paged_adamw_8bit"})
+TORCH_OPTIMIZERS = frozenset({"adamw", "sgd", "sgd_momentum", "rmsprop", "adagrad", "muon"})
+NEVER_FUSED = frozenset({"rmsprop", "adagrad"})
+"""Optimizers of torch that have no fused kernel for a GPU (torch/optim/rmsprop.py, adagrad.py)."""
+GALORE = frozenset({"galore_adamw", "galore_adamw_8bit", "galore_adafactor"})
+"""Optimizers on projected gradients, which the group `galore` is for."""
+OPTIMIZERS_32BIT = frozenset({
+    "paged_adamw", "lion", "paged_lion", "ademamix", "paged_ademamix", "rmsprop_bnb", "galore_adafactor",
+})  # fmt: skip
+"""Optimizers whose states are float32 beside parameters of any dtype."""
+OPTIMIZERS_8BIT = frozenset({
+    "adamw_8bit", "paged_adamw_8bit", "lion_8bit", "paged_lion_8bit", "ademamix_8bit", "paged_ademamix_8bit",
+    "rmsprop_bnb_8bit", "galore_adamw_8bit",
+})  # fmt: skip
 IMPLEMENTATIONS = {
     "fused": "one kernel over all parameters",
     "foreach": "torch's lists of tensors, with a copy of the parameters' size",
@@ -112,6 +138,18 @@ LOSSES = {
     "chunked": "logits of a chunk of tokens at a time",
     "fused": "output layer and loss in one kernel (Liger)",
 }
+CACHES = {
+    "dynamic": "put together anew for every token",
+    "static": "room for all tokens from the first on",
+    "quantized": "in few bits, but for the latest tokens",
+}
+CACHE_BACKENDS = {
+    "quanto": "optimum-quanto: 2 or 4 bits in groups",
+    "hqq": "HQQ: 1, 2, 3, 4 or 8 bits in groups",
+    "fp8": "transformers itself: 8-bit floats with one scale",
+}
+CACHE_BITS: dict[str, tuple[int, ...]] = {"quanto": (2, 4), "hqq": (1, 2, 3, 4, 8)}
+CACHE_AXES: dict[str, tuple[int, ...]] = {"quanto": (0, -1), "hqq": (0, 1)}
 KV_CACHE_DTYPES = {
     "auto": "the dtype of products",
     "bf16": "bfloat16",

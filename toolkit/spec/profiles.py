@@ -142,6 +142,11 @@ def _peft_targets(scenario: Scenario) -> Options:
     return (own,) if own else () if scenario.method in ("ia3", "ln_tuning") else usual_targets(scenario.model_type)
 
 
+def _galore_targets(scenario: Scenario) -> Options:
+    """Layers whose gradients are projected, for a scenario that may project any."""
+    return (("attn", "mlp"), "all-linear") if names.GALORE & set(scenario.possible("optimizer")) else ()
+
+
 _RANK = Assumption("lora.rank", _adapters(_range(4, 64)), "Guides use ranks from 4 to 64.")
 _TARGETS = Assumption(
     "lora.targets",
@@ -150,6 +155,10 @@ _TARGETS = Assumption(
 )
 
 _PEFT_TARGETS = Assumption("peft.targets", _peft_targets, "Readers take peft's default, or targets as LoRA's.")
+
+_GALORE = Assumption(
+    "galore.targets", _galore_targets, "transformers asks for targets: its guide has attention and MLP, others all."
+)
 
 _TRAIN = Profile(
     "train-2026-11",
@@ -176,6 +185,7 @@ _TRAIN = Profile(
             _checkpointing,
             "A Trainer leaves it off, TRL and guides turn it on, as peft's prepare_model_for_kbit_training does.",
         ),
+        Assumption("padding", _always(False), "A guide's batch is as long as it says: every row is full."),
         Assumption("attention", _always("sdpa"), "transformers takes SDPA wherever a model supports it."),
         Assumption("optimizer", _always("adamw"), "AdamW is the default of every trainer here."),
         Assumption(
@@ -187,6 +197,7 @@ _TRAIN = Profile(
         _RANK,
         _TARGETS,
         _PEFT_TARGETS,
+        _GALORE,
         Assumption(
             "stack.trainer",
             _trainers,
@@ -207,6 +218,7 @@ _INFERENCE = Profile(
         Assumption(
             "generated_length", _generated, "A forward pass alone, or of language models an answer of 512 tokens."
         ),
+        Assumption("padding", _always(False), "A guide's batch is as long as it says: every row is full."),
         Assumption("attention", _always("sdpa"), "transformers takes SDPA wherever a model supports it."),
         _RANK,
         _TARGETS,

@@ -9,7 +9,7 @@ from toolkit.finding import Place
 from toolkit.frozen import frozen
 from toolkit.spec.field_value import Atom, Choices, Field, Fixed, Reference
 from toolkit.spec.fields import FIELDS, GROUPS
-from toolkit.spec.names import DEEPSPEED, DOUBLE_QUANTIZED, LORA
+from toolkit.spec.names import DEEPSPEED, DOUBLE_QUANTIZED, GALORE, LORA
 from toolkit.spec.peft_methods import PEFT_METHODS
 
 
@@ -101,14 +101,17 @@ def applying(fields: Mapping[str, Field]) -> dict[str, Field]:
 
 SUBJECTS = {
     "4-bit": "weights",
+    "galore": "optimizer",
     "vllm": "stack.trainer",
     "deepspeed": "parallel.strategy",
     "zero3": "parallel.strategy",
     "fsdp2": "parallel.strategy",
+    "static cache": "cache.implementation",
+    "quantized cache": "cache.implementation",
 }
 """The field that decides whether others belong to a scenario; of all others it is the method."""
 
-_ONLY_WHERE_SAID = ("vllm", "deepspeed", "zero3", "fsdp2")
+_ONLY_WHERE_SAID = ("galore", "vllm", "deepspeed", "zero3", "fsdp2", "static cache", "quantized cache")
 
 
 def applies(name: str, fields: Mapping[str, Field]) -> bool:
@@ -134,9 +137,12 @@ def _belongs(rule: str, value: Atom) -> bool:
         "inference": value == "inference",
         "adapters": value in (*LORA, "inference"),
         "peft": value in PEFT_METHODS,
+        "galore": value in GALORE,
         "4-bit": value in DOUBLE_QUANTIZED,
         "vllm": value == "vllm",
         "deepspeed": value in DEEPSPEED,
         "zero3": value == "zero3",
         "fsdp2": value == "fsdp2",
+        "static cache": value == "static",
+        "quantized cache": value == "quantized",
     }[rule]

@@ -62,6 +62,27 @@ class PeftFields(Written):
     variant: Annotated[FieldValue | None, Open("peft.variant")] = None
 
 
+class CacheFields(Written):
+    """How generation keeps keys and values."""
+
+    implementation: Annotated[FieldValue | None, Open("cache.implementation")] = None
+    max_cache_len: Annotated[FieldValue | None, Open("cache.max_cache_len")] = None
+    backend: Annotated[FieldValue | None, Open("cache.backend")] = None
+    nbits: Annotated[FieldValue | None, Open("cache.nbits")] = None
+    axis_key: Annotated[FieldValue | None, Open("cache.axis_key")] = None
+    axis_value: Annotated[FieldValue | None, Open("cache.axis_value")] = None
+    q_group_size: Annotated[FieldValue | None, Open("cache.q_group_size")] = None
+    residual_length: Annotated[FieldValue | None, Open("cache.residual_length")] = None
+
+
+class GaloreFields(Written):
+    """GaLore as transformers configures it."""
+
+    rank: Annotated[FieldValue | None, Open("galore.rank")] = None
+    targets: Annotated[FieldValue | None, Open("galore.targets")] = None
+    update_proj_gap: Annotated[FieldValue | None, Open("galore.update_proj_gap")] = None
+
+
 class ParallelFields(Written):
     """How a run is spread over GPUs."""
 
@@ -144,9 +165,12 @@ class ScenarioFields(Written):
     generated_length: Annotated[FieldValue | None, Open("generated_length")] = None
     gradient_accumulation: Annotated[FieldValue | None, Open("gradient_accumulation")] = None
     gradient_checkpointing: Annotated[FieldValue | None, Open("gradient_checkpointing")] = None
+    padding: Annotated[FieldValue | None, Open("padding")] = None
     attention: Annotated[FieldValue | None, Open("attention")] = None
     lora: Annotated[LoraFields | None, BeforeValidator(_null_is_none)] = None
     peft: Annotated[PeftFields | None, BeforeValidator(_null_is_none)] = None
+    galore: Annotated[GaloreFields | None, BeforeValidator(_null_is_none)] = None
+    cache: Annotated[CacheFields | None, BeforeValidator(_null_is_none)] = None
     parallel: Annotated[ParallelFields | None, BeforeValidator(_null_is_none)] = None
     gpu: Annotated[FieldValue | None, Open("gpu")] = None
     stack: Annotated[StackFields | None, BeforeValidator(_null_is_none)] = None

@@ -40,6 +40,36 @@ class Peft:
 
 
 @frozen
+class Cache:
+    """How transformers' generate() keeps keys and values, where it does not put them together anew for every token.
+
+    `max_cache_len` is for static caches, all after it for quantized ones, as QuantizedCache takes them; None: the
+    length of the answer's last token, and no groups where the backend has none.
+    """
+
+    implementation: str
+    max_cache_len: int | None = None
+    backend: str | None = None
+    nbits: int | None = None
+    axis_key: int | None = None
+    axis_value: int | None = None
+    q_group_size: int | None = None
+    residual_length: int | None = None
+
+
+@frozen
+class Galore:
+    """GaLore as transformers configures it.
+
+    `targets` is "all-linear" or parts of the names of linear layers.
+    """
+
+    rank: int = 128
+    targets: str | tuple[str, ...] = "all-linear"
+    update_proj_gap: int = 200
+
+
+@frozen
 class Zero:
     """DeepSpeed's settings of ZeRO, in elements; None: as `buckets` says, DeepSpeed's default or transformers' auto."""
 
@@ -117,9 +147,12 @@ class Setting:
     generated_length: int = 0
     gradient_accumulation: int = 1
     gradient_checkpointing: str = "false"  # false | reentrant | non-reentrant
+    padding: bool = False
     attention: str = "sdpa"
     lora: Lora | None = None
     peft: Peft | None = None
+    galore: Galore | None = None
+    cache: Cache | None = None  # None: put together anew for every token
     parallel: Parallel = Parallel()
     gpu: str | None = None
     stack: Stack = Stack()

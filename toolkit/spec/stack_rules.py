@@ -29,6 +29,9 @@ TRL_NON_REENTRANT = Version("0.27")
 TRL_CASTS_ADAPTERS = Version("0.26")
 """SFTTrainer casts trained parameters of models in 4 or 8 bit to bfloat16, and leaves the rest as it is loaded."""
 
+TRL_FOR_NEW, TRANSFORMERS_NEW = Version("0.23"), Version("4.56.1")
+"""The first TRL that needs so new a transformers (its metadata): beside an older one stands an older TRL."""
+
 ACCELERATE_UPCASTS = Version("0.30")
 """accelerator.py, prepare_model: under mixed precision FSDP's trained parameters are made float32."""
 
@@ -51,7 +54,12 @@ def release(versions: Versions, package: str) -> Version | None:
 
 def _older(versions: Versions, package: str, than: Version) -> bool:
     stated = release(versions, package)
-    return stated is not None and stated < than
+    return stated < than if stated is not None else surely_older(versions, package, than)
+
+
+def surely_older(versions: Versions, package: str, than: Version) -> bool:
+    """Whether a package that a stack names no version of is older than one, as the rest of the stack needs it to be."""
+    return package == "trl" and than >= TRL_FOR_NEW and _older(versions, "transformers", TRANSFORMERS_NEW)
 
 
 def compute_dtype(weights: str, *, amp: bool) -> str:
@@ -112,12 +120,12 @@ def optimizer_implementations(trainer: str, optimizer: str, versions: Versions) 
 
     The one of a Trainer follows from the stated versions.
 
-    torch.optim.SGD and, in a plain loop, AdamW take foreach on a GPU; other libraries' optimizers have
-    kernels of their own, which leave no copies.
+    All of torch's but, in a Trainer, AdamW take foreach on a GPU where nobody says fused: so does the AdamW beside
+    Muon. Other libraries' optimizers have kernels of their own, which leave no copies.
     """
     if optimizer not in names.TORCH_OPTIMIZERS:
         return ("fused",)
-    if optimizer == "sgd" or trainer == "plain":
+    if optimizer != "adamw" or trainer == "plain":
         return ("foreach",)
     if _older(versions, "torch", TORCH_FUSED) or _older(versions, "transformers", TRANSFORMERS_FUSED):
         return ("foreach",) if trainer != "litgpt" else ("fused", "foreach")

@@ -20,6 +20,7 @@ SCENARIOS = [
     scenario(model="Qwen/Qwen2.5-0.5B", method="qlora", double_quant="false"),
     scenario(model="Qwen/Qwen2.5-0.5B", method="inference", weights="bf16"),
     scenario(model="google-bert/bert-base-uncased", method="full", head="sequence-classification", batch_size="8"),
+    scenario(model="google-bert/bert-base-uncased", method="full", head="sequence-classification", padding="true"),
 ]
 
 
@@ -47,6 +48,12 @@ def test_only_what_is_admissible_is_advised(one: Scenario) -> None:
 def test_what_is_done_already_is_not_advised() -> None:
     found = changes(decided(gradient_checkpointing="true", attention="sdpa", batch_size="1", amp="true"))
     assert not [one for one in found if one.startswith(("gradient_checkpointing", "attention", "batch_size", "amp"))]
+
+
+def test_padded_rows_are_advised_to_be_packed() -> None:
+    filled, full = (changes(decided(padding=said)) for said in ("true", "false"))
+    assert [one for one in filled if one.startswith("padding=")]
+    assert not [one for one in full if one.startswith("padding=")]
 
 
 def test_inference_is_not_told_how_to_train() -> None:

@@ -16,11 +16,13 @@ pytest.importorskip("peft")
 
 from tests.memory.measure.accounting import CONTEXT, AccountingDevice
 from tests.memory.measure.jobs import LORA, job
+from toolkit.memory.estimate import estimate
 from toolkit.memory.ledger import Category, PhaseName
 from toolkit.memory.measure import stopwatch
 from toolkit.memory.measure.outcome import OutcomeKind
 from toolkit.memory.measure.run import measure
 from toolkit.memory.trace.trace import trace
+from toolkit.spec.setting import Galore
 
 pytestmark = pytest.mark.reference
 
@@ -36,6 +38,10 @@ TRAINING: dict[str, dict[str, Any]] = {
     "4 bit, doubly quantized": {**ADAPTERS, "weights": "nf4", "method": "qlora", "double_quant": True},
     "8 bit": {**ADAPTERS, "weights": "int8"},
     "sgd": {"optimizer": "sgd", "optimizer_implementation": "foreach"},
+    "momentum": {"optimizer": "sgd_momentum", "optimizer_implementation": "foreach"},
+    "rmsprop": {"optimizer": "rmsprop", "optimizer_implementation": "for-loop"},
+    "adafactor": {"optimizer": "adafactor"},
+    "muon": {"optimizer": "muon"},
     "classification": {"head": "sequence-classification", "labels": 3},
 }  # fmt: skip
 INFERENCE: dict[str, dict[str, Any]] = {
@@ -57,6 +63,26 @@ def measured(fields: dict[str, Any], **device: Any) -> tuple[dict[str, Any], Acc
         return measure(job(**fields), accounting), accounting
 
 
+@pytest.mark.parametrize(("dtype", "rounding"), [("bf16", 3 * 2 * 2 * 256), ("fp32", 0)])
+def test_projectors_last_with_what_is_projected(dtype: str, rounding: int) -> None:
+    """Of a float32 gradient all singular vectors of the shorter side stay, of one in 16 bit those of the rank.
+
+    Both moments of the biases of k and v have 128 elements, which in 16 bit take a block of 512 bytes each.
+    """
+    pytest.importorskip("galore_torch")
+    dtypes = {"weights": dtype, "compute": dtype, "gradients": dtype, "optimizer_states": dtype}
+    fields = {**dtypes, "optimizer": "galore_adamw", "galore": Galore(16, ("attn", "mlp"))}
+    found, _ = measured(fields)
+    one = job(**fields)
+    step = estimate(one.setting, one.facts).ledger.phase(PhaseName.OPTIMIZER_STEP)
+    assert step is not None
+    assert found["rows"]["optimizer_states"]["bytes"] == step.of(Category.OPTIMIZER_STATES) + rounding
+
+
+COUNTERS_ON_HOST = {"rmsprop": 3 * (3 * 2 + 4 + 2) + 2}
+"""Counters of steps that torch keeps in the host's memory, the accounting device's too: one for each tensor."""
+
+
 @pytest.mark.parametrize("fields", TRAINING.values(), ids=TRAINING)
 def test_what_lasts_in_training_is_what_a_trace_sees(fields: dict[str, Any]) -> None:
     found, _ = measured(fields)
@@ -64,8 +90,11 @@ def test_what_lasts_in_training_is_what_a_trace_sees(fields: dict[str, Any]) -> 
     one = job(**fields)
     step = trace(one.setting, one.facts).ledger.phase(PhaseName.OPTIMIZER_STEP)
     assert step is not None
-    for category in (Category.WEIGHTS, Category.ADAPTERS, Category.GRADIENTS, Category.OPTIMIZER_STATES):
+    for category in (Category.WEIGHTS, Category.ADAPTERS, Category.GRADIENTS):
         assert found["rows"].get(category.value, {"bytes": 0})["bytes"] == step.of(category), category
+    counters = COUNTERS_ON_HOST.get(one.setting.optimizer, 0) * 512
+    states = found["rows"].get("optimizer_states", {"bytes": 0})["bytes"]
+    assert states == step.of(Category.OPTIMIZER_STATES) + counters
     assert found["allocated"] == max(
         found["phases"][name.value]["allocated"] for name in found["phases"] if name in set(PhaseName)
     )

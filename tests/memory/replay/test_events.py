@@ -11,6 +11,7 @@ from toolkit.facts.models import ModelFacts, load_model
 from toolkit.memory.estimate import Estimate, estimate
 from toolkit.memory.ledger import Category, PhaseName
 from toolkit.memory.recording import programs_of
+from toolkit.memory.replay import reserved
 from toolkit.memory.replay.generation import generation_events
 from toolkit.memory.replay.orders import peak
 from toolkit.memory.replay.reserved import replayed, reserved_on_card, shown_by_card
@@ -128,6 +129,25 @@ def test_a_full_card_gives_back_what_it_caches() -> None:
     assert high <= 12 << 30
     too_small = replace(full, setting=replace(full.setting, gpu="RTX 3060 8GB"))
     assert reserved_on_card(too_small) == replayed(too_small)  # it does not fit, whatever is given back
+
+
+@pytest.mark.parametrize("batch", [2, 5, 6])
+def test_a_full_card_is_known_by_as_much_as_fills_it(monkeypatch: pytest.MonkeyPatch, batch: int) -> None:
+    known = estimate(_setting(**{**CASES["full"], "batch_size": batch, "gpu": "RTX 3060 12GB"}), _facts())
+    monkeypatch.setattr(reserved, "_KNOWN", {})
+    short = reserved_on_card(known)
+    monkeypatch.setattr(reserved, "_KNOWN", {})
+    monkeypatch.setattr(reserved, "_limit_of", lambda _known: None)
+    assert reserved_on_card(known) == short
+
+
+def test_what_was_followed_to_a_limit_is_not_taken_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reserved, "_KNOWN", {})
+    known = estimate(_setting(**CASES["full"]), _facts())
+    short = replayed(known, 1 << 30)
+    all_of_it = replayed(known)
+    assert short[1] < all_of_it[1]
+    assert replayed(known, 1 << 30) == all_of_it
 
 
 def test_the_card_shows_the_context_too() -> None:

@@ -30,6 +30,14 @@ def test_a_release_may_come_just_before_or_just_after_the_next_allocation() -> N
     assert reserved(events, swaps=False) == (30 * MIB, 30 * MIB)
 
 
+def test_beyond_a_limit_nothing_is_followed() -> None:
+    events = _events(*((f"{number}", 30 * MIB) for number in range(10)))
+    assert reserved(events) == (300 * MIB, 300 * MIB)
+    low, high = reserved(events, limit=100 * MIB)
+    assert 100 * MIB < low == high < 150 * MIB
+    assert reserved(events, limit=300 * MIB) == (300 * MIB, 300 * MIB)
+
+
 def test_a_model_may_be_cut_out_of_one_block() -> None:
     events = _events(("a", 11 * MIB), ("b", 11 * MIB), ("c", 11 * MIB), loaded=3)
     assert reserved(events, warms=True, swaps=False) == (34 * MIB, 36 * MIB)

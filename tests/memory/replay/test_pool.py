@@ -46,6 +46,8 @@ def _same(steps: list[tuple[int, int]], warm: int, *, small: bool) -> None:
 def test_blocks_of_different_segments_never_join() -> None:
     sizes = [0, 12 * MIB, 12 * MIB, 24 * MIB]
     assert pool_reserved(in_blocks(sizes), [1, 2, -1, -2, 3]) == 48 * MIB
+    assert pool_reserved(in_blocks(sizes), [1, 2, -1, -2, 3], most=48 * MIB) == 48 * MIB
+    assert pool_reserved(in_blocks(sizes), [1, 2, -1, -2, 3], most=47 * MIB) > 47 * MIB
 
 
 def test_a_rest_of_up_to_1_mib_stays_with_its_block() -> None:

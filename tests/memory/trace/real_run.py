@@ -60,8 +60,12 @@ def _step(setting: Setting, model: Any, optimizer: Any) -> None:
     labels = ids[:, 0] if setting.head == "sequence-classification" else ids.clone()
     with torch.profiler.record_function(FORWARD):
         pass
+    given = {}
+    if setting.padding:
+        given["attention_mask"] = torch.ones_like(ids)
+        given["attention_mask"][0, -1] = 0
     with low:
-        loss = model(input_ids=ids, labels=labels).loss
+        loss = model(input_ids=ids, labels=labels, **given).loss
     with torch.profiler.record_function(BACKWARD):
         pass
     loss.backward()

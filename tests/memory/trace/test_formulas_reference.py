@@ -24,6 +24,7 @@ COMPUTED = 0.0006
 MIXED = {"amp": True, "gradients": "fp32", "optimizer_states": "fp32"}
 AUTOCAST = {"method": "full", "weights": "fp32", **MIXED}
 SIXTEEN_BIT = {"method": "full", "weights": "bf16"}
+HALF = {"weights": "fp16", "compute": "fp16", "gradients": "fp16", "optimizer_states": "fp16"}
 LORA = {"method": "lora", "weights": "bf16", "lora": Lora(8, 16, ("q_proj", "v_proj")), **MIXED}
 GENERATION = {"method": "inference", "weights": "bf16", "generated_length": 3}
 
@@ -44,8 +45,15 @@ CASES: dict[str, tuple[str, int, dict[str, Any]]] = {
     "a window as long as the sequence": ("google/gemma-3-270m", 6, SIXTEEN_BIT),
     "a feed-forward without a module": ("facebook/opt-125m", 3, SIXTEEN_BIT),
     "eager attention under autocast": ("Qwen/Qwen2.5-0.5B", 3, {**AUTOCAST, "attention": "eager"}),
+    "eager attention of float16, whose softmax widens it": (
+        "Qwen/Qwen2.5-0.5B", 3, {**HALF, "method": "full", "attention": "eager"}
+    ),
+    "the same under autocast": ("Qwen/Qwen2.5-0.5B", 3, {**AUTOCAST, "compute": "fp16", "attention": "eager"}),
+    "the same of a prompt": (
+        "Qwen/Qwen2.5-0.5B", 3, {**GENERATION, **HALF, "attention": "eager"}
+    ),
     "eager attention to frozen keys": ("Qwen/Qwen2.5-0.5B", 3, {**LORA, "attention": "eager"}),
-}
+}  # fmt: skip
 
 
 def _agree(setting: Setting, layers: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ pytest.importorskip("torch")
 pytest.importorskip("transformers")
 pytest.importorskip("peft")
 
+from tests.memory.parallel.plans import skip_without_plans
 from tests.memory.trace.cut import cut
 from tests.memory.trace.real_run import real_peaks_of_first_rank
 from toolkit.facts.models import ModelFacts, load_model, model_from_config
@@ -38,11 +38,6 @@ def shared(gpus: int, strategy: str = "fsdp2", **fields: Any) -> Setting:
 
 def small(*, tied: bool) -> ModelFacts:
     return model_from_config({**cut(QWEN, 4).config, **SMALL, "tie_word_embeddings": tied}, QWEN)
-
-
-def skip_without_plans() -> None:
-    if not hasattr(import_module("transformers").PreTrainedModel, "_resolve_parallel_plans"):
-        pytest.skip("a release of transformers that splits models in another way")
 
 
 def held(found: Trace, phase: PhaseName) -> int:

@@ -103,7 +103,7 @@ def test_checkpointing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["stage: dpo", "finetuning_type: freeze", "finetuning_type: oft", "use_galore: true",
+    ["stage: dpo", "finetuning_type: freeze", "finetuning_type: oft", "use_apollo: true",
      "additional_target: embed_tokens", "use_badam: true"],
 )  # fmt: skip
 def test_what_is_not_followed_stops(tmp_path: Path, line: str) -> None:

@@ -113,7 +113,7 @@ def _written(digits: str, number: Fraction) -> str | None:
     while step >= Fraction(1, 10**decimals):
         text = _like(digits, floor(number / step + Fraction(1, 2)) * step, decimals)
         new, _ = read_number(text, 0, len(text))
-        if new is not None and new.value and number in new.interval():
+        if new is not None and new.value and number in new.reach:
             return text
         step /= 10
     return None

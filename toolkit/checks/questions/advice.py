@@ -83,6 +83,7 @@ REMEDIES: tuple[Remedy, ...] = (
     ),
     Remedy({"amp": True}, "products are taken in 16 bit", lambda setting: setting.trains and not setting.amp),
     Remedy({"attention": "sdpa"}, "nothing", lambda setting: setting.attention == "eager"),
+    Remedy({"padding": False}, "rows are packed, or as long as each other", lambda setting: setting.padding),
     Remedy(
         {"method": "lora", **_adapters(16)},
         "adapters of rank 16 are trained, not the model",

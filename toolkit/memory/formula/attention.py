@@ -29,7 +29,8 @@ def attend(tape: Tape, x: Buffer, form: AttentionForm) -> Buffer:
     key, value = cached(tape, key, value)
     attended = KERNELS[form.kernel](tape, query, key, value, form)
     result = linear(tape, attended, form.output, OUTPUT)
-    tape.drop(attended, query, key, value, *whole, *held)
+    tape.drop(attended, *tape.named, query, key, value, *whole, *held)
+    tape.named.clear()
     return result
 
 

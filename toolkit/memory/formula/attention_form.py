@@ -9,14 +9,16 @@ from toolkit.memory.formula.norms import NormForm
 STATES = "attention_states"
 OUTPUT = "attention_output"
 SCORES = "attention_scores"
+KERNEL = "attention_backward"
 
 
 @frozen
 class AttentionForm:
     """An attention as a tape needs it.
 
-    `projections` are those of q, k and v, or one for all three. `kernel` is flash (saves no scores), masked
-    (sdpa with a mask) or eager (saves the probabilities); `rotary` is none, whole or joined (layer_layouts).
+    `projections` are those of q, k and v, or one for all three. `kernel` is flash (saves no scores), varying (the same
+    for padded rows), masked (sdpa with a mask) or eager (saves the probabilities); `rotary` is none, whole or joined
+    (layer_layouts).
     """
 
     query_heads: int
@@ -39,6 +41,7 @@ class AttentionForm:
     narrow_softmax: bool = False  # eager attention takes it in the dtype of the scores
     dropout: bool = False  # of the probabilities, for which a flash kernel keeps no mask
     expands: bool = True  # its code expands a single head of keys and values before the kernel is called
+    packs: bool = False  # a single token's query heads are packed by the keys that they share: nothing is repeated
     window: int | None = None  # where it is shorter than the prompt
     binds_probabilities: bool = False  # the layer's code keeps a name for eager attention's probabilities
 

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from toolkit.memory.buffer import Buffer
-from toolkit.memory.formula.attention_form import OUTPUT, SCORES, STATES, AttentionForm
-from toolkit.memory.formula.cached import LAID_OUT, READS
-from toolkit.memory.formula.operations import Given, add, cast, contract, drop_out, letting_go, scale, transposed
+from toolkit.memory.formula.attention_form import KERNEL, OUTPUT, SCORES, STATES, AttentionForm
+from toolkit.memory.formula.cached import LAID_OUT
+from toolkit.memory.formula.masked_kernel import masked
+from toolkit.memory.formula.operations import (
+    Given,
+    add,
+    cast,
+    contract,
+    drop_out,
+    letting_go,
+    resized,
+    scale,
+    transposed,
+)
+from toolkit.memory.formula.repeated import repeated
+from toolkit.memory.formula.varying_kernel import varying
 from toolkit.memory.size import BYTES, Size
 from toolkit.memory.tape import Tape
-
-KERNEL = "attention_backward"
 
 
 def sdpa(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: AttentionForm) -> Buffer:
@@ -26,7 +37,7 @@ def flash(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: Attention
     """
     dtype = form.autocast or query.dtype
     if form.repeats:
-        key, value = _repeated(tape, key, form), _repeated(tape, value, form)
+        key, value = repeated(tape, key, form), repeated(tape, value, form)
     inner = tuple(cast(tape, part, dtype, STATES) for part in (query, key, value))
     result = tape.new(OUTPUT, form.query_heads * form.value_head_dim, dtype, grad=query.grad)
     log_sums = tape.new(OUTPUT, form.query_heads, "fp32")
@@ -63,7 +74,7 @@ def written_out(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: Att
 
     Source: aten/src/ATen/native/transformers/attention.cpp, _scaled_dot_product_attention_math; sdp_utils.cpp.
     """
-    keys, values = _repeated(tape, key, form), _repeated(tape, value, form)
+    keys, values = repeated(tape, key, form), repeated(tape, value, form)
     first = scale(tape, query, STATES, constants=0)
     with tape.temporary(SCORES, Size(square=2 * BYTES["bool"])):
         pass
@@ -83,40 +94,20 @@ def written_out(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: Att
 def eager(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: AttentionForm) -> Buffer:
     """Scores and probabilities for every pair of positions (transformers' eager_attention_forward)."""
     dtype = form.autocast or query.dtype
-    keys, values = (part if form.one_for_all else _repeated(tape, part, form) for part in (key, value))
+    keys, values = (part if form.one_for_all else repeated(tape, part, form) for part in (key, value))
     scores = _scores(tape, query, keys, form, dtype)
     probabilities = _softmax_with_sinks(tape, scores, dtype) if form.sinks else _softmax(tape, scores, dtype, form)
     width = form.query_heads * form.value_head_dim
     inner = _for_product(tape, values, form, dtype, laid_out=form.is_grouped or tape.cache in LAID_OUT)
     mixed = contract(tape, probabilities, inner, OUTPUT, width, Size(token=width * BYTES[dtype]))
+    if inner is not values:
+        tape.drop(inner)
     result = letting_go(tape, mixed, transposed(tape, mixed))
-    if form.binds_probabilities:
-        tape.bound.append(probabilities)
-    else:
-        tape.drop(probabilities)
-    for part, original in ((keys, key), (values, value), (inner, values)):
+    (tape.bound if form.binds_probabilities else tape.named).append(probabilities)
+    for part, original in ((keys, key), (values, value)):
         if part is not original:
             tape.drop(part)
     return result
-
-
-def _repeated(tape: Tape, x: Buffer, form: AttentionForm) -> Buffer:
-    if not form.is_grouped:
-        return x
-    result = tape.new(STATES, form.repeated, x.dtype, grad=x.grad, size=_repeated_size(tape, x, form))
-
-    def backward(tape: Tape, _: Buffer) -> Given:
-        return [(x, tape.gradient(x))]
-
-    return tape.node(result, backward)
-
-
-def _repeated_size(tape: Tape, x: Buffer, form: AttentionForm) -> Size:
-    """Of every token; while a cache is read of all that it has, or of its window."""
-    each = form.repeated * BYTES[x.dtype]
-    if tape.cache != READS:
-        return Size(token=each)
-    return Size(pair=each) if form.window is None else Size(sequence=form.window * each)
 
 
 def _scores(tape: Tape, query: Buffer, keys: Buffer, form: AttentionForm, dtype: str) -> Buffer:
@@ -142,8 +133,8 @@ def _for_product(tape: Tape, x: Buffer, form: AttentionForm, dtype: str, *, laid
     if not form.one_for_all:
         return _contiguous(tape, x, dtype, copies=not laid_out)
     inner = cast(tape, x, dtype, STATES)
-    repeated = _repeated(tape, inner, form)
-    return repeated if inner is x else letting_go(tape, inner, repeated)
+    copies = repeated(tape, inner, form)
+    return copies if inner is x else letting_go(tape, inner, copies)
 
 
 def _contiguous(tape: Tape, x: Buffer, dtype: str, *, copies: bool) -> Buffer:
@@ -166,9 +157,10 @@ def _capped(tape: Tape, scores: Buffer) -> Buffer:
     return letting_go(tape, squashed, scale(tape, squashed, SCORES))
 
 
-def _saving_result(tape: Tape, x: Buffer) -> Buffer:
-    """An operation on scores whose backward needs its result (tanh, softmax)."""
-    result = tape.new(SCORES, 0, x.dtype, grad=x.grad, size=x.size)
+def _saving_result(tape: Tape, x: Buffer, dtype: str | None = None) -> Buffer:
+    """An operation on scores whose backward needs its result (tanh, softmax), which it may give in a wider dtype."""
+    wide = dtype or x.dtype
+    result = tape.new(SCORES, 0, wide, grad=x.grad, size=resized(x, wide))
 
     def backward(tape: Tape, _: Buffer) -> Given:
         return [(x, tape.gradient(x))]
@@ -184,63 +176,21 @@ def _softmax_with_sinks(tape: Tape, scores: Buffer, dtype: str) -> Buffer:
     return letting_go(tape, result, cast(tape, result, dtype, SCORES))
 
 
-def masked(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: AttentionForm) -> Buffer:
-    """Sdpa with a mask (a window shorter than the sequence): keys and values repeated, the mask as a bias, all saved.
-
-    Source: transformers' sdpa_attention.py; torch's memory-efficient kernel (aten .../cuda/attention_backward.cu).
-    """
-    dtype = form.autocast or query.dtype
-    spread = form.one_for_all
-    keys, values = (part if spread else _repeated(tape, part, form) for part in (key, value))
-    convert = _cast_for_all if spread and form.expands else _cast_alone
-    inner = cast(tape, query, dtype, STATES), *(convert(tape, part, dtype, form) for part in (keys, values))
-    bias = tape.new(SCORES, 0, dtype, size=Size(pair=BYTES[dtype]))
-    result = tape.new(OUTPUT, form.query_heads * form.value_head_dim, dtype, grad=query.grad)
-    log_sums = tape.new(OUTPUT, form.query_heads, "fp32")
-    saved = tape.save(*inner, bias, result, log_sums) if query.grad else ()
-
-    def backward(tape: Tape, _: Buffer) -> Given:
-        narrow = sum(part.width < form.repeated for part in inner[1:]) if spread else 0
-        expanded = narrow * form.repeated * BYTES[dtype]
-        with tape.temporary(KERNEL, Size(token=form.query_heads * BYTES["fp32"] + expanded)):
-            given = [tape.gradient(part) for part in inner]
-        return list(zip(inner, given, strict=True))
-
-    tape.node(result, backward, saved)
-    tape.drop(log_sums, bias)
-    for part, original in zip((*inner, keys, values), (query, keys, values, key, value), strict=True):
-        if part is not original:
-            tape.drop(part)
-    return result
-
-
-def _cast_alone(tape: Tape, x: Buffer, dtype: str, _: AttentionForm) -> Buffer:
-    return cast(tape, x, dtype, STATES)
-
-
-def _cast_for_all(tape: Tape, x: Buffer, dtype: str, form: AttentionForm) -> Buffer:
-    """A cast of one head seen as many: it writes every one of them."""
-    if x.dtype == dtype:
-        return x
-    result = tape.new(STATES, form.repeated, dtype, grad=x.grad)
-
-    def backward(tape: Tape, _: Buffer) -> Given:
-        return [(x, tape.gradient(x))]
-
-    return tape.node(result, backward)
-
-
 def _softmax(tape: Tape, scores: Buffer, dtype: str, form: AttentionForm) -> Buffer:
-    """A float32 copy, its softmax (saved), and the probabilities cast back; autocast takes every softmax in float32."""
-    wide = scores if form.narrow_softmax and form.autocast is None else cast(tape, scores, "fp32", SCORES)
-    result = _saving_result(tape, wide)
+    """A float32 copy, its softmax (saved), and the probabilities cast back; autocast takes every softmax in float32.
+
+    Of float16 there is no copy: the kernel itself gives float32 (aten/src/ATen/native/SoftMax.cpp, half_to_float).
+    """
+    narrows = form.narrow_softmax and form.autocast is None
+    wide = scores if narrows or scores.dtype == "fp16" else cast(tape, scores, "fp32", SCORES)
+    result = _saving_result(tape, wide, None if narrows else "fp32")
     if wide is not scores:
         tape.drop(wide)
     narrow = cast(tape, result, dtype, SCORES)
-    tape.drop(scores)
     result = letting_go(tape, result, narrow)
+    tape.drop(scores)
     return letting_go(tape, result, drop_out(tape, result, SCORES)) if form.dropout else result
 
 
-KERNELS = {"sdpa": sdpa, "flash": flash, "masked": masked, "eager": eager}
+KERNELS = {"sdpa": sdpa, "flash": flash, "masked": masked, "eager": eager, "varying": varying}
 """The kernels that attend."""

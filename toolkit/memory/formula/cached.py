@@ -7,20 +7,27 @@ together in a new one, and what attends is given that; before, it kept the keys 
 from __future__ import annotations
 
 from toolkit.memory.buffer import Buffer
+from toolkit.memory.formula.kept_otherwise import kept_otherwise, unpacked
 from toolkit.memory.tape import Tape
 
 ROW = "kv_cache"
 COPIES = "copies"
 KEEPS = "keeps"
 READS = "reads"
+STATIC = "static"
+PACKS = "packs"
 """While tokens are decoded: each attends to all that the cache has."""
 
-LAID_OUT = (COPIES, READS)
+LAID_OUT = (COPIES, READS, STATIC)
 """Where keys and values are those of a cache that lays them out with heads before positions."""
 
 
 def cached(tape: Tape, *parts: Buffer) -> tuple[Buffer, ...]:
     """Keys and values as the cache has them, which it holds from here on; themselves where nothing is cached."""
+    if tape.keeping is not None and tape.cache in (STATIC, PACKS):
+        return kept_otherwise(tape, tape.keeping, parts)
+    if tape.keeping is not None and tape.keeping.packing is not None:
+        return unpacked(tape, parts)
     if tape.cache == COPIES:
         copies = tuple(_of_cache(tape, part) for part in parts)
         tape.drop(*parts)
@@ -35,8 +42,9 @@ def _kept(tape: Tape, part: Buffer) -> Buffer:
     if part.base is not None:
         part.base.references += 1
         return part
-    tape.drop(part)
-    return _of_cache(tape, part)
+    kept = tape.renamed(part, ROW)
+    kept.references += 1  # the cache's own
+    return kept
 
 
 def _of_cache(tape: Tape, part: Buffer) -> Buffer:

@@ -1,15 +1,15 @@
-"""Attention of encoders, in both directions: by a flash kernel, eager, or disentangled (DeBERTa)."""
+"""Attention of encoders, in both directions: by a fused kernel, eager, or disentangled (DeBERTa)."""
 
 from __future__ import annotations
 
 from toolkit.frozen import frozen
 from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.attention_form import OUTPUT, SCORES, STATES, AttentionForm
-from toolkit.memory.formula.attention_kernels import flash
+from toolkit.memory.formula.attention_kernels import KERNELS
 from toolkit.memory.formula.disentangled import PositionsForm, headed, position_scores, position_table
 from toolkit.memory.formula.linear import linear
 from toolkit.memory.formula.linear_form import LinearForm
-from toolkit.memory.formula.operations import Given, add, cast, contract, drop_out, letting_go, scale
+from toolkit.memory.formula.operations import Given, add, cast, contract, drop_out, letting_go, scale, wider
 from toolkit.memory.size import BYTES, Size
 from toolkit.memory.tape import Tape
 
@@ -20,8 +20,9 @@ MASK = "attention_mask"
 class EncoderAttentionForm:
     """The attention of an encoder layer: `heads` heads over `width`, with q, k and v from linears of their own.
 
-    `kernel` is flash or eager; `positions` are DeBERTa's. `dropout` is that of the probabilities, which a flash kernel
-    draws without a mask.
+    `kernel` is flash or eager, or masked or varying where rows are padded; `positions` are DeBERTa's. `dropout` is that
+    of the probabilities, which fused kernels draw without a mask; `mask` the dtype of the mask that eager attention
+    adds.
     """
 
     heads: int
@@ -34,6 +35,7 @@ class EncoderAttentionForm:
     autocast: str | None = None
     dropout: bool = False
     positions: PositionsForm | None = None
+    mask: str | None = None
 
 
 Attended = tuple[Buffer, tuple[Buffer, ...], tuple[Buffer, ...]]
@@ -48,15 +50,15 @@ def attend_both_ways(tape: Tape, x: Buffer, form: EncoderAttentionForm) -> Atten
     if form.kernel == "eager":
         mixed, weights = _eager(tape, query, key, value, form)
         return mixed, (query, key, value), (weights,)
-    return flash(tape, query, key, value, _as_decoders(form)), (query, key, value), ()
+    return KERNELS[form.kernel](tape, query, key, value, _as_decoders(form)), (query, key, value), ()
 
 
 def _as_decoders(form: EncoderAttentionForm) -> AttentionForm:
-    """The form that a flash kernel knows: as many keys as queries, nothing repeated."""
+    """The form that a kernel knows: as many keys as queries, nothing repeated."""
     head = form.width // form.heads
     projections = (form.query, form.key, form.value)
     return AttentionForm(
-        form.heads, form.heads, head, head, projections, form.output, "flash", "none", autocast=form.autocast
+        form.heads, form.heads, head, head, projections, form.output, form.kernel, "none", autocast=form.autocast
     )
 
 
@@ -66,6 +68,9 @@ def _eager(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: EncoderA
     scores = contract(tape, left, right, SCORES, 0, _pairs(form, query.dtype))
     tape.drop(left, right)
     scores = letting_go(tape, scores, scale(tape, scores, SCORES))
+    if form.mask is not None:
+        summed = scale(tape, scores, SCORES, dtype=wider(scores.dtype, form.mask), constants=0)
+        scores = letting_go(tape, scores, summed)
     weights = letting_go(tape, scores, _softmax(tape, scores, form))
     weights = _dropped_out(tape, weights, form)
     values = headed(tape, value)

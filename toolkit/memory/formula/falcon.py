@@ -61,7 +61,8 @@ def _attend(tape: Tape, x: Buffer, form: FalconForm) -> Buffer:
     key, value = cached(tape, turned_key, value)
     attended = KERNELS[attention.kernel](tape, turned, key, value, attention)
     result = linear(tape, attended, attention.output, OUTPUT)
-    tape.drop(whole, turned, key, value, attended)
+    tape.drop(*tape.named, whole, turned, key, value, attended)
+    tape.named.clear()
     return result
 
 

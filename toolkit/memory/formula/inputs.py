@@ -38,6 +38,8 @@ def token_ids(context: Context, phase: PhaseName) -> int:
 def position_embeddings(context: Context, phase: PhaseName) -> int:
     """Cosines and sines for every position, shared by all layers, in the dtype of the residual stream.
 
+    To generate from padded rows each has its own (generation/utils.py, _prepare_position_ids_for_generation).
+
     LitGPT, when it generates, takes them from its float32 caches.
     """
     if not context.rotary or context.architecture.family == QWEN:  # which keeps its own
@@ -47,7 +49,8 @@ def position_embeddings(context: Context, phase: PhaseName) -> int:
     width = attention.rope_dim or attention.head_dim
     tables = len({kind.attention.window for kind in context.architecture.layers}) if _turns_by_window(context) else 1
     taken = context.architecture.family == LITGPT and not context.setting.trains
-    return 2 * tables * positions * width * BYTES["fp32" if taken else context.numerics.stream]
+    rows = context.setting.batch_size if context.setting.padding and not context.setting.trains else 1
+    return 2 * rows * tables * positions * width * BYTES["fp32" if taken else context.numerics.stream]
 
 
 def _turns_by_window(context: Context) -> bool:

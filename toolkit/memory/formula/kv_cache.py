@@ -8,6 +8,8 @@ from toolkit.memory.architecture.litgpt import FAMILY as LITGPT
 from toolkit.memory.context import Context
 from toolkit.memory.formula import cached
 from toolkit.memory.formula.logits import FLOAT, LOGITS
+from toolkit.memory.formula.quantized_cache import at_step, last_update, quantized_bytes, steps_of
+from toolkit.memory.kept_caches import QUANTIZED, STATIC, room
 from toolkit.memory.ledger import PhaseName
 from toolkit.memory.size import BYTES
 from toolkit.memory.transformers_versions import behaviour
@@ -25,8 +27,17 @@ def kv_cache(context: Context, phase: PhaseName) -> int:
     if phase is PhaseName.PREFILL:  # a layer with a window keeps a view of all, until decoding replaces it
         return context.at(phase, cached.ROW)
     if phase is PhaseName.DECODE:
+        if setting.cache is not None:
+            return _of_another(context)
         return cached_bytes(context, setting.sequence_length + max(setting.generated_length - 1, 0))
     return 0
+
+
+def _of_another(context: Context) -> int:
+    """A static cache has room for all tokens from the first on; a quantized one packs all but the latest."""
+    if context.setting.cache is not None and context.setting.cache.implementation == QUANTIZED:
+        return quantized_bytes(context, at_step(context, steps_of(context)))
+    return cached_bytes(context, room(context.setting))
 
 
 def _of_litgpt(context: Context, phase: PhaseName) -> int:
@@ -44,8 +55,8 @@ def cached_bytes(context: Context, tokens: int) -> int:
 
 def cached_growth(context: Context) -> int:
     """What a cache leaves behind as it grows, at most: each tensor is made anew, longer than the block of the last."""
-    length = context.setting.generated_length
-    if context.architecture.family == LITGPT:
+    length, cache = context.setting.generated_length, context.setting.cache
+    if context.architecture.family == LITGPT or (cache is not None and cache.implementation == STATIC):
         return 0
     return cached_bytes(context, context.setting.sequence_length + length - 2) if length > 1 else 0
 
@@ -116,6 +127,8 @@ def growth(context: Context) -> Growth:
     keys = setting.sequence_length + max(setting.generated_length - 1, 0)
     if context.architecture.family == LITGPT:
         return Growth(0, context.scale.keys or keys)
+    if setting.cache is not None:
+        return _of_another_growth(context)
     if setting.generated_length < 2 or not version.hands_on_tuples:
         return Growth(_one_layer(context), keys, _encoded(context))
     last = cached_bytes(context, setting.sequence_length + setting.generated_length - 2)
@@ -125,6 +138,22 @@ def growth(context: Context) -> Growth:
     logits = setting.batch_size * setting.sequence_length * context.architecture.vocabulary * wide
     new = cached_bytes(context, setting.sequence_length + 1)
     return Growth(last, keys, whole=True, second=((ROW, new), (LOGITS if version.own_head else FLOAT, logits)))
+
+
+def _of_another_growth(context: Context) -> Growth:
+    """What a token needs beside a cache that does not grow, and the mask by which it leaves out what is still empty.
+
+    A static layer whose window is full moves all it has by one place, in new tensors (StaticSlidingWindowLayer).
+    """
+    setting = context.setting
+    if setting.cache is not None and setting.cache.implementation == QUANTIZED:
+        return Growth(last_update(context), setting.sequence_length + steps_of(context))
+    tokens = room(setting)
+    seen = setting.sequence_length + max(setting.generated_length - 2, 0)
+    full = [kind for kind in context.architecture.layers if (kind.attention.window or tokens) <= min(seen, tokens - 1)]
+    mask = setting.batch_size * tokens * BYTES["bool"] if setting.attention == "sdpa" else 0
+    last = max((kept_bytes(context, kind, tokens) for kind in full), default=0)
+    return Growth(last, tokens, (("attention_mask", mask),) if mask else ())
 
 
 def _encoded(context: Context) -> tuple[tuple[str, int], ...]:

@@ -10,8 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from toolkit.memory.buffer import Buffer
-from toolkit.memory.formula.attention_form import OUTPUT, STATES
-from toolkit.memory.formula.attention_kernels import KERNEL
+from toolkit.memory.formula.attention_form import KERNEL, OUTPUT, SCORES, STATES
 from toolkit.memory.formula.cached import READS, cached
 from toolkit.memory.formula.linear import linear
 from toolkit.memory.formula.linear_form import LinearForm
@@ -44,6 +43,7 @@ class LatentForm:
     complex_rotary: bool
     autocast: str | None = None
     wide_rotary: bool = False
+    masked: bool = False  # sdpa is given a mask
 
     @property
     def head(self) -> int:
@@ -152,17 +152,18 @@ def _expanded(tape: Tape, latent: Buffer, position: Buffer, form: LatentForm) ->
 
 
 def _kernel(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: LatentForm) -> Buffer:
-    """The memory-efficient kernel: saves queries, keys, values, its result and a float32 log-sum-exp."""
+    """The memory-efficient kernel: saves queries, keys, values, a bias, its result and a float32 log-sum-exp."""
     dtype = form.autocast or query.dtype
     inner = tuple(cast(tape, part, dtype, STATES) for part in (query, key, value))
+    bias = (tape.new(SCORES, 0, dtype, size=Size(pair=BYTES[dtype])),) if form.masked else ()
     result = tape.new(OUTPUT, form.heads * form.value, dtype, grad=query.grad)
     sums = tape.new(OUTPUT, form.heads, "fp32")
-    saved = tape.save(*inner, result, sums) if query.grad else ()
+    saved = tape.save(*inner, *bias, result, sums) if query.grad else ()
 
     def backward(tape: Tape, _: Buffer) -> Given:
         with tape.temporary(KERNEL, Size(token=form.heads * BYTES["fp32"])):
             return [(part, tape.gradient(part)) for part in inner]
 
     tape.node(result, backward, saved)
-    tape.drop(sums, *(part for part, own in zip(inner, (query, key, value), strict=True) if part is not own))
+    tape.drop(sums, *bias, *(part for part, own in zip(inner, (query, key, value), strict=True) if part is not own))
     return result

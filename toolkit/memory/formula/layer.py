@@ -11,7 +11,7 @@ from toolkit.memory.formula.latent import LatentForm, attend_latent
 from toolkit.memory.formula.litgpt import LitAttentionForm, attend_litgpt
 from toolkit.memory.formula.mixture import MixtureForm, mixture
 from toolkit.memory.formula.norms import NormForm, normalise
-from toolkit.memory.formula.operations import add, drop_out, letting_go
+from toolkit.memory.formula.operations import add, drop_out, letting_go, scale
 from toolkit.memory.tape import Tape
 
 RESIDUAL = "residual_stream"
@@ -23,6 +23,7 @@ class LayerForm:
 
     `parallel` puts attention and feed-forward side by side, with one norm or, with `parallel_norms`, one each;
     `holds` as in a layout. `sums_first` adds attention's result to the stream before the feed-forward beside it runs.
+    With `multiplied` the results of attention and feed-forward are multiplied by a number first (Granite).
     """
 
     hidden: int
@@ -35,6 +36,7 @@ class LayerForm:
     dropout: bool = False
     holds: str = "none"
     sums_first: bool = False
+    multiplied: bool = False
 
 
 def layer(tape: Tape, x: Buffer, form: LayerForm) -> Buffer:
@@ -51,15 +53,25 @@ def _sequential(tape: Tape, x: Buffer, form: LayerForm) -> Buffer:
     attended = _after(tape, _attended(tape, normed, form), form)
     if form.holds != "normed":
         tape.drop(normed)
-    middle = add(tape, x, attended, RESIDUAL)
+    middle = _onto(tape, x, attended, form)
     if form.holds == "none":
         tape.drop(attended)
     inner = normalise(tape, middle, form.norm)
     fed = _feed(tape, inner, form)
     tape.drop(inner)
     fed = _after(tape, fed, form)
-    result = add(tape, middle, fed, RESIDUAL)
+    result = _onto(tape, middle, fed, form)
     tape.drop(fed, middle, attended, normed)
+    return result
+
+
+def _onto(tape: Tape, x: Buffer, branch: Buffer, form: LayerForm) -> Buffer:
+    """The sum of the stream and of a branch, or of a number's multiple of it: the branch has its name meanwhile."""
+    if not form.multiplied:
+        return add(tape, x, branch, RESIDUAL)
+    multiple = scale(tape, branch, RESIDUAL, constants=0)
+    result = add(tape, x, multiple, RESIDUAL)
+    tape.drop(multiple)
     return result
 
 

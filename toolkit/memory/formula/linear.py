@@ -29,6 +29,7 @@ def linear(tape: Tape, x: Buffer, form: LinearForm, row: str) -> Buffer:
         result = _packed(tape, x, form, row)
     else:
         result = _plain(tape, x, form, row)
+    tape.multiplied()
     if form.branch is None:
         return result
     branched = with_magnitude if form.branch.magnitude else adapted

@@ -7,7 +7,7 @@ from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.linear import linear
 from toolkit.memory.formula.linear_form import LinearForm
 from toolkit.memory.formula.norms import NormForm, normalise
-from toolkit.memory.formula.operations import Given, cast, part_of, scale
+from toolkit.memory.formula.operations import Given, cast, letting_go, part_of, scale
 from toolkit.memory.size import BYTES, Size
 from toolkit.memory.tape import Tape
 
@@ -24,7 +24,8 @@ class HeadForm:
 
     `upcasts_early` and `shifts` are what older versions of transformers did (transformers_versions): the latter by
     "copies", or by "views" where that takes no copy, as in a batch of one; `loss` is
-    cross-entropy, chunked or fused; `softcap` squashes the logits by tanh (Gemma 2). `own` code (Qwen 1) forms the
+    cross-entropy, chunked or fused; `softcap` squashes the logits by tanh (Gemma 2), `scaled` divides them by a
+    number (Granite). `own` code (Qwen 1) forms the
     logits of all tokens, and takes the loss in their dtype unless autocast has it in float32.
     """
 
@@ -35,6 +36,7 @@ class HeadForm:
     upcasts_early: bool = False
     shifts: str = ""
     own: bool = False
+    scaled: bool = False
 
 
 def whole_loss(tape: Tape, x: Buffer, form: HeadForm) -> Buffer:
@@ -45,6 +47,8 @@ def whole_loss(tape: Tape, x: Buffer, form: HeadForm) -> Buffer:
     if form.own:
         return _own_loss(tape, normed, logits, form)
     capped = _capped(tape, logits) if form.softcap else logits
+    if form.scaled:
+        capped = letting_go(tape, logits, scale(tape, logits, LOGITS, constants=0))
     floats = cast(tape, capped, "fp32", FLOAT)
     if form.upcasts_early and floats is not capped:
         tape.drop(capped)

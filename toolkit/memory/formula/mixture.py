@@ -9,17 +9,17 @@ from collections.abc import Sequence
 
 from toolkit.frozen import frozen
 from toolkit.memory.buffer import Buffer
-from toolkit.memory.formula.expert_adapters import Factors, factors_of, merged_linear, merged_product
+from toolkit.memory.formula.expert_adapters import Factors, factors_of, merged_product
 from toolkit.memory.formula.expert_gates import clamped_gate, plain_gate
 from toolkit.memory.formula.feed_forward import FeedForwardForm, feed_forward
 from toolkit.memory.formula.linear import linear
 from toolkit.memory.formula.linear_form import LinearForm
 from toolkit.memory.formula.operations import Given, activate, add, cast, letting_go, multiply, wider
+from toolkit.memory.formula.router import ROUTER, routes, routes_of_chosen
 from toolkit.memory.size import Size
 from toolkit.memory.tape import Tape
 
 ROW = "expert_states"
-ROUTER = "router_states"
 CHOSEN = "chosen_experts"
 
 
@@ -41,11 +41,13 @@ class MixtureForm:
     looped: bool = False
     batched: bool = False  # each token's experts are copied for it, as transformers does while it decodes
     shared: FeedForwardForm | None = None
+    routes_chosen: bool = False  # the softmax is that of the chosen logits alone (Granite)
 
 
 def mixture(tape: Tape, x: Buffer, form: MixtureForm) -> Buffer:
     """The weighted sum of the chosen experts, and of the shared one; the caller keeps `x`."""
-    weights = _route(tape, x, form)
+    how = routes_of_chosen if form.routes_chosen else routes
+    weights = how(tape, x, form.router, form.chosen, x.dtype if form.casts_weights else "fp32")
     run = _one_by_one if form.looped else _copied if form.batched else _together
     result = run(tape, x, weights, form)
     tape.drop(weights)
@@ -164,25 +166,6 @@ def _expert(tape: Tape, x: Buffer, form: MixtureForm) -> Buffer:
     result = linear(tape, product, down, ROW)
     tape.drop(product)
     return result
-
-
-def _route(tape: Tape, x: Buffer, form: MixtureForm) -> Buffer:
-    """Logits over the experts, float32 probabilities (kept), and the weights of those chosen."""
-    router, branch = form.router, form.router.branch
-    logits = linear(tape, x, router, ROUTER) if branch is None else merged_linear(tape, x, router, branch, ROUTER)
-    wide = cast(tape, logits, "fp32", ROUTER)
-    probabilities = activate(tape, wide, ROUTER)
-    if wide is not logits:
-        tape.drop(wide)
-    tape.drop(logits)
-    weights = tape.new(ROUTER, form.chosen, x.dtype if form.casts_weights else "fp32", grad=x.grad)
-
-    def backward(tape: Tape, _: Buffer) -> Given:
-        return [(probabilities, tape.gradient(probabilities))]
-
-    tape.node(weights, backward, tape.save(probabilities) if x.grad else ())
-    tape.drop(probabilities)
-    return weights
 
 
 def _gather(tape: Tape, x: Buffer, width: int) -> Buffer:

@@ -1,4 +1,4 @@
-"""Optimizer states, and what a step needs beside them. n = the elements of one trained tensor."""
+"""What optimizers keep from step to step. n = the elements of one trained tensor."""
 
 from __future__ import annotations
 
@@ -6,21 +6,20 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from toolkit.memory.context import Context
+from toolkit.memory.formula.adafactor import moments
+from toolkit.memory.formula.galore import is_projected, projected_blocks
+from toolkit.memory.formula.muon import is_orthogonalized
 from toolkit.memory.ledger import PhaseName
 from toolkit.memory.refusal import UnsupportedRow
-from toolkit.memory.size import BYTES
+from toolkit.memory.size import BYTES, in_8_bit
 from toolkit.memory.sums import Trained
-from toolkit.spec.names import DEEPSPEED
+from toolkit.spec.names import GALORE
 from toolkit.spec.setting import Setting
 
-BLOCK = 256
-"""Elements that share a scale in bitsandbytes' 8-bit states (functional.py, since 0.44)."""
-MIN_8BIT = 4096
-"""Tensors with fewer elements keep float32 states (optim/optimizer.py, min_8bit_size)."""
 PAGED_FROM = 100_000
 """Paged states are in CUDA managed memory from this many elements on (optim/optimizer.py, get_state_buffer)."""
 TRAINER_OVERRIDES = ("transformers", "trl")
-"""Trainers that keep the states of embeddings in 32 bit beside 8-bit optimizers (transformers/trainer_optimizer.py)."""
+"""Trainers that keep the states of embeddings in 32 bit beside bitsandbytes' optimizers (transformers/trainer.py)."""
 
 StateBytes = Callable[[Trained, Setting], int]
 
@@ -29,15 +28,15 @@ def optimizer_states(context: Context, phase: PhaseName) -> int:
     """The states of the steady state, from the second step on; none while the model loads."""
     if phase is PhaseName.LOAD:
         return 0
-    return sum(t.count * (state_bytes(t, setting) - paged(t, setting)) for t, setting in _each(context))
+    return sum(t.count * (state_bytes(t, setting) - paged(t, setting)) for t, setting in each(context))
 
 
 def paged_states(context: Context) -> int:
     """States in managed memory, which torch does not count and the driver may move to the host."""
-    return sum(t.count * paged(t, setting) for t, setting in _each(context))
+    return sum(t.count * paged(t, setting) for t, setting in each(context))
 
 
-def _each(context: Context) -> Iterator[tuple[Trained, Setting]]:
+def each(context: Context) -> Iterator[tuple[Trained, Setting]]:
     """Every trained tensor with the setting of its states: copies of a classifier keep its dtype beside adapters."""
     setting, dtypes = context.setting, context.numerics
     of_copies = setting
@@ -62,12 +61,32 @@ def paged(tensor: Trained, setting: Setting) -> int:
     if not setting.optimizer.startswith("paged_") or tensor.elements < PAGED_FROM:
         return 0
     whole = state_bytes(tensor, setting)
-    in_8bit = setting.optimizer.endswith("_8bit") and whole != 2 * tensor.elements * BYTES["fp32"]
-    return 2 * tensor.elements if in_8bit else whole
+    count = sum(_shares(tensor, setting))
+    in_8bit = setting.optimizer.endswith("_8bit") and whole != count * tensor.elements * BYTES["fp32"]
+    return count * tensor.elements if in_8bit else whole
+
+
+def state_blocks(tensor: Trained, setting: Setting) -> tuple[int, ...]:
+    """The bytes of the states of one tensor that torch's allocator counts, one for each that it is asked for."""
+    if setting.optimizer in GALORE and is_projected(tensor, setting):
+        return projected_blocks(tensor, setting)
+    held, shares = state_bytes(tensor, setting) - paged(tensor, setting), _shares(tensor, setting)
+    whole = sum(shares)
+    return tuple(held * share // whole for share in shares)
+
+
+def _shares(tensor: Trained, setting: Setting) -> tuple[int, ...]:
+    """Of each state the tensors of the parameter's shape that are in it; AdEMAMix has two averages in one."""
+    if setting.optimizer == "muon" and is_orthogonalized(tensor):
+        return (1,)
+    return SHARES.get(setting.optimizer.removeprefix("paged_").removesuffix("_8bit"), (1,))
 
 
 def _moments(count: int) -> StateBytes:
-    """`count` tensors of the parameter's shape (AdamW: exp_avg and exp_avg_sq; Lion: exp_avg)."""
+    """`count` tensors of the parameter's shape.
+
+    AdamW: exp_avg and exp_avg_sq; AdEMAMix: two averages beside; Lion, momentum, RMSprop and Adagrad: one.
+    """
 
     def rule(tensor: Trained, setting: Setting) -> int:
         return count * tensor.elements * BYTES[setting.optimizer_states]
@@ -79,27 +98,43 @@ def _moments_8bit(count: int) -> StateBytes:
     """`count` tensors of one byte an element, each with a float32 scale for a block of 256."""
 
     def rule(tensor: Trained, setting: Setting) -> int:
-        n = tensor.elements
-        if n < MIN_8BIT or (tensor.embedding and setting.stack.trainer in TRAINER_OVERRIDES):
-            return count * n * BYTES["fp32"]
-        return count * (n + -(-n // BLOCK) * BYTES["fp32"])
+        overridden = setting.stack.trainer in TRAINER_OVERRIDES and setting.optimizer not in GALORE
+        if tensor.embedding and overridden:
+            return count * tensor.elements * BYTES["fp32"]
+        return count * in_8_bit(tensor.elements)
 
     return rule
 
 
 def _factored(tensor: Trained, _: Setting) -> int:
-    """Adafactor: float32 means over rows and over columns; a full second moment where there is one dimension."""
-    *leading, rows, columns = (1, 1, *tensor.shape)
-    if len(tensor.shape) < 2:
-        return tensor.elements * BYTES["fp32"]
-    outer = 1
-    for side in leading:
-        outer *= side
-    return outer * (rows + columns) * BYTES["fp32"]
+    return moments(tensor)
+
+
+def _momentum_of_matrices(tensor: Trained, setting: Setting) -> int:
+    """Muon: one buffer of a matrix (torch/optim/_muon.py), AdamW's two moments of all else."""
+    return (1 if is_orthogonalized(tensor) else 2) * tensor.elements * BYTES[setting.optimizer_states]
+
+
+def _projected(otherwise: StateBytes) -> StateBytes:
+    """GaLore: moments of projections and the projectors; the states of its optimizer for what is not projected."""
+
+    def rule(tensor: Trained, setting: Setting) -> int:
+        return sum(projected_blocks(tensor, setting)) if is_projected(tensor, setting) else otherwise(tensor, setting)
+
+    return rule
 
 
 def _nothing(_: Trained, __: Setting) -> int:
     return 0
+
+
+SHARES: Mapping[str, tuple[int, ...]] = {
+    "adamw": (1, 1),
+    "ademamix": (2, 1),
+    "muon": (1, 1),
+    "galore_adamw": (1, 1),
+}
+"""The tensors of a parameter's shape in each state of an optimizer, where that is not one in one."""
 
 
 STATES: Mapping[str, StateBytes] = {
@@ -108,62 +143,24 @@ STATES: Mapping[str, StateBytes] = {
     "paged_adamw_8bit": _moments_8bit(2),
     "paged_adamw": _moments(2),
     "adafactor": _factored,
-    "sgd": _nothing,
-    "sgd_momentum": _moments(1),
     "lion": _moments(1),
     "lion_8bit": _moments_8bit(1),
+    "paged_lion": _moments(1),
+    "paged_lion_8bit": _moments_8bit(1),
+    "ademamix": _moments(3),
+    "ademamix_8bit": _moments_8bit(3),
+    "paged_ademamix": _moments(3),
+    "paged_ademamix_8bit": _moments_8bit(3),
+    "sgd": _nothing,
+    "sgd_momentum": _moments(1),
+    "rmsprop": _moments(1),
+    "rmsprop_bnb": _moments(1),
+    "rmsprop_bnb_8bit": _moments_8bit(1),
+    "adagrad": _moments(1),
+    "muon": _momentum_of_matrices,
+    "galore_adamw": _projected(_moments(2)),
+    "galore_adamw_8bit": _projected(_moments_8bit(2)),
+    "galore_adafactor": _projected(_factored),
     "none": _nothing,
 }
 """What each optimizer keeps for one tensor."""
-
-
-def optimizer_temporary(context: Context, phase: PhaseName) -> int:
-    """What the step needs while it runs: by the optimizer, and by how torch runs it."""
-    if phase is not PhaseName.OPTIMIZER_STEP:
-        return 0
-    if context.setting.parallel.strategy in DEEPSPEED:  # not at the moment at which gradients are made float32
-        return context.at(phase, "optimizer_temporary")
-    if context.setting.optimizer == "adamw" and _widens(context):
-        fused = context.setting.optimizer_implementation == "fused"
-        return 0 if fused else _one_after_another(context, 2, "fp32")
-    rule = TEMPORARIES.get(context.setting.optimizer, {}).get(context.setting.optimizer_implementation)
-    return 0 if rule is None else rule(context)
-
-
-def _widens(context: Context) -> bool:
-    """Whether float32 states update 16-bit parameters that have no float32 copy: no optimizer of torch does that."""
-    setting = context.setting
-    trained = context.numerics.adapter or setting.weights
-    return setting.optimizer_states == "fp32" and trained in ("bf16", "fp16") and setting.master_weights is None
-
-
-def _square_roots(context: Context) -> int:
-    """Torch's foreach AdamW: the square roots of all second moments at once (torch/optim/adamw.py, pytorch #97712)."""
-    return sum(t.count * t.elements * BYTES[setting.optimizer_states] for t, setting in _each(context))
-
-
-def _one_after_another(context: Context, tensors: int, dtype: str) -> int:
-    """So many tensors of one parameter's shape, and the last of the parameter before, whose name is still bound.
-
-    A form of which a model has several stands beside another of its size (gate and up of one layer).
-    """
-    sizes = ((tensors + (t.count > 1)) * t.elements for t in context.sums.trained)
-    return max(sizes, default=0) * BYTES[dtype]
-
-
-def _square_root_and_quotient(context: Context) -> int:
-    """Torch's for-loop AdamW: the square root of one parameter's second moment, and its quotient."""
-    return _one_after_another(context, 2, context.setting.optimizer_states)
-
-
-def _factored_update(context: Context) -> int:
-    """Transformers' Adafactor: square and update of one gradient, and float32 copies of 16-bit ones and parameters."""
-    trained = context.numerics.adapter or context.setting.weights
-    return _one_after_another(context, 2 if trained == "fp32" else 4, "fp32")
-
-
-TEMPORARIES: Mapping[str, Mapping[str, Callable[[Context], int]]] = {
-    "adamw": {"foreach": _square_roots, "for-loop": _square_root_and_quotient},
-    "adafactor": dict.fromkeys(("fused", "foreach", "for-loop"), _factored_update),
-}
-"""What a step needs while it runs, by optimizer and implementation; other kernels need nothing."""

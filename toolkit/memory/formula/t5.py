@@ -9,8 +9,7 @@ from __future__ import annotations
 from toolkit.frozen import frozen
 from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.activations import activated
-from toolkit.memory.formula.attention_form import OUTPUT, SCORES, STATES
-from toolkit.memory.formula.attention_kernels import KERNEL
+from toolkit.memory.formula.attention_form import KERNEL, OUTPUT, SCORES, STATES
 from toolkit.memory.formula.cached import READS, cached
 from toolkit.memory.formula.feed_forward import ROW as FEED
 from toolkit.memory.formula.feed_forward import FeedForwardForm
@@ -22,6 +21,7 @@ from toolkit.memory.formula.t5_eager import OWN, written_out
 from toolkit.memory.size import BYTES, Size
 from toolkit.memory.tape import Tape
 
+MASK = "attention_mask"
 RESIDUAL = "residual_stream"
 SDPA = "sdpa"
 
@@ -31,7 +31,8 @@ class T5AttentionForm:
     """An attention of `heads` heads. `bias` is zeros (to an encoder's result), or plain, or masked as causal.
 
     `trains_bias` says that a gradient flows to the bias, `makes_bias` that the layer works it out, for all of its
-    stack, and `holds_bias` that what the stack's code holds of it counts here.
+    stack, and `holds_bias` that what the stack's code holds of it counts here. With `padded` rows what has no causal
+    mask has one of tokens, which makes a bias for each sequence.
     """
 
     heads: int
@@ -45,6 +46,7 @@ class T5AttentionForm:
     holds_bias: bool = False
     kernel: str = SDPA
     autocast: str | None = None
+    padded: bool = False
 
 
 @frozen
@@ -127,6 +129,8 @@ def _kernel(tape: Tape, states: tuple[Buffer, ...], form: T5AttentionForm) -> Bu
             given = [(part, tape.gradient(part)) for part in inner]
             if bias is None or not form.trains_bias:
                 return given
+            if form.padded and form.bias != "masked":
+                return [*given, (bias, tape.gradient(bias))]
             with tape.temporary(KERNEL, Size(pair=form.heads * BYTES[dtype])):
                 return [*given, (bias, tape.gradient(bias))]
 
@@ -146,6 +150,9 @@ def _make_bias(tape: Tape, form: T5AttentionForm, query: Buffer) -> None:
             pass
     if form.holds_bias:
         tape.bound.append(tape.new(SCORES, 0, query.dtype, size=bias_size(form.heads, query.dtype)))
+        if form.padded:
+            made = "bool" if form.kernel == SDPA else query.dtype
+            tape.bound.append(tape.new(MASK, 0, made, size=Size(pair=BYTES[made])))
 
 
 def _bias(tape: Tape, form: T5AttentionForm, query: Buffer, dtype: str) -> Buffer | None:
@@ -153,16 +160,37 @@ def _bias(tape: Tape, form: T5AttentionForm, query: Buffer, dtype: str) -> Buffe
 
     While tokens are decoded it has one row, which is left out.
     """
-    if tape.cache or (form.bias == "zeros" and query.dtype == dtype):
+    if tape.cache or (form.bias == "zeros" and query.dtype == dtype and not form.padded):
         return None
     bias = _external(form, query)
+    if form.padded and form.bias != "masked":
+        return _laid_out(tape, _with_mask(tape, bias, form), dtype)
     if form.bias != "masked":
         return _copied(tape, bias, dtype)
     if form.trains_bias:
         tape.save(tape.new(SCORES, 0, "bool", size=Size(square=BYTES["bool"])))
-    masked = _copied(tape, bias, bias.dtype)
-    copy = letting_go(tape, masked, _copied(tape, masked, bias.dtype))
+    return _laid_out(tape, _copied(tape, bias, bias.dtype), dtype)
+
+
+def _laid_out(tape: Tape, joined: Buffer, dtype: str) -> Buffer:
+    """A bias with its mask as the kernel takes it: a contiguous copy, then in its dtype."""
+    copy = letting_go(tape, joined, _copied(tape, joined, joined.dtype))
     return letting_go(tape, copy, cast(tape, copy, dtype, SCORES))
+
+
+def _with_mask(tape: Tape, bias: Buffer, form: T5AttentionForm) -> Buffer:
+    """The bias where a mask of tokens has ones: one for each sequence (sdpa_attention.py, create_position_bias_mask).
+
+    Its gradient is as large before it is summed over them.
+    """
+    size = Size(pair=form.heads * BYTES[bias.dtype])
+    result = tape.new(SCORES, 0, bias.dtype, grad=bias.grad, size=size)
+
+    def backward(tape: Tape, _: Buffer) -> Given:
+        with tape.temporary(KERNEL, size):
+            return [(bias, tape.gradient(bias))]
+
+    return tape.node(result, backward)
 
 
 def _external(form: T5AttentionForm, query: Buffer) -> Buffer:

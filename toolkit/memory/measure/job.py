@@ -11,7 +11,7 @@ from typing import Any
 from toolkit.evidence.record import Record, setting_key
 from toolkit.facts.models import ModelFacts, model_from_config
 from toolkit.frozen import frozen
-from toolkit.spec.setting import Lora, Parallel, Peft, Run, Setting, Stack, Zero
+from toolkit.spec.setting import Cache, Galore, Lora, Parallel, Peft, Run, Setting, Stack, Zero
 
 FORMAT = 1
 
@@ -89,9 +89,14 @@ def setting_from(said: Mapping[str, Any]) -> Setting:
     if lora is not None:
         targets = lora["targets"]
         fields["lora"] = Lora(**{**lora, "targets": targets if isinstance(targets, str) else tuple(targets)})
+    if fields.get("cache") is not None:
+        fields["cache"] = Cache(**fields["cache"])
     peft = fields.pop("peft", None)
     if peft is not None:
         fields["peft"] = Peft(**{name: _as_tuples(value) for name, value in peft.items()})
+    galore = fields.pop("galore", None)
+    if galore is not None:
+        fields["galore"] = Galore(**{name: _as_tuples(value) for name, value in galore.items()})
     spread = fields.get("parallel")
     if spread is not None and spread.get("zero") is not None:
         fields["parallel"] = {**spread, "zero": Zero(**spread["zero"])}

@@ -8,33 +8,33 @@ from typing import Any
 import torch
 from torch import nn
 
-from toolkit.memory.trace.bitsandbytes_optimizers import IN_8_BIT, IN_32_BIT, OVERRIDING
+from toolkit.memory.trace.bitsandbytes_optimizers import arguments_of, is_of_bitsandbytes, overrides
+from toolkit.memory.trace.galore_optimizers import groups_of, keywords, library_class
+from toolkit.memory.trace.muon_optimizer import MuonAndAdamW, matrices_and_others
+from toolkit.memory.trace.optimizers import of_torch
 from toolkit.memory.trace.refusal import UnsupportedTrace
+from toolkit.spec.names import GALORE
 from toolkit.spec.setting import Setting
 
 RATE = 1e-5
+STATES = {"adamw": 2, "lion": 1, "ademamix": 3}
+"""Tensors of a parameter's shape that a paged optimizer keeps."""
 
 
-def real_optimizer(
-    setting: Setting, model: nn.Module, parameters: Sequence[nn.Parameter]
-) -> torch.optim.Optimizer | None:
-    """The optimizer of a setting over the trained parameters of a model. Raises UnsupportedTrace."""
-    if setting.optimizer in IN_8_BIT | IN_32_BIT:
+def real_optimizer(setting: Setting, model: nn.Module, parameters: Sequence[nn.Parameter]) -> Any:
+    """The optimizer of a setting over the trained parameters of a model; None for none. Raises UnsupportedTrace."""
+    if is_of_bitsandbytes(setting.optimizer):
         return _of_bitsandbytes(setting, model, parameters)
-    form = setting.optimizer_implementation
-    flags: dict[str, Any] = {"foreach": form == "foreach", "fused": form == "fused"}
-    match setting.optimizer:
-        case "none":
-            return None
-        case "adamw":
-            return torch.optim.AdamW(parameters, RATE, **flags)
-        case "sgd":
-            return torch.optim.SGD(parameters, RATE, **flags)
-        case "adafactor":
-            from transformers import Adafactor
-
-            return Adafactor(parameters, lr=RATE, scale_parameter=False, relative_step=False)
-    raise UnsupportedTrace(f"the optimizer {setting.optimizer} ({form}) is not measured yet")
+    if setting.optimizer in GALORE and setting.galore is not None:
+        groups = groups_of(setting, model, parameters, setting.galore.update_proj_gap)
+        return library_class(setting.optimizer)(groups, **keywords(setting, RATE))
+    if setting.optimizer == "muon":
+        matrices, others = matrices_and_others(model, parameters)
+        form = setting.optimizer_implementation
+        muon = [torch.optim.Muon(matrices, RATE)] if matrices else []
+        adamw = [torch.optim.AdamW(others, RATE, foreach=form == "foreach", fused=form == "fused")] if others else []
+        return MuonAndAdamW(*muon, *adamw)
+    return of_torch(setting, parameters, RATE)
 
 
 def _refuse_more_than_free(parameters: Sequence[nn.Parameter], bytes_each: int) -> None:
@@ -47,13 +47,12 @@ def _refuse_more_than_free(parameters: Sequence[nn.Parameter], bytes_each: int) 
 def _of_bitsandbytes(setting: Setting, model: nn.Module, parameters: Sequence[nn.Parameter]) -> Any:
     import bitsandbytes as bnb
 
-    library = bnb.optim.Lion if setting.optimizer == "lion" else bnb.optim.AdamW
-    bits = 8 if setting.optimizer in IN_8_BIT else 32
-    paged = setting.optimizer.startswith("paged_")
-    if paged:
-        _refuse_more_than_free(parameters, 2 if bits == 8 else 8)
-    optimizer = library(parameters, lr=RATE, optim_bits=bits, is_paged=paged)
-    if bits == 8 and setting.stack.trainer in OVERRIDING:
+    name, said = arguments_of(setting.optimizer)
+    if said.get("is_paged"):
+        kept = STATES[setting.optimizer.removeprefix("paged_").removesuffix("_8bit")]
+        _refuse_more_than_free(parameters, kept * said["optim_bits"] // 8)
+    optimizer = getattr(bnb.optim, name)(parameters, lr=RATE, **said)
+    if overrides(setting):
         for module in model.modules():
             if isinstance(module, nn.Embedding):
                 optimizer.mng.register_module_override(module, "weight", {"optim_bits": 32})

@@ -21,6 +21,8 @@ from toolkit.memory.measure.stopwatch import PASS, STEP, TIMED_TOKENS, Warm
 from toolkit.memory.measure.watch import Watch
 from toolkit.memory.trace.build import DTYPES
 from toolkit.memory.trace.generate import generate
+from toolkit.memory.trace.optimizers import states_of
+from toolkit.memory.trace.padded import mask_of
 from toolkit.memory.trace.refusal import UnsupportedTrace
 from toolkit.memory.trace.refused import runs_trl
 from toolkit.memory.trace.trl_loss import sft_loss
@@ -48,8 +50,7 @@ def train(setting: Setting, model: nn.Module, kind: str, watch: Watch, census: C
         if optimizer is not None:
             optimizer.step()
             if step == STEPS - 1:
-                states = (value for state in optimizer.state.values() for value in state.values())
-                census.count(Category.OPTIMIZER_STATES, states)
+                census.count(Category.OPTIMIZER_STATES, states_of(optimizer))
             optimizer.zero_grad(set_to_none=True)
         gc.collect()
     watch.close()
@@ -110,7 +111,7 @@ def _loss(setting: Setting, model: nn.Module, kind: str) -> torch.Tensor:
 
 
 def _inputs(setting: Setting, model: nn.Module) -> dict[str, torch.Tensor]:
-    """Random tokens without padding; every one of them, or each example, has a label."""
+    """Random tokens; every one of them, or each example, has a label. Of padded rows one is filled up by a token."""
     if setting.head == "base":
         raise UnsupportedTrace("a model without a head has no loss to train by")
     config = model.config.get_text_config()
@@ -118,6 +119,7 @@ def _inputs(setting: Setting, model: nn.Module) -> dict[str, torch.Tensor]:
     padding = config.pad_token_id
     if padding is not None:
         ids += (ids >= padding).to(ids.dtype)
+    given = {"input_ids": ids, **mask_of(setting, ids, left=False)}
     if setting.head == "sequence-classification":
-        return {"input_ids": ids, "labels": torch.randint(0, max(1, setting.labels), (setting.batch_size,))}
-    return {"input_ids": ids, "labels": ids.clone()}
+        return {**given, "labels": torch.randint(0, max(1, setting.labels), (setting.batch_size,))}
+    return {**given, "labels": ids.clone()}

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from toolkit.memory.buffer import Buffer
-from toolkit.memory.formula.logits import LOGITS
+from toolkit.memory.formula.logits import FLOAT, LOGITS
 from toolkit.memory.live import Event, Live
 from toolkit.memory.size import Size
 from toolkit.memory.tape import GRADIENTS, Tape
@@ -24,7 +24,8 @@ class Change(NamedTuple):
 class LoggedTape(Tape):
     """A tape with its `log`. `start` and `end` are the gradients that backward began with and left.
 
-    `logits` are those that the model's result has, where the stretch makes any.
+    `logits` are those that the model's result has, where the stretch makes any; `product` is how many changes there
+    were when the first product had run.
     """
 
     def __init__(self, *, records: bool, pins: bool = False, trains: bool = True, accumulates: bool = False) -> None:
@@ -34,9 +35,11 @@ class LoggedTape(Tape):
         self.start: int | None = None
         self.end: int | None = None
         self.logits: int | None = None
+        self.product: int | None = None
         self._later: list[Change] = []
         self._numbers: dict[int, int] = {}
         self._seen: list[Buffer] = []  # so that no identity comes twice
+        self._renamed: list[Buffer] = []
         self._begins = False
 
     def number(self, buffer: Buffer) -> int:
@@ -59,7 +62,7 @@ class LoggedTape(Tape):
         buffer = super().new(row, width, dtype, grad=grad, size=size)
         if buffer.counted:
             self._made(buffer)
-            if row == LOGITS:
+            if row == LOGITS or (row == FLOAT and not self.records):
                 self.logits = self.number(buffer)
         return buffer
 
@@ -70,6 +73,18 @@ class LoggedTape(Tape):
         if self._begins:
             self.start, self._begins = self.number(buffer), False
         return buffer
+
+    def renamed(self, buffer: Buffer, row: str) -> Buffer:
+        """As of a tape: no other memory."""
+        other = super().renamed(buffer, row)
+        self._numbers[id(other)] = self.number(buffer)
+        self._renamed.append(other)
+        return other
+
+    def multiplied(self) -> None:
+        """As of a tape; what is deferred is no first product."""
+        if self.product is None and self._live.deferred is None:
+            self.product = len(self.log)
 
     @contextmanager
     def temporary(self, row: str, size: Size) -> Iterator[None]:

@@ -6,10 +6,11 @@ import marshal
 from collections.abc import Callable, Iterator, Sequence
 from hashlib import blake2b
 from itertools import accumulate, compress
+from operator import and_, neg
 
 from toolkit.memory.allocator import MIN_BLOCK, SMALL_REQUEST
 from toolkit.memory.device import Interval
-from toolkit.memory.replay.pool import in_blocks, pool_reserved
+from toolkit.memory.replay.pool import pool_reserved
 from toolkit.memory.replay.writer import Events
 
 Order = Sequence[int]
@@ -20,48 +21,53 @@ _KNOWN: dict[bytes, Interval] = {}
 """What was reserved for requests, by a digest of them: runs of other dtypes or versions often ask for the same."""
 
 
-def reserved(events: Events, *, warms: bool = False, swaps: bool = True) -> Interval:
+def reserved(events: Events, *, warms: bool = False, swaps: bool = True, limit: int | None = None) -> Interval:
     """The least and the most over the orders; `warms`: and over both ways to load a model.
+
+    Beyond a `limit` in bytes nothing is followed: where there is more, both are something above it.
 
     A formula does not know whether a tensor goes just before or just after the next is made: when Python lets go of a
     name, when a kernel asks for scratch. With `swaps`, each release is also put behind an allocation that follows it,
     and before one that precedes it. Requests of up to 1 MiB have a pool of their own and are replayed once.
     """
-    wanted = in_blocks(events.sizes)
-    is_large = [size > SMALL_REQUEST for size in events.sizes]
-    is_small = [not large for large in is_large]
+    wanted = events.blocks
+    is_large = [*map((SMALL_REQUEST // MIN_BLOCK).__lt__, wanted)]
+    is_small = [*map((SMALL_REQUEST // MIN_BLOCK).__ge__, wanted)]
     large, small = _those_of(events.order, is_large), _those_of(events.order, is_small)
     loaded = len(_those_of(events.order[: events.loaded], is_large))
 
     def of_large() -> Interval:
-        found = [pool_reserved(wanted, order) for order in (large, *(_swapped(large, loaded) if swaps else ()))]
+        found = [pool_reserved(wanted, large, most=limit)]
+        if limit is not None and found[0] > limit:
+            return found[0], found[0]
+        found += [pool_reserved(wanted, order, most=limit) for order in (_swapped(large, loaded) if swaps else ())]
         if warms:
             # transformers asks for a block of the whole size and gives it back before it loads
             # (caching_allocator_warmup).
             block = sum(events.sizes[event] for event in large[:loaded] if event > 0)
-            found.append(pool_reserved(wanted, large, block))
+            found.append(pool_reserved(wanted, large, block, most=limit))
         return min(found), max(found)
 
     def of_small() -> Interval:
         found = pool_reserved(wanted, small, small=True)
         return found, found
 
-    low, high = _once(of_large, (loaded, warms, swaps), compress(wanted, is_large), large)
+    low, high = _once(of_large, (loaded, warms, swaps, limit or 0), compress(wanted, is_large), large)
     more, _ = _once(of_small, (), compress(wanted, is_small), small)
     return low + more, high + more
 
 
 def peak(events: Events) -> int:
     """The most that is alive at once, each block rounded up to 512 bytes."""
-    counted = in_blocks(events.sizes)
-    changes = counted + [-size for size in counted[:0:-1]]  # a release is an index from the end
-    return MIN_BLOCK * max(accumulate([changes[event] for event in events.order]), default=0)
+    counted = events.blocks
+    changes = [*counted, *map(neg, counted[:0:-1])]  # a release is an index from the end
+    return MIN_BLOCK * max(accumulate(map(changes.__getitem__, events.order)), default=0)
 
 
 def _those_of(order: Order, chosen: list[bool]) -> list[int]:
     """The events of chosen blocks."""
     chosen = chosen + chosen[:0:-1]  # a release is an index from the end
-    return [event for event in order if chosen[event]]
+    return [*filter(chosen.__getitem__, order)]
 
 
 def _once(work: Callable[[], Interval], how: tuple[int, ...], sizes: Iterator[int], order: Order) -> Interval:
@@ -79,11 +85,11 @@ def _once(work: Callable[[], Interval], how: tuple[int, ...], sizes: Iterator[in
 def _swapped(order: Order, loaded: int) -> tuple[list[int], list[int]]:
     """Once every release behind the allocation after it, and once before the one that precedes it."""
     late, early = list(order), list(order)
-    before = 0
-    for place, event in enumerate(order[loaded:], loaded):
-        if before < 0 < event:
-            late[place - 1], late[place] = event, before
-        elif event < 0 < before and event != -before:
-            early[place - 1], early[place] = event, before
-        before = event
+    allocates = [*map((0).__lt__, order[loaded:])]
+    releases = [*map((0).__gt__, order[loaded:])]
+    for place in compress(range(loaded, len(order) - 1), map(and_, releases, allocates[1:])):
+        late[place], late[place + 1] = order[place + 1], order[place]
+    for place in compress(range(loaded, len(order) - 1), map(and_, allocates, releases[1:])):
+        if order[place] != -order[place + 1]:
+            early[place], early[place + 1] = order[place + 1], order[place]
     return late, early

@@ -56,13 +56,17 @@ def in_blocks(sizes: Iterable[int]) -> list[int]:
     return [size + MIN_BLOCK - 1 >> _SHIFT for size in sizes]
 
 
-def pool_reserved(wanted: Sequence[int], order: Sequence[int], warm: int = 0, *, small: bool = False) -> int:
+def pool_reserved(
+    wanted: Sequence[int], order: Sequence[int], warm: int = 0, *, small: bool = False, most: int | None = None
+) -> int:
     """The most bytes that are reserved for requests above 1 MiB, or for `small` ones.
 
     `n` in the order allocates block n, which takes so many blocks of 512 bytes, and `-n` frees it. `warm` bytes are
-    there first, as one free block. All in one loop: calls of functions would take longer than what they do.
+    there first, as one free block. Where more than `most` bytes are, it ends there. All in one loop: calls of functions
+    would take longer than what they do.
     """
     kept = 0 if small else SMALL_REQUEST // MIN_BLOCK
+    limit = float("inf") if most is None else most // MIN_BLOCK
     piece_of = [0] * len(wanted)
     free: list[int] = []
     pieces = _Pieces(wanted, len(order), warm)
@@ -82,6 +86,8 @@ def pool_reserved(wanted: Sequence[int], order: Sequence[int], warm: int = 0, *,
                 key[piece] = 0
             else:
                 piece = pieces.open(_segment(want, small=small))
+                if pieces.reserved > limit:
+                    break
             rest = size_of[piece] - want
             if rest > kept:
                 size_of[piece] = want

@@ -24,6 +24,7 @@ ALONE = ("none", "ddp")
 """Strategies under which a GPU runs the whole model, and as if alone."""
 
 MOVE = (
+    "galore",
     "gradient_accumulation",
     "generated_length",
     "master_weights",
@@ -44,21 +45,25 @@ Bounds = Callable[[Estimate], Interval]
 Worked = tuple[int, int, int]
 """The least and the most that is reserved, and the most that is alive."""
 
+Asked = tuple[Context, int | None]
+"""A run, and the bytes beyond which nothing is followed: a card without room for more is full, whatever is asked."""
+
 Key = tuple[object, ...]
 
 _KNOWN: dict[Key, tuple[Worked, Programs, Sums]] = {}
 """What was worked out by what moves it, with what its keys name."""
 
 
-def replayed(known: Estimate) -> Interval:
+def replayed(known: Estimate, limit: int | None = None) -> Interval:
     """The least and the most that the caching allocator reserves, in bytes; the estimate's bounds where none is known.
 
-    Worked out when somebody asks, for it takes a hundred times as long as an estimate.
+    Worked out when somebody asks, for it takes a hundred times as long as an estimate. Where there is more than a
+    `limit`, nothing else is known of it.
     """
     context = _run_of(known)
     if context is None:
         return known.reserved
-    low, high, alive = worked_out(context)
+    low, high, alive = worked_out(context, limit)
     missing = max(known.allocated - alive, 0)  # what no event is of
     low, high = max(low + missing, known.allocated), high + missing + LAST_SEGMENTS
     return (low, max(high, known.reserved[1])) if _is_exceeded(context) else (low, high)
@@ -69,8 +74,8 @@ def reserved_on_card(known: Estimate) -> Interval:
 
     How much is reserved at a time is then anything from what is allocated to what the card has.
     """
-    found, gpu = replayed(known), known.setting.gpu
-    capacity = capacity_of(gpu) if gpu is not None else None
+    capacity = capacity_of(known.setting.gpu) if known.setting.gpu is not None else None
+    found = replayed(known, _limit_of(known))
     if capacity is None or found[1] <= capacity[0] or known.allocated > capacity[1]:
         return found
     return min(found[0], known.allocated), max(min(found[1], capacity[1]), known.allocated)
@@ -111,39 +116,58 @@ def _over(estimates: Sequence[Estimate], bounds: Bounds, narrowed: Bounds) -> In
     return low, high
 
 
-def unknown_runs(estimates: Iterable[Estimate]) -> list[list[Context]]:
+def unknown_runs(estimates: Iterable[Estimate]) -> list[list[Asked]]:
     """The runs that no estimate was replayed of yet, the longest first; those that are much alike stay together."""
-    groups: dict[tuple[object, ...], dict[Key, Context]] = {}
-    for context in filter(None, map(_run_of, estimates)):
-        key, setting = _key(context), context.setting
-        if key not in _KNOWN:
-            alike = id(context.architecture), context.scale, setting.method, setting.parallel
-            groups.setdefault(alike, {})[key] = context
+    groups: dict[tuple[object, ...], dict[Key, Asked]] = {}
+    for one in estimates:
+        context, limit = _run_of(one), _limit_of(one)
+        if context is None or _known(context, limit) is not None:
+            continue
+        alike = id(context.architecture), context.scale, context.setting.method, context.setting.parallel
+        groups.setdefault(alike, {})[_key(context, limit)] = context, limit
     return sorted((list(alike.values()) for alike in groups.values()), key=_length, reverse=True)
 
 
-def worked_out(context: Context) -> Worked:
-    """What is worked out by replaying a run, once."""
-    known = _KNOWN.get(_key(context))
-    return known[0] if known is not None else remember(context, _worked_out(context, programs_of(context)))
+def worked_out(context: Context, limit: int | None = None) -> Worked:
+    """What is worked out by replaying a run, once; all of it where that is no more than a limit."""
+    known = _known(context, limit)
+    return known if known is not None else remember(context, limit, _worked_out(context, programs_of(context), limit))
 
 
-def remember(context: Context, worked: Worked) -> Worked:
+def remember(context: Context, limit: int | None, worked: Worked) -> Worked:
     """Keeps what was worked out, here or in another process."""
     if len(_KNOWN) >= KEPT:
         _KNOWN.clear()
-    _KNOWN[_key(context)] = worked, programs_of(context), context.sums
+    reached = limit if limit is not None and worked[1] > limit else None
+    _KNOWN[_key(context, reached)] = worked, programs_of(context), context.sums
     return worked
 
 
-def _key(context: Context) -> Key:
+def _known(context: Context, limit: int | None) -> Worked | None:
+    """What was worked out without a limit, or with this one."""
+    for one in (None, limit):
+        known = _KNOWN.get(_key(context, one))
+        if known is not None:
+            return known[0]
+    return None
+
+
+def _key(context: Context, limit: int | None) -> Key:
     moved = (getattr(context.setting, field) for field in MOVE)
-    return id(programs_of(context)), id(context.sums), context.scale, context.sharing, context.workspace, *moved
+    which = id(programs_of(context)), id(context.sums), context.scale, context.sharing, context.workspace
+    return *which, limit, *moved
 
 
-def _length(alike: list[Context]) -> int:
+def _limit_of(known: Estimate) -> int | None:
+    """What the card gives at most, where a run fits on one: were more reserved, it would be full all the same."""
+    gpu = known.setting.gpu
+    capacity = capacity_of(gpu) if gpu is not None else None
+    return None if capacity is None or known.allocated > capacity[1] else capacity[1]
+
+
+def _length(alike: list[Asked]) -> int:
     """How long some runs are, one relative to another."""
-    return len(alike) * sum(kind.count for kind in alike[0].architecture.layers)
+    return len(alike) * sum(kind.count for kind in alike[0][0].architecture.layers)
 
 
 def _run_of(known: Estimate) -> Context | None:
@@ -169,6 +193,8 @@ def _is_exceeded(context: Context) -> bool:
 def _is_known(context: Context) -> bool:
     if len({kind.stack for kind in context.architecture.layers}) > 1:
         return False  # a decoder's layers have the encoder's result beside their own input
+    if context.setting.cache is not None:
+        return False  # static and quantized caches do not grow as those that are followed
     if context.architecture.family == LITGPT and not context.setting.trains:
         return False  # it has its cache before the prompt, and quantizes every weight twice
     if context.setting.parallel.strategy in ALONE:
@@ -176,20 +202,20 @@ def _is_known(context: Context) -> bool:
     return isinstance(context.sharing, Spread) and context.setting.trains
 
 
-def _worked_out(context: Context, programs: Programs) -> Worked:
+def _worked_out(context: Context, programs: Programs, limit: int | None) -> Worked:
     sharing = context.sharing
     if isinstance(sharing, Spread):
         beside = other_streams(context, sharing)
         first, *others = [run.events() for run in sharded_runs(context, programs, sharing)]
-        found = [reserved(first), *(reserved(events, swaps=False) for events in others)]
+        found = [reserved(first, limit=limit), *(reserved(events, swaps=False, limit=limit) for events in others)]
         alive = peak(first) + beside[0]
         return min(low for low, _ in found) + beside[0], max(high for _, high in found) + beside[1], alive
     if not context.setting.trains:
         events = generation_events(context, programs)
-        return *reserved(events, warms=True), peak(events)
+        return *reserved(events, warms=True, limit=limit), peak(events)
     events = Run(context, programs).events()
-    low, high = reserved(events, warms=True)
+    low, high = reserved(events, warms=True, limit=limit)
     if holds_results(context):
-        _, held = reserved(Run(context, programs, holds=True).events(), swaps=False)
+        _, held = reserved(Run(context, programs, holds=True).events(), swaps=False, limit=limit)
         high = max(high, held)
     return low, high, peak(events)

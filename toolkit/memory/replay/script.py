@@ -35,6 +35,7 @@ class Script:
 
     In `forward` the input comes in and the result goes on, in `backward` the gradients of result and input. Where
     `apart` is true, backward runs on tensors of its own: the stretch runs again in it, from an input that was kept.
+    `logits` are those that the model's result has; the first product has run after `product` events of `forward`.
     """
 
     forward: Pass
@@ -42,6 +43,7 @@ class Script:
     backward: Pass
     apart: bool = False
     logits: int | None = None
+    product: int | None = None
 
 
 NO_PASS = Pass((), None, None)
@@ -60,7 +62,9 @@ def script_of(origin: Origin) -> Script:
         return _loss(tape, x, form) if origin.trains else _logits(tape, x, form)
     out = follow_layer(tape, x, form)
     tape.drop(x)
-    return _then_back(tape, x, out) if origin.trains else Script(_forward(tape, x, out), (), NO_PASS)
+    if origin.trains:
+        return _then_back(tape, x, out)
+    return Script(_forward(tape, x, out), (), NO_PASS, product=tape.product)
 
 
 def _loss(tape: LoggedTape, x: Buffer, form: AnyHead) -> Script:
@@ -69,7 +73,7 @@ def _loss(tape: LoggedTape, x: Buffer, form: AnyHead) -> Script:
 
 def _logits(tape: LoggedTape, x: Buffer, form: AnyHead) -> Script:
     follow_logits(tape, x, form)
-    return Script(Pass(tape.cut(), tape.number(x), None), (), NO_PASS)
+    return Script(Pass(tape.cut(), tape.number(x), None), (), NO_PASS, logits=tape.logits)
 
 
 def _forward(tape: LoggedTape, x: Buffer, out: Buffer) -> Pass:
@@ -83,7 +87,8 @@ def _then_back(tape: LoggedTape, x: Buffer, out: Buffer) -> Script:
     tape.unwind()
     leaving = tape.cut()
     tape.backward(out)
-    return Script(forward, leaving, Pass(tape.cut(), tape.start, tape.end), logits=tape.logits)
+    backward = Pass(tape.cut(), tape.start, tape.end)
+    return Script(forward, leaving, backward, logits=tape.logits, product=tape.product)
 
 
 def _checkpointed(form: AnyLayer, stream: Stream) -> Script:
@@ -99,7 +104,7 @@ def _checkpointed(form: AnyLayer, stream: Stream) -> Script:
     leaving = tape.cut()
     pinned = [(row, size, stream.dtype) for row, size in tape.pinned.items()]
     again = _again(form, stream, out.size, None if reenters else (tape.saves, pinned))
-    return Script(forward, leaving, again, apart=True)
+    return Script(forward, leaving, again, apart=True, product=tape.product)
 
 
 def _again(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import chain
 
 from toolkit.memory.context import Context
 from toolkit.memory.formula.inputs import position_embeddings, token_ids
-from toolkit.memory.formula.optimizer import optimizer_temporary, paged, state_bytes
+from toolkit.memory.formula.optimizer import state_blocks
+from toolkit.memory.formula.optimizer_step import step_blocks
 from toolkit.memory.ledger import PhaseName
 from toolkit.memory.moments import Programs
 from toolkit.memory.numerics import accumulates
@@ -30,9 +32,6 @@ from toolkit.memory.sums import Trained
 STEPS = 2
 MICRO_BATCHES = 2
 """Micro-batches that are followed at most: the second finds the gradients of the first, as do all later."""
-
-MOMENTS = {"adamw": 2}
-"""States of a parameter that are of its shape, where they are not one."""
 
 
 class Run:
@@ -75,7 +74,6 @@ class Run:
         writer, programs = self._writer, self._programs
         events = writer.events
         batch = events.allocate(token_ids(self._context, PhaseName.LOAD))
-        self._workspace(1)
         angles = events.allocate(position_embeddings(self._context, PhaseName.FORWARD_END))
         masks, front = writer.allocate_rows(programs.masks), writer.allocate_rows(programs.front)
         hidden = writer.allocate(programs.hidden)
@@ -83,7 +81,7 @@ class Run:
         layers: list[Played] = []
         stream = hidden
         for script in self._layers(accumulates=accumulates):
-            layers.append(play_forward(writer, script, stream))
+            layers.append(play_forward(writer, script, stream, workspace=self._new_workspace(1)))
             stream = layers[-1].result
         writer.release(*passing)
         waits = CHECKPOINTS in programs.layers[0].kept
@@ -95,7 +93,7 @@ class Run:
         self._result = end.logits
         for played in (*layers, end):
             leave(writer, played)
-        self._workspace(2)
+        events.allocate(self._new_workspace(2))
         gradient = play_backward(writer, end, 0)
         held: list[Block] = []
         for played in reversed(layers):
@@ -121,13 +119,10 @@ class Run:
         if not self._has_states:
             self._has_states = True
             for one in self.states():
-                moments = MOMENTS.get(setting.optimizer.removeprefix("paged_").removesuffix("_8bit"), 1)
-                held = state_bytes(one, setting) - paged(one, setting)
-                for _ in range(moments):
-                    events.allocate(held // moments)
-        working = optimizer_temporary(self._context, PhaseName.OPTIMIZER_STEP)
-        parts = [working]
-        if setting.optimizer == "adamw" and setting.optimizer_implementation == "foreach" and working:
+                for held in state_blocks(one, setting):
+                    events.allocate(held)
+        parts = list(chain.from_iterable(step_blocks(self._context)))
+        if setting.optimizer == "adamw" and setting.optimizer_implementation == "foreach" and any(parts):
             parts = [one.elements * BYTES[setting.optimizer_states] for one in self.states()]
         for block in [events.allocate(part) for part in parts]:
             events.release(block)
@@ -149,11 +144,12 @@ class Run:
         assert origin is not None, "every program of a run has an origin"
         return script_of(replace(origin, stream=replace(origin.stream, accumulates=accumulates)))
 
-    def _workspace(self, threads: int) -> None:
-        """CuBLAS's scratch memory, which each thread takes once."""
-        while self._has_workspace < threads:
-            self._has_workspace += 1
-            self._writer.events.allocate(self._context.workspace)
+    def _new_workspace(self, threads: int) -> int:
+        """CuBLAS's scratch memory, which each thread takes once: what one more thread asks for."""
+        if self._has_workspace >= threads:
+            return 0
+        self._has_workspace += 1
+        return self._context.workspace
 
     def _at_embedding(self, gradient: Block, *, accumulates: bool) -> None:
         """The gradient of a trained token embedding; a tied one is added to the output weight's."""

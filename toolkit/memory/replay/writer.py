@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from toolkit.memory.context import Scale
 from toolkit.memory.replay.log import Change
 from toolkit.memory.replay.numbered import Numbered, numbered
+from toolkit.memory.replay.pool import in_blocks
 from toolkit.memory.replay.script import Pass, Script
 from toolkit.memory.size import Amounts, Size
 
@@ -22,6 +23,14 @@ class Events:
     sizes: list[int] = field(default_factory=lambda: [0])
     order: list[int] = field(default_factory=list)
     loaded: int = 0  # events by whose end the model is loaded
+    _blocks: list[int] = field(default_factory=list)
+
+    @property
+    def blocks(self) -> list[int]:
+        """The sizes in blocks of 512 bytes, rounded up."""
+        if len(self._blocks) != len(self.sizes):
+            self._blocks = in_blocks(self.sizes)
+        return self._blocks
 
     def allocate(self, size: int) -> Block:
         """Adds an allocation."""
@@ -39,11 +48,15 @@ class Events:
 
 
 class Writer:
-    """Writes scripts to events at a scale. `gradients` are blocks that stay until the optimizer is done."""
+    """Writes scripts to events at a scale, without what has no more than `least` bytes.
 
-    def __init__(self, events: Events, scale: Scale) -> None:
+    `gradients` are blocks that stay until the optimizer is done.
+    """
+
+    def __init__(self, events: Events, scale: Scale, least: int = 0) -> None:
         self.events = events
         self.scale = scale
+        self._least = least
         self.gradients: list[Block] = []
         self._bytes: dict[Size, int] = {}
         self._numbered: dict[int, tuple[Pass, Numbered]] = {}
@@ -53,7 +66,8 @@ class Writer:
         """The bytes of a size."""
         known = self._bytes.get(size)
         if known is None:
-            known = self._bytes[size] = self.scale.bytes(size.parts())
+            known = self.scale.bytes(size.parts())
+            known = self._bytes[size] = known if known > self._least else 0
         return known
 
     def allocate(self, size: Size) -> Block:
@@ -95,12 +109,16 @@ class Writer:
                     else:
                         blocks[key] = block
 
-    def play_afresh(self, run: Pass, given: Block) -> dict[int, Block]:
-        """Writes a pass that finds nothing but what it is given, and returns the block of each key that it leaves."""
+    def numbered(self, run: Pass) -> Numbered:
+        """A pass at this scale."""
         known = self._numbered.get(id(run))
         if known is None:
             known = self._numbered[id(run)] = run, numbered(run, self.bytes)  # kept with the pass, so its id stays its
-        found, events = known[1], self.events
+        return known[1]
+
+    def play_afresh(self, run: Pass, given: Block) -> dict[int, Block]:
+        """Writes a pass that finds nothing but what it is given, and returns the block of each key that it leaves."""
+        found, events = self.numbered(run), self.events
         before, made = len(events.sizes) - 1, len(found.sizes)
         events.sizes += found.sizes
         # An allocation is the number of its block, a release is that below zero: indices of a list, both of them.
@@ -124,19 +142,26 @@ class Played:
     logits: Block = 0
 
 
-def play_forward(writer: Writer, script: Script, given: Block, *, holds: bool = False) -> Played:
-    """Writes a forward pass on an input, which the script itself releases; `holds`: its logits get one more holder."""
+def play_forward(writer: Writer, script: Script, given: Block, *, holds: bool = False, workspace: int = 0) -> Played:
+    """Writes a forward pass on an input, which the script itself releases.
+
+    `holds`: its logits get one more holder. The first product asks for `workspace` bytes, which stay.
+    """
     forward = script.forward
     logits = 0
-    if holds and script.logits is not None:
-        blocks = {} if forward.given is None else {forward.given: given}
-        made = next((place for place, change in enumerate(forward.events, 1) if change.key == script.logits), 0)
-        writer.play(forward.events[:made], blocks)
-        logits = blocks.get(script.logits, 0)
-        writer.hold(logits)
-        writer.play(forward.events[made:], blocks)
-    else:
+    if script.product is None:
+        writer.events.allocate(workspace)
+    if not holds and not workspace:
         blocks = writer.play_afresh(forward, given)
+    else:
+        blocks = {} if forward.given is None else {forward.given: given}
+        for number, change in enumerate(forward.events, 1):
+            writer.play((change,), blocks)
+            if holds and change.key == script.logits and change.size is not None:
+                logits = blocks.get(change.key, 0)
+                writer.hold(logits)
+            if number == script.product:
+                writer.events.allocate(workspace)
     result = blocks.get(forward.result, 0) if forward.result is not None else 0
     return Played(script, blocks, given, result, logits)
 

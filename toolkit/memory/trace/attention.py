@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from toolkit.memory.trace.old_kernels import FLASH_NAME
+from toolkit.memory.trace.padded import varying
 from toolkit.memory.trace.refusal import UnsupportedTrace
 from toolkit.memory.trace.releases import registers_attention, supports_flash
 from toolkit.spec.setting import Setting
@@ -16,6 +17,8 @@ from toolkit.spec.setting import Setting
 FLASH = "toolkit_tiled"  # a name with "flash" in it makes transformers look for the package
 SINKS = ("gpt_oss",)
 """What attends with sinks, which the FlashAttention package has not."""
+OWN_CLASSES = ("falcon",)
+"""What has a class for each attention that it knows by name, and takes no other."""
 
 
 def implementation(setting: Setting, model: Any) -> str | None:
@@ -28,6 +31,8 @@ def implementation(setting: Setting, model: Any) -> str | None:
         raise UnsupportedTrace(f"transformers has no flash attention for {model.config_class.model_type}")
     if not registers_attention():
         return FLASH_NAME
+    if model.config_class.model_type in OWN_CLASSES:
+        raise UnsupportedTrace(f"the flash attention of {model.config_class.model_type} is not traced yet")
     _register_flash()
     return FLASH
 
@@ -38,8 +43,11 @@ def _register_flash() -> None:
     from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
     def forward(
-        _module: nn.Module, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *_: Any, **given: Any
-    ) -> tuple[torch.Tensor, None]:
+        module: nn.Module, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor,
+        attention_mask: torch.Tensor | None = None, *_: Any, **given: Any,
+    ) -> tuple[torch.Tensor, None]:  # fmt: skip
+        if attention_mask is not None:
+            return varying(module, (query, key, value), attention_mask, given.get("dropout", 0.0)), None
         # By its public name, so that autocast casts float32 states, as transformers does before it calls the package.
         grouped = query.shape[1] != key.shape[1]
         out = F.scaled_dot_product_attention(
@@ -48,4 +56,13 @@ def _register_flash() -> None:
         return out.transpose(1, 2).contiguous(), None
 
     ALL_ATTENTION_FUNCTIONS.register(FLASH, forward)
-    ALL_MASK_ATTENTION_FUNCTIONS.register(FLASH, lambda *_, **__: None)
+    ALL_MASK_ATTENTION_FUNCTIONS.register(FLASH, _rows)
+
+
+def _rows(*_: Any, kv_length: int, attention_mask: torch.Tensor | None = None, **__: Any) -> torch.Tensor | None:
+    """The mask of tokens, where there is one: all that FlashAttention is told (masking_utils.flash_attention_mask)."""
+    if attention_mask is None:
+        return None
+    rows = attention_mask[:, -kv_length:]
+    _ = rows.all()
+    return rows

@@ -14,7 +14,7 @@ from toolkit.frozen import frozen
 from toolkit.memory.encoder_layouts import ENCODERS
 from toolkit.memory.trace.refused import MXFP4, refusal_of
 from toolkit.spec import names
-from toolkit.spec.setting import Lora, Parallel, Setting, Stack
+from toolkit.spec.setting import Cache, Galore, Lora, Parallel, Setting, Stack
 
 PACKED = "openai/gpt-oss-20b"
 """A model whose experts are stored in MXFP4."""
@@ -79,6 +79,8 @@ def _optimizers() -> Iterator[tuple[str, str, Setting]]:
             said = f"{value}, {form}" if value in names.TORCH_OPTIMIZERS else value
             states = {**dict.fromkeys(names.OPTIMIZERS_32BIT, "fp32"), **dict.fromkeys(names.OPTIMIZERS_8BIT, "int8")}
             changed: dict[str, Any] = {"optimizer_states": states.get(value, "bf16"), "optimizer_implementation": form}
+            if value in names.GALORE:
+                changed["galore"] = Galore(4, ("attn", "mlp"))
             yield "optimizer", said, replace(TRAIN, optimizer=value, **changed)
 
 
@@ -100,6 +102,12 @@ PLAIN: tuple[tuple[str, Setting, tuple[str, ...]], ...] = (
     ("gradient_accumulation", TRAIN, ("1", "4")),
     ("gradient_checkpointing", ADAPT, ("false", *names.CHECKPOINTING)),
     ("attention", TRAIN, tuple(names.ATTENTION)),
+    ("padding, training", TRAIN, ("true", "false")),
+    ("padding, inference", RUN, ("true", "false")),
+    ("padding, flash", replace(TRAIN, attention="flash"), ("true", "false")),
+    ("padding, eager", replace(TRAIN, attention="eager"), ("true", "false")),
+    ("cache.implementation", RUN, tuple(names.CACHES)),
+    ("cache.backend", RUN, tuple(names.CACHE_BACKENDS)),
     ("parallel.strategy, training", TRAIN, tuple(names.STRATEGIES)),
     ("parallel.strategy, inference", RUN, tuple(names.STRATEGIES)),
     ("parallel.offload", TRAIN, ("true", *names.OFFLOADED)),
@@ -117,8 +125,10 @@ def _changed(field: str, value: str) -> Mapping[str, Any]:
     match name:
         case "method":
             return _method(value)
-        case "amp":
-            return {"amp": value == "true"}
+        case "amp" | "padding":
+            return {name: value == "true"}
+        case "cache.implementation" | "cache.backend":
+            return {"cache": _cache(value)}
         case "gradient_accumulation":
             return {name: int(value)}
         case "compute" if value == "fp32":
@@ -130,6 +140,15 @@ def _changed(field: str, value: str) -> Mapping[str, Any]:
         case "stack.trainer":
             return {"stack": Stack(value, "chunked" if value == "trl" else "cross-entropy")}
     return {name: value}
+
+
+def _cache(value: str) -> Cache | None:
+    """The cache of an implementation or of a backend that quantizes: fp8 needs no package."""
+    if value in ("quantized", "fp8"):
+        return Cache("quantized", backend="fp8")
+    if value in names.CACHE_BACKENDS:
+        return Cache("quantized", None, value, 4, 0, 0, 64, 128)
+    return None if value == "dynamic" else Cache(value)
 
 
 def _method(value: str) -> Mapping[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +11,9 @@ import torch
 from torch import nn
 
 from toolkit.memory.ledger import PhaseName
+from toolkit.memory.trace.caches import cache_of, is_packed, packed_as_on_gpu, parts_of
 from toolkit.memory.trace.lengthen import growing, leap, lengthened, shapes
+from toolkit.memory.trace.padded import REAL, Rows, mask_of
 from toolkit.memory.trace.releases import cache_parts, first_cache, holds_results, is_double, last_logits_alone
 from toolkit.spec.setting import Setting
 
@@ -27,18 +29,24 @@ def generate(setting: Setting, model: nn.Module, mark: Mark, cached: Cached) -> 
     with torch.no_grad():
         mark(PhaseName.PREFILL)
         ids = _ids(model, setting, setting.sequence_length)
+        mask = mask_of(setting, ids, left=True)
         if setting.head != "causal-lm":
-            model(input_ids=ids)
+            model(input_ids=ids, **mask)
             return
         given: dict[str, Any] = {"use_cache": True}
+        rows = None
         if model.config.is_encoder_decoder:
-            given["encoder_outputs"] = model.get_encoder()(ids, return_dict=True)
+            given["encoder_outputs"] = model.get_encoder()(ids, return_dict=True, **mask)
+            given |= mask
             ids = _ids(model, setting, 1)
         else:
-            given |= last_logits_alone(model) | first_cache(model)
-        state = _State(given, *_step(model, cached, ids, given))
-        with _for_decoding(model):
-            _decode(model, setting, state, mark, cached)
+            given |= last_logits_alone(model) | first_cache(model) | cache_of(setting, model)
+            rows = Rows(model, mask[REAL]) if mask else None
+        first = given if rows is None else {**given, **rows.given(setting.sequence_length)}
+        with packed_as_on_gpu(setting.cache):
+            state = _State(given, rows, *_step(model, cached, ids, first))
+            with _for_decoding(model):
+                _decode(model, setting, state, mark, cached)
 
 
 @dataclass(slots=True)
@@ -46,6 +54,7 @@ class _State:
     """What generate() holds between two steps: what every step is given, the result that it keeps, and the cache."""
 
     given: dict[str, Any]
+    rows: Rows | None
     held: Any
     cache: Any
 
@@ -58,16 +67,27 @@ def _decode(model: nn.Module, setting: Setting, state: _State, mark: Mark, cache
         mark(PhaseName.DECODE)
         before = shapes(state.cache)
         ids = _ids(model, setting, 1)
-        state.held, state.cache = _step(model, cached, ids, {**state.given, "past_key_values": state.cache})
+        given = {**state.given, **_beside(state.rows), "past_key_values": state.cache}
+        state.held, state.cache = _step(model, cached, ids, given)
         done += 1
-        skipped = leap(done, steps)
+        skipped = 0 if is_packed(setting) else leap(done, steps)
         axes = growing(before, shapes(state.cache)) if skipped else None
         if axes is not None:
             state.cache = lengthened(state.cache, axes, skipped)
             if state.held is not None:
                 state.held.past_key_values = state.cache
+            if state.rows is not None:
+                state.rows.lengthen(skipped)
             cached(_parts(state.cache))
             done += skipped
+
+
+def _beside(rows: Rows | None) -> Mapping[str, torch.Tensor]:
+    """What goes with one token more of padded rows."""
+    if rows is None:
+        return {}
+    rows.lengthen(1)
+    return rows.given(1)
 
 
 def _step(model: nn.Module, cached: Cached, ids: Any, given: dict[str, Any]) -> tuple[Any, Any]:
@@ -89,7 +109,7 @@ def _ids(model: Any, setting: Setting, length: int) -> torch.Tensor:
 def _parts(cache: Any) -> Iterator[torch.Tensor]:
     """Keys and values of every layer; encoder-decoders have a cache of each."""
     for one in (cache.self_attention_cache, cache.cross_attention_cache) if is_double(cache) else (cache,):
-        yield from cache_parts(one)
+        yield from parts_of(one) if hasattr(one, "layers") else cache_parts(one)
 
 
 def _for_decoding(model: nn.Module) -> AbstractContextManager[None]:

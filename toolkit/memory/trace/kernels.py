@@ -52,11 +52,34 @@ def _flash_backward(args: Sequence[Any], _: Mapping[str, Any]) -> Scratch:
     return (), (sums, accumulated, *expanded)
 
 
+def _varying_backward(args: Sequence[Any], _: Mapping[str, Any]) -> Scratch:
+    """The same for rows of any length one after the other: as many tokens as there are, and 128 more for each row.
+
+    Source: as above, mha_varlen_bwd.
+    """
+    _, query, key, value, _, _, rows = args[:7]
+    tokens, heads, width = query.shape
+    padded = tokens + FLASH_TILE * (rows.numel() - 1)
+    accumulated = padded * heads * (-(-width // 32) * 32) * 4
+    expanded = [
+        part.shape[0] * heads * part.shape[2] * part.element_size() for part in (key, value) if part.shape[1] != heads
+    ]
+    return (), (padded * heads * 4, accumulated, *expanded)
+
+
 def _efficient_backward(args: Sequence[Any], _: Mapping[str, Any]) -> Scratch:
     """Row sums of the output and its gradient (aten/src/ATen/native/transformers/cuda/attention_backward.cu)."""
     query = args[1]
     batch, heads, length, _width = query.shape
     return (batch * heads * (-(-length // EFFICIENT_TILE) * EFFICIENT_TILE) * 4,), ()
+
+
+def _singular_vectors(args: Sequence[Any], _: Mapping[str, Any]) -> Scratch:
+    """A copy, column by column, that cuSOLVER overwrites (cuda/linalg/BatchLinearAlgebraLib.cpp, svd_cusolver).
+
+    Its workspace is of a size that only cuSOLVER tells, and is left out.
+    """
+    return (), (args[0].numel() * args[0].element_size(),)
 
 
 def _gemm_4bit(args: Sequence[Any], kwargs: Mapping[str, Any]) -> Scratch:
@@ -83,7 +106,9 @@ def _embedding_backward(args: Sequence[Any], _: Mapping[str, Any]) -> Scratch:
 
 _SCRATCH: Mapping[str, Callable[[Sequence[Any], Mapping[str, Any]], Scratch]] = {
     "aten::_scaled_dot_product_flash_attention_backward": _flash_backward,
+    "aten::_flash_attention_backward": _varying_backward,
     "aten::_scaled_dot_product_efficient_attention_backward": _efficient_backward,
     "aten::embedding_dense_backward": _embedding_backward,
+    "aten::_linalg_svd": _singular_vectors,
     "bitsandbytes::gemm_4bit": _gemm_4bit,
 }

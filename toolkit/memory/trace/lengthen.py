@@ -18,7 +18,7 @@ LAST = 2
 """Steps that are run after each leap, the last of which is like all around it."""
 STATIONS = 4
 """Leaps: the last ends at the last steps, which need most; those before let the allocator see the cache grow."""
-COUNTERS = ("_seen_tokens", "seen_tokens", "cumulative_length")
+COUNTERS = ("_seen_tokens", "seen_tokens", "cumulative_length", "cumulative_length_int")
 """Where caches count the tokens that they were given, by release (transformers/cache_utils.py)."""
 
 Shapes = list[tuple[int, ...]]

@@ -29,6 +29,9 @@ HIGH = frozenset([
 ])  # fmt: skip
 """What autocast runs in float32."""
 
+SOFTMAXES = frozenset(["softmax", "log_softmax"])
+"""What has a kernel that takes float16 and gives float32 (aten/src/ATen/native/SoftMax.cpp, half_to_float)."""
+
 LARGEST_HEAD = 256
 """The widest head of torch's flash kernels."""
 
@@ -74,6 +77,8 @@ class OnGpu(TorchFunctionMode):
         kwargs = kwargs or {}
         name = getattr(func, "__name__", "")
         region = self.autocast
+        if name in SOFTMAXES and _widens(args, kwargs, region):
+            return getattr(torch, f"_{name}")(args[0], kwargs.get("dim", args[1] if len(args) > 1 else -1), True)
         if region is not None and region.enabled and name in LOW | HIGH:
             convert = region.low if name in LOW else region.high
             # The last argument first, as compilers of torch's releases evaluate a call: backward goes by that order.
@@ -201,6 +206,14 @@ _STAND_INS: dict[str, Callable[..., Any]] = {
     "dropout": dropout,
 }
 _REPLACED = frozenset({F.scaled_dot_product_attention, F.dropout, F.one_hot, torch.rand, torch.Tensor.__contains__})
+
+
+def _widens(args: Any, kwargs: Any, region: Autocast | None) -> bool:
+    """Whether a softmax of a float16 tensor is asked for in float32: by name, or by autocast."""
+    if not args or not isinstance(args[0], torch.Tensor) or args[0].dtype != torch.float16:
+        return False
+    asked = {kwargs.get("dtype"), *(one for one in args if isinstance(one, torch.dtype))}
+    return torch.float32 in asked or (region is not None and region.enabled)
 
 
 def _floats(value: Any) -> bool:

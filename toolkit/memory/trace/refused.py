@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from toolkit.memory.kept_caches import STATIC
 from toolkit.memory.numerics import QUANTIZED, adapter_dtype
-from toolkit.spec.names import FLOATS, OPTIMIZERS_32BIT
+from toolkit.spec.names import FLOATS, GALORE, NEVER_FUSED, OPTIMIZERS_32BIT, TORCH_OPTIMIZERS
 from toolkit.spec.setting import Setting
 
 MXFP4 = "mxfp4"
@@ -66,6 +67,16 @@ def _engine(setting: Setting) -> str:
     return "engines are not traced" if setting.engine else ""
 
 
+def _cache(setting: Setting) -> str:
+    cache = setting.cache
+    if cache is None or setting.trains:
+        return ""
+    if setting.padding:
+        return f"padded rows in a {cache.implementation} cache are not traced yet"
+    static = cache.implementation == STATIC
+    return "flash attention to a static cache is not traced yet" if static and setting.attention == "flash" else ""
+
+
 def _gradients(setting: Setting) -> str:
     """Gradients have the dtype of what is trained; nothing else is traced."""
     trained = _trained(setting)
@@ -76,11 +87,20 @@ def _gradients(setting: Setting) -> str:
 def _states(setting: Setting) -> str:
     """Optimizers of torch keep states in the dtype of what is trained, those of bitsandbytes in 32 or 8 bit."""
     trained = _trained(setting)
-    wanted = {"adamw": trained, **dict.fromkeys(OPTIMIZERS_32BIT, "fp32")}.get(setting.optimizer)
+    kept = dict.fromkeys((*TORCH_OPTIMIZERS - {"sgd"}, "galore_adamw"), trained)
+    wanted = {**kept, **dict.fromkeys(OPTIMIZERS_32BIT, "fp32")}.get(setting.optimizer)
     if not setting.trains or wanted is None or setting.optimizer_states == wanted:
         return ""
     states = f"{setting.optimizer_states} states of {trained} parameters"
     return f"{states} are not traced yet: {setting.optimizer} keeps {wanted}"
+
+
+def _optimizer(setting: Setting) -> str:
+    """What a library does not have of an optimizer."""
+    if setting.optimizer in GALORE and (setting.method != "full" or setting.galore is None):
+        return f"{setting.optimizer} projects the gradients of whole matrices, and method {setting.method} has none"
+    fused = setting.trains and setting.optimizer in NEVER_FUSED and setting.optimizer_implementation == "fused"
+    return f"torch has no fused {setting.optimizer} for a GPU" if fused else ""
 
 
 def _trained(setting: Setting) -> str | None:
@@ -88,6 +108,7 @@ def _trained(setting: Setting) -> str | None:
 
 
 RULES: tuple[Callable[[Setting], str], ...] = (
-    _trainer, _offload, _strategy, _weights, _master_weights, _loss, _head, _engine, _gradients, _states,
+    _trainer, _offload, _strategy, _weights, _master_weights, _loss, _head, _engine, _cache, _gradients, _states,
+    _optimizer,
 )  # fmt: skip
 """What is asked of a setting, in this order."""

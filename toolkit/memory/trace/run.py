@@ -22,7 +22,8 @@ from toolkit.memory.trace.build import DTYPES, load, prepare
 from toolkit.memory.trace.generate import generate
 from toolkit.memory.trace.old_kernels import library_uncalled, positions_unread, prepare_old_releases
 from toolkit.memory.trace.on_gpu import OnGpu
-from toolkit.memory.trace.optimizers import optimizer_of
+from toolkit.memory.trace.optimizers import optimizer_of, states_of
+from toolkit.memory.trace.padded import mask_of, zeros_seen
 from toolkit.memory.trace.recorder import Recorder, note
 from toolkit.memory.trace.refused import runs_trl
 from toolkit.memory.trace.releases import packing_unasked
@@ -50,6 +51,7 @@ def run(setting: Setting, facts: ModelFacts) -> Run:
         entered.enter_context(_garbage_of_this_run_alone())
         entered.enter_context(on_gpu.patched())
         entered.enter_context(packing_unasked())
+        entered.enter_context(zeros_seen(setting))
         entered.enter_context(library_uncalled())
         entered.enter_context(positions_unread())
         entered.enter_context(recorder.routing.read())
@@ -106,10 +108,10 @@ def _train(setting: Setting, model: nn.Module, recorder: Recorder, on_gpu: OnGpu
         mark(PhaseName.OPTIMIZER_STEP)
         if optimizer is not None:
             recorder.paths.optimizing = True
-            optimizer.step()
+            with torch.device("cpu"):  # where a real run makes what is given no device: AdamW's counter of steps
+                optimizer.step()
             recorder.paths.optimizing = False
-            states = (value for state in optimizer.state.values() for value in state.values())
-            note(recorder, kinds, Category.OPTIMIZER_STATES, states)
+            note(recorder, kinds, Category.OPTIMIZER_STATES, states_of(optimizer))
             optimizer.zero_grad(set_to_none=True)
         gc.collect()
 
@@ -125,7 +127,7 @@ def _backward(loss: torch.Tensor) -> None:
 
 def _loss(setting: Setting, model: nn.Module, on_gpu: OnGpu, autocast: torch.dtype | None) -> torch.Tensor:
     ids = torch.zeros(setting.batch_size, setting.sequence_length, dtype=torch.long)
-    inputs: dict[str, Any] = {"input_ids": ids}
+    inputs: dict[str, Any] = {"input_ids": ids, **mask_of(setting, ids, left=False)}
     if setting.head == "sequence-classification":
         inputs["labels"] = torch.zeros(setting.batch_size, dtype=torch.long)
     else:

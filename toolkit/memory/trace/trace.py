@@ -13,6 +13,7 @@ from toolkit.memory.expandable import ExpandableAllocator
 from toolkit.memory.ledger import Ledger, PhaseName
 from toolkit.memory.stream import Run
 from toolkit.memory.timeline import Timeline
+from toolkit.memory.trace.caches import is_packed
 from toolkit.memory.trace.layers import Say, grown_run, silent, whole_run
 from toolkit.memory.trace.ledger import ledger_of
 from toolkit.memory.trace.lengthen import steps_run
@@ -86,7 +87,7 @@ def accounted(setting: Setting, seen: Run, how: str) -> Trace:
 def _left_out(setting: Setting, timeline: Timeline) -> Iterator[str]:
     """What was not run, and what was taken for granted."""
     steps = setting.generated_length - 1
-    if not setting.trains and (run := steps_run(steps)) < steps:
+    if not setting.trains and not is_packed(setting) and (run := steps_run(steps)) < steps:
         yield f"{steps:,} steps from {run}"
     if spreads(timeline.allocations):
         yield EVENLY

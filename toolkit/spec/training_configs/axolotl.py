@@ -13,7 +13,7 @@ from toolkit.spec.training_configs.adapters import take_lora
 from toolkit.spec.training_configs.axolotl_keys import GOES_WITHOUT, ONE, STOPS
 from toolkit.spec.training_configs.config import Config
 from toolkit.spec.training_configs.hugging_face import take_targets
-from toolkit.spec.training_configs.optimizers import take_optimizer
+from toolkit.spec.training_configs.optimizers import take_muon, take_optimizer
 from toolkit.spec.training_configs.parallel import take_parallel
 from toolkit.spec.training_configs.training_arguments import (
     ATTENTION,
@@ -48,7 +48,10 @@ def take_axolotl(config: Config) -> None:
     _precision(config)
     _method(config)
     _offloaded_checkpoints(config)
-    take_optimizer(config, "optimizer")
+    if config.node("optimizer") == "muon":
+        take_muon(config, "optimizer")
+    else:
+        take_optimizer(config, "optimizer")
     _attention(config)
     _shards(config)
     take_parallel(config)

@@ -13,7 +13,6 @@ STOPS = (
     ("peft_layers_to_transform", "adapters of some layers are not followed"),
     ("peft_layer_replication", "replicated layers are not followed"),
     ("peft_trainable_token_indices", "trained rows of embeddings are not followed"),
-    ("optim_target_modules", "optimizers on projected gradients are not followed"),
     ("relora", "no formula for ReLoRA yet"),
     ("qat", "no formula for quantization-aware training yet"),
     ("fp8", "no formula for training in fp8 yet"),

@@ -115,6 +115,10 @@ class Config:
         names = list(keys)
         return next((key for key in names if self._walk(key) is not None), names[0])
 
+    def present(self, *keys: str) -> str:
+        """Which of several names of a key stands in the file; the first where none does."""
+        return self._present(keys)
+
     def _refused(self, error: PydanticCustomError, place: Place, key: str) -> None:
         context = error.context or {}
         self.findings.append(Finding(place, error.type, f"{key}: {context['message']}", context.get("repair")))

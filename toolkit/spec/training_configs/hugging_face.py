@@ -29,7 +29,6 @@ MODEL_KEYS = ("model_name_or_path", "model_name", "model_id", "model")
 STOPS = (
     ("lora_modules_to_save", "whole modules that are trained beside adapters are not followed"),
     ("lora_target_parameters", "adapters of parameters that are no modules are not followed"),
-    ("optim_target_modules", "optimizers on projected gradients are not followed"),
     ("parallelism_config", "parallelism beyond DDP, FSDP and ZeRO is not followed"),
     ("tensor_parallel_size", "tensor parallelism is not followed here"),
     ("fp8", "no formula for training in fp8 yet"),

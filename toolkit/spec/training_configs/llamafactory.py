@@ -10,17 +10,16 @@ from toolkit.finding import Finding
 from toolkit.spec.known import unknown
 from toolkit.spec.training_configs.adapters import take_lora
 from toolkit.spec.training_configs.config import Config
-from toolkit.spec.training_configs.optimizers import take_optimizer
+from toolkit.spec.training_configs.optimizers import take_muon, take_optimizer
+from toolkit.spec.training_configs.optimizers_refused import REFUSED
 from toolkit.spec.training_configs.parallel import take_parallel
 from toolkit.spec.training_configs.training_arguments import take_counts, take_model
 
 STOPS = (
     ("additional_target", "whole modules that are trained beside adapters are not followed"),
-    ("use_galore", "no formula for GaLore in LLaMA-Factory yet"),
     ("use_apollo", "no formula for APOLLO yet"),
     ("use_badam", "no formula for BAdam yet"),
     ("use_adam_mini", "no formula for Adam-mini yet"),
-    ("use_muon", "no formula for Muon yet"),
     ("use_llama_pro", "training of some layers is not followed"),
     ("mixture_of_depths", "mixture of depths is not followed"),
     ("use_mca", "Megatron is not followed"),
@@ -48,6 +47,11 @@ GOES_WITHOUT = (
 ATTENTION = {"auto": "sdpa", "sdpa": "sdpa", "fa2": "flash", "fa3": "flash", "disabled": "eager"}
 """extras/constants.py, AttentionFunction; model/model_utils/attention.py."""
 STAGES = ("sft", "pt")
+GALORE = {
+    "adamw_torch": "galore_adamw", "adamw_bnb_8bit": "galore_adamw_8bit", "adamw_8bit": "galore_adamw_8bit",
+    "paged_adamw_8bit": "galore_adamw_8bit", "adafactor": "galore_adafactor",
+}  # fmt: skip
+"""train/trainer_utils.py, _create_galore_optimizer."""
 
 
 def take_llamafactory(config: Config) -> None:
@@ -74,7 +78,7 @@ def take_llamafactory(config: Config) -> None:
     if method == "lora":
         _adapters(config)
     _checkpointing(config)
-    take_optimizer(config, "optim")
+    _optimizer(config)
     _attention(config)
     liger = config.truth("enable_liger_kernel")
     if config.value("stack.trainer") != "unsloth":  # which takes its own
@@ -152,6 +156,41 @@ def _checkpointing(config: Config) -> None:
         config.put("gradient_checkpointing", False, "disable_gradient_checkpointing")
     else:
         config.assume("gradient_checkpointing", form, "the default of llamafactory")
+
+
+def _optimizer(config: Config) -> None:
+    """`use_galore` and `use_muon` go before what `optim` says (train/trainer_utils.py, create_custom_optimizer)."""
+    if config.truth("use_galore"):
+        _galore(config)
+    elif config.truth("use_muon"):
+        config.node("optim")
+        take_muon(config, "use_muon")
+    else:
+        take_optimizer(config, "optim")
+
+
+def _galore(config: Config) -> None:
+    """The optimizer follows `optim`; layers are named by parts of their names, and all leaves the output layer out."""
+    said = config.word("optim") or "adamw_torch"
+    if config.truth("galore_layerwise"):
+        config.matters("galore_layerwise", REFUSED["galore_adamw_layerwise"])
+    if said not in GALORE:
+        message, repair = unknown("an optimizer that GaLore has in LLaMA-Factory", said, GALORE)
+        config.findings.append(Finding(config.place("optim"), "S107", f"optim: {message}", repair))
+        return
+    config.put("optimizer", GALORE[said], "use_galore")
+    for key, field in (("galore_rank", "rank"), ("galore_update_interval", "update_proj_gap")):
+        whole = config.whole(key)
+        if whole is not None:
+            config.put(f"galore.{field}", whole, key)
+    config.assume("galore.rank", config.value("galore.rank") or 16, "galore_rank, by default 16")
+    if config.word("galore_proj_type") not in (None, "std"):
+        config.matters("galore_proj_type", "no formula for GaLore's projections of other types than std yet")
+    targets = config.words("galore_target") or ("all",)
+    if targets == ("all",) and "galore.targets" not in config.said:
+        config.matters("galore_target", "all leaves the output layer out: list parts of the modules' names")
+    elif "galore.targets" not in config.said:
+        config.put("galore.targets", targets, "galore_target")
 
 
 def _attention(config: Config) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from toolkit.finding import Finding, Severity
 from toolkit.spec.known import shown, unknown
 from toolkit.spec.training_configs.config import Config
-from toolkit.spec.training_configs.optimizers import COMPONENTS
+from toolkit.spec.training_configs.optimizers import COMPONENTS, note_decay
 from toolkit.spec.training_configs.training_arguments import TORCH_DTYPES, take_accumulation
 
 _BUILDER = re.compile(
@@ -165,7 +165,13 @@ def _optimizer(config: Config) -> None:
             place = config.place("optimizer._component_")
             config.findings.append(Finding(place, "S107", f"optimizer._component_: {message}", repair))
         return
-    config.put("optimizer", COMPONENTS[component], "optimizer._component_")
+    optimizer, momentum = COMPONENTS[component], config.decimal("optimizer.momentum")
+    if momentum and optimizer == "rmsprop":
+        config.matters("optimizer.momentum", "no formula for RMSprop with momentum yet")
+    optimizer = "sgd_momentum" if momentum and optimizer == "sgd" else optimizer
+    config.put("optimizer", optimizer, "optimizer._component_")
+    if "optimizer" not in config.said:
+        note_decay(config, optimizer, "optimizer.weight_decay")
     fused = config.truth("optimizer.fused")
     if component.startswith("torch."):
         config.assume("optimizer_implementation", "fused" if fused else "foreach", "optimizer.fused")

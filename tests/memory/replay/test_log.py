@@ -1,0 +1,43 @@
+"""What a tape that writes down its events writes."""
+
+from __future__ import annotations
+
+from toolkit.memory.formula.cached import KEEPS, ROW, cached
+from toolkit.memory.replay.log import LoggedTape
+
+
+def _tape() -> LoggedTape:
+    tape = LoggedTape(records=False, trains=False)
+    tape.cache = KEEPS
+    return tape
+
+
+def test_what_a_cache_keeps_as_it_is_is_no_other_memory() -> None:
+    tape = _tape()
+    key = tape.new("attention_states", 64, "fp16")
+    [made] = tape.cut()
+    [kept] = cached(tape, key)
+    assert tape.cut() == ()
+    assert tape.number(kept) == made.key
+    assert (kept.row, kept.size) == (ROW, key.size)
+    assert {row: size for row, size in tape.alive.items() if any(size)} == {ROW: key.size}
+
+
+def test_what_a_cache_keeps_outlives_the_code_that_made_it() -> None:
+    tape = _tape()
+    other, key = (tape.new("attention_states", 64, "fp16") for _ in range(2))
+    [kept] = cached(tape, key)
+    tape.cut()
+    tape.drop(key, kept)
+    tape.unwind()
+    assert [change.key for change in tape.cut()] == [tape.number(other)]
+
+
+def test_the_first_product_is_marked() -> None:
+    tape = _tape()
+    assert tape.product is None
+    tape.new("norm_states", 64, "fp32")
+    tape.multiplied()
+    tape.new("norm_states", 64, "fp32")
+    tape.multiplied()
+    assert tape.product == 1

@@ -1,0 +1,58 @@
+"""Torch's memory-efficient kernel, which sdpa takes where it is given a mask."""
+
+from __future__ import annotations
+
+from toolkit.memory.buffer import Buffer
+from toolkit.memory.formula.attention_form import KERNEL, OUTPUT, SCORES, STATES, AttentionForm
+from toolkit.memory.formula.cached import READS
+from toolkit.memory.formula.operations import Given, cast
+from toolkit.memory.formula.repeated import repeated
+from toolkit.memory.size import BYTES, Size
+from toolkit.memory.tape import Tape
+
+
+def masked(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: AttentionForm) -> Buffer:
+    """Sdpa with a mask (padding, a window shorter than the sequence): keys and values repeated, a bias, all saved.
+
+    Source: transformers' sdpa_attention.py; torch's memory-efficient kernel (aten .../cuda/attention_backward.cu).
+    """
+    dtype = form.autocast or query.dtype
+    spread = form.one_for_all
+    whole = spread or (form.packs and tape.cache == READS)
+    keys, values = (part if whole else repeated(tape, part, form) for part in (key, value))
+    convert = _cast_for_all if spread and form.expands else _cast_alone
+    inner = cast(tape, query, dtype, STATES), *(convert(tape, part, dtype, form) for part in (keys, values))
+    bias = tape.new(SCORES, 0, dtype, size=Size(pair=BYTES[dtype]))
+    result = tape.new(OUTPUT, form.query_heads * form.value_head_dim, dtype, grad=query.grad)
+    log_sums = tape.new(OUTPUT, form.query_heads, "fp32")
+    saved = tape.save(*inner, bias, result, log_sums) if query.grad else ()
+
+    def backward(tape: Tape, _: Buffer) -> Given:
+        narrow = sum(part.width < form.repeated for part in inner[1:]) if spread else 0
+        expanded = narrow * form.repeated * BYTES[dtype]
+        with tape.temporary(KERNEL, Size(token=form.query_heads * BYTES["fp32"] + expanded)):
+            given = [tape.gradient(part) for part in inner]
+        return list(zip(inner, given, strict=True))
+
+    tape.node(result, backward, saved)
+    tape.drop(log_sums, bias)
+    for part, original in zip((*inner, keys, values), (query, keys, values, key, value), strict=True):
+        if part is not original:
+            tape.drop(part)
+    return result
+
+
+def _cast_alone(tape: Tape, x: Buffer, dtype: str, _: AttentionForm) -> Buffer:
+    return cast(tape, x, dtype, STATES)
+
+
+def _cast_for_all(tape: Tape, x: Buffer, dtype: str, form: AttentionForm) -> Buffer:
+    """A cast of one head seen as many: it writes every one of them."""
+    if x.dtype == dtype:
+        return x
+    result = tape.new(STATES, form.repeated, dtype, grad=x.grad)
+
+    def backward(tape: Tape, _: Buffer) -> Given:
+        return [(x, tape.gradient(x))]
+
+    return tape.node(result, backward)

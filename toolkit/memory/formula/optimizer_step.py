@@ -1,0 +1,115 @@
+"""What the optimizer's step needs while it runs, beside what is kept. n = the elements of one trained tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from itertools import pairwise
+
+from toolkit.memory.context import Context
+from toolkit.memory.formula.adafactor import fullest_update
+from toolkit.memory.formula.galore import fullest_projection
+from toolkit.memory.formula.muon import is_orthogonalized, orthogonalizing
+from toolkit.memory.formula.optimizer import each
+from toolkit.memory.ledger import PhaseName
+from toolkit.memory.size import BYTES
+from toolkit.memory.sums import Trained, in_turn
+from toolkit.spec.names import DEEPSPEED, GALORE
+from toolkit.spec.setting import Setting
+
+
+def optimizer_temporary(context: Context, phase: PhaseName) -> int:
+    """What the step needs while it runs: by the optimizer, and by how torch runs it."""
+    return sum(step_blocks(context)[0]) if phase is PhaseName.OPTIMIZER_STEP else 0
+
+
+def newton_schulz(context: Context, phase: PhaseName) -> int:
+    """What Muon needs to make one update orthogonal, where that is more than the step of its AdamW needs."""
+    of_step = phase is PhaseName.OPTIMIZER_STEP and context.setting.optimizer == "muon"
+    return sum(step_blocks(context)[1]) if of_step else 0
+
+
+def projector_update(context: Context, phase: PhaseName) -> int:
+    """What GaLore needs to make one projector, where that is when its step needs the most."""
+    of_step = phase is PhaseName.OPTIMIZER_STEP and context.setting.optimizer in GALORE
+    return sum(step_blocks(context)[1]) if of_step else 0
+
+
+def step_blocks(context: Context) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The bytes of each tensor at the step's fullest moment: of the update, and of what is done to one matrix first."""
+    setting = context.setting
+    if setting.parallel.strategy in DEEPSPEED:  # not at the moment at which gradients are made float32
+        return (context.at(PhaseName.OPTIMIZER_STEP, "optimizer_temporary"),), ()
+    if setting.optimizer in GALORE:
+        fullest = fullest_projection(context.sums.trained, setting)
+        if fullest.freed:  # gradients that are gone make up for some of what is there
+            return (), (fullest.total,)
+        return fullest.update, fullest.projector
+    update = (_update(context),)
+    if setting.optimizer == "muon":
+        matrices = orthogonalizing(context.sums.trained, setting.gradients)
+        return (update, ()) if sum(update) > sum(matrices) else ((), matrices)
+    return update, ()
+
+
+def _update(context: Context) -> int:
+    if context.setting.optimizer == "adamw" and _widens(context):
+        fused = context.setting.optimizer_implementation == "fused"
+        return 0 if fused else _one_after_another(context, 2, "fp32")
+    rule = TEMPORARIES.get(context.setting.optimizer, {}).get(context.setting.optimizer_implementation)
+    return 0 if rule is None else rule(context)
+
+
+def _widens(context: Context) -> bool:
+    """Whether float32 states update 16-bit parameters that have no float32 copy: no optimizer of torch does that."""
+    setting = context.setting
+    trained = context.numerics.adapter or setting.weights
+    return setting.optimizer_states == "fp32" and trained in ("bf16", "fp16") and setting.master_weights is None
+
+
+def _square_roots(context: Context) -> int:
+    """Torch's foreach AdamW: the square roots of all second moments at once (torch/optim/adamw.py, pytorch #97712)."""
+    divided = ((t, setting) for t, setting in each(context) if _divides(t, setting))
+    return sum(t.count * t.elements * BYTES[setting.optimizer_states] for t, setting in divided)
+
+
+def _one_after_another(context: Context, tensors: int, dtype: str) -> int:
+    """So many tensors of one parameter's shape, and the last of the parameter before, whose name is still bound."""
+    sizes = [one.elements for one in in_turn(one for one in context.sums.trained if _divides(one, context.setting))]
+    return max((before + tensors * now for before, now in pairwise([0, *sizes])), default=0) * BYTES[dtype]
+
+
+def _divides(tensor: Trained, setting: Setting) -> bool:
+    """Whether a tensor is divided by the root of its second moment: all but the matrices of Muon."""
+    return setting.optimizer != "muon" or not is_orthogonalized(tensor)
+
+
+def _square_root(context: Context) -> int:
+    """Torch's for-loop RMSprop and Adagrad: the square root of one parameter's state."""
+    return _one_after_another(context, 1, context.setting.optimizer_states)
+
+
+def _square_roots_and_numerators(context: Context) -> int:
+    """Torch's foreach Adagrad: all square roots, and all gradients times the rate (torch/optim/adagrad.py)."""
+    numerators = sum(t.count * t.elements for t in context.sums.trained) * BYTES[context.setting.gradients]
+    return _square_roots(context) + numerators
+
+
+def _square_root_and_quotient(context: Context) -> int:
+    """Torch's for-loop AdamW: the square root of one parameter's second moment, and its quotient."""
+    return _one_after_another(context, 2, context.setting.optimizer_states)
+
+
+def _factored_update(context: Context) -> int:
+    """Transformers' Adafactor: square and update of one gradient, and float32 copies of 16-bit ones and parameters."""
+    trained = context.numerics.adapter or context.setting.weights
+    return fullest_update(in_turn(context.sums.trained), copies=trained != "fp32")
+
+
+TEMPORARIES: Mapping[str, Mapping[str, Callable[[Context], int]]] = {
+    "adamw": {"foreach": _square_roots, "for-loop": _square_root_and_quotient},
+    "muon": {"foreach": _square_roots, "for-loop": _square_root_and_quotient},
+    "rmsprop": {"foreach": _square_roots, "for-loop": _square_root},
+    "adagrad": {"foreach": _square_roots_and_numerators, "for-loop": _square_root},
+    "adafactor": dict.fromkeys(("fused", "foreach", "for-loop"), _factored_update),
+}
+"""What a step needs while it runs, by optimizer and implementation; other kernels need nothing."""

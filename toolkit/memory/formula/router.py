@@ -1,0 +1,65 @@
+"""Which experts a token passes through, and the weights of what they give.
+
+Sources: transformers 5.23 modeling_mixtral.py, MixtralTopKRouter; modeling_granitemoe.py, GraniteMoeTopKRouter.
+"""
+
+from __future__ import annotations
+
+from toolkit.memory.buffer import Buffer
+from toolkit.memory.formula.expert_adapters import merged_linear
+from toolkit.memory.formula.linear import linear
+from toolkit.memory.formula.linear_form import LinearForm
+from toolkit.memory.formula.operations import Given, activate, cast, letting_go
+from toolkit.memory.tape import Tape
+
+ROUTER = "router_states"
+
+
+def routes(tape: Tape, x: Buffer, router: LinearForm, chosen: int, dtype: str) -> Buffer:
+    """Logits over the experts, float32 probabilities (kept), and the weights of those chosen, in a dtype."""
+    logits, wide = _logits(tape, x, router)
+    probabilities = activate(tape, wide, ROUTER)
+    if wide is not logits:
+        tape.drop(wide)
+    tape.drop(logits)
+    weights = tape.new(ROUTER, chosen, dtype, grad=x.grad)
+
+    def backward(tape: Tape, _: Buffer) -> Given:
+        return [(probabilities, tape.gradient(probabilities))]
+
+    tape.node(weights, backward, tape.save(probabilities) if x.grad else ())
+    tape.drop(probabilities)
+    return weights
+
+
+def routes_of_chosen(tape: Tape, x: Buffer, router: LinearForm, chosen: int, dtype: str) -> Buffer:
+    """The largest logits (their indices are kept), their softmax (kept), and that in a dtype (Granite).
+
+    The float32 logits have a name to the end of the feed-forward, as part of the router's result.
+    """
+    logits, wide = _logits(tape, x, router)
+    if wide is not logits:
+        tape.drop(logits)
+    index = tape.new(ROUTER, chosen, "int64")
+    largest = tape.new(ROUTER, chosen, "fp32", grad=wide.grad)
+    tape.bound += [wide, index]
+
+    def to_logits(tape: Tape, _: Buffer) -> Given:
+        return [(wide, tape.gradient(wide))]
+
+    tape.node(largest, to_logits, tape.save(index) if wide.grad else ())
+    shares = tape.new(ROUTER, chosen, "fp32", grad=wide.grad)
+
+    def to_largest(tape: Tape, _: Buffer) -> Given:
+        return [(largest, tape.gradient(largest))]
+
+    tape.node(shares, to_largest, tape.save(shares) if wide.grad else ())
+    tape.drop(largest)
+    return letting_go(tape, shares, cast(tape, shares, dtype, ROUTER))
+
+
+def _logits(tape: Tape, x: Buffer, router: LinearForm) -> tuple[Buffer, Buffer]:
+    """As they are, and in float32."""
+    branch = router.branch
+    logits = linear(tape, x, router, ROUTER) if branch is None else merged_linear(tape, x, router, branch, ROUTER)
+    return logits, cast(tape, logits, "fp32", ROUTER)

@@ -1,0 +1,83 @@
+"""FlashAttention over rows that are padded: real tokens are gathered one after the other, and put back afterwards.
+
+Sources: transformers modeling_flash_attention_utils.py (_upad_input, _pad_input); flash-attention 2,
+csrc/flash_attn/flash_api.cpp, mha_varlen_fwd and mha_varlen_bwd. How many tokens are real is data: here all of them.
+"""
+
+from __future__ import annotations
+
+from toolkit.memory.buffer import Buffer
+from toolkit.memory.formula.attention_form import KERNEL, OUTPUT, STATES, AttentionForm
+from toolkit.memory.formula.cached import LAID_OUT, READS
+from toolkit.memory.formula.operations import Given, cast
+from toolkit.memory.size import BYTES, Size
+from toolkit.memory.tape import Tape
+
+TILE = 128
+"""Tokens for which each row adds to the sums of dq."""
+
+
+def varying(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: AttentionForm) -> Buffer:
+    """The kernel for rows of any length: saves gathered q, k, v, its result and a float32 log-sum-exp."""
+    dtype = form.autocast or query.dtype
+    inner = tuple(cast(tape, part, dtype, STATES) for part in (query, key, value))
+    gathered = _gathered(tape, inner, form)
+    result = tape.new(OUTPUT, form.query_heads * form.value_head_dim, dtype, grad=query.grad)
+    log_sums = tape.new(OUTPUT, form.query_heads, "fp32")
+    saved = tape.save(*gathered, result, log_sums) if query.grad else ()
+
+    def backward(tape: Tape, _: Buffer) -> Given:
+        with tape.temporary(KERNEL, _working(form, dtype)):
+            given = [tape.gradient(part) for part in gathered]
+        return list(zip(gathered, given, strict=True))
+
+    tape.node(result, backward, saved)
+    tape.drop(log_sums)
+    tape.drop(*(part for part, own in zip(inner, (query, key, value), strict=True) if part is not own))
+    tape.drop(*(part for part in gathered if part is not query))
+    padded = _moved(tape, result, OUTPUT)
+    tape.drop(result)
+    return padded
+
+
+def _gathered(tape: Tape, parts: tuple[Buffer, ...], form: AttentionForm) -> tuple[Buffer, ...]:
+    """Keys, values and queries in the order in which they are gathered; of a single token there is nothing to gather.
+
+    What a cache lays out with its heads first is copied before, and so are queries that were put together anew.
+    """
+    query, key, value = parts
+    from_cache = tape.cache in LAID_OUT
+    several = form.key_value_heads > 1  # a single head lies in memory as its positions do
+    keys = _taken(tape, key, form, copies=several and (from_cache or form.heads_first))
+    values = _taken(tape, value, form, copies=several and from_cache)
+    if tape.cache == READS:
+        return query, keys, values
+    return _taken(tape, query, form, copies=form.heads_first), keys, values
+
+
+def _taken(tape: Tape, x: Buffer, form: AttentionForm, *, copies: bool) -> Buffer:
+    """The real tokens of a tensor: while a cache is read, of all that it has, or of its window."""
+    size, each = x.size, x.width * BYTES[x.dtype]
+    if tape.cache == READS:
+        size = Size(pair=each) if form.window is None else Size(sequence=form.window * each)
+    if not copies:
+        return _moved(tape, x, STATES, size)
+    with tape.temporary(STATES, size):
+        return _moved(tape, x, STATES, size)
+
+
+def _moved(tape: Tape, x: Buffer, row: str, size: Size | None = None) -> Buffer:
+    """Rows picked by an index, or put where it says: backward does the other, in a new tensor."""
+    result = tape.new(row, x.width, x.dtype, grad=x.grad, size=size or x.size)
+
+    def backward(tape: Tape, _: Buffer) -> Given:
+        return [(x, tape.gradient(x))]
+
+    return tape.node(result, backward)
+
+
+def _working(form: AttentionForm, dtype: str) -> Size:
+    """Sums of dq and of rows in float32, with 128 tokens more for each row, and dk and dv for every query head."""
+    each = form.query_heads * (-(-form.head_dim // 32) * 32 + 1) * BYTES["fp32"]
+    expanded = form.query_heads * (form.head_dim + form.value_head_dim) * BYTES[dtype] if form.is_grouped else 0
+    return Size(token=each + expanded, sequence=TILE * each)
