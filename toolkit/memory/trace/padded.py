@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from typing import Any
-from unittest.mock import patch
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +20,7 @@ from torch import nn
 from toolkit.memory.refusal import MASKS_MADE_ALIKE
 from toolkit.memory.trace.refusal import UnsupportedTrace
 from toolkit.memory.trace.releases import TRANSFORMERS, installed
+from toolkit.memory.trace.stand_ins import standing_in
 from toolkit.spec.setting import Setting
 
 MASKING = "transformers.masking_utils"
@@ -84,8 +84,8 @@ def zeros_seen(setting: Setting) -> Iterator[None]:
     masking, flash = import_module(MASKING), import_module(FLASH_UTILS)
     with ExitStack() as entered:
         for name in LOOKING:
-            entered.enter_context(patch.object(masking, name, _found(getattr(masking, name))))
-        entered.enter_context(patch.object(flash, "_get_unpad_data", _all_real))
+            entered.enter_context(standing_in(masking, name, _found(getattr(masking, name))))
+        entered.enter_context(standing_in(flash, "_get_unpad_data", _all_real))
         yield
 
 

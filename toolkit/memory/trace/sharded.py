@@ -21,6 +21,7 @@ from toolkit.memory.trace.recorder import Recorder
 from toolkit.memory.trace.refusal import UnsupportedTrace
 from toolkit.memory.trace.refused import SHARES, TENSOR
 from toolkit.memory.trace.replicated import replicates
+from toolkit.memory.trace.stand_ins import standing_in
 from toolkit.spec.setting import Setting
 
 _SHARD = "torch.distributed.fsdp._fully_shard"
@@ -79,22 +80,8 @@ def _shards_on_meta(recorder: Recorder) -> Iterator[None]:
             (import_module(f"{_SHARD}._fsdp_param"), "free_storage", free),
             (torch, "meta", recorder.streams),
         ):
-            entered.enter_context(_standing_in(owner, name, stand_in))
+            entered.enter_context(standing_in(owner, name, stand_in))
         yield
-
-
-@contextmanager
-def _standing_in(owner: Any, name: str, stand_in: Any) -> Iterator[None]:
-    missing = object()
-    before = getattr(owner, name, missing)
-    setattr(owner, name, stand_in)
-    try:
-        yield
-    finally:
-        if before is missing:
-            delattr(owner, name)
-        else:
-            setattr(owner, name, before)
 
 
 def share_out(model: nn.Module, setting: Setting, mesh: DeviceMesh) -> nn.Module:

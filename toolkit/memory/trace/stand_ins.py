@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -138,3 +139,18 @@ _STAND_INS: Mapping[str, Callable[..., Any]] = {
     "aten::index.Tensor": _rows,
     "aten::_grouped_mm": _grouped_product,
 }
+
+
+@contextmanager
+def standing_in(owner: Any, name: str, stand_in: Any) -> Iterator[None]:
+    """Puts something in the place of an attribute, whether there was one or not, and puts it back."""
+    missing = object()
+    before = getattr(owner, name, missing)
+    setattr(owner, name, stand_in)
+    try:
+        yield
+    finally:
+        if before is missing:
+            delattr(owner, name)
+        else:
+            setattr(owner, name, before)
