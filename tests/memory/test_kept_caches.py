@@ -108,6 +108,12 @@ REFUSED: dict[str, tuple[str, Cache, dict[str, Any], str]] = {
         {"stack": Stack("transformers", versions={"transformers": "4.50"})},
         "of transformers before 4.56",
     ),
+    "a release before 8-bit floats": (
+        QWEN,
+        FP8,
+        {"stack": Stack("transformers", versions={"transformers": "5.20"})},
+        "of transformers before 5.21",
+    ),
 }
 
 

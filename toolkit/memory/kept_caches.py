@@ -18,6 +18,8 @@ STATIC_READ = Version("5.14")
 """Read here and in 5.23: the prompt attends to its own keys alone (sdpa_attention.py); in 5.11 it did to all room."""
 QUANTIZED_READ = Version("4.56")
 """Since then a cache has layers, of which each packs its own keys and values."""
+FP8_FROM = Version("5.21")
+"""Since then it may keep them in 8-bit floating point (Fp8QuantizedLayer)."""
 
 
 def room(setting: Setting) -> int:
@@ -77,7 +79,8 @@ def _anywhere(setting: Setting, architecture: Architecture) -> Iterator[tuple[st
 def _of_kind(cache: Cache, setting: Setting, architecture: Architecture) -> Iterator[tuple[str, bool]]:
     windows = {kind.attention.window for kind in architecture.layers} - {None}
     if cache.implementation == QUANTIZED:
-        yield f"of transformers before {QUANTIZED_READ}", not older(setting, "transformers", QUANTIZED_READ)
+        needed = FP8_FROM if cache.backend == "fp8" else QUANTIZED_READ
+        yield f"of transformers before {needed}", not older(setting, "transformers", needed)
         group = cache.q_group_size or 1
         widths = [kind.attention.key_value_heads * kind.attention.head_dim for kind in architecture.layers]
         yield "whose groups go over tokens", all(width % group == 0 for width in widths)

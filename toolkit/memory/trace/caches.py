@@ -39,7 +39,7 @@ def cache_of(setting: Setting, model: nn.Module) -> dict[str, Any]:
     try:
         return {"past_key_values": known.QuantizedCache(cache.backend, config=text, **given)}
     except ValueError as refused:  # windows, and what a release does not know yet
-        raise UnsupportedTrace(f"transformers has no such cache: {refused}") from None
+        raise UnsupportedTrace(f"this release of transformers has no such cache: {refused}") from None
 
 
 def is_packed(setting: Setting) -> bool:
