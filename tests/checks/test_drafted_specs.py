@@ -30,11 +30,11 @@ class Floor(NamedTuple):
 
 
 FLOORS = {
-    "gpt-oss-20b": Floor(32, 9, 0),
-    "jailbreak-detector-large": Floor(33, 25, 1),
-    "llama-qwen-inference": Floor(105, 30, 0),
-    "qwen2.5-coder-7b": Floor(48, 31, 3),
-    "yi-34b-to-llama-2-13b": Floor(52, 11, 1),
+    "gpt-oss-20b": Floor(33, 9, 1),
+    "jailbreak-detector-large": Floor(35, 26, 1),
+    "llama-qwen-inference": Floor(124, 31, 1),
+    "qwen2.5-coder-7b": Floor(49, 32, 4),
+    "yi-34b-to-llama-2-13b": Floor(72, 16, 1),
 }
 
 

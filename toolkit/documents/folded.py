@@ -8,8 +8,8 @@ from html import unescape
 from types import MappingProxyType
 from typing import Final
 
-from toolkit.documents.scan.local import Edit
 from toolkit.documents.scan.mend import Mended
+from toolkit.documents.scan.multiples import Edit
 
 _LIKE: Final[Mapping[str, str]] = MappingProxyType(
     {

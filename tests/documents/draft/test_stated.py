@@ -143,3 +143,10 @@ def test_a_change_is_between_the_figures_beside_it() -> None:
 def test_what_a_document_says_of_its_gigabytes_is_taken_over() -> None:
     text = "Here 1 GB = 10^9 bytes.\n\nThe weights of Qwen2.5-7B in bf16 take 15.2 GB of memory.\n"
     assert 'units: {GB: decimal, quote: "1 GB = 10^9 bytes"}' in drafted(text).text
+
+
+def test_a_row_of_sixteen_bits_under_words_on_qlora_is_asked_about() -> None:
+    text = "# QLoRA on Qwen2.5-7B\n\n| Setting | VRAM |\n|---|---|\n| fp16 | 60 GB |\n| nf4 | 9 GB |\n"
+    assert claim(text).scenario is None
+    assert "several are named" in (claim(text).question or "")
+    assert fields(text, at=1)["method"] == "qlora"

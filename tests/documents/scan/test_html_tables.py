@@ -24,6 +24,7 @@ def rows(text: str) -> list[list[str]]:
             [["a", "a", "b"], ["a", "a", "c"], ["d"]],
         ),
         ("<table><tr><td>a</td><td rowspan=3>b</td></tr><tr><td>c</td></tr></table>", [["a", "b"], ["c", "b"]]),
+        ("<table><th>a</th><th>b</th><tr><td>c</td><td>d</td></tr></table>", [["a", "b"], ["c", "d"]]),
     ],
 )
 def test_spans(text: str, expected: list[list[str]]) -> None:

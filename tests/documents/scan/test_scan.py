@@ -3,6 +3,8 @@
 import pytest
 
 from tests.documents.scan.scanned import contexts, ends, found
+from toolkit.documents.document import Document
+from toolkit.documents.scan.scan import scan
 
 
 @pytest.mark.parametrize(
@@ -55,6 +57,65 @@ from tests.documents.scan.scanned import contexts, ends, found
         ("Is 8 GB enough for LoRA?", [("fits", "8 GB")]),
         ("LoRA trains 40M of 6.7B parameters.", [("trainable_parameters", "40M"), ("parameters", "6.7B")]),
         ("The model went from 34B → 13B.", [("parameters", "34B"), ("parameters", "13B")]),
+        # cards whose memory is part of their name
+        ("Measured on 8xA100-80GB.", [("gpu_memory", "80GB")]),
+        ("Ein A100-SXM4-80G genügt.", [("gpu_memory", "80G")]),
+        ("one A100-PCIE-40GB GPU", [("gpu_memory", "40GB")]),
+        # Apple's machines share their memory
+        ("We ran it on a MacBook Pro 16GB and a Mac mini (8 GB).", [("host_memory", "16GB"), ("host_memory", "8 GB")]),
+        # counts of parameters by what they are of, and in cells
+        ("It has 10 billion visual parameters and 7 billion language parameters.",
+         [("parameters", "10 billion"), ("parameters", "7 billion")]),
+        ("| Name | Parameters | VRAM |\n|---|---|---|\n| tiny | 39 M | 1 GB |\n",
+         [("parameters", "39 M"), ("peak_memory", "1 GB")]),
+        ("| Name | Model size | Memory |\n|---|---|---|\n| Owl Chat | 13B | 9.8 GB |\n",
+         [("parameters", "13B"), ("peak_memory", "9.8 GB")]),
+        ("| | A | B |\n|---|---|---|\n| trainable / total params | 0.2B / 14B | 14B / 14B |\n",
+         [("trainable_parameters", "0.2B"), ("parameters", "14B"), ("trainable_parameters", "14B"),
+          ("parameters", "14B")]),
+        ("| | LoRA | P-tuning |\n|---|---|---|\n| Params (%) | 0.06% | 4.35% |\n",
+         [("trainable_share", "0.06%"), ("trainable_share", "4.35%")]),
+        ("| | Total params | Activated |\n|---|---|---|\n| A | 671B | 37B |\n",
+         [("parameters", "671B"), ("parameters", "37B")]),
+        # columns of sizes
+        ("| Format | Latency, ms (1.5B) | File size, GB (1.5B) |\n|---|---|---|\n| Q4_0 | 76 | 1.53 |\n",
+         [("disk", "1.53")]),
+        ("| Technik | Modell | Original size | Optimized size |\n|---|---|---|---|\n| INT8 | A-7B | 13GB | 7GB |\n",
+         [("weights", "13GB"), ("weights", "7GB")]),
+        ("| Modelo | Tamaño |\n|---|---|\n| A-7B | 13GB |\n", [("weights", "13GB")]),
+        ("| Model | Size |\n|---|---|\n| A | 790M |\n| B | 1.3G |\n", [("weights", "790M"), ("weights", "1.3G")]),
+        # columns of machines, lists of what is stored, headings
+        ("| Hardware | Runs |\n|---|---|\n| CPU server (128GB) | A-70B |\n", [("host_memory", "128GB")]),
+        ("Needs a GPU with much GPU memory (VRAM).\n\n**Storage**\n\n- Models: 50-100GB\n", [("disk", "50-100GB")]),
+        ("VRAM and GPU memory matter.\n\n## Models for 24 GB\n", [("peak_memory", "24 GB")]),
+        # rows that a blank line keeps from their table
+        ("| Part | What |\n|---|---|\n| CPU | 8 cores |\n\n| RAM | 32GB DDR4 |\n| Storage | 1TB NVMe |\n",
+         [("host_memory", "32GB"), ("disk", "1TB")]),
+        # shares and ratios of memory
+        ("| Precision | Memory |\n|---|---|\n| INT8 | 25% |\n", [("change", "25%")]),
+        ("| Model | VRAM gain vs FP16 |\n|---|---|\n| A-8B | -50% |\n", [("change", "-50%")]),
+        ("It takes 90% of the GPU memory.", [("change", "90%")]),
+        ("Plan 20% for the KV cache.", [("change", "20%")]),
+        ("A 4x memory reduction.", [("change", "4x")]),
+        ("It reduces memory usage by 4x.", [("change", "4x")]),
+        ("| Method | Memory savings |\n|---|---|\n| NF4 | 4x |\n", [("change", "4x")]),
+        ("Peak is 78.63 GiB (42.67%) of VRAM.", [("peak_memory", "78.63 GiB"), ("change", "42.67%")]),
+        ("Memory of each:\n\n- Full: 100%\n- LoRA: 30%\n", [("change", "100%"), ("change", "30%")]),
+        ("The footprint adds a flat 15% overhead.", [("change", "15%")]),
+        # lists of amounts that share their words
+        ("They require at least 4.5G, 7.5G, and 6.0G free RAM.",
+         [("host_memory", "at least 4.5G"), ("host_memory", "7.5G"), ("host_memory", "6.0G")]),
+        ("It does not fit on a single 40G card.", [("fits", "40G")]),
+        ("It needs 32GB instances, or a 64 GB machine.", [("gpu_memory", "32GB"), ("host_memory", "64 GB")]),
+        # other languages
+        ("nur ~3B aktive Parameter je Token", [("parameters", "~3B")]),
+        ("- **モデルサイズ**: 約100MB\n", [("weights", "100MB")]),
+        ("Mindestens eine 7,5-GiB-Karte mit VRAM.", [("peak_memory", "7,5-GiB")]),
+        # what a log says
+        ("```\nload: memory_size = 2560.00 MB\n```", [("peak_memory", "2560.00 MB")]),
+        # words of a recommendation, where the document is about memory
+        ("VRAM and GPU memory matter.\n\n8GB is tight, 12 or 16GB recommended.\n",
+         [("peak_memory", "8GB"), ("peak_memory", "12"), ("peak_memory", "16GB")]),
     ],
 )  # fmt: skip
 def test_finds(text: str, expected: list[tuple[str, str]]) -> None:
@@ -88,6 +149,14 @@ def test_finds(text: str, expected: list[tuple[str, str]]) -> None:
         "| VRAM | Process | Closable? |\n|---|---|---|\n| no | Chrome | yes |\n",
         "The KL mean of perplexity is a 3.8% increase of the F16 model.",
         "| DDP | Supported |\n|---|---|\n| VRAM | ✅ |\n",
+        "The repository teapot-A100-40GB-chat is on the hub, A100-40GB.json too.",
+        "A 10 Gb/s link leads to the GPU memory of another node.",
+        "| Size | Layers |\n|---|---|\n| 7B | 32 |\n",
+        "Memory matters. A replay gives a 34% recall gain.",
+        "| One | Two |\n\nA line with | bars | in it.",
+        "The run is 4x faster and its memory is full.",
+        "It slows training by 20% but saves memory.",
+        "Checks of types add a 15% overhead.",
         "| GPU | Offload |\n|---|---|\n| T4 16GB | True |\n| L4 24GB | False |\n".replace("16GB", "").replace(
             "24GB", ""
         ),
@@ -178,3 +247,24 @@ def test_parts_of_a_long_paragraph_are_all_read() -> None:
 def test_one_place_is_one_claim_where_tables_of_both_kinds_overlap() -> None:
     text = "<table>\n<tr><td>VRAM</td><td>\n\n| a | VRAM |\n|---|---|\n| b | 24 GB |\n\n</td></tr>\n</table>\n"
     assert found(text).count(("peak_memory", "24 GB")) == 1
+
+
+def test_a_row_of_sixteen_bits_takes_no_method_from_words_on_qlora() -> None:
+    text = "# Memory of Owl-7B\n\nWith QLoRA it is small.\n\n| Setting | VRAM |\n|---|---|\n"
+    text += "| fp16 | 60 GB |\n| nf4 | 9 GB |\n| Full | 120 GB |\n"
+    assert [claim.get("method") for claim in contexts(text)] == [None, "qlora", "full"]
+
+
+def test_a_chip_that_is_called_max_bounds_nothing() -> None:
+    assert ends("A Mac with an M4 Max 128 GB.") == [("128", "128", "GB", None)]
+    assert ends("Needs max 128 GB of VRAM.") == [(None, "128", "GB", None)]
+
+
+def test_abbreviations_end_no_sentence() -> None:
+    assert found("Für GPUs mit wenig VRAM (z. B. 12 GB) reicht es.") == [("peak_memory", "12 GB")]
+
+
+def test_text_of_figures_alone_is_not_read_for_values() -> None:
+    scanned = scan(Document("guide.md", "12 GB 34 GB 56 GB\n" * 50))
+    assert [vars(read).get("values") for read in scanned.pieces] == [None]
+    assert len(scanned.pieces[0].values) == 150

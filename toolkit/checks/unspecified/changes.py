@@ -10,17 +10,15 @@ from typing import Final
 from toolkit.checks.judgement import Verdict
 from toolkit.checks.unspecified.remark import Remark
 from toolkit.documents.scan.claim import ReadPiece, Scanned
-from toolkit.documents.scan.pieces import Grid, Kind
+from toolkit.documents.scan.direction import FALLING, PACE, RISING
+from toolkit.documents.scan.grids import Grid
+from toolkit.documents.scan.pieces import Kind
 from toolkit.documents.scan.values import cell_value
 from toolkit.quantity import Bound, Dimension, Value, display_bytes, display_share, parse_value
 from toolkit.quantity.interval import Interval
 
 _ARROW: Final = re.compile(r"[\s*_`]*(?:→|->|=>|⟶|➜)[\s*_`]*")
-_DIRECTION: Final = re.compile(
-    r"\b(?:less|lower|smaller|fewer|more|higher|larger|reduc\w+|sav(?:es?|ed|ings?)|cuts?|decreas\w+|increas\w+|drop\w*|faster"
-    r"|slower|shorter|speed-?ups?|cheaper)\b",
-    re.IGNORECASE,
-)
+_DIRECTION: Final = re.compile(rf"\b(?:{FALLING}|{RISING}|{PACE})\b", re.IGNORECASE)
 _SAVED: Final = re.compile(r"\b(?:sav(?:ed|ings?)|reduction|reduced|less)\b", re.IGNORECASE)
 _MORE: Final = re.compile(
     r"[\s*_`]*(?:of )?(?:more|less|extra|additional|saved|fewer)[\s*_`]*"
@@ -30,12 +28,8 @@ _MORE: Final = re.compile(
 _VERSUS: Final = re.compile(
     r"[\s*_`]*(?:vs\.?|versus|against|instead of|compared (?:to|with)|→|->)[\s*_`]*", re.IGNORECASE
 )
-_FALLS: Final = re.compile(
-    r"\b(?:less|lower|smaller|fewer|reduc\w+|sav\w+|cuts?|decreas\w+|drop\w*|cheaper)\b", re.IGNORECASE
-)
-_SPEED: Final = re.compile(
-    r"\b(?:faster|slower|speed\w*|time|throughput|more|higher|larger|increas\w+)\b", re.IGNORECASE
-)
+_FALLS: Final = re.compile(rf"\b(?:{FALLING}|sav\w+|cheaper)\b", re.IGNORECASE)
+_SPEED: Final = re.compile(rf"\b(?:faster|slower|speed\w*|time|throughput|{RISING})\b", re.IGNORECASE)
 _LEFT: Final = re.compile(r"\b(?:to|of)\s*[~≈*]*[0-9]", re.IGNORECASE)
 _SAID_LESS: Final = "less"
 _NEAR: Final = 60
@@ -55,6 +49,8 @@ def check_changes(scanned: Scanned) -> Iterator[Remark]:
 
 
 def _in_lines(read: ReadPiece) -> Iterator[Remark]:
+    if _ARROW.search(read.text) is None:
+        return
     for pair, share in _stated(read):
         words = read.text[max(0, share.start - 24) : share.end + 24]
         remark = _judged(*pair, share, read.piece.start + share.start, words)
@@ -65,7 +61,7 @@ def _in_lines(read: ReadPiece) -> Iterator[Remark]:
 def check_differences(scanned: Scanned) -> Iterator[Remark]:
     """Amounts of more or less with both amounts behind them: "5 GB more (14 GB vs 10 GB)"."""
     for read in scanned.pieces:
-        for position, value in enumerate(read.values[:-2]):
+        for position, value in enumerate(read.values[:-2] if _MORE.search(read.text) else ()):
             one, other = read.values[position + 1 : position + 3]
             if any(figure.unit.dimension is not Dimension.BYTES for figure in (value, one, other)):
                 continue

@@ -20,6 +20,8 @@ _BINARY: Final = re.compile(r"[KMGTP]iB")
 def check_conversions(scanned: Scanned) -> Iterator[Remark]:
     """An amount in GiB beside one in GB, where neither has words of its own."""
     for read in scanned.pieces:
+        if _BINARY.search(read.text) is None:
+            continue
         starts = [equation.start for equation in read.equations]
         for one, other in pairwise(read.values):
             within = bisect_right(starts, one.start) - 1

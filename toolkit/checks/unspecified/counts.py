@@ -14,6 +14,7 @@ from toolkit.documents.scan.claim import FoundClaim, Scanned
 from toolkit.documents.scan.context import precisions_in
 from toolkit.documents.scan.cues import component
 from toolkit.documents.scan.names import models_in, size_in_name
+from toolkit.documents.scan.parameters import labels_parameters
 from toolkit.facts.models import ModelFacts, load_model
 from toolkit.facts.names import UnknownName
 from toolkit.quantity import Bound, Dimension, Value, display_bytes, display_count, display_number, parse_value
@@ -48,6 +49,7 @@ _COMPONENT: Final = re.compile(
 _FAMILIES: Final = re.compile(r"[A-Za-z)]\s?/\s?[A-Z]")
 """Labels that name several families: "BELLE(LLaMA/Bloom)"."""
 
+_NAMED: Final = re.compile(r"[(（][*_`~≈ ]*\Z")
 _SIZE: Final = re.compile(r"(?<![\w.])(?:\d{1,3}x)?\d{1,4}(?:\.\d{1,2})?[BM](?!\w)")
 _CLOSE: Final = 80
 _OPENING: Final = 1_000
@@ -60,6 +62,8 @@ def check_parameters(scanned: Scanned) -> Iterator[Remark]:
             continue
         if _PART.search(claim.before[-20:] + claim.after[:28]) or any(map(_PART.search, _labels(claim))):
             continue
+        if _NAMED.search(claim.before) and not labels_parameters(claim.sentence):
+            continue  # a size in brackets behind a name tells models apart, and rounds as names do
         known = _model(claim, scanned)
         facts = _facts(known) if known else None
         if facts is not None and facts.verified_params is not None:

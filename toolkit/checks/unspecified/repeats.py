@@ -70,7 +70,7 @@ def terms_of(scanned: Scanned) -> frozenset[int]:
     """Where the terms of written equations stand: each is a part of a quantity, not all of it."""
     found: set[int] = set()
     for read in scanned.pieces:
-        starts = [value.start for value in read.values]
+        starts = [value.start for value in read.values] if read.equations else []
         for equation in read.equations:
             terms = starts[bisect_left(starts, equation.start) : bisect_left(starts, equation.result)]
             found.update(read.piece.start + term for term in terms)

@@ -10,7 +10,7 @@ from typing import Final
 from toolkit.checks.judgement import Verdict
 from toolkit.checks.unspecified.remark import Remark
 from toolkit.documents.scan.claim import Scanned
-from toolkit.documents.scan.pieces import Grid
+from toolkit.documents.scan.grids import Grid
 from toolkit.documents.scan.values import unit_of_heading
 from toolkit.quantity import Bound, Dimension, Interval, Reading, Value, display_interval, parse_value
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
+from toolkit.documents.draft.beyond import cards_beyond, changes_beyond
 from toolkit.documents.draft.doubts import JUDGED, doubt, doubtful_quantity, sums
 from toolkit.documents.draft.drafted import Draft, DraftedClaim, DraftedField, Loose
 from toolkit.documents.draft.loose import loose_figures
@@ -68,15 +69,17 @@ class _Drafting:
 
     def run(self) -> Draft:
         """The whole draft."""
-        claims = [one for claim in self._scanned.claims[:MOST_CLAIMS] if (one := self._claim(claim)) is not None]
+        beyond = (*changes_beyond(self._scanned), *cards_beyond(self._scanned))
+        said = (*self._scanned.claims, *sorted(beyond, key=lambda claim: claim.start))
+        claims = [one for claim in said[:MOST_CLAIMS] if (one := self._claim(claim)) is not None]
         claims += self._equations()
         merged = self._scenarios.merged(claim.scenario for claim in claims)
         claims = [replace(claim, scenario=merged[claim.scenario]) if claim.scenario else claim for claim in claims]
-        for claim in self._scanned.claims[MOST_CLAIMS:]:
+        for claim in said[MOST_CLAIMS:]:
             self._leave(claim.start, claim.end, "the draft holds no more claims")
         headings = self._scanned.document.headings
         title = printable(headings[0].text[:_LONGEST_TITLE]).strip() if headings else ""
-        self._loose += loose_figures(self._scanned)
+        self._loose += loose_figures(self._scanned, said)
         return Draft(
             title or None,
             tuple(sorted(claims, key=lambda claim: claim.line)),

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from toolkit.documents.draft.drafted import Loose
-from toolkit.documents.scan.claim import Scanned
+from toolkit.documents.scan.claim import FoundClaim, Scanned
 from toolkit.quantity import Dimension, Value
 
 _KINDS: Final = {
@@ -20,9 +20,9 @@ _KINDS: Final = {
 }
 
 
-def loose_figures(scanned: Scanned) -> Iterator[Loose]:
+def loose_figures(scanned: Scanned, claims: Iterable[FoundClaim]) -> Iterator[Loose]:
     """Values with a unit that neither a claim nor an equation holds, in the order of the text."""
-    taken = sorted({(claim.start, claim.end) for claim in scanned.claims})
+    taken = sorted({(claim.start, claim.end) for claim in claims})
     taken += [
         (read.piece.start + equation.start, read.piece.start + equation.end)
         for read in scanned.pieces

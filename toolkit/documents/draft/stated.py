@@ -10,7 +10,7 @@ from typing import Final
 from toolkit.documents.draft import words
 from toolkit.documents.draft.passages import Level, Passage, Passages
 from toolkit.documents.draft.whole import Whole, models_of, number_of, parameters_of, size_digits
-from toolkit.documents.scan.context import named_in
+from toolkit.documents.scan.context import WHOLE_FLOATS, named_in
 from toolkit.documents.scan.names import size_in_name
 from toolkit.frozen import frozen
 
@@ -31,15 +31,14 @@ COMPONENTS: Final = frozenset({"gradients", "optimizer_states", "master_weights"
 
 _OWN_DTYPE: Final = {"gradients": "gradients", "optimizer_states": "optimizer_states", "adapters": "lora.dtype"}
 _LIKE: Final = 0.2
-_FLOATS: Final = frozenset({"fp32", "bf16", "fp16"})
 _HALVES: Final = frozenset({"fp16", "bf16"})
 """Two precisions of the same size."""
 
 _ALL: Final = frozenset({"fp32", "bf16", "fp16", "int8", "nf4", "mxfp4"})
 _POSSIBLE: Final[Mapping[str, frozenset[str]]] = {
-    "full": _FLOATS,
-    "lora": _FLOATS | {"int8"},
-    "qlora": _FLOATS | {"nf4"},
+    "full": WHOLE_FLOATS,
+    "lora": WHOLE_FLOATS | {"int8"},
+    "qlora": WHOLE_FLOATS | {"nf4"},
 }
 """Forms of weights, or of products, that a precision may mean, by method; of inference it may be any."""
 
@@ -170,6 +169,9 @@ def _settle_method(fields: dict[str, Said], several: set[str], around: Passages,
     if "method" not in fields and "method" not in several and not whole.trains:
         fields["method"] = Said("inference", Level.WHOLE, 0)
     method, precision = fields.get("method"), fields.get("precision")
+    if method and method.value == "qlora" and method.level is not Level.OWN and _labelled_whole(around):
+        several.add("method")
+        del fields["method"]
     if method is None or method.value != "lora":
         return
     over = next((passage for passage in around.above if _names("method", passage.text) == {"qlora"}), None)
@@ -177,6 +179,11 @@ def _settle_method(fields: dict[str, Said], several: set[str], around: Passages,
         fields["method"] = Said("qlora", Level.ABOVE, over.start)
     elif precision and precision.value in {"nf4", "int4"}:
         fields["method"] = Said("qlora", max(method.level, precision.level), method.offset)
+
+
+def _labelled_whole(around: Passages) -> bool:
+    """Whether a label of the figure's cell names weights that are not quantized, as a row to compare with does."""
+    return any(named_in(label.text).get("precision", frozenset()) & WHOLE_FLOATS for label in around.own[1:])
 
 
 def _settle_weights(quantity: str, fields: dict[str, Said], several: set[str], whole: Whole) -> None:
@@ -206,7 +213,7 @@ def _of_a_part(quantity: str, said: Said, fields: dict[str, Said]) -> bool:
             name: replace(said, value=value) for name, value in (("master_weights", "fp32"), ("weights", "bf16"))
         }
         return True
-    if quantity not in COMPONENTS or said.value not in _FLOATS:
+    if quantity not in COMPONENTS or said.value not in WHOLE_FLOATS:
         return False
     if (field := _OWN_DTYPE.get(quantity)) is not None and said.level is Level.OWN:
         fields[field] = said

@@ -12,8 +12,8 @@ from toolkit.documents.scan.cues import component
 from toolkit.documents.scan.verbatim import is_output
 
 Cell = tuple[int, int, str]
-_FIELD: Final = re.compile(r"\S+(?: \S+)*")
-"""Words with one space between them; two begin the next column."""
+_FIELD: Final = re.compile(r"\S*_\S*|[^\s_]+(?: [^\s_]+(?=\s|\Z))*")
+"""Words with one space between them, or one name with underscores; two spaces begin the next column."""
 
 _SIZED: Final = re.compile(r"\bsizes?\b", re.IGNORECASE)
 _AMOUNT: Final = re.compile(r"[0-9]\s?[KMGT]i?B?\b")

@@ -11,7 +11,8 @@ class Around:
     """The words around a figure: those of its sentence on both sides, its labels, headings and what led to it.
 
     `paragraph` is what stands before its sentence in its paragraph, `lead` the paragraph before, `intro` what leads
-    to its table or list; `themed` says that the document speaks of memory more than in passing.
+    to its table or list; `themed` says that the document speaks of memory more than in passing, `models` the
+    same of models.
     """
 
     before: str
@@ -26,6 +27,7 @@ class Around:
     kind: Kind = Kind.PROSE
     intro: str = ""
     item: bool = False
+    models: bool = False
 
     @property
     def sentence(self) -> str:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cached_property
+from typing import Final
 
 from toolkit.documents.document import Document
-from toolkit.documents.scan.equations import Equation
+from toolkit.documents.scan.equations import Equation, equations, may_equate
 from toolkit.documents.scan.mend import Mended, origin
 from toolkit.documents.scan.pieces import Piece
+from toolkit.documents.scan.values import values_in
 from toolkit.finding import Place
 from toolkit.quantity import Bound, Mark, Value
+
+_DIGIT: Final = re.compile("[0-9]")
 
 
 @dataclass(frozen=True)
@@ -53,12 +59,23 @@ class FoundClaim:
 
 @dataclass(frozen=True)
 class ReadPiece:
-    """A piece with its values and equations; their offsets are those of `text`, which begins at the piece's start."""
+    """A piece with its values and equations; their offsets are those of `text`, which begins at the piece's start.
+
+    Both are read when they are first asked for: most text of figures alone is never asked about them.
+    """
 
     piece: Piece
     text: str
-    values: tuple[Value, ...]
-    equations: tuple[Equation, ...]
+
+    @cached_property
+    def values(self) -> tuple[Value, ...]:
+        """Every value of the text, left to right."""
+        return tuple(values_in(self.text)) if _DIGIT.search(self.text) else ()
+
+    @cached_property
+    def equations(self) -> tuple[Equation, ...]:
+        """The arithmetic that is written out in the text, in order."""
+        return tuple(equations(self.text, list(self.values))) if may_equate(self.text) else ()
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from toolkit.documents.scan.names import gpus_in, models_in
 
 _METHODS: Final = re.compile(
     r"(?P<qlora>\bq-?lora\b)|(?P<lora>\b(?:lora|peft|adapters?)\b)|(?P<full>\bfull[- ](?:param\w*[- ])?(?:fine[- ]?tun"
-    r"\w*|ft\b|training|parameter))|(?P<inference>\b(?:inference|serving|generation|decod\w+)\b)",
+    r"\w*|ft\b|training|parameter)|\A\W*full(?: \(?(?:bf|fp)-?(?:16|32)\)?)?\W*\Z)"
+    r"|(?P<inference>\b(?:inference|serving|generation|decod\w+)\b)",
     re.IGNORECASE,
 )
 _PRECISIONS: Final = re.compile(
@@ -30,6 +31,9 @@ _SEQUENCE: Final = re.compile(
     r"(?: of|[:=\s])\s?([0-9][0-9,]{0,8}[kK]?)\b|\b([0-9][0-9,]{0,8}[kK]?)[- ](?:tokens?|context)\b",
     re.IGNORECASE,
 )
+WHOLE_FLOATS: Final = frozenset({"fp32", "bf16", "fp16"})
+"""Precisions in which no weights are quantized."""
+
 FIELDS: Final = ("model", "method", "gpu", "precision", "batch_size", "sequence_length")
 
 
@@ -37,7 +41,10 @@ def context(texts: Sequence[str]) -> Mapping[str, str]:
     """What texts say of a figure's situation, the nearest text first; a text that says two things says neither."""
     said: dict[str, str] = {}
     for text in texts:
-        for name, what in _said(text[:600]).items():
+        found = _said(text[:600])
+        if said.get("precision") in WHOLE_FLOATS and found.get("method") == "qlora" and "precision" not in found:
+            said.setdefault("method", "")  # a row of 16 bits in a table under words on QLoRA is there to compare
+        for name, what in found.items():
             said.setdefault(name, what)
     return MappingProxyType({name: said[name] for name in FIELDS if said.get(name)})
 

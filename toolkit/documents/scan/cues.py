@@ -3,45 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from functools import lru_cache
-from types import MappingProxyType
 from typing import Final
 
-_COMPONENTS: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "host_memory": r"(?:system|cpu|host|main|server)[ -](?:ram|memory|mem)\b"
-        r"|\bcpu (?:used?|usage)\b|(?<!v)(?<!gpu )(?<!video )\b[ds]?d?ram\b"
-        r"|arbeitsspeicher|systemspeicher|mémoire vive|оперативн|(?:系统|主机|运行)内存"
-        r"|(?<!gpu)(?<!gpu )(?<!gpu的)(?<!gpu 的)(?<!显卡)"
-        r"内存(?!占用)|メインメモリ|cpu内存"
-        r"|memória ram|memoria ram",
-        "disk": r"\bdis[kc]s?\b|\bstorage\b|\bssd\b|\bnvme\b|\bdownloads?\b|\bswap\b"
-        r"|(?<!no )(?<!gradient )(?<!activation )\bcheckpoints?\b"
-        r"|on[- ]disk|file sizes?|free space|\bgguf\b|磁盘|硬盘|festplatte|speicherplatz|disque|\bdisco\b|ディスク",
-        "kv_cache": r"(?<![a-z])k/?v[-_ ]?cach\w*|\bk/?v (?:self )?(?:size|buffer|blocks?)|[0-9] kv\b"
-        r"|key[-/ ]value cache|\bcach[eé] kv|kv[- ]?(?:キャッシュ|缓存|кэш)",
-        "gradients": r"\bgradients?\b(?! (?:accum|checkpoint))|梯度|勾配|\bgradienten|\bgradientes",
-        "optimizer_states": r"\boptimi[sz]ers?\b|\badamw?\b states?|\bmomentum\b"
-        r"|优化器|オプティマイザ|optimierer|optimiseur|optimizador|otimizador",
-        "activations": r"\bactivations?\b(?! checkpoint)"
-        r"|激活|アクティベーション|活性化|aktivierung|activaciones|ativações",
-        "overhead": r"\boverheads?\b|cuda[- ](?:context|kernels?|kontext)|contexte cuda|contexto cuda|cuda ?(?:上下文"
-        r"|コンテキスト)|\bbuffers?\b|\bscratch\w*|\bctx size|\bworkspaces?\b|fragmentation",
-        "master_weights": r"master (?:weights|copy|params|parameters)",
-        "adapters": r"\b(?:lora|adapters?|peft)(?: \w+)? (?:weights|param\w*|matrices|adapters?)"
-        r"|\badapter (?:size|memory)|\A\W*adapters?\W*\Z",
-        "weights": r"\bweights?\b|\A\W*model(?: file)?[\s*_`]*[:：]|模型大小"
-        r"|模型体积|\blargest layer\b|\bmodel size\b|\bmodel(?: itself)? (?:is|takes|weighs)"
-        r"|\bbase model\b|\bquants?\b|\bparameters?\b|\bparams\b|\bloaded\b|\bloading\b|\bquanti[sz]ed\b"
-        r"|模型权重|权重|\bgewichte?n?\b|\bpoids\b|\bpesos\b|重み",
-        "peak_memory": r"(?<![a-z])v-?ram(?![a-z])|\bgpu[- ](?:memory|ram|mem)\b|\bvideo memory\b|\bpeak(?:s|ed|ing)?\b"
-        r"|\bfootprints?\b|\bresident\b|\bgpu(?: ?[0-9])? (?:used?|usage)\b|\ballocated\b|\breserved\b|\bunified\b"
-        r"|\bmemory\b|\bmem\b|max_?mem\w*|\w*_memory\b|\btotal\b|显存|顯存|(?:gpu ?|显卡)内存|内存占用"
-        r"|メモリ|메모리|mémoire|\bspeicher|[a-z-]speicher"
-        r"|\bmemoria\b|\bmemória\b|памят|hardware requirements?|硬件(?:要求|需求|配置)",
-    }
-)
+from toolkit.documents.scan.components import COMPONENTS
+from toolkit.documents.scan.direction import FALLING, RISING
+
 _FLAGS: Final = re.IGNORECASE | re.ASCII
 """Words of Latin letters end where other scripts begin: "VRAM이", "24GBのGPU"."""
 
@@ -51,8 +18,8 @@ _KEPT: Final = 4096
 _WORDS: Final = re.compile(r"[^\W\d_]{3}|[A-Za-z][0-9]|[\u3040-\uffff]|[Kk]/?[Vv]")
 """Letters enough for any of the cues: a text without them, of figures and units alone, is not searched."""
 
-_CUE: Final = re.compile("|".join(f"(?P<{name}>{pattern})" for name, pattern in _COMPONENTS.items()), _FLAGS)
-_MEMORY: Final = re.compile(_COMPONENTS["peak_memory"], _FLAGS)
+_CUE: Final = re.compile("|".join(f"(?P<{name}>{pattern})" for name, pattern in COMPONENTS.items()), _FLAGS)
+_MEMORY: Final = re.compile(COMPONENTS["peak_memory"], _FLAGS)
 _AT_ONCE: Final = re.compile(
     r"[\s*_`]*(?:of|for|as|in|de|d['’]|di|für|pour|para|的|の)?\s?(?:the\s|den\s|les?\s|la\s|free\s|available\s"
     r"|extra\s|additional\s)?",
@@ -69,7 +36,7 @@ _ELSEWHERE: Final = 40
 
 _NEED: Final = re.compile(
     r"\b(?:needs?|requires?|required|takes?|uses?|used|using|adds?|consum\w+|occup\w+|fits?|loads?|loaded|runs?|oom"
-    r"|gpus?|cards?"
+    r"|gpus?|cards?|recommend\w*|minimum|tight|comfortabl\w*|plenty|ideal"
     r"|hav(?:e|ing)|has|fine-?tun\w*|train\w*|inference|lora|qlora|quanti[sz]\w*|fp16|bf16|fp32|int8|int4|4-bit|8-bit"
     r"|benötigt|braucht|belegt|nécessite|requiert|occupe|consomme|requiere|precisa|necesita|exige|ocupa)\b"
     r"|需要|占用|要求|消耗|可训练|微调|推理|训练|部署|必要|消費|使用|要り|필요",
@@ -93,7 +60,7 @@ _GPU_AFTER: Final = re.compile(
     r"[\s)*_`-]{0,4}(?:(?:of )?(?:v?ram|gpu memory|memory|nvidia|consumer|gddr\w*|hbm\w*|class|data ?center)"
     r"[\s-]+){0,3}"
     r"(?:(?:gpus?|cards?|graphics|graphics cards?|grafikkarten?|cartes?|placas?|tarjetas?|accelerators?|boards?"
-    r"|versions?|variants?|editions?)\b"
+    r"|instances?|versions?|variants?|editions?)\b"
     r"(?![ -]?(?:v?ram|mem\w*|usage))|[级]?(?:的)?(?:gpu)?显卡|のgpu|卡)",
     _FLAGS,
 )
@@ -109,10 +76,9 @@ _SAVED: Final = re.compile(
     re.IGNORECASE,
 )
 _LESS: Final = re.compile(
-    r"\b(?:less|lower|smaller|fewer|more|higher|larger|reduc\w+|sav(?:es?|ed|ings?)|cuts?|decreas\w+|increas\w+"
-    r"|drop\w*|halv\w+"
+    rf"\b(?:{FALLING}|{RISING}|halv\w+"
     r"|weniger|sinkt|fällt|cai|caem|снижа\w*|уменьша\w*|экономит\w*|senkt|spart|redu\w+|conomis\w+|moins|ahorr\w+"
-    r"|baja|menos|econom\w+|diminu\w+)\b"
+    r"|baja|menos|econom\w+|diminu\w+|gagn\w+|ganancia|ganho)\b"
     r"|节省|节约|减少|降低|下降|省|削減|減",
     _FLAGS,
 )
@@ -132,9 +98,27 @@ _LABEL: Final = re.compile(
     r"(?:\A|\n)[\s*_`-]*(?:gpu )?(?:v-?ram|gpu memory|memory|video memory)[\s*_`]*[:=][\s*_`]*(?:\S{1,9}\s?\()?\Z",
     re.IGNORECASE,
 )
+_MEMORY_ALONE: Final = re.compile(
+    r"\W*(?:(?:gpu|peak|relative) )?(?:v-?ram|memory|mem|memoria|memória|mémoire|speicher|显存|内存|メモリ|메모리)"
+    r"(?: (?:usage|use|used|footprint|util\w*))?\W*(?:%|\(%\))?\W*",
+    re.IGNORECASE,
+)
+_SIZE: Final = re.compile(r"\bsize\b|tamaño|tamanho|\btaille\b|größe|크기|サイズ|大小|размер", re.IGNORECASE)
 _USED: Final = re.compile(
     r"\b(?:us(?:ed|age)|peak|required|requirements?|needed|consum\w+|min\w*|reserved|allocated)\b", re.IGNORECASE
 )
+
+
+@lru_cache(maxsize=_KEPT)
+def says_memory_alone(label: str) -> bool:
+    """Whether a heading says no more than memory."""
+    return _MEMORY_ALONE.fullmatch(label) is not None
+
+
+@lru_cache(maxsize=_KEPT)
+def says_size(label: str) -> bool:
+    """Whether a label speaks of the size of something."""
+    return _SIZE.search(label) is not None
 
 
 def has_words(text: str) -> bool:
@@ -148,7 +132,7 @@ def component(text: str) -> str | None:
     if not _WORDS.search(text):
         return None
     found = {str(match.lastgroup) for match in _CUE.finditer(text[:300])}
-    return next((name for name in _COMPONENTS if name in found), None)
+    return next((name for name in COMPONENTS if name in found), None)
 
 
 @lru_cache(maxsize=_KEPT)

@@ -7,9 +7,11 @@ from typing import Final
 
 from toolkit.frozen import frozen
 from toolkit.quantity import Dimension, Value
+from toolkit.quantity.markup import BROKEN
 
 _OPERATOR: Final = re.compile(r"[+\-−–*×·/÷^]|\*\*|(?<=[\s\d)])[xX](?=[\s\d(])")
 _EQUALS: Final = re.compile(r"[=≈≃≅]|~=")
+_MAY_EQUATE: Final = re.compile("[=≈≃≅]|approx|asymp|" + "|".join(one for one, sign in BROKEN.items() if sign == "≈"))
 _FORMULA: Final = re.compile(r"[\\{}]|==|:=|!=|<=|>=|->|=>")
 _BULLET: Final = re.compile(r"(?:\n|\A)\s*[-*+]\Z")
 _OPERATES: Final = re.compile(r"(?:[+−–×·/÷^*<>\\$]|(?<=\S)\s*-)\Z")
@@ -52,6 +54,11 @@ class _Joint:
     operates: bool
     equates: bool
     worded: bool = False
+
+
+def may_equate(text: str) -> bool:
+    """Whether a sign stands in a text that says that two figures are one."""
+    return _MAY_EQUATE.search(text) is not None
 
 
 def equations(text: str, values: list[Value]) -> list[Equation]:

@@ -90,6 +90,8 @@ def html_tables(text: str) -> list[HtmlTable]:
         elif reading is not None and name == "tr" and not closing:
             reading.open_row()
         elif reading is not None and name != "tr" and not closing:
+            if not reading.rows:
+                reading.open_row()  # one that is left to be understood
             spans = {kind.casefold(): int(number) for kind, number in _SPAN.findall(tag[3])}
             cell = _Open(tag.end(), spans.get("col", 1), spans.get("row", 1), name == "th")
     return tables

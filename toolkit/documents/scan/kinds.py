@@ -9,10 +9,13 @@ from typing import Final
 from toolkit.documents.scan import cues
 from toolkit.documents.scan.around import Around
 from toolkit.documents.scan.aspects import ASPECT, ASPECT_LABEL
+from toolkit.documents.scan.capacity import has_card_beside, of_a_machine
 from toolkit.documents.scan.data import labels_data, of_data
-from toolkit.documents.scan.names import gpus_in, models_in
-from toolkit.documents.scan.parameters import of_count, of_share
+from toolkit.documents.scan.names import models_in
+from toolkit.documents.scan.parameters import of_count
 from toolkit.documents.scan.pieces import Kind
+from toolkit.documents.scan.shares import of_ratio, of_share
+from toolkit.documents.scan.unnamed import of_unnamed
 from toolkit.quantity import Dimension, Value
 
 _SMALLEST: Final = 1_000_000
@@ -28,21 +31,16 @@ _TAIL: Final = 24
 _EACH: Final = re.compile(r"[\s*_`]*(?:/\s?|per )(?:gpu|card|device)\b|\s?/\s?卡", re.IGNORECASE)
 _AT: Final = re.compile(r"[0-9]\s?Gi?B @ ?~?\Z")
 _TIMES: Final = re.compile(r"(?<![0-9.,=])[1-9][0-9]{0,3} ?[xX×] ?\Z")
-_CARD_NAME: Final = re.compile(
-    r"(?:\b(?:Ascend|Gaudi|Jetson|Arc|Radeon|Tesla|TPU|Instinct)\b(?! VM)|昇腾)[\w .-]{0,24}[\s*_`(（:,—–]{0,6}\Z"
-)
-"""Makers and kinds of cards of which the fact table need not know each."""
-
 _MOST_CARD: Final = 1_000_000_000_000
 _NO_CARD: Final = re.compile(r"[\s*_`,-]*(?:DDR|NVMe|SSD|M\.2|HDD|SATA|[0-9] ?Gb|reduction|payload|of )", re.IGNORECASE)
-_HOST_RAM: Final = re.compile(r"[\s*_`]*(?:of )?(?:system|cpu|host|server) (?:ram|memory)\b", re.IGNORECASE)
-_RAM: Final = re.compile(r"[\s*_`]*(?:of )?(?:system |cpu |host |ddr[0-9] ?)?(?:ram|ddr[0-9])\b", re.IGNORECASE)
 _DEFINED: Final = re.compile(r"[\s*_`]*[=≈]\s*[(*_`]*(?:10|2|1[, .]?[0-9]{3}[, .])")
 _DEFINES: Final = re.compile(r"\b1\s?[KMGT]i?B[\s*_`]*[=≈][^.;\n]{0,24}\Z")
 """Units that are defined: "1 GB = 10^9 bytes"."""
 
 _SIZE_LABEL: Final = re.compile(
-    r"\W*(?:model |weights? |quant\w* |original |file )?size\b(?! of the data).{0,16}", re.IGNORECASE
+    r"\W*(?:(?:model |weights? |quant\w* |original |optimi[sz]ed |compressed |file )?size\b(?! of the data).{0,16}"
+    r"|(?:tamaño|tamanho|taille|größe|размер|크기|サイズ|大小)(?: [^\d\W]{1,16}){0,2}(?:\[\d{1,2}\])?\W*)",
+    re.IGNORECASE,
 )
 _FILE: Final = re.compile(
     r"(?:[0-9]b\b|gguf|safetensors|\bq[2-8](?:_[0-9k])?(?:_[sml])?\b|\b[bf]16\b"
@@ -53,28 +51,21 @@ _FORM: Final = re.compile(
     r"\bgguf\b|(?<![A-Za-z])[it]?q[1-8]_[0-9a-z]|\b(?:b?f|fp|bf)16\b|\bnf4\b|\bmxfp4\b", re.IGNORECASE
 )
 _SENTENCE: Final = 120
-_APPLE: Final = re.compile(r"\bM[1-5] (?:Pro|Max|Ultra)[\s*_`(（:,—–-]{0,6}(?:with )?\Z")
-_MACHINE: Final = re.compile(r"[\s*_`-]{0,4}(?:macs?|macbooks?)\b", re.IGNORECASE)
+_APPLE: Final = re.compile(
+    r"\b(?:M[1-5](?: (?:Pro|Max|Ultra))?|Mac(?:Book)?(?: (?:Pro|Air|mini|Studio))?)[\s*_`(（:,—–-]{0,6}(?:with )?\Z"
+)
+_MACHINE: Final = re.compile(
+    r"[\s*_`-]{0,4}(?:macs?|macbooks?|machines?|laptops?|workstations?|servers?|pcs?)\b", re.IGNORECASE
+)
 _USED_OF: Final = re.compile(r"\s*/\s*[0-9][0-9.,]*\s?[MG]i?B\b")
 _OF: Final = re.compile(r"[0-9]\s?[MG]i?B\s*/\s*\Z")
 _PROCESS: Final = re.compile(r"[0-9]\s+(?:C|G|C\+G|M\+C)\s.*\Z")
 _TECHNIQUE: Final = re.compile(r"\bcheckpoint\w*|\boffload\w*|\bfus\w+|\A\W*\+", re.IGNORECASE)
+_LABELLED: Final = re.compile(r"[^:：|\n]{1,40}[:：][\s*_`]*")
+_SHORT: Final = 60
 _NEEDS: Final = re.compile(
     r"\W*(?:needs?|requires?|required|requirements?|min(?:imum)?|recommended|uses?|used|peak|total)\W*", re.IGNORECASE
 )
-
-_SIZE_CHANGE: Final = re.compile(
-    r"[\s*_`]*(?:smaller|lower|less|fewer|reduc\w+)[^.,;]{0,24}\b(?:v?ram|memory|footprint)\b", re.IGNORECASE
-)
-_CARD_LABEL: Final = re.compile(r"(?:\A|\n)[\s*_`-]*gpus?[\s*_`]*[:：][^\n:：]{0,32}\Z", re.IGNORECASE)
-_OWN: Final = re.compile(r"\b(?:with(?: only| just)?|for|on|only|single)[\s(*_`~]*\Z", re.IGNORECASE)
-"""What leads to the memory of a card that is not named: "on 16 GB VRAM"."""
-
-_LEADS_TO: Final = re.compile(
-    r"s?\+?[\s*_`(（\[:：,/—–-]*(?:also\s)?(?:with|has|have|having|w/|of|at|from)?\s?(?:\d{1,2}[\d.-]*\s?GB\s?(?:/"
-    r"|or)\s?)?[\s*_`(\[]*(?:its\s)?"
-)
-"""What may stand between the name of a card and its memory."""
 
 
 def quantity_of(value: Value, around: Around) -> str | None:
@@ -89,7 +80,7 @@ def quantity_of(value: Value, around: Around) -> str | None:
         case Dimension.SHARE:
             return of_share(around)
         case Dimension.RATIO:
-            return "change" if _SIZE_CHANGE.match(around.after) else None
+            return of_ratio(around)
         case _:
             return None
 
@@ -99,7 +90,7 @@ def _of_bytes(value: Value, around: Around) -> str | None:
         return None
     if (reported := _reported(around)) is not None:
         return reported
-    card = _card_beside(around)
+    card = has_card_beside(around)
     if cues.says_enough(around.before, around.after):
         return "fits"
     if cues.says_fit(around.before) and (card or cues.nearest(around.before, around.after) != "disk"):
@@ -111,7 +102,22 @@ def _of_bytes(value: Value, around: Around) -> str | None:
         return "change"
     if around.kind is Kind.CELL and (labelled := _of_cell(around)) is not None:
         return labelled
-    return _by_words(around) or _of_several(value, around)
+    told = _of_place(value, around) or _by_words(around) or _of_several(value, around)
+    unit = value.unit.readings[0][1]
+    return told or (of_unnamed(int(max(value.printed) * unit), around) if unit >= _SMALLEST else None)
+
+
+def _of_place(value: Value, around: Around) -> str | None:
+    """What an amount is by where it stands: in a column of machines, a list of what is stored, a heading."""
+    if around.kind is Kind.CELL and (machine := of_a_machine(around)) is not None:
+        return machine
+    over = around.intro.rstrip().rpartition("\n")[2][-_SHORT:]
+    if around.item and _LABELLED.fullmatch(around.before) and cues.component(over) == "disk":
+        return cues.nearest(around.before, around.after) or "disk"
+    if around.kind is not Kind.HEADING or not around.themed:
+        return None
+    size = max(value.printed) * value.unit.readings[0][1]
+    return (cues.nearest(around.before, around.after) or "peak_memory") if size >= _LEAST_CARD else None
 
 
 def _no_memory(value: Value, around: Around) -> bool:
@@ -148,35 +154,6 @@ def _reported(around: Around) -> str | None:
     if _OF.search(around.before[-_CLOSE:]):
         return "gpu_memory"
     return "peak_memory" if re.match(r"\s*\|\s*\Z", around.after) and _PROCESS.search(around.before) else None
-
-
-def _card_beside(around: Around) -> bool:
-    """Whether the amount is one that a card has: "RTX 4090 (24 GB)", "24 GB GPU", the row of a card under "VRAM"."""
-    if cues.of_a_card(around.after) or (cues.of_a_holder(around.before) and not _HOST_RAM.match(around.after)):
-        return True
-    before = around.before[-_CLOSE:]
-    named = gpus_in(before)
-    if named and _LEADS_TO.fullmatch(before[named[-1].end :]) and not _RAM.match(around.after):
-        return True
-    if _CARD_NAME.search(before):
-        return True
-    following = gpus_in(around.after[:_CLOSE])
-    if following and re.fullmatch(r"[\s*_`-]*(?:nvidia\s)?", around.after[: following[0].start], re.IGNORECASE):
-        return True
-    if _CARD_LABEL.search(before) or (_OWN.search(before) and cues.of_its_own(around.after)):
-        return True
-    if cues.is_labelled_memory(around.before) and gpus_in(around.lead[-120:] + " " + around.before):
-        return True
-    if re.match(r"[\s*_`]*\(", around.after) and (inside := gpus_in(around.after[:_CLOSE])) and inside[0].start < 6:
-        return not re.search(r"[0-9]", around.after[: inside[0].start])
-    if (
-        cues.is_had(around.after)
-        and cues.component(around.after[:_TAIL]) != "disk"
-        and cues.speaks_of_memory(around.sentence)
-    ):
-        return True
-    listed = around.kind is Kind.CELL and bool(gpus_in(around.row)) and not cues.says_used(around.column)
-    return listed and cues.component(around.column) in {"peak_memory", "host_memory"}
 
 
 def _of_cell(around: Around) -> str | None:

@@ -12,18 +12,8 @@ from fractions import Fraction
 from types import MappingProxyType
 from typing import Final
 
+from toolkit.documents.scan.multiples import Edit, multiples
 from toolkit.documents.scan.names import gpu_spans
-from toolkit.frozen import frozen
-
-
-@frozen
-class Edit:
-    """A piece of a text, and what is read in its place."""
-
-    start: int
-    end: int
-    text: str
-
 
 _UNITS: Final[Mapping[str, str]] = MappingProxyType(
     {"Ko": "KB", "Mo": "MB", "Go": "GB", "To": "TB", "Gio": "GiB", "Mio": "MiB"}
@@ -47,27 +37,34 @@ _COUNTED: Final = re.compile(r"参数|參數|パラメータ|パラメーター|
 _POINTED: Final = re.compile(rf"[0-9]\.[0-9]{{1,2}}{_SPACES}(?:[GMT]i?[Bo]|ГБ|Гб|МБ)(?![A-Za-z])")
 _COMMA: Final = re.compile(
     rf"(?<![0-9.,])[0-9]{{1,4}}(,)[0-9]{{1,2}}"
-    rf"(?={_SPACES}(?:[GMT]i?[Bo](?![A-Za-z])|ГБ|Гб|МБ|%|Mrd|Mio|Milli[ao]rd|[GMT]iga|[-–] ?[0-9]+,[0-9]+ ?[GM]))"
+    rf"(?=(?:{_SPACES}|-)(?:[GMT]i?[Bo](?![A-Za-z])|ГБ|Гб|МБ|%|Mrd|Mio|Milli[ao]rd|[GMT]iga|[-–] ?[0-9]+,[0-9]+ ?[GM]))"
 )
 _MULTIPLIED: Final = re.compile(r"(?<![A-Za-z0-9])[0-9]{1,3}[xX×]()(?=[0-9]{1,4}(?:\.[0-9])? ?[GM]i?B(?![A-Za-z0-9]))")
 _SHARED: Final = re.compile(
-    r"(?<![A-Za-z0-9_./-])[0-9]{1,3}(?:\.[0-9])?()(?= ?/ ?(?:[0-9]{1,3}(?:\.[0-9])? ?/ ?){0,3}[0-9]{1,3}(?:\.[0-9])? ?"
-    r"([GM]i?B)(?![A-Za-z0-9/]))"
+    r"(?<![A-Za-z0-9_./-])[0-9]{1,3}(?:\.[0-9])?()"
+    r"(?=(?: ?/ ?(?:[0-9]{1,3}(?:\.[0-9])? ?/ ?){0,3}| or )[0-9]{1,3}(?:\.[0-9])? ?([GM]i?B)(?![A-Za-z0-9/]))"
 )
 _RANGE: Final = re.compile(
     rf"(?<=[0-9])({_SPACES}(?:‑|bis|à|hasta|até|до|至|到|から){_SPACES})(?=[0-9]{{1,4}}(?:[.,][0-9])?{_SPACES}[GM]i?[Bo]?(?![A-Za-z]))"
 )
 _TRAINABLE: Final = re.compile(r"\btrainable ?%:\s?[0-9]{1,3}\.[0-9]{1,8}()(?![0-9.%])")
+_HYPHENED: Final = re.compile(r"(?<=[0-9A-Za-z])-(?=[0-9]{1,3}(?:GB?|GiB)(?![\w-]|\.[a-z]))")
+_CARD: Final = 24
+"""How long a card's name may be before its memory: "A100-SXM4-80GB"."""
+
 _BARE: Final = re.compile(
-    r"(?<![A-Za-z0-9_.,+-])[0-9]{1,5}(?:\.[0-9]{1,2})? ?([GgM](?![A-Za-z0-9_/-])"
+    r"(?<![A-Za-z0-9_.,+-])[0-9]{1,5}(?:\.[0-9]{1,2})? ?([GgM](?![A-Za-z0-9_/-])|[GM]b(?![A-Za-z0-9_/])"
     r"|[GgT](?= ?(?:[DV]?RAM|SSD|NVMe|内存|硬盘|显存)(?![A-Za-z])))"
     r"(?! ?(?:tokens?|param|样本|数据|语料|网络|network|corpus|data|text))"
 )
 _MEMORY: Final = re.compile(
-    r"v-?ram|显存|顯存|内存|メモリ|메모리|gpu|显卡|memory|(?<![a-z])mem(?![a-z])|(?<![a-z])ram(?![a-z])|占用"
+    r"v-?ram|显存|顯存|内存|メモリ|메모리|gpu|显卡|memory|\bcards?\b|(?<![a-z])mem(?![a-z])|(?<![a-z])ram(?![a-z])|占用"
     r"|disk|\b[ds]d?ram\b|file size|磁盘|硬盘|文件大小|模型大小",
     re.IGNORECASE,
 )
+_LIST: Final = re.compile(r"(?:,? ?(?:and |or )?[0-9]{1,4}(?:\.[0-9]{1,2})? ?G(?![A-Za-z0-9])){1,5}")
+"""More amounts of a list, behind which its words stand: "4.5G, 7.5G, and 6.0G free RAM"."""
+
 _MEGABYTES: Final = re.compile(r"v-?ram|显存|显存占用|memory|(?<![a-z])mem(?![a-z])|占用", re.IGNORECASE)
 _BEFORE: Final = 60
 _AFTER: Final = 16
@@ -77,17 +74,21 @@ _LETTERS: Final = 3
 
 def local_edits(text: str) -> list[Edit]:
     """What is read otherwise than it stands, in order, no two at one place."""
-    edits = [Edit(*found.span(2), _UNITS[found[2]]) for found in _UNIT.finditer(text)]
+    hyphens = [Edit(*found.span(), " ") for found in _HYPHENED.finditer(text) if _names_card(text, found.start())]
+    text = _HYPHENED.sub(lambda found: " " if _names_card(text, found.start()) else "-", text) if hyphens else text
+    edits = hyphens + [Edit(*found.span(2), _UNITS[found[2]]) for found in _UNIT.finditer(text)]
     edits += [Edit(*found.span(1), _SCALES[found[1].lstrip(" \u00a0\u202f")]) for found in _SCALE.finditer(text)]
     edits += [Edit(found.start(1), found.end(1), " ") for found in _MULTIPLIED.finditer(text)]
     edits += [Edit(found.start(1), found.end(1), found[2]) for found in _SHARED.finditer(text)]
     edits += [Edit(*found.span(1), "–") for found in _RANGE.finditer(text)]
     edits += [Edit(found.start(1), found.end(1), "%") for found in _TRAINABLE.finditer(text)]
     edits += _bare(text)
+    edits += multiples(text)
     if not text.isascii():
         edits += _hundred_millions(text)
-    if not _POINTED.search(text):
-        edits += [Edit(*found.span(1), ".") for found in _COMMA.finditer(text)]
+    pointed = _POINTED.search(text) is not None
+    commas = _COMMA.finditer(text)
+    edits += [Edit(*found.span(1), ".") for found in commas if not pointed or found.group().startswith("0,")]
     return _apart(sorted(edits, key=lambda edit: (edit.start, edit.end)))
 
 
@@ -104,11 +105,19 @@ def _bare(text: str) -> Iterator[Edit]:
     for found in _BARE.finditer(text):
         low = max(0, found.start() - _BEFORE, text.rfind("\n", max(0, found.start() - _BEFORE), found.start()))
         before = text[low : found.start()]
-        after = text[found.end() : found.end() + _AFTER].partition("\n")[0]
+        listed = _LIST.match(text, found.end())
+        end = listed.end() if listed else found.end()
+        after = text[end : end + _AFTER].partition("\n")[0]
         if found[1] == "M" and (len(found.group()) <= _LETTERS or not _MEGABYTES.search(before[-_AFTER:])):
             continue
         if _MEMORY.search(before) or _MEMORY.search(after) or _beside_card(before, after):
-            yield Edit(found.start(1), found.end(1), found[1].upper() + "B")
+            yield Edit(found.start(1), found.end(1), found[1][0].upper() + "B")
+
+
+def _names_card(text: str, end: int) -> bool:
+    """Whether the name of a card ends at an offset: "A100" of "A100-80GB"."""
+    low = max(0, end - _CARD)
+    return any(low + stop == end for _, stop in gpu_spans(text[low:end]))
 
 
 def _beside_card(before: str, after: str) -> bool:

@@ -7,8 +7,9 @@ from typing import Final
 
 from toolkit.documents.scan.aspects import ASPECT
 from toolkit.documents.scan.cues import speaks_of_memory
+from toolkit.documents.scan.grids import Grid
 from toolkit.documents.scan.names import gpus_in, models_in
-from toolkit.documents.scan.pieces import Grid, Piece
+from toolkit.documents.scan.pieces import Piece
 from toolkit.documents.scan.values import values_in
 from toolkit.quantity import Mark, parse_mark
 from toolkit.quantity.value import Dimension

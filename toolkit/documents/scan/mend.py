@@ -13,7 +13,8 @@ from functools import cache
 from types import MappingProxyType
 from typing import Final
 
-from toolkit.documents.scan.local import Edit, local_edits
+from toolkit.documents.scan.local import local_edits
+from toolkit.documents.scan.multiples import Edit
 
 CODECS: Final = ("cp1252", "cp1254", "mac_roman")
 """The encodings that UTF-8 is taken for by mistake, the likelier first."""

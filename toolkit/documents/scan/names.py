@@ -16,11 +16,11 @@ from toolkit.frozen import frozen
 
 _GPU: Final = re.compile(
     r"(?:(?<![A-Za-z0-9-])|(?<=[0-9][xX×])(?<!(?<![1-9])0[xX]))"
-    r"(?:(?:NVIDIA|GeForce|Tesla|Quadro|AMD|Radeon|Instinct)[ -]){0,3}"
+    r"(?:(?:NVIDIA|Nvidia|nvidia|GeForce|Tesla|Quadro|AMD|Radeon|Instinct)[ -]){0,3}"
     r"(?:(?:RTX|GTX|RX|TITAN|Titan|rtx|gtx)(?:[ -]?(?:PRO|Pro)(?![A-Za-z]))?[ -]?[A-Za-z]{0,3}[0-9]{0,4}"
     r"|[ABHLPTV][0-9]{1,4}[A-Z]?|GH?B?200|B[23]00|H[12]00|MI[0-9]{2,3}[A-Za-z]?|V100S?"
     r"|[2-5]0[5-9]0(?=[ -]?(?:Ti|TI|SUPER|Super)\b|s?\s?(?:GPUs?|cards?|显卡|\([0-9]{1,2} ?G|[0-9]{1,2} ?GB)))"
-    r"(?:[ -]?(?:Ti|TI|SUPER|Super|XTX|XT|Laptop|Mobile|Max-Q|Ada|PCIe|SXM[0-9]?|NVL|D|Blackwell))*"
+    r"(?:[ -]?(?:Ti|TI|SUPER|Super|XTX|XT|Laptop|Mobile|Max-Q|Ada|PCI[eE]|SXM[0-9]?|NVL|D|Blackwell))*"
     r"(?=s?(?![A-Za-z0-9]|\.[0-9]))"
 )
 """Names that look like those of cards; "4xA100" and the plural "A100s" hold one, "0xA100" does not."""
@@ -115,12 +115,14 @@ def models_in(text: str) -> tuple[NamedModel, ...]:
     parts = list(_PART.finditer(text))
     found: list[NamedModel] = []
     skip = 0
+    joined = [_joined(text, one, other) for one, other in pairwise(parts)]
     for first, part in enumerate(parts):
         if first < skip or part.group().casefold()[:3] not in _beginnings():
             continue
-        for last in range(min(first + _MOST_PARTS, len(parts)) - 1, first - 1, -1):
-            if _apart(text, parts[first : last + 1]):
-                continue
+        farthest = first
+        while farthest < len(joined) and farthest + 1 < first + _MOST_PARTS and joined[farthest]:
+            farthest += 1
+        for last in range(farthest, first - 1, -1):
             ids = _model_keys().get(_fold(text[part.start() : parts[last].end()]))
             if ids is not None:
                 found.append(NamedModel(part.start(), parts[last].end(), text[part.start() : parts[last].end()], ids))
@@ -138,10 +140,10 @@ def size_in_name(name: str) -> str | None:
     return str(sizes[-1]) if len(sizes) == 1 else None
 
 
-def _apart(text: str, parts: list[re.Match[str]]) -> bool:
-    """Whether more than one space, hyphen, underscore or slash stands between two parts of a name."""
-    gaps = (text[one.end() : other.start()] for one, other in pairwise(parts))
-    return any(len(gap) > 1 or gap not in "-_ " for gap in gaps)
+def _joined(text: str, one: re.Match[str], other: re.Match[str]) -> bool:
+    """Whether no more than one space, hyphen or underscore stands between two parts of a name."""
+    gap = text[one.end() : other.start()]
+    return len(gap) <= 1 and gap in "-_ "
 
 
 def _fold(name: str) -> str:

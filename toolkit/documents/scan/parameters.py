@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from toolkit.documents.scan import cues
 from toolkit.documents.scan.around import Around
 from toolkit.documents.scan.pieces import Kind
 from toolkit.quantity import Dimension, Value
@@ -14,10 +13,12 @@ _FEWEST: Final = 1_000
 _CLOSE: Final = 48
 _NEAR: Final = 28
 _PARAMETERS_AFTER: Final = re.compile(
-    r"[\s*_`)-]{0,6}(?:de\s|d['’]\s?|di\s|der\s|的)?(?:[\u4e00-\u9fff]{1,3}(?=参数))?(?:(?:total|trainable|active|activated|learnable|model|million"
-    r"|billion|lora|adapter|non-embedding|trainierbaren?|lernbaren?)[\s-]+)"
-    r"{0,3}(?:param(?:eter)?s?|[a-zäöü]{0,12}parametern?|paramètres|parámetros|parâmetros|параметр\w*|参数|パラメータ"
-    r"|파라미터)(?![A-Za-z])(?!\s?[×*x]\s)",
+    r"[\s*_`)-]{0,6}(?:de\s|d['’]\s?|di\s|der\s|的)?(?:[\u4e00-\u9fff]{1,3}(?=参数))?(?:(?:total|trainable|active"
+    r"|activated|learnable|model|million"
+    r"|billion|lora|adapter|non-embedding|trainierbaren?|lernbaren?|visual|vision|text|language|encoder|decoder"
+    r"|dense|aktiven?|actifs|activos)[\s-]+)"
+    r"{0,3}(?:param(?:eter)?s?|[a-zäöü]{0,12}parametern?|param[eè]tres|par[aáâ]metros|параметр\w*|参数|パラメータ"
+    r"|파라미터|(?:尺寸|规模|量级))(?![A-Za-z])(?!\s?[×*x]\s)",
     re.IGNORECASE,
 )
 _PARAMETERS_BEFORE: Final = re.compile(
@@ -31,7 +32,10 @@ _CHANGES_TO: Final = re.compile(
     r"\bparam(?:eter)?s?\b[^.;\d]{0,24}\b(?:from|to)\s(?:[0-9][0-9.,]*\s?[BM]?\sto\s)?\Z", re.IGNORECASE
 )
 _RANGES_TO: Final = re.compile(
-    r"\s?(?:to|and|–|-)\s?[0-9][0-9.,]*\s?(?:[BM]|billion|million)\s(?:[a-z]+\s)?param", re.IGNORECASE
+    r"(?:,\s?[0-9][0-9.,]*\s?[BM]){0,5}(?:,?\s?(?:and|&|/|or|y|et|und|e)\s"
+    r"|\s?[/、,]\s?)[0-9][0-9.,]*\s?[BM]\s(?:[a-z]+[\s-]){0,2}par[aá]m"
+    r"|\s?(?:to|and|–|-)\s?[0-9][0-9.,]*\s?(?:[BM]|billion|million)\s(?:[a-z]+\s)?param",
+    re.IGNORECASE,
 )
 _PARAMETERS_LABEL: Final = re.compile(r"\bparam(?:eter)?n?s?\b|\bpar[aáâ]m[eè]t\w*|参数|パラメータ", re.IGNORECASE)
 _TRAINABLE: Final = re.compile(
@@ -47,36 +51,11 @@ _OUT_OF: Final = re.compile(
     r"[\s*_`]*(?:of|out of|/)\s(?:the\s)?[0-9][0-9.,]*\s?(?:[BM]|billion|million)?\s(?:total\s|model\s)?param",
     re.IGNORECASE,
 )
-_TRAINS: Final = re.compile(
-    r"\btrain\w*|\blora\b|\badapt\w*|\bfine-?tun\w*|\bupdat\w+|\bfrozen\b|\bfreez\w+|\bpeft\b|训练|微调|entraîn\w*"
-    r"|entren\w*"
-    r"|trein\w*|学習",
-    re.IGNORECASE,
-)
-_COMPARES: Final = re.compile(
-    r"\bdifferences?\b|\bfaster\b|\bslower\b|\bscale\b|\bperformance\b|\bacross\b", re.IGNORECASE
-)
-_CLAUSE: Final = re.compile(r"[，。；、：]")
-_SHARE_LED: Final = re.compile(r"(?:参数|パラメータ|trainable ?%)[^。；;，、\n]{0,8}\Z", re.IGNORECASE)
 _TOTAL: Final = re.compile(r"[\s*_`]*total\b", re.IGNORECASE)
 _MAY_COUNT: Final = re.compile(r"par[aáâ]m|парам|参数|參數|パラメ|파라미|\bactiv|→|->|=>", re.IGNORECASE)
-_ACTIVE: Final = re.compile(r"[\s*_`-]{0,4}(?:active|activated)\b(?! users| requests)", re.IGNORECASE)
-_OF_PARAMETERS: Final = re.compile(
-    r"[\s*_`]*(?:\([^()]{0,40}\)\s?)?(?:(?:des|aller|der|de (?:los|sus|todos los)|dos"
-    r"|del total de)\s(?:\w+\s)?(?:param|parám|parâm)"
-    r"|of\s(?:the\s|all\s|its\s|total\s|model\s|original\s|base\s)*(?:param\w*|weights)"
-    r"|of [\d.,]+ ?[BM]\b|trainable|param\w*)",
+_ACTIVE: Final = re.compile(
+    r"[\s*_`-]{0,4}(?:active|activated|activos?|activ[ée]s|actifs|ativos|aktive?n?)\b(?! users| requests)",
     re.IGNORECASE,
-)
-_SIZED: Final = re.compile(r"[0-9] ?[GMT]i?B\b|\bparam(?:eter)?s?\b", re.IGNORECASE)
-_SMALLER: Final = re.compile(r"[\s*_`]*smaller\b", re.IGNORECASE)
-_ELSE: Final = re.compile(
-    r"[\s*_`]*(?:\w+ )?(?:accuracy|quality|perplexity|loss|degradation|performance"
-    r"|throughput|faster|slower|speed\w*|cheaper|cost|time)\b|[\s*_`]*的?(?:训练|推理|生成)?(?:速度|精度|性能|准确)",
-    re.IGNORECASE,
-)
-_QUALITY: Final = re.compile(
-    r"\b(?:perplexity|ppl|accuracy|scores?|loss)\b(?:[^.;]|\.(?=[0-9])){0,48}\Z", re.IGNORECASE
 )
 _TOKENS: Final = re.compile(
     r"[\s*_`-]{0,3}(?:tokens?|examples?|samples?|rows|steps|downloads|words|users|images|times)\b", re.IGNORECASE
@@ -88,7 +67,59 @@ _BESIDE: Final = re.compile(
 )
 _LISTED_AFTER: Final = re.compile(r"\s?[/,、]\s?[0-9]")
 _LISTED_BEFORE: Final = re.compile(r"[0-9][BM]\s?[/,、]\s?\Z")
+_PAIRED: Final = re.compile(r"/ ?(?:total |all )?param|\bparam\w* ?/", re.IGNORECASE)
+"""Labels of two counts in one cell: "trainable / total params"."""
+
+_TOTAL_LAST: Final = re.compile(r"/ ?(?:total|all)\b", re.IGNORECASE)
 _MODEL_SIZE: Final = re.compile(r"\W*(?:base )?model(?: size)?\W*", re.IGNORECASE)
+_SIZE_COLUMN: Final = re.compile(
+    r"\W*(?:(?:model |llm )?sizes?|taille(?: du modèle)?|tamaño(?: del modelo)?|tamanho(?: do modelo)?|modellgröße"
+    r"|größe|размер(?: модели)?|模型(?:大小|规模)|大小|(?:모델 ?)?크기|(?:モデル)?サイズ|activ(?:e|ated)|激活)\W*",
+    re.IGNORECASE,
+)
+"""Headings of columns in which a count is the size of a model, or of what of it is active: "Model size" over "7B"."""
+
+_MODEL_WORD: Final = re.compile(
+    r"[\s*_`-]{0,6}(?:dense|moe|mixture|transformer|backbone|encoder|decoder|base module|text[- ]to|upscal\w+"
+    r"|diffusion|dit\b|unet|u-net|llm\b|vlm\b|language model|vision|draft|distil\w+"
+    r"|尺寸|规模|量级|级别?|級|サイズ|규모|크기|scale\b|size\b"
+    r"|(?:je|per|pro|par|por)\s+token)",
+    re.IGNORECASE,
+)
+"""What follows the size of a model, or of a part of one: "a 32B transformer", "4.3B text to 64x64 base module"."""
+
+_IN_BRACKETS: Final = re.compile(
+    r"(?P<name>(?=[^(（]{0,38}[A-Za-z]{2})[A-Za-z0-9][\w.-]{0,38}[A-Za-z0-9.\]])[*_`]{0,3}(?: (?:series|family"
+    r"|models?|suite))?[*_`]{0,3}\s?[(（][*_`~≈]{0,3}(?:from )?"
+    r"(?:[0-9.]{1,6}[BM](?:, ?|/| and | to |–|-)){0,6}\Z"
+)
+_CLOSES: Final = re.compile(r"[*_`]{0,3}\s?(?:[)）](?![_./\w])|[,;/–-]| and | to | text| dense| moe)", re.IGNORECASE)
+_NO_MODEL: Final = re.compile(
+    r"^(?:(?:fp|bf|int|nf|float|uint|q|tf)[0-9]\w*|\w*(?:data|corpus|instruct-?ion|zh|en|chat|tokens?|steps?"
+    r"|samples?|users?|rows"
+    r"|dialogue|math|images?|text|cap|layers?|batch|pile|web|bytes?))$",
+    re.IGNORECASE,
+)
+_FAMILY: Final = re.compile(
+    r"\b(?:models|series|family|families|variants|(?:model )?sizes?|scales?|LLMs)\b(?: sizes?)?,?\s"
+    r"(?:(?:of|from|ranging from|between|with)\s|\((?:from )?)"
+    r"[*_`~]{0,3}(?:[0-9.]{1,6}[BM]\s?(?:to|–|-|and|,)\s?[*_`~]{0,3}){0,6}\Z",
+)
+_AGAINST: Final = re.compile(
+    r"\bparam(?:eter)?s?\b\s(?:vs\.?|versus|against|instead of|rather than|compared (?:to|with)"
+    r"|out of)\s(?:the\s)?[*_`~]{0,3}\Z",
+    re.IGNORECASE,
+)
+_ACTIVATES: Final = re.compile(
+    r"\b(?:activat|aktivier|activ)\w*\s(?:only\s|about\s|just\s|nur\s)?[*_`~]{0,3}\Z", re.IGNORECASE
+)
+_NAME_BEFORE: Final = re.compile(r"(?:[A-Z][\w.]*|[0-9.]+|[-_/])[*_`]{0,3}[ -]?\Z")
+_LEAST_MODEL: Final = 10_000_000
+_FIRST_COLUMN: Final = re.compile(
+    r"\W*(?:(?:model|llm) sizes?|modellgröße|taille(?: du)? modèle|tamaño del modelo|tamanho do modelo"
+    r"|模型(?:大小|规模)|모델 ?크기|モデルサイズ|размер модели)\W*",
+    re.IGNORECASE,
+)
 _ARROW_BEFORE: Final = re.compile(r"[0-9][MB]\s?(?:→|->|=>)\s?\Z")
 _ARROW_AFTER: Final = re.compile(r"\s?(?:→|->|=>)\s?~?[0-9]{1,4}(?:\.[0-9]+)?[MB]\b")
 
@@ -98,13 +129,26 @@ def counts_parameters(text: str) -> bool:
     return _MAY_COUNT.search(text) is not None
 
 
+def labels_parameters(label: str) -> bool:
+    """Whether the heading of a column is that of counts of parameters."""
+    return _PARAMETERS_LABEL.search(label) is not None
+
+
+def says_trained(text: str) -> bool:
+    """Whether a text speaks of what is trained."""
+    return _TRAIN.search(text) is not None
+
+
 def of_count(value: Value, around: Around) -> str | None:
     """The quantity of a count: parameters, those that are trained, or none."""
     if max(value.printed) * value.unit.readings[0][1] < _FEWEST or _TOKENS.match(around.after):
         return None
-    if around.kind is Kind.CELL and (_LISTED_AFTER.match(around.after) or _LISTED_BEFORE.search(around.before)):
+    listed = _LISTED_AFTER.match(around.after) or _LISTED_BEFORE.search(around.before)
+    labels = f"{around.column} {around.row}"
+    if around.kind is Kind.CELL and listed and not _PAIRED.search(labels):
         return None  # the sizes that a family comes in
-    cell = around.kind is Kind.CELL and bool(_PARAMETERS_LABEL.search(around.column))
+    counted = value.unit.dimension is Dimension.COUNT and _sizes(around)
+    cell = around.kind is Kind.CELL and bool(_PARAMETERS_LABEL.search(around.column) or counted)
     sized = value.unit.dimension is Dimension.COUNT and _MODEL_SIZE.fullmatch(around.row)
     row = around.kind is Kind.CELL and bool(_PARAMETERS_LABEL.search(around.row) or sized)
     follows = _PARAMETERS_AFTER.match(around.after) or _RANGES_TO.match(around.after)
@@ -115,9 +159,11 @@ def of_count(value: Value, around: Around) -> str | None:
     trains = _OUT_OF.match(around.after) and _TRAIN.search(around.before)
     if trains:
         return "trainable_parameters"
+    if around.kind is Kind.CELL and _LISTED_BEFORE.search(around.before) and _TOTAL_LAST.search(labels):
+        return "parameters"
     changes = value.unit.dimension is Dimension.COUNT and _sizes_change(around)
     if not (cell or row or follows or leads or total or active or beside or changes):
-        return None
+        return "parameters" if value.unit.dimension is Dimension.COUNT and _of_a_model(value, around) else None
     if total or active or changes or (beside and "/" in beside.group()):
         return "parameters"
     near = (around.column if cell else around.row) if cell or row else ""
@@ -125,36 +171,31 @@ def of_count(value: Value, around: Around) -> str | None:
     return "trainable_parameters" if _TRAINABLE.search(said) else "parameters"
 
 
+def _of_a_model(value: Value, around: Around) -> bool:
+    """Whether the words around a count with a "B" or an "M" make it the size of a model, or of a part of one."""
+    if (
+        not around.models
+        or max(value.printed) * value.unit.readings[0][1] < _LEAST_MODEL
+        or " " in value.text.strip("~≈ ")
+    ):
+        return False
+    before, after = around.before[-2 * _CLOSE :], around.after[:_CLOSE]
+    if around.kind is Kind.CELL and _FIRST_COLUMN.fullmatch(around.column):
+        return not before.strip(" *_`~≈") and not after.strip(" *_`+")
+    if _AGAINST.search(before) or _ACTIVATES.search(before) or _FAMILY.search(before):
+        return True
+    if around.kind is Kind.HEADING or (around.kind is Kind.CELL and not around.row):
+        return False  # the name of a section or of a row
+    if (found := _IN_BRACKETS.search(before)) and _CLOSES.match(after):
+        return _NO_MODEL.fullmatch(found["name"]) is None
+    return _MODEL_WORD.match(after) is not None and not _NAME_BEFORE.search(before)
+
+
+def _sizes(around: Around) -> bool:
+    """Whether a cell states the size of the model that its row names; a size in the first column is that name."""
+    return bool(around.row and _SIZE_COLUMN.fullmatch(around.column))
+
+
 def _sizes_change(around: Around) -> bool:
     """Whether a count is an end of "34B → 13B"."""
     return bool(_ARROW_BEFORE.search(around.before[-_CLOSE:]) or _ARROW_AFTER.match(around.after))
-
-
-def of_share(around: Around) -> str | None:
-    """The quantity of a percentage: the share that is trained, a change of memory, or none."""
-    labels = f"{around.column} {around.row}"
-    if _SHARE_LED.search(around.before[-_NEAR:]):
-        return "trainable_share"
-    if _OF_PARAMETERS.match(around.after) and not cues.speaks_of_memory(around.after[:24]):
-        trains = _TRAINS.search(
-            f"{around.sentence} {labels} {around.paragraph[-_CLOSE:]} {' '.join(around.headings[:1])}"
-        )
-        return "trainable_share" if trains else None
-    if around.kind is Kind.CELL and cues.says_change(around.column) and cues.speaks_of_memory(labels):
-        return "change"
-    if (
-        around.before.endswith("(")
-        and _TRAIN.search(around.before[-_CLOSE:])
-        and _PARAMETERS_LABEL.search(around.before)
-    ):
-        return "trainable_share"
-    led = around.before[-2 * _CLOSE :]
-    if _TRAIN.search(led) and _PARAMETERS_LABEL.search(led) and not _COMPARES.search(led):
-        return "trainable_share"
-    near = _CLAUSE.split(around.before[-_CLOSE:])[-1] + _CLAUSE.split(around.after[:_CLOSE])[0]
-    if not cues.says_change(near) or _ELSE.match(around.after):
-        return None
-    if _QUALITY.search(around.before[-_CLOSE:]) and not cues.speaks_of_memory(around.after[:_NEAR]):
-        return None
-    sized = _SIZED.search(near) or _SMALLER.match(around.after)
-    return "change" if sized or cues.speaks_of_memory(near) else None

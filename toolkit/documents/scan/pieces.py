@@ -9,13 +9,10 @@ from enum import StrEnum
 from typing import Final
 
 from toolkit.documents.document import Document
-from toolkit.documents.plain import plain
-from toolkit.documents.scan.aligned import aligned_tables
 from toolkit.documents.scan.cues import component
-from toolkit.documents.scan.html_tables import HtmlTable, html_tables
+from toolkit.documents.scan.grids import Grid, grids, taken_lines
 from toolkit.documents.scan.verbatim import MARKER, is_html, spoken_lines
 from toolkit.documents.scan.visible import without_tags
-from toolkit.documents.tables import Table
 
 _LONGEST: Final = 20_000
 """Characters of a piece: what a paragraph or a cell has more is a piece of its own."""
@@ -34,14 +31,6 @@ class Kind(StrEnum):
     HEADING = "heading"
     CELL = "cell"
     CODE = "code"
-
-
-@dataclass(frozen=True)
-class Grid:
-    """A table as the cells of its rows, header first, each with its offsets and its text as a reader sees it."""
-
-    header: tuple[str, ...]
-    rows: tuple[tuple[tuple[int, int, str], ...], ...]
 
 
 @dataclass(frozen=True)
@@ -70,12 +59,8 @@ class Piece:
 def pieces(document: Document, shown: str) -> Iterator[Piece]:
     """The pieces of a document, in order of kind; `shown` is its text with what nobody reads blanked."""
     sections = _Sections(document)
-    tables = [(table.start, table.end, _grid(table)) for table in document.tables]
-    found_html = html_tables(shown) if "<table" in shown.casefold() else []
-    found_html = [table for table in found_html if len(table.rows) > 1]  # one row sets things side by side
-    tables += [(table.start, table.end, _html_grid(table)) for table in found_html]
-    tables += [(start, end, _plain_grid(rows)) for start, end, rows in _printed(document, shown)]
-    taken = _taken_lines(document, tables)
+    tables = grids(document, shown)
+    taken = taken_lines(document, tables)
     leads: list[tuple[int, str, str]] = []
     for piece in _in_order(document, shown, taken, leads):
         yield from _cut(piece, shown)
@@ -151,13 +136,6 @@ class _Sections:
         return (heading.text, *reversed(heading.path))
 
 
-def _taken_lines(document: Document, tables: list[tuple[int, int, Grid]]) -> set[int]:
-    taken: set[int] = set()
-    for start, end, _ in tables:
-        taken.update(range(document.lines.at(start), document.lines.at(max(start, end - 1)) + 1))
-    return taken
-
-
 def _blocks(document: Document, shown: str, taken: set[int]) -> Iterator[Piece]:
     lines, structure = document.lines, document.structure
     headings = {lines.at(heading.start) for heading in document.headings}
@@ -189,36 +167,6 @@ def _blocks(document: Document, shown: str, taken: set[int]) -> Iterator[Piece]:
 
 def _continues(document: Document, shown: str, line: int, taken: set[int]) -> bool:
     return line not in taken and bool(shown[slice(*document.lines.span(line))].strip())
-
-
-def _grid(table: Table) -> Grid:
-    rows = tuple(tuple((cell.start, cell.end, cell.text) for cell in row) for row in table.rows)
-    header = tuple((cell.start, cell.end, cell.text) for cell in table.header)
-    return Grid(tuple(text for _, _, text in header), (header, *rows))
-
-
-def _printed(document: Document, shown: str) -> Iterator[tuple[int, int, list[list[tuple[int, int, str]]]]]:
-    """The tables in blocks of output."""
-    verbatim = document.structure.verbatim
-    for first in sorted(
-        line for line in verbatim if line - 1 not in verbatim or line in document.structure.block_starts
-    ):
-        end = first + 1
-        while end in verbatim and end not in document.structure.block_starts:
-            end += 1
-        if not is_html(document, shown, first):
-            yield from aligned_tables(document, shown, first, end)
-
-
-def _plain_grid(rows: list[list[tuple[int, int, str]]]) -> Grid:
-    return Grid(tuple(text for _, _, text in rows[0]), tuple(map(tuple, rows)))
-
-
-def _html_grid(table: HtmlTable) -> Grid:
-    rows = tuple(tuple((start, end, plain(text)) for start, end, text in row) for row in table.rows)
-    width = len(rows[0]) if rows else 0
-    heads = [[row[column][2] for row in rows[: table.header] if column < len(row)] for column in range(width)]
-    return Grid(tuple(" ".join(dict.fromkeys(texts)) for texts in heads), rows)
 
 
 def _cells(grid: Grid, headings: tuple[str, ...], lead: str, intro: str) -> Iterator[Piece]:

@@ -11,20 +11,23 @@ from toolkit.documents.document import Document
 from toolkit.documents.scan.around import Around
 from toolkit.documents.scan.claim import FoundClaim, ReadPiece, Scanned
 from toolkit.documents.scan.context import context
-from toolkit.documents.scan.cues import component, has_words, speaks_of_memory
+from toolkit.documents.scan.cues import component, has_words, says_size, speaks_of_memory
 from toolkit.documents.scan.data import labels_data
-from toolkit.documents.scan.equations import equations, is_bytes, operands
+from toolkit.documents.scan.equations import is_bytes, operands
 from toolkit.documents.scan.kinds import quantity_of
 from toolkit.documents.scan.marks import mark_of
 from toolkit.documents.scan.mend import read_through
 from toolkit.documents.scan.names import gpus_in
-from toolkit.documents.scan.parameters import counts_parameters
+from toolkit.documents.scan.parameters import counts_parameters, labels_parameters
 from toolkit.documents.scan.pieces import Kind, Piece, pieces, text_of
-from toolkit.documents.scan.values import bare_cell, cell_value, values_in
+from toolkit.documents.scan.unnamed import about_models
+from toolkit.documents.scan.values import bare_cell, cell_value
 from toolkit.documents.scan.visible import visible
-from toolkit.quantity import Dimension, Value
+from toolkit.quantity import Dimension, Value, parse_value
 
-_STOP: Final = re.compile(r"[.!?;](?=\s)|[。；！？]|\n[ \t]*(?=\n)|[ \t]{2}\n(?!\s*[=≈])|\|")
+_STOP: Final = re.compile(
+    r"(?<!\be\.g)(?<!\bi\.e)(?<!\b[pz])(?<!\bvs)\.(?=\s)|[!?;](?=\s)|[。；！？]|\n[ \t]*(?=\n)|[ \t]{2}\n(?!\s*[=≈])|\|"
+)
 _MEMORY: Final = re.compile(
     r"v-?ram|gpu[- ](?:memory|ram|mem)|memory (?:requirements?|usage|footprint|consumption)|显存|内存占用|out of memory"
     r"|gpu-?speicher|grafikspeicher|mémoire (?:gpu|vidéo)|memoria (?:de )?(?:la )?gpu|memória (?:de |da )?gpu"
@@ -35,7 +38,11 @@ _MEMORY: Final = re.compile(
 _OFTEN: Final = 2
 _LOOKED_AT: Final = 200_000
 _PARAGRAPH: Final = 600
-_COUNTS: Final = frozenset({Dimension.COUNT, Dimension.NUMBER})
+_UNIT: Final = re.compile(r"[A-Za-zµμ%×\u0400-\uffff]")
+"""A sign of which a unit is made: bare numbers state nothing by themselves."""
+
+_GIGA: Final = re.compile(r"[\s*_`~≈]*[0-9.]{1,6} ?G(?![A-Za-z])")
+_ROWS: Final = 40
 _LONGEST_HEADING: Final = 200
 _REACH: Final = 160
 """How far the words of a figure are looked for to each side: what keeps a document without full stops linear."""
@@ -50,24 +57,20 @@ def scan(document: Document) -> Scanned:
     text, steps = read_through(document.text)
     meant = Document(document.path, text)
     shown = visible(meant.unquoted)
-    read = [_read(piece, shown) for piece in pieces(meant, shown)]
-    theme = _Theme(meant.headings[0].text if meant.headings else "", len(_MEMORY.findall(shown[:_LOOKED_AT])) >= _OFTEN)
+    read = [ReadPiece(piece, text_of(piece, shown)) for piece in pieces(meant, shown)]
+    often = len(_MEMORY.findall(shown[:_LOOKED_AT])) >= _OFTEN
+    theme = _Theme(meant.headings[0].text if meant.headings else "", often, about_models(shown))
     found = {(claim.start, claim.end): claim for one in read for claim in _claims(one, theme)}
     claims = [found[spot] for spot in sorted(found)]  # each once, where tables of both kinds overlap
     return Scanned(document, meant, steps, tuple(read), tuple(claims))
 
 
 class _Theme(NamedTuple):
-    """A document's title, and whether it speaks of memory often."""
+    """A document's title, and whether it speaks of memory often, and of models."""
 
     title: str
     memory: bool
-
-
-def _read(piece: Piece, shown: str) -> ReadPiece:
-    text = text_of(piece, shown)
-    values = values_in(text) if any(map(str.isdigit, text)) else []
-    return ReadPiece(piece, text, tuple(values), tuple(equations(text, values)))
+    models: bool
 
 
 def _claims(read: ReadPiece, theme: _Theme) -> Iterator[FoundClaim]:
@@ -78,13 +81,9 @@ def _claims(read: ReadPiece, theme: _Theme) -> Iterator[FoundClaim]:
         return
     if piece.kind is Kind.CELL and not piece.spot[0] and len(text) <= _LONGEST_HEADING and not gpus_in(text):
         return  # a heading says what its column is about
-    values = list(read.values)
-    if piece.kind is Kind.CELL and piece.spot[0]:
-        values = _in_cell(piece, text, values)
+    values = _worth_reading(read, theme)
     if not values:
         return
-    if piece.kind is not Kind.CELL:
-        values = _worth_reading(read, values, theme)
     terms = operands(values, list(read.equations))
     stops = [stop.end() for stop in _STOP.finditer(text)]
     for position, value in enumerate(values):
@@ -96,29 +95,50 @@ def _claims(read: ReadPiece, theme: _Theme) -> Iterator[FoundClaim]:
             yield _found(read, value, quantity, around)
 
 
-def _worth_reading(read: ReadPiece, values: list[Value], theme: _Theme) -> list[Value]:
+def _worth_reading(read: ReadPiece, theme: _Theme) -> list[Value]:
     """The values of a piece that its words may say something of: a text of figures alone says nothing of them."""
-    if not counts_parameters(read.text):
-        values = [value for value in values if value.unit.dimension not in _COUNTS]
-    if has_words(read.text) or theme.memory or not values or gpus_in(read.text):
-        return values
     piece = read.piece
+    if piece.kind is Kind.CELL:
+        return _in_cell(piece, read.text, list(read.values)) if piece.spot[0] else list(read.values)
     over = (piece.lead, piece.intro, theme.title, *piece.headings)
-    return values if any(map(speaks_of_memory, over)) else []
+    said = (
+        has_words(read.text) or theme.memory or theme.models or gpus_in(read.text) or any(map(speaks_of_memory, over))
+    )
+    if not said or not _UNIT.search(read.text):
+        return []
+    if counts_parameters(read.text):
+        return list(read.values)
+    return [value for value in read.values if value.unit.dimension is not Dimension.NUMBER]
 
 
 def _in_cell(piece: Piece, text: str, values: list[Value]) -> list[Value]:
     """The values of a cell, with the unit that its column gives, or that its table lets one read from a bare letter."""
-    whole = cell_value(text, piece.column)
+    whole = cell_value(text, piece.column) or (cell_value(text, piece.row) if _of_row(piece) else None)
     if whole is not None:
         return [whole]
+    if labels_parameters(piece.column) and (count := parse_value(text, Dimension.COUNT)) is not None:
+        return [count]
     on_disk = component(f"{piece.column} {piece.row}") == "disk"
     if any(map(is_bytes, values)) or (labels_data(piece.column) and not on_disk):
         return values
-    if not on_disk and not any(map(speaks_of_memory, (piece.column, piece.row, piece.intro, *piece.headings[:1]))):
+    over = (piece.column, piece.row, piece.intro, *piece.headings[:1])
+    if not on_disk and not any(map(speaks_of_memory, over)) and not _lists_sizes(piece):
         return values
     cut = bare_cell(text)
     return values if cut is None else [cut, *(value for value in values if value.start >= cut.end)]
+
+
+def _of_row(piece: Piece) -> bool:
+    """Whether a row says of which part of memory its cells are, and may so give them its unit: "Memory (MB)"."""
+    return bool(piece.row) and (component(piece.row) is not None or labels_parameters(piece.row))
+
+
+def _lists_sizes(piece: Piece) -> bool:
+    """Whether a cell stands in a column of sizes some of which are gigabytes without the "B": "1.3G" beside "790M"."""
+    if piece.grid is None or not says_size(piece.column):
+        return False
+    column = piece.spot[1]
+    return any(_GIGA.match(row[column][2]) for row in piece.grid.rows[1:_ROWS] if len(row) > column)
 
 
 def _around(read: ReadPiece, values: list[Value], position: int, stops: list[int], theme: _Theme) -> Around:
@@ -141,6 +161,7 @@ def _around(read: ReadPiece, values: list[Value], position: int, stops: list[int
         kind=piece.kind,
         intro=piece.intro,
         item=piece.item,
+        models=theme.models,
     )
 
 

@@ -8,27 +8,16 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Final
 
+from toolkit.documents.scan.leads import bound_at, hedge_at
 from toolkit.documents.scan.names import gpu_spans
 from toolkit.quantity import UNITS, Bound, Dimension, Unit, Value, find_values, parse_value
 from toolkit.quantity.interval import Interval
+from toolkit.quantity.reader import bounded
 
-_BEFORE: Final = re.compile(
-    r"(?:(?i:environ|env\.|etwa|rund|ungefähr|circa|ca\.?|aproximadamente|cerca de|unos|quase|casi"
-    r"|около|примерно|приблизительно)\s"
-    r"|约为?|大约|大概|约需|約|およそ|약)\s?[*_`]{0,2}\Z"
-)
-_AFTER: Final = re.compile(r"\s?(?:左右|程度|前後|前后|上下|정도)")
-_LEAST: Final = re.compile(
-    r"(?:(?i:mindestens|wenigstens|ab|mehr als|über|au moins|minimum(?: de)?|plus de|al menos|mínimo(?: de)?|más de"
-    r"|pelo menos|mais de|не менее|минимум)\s|至少|最低|不少于|(?<!不)超过|最低でも|少なくとも|최소)\s?[*_`]{0,2}\Z"
-)
-_MOST: Final = re.compile(
-    r"(?:(?i:höchstens|maximal|bis zu|weniger als|unter|jusqu['’]à|au plus|moins de|hasta|menos de|como máximo|até"
-    r"|no máximo|не более|до)\s|最多|不超过|不到|不足|低于|小于|最大|少于)\s?[*_`]{0,2}\Z"
-)
-_LEAST_AFTER: Final = re.compile(r"\s?(?:以上|及以上|起|이상)")
-_MOST_AFTER: Final = re.compile(r"\s?(?:以内|以下|未満|이하|미만)")
 _CUT: Final = re.compile(r"[\s*_`~≈]*([0-9]{1,6}(?:\.[0-9]{1,2})?) ?([GM])(?![A-Za-z0-9])")
+_CHIP: Final = re.compile(r"Max[\s(]*")
+_CHIP_SERIES: Final = re.compile(r"\bM[1-9] \Z")
+_SERIES: Final = 4
 _DIGITS: Final = 3
 """Digits from which a bare "M" under a word of memory means megabytes."""
 
@@ -36,8 +25,9 @@ _SHORT: Final = 80
 _SHARE: Final = Fraction(1, 20)
 _UNIT_IN_HEADING: Final = re.compile(
     r"[(\[（,/]\s*(?:[iе]n\s+|单位[:：]\s?|単位[:：]\s?)?"
-    r"(GiB|GB|MiB|MB|TB|TiB|GB's|Gb|gb|G|Go|Mo|ГБ|B|M|%|billions?|millions?)(?:\s*/\s*GPU|\s+per\s+GPU)?\s*[)\]）]?\s*\Z"
-    r"|\b(?:memory|vram|ram|mem)\s(?:in\s)?(GiB|GB|MiB|MB)\s*\Z",
+    r"(GiB|GB|MiB|MB|TB|TiB|GB's|Gb|gb|G|Go|Mo|ГБ|B|M|%|billions?|millions?)(?:\s*/\s*GPU|\s+per\s+GPU)?"
+    r"(?:\s*[)\]）]?\s*|\s+\([^()]{1,16}\))\Z"
+    r"|(?:\b(?:memory|vram|ram|mem)\s(?:in\s)?|[a-z]_)(GiB|GB|MiB|MB)\s*\Z",
     re.IGNORECASE,
 )
 _HEADING_UNITS: Final = {
@@ -59,7 +49,7 @@ def _of_short(text: str) -> tuple[Value, ...]:
 
 
 def _read(text: str) -> list[Value]:
-    values = [_bounded(text, value) for value in find_values(text)]
+    values = [_bounded(text, _of_apple(text, value)) for value in find_values(text)]
     names = iter(gpu_spans(text) if values else ())
     start, end = next(names, (len(text), len(text)))
     kept: list[Value] = []
@@ -71,17 +61,21 @@ def _read(text: str) -> list[Value]:
     return kept
 
 
+def _of_apple(text: str, value: Value) -> Value:
+    """The value without the word that ends the name of a chip: "Max" of "M4 Max 128 GB" is no bound."""
+    named = _CHIP.match(value.text) if value.bound is Bound.AT_MOST else None
+    if named is None or not _CHIP_SERIES.search(text[max(0, value.start - _SERIES) : value.start]):
+        return value
+    plain = parse_value(value.text[named.end() :])
+    return value if plain is None else replace(plain, start=value.start + named.end(), end=value.end)
+
+
 def _bounded(text: str, value: Value) -> Value:
     """The value with the bound that other languages give it."""
     if value.bound is not Bound.POINT or len(value.printed) > 1:
         return value
-    before = text[max(0, value.start - 24) : value.start]
-    low, high = value.written.low, value.written.high
-    if _LEAST.search(before) or _LEAST_AFTER.match(text, value.end):
-        return replace(value, bound=Bound.AT_LEAST, written=Interval(low, None))
-    if _MOST.search(before) or _MOST_AFTER.match(text, value.end):
-        return replace(value, bound=Bound.AT_MOST, written=Interval(None, high))
-    return value
+    bound = bound_at(text, value.start, value.end)
+    return value if bound is None else replace(value, bound=bound, written=bounded(value.written, bound))
 
 
 def bare_cell(text: str) -> Value | None:
@@ -96,9 +90,7 @@ def bare_cell(text: str) -> Value | None:
 def _hedged(text: str, value: Value) -> Value:
     if value.hedge is not None:
         return value
-    before = _BEFORE.search(text[max(0, value.start - 20) : value.start])
-    after = _AFTER.match(text, value.end)
-    word = before.group().strip() if before else after.group().strip() if after else None
+    word = hedge_at(text, value.start, value.end)
     if word is None:
         return value
     around = Interval(min(value.printed), max(value.printed)).widened(_SHARE)

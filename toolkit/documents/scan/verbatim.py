@@ -25,7 +25,8 @@ _COMMAND: Final = re.compile(
 """What a person types into a shell or an interpreter, not what comes back."""
 
 _REPORT: Final = re.compile(
-    r"v-?ram|memory|(?<![a-z])mem(?![a-z])|allocated|reserved|[0-9] ?MiB\s?/|parameters|params\b|显存|footprint|OOM",
+    r"v-?ram|memory|(?<![a-z])mem(?![a-z])|allocated|reserved|[0-9] ?MiB\s?/|parameters|params\b|显存|footprint|OOM"
+    r"|(?:ctx|model|buffer|scratch) ?size",
     re.IGNORECASE,
 )
 _COMMENT: Final = re.compile(r"(?:(?m:^)|[ \t])(?:#|//)[ \t]+(.*)")
