@@ -61,6 +61,13 @@ _MAY: Final = re.compile(
 )
 
 
+_MEMORIES: Final = (
+    "vram", "v-ram", "memory", "footprint", " size", "mémoire", "memoria", "memória", "speicher", "显存", "内存",
+    "メモリ", "메모리", "памят",
+)  # fmt: skip
+"""What a word of memory has in it, in small letters."""
+
+
 def multiples(text: str) -> Iterator[Edit]:
     """A ratio in place of each part or multiple of memory that is written in words or as a fraction."""
     at = 0
@@ -71,11 +78,14 @@ def multiples(text: str) -> Iterator[Edit]:
 
 
 def _of_line(line: str, at: int) -> Iterator[Edit]:
+    yield from (Edit(at + found.start("fold"), at + found.end("fold"), "x") for found in _FOLD.finditer(line))
+    small = line.casefold()
+    if not any(name in small for name in _MEMORIES):
+        return
     for found in _BEFORE.finditer(line):
         name = "part" if found["part"] else "last"
         said = found[name].casefold()
         yield Edit(at + found.start(name), at + found.end(name), _PARTS.get(said) or _ratio(said))
-    yield from (Edit(at + found.start("fold"), at + found.end("fold"), "x") for found in _FOLD.finditer(line))
     for found in _FACTOR.finditer(line):
         yield Edit(at + found.start(2), at + found.end(2), "x")
 

@@ -100,11 +100,13 @@ def _worth_reading(read: ReadPiece, theme: _Theme) -> list[Value]:
     piece = read.piece
     if piece.kind is Kind.CELL:
         return _in_cell(piece, read.text, list(read.values)) if piece.spot[0] else list(read.values)
+    if not _UNIT.search(read.text):
+        return []
     over = (piece.lead, piece.intro, theme.title, *piece.headings)
     said = (
-        has_words(read.text) or theme.memory or theme.models or gpus_in(read.text) or any(map(speaks_of_memory, over))
+        theme.memory or theme.models or has_words(read.text) or gpus_in(read.text) or any(map(speaks_of_memory, over))
     )
-    if not said or not _UNIT.search(read.text):
+    if not said:
         return []
     if counts_parameters(read.text):
         return list(read.values)
