@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from toolkit.memory.buffer import Buffer
-from toolkit.memory.formula.attention_form import KERNEL, OUTPUT, SCORES, STATES, AttentionForm
+from toolkit.memory.formula.attention_form import OUTPUT, SCORES, STATES, AttentionForm
 from toolkit.memory.formula.cached import LAID_OUT
+from toolkit.memory.formula.fused_kernel import attended
 from toolkit.memory.formula.masked_kernel import masked
 from toolkit.memory.formula.operations import (
     Given,
@@ -39,17 +40,7 @@ def flash(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: Attention
     if form.repeats:
         key, value = repeated(tape, key, form), repeated(tape, value, form)
     inner = tuple(cast(tape, part, dtype, STATES) for part in (query, key, value))
-    result = tape.new(OUTPUT, form.query_heads * form.value_head_dim, dtype, grad=query.grad)
-    log_sums = tape.new(OUTPUT, form.query_heads, "fp32")
-    saved = tape.save(*inner, result, log_sums) if query.grad else ()
-
-    def backward(tape: Tape, _: Buffer) -> Given:
-        with tape.temporary(KERNEL, _flash_working(form, dtype)):
-            given = [tape.gradient(part) for part in inner]
-        return list(zip(inner, given, strict=True))
-
-    tape.node(result, backward, saved)
-    tape.drop(log_sums)
+    result = attended(tape, inner, form, _flash_working(form, dtype))
     for part, original in zip(inner, (query, key, value), strict=True):
         if part is not original:
             tape.drop(part)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from toolkit.memory.buffer import Buffer
-from toolkit.memory.formula.attention_form import KERNEL, OUTPUT, SCORES, STATES, AttentionForm
+from toolkit.memory.formula.attention_form import SCORES, STATES, AttentionForm
 from toolkit.memory.formula.cached import READS
+from toolkit.memory.formula.fused_kernel import attended
 from toolkit.memory.formula.operations import Given, cast
 from toolkit.memory.formula.repeated import repeated
 from toolkit.memory.size import BYTES, Size
@@ -23,19 +24,10 @@ def masked(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: Attentio
     convert = _cast_for_all if spread and form.expands else _cast_alone
     inner = cast(tape, query, dtype, STATES), *(convert(tape, part, dtype, form) for part in (keys, values))
     bias = tape.new(SCORES, 0, dtype, size=Size(pair=BYTES[dtype]))
-    result = tape.new(OUTPUT, form.query_heads * form.value_head_dim, dtype, grad=query.grad)
-    log_sums = tape.new(OUTPUT, form.query_heads, "fp32")
-    saved = tape.save(*inner, bias, result, log_sums) if query.grad else ()
-
-    def backward(tape: Tape, _: Buffer) -> Given:
-        narrow = sum(part.width < form.repeated for part in inner[1:]) if spread else 0
-        expanded = narrow * form.repeated * BYTES[dtype]
-        with tape.temporary(KERNEL, Size(token=form.query_heads * BYTES["fp32"] + expanded)):
-            given = [tape.gradient(part) for part in inner]
-        return list(zip(inner, given, strict=True))
-
-    tape.node(result, backward, saved)
-    tape.drop(log_sums, bias)
+    narrow = sum(part.width < form.repeated for part in inner[1:]) if spread else 0
+    expanded = narrow * form.repeated * BYTES[dtype]
+    result = attended(tape, inner, form, Size(token=form.query_heads * BYTES["fp32"] + expanded), (bias,))
+    tape.drop(bias)
     for part, original in zip((*inner, keys, values), (query, keys, values, key, value), strict=True):
         if part is not original:
             tape.drop(part)

@@ -7,8 +7,9 @@ csrc/flash_attn/flash_api.cpp, mha_varlen_fwd and mha_varlen_bwd. How many token
 from __future__ import annotations
 
 from toolkit.memory.buffer import Buffer
-from toolkit.memory.formula.attention_form import KERNEL, OUTPUT, STATES, AttentionForm
+from toolkit.memory.formula.attention_form import OUTPUT, STATES, AttentionForm
 from toolkit.memory.formula.cached import LAID_OUT, READS
+from toolkit.memory.formula.fused_kernel import attended
 from toolkit.memory.formula.operations import Given, cast
 from toolkit.memory.size import BYTES, Size
 from toolkit.memory.tape import Tape
@@ -22,17 +23,7 @@ def varying(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: Attenti
     dtype = form.autocast or query.dtype
     inner = tuple(cast(tape, part, dtype, STATES) for part in (query, key, value))
     gathered = _gathered(tape, inner, form)
-    result = tape.new(OUTPUT, form.query_heads * form.value_head_dim, dtype, grad=query.grad)
-    log_sums = tape.new(OUTPUT, form.query_heads, "fp32")
-    saved = tape.save(*gathered, result, log_sums) if query.grad else ()
-
-    def backward(tape: Tape, _: Buffer) -> Given:
-        with tape.temporary(KERNEL, _working(form, dtype)):
-            given = [tape.gradient(part) for part in gathered]
-        return list(zip(gathered, given, strict=True))
-
-    tape.node(result, backward, saved)
-    tape.drop(log_sums)
+    result = attended(tape, gathered, form, _working(form, dtype))
     tape.drop(*(part for part, own in zip(inner, (query, key, value), strict=True) if part is not own))
     tape.drop(*(part for part in gathered if part is not query))
     padded = _moved(tape, result, OUTPUT)
