@@ -79,6 +79,13 @@ def test_reports_say_the_same_each_time(scores: Scores) -> None:
     assert "| fms\\_acceleration |" in accuracy_markdown(found)
 
 
+def test_a_reader_is_told_what_was_read(scores: Scores) -> None:
+    lines = accuracy_text(table(scores)).splitlines()
+    after = lines[lines.index("allocated, complete") + 1]
+    assert after.startswith("Read: the peak of live tensors, as torch.cuda.max_memory_allocated says. The record states")
+    assert "distance to the estimated interval" in lines[lines.index("allocated, open") + 1]
+
+
 def test_the_worst_runs_are_of_the_development_half_unless_asked(scores: Scores) -> None:
     assert {one.half for one in table(scores).worst} == {"development"}
     assert {one.half for one in table(scores, worst_half="held-out").worst} == {"held-out"}

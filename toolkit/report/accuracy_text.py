@@ -12,11 +12,14 @@ from toolkit.accuracy.table import BOTH, Reason, Table
 from toolkit.quantity import Dimension, Interval, display_interval
 from toolkit.report.terminal import line, plural
 from toolkit.report.terminal import table as aligned
+from toolkit.spec.published_fields import READING_METRICS
 
 LARGEST_ROWS = 6
 _HEAD = ("by", "group", "runs", "median", "p90", "p95", "worst", "bias", "≤5 %", "≤10 %", "inside", "width", "halves")
 _COLUMN_HEAD = ("column", "half", "runs", "median", "p95", "by source: runs, median, p95")
 _REASON_HEAD = ("source", "runs", "readings", "reason")
+_COMPLETE = "complete", "The record states all that the estimate needs."
+_OPEN = "open", "The record leaves something open: the error is the distance to the estimated interval, 0 inside."
 
 Rows = Sequence[tuple[str, ...]]
 
@@ -63,8 +66,12 @@ def _sections(table: Table) -> Iterator[tuple[str, str, Rows]]:
     both = [group for group in table.groups if group.half == BOTH]
     halves = {_key(group): group for group in table.groups if group.half != BOTH}
     for (metric, complete), of in groupby(both, key=lambda group: (group.metric, group.complete)):
-        kind = "complete" if complete else "open: the error is the distance to the interval, 0 inside"
-        yield f"{metric}, {kind}", "", [_HEAD, *(_row(group, halves) for group in of)]
+        kind, error = _COMPLETE if complete else _OPEN
+        yield (
+            f"{metric}, {kind}",
+            f"Read: {READING_METRICS[metric]}. {error}",
+            [_HEAD, *(_row(group, halves) for group in of)],
+        )
     for title, apart in (("Not estimated", False), ("Reported apart: not what they seem", True)):
         yield title, "", [_REASON_HEAD, *(_reason(one) for one in table.reasons if one.apart is apart)]
 
