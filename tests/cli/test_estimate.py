@@ -167,6 +167,18 @@ def test_a_config_may_be_written_out(capsys: pytest.CaptureFixture[str], tmp_pat
     assert "a config written out, inference" in run(capsys, "estimate", "scenario.yaml").out
 
 
+def test_what_no_formula_covers_is_refused_by_name_with_the_command_that_may_do_it(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "scenario.yaml").write_text(
+        "model: {model_type: mamba2, hidden_size: 64}\nmethod: inference\nweights: bf16\n", encoding="utf-8"
+    )
+    ran = run(capsys, "estimate", "scenario.yaml")
+    assert (ran.code, ran.out) == (2, "")
+    assert "no family here reads the model type 'mamba2'" in ran.err
+    assert "`toolkit trace` may do it" in ran.err
+
+
 SPREAD = (
     *("--model", "Qwen/Qwen2.5-72B-Instruct", "--method", "inference", "--weights", "bf16", "--batch-size", "1"),
     *("--sequence-length", "6144", "--generated-length", "64", "--attention", "flash", "--gpu", "A100 80GB"),

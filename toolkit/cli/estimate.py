@@ -91,6 +91,7 @@ def run(arguments: argparse.Namespace) -> int:
         return _answered(arguments, found)
     except REFUSALS as refusal:
         hint(f"this cannot be computed: {refusal}")
+        hint("`toolkit trace` may do it: it runs the code of transformers and peft, and needs no formula of ours")
     except TooManySettingsError as error:
         hint(f"{error}; say more of the scenario")
     return COULD_NOT
