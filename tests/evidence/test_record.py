@@ -11,7 +11,7 @@ import pytest
 
 from toolkit.evidence.evidence import EvidenceKind
 from toolkit.evidence.record import Record, read_records, setting_key
-from toolkit.spec.setting import Galore, Lora, Parallel, Setting
+from toolkit.spec.setting import Galore, Kernels, Lora, Parallel, Setting
 
 SETTING = Setting("Qwen/Qwen2.5-0.5B", "lora", "bf16", lora=Lora(8, 16, ("q_proj", "v_proj")))
 RECORD = Record(
@@ -109,7 +109,11 @@ def test_what_is_too_large_or_no_text_is_not_read(tmp_path: Path) -> None:
 
 def test_settings_are_what_they_were_before_more_could_be_said_of_several_gpus() -> None:
     """Records outlive fields: a run that says nothing of a new one is the run that it was."""
-    assert not {"cache", "galore", "padding", "peft"} & setting_key(SETTING).keys()
+    later = {"cache", "galore", "padding", "warmup", "peft", "upcast", "group_size", "kernels"}
+    assert not later & setting_key(SETTING).keys()
+    assert setting_key(replace(SETTING, warmup=True))["warmup"] is True
+    assert setting_key(replace(SETTING, upcast=False))["upcast"] is False
+    assert setting_key(replace(SETTING, kernels=Kernels(norm=True)))["kernels"]["norm"] is True
     assert setting_key(SETTING)["parallel"] == {"gpus": 1, "strategy": "none", "offload": False}
     cut = replace(SETTING, parallel=Parallel(2, "fsdp2", reshard_after_forward=False))
     assert setting_key(cut)["parallel"]["reshard_after_forward"] is False

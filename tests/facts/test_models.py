@@ -48,14 +48,30 @@ def test_metas_own_repository_of_llama_2_has_the_tensors_of_the_one_for_transfor
     assert not set(models.ALIASES) & set(MODEL_IDS)
 
 
-def test_all_but_four_are_verified() -> None:
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [  # as the Hub counts those of the repository itself (llmfit, hf_models.json: parameters_raw)
+        ("Qwen/Qwen2-1.5B-Instruct", 1_543_714_304),
+        ("01-ai/Yi-6B-Chat", 6_061_035_520),
+        ("HuggingFaceH4/zephyr-7b-beta", 7_241_732_096),
+    ],
+)
+def test_another_repository_has_as_many_parameters(name: str, parameters: int) -> None:
+    facts = load_model(name)
+    assert isinstance(facts, ModelFacts)
+    assert facts.verified_params == parameters
+
+
+def test_all_but_six_are_verified() -> None:
     """Their shapes are of sources that agree, but nobody was found to have counted them to the unit."""
     unverified = [name for name in MODEL_IDS if not getattr(load_model(name), "verified", False)]
     assert unverified == [
         "Qwen/Qwen-14B",
+        "Qwen/Qwen2-57B-A14B",
         "bigcode/gpt_bigcode-santacoder",
         "deepseek-ai/deepseek-llm-7b-base",
         "ibm/PowerLM-3b",
+        "zai-org/GLM-4.5",
     ]
 
 

@@ -19,7 +19,7 @@ from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.row_rule import RowRule
 from toolkit.memory.rows import ROWS
 from toolkit.spec.names import OPTIMIZERS, STRATEGIES
-from toolkit.spec.setting import Cache, Galore, Lora, Parallel, Run, Setting, Stack, Zero
+from toolkit.spec.setting import Cache, Galore, Kernels, Lora, Parallel, Run, Setting, Stack, Zero
 
 REFUSALS = (UnsupportedModel, UnsupportedStorage, UnsupportedRow)
 SMALL, SMALL_HIDDEN = "HuggingFaceTB/SmolLM2-135M", 576
@@ -38,13 +38,15 @@ CUT_BY_ROWS = replace(AUTOCAST, parallel=Parallel(2, "fsdp2"))
 ZERO_2, ZERO_3 = (replace(FULL, parallel=Parallel(2, name, zero=Zero())) for name in ("zero2", "zero3"))
 ZERO_LORA = replace(LORA, parallel=Parallel(2, "zero1", zero=Zero()))
 STAGES, SPLIT = (replace(INFERENCE, parallel=Parallel(3, name)) for name in ("pipeline", "tensor"))
+PROMPT = replace(INFERENCE, generated_length=0, stack=Stack(versions={"transformers": "4.40.0"}))
 MUON = replace(FULL, optimizer="muon")
 GALORED, GALORED_8BIT = (
     replace(AUTOCAST, optimizer=name, galore=Galore(16, ("mlp",))) for name in ("galore_adamw", "galore_adamw_8bit")
 )
+PACKED = replace(PROMPT, weights="gptq-int4", compute="fp16", desc_act=True)
 TYPICAL = (
     *(FULL, CHECKPOINTED, AUTOCAST, LORA, QLORA, INT8, INFERENCE, SHARDED, MIXED, SHARDED_LORA),
-    *(CUT_BY_ROWS, ZERO_2, ZERO_3, ZERO_LORA, STAGES, SPLIT, MUON, GALORED, GALORED_8BIT),
+    *(CUT_BY_ROWS, ZERO_2, ZERO_3, ZERO_LORA, STAGES, SPLIT, PROMPT, PACKED, MUON, GALORED, GALORED_8BIT),
 )
 
 OTHERS: dict[str, tuple[object, ...]] = {
@@ -67,6 +69,7 @@ OTHERS: dict[str, tuple[object, ...]] = {
     "gradient_accumulation": (4,),
     "gradient_checkpointing": ("false", "reentrant", "non-reentrant"),
     "padding": (True,),
+    "warmup": (True,),
     "attention": ("eager", "flash"),
     "lora": (Lora(64), Lora(16, targets=("q_proj",)), Lora(16, dropout=0.1)),
     "peft": (),
@@ -94,6 +97,15 @@ OTHERS: dict[str, tuple[object, ...]] = {
         Parallel(4, "zero3", offload=True),
         Parallel(2, "pipeline"),
         Parallel(3, "tensor"),
+    ),
+    "upcast": (True, False),
+    "desc_act": (True, False),
+    "group_size": (32, -1),
+    "kernels": (
+        *(Kernels(gptq=name) for name in ("cuda-old", "exllama", "exllamav2")),
+        Kernels(adapters="unsloth"),
+        Kernels(norm=True),
+        Kernels(rotary=True),
     ),
     "engine": (),
     "run": (Run(320, 3),),

@@ -66,6 +66,18 @@ def test_awq_writes_a_weight_out_for_1024_rows() -> None:
     assert rows(sparse, PhaseName.PREFILL)["split_products"] == 8 * 1023 * 29568 * 2
 
 
+@pytest.mark.parametrize(("autoawq", "row"), [("0.1.8", "split_products"), ("0.2.0", "dequantized_weight")])
+def test_awq_wrote_no_weight_out_before_its_release_0_2(autoawq: str, row: str) -> None:
+    facts = load_model("Qwen/Qwen2.5-72B-Instruct")
+    assert isinstance(facts, ModelFacts)
+    versions = {"transformers": "4.46.0", "autoawq": autoawq}
+    setting = Setting(
+        facts.id, "inference", "awq-int4", compute="fp16", sequence_length=2048, stack=Stack(versions=versions)
+    )
+    [found] = rows(estimate(setting, facts), PhaseName.PREFILL).keys() & {"split_products", "dequantized_weight"}
+    assert found == row
+
+
 def test_gptq_of_8_bits_writes_a_weight_out_for_128_rows() -> None:
     """As int32 and, cast from it, int16: six bytes for each of 8,192 x 29,568 values; later three tensors of two."""
     dense, sparse = (of("Qwen/Qwen2.5-72B-Instruct", "gptq-int8", tokens, "4.46.0") for tokens in (128, 127))

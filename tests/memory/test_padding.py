@@ -119,7 +119,7 @@ def test_padding_moves_nothing_that_lasts(setting: Setting, attention: str, batc
          "no float32"),
         ({"model": "tiiuae/falcon-7b", "attention": "flash"}, "attention_states", "Falcon's own"),
         ({"model": "Qwen/Qwen-7B"}, "attention_mask", "padded rows of qwen"),
-        ({"model": "deepseek-ai/DeepSeek-V2-Lite", "attention": "flash"}, "attention_scores", "latent attention"),
+        ({"model": "deepseek-ai/DeepSeek-V2-Lite", "attention": "flash"}, "attention_states", "rows of latents"),
     ],
 )  # fmt: skip
 def test_what_is_not_followed_is_refused_by_name(fields: dict[str, Any], row: str, reason: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.memory.architecture.samples import facts_of, small_facts
@@ -137,6 +139,9 @@ def test_groups_of_integers() -> None:
     assert weight_bytes(architecture, with_weights("gptq-int4")) == awq + 32 * 4 * (6 * 4096 + 11008)
     gptq_8bit = packed + packed // 128 + packed // 128 * 2 + rest + 32 * 4 * (6 * 4096 + 11008)
     assert weight_bytes(architecture, with_weights("gptq-int8")) == gptq_8bit
+    outputs = 32 * (5 * 4096 + 2 * 11008)
+    one_scale = packed // 2 + outputs // 2 + outputs * 2 + rest + 32 * 4 * (6 * 4096 + 11008)
+    assert weight_bytes(architecture, replace(with_weights("gptq-int4"), group_size=-1)) == one_scale
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from toolkit.spec.field_value import Atom, Field, Reference
 from toolkit.spec.lora_targets import usual_targets
 from toolkit.spec.names import PACKAGES
 from toolkit.spec.profiles import Profile, profile_of
+from toolkit.spec.setting import OWN
 from toolkit.spec.settings import UnresolvedError
 
 
@@ -294,6 +295,22 @@ def test_deepspeeds_sizes_reach_the_setting() -> None:
     assert (alone.parallel.zero, alone.parallel.reshard_after_forward) == (None, True)
 
 
+def test_kernels_and_groups_reach_the_setting() -> None:
+    made = setting(
+        method="qlora",
+        weights="gptq-int4",
+        group_size="-1",
+        kernels__gptq="triton",
+        kernels__adapters="masked",
+        kernels__norm="true",
+    )
+    assert (made.group_size, made.upcast) == (-1, None)
+    kernels = made.kernels
+    assert (kernels.gptq, kernels.adapters, kernels.norm, kernels.rotary) == ("triton", "masked", True, False)
+    plain = setting(method="qlora", weights="nf4", upcast="false")
+    assert (plain.upcast, plain.kernels, plain.group_size) == (False, OWN, 128)
+
+
 @pytest.mark.parametrize(("trainer", "options"), [("trl", ("auto", "deepspeed")), ("plain", ("deepspeed",))])
 def test_where_bucket_sizes_come_from_is_open_for_a_trainer(trainer: str, options: tuple[str, ...]) -> None:
     """A Trainer's config may say auto, which its integration fills in; a plain loop gets DeepSpeed's own."""
@@ -343,3 +360,9 @@ def test_an_unresolved_scenario_has_no_setting() -> None:
     waiting = said.with_fields({"batch_size": Field(Reference("b"), Place("f"))})
     with pytest.raises(UnresolvedError, match="batch_size"):
         decide(waiting, {})
+
+
+def test_nothing_runs_before_a_prompt_unless_a_document_says_so() -> None:
+    assert setting(method="inference").warmup is False
+    assert setting(method="inference", warmup="true").warmup is True
+    assert open_fields(scenario(method="inference", warmup="[true, false]"))["warmup"] == (True, False)

@@ -200,6 +200,12 @@ def test_a_quote_stays_with_the_field_that_it_speaks_of(tmp_path: Path) -> None:
             "method: inference, weights: bf16, double_quant: true",
             "S113 double_quant is for weights fp4 or nf4",
         ),
+        ("method: inference, kernels: {norm: true}", "S113 kernels.norm is for training"),
+        ("method: inference, upcast: false", "S113 upcast is for training"),
+        (
+            "method: inference, weights: nf4, group_size: 64",
+            "S113 group_size is for weights awq-int4 or gptq-int4 or gptq-int8",
+        ),
         ("method: full, cache: {implementation: static}", "S113 cache.implementation is for inference"),
         ("method: inference, cache: {max_cache_len: 9}", "S113 cache.max_cache_len is for cache.implementation static"),
         (

@@ -109,6 +109,8 @@ def computed(job: Measurable) -> Estimate | None:
 
 def _refusal(setting: Setting) -> str:
     """What no process need be started for: the rest is refused there, by name."""
+    if setting.stack.trainer == "autoawq":
+        return "AutoAWQ's own modules are not measured yet"
     if setting.stack.trainer == "vllm" or setting.engine:
         return "an engine takes its share of a card whatever it runs: it is not measured"
     if setting.parallel.offload:

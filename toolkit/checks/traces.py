@@ -19,7 +19,7 @@ from toolkit.spec.setting import Setting
 VIEWS = ("allocated", "reserved", "device")
 
 
-GROUPED = ("lora", "peft", "galore", "cache", "parallel", "stack", "engine")
+GROUPED = ("lora", "peft", "galore", "kernels", "cache", "parallel", "stack", "engine")
 
 PLAIN = tuple(one.name for one in fields(Setting) if one.name not in (*NOT_RUN, *GROUPED))
 """The fields of a setting that are plain values: what differs in one of them needs no closer look."""

@@ -15,7 +15,7 @@ from typing import Any
 
 from toolkit.evidence.evidence import EvidenceKind
 from toolkit.frozen import frozen
-from toolkit.spec.setting import Setting
+from toolkit.spec.setting import OWN, Setting
 
 FOLDER = "evidence"
 FORMAT = 1
@@ -32,7 +32,11 @@ ADDED: Mapping[str, Mapping[str, Any]] = {
 }
 """Fields of groups that came later, with what they are in a run that does not have them."""
 
-LEFT_OUT: Mapping[str, Any] = {"peft": None, "galore": None, "padding": False, "cache": None}
+LEFT_OUT: Mapping[str, Any] = {
+    "peft": None, "galore": None, "padding": False, "warmup": False, "cache": None, "upcast": None, "group_size": 128,
+    "desc_act": False,
+    "kernels": asdict(OWN),
+}  # fmt: skip
 """The same of fields that are in no group."""
 
 

@@ -31,8 +31,8 @@ MODEL_IDS: tuple[str, ...] = tuple(json.loads((_DATA / "model_ids.json").read_te
 _KNOWN = frozenset(MODEL_IDS)
 
 ALIASES: Mapping[str, str] = json.loads((_DATA / "model_aliases.json").read_text("utf-8"))
-"""Ids of other repositories of a verified model: Llama 2 is published in Meta's own format and, as "-hf", for
-transformers, with the same tensors."""
+"""Ids of other repositories with the tensors of a verified model: mirrors, other formats (Llama 2 is published in
+Meta's own and, as "-hf", for transformers), older names, and later trainings of the same sizes."""
 
 
 @frozen

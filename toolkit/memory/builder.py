@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from toolkit.frozen import frozen
-from toolkit.memory.architecture import Architecture, Module
+from toolkit.memory.architecture import Architecture, Module, ModuleKind
 from toolkit.memory.architecture.litgpt import FAMILY as LITGPT
 from toolkit.memory.encoder_layouts import ENCODERS
 from toolkit.memory.formula.linear_form import Branch, LinearForm
 from toolkit.memory.formula.norms import NormForm
-from toolkit.memory.layer_layouts import Layout, layout_of
+from toolkit.memory.layer_layouts import layout_of
+from toolkit.memory.layout import Layout
 from toolkit.memory.numerics import Numerics
 from toolkit.memory.transformers_versions import Behaviour
 
@@ -47,7 +48,7 @@ class Builder:
     def form_of(self, module: Module) -> LinearForm:
         """The form of a linear layer."""
         n = self.numerics
-        quantized = module.quantized and n.storage != "plain"
+        quantized = module.quantized and module.kind is not ModuleKind.HEAD and n.storage != "plain"
         return LinearForm(
             inputs=module.in_features,
             outputs=module.out_features,
@@ -86,13 +87,25 @@ class Builder:
             return None
         rank = 2 * a.rank if found in a.shared else a.rank
         branch = Branch(rank, n.adapter, n.gradient, a.dropout, n.adapter_products, magnitude=a.dora, bias=a.bias)
+        if n.kernels.adapters is not None:
+            branch = replace(branch, fused=True, masks=n.kernels.adapters == "masked")
+        if n.adds_in_place:
+            return replace(branch, in_place=True)
         return replace(branch, clones=False) if self.architecture.family == LITGPT else branch
 
     def norm(self, kind: str) -> NormForm:
         """The form of the norms of a layer."""
         n = self.numerics
         offset = self.layout.unit_offset_norm
-        return NormForm(kind, n.norm, n.trains_base, autocast=n.autocast is not None, unit_offset=offset)
+        return NormForm(
+            kind,
+            n.norm,
+            n.trains_base,
+            autocast=n.autocast is not None,
+            cast=n.autocast,
+            unit_offset=offset,
+            fast=n.kernels.norm,
+        )
 
 
 def builder(

@@ -3,23 +3,50 @@
 from __future__ import annotations
 
 from toolkit.memory.formula.kv_cache import kv_cache
+from toolkit.memory.formula.outputs import warm_cache, warm_logits
 from toolkit.memory.ledger import Category
-from toolkit.memory.row_rule import DECODE, FORM, PREFILL, RowRule, pass_row
+from toolkit.memory.row_rule import DECODE, FORM, LOAD, PREFILL, RowRule, pass_row
 
 TEMPORARY = Category.TEMPORARY
 
 KV_CACHE = RowRule(
     "kv_cache",
     Category.KV_CACHE,
-    (PREFILL, DECODE),
+    (LOAD, PREFILL, DECODE),
     "layers x tokens x key-value heads x (key width + value width) x batch x bytes; MLA: latent rank + rope width",
-    "transformers cache_utils.py (DynamicCache, StaticCache, QuantizedCache)",
+    "transformers cache_utils.py (DynamicCache, StaticCache, QuantizedCache); awq/modules/fused/cache.py",
     kv_cache,
-    (*FORM, "compute", "batch_size", "sequence_length", "generated_length", "cache", "parallel"),
+    (*FORM, "compute", "batch_size", "sequence_length", "generated_length", "cache", "parallel", "engine"),
     "Keys and values of every token so far. A layer with a window keeps that many once decoding has begun. A "
     "static cache has room for all tokens from the prompt on; a quantized one keeps bits and scales of all but "
-    "the latest.",
+    "the latest. AutoAWQ lays room out when it makes its modules.",
 )
+
+_WARM = (*FORM, "compute", "batch_size", "sequence_length", "generated_length", "warmup")
+
+WARM_ROWS = (
+    RowRule(
+        "last_logits",
+        Category.LOGITS,
+        (PREFILL,),
+        "T x V x bytes, float32 where the version made them so",
+        "python: what stands right of `out = model(**inputs)` runs before `out` is another; modeling_llama.py",
+        warm_logits,
+        _WARM,
+        "The logits of the pass before, in a loop that has a name for each result until the next.",
+    ),
+    RowRule(
+        "last_cache",
+        Category.KV_CACHE,
+        (PREFILL,),
+        "layers x tokens x key-value heads x (key width + value width) x batch x bytes",
+        "transformers modeling_outputs.py, CausalLMOutputWithPast (past_key_values)",
+        warm_cache,
+        _WARM,
+        "The keys and values of the pass before, which are a part of its result.",
+    ),
+)
+"""What a loop holds of the pass before."""
 
 CACHE_ROWS = (
     pass_row(

@@ -79,7 +79,6 @@ class Context:
     scale: Scale
     workspace: int
     rotary: bool
-    caches_rotary: bool
     sharing: Sharing | None = None
     stage: Stage | None = None
     moments: Mapping[PhaseName, Moment] = field(default_factory=dict)

@@ -7,8 +7,10 @@ from dataclasses import replace
 
 from toolkit.facts.models import ModelFacts
 from toolkit.memory.architecture import Architecture, architecture_of
+from toolkit.memory.architecture.autoawq import FAMILY as AUTOAWQ
 from toolkit.memory.architecture.litgpt import FAMILY as LITGPT
 from toolkit.memory.architecture.stack import as_built
+from toolkit.memory.architecture.torchtune import TRAINER as TORCHTUNE
 from toolkit.memory.context import Context, Scale
 from toolkit.memory.device import workspace_bytes
 from toolkit.memory.formula.chunked_loss import CHUNK_TOKENS, fused_chunk
@@ -17,8 +19,9 @@ from toolkit.memory.formula.litgpt import CHUNK_POSITIONS
 from toolkit.memory.formula.tiled_loss import TILE_TOKENS
 from toolkit.memory.kept_caches import STATIC, room
 from toolkit.memory.layer_layouts import LAYOUTS
+from toolkit.memory.losses import loss_of
 from toolkit.memory.moments import Programs
-from toolkit.memory.numerics import LITGPT_CACHES_GROUPS, loss_of, numerics, older
+from toolkit.memory.numerics import LITGPT_CACHES_GROUPS, numerics, older
 from toolkit.memory.parallel.covered import refuse_spread
 from toolkit.memory.parallel.placement import stages
 from toolkit.memory.parallel.plan import gathered_setting, held_setting, plan
@@ -34,7 +37,7 @@ def contexts_of(setting: Setting, facts: ModelFacts) -> Iterator[Context]:
     """One for each GPU that holds something else."""
     refuse_spread(setting)
     architecture = architecture_of(facts, setting.head, setting.labels)
-    if setting.stack.trainer == LITGPT:
+    if setting.stack.trainer in (LITGPT, AUTOAWQ, TORCHTUNE):
         architecture = as_built(architecture, setting)
     if setting.parallel.strategy == "tensor":
         mine = rank_of(architecture, setting.parallel.gpus, serves=setting.stack.trainer == "vllm")
@@ -68,7 +71,6 @@ def _context(setting: Setting, architecture: Architecture) -> Context:
         scale=_scale(setting, architecture),
         workspace=workspace_bytes(setting.gpu),
         rotary=architecture.family in LAYOUTS and LAYOUTS[architecture.family].rotary != "none",
-        caches_rotary=behaviour(architecture, setting).caches_rotary,
     )
 
 

@@ -64,8 +64,11 @@ def t5_programs(build: Builder, setting: Setting) -> Programs:
 
 
 def _masks(build: Builder) -> Alive:
-    """The masks that the decoder has where rows are padded: that of the encoder's tokens, and eagerly its own."""
-    return {MASK: _mask(build).times(1 if build.numerics.attention == SDPA else len(STACKS))}
+    """The masks that the decoder has: where rows are padded that of the encoder's tokens, and eagerly its own."""
+    dtypes = build.numerics
+    if dtypes.attention == SDPA or build.version.t5_attends == OWN:
+        return {MASK: _mask(build).times(1 if dtypes.attention == SDPA else len(STACKS))}
+    return {MASK: _mask(build).plus(Size(pair=BYTES[dtypes.stream]))}
 
 
 def _mask(build: Builder) -> Size:

@@ -77,9 +77,11 @@ def _attention(build: Builder, kind: LayerKind, layout: EncoderLayout) -> Encode
         value=value,
         output=build.linear(layout.output),
         kernel=kernel(n),
-        mask=mask_dtype(n),
+        mask=n.embedding if n.adds_masks and not (layout.compact or layout.disentangled) else mask_dtype(n),
         autocast=n.autocast,
+        narrows=n.compute if n.storage != "plain" else None,
         dropout=a.dropout > 0,
+        keeps_scores=n.keeps_scores,
         positions=positions,
     )
 
@@ -109,6 +111,7 @@ def _positions(
         query=query if shared else of_query,
         shared=shared,
         dropout=kind.dropout > 0,
+        autocast=n.autocast,
     )
     return positions, query, key
 

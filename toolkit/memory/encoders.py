@@ -26,12 +26,13 @@ def encoder_programs(build: Builder, setting: Setting) -> Programs:
     form, head = encoder_layer_form(build, kind), encoder_head_form(build, trains=setting.trains)
     _refuse_reentry(build)
     _refuse_copied(build, setting)
-    embedding = Size(token=architecture.hidden * BYTES[dtypes.stream])
+    given = dtypes.stream if dtypes.autocast is None else "fp32"  # in which autocast norms the embeddings
+    embedding = Size(token=architecture.hidden * BYTES[given])
     if not setting.trains:
         layers: tuple[Program, ...] = (record_inference(form, kind.count, dtypes.stream),)
         end = record_generation_head(head, architecture.hidden, layers[-1].result)
         return Programs(layers, end, embedding, _inputs(build, layers), _masks(build))
-    stream = Stream(dtypes.stream, dtypes.first_grad, dtypes.checkpointing, dtypes.accumulates)
+    stream = Stream(given, dtypes.first_grad, dtypes.checkpointing, dtypes.accumulates)
     first = record_layer(form, 1, stream)
     later = Stream(first.result, grad=True, checkpointing=stream.checkpointing, accumulates=stream.accumulates)
     layers = (first, *([record_layer(form, kind.count - 1, later)] if kind.count > 1 else []))

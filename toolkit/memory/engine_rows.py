@@ -1,10 +1,11 @@
-"""The rows of an engine that claims a share of the card: what vLLM holds beside the weights."""
+"""The rows of engines and kernels that claim memory when they are set up: vLLM's share of the card, ExLlama's room."""
 
 from __future__ import annotations
 
 from toolkit.memory.formula.engine import engine_pool, one_sequence, rotary_table, vocabulary_padding
+from toolkit.memory.formula.exllama import exllama_buffer, exllama_order, exllama_state
 from toolkit.memory.ledger import Category
-from toolkit.memory.row_rule import FORM, LOAD, SERVE, RowRule
+from toolkit.memory.row_rule import DECODE, FORM, LOAD, PREFILL, SERVE, RowRule
 
 ENGINE_ROWS = (
     RowRule(
@@ -51,3 +52,40 @@ ENGINE_ROWS = (
     ),
 )
 """What vLLM claims when it starts."""
+
+GENERATING = (LOAD, PREFILL, DECODE)
+
+EXLLAMA_ROWS = (
+    RowRule(
+        "exllama_buffer",
+        Category.TEMPORARY,
+        GENERATING,
+        "inputs x outputs of the largest linear x 2; ExLlamaV2: the most of that + outputs x 2,048 x 8 x 4",
+        "auto-gptq modeling/_utils.py, autogptq_post_init (temp_dq); nn_modules/qlinear/qlinear_exllamav2.py",
+        exllama_buffer,
+        (*FORM, "kernels"),
+        "ExLlama's kernels for GPTQ keep room for one weight in float16; the second version, too, for the float32 "
+        "product of eight sequences of 2,048 tokens.",
+    ),
+    RowRule(
+        "exllama_state",
+        Category.TEMPORARY,
+        GENERATING,
+        "2,048 x the widest side of a linear x 2",
+        "auto-gptq modeling/_utils.py, autogptq_post_init (temp_state)",
+        exllama_state,
+        (*FORM, "kernels", "desc_act"),
+        "ExLlama's first version keeps room for inputs in the order of their groups, where GPTQ mixed those.",
+    ),
+    RowRule(
+        "exllama_order",
+        Category.TEMPORARY,
+        GENERATING,
+        "sum over linears of several groups of 2 x inputs x 2",
+        "auto-gptq nn_modules/qlinear/qlinear_exllamav2.py, ext_make_q_matrix (q_perm, q_invperm)",
+        exllama_order,
+        (*FORM, "kernels"),
+        "ExLlamaV2 keeps the order of each layer's inputs, and its inverse, as 16-bit integers.",
+    ),
+)
+"""What ExLlama's kernels for GPTQ keep."""

@@ -14,7 +14,7 @@ from toolkit.memory.encoder_layouts import ENCODERS
 from toolkit.memory.formula.engine import engine_device, engine_notes
 from toolkit.memory.formula.kv_cache import cached_growth
 from toolkit.memory.formula.optimizer import paged_states
-from toolkit.memory.formula.outputs import last_outputs
+from toolkit.memory.formula.outputs import last_outputs, left_by_warmup
 from toolkit.memory.kept_caches import STATIC
 from toolkit.memory.ledger import STEADY, Ledger, PhaseName
 from toolkit.memory.moments import Fullest, of_forward, of_generation, of_training
@@ -150,7 +150,8 @@ def _on_card(
                 most[rule.name] = size
     waiting = context.sharing.in_flight if context.sharing else 0
     grows = cached_growth(context) if context.generates and not setting.trains else 0
-    reserved = reserved_interval(allocated, [*most.values(), waiting, grows], context.sums.segments)
+    more = [waiting, grows, left_by_warmup(context)]
+    reserved = reserved_interval(allocated, [*most.values(), *more], context.sums.segments)
     return reserved, device_interval(reserved, setting.gpu, setting.parallel, setting.stack.versions)
 
 
@@ -164,7 +165,9 @@ def _fullest(context: Context) -> Fullest:
         return of_training(programs, scale, gradient_bytes(context), context.sharing)
     programs = on_gpu_alone(programs, context)
     if context.generates:
-        return of_generation(programs, scale, growing(context), fuses=fuses(context.setting))
+        setting = context.setting
+        decodes = setting.generated_length > 1
+        return of_generation(programs, scale, growing(context), fuses=fuses(setting), decodes=decodes)
     return of_forward(programs, scale)
 
 

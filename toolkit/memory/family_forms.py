@@ -6,15 +6,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from toolkit.memory.architecture import LayerKind
+from toolkit.memory.architecture.autoawq import FAMILY as AUTOAWQ
 from toolkit.memory.architecture.litgpt import FAMILY as LITGPT
+from toolkit.memory.architecture.torchtune import HALVED, PAIRED
 from toolkit.memory.builder import Builder
 from toolkit.memory.feed_forward_forms import dense_form
 from toolkit.memory.forms import attention_form, layer_form
+from toolkit.memory.formula.autoawq import FusedForm
 from toolkit.memory.formula.bloom import BloomForm
 from toolkit.memory.formula.falcon import FalconForm
 from toolkit.memory.formula.follow import AnyLayer
 from toolkit.memory.litgpt_forms import litgpt_layer
+from toolkit.memory.packed_kernels import GEMV
 from toolkit.memory.refusal import UnsupportedRow
+from toolkit.memory.torchtune_forms import torchtune_layer
 
 
 def form_of_layer(build: Builder, kind: LayerKind) -> AnyLayer:
@@ -65,9 +70,25 @@ def _bloom(build: Builder, kind: LayerKind) -> BloomForm:
     )
 
 
+def _autoawq(build: Builder, kind: LayerKind) -> FusedForm:
+    """AutoAWQ's fused block."""
+    a = kind.attention
+    return FusedForm(
+        hidden=build.architecture.hidden,
+        query_heads=a.query_heads,
+        key_value_heads=a.key_value_heads,
+        head_dim=a.head_dim,
+        inner=build.linear(build.layout.up).outputs,
+        by_vectors=build.numerics.storage == GEMV,
+    )
+
+
 FORMS: Mapping[str, Callable[[Builder, LayerKind], AnyLayer]] = {
     "bloom": _bloom,
     "falcon": _falcon,
     LITGPT: litgpt_layer,
+    AUTOAWQ: _autoawq,
+    PAIRED: torchtune_layer,
+    HALVED: torchtune_layer,
 }
 """The families with layers of their own."""

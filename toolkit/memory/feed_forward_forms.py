@@ -9,6 +9,7 @@ from toolkit.memory.builder import Builder
 from toolkit.memory.formula.feed_forward import FeedForwardForm
 from toolkit.memory.formula.linear_form import LinearForm
 from toolkit.memory.formula.mixture import MixtureForm
+from toolkit.memory.refusal import UnsupportedRow
 
 PACKED_BY_BITSANDBYTES = ("4bit", "8bit")
 """The storages in which a router is too where it is a layer of its own: before transformers 5."""
@@ -27,9 +28,10 @@ def dense_form(build: Builder, part: FeedForward) -> FeedForwardForm:
         return FeedForwardForm(up=build.linear(layout.gate_up), down=down, activation=part.activation, joined=True)
     gate = build.linear(layout.gate) if part.gated else None
     own = layout.up == "fc1"  # a linear of the layer itself
-    return FeedForwardForm(
-        build.linear(layout.up), down, part.activation, gate=gate, lets_go=own, named=layout.names_products
-    )
+    up = build.linear(layout.up)
+    if gate is not None and all(one.branch is not None and one.branch.fused for one in (up, gate, down)):
+        raise UnsupportedRow("feed_forward_states", "no formula for a fused operation on adapters of gate, up and down")
+    return FeedForwardForm(up, down, part.activation, gate=gate, lets_go=own, named=layout.names_products)
 
 
 def _mixture(build: Builder, part: FeedForward) -> MixtureForm:
@@ -61,13 +63,14 @@ def _mixture(build: Builder, part: FeedForward) -> MixtureForm:
         biased=build.architecture.family == "gpt_oss" and not looped,
         looped=bool(looped),
         shared=_shared(build, part) if part.shared_intermediate else None,
+        shared_gate=build.linear(build.layout.shared_gate) if build.layout.shared_gate else None,
         routes_chosen=build.layout.routes_chosen,
     )
 
 
 def _shared(build: Builder, part: FeedForward) -> FeedForwardForm:
     """The expert that every token passes through."""
-    gate, up, down = (build.linear(f"mlp.shared_experts.{name}_proj") for name in ("gate", "up", "down"))
+    gate, up, down = (build.linear(f"{build.layout.shared}.{name}_proj") for name in ("gate", "up", "down"))
     return FeedForwardForm(up, down, part.activation, gate=gate)
 
 

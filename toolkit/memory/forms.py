@@ -12,6 +12,7 @@ from toolkit.memory.formula.cached import COPIES, KEEPS, PACKS, STATIC
 from toolkit.memory.formula.follow import AnyLayer
 from toolkit.memory.formula.latent import LatentForm
 from toolkit.memory.formula.layer import LayerForm
+from toolkit.memory.formula.masked_kernel import MASK_UNIT
 from toolkit.memory.formula.norms import NormForm
 from toolkit.memory.keeping import Keeping
 from toolkit.memory.kept_caches import QUANTIZED, keeping_of
@@ -29,7 +30,8 @@ def layer_form(build: Builder, kind: LayerKind) -> LayerForm:
         attention=latent_form(build, kind) if kind.attention.latent_rank else attention_form(build, kind),
         feed_forward=feed_forward_form(build, kind.feed_forward),
         norm=build.norm(kind.norm),
-        after=kind.norms == 4,
+        before=not build.layout.norms_after,
+        after=kind.norms == 4 or build.layout.norms_after,
         parallel=kind.parallel_residual,
         parallel_norms=build.layout.parallel_norms,
         dropout=kind.dropout > 0,
@@ -45,6 +47,8 @@ def kernel(kind: LayerKind, dtypes: Numerics, version: Behaviour, sequence: int)
         return "varying" if dtypes.padded else "flash"
     if dtypes.attention == "eager" or (a.softcap and not version.sdpa_caps) or a.sinks or a.alibi:
         return "eager"
+    if version.converted:
+        return "sdpa" if version.converted != "given" else "given padded" if sequence % MASK_UNIT else "given"
     if a.always_masked or dtypes.padded:
         return "masked"
     # transformers masking_utils.py, _ignore_causal_mask_sdpa: a window as long as the sequence makes a mask.
@@ -74,16 +78,23 @@ def reading(form: AnyLayer, how: Keeping | None) -> AnyLayer:
 
 
 def masks(build: Builder) -> Size:
-    """The masks that the model makes: one per window of its layers, 16-bit for eager, boolean for sdpa; ALiBi."""
+    """The masks that the model makes: one per window of its layers, 16-bit for eager, boolean for sdpa; ALiBi.
+
+    A boolean one of full rows is the same for all sequences, which see a view of it (masking_utils.py, sdpa_mask).
+    """
     if build.layout.masks_itself and build.numerics.padded:
         raise UnsupportedRow("attention_mask", f"no formula for padded rows of {build.architecture.family} yet")
     dtypes = {} if build.layout.masks_itself else {"eager": build.numerics.stream, "masked": "bool"}
-    made = {
-        (k, kind.attention.window) for kind in build.architecture.layers if (k := _kernel_of(build, kind)) in dtypes
-    }
+    if build.version.converted:  # the model's own code makes it as for eager attention
+        dtypes = dict.fromkeys(("given", "given padded", "sdpa"), build.numerics.stream)
+    kinds = build.architecture.layers
+    if build.layout.masks_all:
+        kinds = (*kinds, replace(kinds[0], attention=replace(kinds[0].attention, window=None)))
+    made = {(k, kind.attention.window) for kind in kinds if (k := _kernel_of(build, kind)) in dtypes}
     biases = {kind.attention.query_heads for kind in build.architecture.layers if kind.attention.alibi}
     alibi = sum(biases) * BYTES[build.numerics.stream]
-    return Size(pair=sum(BYTES[dtypes[name]] for name, _ in made), token=alibi)
+    alike = 0 if build.numerics.padded else sum(name == "masked" for name, _ in made)
+    return Size(pair=sum(BYTES[dtypes[name]] for name, _ in made) - alike, token=alibi, square=alike)
 
 
 def _kernel_of(build: Builder, kind: LayerKind) -> str:
@@ -99,7 +110,7 @@ def attention_form(build: Builder, kind: LayerKind) -> AttentionForm:
     def head_norm(heads: int) -> NormForm | None:
         if not a.query_norm:
             return None
-        return replace(build.norm(kind.norm), heads=heads if layout.norm_by_head else 0)
+        return replace(build.norm(kind.norm), heads=heads if layout.norm_by_head else 0, rows=heads)
 
     fused = build.linear(layout.fused) if layout.fused is not None else None
     return AttentionForm(
@@ -111,28 +122,44 @@ def attention_form(build: Builder, kind: LayerKind) -> AttentionForm:
         output=build.linear(layout.output),
         kernel=_kernel_of(build, kind),
         softcap=a.softcap,
-        sinks=a.sinks,
-        rotary=layout.rotary,
+        sinks=n.norm if a.sinks else None,
+        rotary=_rotary(build),
         turned=(a.rope_dim or a.head_dim) if layout.holds_turned else None,
         scaled_query=layout.scaled_query,
         query_norm=head_norm(a.query_heads),
         key_norm=head_norm(a.key_value_heads),
         autocast=n.autocast,
+        narrows=n.compute if n.storage != "plain" else None,
         wide_rotary=n.stream == "fp32",
         repeats=build.version.repeats and a.query_heads != a.key_value_heads,
         dropout=a.dropout > 0,
-        narrow_softmax=layout.narrow_softmax,
+        narrow_softmax=layout.narrow_softmax or build.version.narrow_softmax,
         packs=build.version.packs_groups,
         window=a.window if a.window is not None and a.window <= build.sequence else None,
         binds_probabilities=build.version.binds_probabilities,
+        clips=a.clips,
+        norms_turned=layout.norms_turned,
+        scales_turned=layout.scales_turned,
+        angles=n.stream,
+        turned_width=a.rope_dim or a.head_dim,
     )
 
 
+def _rotary(build: Builder) -> str:
+    """How positions are turned into queries and keys: by the model's code, or in place by a kernel."""
+    how = build.layout.rotary
+    if not build.numerics.kernels.rotary or how == "none":
+        return how
+    if how != "whole":
+        raise UnsupportedRow("rotary_states", f"no formula for a rotary kernel in {build.architecture.family} yet")
+    return "in place"
+
+
 def latent_form(build: Builder, kind: LayerKind) -> LatentForm:
-    """The form of a latent attention; refuses kernels that write out its scores."""
+    """The form of a latent attention; refuses FlashAttention over padded rows."""
     a, n = kind.attention, build.numerics
-    if n.attention != "sdpa":
-        raise UnsupportedRow("attention_scores", f"no formula for latent attention by {n.attention} yet")
+    if _kernel_of(build, kind) == "varying":
+        raise UnsupportedRow("attention_states", "no formula for FlashAttention over padded rows of latents yet")
     if a.latent_rank is None or a.rope_dim is None:
         raise UnsupportedRow("attention_states", "a latent without its widths")
     names = ("q_proj",) if a.query_latent_rank is None else ("q_a_proj", "q_b_proj")
@@ -148,7 +175,26 @@ def latent_form(build: Builder, kind: LayerKind) -> LatentForm:
         output=build.linear("self_attn.o_proj"),
         norm=build.norm(kind.norm),
         complex_rotary=build.architecture.family == "deepseek_v2",
-        autocast=n.autocast,
+        attention=_expanded_heads(build, kind),
         wide_rotary=n.stream == "fp32",
-        masked=_kernel_of(build, kind) == "masked",
+    )
+
+
+def _expanded_heads(build: Builder, kind: LayerKind) -> AttentionForm:
+    """The attention of heads that all have keys and values of their own, which come out of a latent."""
+    a, n = kind.attention, build.numerics
+    return AttentionForm(
+        query_heads=a.query_heads,
+        key_value_heads=a.query_heads,
+        head_dim=a.head_dim,
+        value_head_dim=a.value_head_dim,
+        projections=(),
+        output=build.linear("self_attn.o_proj"),
+        kernel=_kernel_of(build, kind),
+        rotary="joined",
+        autocast=n.autocast,
+        narrows=n.compute if n.storage != "plain" else None,
+        wide_rotary=n.stream == "fp32",
+        expanded=True,
+        binds_probabilities=build.version.binds_probabilities,
     )

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from toolkit.memory.architecture.litgpt import FAMILY as LITGPT
+from toolkit.memory.architecture.torchtune import HALVED, PAIRED
 from toolkit.memory.builder import Builder
 from toolkit.memory.formula.classification import ScoreForm
 from toolkit.memory.formula.logits import HeadForm
 from toolkit.memory.litgpt_forms import litgpt_head
 from toolkit.memory.refusal import UnsupportedRow
+from toolkit.memory.torchtune_forms import torchtune_head
 
 
 def head_form(build: Builder, loss: str) -> HeadForm | ScoreForm:
@@ -21,6 +23,8 @@ def head_form(build: Builder, loss: str) -> HeadForm | ScoreForm:
         raise UnsupportedRow("logits", f"no formula for a {architecture.head} head yet")
     if architecture.family == LITGPT:
         return litgpt_head(build)
+    if architecture.family in (PAIRED, HALVED):
+        return torchtune_head(build, loss)
     projection = build.output_weight()
     return HeadForm(
         norm=build.norm(architecture.layers[0].norm),
@@ -30,7 +34,7 @@ def head_form(build: Builder, loss: str) -> HeadForm | ScoreForm:
         upcasts_early=build.version.upcasts_early,
         shifts=build.version.shifts,
         own=build.version.own_head,
-        scaled=build.layout.multiplied,
+        scaled=build.layout.multiplied or build.layout.scales_logits,
     )
 
 

@@ -20,6 +20,7 @@ from toolkit.memory.allocator import LARGE_SEGMENT, OWN_SEGMENT_FROM, SEGMENT_UN
 from toolkit.memory.fabric_loading import unsplit_by_fabric
 from toolkit.memory.numerics import QUANTIZED, older
 from toolkit.memory.storage import FLOATS, StoredTensor
+from toolkit.spec.names import ENGINES
 from toolkit.spec.setting import Setting
 
 PACKAGE = "transformers"
@@ -80,7 +81,7 @@ def unsplit_bytes(tensors: Sequence[StoredTensor], setting: Setting) -> int:
 
 def _first_block(tensors: Iterable[StoredTensor], setting: Setting) -> int | None:
     """The bytes of the block that is allocated before all others; None where nothing is left of any block."""
-    if setting.trains or setting.stack.trainer == "vllm" or setting.weights in QUANTIZED:
+    if setting.trains or setting.stack.trainer in ENGINES or setting.weights in QUANTIZED:
         return None
     if older(setting, PACKAGE, WARMS):
         return 0
@@ -111,18 +112,26 @@ def _load(blocks: _Blocks, layer: tuple[int, ...], count: int) -> None:
 
 def _requests(tensors: Iterable[StoredTensor]) -> tuple[list[int], list[tuple[int, ...]]]:
     """The sizes above 1 MiB outside of the layers, and layer by layer, as a file of weights has them: by name."""
+    outside, layers = requests(tensors, SMALL_REQUEST)
+    return [size for size, _ in outside], [tuple(size for size, _ in layer) for layer in layers]
+
+
+def requests(
+    tensors: Iterable[StoredTensor], least: int
+) -> tuple[list[tuple[int, str]], list[tuple[tuple[int, str], ...]]]:
+    """The sizes above `least` with their names, outside of the layers and layer by layer, sorted by name."""
     outside: list[tuple[str, int]] = []
     layers: dict[int, list[tuple[str, int]]] = {}
     for stored in tensors:
         size = stored.allocated // stored.module.count
-        if size <= SMALL_REQUEST:
+        if size <= least:
             continue
         if "{}" not in stored.name:
             outside.append((stored.name, size))
         for layer, rest in _places(stored) if "{}" in stored.name else ():
             layers.setdefault(layer, []).append((rest, size))
-    in_order = (tuple(size for _, size in sorted(layers[layer])) for layer in sorted(layers))
-    return [size for _, size in sorted(outside)], list(in_order)
+    in_order = (tuple((size, name) for name, size in sorted(layers[layer])) for layer in sorted(layers))
+    return [(size, name) for name, size in sorted(outside)], list(in_order)
 
 
 def _places(stored: StoredTensor) -> Iterator[tuple[int, str]]:

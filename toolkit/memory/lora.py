@@ -10,6 +10,7 @@ from toolkit.frozen import frozen
 from toolkit.memory.architecture.heads import SEQUENCE, TOKENS
 from toolkit.memory.architecture.model import Architecture, Module, ModuleKind, Tensor
 from toolkit.memory.architecture.stack import as_built
+from toolkit.memory.fused_names import FUSED_NAMES
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.spec.setting import Lora, Setting
 
@@ -22,22 +23,6 @@ ADAPTER_METHODS = ("lora", "qlora")
 
 LINEARS = (ModuleKind.LINEAR, ModuleKind.CONV1D)
 PRODUCTS = (*LINEARS, ModuleKind.HEAD)
-
-_QWEN_MOE = {
-    "gate": "gate.weight",
-    "gate_proj": "gate_up_proj",
-    "up_proj": "gate_up_proj",
-    "down_proj": "down_proj",
-}
-
-# The fused parameters that peft adapts for names that the experts of mixtures had before transformers 5
-# (peft/utils/transformers_weight_conversion.py). These names then stand for no linear of that name.
-_FUSED_NAMES: Mapping[str, Mapping[str, str]] = {
-    "mixtral": {"gate": "gate.weight", "w1": "gate_up_proj", "w3": "gate_up_proj", "w2": "down_proj"},
-    "qwen3_moe": _QWEN_MOE,
-    "deepseek_v2": _QWEN_MOE,
-    "deepseek_v3": _QWEN_MOE,
-}
 
 
 @frozen
@@ -160,7 +145,7 @@ def adapters_of(architecture: Architecture, setting: Setting) -> TargetMatch | N
 
 def _fused_names(architecture: Architecture) -> Mapping[str, str]:
     """The names that stand for fused parameters, where the model has such."""
-    names = _FUSED_NAMES.get(architecture.family, {})
+    names = FUSED_NAMES.get(architecture.family, {})
     fused = names and any(module.kind is ModuleKind.EXPERTS for module in architecture.modules)
     return names if fused else {}
 

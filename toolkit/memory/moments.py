@@ -92,11 +92,12 @@ def of_forward(programs: Programs, scale: Scale) -> Fullest:
 
 
 @lru_cache(maxsize=MAX_RECORDED)
-def of_generation(programs: Programs, scale: Scale, growth: Growth, *, fuses: bool) -> Fullest:
+def of_generation(programs: Programs, scale: Scale, growth: Growth, *, fuses: bool, decodes: bool) -> Fullest:
     """The fullest moments of generation, and what is there beside them while a cache grows.
 
-    `fuses` says that one token of each sequence is multiplied by 4-bit weights without dequantizing them. A prompt's
-    result that is still held at the second token is the prompt's: that token is the end of its phase.
+    `decodes` says that there are tokens after the first, which the prompt's pass gives; `fuses` that one token of each
+    sequence is multiplied by 4-bit weights without dequantizing them. A prompt's result that is still held at the
+    second token is the prompt's: that token is the end of its phase.
     """
     once = Scale(scale.batch, 1, keys=growth.keys)
     decoding = _decoding(programs, fuses=fuses)
@@ -108,10 +109,8 @@ def of_generation(programs: Programs, scale: Scale, growth: Growth, *, fuses: bo
     held = dict(growth.held)
     throughout = {**held, GROWTH: growth.last} if growth.whole else held
     grows = Stretch("cache growth", {**held, GROWTH: growth.last})
-    phases = {
-        PhaseName.PREFILL: (scale, prompt),
-        PhaseName.DECODE: (once, [grows, *_forward(once, decoding, throughout)]),
-    }
+    steps = [grows, *_forward(once, decoding, throughout)] if decodes else [Stretch("prompt done", held)]
+    phases = {PhaseName.PREFILL: (scale, prompt), PhaseName.DECODE: (once, steps)}
     return _fullest(phases)
 
 

@@ -7,32 +7,28 @@ from functools import lru_cache
 from packaging.version import InvalidVersion, Version
 
 from toolkit.frozen import frozen
+from toolkit.memory.packed_kernels import AUTOAWQ_WRITES_OUT_FROM, GEMV, GPTQ_OF_4_BITS, dense_from
 from toolkit.spec import names, stack_rules
-from toolkit.spec.setting import Setting
+from toolkit.spec.setting import OWN, Kernels, Setting
 
 FOUR_BIT = ("nf4", "fp4")
 EIGHT_BIT = ("int8",)
 QUANTIZED = FOUR_BIT + EIGHT_BIT
-PACKED = ("awq", "awq dense", "gptq", "gptq dense", "fp8")
-"""Storage that no training is computed for, with kernels of its own."""
-DENSE_FROM = {"awq-int4": 1024, "gptq-int8": 128}
-"""Rows from which a weight is written out in float16 for a product.
-
-Sources: autoawq awq/modules/linear/gemm.py (FP16_MATMUL_HEURISTIC_CONDITION); auto-gptq
-nn_modules/qlinear/qlinear_cuda_old.py (kernel_switch_threshold).
-"""
+TRITON, UNPACKED = GPTQ_TRAINS = ("triton", "torch")
+"""Storage of GPTQ weights in training: triton v2 writes them out for each product; or autograd keeps what torch did."""
 AUTO_GPTQ_UNTIL = Version("4.49")
 AUTO_AWQ_UNTIL = Version("5.0")
 """transformers ran GPTQ by auto-gptq and AWQ by autoawq; since then gptqmodel multiplies by weights as packed."""
 TRL = ("trl",)
-TRL_TILES = Version("1.16")
-"""Since then what TRL calls a chunked loss works on tiles of logits (trl/kernels/chunked_logprob.py)."""
 FUSED_ROWS = 4
 """Rows up to which bitsandbytes multiplies by 4-bit weights as they are, on every GPU (gemm_4bit, its smallest M)."""
 
 FUSED_ROWS_BEFORE = 1
 UNSLOTH = ("unsloth",)
-UNPREPARED = (*UNSLOTH, "litgpt")
+TORCHTUNE = "torchtune"
+LOOPS_IN_TORCH = ("plain", TORCHTUNE)
+"""Trainers that share a model out by torch alone, without accelerate."""
+UNPREPARED = (*UNSLOTH, "litgpt", TORCHTUNE)
 """Trainers that leave out peft's prepare_model_for_kbit_training."""
 
 # Versions in which a library changed what it keeps; a stack that names no version is the newest.
@@ -43,6 +39,12 @@ BITSANDBYTES_KEEPS_COMPUTE = Version("0.47")
 """Before, a 4-bit layer took the dtype of its first input for its compute dtype, but for float16 (set_compute_type)."""
 BITSANDBYTES_KEEPS_DTYPE = Version("0.43")
 """Before, Params4bit halved what it quantized (nn/modules.py), so that a dequantized weight was float16 at first."""
+PEFT_ADDS_ANEW = Version("0.16")
+"""Before, peft added what adapters give to a GPTQ layer's result in place (tuners/lora/gptq.py)."""
+ALWAYS_MASKS_UNTIL = Version("5")
+"""BERT's eager attention added a mask to scores even where there is nothing to mask (get_extended_attention_mask)."""
+TORCH_SOFTMAX_SAVES_LESS = Version("1.11")
+"""Before, softmax saved its input for backward beside its result, and used it for its dtype (pull request 65242)."""
 TORCH_FREES_GRADIENTS = Version("2.0")
 """Before, zero_grad filled gradients with zeros, so that they were there in the next pass (torch/nn/modules)."""
 LITGPT_CACHES_GROUPS = Version("0.5.5")
@@ -56,7 +58,7 @@ class Numerics:
 
     `linear` is the dtype of plain linear weights, `other` that of embeddings, heads and norms unless they differ;
     `storage` of the quantizable linears is plain, 4bit, 8bit, fp8, awq or gptq (of 8 bits), or one
-    of these dense, where it writes weights out.
+    of these dense, where it writes weights out; in training the kernel of GPTQ weights.
     """
 
     linear: str
@@ -81,6 +83,10 @@ class Numerics:
     checkpointing: str
     adapter_products: str | None = None
     padded: bool = False  # the mask of tokens has zeros
+    adds_in_place: bool = False  # what adapters give, to what the layer gives
+    keeps_scores: bool = False  # softmax saves what it is given, too
+    adds_masks: bool = False  # BERT's eager attention adds a mask in the dtype of the weights, whatever its rows
+    kernels: Kernels = OWN
 
 
 def numerics(setting: Setting) -> Numerics:
@@ -107,12 +113,21 @@ def numerics(setting: Setting) -> Numerics:
         halved=_halved(setting),
         loaded=plain,
         stream=embedding,
-        first_grad=setting.method == "full" or setting.gradient_checkpointing != "false",
+        first_grad=setting.method == "full" or _makes_inputs_need_gradients(setting),
         attention="flash" if setting.stack.trainer in UNSLOTH else setting.attention,
         checkpointing=setting.gradient_checkpointing if setting.trains else "false",
         adapter_products=adapter_products(setting),
         padded=setting.padding,
+        kernels=setting.kernels,
+        adds_in_place=storage in GPTQ_TRAINS and older(setting, "peft", PEFT_ADDS_ANEW),
+        keeps_scores=setting.trains and older(setting, "torch", TORCH_SOFTMAX_SAVES_LESS),
+        adds_masks=older(setting, "transformers", ALWAYS_MASKS_UNTIL),
     )
+
+
+def _makes_inputs_need_gradients(setting: Setting) -> bool:
+    """Whether embeddings are made to need a gradient, as reentrant checkpoints want it; torchtune does not."""
+    return setting.gradient_checkpointing != "false" and setting.stack.trainer != TORCHTUNE
 
 
 def accumulates(setting: Setting) -> bool:
@@ -131,12 +146,20 @@ def _storage(setting: Setting) -> str:
         return "4bit"
     if setting.weights in EIGHT_BIT:
         return "8bit"
-    if setting.weights in DENSE_FROM:
+    if setting.trains and setting.weights == "gptq-int4" and setting.kernels.gptq in GPTQ_TRAINS:
+        return str(setting.kernels.gptq)
+    if setting.kernels.awq == GEMV:
+        return GEMV
+    least = dense_from(setting)
+    if least is not None:
         kernel = setting.weights.partition("-")[0]
         if not older(setting, "transformers", AUTO_AWQ_UNTIL if kernel == "awq" else AUTO_GPTQ_UNTIL):
             return "plain"
+        if kernel == "awq" and older(setting, "autoawq", AUTOAWQ_WRITES_OUT_FROM):
+            return kernel
         rows = setting.batch_size * setting.sequence_length
-        return f"{kernel} dense" if rows >= DENSE_FROM[setting.weights] else kernel
+        kernel = GPTQ_OF_4_BITS if setting.weights == "gptq-int4" else kernel
+        return f"{kernel} dense" if rows >= least else kernel
     return "fp8" if setting.weights == "fp8" else "plain"
 
 
@@ -147,7 +170,10 @@ def working_dtype(weights: str, compute: str) -> str:
 
 def prepares_for_kbit(setting: Setting) -> bool:
     """Whether peft's prepare_model_for_kbit_training casts all that is not quantized to float32 (utils/other.py)."""
-    if not setting.trains or setting.weights not in QUANTIZED or setting.stack.trainer in UNPREPARED:
+    quantized = setting.trains and setting.weights in QUANTIZED
+    if not quantized or setting.upcast is not None:
+        return quantized and bool(setting.upcast)
+    if setting.stack.trainer in UNPREPARED:
         return False
     if setting.parallel.strategy in names.SHARDS_WEIGHTS:  # trl sft_trainer.py, is_sharded_qlora
         return False
@@ -160,6 +186,7 @@ def casts_back(setting: Setting) -> bool:
     """Whether TRL casts prepared embeddings and heads back to bfloat16 (peft_module_casting_to_bf16, not the norms)."""
     return (
         setting.stack.trainer in TRL
+        and setting.upcast is None  # what is prepared beforehand it leaves alone
         and prepares_for_kbit(setting)
         and setting.weights in FOUR_BIT
         and setting.compute == "bf16"
@@ -177,8 +204,9 @@ def adapter_dtype(setting: Setting) -> str | None:
         return setting.lora.dtype
     sharded = setting.parallel.strategy in names.SHARDS_WEIGHTS
     return stack_rules.adapter_dtype(
-        setting.stack.trainer, setting.weights, setting.compute, setting.stack.versions, sharded=sharded
-    )
+        setting.stack.trainer, setting.weights, setting.compute, setting.stack.versions,
+        sharded=sharded, ignored=setting.kernels.adapters is not None,
+    )  # fmt: skip
 
 
 def adapter_products(setting: Setting) -> str | None:
@@ -187,14 +215,9 @@ def adapter_products(setting: Setting) -> str | None:
     A Trainer sets FSDP's mixed precision to the dtype in which 4-bit weights are stored, with or without autocast
     (transformers trainer.py, _fsdp_qlora_plugin_updates).
     """
-    gathers = setting.parallel.strategy == "fsdp" and setting.stack.trainer in ("transformers", *TRL)
-    return setting.compute if gathers and setting.weights in FOUR_BIT and setting.lora is not None else None
-
-
-def loss_of(setting: Setting) -> str:
-    """The loss that runs: of the one that is named, the implementation of the stack's version."""
-    loss = setting.stack.loss
-    return "tiled" if loss == "chunked" and not older(setting, "trl", TRL_TILES) else loss
+    apart = setting.kernels.adapters is not None  # which FSDP ignores
+    gathers = not apart and setting.parallel.strategy == "fsdp" and setting.stack.trainer in ("transformers", *TRL)
+    return setting.compute if gathers and setting.weights in names.FLOAT_ELEMENTS and setting.lora is not None else None
 
 
 def older(setting: Setting, package: str, than: Version) -> bool:
@@ -219,7 +242,8 @@ def _parsed(text: str) -> Version | None:
 
 def fuses(setting: Setting) -> bool:
     """Whether a token of each sequence is few enough to be multiplied by 4-bit weights as they are."""
-    if setting.weights in DENSE_FROM:
-        return setting.batch_size < DENSE_FROM[setting.weights]
+    least = dense_from(setting)
+    if least is not None:
+        return setting.batch_size < least
     before = older(setting, "bitsandbytes", BITSANDBYTES_FUSES_MORE)
     return setting.batch_size <= (FUSED_ROWS_BEFORE if before else FUSED_ROWS)

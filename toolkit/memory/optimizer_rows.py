@@ -7,7 +7,7 @@ from toolkit.memory.formula.optimizer_step import newton_schulz, optimizer_tempo
 from toolkit.memory.ledger import Category
 from toolkit.memory.row_rule import FORM, STEP, TRAINING, RowRule
 
-TRAINED = (*FORM, "lora", "peft", "compute", "amp", "parallel")
+TRAINED = (*FORM, "lora", "peft", "compute", "amp", "kernels", "parallel")
 """Fields that decide what is trained, and in which dtype."""
 
 STEPPED = (*TRAINED, "optimizer", "optimizer_states", "galore", "gradients")

@@ -68,8 +68,8 @@ PASS_ROWS = (
         "and x 1 in each layer",
         "transformers masking_utils.py; modeling_deberta_v2.py, get_attention_mask",
         "The mask that eager attention adds, or that sdpa needs for padded rows or a window shorter than the sequence; "
-        "encoders have none where rows are full. DeBERTa makes one of 64-bit integers for all layers, and keeps a "
-        "boolean one in each.",
+        "of full rows that for sdpa is one for all sequences, and encoders have none. DeBERTa makes one of 64-bit "
+        "integers for all layers, and keeps a boolean one in each.",
     ),
     pass_row(
         "relative_positions",
@@ -144,8 +144,9 @@ PASS_ROWS = (
         "adapter_states",
         ACTIVATIONS,
         "for each adapted module T x (inputs x bytes of the copy + 1 for dropout + rank x bytes)",
-        "peft tuners/lora/layer.py and bnb.py",
-        "The copy of a module's input in the adapter's dtype, the dropout mask, and the narrow product.",
+        "peft tuners/lora/layer.py, bnb.py and gptq.py; unsloth kernels/fast_lora.py",
+        "The copy of a module's input in the adapter's dtype, the dropout mask, and the narrow product. Fused adapters "
+        "keep the input after dropout instead, one for each module.",
     ),
     pass_row(
         "dora_matrices",
@@ -231,15 +232,16 @@ PASS_ROWS = (
         "loss_hidden_states",
         LOGITS,
         "T x hidden width x bytes",
-        "trl sft_trainer.py, _chunked_cross_entropy_loss; liger_kernel ops/fused_linear_cross_entropy.py",
-        "Losses in chunks: the gathered hidden states, or the gradients that a fused loss makes already in forward.",
+        "trl sft_trainer.py, _chunked_cross_entropy_loss; liger_kernel ops/fused_linear_cross_entropy.py; apple cce.py",
+        "Losses without all logits: the gathered hidden states, their copy for the product, or the gradients that a "
+        "fused loss makes already in forward.",
     ),
     pass_row(
         "loss_weight_copy",
         TEMPORARY,
         "V x hidden width x 4",
-        "trl sft_trainer.py, _chunk",
-        "chunked_nll casts the whole output weight to float32 for every chunk.",
+        "trl sft_trainer.py, _chunk; apple cut_cross_entropy/cce.py",
+        "chunked_nll casts the whole output weight to float32 for every chunk, cut cross-entropy to autocast's dtype.",
     ),
 )
 """The rows that a tape fills."""

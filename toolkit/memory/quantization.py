@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 
 from toolkit.frozen import frozen
 from toolkit.memory.architecture.model import Module, ModuleKind, Tensor
@@ -14,6 +15,8 @@ ABSMAX_BLOCK = 256
 MXFP4_BLOCK = 32
 FP8_BLOCK = 128
 INT4_GROUP = 128
+ROUTERS = ("gate", "shared_expert_gate")
+"""Linears of mixtures that GPTQ and AWQ leave as they are (auto-gptq modeling/mixtral.py, inside_layer_modules)."""
 
 
 @frozen
@@ -109,14 +112,26 @@ def block_fp4(module: Module, tensor: Tensor) -> Parts | None:
     )
 
 
+@lru_cache
+def in_groups(weights: str, size: int) -> Scheme:
+    """GPTQ and AWQ with groups of so many inputs, -1 for all of them; GPTQ keeps the group of each input."""
+    packed = 4 if weights.endswith("int8") else 8  # values in an int32
+
+    def scheme(module: Module, tensor: Tensor) -> Parts | None:
+        parts = _grouped(module, tensor, packed, size)
+        return _with_groups(module, parts) if weights.startswith("gptq") else parts
+
+    return scheme
+
+
 def gptq(module: Module, tensor: Tensor) -> Parts | None:
     """GPTQ with 4 bits and groups of 128 inputs: as AWQ, with the group of each input."""
-    return _with_groups(module, _grouped(module, tensor, packed=8))
+    return in_groups("gptq-int4", INT4_GROUP)(module, tensor)
 
 
 def gptq_8bit(module: Module, tensor: Tensor) -> Parts | None:
     """GPTQ with 8 bits: four values in an int32."""
-    return _with_groups(module, _grouped(module, tensor, packed=4))
+    return in_groups("gptq-int8", INT4_GROUP)(module, tensor)
 
 
 def _with_groups(module: Module, parts: Parts | None) -> Parts | None:
@@ -125,13 +140,35 @@ def _with_groups(module: Module, parts: Parts | None) -> Parts | None:
 
 def awq(module: Module, tensor: Tensor) -> Parts | None:
     """AWQ with 4 bits and groups of 128 inputs: values and zeros packed into int32, 16-bit scales."""
-    return _grouped(module, tensor, packed=8)
+    return in_groups("awq-int4", INT4_GROUP)(module, tensor)
 
 
-def _grouped(module: Module, tensor: Tensor, packed: int) -> Parts | None:
-    if module.kind not in LINEARS or tensor.name != "weight":
+@lru_cache
+def for_vectors(size: int) -> Scheme:
+    """AWQ for AutoAWQ's GEMV: zeros in whole int32 of eight groups, of 16 or 32 with fewer inputs, and scales as many.
+
+    Source: awq/modules/linear.py, calculate_zeros_width.
+    """
+
+    def scheme(module: Module, tensor: Tensor) -> Parts | None:
+        if module.kind not in LINEARS or tensor.name != "weight" or module.leaf in ROUTERS:
+            return None
+        group = module.in_features if size < 1 else size
+        unit = max(1, INT4_GROUP // group)
+        width = blocks(blocks(module.in_features, group), 8 * unit) * unit
+        return (
+            Part(".qweight", "int32", blocks(tensor.elements, 8), parameter=False),
+            Part(".qzeros", "int32", width * module.out_features, parameter=False),
+            Part(".scales", "fp16", 8 * width * module.out_features, parameter=False),
+        )
+
+    return scheme
+
+
+def _grouped(module: Module, tensor: Tensor, packed: int, size: int) -> Parts | None:
+    if module.kind not in LINEARS or tensor.name != "weight" or module.leaf in ROUTERS:
         return None
-    groups = blocks(module.in_features, INT4_GROUP)
+    groups = blocks(module.in_features, module.in_features if size < 1 else size)
     return (
         Part(".qweight", "int32", blocks(tensor.elements, packed), parameter=False),
         Part(".qzeros", "int32", groups * blocks(module.out_features, packed), parameter=False),

@@ -12,9 +12,11 @@ QUANTIZED_ROWS = (
         "dequantized_weight",
         TEMPORARY,
         "inputs x outputs x bytes of one weight, and its float32 scales under double quantization",
-        "bitsandbytes autograd/_functions.py, MatMul4Bit and MatMul8bitLt; autoawq awq/modules/linear/gemm.py",
+        "bitsandbytes autograd/_functions.py, MatMul4Bit and MatMul8bitLt; autoawq awq/modules/linear/gemm.py; "
+        "auto-gptq nn_modules/triton_utils/dequant.py; gptqmodel nn_modules/qlinear/torch.py",
         "A quantized weight is written out in 16 bit for a product, in forward and again in backward; by AWQ for "
-        "products of at least 1,024 rows.",
+        "products of at least 1,024 rows. Fused adapters write out q, k and v of GPTQ together; gptqmodel unpacks a "
+        "weight once, and autograd keeps it for backward.",
     ),
     pass_row(
         "split_products",

@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import lru_cache
 
 from toolkit.memory.architecture import Architecture, ModuleKind
+from toolkit.memory.architecture.autoawq import FAMILY as AUTOAWQ
 from toolkit.memory.architecture.litgpt import FAMILY as LITGPT
 from toolkit.memory.architecture.stack import as_built
 from toolkit.memory.builder import Adaptation, Builder, builder
@@ -24,8 +25,9 @@ from toolkit.memory.head_forms import head_form
 from toolkit.memory.kept_caches import refuse_cache, room
 from toolkit.memory.litgpt_forms import litgpt_mask
 from toolkit.memory.lora import adapters_of
+from toolkit.memory.losses import loss_of
 from toolkit.memory.moments import Programs
-from toolkit.memory.numerics import loss_of
+from toolkit.memory.numerics import TORCHTUNE
 from toolkit.memory.program import (
     MAX_RECORDED,
     Stream,
@@ -36,7 +38,7 @@ from toolkit.memory.program import (
     record_layer,
     record_logits,
 )
-from toolkit.memory.refusal import refuse_expert_adapters, refuse_passes
+from toolkit.memory.refusal import refuse_expert_adapters, refuse_passes, refuse_warmup
 from toolkit.memory.size import BYTES, OPEN, Size
 from toolkit.memory.transformers_versions import behaviour
 from toolkit.spec.setting import Lora, Setting
@@ -53,6 +55,8 @@ def programs_of(context: Context) -> Programs:
     refuse_passes(setting, architecture.family)
     refuse_cache(setting, architecture)
     version = behaviour(architecture, setting)
+    if setting.warmup and not setting.trains:
+        refuse_warmup(setting, gives_all=context.generates and (version.upcasts_early or version.own_head))
     built = as_built(architecture, setting)
     kernels = tuple(kernel(kind, dtypes, version, setting.sequence_length) for kind in architecture.layers)
     lora = _with_open_rank(setting.lora) if setting.lora else None
@@ -146,7 +150,8 @@ def _front(build: Builder) -> Mapping[str, Size]:
     norm = width * BYTES[_first_dtype(build)] + 2 * BYTES["fp32"] if build.layout.embedding_norm else 0
     leaf = (
         width * BYTES[dtypes.stream]
-        if (build.layout.embeddings or build.layout.multiplied) and not dtypes.trains_base
+        if (build.layout.embeddings or build.layout.multiplied or build.architecture.embedding_dropout)
+        and not dtypes.trains_base
         else 0
     )
     kept = mask + norm + (0 if norm and _first_dtype(build) == dtypes.stream else leaf)
@@ -164,10 +169,14 @@ def _record(build: Builder, setting: Setting) -> Programs:
     hidden = architecture.hidden
     embedding = Size(token=hidden * BYTES[dtypes.stream])
     held = {RESIDUAL: _held(build, embedding, trains=setting.trains), **_held_scores(build)}
+    if setting.stack.trainer == TORCHTUNE:  # whose decoder has one name for embeddings and what layers make of them
+        held = {}
     seen = {"attention_mask": masks(build)}
     if not setting.trains:
         if architecture.family == LITGPT:  # whose loop has one name for the embeddings and what layers make of them
             held, seen = {}, {"attention_mask": litgpt_mask()}
+        if architecture.family == AUTOAWQ:  # so has this model's, and a mask for all sequences
+            held, seen = {}, {"attention_mask": Size(square=BYTES[dtypes.stream])}
         cache = cache_of(build, setting)
         kept = [keeping(build, setting, kind) for kind in architecture.layers]
         layers = tuple(

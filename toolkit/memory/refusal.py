@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from packaging.version import Version
 
-from toolkit.memory.numerics import EIGHT_BIT, FOUR_BIT, older
+from toolkit.memory.numerics import (
+    AUTO_GPTQ_UNTIL,
+    EIGHT_BIT,
+    FOUR_BIT,
+    GPTQ_TRAINS,
+    TORCH_SOFTMAX_SAVES_LESS,
+    TORCHTUNE,
+    older,
+)
+from toolkit.memory.packed_kernels import CUDA_OLD
 from toolkit.spec.setting import Setting
+from toolkit.spec.stack_rules import release
+
+ENCODERS_BY_SOFTMAX = ("bert", "roberta", "xlm-roberta", "distilbert", "deberta-v2")
+"""Families that take a softmax of scores alone, beside that of a few labels; DeBERTa's is its own, which saves less."""
 
 
 class UnsupportedRow(Exception):  # noqa: N818 - a refusal by name, as UnsupportedModel and UnsupportedStorage
@@ -41,6 +54,12 @@ TRAINABLE_STORAGE = frozenset({"fp32", "bf16", "fp16", "nf4", "fp4", "int8"})
 """Stored forms whose products in training are covered."""
 
 
+AUTOAWQ_FUSES_ALIKE = (Version("0.1.4"), Version("0.1.7"))
+"""From 0.1.7 models are dispatched before they are fused, with what buffers the old modules have on the GPU."""
+
+GENERATES = frozenset({CUDA_OLD, "exllama", "exllamav2"})
+"""Kernels of GPTQ weights without a backward pass."""
+
 FLOATS = frozenset({"fp32", "bf16", "fp16"})
 SERVED_STORAGE = FLOATS
 """Stored forms that vLLM holds as transformers does."""
@@ -52,6 +71,8 @@ def refuse_serving(setting: Setting, *, generates: bool) -> None:
         raise UnsupportedRow("engine_pool", "vLLM does not train")
     if setting.padding:
         raise UnsupportedRow("engine_pool", "vLLM pads no rows")
+    if setting.warmup:
+        raise UnsupportedRow("engine_pool", "vLLM warms up by itself")
     if setting.weights not in SERVED_STORAGE:
         raise UnsupportedRow("weights", f"no formula for how vLLM packs {setting.weights} weights yet")
     if not generates:
@@ -64,20 +85,76 @@ def refuse_passes(setting: Setting, family: str = "") -> None:
         raise UnsupportedRow(
             "expert_states", f"no formula for Granite's experts of transformers before {GRANITE_FUSES}"
         )
-    if setting.stack.trainer == "litgpt":
-        _refuse_litgpt(setting)
+    OWN_CODE.get(setting.stack.trainer, _nothing)(setting)
     if setting.trains and setting.peft is not None:
         raise UnsupportedRow("activations", f"no formula for a pass with {setting.method} yet")
     if setting.trains and setting.lora is not None and setting.lora.dora:
         _refuse_dora(setting)
+    _refuse_old_softmax(setting, family)
+    if setting.attention == "flash" and _in_float32(setting):
+        raise UnsupportedRow("attention_states", "FlashAttention takes no float32")
     if setting.padding:
         _refuse_padding(setting)
-    if setting.engine:
+    if setting.engine and setting.stack.trainer != "autoawq":
         raise UnsupportedRow("engine", f"no formula for {', '.join(sorted(setting.engine))} yet")
     if setting.weights in EIGHT_BIT and older(setting, "bitsandbytes", BITSANDBYTES_MULTIPLIES_ROWS):
         raise UnsupportedRow("int8_products", "no formula for LLM.int8() of bitsandbytes before 0.45")
-    if setting.trains and setting.weights not in TRAINABLE_STORAGE:
+    _refuse_kernel(setting)
+    if setting.trains and setting.weights == "gptq-int4":
+        _refuse_gptq(setting)
+    elif setting.trains and setting.weights not in TRAINABLE_STORAGE:
         raise UnsupportedRow("dequantized_weight", f"no formula for training on {setting.weights} weights yet")
+
+
+def _refuse_old_softmax(setting: Setting, family: str) -> None:
+    """Raise where no formula says what softmax saves, which is its input, too: of scores, logits, routes."""
+    if not setting.trains or not older(setting, "torch", TORCH_SOFTMAX_SAVES_LESS):
+        return
+    if setting.head != "sequence-classification" or family not in ENCODERS_BY_SOFTMAX:
+        reason = f"no formula for torch before {TORCH_SOFTMAX_SAVES_LESS} but for BERT's classifiers"
+        raise UnsupportedRow("log_probabilities", reason)
+
+
+def refuse_warmup(setting: Setting, *, gives_all: bool) -> None:
+    """Raise where no formula says what a loop over the prompt holds; `gives_all`: generation forms all logits, too."""
+    for known, covered in (
+        ("transformers before 4.45, or families that form the logits of all tokens to generate", gives_all),
+        ("one GPU", setting.parallel.gpus == 1),
+        ("a cache that grows", setting.cache is None and setting.stack.trainer in PADS),
+    ):
+        if not covered:
+            raise UnsupportedRow("last_logits", f"no formula for a warm-up but with {known} yet")
+
+
+def _refuse_kernel(setting: Setting) -> None:
+    """Raise for a kernel of GPTQ weights that no formula has, or that does not do what the setting does."""
+    kernel = setting.kernels.gptq
+    if kernel is None:
+        return
+    if setting.weights != "gptq-int4":
+        raise UnsupportedRow("dequantized_weight", f"no formula for {kernel} and {setting.weights} weights yet")
+    if setting.trains == (kernel in GENERATES):
+        done = "only generates" if kernel in GENERATES else "is followed in training alone"
+        raise UnsupportedRow("dequantized_weight", f"the kernel {kernel} {done}")
+    if kernel in GENERATES and not older(setting, "transformers", AUTO_GPTQ_UNTIL):
+        raise UnsupportedRow("exllama_buffer", f"no formula for {kernel} of gptqmodel yet (transformers 4.49)")
+
+
+def _refuse_gptq(setting: Setting) -> None:
+    """Raise where no formula says what GPTQ weights need in training."""
+    if setting.kernels.gptq not in GPTQ_TRAINS:
+        known = " or ".join(GPTQ_TRAINS)
+        raise UnsupportedRow("dequantized_weight", f"training beside GPTQ weights takes a kernel: kernels.gptq {known}")
+    if setting.compute != "fp16":
+        raise UnsupportedRow("dequantized_weight", f"no formula for GPTQ weights and {setting.compute} yet")
+    if setting.lora is not None and setting.lora.dora:
+        raise UnsupportedRow("dora_matrices", "no formula for DoRA beside GPTQ weights yet")
+
+
+def _in_float32(setting: Setting) -> bool:
+    """Whether all products are of float32."""
+    casts = setting.trains and setting.amp
+    return setting.compute == "fp32" or (setting.weights == "fp32" and not casts)
 
 
 def _refuse_litgpt(setting: Setting) -> None:
@@ -85,6 +162,49 @@ def _refuse_litgpt(setting: Setting) -> None:
     for known, covered in _litgpt_training(setting) if setting.trains else _litgpt_generation(setting):
         if not covered:
             raise UnsupportedRow("activations", f"no formula for LitGPT but in {known} yet")
+
+
+def _refuse_torchtune(setting: Setting) -> None:
+    """Raise where torchtune, whose model code is its own, does what no formula covers."""
+    for known, covered in (
+        ("training", setting.trains),
+        ("true precision", setting.weights in ("nf4", "bf16", "fp32") and not setting.amp),
+        ("sdpa", setting.attention == "sdpa"),
+        ("LoRA without DoRA", setting.lora is None or not setting.lora.dora),
+        ("checkpoints of torch's newer form", setting.gradient_checkpointing != "reentrant"),
+        ("chunks of the loss, or without", setting.stack.loss in ("chunked", "cross-entropy")),
+    ):
+        if not covered:
+            raise UnsupportedRow("activations", f"no formula for torchtune but with {known} yet")
+
+
+def _nothing(_: Setting) -> None:
+    """What is asked of trainers that run transformers' code."""
+
+
+def _refuse_autoawq(setting: Setting) -> None:
+    """Raise where AutoAWQ, whose fused modules are its own, does what no formula covers."""
+    version = release(setting.stack.versions, "autoawq")
+    known = version is not None and AUTOAWQ_FUSES_ALIKE[0] <= version < AUTOAWQ_FUSES_ALIKE[1]
+    if not known:
+        raise UnsupportedRow("fused_copies", "no formula for AutoAWQ's fused modules but of 0.1.4 to 0.1.6 yet")
+    room = setting.engine.get("max_new_tokens")
+    for covered, condition in (
+        ("weights awq-int4", setting.weights == "awq-int4"),
+        ("products in fp16", setting.compute == "fp16"),
+        ("generation on one GPU", setting.parallel.gpus == 1 and not setting.trains),
+        ("a prompt that its cache has room for", not room or int(room) >= setting.sequence_length),
+    ):
+        if not condition:
+            raise UnsupportedRow("activations", f"no formula for AutoAWQ but with {covered} yet")
+
+
+OWN_CODE: Mapping[str, Callable[[Setting], None]] = {
+    "litgpt": _refuse_litgpt,
+    TORCHTUNE: _refuse_torchtune,
+    "autoawq": _refuse_autoawq,
+}
+"""Trainers with model code of their own."""
 
 
 def _litgpt_training(setting: Setting) -> Iterator[tuple[str, bool]]:
@@ -108,8 +228,6 @@ def _refuse_padding(setting: Setting) -> None:
         raise UnsupportedRow("attention_mask", f"no formula for padded rows with {setting.stack.trainer} yet")
     if older(setting, "transformers", MASKS_MADE_ALIKE):
         raise UnsupportedRow("attention_mask", "no formula for padded rows with transformers before 5 yet")
-    if setting.attention == "flash" and setting.compute == "fp32":
-        raise UnsupportedRow("attention_states", "FlashAttention takes no float32")
 
 
 def _refuse_dora(setting: Setting) -> None:

@@ -22,13 +22,14 @@ RUNNING = (FORWARD, BACKWARD, STEP, PREFILL, DECODE)
 TRAINING = (FORWARD, BACKWARD, STEP)
 PASSES = (FORWARD, BACKWARD, PREFILL, DECODE)
 
-FORM = ("model", "method", "head", "labels", "stack", "weights")
+FORM = ("model", "method", "head", "labels", "stack", "weights", "group_size")
 """Fields that decide which modules there are and how they are stored."""
 PASS = (
     *FORM,
     "double_quant",
     "compute",
     "amp",
+    "upcast",
     "gradients",
     "batch_size",
     "sequence_length",
@@ -38,6 +39,7 @@ PASS = (
     "attention",
     "lora",
     "peft",
+    "kernels",
     "parallel",
 )
 """Fields that decide what is alive during a pass, and which of its moments is the fullest."""

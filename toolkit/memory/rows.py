@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from toolkit.memory.cache_rows import KV_CACHE
-from toolkit.memory.engine_rows import ENGINE_ROWS
-from toolkit.memory.formula.inputs import position_embeddings, rotary_caches, token_ids
-from toolkit.memory.formula.packed_weights import exllama_buffer, unsplit_blocks
+from toolkit.memory.cache_rows import KV_CACHE, WARM_ROWS
+from toolkit.memory.engine_rows import ENGINE_ROWS, EXLLAMA_ROWS
+from toolkit.memory.formula.inputs import position_embeddings, token_ids
+from toolkit.memory.formula.packed_weights import fused_copies, unsplit_blocks
+from toolkit.memory.formula.position_tables import position_tables_bytes
 from toolkit.memory.formula.weights import (
     adapter_buffers,
     adapters,
@@ -45,7 +46,7 @@ HELD_ROWS = (
         "elements of every tensor x bytes of its stored form, tied tensors once",
         "module shapes of transformers 5.23; bitsandbytes functional.py for 4-bit forms",
         weights,
-        (*FORM, "double_quant", "compute", "amp", "parallel"),
+        (*FORM, "double_quant", "compute", "amp", "kernels", "parallel"),
         "The model as stored: quantized linears with their scales and tables, the rest in 16 or 32 bit.",
     ),
     RowRule(
@@ -55,7 +56,7 @@ HELD_ROWS = (
         "sum over stored tensors of (size rounded up to 512 - size)",
         "c10/cuda/CUDACachingAllocator.cpp, kMinBlockSize",
         rounding,
-        (*FORM, "double_quant", "compute", "amp", "parallel"),
+        (*FORM, "double_quant", "compute", "amp", "kernels", "parallel"),
         "torch's allocator counts every tensor in units of 512 bytes.",
     ),
     RowRule(
@@ -65,31 +66,34 @@ HELD_ROWS = (
         "for each tensor above 1 MiB what is left of its block, where that is at most 1 MiB",
         "c10/cuda/CUDACachingAllocator.cpp, should_split; transformers modeling_utils.py, caching_allocator_warmup",
         unsplit_blocks,
-        (*FORM, "double_quant", "compute", "parallel"),
+        (*FORM, "double_quant", "compute", "kernels", "batch_size", "engine", "parallel"),
         "torch counts whole blocks, and splits none off that would be 1 MiB or less. Since 4.50 transformers loads all "
         "weights into one block.",
     ),
     RowRule(
-        "exllama_buffer",
+        "fused_copies",
         Category.TEMPORARY,
-        (LOAD, PREFILL, DECODE),
-        "inputs x outputs of the largest linear x 2",
-        "auto-gptq modeling/_utils.py, autogptq_post_init (temp_dq)",
-        exllama_buffer,
-        FORM,
-        "Exllama's kernel for GPTQ keeps room for one weight in float16.",
+        (LOAD,),
+        "sum over layers of the bytes of q, k and v; for the last the more of its zeros and 2 x keys x bytes",
+        "autoawq awq/utils/fused_utils.py, fuse_qkv; awq/modules/fused/cache.py, WindowedCache",
+        fused_copies,
+        (*FORM, "kernels", "batch_size", "engine"),
+        "AutoAWQ puts the weights of q, k and v together in every layer while the old ones are there, and lays its "
+        "cache out in float32 first.",
     ),
+    *EXLLAMA_ROWS,
     RowRule(
         "rotary_caches",
         Category.WEIGHTS,
         ALWAYS,
-        "2 x layers x known positions x head width x bytes",
-        "modeling_mistral.py, modeling_qwen2.py and modeling_llama.py of transformers 4.39 to 4.45",
-        rotary_caches,
-        (*FORM, "compute", "sequence_length", "generated_length"),
-        "Older versions of transformers kept cosines and sines of all positions in every layer; Qwen 1's own code "
-        "has a factor for each, and angles; GPT-BigCode's a mask of all pairs of them. LitGPT, when it generates, has "
-        "both, for the prompt and what it is to write.",
+        "layers x (2 x known positions x turned width x bytes + known positions^2)",
+        "modeling_mistral.py, modeling_qwen2.py, modeling_llama.py, modeling_gpt2.py and modeling_gpt_neox.py of older "
+        "transformers (4.39 to 5.1)",
+        position_tables_bytes,
+        (*FORM, "compute", "sequence_length", "generated_length", "engine", "parallel"),
+        "Older versions of transformers kept cosines and sines of all positions in every layer, and in GPT-2 and "
+        "GPT-NeoX a mask of all pairs of them; Qwen 1's own code has a factor for each, and angles; GPT-BigCode's one "
+        "mask. LitGPT, when it generates, has angles and a mask, for the prompt and what it is to write.",
     ),
     RowRule(
         "upcast_parameters",
@@ -98,7 +102,7 @@ HELD_ROWS = (
         "2 x elements of 16-bit parameters that become float32",
         "peft utils/other.py, prepare_model_for_kbit_training; trl v0.25 trainer/utils.py, peft_module_casting_to_bf16",
         upcast_parameters,
-        (*FORM, "compute", "amp", "parallel"),
+        (*FORM, "compute", "amp", "upcast", "parallel"),
         "Preparing a quantized model for training casts norms, embeddings, heads and whatever else is not quantized to "
         "float32. TRL cast embeddings and heads back, and since 0.26 leaves the model as it is.",
     ),
@@ -157,6 +161,7 @@ HELD_ROWS = (
     ),
     *OPTIMIZER_ROWS,
     KV_CACHE,
+    *WARM_ROWS,
     RowRule(
         "token_ids",
         Category.ACTIVATIONS,

@@ -11,7 +11,8 @@ from functools import lru_cache
 from toolkit.frozen import frozen
 from toolkit.memory.architecture.model import Architecture, Module, ModuleKind, Tensor
 from toolkit.memory.architecture.stack import as_built
-from toolkit.memory.quantization import SCHEMES, Part, Scheme, UnsupportedStorage
+from toolkit.memory.quantization import SCHEMES, Part, Scheme, UnsupportedStorage, for_vectors, in_groups
+from toolkit.spec.names import GROUPED
 from toolkit.spec.setting import Setting
 
 ITEM_BYTES: Mapping[str, int] = {
@@ -74,7 +75,7 @@ def storage_of(architecture: Architecture, setting: Setting, rest: str | None = 
     built = as_built(architecture, setting)
     if setting.weights in FLOATS:
         return _stored(built, None, rest or setting.weights)
-    scheme = _scheme(built, setting.weights, setting.double_quant)
+    scheme = _scheme(built, setting)
     sixteen_bit = setting.compute if setting.compute in ("bf16", "fp16") else "bf16"
     return _stored(built, scheme, rest or sixteen_bit)
 
@@ -94,8 +95,13 @@ def allocated_weight_bytes(architecture: Architecture, setting: Setting, rest: s
     return sum(stored.allocated for stored in storage_of(architecture, setting, rest))
 
 
-def _scheme(architecture: Architecture, weights: str, double_quant: bool) -> Scheme:
+def _scheme(architecture: Architecture, setting: Setting) -> Scheme:
+    weights, double_quant = setting.weights, setting.double_quant
     scheme = SCHEMES.get((weights, double_quant))
+    if weights == "awq-int4" and setting.kernels.awq == "gemv":
+        return for_vectors(setting.group_size)
+    if weights in GROUPED:
+        return in_groups(weights, setting.group_size)
     if scheme is None and (weights, False) in SCHEMES:
         raise UnsupportedStorage(weights, "double quantization is a feature of bitsandbytes' 4-bit weights")
     if scheme is None:

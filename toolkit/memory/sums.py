@@ -14,6 +14,7 @@ from toolkit.memory.numerics import FOUR_BIT, casts_back, prepares_for_kbit
 from toolkit.memory.parameters import total_parameters, trainable_parameters
 from toolkit.memory.storage import StoredTensor, storage_of
 from toolkit.memory.tuners.methods import added, held_bytes
+from toolkit.spec.names import DEEPSPEED
 from toolkit.spec.setting import Setting
 
 SIXTEEN_BIT = ("bf16", "fp16")
@@ -109,10 +110,18 @@ def reads_text(module: Module) -> bool:
     return not any(part in OF_IMAGES for part in module.path.split("."))
 
 
+def _reached(module: Module, setting: Setting) -> bool:
+    """Whether a gradient reaches a module: Unsloth's kernel for RMSNorm gives none to its weight.
+
+    DeepSpeed's flat buffers have room for it all the same.
+    """
+    return module.kind is not ModuleKind.NORM or not setting.kernels.norm or setting.parallel.strategy in DEEPSPEED
+
+
 def _trained(architecture: Architecture, setting: Setting) -> Iterator[Trained]:
     if setting.method == "full":
         for module in architecture.modules:
-            for tensor in module.tensors if reads_text(module) else ():
+            for tensor in module.tensors if reads_text(module) and _reached(module, setting) else ():
                 kind, linear = module.kind, ""
                 if kind in (ModuleKind.LINEAR, ModuleKind.HEAD) and tensor.name == "weight":
                     linear = module.path

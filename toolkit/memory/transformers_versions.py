@@ -24,6 +24,9 @@ UPCASTS_UNTIL = Version("4.46")
 """The model itself made the logits float32 before the loss, and let the 16-bit ones go; in one family for longer."""
 LOSS_SHIFTS_UNTIL = Version("4.50")
 """The loss was taken on a contiguous copy of all logits but the last."""
+SDPA_NATIVE_FROM = Version("4.36")
+CONVERTED = frozenset({"llama"})
+"""Families that attend by sdpa themselves since then; before, optimum's BetterTransformer has them do so."""
 SDPA_REPEATS_UNTIL = Version("4.54")
 """sdpa was given keys and values repeated for every query head."""
 PACKS_GROUPS_FROM = Version("5.23")
@@ -36,12 +39,23 @@ FLASH_REPEATS_UNTIL = Version("4.48")
 """So was flash attention, in some families."""
 FLASH_REPEATING = frozenset({"mistral", "mixtral", "qwen2", "qwen2_moe", "qwen3_moe", "phi3"})
 ROTARY_CACHED_UNTIL: Mapping[str, Version] = {
+    "falcon": Version("4.45"),
+    "gpt_neox": Version("4.45"),
     "llama": Version("4.41"),
     "mistral": Version("4.42"),
     "mixtral": Version("4.48"),
+    "persimmon": Version("4.45"),
+    "phi": Version("4.45"),
     "qwen2": Version("4.45"),
+    "qwen2_moe": Version("4.45"),
+    "stablelm": Version("4.45"),
+    "starcoder2": Version("4.45"),
 }
-"""Every layer kept cosines and sines of all positions in the dtype of the weights."""
+"""Every layer kept cosines and sines of all positions."""
+MASKS_KEPT_UNTIL: Mapping[str, Version] = {"gpt2": Version("5.2"), "gpt_neox": Version("4.49")}
+"""Every layer kept a causal mask of all pairs of positions."""
+NARROW_SOFTMAX_UNTIL: Mapping[str, Version] = {"gpt_neox": Version("4.49")}
+"""Eager attention took the softmax in the dtype of the scores; since then, as others do, in float32."""
 HOLDS_RESULT_UNTIL = Version("4.42")
 """Generation kept the result of a step, logits of the prompt and all, until the next had its own (no `del outputs`)."""
 TUPLES_UNTIL = HOLDS_RESULT_UNTIL
@@ -95,6 +109,8 @@ class Behaviour:
     repeats: bool
     packs_groups: bool
     caches_rotary: bool
+    keeps_masks: bool
+    narrow_softmax: bool
     holds_result: bool
     hands_on_tuples: bool
     binds_probabilities: bool
@@ -104,33 +120,38 @@ class Behaviour:
     t5_attends: str
     lays_biases_out: bool
     sdpa_caps: bool
+    converted: str
 
 
 def behaviour(architecture: Architecture, setting: Setting) -> Behaviour:
     """What the version of transformers that a setting names does with a model."""
-    version, flash = package_version(setting, PACKAGE), setting.attention == "flash"
-    return _behaviour(architecture.family, version, setting.trains, flash, setting.batch_size > 1)
+    version, several = package_version(setting, PACKAGE), setting.batch_size > 1
+    return _behaviour(architecture.family, version, setting.trains, setting.attention, several)
 
 
 @lru_cache(maxsize=256)
-def _behaviour(family: str, named: Version | None, trains: bool, flash: bool, several: bool) -> Behaviour:
+def _behaviour(family: str, named: Version | None, trains: bool, attention: str, several: bool) -> Behaviour:
     version = named if named is not None else NEWEST_THAT_RUNS.get(family)
 
     def before(other: Version) -> bool:
         return version is not None and version < other
 
-    rotary = ROTARY_CACHED_UNTIL.get(family)
     training = TRAINING_UPCASTS_UNTIL.get(family, UPCASTS_UNTIL)
     owns = (OWN_LOSS_UNTIL if trains else ALL_LOGITS_UNTIL).get(family)
     own_head = owns is not None and before(owns)
     upcasts = training if trains else GENERATION_UPCASTS_UNTIL
-    repeats = family in FLASH_REPEATING and before(FLASH_REPEATS_UNTIL) if flash else before(SDPA_REPEATS_UNTIL)
+    repeats = family in FLASH_REPEATING and before(FLASH_REPEATS_UNTIL)
+    if attention != "flash":
+        repeats = before(SDPA_REPEATS_UNTIL)
+    converts = attention == "sdpa" and family in CONVERTED and before(SDPA_NATIVE_FROM)
     return Behaviour(
         upcasts_early=before(upcasts) and not own_head,
         shifts=_shifts(several) if own_head or before(LOSS_SHIFTS_UNTIL) else "",
         repeats=repeats,
         packs_groups=not before(PACKS_GROUPS_FROM),
-        caches_rotary=rotary is not None and before(rotary),
+        caches_rotary=family in ROTARY_CACHED_UNTIL and before(ROTARY_CACHED_UNTIL[family]),
+        keeps_masks=family in MASKS_KEPT_UNTIL and before(MASKS_KEPT_UNTIL[family]),
+        narrow_softmax=family in NARROW_SOFTMAX_UNTIL and before(NARROW_SOFTMAX_UNTIL[family]),
         holds_result=before(HOLDS_RESULT_UNTIL),
         hands_on_tuples=before(OWN_TUPLES_UNTIL.get(family, TUPLES_UNTIL)),
         binds_probabilities=not before(PROBABILITIES_BOUND_FROM),
@@ -140,7 +161,16 @@ def _behaviour(family: str, named: Version | None, trains: bool, flash: bool, se
         lays_biases_out=not before(LAYS_BIASES_OUT_FROM),
         t5_attends="own" if family == "t5" and before(T5_OWN_ATTENTION_UNTIL) else "",
         sdpa_caps=before(SDPA_CAPS_UNTIL),
+        converted=_converted(trains, several) if converts else "",
     )
+
+
+def _converted(trains: bool, several: bool) -> str:
+    """How a model attends that optimum has converted (bettertransformer/models/attention.py, llama_forward).
+
+    By the model's mask where several sequences generate, else `causal` without one, although the model has made it.
+    """
+    return "given" if several and not trains else "causal"
 
 
 def _shifts(several: bool) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from toolkit.memory.numerics import DENSE_FROM
+from toolkit.memory.packed_kernels import dense_from
 from toolkit.spec.setting import Setting
 
 _OTHER = {"batch_size": "sequence_length", "sequence_length": "batch_size"}
@@ -14,7 +14,7 @@ def turns(setting: Setting, field: str) -> tuple[int, ...]:
 
     Kernels for AWQ and GPTQ weights write these out from so many tokens on, and hold less beside them.
     """
-    rows = DENSE_FROM.get(setting.weights)
+    rows = dense_from(setting)
     if rows is None or field not in _OTHER:
         return ()
     other: int = getattr(setting, _OTHER[field])

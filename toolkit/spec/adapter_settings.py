@@ -1,4 +1,4 @@
-"""What is trained beside a frozen model, or projected, from what is said of it and by the rules of the stack."""
+"""What is trained beside a frozen model, or projected, and by whose kernels: from what is said, and by the stack."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import cast
 from toolkit.spec import names
 from toolkit.spec.field_value import Atom
 from toolkit.spec.peft_methods import BASE_DTYPE, PEFT_METHODS, Option
-from toolkit.spec.setting import Galore, Lora, Peft, Stack
+from toolkit.spec.setting import Galore, Kernels, Lora, Peft, Stack
 from toolkit.spec.stack_rules import adapter_dtype
 
 Said = Mapping[str, Atom]
@@ -63,6 +63,18 @@ def galore_of(said: Said) -> Galore | None:
     )
 
 
+def kernels_of(said: Said) -> Kernels:
+    """Whose kernels run parts of a model: its own code's, where nothing is said."""
+    return Kernels(
+        gptq=cast("str | None", said.get("kernels.gptq")),
+        adapters=cast("str | None", said.get("kernels.adapters")),
+        norm=bool(said.get("kernels.norm")),
+        rotary=bool(said.get("kernels.rotary")),
+        awq=cast("str | None", said.get("kernels.awq")),
+    )
+
+
 def _dtype(said: Said, stack: Stack, weights: str, compute: str) -> str:
     sharded = said["parallel.strategy"] in names.SHARDS_WEIGHTS
-    return adapter_dtype(stack.trainer, weights, compute, stack.versions, sharded=sharded)
+    alone = said.get("kernels.adapters") is not None
+    return adapter_dtype(stack.trainer, weights, compute, stack.versions, sharded=sharded, ignored=alone)

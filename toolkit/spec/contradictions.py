@@ -22,6 +22,7 @@ _HARMLESS: dict[str, tuple[Atom, ...]] = {
     "optimizer_states": (None,),
     "amp": (False,),
     "double_quant": (False,),
+    "warmup": (False,),
     "cache.implementation": ("dynamic",),
 }
 """Values that say of a field no more than that the scenario does not have it."""
@@ -32,8 +33,10 @@ _WHERE = {
     "adapters": "is for adapters of methods lora and qlora",
     "peft": f"is for methods of peft beside LoRA: {', '.join(PEFT_METHODS)}",
     "galore": f"is for optimizers {', '.join(sorted(names.GALORE))}",
+    "groups": f"is for weights {' or '.join(sorted(names.GROUPED))}",
     "4-bit": f"is for weights {' or '.join(sorted(names.DOUBLE_QUANTIZED))}",
     "vllm": "is for stack.trainer vllm",
+    "autoawq": "is for stack.trainer autoawq",
     "deepspeed": f"is for DeepSpeed: strategy {' or '.join(names.DEEPSPEED)}",
     "zero3": "is for strategy zero3",
     "fsdp2": "is for strategy fsdp2",
@@ -176,15 +179,16 @@ def _peft(scenario: Scenario) -> Iterator[Contradiction]:
 
 
 def _engine(scenario: Scenario) -> Iterator[Contradiction]:
-    if scenario.trains and "vllm" in scenario.possible("stack.trainer"):
-        yield Contradiction("stack.trainer", f"vllm does not train, and method is {scenario.method}")
+    for engine in names.ENGINES if scenario.trains else ():
+        if engine in scenario.possible("stack.trainer"):
+            yield Contradiction("stack.trainer", f"{engine} does not train, and method is {scenario.method}")
 
 
 def _cache(scenario: Scenario) -> Iterator[Contradiction]:
     """What transformers' quantized caches refuse (cache_utils.py, QuantizedCache and its layers)."""
     kinds, backends = scenario.possible("cache.implementation"), scenario.possible("cache.backend")
     for trainer in scenario.possible("stack.trainer"):
-        if trainer in ("vllm", "litgpt") and kinds and "dynamic" not in kinds:
+        if trainer in (*names.ENGINES, "litgpt") and kinds and "dynamic" not in kinds:
             yield Contradiction("cache.implementation", f"{trainer} keeps keys and values in its own way")
     if "quantized" not in kinds:
         return

@@ -8,8 +8,8 @@ from toolkit.frozen import frozen
 from toolkit.spec.kind import Kind
 
 Applies = Literal[
-    "always", "training", "inference", "adapters", "peft", "galore", "4-bit", "vllm", "deepspeed", "zero3", "fsdp2",
-    "static cache", "quantized cache",
+    "always", "training", "inference", "adapters", "peft", "galore", "4-bit", "groups", "vllm", "autoawq",
+    "deepspeed", "zero3", "fsdp2", "static cache", "quantized cache",
 ]  # fmt: skip
 
 

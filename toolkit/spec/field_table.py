@@ -8,6 +8,7 @@ from toolkit.spec import names
 from toolkit.spec.cache_fields import cache_fields
 from toolkit.spec.field_spec import Applies, FieldSpec
 from toolkit.spec.galore_fields import galore_fields
+from toolkit.spec.kernel_fields import kernel_fields
 from toolkit.spec.kind import Boolean, Integer, Kind, Number, one_of
 from toolkit.spec.named_kind import Checkpointing, Gpu, Head, Model, Targets, Version
 from toolkit.spec.parallel_fields import parallel_fields
@@ -75,6 +76,22 @@ def _model_fields() -> Iterator[FieldSpec]:
         "4-bit",
     )
     yield _field(
+        "group_size",
+        Integer("a positive integer, or -1 for all", -1, 65_536),
+        "Inputs that share a scale in GPTQ and AWQ weights, by default 128; -1: all of them.",
+        ["128"],
+        ("weights", "temporary"),
+        "groups",
+    )
+    yield _field(
+        "desc_act",
+        Boolean(),
+        "Whether GPTQ went through the inputs by their activations, so that kernels have to put them in order.",
+        ["true"],
+        ("temporary",),
+        "groups",
+    )
+    yield _field(
         "compute",
         one_of("a compute dtype", names.FLOATS),
         "The dtype in which products are computed.",
@@ -90,6 +107,15 @@ def _training_fields() -> Iterator[FieldSpec]:
         "Whether the forward pass runs under autocast, as a Trainer does with bf16=True.",
         ["true"],
         (*_COMPUTED, "gradients"),
+        "training",
+    )
+    yield _field(
+        "upcast",
+        Boolean(),
+        "Whether what is not quantized is made float32 before training (peft's prepare_model_for_kbit_training); "
+        "without it, as the trainer does.",
+        ["false"],
+        ("weights", *_COMPUTED, "gradients"),
         "training",
     )
     yield _field(
@@ -183,6 +209,15 @@ def _workload_fields() -> Iterator[FieldSpec]:
         ("activations", "temporary", "time"),
     )
     yield _field(
+        "warmup",
+        Boolean(),
+        "Whether passes over the prompt ran before in the same process, in a loop that has a name for each result "
+        "until the next: what a benchmark does to warm up.",
+        ["true"],
+        ("logits", "kv_cache", "reserved", "device"),
+        "inference",
+    )
+    yield _field(
         "attention",
         one_of("an implementation of attention", names.ATTENTION),
         "How attention is computed.",
@@ -247,6 +282,7 @@ def _workload_fields() -> Iterator[FieldSpec]:
         "adapters",
     )
     yield from peft_fields()
+    yield from kernel_fields()
 
 
 def _surroundings() -> Iterator[FieldSpec]:
@@ -328,6 +364,14 @@ def _engine_fields() -> Iterator[FieldSpec]:
         ["fp8"],
         ("kv_cache", "engine_pool"),
         "vllm",
+    )
+    yield _field(
+        "engine.max_new_tokens",
+        _POSITIVE,
+        "The positions that AutoAWQ lays its cache out for, prompt and answer; without it, all that the model knows.",
+        ["2048"],
+        ("kv_cache", "weights", "temporary"),
+        "autoawq",
     )
     yield _field(
         "engine.enforce_eager",

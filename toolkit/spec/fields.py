@@ -10,5 +10,5 @@ __all__ = ["FIELDS", "GROUPS", "FieldSpec"]
 FIELDS: dict[str, FieldSpec] = {field.name: field for field in all_fields()}
 """Every field by its name; those of groups, which are the fields that hold fields, as "lora.rank"."""
 
-GROUPS = ("lora", "peft", "galore", "cache", "parallel", "stack", "engine", "run")
+GROUPS = ("lora", "peft", "galore", "kernels", "cache", "parallel", "stack", "engine", "run")
 """The fields that hold fields."""

@@ -17,7 +17,7 @@ _BY_TYPE: dict[str, tuple[tuple[str, ...], ...]] = {
     **dict.fromkeys(
         (
             "llama", "mistral", "mixtral", "gemma", "gemma2", "gemma3", "gemma3_text", "qwen2", "qwen3",
-            "qwen3_moe", "stablelm", "gpt_oss", "granite", "granitemoe",
+            "qwen2_moe", "qwen3_moe", "stablelm", "glm4_moe", "gpt_oss", "granite", "granitemoe", "olmoe",
         ),
         (_QV, _QKVO),
     ),

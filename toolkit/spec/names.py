@@ -45,6 +45,10 @@ MASTERS = {"fp32": "a float32 copy"}
 FOUR_BIT = frozenset({"nf4", "fp4", "mxfp4", "gptq-int4", "awq-int4"})
 QUANTIZED = FOUR_BIT | {"int8", "fp8"}
 DOUBLE_QUANTIZED = frozenset({"nf4", "fp4"})
+GROUPED = frozenset({"gptq-int4", "gptq-int8", "awq-int4"})
+FLOAT_ELEMENTS = DOUBLE_QUANTIZED | {"gptq-int4"}
+"""4-bit weights that FSDP shards as elements of the compute dtype: bitsandbytes' bnb_4bit_quant_storage, and views of
+GPTQ's int32 (fms-acceleration, plugins/accelerated-peft, autogptq_utils.py)."""
 BITSANDBYTES = DOUBLE_QUANTIZED | {"int8"}
 
 OPTIMIZERS = {
@@ -130,13 +134,34 @@ TRAINERS = {
     "trl": "TRL's SFTTrainer",
     "unsloth": "Unsloth's model classes under TRL",
     "litgpt": "LitGPT",
+    "torchtune": "torchtune's recipes",
     "plain": "a loop in plain PyTorch",
     "vllm": "the vLLM engine",
+    "autoawq": "AutoAWQ's fused modules (from_quantized with fuse_layers)",
 }
+ENGINES = ("vllm", "autoawq")
+"""Software that only runs a model, with room for keys and values that it makes when it starts."""
 LOSSES = {
     "cross-entropy": "float32 logits of all tokens",
+    "in-place": "the same, and their gradient is written over them (Unsloth's cross-entropy)",
     "chunked": "logits of a chunk of tokens at a time",
     "fused": "output layer and loss in one kernel (Liger)",
+    "cut": "no logits in memory at all (cut cross-entropy)",
+}
+ADAPTER_KERNELS = {
+    "unsloth": "q, k and v with their adapters are one operation, the output projection another (LoRA_QKV, LoRA_W)",
+    "masked": "the same, masking what flows back through adapters by their dropped inputs (fms-acceleration)",
+}
+GPTQ_KERNELS = {
+    "triton": "writes a weight out for each product (triton v2 of auto-gptq, of gptqmodel before 2.1), in training",
+    "torch": "unpacks a weight by torch's operators, and keeps it for backward (gptqmodel since 2.1), in training",
+    "cuda-old": "multiplies few rows as packed, and writes a weight out for more (auto-gptq's first), to generate",
+    "exllama": "multiplies by weights as packed, or written out into room for one (auto-gptq's ExLlama), to generate",
+    "exllamav2": "ExLlamaV2 as auto-gptq sets it up, with room for eight sequences of 2,048 tokens, to generate",
+}
+AWQ_KERNELS = {
+    "gemm": "multiplies by an eighth of the inputs at a time, whatever the rows",
+    "gemv": "the same of more than eight rows, and of fewer by a kernel of its own; its scales are padded",
 }
 CACHES = {
     "dynamic": "put together anew for every token",
@@ -202,8 +227,8 @@ ABOUT_SCENARIO = frozenset({
 """Quantities of which nothing can be said without a scenario."""
 
 PACKAGES = (
-    "torch", "transformers", "trl", "peft", "bitsandbytes", "accelerate", "unsloth", "vllm", "litgpt",
-    "deepspeed", "flash-attn", "liger-kernel", "xformers", "triton", "torchao", "cuda", "python",
+    "torch", "transformers", "trl", "peft", "bitsandbytes", "accelerate", "unsloth", "vllm", "litgpt", "autoawq",
+    "torchtune", "deepspeed", "flash-attn", "liger-kernel", "xformers", "triton", "torchao", "cuda", "python",
 )  # fmt: skip
 """Software whose version a scenario may state, under `stack`."""
 
@@ -213,7 +238,7 @@ OTHER_SPELLINGS = {
     "8-bit": "int8", "16-bit": "bf16", "adam": "adamw", "adamw_torch": "adamw",
     "adamw_torch_fused": "adamw", "adamw_bnb_8bit": "adamw_8bit", "paged_adamw_32bit": "paged_adamw",
     "flash_attention_2": "flash", "sfttrainer": "trl", "trainer": "transformers", "hf": "transformers",
-    "nll": "cross-entropy", "liger": "fused", "finetune": "full", "full-finetuning": "full",
+    "nll": "cross-entropy", "liger": "fused", "cce": "cut", "finetune": "full", "full-finetuning": "full",
     "generate": "inference", "classification": "sequence-classification", "peak": "peak_memory",
     "vram": "peak_memory", "memory": "peak_memory", "optimizer": "optimizer_states", "kv": "kv_cache",
     "time": "duration", "sum": "arithmetic",

@@ -9,7 +9,7 @@ from toolkit.finding import Place
 from toolkit.frozen import frozen
 from toolkit.spec.field_value import Atom, Choices, Field, Fixed, Reference
 from toolkit.spec.fields import FIELDS, GROUPS
-from toolkit.spec.names import DEEPSPEED, DOUBLE_QUANTIZED, GALORE, LORA
+from toolkit.spec.names import DEEPSPEED, DOUBLE_QUANTIZED, GALORE, GROUPED, LORA
 from toolkit.spec.peft_methods import PEFT_METHODS
 
 
@@ -101,8 +101,10 @@ def applying(fields: Mapping[str, Field]) -> dict[str, Field]:
 
 SUBJECTS = {
     "4-bit": "weights",
+    "groups": "weights",
     "galore": "optimizer",
     "vllm": "stack.trainer",
+    "autoawq": "stack.trainer",
     "deepspeed": "parallel.strategy",
     "zero3": "parallel.strategy",
     "fsdp2": "parallel.strategy",
@@ -111,7 +113,9 @@ SUBJECTS = {
 }
 """The field that decides whether others belong to a scenario; of all others it is the method."""
 
-_ONLY_WHERE_SAID = ("galore", "vllm", "deepspeed", "zero3", "fsdp2", "static cache", "quantized cache")
+_ONLY_WHERE_SAID = (
+    "galore", "vllm", "autoawq", "deepspeed", "zero3", "fsdp2", "static cache", "quantized cache",
+)  # fmt: skip
 
 
 def applies(name: str, fields: Mapping[str, Field]) -> bool:
@@ -139,7 +143,9 @@ def _belongs(rule: str, value: Atom) -> bool:
         "peft": value in PEFT_METHODS,
         "galore": value in GALORE,
         "4-bit": value in DOUBLE_QUANTIZED,
+        "groups": value in GROUPED,
         "vllm": value == "vllm",
+        "autoawq": value == "autoawq",
         "deepspeed": value in DEEPSPEED,
         "zero3": value == "zero3",
         "fsdp2": value == "fsdp2",

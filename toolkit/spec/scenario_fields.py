@@ -62,6 +62,16 @@ class PeftFields(Written):
     variant: Annotated[FieldValue | None, Open("peft.variant")] = None
 
 
+class KernelFields(Written):
+    """Whose kernels run parts of a model."""
+
+    gptq: Annotated[FieldValue | None, Open("kernels.gptq")] = None
+    awq: Annotated[FieldValue | None, Open("kernels.awq")] = None
+    adapters: Annotated[FieldValue | None, Open("kernels.adapters")] = None
+    norm: Annotated[FieldValue | None, Open("kernels.norm")] = None
+    rotary: Annotated[FieldValue | None, Open("kernels.rotary")] = None
+
+
 class CacheFields(Written):
     """How generation keeps keys and values."""
 
@@ -116,6 +126,8 @@ class StackFields(Written):
     unsloth: Annotated[FieldValue | None, Open("stack.unsloth")] = None
     vllm: Annotated[FieldValue | None, Open("stack.vllm")] = None
     litgpt: Annotated[FieldValue | None, Open("stack.litgpt")] = None
+    autoawq: Annotated[FieldValue | None, Open("stack.autoawq")] = None
+    torchtune: Annotated[FieldValue | None, Open("stack.torchtune")] = None
     deepspeed: Annotated[FieldValue | None, Open("stack.deepspeed")] = None
     flash_attn: Annotated[FieldValue | None, Open("stack.flash-attn"), Alias(alias="flash-attn")] = None
     liger_kernel: Annotated[FieldValue | None, Open("stack.liger-kernel"), Alias(alias="liger-kernel")] = None
@@ -134,6 +146,7 @@ class EngineFields(Written):
     max_num_seqs: Annotated[FieldValue | None, Open("engine.max_num_seqs")] = None
     max_num_batched_tokens: Annotated[FieldValue | None, Open("engine.max_num_batched_tokens")] = None
     kv_cache_dtype: Annotated[FieldValue | None, Open("engine.kv_cache_dtype")] = None
+    max_new_tokens: Annotated[FieldValue | None, Open("engine.max_new_tokens")] = None
     enforce_eager: Annotated[FieldValue | None, Open("engine.enforce_eager")] = None
 
 
@@ -153,8 +166,11 @@ class ScenarioFields(Written):
     method: Annotated[FieldValue | None, Open("method")] = None
     weights: Annotated[FieldValue | None, Open("weights")] = None
     double_quant: Annotated[FieldValue | None, Open("double_quant")] = None
+    group_size: Annotated[FieldValue | None, Open("group_size")] = None
+    desc_act: Annotated[FieldValue | None, Open("desc_act")] = None
     compute: Annotated[FieldValue | None, Open("compute")] = None
     amp: Annotated[FieldValue | None, Open("amp")] = None
+    upcast: Annotated[FieldValue | None, Open("upcast")] = None
     master_weights: Annotated[FieldValue | None, Open("master_weights")] = None
     gradients: Annotated[FieldValue | None, Open("gradients")] = None
     optimizer: Annotated[FieldValue | None, Open("optimizer")] = None
@@ -166,10 +182,12 @@ class ScenarioFields(Written):
     gradient_accumulation: Annotated[FieldValue | None, Open("gradient_accumulation")] = None
     gradient_checkpointing: Annotated[FieldValue | None, Open("gradient_checkpointing")] = None
     padding: Annotated[FieldValue | None, Open("padding")] = None
+    warmup: Annotated[FieldValue | None, Open("warmup")] = None
     attention: Annotated[FieldValue | None, Open("attention")] = None
     lora: Annotated[LoraFields | None, BeforeValidator(_null_is_none)] = None
     peft: Annotated[PeftFields | None, BeforeValidator(_null_is_none)] = None
     galore: Annotated[GaloreFields | None, BeforeValidator(_null_is_none)] = None
+    kernels: Annotated[KernelFields | None, BeforeValidator(_null_is_none)] = None
     cache: Annotated[CacheFields | None, BeforeValidator(_null_is_none)] = None
     parallel: Annotated[ParallelFields | None, BeforeValidator(_null_is_none)] = None
     gpu: Annotated[FieldValue | None, Open("gpu")] = None

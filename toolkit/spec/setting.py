@@ -70,6 +70,21 @@ class Galore:
 
 
 @frozen
+class Kernels:
+    """Whose kernels run parts of a model: that of GPTQ weights by name, and in training where Unsloth's stand in."""
+
+    gptq: str | None = None
+    adapters: str | None = None
+    norm: bool = False
+    rotary: bool = False
+    awq: str | None = None
+
+
+OWN = Kernels()
+"""All of a model by its own code."""
+
+
+@frozen
 class Zero:
     """DeepSpeed's settings of ZeRO, in elements; None: as `buckets` says, DeepSpeed's default or transformers' auto."""
 
@@ -135,8 +150,11 @@ class Setting:
     head: str = "causal-lm"
     labels: int = 0
     double_quant: bool = False
+    group_size: int = 128
+    desc_act: bool = False
     compute: str = "bf16"
     amp: bool = False
+    upcast: bool | None = None  # None: as the stack does
     master_weights: str | None = None
     gradients: str = "bf16"
     optimizer: str = "adamw"
@@ -148,10 +166,12 @@ class Setting:
     gradient_accumulation: int = 1
     gradient_checkpointing: str = "false"  # false | reentrant | non-reentrant
     padding: bool = False
+    warmup: bool = False
     attention: str = "sdpa"
     lora: Lora | None = None
     peft: Peft | None = None
     galore: Galore | None = None
+    kernels: Kernels = OWN
     cache: Cache | None = None  # None: put together anew for every token
     parallel: Parallel = Parallel()
     gpu: str | None = None

@@ -8,11 +8,12 @@ from dataclasses import fields
 from typing import Any, NamedTuple, cast
 
 from toolkit.spec import names
-from toolkit.spec.adapter_settings import galore_of, lora_of, peft_of
+from toolkit.spec.adapter_settings import galore_of, kernels_of, lora_of, peft_of
+from toolkit.spec.cache_settings import cache_of
 from toolkit.spec.field_value import Atom, Fixed, Range
 from toolkit.spec.profiles import Options, profile_of
 from toolkit.spec.scenario import Scenario
-from toolkit.spec.setting import Cache, Lora, Parallel, Peft, Run, Setting, Stack, Zero
+from toolkit.spec.setting import Cache, Kernels, Lora, Parallel, Peft, Run, Setting, Stack, Zero
 from toolkit.spec.stack_rules import checkpointing_form, compute_dtype, states_dtype
 
 _LABELLED = re.compile(r"(.+)\(([0-9]+)\)")
@@ -27,6 +28,7 @@ _OFF: Mapping[str, Atom] = {
     "double_quant": False,
     "amp": False,
     "padding": False,
+    "warmup": False,
     "attention": "sdpa",
     "lora.dropout": 0.0,
     "parallel.gpus": 1,
@@ -90,6 +92,7 @@ class _Composed(NamedTuple):
     head: tuple[str, int]
     stack: Stack
     parallel: Parallel
+    kernels: Kernels
     cache: Cache | None
     run: Run
     engine: Mapping[str, str | int | float | bool]
@@ -102,7 +105,8 @@ def _composed(said: Mapping[str, Atom]) -> _Composed:
         _head(said),
         stack,
         _parallel(said),
-        _cache(said),
+        kernels_of(said),
+        cache_of(said),
         Run(cast("int | None", said.get("run.examples")), cast("int | None", said.get("run.epochs"))),
         {name: value for name, value in _group(said, "engine.") if value is not None},
     )
@@ -120,8 +124,11 @@ def _setting(said: Mapping[str, Atom], composed: _Composed) -> Setting:
         head=head,
         labels=labels,
         double_quant=bool(said["double_quant"]) and said["weights"] in names.DOUBLE_QUANTIZED,
+        group_size=cast("int", said.get("group_size", 128)),
+        desc_act=bool(said.get("desc_act")),
         compute=dtypes.compute,
         amp=dtypes.amp,
+        upcast=cast("bool | None", said.get("upcast")) if trains else None,
         master_weights=dtypes.master,
         gradients=dtypes.gradients,
         optimizer=str(said["optimizer"]) if trains else "none",
@@ -133,10 +140,12 @@ def _setting(said: Mapping[str, Atom], composed: _Composed) -> Setting:
         gradient_accumulation=_whole(said["gradient_accumulation"]) if trains else 1,
         gradient_checkpointing=_checkpointing(said["gradient_checkpointing"], stack) if trains else "false",
         padding=bool(said["padding"]),
+        warmup=bool(said["warmup"]) and not trains,
         attention=str(said["attention"]),
         lora=dtypes.lora,
         peft=dtypes.peft,
         galore=galore_of(said),
+        kernels=composed.kernels,
         cache=composed.cache if composed.cache is not None and not trains else None,
         parallel=composed.parallel,
         gpu=cast("str | None", said.get("gpu")),
@@ -193,21 +202,6 @@ def _parallel(said: Mapping[str, Atom]) -> Parallel:
     zero = _zero(said) if strategy in names.DEEPSPEED else None
     reshards = bool(said["parallel.reshard_after_forward"]) or strategy != "fsdp2"
     return Parallel(gpus, strategy, cast("bool | str", said["parallel.offload"]), zero, reshards)
-
-
-def _cache(said: Mapping[str, Atom]) -> Cache | None:
-    """None for the cache that grows; the defaults are those of GenerationConfig and QuantizedLayer."""
-    kind = str(said.get("cache.implementation", "dynamic"))
-    if kind == "dynamic":
-        return None
-    if kind == "static":
-        return Cache(kind, cast("int | None", said.get("cache.max_cache_len")))
-    backend = str(said.get("cache.backend", "quanto"))
-    if backend == "fp8":
-        return Cache(kind, backend=backend)
-    defaults = {"nbits": 4, "axis_key": 0, "axis_value": 0, "q_group_size": 64, "residual_length": 128}
-    whole = {name: _whole(said.get(f"cache.{name}", default)) for name, default in defaults.items()}
-    return Cache(kind, backend=backend, **whole)
 
 
 def _zero(said: Mapping[str, Atom]) -> Zero:

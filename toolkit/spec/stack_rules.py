@@ -35,6 +35,7 @@ TRL_FOR_NEW, TRANSFORMERS_NEW = Version("0.23"), Version("4.56.1")
 ACCELERATE_UPCASTS = Version("0.30")
 """accelerator.py, prepare_model: under mixed precision FSDP's trained parameters are made float32."""
 
+TORCHTUNE_CHUNKED = Version("0.3")
 TRL_CHUNKED = Version("1.7")
 """SFTConfig's `loss_type` is "chunked_nll" since TRL 1.7: the logits of 256 tokens at a time."""
 
@@ -69,21 +70,24 @@ def compute_dtype(weights: str, *, amp: bool) -> str:
     return "fp32" if weights == "fp32" and not amp else "bf16"
 
 
-def adapter_dtype(trainer: str, weights: str, compute: str, versions: Versions, *, sharded: bool = False) -> str:
+def adapter_dtype(
+    trainer: str, weights: str, compute: str, versions: Versions, *, sharded: bool = False, ignored: bool = False
+) -> str:
     """The dtype of LoRA's weights.
 
     peft makes them float32 (tuners_utils.py, cast_adapter_dtype; before 0.12 those beside 16-bit weights took
     their dtype, and so did those beside 4-bit weights that lie in 16-bit elements, as they do where they are
-    `sharded`, until accelerate made them float32). TRL casts those of a quantized model to bfloat16 since 0.26
-    (sft_trainer.py; before, its peft_module_casting_to_bf16 left adapters as they were). Unsloth keeps them in
-    float32. LitGPT makes them in the run's precision.
+    `sharded`, until accelerate made them float32, but for those that FSDP `ignored`). TRL casts those of a quantized
+    model to bfloat16 since 0.26 (sft_trainer.py; before, its peft_module_casting_to_bf16 left adapters as they were).
+    Unsloth keeps them in float32. LitGPT makes them in the run's precision.
     """
-    if trainer == "litgpt":
+    if trainer in ("litgpt", "torchtune"):
         return compute
     if trainer == "trl" and weights in _BITSANDBYTES and not _older(versions, "trl", TRL_CASTS_ADAPTERS):
         return "bf16"
     upcast = (accelerate := release(versions, "accelerate")) is not None and accelerate >= ACCELERATE_UPCASTS
-    half = compute if sharded and weights in names.DOUBLE_QUANTIZED and not upcast else weights
+    kept = ignored or not upcast
+    half = compute if sharded and weights in names.FLOAT_ELEMENTS and kept else weights
     if half in _HALF and trainer != "unsloth" and _older(versions, "peft", PEFT_PROMOTES):
         return half
     return "fp32"
@@ -125,7 +129,7 @@ def optimizer_implementations(trainer: str, optimizer: str, versions: Versions) 
     """
     if optimizer not in names.TORCH_OPTIMIZERS:
         return ("fused",)
-    if optimizer != "adamw" or trainer == "plain":
+    if optimizer != "adamw" or trainer in ("plain", "torchtune"):
         return ("foreach",)
     if _older(versions, "torch", TORCH_FUSED) or _older(versions, "transformers", TRANSFORMERS_FUSED):
         return ("foreach",) if trainer != "litgpt" else ("fused", "foreach")
@@ -137,10 +141,12 @@ def optimizer_implementations(trainer: str, optimizer: str, versions: Versions) 
 def losses(trainer: str, versions: Versions) -> tuple[str, ...]:
     """The losses that a trainer may compute where nothing is said.
 
-    Unsloth fuses output layer and loss, or not, by size.
+    Unsloth fuses output layer and loss, or not, by size. torchtune's recipes take chunks since 0.3.
     """
     if trainer == "unsloth":
         return ("fused", "cross-entropy")
+    if trainer == "torchtune":
+        return ("cross-entropy",) if _older(versions, "torchtune", TORCHTUNE_CHUNKED) else ("chunked",)
     stated = release(versions, "trl")
     if trainer == "trl" and stated is not None and stated >= TRL_CHUNKED:
         return ("chunked",)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.memory.architecture.dense_samples import DENSE
 from toolkit.facts.models import MODEL_IDS, ModelFacts, load_model, model_from_config
 
 LAYER_KEYS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers", "num_decoder_layers")
@@ -13,8 +14,13 @@ PUBLISHED = {
     "mistral": "mistralai/Mistral-Nemo-Base-2407",
     "qwen2": "Qwen/Qwen2.5-0.5B",
     "qwen3": "Qwen/Qwen3-0.6B",
+    "qwen2_moe": "Qwen/Qwen1.5-MoE-A2.7B",
     "qwen3_moe": "Qwen/Qwen3-30B-A3B",
+    "qwen3_next": "Qwen/Qwen3-Next-80B-A3B-Instruct",
+    "qwen3_5": "Qwen/Qwen3.5-4B",
+    "qwen3_5_moe": "Qwen/Qwen3.5-35B-A3B",
     "mixtral": "mistralai/Mixtral-8x7B-v0.1",
+    "glm4_moe": "zai-org/GLM-4.5-Air",
     "gpt_oss": "openai/gpt-oss-20b",
     "granite": "ibm-granite/granite-4.1-3b",
     "granitemoe": "ibm-granite/granite-3.0-1b-a400m-base",
@@ -30,6 +36,8 @@ PUBLISHED = {
     "gpt_neox": "EleutherAI/pythia-14m",
     "gpt2": "openai-community/gpt2",
     "gpt_bigcode": "bigcode/gpt_bigcode-santacoder",
+    "minimax_m2": "MiniMaxAI/MiniMax-M2",
+    "olmoe": "allenai/OLMoE-1B-7B-0924",
     "opt": "facebook/opt-350m",
     "bloom": "bigscience/bloom-560m",
     "falcon": "tiiuae/falcon-7b",
@@ -40,6 +48,9 @@ PUBLISHED = {
     "distilbert": "distilbert/distilbert-base-uncased",
     "deberta-v2": "microsoft/deberta-v3-small",
 }
+
+TYPES = (*PUBLISHED, *DENSE)
+"""The model types of which there is a small config."""
 
 # What a published config is changed to, so that every branch of a family is compared.
 VARIANTS: tuple[tuple[str, dict[str, Any]], ...] = (
@@ -54,10 +65,14 @@ VARIANTS: tuple[tuple[str, dict[str, Any]], ...] = (
             "tie_word_embeddings": False,
         },
     ),
+    ("qwen2_moe", {"qkv_bias": False, "decoder_sparse_step": 2, "tie_word_embeddings": True}),
+    ("qwen2_moe", {"mlp_only_layers": [0], "use_sliding_window": True, "sliding_window": 64}),
     ("qwen3", {"attention_bias": True}),
     ("qwen3_moe", {"decoder_sparse_step": 2}),
     ("qwen3_moe", {"mlp_only_layers": [0], "tie_word_embeddings": True}),
+    ("qwen3_next", {"full_attention_interval": 2, "mlp_only_layers": [0], "tie_word_embeddings": True}),
     ("gpt_bigcode", {"multi_query": False}),
+    ("glm4_moe", {"use_qk_norm": True, "attention_bias": False, "first_k_dense_replace": 3}),
     ("gpt_oss", {"attention_bias": False}),
     ("granite", {"attention_bias": True, "mlp_bias": True, "tie_word_embeddings": False}),
     ("granitemoe", {"attention_bias": True, "tie_word_embeddings": False}),
@@ -70,6 +85,8 @@ VARIANTS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("stablelm", {"use_parallel_residual": False, "qk_layernorm": False, "use_qkv_bias": True}),
     ("gpt_neox", {"attention_bias": False, "tie_word_embeddings": True}),
     ("gpt2", {"n_inner": 1000, "tie_word_embeddings": False}),
+    ("minimax_m2", {"num_key_value_heads": 4, "tie_word_embeddings": True}),
+    ("olmoe", {"attention_bias": True, "num_key_value_heads": 4, "tie_word_embeddings": True}),
     ("opt", {"word_embed_proj_dim": 1024, "do_layer_norm_before": True, "enable_bias": False}),
     ("bloom", {"tie_word_embeddings": False}),
     (
@@ -90,7 +107,9 @@ VARIANTS: tuple[tuple[str, dict[str, Any]], ...] = (
 
 
 def small_config(model_type: str, changes: dict[str, Any] | None = None, layers: int = 3) -> dict[str, Any]:
-    """The published config of a type, with few layers."""
+    """The published config of a type, with few layers, or the one that is written here."""
+    if model_type in DENSE:
+        return {**DENSE[model_type], **(changes or {})}
     facts = load_model(PUBLISHED[model_type])
     assert isinstance(facts, ModelFacts)
     config = _shallow(dict(facts.config), layers)

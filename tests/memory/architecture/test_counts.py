@@ -8,7 +8,7 @@ import pytest
 
 from tests.memory.architecture.samples import facts_of
 from toolkit.facts.models import MODEL_IDS, ModelFacts
-from toolkit.memory.architecture import FAMILIES, Architecture, architecture_of
+from toolkit.memory.architecture import FAMILIES, SAME_CODE, Architecture, architecture_of
 
 CLASS = re.compile(r"(\w+)(?:\(num_labels=(\d+)\))?")
 
@@ -17,7 +17,8 @@ def by_class(facts: ModelFacts, name: str) -> Architecture:
     """The architecture of a class as the records name it."""
     matched = CLASS.fullmatch(name)
     assert matched is not None
-    classes = FAMILIES[facts.config["model_type"]].classes
+    model_type = facts.config["model_type"]
+    classes = FAMILIES[SAME_CODE.get(model_type, model_type)].classes
     head = next(head for head, class_name in classes.items() if class_name == matched[1])
     return architecture_of(facts, head, int(matched[2] or 0))
 

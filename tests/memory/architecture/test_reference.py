@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from tests.memory.architecture.dense_samples import DENSE_VARIANTS
 from tests.memory.architecture.reference import build, torch
-from tests.memory.architecture.samples import PUBLISHED, VARIANTS, small_config
+from tests.memory.architecture.samples import TYPES, VARIANTS, small_config
 from toolkit.facts.models import model_from_config
 from toolkit.memory.architecture import FAMILIES, Architecture, ModuleKind, architecture_of
 
@@ -15,12 +16,12 @@ LABELS = 3
 
 PUBLISHED_CASES = [
     pytest.param(model_type, {}, head, id=f"{model_type}-{head}")
-    for model_type in PUBLISHED
+    for model_type in TYPES
     for head in FAMILIES[model_type].classes
 ]
 VARIANT_CASES = [
     pytest.param(model_type, changes, head, id=f"{model_type}-{'-'.join(changes)}-{head}")
-    for model_type, changes in VARIANTS
+    for model_type, changes in VARIANTS + DENSE_VARIANTS
     for head in FAMILIES[model_type].classes
 ]
 

@@ -14,7 +14,7 @@ from toolkit.memory.recording import programs_of
 from toolkit.memory.replay import reserved
 from toolkit.memory.replay.generation import generation_events
 from toolkit.memory.replay.orders import peak
-from toolkit.memory.replay.reserved import replayed, reserved_on_card, shown_by_card
+from toolkit.memory.replay.reserved import held_on_card, replayed, reserved_on_card, shown_by_card
 from toolkit.memory.replay.training import Run
 from toolkit.memory.replay.writer import Events
 from toolkit.spec.setting import Lora, Parallel, Setting, Stack
@@ -123,10 +123,11 @@ def test_a_full_card_gives_back_what_it_caches() -> None:
     anywhere, there = replayed(known), reserved_on_card(known)
     assert there == anywhere  # it has room
     full = estimate(_setting(**{**CASES["full"], "batch_size": 5, "gpu": "RTX 3060 12GB"}), _facts())
-    low, high = reserved_on_card(full)
+    low, high = held_on_card(full)
     assert low == full.allocated
     assert high <= replayed(full)[1]
     assert high <= 12 << 30
+    assert reserved_on_card(full)[1] == high
     too_small = replace(full, setting=replace(full.setting, gpu="RTX 3060 8GB"))
     assert reserved_on_card(too_small) == replayed(too_small)  # it does not fit, whatever is given back
 

@@ -6,14 +6,19 @@ Llama-7b/full_report.csv at 5d4128c), in MB rounded down.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from toolkit.facts.models import ModelFacts, load_model
+from toolkit.memory.allocator import Block, CachingAllocator
+from toolkit.memory.card import capacity_of
 from toolkit.memory.estimate import Estimate, estimate
 from toolkit.memory.recording import programs_of
 from toolkit.memory.replay.generation import FOLLOWED, generation_events
 from toolkit.memory.replay.orders import peak
-from toolkit.memory.replay.reserved import replayed
+from toolkit.memory.replay.reserved import replayed, reserved_on_card
+from toolkit.memory.replay.writer import Events
 from toolkit.spec.setting import Setting, Stack
 
 STACK = Stack(versions={"torch": "2.1.1+cu118", "transformers": "4.35.2"})
@@ -21,8 +26,10 @@ CLOSE = 0.0005
 MB = 10**6
 
 
-def _estimate(batch: int, generated: int = 512, stack: Stack = STACK, attention: str = "eager") -> Estimate:
-    facts = load_model("meta-llama/Llama-2-7b-hf")
+def _estimate(
+    batch: int, generated: int = 512, stack: Stack = STACK, attention: str = "eager", size: str = "7b"
+) -> Estimate:
+    facts = load_model(f"meta-llama/Llama-2-{size}-hf")
     assert isinstance(facts, ModelFacts)
     lengths = {"batch_size": batch, "sequence_length": 256, "generated_length": generated}
     return estimate(
@@ -31,6 +38,35 @@ def _estimate(batch: int, generated: int = 512, stack: Stack = STACK, attention:
         ),
         facts,
     )
+
+
+@pytest.mark.parametrize(("batch", "read"), [(16, 84_420), (64, 84_420)])
+def test_a_card_that_gets_full_had_reserved_all_but_a_request(batch: int, read: int) -> None:
+    """As it was read, and against the allocator itself, which gives segments back when a request finds no room."""
+    known = _estimate(batch)
+    known = replace(known, setting=replace(known.setting, gpu="A100 80GB"))
+    low, high = reserved_on_card(known)
+    assert low <= read * MB <= high
+    assert high - low < 0.06 * low
+    capacity = capacity_of("A100 80GB")
+    assert capacity is not None
+    assert known.context is not None
+    events = generation_events(known.context, programs_of(known.context))
+    for room in capacity:
+        assert low <= _filled(events, room) <= high
+
+
+def _filled(events: Events, room: int) -> int:
+    """What is reserved of a card when it is first found to be full."""
+    allocator, blocks = CachingAllocator(room), dict[int, Block]()
+    for event in events.order:
+        if event < 0:
+            allocator.free(blocks.pop(-event))
+        else:
+            blocks[event] = allocator.allocate(events.sizes[event])
+            if allocator.retries:
+                return allocator.peak_reserved
+    return 0
 
 
 def _close(known: Estimate, read: int) -> None:
@@ -51,6 +87,36 @@ def test_a_cache_leaves_segments_behind(batch: int, read: int) -> None:
 ])  # fmt: skip
 def test_a_prompt_leaves_segments_behind(batch: int, attention: str, read: int) -> None:
     _close(_estimate(batch, 0, attention=attention), read)
+
+
+@pytest.mark.parametrize(("batch", "attention", "read"), [(1, "eager", 26_562), (1, "flash", 26_552)])
+def test_ends_of_blocks_are_reserved_once(batch: int, attention: str, read: int) -> None:
+    """Weights of 135 MiB (5,120 x 13,824) are in segments of 136: 120 in all, as of Llama-2-13B (Llama-13b)."""
+    known = _estimate(batch, 0, attention=attention, size="13b")
+    assert known.context is not None
+    assert known.context.sums.unsplit >= 3 * 40 * (1 << 20)
+    low, high = replayed(known)
+    assert low <= (read + 1) * MB
+    assert high >= read * MB
+    assert high - low < 0.005 * low
+
+
+@pytest.mark.parametrize(("version", "ahead"), [("4.49.0", False), ("4.50.0", True)])
+def test_only_newer_releases_allocate_the_whole_model_ahead(version: str, ahead: bool) -> None:
+    """Of transformers: caching_allocator_warmup came with 4.50. The whole block is then cut, against the allocator."""
+    known = _estimate(1, 0, Stack(versions={"transformers": version}), "flash", "13b")
+    assert known.context is not None
+    events = generation_events(known.context, programs_of(known.context))
+    weights = sum(events.sizes[event] for event in events.order[: events.loaded])
+    allocator, blocks = CachingAllocator(), dict[int, Block]()
+    allocator.free(allocator.allocate(weights))
+    for event in events.order:
+        if event < 0:
+            allocator.free(blocks.pop(-event))
+        else:
+            blocks[event] = allocator.allocate(events.sizes[event])
+    low, high = replayed(known)
+    assert (low <= allocator.peak_reserved <= high) is ahead
 
 
 def test_the_logits_of_the_prompt_are_there_while_the_second_token_is_decoded() -> None:

@@ -12,15 +12,16 @@ from toolkit.memory.replay.script import Pass
 from toolkit.memory.replay.writer import Events, Writer
 from toolkit.memory.size import Size
 
-A, B, C = (Size(fixed=size) for size in (100, 200, 300))
+A, B, C, LARGE = (Size(fixed=size) for size in (100, 200, 300, 3 << 20))
 GIVEN, FIRST, SECOND = 7, 1, 2
 
 
 def test_what_is_given_goes_between_two_parts() -> None:
     run = Pass((Change(FIRST, A), Change(GIVEN), Change(SECOND, B, stays=True), Change(FIRST)), GIVEN, None)
     found = numbered(run, lambda size: size.fixed)
-    assert found.sizes == [100, 200]
-    assert found.moves == [[1], [2, -1]]
+    assert (found.sizes, found.blocks) == ([100, 200], [1, 1])
+    assert [(moves.large, moves.small) for moves in found.moves] == [([], [1]), ([], [2, -1])]
+    assert [(moves.most, moves.more) for moves in found.moves] == [(1, 1), (1, 0)]
     assert found.stays == [2]
     assert found.left == {}
 
@@ -28,11 +29,11 @@ def test_what_is_given_goes_between_two_parts() -> None:
 def test_nothing_is_asked_for_no_bytes_and_for_what_is_made_elsewhere() -> None:
     run = Pass((Change(FIRST, Size()), Change(SECOND, B), Change(SECOND), Change(3, C)), None, 3, frozenset({SECOND}))
     found = numbered(run, lambda size: size.fixed)
-    assert (found.sizes, found.moves, found.left) == ([300], [[1]], {3: 1})
+    assert (found.sizes, [moves.small for moves in found.moves], found.left) == ([300], [[1]], {3: 1})
 
 
 CHANGES = st.lists(
-    st.tuples(st.integers(0, 9), st.sampled_from([None, Size(), A, B, C]), st.booleans()), max_size=40
+    st.tuples(st.integers(0, 9), st.sampled_from([None, Size(), A, B, C, LARGE]), st.booleans()), max_size=40
 )  # fmt: skip
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from toolkit.memory.replay import orders
 from toolkit.memory.replay.orders import peak, reserved
@@ -51,6 +53,27 @@ def test_small_requests_have_a_pool_of_their_own() -> None:
 def test_the_peak_counts_blocks_of_512_bytes() -> None:
     assert peak(_events(("a", 1), ("b", 513), ("a", 0), ("c", 1))) == 512 + 1024
     assert peak(Events()) == 0
+
+
+STEPS = st.lists(st.tuples(st.sampled_from([1, 512, 513, MIB, MIB + 1, 30 * MIB]), st.integers(0, 5)), max_size=40)
+
+
+@given(STEPS)
+def test_events_are_written_by_pool_and_known_in_order(steps: list[tuple[int, int]]) -> None:
+    """Each step allocates, and releases one of the blocks that are there where its number names one."""
+    events, there, order, most = Events(), [], [], 0
+    for size, number in steps:
+        there.append(events.allocate(size))
+        order.append(there[-1])
+        most = max(most, sum(-(-events.sizes[block] // 512) for block in there))
+        if 0 < number <= len(there):
+            order.append(-there[-number])
+            events.release(there.pop(-number))
+    assert events.order == order
+    assert peak(events) == 512 * most
+    is_large = [events.sizes[abs(event)] > MIB for event in order]
+    assert events.large == [event for event, large in zip(order, is_large, strict=True) if large]
+    assert events.small == [event for event, large in zip(order, is_large, strict=True) if not large]
 
 
 def test_nothing_is_asked_for_no_bytes() -> None:

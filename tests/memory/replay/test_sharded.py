@@ -7,8 +7,9 @@ import pytest
 from toolkit.facts.models import ModelFacts, load_model
 from toolkit.memory.estimate import estimate
 from toolkit.memory.parallel.spread import Spread
+from toolkit.memory.recording import programs_of
 from toolkit.memory.replay.reserved import reserved_on_card
-from toolkit.memory.replay.sharded import _opened, other_streams
+from toolkit.memory.replay.sharded import _opened, other_streams, sharded_runs
 from toolkit.spec.setting import Lora, Parallel, Setting, Stack
 
 MIB = 1 << 20
@@ -66,3 +67,28 @@ def test_what_two_gpus_were_read_to_reserve(model: str, batch: int, offload: boo
     low, high = reserved_on_card(estimate(_setting(model, batch, offload=offload), facts))
     assert low <= (read + 0.005) * GIB
     assert high >= (read - 0.005) * GIB
+
+
+@pytest.mark.parametrize(
+    ("stack", "kinds"),
+    [
+        (Stack("trl"), {True}),
+        (Stack("transformers", versions={"accelerate": "0.25.0"}), {True}),
+        (Stack("transformers", versions={"accelerate": "0.24.1"}), {True, False}),
+        (Stack("plain"), {True, False}),
+    ],
+    ids=["trl", "accelerate", "accelerate before", "a loop of one's own"],
+)
+def test_states_are_those_of_tensors_where_a_trainer_asks_for_them(stack: Stack, kinds: set[bool]) -> None:
+    """use_orig_params: of a flat parameter there are two states, of the tensors in it many, for each as many bytes."""
+    facts = load_model("Qwen/Qwen2.5-0.5B")
+    assert isinstance(facts, ModelFacts)
+    setting = Setting(facts.id, "full", "bf16", optimizer_states="bf16", parallel=Parallel(2, "fsdp"), stack=stack)
+    context = estimate(setting, facts).context
+    assert context is not None
+    assert isinstance(context.sharing, Spread)
+    units = len(context.architecture.layers) and sum(kind.count for kind in context.architecture.layers) + 1
+    many = {len(list(run.states())) > units for run in sharded_runs(context, programs_of(context), context.sharing)}
+    assert many == kinds
+    for run in sharded_runs(context, programs_of(context), context.sharing):
+        assert sum(one.elements for one in run.states()) == pytest.approx(context.sums.elements, rel=1e-4)

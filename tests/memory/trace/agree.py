@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.memory.trace.cut import cut
+from toolkit.facts.models import ModelFacts
 from toolkit.memory.estimate import estimate
 from toolkit.memory.trace.trace import trace
 from toolkit.spec.setting import Setting
@@ -12,7 +13,11 @@ from toolkit.spec.setting import Setting
 
 def agree(setting: Setting, layers: int, *, peak: float, elsewhere: float) -> None:
     """The estimate of a model cut to a few layers lies within these shares of its trace: at the peak, and elsewhere."""
-    model = cut(setting.model, layers)
+    agree_on(setting, cut(setting.model, layers), peak=peak, elsewhere=elsewhere)
+
+
+def agree_on(setting: Setting, model: ModelFacts, *, peak: float, elsewhere: float) -> None:
+    """The same of a model as it is."""
     seen, computed = trace(setting, model, whole=True).ledger, estimate(setting, model).ledger
     for phase in seen.phases:
         other = computed.phase(phase.name)

@@ -12,30 +12,15 @@ pytest.importorskip("peft")
 
 from tests.memory.trace.agree import agree
 from tests.memory.trace.cut import cut
+from tests.memory.trace.methods import METHODS
 from toolkit.facts.models import model_from_config
 from toolkit.memory.estimate import estimate
 from toolkit.memory.refusal import UnsupportedRow
-from toolkit.spec.setting import Lora, Setting, Stack
+from toolkit.spec.setting import Setting, Stack
 
 pytestmark = pytest.mark.reference
 
 DENSE, EXPERTS = "ibm-granite/granite-4.1-3b", "ibm-granite/granite-3.1-1b-a400m-instruct"
-MIXED: dict[str, Any] = {"amp": True, "gradients": "fp32", "optimizer_states": "fp32"}
-METHODS: dict[str, dict[str, Any]] = {
-    "inference": {"method": "inference", "weights": "bf16", "generated_length": 3},
-    "full": {"method": "full", "weights": "bf16"},
-    "full under autocast": {"method": "full", "weights": "fp32", **MIXED},
-    "full, eagerly": {"method": "full", "weights": "bf16", "attention": "eager"},
-    "full, checkpoints": {"method": "full", "weights": "bf16", "gradient_checkpointing": "non-reentrant"},
-    "lora": {"method": "lora", "weights": "bf16", "lora": Lora(8, 16, ("q_proj", "v_proj")), **MIXED},
-    "qlora": {
-        "method": "qlora",
-        "weights": "nf4",
-        "lora": Lora(8, 16, "all-linear"),
-        "gradient_checkpointing": "reentrant",
-        **MIXED,
-    },
-}
 
 
 @pytest.mark.parametrize("fields", METHODS.values(), ids=METHODS)

@@ -11,7 +11,7 @@ pytest.importorskip("transformers")
 pytest.importorskip("peft")
 
 from toolkit.facts.models import ModelFacts, load_model, model_from_config
-from toolkit.memory.ledger import PhaseName
+from toolkit.memory.ledger import Category, PhaseName
 from toolkit.memory.trace.layers import Layers, grow, layers_of, same, whole_run, with_layers
 from toolkit.memory.trace.trace import trace
 from toolkit.spec.setting import Lora, Setting
@@ -114,3 +114,19 @@ def test_layers_before_the_rhythm_are_counted_apart() -> None:
     assert (layers.nested, layers.count, layers.head, layers.period) == (True, 62, 0, 6)
     assert with_layers(model, layers, 8).config["text_config"]["num_hidden_layers"] == 8
     assert model.config["text_config"]["num_hidden_layers"] == 62
+
+
+def test_adapters_that_only_some_kinds_of_layers_take_are_traced_all_the_same() -> None:
+    """Three layers of Qwen3.5 are of linear attention: the fourth has the first queries to adapt."""
+    text = {
+        "model_type": "qwen3_5_text", "vocab_size": 512, "hidden_size": 128, "intermediate_size": 256,
+        "num_hidden_layers": 8, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 32,
+        "linear_num_key_heads": 2, "linear_num_value_heads": 4, "linear_key_head_dim": 32, "linear_value_head_dim": 32,
+    }  # fmt: skip
+    model = model_from_config(text, "small")
+    lora = Lora(8, 16, ("q_proj",))
+    setting = Setting("small", "lora", "bf16", lora=lora, batch_size=1, sequence_length=128, **MIXED)
+    seen = trace(setting, model)
+    assert seen.how == "every layer, linear attention by torch's operations, as without flash-linear-attention"
+    adapters = sum(row.bytes for row in seen.ledger.peak.rows if row.category is Category.ADAPTERS)
+    assert adapters == 2 * 8 * (128 + 2 * 4 * 32) * 4  # float32, in layers 4 and 8: A of 8 x 128, B of 256 x 8

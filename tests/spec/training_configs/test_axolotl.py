@@ -43,7 +43,7 @@ def test_a_qlora_configuration(tmp_path: Path) -> None:
         "batch_size": 2,
         "gradient_accumulation": 4,
         "sequence_length": 4096,
-        "gradient_checkpointing": "non-reentrant",  # core/builders/base.py: {"use_reentrant": False}
+        "gradient_checkpointing": "reentrant",  # utils/config/__init__.py: {"use_reentrant": True}
         "amp": True,
         "optimizer": "paged_adamw",
         "attention": "flash",
@@ -55,7 +55,9 @@ def test_a_qlora_configuration(tmp_path: Path) -> None:
         "stack.trainer": "trl",
         "stack.loss": "cross-entropy",
     }
-    assert remarked(tmp_path, QLORA, "axolotl") == []
+    [told] = remarked(tmp_path, QLORA, "axolotl")
+    assert "adapter: axolotl runs adapters by kernels of its own" in told
+    assert remarked(tmp_path, f"{QLORA}lora_mlp_kernel: false\n", "axolotl") == []
 
 
 def test_defaults_are_those_of_axolotl(tmp_path: Path) -> None:
@@ -121,11 +123,38 @@ def test_fsdp_and_its_gpus(tmp_path: Path) -> None:
     ]
 
 
-def test_cut_cross_entropy_is_counted_as_a_fused_loss(tmp_path: Path) -> None:
-    text = "base_model: Qwen/Qwen2.5-0.5B\nplugins:\n"
-    text += "  - axolotl.integrations.cut_cross_entropy.CutCrossEntropyPlugin\n"
-    assert fields(tmp_path, text, "axolotl")["stack.loss"] == "fused"
-    assert "cut cross-entropy" in remarked(tmp_path, text, "axolotl")[0]
+@pytest.mark.parametrize(
+    ("lines", "form"),
+    [
+        ("gradient_checkpointing: true", "reentrant"),
+        ("gradient_checkpointing: true\ngradient_checkpointing_kwargs: {use_reentrant: false}", "non-reentrant"),
+        ("gradient_checkpointing: true\ngradient_checkpointing_kwargs: {use_reentrant: true}", "reentrant"),
+        ("gradient_checkpointing: false", False),
+    ],
+)
+def test_checkpoints_are_of_the_older_form_unless_it_is_said(tmp_path: Path, lines: str, form: object) -> None:
+    """normalize_config of axolotl 0.13 to 0.19 (utils/config/__init__.py) writes {"use_reentrant": True} itself."""
+    text = f"base_model: Qwen/Qwen2.5-0.5B\n{lines}\n"
+    assert fields(tmp_path, text, "axolotl")["gradient_checkpointing"] == form
+
+
+CUT = "plugins:\n  - axolotl.integrations.cut_cross_entropy.CutCrossEntropyPlugin\n"
+
+
+@pytest.mark.parametrize(
+    ("lines", "loss"),
+    [
+        (CUT, "cut"),
+        (f"{CUT}cut_cross_entropy: false\n", "cross-entropy"),
+        ("cut_cross_entropy: true\n", "cut"),
+        ("liger_fused_linear_cross_entropy: true\n", "fused"),
+    ],
+)
+def test_cut_cross_entropy_is_a_loss_of_its_own(tmp_path: Path, lines: str, loss: str) -> None:
+    text = f"base_model: Qwen/Qwen2.5-0.5B\nbf16: true\n{lines}"
+    assert fields(tmp_path, text, "axolotl")["stack.loss"] == loss
+    made_wide = [one for one in remarked(tmp_path, text, "axolotl") if "embeddings and norms" in one]
+    assert bool(made_wide) is (loss != "cut")  # loaders/model.py casts them back for it
 
 
 @pytest.mark.parametrize(

@@ -115,3 +115,12 @@ def test_what_is_not_followed_stops(tmp_path: Path, line: str) -> None:
 def test_inference_and_merging_train_nothing(tmp_path: Path) -> None:
     found = mistakes(tmp_path, "model_name_or_path: Qwen/Qwen2.5-0.5B\ntemplate: qwen\n", "llamafactory")
     assert "nothing is trained" in found[0]
+
+
+def test_megatron_and_ray_are_not_taken_for_one_gpu(tmp_path: Path) -> None:
+    text = "model_name_or_path: Qwen/Qwen2.5-0.5B\ndo_train: true\nfinetuning_type: full\nbf16: true\n"
+    [stopped] = mistakes(tmp_path, f"{text}pipeline_model_parallel_size: 4\n", "llamafactory")
+    assert "pipeline_model_parallel_size: Megatron is not followed" in stopped
+    [told] = remarked(tmp_path, f"{text}ray_num_workers: 4\n", "llamafactory")
+    assert "ray_num_workers" in told
+    assert remarked(tmp_path, f"{text}ray_num_workers: 1\n", "llamafactory") == []

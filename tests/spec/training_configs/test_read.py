@@ -156,7 +156,7 @@ def test_a_file_outside_is_not_read(tmp_path: Path) -> None:
 def test_yaml_1_1_words_are_read_as_the_tools_read_them(tmp_path: Path) -> None:
     text = TELLING["axolotl"] + "bf16: yes\ngradient_checkpointing: On\nadapter: ~\nfp16: NO\n"
     found = fields(tmp_path, text, "axolotl")
-    assert (found["weights"], found["gradient_checkpointing"], found["method"]) == ("bf16", "non-reentrant", "full")
+    assert (found["weights"], found["gradient_checkpointing"], found["method"]) == ("bf16", "reentrant", "full")
     quoted = mistakes(tmp_path, TELLING["axolotl"] + 'gradient_checkpointing: "yes"\n', "axolotl")
     assert "S104 gradient_checkpointing" in quoted[0]
 

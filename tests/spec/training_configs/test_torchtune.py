@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.spec.training_configs.reading import fields, mistakes, remarked
-from toolkit.facts.models import MODEL_IDS
+from toolkit.facts.models import ALIASES, MODEL_IDS
 from toolkit.spec.training_configs.torchtune import MODELS
 
 LORA = """\
@@ -55,11 +55,10 @@ def test_a_lora_recipe(tmp_path: Path) -> None:
         "lora.dropout": 0.0,
         "lora.targets": ("q_proj", "v_proj", "o_proj", "gate_proj", "down_proj", "up_proj"),
         "lora.dtype": "bf16",
-        "stack.trainer": "plain",
+        "stack.trainer": "torchtune",
         "stack.loss": "cross-entropy",
     }
     assert [one.split(" ", 2)[1:] for one in remarked(tmp_path, LORA, "torchtune")] == [
-        ["S115", "torchtune's own layers are not followed: activations are those of transformers' layers"],
         ["S116", "length is not read: nothing here knows whether it moves memory"],
     ]
 
@@ -74,11 +73,30 @@ def test_a_plain_builder_trains_everything(tmp_path: Path) -> None:
     assert found["method"] == "full"
     assert not [name for name in found if name.startswith("lora.")]
     many = fields(tmp_path, LORA.replace(".lora_llama", ".llama"), "torchtune", parallel__gpus="4")
-    assert many["parallel.strategy"] == "fsdp"
+    assert many["parallel.strategy"] == "fsdp2"
+
+
+@pytest.mark.parametrize(
+    ("component", "loss", "version"),
+    [
+        ("torchtune.modules.loss.LinearCrossEntropyLoss", "chunked", None),
+        ("torchtune.modules.loss.CEWithChunkedOutputLoss", "chunked", "0.6.1"),
+        ("torch.nn.CrossEntropyLoss", "cross-entropy", None),
+    ],
+)
+def test_losses_are_torchtunes_own(tmp_path: Path, component: str, loss: str, version: str | None) -> None:
+    found = fields(tmp_path, LORA.replace("torch.nn.CrossEntropyLoss", component), "torchtune")
+    assert (found["stack.loss"], found.get("stack.torchtune")) == (loss, version)
+
+
+def test_layers_that_are_not_followed_are_taken_for_those_of_transformers(tmp_path: Path) -> None:
+    text = LORA.replace("torchtune.models.llama3_1.lora_llama3_1_8b", "torchtune.models.gemma.lora_gemma_2b")
+    assert fields(tmp_path, text, "torchtune")["stack.trainer"] == "plain"
+    assert "own layers are not followed" in remarked(tmp_path, text, "torchtune")[0]
 
 
 def test_every_builder_is_a_model_that_is_known() -> None:
-    assert set(MODELS.values()) <= set(MODEL_IDS)
+    assert set(MODELS.values()) <= {*MODEL_IDS, *ALIASES}
 
 
 @pytest.mark.parametrize(

@@ -190,3 +190,8 @@ def test_defaults_are_those_of_the_installed_trl() -> None:
     assert (model["lora_r"], model["lora_dropout"], model["use_peft"]) == (16, 0.05, False)
     assert model["bnb_4bit_quant_type"] == "nf4"
     assert model["use_bnb_nested_quant"] is False
+
+
+def test_a_model_said_on_the_command_line_leaves_what_the_file_tells_of_the_method(tmp_path: Path) -> None:
+    text = "model_name_or_path: somebody/a-model\nmax_seq_length: 2048\n"
+    assert fields(tmp_path, text, "trl", model="Qwen/Qwen3-8B")["method"] == "full"

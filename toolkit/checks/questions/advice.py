@@ -11,7 +11,7 @@ from toolkit.checks.situation import REFUSALS
 from toolkit.checks.space import TooManySettingsError
 from toolkit.finding import Severity
 from toolkit.frozen import frozen
-from toolkit.memory.numerics import loss_of
+from toolkit.memory.losses import loss_of
 from toolkit.spec import names
 from toolkit.spec.check import scenario_findings
 from toolkit.spec.field_value import Atom, Field, Fixed

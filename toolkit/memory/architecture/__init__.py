@@ -10,10 +10,11 @@ from toolkit.memory.architecture.model import (
     ModuleKind,
     Tensor,
 )
-from toolkit.memory.architecture.registry import FAMILIES, architecture_of
+from toolkit.memory.architecture.registry import FAMILIES, SAME_CODE, architecture_of
 
 __all__ = [
     "FAMILIES",
+    "SAME_CODE",
     "Architecture",
     "Attention",
     "FeedForward",

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 from toolkit.frozen import frozen
 from toolkit.memory.architecture import parts
 from toolkit.memory.architecture.config import Config
-from toolkit.memory.architecture.model import Attention, FeedForward, LayerKind, Module
+from toolkit.memory.architecture.heads import Body, Head
+from toolkit.memory.architecture.heads import decoder as with_head
+from toolkit.memory.architecture.model import Architecture, Attention, FeedForward, LayerKind, Module
 
 FULL = "full_attention"
 SLIDING = "sliding_attention"
@@ -83,6 +86,21 @@ def gated(
     )
 
 
+def ungated(
+    path: str, hidden: int, intermediate: int, layers: tuple[str, ...], *, bias: bool = False
+) -> tuple[Module, ...]:
+    """The up and down projections of a feed-forward without a gate."""
+    return (
+        parts.linear(f"{path}.up_proj", hidden, intermediate, layers, bias=bias),
+        parts.linear(f"{path}.down_proj", intermediate, hidden, layers, bias=bias),
+    )
+
+
+def norms(d: Dimensions, *names: str) -> tuple[Module, ...]:
+    """The RMSNorms of every layer, by their names."""
+    return tuple(parts.norm(f"layers.{{}}.{name}", d.hidden, d.indices) for name in names)
+
+
 def query_key_norms(path: str, d: Dimensions, layers: tuple[str, ...]) -> tuple[Module, ...]:
     """The norms over the head width of queries and keys."""
     return (
@@ -92,7 +110,7 @@ def query_key_norms(path: str, d: Dimensions, layers: tuple[str, ...]) -> tuple[
 
 
 def attention(config: Config, d: Dimensions, window: int | None, **more: bool) -> Attention:
-    """The attention of layers with one window; `more` sets `query_norm`, `sinks` or `softcap`."""
+    """The attention of layers with one window; `more` sets `query_norm` and other switches."""
     return Attention(
         query_heads=d.heads,
         key_value_heads=d.key_value_heads,
@@ -104,11 +122,20 @@ def attention(config: Config, d: Dimensions, window: int | None, **more: bool) -
         query_norm=more.get("query_norm", False),
         sinks=more.get("sinks", False),
         softcap=more.get("softcap", False),
+        recurrent=more.get("recurrent", False),
+        turned=more.get("turned", True),
+        clips=more.get("clips", False),
     )
 
 
 def turned_width(config: Config, key: str, head_dim: int) -> int | None:
-    """The part of a head that rotary embedding turns, where the config gives its share of the head."""
+    """The part of a head that rotary embedding turns, where the config gives its share of the head.
+
+    Since version 5 transformers writes it among the `rope_parameters`.
+    """
+    inside = config.value("rope_parameters")
+    if isinstance(inside, dict) and key in inside:
+        config = replace(config, values={**config.values, key: inside[key]})
     return None if config.value(key) is None else int(head_dim * config.share(key))
 
 
@@ -132,13 +159,52 @@ def layer_kinds(
     windows: tuple[int | None, ...],
     feed_forwards: FeedForward | tuple[FeedForward, ...],
     *,
+    norm: str = "rms",
     norms: int = 2,
     dropout: float = 0.0,
+    turned: tuple[bool, ...] | None = None,
+    parallel: bool = False,
     **more: bool,
 ) -> tuple[LayerKind, ...]:
-    """The kinds of layers of a decoder with RMSNorms: by window, and by feed-forward where that differs."""
+    """The kinds of layers of a decoder: by window, by feed-forward and by rotary embedding where these differ."""
     each = feed_forwards if isinstance(feed_forwards, tuple) else (feed_forwards,) * d.layers
+    turns = (True,) * d.layers if turned is None else turned
     return tuple(
-        LayerKind(count, attention(config, d, window, **more), feed_forward, norms=norms, dropout=dropout)
-        for (window, feed_forward), count in Counter(zip(windows, each, strict=True)).items()
+        LayerKind(
+            count,
+            attention(config, d, window, turned=turn, **more),
+            feed_forward,
+            norm=norm,
+            norms=norms,
+            parallel_residual=parallel,
+            dropout=dropout,
+        )
+        for (window, feed_forward, turn), count in Counter(zip(windows, each, turns, strict=True)).items()
     )
+
+
+def stacked(
+    config: Config,
+    head: Head,
+    d: Dimensions,
+    inner: tuple[Module, ...],
+    kinds: tuple[LayerKind, ...],
+    last: Module | None = None,
+    *,
+    logit_softcap: bool = False,
+    embedding_dropout: float = 0.0,
+) -> Architecture:
+    """A decoder of an embedding, what its layers have (`inner`), and a last norm: an RMSNorm unless it is given."""
+    embedding = parts.embedding("embed_tokens", d.vocabulary, d.hidden)
+    modules = (embedding, *inner, last or parts.norm("norm", d.hidden))
+    body = Body(
+        modules,
+        kinds,
+        d.hidden,
+        d.vocabulary,
+        "model",
+        d.max_positions,
+        logit_softcap=logit_softcap,
+        embedding_dropout=embedding_dropout,
+    )
+    return with_head(config, head, body)

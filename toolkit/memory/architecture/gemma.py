@@ -14,8 +14,10 @@ from toolkit.memory.architecture.decoder import (
     gated,
     layer_kinds,
     layer_windows,
+    norms,
     projections,
     query_key_norms,
+    stacked,
 )
 from toolkit.memory.architecture.heads import Body, Head, prefixed
 from toolkit.memory.architecture.heads import decoder as with_head
@@ -84,6 +86,21 @@ def gemma2(config: Config, head: Head) -> Architecture:
     d = dimensions(config)
     alternate = tuple(FULL if index % 2 else SLIDING for index in range(d.layers))
     return with_head(config, head, _four_norms(config, d, alternate, query_norm=False))
+
+
+def vaultgemma(config: Config, head: Head) -> Architecture:
+    """VaultGemma 1B: Gemma 2 without the norms on what attention and feed-forward give."""
+    d = dimensions(config)
+    alternate = tuple(FULL if index % 2 else SLIDING for index in range(d.layers))
+    inner = (
+        *_projections(config, d)[1:],
+        *norms(d, "input_layernorm", "pre_feedforward_layernorm"),
+    )
+    feed_forward = FeedForward(d.intermediate, gated=True, activation=config.word("hidden_activation"))
+    caps = config.value("attn_logit_softcapping") is not None
+    kinds = layer_kinds(config, d, layer_windows(config, d.layers, alternate), feed_forward, softcap=caps)
+    capped = config.value("final_logit_softcapping") is not None
+    return stacked(config, head, d, inner, kinds, logit_softcap=capped)
 
 
 def gemma3_text(config: Config, head: Head) -> Architecture:

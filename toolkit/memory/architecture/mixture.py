@@ -66,13 +66,13 @@ def qwen3_moe(config: Config, head: Head) -> Architecture:
     attention = "layers.{}.self_attn"
     experts = config.experts("num_local_experts")
     width = config.size("moe_intermediate_size")
-    sparse, dense = _sparse_and_dense(config, d.layers)
+    sparse, dense = sparse_and_dense(config, d.layers)
     modules = (
         parts.embedding("embed_tokens", d.vocabulary, d.hidden),
         *projections(attention, d, d.indices, bias=bias, output_bias=bias),
         *query_key_norms(attention, d, d.indices),
         *(gated("layers.{}.mlp", d.hidden, d.intermediate, dense) if dense else ()),
-        *_mixture(experts, d.hidden, width, sparse),
+        *routed(experts, d.hidden, width, sparse),
         *surrounding_norms(d),
         parts.norm("norm", d.hidden),
     )
@@ -107,7 +107,8 @@ def chosen_experts(config: Config, experts: int) -> int:
     return config.whole("num_experts_per_tok", 1, experts)
 
 
-def _mixture(experts: int, hidden: int, intermediate: int, layers: tuple[str, ...]) -> tuple[Module, ...]:
+def routed(experts: int, hidden: int, intermediate: int, layers: tuple[str, ...]) -> tuple[Module, ...]:
+    """The experts and the router of the layers that have a mixture, if any have."""
     if not layers:
         return ()
     return (
@@ -116,7 +117,7 @@ def _mixture(experts: int, hidden: int, intermediate: int, layers: tuple[str, ..
     )
 
 
-def _sparse_and_dense(config: Config, layers: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def sparse_and_dense(config: Config, layers: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The indices of the layers with a mixture, and of those without."""
     step = config.whole("decoder_sparse_step", 1, MAX_LAYERS)
     listed = config.value("mlp_only_layers")

@@ -103,7 +103,10 @@ class Attention:
     caches_queries: bool = False  # keys and values are repeated for every query head before they are cached (Falcon)
     alibi: bool = False  # biases by distance are added to the scores, which no kernel of torch does
     always_masked: bool = False  # its code always makes a mask, even where torch's sdpa needs none
+    recurrent: bool = False  # linear attention: a state of one size in place of keys and values for every token
     softcap: bool = False  # scores squashed by tanh (Gemma 2), which flash kernels of torch do not do
+    clips: bool = False  # queries, keys and values are clipped in place (OLMo)
+    turned: bool = True  # rotary embedding, where the family has one: some leave it out of some layers (SmolLM3)
 
 
 @frozen
@@ -126,7 +129,7 @@ class LayerKind:
     attention: Attention
     feed_forward: FeedForward
     cross_attention: Attention | None = None
-    norm: str = "rms"  # rms | layer
+    norm: str = "rms"  # rms | layer | another (formula/norms.py)
     norms: int = 2
     parallel_residual: bool = False
     dropout: float = 0.0

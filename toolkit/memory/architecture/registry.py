@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import field
-from typing import Any
+from collections.abc import Mapping
 
 from toolkit.facts.models import ModelFacts
 from toolkit.facts.names import nearest
-from toolkit.frozen import frozen
 from toolkit.memory.architecture import (
     bert,
     bloom,
@@ -17,20 +14,27 @@ from toolkit.memory.architecture import (
     distilbert,
     falcon,
     gemma,
+    glm4_moe,
     gpt2,
     gpt_bigcode,
     gpt_neox,
     gpt_oss,
     granite,
     llama,
+    minimax_m2,
     mixture,
+    olmoe,
     opt,
     phi,
     qwen,
+    qwen2_moe,
+    qwen_hybrid,
     stablelm,
     t5,
 )
 from toolkit.memory.architecture.config import Config, UnsupportedModel
+from toolkit.memory.architecture.dense_families import DENSE
+from toolkit.memory.architecture.family import Family
 from toolkit.memory.architecture.heads import (
     BASE,
     CAUSAL,
@@ -47,16 +51,6 @@ MAX_LABELS = 1 << 20
 MAX_CACHED = 1024
 
 
-@frozen
-class Family:
-    """How a type is read: function, config defaults of transformers 5.23, classes by head, other keys."""
-
-    build: Callable[[Config, Head], Architecture]
-    defaults: Mapping[str, Any]
-    classes: Mapping[str, str]
-    aliases: Mapping[str, str] = field(default_factory=dict)
-
-
 def _encoder_classes(stem: str, causal: str | None = None) -> Mapping[str, str]:
     table = {
         MASKED: f"{stem}ForMaskedLM",
@@ -67,7 +61,7 @@ def _encoder_classes(stem: str, causal: str | None = None) -> Mapping[str, str]:
     return {**table, CAUSAL: causal} if causal else table
 
 
-FAMILIES: Mapping[str, Family] = {
+_FIRST: Mapping[str, Family] = {
     "bert": Family(bert.bert, bert.BERT_DEFAULTS, _encoder_classes("Bert", "BertLMHeadModel")),
     "bloom": Family(bloom.bloom, bloom.BLOOM_DEFAULTS, classes("Bloom"), bloom.BLOOM_ALIASES),
     "deberta-v2": Family(deberta.deberta, deberta.DEBERTA_DEFAULTS, _encoder_classes("DebertaV2")),
@@ -97,6 +91,12 @@ FAMILIES: Mapping[str, Family] = {
         gemma.GEMMA3_TEXT_DEFAULTS,
         classes("Gemma3", token=False, sequence="Gemma3TextForSequenceClassification", base="Gemma3TextModel"),
     ),
+    "glm4_moe": Family(
+        glm4_moe.glm4_moe,
+        glm4_moe.GLM4_MOE_DEFAULTS,
+        {CAUSAL: "Glm4MoeForCausalLM", BASE: "Glm4MoeModel"},
+        glm4_moe.ALIASES,
+    ),
     "gpt2": Family(gpt2.gpt2, gpt2.GPT2_DEFAULTS, classes("GPT2", causal="GPT2LMHeadModel"), gpt2.GPT2_ALIASES),
     "gpt_bigcode": Family(
         gpt_bigcode.gpt_bigcode, gpt_bigcode.GPT_BIGCODE_DEFAULTS, classes("GPTBigCode"), gpt2.GPT2_ALIASES
@@ -111,15 +111,37 @@ FAMILIES: Mapping[str, Family] = {
         mixture.EXPERT_ALIASES,
     ),
     "llama": Family(llama.llama, llama.LLAMA_DEFAULTS, classes("Llama")),
+    "minimax_m2": Family(
+        minimax_m2.minimax_m2, minimax_m2.MINIMAX_M2_DEFAULTS, {CAUSAL: "MiniMaxM2ForCausalLM", BASE: "MiniMaxM2Model"}
+    ),
     "mistral": Family(llama.mistral, llama.MISTRAL_DEFAULTS, classes("Mistral")),
     "mixtral": Family(mixture.mixtral, mixture.MIXTRAL_DEFAULTS, classes("Mixtral"), mixture.EXPERT_ALIASES),
+    "olmoe": Family(olmoe.olmoe, olmoe.OLMOE_DEFAULTS, {CAUSAL: "OlmoeForCausalLM", BASE: "OlmoeModel"}),
     "opt": Family(opt.opt, opt.OPT_DEFAULTS, classes("OPT", token=False)),
     "phi": Family(phi.phi, phi.PHI_DEFAULTS, classes("Phi")),
     "phi3": Family(phi.phi3, phi.PHI3_DEFAULTS, classes("Phi3")),
     "qwen": Family(qwen.qwen, qwen.QWEN_DEFAULTS, {CAUSAL: "QWenLMHeadModel", BASE: "QWenModel"}),
     "qwen2": Family(llama.qwen2, llama.QWEN2_DEFAULTS, classes("Qwen2")),
+    "qwen2_moe": Family(qwen2_moe.qwen2_moe, qwen2_moe.QWEN2_MOE_DEFAULTS, classes("Qwen2Moe")),
     "qwen3": Family(llama.qwen3, llama.QWEN3_DEFAULTS, classes("Qwen3")),
+    "qwen3_5": Family(
+        qwen_hybrid.qwen3_5_vision, {}, {CAUSAL: "Qwen3_5ForConditionalGeneration", BASE: "Qwen3_5Model"}
+    ),
+    "qwen3_5_moe": Family(
+        qwen_hybrid.qwen3_5_moe_vision, {}, {CAUSAL: "Qwen3_5MoeForConditionalGeneration", BASE: "Qwen3_5MoeModel"}
+    ),
+    "qwen3_5_moe_text": Family(
+        qwen_hybrid.qwen3_5_moe,
+        qwen_hybrid.QWEN3_5_MOE_DEFAULTS,
+        {CAUSAL: "Qwen3_5MoeForCausalLM", BASE: "Qwen3_5MoeTextModel"},
+    ),
+    "qwen3_5_text": Family(
+        qwen_hybrid.qwen3_5,
+        qwen_hybrid.QWEN3_5_DEFAULTS,
+        {CAUSAL: "Qwen3_5ForCausalLM", BASE: "Qwen3_5TextModel"},
+    ),
     "qwen3_moe": Family(mixture.qwen3_moe, mixture.QWEN3_MOE_DEFAULTS, classes("Qwen3Moe"), mixture.EXPERT_ALIASES),
+    "qwen3_next": Family(qwen_hybrid.qwen3_next, qwen_hybrid.QWEN3_NEXT_DEFAULTS, classes("Qwen3Next")),
     "roberta": Family(bert.roberta, bert.ROBERTA_DEFAULTS, _encoder_classes("Roberta", "RobertaForCausalLM")),
     "stablelm": Family(stablelm.stablelm, stablelm.STABLELM_DEFAULTS, classes("StableLm")),
     "t5": Family(t5.t5, t5.T5_DEFAULTS, classes("T5", token=False, causal="T5ForConditionalGeneration"), t5.T5_ALIASES),
@@ -127,7 +149,12 @@ FAMILIES: Mapping[str, Family] = {
         bert.roberta, bert.XLM_ROBERTA_DEFAULTS, _encoder_classes("XLMRoberta", "XLMRobertaForCausalLM")
     ),
 }
+
+FAMILIES: Mapping[str, Family] = dict(sorted({**_FIRST, **DENSE}.items()))
 """The model types that are read, each by the function that turns its config into an architecture."""
+
+SAME_CODE = {"kimi_k2": "deepseek_v3"}
+"""Types of models with code of their own beside the weights, which is that of another type (Kimi K2)."""
 
 _cache: dict[tuple[str, str, str, int], Architecture] = {}
 
@@ -152,6 +179,7 @@ def _build(facts: ModelFacts, head: str, labels: int) -> Architecture:
     model_type = facts.config.get("model_type")
     if not isinstance(model_type, str):
         raise UnsupportedModel(facts.id, "the config has no model_type")
+    model_type = SAME_CODE.get(model_type, model_type)
     family = FAMILIES.get(model_type)
     if family is None:
         raise UnsupportedModel(facts.id, _unknown_type(model_type))

@@ -8,9 +8,12 @@ from functools import lru_cache
 
 from packaging.version import InvalidVersion, Version
 
+from toolkit.memory.architecture.autoawq import FAMILY as AUTOAWQ
+from toolkit.memory.architecture.autoawq import as_autoawq
 from toolkit.memory.architecture.config import UnsupportedModel
 from toolkit.memory.architecture.litgpt import as_litgpt
 from toolkit.memory.architecture.model import Architecture, Module, ModuleKind, Tensor
+from toolkit.memory.architecture.torchtune import TRAINER, as_torchtune
 from toolkit.memory.numerics import LITGPT_CACHES_GROUPS, older
 from toolkit.spec.setting import Setting
 
@@ -24,22 +27,34 @@ _FOUR_BIT = ("nf4", "fp4")
 _GATE_UP_DOWN = ("gate_proj", "up_proj", "down_proj")
 _OLD_EXPERTS: Mapping[str, tuple[str, tuple[str, str, str]]] = {
     "mixtral": ("block_sparse_moe.experts", ("w1", "w3", "w2")),
+    "qwen2_moe": ("mlp.experts", _GATE_UP_DOWN),
     "qwen3_moe": ("mlp.experts", _GATE_UP_DOWN),
     "deepseek_v2": ("mlp.experts", _GATE_UP_DOWN),
     "deepseek_v3": ("mlp.experts", _GATE_UP_DOWN),
+    "glm4_moe": ("mlp.experts", _GATE_UP_DOWN),
+    "olmoe": ("mlp.experts", _GATE_UP_DOWN),
 }
-_OLD_ROUTERS: Mapping[str, str] = {"mixtral": "block_sparse_moe.gate", "qwen3_moe": "mlp.gate"}
+_OLD_ROUTERS: Mapping[str, str] = {
+    "mixtral": "block_sparse_moe.gate",
+    "olmoe": "mlp.gate",
+    "qwen2_moe": "mlp.gate",
+    "qwen3_moe": "mlp.gate",
+}
 
 
 def as_built(architecture: Architecture, setting: Setting) -> Architecture:
     """The architecture as the setting's stack builds it.
 
-    Before version 5 transformers had one linear for each projection of each expert of Mixtral, Qwen3-MoE and
+    Before version 5 transformers had one linear for each projection of each expert of Mixtral, Qwen's mixtures and
     DeepSeek (and routers that were linears), and quantized Falcon's linears. Unsloth's 4-bit gpt-oss has one
     linear for each expert's gate-and-up and down projection. A stack that names no version is transformers 5.
     """
     if setting.stack.trainer == "litgpt":
         return as_litgpt(architecture, caches_queries=older(setting, "litgpt", LITGPT_CACHES_GROUPS))
+    if setting.stack.trainer == AUTOAWQ:
+        return as_autoawq(architecture)
+    if setting.stack.trainer == TRAINER:
+        return as_torchtune(architecture)
     if setting.stack.trainer == "unsloth" and architecture.family == "gpt_oss" and setting.weights in _FOUR_BIT:
         return _unsloth_gpt_oss(architecture)
     if _is_before_fusion(setting.stack.versions.get("transformers")):

@@ -6,14 +6,17 @@ from collections.abc import Callable, Mapping
 
 from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.operations import Given, activate, add, cast, multiply, scale
+from toolkit.memory.formula.xielu import xielu
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.tape import Tape
 
 Activation = Callable[[Tape, Buffer, str], Buffer]
 
 
-def activated(tape: Tape, x: Buffer, name: str, row: str, *, autocast: bool = False) -> Buffer:
-    """The activation of that name; the caller keeps `x`."""
+def activated(tape: Tape, x: Buffer, name: str, row: str, *, autocast: bool = False, trains: bool = True) -> Buffer:
+    """The activation of that name; the caller keeps `x`. `trains` says that parameters of its own are trained."""
+    if name == "xielu":
+        return xielu(tape, x, row, wide=autocast, trains=trains)
     function = AUTOCAST.get(name) if autocast and name in AUTOCAST else ACTIVATIONS.get(name)
     if function is None:
         raise UnsupportedRow(row, f"no formula for the activation {name[:40]!r}; known: {', '.join(ACTIVATIONS)}")
@@ -57,6 +60,29 @@ def _wide_new_gelu(tape: Tape, x: Buffer, row: str) -> Buffer:
     return _new_gelu(tape, x, row, "fp32")
 
 
+def _squared_relu(tape: Tape, x: Buffer, row: str, power: str | None = None) -> Buffer:
+    """square(relu(x)), whose derivative is written out (transformers activations.py, ReLUSquaredActivation)."""
+    positive = rectify(tape, x, row)
+    base = cast(tape, positive, power or x.dtype, row)
+    saved = tape.save(base) if x.grad else ()
+    result = tape.new(row, base.width, base.dtype, grad=x.grad, size=base.size)
+
+    def backward(tape: Tape, _: Buffer) -> Given:
+        with tape.temporary("activation_gradients", base.size.times(2)):  # the base to the power of 1, and its double
+            return [(base, tape.gradient(base))]
+
+    tape.node(result, backward, saved)
+    tape.drop(positive)
+    if base is not positive:
+        tape.drop(base)
+    return result
+
+
+def _wide_squared_relu(tape: Tape, x: Buffer, row: str) -> Buffer:
+    """The same under autocast, which takes powers in float32."""
+    return _squared_relu(tape, x, row, "fp32")
+
+
 BLOOM_GELU_BACKWARD = 5
 """Tensors that bloom_gelu_back has beside its input and the gradient; two of them last until it returns."""
 
@@ -78,7 +104,7 @@ def _bloom_gelu(tape: Tape, x: Buffer, row: str) -> Buffer:
     return tape.node(result, backward, saved)
 
 
-AUTOCAST: Mapping[str, Activation] = {"gelu_new": _wide_new_gelu}
+AUTOCAST: Mapping[str, Activation] = {"gelu_new": _wide_new_gelu, "relu2": _wide_squared_relu}
 """The activations that autocast runs otherwise (aten/src/ATen/autocast_mode.h, AT_FORALL_FP32)."""
 
 ACTIVATIONS: Mapping[str, Activation] = {
@@ -90,5 +116,6 @@ ACTIVATIONS: Mapping[str, Activation] = {
     "tanh": rectify,
     "gelu_new": _new_gelu,
     "bloom_gelu": _bloom_gelu,
+    "relu2": _squared_relu,
 }
 """The activations of the covered families."""

@@ -9,26 +9,32 @@ from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.attention_form import OUTPUT, STATES, AttentionForm
 from toolkit.memory.formula.attention_kernels import KERNELS
 from toolkit.memory.formula.cached import cached
+from toolkit.memory.formula.fused_adapters import fused_products, fuses
 from toolkit.memory.formula.linear import linear
 from toolkit.memory.formula.linear_form import LinearForm
 from toolkit.memory.formula.norms import normalise
-from toolkit.memory.formula.operations import Given, add, cast, letting_go, scale, split
-from toolkit.memory.size import Size
+from toolkit.memory.formula.operations import Given, add, cast, clip_in_place, letting_go, scale, split
+from toolkit.memory.formula.rotary import ROTARY, TOGETHER, half_turned, turned_together
+from toolkit.memory.formula.triton_kernels import fast_rotary
 from toolkit.memory.tape import Tape
-
-ROTARY = "rotary_states"
 
 
 def attend(tape: Tape, x: Buffer, form: AttentionForm) -> Buffer:
     """Projections, rotary embedding, kernel, output projection; the caller keeps `x`."""
     query, key, value, whole = _projected(tape, x, form)
-    if form.query_norm is not None:
-        query = letting_go(tape, query, normalise(tape, query, form.query_norm))
-        key = letting_go(tape, key, normalise(tape, key, form.key_norm or form.query_norm))
+    if not form.norms_turned:
+        query, key = _normed(tape, query, key, form)
     query, key, held = _turned(tape, query, key, form)
+    if form.norms_turned:
+        query, key = _normed(tape, query, key, form)
+    if form.scales_turned:
+        query = letting_go(tape, query, scale(tape, query, STATES))
     key, value = cached(tape, key, value)
     attended = KERNELS[form.kernel](tape, query, key, value, form)
-    result = linear(tape, attended, form.output, OUTPUT)
+    if fuses(form.output):
+        [result] = fused_products(tape, attended, (form.output,), OUTPUT)
+    else:
+        result = linear(tape, attended, form.output, OUTPUT)
     tape.drop(attended, *tape.named, query, key, value, *whole, *held)
     tape.named.clear()
     return result
@@ -41,18 +47,35 @@ def _projected(tape: Tape, x: Buffer, form: AttentionForm) -> tuple[Buffer, Buff
         keys = form.key_value_heads * form.head_dim
         query, key, value = split(tape, whole, (form.repeated, keys, form.key_value_heads * form.value_head_dim))
         return query, key, value, (whole,)
-    query, key, value = (linear(tape, x, projection, STATES) for projection in form.projections)
+    if fuses(*form.projections):
+        query, key, value = fused_products(tape, x, form.projections, STATES)
+    else:
+        query, key, value = (linear(tape, x, projection, STATES) for projection in form.projections)
+    if form.clips:
+        for part in (query, key, value):
+            clip_in_place(tape, part, STATES)
     if form.scaled_query:
         query = letting_go(tape, query, scale(tape, query, STATES))
     return query, key, value, ()
+
+
+def _normed(tape: Tape, query: Buffer, key: Buffer, form: AttentionForm) -> tuple[Buffer, Buffer]:
+    if form.query_norm is None:
+        return query, key
+    query = letting_go(tape, query, normalise(tape, query, form.query_norm))
+    return query, letting_go(tape, key, normalise(tape, key, form.key_norm or form.query_norm))
 
 
 def _turned(tape: Tape, query: Buffer, key: Buffer, form: AttentionForm) -> tuple[Buffer, Buffer, tuple[Buffer, ...]]:
     """Queries and keys with their positions, and what keeps its name until attention is done."""
     if form.rotary == "none":
         return query, key, ()
+    if form.rotary in TOGETHER:
+        return *turned_together(tape, query, key, form), ()
     turn = TURNS[form.rotary]
     turned, turned_key = turn(tape, query, form), turn(tape, key, form)
+    if turned is query:
+        return turned, turned_key, ()
     if form.turned is None:
         tape.drop(query, key)
         return turned, turned_key, ()
@@ -76,26 +99,12 @@ def rotate(tape: Tape, x: Buffer, form: AttentionForm) -> Buffer:
     """X * cos + rotate_half(x) * sin, as written out in transformers; angles need no gradient, so x is not kept."""
     dtype = "fp32" if form.wide_rotary else x.dtype
     direct = scale(tape, x, ROTARY, dtype=dtype)
-    half = _half_turned(tape, x)
+    half = half_turned(tape, x)
     turned = scale(tape, half, ROTARY, dtype=dtype)
     tape.drop(half)
     result = add(tape, direct, turned, STATES)
     tape.drop(direct, turned)
     return result
-
-
-def _half_turned(tape: Tape, x: Buffer) -> Buffer:
-    """cat((-second half, first half)): backward fills two tensors of x's size from the halves and adds them."""
-    half = Size(*[part // 2 for part in x.size])
-    with tape.temporary(ROTARY, half):
-        result = tape.new(ROTARY, x.width, x.dtype, grad=x.grad, size=x.size)
-
-    def backward(tape: Tape, _: Buffer) -> Given:
-        with tape.temporary("activation_gradients", half):
-            second = tape.gradient(x)
-        return [(x, second), (x, tape.gradient(x))]
-
-    return tape.node(result, backward)
 
 
 def rotate_wide(tape: Tape, x: Buffer, form: AttentionForm) -> Buffer:
@@ -109,5 +118,11 @@ def rotate_wide(tape: Tape, x: Buffer, form: AttentionForm) -> Buffer:
     return letting_go(tape, joined, cast(tape, joined, x.dtype, STATES))
 
 
-TURNS = {"whole": rotate, "joined": rejoin, "wide": rotate_wide}
+def rotate_in_place(tape: Tape, x: Buffer, form: AttentionForm) -> Buffer:
+    """By Unsloth's kernel: the gradient of keys comes in pieces where they were repeated for every query head."""
+    repeated = form.repeats and x.width == form.key_value_heads * form.head_dim
+    return fast_rotary(tape, x, copies=repeated)
+
+
+TURNS = {"whole": rotate, "joined": rejoin, "wide": rotate_wide, "in place": rotate_in_place}
 """How positions are turned into queries and keys, by the layout's word."""

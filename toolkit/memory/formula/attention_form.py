@@ -17,8 +17,8 @@ class AttentionForm:
     """An attention as a tape needs it.
 
     `projections` are those of q, k and v, or one for all three. `kernel` is flash (saves no scores), varying (the same
-    for padded rows), masked (sdpa with a mask) or eager (saves the probabilities); `rotary` is none, whole or joined
-    (layer_layouts).
+    for padded rows), masked (sdpa with a mask), given (the same with one of the dtype of products, whose
+    rows may be padded) or eager (saves the probabilities); `rotary` is none, whole or joined (layer_layouts).
     """
 
     query_heads: int
@@ -34,16 +34,23 @@ class AttentionForm:
     query_norm: NormForm | None = None
     key_norm: NormForm | None = None  # where it is another one
     autocast: str | None = None
+    narrows: str | None = None  # what FlashAttention of a quantized model is given in place of float32
     wide_rotary: bool = False  # the rotary angles are float32, as under autocast with float32 weights
     softcap: bool = False
-    sinks: bool = False
+    sinks: str | None = None  # the dtype of a learned logit that stands beside each row's (gpt-oss)
     repeats: bool = False  # keys and values are repeated for every query head before the kernel
     narrow_softmax: bool = False  # eager attention takes it in the dtype of the scores
     dropout: bool = False  # of the probabilities, for which a flash kernel keeps no mask
     expands: bool = True  # its code expands a single head of keys and values before the kernel is called
     packs: bool = False  # a single token's query heads are packed by the keys that they share: nothing is repeated
     window: int | None = None  # where it is shorter than the prompt
+    expanded: bool = False  # keys and values come out of a latent, so that no cache has laid them out
     binds_probabilities: bool = False  # the layer's code keeps a name for eager attention's probabilities
+    clips: bool = False  # queries, keys and values are clipped in place
+    norms_turned: bool = False  # the norms of queries and keys come after rotary embedding (Hunyuan)
+    scales_turned: bool = False  # queries that are turned are multiplied by a number of their position (Ministral 3)
+    angles: str = "bf16"  # the dtype of cosines and sines
+    turned_width: int = 0  # of each head
 
     @property
     def is_grouped(self) -> bool:
@@ -55,10 +62,14 @@ class AttentionForm:
         """Whether a single head of keys and values stands for all: a view, which needs no copy."""
         return self.is_grouped and self.key_value_heads == 1
 
+    def flash_dtype(self, dtype: str) -> str:
+        """The dtype of states of another as FlashAttention gets them (transformers flash_attention.py)."""
+        return self.autocast or (self.narrows if dtype == "fp32" else None) or dtype
+
     @property
     def heads_first(self) -> bool:
         """Whether queries lie in memory with heads before positions: their turned parts are put together anew."""
-        return self.rotary == "joined" or self.sinks
+        return self.rotary in ("joined", "joined pairs") or self.sinks is not None
 
     @property
     def repeated(self) -> int:

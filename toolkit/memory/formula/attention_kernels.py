@@ -6,7 +6,7 @@ from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.attention_form import OUTPUT, SCORES, STATES, AttentionForm
 from toolkit.memory.formula.cached import LAID_OUT
 from toolkit.memory.formula.fused_kernel import attended
-from toolkit.memory.formula.masked_kernel import masked
+from toolkit.memory.formula.masked_kernel import given, given_padded, masked
 from toolkit.memory.formula.operations import (
     Given,
     add,
@@ -17,6 +17,7 @@ from toolkit.memory.formula.operations import (
     resized,
     scale,
     transposed,
+    wider,
 )
 from toolkit.memory.formula.repeated import repeated
 from toolkit.memory.formula.varying_kernel import varying
@@ -26,17 +27,24 @@ from toolkit.memory.tape import Tape
 
 def sdpa(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: AttentionForm) -> Buffer:
     """Torch's scaled_dot_product_attention without a mask: a fused kernel, but for float32 heads in groups."""
-    takes = written_out if (form.autocast or query.dtype) == "fp32" and form.is_grouped and not form.repeats else flash
-    return takes(tape, query, key, value, form)
+    dtype = form.autocast or query.dtype
+    if dtype == "fp32" and form.is_grouped and not form.repeats:
+        return written_out(tape, query, key, value, form)
+    return _fused(tape, (query, key, value), form, dtype)
 
 
 def flash(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: AttentionForm) -> Buffer:
+    """FlashAttention, which takes 16-bit states alone."""
+    return _fused(tape, (query, key, value), form, form.flash_dtype(query.dtype))
+
+
+def _fused(tape: Tape, states: tuple[Buffer, Buffer, Buffer], form: AttentionForm, dtype: str) -> Buffer:
     """A flash kernel: saves q, k, v, its result and a float32 log-sum-exp; backward needs float32 sums of dq.
 
     Source: flash-attention 2 as in aten/src/ATen/native/transformers/cuda/flash_attn/flash_api.cpp: dq is
     accumulated in float32 over lengths padded to 128; dk and dv are made for every query head, then summed.
     """
-    dtype = form.autocast or query.dtype
+    query, key, value = states
     if form.repeats:
         key, value = repeated(tape, key, form), repeated(tape, value, form)
     inner = tuple(cast(tape, part, dtype, STATES) for part in (query, key, value))
@@ -87,14 +95,17 @@ def eager(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: Attention
     dtype = form.autocast or query.dtype
     keys, values = (part if form.one_for_all else repeated(tape, part, form) for part in (key, value))
     scores = _scores(tape, query, keys, form, dtype)
-    probabilities = _softmax_with_sinks(tape, scores, dtype) if form.sinks else _softmax(tape, scores, dtype, form)
+    softmax = _softmax_with_sinks if form.sinks else _softmax
+    probabilities, *held = softmax(tape, scores, dtype, form)
     width = form.query_heads * form.value_head_dim
-    inner = _for_product(tape, values, form, dtype, laid_out=form.is_grouped or tape.cache in LAID_OUT)
+    laid_out = form.is_grouped or (tape.cache in LAID_OUT and not form.expanded)
+    inner = _for_product(tape, values, form, dtype, laid_out=laid_out)
     mixed = contract(tape, probabilities, inner, OUTPUT, width, Size(token=width * BYTES[dtype]))
     if inner is not values:
         tape.drop(inner)
     result = letting_go(tape, mixed, transposed(tape, mixed))
-    (tape.bound if form.binds_probabilities else tape.named).append(probabilities)
+    tape.drop(*held)
+    (tape.bound if form.binds_probabilities else tape.named).append(probabilities.base or probabilities)
     for part, original in ((keys, key), (values, value)):
         if part is not original:
             tape.drop(part)
@@ -159,15 +170,57 @@ def _saving_result(tape: Tape, x: Buffer, dtype: str | None = None) -> Buffer:
     return tape.node(result, backward, tape.save(result) if x.grad else ())
 
 
-def _softmax_with_sinks(tape: Tape, scores: Buffer, dtype: str) -> Buffer:
-    """gpt-oss: a sink beside the scores, less their maximum, softmax in their dtype; a view leaves the sink out."""
-    joined = letting_go(tape, scores, scale(tape, scores, SCORES))
-    shifted = letting_go(tape, joined, scale(tape, joined, SCORES))
-    result = letting_go(tape, shifted, _saving_result(tape, shifted))
-    return letting_go(tape, result, cast(tape, result, dtype, SCORES))
+def _softmax_with_sinks(tape: Tape, scores: Buffer, dtype: str, form: AttentionForm) -> tuple[Buffer, ...]:
+    """The probabilities of gpt-oss, and what its code has names for meanwhile: the logits, and what a cast is made of.
+
+    A sink stands beside the scores of each row; all less their maximum, whose place is kept, go through a softmax in
+    their own dtype, under autocast too; a view leaves the sink out (modeling_gpt_oss.py, eager_attention_forward).
+    """
+    joined = _with_sinks(tape, scores, form)
+    shifted = letting_go(tape, joined, _less_maximum(tape, joined, form))
+    whole = _saving_result(tape, shifted)
+    result = cast(tape, _without_sinks(tape, whole, form), dtype, SCORES)
+    tape.drop(scores)  # whose name the result gets
+    return (result, shifted) if result.base is whole else (result, shifted, whole)
 
 
-def _softmax(tape: Tape, scores: Buffer, dtype: str, form: AttentionForm) -> Buffer:
+def _with_sinks(tape: Tape, scores: Buffer, form: AttentionForm) -> Buffer:
+    """cat((scores, sinks)): a column more; the gradient of the scores is a view."""
+    wide = wider(scores.dtype, form.sinks or scores.dtype)
+    each = form.query_heads * BYTES[wide]
+    result = tape.new(SCORES, 0, wide, grad=scores.grad, size=Size(pair=each, token=each))
+
+    def backward(tape: Tape, gradient: Buffer) -> Given:
+        return [(scores, tape.share(gradient, scores))]
+
+    return tape.node(result, backward)
+
+
+def _without_sinks(tape: Tape, whole: Buffer, form: AttentionForm) -> Buffer:
+    """A view of all columns but the last; its gradient is put into zeros."""
+    size = Size(pair=form.query_heads * BYTES[whole.dtype])
+    view = Buffer(SCORES, size, 0, whole.dtype, whole.grad, held=False, counted=False, base=whole)
+
+    def backward(tape: Tape, _: Buffer) -> Given:
+        return [(whole, tape.gradient(whole))]
+
+    return tape.node(view, backward)
+
+
+def _less_maximum(tape: Tape, x: Buffer, form: AttentionForm) -> Buffer:
+    """X - x.max(): the gradient goes on as it is, and that of the maximum is put into zeros."""
+    index = tape.new(SCORES, 0, "int64", size=Size(token=form.query_heads * BYTES["int64"]))
+    result = tape.new(SCORES, 0, x.dtype, grad=x.grad, size=x.size)
+
+    def backward(tape: Tape, gradient: Buffer) -> Given:
+        return [(x, tape.share(gradient, x)), (x, tape.gradient(x))]
+
+    tape.node(result, backward, tape.save(index) if x.grad else ())
+    tape.drop(index)
+    return result
+
+
+def _softmax(tape: Tape, scores: Buffer, dtype: str, form: AttentionForm) -> tuple[Buffer]:
     """A float32 copy, its softmax (saved), and the probabilities cast back; autocast takes every softmax in float32.
 
     Of float16 there is no copy: the kernel itself gives float32 (aten/src/ATen/native/SoftMax.cpp, half_to_float).
@@ -180,8 +233,16 @@ def _softmax(tape: Tape, scores: Buffer, dtype: str, form: AttentionForm) -> Buf
     narrow = cast(tape, result, dtype, SCORES)
     result = letting_go(tape, result, narrow)
     tape.drop(scores)
-    return letting_go(tape, result, drop_out(tape, result, SCORES)) if form.dropout else result
+    return (letting_go(tape, result, drop_out(tape, result, SCORES)) if form.dropout else result,)
 
 
-KERNELS = {"sdpa": sdpa, "flash": flash, "masked": masked, "eager": eager, "varying": varying}
+KERNELS = {
+    "sdpa": sdpa,
+    "flash": flash,
+    "masked": masked,
+    "given": given,
+    "given padded": given_padded,
+    "eager": eager,
+    "varying": varying,
+}
 """The kernels that attend."""

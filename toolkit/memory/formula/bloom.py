@@ -20,6 +20,7 @@ from toolkit.memory.formula.operations import (
     contract,
     drop_out,
     letting_go,
+    resized,
     scale,
     split,
     transposed,
@@ -91,9 +92,9 @@ def _product(tape: Tape, x: Buffer, y: Buffer, row: str, width: int, size: Size,
 
 
 def _softmax(tape: Tape, scores: Buffer, dtype: str, form: BloomForm) -> Buffer:
-    """A float32 copy, its softmax (saved), the probabilities cast back, and dropout."""
-    wide = cast(tape, scores, "fp32", SCORES)
-    result = tape.new(SCORES, 0, "fp32", grad=wide.grad, size=wide.size)
+    """A float32 copy (of float16 none), its softmax (saved), the probabilities cast back, and dropout."""
+    wide = scores if scores.dtype == "fp16" else cast(tape, scores, "fp32", SCORES)
+    result = tape.new(SCORES, 0, "fp32", grad=wide.grad, size=resized(wide, "fp32"))
 
     def backward(tape: Tape, _: Buffer) -> Given:
         return [(wide, tape.gradient(wide))]

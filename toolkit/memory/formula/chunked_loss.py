@@ -8,7 +8,7 @@ from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.linear_form import LinearForm
 from toolkit.memory.formula.logits import FLOAT, GRADIENT, LABELS, LOGITS, PROBABILITIES, HeadForm
 from toolkit.memory.formula.norms import normalise
-from toolkit.memory.formula.operations import Given
+from toolkit.memory.formula.operations import Given, part_of
 from toolkit.memory.size import BYTES, Size
 from toolkit.memory.tape import GRADIENTS, NEW_GRADIENT, Tape
 
@@ -103,6 +103,36 @@ def fused_loss(tape: Tape, x: Buffer, form: HeadForm) -> Buffer:
 
     tape.node(result, backward, tape.save(*saved))
     tape.drop(normed, *saved)
+    return result
+
+
+def fused_wide_loss(tape: Tape, x: Buffer, form: HeadForm) -> Buffer:
+    """Liger before 0.5, on all hidden states but the last: a chunk's logits are made float32, and short again.
+
+    Meanwhile the gradient of the chunk before still has its name. The gradient of a weight is summed up in place.
+    """
+    normed = normalise(tape, x, form.norm)
+    tape.drop(x)
+    projection = form.projection
+    source = part_of(tape, normed, normed.width, copies=form.shifts == "copies") if form.shifts else normed
+    given = tape.new(HIDDEN, normed.width, normed.dtype, size=normed.size)
+    saved = [given]
+    if projection.trains:
+        own = Size(fixed=projection.elements * BYTES[projection.gradient])
+        saved.append(tape.new(NEW_GRADIENT if tape.accumulates else GRADIENTS, 0, projection.gradient, size=own))
+    widths = BYTES["fp32"] + 2 * BYTES[projection.autocast or projection.dtype]
+    with tape.temporary(LOGITS, Size(chunk=projection.outputs * widths)):
+        pass
+    result = tape.new(PROBABILITIES, 0, "fp32", grad=True)
+
+    def backward(tape: Tape, _: Buffer) -> Given:
+        given.references += 1
+        for weight in saved[1:]:
+            weight.references += 0 if tape.accumulates else 1
+        return [(source, given)]
+
+    tape.node(result, backward, tape.save(*saved))
+    tape.drop(normed, source, *saved)
     return result
 
 

@@ -10,7 +10,7 @@ from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.attention_form import SCORES
 from toolkit.memory.formula.linear import linear
 from toolkit.memory.formula.linear_form import LinearForm
-from toolkit.memory.formula.operations import Given, contract, drop_out, letting_go, scale
+from toolkit.memory.formula.operations import Given, cast, contract, drop_out, letting_go, scale
 from toolkit.memory.size import BYTES, Size
 from toolkit.memory.tape import Tape
 
@@ -35,6 +35,7 @@ class PositionsForm:
     query: LinearForm | None
     shared: bool
     dropout: bool
+    autocast: str | None = None
 
 
 def headed(tape: Tape, x: Buffer) -> Buffer:
@@ -45,6 +46,14 @@ def headed(tape: Tape, x: Buffer) -> Buffer:
         return [(x, tape.gradient(x))]
 
     return tape.node(result, backward)
+
+
+def product_in(tape: Tape, x: Buffer, y: Buffer, dtype: str, row: str, width: int, size: Size) -> Buffer:
+    """`torch.bmm(x, y)` in a dtype, to which autocast casts both anew for every product."""
+    left, right = cast(tape, x, dtype, x.row), cast(tape, y, dtype, y.row)
+    result = contract(tape, left, right, row, width, size)
+    tape.drop(*(inner for inner, part in ((left, x), (right, y)) if inner is not part))
+    return result
 
 
 def table_size(rows: int, width: int, dtype: str) -> Size:
@@ -112,7 +121,8 @@ def _gathered(tape: Tape, states: Buffer, positions: Buffer, form: PositionsForm
     with tape.temporary(POSITIONS, span):
         pass
     row = form.heads * form.rows
-    scores = contract(tape, states, positions, SCORES, row, Size(token=row * BYTES[states.dtype]))
+    dtype = form.autocast or states.dtype
+    scores = product_in(tape, states, positions, dtype, SCORES, row, Size(token=row * BYTES[dtype]))
     saved = tape.save(scores, index) if scores.grad else ()
     result = tape.new(SCORES, 0, scores.dtype, grad=scores.grad, size=Size(pair=form.heads * BYTES[scores.dtype]))
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from toolkit.frozen import frozen
 from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.attention_form import OUTPUT, SCORES, STATES, AttentionForm
 from toolkit.memory.formula.attention_kernels import KERNELS
-from toolkit.memory.formula.disentangled import PositionsForm, headed, position_scores, position_table
+from toolkit.memory.formula.disentangled import PositionsForm, headed, position_scores, position_table, product_in
 from toolkit.memory.formula.linear import linear
 from toolkit.memory.formula.linear_form import LinearForm
-from toolkit.memory.formula.operations import Given, add, cast, contract, drop_out, letting_go, scale, wider
+from toolkit.memory.formula.operations import Given, add, cast, contract, drop_out, letting_go, resized, scale, wider
 from toolkit.memory.size import BYTES, Size
 from toolkit.memory.tape import Tape
 
@@ -21,8 +23,8 @@ class EncoderAttentionForm:
     """The attention of an encoder layer: `heads` heads over `width`, with q, k and v from linears of their own.
 
     `kernel` is flash or eager, or masked or varying where rows are padded; `positions` are DeBERTa's. `dropout` is that
-    of the probabilities, which fused kernels draw without a mask; `mask` the dtype of the mask that eager attention
-    adds.
+    of the probabilities, which fused kernels draw without a mask; `keeps_scores` says that softmax saves what it is
+    given, too; `mask` is the dtype of the mask that eager attention adds.
     """
 
     heads: int
@@ -33,7 +35,9 @@ class EncoderAttentionForm:
     output: LinearForm
     kernel: str
     autocast: str | None = None
+    narrows: str | None = None  # as of a decoder's attention
     dropout: bool = False
+    keeps_scores: bool = False
     positions: PositionsForm | None = None
     mask: str | None = None
 
@@ -57,15 +61,14 @@ def _as_decoders(form: EncoderAttentionForm) -> AttentionForm:
     """The form that a kernel knows: as many keys as queries, nothing repeated."""
     head = form.width // form.heads
     projections = (form.query, form.key, form.value)
-    return AttentionForm(
-        form.heads, form.heads, head, head, projections, form.output, form.kernel, "none", autocast=form.autocast
-    )
+    form_of_heads = AttentionForm(form.heads, form.heads, head, head, projections, form.output, form.kernel, "none")
+    return replace(form_of_heads, autocast=form.autocast, narrows=form.narrows)
 
 
 def _eager(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: EncoderAttentionForm) -> tuple[Buffer, Buffer]:
     """Scores of every pair, scaled, softmax in their dtype, dropout (transformers' eager_attention_forward of BERT)."""
-    left, right = headed(tape, query), headed(tape, key)
-    scores = contract(tape, left, right, SCORES, 0, _pairs(form, query.dtype))
+    left, right = (_factor(tape, part, form) for part in (query, key))
+    scores = contract(tape, left, right, SCORES, 0, _pairs(form, left.dtype))
     tape.drop(left, right)
     scores = letting_go(tape, scores, scale(tape, scores, SCORES))
     if form.mask is not None:
@@ -73,10 +76,17 @@ def _eager(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: EncoderA
         scores = letting_go(tape, scores, summed)
     weights = letting_go(tape, scores, _softmax(tape, scores, form))
     weights = _dropped_out(tape, weights, form)
-    values = headed(tape, value)
+    values = _factor(tape, value, form)
     mixed = _mix(tape, weights, values, form)
     tape.drop(values)
     return letting_go(tape, mixed, headed(tape, mixed)), weights
+
+
+def _factor(tape: Tape, x: Buffer, form: EncoderAttentionForm) -> Buffer:
+    """Queries, keys or values as a product takes them: in autocast's dtype, and with their heads first."""
+    inner = cast(tape, x, form.autocast or x.dtype, STATES)
+    copy = headed(tape, inner)
+    return copy if inner is x else letting_go(tape, inner, copy)
 
 
 def _pairs(form: EncoderAttentionForm, dtype: str) -> Size:
@@ -84,14 +94,16 @@ def _pairs(form: EncoderAttentionForm, dtype: str) -> Size:
 
 
 def _softmax(tape: Tape, scores: Buffer, form: EncoderAttentionForm) -> Buffer:
-    """Softmax, which saves its result; autocast runs it in float32."""
-    wide = cast(tape, scores, "fp32", SCORES) if form.autocast else scores
-    result = tape.new(SCORES, 0, wide.dtype, grad=wide.grad, size=wide.size)
+    """Softmax, which saves its result; autocast runs it in float32, of float16 without a copy (half_to_float)."""
+    wide = cast(tape, scores, "fp32", SCORES) if form.autocast and scores.dtype != "fp16" else scores
+    dtype = "fp32" if form.autocast else scores.dtype
+    result = tape.new(SCORES, 0, dtype, grad=wide.grad, size=resized(wide, dtype))
 
     def backward(tape: Tape, _: Buffer) -> Given:
         return [(wide, tape.gradient(wide))]
 
-    tape.node(result, backward, tape.save(result) if wide.grad else ())
+    saved = (wide, result) if form.keeps_scores and form.positions is None else (result,)
+    tape.node(result, backward, tape.save(*saved) if wide.grad else ())
     if wide is not scores:
         tape.drop(wide)
     return result
@@ -102,12 +114,9 @@ def _dropped_out(tape: Tape, weights: Buffer, form: EncoderAttentionForm) -> Buf
 
 
 def _mix(tape: Tape, weights: Buffer, values: Buffer, form: EncoderAttentionForm) -> Buffer:
-    """The product of probabilities and values, in the dtype of the values."""
-    narrow = cast(tape, weights, values.dtype, SCORES)
-    mixed = contract(tape, narrow, values, OUTPUT, form.width, values.size)
-    if narrow is not weights:
-        tape.drop(narrow)
-    return mixed
+    """The product of probabilities and values, in the dtype of the values, or in autocast's."""
+    dtype = form.autocast or values.dtype
+    return product_in(tape, weights, values, dtype, OUTPUT, form.width, resized(values, dtype))
 
 
 def _disentangled(tape: Tape, x: Buffer, form: EncoderAttentionForm, positions: PositionsForm) -> Buffer:
@@ -117,7 +126,8 @@ def _disentangled(tape: Tape, x: Buffer, form: EncoderAttentionForm, positions: 
     """
     query, key, value = (_projected(tape, x, part) for part in (form.query, form.key, form.value))
     scaled = scale(tape, key, STATES)
-    contents = contract(tape, query, scaled, SCORES, 0, _pairs(form, query.dtype))
+    dtype = form.autocast or query.dtype
+    contents = product_in(tape, query, scaled, dtype, SCORES, 0, _pairs(form, dtype))
     tape.drop(scaled)
     table = position_table(tape, positions)
     related, whole = position_scores(tape, query, key, table, positions)

@@ -35,7 +35,8 @@ def feed_forward(tape: Tape, x: Buffer, form: FeedForwardForm) -> Buffer:
     first = linear(tape, x, form.gate or form.up, ROW)
     if form.lets_go:
         tape.drop(x)
-    active = activated(tape, first, form.activation, ROW, autocast=form.up.autocast is not None)
+    wide = form.up.autocast is not None
+    active = activated(tape, first, form.activation, ROW, autocast=wide, trains=form.up.trains)
     tape.drop(first)
     if form.gate is not None:
         up = linear(tape, x, form.up, ROW)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from toolkit.memory.buffer import Buffer
+from toolkit.memory.formula.autoawq import FusedForm, fused_block
 from toolkit.memory.formula.bloom import BloomForm, bloom_layer
-from toolkit.memory.formula.chunked_loss import chunked_loss, fused_loss
+from toolkit.memory.formula.chunked_loss import chunked_loss, fused_loss, fused_wide_loss
 from toolkit.memory.formula.classification import PooledForm, ScoreForm, pooled_logits, pooled_loss, score_loss, scores
+from toolkit.memory.formula.cut_loss import cut_loss
 from toolkit.memory.formula.encoder_layer import EncoderLayerForm, encoder_layer
 from toolkit.memory.formula.falcon import FalconForm, falcon_layer
 from toolkit.memory.formula.layer import LayerForm, layer
@@ -15,18 +17,25 @@ from toolkit.memory.formula.masked_head import MaskedForm, masked_logits, masked
 from toolkit.memory.formula.t5 import T5Form, t5_layer
 from toolkit.memory.formula.t5_ends import T5HeadForm, t5_logits, t5_loss
 from toolkit.memory.formula.tiled_loss import tiled_loss
+from toolkit.memory.formula.torchtune import linear_chunks_loss, output_chunks_loss, whole_outputs_loss
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.tape import Tape
 
-AnyLayer = LayerForm | EncoderLayerForm | FalconForm | BloomForm | T5Form
+AnyLayer = LayerForm | EncoderLayerForm | FalconForm | BloomForm | T5Form | FusedForm
 AnyHead = HeadForm | PooledForm | ScoreForm | MaskedForm | T5HeadForm
 
 LOSSES = {
     "cross-entropy": whole_loss,
+    "in-place": whole_loss,
     "chunked": chunked_loss,
     "tiled": tiled_loss,
     "fused": fused_loss,
+    "fused wide": fused_wide_loss,
+    "cut": cut_loss,
     "litgpt": chunked_logits_loss,
+    "linear chunks": linear_chunks_loss,
+    "output chunks": output_chunks_loss,
+    "whole outputs": whole_outputs_loss,
 }
 """The implementations of a causal language model's loss: those that a stack may name, by version."""
 
@@ -44,6 +53,8 @@ def follow_layer(tape: Tape, x: Buffer, form: AnyLayer) -> Buffer:
         return bloom_layer(tape, x, form)
     if isinstance(form, FalconForm):
         return falcon_layer(tape, x, form)
+    if isinstance(form, FusedForm):
+        return fused_block(tape, x, form)
     return layer(tape, x, form)
 
 

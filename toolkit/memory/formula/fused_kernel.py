@@ -14,17 +14,21 @@ def attended(
 ) -> Buffer:
     """The result of a kernel that saves q, k, v, what stands beside them, its result and a float32 log-sum-exp.
 
-    Its backward needs `working` besides the gradients of the states, whose first are the queries.
+    Its backward needs `working` besides the gradients of the states, whose first are the queries. It makes all of them,
+    and those that nothing asked for go at once.
     """
-    query = states[0]
-    result = tape.new(OUTPUT, form.query_heads * form.value_head_dim, query.dtype, grad=query.grad)
+    needs = any(part.grad for part in states)
+    result = tape.new(OUTPUT, form.query_heads * form.value_head_dim, states[0].dtype, grad=needs)
     log_sums = tape.new(OUTPUT, form.query_heads, "fp32")
-    saved = tape.save(*states, *beside, result, log_sums) if query.grad else ()
+    saved = tape.save(*states, *beside, result, log_sums) if needs else ()
 
     def backward(tape: Tape, _: Buffer) -> Given:
         with tape.temporary(KERNEL, working):
-            given = [tape.gradient(part) for part in states]
-        return list(zip(states, given, strict=True))
+            given = [(part, tape.gradient(part)) for part in states]
+        for part, gradient in given:
+            if not part.grad:
+                tape.discard(gradient)
+        return [(part, gradient) for part, gradient in given if part.grad]
 
     tape.node(result, backward, saved)
     tape.drop(log_sums)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from toolkit.frozen import frozen
 from toolkit.memory.architecture import LayerKind
+from toolkit.memory.architecture.autoawq import FAMILY as AUTOAWQ
 from toolkit.memory.architecture.litgpt import FAMILY as LITGPT
+from toolkit.memory.autoawq_loading import keys_bytes, made, room_of
 from toolkit.memory.context import Context
 from toolkit.memory.formula import cached
 from toolkit.memory.formula.logits import FLOAT, LOGITS
 from toolkit.memory.formula.quantized_cache import at_step, last_update, quantized_bytes, steps_of
 from toolkit.memory.kept_caches import QUANTIZED, STATIC, room
 from toolkit.memory.ledger import PhaseName
+from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.size import BYTES
 from toolkit.memory.transformers_versions import behaviour
 
@@ -24,6 +27,8 @@ def kv_cache(context: Context, phase: PhaseName) -> int:
         return 0
     if context.architecture.family == LITGPT:
         return _of_litgpt(context, phase)
+    if context.architecture.family == AUTOAWQ:
+        return _of_autoawq(context, phase)
     if phase is PhaseName.PREFILL:  # a layer with a window keeps a view of all, until decoding replaces it
         return context.at(phase, cached.ROW)
     if phase is PhaseName.DECODE:
@@ -48,6 +53,13 @@ def _of_litgpt(context: Context, phase: PhaseName) -> int:
     return cached_bytes(context, setting.sequence_length + setting.generated_length)
 
 
+def _of_autoawq(context: Context, phase: PhaseName) -> int:
+    """Room for all tokens that it was made for; at the fullest moment of making it perhaps less the last layer's."""
+    if phase is PhaseName.LOAD:
+        return made(context).cache
+    return sum(2 * kind.count * keys_bytes(context, kind) for kind in context.architecture.layers)
+
+
 def cached_bytes(context: Context, tokens: int) -> int:
     """Keys and values of so many tokens of every sequence, in all layers, while tokens are decoded."""
     return sum(kind.count * kept_bytes(context, kind, tokens) for kind in context.architecture.layers)
@@ -56,7 +68,7 @@ def cached_bytes(context: Context, tokens: int) -> int:
 def cached_growth(context: Context) -> int:
     """What a cache leaves behind as it grows, at most: each tensor is made anew, longer than the block of the last."""
     length, cache = context.setting.generated_length, context.setting.cache
-    if context.architecture.family == LITGPT or (cache is not None and cache.implementation == STATIC):
+    if context.architecture.family in (LITGPT, AUTOAWQ) or (cache is not None and cache.implementation == STATIC):
         return 0
     return cached_bytes(context, context.setting.sequence_length + length - 2) if length > 1 else 0
 
@@ -82,6 +94,8 @@ def _elements(context: Context, kind: LayerKind, tokens: int) -> int:
 def cached_elements(kind: LayerKind) -> int:
     """Elements that one token needs in one layer: of every key-value head."""
     a = kind.attention
+    if a.recurrent:
+        raise UnsupportedRow(ROW, "no formula for the states of linear attention yet")
     if a.latent_rank is not None:
         return a.latent_rank + (a.rope_dim or 0)
     return a.key_value_heads * (a.head_dim + a.value_head_dim)
@@ -127,6 +141,8 @@ def growth(context: Context) -> Growth:
     keys = setting.sequence_length + max(setting.generated_length - 1, 0)
     if context.architecture.family == LITGPT:
         return Growth(0, context.scale.keys or keys)
+    if context.architecture.family == AUTOAWQ:
+        return Growth(_rolled(context), keys)
     if setting.cache is not None:
         return _of_another_growth(context)
     if setting.generated_length < 2 or not version.hands_on_tuples:
@@ -138,6 +154,13 @@ def growth(context: Context) -> Growth:
     logits = setting.batch_size * setting.sequence_length * context.architecture.vocabulary * wide
     new = cached_bytes(context, setting.sequence_length + 1)
     return Growth(last, keys, whole=True, second=((ROW, new), (LOGITS if version.own_head else FLOAT, logits)))
+
+
+def _rolled(context: Context) -> int:
+    """The values of a layer made anew, moved by 100 tokens, where there is no room for the next (roll_kv_n_steps)."""
+    kind, setting = context.architecture.layers[0], context.setting
+    full = setting.sequence_length + setting.generated_length - 1 > room_of(context)
+    return keys_bytes(context, kind) if full and setting.generated_length > 1 else 0
 
 
 def _of_another_growth(context: Context) -> Growth:

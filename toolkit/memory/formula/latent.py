@@ -1,21 +1,24 @@
 """Multi-head latent attention: keys and values come out of a narrow latent, which is what a cache keeps.
 
 Source: transformers 5.23 modeling_deepseek_v2.py and modeling_deepseek_v3.py, Attention.forward, expand_kv. Keys are
-wider than values, so that of torch's kernels the memory-efficient one attends. Widths: N = heads x the part of a head
-without positions, R = heads x the part with them.
+wider than values, so that of torch's kernels the memory-efficient one attends; FlashAttention is given values that are
+filled up to the width of keys, and its result is cut (integrations/flash_attention.py). Widths: N = heads x the part
+of a head without positions, R = heads x the part with them.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from toolkit.memory.buffer import Buffer
-from toolkit.memory.formula.attention_form import KERNEL, OUTPUT, SCORES, STATES
+from toolkit.memory.formula.attention_form import OUTPUT, SCORES, STATES, AttentionForm
+from toolkit.memory.formula.attention_kernels import KERNELS, eager
 from toolkit.memory.formula.cached import READS, cached
+from toolkit.memory.formula.fused_kernel import attended
 from toolkit.memory.formula.linear import linear
 from toolkit.memory.formula.linear_form import LinearForm
 from toolkit.memory.formula.norms import NormForm, normalise
-from toolkit.memory.formula.operations import Given, cast, letting_go, split
+from toolkit.memory.formula.operations import Given, cast, letting_go, split, widened
 from toolkit.memory.size import BYTES, Size
 from toolkit.memory.tape import Tape
 
@@ -41,9 +44,8 @@ class LatentForm:
     output: LinearForm
     norm: NormForm
     complex_rotary: bool
-    autocast: str | None = None
+    attention: AttentionForm  # of the heads, once keys and values are expanded
     wide_rotary: bool = False
-    masked: bool = False  # sdpa is given a mask
 
     @property
     def head(self) -> int:
@@ -62,9 +64,10 @@ def attend_latent(tape: Tape, x: Buffer, form: LatentForm) -> Buffer:
     latent, position = cached(tape, latent, position)
     query = _joined(tape, (plain, turned), form.heads * form.head)
     expanded, key, value = _expanded(tape, latent, position, form)
-    mixed = _kernel(tape, query, key, value, form)
+    mixed = _mixed(tape, query, key, value, form)
     result = linear(tape, mixed, form.output, OUTPUT)
-    tape.drop(whole, narrow, latent, turned, position, query, expanded, key, mixed)
+    tape.drop(whole, narrow, latent, turned, position, query, expanded, key, mixed, *tape.named)
+    tape.named.clear()
     return result
 
 
@@ -134,10 +137,12 @@ def _expanded(tape: Tape, latent: Buffer, position: Buffer, form: LatentForm) ->
     """
     widths = (form.heads * form.nope, form.heads * form.value)
     if tape.cache == READS:
-        each = BYTES[form.autocast or latent.dtype]
+        each = BYTES[latent.dtype]
         whole = tape.new(STATES, sum(widths), latent.dtype, size=Size(pair=sum(widths) * each))
         key = tape.new(STATES, form.heads * form.head, latent.dtype, size=Size(pair=form.heads * form.head * each))
-        return whole, key, whole
+        of_values = Size(pair=widths[1] * each)
+        value = Buffer(STATES, of_values, widths[1], latent.dtype, grad=False, held=False, counted=False, base=whole)
+        return whole, key, value
     whole = linear(tape, latent, form.expand, STATES)
     plain, value = split(tape, whole, widths)
     key = tape.new(STATES, form.heads * form.head, whole.dtype, grad=whole.grad or position.grad)
@@ -151,19 +156,42 @@ def _expanded(tape: Tape, latent: Buffer, position: Buffer, form: LatentForm) ->
     return whole, key, value
 
 
-def _kernel(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: LatentForm) -> Buffer:
+def _mixed(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: LatentForm) -> Buffer:
+    """The values of all heads, mixed by the kernel that attends."""
+    if form.attention.kernel == "eager":
+        return eager(tape, query, key, value, form.attention)
+    if form.attention.kernel == "flash":
+        return _filled_up(tape, query, key, value, form)
+    return _efficient(tape, (query, key, value), form)
+
+
+def _efficient(tape: Tape, states: tuple[Buffer, ...], form: LatentForm) -> Buffer:
     """The memory-efficient kernel: saves queries, keys, values, a bias, its result and a float32 log-sum-exp."""
-    dtype = form.autocast or query.dtype
-    inner = tuple(cast(tape, part, dtype, STATES) for part in (query, key, value))
-    bias = (tape.new(SCORES, 0, dtype, size=Size(pair=BYTES[dtype])),) if form.masked else ()
-    result = tape.new(OUTPUT, form.heads * form.value, dtype, grad=query.grad)
-    sums = tape.new(OUTPUT, form.heads, "fp32")
-    saved = tape.save(*inner, *bias, result, sums) if query.grad else ()
+    dtype = form.attention.autocast or states[0].dtype
+    inner = tuple(cast(tape, part, dtype, STATES) for part in states)
+    masked = form.attention.kernel == "masked"
+    bias = (tape.new(SCORES, 0, dtype, size=Size(pair=BYTES[dtype])),) if masked else ()
+    result = attended(tape, inner, form.attention, Size(token=form.heads * BYTES["fp32"]), bias)
+    tape.drop(*bias, *(part for part, own in zip(inner, states, strict=True) if part is not own))
+    return result
+
+
+def _filled_up(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: LatentForm) -> Buffer:
+    """FlashAttention on heads of one width; a copy of what is cut out of its result goes on."""
+    filled = _refit(tape, value, form.heads * form.head)
+    wide = replace(form.attention, value_head_dim=form.head, rotary="none")  # nothing is put in order before the cut
+    whole = KERNELS["flash"](tape, query, key, filled, wide)
+    result = _refit(tape, whole, form.heads * form.value)
+    tape.drop(filled, whole)
+    return result
+
+
+def _refit(tape: Tape, x: Buffer, width: int) -> Buffer:
+    """Heads in a new tensor, each filled up with zeros or cut; backward does the other."""
+    size = widened(x, width, x.dtype)
+    result = tape.new(x.row, width, x.dtype, grad=x.grad, size=size)
 
     def backward(tape: Tape, _: Buffer) -> Given:
-        with tape.temporary(KERNEL, Size(token=form.heads * BYTES["fp32"])):
-            return [(part, tape.gradient(part)) for part in inner]
+        return [(x, tape.gradient(x))]
 
-    tape.node(result, backward, saved)
-    tape.drop(sums, *bias, *(part for part, own in zip(inner, (query, key, value), strict=True) if part is not own))
-    return result
+    return tape.node(result, backward)

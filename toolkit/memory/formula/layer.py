@@ -12,6 +12,7 @@ from toolkit.memory.formula.litgpt import LitAttentionForm, attend_litgpt
 from toolkit.memory.formula.mixture import MixtureForm, mixture
 from toolkit.memory.formula.norms import NormForm, normalise
 from toolkit.memory.formula.operations import add, drop_out, letting_go, scale
+from toolkit.memory.formula.torchtune import TuneAttentionForm, attend_torchtune
 from toolkit.memory.tape import Tape
 
 RESIDUAL = "residual_stream"
@@ -27,9 +28,10 @@ class LayerForm:
     """
 
     hidden: int
-    attention: AttentionForm | LatentForm | LitAttentionForm
+    attention: AttentionForm | LatentForm | LitAttentionForm | TuneAttentionForm
     feed_forward: FeedForwardForm | MixtureForm
     norm: NormForm
+    before: bool = True  # norms on what attention and feed-forward are given
     after: bool = False
     parallel: bool = False
     parallel_norms: bool = False
@@ -49,20 +51,27 @@ def layer(tape: Tape, x: Buffer, form: LayerForm) -> Buffer:
 
 def _sequential(tape: Tape, x: Buffer, form: LayerForm) -> Buffer:
     """X + attention(norm(x)) = y, then y + feed_forward(norm(y))."""
-    normed = normalise(tape, x, form.norm)
+    normed = normalise(tape, x, form.norm) if form.before else x
     attended = _after(tape, _attended(tape, normed, form), form)
     if form.holds != "normed":
-        tape.drop(normed)
+        _done_with(tape, normed, x)
     middle = _onto(tape, x, attended, form)
     if form.holds == "none":
         tape.drop(attended)
-    inner = normalise(tape, middle, form.norm)
+    inner = normalise(tape, middle, form.norm) if form.before else middle
     fed = _feed(tape, inner, form)
-    tape.drop(inner)
+    _done_with(tape, inner, middle)
     fed = _after(tape, fed, form)
     result = _onto(tape, middle, fed, form)
-    tape.drop(fed, middle, attended, normed)
+    tape.drop(fed, middle, attended)
+    _done_with(tape, normed, x)
     return result
+
+
+def _done_with(tape: Tape, normed: Buffer, x: Buffer) -> None:
+    """Let go of what was normed, where that is not what it was normed from."""
+    if normed is not x:
+        tape.drop(normed)
 
 
 def _onto(tape: Tape, x: Buffer, branch: Buffer, form: LayerForm) -> Buffer:
@@ -79,6 +88,8 @@ def _attended(tape: Tape, x: Buffer, form: LayerForm) -> Buffer:
     part = form.attention
     if isinstance(part, LitAttentionForm):
         return attend_litgpt(tape, x, part)
+    if isinstance(part, TuneAttentionForm):
+        return attend_torchtune(tape, x, part)
     return attend_latent(tape, x, part) if isinstance(part, LatentForm) else attend(tape, x, part)
 
 

@@ -6,17 +6,23 @@ from contextlib import ExitStack
 
 from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.dora import with_magnitude
+from toolkit.memory.formula.gptq_training import torch_product, triton_product
 from toolkit.memory.formula.linear_form import LinearForm
 from toolkit.memory.formula.lora_branch import adapted
 from toolkit.memory.formula.operations import Given, cast, letting_go, resized, widened
 from toolkit.memory.formula.packed_weights import awq_product, biased, fp8_product, gptq_product
 from toolkit.memory.formula.products import DEQUANTIZED, dequantized, multiplied, product, weight_of
-from toolkit.memory.numerics import PACKED
+from toolkit.memory.formula.torchao import INDEXED, nf4_product
+from toolkit.memory.numerics import TRITON, UNPACKED
+from toolkit.memory.packed_kernels import GPTQ_OF_4_BITS, PACKED
 from toolkit.memory.size import BYTES, Size
 from toolkit.memory.tape import Tape
 
 COPIES = "cast_copies"
 INT8 = "int8_products"
+
+GPTQ_PRODUCTS = {TRITON: triton_product, UNPACKED: torch_product}
+"""What multiplies by GPTQ weights in training, by the storage that a kernel stands for."""
 
 
 def linear(tape: Tape, x: Buffer, form: LinearForm, row: str) -> Buffer:
@@ -25,6 +31,10 @@ def linear(tape: Tape, x: Buffer, form: LinearForm, row: str) -> Buffer:
         result = _four_bit(tape, x, form, row)
     elif form.storage == "8bit":
         result = _eight_bit(tape, x, form, row)
+    elif form.storage == INDEXED:
+        result = nf4_product(tape, x, form, row)
+    elif form.storage in GPTQ_PRODUCTS:
+        result = GPTQ_PRODUCTS[form.storage](tape, x, form, row)
     elif form.storage in PACKED:
         result = _packed(tape, x, form, row)
     else:
@@ -41,9 +51,11 @@ def _packed(tape: Tape, x: Buffer, form: LinearForm, row: str) -> Buffer:
     kernel, _, dense = form.storage.partition(" ")
     if kernel == "fp8":
         result = fp8_product(tape, x, form.inputs, form.outputs, row)
+    elif kernel == "awq":
+        result = awq_product(tape, x, form.elements, form.outputs, row, dense=bool(dense))
     else:
-        packed_product = awq_product if kernel == "awq" else gptq_product
-        result = packed_product(tape, x, form.elements, form.outputs, row, dense=bool(dense))
+        bits = 4 if kernel == GPTQ_OF_4_BITS else 8
+        result = gptq_product(tape, x, form.elements, form.outputs, row, dense=bool(dense), bits=bits)
     return biased(tape, result, row) if form.bias else result
 
 
@@ -66,7 +78,7 @@ def _four_bit(tape: Tape, x: Buffer, form: LinearForm, row: str) -> Buffer:
         return _four_bit_as_given(tape, x, form, row)
     inner = cast(tape, x, form.compute, COPIES)
     saved = tape.save(constants=1) if x.grad else ()
-    made = tape.new(row, form.outputs, form.compute, grad=x.grad)
+    made = tape.new(row, form.outputs, form.compute, grad=x.grad, size=widened(x, form.outputs, form.compute))
     with tape.temporary(DEQUANTIZED, multiplied(form)):
         pass
 
@@ -119,6 +131,12 @@ def _four_bit_as_given(tape: Tape, x: Buffer, form: LinearForm, row: str) -> Buf
     return letting_go(tape, made, cast(tape, made, x.dtype, row))
 
 
+def _for_each_row(x: Buffer, each: int) -> Size:
+    """So many bytes for each row of `x`."""
+    row = x.width * BYTES[x.dtype]
+    return Size(*[part // row * each for part in x.size])
+
+
 def _eight_bit(tape: Tape, x: Buffer, form: LinearForm, row: str) -> Buffer:
     """MatMul8bitLt of bitsandbytes from 0.45: an int32 product of int8 copies; the outliers' share is added to it.
 
@@ -127,14 +145,15 @@ def _eight_bit(tape: Tape, x: Buffer, form: LinearForm, row: str) -> Buffer:
     """
     half = 0 if x.dtype == "fp16" else BYTES["fp16"]  # the copy that is quantized, and that of the result
     found = BYTES["fp16"] + BYTES["bool"]  # magnitudes, and which of them are outliers
-    with tape.temporary(INT8, Size(token=form.inputs * (half + BYTES["int8"] + found) + BYTES["fp32"])):
+    with tape.temporary(INT8, _for_each_row(x, form.inputs * (half + BYTES["int8"] + found) + BYTES["fp32"])):
         pass
     if x.grad:
         tape.pin(x)
-    with tape.temporary(INT8, Size(token=form.inputs * BYTES["int8"] + BYTES["fp32"])):
-        with tape.temporary(INT8, Size(token=form.outputs * (BYTES["int32"] + half))):
-            rounded = tape.new(row, form.outputs, x.dtype)
-        result = tape.new(row, form.outputs, x.dtype, grad=x.grad)
+    made = widened(x, form.outputs, x.dtype)
+    with tape.temporary(INT8, _for_each_row(x, form.inputs * BYTES["int8"] + BYTES["fp32"])):
+        with tape.temporary(INT8, _for_each_row(x, form.outputs * (BYTES["int32"] + half))):
+            rounded = tape.new(row, form.outputs, x.dtype, size=made)
+        result = tape.new(row, form.outputs, x.dtype, grad=x.grad, size=made)
         tape.drop(rounded)
 
     def backward(tape: Tape, _: Buffer) -> Given:

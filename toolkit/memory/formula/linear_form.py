@@ -10,7 +10,9 @@ class Branch:
     """A LoRA branch: its rank, the dtypes of its matrices and their gradients, and whether it has dropout.
 
     `products` is the dtype in which it multiplies without autocast, where that is another one. With a `magnitude` it is
-    DoRA's; B may have a `bias`. peft `clones` what a 4-bit layer gives, before it adds to it.
+    DoRA's; B may have a `bias`. peft `clones` what a 4-bit layer gives, before it adds to it; to what a GPTQ layer
+    gives it added `in_place`, and left the input's dtype to autocast. Where it is `fused`, it is part of an operation
+    with others (fused_adapters), which may mask what flows back through it.
     """
 
     rank: int
@@ -21,6 +23,9 @@ class Branch:
     magnitude: bool = False
     bias: bool = False
     clones: bool = True
+    in_place: bool = False
+    fused: bool = False
+    masks: bool = False
 
 
 @frozen

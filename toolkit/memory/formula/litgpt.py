@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from toolkit.frozen import frozen
 from toolkit.memory.buffer import Buffer
-from toolkit.memory.formula.attention import ROTARY, rotate
+from toolkit.memory.formula.attention import rotate
 from toolkit.memory.formula.attention_form import OUTPUT, STATES, AttentionForm
 from toolkit.memory.formula.attention_kernels import KERNELS
 from toolkit.memory.formula.cached import READS
@@ -26,6 +26,7 @@ from toolkit.memory.formula.operations import (
     split,
     transposed,
 )
+from toolkit.memory.formula.rotary import ROTARY
 from toolkit.memory.size import BYTES, Size
 from toolkit.memory.tape import Tape
 

@@ -7,7 +7,8 @@ from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.linear import linear
 from toolkit.memory.formula.linear_form import LinearForm
 from toolkit.memory.formula.norms import NormForm, normalise
-from toolkit.memory.formula.operations import Given, cast, letting_go, part_of, scale
+from toolkit.memory.formula.operations import Given, cast, letting_go, part_of, resized, scale
+from toolkit.memory.formula.triton_kernels import fast_cross_entropy
 from toolkit.memory.size import BYTES, Size
 from toolkit.memory.tape import Tape
 
@@ -16,6 +17,7 @@ FLOAT = "logits_float32"
 PROBABILITIES = "log_probabilities"
 GRADIENT = "logits_gradient"
 LABELS = "token_ids"
+IN_PLACE = "in-place"
 
 
 @frozen
@@ -54,7 +56,7 @@ def whole_loss(tape: Tape, x: Buffer, form: HeadForm) -> Buffer:
         tape.drop(capped)
     labels = tape.new(LABELS, 2, "int64")  # padded by one, then shifted into a contiguous copy
     source = _shifted(tape, floats, form.shifts) if form.shifts else floats
-    result = cross_entropy(tape, source)
+    result = (fast_cross_entropy if form.loss == IN_PLACE else cross_entropy)(tape, source)
     tape.drop(normed, source, floats, capped, labels)
     return result
 
@@ -62,6 +64,12 @@ def whole_loss(tape: Tape, x: Buffer, form: HeadForm) -> Buffer:
 def _own_loss(tape: Tape, normed: Buffer, logits: Buffer, form: HeadForm) -> Buffer:
     """CrossEntropyLoss on a shifted copy of the logits, which stay until the model's forward returns."""
     shifted = _shifted(tape, logits, form.shifts)
+    if form.loss == IN_PLACE:  # autocast does not know it; accelerate makes what the model gives float32
+        result = fast_cross_entropy(tape, shifted)
+        with tape.temporary(FLOAT, resized(logits, "fp32") if form.projection.autocast else Size()):
+            pass
+        tape.drop(shifted, normed, logits)
+        return result
     wide = cast(tape, shifted, "fp32", FLOAT) if form.projection.autocast else shifted
     result = cross_entropy(tape, wide)
     tape.drop(wide, shifted, normed, logits)

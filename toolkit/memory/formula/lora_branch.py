@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.linear_form import Branch, LinearForm
-from toolkit.memory.formula.operations import Given, add, cast, drop_out, letting_go, scale
+from toolkit.memory.formula.operations import Given, add, add_into, cast, drop_out, letting_go, scale
 from toolkit.memory.formula.products import product, weight_of
+from toolkit.memory.numerics import TRITON, UNPACKED
 from toolkit.memory.tape import Tape
 
 BRANCH = "adapter_states"
+
+LIKE_PLAIN = ("plain", TRITON, UNPACKED)
+"""Storage beside which peft casts inputs and adds results as beside a plain weight, unless it adds in place."""
 
 
 def adapted(tape: Tape, x: Buffer, base: Buffer, form: LinearForm, branch: Branch, row: str) -> Buffer:
@@ -17,7 +21,8 @@ def adapted(tape: Tape, x: Buffer, base: Buffer, form: LinearForm, branch: Branc
     if form.storage == "4bit" and branch.clones:
         result = cast_clone(tape, base, row)
         tape.drop(base)
-    casts = form.storage == "plain" or form.autocast is None
+    like_plain = form.storage in LIKE_PLAIN and not branch.in_place
+    casts = form.autocast is None or like_plain
     source = cast(tape, x, branch.dtype, BRANCH) if casts else x
     dropped = drop_out(tape, source, BRANCH) if branch.dropout else source
     low = factor(tape, dropped, form, branch, branch.rank, "A")
@@ -25,9 +30,15 @@ def adapted(tape: Tape, x: Buffer, base: Buffer, form: LinearForm, branch: Branc
         tape.drop(dropped)
     high = factor(tape, low, form, branch, form.outputs, "B")
     tape.drop(low)
+    if branch.in_place:
+        high = letting_go(tape, high, cast(tape, high, base.dtype, BRANCH))
     scaled = scale(tape, high, BRANCH, constants=0)
     tape.drop(high)
-    if casts and form.storage != "plain":
+    if branch.in_place:
+        add_into(tape, result, scaled)
+        tape.drop(scaled, *([source] if source is not x else []))
+        return result
+    if casts and not like_plain:
         scaled = letting_go(tape, scaled, cast(tape, scaled, base.dtype, BRANCH))
     total = add(tape, result, scaled, row)
     tape.drop(result, scaled)

@@ -41,17 +41,23 @@ class MixtureForm:
     looped: bool = False
     batched: bool = False  # each token's experts are copied for it, as transformers does while it decodes
     shared: FeedForwardForm | None = None
+    shared_gate: LinearForm | None = None  # one number for each token, whose sigmoid the shared expert is multiplied by
     routes_chosen: bool = False  # the softmax is that of the chosen logits alone (Granite)
 
 
 def mixture(tape: Tape, x: Buffer, form: MixtureForm) -> Buffer:
-    """The weighted sum of the chosen experts, and of the shared one; the caller keeps `x`."""
+    """The weighted sum of the chosen experts, and of the shared one; the caller keeps `x`.
+
+    A shared expert with a gate runs before the others where they are fused (transformers modeling_qwen2_moe.py), else
+    after them.
+    """
+    early = feed_forward(tape, x, form.shared) if form.shared and form.shared_gate and not form.looped else None
     how = routes_of_chosen if form.routes_chosen else routes
     weights = how(tape, x, form.router, form.chosen, x.dtype if form.casts_weights else "fp32")
     run = _one_by_one if form.looped else _copied if form.batched else _together
     result = run(tape, x, weights, form)
     tape.drop(weights)
-    return _with_shared(tape, x, result, form)
+    return _with_shared(tape, x, result, form, early)
 
 
 def _together(tape: Tape, x: Buffer, weights: Buffer, form: MixtureForm) -> Buffer:
@@ -207,10 +213,31 @@ def _sum(tape: Tape, x: Buffer, like: Buffer) -> Buffer:
     return letting_go(tape, summed, cast(tape, summed, like.dtype, ROW))
 
 
-def _with_shared(tape: Tape, x: Buffer, routed: Buffer, form: MixtureForm) -> Buffer:
+def _with_shared(tape: Tape, x: Buffer, routed: Buffer, form: MixtureForm, early: Buffer | None) -> Buffer:
     if form.shared is None:
         return routed
-    shared = feed_forward(tape, x, form.shared)
+    shared = early or feed_forward(tape, x, form.shared)
+    if form.shared_gate is not None:
+        shared = letting_go(tape, shared, _gated(tape, x, shared, form.shared_gate))
     total = add(tape, routed, shared, ROW)
     tape.drop(routed, shared)
     return total
+
+
+def _gated(tape: Tape, x: Buffer, shared: Buffer, form: LinearForm) -> Buffer:
+    """`sigmoid(gate(x)) * shared`: the product of one number for each token with the shared expert's result.
+
+    The gradient of the numbers is first as wide as the result, and then summed.
+    """
+    logit = linear(tape, x, form, ROW)
+    share = letting_go(tape, logit, activate(tape, logit, ROW))
+    result = tape.new(ROW, shared.width, wider(share.dtype, shared.dtype), grad=share.grad or shared.grad)
+
+    def backward(tape: Tape, _: Buffer) -> Given:
+        with tape.temporary("activation_gradients", result.size):
+            to_share = tape.gradient(share)
+        return [(share, to_share), (shared, tape.gradient(shared))]
+
+    tape.node(result, backward, tape.save(share, shared) if result.grad else ())
+    tape.drop(share)
+    return result

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from toolkit.frozen import frozen
 from toolkit.memory.buffer import Buffer
+from toolkit.memory.formula.bare_norms import bare_norm, less, mean_of, one_plus_norm
 from toolkit.memory.formula.operations import Given, cast, letting_go, resized, split, widened, wider
+from toolkit.memory.formula.triton_kernels import fast_norm
 from toolkit.memory.size import Size
 from toolkit.memory.tape import Tape
 
@@ -19,7 +21,10 @@ class NormForm:
     dtype: str
     trains: bool
     autocast: bool = False
+    cast: str | None = None  # the dtype of autocast, for a norm whose code takes it
+    rows: int = 1  # of a LayerNorm over each head: so many means and deviations for a token
     heads: int = 0  # each of so many heads has a norm of its own, and the results are put together (StableLM 2 12B)
+    fast: bool = False  # an RMSNorm by Unsloth's kernel
     unit_offset: bool = False  # Gemma: (1 + weight) times the float32 values, then the cast; so gpt-oss, without the 1
 
 
@@ -32,23 +37,29 @@ def normalise(tape: Tape, x: Buffer, form: NormForm) -> Buffer:
 
 def _rms_norm(tape: Tape, x: Buffer, form: NormForm) -> Buffer:
     """x.float(), its mean square, their product, cast back, times the weight (transformers' LlamaRMSNorm)."""
+    if form.fast:
+        return fast_norm(tape, x)
     wide = cast(tape, x, "fp32", ROW)
     inverse = _inverse_root(tape, wide)
-    saved = tape.save(wide, inverse) if x.grad else ()
-    scaled = tape.new(ROW, wide.width, "fp32", grad=x.grad, size=wide.size)
+    scaled = _times_inverse(tape, wide, inverse)
+    if wide is not x:
+        tape.drop(wide)
+    tape.drop(inverse)
+    return _weighted(tape, scaled, x.dtype, form)
 
-    def scaled_backward(tape: Tape, _: Buffer) -> Given:
+
+def _times_inverse(tape: Tape, wide: Buffer, inverse: Buffer) -> Buffer:
+    saved = tape.save(wide, inverse) if wide.grad else ()
+    scaled = tape.new(ROW, wide.width, "fp32", grad=wide.grad, size=wide.size)
+
+    def backward(tape: Tape, _: Buffer) -> Given:
         direct = tape.gradient(wide)
         product = tape.gradient(wide)
         to_inverse = tape.gradient(inverse)
         tape.discard(product)
         return [(wide, direct), (inverse, to_inverse)]
 
-    tape.node(scaled, scaled_backward, saved)
-    if wide is not x:
-        tape.drop(wide)
-    tape.drop(inverse)
-    return _weighted(tape, scaled, x.dtype, form)
+    return tape.node(scaled, backward, saved)
 
 
 def _inverse_root(tape: Tape, wide: Buffer) -> Buffer:
@@ -94,7 +105,7 @@ def _times_weight(tape: Tape, x: Buffer, dtype: str, form: NormForm) -> Buffer:
 def _layer_norm(tape: Tape, x: Buffer, form: NormForm) -> Buffer:
     """native_layer_norm: saves its input, the mean and the inverse deviation; under autocast it runs in float32."""
     inner = cast(tape, x, "fp32", ROW) if form.autocast else x
-    numbers = 2 * max(form.heads, 1)
+    numbers = 2 * max(form.heads, form.rows)
     statistics = tape.new(ROW, numbers, "fp32", size=widened(inner, numbers, "fp32"))
     result = tape.new(ROW, inner.width, inner.dtype, grad=x.grad, size=inner.size)
     saved = tape.save(inner, statistics, constants=1) if x.grad else ()  # statistics are results: it has run
@@ -150,5 +161,37 @@ def _t5_norm(tape: Tape, x: Buffer, form: NormForm) -> Buffer:
     return result
 
 
-NORMS = {"layer": _layer_norm, "rms": _rms_norm, "t5": _t5_norm}
+def _bare_norm(tape: Tape, x: Buffer, _: NormForm) -> Buffer:
+    return bare_norm(tape, x)
+
+
+def _one_plus_norm(tape: Tape, x: Buffer, form: NormForm) -> Buffer:
+    return one_plus_norm(tape, x, form.cast)
+
+
+def _written_norm(tape: Tape, x: Buffer, form: NormForm) -> Buffer:
+    """(x - mean) * rsqrt(mean((x - mean)^2)) in float32, times a float32 copy of the weight (CohereLayerNorm)."""
+    wide = cast(tape, x, "fp32", ROW)
+    mean = mean_of(tape, wide)
+    first = less(tape, wide, mean)
+    inverse = _inverse_root(tape, first)
+    tape.drop(first)
+    second = less(tape, wide, mean)
+    scaled = _times_inverse(tape, second, inverse)
+    if wide is not x:
+        tape.drop(wide)
+    tape.drop(second, inverse)
+    product = _times_weight(tape, scaled, "fp32", form)
+    tape.drop(scaled, mean)
+    return letting_go(tape, product, cast(tape, product, x.dtype, ROW))
+
+
+NORMS = {
+    "layer": _layer_norm,
+    "rms": _rms_norm,
+    "t5": _t5_norm,
+    "bare layer": _bare_norm,
+    "written layer": _written_norm,
+    "layer plus one": _one_plus_norm,
+}
 """How each kind of norm is run."""

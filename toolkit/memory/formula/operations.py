@@ -52,6 +52,32 @@ def letting_go(tape: Tape, original: Buffer, replacement: Buffer) -> Buffer:
     return replacement
 
 
+def add_into(tape: Tape, x: Buffer, y: Buffer) -> Buffer:
+    """`x += y`: x itself, and its gradient goes to both."""
+    x.grad = x.grad or y.grad
+
+    def backward(tape: Tape, gradient: Buffer) -> Given:
+        return [(part, tape.share(gradient, part)) for part in (x, y) if part.grad]
+
+    return tape.node(x, backward)
+
+
+def clip_in_place(tape: Tape, x: Buffer, row: str) -> Buffer:
+    """`x.clamp_()`: backward needs x as it was, of which autograd keeps a copy, and masks of what was within."""
+    if not x.grad:
+        return x
+    before = tape.new(row, x.width, x.dtype, size=x.size)
+    saved = tape.save(before)
+
+    def backward(tape: Tape, _: Buffer) -> Given:
+        with tape.temporary("activation_gradients", resized(x, "bool").times(2)):
+            return [(x, tape.gradient(x))]
+
+    tape.node(x, backward, saved)
+    tape.drop(before)
+    return x
+
+
 def add(tape: Tape, x: Buffer, y: Buffer, row: str) -> Buffer:
     """`x + y`: saves nothing and hands its gradient on to both."""
     dtype = wider(x.dtype, y.dtype)
@@ -85,15 +111,27 @@ def part_of(tape: Tape, whole: Buffer, width: int, *, copies: bool) -> Buffer:
 
 
 def multiply(tape: Tape, x: Buffer, y: Buffer, row: str) -> Buffer:
-    """`x * y`, two activations: saves each where the other needs a gradient."""
+    """`x * y`, two activations: saves each where the other needs a gradient.
+
+    Gradients come in the wider dtype, and the engine casts them once both are there (engine.cpp, validate_outputs).
+    """
     dtype = wider(x.dtype, y.dtype)
     saved = tape.save(*([x] if y.grad else []), *([y] if x.grad else []))
     result = tape.new(row, x.width, dtype, grad=x.grad or y.grad)
 
     def backward(tape: Tape, _: Buffer) -> Given:
-        return [(part, tape.gradient(part)) for part in (x, y) if part.grad]
+        wide = [(part, tape.gradient(part, dtype)) for part in (x, y) if part.grad]
+        return [(part, _narrowed(tape, part, given)) for part, given in wide]
 
     return tape.node(result, backward, saved)
+
+
+def _narrowed(tape: Tape, of: Buffer, gradient: Buffer) -> Buffer:
+    if gradient.dtype == of.dtype:
+        return gradient
+    narrow = tape.gradient(of)
+    tape.discard(gradient)
+    return narrow
 
 
 def contract(tape: Tape, x: Buffer, y: Buffer, row: str, width: int, size: Size) -> Buffer:

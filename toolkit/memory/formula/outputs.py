@@ -4,20 +4,52 @@ from __future__ import annotations
 
 from toolkit.memory.context import Context
 from toolkit.memory.formula.kv_cache import cached_bytes
-from toolkit.memory.numerics import loss_of
+from toolkit.memory.ledger import PhaseName
+from toolkit.memory.losses import loss_of
 from toolkit.memory.size import BYTES
 from toolkit.memory.transformers_versions import behaviour
 
 OWN_LOOPS = ("plain",)
 """Trainers that are a loop of somebody's own: whether it has a name for the model's result is not known."""
 
-MADE_IN_CHUNKS = ("chunked", "fused", "tiled")
+MADE_IN_CHUNKS = ("chunked", "fused", "fused wide", "tiled", "cut")
 """Losses under which the logits of all tokens never are: the result has none."""
 
 
 def holds_results(context: Context) -> bool:
     """Whether a loop may hold on to the result of the last step."""
     return context.setting.trains and context.setting.stack.trainer in OWN_LOOPS
+
+
+def warm_logits(context: Context, _: PhaseName) -> int:
+    """The logits of the pass before, which a loop over a prompt has a name for until this one gives its own.
+
+    Those of all tokens, as the model's forward gives them: float32 where the version made them so.
+    """
+    return 0 if context.setting.generated_length else _logits_of_a_pass(context)
+
+
+def warm_cache(context: Context, _: PhaseName) -> int:
+    """The keys and values of the pass before, which are in its result, too."""
+    return 0 if context.setting.generated_length else _cache_of_a_pass(context)
+
+
+def left_by_warmup(context: Context) -> int:
+    """What a loop over the prompt held when it was over, before anything was generated."""
+    generated = context.setting.generated_length
+    return _logits_of_a_pass(context) + _cache_of_a_pass(context) if generated else 0
+
+
+def _logits_of_a_pass(context: Context) -> int:
+    setting = context.setting
+    if not setting.warmup:
+        return 0
+    width = BYTES["fp32" if behaviour(context.architecture, setting).upcasts_early else context.numerics.head]
+    return setting.batch_size * setting.sequence_length * context.architecture.vocabulary * width
+
+
+def _cache_of_a_pass(context: Context) -> int:
+    return cached_bytes(context, context.setting.sequence_length) if context.setting.warmup else 0
 
 
 def last_outputs(context: Context) -> int:

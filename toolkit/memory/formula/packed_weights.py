@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from toolkit.memory.architecture.autoawq import FAMILY as AUTOAWQ
+from toolkit.memory.autoawq_loading import made
 from toolkit.memory.buffer import Buffer
 from toolkit.memory.context import Context
+from toolkit.memory.formula.exllama import unsplit_end
 from toolkit.memory.formula.operations import resized
 from toolkit.memory.ledger import PhaseName
-from toolkit.memory.numerics import AUTO_GPTQ_UNTIL, older
-from toolkit.memory.quantization import FP8_BLOCK, LINEARS
+from toolkit.memory.quantization import FP8_BLOCK
 from toolkit.memory.size import BYTES, Size
 from toolkit.memory.tape import Tape
 
@@ -18,6 +20,8 @@ QUANTIZED_INPUTS = "cast_copies"
 HALF = BYTES["fp16"]
 """Bytes of a float16 or an int16."""
 
+WIDE = 8
+"""Bits of a value that is unpacked as an int16."""
 AWQ_PARTS = 8
 """Parts of the inputs whose products AWQ's kernel writes side by side, and then adds (its split_k_iters)."""
 
@@ -36,21 +40,22 @@ def awq_product(tape: Tape, x: Buffer, weight: int, outputs: int, row: str, *, d
     return result
 
 
-def gptq_product(tape: Tape, x: Buffer, weight: int, outputs: int, row: str, *, dense: bool) -> Buffer:
-    """QuantLinear of auto-gptq for 8 bits (nn_modules/qlinear/qlinear_cuda_old.py), which exllama does not do.
+def gptq_product(tape: Tape, x: Buffer, weight: int, outputs: int, row: str, *, dense: bool, bits: int = 8) -> Buffer:
+    """auto-gptq's first kernel (nn_modules/qlinear/qlinear_cuda_old.py), which has 8 bits, as ExLlama's have not.
 
-    Where `dense` the `weight` elements are shifted as int32, cast to int16, masked, and less their zeros multiplied by
-    the scales in float16; else input and result are float32.
+    Where `dense` the `weight` elements are shifted as int32, cast to int16 (of 4 bits int8), masked, and less their
+    zeros multiplied by the scales in float16; else input and result are float32.
     """
+    whole = HALF if bits == WIDE else BYTES["int8"]
     if not dense:
         wide = tape.new(QUANTIZED_INPUTS, x.width, "fp32", size=resized(x, "fp32"))
         sums = tape.new(QUANTIZED_INPUTS, outputs, "fp32")
         result = tape.new(row, outputs, x.dtype)
         tape.drop(wide, sums)
         return result
-    with tape.temporary(DEQUANTIZED, Size(fixed=weight * (BYTES["int32"] + HALF))):
+    with tape.temporary(DEQUANTIZED, Size(fixed=weight * (BYTES["int32"] + whole))):
         pass
-    with tape.temporary(DEQUANTIZED, Size(fixed=weight * 3 * HALF)):  # masked, less its zeros, and scaled
+    with tape.temporary(DEQUANTIZED, Size(fixed=weight * (2 * whole + HALF))):  # masked, less its zeros, and scaled
         pass
     unpacked = tape.new(DEQUANTIZED, 0, "fp16", size=Size(fixed=weight * HALF))
     result = tape.new(row, outputs, x.dtype)
@@ -72,20 +77,13 @@ def fp8_product(tape: Tape, x: Buffer, inputs: int, outputs: int, row: str) -> B
         return tape.new(row, outputs, x.dtype)
 
 
-def exllama_buffer(context: Context, _: PhaseName) -> int:
-    """Room for the largest weight of all in float16, which exllama's first kernel keeps from load on.
-
-    It is auto-gptq's kernel for 4 bits unless told otherwise (transformers utils/quantization_config.py).
-    """
-    setting = context.setting
-    if setting.weights != "gptq-int4" or setting.trains or context.serves:
-        return 0
-    if not older(setting, "transformers", AUTO_GPTQ_UNTIL):
-        return 0
-    linears = (m for m in context.architecture.modules if m.kind in LINEARS)
-    return max((m.in_features * m.out_features for m in linears), default=0) * BYTES["fp16"]
+def fused_copies(context: Context, _: PhaseName) -> int:
+    """What AutoAWQ puts together, or casts, while it makes its blocks, beside what these replace."""
+    return made(context).copies if context.architecture.family == AUTOAWQ else 0
 
 
-def unsplit_blocks(context: Context, _: PhaseName) -> int:
+def unsplit_blocks(context: Context, phase: PhaseName) -> int:
     """The ends of blocks that the allocator does not split off as the model is loaded."""
-    return context.sums.unsplit
+    if context.architecture.family == AUTOAWQ:
+        return made(context).ends if phase is PhaseName.LOAD else made(context).ends_after
+    return context.sums.unsplit + unsplit_end(context)

@@ -69,11 +69,14 @@ def t5_layer(tape: Tape, x: Buffer, form: T5Form) -> Buffer:
         x = letting_go(tape, x, token)
     stream = _attended(tape, x, None, form, form.attention)
     if form.cross is not None:
+        before, tape.named = tape.named, []
         source = encoded(form.hidden, form.stream, grad=tape.records)
         stream = letting_go(tape, stream, _attended(tape, stream, source, form, form.cross))
+        tape.drop(*before)
     result = letting_go(tape, stream, _fed(tape, stream, form))
-    tape.drop(*tape.bound)
+    tape.drop(*tape.bound, *tape.named)
     tape.bound.clear()
+    tape.named.clear()
     return result
 
 

@@ -28,12 +28,15 @@ OWN = "own"
 def written_out(
     tape: Tape, states: tuple[Buffer, ...], bias: Buffer | None, heads: int, *, autocast: str | None, kernel: str
 ) -> Buffer:
-    """The values by the probabilities of each pair, heads after positions; the caller keeps the states."""
+    """The values by the probabilities of each pair, heads after positions; the caller keeps the states.
+
+    The layer's code has a name for the probabilities (T5Block.forward), which before 5.15 were let go.
+    """
     query, *others = states
     key, value = others or (query, query)
     dtype = autocast or query.dtype
-    left, right, inner = (_laid_out(tape, part, dtype, own=part is query) for part in (query, key, value))
-    scores = contract(tape, left, right, SCORES, 0, Size(pair=heads * BYTES[dtype]))
+    left, right = (_laid_out(tape, part, dtype, own=part is query) for part in (query, key))
+    scores = contract(tape, left, right, SCORES, 0, _pairs(query, heads * BYTES[dtype]))
     tape.drop(*(part for part, own in ((left, query), (right, key)) if part is not own))
     if kernel == OWN:
         total = scores if bias is None else add_in_place(tape, scores, bias)
@@ -43,9 +46,17 @@ def written_out(
             scores = letting_go(tape, scores, _biased(tape, scores, bias))
         total = scores
     weights = _probabilities(tape, total, scores, dtype, wide=kernel == OWN or autocast is not None)
+    inner = _laid_out(tape, value, dtype, own=value is query)
     mixed = contract(tape, weights, inner, OUTPUT, query.width, Size(*left.size))
-    tape.drop(weights, *((inner,) if inner is not value else ()))
+    tape.drop(*((weights,) if kernel == OWN else ()), *((inner,) if inner is not value else ()))
+    if kernel != OWN:
+        tape.named.append(weights)
     return letting_go(tape, mixed, transposed(tape, mixed))
+
+
+def _pairs(query: Buffer, each: int) -> Size:
+    """Scores of every pair; of a decoder that has one token of each sequence yet, those of all that it attends to."""
+    return Size(token=each) if query.size.sequence else Size(pair=each)
 
 
 def _laid_out(tape: Tape, x: Buffer, dtype: str, *, own: bool) -> Buffer:

@@ -20,7 +20,7 @@ TILE = 128
 
 def varying(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: AttentionForm) -> Buffer:
     """The kernel for rows of any length: saves gathered q, k, v, its result and a float32 log-sum-exp."""
-    dtype = form.autocast or query.dtype
+    dtype = form.flash_dtype(query.dtype)
     inner = tuple(cast(tape, part, dtype, STATES) for part in (query, key, value))
     gathered = _gathered(tape, inner, form)
     result = attended(tape, gathered, form, _working(form, dtype))

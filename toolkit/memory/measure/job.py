@@ -11,7 +11,7 @@ from typing import Any
 from toolkit.evidence.record import Record, setting_key
 from toolkit.facts.models import ModelFacts, model_from_config
 from toolkit.frozen import frozen
-from toolkit.spec.setting import Cache, Galore, Lora, Parallel, Peft, Run, Setting, Stack, Zero
+from toolkit.spec.setting import Cache, Galore, Kernels, Lora, Parallel, Peft, Run, Setting, Stack, Zero
 
 FORMAT = 1
 
@@ -100,7 +100,7 @@ def setting_from(said: Mapping[str, Any]) -> Setting:
     spread = fields.get("parallel")
     if spread is not None and spread.get("zero") is not None:
         fields["parallel"] = {**spread, "zero": Zero(**spread["zero"])}
-    for name, kind in (("parallel", Parallel), ("stack", Stack), ("run", Run)):
+    for name, kind in (("kernels", Kernels), ("parallel", Parallel), ("stack", Stack), ("run", Run)):
         if name in fields:
             fields[name] = kind(**fields[name])
     return Setting(**fields)

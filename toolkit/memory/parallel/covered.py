@@ -6,16 +6,16 @@ from collections.abc import Callable, Mapping
 
 from packaging.version import Version
 
-from toolkit.memory.numerics import FOUR_BIT, older
+from toolkit.memory.numerics import FOUR_BIT, LOOPS_IN_TORCH, older
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.storage import FLOATS
 from toolkit.spec.names import DEEPSPEED
 from toolkit.spec.setting import Setting
 
-WRAPS = frozenset({"transformers", "trl", "plain"})
+WRAPS = frozenset({"transformers", "trl", "plain", "torchtune"})
 """Trainers that wrap a model as torch and accelerate do."""
 
-SHARDED_STORAGE = frozenset({"fp32", "bf16", "fp16", "nf4", "fp4"})
+SHARDED_STORAGE = frozenset({"fp32", "bf16", "fp16", "nf4", "fp4", "gptq-int4"})
 """Stored forms of which FSDP makes flat parameters."""
 
 ELEMENTWISE = frozenset({"adamw", "sgd", "sgd_momentum", "lion", "none"})
@@ -64,7 +64,7 @@ def _cut_by_rows(setting: Setting) -> None:
     _shards(setting)
     if setting.weights in FOUR_BIT:
         raise UnsupportedRow("parallel", f"no formula for {setting.weights} weights with fsdp2 yet")
-    if setting.method != "full" and setting.stack.trainer != "plain":
+    if setting.method != "full" and setting.stack.trainer not in LOOPS_IN_TORCH:
         raise UnsupportedRow("parallel", f"no formula for adapters as units of fsdp2 with {setting.stack.trainer} yet")
 
 

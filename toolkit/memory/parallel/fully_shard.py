@@ -14,7 +14,7 @@ from packaging.version import Version
 
 from toolkit.frozen import frozen
 from toolkit.memory.architecture import Architecture, ModuleKind
-from toolkit.memory.numerics import older
+from toolkit.memory.numerics import LOOPS_IN_TORCH, older
 from toolkit.memory.parallel.shard_moments import Shards
 from toolkit.memory.parallel.units import rounding
 from toolkit.memory.size import BYTES
@@ -124,8 +124,8 @@ def shard_sharing(
 
 def _syncs_last(setting: Setting) -> bool:
     """Whether gradients are reduced after the last micro-batch alone: accelerate's no_sync; a plain loop has none."""
-    return setting.stack.trainer != "plain"
+    return setting.stack.trainer not in LOOPS_IN_TORCH
 
 
 def _ends_apart(setting: Setting) -> bool:
-    return setting.stack.trainer != "plain" and not older(setting, "accelerate", ENDS_APART)
+    return setting.stack.trainer not in LOOPS_IN_TORCH and not older(setting, "accelerate", ENDS_APART)

@@ -17,11 +17,10 @@ from toolkit.facts.gpus import find_gpu
 from toolkit.facts.names import UnknownName
 from toolkit.frozen import frozen
 from toolkit.memory.architecture import Architecture, ModuleKind
+from toolkit.memory.layer_tables import layer_tables
 from toolkit.memory.numerics import QUANTIZED, older
 from toolkit.memory.refusal import UnsupportedRow
-from toolkit.memory.size import BYTES
 from toolkit.memory.storage import StoredTensor, storage_of
-from toolkit.memory.transformers_versions import behaviour
 from toolkit.spec.setting import Setting
 
 OWN_PLACEMENT = Version("5.0")
@@ -123,7 +122,7 @@ def _refuse_full(found: Placement, setting: Setting) -> None:
 def _tree(architecture: Architecture, setting: Setting) -> _Node:
     """The modules that accelerate sees, in the model's order: embeddings, layers, norm, output projection."""
     root = _Node("")
-    caches = _rotary_caches(architecture, setting)
+    caches = sum(layer_tables(architecture, setting, setting.compute))
     for tensor in sorted(storage_of(architecture, setting), key=_order):
         each = planned_bytes(tensor) // tensor.module.count
         stem, within, _ = tensor.module.path.partition("{}")
@@ -165,14 +164,6 @@ def planned_bytes(tensor: StoredTensor) -> int:
     if tensor.is_packed and not tensor.part.parameter and tensor.part.name.startswith((".absmax", ".quant", ".nested")):
         return 0
     return 0 if tensor.part.name in (".offset", ".SCB") else tensor.bytes
-
-
-def _rotary_caches(architecture: Architecture, setting: Setting) -> int:
-    """Cosines and sines of all positions, buffers of each layer in older versions of transformers."""
-    if not behaviour(architecture, setting).caches_rotary or architecture.max_positions is None:
-        return 0
-    width = architecture.layers[0].attention.head_dim
-    return 2 * architecture.max_positions * width * BYTES[setting.compute]
 
 
 def _more(architecture: Architecture, root: _Node, setting: Setting) -> int:

@@ -8,7 +8,7 @@ from packaging.version import Version
 
 from toolkit.frozen import frozen
 from toolkit.memory.architecture import Architecture
-from toolkit.memory.numerics import FOUR_BIT, TRL, older
+from toolkit.memory.numerics import TRL, older
 from toolkit.memory.parallel.fully_shard import rows_of, shard_parts, shard_sharing
 from toolkit.memory.parallel.sharing import Sharing
 from toolkit.memory.parallel.spread import Spread
@@ -16,7 +16,7 @@ from toolkit.memory.parallel.units import Units, rounding, units_of
 from toolkit.memory.parallel.zero import zero_computing, zero_held, zero_parts, zero_sharing
 from toolkit.memory.size import BYTES
 from toolkit.memory.sums import Sums, Trained, sums
-from toolkit.spec.names import DEEPSPEED
+from toolkit.spec.names import DEEPSPEED, FLOAT_ELEMENTS
 from toolkit.spec.setting import Setting
 from toolkit.spec.stack_rules import ACCELERATE_UPCASTS
 
@@ -59,7 +59,7 @@ def gathered_setting(setting: Setting) -> Setting:
         return zero_computing(setting)
     if setting.parallel.strategy == "fsdp2":  # each backward makes gradients of its own
         setting = replace(setting, gradient_accumulation=1)
-    if not _mixes(setting) or setting.weights in FOUR_BIT:
+    if not _mixes(setting) or setting.weights in FLOAT_ELEMENTS:
         return setting
     gradients = setting.compute if setting.method == "full" else setting.gradients
     autocast = setting.stack.trainer in TRAINERS  # accelerate's, beside what units are gathered in
@@ -90,6 +90,9 @@ def plan(architecture: Architecture, setting: Setting) -> Plan:
         setting.stack.trainer,
         setting.stack.label(),
         setting.amp,
+        setting.upcast,
+        setting.group_size,
+        setting.kernels,
         setting.trains,
         setting.lora,
         setting.peft,
@@ -131,9 +134,11 @@ def _parts(whole: Sums, units: Units, setting: Setting) -> Sums:
     """The sums of one GPU's parts: of units, or of adapters, each matrix of which is a unit (peft utils/other.py)."""
     if setting.parallel.offload:
         return _offloaded(whole, units)
-    item = units.item if setting.weights in FOUR_BIT else BYTES[setting.weights]
+    item = units.item if setting.weights in FLOAT_ELEMENTS else BYTES[setting.weights]
     if setting.method == "full":
         trained = tuple(Trained((part,), count) for part, count in units.parts.items())
+    elif whole_adapters(setting):
+        trained = whole.trained
     else:
         trained = tuple(replace(one, shape=(-(-one.elements // units.gpus),)) for one in whole.trained)
     elements = sum(one.elements * one.count for one in trained)
@@ -144,13 +149,25 @@ def _parts(whole: Sums, units: Units, setting: Setting) -> Sums:
         trained=trained,
         elements=elements,
         largest=max((one.elements for one in trained), default=0),
-        adapters=0 if setting.method == "full" else elements - copies - (-idle // units.gpus),
+        adapters=whole.adapters if whole_adapters(setting) else _part_of_adapters(setting, elements - copies, idle),
         copies=copies,
         weights=units.whole + item * sum(part * count for part, count in units.parts.items()),
         unsplit=0,  # what FSDP holds was loaded elsewhere
         upcast=0,
         rounding=units.rounding + sum(rounding(part * item) * count for part, count in units.parts.items()),
     )
+
+
+def _part_of_adapters(setting: Setting, elements: int, idle: int) -> int:
+    return 0 if setting.method == "full" else elements - (-idle // setting.parallel.gpus)
+
+
+def whole_adapters(setting: Setting) -> bool:
+    """Whether every GPU has all adapters, which FSDP ignores: an operation that uses them calls none of their modules.
+
+    Source: fms_acceleration_foak utils.py, lora_adapters_switch_ddp_from_fsdp.
+    """
+    return setting.kernels.adapters is not None and setting.lora is not None
 
 
 def _offloaded(whole: Sums, units: Units) -> Sums:

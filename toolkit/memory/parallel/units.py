@@ -18,6 +18,9 @@ from toolkit.spec.setting import Setting
 ALIGNMENT = 16
 """Bytes to which each tensor of a flat parameter is aligned with use_orig_params (_flat_param.py)."""
 
+MADE_PARAMETERS = (".qweight", ".qzeros")
+"""Of GPTQ weights: float16 views of their packed values and zeros; scales and groups stay on every GPU in full."""
+
 Key = tuple[str, str]
 ROOT: Key = ("", "")
 
@@ -52,9 +55,9 @@ def units_of(architecture: Architecture, setting: Setting, gpus: int) -> Units:
     stored = storage_of(architecture, setting)
     item = BYTES[setting.weights if setting.weights in FLOATS else setting.compute]
     flat: Counter[Key] = Counter()
-    kept = [tensor for tensor in stored if not tensor.part.parameter]
+    kept = [tensor for tensor in stored if not is_sharded(tensor)]
     for tensor in stored:
-        if tensor.part.parameter:
+        if is_sharded(tensor):
             elements = _aligned(tensor, item)
             for key in _keys(tensor):
                 flat[key] += elements
@@ -72,6 +75,11 @@ def units_of(architecture: Architecture, setting: Setting, gpus: int) -> Units:
 def rounding(part: int) -> int:
     """What the allocator adds to an allocation of so many bytes."""
     return -part % ALLOCATION
+
+
+def is_sharded(tensor: StoredTensor) -> bool:
+    """Whether a tensor is a parameter, or made one to be sharded (fms_acceleration_peft, autogptq_utils.py)."""
+    return tensor.part.parameter or tensor.part.name in MADE_PARAMETERS
 
 
 def _aligned(tensor: StoredTensor, item: int) -> int:

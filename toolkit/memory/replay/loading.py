@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 from toolkit.memory.context import Context
-from toolkit.memory.formula.inputs import rotary_caches
-from toolkit.memory.formula.packed_weights import exllama_buffer
+from toolkit.memory.formula.exllama import exllama_buffer, exllama_order, exllama_state
+from toolkit.memory.formula.position_tables import position_tables
 from toolkit.memory.ledger import PhaseName
 from toolkit.memory.replay.writer import Events
 from toolkit.memory.size import BYTES
@@ -24,8 +24,10 @@ def load(events: Events, context: Context) -> None:
     placed = [
         (tensor, events.allocate(stored_bytes(tensor))) for tensor in in_layers(stored, lambda one: one.module.count)
     ]
-    events.allocate(rotary_caches(context, PhaseName.LOAD))
-    events.allocate(exllama_buffer(context, PhaseName.LOAD))
+    for table in position_tables(context, PhaseName.LOAD):
+        events.allocate(table)
+    for kept in (exllama_buffer, exllama_state, exllama_order):
+        events.allocate(kept(context, PhaseName.LOAD))
     events.loaded = len(events.order)
     if not setting.trains:
         return

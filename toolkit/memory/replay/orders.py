@@ -5,12 +5,12 @@ from __future__ import annotations
 import marshal
 from collections.abc import Callable, Iterator, Sequence
 from hashlib import blake2b
-from itertools import accumulate, compress
-from operator import and_, neg
+from itertools import compress
+from operator import and_
 
-from toolkit.memory.allocator import MIN_BLOCK, SMALL_REQUEST
+from toolkit.memory.allocator import MIN_BLOCK
 from toolkit.memory.device import Interval
-from toolkit.memory.replay.pool import pool_reserved
+from toolkit.memory.replay.pool import MOST_SMALL, pool_reserved
 from toolkit.memory.replay.writer import Events
 
 Order = Sequence[int]
@@ -24,22 +24,18 @@ _KNOWN: dict[bytes, Interval] = {}
 def reserved(events: Events, *, warms: bool = False, swaps: bool = True, limit: int | None = None) -> Interval:
     """The least and the most over the orders; `warms`: and over both ways to load a model.
 
-    Beyond a `limit` in bytes nothing is followed: where there is more, both are something above it.
+    Beyond a `limit` in bytes no order is followed: where there is more, what is returned is something above it.
 
     A formula does not know whether a tensor goes just before or just after the next is made: when Python lets go of a
     name, when a kernel asks for scratch. With `swaps`, each release is also put behind an allocation that follows it,
     and before one that precedes it. Requests of up to 1 MiB have a pool of their own and are replayed once.
     """
     wanted = events.blocks
-    is_large = [*map((SMALL_REQUEST // MIN_BLOCK).__lt__, wanted)]
-    is_small = [*map((SMALL_REQUEST // MIN_BLOCK).__ge__, wanted)]
-    large, small = _those_of(events.order, is_large), _those_of(events.order, is_small)
-    loaded = len(_those_of(events.order[: events.loaded], is_large))
+    large, small = events.large, events.small
+    loaded = events.pools.count(1, 0, events.loaded)
 
     def of_large() -> Interval:
         found = [pool_reserved(wanted, large, most=limit)]
-        if limit is not None and found[0] > limit:
-            return found[0], found[0]
         found += [pool_reserved(wanted, order, most=limit) for order in (_swapped(large, loaded) if swaps else ())]
         if warms:
             # transformers asks for a block of the whole size and gives it back before it loads
@@ -52,27 +48,20 @@ def reserved(events: Events, *, warms: bool = False, swaps: bool = True, limit: 
         found = pool_reserved(wanted, small, small=True)
         return found, found
 
-    low, high = _once(of_large, (loaded, warms, swaps, limit or 0), compress(wanted, is_large), large)
-    more, _ = _once(of_small, (), compress(wanted, is_small), small)
+    how = loaded, warms, swaps, limit or 0
+    low, high = _once(of_large, how, filter(MOST_SMALL.__lt__, wanted), large)
+    more, _ = _once(of_small, (), filter(MOST_SMALL.__ge__, wanted), small)
     return low + more, high + more
 
 
 def peak(events: Events) -> int:
     """The most that is alive at once, each block rounded up to 512 bytes."""
-    counted = events.blocks
-    changes = [*counted, *map(neg, counted[:0:-1])]  # a release is an index from the end
-    return MIN_BLOCK * max(accumulate(map(changes.__getitem__, events.order)), default=0)
-
-
-def _those_of(order: Order, chosen: list[bool]) -> list[int]:
-    """The events of chosen blocks."""
-    chosen = chosen + chosen[:0:-1]  # a release is an index from the end
-    return [*filter(chosen.__getitem__, order)]
+    return MIN_BLOCK * events.most
 
 
 def _once(work: Callable[[], Interval], how: tuple[int, ...], sizes: Iterator[int], order: Order) -> Interval:
     """What is worked out for blocks of these sizes in this order; once for all that are the same."""
-    asked: list[tuple[int, ...]] = [how, tuple(sizes), tuple(order)]
+    asked: list[Sequence[int]] = [how, [*sizes], order]
     key = blake2b(marshal.dumps(asked, 2), digest_size=32).digest()  # version 2: no references to what came before
     known = _KNOWN.get(key)
     if known is None:

@@ -18,7 +18,10 @@ from toolkit.memory.allocator import (
     SMALL_SEGMENT,
 )
 
-_SHIFT = MIN_BLOCK.bit_length() - 1
+BLOCK_BITS = MIN_BLOCK.bit_length() - 1
+
+MOST_SMALL = SMALL_REQUEST // MIN_BLOCK
+"""The most blocks of 512 bytes that the pool of small requests serves."""
 
 
 class _Pieces:
@@ -53,7 +56,7 @@ class _Pieces:
 
 def in_blocks(sizes: Iterable[int]) -> list[int]:
     """Bytes as blocks of 512, rounded up."""
-    return [size + MIN_BLOCK - 1 >> _SHIFT for size in sizes]
+    return [size + MIN_BLOCK - 1 >> BLOCK_BITS for size in sizes]
 
 
 def pool_reserved(
@@ -65,7 +68,7 @@ def pool_reserved(
     there first, as one free block. Where more than `most` bytes are, it ends there. All in one loop: calls of functions
     would take longer than what they do.
     """
-    kept = 0 if small else SMALL_REQUEST // MIN_BLOCK
+    kept = 0 if small else MOST_SMALL
     limit = float("inf") if most is None else most // MIN_BLOCK
     piece_of = [0] * len(wanted)
     free: list[int] = []

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
+from toolkit.memory.allocator import segment_size
+from toolkit.memory.architecture.autoawq import FAMILY as AUTOAWQ
 from toolkit.memory.architecture.litgpt import FAMILY as LITGPT
 from toolkit.memory.card import capacity_of
 from toolkit.memory.context import Context
 from toolkit.memory.device import LAST_SEGMENTS, Interval, device_interval, workspace_bytes
 from toolkit.memory.estimate import Estimate
 from toolkit.memory.formula.outputs import holds_results
+from toolkit.memory.loading import PACKAGE, WARMS
 from toolkit.memory.moments import Programs
+from toolkit.memory.numerics import older
 from toolkit.memory.parallel.spread import Spread
 from toolkit.memory.recording import programs_of
 from toolkit.memory.replay.generation import generation_events
@@ -32,18 +36,20 @@ MOVE = (
     "optimizer_implementation",
     "optimizer_states",
     "parallel",
+    "warmup",
 )
 """What of a setting moves its events beside its programs, its sums and its scale."""
 
-KEPT = 1024
+KEPT = 1 << 14
+"""More runs than any table has: all are replayed ahead, and what is forgotten before it is compared is done again."""
 
 TRIED = 8
 """Of several estimates so many are replayed for each end."""
 
 Bounds = Callable[[Estimate], Interval]
 
-Worked = tuple[int, int, int]
-"""The least and the most that is reserved, and the most that is alive."""
+Worked = tuple[int, int, int, int]
+"""The least and the most that is reserved, the most that is alive, and the largest request."""
 
 Asked = tuple[Context, int | None]
 """A run, and the bytes beyond which nothing is followed: a card without room for more is full, whatever is asked."""
@@ -63,8 +69,8 @@ def replayed(known: Estimate, limit: int | None = None) -> Interval:
     context = _run_of(known)
     if context is None:
         return known.reserved
-    low, high, alive = worked_out(context, limit)
-    missing = max(known.allocated - alive, 0)  # what no event is of
+    low, high, alive, _ = worked_out(context, limit)
+    missing = max(known.allocated - context.sums.unsplit - alive, 0)  # what no event is of; ends of blocks are replayed
     low, high = max(low + missing, known.allocated), high + missing + LAST_SEGMENTS
     return (low, max(high, known.reserved[1])) if _is_exceeded(context) else (low, high)
 
@@ -72,8 +78,20 @@ def replayed(known: Estimate, limit: int | None = None) -> Interval:
 def reserved_on_card(known: Estimate) -> Interval:
     """The same on the card that the setting names, which may be full: then all free segments go back to it.
 
-    How much is reserved at a time is then anything from what is allocated to what the card has.
+    That happens when a request finds no room (alloc_block, release_cached_blocks): until then all was reserved but
+    what is asked for.
     """
+    low, high = held_on_card(known)
+    capacity, context = capacity_of(known.setting.gpu or ""), _run_of(known)
+    if capacity is None or context is None or _is_exceeded(context) or high <= capacity[0]:
+        return low, high
+    limit = _limit_of(known)
+    filled = capacity[0] - segment_size(worked_out(context, limit)[3])
+    return max(low, min(replayed(known, limit)[0], filled)), high
+
+
+def held_on_card(known: Estimate) -> Interval:
+    """The same at a time: once the card was full, anything from what is allocated to what it has."""
     capacity = capacity_of(known.setting.gpu) if known.setting.gpu is not None else None
     found = replayed(known, _limit_of(known))
     if capacity is None or found[1] <= capacity[0] or known.allocated > capacity[1]:
@@ -82,11 +100,11 @@ def reserved_on_card(known: Estimate) -> Interval:
 
 
 def shown_by_card(known: Estimate) -> Interval:
-    """The same with what the card shows beside it."""
+    """What the card shows when somebody looks at it, as monitors do every second or after the run."""
     if known.context is not None and known.context.serves:
         return known.device
     setting = known.setting
-    return device_interval(reserved_on_card(known), setting.gpu, setting.parallel, setting.stack.versions)
+    return device_interval(held_on_card(known), setting.gpu, setting.parallel, setting.stack.versions)
 
 
 def reserved_over(estimates: Sequence[Estimate]) -> Interval:
@@ -195,8 +213,8 @@ def _is_known(context: Context) -> bool:
         return False  # a decoder's layers have the encoder's result beside their own input
     if context.setting.cache is not None:
         return False  # static and quantized caches do not grow as those that are followed
-    if context.architecture.family == LITGPT and not context.setting.trains:
-        return False  # it has its cache before the prompt, and quantizes every weight twice
+    if context.architecture.family in (LITGPT, AUTOAWQ) and not context.setting.trains:
+        return False  # they have their caches before the prompt, and make every weight or some of them twice
     if context.setting.parallel.strategy in ALONE:
         return True
     return isinstance(context.sharing, Spread) and context.setting.trains
@@ -209,13 +227,15 @@ def _worked_out(context: Context, programs: Programs, limit: int | None) -> Work
         first, *others = [run.events() for run in sharded_runs(context, programs, sharing)]
         found = [reserved(first, limit=limit), *(reserved(events, swaps=False, limit=limit) for events in others)]
         alive = peak(first) + beside[0]
-        return min(low for low, _ in found) + beside[0], max(high for _, high in found) + beside[1], alive
+        least, most = min(low for low, _ in found) + beside[0], max(high for _, high in found) + beside[1]
+        return least, most, alive, max(*first.sizes, sharing.root)
+    warms = not older(context.setting, PACKAGE, WARMS)
     if not context.setting.trains:
         events = generation_events(context, programs)
-        return *reserved(events, warms=True, limit=limit), peak(events)
+        return *reserved(events, warms=warms, limit=limit), peak(events), max(events.sizes)
     events = Run(context, programs).events()
-    low, high = reserved(events, warms=True, limit=limit)
+    low, high = reserved(events, warms=warms, limit=limit)
     if holds_results(context):
         _, held = reserved(Run(context, programs, holds=True).events(), swaps=False, limit=limit)
         high = max(high, held)
-    return low, high, peak(events)
+    return low, high, peak(events), max(events.sizes)

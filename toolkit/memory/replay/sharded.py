@@ -9,34 +9,52 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from packaging.version import Version
+
 from toolkit.memory.allocator import MIN_BLOCK, SMALL_REQUEST, segment_size
 from toolkit.memory.context import Context
 from toolkit.memory.device import Interval
 from toolkit.memory.formula.outputs import holds_results
 from toolkit.memory.moments import Programs
-from toolkit.memory.parallel.plan import gathered_setting
+from toolkit.memory.numerics import older
+from toolkit.memory.parallel.plan import gathered_setting, whole_adapters
 from toolkit.memory.parallel.spread import MAX_IN_FLIGHT, Spread
-from toolkit.memory.parallel.units import units_of
+from toolkit.memory.parallel.units import is_sharded, units_of
 from toolkit.memory.replay.loading import in_layers, stored_bytes, trained_in_order
 from toolkit.memory.replay.pool import in_blocks, pool_reserved
 from toolkit.memory.replay.training import Run
 from toolkit.memory.size import BYTES
 from toolkit.memory.storage import FLOATS, StoredTensor, storage_of
 from toolkit.memory.sums import Trained, sums
+from toolkit.spec.setting import Setting
+
+BY_ACCELERATE = ("transformers", "trl")
+"""Trainers that leave FSDP to accelerate."""
+
+ASKS_FROM = Version("0.25")
 
 
 def sharded_runs(context: Context, programs: Programs, spread: Spread) -> Iterator[ShardedRun]:
     """A run for each thing that a setting leaves open of FSDP.
 
-    With use_orig_params the states are those of the tensors that a part is made of, else of the part. Some loaders
-    bring no unit to the GPU whole.
+    With use_orig_params the states are those of the tensors that a part is made of, else of the part: a Trainer asks
+    for it. Some loaders bring no unit to the GPU whole.
     """
-    yield ShardedRun(context, programs, spread)
-    yield ShardedRun(context, programs, spread, in_parts=True)
+    full, asks = context.setting.method == "full", _asks_for_tensors(context.setting)
+    yield ShardedRun(context, programs, spread, by_tensor=full and asks)
+    yield ShardedRun(context, programs, spread, by_tensor=full and asks, in_parts=True)
     if holds_results(context):
         yield ShardedRun(context, programs, spread, holds=True)
-    if context.setting.method == "full":
+    if full and not asks:
         yield ShardedRun(context, programs, spread, by_tensor=True)
+
+
+def _asks_for_tensors(setting: Setting) -> bool:
+    """Whether FSDP is told use_orig_params where nobody says otherwise (accelerate commands/launch.py, 0.25).
+
+    So does a Trainer that is told fsdp itself (transformers training_args.py).
+    """
+    return setting.stack.trainer in BY_ACCELERATE and not older(setting, "accelerate", ASKS_FROM)
 
 
 class ShardedRun(Run):
@@ -58,8 +76,8 @@ class ShardedRun(Run):
         self._units = units_of(context.architecture, gathered_setting(setting), setting.parallel.gpus)
         self._item = BYTES[setting.weights] if setting.weights in FLOATS else self._units.item
         stored = storage_of(context.architecture, setting)
-        shared = list(in_layers((one for one in stored if one.part.parameter), lambda one: one.module.count))
-        self._kept = [one for one in stored if not one.part.parameter]
+        shared = list(in_layers((one for one in stored if is_sharded(one)), lambda one: one.module.count))
+        self._kept = [one for one in stored if not is_sharded(one)]
         self._members = _members(shared, len(self._units.layers))
         self._in_parts = in_parts
         self._by_tensor = by_tensor
@@ -146,8 +164,8 @@ def other_streams(context: Context, spread: Spread) -> Interval:
 
 
 def _adapters(context: Context) -> list[tuple[int, int]]:
-    """Bytes of each whole adapter, and how many there are of it; none where the weights themselves are trained."""
-    if context.numerics.adapter is None:
+    """Bytes of each whole adapter, and how many there are of it; none where no adapter is a unit."""
+    if context.numerics.adapter is None or whole_adapters(context.setting):
         return []
     item = BYTES[context.numerics.adapter]
     return [(one.elements * item, one.count) for one in sums(context.architecture, context.setting).trained]

@@ -12,7 +12,7 @@ from toolkit.memory.formula.optimizer import state_blocks
 from toolkit.memory.formula.optimizer_step import step_blocks
 from toolkit.memory.ledger import PhaseName
 from toolkit.memory.moments import Programs
-from toolkit.memory.numerics import accumulates
+from toolkit.memory.numerics import TORCH_FREES_GRADIENTS, older
 from toolkit.memory.program import CHECKPOINTS, Origin
 from toolkit.memory.replay.loading import load, trained_in_order
 from toolkit.memory.replay.script import Script, script_of
@@ -49,13 +49,14 @@ class Run:
         self._writer = Writer(Events(), context.scale)
         self._has_workspace = 0
         self._has_states = False
+        self._keeps_gradients = older(context.setting, "torch", TORCH_FREES_GRADIENTS)
 
     def events(self) -> Events:
         """Loading, preparing, and two steps."""
         self.load()
-        for _ in range(STEPS):
-            for number in range(MICRO_BATCHES if accumulates(self._context.setting) else 1):
-                self.pass_through(accumulates=number > 0)
+        for step in range(STEPS):
+            for number in range(MICRO_BATCHES if self._context.setting.gradient_accumulation > 1 else 1):
+                self.pass_through(accumulates=number > 0 or (step > 0 and self._keeps_gradients))
             self.step()
         return self._writer.events
 
@@ -126,8 +127,9 @@ class Run:
             parts = [one.elements * BYTES[setting.optimizer_states] for one in self.states()]
         for block in [events.allocate(part) for part in parts]:
             events.release(block)
-        self._writer.release(*self._writer.gradients)
-        self._writer.gradients.clear()
+        if not self._keeps_gradients:
+            self._writer.release(*self._writer.gradients)
+            self._writer.gradients.clear()
 
     def states(self) -> Iterator[Trained]:
         """Whatever has states, in the order in which they are made."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from toolkit.memory.allocator import MIN_BLOCK
 from toolkit.memory.context import Scale
 from toolkit.memory.replay.log import Change
-from toolkit.memory.replay.numbered import Numbered, numbered
-from toolkit.memory.replay.pool import in_blocks
+from toolkit.memory.replay.numbered import Moves, Numbered, numbered
+from toolkit.memory.replay.pool import BLOCK_BITS, MOST_SMALL
 from toolkit.memory.replay.script import Pass, Script
 from toolkit.memory.size import Amounts, Size
 
@@ -18,33 +19,59 @@ Block = int
 
 @dataclass(slots=True)
 class Events:
-    """Allocations and releases in order: `n` makes block n, of `sizes[n]` bytes, and `-n` releases it."""
+    """Allocations and releases in order: `n` makes block n, of `sizes[n]` bytes, and `-n` releases it.
+
+    They are written by pool, as the allocator has them: those of `large` blocks, and those of `small` ones. `pools` has
+    a byte for each event, 1 where it is of a large block. `blocks` are the sizes in blocks of 512 bytes, rounded up, of
+    which so many are `alive` now and were at `most`.
+    """
 
     sizes: list[int] = field(default_factory=lambda: [0])
-    order: list[int] = field(default_factory=list)
+    blocks: list[int] = field(default_factory=lambda: [0])
+    large: list[int] = field(default_factory=list)
+    small: list[int] = field(default_factory=list)
+    pools: bytearray = field(default_factory=bytearray)
+    alive: int = 0
+    most: int = 0
     loaded: int = 0  # events by whose end the model is loaded
-    _blocks: list[int] = field(default_factory=list)
 
     @property
-    def blocks(self) -> list[int]:
-        """The sizes in blocks of 512 bytes, rounded up."""
-        if len(self._blocks) != len(self.sizes):
-            self._blocks = in_blocks(self.sizes)
-        return self._blocks
+    def order(self) -> list[int]:
+        """The events of both pools."""
+        turns = iter(self.small), iter(self.large)
+        return [next(turns[pool]) for pool in self.pools]
 
     def allocate(self, size: int) -> Block:
         """Adds an allocation."""
         if not size:
             return 0
+        block, taken = len(self.sizes), size + MIN_BLOCK - 1 >> BLOCK_BITS
         self.sizes.append(size)
-        block = len(self.sizes) - 1
-        self.order.append(block)
+        self.blocks.append(taken)
+        self._add(block, taken)
+        self.alive += taken
+        self.most = max(self.most, self.alive)
         return block
 
     def release(self, block: Block) -> None:
         """Ends an allocation."""
         if block:
-            self.order.append(-block)
+            taken = self.blocks[block]
+            self._add(-block, taken)
+            self.alive -= taken
+
+    def _add(self, event: int, taken: int) -> None:
+        is_large = taken > MOST_SMALL
+        (self.large if is_large else self.small).append(event)
+        self.pools.append(is_large)
+
+    def move(self, moves: Moves, numbers: Sequence[int]) -> None:
+        """Adds the events of a part of a pass, whose blocks have these numbers."""
+        self.large += map(numbers.__getitem__, moves.large)
+        self.small += map(numbers.__getitem__, moves.small)
+        self.pools += moves.pools
+        self.most = max(self.most, self.alive + moves.most)
+        self.alive += moves.more
 
 
 class Writer:
@@ -93,7 +120,6 @@ class Writer:
 
     def play(self, changes: Iterable[Change], blocks: dict[int, Block], foreign: frozenset[int] = frozenset()) -> None:
         """Writes changes; `blocks` has the block of each key, and keeps what is new."""
-        sizes, order = self.events.sizes, self.events.order
         for key, size, stays in changes:
             if size is None:
                 if key in blocks:
@@ -101,9 +127,7 @@ class Writer:
             elif key not in blocks and key not in foreign:
                 amount = self.bytes(size)
                 if amount:
-                    sizes.append(amount)
-                    block = len(sizes) - 1
-                    order.append(block)
+                    block = self.events.allocate(amount)
                     if stays:
                         self.gradients.append(block)
                     else:
@@ -121,12 +145,13 @@ class Writer:
         found, events = self.numbered(run), self.events
         before, made = len(events.sizes) - 1, len(found.sizes)
         events.sizes += found.sizes
+        events.blocks += found.blocks
         # An allocation is the number of its block, a release is that below zero: indices of a list, both of them.
         numbers = [0, *range(before + 1, before + made + 1), *range(-before - made, -before)]
         for part, moves in enumerate(found.moves):
             if part:
                 self.release(given)
-            events.order += map(numbers.__getitem__, moves)
+            events.move(moves, numbers)
         self.gradients += map(numbers.__getitem__, found.stays)
         return {key: numbers[block] if block else given for key, block in found.left.items()}
 

@@ -36,6 +36,8 @@ AUTO_CLASSES = {
     "masked-lm": "AutoModelForMaskedLM",
     "base": "AutoModel",
 }
+COPIED = ".modules_to_save."
+"""In the names of parameters that peft trains a copy of (utils/other.py, ModulesToSaveWrapper)."""
 LEFT_OUT = ("dtype", "torch_dtype", "quantization_config", "auto_map", "transformers_version", "architectures")
 
 
@@ -142,7 +144,8 @@ def _adapted(model: nn.Module, setting: Setting) -> nn.Module:
     adapters = DTYPES[adapter_dtype(setting) or "fp32"]
     embeddings = DTYPES[setting.compute] if casts_back(setting) else None
     for name, parameter in adapted.named_parameters():
-        wanted = adapters if parameter.requires_grad else embeddings if _embeds(name) else None
+        trained = adapters if COPIED not in name else None  # peft casts what it puts in, not what it copies
+        wanted = trained if parameter.requires_grad else embeddings if _embeds(name) else None
         if wanted is not None and parameter.dtype != wanted:
             parameter.data = parameter.data.to(wanted)
     return adapted

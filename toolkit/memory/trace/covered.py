@@ -5,7 +5,7 @@ Each value stands in a scenario that is otherwise as plain as the value allows.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +14,7 @@ from toolkit.frozen import frozen
 from toolkit.memory.encoder_layouts import ENCODERS
 from toolkit.memory.trace.refused import MXFP4, refusal_of
 from toolkit.spec import names
-from toolkit.spec.setting import Cache, Galore, Lora, Parallel, Setting, Stack
+from toolkit.spec.setting import Cache, Galore, Kernels, Lora, Parallel, Setting, Stack
 
 PACKED = "openai/gpt-oss-20b"
 """A model whose experts are stored in MXFP4."""
@@ -96,6 +96,11 @@ PLAIN: tuple[tuple[str, Setting, tuple[str, ...]], ...] = (
     ("method", TRAIN, ("inference", "full", "lora", "qlora")),
     ("compute", TRAIN, tuple(names.FLOATS)),
     ("amp", ADAPT, ("true", "false")),
+    ("upcast", replace(ADAPT, method="qlora", weights="nf4"), ("true", "false")),
+    ("kernels.gptq", replace(ADAPT, method="qlora", weights="gptq-int4"), tuple(names.GPTQ_KERNELS)),
+    ("kernels.adapters", replace(ADAPT, method="qlora", weights="nf4"), tuple(names.ADAPTER_KERNELS)),
+    ("kernels.norm", TRAIN, ("true", "false")),
+    ("kernels.rotary", TRAIN, ("true", "false")),
     ("master_weights", TRAIN, tuple(names.MASTERS)),
     ("gradients", TRAIN, tuple(names.FLOATS)),
     ("optimizer_states", TRAIN, tuple(names.STATES)),
@@ -104,6 +109,7 @@ PLAIN: tuple[tuple[str, Setting, tuple[str, ...]], ...] = (
     ("attention", TRAIN, tuple(names.ATTENTION)),
     ("padding, training", TRAIN, ("true", "false")),
     ("padding, inference", RUN, ("true", "false")),
+    ("warmup", RUN, ("true", "false")),
     ("padding, flash", replace(TRAIN, attention="flash"), ("true", "false")),
     ("padding, eager", replace(TRAIN, attention="eager"), ("true", "false")),
     ("cache.implementation", RUN, tuple(names.CACHES)),
@@ -120,12 +126,22 @@ def _model(weights: str) -> Mapping[str, Any]:
     return {"model": PACKED, "generated_length": 0} if weights == MXFP4 else {}
 
 
+KERNELS: Mapping[str, Callable[[str], Kernels]] = {
+    "kernels.gptq": lambda value: Kernels(gptq=value),
+    "kernels.adapters": lambda value: Kernels(adapters=value),
+    "kernels.norm": lambda value: Kernels(norm=value == "true"),
+    "kernels.rotary": lambda value: Kernels(rotary=value == "true"),
+}
+
+
 def _changed(field: str, value: str) -> Mapping[str, Any]:
     name = field.partition(",")[0]
+    if name in KERNELS:
+        return {"kernels": KERNELS[name](value)}
     match name:
         case "method":
             return _method(value)
-        case "amp" | "padding":
+        case "amp" | "padding" | "warmup" | "upcast":
             return {name: value == "true"}
         case "cache.implementation" | "cache.backend":
             return {"cache": _cache(value)}

@@ -11,6 +11,7 @@ from toolkit.frozen import frozen
 from toolkit.memory.ledger import PhaseName
 from toolkit.memory.pattern import NoPatternError, Pattern, learn
 from toolkit.memory.stream import Run, settled
+from toolkit.memory.trace.refusal import UnsupportedTrace
 from toolkit.memory.trace.releases import text_config
 from toolkit.memory.trace.replicated import replicates
 from toolkit.memory.trace.run import run
@@ -93,11 +94,11 @@ def grow(setting: Setting, facts: ModelFacts, layers: Layers, say: Say = silent,
         counts = (start, start + period, start + 2 * period, proof)
         if sum(counts) >= passes * layers.count or proof > layers.count:
             continue
-        for count in counts:
-            if count not in runs:
-                say(f"tracing {count} of {layers.count} layers")
-                runs[count] = whole_run(setting, with_layers(facts, layers, count))
         try:
+            for count in counts:
+                if count not in runs:
+                    say(f"tracing {count} of {layers.count} layers")
+                    runs[count] = _short_run(setting, facts, layers, count)
             pattern = learn([runs[count] for count in counts[:3]])
             grown = Grown(pattern, start, period, counts)
             if same(grown.run(proof), runs[proof]):
@@ -108,6 +109,19 @@ def grow(setting: Setting, facts: ModelFacts, layers: Layers, say: Say = silent,
     if runs:
         raise refusal
     return None
+
+
+def _short_run(setting: Setting, facts: ModelFacts, layers: Layers, count: int) -> Run:
+    """The run of a model of the first layers. Raises NoPatternError where they lack a kind that the setting needs.
+
+    Every fourth layer of Qwen3-Next has the queries that adapters are put on: three have nothing to adapt.
+    """
+    try:
+        return whole_run(setting, with_layers(facts, layers, count))
+    except UnsupportedTrace as refusal:
+        if count >= layers.head + layers.period:
+            raise
+        raise NoPatternError(f"of {count} layers: {refusal}") from refusal
 
 
 def _attempts(layers: Layers) -> Iterator[tuple[int, int, int]]:

@@ -12,6 +12,7 @@ from torch.overrides import TorchFunctionMode
 
 from toolkit.memory.sizes import MASK_ALIGNMENT
 from toolkit.memory.trace.routing import Routing
+from toolkit.memory.trace.switches import SWITCH, modules_with_switches
 
 LOW = frozenset([
     "linear", "matmul", "__matmul__", "__rmatmul__", "mm", "bmm", "mv", "addmm", "addmv", "addbmm", "baddbmm",
@@ -21,13 +22,15 @@ LOW = frozenset([
 """What autocast runs in its low-precision dtype (torch's list of operators under CUDA autocast)."""
 
 HIGH = frozenset([
-    "softmax", "log_softmax", "layer_norm", "group_norm", "cross_entropy", "nll_loss", "mse_loss", "l1_loss",
-    "smooth_l1_loss", "binary_cross_entropy_with_logits", "kl_div", "cosine_similarity", "norm", "exp",
-    "expm1", "log", "log10", "log2", "log1p", "pow", "__pow__", "__rpow__", "rsqrt", "reciprocal", "sum",
-    "prod", "cumsum", "cumprod", "acos", "asin", "cosh", "sinh", "tan", "softplus", "softmin", "erfinv",
-    "dist", "cdist", "renorm",
+    "layer_norm", "group_norm", "cross_entropy", "nll_loss", "mse_loss", "l1_loss", "smooth_l1_loss",
+    "binary_cross_entropy_with_logits", "kl_div", "cosine_similarity", "norm", "exp", "expm1", "log", "log10", "log2",
+    "log1p", "pow", "square", "__pow__", "__rpow__", "rsqrt", "reciprocal", "acos", "asin", "cosh", "sinh", "tan",
+    "softplus", "softmin", "erfinv", "dist", "cdist", "renorm",
 ])  # fmt: skip
 """What autocast runs in float32."""
+
+WIDE_RESULTS = frozenset(["softmax", "log_softmax", "sum", "prod", "cumsum", "cumprod"])
+"""What autocast asks for a float32 result where the call names no dtype (autocast_mode.h, fp32_set_opt_dtype)."""
 
 SOFTMAXES = frozenset(["softmax", "log_softmax"])
 """What has a kernel that takes float16 and gives float32 (aten/src/ATen/native/SoftMax.cpp, half_to_float)."""
@@ -79,7 +82,9 @@ class OnGpu(TorchFunctionMode):
         region = self.autocast
         if name in SOFTMAXES and _widens(args, kwargs, region):
             return getattr(torch, f"_{name}")(args[0], kwargs.get("dim", args[1] if len(args) > 1 else -1), True)
-        if region is not None and region.enabled and name in LOW | HIGH:
+        if region is not None and region.enabled and name in WIDE_RESULTS and _wants_width(args, kwargs):
+            kwargs = {**kwargs, "dtype": torch.float32}
+        elif region is not None and region.enabled and name in LOW | HIGH:
             convert = region.low if name in LOW else region.high
             # The last argument first, as compilers of torch's releases evaluate a call: backward goes by that order.
             kwargs = {key: _each(convert, value) for key, value in reversed(kwargs.items())}
@@ -94,9 +99,14 @@ class OnGpu(TorchFunctionMode):
             yield
             return
         self.autocast = Autocast(dtype)
+        own = [(module, vars(module)[SWITCH]) for module in modules_with_switches()]
+        for module, _ in own:
+            setattr(module, SWITCH, _switch_of(self))
         try:
             yield
         finally:
+            for module, function in own:
+                setattr(module, SWITCH, function)
             self.autocast.forget()
             self.autocast = None
 
@@ -107,33 +117,39 @@ class OnGpu(TorchFunctionMode):
         before = {name: getattr(torch, name) for name in names}
         outer = self
 
-        class Switch:
-            def __init__(self, *_: Any, enabled: bool = True, **__: Any) -> None:
-                self._enabled = enabled
-
-            def __enter__(self) -> None:
-                region = outer.autocast
-                self._before = region.enabled if region else True
-                if region:
-                    region.enabled = self._enabled
-
-            def __exit__(self, *_: object) -> None:
-                if outer.autocast:
-                    outer.autocast.enabled = self._before
-
         def enabled(*_: Any) -> bool:
             return outer.autocast is not None and outer.autocast.enabled
 
         def kind(*_: Any) -> torch.dtype:
             return torch.float16 if outer.autocast is None else outer.autocast.dtype
 
-        for name, stand_in in zip(names, (enabled, Switch, kind, kind), strict=True):
+        for name, stand_in in zip(names, (enabled, _switch_of(self), kind, kind), strict=True):
             setattr(torch, name, stand_in)
         try:
             yield
         finally:
             for name, function in before.items():
                 setattr(torch, name, function)
+
+
+def _switch_of(outer: OnGpu) -> type:
+    """What stands for torch.autocast: it turns the region that is open on or off for a while."""
+
+    class Switch:
+        def __init__(self, *_: Any, enabled: bool = True, **__: Any) -> None:
+            self._enabled = enabled
+
+        def __enter__(self) -> None:
+            region = outer.autocast
+            self._before = region.enabled if region else True
+            if region:
+                region.enabled = self._enabled
+
+        def __exit__(self, *_: object) -> None:
+            if outer.autocast:
+                outer.autocast.enabled = self._before
+
+    return Switch
 
 
 def attention(
@@ -155,8 +171,7 @@ def attention(
     kernels = torch.ops.aten
     short = query.dtype in (torch.float16, torch.bfloat16)
     if short and attn_mask is None and query.shape[-1] == value.shape[-1] <= LARGEST_HEAD:
-        flash = kernels._scaled_dot_product_flash_attention
-        return flash(query, key, value, dropout_p, is_causal, False, scale=scale)[0]
+        return kernels._scaled_dot_product_flash_attention(query, key, value, dropout_p, is_causal, scale=scale)[0]
     if enable_gqa and query.shape[1] != key.shape[1]:
         key, value = (part.repeat_interleave(query.shape[1] // part.shape[1], 1) for part in (key, value))
         written_out = kernels._scaled_dot_product_attention_math
@@ -210,10 +225,18 @@ _REPLACED = frozenset({F.scaled_dot_product_attention, F.dropout, F.one_hot, tor
 
 def _widens(args: Any, kwargs: Any, region: Autocast | None) -> bool:
     """Whether a softmax of a float16 tensor is asked for in float32: by name, or by autocast."""
-    if not args or not isinstance(args[0], torch.Tensor) or args[0].dtype != torch.float16:
-        return False
-    asked = {kwargs.get("dtype"), *(one for one in args if isinstance(one, torch.dtype))}
-    return torch.float32 in asked or (region is not None and region.enabled)
+    half = bool(args) and _floats(args[0]) and args[0].dtype == torch.float16
+    named = _named_dtype(args, kwargs)
+    return half and (named is torch.float32 or (named is None and region is not None and region.enabled))
+
+
+def _wants_width(args: Any, kwargs: Any) -> bool:
+    """Whether a call takes a 16-bit tensor first, and names no dtype for its result."""
+    return bool(args) and _floats(args[0]) and args[0].dtype != torch.float32 and not _named_dtype(args, kwargs)
+
+
+def _named_dtype(args: Any, kwargs: Any) -> torch.dtype | None:
+    return next((one for one in (kwargs.get("dtype"), *args) if isinstance(one, torch.dtype)), None)
 
 
 def _floats(value: Any) -> bool:

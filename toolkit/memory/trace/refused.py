@@ -10,7 +10,7 @@ from collections.abc import Callable
 from toolkit.memory.kept_caches import STATIC
 from toolkit.memory.numerics import QUANTIZED, adapter_dtype
 from toolkit.spec.names import FLOATS, GALORE, NEVER_FUSED, OPTIMIZERS_32BIT, TORCH_OPTIMIZERS
-from toolkit.spec.setting import Setting
+from toolkit.spec.setting import OWN, Setting
 
 MXFP4 = "mxfp4"
 FSDP2, TENSOR, DDP = "fsdp2", "tensor", "ddp"
@@ -63,8 +63,16 @@ def _head(setting: Setting) -> str:
     return "a model without a head has no loss to train by" if setting.trains and setting.head == "base" else ""
 
 
+def _kernels(setting: Setting) -> str:
+    return "" if setting.kernels == OWN else "kernels that stand in for parts of a model are not traced yet"
+
+
 def _engine(setting: Setting) -> str:
     return "engines are not traced" if setting.engine else ""
+
+
+def _warmup(setting: Setting) -> str:
+    return "a loop over the prompt before the run is not traced yet" if setting.warmup else ""
 
 
 def _cache(setting: Setting) -> str:
@@ -108,7 +116,7 @@ def _trained(setting: Setting) -> str | None:
 
 
 RULES: tuple[Callable[[Setting], str], ...] = (
-    _trainer, _offload, _strategy, _weights, _master_weights, _loss, _head, _engine, _cache, _gradients, _states,
-    _optimizer,
+    _trainer, _offload, _strategy, _weights, _master_weights, _loss, _head, _kernels, _engine, _cache, _gradients,
+    _states, _optimizer, _warmup,
 )  # fmt: skip
 """What is asked of a setting, in this order."""

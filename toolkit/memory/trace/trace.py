@@ -25,6 +25,8 @@ from toolkit.spec.setting import Setting
 __all__ = ["Trace", "UnsupportedTrace", "libraries", "trace"]
 
 LIBRARIES = ("torch", "transformers", "accelerate", "peft", "bitsandbytes")
+_LINEAR = "linear_num_value_heads"
+DELTA_RULE = "linear attention by torch's operations, as without flash-linear-attention"
 
 
 @frozen
@@ -61,7 +63,12 @@ def trace(setting: Setting, facts: ModelFacts, *, whole: bool = False, say: Say 
     """
     seen, how = (whole_run(setting, facts), "every layer") if whole else grown_run(setting, facts, say)
     say("replaying")
-    return accounted(setting, seen, how)
+    return accounted(setting, seen, f"{how}, {DELTA_RULE}" if _is_recurrent(facts) else how)
+
+
+def _is_recurrent(facts: ModelFacts) -> bool:
+    inside = facts.config.get("text_config")
+    return _LINEAR in facts.config or (isinstance(inside, dict) and _LINEAR in inside)
 
 
 def accounted(setting: Setting, seen: Run, how: str) -> Trace:

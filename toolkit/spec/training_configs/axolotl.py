@@ -10,7 +10,7 @@ from toolkit.finding import Finding, Severity
 from toolkit.spec.known import unknown
 from toolkit.spec.node import Scalar
 from toolkit.spec.training_configs.adapters import take_lora
-from toolkit.spec.training_configs.axolotl_keys import GOES_WITHOUT, ONE, STOPS
+from toolkit.spec.training_configs.axolotl_keys import ADAPTER_KERNELS, GOES_WITHOUT, ONE, STOPS
 from toolkit.spec.training_configs.config import Config
 from toolkit.spec.training_configs.hugging_face import take_targets
 from toolkit.spec.training_configs.optimizers import take_muon, take_optimizer
@@ -24,7 +24,6 @@ from toolkit.spec.training_configs.training_arguments import (
 )
 
 CUT_PLUGIN = "CutCrossEntropyPlugin"
-_CUT = "cut cross-entropy forms no logits; counted are those few that Liger's fused loss forms"
 
 
 def take_axolotl(config: Config) -> None:
@@ -57,6 +56,7 @@ def take_axolotl(config: Config) -> None:
     take_parallel(config)
     _loss(config)
     _casts(config)
+    _adapter_kernels(config)
     config.matters_where_said(row for row in STOPS if not (row[0] in ONE and config.node(row[0]) == "1"))
     config.matters_where_said(GOES_WITHOUT, stops=False)
 
@@ -132,13 +132,15 @@ def _adapters(config: Config) -> None:
 
 
 def _offloaded_checkpoints(config: Config) -> None:
+    """Where it says no more, axolotl takes torch's older form (utils/config/__init__.py, normalize_config)."""
     node = config.node("gradient_checkpointing")
     if node in ("offload", "offload_disk"):
         config.node("gradient_checkpointing_kwargs")
         config.matters("gradient_checkpointing", "what is moved to main memory is counted on the GPU", stops=False)
         config.put("gradient_checkpointing", "non-reentrant", "gradient_checkpointing")
         return
-    take_checkpointing(config, default=False, form="non-reentrant")
+    said = config.node("gradient_checkpointing_kwargs") is not None
+    take_checkpointing(config, default=False, form=None if said else "reentrant")
 
 
 def _attention(config: Config) -> None:
@@ -156,12 +158,28 @@ def _attention(config: Config) -> None:
 
 
 def _casts(config: Config) -> None:
-    """Without adapters, FSDP or FlashAttention the embeddings and norms stay as float32 as axolotl makes them."""
+    """Without adapters, FSDP, FlashAttention or cut cross-entropy embeddings and norms stay as axolotl makes them."""
+    if config.value("stack.loss") == "cut":
+        return
     whole = config.value("method") == "full" and config.value("weights") in ("bf16", "fp16")
     if whole and config.value("attention") != "flash" and "parallel.strategy" not in config.fields:
         message = "axolotl makes embeddings and norms float32 without FlashAttention; they are counted in 16 bit"
         place = config.place("attn_implementation", "bf16", "fp16", "bfloat16", "float16")
         config.findings.append(Finding(place, "S115", message, None, Severity.WARNING))
+
+
+def _adapter_kernels(config: Config) -> None:
+    """Axolotl turns them on where nothing is said of them (schemas/config.py, check_auto_enable_lora_kernels)."""
+    adapts = config.value("method") == "qlora" or (
+        config.value("method") == "lora" and config.value("weights") != "int8"
+    )
+    said = any(config.node(key) is not None for key in ADAPTER_KERNELS)
+    if not adapts or said or config.truth("trust_remote_code") or config.value("parallel.strategy") == "fsdp":
+        return
+    reason = (
+        "axolotl runs adapters by kernels of its own, where no lora_*_kernel says otherwise: peft's code is followed"
+    )
+    config.matters("adapter", reason, stops=False)
 
 
 def _shards(config: Config) -> None:
@@ -172,14 +190,12 @@ def _shards(config: Config) -> None:
 
 
 def _loss(config: Config) -> None:
-    plugins = config.words("plugins") or ()
-    if any(CUT_PLUGIN in plugin for plugin in plugins):
-        config.matters("plugins", _CUT, stops=False)
+    """The plugin of cut cross-entropy brings a key that turns it off (integrations/cut_cross_entropy/args.py)."""
     cut = config.truth("cut_cross_entropy")
-    if cut:
-        config.matters("cut_cross_entropy", _CUT, stops=False)
-    if cut or any(CUT_PLUGIN in plugin for plugin in plugins):
-        config.assume("stack.loss", "fused", "no logits in full, as with cut cross-entropy")
+    if any(CUT_PLUGIN in plugin for plugin in config.words("plugins") or ()) and cut is not False:
+        config.put("stack.loss", "cut", "plugins")
+    elif cut:
+        config.put("stack.loss", "cut", "cut_cross_entropy")
     elif config.truth("liger_fused_linear_cross_entropy"):
         config.put("stack.loss", "fused", "liger_fused_linear_cross_entropy")
     else:

@@ -28,6 +28,8 @@ STOPS = (
     ("lisa_n_layers", "training of some layers at a time is not followed"),
     ("layer_offloading", "layers in main memory are not followed"),
     ("dp_replicate_size", "shards on groups of GPUs are not followed"),
+    ("diffusion", "training on masked tokens has a loss of its own, which is not followed"),
+    ("use_onebitllms", "weights in 1.58 bit are not followed"),
     ("chunked_cross_entropy", "no formula for axolotl's chunks of the loss yet"),
 )
 """Of another run than the one that would be estimated."""
@@ -64,6 +66,8 @@ GOES_WITHOUT = (
     ("use_sonicmoe", "kernels for experts are not followed: transformers' code is"),
     ("flash_attn_fuse_mlp", "a fused feed-forward layer is not followed"),
     ("flash_attn_cross_entropy", "a fused loss is not followed"),
+    ("flash_attn_rms_norm", "a fused norm is not followed"),
+    ("gemma4_hybrid_attn_impl", "attention that differs by layer is not followed"),
     ("liger_rms_norm_gated", "Liger's kernel for norms is not followed: transformers' code is"),
     ("llama4_linearized_experts", "experts as linear layers are not followed: transformers' code is"),
     ("liger_rope", "Liger's kernel for positions is not followed: transformers' code is"),
@@ -73,3 +77,6 @@ GOES_WITHOUT = (
     ("embeddings_skip_upcast", "axolotl's casts of embeddings are taken to be undone, as they are with adapters"),
 )
 """What the estimate goes without, or counts as something else."""
+
+ADAPTER_KERNELS = ("lora_mlp_kernel", "lora_qkv_kernel", "lora_o_kernel", "lora_embedding_kernel")
+"""Keys of axolotl's kernels for adapters."""

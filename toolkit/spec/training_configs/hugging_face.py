@@ -14,6 +14,7 @@ from toolkit.spec.training_configs.adapters import take_lora
 from toolkit.spec.training_configs.config import Config
 from toolkit.spec.training_configs.optimizers import take_optimizer
 from toolkit.spec.training_configs.parallel import take_parallel
+from toolkit.spec.training_configs.target_patterns import names_of
 from toolkit.spec.training_configs.training_arguments import (
     TORCH_DTYPES,
     facts_of,
@@ -101,7 +102,7 @@ def _weights(config: Config) -> None:
     four, eight = config.truth("load_in_4bit"), config.truth("load_in_8bit")
     dtypes = ("dtype", "torch_dtype", "model_init_kwargs.dtype", "model_init_kwargs.torch_dtype")
     peft = config.truth("use_peft")
-    from_command_line = config.value("model") is not None or peft is not None
+    from_command_line = config.node(*MODEL_KEYS) is not None or peft is not None
     if four:
         config.put("weights", config.word("bnb_4bit_quant_type") or "nf4", "load_in_4bit")
         config.put("double_quant", bool(config.truth("use_bnb_nested_quant")), "use_bnb_nested_quant", "load_in_4bit")
@@ -129,7 +130,7 @@ def take_targets(config: Config, *keys: str) -> None:
     """Takes the modules with adapters; where none are said peft takes those that it knows for the model's type."""
     node = config.node(*keys)
     if isinstance(node, Scalar) and _PATTERN.search(node):
-        config.matters(keys[0], "a pattern of module names is not followed: list the names")
+        _by_pattern(config, node, *keys)
         return
     said = config.words(*keys)
     if said is not None:
@@ -140,6 +141,15 @@ def take_targets(config: Config, *keys: str) -> None:
     usual = usual_targets(str(facts.config.get("model_type"))) if facts else ()
     if len(usual) > 1:  # the first is peft's own where it has one
         config.assume("lora.targets", usual[0], "peft's default for the model")
+
+
+def _by_pattern(config: Config, pattern: str, *keys: str) -> None:
+    names = names_of(pattern)
+    if names is None:
+        config.matters(keys[0], "a pattern of module names of this form is not followed: list the names")
+        return
+    config.put("lora.targets", names, *keys)
+    config.matters(keys[0], f"the pattern is read as {', '.join(names)}, wherever these are", stops=False)
 
 
 def _loss(config: Config) -> None:

@@ -24,6 +24,9 @@ STOPS = (
     ("mixture_of_depths", "mixture of depths is not followed"),
     ("use_mca", "Megatron is not followed"),
     ("use_megatron_bridge", "Megatron is not followed"),
+    ("tensor_model_parallel_size", "Megatron is not followed"),
+    ("pipeline_model_parallel_size", "Megatron is not followed"),
+    ("expert_model_parallel_size", "Megatron is not followed"),
     ("use_kt", "experts in main memory are not followed"),
     ("use_ray", "how many GPUs a Ray cluster has is not followed"),
     ("shift_attn", "shifted attention is not followed"),
@@ -85,6 +88,9 @@ def take_llamafactory(config: Config) -> None:
         config.assume("stack.loss", "fused" if liger else "cross-entropy", "enable_liger_kernel")
     if liger:
         config.matters("enable_liger_kernel", "of Liger's kernels only that of the loss is followed", stops=False)
+    workers = config.whole("ray_num_workers")
+    if workers is not None and workers > 1 and "parallel.gpus" not in config.said:
+        config.matters("ray_num_workers", "under Ray so many GPUs share the run: add --parallel-gpus N", stops=False)
     config.matters_where_said(STOPS)
     config.matters_where_said(GOES_WITHOUT, stops=False)
 

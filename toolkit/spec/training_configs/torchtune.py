@@ -1,7 +1,7 @@
 """torchtune's YAML. Defaults are those of its recipes and model builders at version 0.6.
 
-torchtune has model code and a loss of its own, in plain PyTorch: weights, gradients and states are exact, what its
-layers keep is taken to be what transformers' layers keep.
+torchtune has model code and losses of its own, in plain PyTorch. Of families whose layers are not followed weights,
+gradients and states are exact; what the layers keep is taken to be what transformers' layers keep.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from toolkit.facts.models import ModelFacts, load_model
 from toolkit.finding import Finding, Severity
 from toolkit.spec.known import shown, unknown
 from toolkit.spec.training_configs.config import Config
@@ -16,7 +17,7 @@ from toolkit.spec.training_configs.optimizers import COMPONENTS, note_decay
 from toolkit.spec.training_configs.training_arguments import TORCH_DTYPES, take_accumulation
 
 _BUILDER = re.compile(
-    r"torchtune\.models\.[a-z0-9_]+\.(?P<form>lora_|qlora_)?(?P<model>[a-z0-9_]+?)(?:_base|_instruct)?"
+    r"torchtune\.models\.[a-z0-9_]+\.(?P<form>lora_|qlora_)?(?P<model>[a-z0-9_]+?)(?:_base|(?P<chats>_instruct))?"
 )
 
 MODELS: Mapping[str, str] = {
@@ -29,6 +30,8 @@ MODELS: Mapping[str, str] = {
     "gemma_2b": "google/gemma-2b", "gemma_7b": "google/gemma-7b", "gemma2_2b": "google/gemma-2-2b",
     "gemma2_9b": "google/gemma-2-9b", "gemma2_27b": "google/gemma-2-27b",
     "phi3_mini": "microsoft/Phi-3-mini-4k-instruct", "phi4_14b": "microsoft/phi-4",
+    "qwen2_0_5b": "Qwen/Qwen2-0.5B-Instruct", "qwen2_1_5b": "Qwen/Qwen2-1.5B-Instruct",
+    "qwen2_7b": "Qwen/Qwen2-7B-Instruct",
     "qwen2_5_0_5b": "Qwen/Qwen2.5-0.5B", "qwen2_5_1_5b": "Qwen/Qwen2.5-1.5B", "qwen2_5_3b": "Qwen/Qwen2.5-3B",
     "qwen2_5_7b": "Qwen/Qwen2.5-7B", "qwen2_5_14b": "Qwen/Qwen2.5-14B", "qwen2_5_32b": "Qwen/Qwen2.5-32B",
     "qwen2_5_72b": "Qwen/Qwen2.5-72B", "qwen3_0_6b": "Qwen/Qwen3-0.6B", "qwen3_1_7b": "Qwen/Qwen3-1.7B",
@@ -36,7 +39,10 @@ MODELS: Mapping[str, str] = {
     "qwen3_32b": "Qwen/Qwen3-32B", "smollm2_135m": "HuggingFaceTB/SmolLM2-135M",
     "smollm2_360m": "HuggingFaceTB/SmolLM2-360M", "smollm2_1_7b": "HuggingFaceTB/SmolLM2-1.7B",
 }  # fmt: skip
-"""torchtune/models/*/_model_builders.py: a builder is a size; a base and an instruct model have the same tensors."""
+"""torchtune/models/*/_model_builders.py: a builder is a size; a base and an instruct model have the same weights."""
+
+FOLLOWED = ("llama", "mistral", "qwen", "smollm")
+"""The families whose layers are followed as torchtune has them (toolkit.memory.architecture.torchtune)."""
 
 MODULES = {"q_proj": "q_proj", "k_proj": "k_proj", "v_proj": "v_proj", "output_proj": "o_proj"}
 MLP = ("gate_proj", "down_proj", "up_proj")
@@ -57,15 +63,15 @@ GOES_WITHOUT = (
     ("enable_activation_offloading", "activations that are moved to main memory are counted on the GPU"),
     ("compile", "what torch.compile fuses is not followed: the estimate is that of eager code"),
 )
-FULL_LOGITS = frozenset({"torch.nn.CrossEntropyLoss", "torchtune.modules.loss.CEWithChunkedOutputLoss"})
+WHOLE_LOSS = "torch.nn.CrossEntropyLoss"
+OUTPUTS_LOSS = "torchtune.modules.loss.CEWithChunkedOutputLoss"
+OUTPUTS_UNTIL = "0.6.1"
+"""The last release in which a chunked loss is that of the model's outputs in parts."""
 LINEAR_LOSS = "torchtune.modules.loss.LinearCrossEntropyLoss"
 
 
 def take_torchtune(config: Config) -> None:
     """Reads the configuration of a torchtune recipe for fine-tuning."""
-    config.assume("stack.trainer", "plain", "a loop in plain PyTorch, as torchtune's recipes are")
-    message = "torchtune's own layers are not followed: activations are those of transformers' layers"
-    config.findings.append(Finding(config.place("model._component_"), "S115", message, None, Severity.WARNING))
     _model(config)
     batch = config.whole("batch_size")
     if batch is not None:
@@ -85,7 +91,7 @@ def take_torchtune(config: Config) -> None:
     if config.truth("fsdp_cpu_offload", "fsdp.cpu_offload"):
         config.put("parallel.offload", True, "fsdp_cpu_offload", "fsdp.cpu_offload")
     if "parallel.gpus" in config.said:
-        config.assume("parallel.strategy", "fsdp", "what torchtune's distributed recipes do")
+        config.assume("parallel.strategy", "fsdp2", "torchtune/training/_distributed.py, shard_model: fully_shard")
     config.matters_where_said(STOPS)
     config.matters_where_said(GOES_WITHOUT, stops=False)
 
@@ -101,8 +107,11 @@ def _model(config: Config) -> None:
         )
         config.lost.add("model")
     elif name in MODELS:
-        config.put("model", MODELS[name], "model._component_")
+        instruct = f"{MODELS[name]}-Instruct"  # whose positions are fewer where it is a model of its own
+        own = found is not None and found["chats"] and isinstance(load_model(instruct), ModelFacts)
+        config.put("model", instruct if own else MODELS[name], "model._component_")
     form = found["form"] if found else None
+    _layers(config, name)
     config.assume("method", {"lora_": "lora", "qlora_": "qlora"}.get(form or "", "full"), "model._component_")
     if form is None:
         return
@@ -116,6 +125,16 @@ def _model(config: Config) -> None:
         config.put("lora.alpha", alpha, "model.lora_alpha")
     config.assume("lora.dropout", config.decimal("model.lora_dropout") or 0.0, "model.lora_dropout")
     _targets(config, name)
+
+
+def _layers(config: Config, name: str) -> None:
+    """Whose layers run: torchtune's own where they are followed."""
+    if name.startswith(FOLLOWED):
+        config.assume("stack.trainer", "torchtune", "the tool")
+        return
+    config.assume("stack.trainer", "plain", "a loop in plain PyTorch, as torchtune's recipes are")
+    message = "torchtune's own layers are not followed: activations are those of transformers' layers"
+    config.findings.append(Finding(config.place("model._component_"), "S115", message, None, Severity.WARNING))
 
 
 def _targets(config: Config, model: str) -> None:
@@ -141,8 +160,9 @@ def _dtype(config: Config) -> None:
     config.assume("amp", False, "torchtune trains without autocast")
     if config.value("method") == "qlora":
         config.assume("weights", "nf4", "model._component_")
-        config.assume("stack.trainer", "trl", "what it leaves of a quantized model is what torchtune has")
-        message = "model._component_: torchao's NF4 is taken for that of bitsandbytes, which is laid out otherwise"
+        if config.value("stack.trainer") != "torchtune":
+            config.assume("stack.trainer", "trl", "what it leaves of a quantized model is what torchtune has")
+        message = "model._component_: torchao's NF4 is taken to be as large as that of bitsandbytes: MBs differ"
         config.findings.append(Finding(config.place("model._component_"), "S115", message, None, Severity.WARNING))
         config.assume("double_quant", True, "torchao's NF4 quantizes its scales")
         config.put("compute", dtype, "dtype")
@@ -179,14 +199,21 @@ def _optimizer(config: Config) -> None:
 
 def _loss(config: Config) -> None:
     component = config.word("loss._component_")
-    if component is None or component in FULL_LOGITS:
-        config.assume("stack.loss", "cross-entropy", "loss._component_")
-        if component is not None and "Chunked" in component:
-            message = "loss._component_: float32 copies are taken to exist of all logits, not of a part at a time"
-            config.findings.append(Finding(config.place("loss._component_"), "S115", message, None, Severity.WARNING))
-    elif component == LINEAR_LOSS:
-        config.assume("stack.loss", "chunked", "loss._component_")
-        message = "loss._component_: torchtune takes an eighth of the tokens at a time, and is taken for TRL's chunks"
-        config.findings.append(Finding(config.place("loss._component_"), "S115", message, None, Severity.WARNING))
-    else:
+    chunked = component in (OUTPUTS_LOSS, LINEAR_LOSS)
+    if component not in (None, WHOLE_LOSS, OUTPUTS_LOSS, LINEAR_LOSS):
         config.matters("loss._component_", "only the losses of supervised fine-tuning are followed")
+    elif config.value("stack.trainer") == "torchtune":
+        config.assume("stack.loss", "chunked" if chunked else "cross-entropy", "loss._component_")
+        if component == OUTPUTS_LOSS and "stack.torchtune" not in config.said:
+            config.assume("stack.torchtune", OUTPUTS_UNTIL, "loss._component_, which later releases deprecate")
+    elif component == LINEAR_LOSS:
+        _taken_for(config, "chunked", "torchtune takes an eighth of the tokens at a time, not TRL's chunks")
+    elif component == OUTPUTS_LOSS:
+        _taken_for(config, "cross-entropy", "float32 copies are taken to exist of all logits, not of a part at a time")
+    else:
+        config.assume("stack.loss", "cross-entropy", "loss._component_")
+
+
+def _taken_for(config: Config, loss: str, reason: str) -> None:
+    config.assume("stack.loss", loss, "loss._component_")
+    config.matters("loss._component_", reason, stops=False)

@@ -1,0 +1,79 @@
+"""Small configs of dense decoders of which no published config is kept here, and their forms."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_COMMON = {
+    "vocab_size": 32000,
+    "hidden_size": 1024,
+    "intermediate_size": 2816,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 16,
+    "num_key_value_heads": 4,
+    "max_position_embeddings": 4096,
+}
+_GPT = {"vocab_size": 32000, "n_embd": 1024, "n_layer": 3, "n_head": 16, "n_positions": 2048, "rotary_dim": 32}
+
+DENSE: dict[str, dict[str, Any]] = {
+    **{
+        name: {"model_type": name, **_COMMON}
+        for name in (
+            "apertus", "arcee", "cohere", "ernie4_5", "ministral3", "olmo", "olmo2", "seed_oss", "starcoder2",
+        )
+    },
+    **{
+        name: {"model_type": name, **_COMMON, "num_hidden_layers": 4} for name in ("cohere2", "exaone4", "olmo3")
+    },
+    "codegen": {"model_type": "codegen", **_GPT},
+    "glm": {"model_type": "glm", **_COMMON, "head_dim": 64, "pad_token_id": 0},
+    "glm4": {"model_type": "glm4", **_COMMON, "head_dim": 64, "pad_token_id": 0},
+    "gpt_neo": {
+        "model_type": "gpt_neo", "vocab_size": 32000, "hidden_size": 1024, "num_layers": 3, "num_heads": 16,
+        "attention_types": [[["global", "local"], 1], [["global"], 1]],
+    },
+    "gptj": {"model_type": "gptj", **_GPT},
+    "helium": {"model_type": "helium", **_COMMON, "head_dim": 64},
+    "hunyuan_v1_dense": {"model_type": "hunyuan_v1_dense", **_COMMON, "head_dim": 64},
+    "ministral": {
+        "model_type": "ministral", **_COMMON, "head_dim": 64,
+        "layer_types": ["sliding_attention", "full_attention", "sliding_attention"],
+    },
+    "mpt": {"model_type": "mpt", "d_model": 1024, "n_heads": 16, "n_layers": 3, "vocab_size": 32000},
+    "nemotron": {"model_type": "nemotron", **_COMMON},
+    "qwen3_5_moe_text": {
+        "model_type": "qwen3_5_moe_text", **_COMMON, "full_attention_interval": 2, "num_experts": 8,
+        "num_experts_per_tok": 2,
+    },
+    "qwen3_5_text": {"model_type": "qwen3_5_text", **_COMMON, "full_attention_interval": 2},
+    "persimmon": {"model_type": "persimmon", **_COMMON},
+    "smollm3": {"model_type": "smollm3", **_COMMON, "pad_token_id": 0, "no_rope_layers": [1, 1, 0]},
+    "vaultgemma": {"model_type": "vaultgemma", **_COMMON, "head_dim": 64},
+}  # fmt: skip
+
+DENSE_VARIANTS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("apertus", {"attention_bias": True, "hidden_act": "relu2", "tie_word_embeddings": True}),
+    ("arcee", {"attention_bias": True, "mlp_bias": True, "head_dim": 32}),
+    ("cohere", {"attention_bias": True, "use_qk_norm": True}),
+    ("cohere2", {"attention_bias": True, "layer_types": ["full_attention"] * 4}),
+    ("codegen", {"n_inner": 1000, "tie_word_embeddings": True}),
+    ("ernie4_5", {"use_bias": True, "head_dim": None, "tie_word_embeddings": False}),
+    ("exaone4", {"sliding_window": None, "layer_types": ["full_attention"] * 4, "head_dim": 32}),
+    ("glm", {"attention_bias": False, "tie_word_embeddings": True}),
+    ("glm4", {"attention_bias": False, "rope_parameters": {"rope_theta": 10000.0, "partial_rotary_factor": 0.25}}),
+    ("gpt_neo", {"intermediate_size": 1000, "tie_word_embeddings": False}),
+    ("gptj", {"n_inner": 1000, "rotary_dim": 64}),
+    ("helium", {"attention_bias": True, "mlp_bias": True}),
+    ("hunyuan_v1_dense", {"attention_bias": True, "head_dim": 128}),
+    ("ministral", {"layer_types": ["full_attention", "sliding_attention", "full_attention"], "head_dim": 96}),
+    ("mpt", {"tie_word_embeddings": False}),
+    ("nemotron", {"attention_bias": True, "mlp_bias": True, "head_dim": 96}),
+    ("olmo", {"attention_bias": True, "clip_qkv": 8.0, "num_key_value_heads": None}),
+    ("olmo2", {"attention_bias": True, "tie_word_embeddings": True}),
+    ("olmo3", {"sliding_window": 64}),
+    ("persimmon", {"qk_layernorm": False}),
+    ("seed_oss", {"attention_out_bias": True, "mlp_bias": True, "tie_word_embeddings": True}),
+    ("smollm3", {"attention_bias": True, "mlp_bias": True, "no_rope_layers": [0, 1, 1]}),
+    ("starcoder2", {"use_bias": False, "sliding_window": 64, "tie_word_embeddings": False}),
+    ("vaultgemma", {"attention_bias": True}),
+)

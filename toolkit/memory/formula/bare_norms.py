@@ -1,0 +1,65 @@
+"""LayerNorms of a few families: without weights (OLMo), written out in float32 (Cohere), of 1 + weight (Nemotron)."""
+
+from __future__ import annotations
+
+from toolkit.memory.buffer import Buffer
+from toolkit.memory.formula.operations import Given, cast, letting_go, widened
+from toolkit.memory.size import Size
+from toolkit.memory.tape import Tape
+
+ROW = "norm_states"
+
+
+def kernel_norm(tape: Tape, x: Buffer, row: str = ROW, *, constants: int = 0) -> Buffer:
+    """native_layer_norm in the dtype of its input, of which it keeps that, a mean and an inverse deviation."""
+    statistics = tape.new(row, 2, "fp32", size=widened(x, 2, "fp32"))
+    result = tape.new(row, x.width, x.dtype, grad=x.grad, size=x.size)
+    saved = tape.save(x, statistics, constants=constants) if x.grad else ()
+
+    def backward(tape: Tape, _: Buffer) -> Given:
+        return [(x, tape.gradient(x))]
+
+    tape.node(result, backward, saved)
+    tape.drop(statistics)
+    return result
+
+
+def bare_norm(tape: Tape, x: Buffer) -> Buffer:
+    """layer_norm(x.float()).to(dtype), without weights (modeling_olmo.py, OlmoLayerNorm)."""
+    wide = cast(tape, x, "fp32", ROW)
+    result = kernel_norm(tape, wide)
+    if wide is not x:
+        tape.drop(wide)
+    return letting_go(tape, result, cast(tape, result, x.dtype, ROW))
+
+
+def one_plus_norm(tape: Tape, x: Buffer, autocast: str | None) -> Buffer:
+    """layer_norm(x, weight + 1) in the dtype of autocast (modeling_nemotron.py, NemotronLayerNorm1P)."""
+    inner = cast(tape, x, autocast or x.dtype, ROW)
+    result = kernel_norm(tape, inner, constants=1)
+    if inner is not x:
+        tape.drop(inner)
+    return result
+
+
+def mean_of(tape: Tape, wide: Buffer) -> Buffer:
+    """The mean of each row of a float32 tensor, whose gradient is spread over the row."""
+    narrow = Size(*[part // max(wide.width, 1) for part in wide.size])
+    mean = tape.new(ROW, 1, "fp32", grad=wide.grad, size=narrow)
+
+    def backward(tape: Tape, _: Buffer) -> Given:
+        return [(wide, tape.gradient(wide))]
+
+    return tape.node(mean, backward)
+
+
+def less(tape: Tape, wide: Buffer, mean: Buffer) -> Buffer:
+    """Wide - mean: the gradient goes on as it is; that of the mean is summed up from its negative."""
+    result = tape.new(ROW, wide.width, "fp32", grad=wide.grad, size=wide.size)
+
+    def backward(tape: Tape, gradient: Buffer) -> Given:
+        with tape.temporary("activation_gradients", wide.size):
+            to_mean = tape.gradient(mean)
+        return [(wide, tape.share(gradient, wide)), (mean, to_mean)]
+
+    return tape.node(result, backward)

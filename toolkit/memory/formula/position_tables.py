@@ -1,0 +1,100 @@
+"""What a model keeps for every position that it knows: the angles of rotary embedding, causal masks, factors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from toolkit.memory.architecture.autoawq import FAMILY as AUTOAWQ
+from toolkit.memory.architecture.litgpt import FAMILY as LITGPT
+from toolkit.memory.architecture.torchtune import HALVED, PAIRED
+from toolkit.memory.autoawq_loading import angles_bytes, made
+from toolkit.memory.context import Context
+from toolkit.memory.layer_tables import layer_tables
+from toolkit.memory.ledger import PhaseName
+from toolkit.memory.size import BYTES
+
+QWEN = "qwen"
+"""The first Qwen, whose code comes with its checkpoint."""
+
+SCALED_POSITIONS = 131_072
+"""The positions that Llama knows since 3.1."""
+
+FACTORS = 32_767
+"""Positions for which that code has a factor of the queries, in every layer."""
+
+
+def position_tables_bytes(context: Context, phase: PhaseName) -> int:
+    """All that is kept for positions, from `phase` on."""
+    return sum(position_tables(context, phase))
+
+
+def position_tables(context: Context, phase: PhaseName) -> tuple[int, ...]:
+    """The bytes of each tensor that is kept for positions, in the order of the layers."""
+    if context.serves:  # by model code of its own
+        return ()
+    own = OF_FAMILY.get(context.architecture.family)
+    if own is not None:
+        return own(context, phase)
+    tables = layer_tables(context.architecture, context.setting, context.numerics.loaded)
+    return context.architecture.layer_count * tables
+
+
+def _of_bigcode(context: Context, phase: PhaseName) -> tuple[int, ...]:  # noqa: ARG001 - one signature for all
+    """One mask of all pairs of positions for all layers (modeling_gpt_bigcode.py, GPTBigCodeModel, bias)."""
+    return ((context.architecture.max_positions or 0) ** 2 * BYTES["bool"],)
+
+
+def _of_autoawq(context: Context, phase: PhaseName) -> tuple[int, ...]:
+    """A table of complex angles in each layer; those that there are when loading is at its fullest."""
+    if phase is PhaseName.LOAD:
+        return (made(context).angles,)
+    return tuple(angles_bytes(context, kind) for kind in context.architecture.layers for _ in range(kind.count))
+
+
+def _of_torchtune(context: Context, phase: PhaseName) -> tuple[int, ...]:  # noqa: ARG001 - one signature for all
+    """Cosines and sines of all positions in float32, twice of each where halves turn.
+
+    One table for all layers; with adapters one for each, but for Llama since 3.1, which has scaled angles. Sources:
+    torchtune/models/llama3_1/_position_embeddings.py, models/qwen2/_positional_embeddings.py,
+    models/*/_component_builders.py, where lora_*_self_attention makes its own.
+    """
+    architecture = context.architecture
+    width = architecture.layers[0].attention.head_dim
+    repeats = 2 if architecture.family == HALVED else 1
+    each = repeats * (architecture.max_positions or 0) * width * BYTES["fp32"]
+    scaled = architecture.family == PAIRED and architecture.max_positions == SCALED_POSITIONS
+    return (1 if scaled or context.setting.lora is None else architecture.layer_count) * (each,)
+
+
+def _of_litgpt(context: Context, phase: PhaseName) -> tuple[int, ...]:  # noqa: ARG001 - one signature for all
+    """Angles in float32 and a mask of all pairs of the positions that are generated for (litgpt/model.py)."""
+    if context.setting.trains:
+        return ()
+    attention = context.architecture.layers[0].attention
+    positions = context.setting.sequence_length + context.setting.generated_length
+    angles = positions * (attention.rope_dim or attention.head_dim) * BYTES["fp32"]
+    return angles, angles, positions**2 * BYTES["bool"]
+
+
+def _of_qwen(context: Context, phase: PhaseName) -> tuple[int, ...]:
+    """Factors of the queries in every layer, and angles of twice as many positions in float32 once one has run.
+
+    Source: modeling_qwen.py, QWenAttention (logn_tensor) and RotaryEmbedding.
+    """
+    factors = context.architecture.layer_count * (FACTORS * BYTES[context.numerics.loaded],)
+    if phase is PhaseName.LOAD:
+        return factors
+    width = context.architecture.layers[0].attention.head_dim
+    angles = 2 * context.setting.sequence_length * width * BYTES["fp32"]
+    return (*factors, angles, angles)
+
+
+OF_FAMILY: Mapping[str, Callable[[Context, PhaseName], tuple[int, ...]]] = {
+    "gpt_bigcode": _of_bigcode,
+    AUTOAWQ: _of_autoawq,
+    QWEN: _of_qwen,
+    LITGPT: _of_litgpt,
+    PAIRED: _of_torchtune,
+    HALVED: _of_torchtune,
+}
+"""Those of families whose code is not of transformers, or that keep one table for all layers."""

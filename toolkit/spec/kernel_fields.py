@@ -1,0 +1,58 @@
+"""The fields that say whose kernels run parts of a model, where they are not its own code: data only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from toolkit.spec import names
+from toolkit.spec.field_spec import Applies, FieldSpec
+from toolkit.spec.kind import Boolean, Kind, one_of
+
+_PASS = ("activations", "temporary", "time")
+
+
+def kernel_fields() -> Iterator[FieldSpec]:
+    """Every field of `kernels`. Triton kernels are Unsloth's, which fms-acceleration and axolotl have taken over."""
+    yield _field(
+        "gptq",
+        one_of("a kernel for GPTQ weights", names.GPTQ_KERNELS),
+        "What multiplies by GPTQ weights; in training it has to be named.",
+        "triton",
+        _PASS,
+        "groups",
+    )
+    yield _field(
+        "awq",
+        one_of("a kernel for AWQ weights", names.AWQ_KERNELS),
+        "What multiplies by AWQ weights in AutoAWQ's fused modules, by which they are packed; by default gemm.",
+        "gemv",
+        ("weights", *_PASS),
+        "autoawq",
+    )
+    yield _field(
+        "adapters",
+        one_of("kernels for adapters", names.ADAPTER_KERNELS),
+        "What operation runs linear layers with their adapters, and writes its own backward.",
+        "unsloth",
+        _PASS,
+    )
+    yield _field(
+        "norm",
+        Boolean(),
+        "Whether RMSNorm is a Triton kernel that keeps its input and a number a token (Unsloth's rms_layernorm).",
+        "true",
+        (*_PASS, "gradients", "optimizer_states"),
+    )
+    yield _field(
+        "rotary",
+        Boolean(),
+        "Whether queries and keys are turned in place by a Triton kernel (Unsloth's rope_embedding).",
+        "true",
+        _PASS,
+    )
+
+
+def _field(
+    name: str, kind: Kind, doc: str, example: str, affects: tuple[str, ...], applies: Applies = "training"
+) -> FieldSpec:
+    return FieldSpec(f"kernels.{name}", kind, doc, (example,), frozenset(affects), applies)
