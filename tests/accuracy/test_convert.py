@@ -43,20 +43,82 @@ def test_a_full_run_of_fms() -> None:
     assert "beyond" not in run
 
 
-def test_fused_kernels_are_kept_beside_the_scenario() -> None:
+def test_kernels_without_a_length_are_kept_beside_the_scenario() -> None:
     lora = {"r": 16, "alpha": "16.0", "targets": "q_proj v_proj", "dropout": "0.1"}
     one = record(
         task="qlora", quantization="bitsandbytes nf4", compute_dtype="bf16 AMP", lora=lora,
-        notes="framework_config=accelerated-peft-bnb-foak (...)", value_bytes=5,
+        notes="framework_config=accelerated-peft-bnb-foak-padding-free (...)", value_bytes=5,
         parallelism={"gpus": 2, "kind": "FSDP FULL_SHARD"},
     )  # fmt: skip
     [run] = lines_of("fms_acceleration", one)
-    assert run["beyond"] == {"kernels": "accelerated-peft-bnb-foak"}
+    assert run["beyond"] == {"kernels": "accelerated-peft-bnb-foak-padding-free"}
     said = run["scenario"]
     assert (said["weights"], said["compute"], said["amp"], said["double_quant"]) == ("nf4", "bf16", True, True)
     assert said["lora"] == {"rank": 16, "alpha": 16, "targets": ["q_proj", "v_proj"], "dropout": 0.1}
     assert said["parallel"] == {"gpus": 2, "strategy": "fsdp"}
     assert "sequence_length" not in said
+
+
+FAST = {"norm": True, "rotary": True}
+FRAMEWORKS: dict[tuple[str, str, str], tuple[object, object, str | None, str | None]] = {
+    ("accelerated-peft-bnb", "c3a069c", "mistralai/Mistral-7B-v0.1"): (False, None, None, None),
+    ("accelerated-peft-autogptq", "c3a069c", "TheBloke/Mistral-7B-v0.1-GPTQ"): (None, {"gptq": "triton"}, None, None),
+    ("accelerated-peft-bnb-foak", "97fc3c1", "mistralai/Mistral-7B-v0.1"): (
+        False, {"adapters": "unsloth", **FAST}, "in-place", None,
+    ),
+    ("accelerated-peft-bnb-foak", "9239802", "mistralai/Mistral-7B-v0.1"): (
+        False, {"adapters": "masked", **FAST}, "in-place", None,
+    ),
+    ("accelerated-peft-autogptq-foak-liger", "733992a", "TheBloke/Mistral-7B-v0.1-GPTQ"): (
+        None, {"gptq": "triton", "adapters": "masked", **FAST}, "fused", "0.3.1",
+    ),
+    ("foak-fast-kernels", "9239802", "mistralai/Mistral-7B-v0.1"): (None, FAST, "in-place", None),
+    ("foak-fast-kernels", "9239802", "bigcode/gpt_bigcode-santacoder"): (None, None, "in-place", None),
+}  # fmt: skip
+"""What the plugins' code changes of a run, by framework, commit and model: casts, kernels, loss, release of Liger."""
+
+
+@pytest.mark.parametrize("case", FRAMEWORKS, ids=lambda case: "-".join(case[:2]))
+def test_plugins_of_fms_say_what_they_change(case: tuple[str, str, str]) -> None:
+    framework, commit, model = case
+    one = record(
+        task="qlora", compute_dtype="float16", notes=f"framework_config={framework} (...)", model=None,
+        model_as_published=model, value_bytes=5,
+    )  # fmt: skip
+    one["source"] = {**one["source"], "commit": commit + "0" * 33}
+    [run] = lines_of("fms_acceleration", one)
+    said = run["scenario"]
+    found = (said.get("upcast"), said.get("kernels"), said["stack"].get("loss"), said["stack"].get("liger-kernel"))
+    assert found == FRAMEWORKS[case]
+    assert said["amp"] is ("peft" in framework)
+    assert "beyond" not in run or "kernels" not in run["beyond"]
+
+
+def test_a_table_without_a_column_for_autocast_has_it_from_its_scenarios() -> None:
+    one = record(compute_dtype="bfloat16", notes="framework_config=none (...)", value_bytes=5)
+    one["source"] = {**one["source"], "commit": "ff14d4f" + "0" * 33}
+    assert lines_of("fms_acceleration", one)[0]["scenario"]["amp"] is True
+
+
+@pytest.mark.parametrize(("commit", "apart"), [("8103238", True), ("00febdc", False)])
+def test_runs_in_which_fsdp_shared_nothing_of_adapted_layers_stay_beyond(commit: str, *, apart: bool) -> None:
+    one = record(
+        task="qlora", quantization="bitsandbytes nf4", notes="framework_config=accelerated-peft-bnb-foak (...)",
+        parallelism={"gpus": 2, "kind": "FSDP FULL_SHARD"}, value_bytes=5,
+    )  # fmt: skip
+    one["source"] = {**one["source"], "commit": commit + "0" * 33}
+    assert ("beyond" in lines_of("fms_acceleration", one)[0]) is apart
+
+
+@pytest.mark.parametrize(
+    ("model", "size"),
+    [("TheBloke/Llama-2-70B-GPTQ", -1), ("TheBloke/Mixtral-8x7B-Instruct-v0.1-GPTQ", -1),
+     ("TheBloke/Mistral-7B-v0.1-GPTQ", None)],
+)  # fmt: skip
+def test_checkpoints_without_groups_say_so(model: str, size: int | None) -> None:
+    notes = "framework_config=accelerated-peft-autogptq (...)"
+    [run] = lines_of("fms_acceleration", record(notes=notes, model=None, model_as_published=model, value_bytes=5))
+    assert run["scenario"].get("group_size") == size
 
 
 def test_a_length_that_is_a_cap_stays_open_in_peft() -> None:
@@ -130,17 +192,29 @@ def test_storage_is_told_from_the_name_of_a_model() -> None:
 
 
 @pytest.mark.parametrize(
-    ("row", "weights", "generated"),
+    ("row", "weights", "generated", "kernel"),
     [
-        ("False | None | None | None | None | 26.0 | 37.89 | 105.55 | 34187.22", "fp16", 512),
-        ("True | False | 4 | 128 | exllama | 36.2 | 54.14 | 73.87 | 15518.55", "gptq-int4", 512),
-        ("bitsandbytes | None | None | None | None | 512 | 1 | 37.46 | 139.17 | 7.19 | 9952.65", "fp4", 1),
+        ("False | None | None | None | None | 26.0 | 37.89 | 105.55 | 34187.22", "fp16", 512, None),
+        ("True | False | 4 | 128 | exllama | 36.2 | 54.14 | 73.87 | 15518.55", "gptq-int4", 512, "exllama"),
+        ("gptq | False | 4 | 128 | exllamav2 | 36.07 | 36.04 | 110.98 | 16387.19", "gptq-int4", 512, "exllamav2"),
+        ("True | False | 4 | 128 | autogptq-cuda-old | 36.2 | 46.44 | 21.53 | 1.62", "gptq-int4", 512, "cuda-old"),
+        ("bitsandbytes | None | None | None | None | 512 | 1 | 37.46 | 139.17 | 7.19 | 9952.65", "fp4", 1, None),
     ],
 )
-def test_the_printed_row_of_optimum_decides(row: str, weights: str, generated: int) -> None:
+def test_the_printed_row_of_optimum_decides(row: str, weights: str, generated: int, kernel: str | None) -> None:
     one = record(task="inference", weight_dtype="fp16", gen_len=512, seq_len=512, verbatim=row, value_bytes=1)
     [run] = lines_of("optimum_gptq_benchmark", one)
     assert (run["scenario"]["weights"], run["scenario"]["generated_length"]) == (weights, generated)
+    assert run["scenario"].get("kernels", {}).get("gptq") == kernel
+
+
+@pytest.mark.parametrize(("group", "size"), [("-", -1), ("128", None)])
+def test_one_group_for_all_inputs_is_said(group: str, size: int | None) -> None:
+    one = record(
+        task="inference", weight_dtype="GPTQ 4 bits", quantization=f"GPTQ 4-bit group {group}", seq_len=9, value_bytes=1
+    )  # fmt: skip
+    [run] = lines_of("gptq_for_llama", one)
+    assert run["scenario"].get("group_size") == size
 
 
 def test_a_unit_that_nobody_settled_means_either() -> None:

@@ -21,11 +21,13 @@ from toolkit.spec.walk import reading_folders
 
 RECORDS = {
     "autoawq": 32, "axolotl_examples": 25, "deepseek_llm": 26, "deepspeed_blogs": 2, "efficient_llm_finetuning": 6,
-    "exllama": 5, "flagperf": 42, "fms_acceleration": 1726, "fsdp_qlora": 146, "gptq_for_llama": 14, "litgpt": 109,
-    "llm_d_planner_vllm": 30, "milabench_scaling": 101, "ms_swift": 87, "optimum_benchmark": 478,
-    "optimum_gptq_benchmark": 69, "peft_metamathqa": 424, "qwen1_readme": 91, "qwen_speed_docs": 215, "qwen_vl": 9,
-    "rasbt_finetuning_scripts": 5, "rwkv_peft": 40, "torchao": 43, "torchtitan": 20, "torchtune": 15,
-    "transformers_docs": 15,
+    "exllama": 5, "flagperf": 42, "fms_acceleration": 1726, "fsdp_qlora": 146, "galore_scripts": 6,
+    "gptq_for_llama": 14, "litgpt": 109, "llama_cookbook": 6, "llm_d_planner_vllm": 30, "milabench_scaling": 101,
+    "ml_engineering_upgrade": 12, "ms_swift": 87, "optimum_benchmark": 478, "optimum_benchmark_nvml": 68,
+    "optimum_gptq_benchmark": 69, "peft_docs": 5, "peft_metamathqa": 424, "philschmid_gptq": 2, "qwen1_readme": 91,
+    "qwen_speed_docs": 215, "qwen_vl": 9, "rasbt_finetuning_scripts": 5, "rasbt_memory_optim": 3, "rwkv_peft": 40,
+    "sdpa_benchmarks": 415, "torchao": 43, "torchtitan": 20, "torchtune": 15, "transformers_docs": 15,
+    "trl_notebooks": 2, "unsloth_notebooks": 28, "vllm_logs": 5,
 }  # fmt: skip
 """How many records each source has, counted in what was collected."""
 
@@ -75,14 +77,16 @@ def test_errors_only_shrink(scores: Scores) -> None:
 def test_reports_say_the_same_each_time(scores: Scores) -> None:
     found = table(scores)
     assert accuracy_json(found, scores) == accuracy_json(table(scores), scores)
-    assert accuracy_text(found).startswith("3,775 readings of ")
+    assert accuracy_text(found).startswith("4,327 readings of ")
     assert "| fms\\_acceleration |" in accuracy_markdown(found)
 
 
 def test_a_reader_is_told_what_was_read(scores: Scores) -> None:
     lines = accuracy_text(table(scores)).splitlines()
     after = lines[lines.index("allocated, complete") + 1]
-    assert after.startswith("Read: the peak of live tensors, as torch.cuda.max_memory_allocated says. The record states")
+    assert after.startswith(
+        "Read: the peak of live tensors, as torch.cuda.max_memory_allocated says. The record states"
+    )
     assert "distance to the estimated interval" in lines[lines.index("allocated, open") + 1]
 
 
@@ -136,8 +140,15 @@ def test_intervals_hold_nine_of_ten_readings(scores: Scores, metric: str, least:
     assert sum(one.error == 0 for one in found) >= least * len(found)
 
 
-# Of what a card shows the intervals hold fewer where passes came before, whose results a loop still has a name for.
-@pytest.mark.parametrize(("metric", "least"), [("reserved", 0.9), ("device", 0.59)])
+def test_intervals_hold_nine_of_ten_readings_of_what_torch_reserves(scores: Scores) -> None:
+    """Of runs whose lengths are exact, whoever collected them; under ZeRO-3 and Lightning Fabric next to none."""
+    found = [one for one in scores.scored if one.reading.metric == "reserved" and one.complete]
+    assert len(found) > 150
+    assert sum(one.error == 0 for one in found) >= 0.9 * len(found)
+
+
+# Of what a card shows the intervals hold fewer: quantized weights come with kernels that no row here has.
+@pytest.mark.parametrize(("metric", "least"), [("device", 0.8)])
 def test_intervals_hold_readings_of_sources_collected_last(scores: Scores, metric: str, least: float) -> None:
     found = [one for one in scores.scored if one.reading.metric == metric and one.source in COLLECTED]
     assert sum(one.error == 0 for one in found) >= least * len(found)

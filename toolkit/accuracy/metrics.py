@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from toolkit.memory.device import context_interval
 from toolkit.memory.estimate import Estimate, Holdings
 from toolkit.memory.ledger import STEADY, Category, PhaseName
+from toolkit.memory.parallel.plan import whole_adapters
 from toolkit.memory.replay.reserved import reserved_on_card, shown_by_card
 
 Bytes = tuple[int, int]
@@ -48,10 +49,11 @@ def _after_step(estimate: Holdings) -> Bytes | None:
 def _after_stage(estimate: Estimate) -> Bytes | None:
     """The same without gradients, which are set to None after the last step.
 
-    FSDP takes note of that before the next pass alone (torch/distributed/fsdp/_runtime_utils.py, _root_pre_forward).
+    FSDP takes note of that before the next pass alone (torch/distributed/fsdp/_runtime_utils.py, _root_pre_forward),
+    but of none that it ignores.
     """
     phase = estimate.ledger.phase(PhaseName.OPTIMIZER_STEP)
-    if estimate.setting.parallel.strategy == "fsdp":
+    if estimate.setting.parallel.strategy == "fsdp" and not whole_adapters(estimate.setting):
         return _after_step(estimate)
     kept = [category for category in STEADY if category is not Category.GRADIENTS]
     return _point(phase.of(*kept, Category.WORKSPACE)) if phase else None

@@ -6,15 +6,15 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from toolkit.accuracy.convert.axolotl import axolotl_example
 from toolkit.accuracy.convert.draft import MAX_REMARK, Draft, Record
+from toolkit.accuracy.convert.fms import fms
 from toolkit.accuracy.convert.peft_configs import peft_method
 from toolkit.accuracy.convert.stated import COLLECTED, as_stated
 
 Rule = Callable[[Draft, Record, dict[str, Any]], None]
 """Completes the draft of a run and one of its readings from the record of that reading."""
 
-_STOCK = ("none", "baseline-peft-bnb")
-_FRAMEWORK = re.compile(r"framework_config=(\S+)")
 _PLAIN_LORA = frozenset({
     "peft_type", "peft_version", "r", "target_modules", "lora_alpha", "init_lora_weights", "use_rslora",
     "megatron_core", "qalora_group_size",
@@ -25,40 +25,9 @@ _LORA_FLAGS: Mapping[str, str] = {"use_dora": "lora.dora", "lora_bias": "lora.bi
 
 _RANDOM_WEIGHTS = (True, False, "gaussian", "orthogonal")
 
-
-_FMS_UNPINNED = {
-    "torch": "2.2.2",
-    "transformers": "4.39.3",
-    "peft": "0.11.1",
-    "bitsandbytes": "0.43.1",
-    "trl": "0.8.6",
-}
-"""Releases of the runs of May and June 2024 that state none: the project required torch 2.2 and transformers before
-4.40 (plugins/framework/pyproject.toml of those commits); the others are the newest of the first of those days."""
-
-_FMS_QUANTIZED = "baseline-peft-bnb"
-"""The framework whose every run is given bf16 or fp16 (scripts/benchmarks/scenarios*.yaml), and refuses to be without
-(framework_plugin_bnb.py, augmentation). Of the tables, that of commit 24bdadb says TRUE, and that of ff14d4f has no
-column for it."""
-
+_OPTIMUM_KERNELS = {"exllama": "exllama", "exllamav2": "exllamav2", "autogptq-cuda-old": "cuda-old"}
 _OPTIMUM_FIRST = {"torch": "2.0.1", "transformers": "4.32"}
 """Releases of the first versions of the page, which the next version (72ea0dc) states beside the same figures."""
-
-
-def _fms(draft: Draft, record: Record, _reading: dict[str, Any]) -> None:
-    """TRL's trainer. Only two of the frameworks are stock libraries."""
-    framework = _FRAMEWORK.match(record["notes"] or "")
-    kernels = framework[1] if framework else ""
-    if kernels not in _STOCK:
-        draft.beyond["kernels"] = kernels
-    draft.say("stack.trainer", "trl")
-    for package, version in () if record["versions"] else _FMS_UNPINNED.items():
-        draft.say(f"stack.{package}", version)
-    draft.say("optimizer_implementation", "foreach")
-    if draft.fields.get("weights") == "nf4":
-        draft.say("double_quant", True)
-    if record["compute_dtype"] in ("float16", "bfloat16"):
-        draft.say("amp", kernels == _FMS_QUANTIZED)
 
 
 def _peft(draft: Draft, record: Record, reading: dict[str, Any]) -> None:
@@ -112,6 +81,7 @@ def _optimum(draft: Draft, record: Record, _reading: dict[str, Any]) -> None:
     stored = {"True": "gptq-int4", "gptq": "gptq-int4", "bitsandbytes": "fp4"}.get(cells[0], "fp16")
     draft.say("weights", stored)
     draft.beyond.pop("weights", None)
+    draft.say("kernels.gptq", next((kernel for cell, kernel in _OPTIMUM_KERNELS.items() if cell in cells), None))
     draft.say("generated_length", 1 if "512" in cells else 512)
     stated = re.findall(
         r"(PyTorch|bitsandbytes|transformers) ([0-9.]*[0-9])", (record["versions"] or {}).get("text") or ""
@@ -151,6 +121,8 @@ def _gptq_for_llama(draft: Draft, record: Record, reading: dict[str, Any]) -> No
     reading["metric"] = "allocated_between_tokens"
     draft.say("sequence_length", 1)
     draft.say("generated_length", record["seq_len"] - 1)
+    if draft.fields.get("weights") == "gptq-int4" and record["quantization"].endswith("group -"):
+        draft.say("group_size", -1)
     if draft.fields.get("weights") in ("nf4", "fp4"):
         draft.say("double_quant", "double_quant" in record["weight_dtype"])
 
@@ -161,10 +133,21 @@ T5_TRANSFORMERS = "4.57.6"
 """What benchmarks/huggingface/requirements.cuda.txt pins at the commit of the readings; T5 attends otherwise today."""
 
 
+TORCHTUNE = "0.5.0"
+"""What benchmarks/llm/requirements.rocm.txt pins; its loss is CEWithChunkedOutputLoss."""
+TORCHTUNE_TARGETS = ["q_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+"""q_proj, v_proj, output_proj and the feed-forward, as transformers calls them."""
+
+
 def _milabench(draft: Draft, record: Record, reading: dict[str, Any]) -> None:
-    """Encoders in a plain loop with Adam; the LoRA runs are torchtune's, which has model code of its own."""
+    """Encoders in a plain loop with Adam; LoRA runs are torchtune's (benchmarks/llm/configs/llama3_8B_lora.yaml)."""
     if record["task"] == "lora":
-        draft.beyond["trainer"] = "torchtune"
+        draft.say("stack.trainer", "torchtune")
+        draft.say("stack.torchtune", TORCHTUNE)
+        draft.say("stack.loss", "chunked")
+        draft.say("amp", False)
+        draft.say("lora.dropout", 0.0)
+        draft.say("lora.targets", TORCHTUNE_TARGETS)
         return
     draft.say("stack.trainer", "plain")
     draft.say("optimizer", "adamw")
@@ -194,12 +177,6 @@ def _qwen1(draft: Draft, record: Record, reading: dict[str, Any]) -> None:
 
 def _qwen_vl(draft: Draft, _record: Record, _reading: dict[str, Any]) -> None:
     draft.beyond["input"] = "one image a sample"
-
-
-def _axolotl(draft: Draft, record: Record, _reading: dict[str, Any]) -> None:
-    draft.beyond["trainer"] = "axolotl"
-    if "CutCrossEntropy" in (record["notes"] or ""):
-        draft.beyond["loss"] = "cut cross-entropy"
 
 
 def _vllm(draft: Draft, record: Record, reading: dict[str, Any]) -> None:
@@ -233,7 +210,7 @@ def _as_it_is(_draft: Draft, _record: Record, _reading: dict[str, Any]) -> None:
 
 
 RULES: Mapping[str, Rule] = {
-    "fms_acceleration": _fms,
+    "fms_acceleration": fms,
     "peft_metamathqa": _peft,
     "qwen_speed_docs": _qwen_speed,
     "optimum_gptq_benchmark": _optimum,
@@ -246,7 +223,7 @@ RULES: Mapping[str, Rule] = {
     "deepseek_llm": _as_it_is,
     "flagperf": _trainer("Megatron, DeepSpeed or PaddleNLP"),
     "milabench_scaling": _milabench,
-    "axolotl_examples": _axolotl,
+    "axolotl_examples": axolotl_example,
     "rwkv_peft": _trainer("RWKV-PEFT"),
     "exllama": _exllama,
     "deepspeed_blogs": _as_it_is,

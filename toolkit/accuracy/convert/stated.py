@@ -9,13 +9,24 @@ from toolkit.accuracy.convert.draft import Draft, Record
 COLLECTED = (
     "autoawq",
     "efficient_llm_finetuning",
+    "galore_scripts",
     "litgpt",
+    "llama_cookbook",
+    "ml_engineering_upgrade",
     "ms_swift",
     "optimum_benchmark",
+    "optimum_benchmark_nvml",
+    "peft_docs",
+    "philschmid_gptq",
     "rasbt_finetuning_scripts",
+    "rasbt_memory_optim",
+    "sdpa_benchmarks",
     "torchao",
     "torchtune",
     "transformers_docs",
+    "trl_notebooks",
+    "unsloth_notebooks",
+    "vllm_logs",
 )
 """Their records lie beside what is made of them."""
 

@@ -1,0 +1,56 @@
+"""Records of runs by axolotl and torchtune become readings as the tools' own configurations would be read."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.accuracy.build import lines_of, record
+
+CUT = {"plugins": ["axolotl.integrations.cut_cross_entropy.CutCrossEntropyPlugin"]}
+PLAIN = dict.fromkeys(("lora_mlp_kernel", "lora_qkv_kernel", "lora_o_kernel"), False)
+
+
+def run_of(keys: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    made = {"task": "qlora", "quantization": "bitsandbytes nf4", "compute_dtype": "bf16", "value_bytes": 5, **changes}
+    notes = f"sample_packing=True; yaml keys: {json.dumps(keys)}; config = the nearest train command"
+    [found] = lines_of("axolotl_examples", record(**made, notes=notes, gradient_checkpointing=True))
+    return found
+
+
+def test_an_example_of_axolotl() -> None:
+    found = run_of({**CUT, **PLAIN, "gradient_checkpointing": True}, lora={"r": 8, "targets": ["q_proj"]})
+    said = found["scenario"]
+    assert said["stack"] == {"trainer": "trl", "loss": "cut"}  # what it leaves of a quantized model is what TRL leaves
+    assert (said["gradient_checkpointing"], said["amp"], said["double_quant"]) == ("reentrant", True, True)
+    assert said["lora"]["dtype"] == "fp32"
+    assert "beyond" not in found
+
+
+@pytest.mark.parametrize(
+    ("keys", "beyond"),
+    [
+        ({}, {"kernels": "axolotl's for adapters"}),
+        ({**PLAIN, "liger_rms_norm": True}, {"kernels": "liger_rms_norm"}),
+        ({**PLAIN, "activation_offloading": True}, {"activation_offloading": "true"}),
+        ({**PLAIN, "quantize_moe_experts": True}, {"quantize_moe_experts": "true"}),
+    ],
+)
+def test_what_no_field_says_of_it_is_kept_beside(keys: dict[str, Any], beyond: dict[str, str]) -> None:
+    assert run_of(keys)["beyond"] == beyond
+
+
+def test_checkpoints_whose_form_is_said_are_left_as_they_are() -> None:
+    keys = {**PLAIN, "gradient_checkpointing": True, "gradient_checkpointing_kwargs": {"use_reentrant": False}}
+    assert run_of(keys)["scenario"]["gradient_checkpointing"] is True
+
+
+def test_milabenchs_lora_is_torchtunes() -> None:
+    lora = {"r": 8, "alpha": 16, "targets": ["q_proj", "v_proj", "output_proj", "mlp"]}
+    made = record(task="lora", weight_dtype="bf16", compute_dtype="bf16", lora=lora, value_bytes=5)
+    [found] = lines_of("milabench_scaling", made)
+    assert found["scenario"]["stack"] == {"trainer": "torchtune", "loss": "chunked", "torchtune": "0.5.0"}
+    assert found["scenario"]["lora"]["targets"] == ["q_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+    assert "beyond" not in found

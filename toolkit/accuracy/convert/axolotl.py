@@ -1,0 +1,49 @@
+"""The rule of axolotl's examples: what their configurations say of memory, beside what a record has fields for."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from toolkit.accuracy.convert.draft import Draft, Record
+
+CUT_PLUGIN = "CutCrossEntropyPlugin"
+ADAPTER_KERNELS = ("lora_mlp_kernel", "lora_qkv_kernel", "lora_o_kernel")
+KEYS = "yaml keys: "
+FOUR_BIT = "nf4"
+BESIDE = ("activation_offloading", "quantize_moe_experts")
+"""Keys that move memory and that no field says."""
+
+
+def axolotl_example(draft: Draft, record: Record, _reading: dict[str, Any]) -> None:
+    """As `toolkit estimate --from axolotl` reads a configuration (toolkit.spec.training_configs.axolotl)."""
+    keys = _keys(record)
+    weights, adapts = draft.fields.get("weights"), draft.fields.get("method") in ("lora", "qlora")
+    draft.say("stack.trainer", "trl" if adapts and weights in (FOUR_BIT, "int8") else "transformers")
+    draft.say("amp", True)
+    cut = any(CUT_PLUGIN in plugin for plugin in keys.get("plugins", ()))
+    draft.say("stack.loss", "cut" if cut else "cross-entropy")
+    if keys.get("gradient_checkpointing") is True and "gradient_checkpointing_kwargs" not in keys:
+        draft.say("gradient_checkpointing", "reentrant")
+    if adapts:
+        draft.say("lora.dtype", "fp32")
+        if weights == FOUR_BIT:
+            draft.say("double_quant", True)
+    _beyond(draft, keys, own_kernels=adapts and weights != "int8")
+
+
+def _beyond(draft: Draft, keys: dict[str, Any], *, own_kernels: bool) -> None:
+    """Kernels, of which those for adapters run where nothing is said of them, and what else no field says."""
+    kernels = [key for key, value in keys.items() if key.startswith("liger_") and value is True]
+    if own_kernels and any(keys.get(key) is not False for key in ADAPTER_KERNELS):
+        kernels.append("axolotl's for adapters")
+    if kernels:
+        draft.beyond["kernels"] = ", ".join(kernels)
+    draft.beyond |= {key: "true" for key in BESIDE if keys.get(key)}
+
+
+def _keys(record: Record) -> dict[str, Any]:
+    """The keys of the configuration that a record's notes quote."""
+    _, found, rest = (record["notes"] or "").partition(KEYS)
+    keys = json.JSONDecoder().raw_decode(rest)[0] if found else {}
+    return keys if isinstance(keys, dict) else {}
