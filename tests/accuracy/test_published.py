@@ -148,7 +148,7 @@ def test_intervals_hold_nine_of_ten_readings_of_what_torch_reserves(scores: Scor
 
 
 # Of what a card shows the intervals hold fewer: quantized weights come with kernels that no row here has.
-@pytest.mark.parametrize(("metric", "least"), [("device", 0.8)])
+@pytest.mark.parametrize(("metric", "least"), [("device", 0.75)])
 def test_intervals_hold_readings_of_sources_collected_last(scores: Scores, metric: str, least: float) -> None:
     found = [one for one in scores.scored if one.reading.metric == metric and one.source in COLLECTED]
     assert sum(one.error == 0 for one in found) >= least * len(found)

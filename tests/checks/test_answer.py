@@ -43,22 +43,22 @@ def test_one_open_field_lowers_as_much_as_the_peak_is_wide() -> None:
     assert found.lowers == {"sequence_length": found.allocated[1] - found.allocated[0]}
 
 
-LATENT = {"model": "deepseek-ai/DeepSeek-V2-Lite", "batch_size": "1", "sequence_length": "64"}
+FALCON = {"model": "tiiuae/falcon-7b", "batch_size": "1", "sequence_length": "64"}
 
 
 def test_what_no_formula_follows_is_left_out_and_named() -> None:
-    found = answered(**LATENT, attention="[sdpa, eager]")
+    found = answered(**FALCON, attention="[sdpa, eager]")
     [(reason, taken)] = found.left_out.items()
     assert reason.startswith("attention_scores: ")
     assert taken == {"attention": "eager"}
-    alone = answered(**LATENT, attention="sdpa")
+    alone = answered(**FALCON, attention="sdpa")
     assert found.allocated == alone.allocated
     assert alone.left_out == {}
 
 
 def test_where_nothing_is_followed_the_reason_is_the_answer() -> None:
     with pytest.raises(UnsupportedRow, match="attention_scores"):
-        answered(**LATENT, attention="eager")
+        answered(**FALCON, attention="eager")
 
 
 def test_what_torch_does_not_count_is_told_apart() -> None:
