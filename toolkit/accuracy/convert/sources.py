@@ -65,6 +65,7 @@ def _qwen_speed(draft: Draft, record: Record, reading: dict[str, Any]) -> None:
     the cache and less than one feed-forward tensor (AWQ: 18 of 24 KiB a token in the 8B). A prefill holds at least
     that tensor, so these are no peaks of one.
     """
+    draft.fields.pop("stack.autoawq", None)  # named for every row; transformers runs what it is for, alike since 0.2
     page = record["config_id"].split("-")[0]
     if page == "qwen1.5":
         draft.say("stack.transformers", ["4.37.2", "4.39.3"])
