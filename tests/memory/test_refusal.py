@@ -79,6 +79,10 @@ def facts(model: str) -> ModelFacts:
         (replace(QWEN, weights="fp32", compute="fp32", attention="flash"), "attention_states"),
         (replace(QWEN, model="tiiuae/falcon-7b", attention="eager"), "attention_scores"),
         (replace(QWEN, model="google-t5/t5-small", attention="flash"), "attention_scores"),
+        (
+            replace(QWEN, model="google-t5/t5-small", attention="eager", gradient_checkpointing="reentrant"),
+            "attention_scores",
+        ),
         (replace(MIXTRAL, stack=Stack(versions={"peft": "0.20.0", "transformers": "5.23.0"})), "merged_experts"),
         (replace(MIXTRAL, parallel=Parallel(2, "fsdp")), "merged_experts"),
     ],

@@ -86,6 +86,11 @@ def _refuse(build: Builder) -> None:
         raise UnsupportedRow("attention_scores", "transformers has no flash attention for T5")
     if dtypes.padded and not build.version.lays_biases_out:
         raise UnsupportedRow("attention_mask", "no formula for padded rows of T5 before transformers 5.20 yet")
+    written = (build.version.t5_attends or dtypes.attention) != SDPA
+    if written and dtypes.trains_base and dtypes.checkpointing != "false":
+        raise UnsupportedRow(
+            "attention_scores", "no formula for checkpoints of T5's written-out scores with trained biases yet"
+        )
     if dtypes.loaded == "fp16":
         raise UnsupportedRow("feed_forward_states", "no formula for T5 in float16, where its wo stays float32, yet")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import pytest
@@ -141,9 +142,17 @@ def test_windows_agree() -> None:
     agree(windowed, 6, peak=0.001, elsewhere=0.005)
 
 
-@pytest.mark.parametrize("attention", ["sdpa", "eager"])
-@pytest.mark.parametrize("method", ["full, checkpointed", "full, 16 bit", "lora", "inference"])
-@pytest.mark.parametrize("model", [BERT, pytest.param(T5, marks=pytest.mark.slow)])
+def encoders() -> Iterator[Any]:
+    """All but what is refused: T5's trained biases of written-out scores in checkpoints."""
+    for model, method, attention in product(
+        (BERT, T5), ("full, checkpointed", "full, 16 bit", "lora", "inference"), ("sdpa", "eager")
+    ):
+        if (model, method, attention) != (T5, "full, checkpointed", "eager"):
+            marks = pytest.mark.slow if model == T5 else ()
+            yield pytest.param(model, method, attention, id=f"{model}: {method}, {attention}", marks=marks)
+
+
+@pytest.mark.parametrize(("model", "method", "attention"), list(encoders()))
 def test_encoders_agree(model: str, method: str, attention: str) -> None:
     head = "masked-lm" if model == BERT else "causal-lm"
     if method == "full, checkpointed":
