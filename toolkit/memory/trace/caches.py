@@ -52,7 +52,8 @@ def parts_of(cache: Any) -> Iterator[torch.Tensor]:
     for layer in cache.layers:
         for name in ("_quantized_keys", "_quantized_values"):
             yield from _packed(getattr(layer, name, None))
-        yield from (part for part in (layer.keys, layer.values) if isinstance(part, torch.Tensor))
+        for name in ("keys", "values", "conv_states", "recurrent_states"):  # the last two of linear attention
+            yield from _packed(getattr(layer, name, None))
 
 
 def _packed(kept: Any) -> Iterator[torch.Tensor]:

@@ -21,7 +21,7 @@ PACKED = "openai/gpt-oss-20b"
 ENCODER = "google-bert/bert-base-uncased"
 DECODER = "Qwen/Qwen2.5-0.5B"
 
-BESIDE_WEIGHTS = frozenset({"qwen"})
+BESIDE_WEIGHTS = frozenset({"kimi_k2", "qwen"})
 """Model types whose code is published beside their weights, and not in transformers."""
 
 RUN = Setting(DECODER, "inference", "bf16", generated_length=2)

@@ -114,11 +114,12 @@ def grow(setting: Setting, facts: ModelFacts, layers: Layers, say: Say = silent,
 def _short_run(setting: Setting, facts: ModelFacts, layers: Layers, count: int) -> Run:
     """The run of a model of the first layers. Raises NoPatternError where they lack a kind that the setting needs.
 
-    Every fourth layer of Qwen3-Next has the queries that adapters are put on: three have nothing to adapt.
+    Every fourth layer of Qwen3-Next has the queries that adapters are put on, and the keys by which its cache tells how
+    long it is (a ValueError of transformers): three have nothing to adapt.
     """
     try:
         return whole_run(setting, with_layers(facts, layers, count))
-    except UnsupportedTrace as refusal:
+    except (UnsupportedTrace, ValueError) as refusal:
         if count >= layers.head + layers.period:
             raise
         raise NoPatternError(f"of {count} layers: {refusal}") from refusal
