@@ -177,6 +177,11 @@ def test_what_no_formula_covers_is_refused_by_name_with_the_command_that_may_do_
     assert (ran.code, ran.out) == (2, "")
     assert "no family here reads the model type 'mamba2'" in ran.err
     assert "`toolkit trace` may do it" in ran.err
+    for others in (("--stack-trainer", "autoawq"), ("--weights", "awq-int4", "--kernels-gptq", "exllama")):
+        asked = ("--model", "meta-llama/Llama-3.1-8B", "--method", "inference", "--batch-size", "1", *others)
+        ran = run(capsys, "estimate", *asked, "--sequence-length", "512")
+        assert ran.code == 2
+        assert "toolkit trace" not in ran.err
 
 
 SPREAD = (

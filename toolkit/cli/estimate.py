@@ -22,6 +22,7 @@ from toolkit.facts.names import nearest
 from toolkit.report.estimate import estimate_json, estimate_text
 from toolkit.report.scenario import scenario_json, scenario_yaml
 from toolkit.spec.fields import FIELDS
+from toolkit.spec.scenario import Scenario
 from toolkit.spec.training_configs import TOOLS
 
 AUTO = "auto"
@@ -91,10 +92,17 @@ def run(arguments: argparse.Namespace) -> int:
         return _answered(arguments, found)
     except REFUSALS as refusal:
         hint(f"this cannot be computed: {refusal}")
-        hint("`toolkit trace` may do it: it runs the code of transformers and peft, and needs no formula of ours")
+        if _is_plain(found.scenario):
+            hint("`toolkit trace` may do it: it runs the code of transformers and peft, and needs no formula of ours")
     except TooManySettingsError as error:
         hint(f"{error}; say more of the scenario")
     return COULD_NOT
+
+
+def _is_plain(scenario: Scenario) -> bool:
+    """Whether the code of transformers and peft alone is asked for: no engine, trainer or kernels of others."""
+    own = scenario.fixed("stack.trainer") in (None, "transformers", "trl")
+    return own and not any(name.startswith("kernels.") for name in scenario.fields)
 
 
 def _answered(arguments: argparse.Namespace, found: Asked) -> int:
