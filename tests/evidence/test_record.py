@@ -109,7 +109,18 @@ def test_what_is_too_large_or_no_text_is_not_read(tmp_path: Path) -> None:
 
 def test_settings_are_what_they_were_before_more_could_be_said_of_several_gpus() -> None:
     """Records outlive fields: a run that says nothing of a new one is the run that it was."""
-    later = {"cache", "galore", "padding", "warmup", "peft", "upcast", "group_size", "kernels"}
+    later = {
+        "cache",
+        "galore",
+        "padding",
+        "packing",
+        "samples_per_row",
+        "warmup",
+        "peft",
+        "upcast",
+        "group_size",
+        "kernels",
+    }
     assert not later & setting_key(SETTING).keys()
     assert setting_key(replace(SETTING, warmup=True))["warmup"] is True
     assert setting_key(replace(SETTING, upcast=False))["upcast"] is False

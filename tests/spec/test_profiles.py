@@ -307,6 +307,9 @@ def test_kernels_and_groups_reach_the_setting() -> None:
     assert (made.group_size, made.upcast) == (-1, None)
     kernels = made.kernels
     assert (kernels.gptq, kernels.adapters, kernels.norm, kernels.rotary) == ("triton", "masked", True, False)
+    linear = setting(method="inference", kernels__linear_attention="fla", kernels__convolution="causal-conv1d")
+    assert (linear.kernels.linear_attention, linear.kernels.convolution) == ("fla", "causal-conv1d")
+    assert setting(method="inference", kernels__linear_attention="torch", kernels__convolution="torch").kernels == OWN
     plain = setting(method="qlora", weights="nf4", upcast="false")
     assert (plain.upcast, plain.kernels, plain.group_size) == (False, OWN, 128)
 

@@ -27,14 +27,14 @@ NOT_RUN = ("gpu", "run")
 """Fields that name where and how long, not what is run: a trace is the same for every card but for its workspaces."""
 
 ADDED: Mapping[str, Mapping[str, Any]] = {
-    "parallel": {"zero": None, "reshard_after_forward": True},
+    "parallel": {"zero": None, "reshard_after_forward": True, "loads_whole": False},
     "lora": {"dora": False, "bias": False},
 }
 """Fields of groups that came later, with what they are in a run that does not have them."""
 
 LEFT_OUT: Mapping[str, Any] = {
-    "peft": None, "galore": None, "padding": False, "warmup": False, "cache": None, "upcast": None, "group_size": 128,
-    "desc_act": False,
+    "peft": None, "galore": None, "padding": False, "packing": "none", "samples_per_row": 1, "warmup": False,
+    "cache": None, "upcast": None, "group_size": 128, "desc_act": False,
     "kernels": asdict(OWN),
 }  # fmt: skip
 """The same of fields that are in no group."""

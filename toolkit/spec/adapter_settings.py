@@ -71,7 +71,17 @@ def kernels_of(said: Said) -> Kernels:
         norm=bool(said.get("kernels.norm")),
         rotary=bool(said.get("kernels.rotary")),
         awq=cast("str | None", said.get("kernels.awq")),
+        liger=bool(said.get("kernels.liger")),
+        experts=cast("str | None", said.get("kernels.experts")),
+        linear_attention=_beside_torch(said, "kernels.linear_attention"),
+        convolution=_beside_torch(said, "kernels.convolution"),
     )
+
+
+def _beside_torch(said: Said, name: str) -> str | None:
+    """A kernel that is not torch's own operation: what nothing names is that."""
+    kernel = cast("str | None", said.get(name))
+    return None if kernel == "torch" else kernel
 
 
 def _dtype(said: Said, stack: Stack, weights: str, compute: str) -> str:

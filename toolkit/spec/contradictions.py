@@ -40,6 +40,7 @@ _WHERE = {
     "deepspeed": f"is for DeepSpeed: strategy {' or '.join(names.DEEPSPEED)}",
     "zero3": "is for strategy zero3",
     "fsdp2": "is for strategy fsdp2",
+    "shards": "is for strategies fsdp and zero3",
     "static cache": "is for cache.implementation static",
     "quantized cache": "is for cache.implementation quantized",
 }

@@ -11,6 +11,7 @@ from toolkit.spec.galore_fields import galore_fields
 from toolkit.spec.kernel_fields import kernel_fields
 from toolkit.spec.kind import Boolean, Integer, Kind, Number, one_of
 from toolkit.spec.named_kind import Checkpointing, Gpu, Head, Model, Targets, Version
+from toolkit.spec.packing_fields import packing_fields
 from toolkit.spec.parallel_fields import parallel_fields
 from toolkit.spec.peft_fields import peft_fields
 
@@ -208,6 +209,7 @@ def _workload_fields() -> Iterator[FieldSpec]:
         ["true"],
         ("activations", "temporary", "time"),
     )
+    yield from packing_fields()
     yield _field(
         "warmup",
         Boolean(),

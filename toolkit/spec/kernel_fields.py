@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from toolkit.spec import names
+from toolkit.spec import kernel_names
 from toolkit.spec.field_spec import Applies, FieldSpec
 from toolkit.spec.kind import Boolean, Kind, one_of
 
@@ -15,7 +15,7 @@ def kernel_fields() -> Iterator[FieldSpec]:
     """Every field of `kernels`. Triton kernels are Unsloth's, which fms-acceleration and axolotl have taken over."""
     yield _field(
         "gptq",
-        one_of("a kernel for GPTQ weights", names.GPTQ_KERNELS),
+        one_of("a kernel for GPTQ weights", kernel_names.GPTQ_KERNELS),
         "What multiplies by GPTQ weights; in training it has to be named.",
         "triton",
         _PASS,
@@ -23,7 +23,7 @@ def kernel_fields() -> Iterator[FieldSpec]:
     )
     yield _field(
         "awq",
-        one_of("a kernel for AWQ weights", names.AWQ_KERNELS),
+        one_of("a kernel for AWQ weights", kernel_names.AWQ_KERNELS),
         "What multiplies by AWQ weights in AutoAWQ's fused modules, by which they are packed; by default gemm.",
         "gemv",
         ("weights", *_PASS),
@@ -31,7 +31,7 @@ def kernel_fields() -> Iterator[FieldSpec]:
     )
     yield _field(
         "adapters",
-        one_of("kernels for adapters", names.ADAPTER_KERNELS),
+        one_of("kernels for adapters", kernel_names.ADAPTER_KERNELS),
         "What operation runs linear layers with their adapters, and writes its own backward.",
         "unsloth",
         _PASS,
@@ -49,6 +49,36 @@ def kernel_fields() -> Iterator[FieldSpec]:
         "Whether queries and keys are turned in place by a Triton kernel (Unsloth's rope_embedding).",
         "true",
         _PASS,
+    )
+    yield _field(
+        "experts",
+        one_of("a kernel for experts", kernel_names.EXPERT_KERNELS),
+        "What multiplies tokens by their experts without gathering them first.",
+        "scattermoe",
+        (*_PASS, "gradients"),
+    )
+    yield _field(
+        "liger",
+        Boolean(),
+        "Whether Liger's Triton kernels run norms, positions and gated feed-forwards; for its loss see stack.loss.",
+        "true",
+        _PASS,
+    )
+    yield _field(
+        "linear_attention",
+        one_of("kernels for linear attention", kernel_names.LINEAR_ATTENTION_KERNELS),
+        "What runs the recurrence of linear attention (Qwen3-Next, Qwen3.5); by default torch's operations.",
+        "fla",
+        (*_PASS, "kv_cache"),
+        "always",
+    )
+    yield _field(
+        "convolution",
+        one_of("kernels for short convolutions", kernel_names.CONVOLUTION_KERNELS),
+        "What runs convolutions over a few tokens, beside linear attention too; by default torch's operations.",
+        "causal-conv1d",
+        _PASS,
+        "always",
     )
 
 

@@ -147,21 +147,7 @@ LOSSES = {
     "chunked": "logits of a chunk of tokens at a time",
     "fused": "output layer and loss in one kernel (Liger)",
     "cut": "no logits in memory at all (cut cross-entropy)",
-}
-ADAPTER_KERNELS = {
-    "unsloth": "q, k and v with their adapters are one operation, the output projection another (LoRA_QKV, LoRA_W)",
-    "masked": "the same, masking what flows back through adapters by their dropped inputs (fms-acceleration)",
-}
-GPTQ_KERNELS = {
-    "triton": "writes a weight out for each product (triton v2 of auto-gptq, of gptqmodel before 2.1), in training",
-    "torch": "unpacks a weight by torch's operators, and keeps it for backward (gptqmodel since 2.1), in training",
-    "cuda-old": "multiplies few rows as packed, and writes a weight out for more (auto-gptq's first), to generate",
-    "exllama": "multiplies by weights as packed, or written out into room for one (auto-gptq's ExLlama), to generate",
-    "exllamav2": "ExLlamaV2 as auto-gptq sets it up, with room for eight sequences of 2,048 tokens, to generate",
-}
-AWQ_KERNELS = {
-    "gemm": "multiplies by an eighth of the inputs at a time, whatever the rows",
-    "gemv": "the same of more than eight rows, and of fewer by a kernel of its own; its scales are padded",
+    "sum": "the sum of all logits, without labels: a benchmark's loop, with a name for each result until the next",
 }
 CACHES = {
     "dynamic": "put together anew for every token",

@@ -38,6 +38,14 @@ def parallel_fields() -> Iterator[FieldSpec]:
         _BUFFERS,
         "fsdp2",
     )
+    yield _field(
+        "loads_whole",
+        Boolean(),
+        "Whether every GPU has all weights before they are shared out: by device_map, or made before DeepSpeed starts.",
+        "true",
+        ("reserved", "device"),
+        "shards",
+    )
     yield from _deepspeed()
 
 

@@ -108,13 +108,14 @@ SUBJECTS = {
     "deepspeed": "parallel.strategy",
     "zero3": "parallel.strategy",
     "fsdp2": "parallel.strategy",
+    "shards": "parallel.strategy",
     "static cache": "cache.implementation",
     "quantized cache": "cache.implementation",
 }
 """The field that decides whether others belong to a scenario; of all others it is the method."""
 
 _ONLY_WHERE_SAID = (
-    "galore", "vllm", "autoawq", "deepspeed", "zero3", "fsdp2", "static cache", "quantized cache",
+    "galore", "vllm", "autoawq", "deepspeed", "zero3", "fsdp2", "shards", "static cache", "quantized cache",
 )  # fmt: skip
 
 
@@ -149,6 +150,7 @@ def _belongs(rule: str, value: Atom) -> bool:
         "deepspeed": value in DEEPSPEED,
         "zero3": value == "zero3",
         "fsdp2": value == "fsdp2",
+        "shards": value in ("fsdp", "zero3"),
         "static cache": value == "static",
         "quantized cache": value == "quantized",
     }[rule]

@@ -70,6 +70,10 @@ class KernelFields(Written):
     adapters: Annotated[FieldValue | None, Open("kernels.adapters")] = None
     norm: Annotated[FieldValue | None, Open("kernels.norm")] = None
     rotary: Annotated[FieldValue | None, Open("kernels.rotary")] = None
+    liger: Annotated[FieldValue | None, Open("kernels.liger")] = None
+    experts: Annotated[FieldValue | None, Open("kernels.experts")] = None
+    linear_attention: Annotated[FieldValue | None, Open("kernels.linear_attention")] = None
+    convolution: Annotated[FieldValue | None, Open("kernels.convolution")] = None
 
 
 class CacheFields(Written):
@@ -100,6 +104,7 @@ class ParallelFields(Written):
     strategy: Annotated[FieldValue | None, Open("parallel.strategy")] = None
     offload: Annotated[FieldValue | None, Open("parallel.offload")] = None
     reshard_after_forward: Annotated[FieldValue | None, Open("parallel.reshard_after_forward")] = None
+    loads_whole: Annotated[FieldValue | None, Open("parallel.loads_whole")] = None
     buckets: Annotated[FieldValue | None, Open("parallel.buckets")] = None
     reduce_bucket_size: Annotated[FieldValue | None, Open("parallel.reduce_bucket_size")] = None
     allgather_bucket_size: Annotated[FieldValue | None, Open("parallel.allgather_bucket_size")] = None
@@ -182,6 +187,8 @@ class ScenarioFields(Written):
     gradient_accumulation: Annotated[FieldValue | None, Open("gradient_accumulation")] = None
     gradient_checkpointing: Annotated[FieldValue | None, Open("gradient_checkpointing")] = None
     padding: Annotated[FieldValue | None, Open("padding")] = None
+    packing: Annotated[FieldValue | None, Open("packing")] = None
+    samples_per_row: Annotated[FieldValue | None, Open("samples_per_row")] = None
     warmup: Annotated[FieldValue | None, Open("warmup")] = None
     attention: Annotated[FieldValue | None, Open("attention")] = None
     lora: Annotated[LoraFields | None, BeforeValidator(_null_is_none)] = None

@@ -71,13 +71,17 @@ class Galore:
 
 @frozen
 class Kernels:
-    """Whose kernels run parts of a model: that of GPTQ weights by name, and in training where Unsloth's stand in."""
+    """Whose kernels run parts of a model: that of GPTQ weights by name, and where Unsloth's or Liger's train."""
 
     gptq: str | None = None
     adapters: str | None = None
     norm: bool = False
     rotary: bool = False
     awq: str | None = None
+    liger: bool = False
+    experts: str | None = None
+    linear_attention: str | None = None
+    convolution: str | None = None
 
 
 OWN = Kernels()
@@ -104,7 +108,7 @@ class Parallel:
     """How a run is spread over GPUs.
 
     `offload` is true for all that the strategy can keep in main memory, "optimizer" for the optimizer's part.
-    `zero` is for DeepSpeed, `reshard_after_forward` for fully_shard.
+    `zero` is for DeepSpeed, `reshard_after_forward` for fully_shard. `loads_whole`: each GPU has all weights first.
     """
 
     gpus: int = 1
@@ -112,6 +116,7 @@ class Parallel:
     offload: bool | str = False
     zero: Zero | None = None
     reshard_after_forward: bool = True
+    loads_whole: bool = False
 
 
 @frozen
@@ -166,6 +171,8 @@ class Setting:
     gradient_accumulation: int = 1
     gradient_checkpointing: str = "false"  # false | reentrant | non-reentrant
     padding: bool = False
+    packing: str = "none"  # none | padding-free | rows
+    samples_per_row: int = 1
     warmup: bool = False
     attention: str = "sdpa"
     lora: Lora | None = None

@@ -35,6 +35,7 @@ _OFF: Mapping[str, Atom] = {
     "parallel.strategy": "none",
     "parallel.offload": False,
     "parallel.reshard_after_forward": True,
+    "parallel.loads_whole": False,
     "parallel.buckets": "deepspeed",
     "parallel.contiguous_gradients": True,
     "stack.trainer": "transformers",
@@ -140,6 +141,8 @@ def _setting(said: Mapping[str, Atom], composed: _Composed) -> Setting:
         gradient_accumulation=_whole(said["gradient_accumulation"]) if trains else 1,
         gradient_checkpointing=_checkpointing(said["gradient_checkpointing"], stack) if trains else "false",
         padding=bool(said["padding"]),
+        packing=str(said.get("packing", "none")) if trains else "none",
+        samples_per_row=cast("int", said.get("samples_per_row", 1)) if trains else 1,
         warmup=bool(said["warmup"]) and not trains,
         attention=str(said["attention"]),
         lora=dtypes.lora,
@@ -201,7 +204,8 @@ def _parallel(said: Mapping[str, Atom]) -> Parallel:
     gpus, strategy = _whole(said["parallel.gpus"]), str(said["parallel.strategy"])
     zero = _zero(said) if strategy in names.DEEPSPEED else None
     reshards = bool(said["parallel.reshard_after_forward"]) or strategy != "fsdp2"
-    return Parallel(gpus, strategy, cast("bool | str", said["parallel.offload"]), zero, reshards)
+    whole = bool(said["parallel.loads_whole"]) and strategy in ("fsdp", "zero3")
+    return Parallel(gpus, strategy, cast("bool | str", said["parallel.offload"]), zero, reshards, whole)
 
 
 def _zero(said: Mapping[str, Atom]) -> Zero:

@@ -43,6 +43,8 @@ def test_a_qlora_configuration(tmp_path: Path) -> None:
         "batch_size": 2,
         "gradient_accumulation": 4,
         "sequence_length": 4096,
+        "packing": "padding-free",
+        "samples_per_row": 1,
         "gradient_checkpointing": "reentrant",  # utils/config/__init__.py: {"use_reentrant": True}
         "amp": True,
         "optimizer": "paged_adamw",
@@ -136,6 +138,15 @@ def test_checkpoints_are_of_the_older_form_unless_it_is_said(tmp_path: Path, lin
     """normalize_config of axolotl 0.13 to 0.19 (utils/config/__init__.py) writes {"use_reentrant": True} itself."""
     text = f"base_model: Qwen/Qwen2.5-0.5B\n{lines}\n"
     assert fields(tmp_path, text, "axolotl")["gradient_checkpointing"] == form
+
+
+@pytest.mark.parametrize("left_out", [None, "liger_rope", "liger_rms_norm", "liger_glu_activation"])
+def test_ligers_kernels_are_followed_all_or_none(tmp_path: Path, left_out: str | None) -> None:
+    keys = [key for key in ("liger_rope", "liger_rms_norm", "liger_glu_activation") if key != left_out]
+    text = "base_model: Qwen/Qwen2.5-0.5B\nbf16: true\n" + "".join(f"{key}: true\n" for key in keys)
+    said = [one for one in remarked(tmp_path, text, "axolotl") if "Liger" in one]
+    assert fields(tmp_path, text, "axolotl").get("kernels.liger") is (True if left_out is None else None)
+    assert len(said) == (0 if left_out is None else 2)
 
 
 CUT = "plugins:\n  - axolotl.integrations.cut_cross_entropy.CutCrossEntropyPlugin\n"

@@ -64,7 +64,9 @@ def test_half_precision(tmp_path: Path) -> None:
 
 
 def test_liger_fuses_the_loss(tmp_path: Path) -> None:
-    assert fields(tmp_path, "use_liger_kernel: true\n", "transformers", **SAID)["stack.loss"] == "fused"
+    found = fields(tmp_path, "use_liger_kernel: true\n", "transformers", **SAID)
+    assert (found["stack.loss"], found["kernels.liger"]) == ("fused", True)
+    assert "kernels.liger" not in fields(tmp_path, "use_liger_kernel: false\n", "transformers", **SAID)
 
 
 def test_a_larger_batch_in_evaluation_is_said(tmp_path: Path) -> None:

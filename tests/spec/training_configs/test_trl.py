@@ -67,6 +67,8 @@ def test_everything_that_is_said_is_taken(tmp_path: Path) -> None:
         "gradient_checkpointing": "reentrant",
         "amp": True,
         "sequence_length": 2048,
+        "packing": "padding-free",
+        "samples_per_row": 1,
         "optimizer": "paged_adamw_8bit",
         "attention": "flash",
         "lora.rank": 32,

@@ -10,10 +10,11 @@ from toolkit.finding import Finding, Severity
 from toolkit.spec.known import unknown
 from toolkit.spec.node import Scalar
 from toolkit.spec.training_configs.adapters import take_lora
-from toolkit.spec.training_configs.axolotl_keys import ADAPTER_KERNELS, GOES_WITHOUT, ONE, STOPS
+from toolkit.spec.training_configs.axolotl_keys import ADAPTER_KERNELS, GOES_WITHOUT, LIGER, ONE, STOPS
 from toolkit.spec.training_configs.config import Config
 from toolkit.spec.training_configs.hugging_face import take_targets
 from toolkit.spec.training_configs.optimizers import take_muon, take_optimizer
+from toolkit.spec.training_configs.packing import take_axolotl_packing
 from toolkit.spec.training_configs.parallel import take_parallel
 from toolkit.spec.training_configs.training_arguments import (
     ATTENTION,
@@ -52,13 +53,17 @@ def take_axolotl(config: Config) -> None:
     else:
         take_optimizer(config, "optimizer")
     _attention(config)
+    take_axolotl_packing(config)
     _shards(config)
     take_parallel(config)
     _loss(config)
     _casts(config)
     _adapter_kernels(config)
     config.matters_where_said(row for row in STOPS if not (row[0] in ONE and config.node(row[0]) == "1"))
-    config.matters_where_said(GOES_WITHOUT, stops=False)
+    all_of_liger = all(config.truth(key) for key in LIGER)
+    if all_of_liger:
+        config.put("kernels.liger", True, *LIGER)
+    config.matters_where_said((row for row in GOES_WITHOUT if not (all_of_liger and row[0] in LIGER)), stops=False)
 
 
 def _accumulation(config: Config, micro: int) -> None:

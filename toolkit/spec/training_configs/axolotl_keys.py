@@ -45,6 +45,9 @@ ONE = frozenset(
 )
 """Of these, 1 means none."""
 
+LIGER = ("liger_rms_norm", "liger_glu_activation", "liger_rope")
+"""Keys of Liger's kernels for parts of a layer: all of them are followed, or none."""
+
 GOES_WITHOUT = (
     ("activation_offloading", "activations that are moved to main memory are counted on the GPU"),
     ("torch_compile", "what torch.compile fuses is not followed: the estimate is that of eager code"),

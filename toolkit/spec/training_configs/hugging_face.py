@@ -13,6 +13,7 @@ from toolkit.spec.node import Scalar
 from toolkit.spec.training_configs.adapters import take_lora
 from toolkit.spec.training_configs.config import Config
 from toolkit.spec.training_configs.optimizers import take_optimizer
+from toolkit.spec.training_configs.packing import take_trl_packing
 from toolkit.spec.training_configs.parallel import take_parallel
 from toolkit.spec.training_configs.target_patterns import names_of
 from toolkit.spec.training_configs.training_arguments import (
@@ -42,6 +43,7 @@ PREFERENCES = (
 GOES_WITHOUT = (
     ("activation_offloading", "activations that are moved to main memory are counted on the GPU"),
     ("torch_compile", "what torch.compile fuses is not followed: the estimate is that of eager code"),
+    ("liger_kernel_config", "which of Liger's kernels run is not read: all of them are followed"),
     ("neftune_noise_alpha", "the noise on embeddings is not counted"),
     ("include_num_input_tokens_seen", "gathered counts of tokens are not counted"),
 )
@@ -60,6 +62,8 @@ def take_transformers(config: Config) -> None:
     take_dtype(config, None, "dtype", "torch_dtype")
     take_attention(config, "attn_implementation")
     config.assume("stack.loss", "fused" if config.truth("use_liger_kernel") else "cross-entropy", "use_liger_kernel")
+    if config.truth("use_liger_kernel"):
+        config.put("kernels.liger", True, "use_liger_kernel")
     take_parallel(config)
     _common(config)
 
@@ -78,6 +82,7 @@ def take_trl(config: Config) -> None:
     _length(config)
     _weights(config)
     take_attention(config, "attn_implementation", "model_init_kwargs.attn_implementation")
+    take_trl_packing(config)
     _loss(config)
     take_parallel(config)
     _common(config)
@@ -158,5 +163,6 @@ def _loss(config: Config) -> None:
         config.matters("loss_type", f"no formula for the loss {str(kind)[:40]!r} yet")
     if config.truth("use_liger_kernel", "use_liger"):
         config.put("stack.loss", "fused", "use_liger_kernel", "use_liger")
+        config.put("kernels.liger", True, "use_liger_kernel", "use_liger")
     elif "stack.trl" not in config.said:
         config.assume("stack.loss", "chunked", "what trl takes since 1.7")

@@ -12,6 +12,7 @@ from toolkit.spec.training_configs.adapters import take_lora
 from toolkit.spec.training_configs.config import Config
 from toolkit.spec.training_configs.optimizers import take_muon, take_optimizer
 from toolkit.spec.training_configs.optimizers_refused import REFUSED
+from toolkit.spec.training_configs.packing import take_llamafactory_packing
 from toolkit.spec.training_configs.parallel import take_parallel
 from toolkit.spec.training_configs.training_arguments import take_counts, take_model
 
@@ -83,11 +84,12 @@ def take_llamafactory(config: Config) -> None:
     _checkpointing(config)
     _optimizer(config)
     _attention(config)
+    take_llamafactory_packing(config)
     liger = config.truth("enable_liger_kernel")
     if config.value("stack.trainer") != "unsloth":  # which takes its own
         config.assume("stack.loss", "fused" if liger else "cross-entropy", "enable_liger_kernel")
     if liger:
-        config.matters("enable_liger_kernel", "of Liger's kernels only that of the loss is followed", stops=False)
+        config.put("kernels.liger", True, "enable_liger_kernel")
     workers = config.whole("ray_num_workers")
     if workers is not None and workers > 1 and "parallel.gpus" not in config.said:
         config.matters("ray_num_workers", "under Ray so many GPUs share the run: add --parallel-gpus N", stops=False)

@@ -62,6 +62,7 @@ STOPS = (
 GOES_WITHOUT = (
     ("enable_activation_offloading", "activations that are moved to main memory are counted on the GPU"),
     ("compile", "what torch.compile fuses is not followed: the estimate is that of eager code"),
+    ("dataset.packed", "flex attention to packed samples is not followed: rows are counted as one sample each"),
 )
 WHOLE_LOSS = "torch.nn.CrossEntropyLoss"
 OUTPUTS_LOSS = "torchtune.modules.loss.CEWithChunkedOutputLoss"

@@ -1,0 +1,69 @@
+"""What tools call packing, padding-free batches and multipack: samples that lie one after the other in a row.
+
+Sources: TRL 1.16 trainer/sft_config.py and sft_trainer.py; axolotl 0.13 core/builders/causal.py, core/trainers/base.py
+and utils/schemas/validation.py; LLaMA-Factory 0.9.5 data/processor/supervised.py and data/collator.py.
+"""
+
+from __future__ import annotations
+
+from toolkit.finding import Finding
+from toolkit.spec.known import unknown
+from toolkit.spec.packing_fields import PADDING_FREE, ROWS
+from toolkit.spec.training_configs.config import Config
+
+STRATEGIES = {
+    "bfd": "whole samples, cut where they are too long",
+    "bfd_split": "whole samples, and what is cut off",
+    "bfd-requeue": "the older name of bfd_split",
+    "ffd": "whole samples (TRL 0.19)",
+    "wrapped": "one stream of tokens, which samples see across",
+}
+WRAPPED = "wrapped"
+COUNTED = "how many samples a row is packed of is data: one is counted"
+
+
+def take_trl_packing(config: Config) -> None:
+    """`packing` keeps samples apart unless they are wrapped, and then leaves padding out as `padding_free` does."""
+    packs, free = config.truth("packing"), config.truth("padding_free")
+    strategy = config.word("packing_strategy")
+    if strategy is not None and strategy not in STRATEGIES:
+        message, repair = unknown("a packing strategy", strategy, STRATEGIES)
+        place = config.place("packing_strategy")
+        config.findings.append(Finding(place, "S107", f"packing_strategy: {message}", repair))
+        return
+    apart = bool(packs) and strategy != WRAPPED
+    if apart or free:
+        config.put("packing", PADDING_FREE, "packing" if apart else "padding_free")
+    if apart:
+        config.assume("samples_per_row", 1, COUNTED)
+
+
+def take_axolotl_packing(config: Config) -> None:
+    """`sample_packing` makes one row for FlashAttention, and as many as the batch has otherwise, each with a mask."""
+    flash = config.value("attention") == "flash"
+    packs, flattens = config.truth("sample_packing"), config.word("batch_flattening")
+    real = config.truth("multipack_real_batches")
+    config.node("pad_to_sequence_len")
+    if packs:
+        rows = ROWS if real or (real is None and not flash) else PADDING_FREE
+        config.put("packing", rows, "sample_packing")
+        config.assume("samples_per_row", 1, COUNTED)
+    elif flattens is not None and flattens.lower() in ("true", "auto") and flash:
+        config.put("packing", PADDING_FREE, "batch_flattening")
+
+
+def take_llamafactory_packing(config: Config) -> None:
+    """Rows are packed to `cutoff_len`; `neat_packing` keeps samples apart, and plain `packing` only by positions."""
+    neat, packs = config.truth("neat_packing"), config.truth("packing")
+    flash, batch = config.value("attention") == "flash", config.value("batch_size")
+    if neat and flash and batch != 1:
+        message = "neat_packing takes one row at a time with FlashAttention: LLaMA-Factory refuses a larger batch"
+        place = config.place("per_device_train_batch_size", "neat_packing")
+        config.findings.append(Finding(place, "S113", message, "write per_device_train_batch_size: 1"))
+    elif flash and (neat or packs) and batch == 1:  # transformers reads positions of one row alone
+        config.put("packing", PADDING_FREE, "neat_packing" if neat else "packing")
+        config.assume("samples_per_row", 1, COUNTED)
+    elif neat and not flash:
+        config.put("packing", ROWS, "neat_packing")
+        reason = "LLaMA-Factory's mask has 2 bytes for each pair of tokens: transformers' of 1 is counted"
+        config.matters("neat_packing", reason, stops=False)
