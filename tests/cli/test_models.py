@@ -56,6 +56,15 @@ def test_show_tells_what_is_known(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(capsys, "models", "show", "Qwen/Qwen2.5-Coder-7").code == 2
 
 
+def test_a_count_that_nothing_published_confirms_is_not_called_verified(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = run(capsys, "models", "show", "albert/albert-base-v2").out
+    assert "\nparameters: 11221680\nnot verified: " in shown
+    assert "verified parameters" not in shown
+    listed = {line.split()[0]: line for line in run(capsys, "models", "list").out.splitlines()}
+    assert listed["albert/albert-base-v2"].endswith("not verified")
+    assert not listed["Qwen/Qwen2.5-7B"].endswith("not verified")
+
+
 def test_add_from_a_file_pins_it_for_specs(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
     ran = run(capsys, "models", "add", "me/mine", "--from", config_file(folder))
     assert ran.code == 0

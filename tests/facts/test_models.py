@@ -62,16 +62,15 @@ def test_another_repository_has_as_many_parameters(name: str, parameters: int) -
     assert facts.verified_params == parameters
 
 
-def test_all_but_six_are_verified() -> None:
+def test_all_but_these_are_verified() -> None:
     """Their shapes are of sources that agree, but nobody was found to have counted them to the unit."""
     unverified = [name for name in MODEL_IDS if not getattr(load_model(name), "verified", False)]
     assert unverified == [
         "Qwen/Qwen-14B",
-        "Qwen/Qwen2-57B-A14B",
-        "bigcode/gpt_bigcode-santacoder",
-        "deepseek-ai/deepseek-llm-7b-base",
-        "ibm/PowerLM-3b",
-        "zai-org/GLM-4.5",
+        "albert/albert-base-v2",
+        "google/electra-base-discriminator",
+        "google/electra-base-generator",
+        "microsoft/biogpt",
     ]
 
 

@@ -42,7 +42,7 @@ class ModelFacts:
     `checkpoint_dtype` is how the published weights are stored (torch's name), `quantization` the config's
     `quantization_config`, `storage` the elements and bytes of a quantized checkpoint. `verified_params`
     counts tied weights once; `published_params` is what its checkpoint or its makers count, in its relation to that;
-    `params_by_class` does so by transformers class. `text_only` is the decoder
+    `params_by_class` does so by transformers class. `verified_how` says by what, or why not. `text_only` is the decoder
     alone of an image-text model.
     """
 
@@ -59,6 +59,7 @@ class ModelFacts:
     sources: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     verified: bool = False
+    verified_how: str | None = None
     text_only: ModelFacts | None = None
 
 
@@ -158,6 +159,7 @@ def _from_record(record: Mapping[str, Any], name: str) -> ModelFacts:
         sources=_texts(record.get("sources")),
         notes=_texts(record.get("notes")),
         verified=record.get("verified") is True,
+        verified_how=how if isinstance(how := record.get("verified_how"), str) else None,
         text_only=_text_only(record, name),
     )
 
@@ -170,7 +172,7 @@ def _text_only(record: Mapping[str, Any], name: str) -> ModelFacts | None:
 
 
 def _unknown(name: str, reason: str) -> UnknownName:
-    return UnknownName(name, nearest(name, MODEL_IDS), reason or None)
+    return UnknownName(name, nearest(name, (*MODEL_IDS, *ALIASES)), reason or None)
 
 
 def _describe(error: Exception) -> str:

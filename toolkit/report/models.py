@@ -12,14 +12,22 @@ from toolkit.report.terminal import line, table
 
 
 def models_text(models: Sequence[ModelFacts]) -> str:
-    """One line for each model: id, type, parameters."""
-    rows = [(line(one.id), line(family_of(one)), _count(one.verified_params)) for one in models]
+    """One line for each model: id, type, parameters, and where nothing published confirms them, that."""
+    rows = [
+        (line(one.id), line(family_of(one)), _count(one.verified_params), "" if one.verified else "not verified")
+        for one in models
+    ]
     return "".join(f"{text}\n" for text in table(rows, frozenset({2})))
 
 
 def models_json(models: Sequence[ModelFacts]) -> str:
     """The same as a list of objects."""
-    return as_json([{"id": one.id, "family": family_of(one), "parameters": one.verified_params} for one in models])
+    return as_json(
+        [
+            {"id": one.id, "family": family_of(one), "parameters": one.verified_params, "verified": one.verified}
+            for one in models
+        ]
+    )
 
 
 def family_of(facts: ModelFacts) -> str:
@@ -57,7 +65,8 @@ def _facts(facts: ModelFacts) -> dict[str, object]:
     return {
         "id": facts.id,
         "family": family_of(facts),
-        "verified parameters": facts.verified_params,
+        "verified parameters" if facts.verified else "parameters": facts.verified_params,
+        "verified" if facts.verified else "not verified": facts.verified_how,
         "computed parameters": computed,
         "checkpoint dtype": facts.checkpoint_dtype,
         "quantization": str(facts.quantization.get("quant_method")) if facts.quantization else None,

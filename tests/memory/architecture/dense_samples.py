@@ -26,6 +26,15 @@ DENSE: dict[str, dict[str, Any]] = {
         name: {"model_type": name, **_COMMON, "num_hidden_layers": 4} for name in ("cohere2", "exaone4", "olmo3")
     },
     "codegen": {"model_type": "codegen", **_GPT},
+    "gemma4_text": {
+        "model_type": "gemma4_text", **_COMMON, "head_dim": 64, "global_head_dim": 128,
+        "hidden_size_per_layer_input": 0, "attention_k_eq_v": True, "num_global_key_value_heads": 2,
+        "layer_types": ["sliding_attention", "full_attention", "full_attention"], "final_logit_softcapping": 30.0,
+    },
+    "gemma4_unified_text": {
+        "model_type": "gemma4_unified_text", **_COMMON, "head_dim": 64, "global_head_dim": 512,
+        "layer_types": ["sliding_attention", "full_attention", "full_attention"],
+    },
     "glm": {"model_type": "glm", **_COMMON, "head_dim": 64, "pad_token_id": 0},
     "glm4": {"model_type": "glm4", **_COMMON, "head_dim": 64, "pad_token_id": 0},
     "gpt_neo": {
@@ -59,6 +68,20 @@ DENSE_VARIANTS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("codegen", {"n_inner": 1000, "tie_word_embeddings": True}),
     ("ernie4_5", {"use_bias": True, "head_dim": None, "tie_word_embeddings": False}),
     ("exaone4", {"sliding_window": None, "layer_types": ["full_attention"] * 4, "head_dim": 32}),
+    (
+        "gemma4_text",
+        {
+            "hidden_size_per_layer_input": 32,
+            "num_kv_shared_layers": 1,
+            "use_double_wide_mlp": True,
+            "num_hidden_layers": 3,
+        },
+    ),
+    (
+        "gemma4_text",
+        {"enable_moe_block": True, "num_experts": 8, "top_k_experts": 2, "moe_intermediate_size": 64},
+    ),
+    ("gemma4_text", {"attention_k_eq_v": False, "attention_bias": True, "tie_word_embeddings": False}),
     ("glm", {"attention_bias": False, "tie_word_embeddings": True}),
     ("glm4", {"attention_bias": False, "rope_parameters": {"rope_theta": 10000.0, "partial_rotary_factor": 0.25}}),
     ("gpt_neo", {"intermediate_size": 1000, "tie_word_embeddings": False}),

@@ -5,6 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from tests.memory.architecture.dense_samples import DENSE
+from tests.memory.architecture.encoder_samples import ENCODERS
+from tests.memory.architecture.recurrent_samples import RECURRENT
+from tests.memory.architecture.routed_samples import ROUTED
+from tests.memory.architecture.vision_samples import VISION
 from toolkit.facts.models import MODEL_IDS, ModelFacts, load_model, model_from_config
 
 LAYER_KEYS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers", "num_decoder_layers")
@@ -49,7 +53,9 @@ PUBLISHED = {
     "deberta-v2": "microsoft/deberta-v3-small",
 }
 
-TYPES = (*PUBLISHED, *DENSE)
+WRITTEN = {**DENSE, **RECURRENT, **ROUTED, **VISION, **ENCODERS}
+
+TYPES = (*PUBLISHED, *WRITTEN)
 """The model types of which there is a small config."""
 
 # What a published config is changed to, so that every branch of a family is compared.
@@ -108,8 +114,8 @@ VARIANTS: tuple[tuple[str, dict[str, Any]], ...] = (
 
 def small_config(model_type: str, changes: dict[str, Any] | None = None, layers: int = 3) -> dict[str, Any]:
     """The published config of a type, with few layers, or the one that is written here."""
-    if model_type in DENSE:
-        return {**DENSE[model_type], **(changes or {})}
+    if model_type in WRITTEN:
+        return {**WRITTEN[model_type], **(changes or {})}
     facts = load_model(PUBLISHED[model_type])
     assert isinstance(facts, ModelFacts)
     config = _shallow(dict(facts.config), layers)

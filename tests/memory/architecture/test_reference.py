@@ -5,8 +5,11 @@ from typing import Any
 import pytest
 
 from tests.memory.architecture.dense_samples import DENSE_VARIANTS
+from tests.memory.architecture.recurrent_samples import RECURRENT_VARIANTS
 from tests.memory.architecture.reference import build, torch
+from tests.memory.architecture.routed_samples import ROUTED_VARIANTS
 from tests.memory.architecture.samples import TYPES, VARIANTS, small_config
+from tests.memory.architecture.vision_samples import VISION_VARIANTS
 from toolkit.facts.models import model_from_config
 from toolkit.memory.architecture import FAMILIES, Architecture, ModuleKind, architecture_of
 
@@ -21,7 +24,7 @@ PUBLISHED_CASES = [
 ]
 VARIANT_CASES = [
     pytest.param(model_type, changes, head, id=f"{model_type}-{'-'.join(changes)}-{head}")
-    for model_type, changes in VARIANTS + DENSE_VARIANTS
+    for model_type, changes in VARIANTS + DENSE_VARIANTS + RECURRENT_VARIANTS + ROUTED_VARIANTS + VISION_VARIANTS
     for head in FAMILIES[model_type].classes
 ]
 

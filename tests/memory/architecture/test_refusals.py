@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.memory.architecture.samples import TYPES, small_config
+from tests.memory.architecture.samples import TYPES, facts_of, small_config
 from tests.work import calls
 from toolkit.facts.models import MODEL_IDS, model_from_config
-from toolkit.memory.architecture import FAMILIES, UnsupportedModel, architecture_of
+from toolkit.memory.architecture import FAMILIES, SAME_CODE, UnsupportedModel, architecture_of
 
 HOSTILE = [
     {"hidden_size": "a"},
@@ -138,4 +138,7 @@ def test_the_largest_config_that_is_taken_costs_little() -> None:
 def test_families_are_listed_once_each_and_every_verified_model_has_one() -> None:
     assert list(FAMILIES) == sorted(FAMILIES)
     assert set(TYPES) | {"qwen"} == set(FAMILIES)
-    assert len(MODEL_IDS) == 216
+    for name in MODEL_IDS:
+        facts = facts_of(name)
+        kind = facts.config["model_type"]
+        assert architecture_of(facts, default_head(SAME_CODE.get(kind, kind))).parameters

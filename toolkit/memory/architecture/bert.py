@@ -25,6 +25,7 @@ BERT_DEFAULTS = {
 
 ROBERTA_DEFAULTS = {**BERT_DEFAULTS, "vocab_size": 50265}
 XLM_ROBERTA_DEFAULTS = BERT_DEFAULTS
+CAMEMBERT_DEFAULTS = BERT_DEFAULTS
 
 
 def bert(config: Config, head: Head) -> Architecture:
@@ -84,9 +85,8 @@ def _classifier(head: Head, hidden: int) -> tuple[Module, ...]:
 def _body(config: Config, prefix: str, *, pooler: bool) -> Body:
     if config.flag("add_cross_attention"):
         raise config.refuse("cross-attention (add_cross_attention) is not covered")
-    hidden, heads = config.size("hidden_size"), config.heads("num_attention_heads")
+    hidden, count = config.size("hidden_size"), config.layers("num_hidden_layers")
     vocabulary, positions = config.size("vocab_size"), config.size("max_position_embeddings")
-    count, head_dim = config.layers("num_hidden_layers"), split(config, hidden, heads)
     modules = (
         parts.embedding("embeddings.word_embeddings", vocabulary, hidden),
         parts.embedding("embeddings.position_embeddings", positions, hidden),
@@ -95,16 +95,22 @@ def _body(config: Config, prefix: str, *, pooler: bool) -> Body:
         *encoder_layers(config, ("self.query", "self.key", "self.value"), parts.layer_names(0, count)),
         *((parts.linear("pooler.dense", hidden, hidden, bias=True),) if pooler else ()),
     )
-    dropout = config.share("hidden_dropout_prob")
-    kind = LayerKind(
+    kind = encoder_kind(config, count, hidden)
+    return Body(modules, (kind,), hidden, vocabulary, prefix, positions, is_decoder=False)
+
+
+def encoder_kind(config: Config, count: int, hidden: int) -> LayerKind:
+    """What the activations of BERT's layers depend on, by the names of its config."""
+    heads = config.heads("num_attention_heads")
+    head_dim = split(config, hidden, heads)
+    return LayerKind(
         count,
         Attention(heads, heads, head_dim, head_dim, dropout=config.share("attention_probs_dropout_prob")),
         FeedForward(config.size("intermediate_size"), gated=False, activation=config.word("hidden_act")),
         norm="layer",
-        dropout=dropout,
+        dropout=config.share("hidden_dropout_prob"),
         stack="encoder",
     )
-    return Body(modules, (kind,), hidden, vocabulary, prefix, positions, is_decoder=False)
 
 
 def encoder_layers(config: Config, inputs: tuple[str, ...], layers: tuple[str, ...]) -> tuple[Module, ...]:

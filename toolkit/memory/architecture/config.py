@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import field, replace
 from typing import Any
 
 from toolkit.frozen import frozen
@@ -114,6 +114,10 @@ class Config:
         if not all(isinstance(word, str) for word in value):
             raise self.refuse(f"{key} is {_shown(value)}, not a list of names")
         return tuple(value)
+
+    def given(self, **values: Any) -> Config:
+        """The config with other values."""
+        return replace(self, values={**self.values, **values})
 
     def part(self, key: str, model_type: str, defaults: Mapping[str, Any]) -> Config:
         """A config inside this one, such as that of the text model of an image-text model."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
 
 from toolkit.frozen import frozen
@@ -125,6 +126,7 @@ def attention(config: Config, d: Dimensions, window: int | None, **more: bool) -
         recurrent=more.get("recurrent", False),
         turned=more.get("turned", True),
         clips=more.get("clips", False),
+        gated=more.get("gated", False),
     )
 
 
@@ -151,6 +153,12 @@ def layer_windows(config: Config, count: int, pattern: tuple[str, ...] | None = 
         raise config.refuse(f"layer_types names {unknown[0][:40]!r}, which no formula here covers")
     window = config.size("sliding_window") if SLIDING in types else None
     return tuple(window if kind == SLIDING else None for kind in types)
+
+
+def order_of(forms: Sequence[Hashable]) -> tuple[int, ...]:
+    """The place of each layer's form among all that there are, in the order in which they first come."""
+    places = {form: place for place, form in enumerate(dict.fromkeys(forms))}
+    return tuple(places[form] for form in forms)
 
 
 def layer_kinds(

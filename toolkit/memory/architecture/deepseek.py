@@ -1,10 +1,13 @@
-"""DeepSeek V2 and V3 (and R1): latent attention, dense first layers, then mixtures with shared experts."""
+"""DeepSeek V2 and V3 (and R1), GLM 4.7 Flash, Mistral 4: latent attention, dense first layers, then mixtures.
+
+A mixture has shared experts, too.
+"""
 
 from __future__ import annotations
 
 from toolkit.memory.architecture import parts
 from toolkit.memory.architecture.config import MAX_LAYERS, Config
-from toolkit.memory.architecture.decoder import gated
+from toolkit.memory.architecture.decoder import gated, order_of
 from toolkit.memory.architecture.heads import Body, Head
 from toolkit.memory.architecture.heads import decoder as with_head
 from toolkit.memory.architecture.mixture import chosen_experts, fused_experts, router
@@ -47,6 +50,39 @@ DEEPSEEK_V3_DEFAULTS = {
     "num_experts_per_tok": 8,
 }
 
+GLM4_LITE_DEFAULTS = {
+    **DEEPSEEK_V3_DEFAULTS,
+    "vocab_size": 154880,
+    "hidden_size": 2048,
+    "intermediate_size": 10240,
+    "moe_intermediate_size": 1536,
+    "num_hidden_layers": 47,
+    "num_attention_heads": 20,
+    "max_position_embeddings": 202752,
+    "first_k_dense_replace": 1,
+    "q_lora_rank": 768,
+    "qk_nope_head_dim": 192,
+    "v_head_dim": 256,
+    "n_routed_experts": 64,
+    "num_experts_per_tok": 4,
+}
+
+MISTRAL4_DEFAULTS = {
+    **DEEPSEEK_V3_DEFAULTS,
+    "vocab_size": 131072,
+    "hidden_size": 4096,
+    "intermediate_size": 12288,
+    "num_hidden_layers": 36,
+    "num_attention_heads": 32,
+    "max_position_embeddings": 1048576,
+    "first_k_dense_replace": 0,
+    "q_lora_rank": 1024,
+    "kv_lora_rank": 256,
+    "qk_nope_head_dim": 64,
+    "n_routed_experts": 128,
+    "num_experts_per_tok": 4,
+}
+
 V2_ALIASES = {"n_routed_experts": "num_experts"}
 V3_ALIASES = {"n_routed_experts": "num_local_experts"}
 
@@ -55,8 +91,8 @@ def deepseek(config: Config, head: Head) -> Architecture:
     """The main model; transformers does not build the layers that predict several tokens."""
     hidden, vocabulary = config.size("hidden_size"), config.size("vocab_size")
     count = config.layers("num_hidden_layers")
-    dense = config.whole("first_k_dense_replace", 0, MAX_LAYERS)
-    plain, mixed = parts.layer_names(0, min(dense, count)), parts.layer_names(min(dense, count), count)
+    dense = _dense_layers(config, count)
+    plain, mixed = parts.layer_names(0, dense), parts.layer_names(dense, count)
     every = parts.layer_names(0, count)
     mlp_bias = config.model_type == "deepseek_v2" and config.flag("mlp_bias")
     modules = (
@@ -70,7 +106,20 @@ def deepseek(config: Config, head: Head) -> Architecture:
     )
     layers = _kinds(config, len(plain), len(mixed))
     positions = config.optional_size("max_position_embeddings")
-    return with_head(config, head, Body(modules, layers, hidden, vocabulary, "model", positions))
+    order = order_of((False,) * len(plain) + (True,) * len(mixed))
+    body = Body(modules, layers, hidden, vocabulary, "model", positions, order=order)
+    return with_head(config, head, body)
+
+
+def _dense_layers(config: Config, layers: int) -> int:
+    """How many layers at the start have no mixture: by `mlp_layer_types` (GLM 4.7 Flash), else as a number."""
+    types = config.words("mlp_layer_types")
+    if types is None:
+        return min(config.whole("first_k_dense_replace", 0, MAX_LAYERS), layers)
+    dense = types.count("dense")
+    if len(types) != layers or types != ("dense",) * dense + ("sparse",) * (layers - dense):
+        raise config.refuse(f"mlp_layer_types does not name dense, then sparse for {layers} layers")
+    return dense
 
 
 def _latent_attention(config: Config, hidden: int, layers: tuple[str, ...]) -> tuple[Module, ...]:

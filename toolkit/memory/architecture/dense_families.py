@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from toolkit.memory.architecture import (
     cohere,
     gemma,
+    gemma4,
+    gemma4_towers,
     glm,
     gpt_neo,
     gptj,
@@ -26,6 +28,10 @@ def _pair(stem: str) -> Mapping[str, str]:
     return {CAUSAL: f"{stem}ForCausalLM", BASE: f"{stem}Model"}
 
 
+def _with_images(stem: str) -> Mapping[str, str]:
+    return {CAUSAL: f"{stem}ForConditionalGeneration", BASE: f"{stem}Model"}
+
+
 def _without_sequence(stem: str) -> Mapping[str, str]:
     return {**_pair(stem), TOKENS: f"{stem}ForTokenClassification"}
 
@@ -42,6 +48,12 @@ DENSE: Mapping[str, Family] = {
     "cohere2": Family(cohere.cohere2, cohere.COHERE2_DEFAULTS, _pair("Cohere2")),
     "ernie4_5": Family(relatives.ernie, relatives.ERNIE_DEFAULTS, _pair("Ernie4_5")),
     "exaone4": Family(relatives.exaone4, relatives.EXAONE4_DEFAULTS, classes("Exaone4")),
+    "gemma4": Family(gemma4_towers.gemma4, gemma4_towers.GEMMA4_DEFAULTS, _with_images("Gemma4")),
+    "gemma4_text": Family(gemma4.gemma4_text, gemma4.GEMMA4_TEXT_DEFAULTS, gemma4.TEXT_CLASSES),
+    "gemma4_unified": Family(
+        gemma4_towers.gemma4_unified, gemma4_towers.GEMMA4_DEFAULTS, _with_images("Gemma4Unified")
+    ),
+    "gemma4_unified_text": Family(gemma4.gemma4_text, gemma4.UNIFIED_TEXT_DEFAULTS, gemma4.UNIFIED_CLASSES),
     "glm": Family(glm.glm, glm.GLM_DEFAULTS, classes("Glm")),
     "glm4": Family(glm.glm4, glm.GLM_DEFAULTS, classes("Glm4")),
     "gpt_neo": Family(gpt_neo.gpt_neo, gpt_neo.GPT_NEO_DEFAULTS, classes("GPTNeo"), gpt_neo.GPT_NEO_ALIASES),

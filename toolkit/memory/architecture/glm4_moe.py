@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from toolkit.memory.architecture import parts
 from toolkit.memory.architecture.config import MAX_LAYERS, Config
-from toolkit.memory.architecture.decoder import dimensions, gated, layer_kinds, projections, query_key_norms
+from toolkit.memory.architecture.decoder import dimensions, gated, layer_kinds, order_of, projections, query_key_norms
 from toolkit.memory.architecture.heads import Body, Head
 from toolkit.memory.architecture.heads import decoder as with_head
 from toolkit.memory.architecture.llama import LLAMA_DEFAULTS, surrounding_norms
@@ -58,4 +58,6 @@ def glm4_moe(config: Config, head: Head) -> Architecture:
     mixed = FeedForward(width, True, activation, experts, chosen_experts(config, experts), shared)
     feed_forwards = (plain,) * len(dense) + (mixed,) * len(sparse)
     layers = layer_kinds(config, d, (None,) * d.layers, feed_forwards, query_norm=query_norm)
-    return with_head(config, head, Body(modules, layers, d.hidden, d.vocabulary, "model", d.max_positions))
+    order = order_of(feed_forwards)
+    body = Body(modules, layers, d.hidden, d.vocabulary, "model", d.max_positions, order=order)
+    return with_head(config, head, body)

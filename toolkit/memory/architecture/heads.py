@@ -47,6 +47,7 @@ class Body:
     is_decoder: bool = True
     embedding_dropout: float = 0.0
     notes: tuple[str, ...] = ()
+    order: tuple[int, ...] = ()
 
 
 def classes(stem: str, *, token: bool = True, **names: str) -> Mapping[str, str]:
@@ -69,7 +70,7 @@ def classes(stem: str, *, token: bool = True, **names: str) -> Mapping[str, str]
 
 def prefixed(modules: Iterable[Module], prefix: str) -> tuple[Module, ...]:
     """The same modules inside a module of that name."""
-    return tuple(replace(module, path=f"{prefix}.{module.path}") for module in modules)
+    return tuple(replace(module, path=f"{prefix}.{module.path}" if module.path else prefix) for module in modules)
 
 
 def assemble(config: Config, head: Head, body: Body, extra: tuple[Module, ...], tied: tuple[str, ...]) -> Architecture:
@@ -90,6 +91,7 @@ def assemble(config: Config, head: Head, body: Body, extra: tuple[Module, ...], 
         is_decoder=body.is_decoder,
         embedding_dropout=body.embedding_dropout,
         notes=body.notes,
+        order=body.order,
     )
 
 

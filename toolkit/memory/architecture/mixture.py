@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from toolkit.memory.architecture import parts
 from toolkit.memory.architecture.config import MAX_LAYERS, Config
 from toolkit.memory.architecture.decoder import dimensions, gated, layer_kinds, projections, query_key_norms
@@ -87,10 +89,13 @@ def qwen3_moe(config: Config, head: Head) -> Architecture:
     return with_head(config, head, body)
 
 
-def router(path: str, experts: int, hidden: int, layers: tuple[str, ...], *, bias: bool = False) -> Module:
-    """A router: bare parameters of (experts, hidden), and a bias."""
+def router(
+    path: str, experts: int, hidden: int, layers: tuple[str, ...], *, bias: bool = False, float32: bool = False
+) -> Module:
+    """A router: bare parameters of (experts, hidden), and a bias; some stay in float32."""
     weight = Tensor("weight", (experts, hidden))
-    return parts.bare(path, (weight, Tensor("bias", (experts,))) if bias else (weight,), layers)
+    module = parts.bare(path, (weight, Tensor("bias", (experts,))) if bias else (weight,), layers)
+    return replace(module, float32=True) if float32 else module
 
 
 def fused_experts(path: str, experts: int, hidden: int, intermediate: int, layers: tuple[str, ...]) -> Module:

@@ -12,6 +12,7 @@ from enum import StrEnum
 from math import prod
 
 from toolkit.frozen import frozen
+from toolkit.memory.architecture.mixers import Mixer
 
 
 class ModuleKind(StrEnum):
@@ -47,7 +48,7 @@ class Module:
     convolutions those by which LoRA adapts them (rows and width; inputs times kernel, and outputs). 0:
     nothing LoRA can adapt. A head whose weight is tied owns no weight tensor. `quantized` is false for a
     linear that transformers leaves unquantized, and `float32_with_fp16` true for a module that it keeps in
-    float32 when the rest is float16.
+    float32 when the rest is float16, `float32` for one that always is. What is not `trainable` never gets a gradient.
     """
 
     path: str
@@ -58,6 +59,8 @@ class Module:
     out_features: int = 0
     quantized: bool = True
     float32_with_fp16: bool = False
+    float32: bool = False
+    trainable: bool = True
 
     @property
     def count(self) -> int:
@@ -106,6 +109,9 @@ class Attention:
     recurrent: bool = False  # linear attention: a state of one size in place of keys and values for every token
     softcap: bool = False  # scores squashed by tanh (Gemma 2), which flash kernels of torch do not do
     clips: bool = False  # queries, keys and values are clipped in place (OLMo)
+    keys_as_values: bool = False  # values come of what keys come of, and are normed (Gemma 4)
+    shares_keys: bool = False  # keys and values are those of an earlier layer, which keeps them (Gemma 4)
+    gated: bool = False  # its result is multiplied by the sigmoid of a gate that comes with the queries
     turned: bool = True  # rotary embedding, where the family has one: some leave it out of some layers (SmolLM3)
 
 
@@ -134,13 +140,17 @@ class LayerKind:
     parallel_residual: bool = False
     dropout: float = 0.0
     stack: str = "decoder"  # decoder | encoder
+    sample: str = ""  # the index of one of its layers, where these have linears that differ from those of others
+    mixer: Mixer | None = None  # in place of attention, which then is `recurrent`
+    alone: str = ""  # the only part of the layer: mixer or feed-forward (Nemotron-H)
 
 
 @frozen
 class Architecture:
     """A model: its modules, and the dimensions that activations follow.
 
-    `modules` hold every parameter once; `tied` names output weights that share another module's storage.
+    `modules` hold every parameter once; `tied` names output weights that share another module's storage. `order` has
+    the index of each layer's kind, where it matters which kinds come last.
     """
 
     family: str
@@ -156,8 +166,12 @@ class Architecture:
     logit_softcap: bool = False
     is_decoder: bool = True
     scales_output: bool = False  # T5: a factor before the output weight, where that is the embedding's
+    positions_by_row: bool = False  # each sequence has angles of its own (Qwen-VL)
+    older_names: bool = True  # peft knows what experts were called before, where they are fused
+    caches_in_training: bool = False  # `use_cache`, which trainers turn off, does not reach its text model
     embedding_dropout: float = 0.0  # of what goes into the first layer
     notes: tuple[str, ...] = field(default=())
+    order: tuple[int, ...] = ()
 
     @property
     def parameters(self) -> int:

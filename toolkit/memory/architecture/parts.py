@@ -26,10 +26,11 @@ def linear(
     kind: ModuleKind = ModuleKind.LINEAR,
     quantized: bool = True,
     float32_with_fp16: bool = False,
+    float32: bool = False,
 ) -> Module:
     """A torch.nn.Linear: a weight of (outputs, inputs), and a bias."""
     tensors = (Tensor("weight", (outputs, inputs)),) + ((Tensor("bias", (outputs,)),) if bias else ())
-    return Module(path, kind, tensors, layers, inputs, outputs, quantized, float32_with_fp16)
+    return Module(path, kind, tensors, layers, inputs, outputs, quantized, float32_with_fp16, float32)
 
 
 def conv1d(path: str, inputs: int, outputs: int, layers: tuple[str, ...]) -> Module:
@@ -72,6 +73,11 @@ def layer_norm(path: str, width: int, layers: tuple[str, ...] = ONCE) -> Module:
 def bare(path: str, tensors: tuple[Tensor, ...], layers: tuple[str, ...] = ONCE) -> Module:
     """A module of bare parameters, such as a router: nothing that quantization or LoRA takes."""
     return Module(path, ModuleKind.OTHER, tensors, layers)
+
+
+def statistics(path: str, tensor: Tensor, layers: tuple[str, ...]) -> Module:
+    """What counts how often experts are chosen: a parameter that stays in float32 and gets no gradient."""
+    return Module(path, ModuleKind.OTHER, (tensor,), layers, float32=True, trainable=False)
 
 
 def experts(path: str, tensors: tuple[Tensor, ...], layers: tuple[str, ...]) -> Module:

@@ -16,6 +16,7 @@ from toolkit.memory.architecture.decoder import FULL, Dimensions, attention, dim
 from toolkit.memory.architecture.heads import Body, Head, prefixed
 from toolkit.memory.architecture.heads import decoder as with_head
 from toolkit.memory.architecture.llama import LLAMA_DEFAULTS, surrounding_norms
+from toolkit.memory.architecture.mixers import DeltaNet
 from toolkit.memory.architecture.mixture import chosen_experts, routed, sparse_and_dense
 from toolkit.memory.architecture.model import Architecture, FeedForward, LayerKind, Module, Tensor
 from toolkit.memory.architecture.qwen2_moe import shared_expert
@@ -127,10 +128,17 @@ def _body(config: Config, *, joined: bool, mixed: bool) -> Body:
     )
     kinds = Counter(zip(types, feed_forwards, strict=True))
     layers = tuple(
-        LayerKind(count, attention(config, d, None, query_norm=True, recurrent=kind == _LINEAR), feed_forward)
+        LayerKind(
+            count,
+            attention(config, d, None, query_norm=True, recurrent=kind == _LINEAR, gated=True),
+            feed_forward,
+            mixer=_net(config) if kind == _LINEAR else None,
+        )
         for (kind, feed_forward), count in kinds.items()
     )
-    return Body(modules, layers, d.hidden, d.vocabulary, "model", d.max_positions)
+    places = {kind: place for place, kind in enumerate(kinds)}
+    order = tuple(places[kind] for kind in zip(types, feed_forwards, strict=True))
+    return Body(modules, layers, d.hidden, d.vocabulary, "model", d.max_positions, order=order)
 
 
 def _types(config: Config, layers: int) -> tuple[str, ...]:
@@ -178,22 +186,34 @@ def _gated_attention(config: Config, d: Dimensions, layers: tuple[str, ...]) -> 
     )
 
 
+def _net(config: Config) -> DeltaNet:
+    """The dimensions of a gated delta net."""
+    net = DeltaNet(
+        key_heads=config.heads("linear_num_key_heads"),
+        value_heads=config.heads("linear_num_value_heads"),
+        key_width=config.size("linear_key_head_dim"),
+        value_width=config.size("linear_value_head_dim"),
+        kernel=config.size("linear_conv_kernel_dim"),
+    )
+    if net.value_heads % net.key_heads:
+        raise config.refuse(f"{net.value_heads} heads of values cannot share {net.key_heads} heads of keys")
+    return net
+
+
 def _delta_net(config: Config, hidden: int, layers: tuple[str, ...], *, joined: bool) -> tuple[Module, ...]:
     """A gated delta net; `joined`: Qwen3-Next's two projections in, where Qwen3.5 has four."""
-    path = "layers.{}.linear_attn"
-    heads, width = config.heads("linear_num_value_heads"), config.size("linear_value_head_dim")
-    keys = config.heads("linear_num_key_heads") * config.size("linear_key_head_dim")
-    values = heads * width
+    path, net = "layers.{}.linear_attn", _net(config)
+    heads, keys, values = net.value_heads, net.keys, net.values
     if joined:
         inward = {"in_proj_qkvz": 2 * (keys + values), "in_proj_ba": 2 * heads}
     else:
         inward = {"in_proj_qkv": 2 * keys + values, "in_proj_z": values, "in_proj_b": heads, "in_proj_a": heads}
-    kernel = (2 * keys + values, 1, config.size("linear_conv_kernel_dim"))
+    kernel = (net.convolved, 1, net.kernel)
     return (
         parts.bare(path, (Tensor("dt_bias", (heads,)), Tensor("A_log", (heads,))), layers),
         parts.bare(f"{path}.conv1d", (Tensor("weight", kernel),), layers),
         *(parts.linear(f"{path}.{name}", hidden, outputs, layers) for name, outputs in inward.items()),
-        parts.norm(f"{path}.norm", width, layers),
+        parts.norm(f"{path}.norm", net.value_width, layers),
         parts.linear(f"{path}.out_proj", values, hidden, layers),
     )
 

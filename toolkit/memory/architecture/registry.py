@@ -20,9 +20,12 @@ from toolkit.memory.architecture import (
     gpt_neox,
     gpt_oss,
     granite,
+    lfm2,
     llama,
+    mamba_hybrids,
     minimax_m2,
     mixture,
+    nemotron_h,
     olmoe,
     opt,
     phi,
@@ -34,37 +37,32 @@ from toolkit.memory.architecture import (
 )
 from toolkit.memory.architecture.config import Config, UnsupportedModel
 from toolkit.memory.architecture.dense_families import DENSE
+from toolkit.memory.architecture.encoder_families import ENCODER_FAMILIES, encoder_classes
 from toolkit.memory.architecture.family import Family
 from toolkit.memory.architecture.heads import (
     BASE,
     CAUSAL,
     HEADS,
-    MASKED,
     SEQUENCE,
     TOKENS,
     Head,
     classes,
 )
 from toolkit.memory.architecture.model import Architecture
+from toolkit.memory.architecture.routed_families import ROUTED
+from toolkit.memory.architecture.vision_families import with_images
 
 MAX_LABELS = 1 << 20
 MAX_CACHED = 1024
 
 
-def _encoder_classes(stem: str, causal: str | None = None) -> Mapping[str, str]:
-    table = {
-        MASKED: f"{stem}ForMaskedLM",
-        SEQUENCE: f"{stem}ForSequenceClassification",
-        TOKENS: f"{stem}ForTokenClassification",
-        BASE: f"{stem}Model",
-    }
-    return {**table, CAUSAL: causal} if causal else table
-
-
 _FIRST: Mapping[str, Family] = {
-    "bert": Family(bert.bert, bert.BERT_DEFAULTS, _encoder_classes("Bert", "BertLMHeadModel")),
+    "bamba": Family(
+        mamba_hybrids.bamba, mamba_hybrids.BAMBA_DEFAULTS, {CAUSAL: "BambaForCausalLM", BASE: "BambaModel"}
+    ),
+    "bert": Family(bert.bert, bert.BERT_DEFAULTS, encoder_classes("Bert", "BertLMHeadModel")),
     "bloom": Family(bloom.bloom, bloom.BLOOM_DEFAULTS, classes("Bloom"), bloom.BLOOM_ALIASES),
-    "deberta-v2": Family(deberta.deberta, deberta.DEBERTA_DEFAULTS, _encoder_classes("DebertaV2")),
+    "deberta-v2": Family(deberta.deberta, deberta.DEBERTA_DEFAULTS, encoder_classes("DebertaV2")),
     "deepseek_v2": Family(
         deepseek.deepseek,
         deepseek.DEEPSEEK_V2_DEFAULTS,
@@ -75,7 +73,7 @@ _FIRST: Mapping[str, Family] = {
     "distilbert": Family(
         distilbert.distilbert,
         distilbert.DISTILBERT_DEFAULTS,
-        _encoder_classes("DistilBert"),
+        encoder_classes("DistilBert"),
         distilbert.DISTILBERT_ALIASES,
     ),
     "falcon": Family(falcon.falcon, falcon.FALCON_DEFAULTS, classes("Falcon"), falcon.FALCON_ALIASES),
@@ -110,12 +108,31 @@ _FIRST: Mapping[str, Family] = {
         {CAUSAL: "GraniteMoeForCausalLM", BASE: "GraniteMoeModel"},
         mixture.EXPERT_ALIASES,
     ),
+    "granitemoehybrid": Family(
+        mamba_hybrids.granite_hybrid,
+        mamba_hybrids.GRANITE_HYBRID_DEFAULTS,
+        {CAUSAL: "GraniteMoeHybridForCausalLM", BASE: "GraniteMoeHybridModel"},
+        mamba_hybrids.GRANITE_HYBRID_ALIASES,
+    ),
+    "lfm2": Family(lfm2.lfm2, lfm2.LFM2_DEFAULTS, {CAUSAL: "Lfm2ForCausalLM", BASE: "Lfm2Model"}, lfm2.LFM2_ALIASES),
+    "lfm2_moe": Family(
+        lfm2.lfm2_moe,
+        lfm2.LFM2_MOE_DEFAULTS,
+        {CAUSAL: "Lfm2MoeForCausalLM", BASE: "Lfm2MoeModel"},
+        lfm2.LFM2_MOE_ALIASES,
+    ),
     "llama": Family(llama.llama, llama.LLAMA_DEFAULTS, classes("Llama")),
     "minimax_m2": Family(
         minimax_m2.minimax_m2, minimax_m2.MINIMAX_M2_DEFAULTS, {CAUSAL: "MiniMaxM2ForCausalLM", BASE: "MiniMaxM2Model"}
     ),
     "mistral": Family(llama.mistral, llama.MISTRAL_DEFAULTS, classes("Mistral")),
     "mixtral": Family(mixture.mixtral, mixture.MIXTRAL_DEFAULTS, classes("Mixtral"), mixture.EXPERT_ALIASES),
+    "nemotron_h": Family(
+        nemotron_h.nemotron_h,
+        nemotron_h.NEMOTRON_H_DEFAULTS,
+        {CAUSAL: "NemotronHForCausalLM", BASE: "NemotronHModel"},
+        nemotron_h.NEMOTRON_H_ALIASES,
+    ),
     "olmoe": Family(olmoe.olmoe, olmoe.OLMOE_DEFAULTS, {CAUSAL: "OlmoeForCausalLM", BASE: "OlmoeModel"}),
     "opt": Family(opt.opt, opt.OPT_DEFAULTS, classes("OPT", token=False)),
     "phi": Family(phi.phi, phi.PHI_DEFAULTS, classes("Phi")),
@@ -142,15 +159,17 @@ _FIRST: Mapping[str, Family] = {
     ),
     "qwen3_moe": Family(mixture.qwen3_moe, mixture.QWEN3_MOE_DEFAULTS, classes("Qwen3Moe"), mixture.EXPERT_ALIASES),
     "qwen3_next": Family(qwen_hybrid.qwen3_next, qwen_hybrid.QWEN3_NEXT_DEFAULTS, classes("Qwen3Next")),
-    "roberta": Family(bert.roberta, bert.ROBERTA_DEFAULTS, _encoder_classes("Roberta", "RobertaForCausalLM")),
+    "roberta": Family(bert.roberta, bert.ROBERTA_DEFAULTS, encoder_classes("Roberta", "RobertaForCausalLM")),
     "stablelm": Family(stablelm.stablelm, stablelm.STABLELM_DEFAULTS, classes("StableLm")),
     "t5": Family(t5.t5, t5.T5_DEFAULTS, classes("T5", token=False, causal="T5ForConditionalGeneration"), t5.T5_ALIASES),
     "xlm-roberta": Family(
-        bert.roberta, bert.XLM_ROBERTA_DEFAULTS, _encoder_classes("XLMRoberta", "XLMRobertaForCausalLM")
+        bert.roberta, bert.XLM_ROBERTA_DEFAULTS, encoder_classes("XLMRoberta", "XLMRobertaForCausalLM")
     ),
 }
 
-FAMILIES: Mapping[str, Family] = dict(sorted({**_FIRST, **DENSE}.items()))
+_TEXT: Mapping[str, Family] = {**_FIRST, **DENSE, **ENCODER_FAMILIES, **ROUTED}
+
+FAMILIES: Mapping[str, Family] = dict(sorted({**_TEXT, **with_images(_TEXT)}.items()))
 """The model types that are read, each by the function that turns its config into an architecture."""
 
 SAME_CODE = {"kimi_k2": "deepseek_v3"}

@@ -166,7 +166,7 @@ def exaone4(config: Config, head: Head) -> Architecture:
     """EXAONE 4: norms on results alone; where layers have windows, only those have rotary embedding."""
     d = dimensions(config)
     windowed = config.value("sliding_window") is not None
-    windows = layer_windows(config, d.layers, _exaone_pattern(config, d) if windowed else None)
+    windows = layer_windows(config, d.layers, exaone_pattern(config, d) if windowed else None)
     inner = (
         *projections(_ATTENTION, d, d.indices),
         *query_key_norms(_ATTENTION, d, d.indices),
@@ -178,7 +178,8 @@ def exaone4(config: Config, head: Head) -> Architecture:
     return stacked(config, head, d, inner, kinds)
 
 
-def _exaone_pattern(config: Config, d: Dimensions) -> tuple[str, ...]:
+def exaone_pattern(config: Config, d: Dimensions) -> tuple[str, ...]:
+    """The kinds of layers of EXAONE 4: every so many-th attends to all."""
     every = config.whole("sliding_window_pattern", 1, MAX_LAYERS)
     return tuple(SLIDING if (index + 1) % every else FULL for index in range(d.layers))
 

@@ -14,7 +14,8 @@ from toolkit.memory.architecture.config import UnsupportedModel
 from toolkit.memory.architecture.litgpt import as_litgpt
 from toolkit.memory.architecture.model import Architecture, Module, ModuleKind, Tensor
 from toolkit.memory.architecture.torchtune import TRAINER, as_torchtune
-from toolkit.memory.numerics import LITGPT_CACHES_GROUPS, older
+from toolkit.memory.numerics import LITGPT_CACHES_GROUPS
+from toolkit.memory.versions import older
 from toolkit.spec.setting import Setting
 
 # DeepSeek-V3 has 58 layers of 256; a stranger's config may claim any number.

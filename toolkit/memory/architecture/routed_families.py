@@ -1,0 +1,37 @@
+"""The table of mixtures of experts beside those that most others are copies of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from toolkit.memory.architecture import deepseek, routed_relatives
+from toolkit.memory.architecture.family import Family
+from toolkit.memory.architecture.heads import BASE, CAUSAL, SEQUENCE, classes
+
+
+def _pair(stem: str) -> Mapping[str, str]:
+    """The classes of a type that has no classifiers."""
+    return {CAUSAL: f"{stem}ForCausalLM", BASE: f"{stem}Model"}
+
+
+ROUTED: Mapping[str, Family] = {
+    "dots1": Family(
+        routed_relatives.dots1, routed_relatives.DOTS1_DEFAULTS, _pair("Dots1"), routed_relatives.DOTS1_ALIASES
+    ),
+    "ernie4_5_moe": Family(
+        routed_relatives.ernie_moe,
+        routed_relatives.ERNIE_MOE_DEFAULTS,
+        _pair("Ernie4_5_Moe"),
+        routed_relatives.ERNIE_MOE_ALIASES,
+    ),
+    "exaone_moe": Family(routed_relatives.exaone_moe, routed_relatives.EXAONE_MOE_DEFAULTS, _pair("ExaoneMoe")),
+    "glm4_moe_lite": Family(deepseek.deepseek, deepseek.GLM4_LITE_DEFAULTS, _pair("Glm4MoeLite"), deepseek.V3_ALIASES),
+    "hunyuan_v1_moe": Family(
+        routed_relatives.hunyuan_moe,
+        routed_relatives.HUNYUAN_MOE_DEFAULTS,
+        {**_pair("HunYuanMoEV1"), SEQUENCE: "HunYuanMoEV1ForSequenceClassification"},
+        routed_relatives.HUNYUAN_MOE_ALIASES,
+    ),
+    "mistral4": Family(deepseek.deepseek, deepseek.MISTRAL4_DEFAULTS, classes("Mistral4"), deepseek.V3_ALIASES),
+}
+"""The model types, each as in the registry of all."""
