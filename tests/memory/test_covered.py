@@ -20,17 +20,21 @@ METHODS = {
     "qlora": Setting("", "qlora", "nf4", lora=ALL_LINEAR, **MIXED),
 }
 
-NORMS_AFTER = "norm_states: no formula for OPT with its norms after the sums (350M) yet"
-LINEAR_ATTENTION = {
-    "Qwen/Qwen3-Next-80B-A3B-Instruct": "qwen3_next", "Qwen/Qwen3.5-27B": "qwen3_5", "Qwen/Qwen3.5-4B": "qwen3_5",
-    "Qwen/Qwen3.5-9B": "qwen3_5", "Qwen/Qwen3.5-35B-A3B": "qwen3_5_moe", "Qwen/Qwen3.5-397B-A17B": "qwen3_5_moe",
-}  # fmt: skip
-"""What their gated delta rule needs depends on kernels that may or may not be installed: only a trace follows them."""
-REFUSED = {("facebook/opt-350m", method): NORMS_AFTER for method in METHODS} | {
-    (name, method): f"activations: no formula for the layers of {family} yet"
-    for name, family in LINEAR_ATTENTION.items()
-    for method in METHODS
+WITHOUT_FORMULA = {
+    "EleutherAI/gpt-j-6b": "the layers of gptj",
+    "EleutherAI/gpt-neo-1.3B": "the layers of gpt_neo",
+    "EleutherAI/gpt-neo-125m": "the layers of gpt_neo",
+    "EleutherAI/gpt-neo-2.7B": "the layers of gpt_neo",
+    "google/gemma-4-E2B-it": "layers of Gemma 4 with inputs of their own for each layer",
+    "google/gemma-4-E4B-it": "layers of Gemma 4 with inputs of their own for each layer",
+    "tiiuae/falcon-rw-1b": "Falcon with ALiBi or without parallel attention",
 }
+MAMBA_OUTPUT = "adapter_states: peft puts no adapters on out_proj of Mamba (tuners_utils.py)"
+REFUSED = {
+    (name, method): f"activations: no formula for {what} yet"
+    for name, what in WITHOUT_FORMULA.items()
+    for method in METHODS
+} | {("nvidia/NVIDIA-Nemotron-3-Nano-30B-A3B-BF16", method): MAMBA_OUTPUT for method in ("lora", "qlora")}
 
 
 def _refusal(facts: ModelFacts, setting: Setting) -> str | None:

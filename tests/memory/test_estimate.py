@@ -44,9 +44,10 @@ GALORED, GALORED_8BIT = (
     replace(AUTOCAST, optimizer=name, galore=Galore(16, ("mlp",))) for name in ("galore_adamw", "galore_adamw_8bit")
 )
 PACKED = replace(PROMPT, weights="gptq-int4", compute="fp16", desc_act=True)
+ONE_ROW = replace(CHECKPOINTED, attention="flash", packing="padding-free", samples_per_row=2000)
 TYPICAL = (
     *(FULL, CHECKPOINTED, AUTOCAST, LORA, QLORA, INT8, INFERENCE, SHARDED, MIXED, SHARDED_LORA),
-    *(CUT_BY_ROWS, ZERO_2, ZERO_3, ZERO_LORA, STAGES, SPLIT, PROMPT, PACKED, MUON, GALORED, GALORED_8BIT),
+    *(CUT_BY_ROWS, ZERO_2, ZERO_3, ZERO_LORA, STAGES, SPLIT, PROMPT, PACKED, MUON, GALORED, GALORED_8BIT, ONE_ROW),
 )
 
 OTHERS: dict[str, tuple[object, ...]] = {
@@ -69,6 +70,8 @@ OTHERS: dict[str, tuple[object, ...]] = {
     "gradient_accumulation": (4,),
     "gradient_checkpointing": ("false", "reentrant", "non-reentrant"),
     "padding": (True,),
+    "packing": ("padding-free", "rows"),
+    "samples_per_row": (8,),
     "warmup": (True,),
     "attention": ("eager", "flash"),
     "lora": (Lora(64), Lora(16, targets=("q_proj",)), Lora(16, dropout=0.1)),

@@ -14,7 +14,7 @@ from toolkit.memory.contexts import contexts_of
 from toolkit.memory.estimate import estimate
 from toolkit.memory.fabric_loading import Made, unsplit
 from toolkit.memory.ledger import PhaseName
-from toolkit.memory.moments import Programs
+from toolkit.memory.programs import Programs
 from toolkit.memory.recording import programs_of
 from toolkit.spec.setting import Lora, Setting, Stack
 

@@ -74,7 +74,6 @@ def facts(model: str) -> ModelFacts:
         (replace(DEBERTA, gradient_checkpointing="reentrant"), "relative_positions"),
         (replace(DISTILBERT, method="lora", lora=Lora(8)), "adapter_states"),
         (replace(QWEN, head="token-classification", labels=9), "logits"),
-        (replace(QWEN, model="facebook/opt-350m"), "norm_states"),
         (replace(QWEN, model="deepseek-ai/DeepSeek-V2-Lite", attention="flash", padding=True), "attention_states"),
         (replace(QWEN, weights="fp32", compute="fp32", attention="flash"), "attention_states"),
         (replace(QWEN, model="tiiuae/falcon-7b", attention="eager"), "attention_scores"),

@@ -12,7 +12,8 @@ class Buffer:
     """One tensor of a tape, named by its row. `width` is elements per token; `grad` says that a gradient flows to it.
 
     A `parameter` is no tensor of the tape itself: only its gradient is, and that stays. A view of `base` takes nothing
-    of its own, and what keeps it keeps all of the base.
+    of its own, and what keeps it keeps all of the base. A gradient that `expands` is one number seen as a tensor of
+    that size, which a product has to copy.
     """
 
     row: str
@@ -25,3 +26,4 @@ class Buffer:
     counted: bool = True
     parameter: bool = False
     base: Buffer | None = None
+    expands: Size | None = None

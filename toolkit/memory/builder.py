@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import field, replace
 
 from toolkit.frozen import frozen
 from toolkit.memory.architecture import Architecture, Module, ModuleKind
 from toolkit.memory.architecture.litgpt import FAMILY as LITGPT
 from toolkit.memory.encoder_layouts import ENCODERS
-from toolkit.memory.formula.linear_form import Branch, LinearForm
+from toolkit.memory.formula.liger import KEEPS_GRADIENTS, takes_over
+from toolkit.memory.formula.linear_form import Branch, LinearForm, Tuner
 from toolkit.memory.formula.norms import NormForm
 from toolkit.memory.layer_layouts import layout_of
 from toolkit.memory.layout import Layout
 from toolkit.memory.numerics import Numerics
 from toolkit.memory.transformers_versions import Behaviour
+
+OUTPUT = "output"
+"""The key of an adapter on the product that makes logits."""
 
 
 @frozen
@@ -27,6 +31,10 @@ class Adaptation:
     dora: bool = False
     bias: bool = False
     shared: tuple[str, ...] = ()  # paths of fused matrices that share one adapter, of twice the rank
+    tuners: Mapping[str, Tuner] = field(default_factory=dict)  # adapters of peft's other methods, by path
+    rows: bool = False  # rows of the embedding are trained
+    prefix: int = 0  # virtual tokens whose keys and values every layer has
+    norms: tuple[bool, bool, bool] = (False, False, False)  # trained: before attention and feed-forward, at the end
 
 
 @frozen
@@ -41,6 +49,11 @@ class Builder:
     sequence: int
     layout: Layout
 
+    def of_layer(self, index: str) -> Builder:
+        """A builder that finds the linears of one layer, where those of others differ."""
+        own = {suffix: module for suffix, module in _by_suffix(self.architecture) if index in module.layers}
+        return replace(self, by_suffix={**self.by_suffix, **own})
+
     def linear(self, suffix: str) -> LinearForm:
         """The form of the linear layer whose path ends in `suffix`."""
         return self.form_of(self.by_suffix[suffix])
@@ -52,7 +65,7 @@ class Builder:
         return LinearForm(
             inputs=module.in_features,
             outputs=module.out_features,
-            dtype=n.linear,
+            dtype="fp32" if module.float32 else n.linear,
             bias=any(tensor.name == "bias" for tensor in module.tensors),
             trains=n.trains_base,
             storage=n.storage if quantized else "plain",
@@ -64,6 +77,7 @@ class Builder:
             follows=n.follows,
             halved=n.halved,
             branch=self.branch(module.path),
+            tuner=self.adaptation.tuners.get(module.path),
         )
 
     def output_weight(self) -> LinearForm:
@@ -77,6 +91,7 @@ class Builder:
             compute=n.compute,
             autocast=n.autocast,
             gradient=n.gradient,
+            tuner=self.adaptation.tuners.get(OUTPUT),
         )
 
     def branch(self, path: str) -> Branch | None:
@@ -93,18 +108,21 @@ class Builder:
             return replace(branch, in_place=True)
         return replace(branch, clones=False) if self.architecture.family == LITGPT else branch
 
-    def norm(self, kind: str) -> NormForm:
-        """The form of the norms of a layer."""
+    def norm(self, kind: str, place: int | None = None) -> NormForm:
+        """The form of the norms of a layer, or of one before attention (0), feed-forward (1) or the head (2)."""
         n = self.numerics
+        trained = place is not None and self.adaptation.norms[place]
         offset = self.layout.unit_offset_norm
         return NormForm(
             kind,
             n.norm,
-            n.trains_base,
+            n.trains_base or trained,
             autocast=n.autocast is not None,
             cast=n.autocast,
             unit_offset=offset,
             fast=n.kernels.norm,
+            liger=n.kernels.liger,
+            over=self.architecture.family not in KEEPS_GRADIENTS,
         )
 
 
@@ -112,6 +130,13 @@ def builder(
     architecture: Architecture, numerics: Numerics, adaptation: Adaptation, version: Behaviour, sequence: int
 ) -> Builder:
     """A builder for a family whose activations are covered; refuses the others by name."""
+    if numerics.kernels.liger and not takes_over(architecture.family):
+        numerics = replace(numerics, kernels=replace(numerics.kernels, liger=False))
     layout = Layout() if architecture.family in ENCODERS else layout_of(architecture)  # encoders have their own
-    by_suffix = {module.path.rpartition("{}.")[2]: module for module in architecture.modules if "{}" in module.path}
+    by_suffix = dict(_by_suffix(architecture))
     return Builder(architecture, numerics, adaptation, by_suffix, version, sequence, layout)
+
+
+def _by_suffix(architecture: Architecture) -> Iterator[tuple[str, Module]]:
+    """The modules of layers, by the ends of their paths."""
+    return ((module.path.rpartition("{}.")[2], module) for module in architecture.modules if "{}" in module.path)

@@ -8,6 +8,7 @@ from operator import mul
 
 from toolkit.frozen import frozen
 from toolkit.memory.architecture import Architecture
+from toolkit.memory.architecture.mixers import PIECE, SINGLE_PIECES
 from toolkit.memory.ledger import PhaseName
 from toolkit.memory.numerics import Numerics
 from toolkit.memory.parallel.placement import Stage
@@ -26,7 +27,8 @@ class Scale:
     """How often each part of a size counts: in B sequences of S tokens, of which a loss takes `chunk` at a time.
 
     `rank` is that of the adapters. `keys` are the positions that each token attends to, where they are more than the
-    tokens, as while a cache is read. `counts` has the parts of a `Size`, then the same times the rank.
+    tokens, as while a cache is read; `samples` are those of packed rows. A recurrence goes through `piece` tokens at
+    once. `counts` has the parts of a `Size`, then the same times the rank.
     """
 
     batch: int
@@ -34,6 +36,8 @@ class Scale:
     chunk: int = 0
     rank: int = 0
     keys: int = 0
+    piece: int = PIECE
+    samples: int = 0
     counts: Parts = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -43,10 +47,12 @@ class Scale:
             padded=self.batch * (-(-self.sequence // FLASH_TILE) * FLASH_TILE),
             pair=tokens * (self.keys or self.sequence),
             position=self.sequence,
-            sequence=self.batch,
+            sequence=self.samples or self.batch,
             fixed=1,
             chunk=min(self.chunk, tokens),
             square=self.sequence * self.sequence,
+            piece=self.batch * -(-self.sequence // self.piece),
+            further=self.batch * max(-(-self.sequence // self.piece) - SINGLE_PIECES, 0),
         )
         object.__setattr__(self, "counts", (*counts, *(self.rank * count for count in counts)))
 

@@ -9,6 +9,7 @@ from toolkit.facts.models import ModelFacts
 from toolkit.memory.architecture import Architecture, architecture_of
 from toolkit.memory.architecture.autoawq import FAMILY as AUTOAWQ
 from toolkit.memory.architecture.litgpt import FAMILY as LITGPT
+from toolkit.memory.architecture.mixers import piece_of
 from toolkit.memory.architecture.stack import as_built
 from toolkit.memory.architecture.torchtune import TRAINER as TORCHTUNE
 from toolkit.memory.context import Context, Scale
@@ -20,22 +21,26 @@ from toolkit.memory.formula.tiled_loss import TILE_TOKENS
 from toolkit.memory.kept_caches import STATIC, room
 from toolkit.memory.layer_layouts import LAYOUTS
 from toolkit.memory.losses import loss_of
-from toolkit.memory.moments import Programs
-from toolkit.memory.numerics import LITGPT_CACHES_GROUPS, numerics, older
+from toolkit.memory.numerics import LITGPT_CACHES_GROUPS, numerics
+from toolkit.memory.packing import laid_out, samples_of
 from toolkit.memory.parallel.covered import refuse_spread
 from toolkit.memory.parallel.placement import stages
 from toolkit.memory.parallel.plan import gathered_setting, held_setting, plan
 from toolkit.memory.parallel.stages import grown, on_stage, outline_of, part_of
 from toolkit.memory.parallel.tensor import on_rank, rank_of
 from toolkit.memory.parameters import total_parameters
+from toolkit.memory.programs import Programs
 from toolkit.memory.size import BYTES
 from toolkit.memory.transformers_versions import behaviour
+from toolkit.memory.tuners.prompts import lengthened
+from toolkit.memory.versions import older
 from toolkit.spec.setting import Setting
 
 
 def contexts_of(setting: Setting, facts: ModelFacts) -> Iterator[Context]:
     """One for each GPU that holds something else."""
     refuse_spread(setting)
+    setting = lengthened(laid_out(setting))
     architecture = architecture_of(facts, setting.head, setting.labels)
     if setting.stack.trainer in (LITGPT, AUTOAWQ, TORCHTUNE):
         architecture = as_built(architecture, setting)
@@ -99,7 +104,8 @@ def gradient_bytes(context: Context) -> int:
 def _scale(setting: Setting, architecture: Architecture) -> Scale:
     rank = setting.lora.rank if setting.lora and setting.trains else 0
     keys = _kept_keys(setting, architecture)
-    return Scale(setting.batch_size, setting.sequence_length, _chunk(setting, architecture), rank, keys)
+    chunk, piece = _chunk(setting, architecture), piece_of(architecture.layers)
+    return Scale(setting.batch_size, setting.sequence_length, chunk, rank, keys, piece, samples_of(setting))
 
 
 def _kept_keys(setting: Setting, architecture: Architecture) -> int:

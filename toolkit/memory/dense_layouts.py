@@ -11,6 +11,7 @@ from toolkit.memory.layout import LLAMA, Layout
 _AFTER = replace(LLAMA, norms_after=True)
 _OLMO2 = replace(_AFTER, rotary=PROMOTED, unit_offset_norm=True)
 _COHERE = replace(LLAMA, rotary=FLOATED, scales_logits=True)
+_GEMMA4 = replace(LLAMA, unit_offset_norm=True, masks_all=True, router="router.proj", shared="mlp")
 _GLM = replace(LLAMA, rotary=JOINED_PAIRS, gate_up="mlp.gate_up_proj")
 
 DENSE_LAYOUTS: Mapping[str, Layout] = {
@@ -20,6 +21,8 @@ DENSE_LAYOUTS: Mapping[str, Layout] = {
     "cohere2": replace(_COHERE, masks_all=True),
     "ernie4_5": replace(LLAMA, rotary=FLOATED_PAIRS),
     "exaone4": replace(_AFTER, masks_all=True),
+    "gemma4_text": _GEMMA4,
+    "gemma4_unified_text": _GEMMA4,
     "glm": _GLM,
     "glm4": _GLM,
     "helium": replace(LLAMA, rotary=PAIRS, unit_offset_norm=True),

@@ -17,7 +17,6 @@ from toolkit.memory.formula.norms import NormForm
 from toolkit.memory.formula.t5 import MASK, SDPA, T5AttentionForm, T5Form, bias_size
 from toolkit.memory.formula.t5_eager import OWN
 from toolkit.memory.formula.t5_ends import T5HeadForm, stack_end
-from toolkit.memory.moments import Programs
 from toolkit.memory.program import (
     Stream,
     record_decoding,
@@ -26,6 +25,7 @@ from toolkit.memory.program import (
     record_inference,
     record_layer,
 )
+from toolkit.memory.programs import Programs
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.size import BYTES, Alive, Size
 from toolkit.memory.tape import Tape

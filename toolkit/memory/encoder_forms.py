@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from toolkit.memory.architecture import LayerKind, Module
+from toolkit.memory.architecture import LayerKind, Module, ModuleKind
 from toolkit.memory.architecture.heads import BASE, MASKED, SEQUENCE
 from toolkit.memory.builder import Builder
 from toolkit.memory.encoder_layouts import ENCODERS, EncoderLayout
+from toolkit.memory.forms import biased
 from toolkit.memory.formula.classification import PooledForm
 from toolkit.memory.formula.disentangled import PositionsForm
 from toolkit.memory.formula.embeddings import EmbeddingsForm
@@ -32,7 +33,20 @@ def embeddings_form(build: Builder) -> EmbeddingsForm:
     masked = ENCODERS[build.architecture.family].disentangled
     summed = sum(module.path.endswith(ADDED) for module in build.architecture.modules) > 0
     leaf = summed and build.numerics.first_grad and not build.numerics.trains_base
-    return EmbeddingsForm(build.architecture.hidden, build.norm(kind.norm), kind.dropout > 0, masked, leaf)
+    form = EmbeddingsForm(embedding_width(build), build.norm(kind.norm), kind.dropout > 0, masked, leaf)
+    return replace(form, project=_projection(build))
+
+
+def embedding_width(build: Builder) -> int:
+    """The width of the embeddings, which the layers may not have."""
+    return next(m.out_features for m in build.architecture.modules if m.kind is ModuleKind.EMBEDDING)
+
+
+def _projection(build: Builder) -> LinearForm | None:
+    """The linear between embeddings and layers, where there is one."""
+    path = ENCODERS[build.architecture.family].projects
+    found = (m for m in build.architecture.modules if path is not None and m.path.endswith(path))
+    return next(map(build.form_of, found), None)
 
 
 def encoder_layer_form(build: Builder, kind: LayerKind) -> EncoderLayerForm:
@@ -46,14 +60,19 @@ def encoder_layer_form(build: Builder, kind: LayerKind) -> EncoderLayerForm:
         norm=build.norm(kind.norm),
         dropout=kind.dropout > 0,
         compact=layout.compact,
+        shares=layout.shares,
+        names_probabilities=not build.numerics.adds_masks,
     )
 
 
-def kernel(dtypes: Numerics) -> str:
-    """The kernel that encoders attend with: without a mask sdpa is a flash kernel."""
+def kernel(build: Builder) -> str:
+    """The kernel that encoders attend with: without a mask sdpa is a flash kernel; a mask was a bias before 5."""
+    dtypes = build.numerics
     if dtypes.attention == "eager" or not dtypes.padded:
         return "eager" if dtypes.attention == "eager" else "flash"
-    return "varying" if dtypes.attention == "flash" else "masked"
+    if dtypes.attention == "flash":
+        return "varying"
+    return biased(dtypes, build.sequence) if dtypes.adds_masks else "masked"
 
 
 def mask_dtype(dtypes: Numerics) -> str | None:
@@ -76,13 +95,14 @@ def _attention(build: Builder, kind: LayerKind, layout: EncoderLayout) -> Encode
         key=key,
         value=value,
         output=build.linear(layout.output),
-        kernel=kernel(n),
+        kernel=kernel(build),
         mask=n.embedding if n.adds_masks and not (layout.compact or layout.disentangled) else mask_dtype(n),
         autocast=n.autocast,
         narrows=n.compute if n.storage != "plain" else None,
         dropout=a.dropout > 0,
         keeps_scores=n.keeps_scores,
         positions=positions,
+        names_scores=n.adds_masks,
     )
 
 
@@ -116,7 +136,7 @@ def _positions(
     return positions, query, key
 
 
-def encoder_head_form(build: Builder, *, trains: bool) -> EncoderHead:
+def encoder_head_form(build: Builder, loss: str, *, trains: bool) -> EncoderHead:
     """The form of the end of an encoder; refuses what has none by name."""
     architecture = build.architecture
     layout = ENCODERS[architecture.family]
@@ -125,12 +145,17 @@ def encoder_head_form(build: Builder, *, trains: bool) -> EncoderHead:
         activation = layout.head_activation or kind.feed_forward.activation
         widens = build.numerics.autocast is not None
         return MaskedForm(
-            _head_linear(build, layout.transform), build.norm(kind.norm), _decoder(build, layout), activation, widens
+            _head_linear(build, layout.transform),
+            build.norm(kind.norm),
+            _decoder(build, layout),
+            activation,
+            widens,
+            loss,
         )
     drops = kind.dropout > 0
     if architecture.head == SEQUENCE:
         dense, out = _head_linear(build, layout.dense), _head_linear(build, layout.out)
-        return PooledForm(dense, out, layout.activation, drops and layout.drops_first, drops)
+        return PooledForm(dense, out, layout.activation, drops and layout.drops_first, drops, loss)
     if architecture.head == BASE and not trains:
         return PooledForm(_head_linear(build, layout.pooler) if layout.pooler else None)
     if architecture.head == BASE:
@@ -140,9 +165,8 @@ def encoder_head_form(build: Builder, *, trains: bool) -> EncoderHead:
 
 def _decoder(build: Builder, layout: EncoderLayout) -> LinearForm:
     """The output embedding, whose weight may be that of the input embedding."""
-    architecture = build.architecture
     form = _head_linear(build, layout.decoder)
-    return replace(form, inputs=architecture.hidden, outputs=architecture.vocabulary, dtype=build.numerics.head)
+    return replace(form, outputs=build.architecture.vocabulary, dtype=build.numerics.head)
 
 
 def _head_linear(build: Builder, path: str) -> LinearForm:

@@ -15,6 +15,8 @@ class EncoderLayout:
     without a head ends in. `transform` and `decoder` are the masked head's, `head_activation` None where it is the
     layers'. `compact` is as in an encoder layer's form; `disentangled` says that relative positions attend. `types`
     says that the tokenizer gives token types, `holds_all` that the model's code holds every layer's input to the end.
+    `projects` is the linear between embeddings and layers, where their widths differ. With `shares` all layers have the
+    same weights, and attention holds its names until its norm is done (ALBERT).
     """
 
     query: str = "attention.self.query"
@@ -35,6 +37,8 @@ class EncoderLayout:
     disentangled: bool = False
     types: bool = True
     holds_all: bool = False
+    projects: str | None = None
+    shares: bool = False
 
 
 ROBERTA = EncoderLayout(
@@ -47,8 +51,37 @@ ROBERTA = EncoderLayout(
     types=False,
 )
 
+SHARED = "albert_layers.0"
+"""Where the weights of ALBERT's layers are, within a group."""
+
 ENCODERS: Mapping[str, EncoderLayout] = {
+    "albert": EncoderLayout(
+        query=f"{SHARED}.attention.query",
+        key=f"{SHARED}.attention.key",
+        value=f"{SHARED}.attention.value",
+        output=f"{SHARED}.attention.dense",
+        up=f"{SHARED}.ffn",
+        down=f"{SHARED}.ffn_output",
+        dense="albert.pooler",
+        pooler="pooler",
+        transform="predictions.dense",
+        decoder="predictions.decoder",
+        projects="encoder.embedding_hidden_mapping_in",
+        shares=True,
+    ),
     "bert": EncoderLayout(),
+    "camembert": ROBERTA,
+    "electra": EncoderLayout(
+        dense="classifier.dense",
+        out="classifier.out_proj",
+        activation="gelu",
+        drops_first=True,
+        pooler=None,
+        transform="generator_predictions.dense",
+        decoder="generator_lm_head",
+        head_activation="gelu",
+        projects="embeddings_project",
+    ),
     "roberta": ROBERTA,
     "xlm-roberta": ROBERTA,
     "deberta-v2": EncoderLayout(

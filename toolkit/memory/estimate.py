@@ -15,17 +15,19 @@ from toolkit.memory.formula.engine import engine_device, engine_notes
 from toolkit.memory.formula.kv_cache import cached_growth
 from toolkit.memory.formula.optimizer import paged_states
 from toolkit.memory.formula.outputs import last_outputs, left_by_warmup
+from toolkit.memory.gradients import GRADIENTS
 from toolkit.memory.kept_caches import STATIC
 from toolkit.memory.ledger import STEADY, Ledger, PhaseName
 from toolkit.memory.moments import Fullest, of_forward, of_generation, of_training
 from toolkit.memory.numerics import fuses
 from toolkit.memory.parallel.placement import Stage
+from toolkit.memory.parallel.units import loaded_before
 from toolkit.memory.pass_rows import PASS_ROWS
 from toolkit.memory.phase_sizes import PhaseSizes, ledger_of
 from toolkit.memory.recording import programs_of
+from toolkit.memory.recurrent_kernels import recurrence_notes
 from toolkit.memory.refusal import refuse_serving
 from toolkit.memory.rows import STANDING_ROWS
-from toolkit.memory.tape import GRADIENTS
 from toolkit.spec.names import GALORE
 from toolkit.spec.setting import Setting
 
@@ -150,9 +152,20 @@ def _on_card(
                 most[rule.name] = size
     waiting = context.sharing.in_flight if context.sharing else 0
     grows = cached_growth(context) if context.generates and not setting.trains else 0
-    more = [waiting, grows, left_by_warmup(context)]
-    reserved = reserved_interval(allocated, [*most.values(), *more], context.sums.segments)
+    more = [waiting, grows, left_by_warmup(context), loaded_before(context.architecture, setting)]
+    least = max(allocated, _in_pools(context, phases, found))
+    reserved = reserved_interval(least, [*most.values(), *more], context.sums.segments)
     return reserved, device_interval(reserved, setting.gpu, setting.parallel, setting.stack.versions)
+
+
+def _in_pools(context: Context, phases: tuple[PhaseSizes, ...], found: Fullest) -> int:
+    """The most in the pool of each stream, in all: none gives its freed blocks to another's.
+
+    Source: c10/cuda/CUDACachingAllocator.cpp, get_free_block.
+    """
+    apart = context.sharing.streams if context.sharing else ()
+    rest = max(sum(size for rule, size in phase.sizes if rule.name not in apart) for phase in phases)
+    return rest + sum(found.widest.get(row, 0) for row in apart)
 
 
 def _fullest(context: Context) -> Fullest:
@@ -185,8 +198,11 @@ def _notes(context: Context) -> Iterator[str]:
         yield f"not in the ledger: {paged:,} bytes of optimizer states in managed memory, which torch does not count"
     if context.setting.optimizer in GALORE:
         yield "not in the ledger: cuSOLVER's workspace for singular vectors, whose size only cuSOLVER tells"
+    if context.setting.trains and context.setting.method in TRANSFORMS:
+        yield "not in the ledger: cuFFT's workspace, whose size only cuFFT tells"
     if context.generates and context.setting.cache is not None and context.setting.cache.implementation == STATIC:
         yield "decode: generate() compiles it for a static cache on a GPU; the rows are of operations as written"
+    yield from recurrence_notes(context.architecture, context.setting.kernels)
     layout = ENCODERS.get(context.architecture.family)
     if layout is not None and layout.disentangled and context.setting.attention != "eager":
         yield f"attention: transformers has no {context.setting.attention} for DeBERTa, which attends eagerly"
@@ -222,6 +238,9 @@ def _phase(context: Context, name: PhaseName) -> PhaseSizes:
     sizes += [(rule, size) for rule in passing if (size := alive.get(rule.name, 0))]
     return PhaseSizes(name, tuple(sizes), moment.name if moment else "")
 
+
+TRANSFORMS = frozenset({"c3a", "fourierft"})
+"""Methods of peft that go through Fourier transforms."""
 
 RULES_OF = {
     name: tuple(tuple(rule for rule in rules if name in rule.phases) for rules in (STANDING_ROWS, PASS_ROWS))

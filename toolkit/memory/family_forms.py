@@ -7,23 +7,37 @@ from dataclasses import replace
 
 from toolkit.memory.architecture import LayerKind
 from toolkit.memory.architecture.autoawq import FAMILY as AUTOAWQ
+from toolkit.memory.architecture.gemma4 import FAMILIES as GEMMA4
 from toolkit.memory.architecture.litgpt import FAMILY as LITGPT
 from toolkit.memory.architecture.torchtune import HALVED, PAIRED
 from toolkit.memory.builder import Builder
-from toolkit.memory.feed_forward_forms import dense_form
-from toolkit.memory.forms import attention_form, layer_form
+from toolkit.memory.feed_forward_forms import dense_form, feed_forward_form
+from toolkit.memory.forms import attention_form, layer_form, mixing_form
+from toolkit.memory.formula.attention_form import AttentionForm
+from toolkit.memory.formula.attention_kernels import FLASH_KERNELS
 from toolkit.memory.formula.autoawq import FusedForm
+from toolkit.memory.formula.block import BlockForm
 from toolkit.memory.formula.bloom import BloomForm
 from toolkit.memory.formula.falcon import FalconForm
+from toolkit.memory.formula.feed_forward import FeedForwardForm
 from toolkit.memory.formula.follow import AnyLayer
+from toolkit.memory.formula.gemma4_experts import BesideForm
+from toolkit.memory.formula.layer import LayerForm
+from toolkit.memory.formula.mamba import MambaForm
+from toolkit.memory.formula.mixture import MixtureForm
 from toolkit.memory.litgpt_forms import litgpt_layer
 from toolkit.memory.packed_kernels import GEMV
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.torchtune_forms import torchtune_layer
 
+FLASH_WIDTH = 256
+"""Of a head, at most, in FlashAttention 2 and torch's flash kernel (transformers sdpa_attention.py)."""
+
 
 def form_of_layer(build: Builder, kind: LayerKind) -> AnyLayer:
     """The form of one kind of layer, whatever its family."""
+    if kind.sample:
+        build = build.of_layer(kind.sample)
     return FORMS.get(build.architecture.family, layer_form)(build, kind)
 
 
@@ -33,8 +47,8 @@ def _falcon(build: Builder, kind: LayerKind) -> FalconForm:
     if a.alibi or not kind.parallel_residual:
         raise UnsupportedRow("activations", "no formula for Falcon with ALiBi or without parallel attention yet")
     form = replace(attention_form(build, kind), repeats=False, expands=False, packs=False)
-    if form.kernel == "varying":
-        raise UnsupportedRow("attention_states", "no formula for Falcon's own FlashAttention over padded rows yet")
+    if form.kernel != "flash" and form.kernel in (*FLASH_KERNELS, "varying"):
+        raise UnsupportedRow("attention_states", "no formula for Falcon's own FlashAttention but over full rows yet")
     if form.kernel == "eager":
         raise UnsupportedRow("attention_scores", "no formula for Falcon's own eager attention yet")
     if a.caches_queries:
@@ -70,6 +84,27 @@ def _bloom(build: Builder, kind: LayerKind) -> BloomForm:
     )
 
 
+def _gemma4(build: Builder, kind: LayerKind) -> LayerForm:
+    """Gemma 4's layers, where each has keys of its own; their experts stand beside a feed-forward."""
+    for covered, what in (
+        ("per_layer_input_gate" not in build.by_suffix, "inputs of their own for each layer"),
+        (not kind.attention.shares_keys, "keys of an earlier layer"),
+    ):
+        if not covered:
+            raise UnsupportedRow("activations", f"no formula for layers of Gemma 4 with {what} yet")
+    form, attention = layer_form(build, kind), attention_form(build, kind)
+    bare = replace(build.norm("bare rms"), trains=False)
+    if isinstance(form.feed_forward, MixtureForm) and form.feed_forward.shared is not None:
+        dense, mixed = form.feed_forward.shared, replace(form.feed_forward, shared=None)
+        form = replace(form, feed_forward=dense, beside=BesideForm(dense, mixed, build.norm(kind.norm), bare))
+    if attention.kernel in (*FLASH_KERNELS, "varying") and attention.head_dim > FLASH_WIDTH:
+        raise UnsupportedRow("attention_states", f"FlashAttention takes no heads wider than {FLASH_WIDTH}")
+    if attention.kernel == "sdpa" and attention.head_dim > FLASH_WIDTH:
+        attention = replace(attention, kernel="wide")
+    attention = replace(attention, value_norm=bare)
+    return replace(form, attention=attention, scales_result=True)
+
+
 def _autoawq(build: Builder, kind: LayerKind) -> FusedForm:
     """AutoAWQ's fused block."""
     a = kind.attention
@@ -83,9 +118,20 @@ def _autoawq(build: Builder, kind: LayerKind) -> FusedForm:
     )
 
 
+def _nemotron(build: Builder, kind: LayerKind) -> BlockForm:
+    """A layer of one part."""
+    mixes = kind.alone == "mixer"
+    part = mixing_form(build, kind) if mixes else feed_forward_form(build, kind.feed_forward)
+    if not isinstance(part, AttentionForm | MambaForm | FeedForwardForm | MixtureForm):
+        raise UnsupportedRow("activations", "no formula for such a layer alone")
+    return BlockForm(build.architecture.hidden, part, build.norm(kind.norm))
+
+
 FORMS: Mapping[str, Callable[[Builder, LayerKind], AnyLayer]] = {
     "bloom": _bloom,
+    **dict.fromkeys(GEMMA4, _gemma4),
     "falcon": _falcon,
+    "nemotron_h": _nemotron,
     LITGPT: litgpt_layer,
     AUTOAWQ: _autoawq,
     PAIRED: torchtune_layer,

@@ -19,7 +19,19 @@ _MIXTRAL = {"gate": "gate.weight", "w1": "gate_up_proj", "w3": "gate_up_proj", "
 FUSED_NAMES: Mapping[str, Mapping[str, str]] = {
     **dict.fromkeys(("mixtral", "minimax_m2"), _MIXTRAL),
     **dict.fromkeys(
-        ("qwen3_moe", "qwen3_next", "deepseek_v2", "deepseek_v3", "glm4_moe", "olmoe"),
+        (
+            "qwen3_moe",
+            "qwen3_next",
+            "deepseek_v2",
+            "deepseek_v3",
+            "dots1",
+            "ernie4_5_moe",
+            "exaone_moe",
+            "glm4_moe",
+            "glm4_moe_lite",
+            "hunyuan_v1_moe",
+            "olmoe",
+        ),
         _QWEN_MOE,
     ),
 }

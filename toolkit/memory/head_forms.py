@@ -4,30 +4,41 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from toolkit.memory.architecture.heads import BASE
 from toolkit.memory.architecture.litgpt import FAMILY as LITGPT
 from toolkit.memory.architecture.torchtune import HALVED, PAIRED
 from toolkit.memory.builder import Builder
-from toolkit.memory.formula.classification import ScoreForm
+from toolkit.memory.formula.classification import BodyForm, ScoreForm
+from toolkit.memory.formula.linear_form import LinearForm
 from toolkit.memory.formula.logits import HeadForm
+from toolkit.memory.formula.summed import SUM
 from toolkit.memory.litgpt_forms import litgpt_head
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.torchtune_forms import torchtune_head
 
+PROJECT_OUT = "decoder.project_out"
+WHOLE = ("cross-entropy", SUM)
+"""Losses on the logits of all tokens at once, as the model gives them."""
 
-def head_form(build: Builder, loss: str) -> HeadForm | ScoreForm:
+
+def head_form(build: Builder, loss: str, *, trains: bool) -> HeadForm | ScoreForm | BodyForm:
     """The form of the end of a decoder: a causal language model, or one that scores a sequence."""
     architecture = build.architecture
     if architecture.head == "sequence-classification":
-        return _score_form(build)
+        return _score_form(build, loss)
+    if architecture.head == BASE and not trains:
+        return BodyForm(build.norm(architecture.layers[0].norm) if architecture.family != "opt" else None)
     if architecture.head != "causal-lm":
         raise UnsupportedRow("logits", f"no formula for a {architecture.head} head yet")
     if architecture.family == LITGPT:
         return litgpt_head(build)
     if architecture.family in (PAIRED, HALVED):
         return torchtune_head(build, loss)
-    projection = build.output_weight()
+    projection, project = build.output_weight(), _projected(build, loss)
+    if project is not None:
+        projection = replace(projection, inputs=project.outputs)
     return HeadForm(
-        norm=build.norm(architecture.layers[0].norm),
+        norm=build.norm(architecture.layers[0].norm, 2),
         projection=projection,
         loss=loss,
         softcap=architecture.logit_softcap,
@@ -35,14 +46,23 @@ def head_form(build: Builder, loss: str) -> HeadForm | ScoreForm:
         shifts=build.version.shifts,
         own=build.version.own_head,
         scaled=build.layout.multiplied or build.layout.scales_logits,
+        project=project,
     )
 
 
-def _score_form(build: Builder) -> ScoreForm:
+def _projected(build: Builder, loss: str) -> LinearForm | None:
+    """The linear to the width of the embeddings, where theirs is another than that of the layers (OPT 350M)."""
+    found = next((m for m in build.architecture.modules if m.path.endswith(PROJECT_OUT)), None)
+    if found is not None and loss not in WHOLE:
+        raise UnsupportedRow("logits", f"no formula for the loss {loss!r} after a projection to the embeddings yet")
+    return None if found is None else build.form_of(found)
+
+
+def _score_form(build: Builder, loss: str) -> ScoreForm:
     """The final norm and the scores; peft trains a copy of the latter in their dtype."""
     n = build.numerics
     [module] = (m for m in build.architecture.modules if m.path == "score")
     form = replace(build.form_of(module), branch=None, storage="plain", dtype=n.head)
     if n.adapter is not None:
         form = replace(form, trains=True, gradient=n.head)
-    return ScoreForm(build.norm(build.architecture.layers[0].norm), form)
+    return ScoreForm(build.norm(build.architecture.layers[0].norm, 2), form, loss)

@@ -8,8 +8,8 @@ from packaging.version import Version
 
 from toolkit.memory.architecture import Architecture, LayerKind
 from toolkit.memory.keeping import Keeping, Packing, fp8, hqq, quanto
-from toolkit.memory.numerics import older
 from toolkit.memory.refusal import UnsupportedRow
+from toolkit.memory.versions import older
 from toolkit.spec.setting import Cache, Setting
 
 STATIC = "static"
@@ -69,6 +69,7 @@ def _anywhere(setting: Setting, architecture: Architecture) -> Iterator[tuple[st
     yield "of a model that attends to an encoder", alone and architecture.is_decoder
     yield f"run by {setting.stack.trainer}", setting.stack.trainer in ("transformers", "plain")
     yield "of latent attention", all(one.latent_rank is None for one in layers)
+    yield "beside linear attention", all(kind.mixer is None for kind in architecture.layers)
     yield "beside ALiBi", not any(one.alibi for one in layers)
     yield "of keys repeated for every query head", not any(one.caches_queries for one in layers)
     yield "on several GPUs", setting.parallel.gpus == 1

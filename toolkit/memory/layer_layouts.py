@@ -7,8 +7,10 @@ from dataclasses import replace
 
 from toolkit.memory.architecture import Architecture
 from toolkit.memory.dense_layouts import DENSE_LAYOUTS
+from toolkit.memory.hybrid_layouts import HYBRID_LAYOUTS
 from toolkit.memory.layout import LLAMA, Layout
 from toolkit.memory.refusal import UnsupportedRow
+from toolkit.memory.routed_layouts import ROUTED_LAYOUTS, SIGMOIDS
 
 GEMMA = replace(LLAMA, unit_offset_norm=True)
 ROUTED = replace(LLAMA, weighs_as_routed=True)
@@ -45,8 +47,10 @@ LAYOUTS: Mapping[str, Layout] = {
     ),
     "t5": replace(LLAMA, rotary="none"),
     "deepseek_v2": replace(LLAMA, wide_router=True),
-    "deepseek_v3": replace(LLAMA, wide_router=True),
-    "glm4_moe": replace(LLAMA, wide_router=True, rotary="joined"),
+    "deepseek_v3": SIGMOIDS,
+    "glm4_moe": replace(SIGMOIDS, rotary="joined"),
+    **ROUTED_LAYOUTS,
+    **HYBRID_LAYOUTS,
     "stablelm": replace(LLAMA, rotary="joined", holds="normed", norm_by_head=True, holds_turned=True),
     "phi3": replace(LLAMA, fused="self_attn.qkv_proj", gate_up="mlp.gate_up_proj", rotary="joined"),
     "phi": replace(LLAMA, output="self_attn.dense", up="mlp.fc1", down="mlp.fc2", rotary="joined", holds_turned=True),
@@ -96,6 +100,16 @@ LAYOUTS: Mapping[str, Layout] = {
     "torchtune_paired": LLAMA,
     "torchtune_halved": LLAMA,
     "litgpt": replace(LLAMA, rotary="joined", holds="normed", names_products=True),
+    "biogpt": replace(
+        LLAMA,
+        output="self_attn.out_proj",
+        up="fc1",
+        down="fc2",
+        rotary="none",
+        embeddings=1,
+        positions=True,
+        narrow_softmax=True,
+    ),
     "opt": replace(
         LLAMA, output="self_attn.out_proj", up="fc1", down="fc2", rotary="none", scaled_query=True, embeddings=2
     ),
@@ -111,5 +125,5 @@ def layout_of(architecture: Architecture) -> Layout:
     if architecture.family == "opt" and not any(
         "final_layer_norm" in m.path and "{}" not in m.path for m in architecture.modules
     ):
-        raise UnsupportedRow("norm_states", "no formula for OPT with its norms after the sums (350M) yet")
+        return replace(layout, normed_sums=True)
     return layout

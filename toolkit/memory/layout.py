@@ -23,10 +23,12 @@ class Layout:
     embeddings, the results of attention and feed-forward, and logits are multiplied by numbers of the config,
     `routes_chosen` that a router takes the softmax of the chosen logits alone; `shared` is the expert of a mixture
     that every token passes through, and `shared_gate` the layer whose sigmoid its result is multiplied by. With
-    `norms_after` what attention and feed-forward give is normed, and not what they are given; `norms_turned` says that
-    queries and keys are normed once they are turned, `scales_turned` that queries then are multiplied by a number,
-    `scales_logits` that logits are; `masks_all` that the model makes a mask of all positions, whether or not a layer
-    attends to all.
+    `norms_after` what attention and feed-forward give is normed, and not what they are given, with `normed_sums` the
+    sums of that and the stream; `norms_turned` says that queries and keys are normed once they are turned,
+    `scales_turned` that queries then are multiplied by a number, `scales_logits` that logits are; `masks_all` that the
+    model makes a mask of all positions, whether or not a layer attends to all. A mixture's `router` is a name, where it
+    is a linear; `shared_first` says that the shared expert runs before the others; `routes_by` is what makes shares of
+    a router's logits (formula/router.py).
     """
 
     query: str = "self_attn.q_proj"
@@ -58,10 +60,15 @@ class Layout:
     shared: str = "mlp.shared_experts"
     shared_gate: str | None = None
     norms_after: bool = False
+    normed_sums: bool = False
     norms_turned: bool = False
     scales_turned: bool = False
     scales_logits: bool = False
     masks_all: bool = False
+    router: str | None = None
+    mamba: str = "mamba"
+    shared_first: bool = False
+    routes_by: str = "float32 softmax"
 
 
 LLAMA = Layout()

@@ -18,8 +18,9 @@ from packaging.version import Version
 
 from toolkit.memory.allocator import LARGE_SEGMENT, OWN_SEGMENT_FROM, SEGMENT_UNIT, SMALL_REQUEST
 from toolkit.memory.fabric_loading import unsplit_by_fabric
-from toolkit.memory.numerics import QUANTIZED, older
+from toolkit.memory.numerics import QUANTIZED
 from toolkit.memory.storage import FLOATS, StoredTensor
+from toolkit.memory.versions import older
 from toolkit.spec.names import ENGINES
 from toolkit.spec.setting import Setting
 

@@ -113,11 +113,22 @@ def lora_refusal(architecture: Architecture, lora: Lora) -> str | None:
         incomplete = _incomplete(fused, _leaves(lora.targets))
         if incomplete:
             return f"{' and '.join(incomplete)} are fused into one parameter and can only be adapted together"
+    wrapping = _wrapping_linears(architecture, lora)
+    if wrapping:
+        return f"{wrapping} is a module around a linear here, which peft does not adapt (Gemma4ClippableLinear)"
     if not match.adapters:
         return "no module that LoRA can adapt bears one of these names"
     if lora.dropout and any(adapter.module.kind is ModuleKind.EXPERTS for adapter in match.adapters):
         return "adapters of fused experts cannot have dropout"
     return None
+
+
+def _wrapping_linears(architecture: Architecture, lora: Lora) -> str:
+    """A target that is the name of a module around a linear, which is called so; empty where there is none."""
+    if not isinstance(lora.targets, tuple):
+        return ""
+    around = {module.path.split(".")[-2] for module in architecture.modules if module.path.endswith(".linear")}
+    return next((name for name in lora.targets if _leaf(name) in around), "")
 
 
 def saved_modules(architecture: Architecture) -> tuple[Module, ...]:
@@ -146,8 +157,8 @@ def adapters_of(architecture: Architecture, setting: Setting) -> TargetMatch | N
 def _fused_names(architecture: Architecture) -> Mapping[str, str]:
     """The names that stand for fused parameters, where the model has such."""
     names = FUSED_NAMES.get(architecture.family, {})
-    fused = names and any(module.kind is ModuleKind.EXPERTS for module in architecture.modules)
-    return names if fused else {}
+    fused = any(module.kind is ModuleKind.EXPERTS for module in architecture.modules)
+    return names if fused and architecture.older_names else {}
 
 
 def _is_classifier(module: Module) -> bool:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from packaging.version import Version
 
-from toolkit.memory.numerics import TORCHTUNE, older
+from toolkit.memory.numerics import TORCHTUNE
+from toolkit.memory.refusal import UnsupportedRow
+from toolkit.memory.versions import older
 from toolkit.spec.setting import Setting
 
 TRL_TILES = Version("1.16")
@@ -29,3 +31,10 @@ def loss_of(setting: Setting) -> str:
     if loss == "fused" and older(setting, "liger-kernel", LIGER_STAYS_SHORT):
         return "fused wide"
     return "tiled" if loss == "chunked" and not older(setting, "trl", TRL_TILES) else loss
+
+
+def refuse_sum(setting: Setting, family: str) -> None:
+    """Raise where no formula follows the sum of the logits as a loss."""
+    if setting.trains and setting.stack.loss == "sum" and (setting.stack.trainer != "plain" or family == "t5"):
+        whose = "T5" if family == "t5" else setting.stack.trainer
+        raise UnsupportedRow("logits", f"no formula for the sum of the logits but in a plain loop, and not of {whose}")

@@ -6,52 +6,27 @@ layer that a pass goes through, or in the loss.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import lru_cache
 
-from toolkit.frozen import frozen, frozen_by_identity
+from toolkit.frozen import frozen
 from toolkit.memory.context import Moment, Scale
+from toolkit.memory.formula.cached import ROW as CACHED
 from toolkit.memory.formula.kv_cache import ROW as GROWTH
 from toolkit.memory.formula.kv_cache import Growth
 from toolkit.memory.formula.products import DEQUANTIZED
+from toolkit.memory.gradients import GRADIENTS, INCOMING, NEW_GRADIENT
+from toolkit.memory.layer_turns import added_up, but_one, first_of_kinds, made_after
 from toolkit.memory.ledger import PhaseName
 from toolkit.memory.parallel.sharing import Sharing, Step
-from toolkit.memory.program import CHECKPOINTS, MAX_RECORDED, Program
-from toolkit.memory.size import Amounts, Size
+from toolkit.memory.program import CHECKPOINTS, MAX_RECORDED
+from toolkit.memory.programs import Programs
+from toolkit.memory.size import Amounts
 from toolkit.memory.stretch import Stretch
-from toolkit.memory.tape import GRADIENTS, INCOMING, NEW_GRADIENT
 
-
-@frozen_by_identity
-class Programs:
-    """The programs of a model: of its layers, the first alone at the front, and of its end.
-
-    `hidden` is the first layer's input. The model's code holds `passing` during its layers, and `masks`, which
-    checkpoints hold until their backward. `front` is what embeddings that are normed save for theirs. `embedding` is
-    the gradient of a trained token embedding in bytes, and `tied` says that it is the output weight's too; `added` are
-    the gradients of embeddings that are added to those of the tokens, which come with theirs;
-    `accumulates` is as of a tape, and `adds_in_place` says that the gradients of a tied embedding are added in place,
-    as the engine does where autocast's copy of the weight gave the first (torch/csrc/autograd/input_buffer.cpp).
-    `logits` is the end up to its logits, where the loop has a name for those of the last pass, and so for its nodes.
-    `decoding` are the layers' programs for one token of each sequence, if they have any; `before` are layers of an
-    encoder, which leave nothing, and of which one is in turn.
-    """
-
-    layers: tuple[Program, ...]
-    head: Program
-    hidden: Size
-    passing: Amounts
-    masks: Amounts
-    front: Amounts = field(default_factory=dict)
-    embedding: int = 0
-    added: int = 0
-    tied: bool = False
-    accumulates: bool = False
-    adds_in_place: bool = False
-    logits: Program | None = None
-    decoding: tuple[Program, ...] = ()
-    before: tuple[Program, ...] = ()
+NAMED = "named_result"
+"""The result of the pass that is done, for which the training loop has a name while the optimizer steps."""
 
 
 @frozen
@@ -68,12 +43,13 @@ def of_training(programs: Programs, scale: Scale, gradients: int, spread: Sharin
     made = gradients if spread is None else spread.made(gradients)
     earlier = {GRADIENTS: gradients} if programs.accumulates else {}
     forward, backward = list(_forward(scale, programs, earlier)), list(_backward(scale, programs, made))
-    update = [Stretch("step", {GRADIENTS: gradients})]
+    named = sum(added_up(scale, [*_pinned(programs), (programs.head.pinned, 1)], {}).values()) if programs.logits else 0
+    update = [Stretch("step", {GRADIENTS: gradients, NAMED: named})]
     if spread is not None:
         hidden, head = scale.bytes(programs.hidden), scale.bytes(programs.head.gradients)
         stored = [(program.stored, program.count) for program in programs.layers]
-        inputs = _sum(scale, _but_one(stored, 0), {}).get(CHECKPOINTS, 0)
-        front = _sum(scale, [(programs.layers[0].stored, 1)], {})
+        inputs = added_up(scale, but_one(stored, 0), {}).get(CHECKPOINTS, 0)
+        front = added_up(scale, [(programs.layers[0].stored, 1)], {})
         step = Step(hidden, head, programs.embedding, programs.tied, inputs, front)
         forward, backward = list(spread.forward(step, forward)), list(spread.backward(step, backward))
         update = list(spread.update(gradients))
@@ -103,13 +79,17 @@ def of_generation(programs: Programs, scale: Scale, growth: Growth, *, fuses: bo
     decoding = _decoding(programs, fuses=fuses)
     prompt = list(_forward(scale, programs, {}))
     if growth.second:
-        there = _sum(scale, [(program.kept, program.count) for program in programs.layers], dict(growth.second))
+        there = added_up(scale, [(program.kept, program.count) for program in programs.layers], dict(growth.second))
         second = _fullest_of(once, list(_forward(once, decoding, there)))
         prompt.append(Stretch("second token", second.rows))
     held = dict(growth.held)
     throughout = {**held, GROWTH: growth.last} if growth.whole else held
     grows = Stretch("cache growth", {**held, GROWTH: growth.last})
     steps = [grows, *_forward(once, decoding, throughout)] if decodes else [Stretch("prompt done", held)]
+    if growth.decoded and decodes:
+        there = added_up(scale, [(program.kept, program.count) for program in programs.layers], {})
+        there[GROWTH] = there.pop(CACHED, 0)  # the row of the cache is that of all tokens' cache
+        steps.append(Stretch("second token", _fullest_of(once, list(_forward(once, decoding, there))).rows))
     phases = {PhaseName.PREFILL: (scale, prompt), PhaseName.DECODE: (once, steps)}
     return _fullest(phases)
 
@@ -148,7 +128,7 @@ def _fullest_of(scale: Scale, stretches: list[Stretch]) -> Moment:
             if total > most:
                 most, found = total, (stretch, moment)
     stretch, moment = found
-    return Moment(stretch.name, _sum(scale, [(moment.alive, 1)], stretch.throughout))
+    return Moment(stretch.name, added_up(scale, [(moment.alive, 1)], stretch.throughout))
 
 
 def _widest(scale: Scale, stretch: Stretch) -> Iterator[tuple[str, int]]:
@@ -165,17 +145,20 @@ def _forward(scale: Scale, programs: Programs, earlier: Mapping[str, int]) -> It
     """The end of the forward pass: inside the last layer, or at the logits; `earlier` is there all the time."""
     kept = [(program.kept, program.count) for program in programs.layers]
     held = programs.masks if CHECKPOINTS in programs.layers[0].kept else {}
+    if programs.scattered:
+        yield Stretch("embedding", {**earlier, "adapter_matrices": programs.scattered})
     for index, program in enumerate(programs.before):  # what goes into the first is what the model's code holds
-        yield Stretch("encoder", _sum(scale, [(programs.passing, min(index, 1))], earlier), program.forward)
+        yield Stretch("encoder", added_up(scale, [(programs.passing, min(index, 1))], earlier), program.forward)
     last = [*_pinned(programs), (programs.head.pinned, 1)]
     for index in _last(programs):
-        others = [*_but_one(kept, index), (programs.passing, 1), (programs.masks, 1), (programs.front, 1)]
+        there_by = but_one(kept, index, programs.around)
+        others = [*there_by, (programs.passing, 1), (programs.masks, 1), (programs.front, 1), (programs.called, 1)]
         others += last if programs.logits is not None else []
-        yield Stretch("last layer", _sum(scale, others, earlier), programs.layers[index].forward)
-    ends = [*kept, (held, 1), (programs.front, 1)]
+        yield Stretch("last layer", added_up(scale, others, earlier), programs.layers[index].forward)
+    ends = [*kept, (held, 1), (programs.front, 1), (programs.called, 1)]
     if programs.logits is not None:
-        yield Stretch("logits", _sum(scale, [*ends, *last], earlier), programs.logits.forward)
-    yield Stretch("logits", _sum(scale, ends, earlier), programs.head.forward)
+        yield Stretch("logits", added_up(scale, [*ends, *last], earlier), programs.logits.forward)
+    yield Stretch("logits", added_up(scale, ends, earlier), programs.head.forward)
 
 
 def _backward(scale: Scale, programs: Programs, gradients: int) -> Iterator[Stretch]:
@@ -197,11 +180,14 @@ def _backward(scale: Scale, programs: Programs, gradients: int) -> Iterator[Stre
     if programs.tied and programs.accumulates:  # the output weight's waits for the embedding's
         for name in ("last layer", "first layer"):
             there[name][NEW_GRADIENT] = programs.embedding
-    yield Stretch("loss", _sum(scale, [*stored, *waiting], there["loss"]), programs.head.backward)
+    yield Stretch("loss", added_up(scale, [*stored, *waiting], there["loss"]), programs.head.backward)
+    waiting.append((programs.head.pinned, 1))
     for index in _last(programs):
-        others = _sum(scale, [*_but_one(stored, index), *waiting], there["last layer"])
+        others = added_up(scale, [*but_one(stored, index, programs.around), *waiting], there["last layer"])
+        others[GRADIENTS] += 0 if programs.accumulates else made_after(scale, programs, index)
         yield Stretch("last layer", others, programs.layers[index].backward)
-    yield Stretch("first layer", _sum(scale, [*pinned, *waiting], there["first layer"]), first.backward)
+    yield from first_of_kinds(scale, programs, stored, waiting, there["first layer"])
+    yield Stretch("first layer", added_up(scale, [*pinned, *waiting], there["first layer"]), first.backward)
     yield from _at_embedding(scale, programs, gradients)
 
 
@@ -210,13 +196,13 @@ def _pinned(programs: Programs) -> list[tuple[Amounts, int]]:
 
 
 def _last(programs: Programs) -> range:
-    """The indices of the programs that the last layer may have: not the first layer's, unless it is the only one."""
+    """The indices of the programs that the last layer may have: not the first layer's, unless it is the only one.
+
+    In inference the first layer has no program of its own.
+    """
+    if programs.around and programs.decoding:
+        return range(len(programs.layers))
     return range(min(1, len(programs.layers) - 1), len(programs.layers))
-
-
-def _but_one(layers: list[tuple[Amounts, int]], index: int) -> list[tuple[Amounts, int]]:
-    """All layers but one of those at an index."""
-    return [(alive, count - (position == index)) for position, (alive, count) in enumerate(layers)]
 
 
 def _at_embedding(scale: Scale, programs: Programs, gradients: int) -> Iterator[Stretch]:
@@ -224,16 +210,8 @@ def _at_embedding(scale: Scale, programs: Programs, gradients: int) -> Iterator[
 
     A tied one is added to the output weight's in a new tensor, unless autocast made that one.
     """
-    pinned = _sum(scale, _pinned(programs), {GRADIENTS: gradients})
-    new = programs.embedding * (programs.tied + programs.accumulates)
+    pinned = added_up(scale, [*_pinned(programs), (programs.head.pinned, 1)], {GRADIENTS: gradients})
+    new = programs.embedding * (programs.tied + programs.accumulates) + programs.scattered
     yield Stretch("embedding", {**pinned, INCOMING: scale.bytes(programs.hidden), NEW_GRADIENT: new})
     if programs.tied and not programs.adds_in_place:
         yield Stretch("embedding", {**pinned, NEW_GRADIENT: new + programs.embedding})
-
-
-def _sum(scale: Scale, parts: Iterable[tuple[Amounts, int]], beside: Mapping[str, int]) -> dict[str, int]:
-    rows = dict(beside)
-    for alive, count in parts:
-        for row, size in alive.items():
-            rows[row] = rows.get(row, 0) + count * scale.bytes(size)
-    return rows

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from toolkit.frozen import frozen
 from toolkit.memory.packed_kernels import AUTOAWQ_WRITES_OUT_FROM, GEMV, GPTQ_OF_4_BITS, dense_from
+from toolkit.memory.versions import older
 from toolkit.spec import names, stack_rules
 from toolkit.spec.setting import OWN, Kernels, Setting
 
@@ -16,13 +15,14 @@ EIGHT_BIT = ("int8",)
 QUANTIZED = FOUR_BIT + EIGHT_BIT
 TRITON, UNPACKED = GPTQ_TRAINS = ("triton", "torch")
 """Storage of GPTQ weights in training: triton v2 writes them out for each product; or autograd keeps what torch did."""
+TRAINS_INPUTS = frozenset({"full", "p_tuning", "prompt_tuning", "trainable_tokens"})
+"""Methods that train what the first layer is given."""
 AUTO_GPTQ_UNTIL = Version("4.49")
 AUTO_AWQ_UNTIL = Version("5.0")
 """transformers ran GPTQ by auto-gptq and AWQ by autoawq; since then gptqmodel multiplies by weights as packed."""
 TRL = ("trl",)
 FUSED_ROWS = 4
 """Rows up to which bitsandbytes multiplies by 4-bit weights as they are, on every GPU (gemm_4bit, its smallest M)."""
-
 FUSED_ROWS_BEFORE = 1
 UNSLOTH = ("unsloth",)
 TORCHTUNE = "torchtune"
@@ -30,7 +30,6 @@ LOOPS_IN_TORCH = ("plain", TORCHTUNE)
 """Trainers that share a model out by torch alone, without accelerate."""
 UNPREPARED = (*UNSLOTH, "litgpt", TORCHTUNE)
 """Trainers that leave out peft's prepare_model_for_kbit_training."""
-
 # Versions in which a library changed what it keeps; a stack that names no version is the newest.
 BITSANDBYTES_FUSES_MORE = Version("0.50")
 """bitsandbytes pull request 1949; before, the only such kernel was for one row (gemv_4bit)."""
@@ -83,6 +82,7 @@ class Numerics:
     checkpointing: str
     adapter_products: str | None = None
     padded: bool = False  # the mask of tokens has zeros
+    packing: str = "none"  # as packing.laid_out says
     adds_in_place: bool = False  # what adapters give, to what the layer gives
     keeps_scores: bool = False  # softmax saves what it is given, too
     adds_masks: bool = False  # BERT's eager attention adds a mask in the dtype of the weights, whatever its rows
@@ -113,11 +113,12 @@ def numerics(setting: Setting) -> Numerics:
         halved=_halved(setting),
         loaded=plain,
         stream=embedding,
-        first_grad=setting.method == "full" or _makes_inputs_need_gradients(setting),
+        first_grad=setting.method in TRAINS_INPUTS or _makes_inputs_need_gradients(setting),
         attention="flash" if setting.stack.trainer in UNSLOTH else setting.attention,
         checkpointing=setting.gradient_checkpointing if setting.trains else "false",
         adapter_products=adapter_products(setting),
         padded=setting.padding,
+        packing=setting.packing,
         kernels=setting.kernels,
         adds_in_place=storage in GPTQ_TRAINS and older(setting, "peft", PEFT_ADDS_ANEW),
         keeps_scores=setting.trains and older(setting, "torch", TORCH_SOFTMAX_SAVES_LESS),
@@ -218,26 +219,6 @@ def adapter_products(setting: Setting) -> str | None:
     apart = setting.kernels.adapters is not None  # which FSDP ignores
     gathers = not apart and setting.parallel.strategy == "fsdp" and setting.stack.trainer in ("transformers", *TRL)
     return setting.compute if gathers and setting.weights in names.FLOAT_ELEMENTS and setting.lora is not None else None
-
-
-def older(setting: Setting, package: str, than: Version) -> bool:
-    """Whether the version of a package that the stack names, or must have, is older than one."""
-    version = package_version(setting, package)
-    return version < than if version is not None else stack_rules.surely_older(setting.stack.versions, package, than)
-
-
-def package_version(setting: Setting, package: str) -> Version | None:
-    """The version of a package that the stack names, if it is one."""
-    text = setting.stack.versions.get(package)
-    return None if text is None else _parsed(text)
-
-
-@lru_cache(maxsize=256)
-def _parsed(text: str) -> Version | None:
-    try:
-        return Version(text)
-    except InvalidVersion:
-        return None
 
 
 def fuses(setting: Setting) -> bool:

@@ -16,7 +16,7 @@ def total_parameters(architecture: Architecture, setting: Setting) -> int:
 def trainable_parameters(architecture: Architecture, setting: Setting) -> int:
     """The parameters that get gradients: none, all, or those that the method adds."""
     if setting.method == "full":
-        return architecture.parameters
+        return sum(module.elements for module in architecture.modules if module.trainable)
     return added_parameters(architecture, setting)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from toolkit.memory.cache_rows import CACHE_ROWS
 from toolkit.memory.ledger import Category
+from toolkit.memory.logits_rows import LOGITS_ROWS
 from toolkit.memory.parallel.rows import SHARING_ROWS
 from toolkit.memory.quantized_rows import QUANTIZED_ROWS
 from toolkit.memory.row_rule import BACKWARD, DECODE, FORWARD, pass_row
@@ -55,6 +56,22 @@ PASS_ROWS = (
         "Queries, keys and values; older versions, eager attention and masks repeat them for every query head.",
     ),
     pass_row(
+        "convolution_states",
+        ACTIVATIONS,
+        "T x channels x bytes x 2, for its input and its result",
+        "transformers modeling_qwen3_5.py, causal_conv1d_fn; causal_conv1d_interface.py, CausalConv1dFn",
+        "A short convolution of each channel over the tokens before, and its activation.",
+    ),
+    pass_row(
+        "recurrence_states",
+        ACTIVATIONS,
+        "T x (key heads x key width + value heads x value width) x 4 for each step that is kept; for each 64 tokens a "
+        "state of value heads x key width x value width x 4",
+        "transformers modeling_qwen3_5.py, torch_chunk_gated_delta_rule; fla ops/gated_delta_rule/chunk.py",
+        "What linear attention keeps: its projections, and what goes through the recurrence, in float32 where torch's "
+        "operations run it. Kernels compute most of it again in backward.",
+    ),
+    pass_row(
         "rotary_states",
         ACTIVATIONS,
         "T x heads x head width x bytes, while positions are turned in",
@@ -67,9 +84,9 @@ PASS_ROWS = (
         "batch x sequence x sequence x (bytes for eager, 1 for sdpa), for each window among the layers; DeBERTa: x 8, "
         "and x 1 in each layer",
         "transformers masking_utils.py; modeling_deberta_v2.py, get_attention_mask",
-        "The mask that eager attention adds, or that sdpa needs for padded rows or a window shorter than the sequence; "
-        "of full rows that for sdpa is one for all sequences, and encoders have none. DeBERTa makes one of 64-bit "
-        "integers for all layers, and keeps a boolean one in each.",
+        "The mask that eager attention adds, or that sdpa needs for padded or packed rows or a window shorter than the "
+        "sequence; of full rows that for sdpa is one for all sequences, and encoders have none. DeBERTa makes one of "
+        "64-bit integers for all layers, and keeps a boolean one in each.",
     ),
     pass_row(
         "relative_positions",
@@ -107,8 +124,8 @@ PASS_ROWS = (
         ACTIVATIONS,
         "padded T x query heads x (head width + 1) x 4, and expanded dk and dv for grouped heads",
         "aten flash_attn/flash_api.cpp, mha_bwd",
-        "Flash attention sums dq in float32 over lengths padded to 128, or where rows are padded over 128 tokens more "
-        "for each, and makes dk and dv for every query head.",
+        "Flash attention sums dq in float32 over lengths padded to 128, or where rows are padded or packed over 128 "
+        "tokens more for each sample, and makes dk and dv for every query head.",
         (BACKWARD,),
     ),
     pass_row(
@@ -156,6 +173,14 @@ PASS_ROWS = (
         "DoRA applies the branch to a unit matrix, and measures the rows of the changed weight, at every pass.",
     ),
     pass_row(
+        "adapter_matrices",
+        TEMPORARY,
+        "for each adapted module so many matrices of inputs x outputs, or of inputs squared, x bytes of the adapters",
+        "peft tuners/*/layer.py, forward and get_delta_weight",
+        "Methods that make a change of the weight, a changed weight or a rotation out of their parameters do so at "
+        "every pass, and autograd keeps what it needs of it until backward.",
+    ),
+    pass_row(
         "merged_experts",
         TEMPORARY,
         "elements of all experts of a layer x bytes, for each of their parameters that has an adapter",
@@ -185,63 +210,6 @@ PASS_ROWS = (
         "backward needs until then.",
     ),
     *QUANTIZED_ROWS,
-    pass_row(
-        "logits",
-        LOGITS,
-        "T x V x bytes; when generating batch x V x bytes",
-        "transformers modeling_llama.py, LlamaForCausalLM.forward",
-        "The output of the language model, held until its forward returns.",
-    ),
-    pass_row(
-        "pooled_states",
-        LOGITS,
-        "batch x hidden width x bytes, for each step of the head",
-        "transformers modeling_bert.py, BertPooler; modeling_roberta.py, RobertaClassificationHead",
-        "The first token of every sequence on its way to the classifier.",
-    ),
-    pass_row(
-        "head_states",
-        LOGITS,
-        "T x hidden width x bytes x 2",
-        "transformers modeling_bert.py, BertPredictionHeadTransform",
-        "The transform of a masked language model's head, and its activation.",
-    ),
-    pass_row(
-        "logits_float32",
-        LOGITS,
-        "T x V x 4, twice in versions that shift the logits",
-        "transformers loss/loss_utils.py, ForCausalLMLoss",
-        "The float32 copy that the loss is taken on. Losses in chunks hold that of one chunk.",
-    ),
-    pass_row(
-        "log_probabilities",
-        LOGITS,
-        "T x V x 4",
-        "aten log_softmax, saved for backward",
-        "The logarithms of the probabilities, kept from the loss to its backward.",
-    ),
-    pass_row(
-        "logits_gradient",
-        LOGITS,
-        "2 x T x V x 4 at the fullest moment",
-        "aten nll_loss_backward and log_softmax_backward_data",
-        "The gradient of the log-probabilities and that of the logits, one after the other, then the 16-bit one.",
-        (BACKWARD,),
-    ),
-    pass_row(
-        "loss_hidden_states",
-        LOGITS,
-        "T x hidden width x bytes",
-        "trl sft_trainer.py, _chunked_cross_entropy_loss; liger_kernel ops/fused_linear_cross_entropy.py; apple cce.py",
-        "Losses without all logits: the gathered hidden states, their copy for the product, or the gradients that a "
-        "fused loss makes already in forward.",
-    ),
-    pass_row(
-        "loss_weight_copy",
-        TEMPORARY,
-        "V x hidden width x 4",
-        "trl sft_trainer.py, _chunk; apple cut_cross_entropy/cce.py",
-        "chunked_nll casts the whole output weight to float32 for every chunk, cut cross-entropy to autocast's dtype.",
-    ),
+    *LOGITS_ROWS,
 )
 """The rows that a tape fills."""

@@ -7,15 +7,24 @@ from functools import lru_cache
 
 from toolkit.frozen import frozen
 from toolkit.memory.buffer import Buffer
+from toolkit.memory.formula.block import BlockForm
 from toolkit.memory.formula.cached import KEEPS, READS
-from toolkit.memory.formula.follow import NAMES_LOGITS, AnyHead, AnyLayer, follow_layer, follow_logits, follow_loss
+from toolkit.memory.formula.follow import (
+    AnyHead,
+    AnyLayer,
+    follow_layer,
+    follow_logits,
+    follow_loss,
+    follow_named,
+    names_logits,
+)
 from toolkit.memory.formula.layer import RESIDUAL, LayerForm
-from toolkit.memory.formula.logits import HeadForm
 from toolkit.memory.formula.mixture import MixtureForm
+from toolkit.memory.gradients import GRADIENTS, INCOMING
 from toolkit.memory.keeping import Keeping
 from toolkit.memory.peaks import ALONE, Peaks, amounts
 from toolkit.memory.size import NOTHING, Alive, Amounts, Parts, Size
-from toolkit.memory.tape import GRADIENTS, INCOMING, Tape
+from toolkit.memory.tape import Tape
 
 CHECKPOINTS = "layer_inputs"
 
@@ -61,7 +70,8 @@ class Stream:
     """How a layer meets the residual stream: the dtype of its input, and whether a gradient flows to it.
 
     `checkpointing` is false, reentrant or non-reentrant; `accumulates` as of a tape; `caches` says that a checkpointed
-    layer gives its keys to a cache, which the model's result holds.
+    layer gives its keys to a cache, which the model's result holds. `named` is what becomes of keys (formula/cached.py)
+    where the training loop has a name for that result until the next pass is done.
     """
 
     dtype: str
@@ -69,6 +79,7 @@ class Stream:
     checkpointing: str
     accumulates: bool
     caches: bool = False
+    named: str = ""
 
 
 def record_layer(form: AnyLayer, count: int, stream: Stream) -> Program:
@@ -81,6 +92,7 @@ def _record_one(form: AnyLayer, stream: Stream) -> Program:
     if stream.checkpointing != "false":
         return _record_checkpointed(form, stream)
     tape = Tape(records=True, accumulates=stream.accumulates)
+    tape.cache = stream.named
     x = tape.new(RESIDUAL, form.hidden, stream.dtype, grad=stream.grad)
     out = follow_layer(tape, x, form)
     tape.drop(x)
@@ -194,9 +206,13 @@ def record_decoding(
     form: AnyLayer, count: int, dtype: str, *, copies_experts: bool, keeping: Keeping | None = None
 ) -> Program:
     """The same where one token of each sequence goes through: a fused mixture copies the experts that are chosen."""
+    if copies_experts and isinstance(form, LayerForm) and form.beside is not None:
+        form = replace(form, beside=replace(form.beside, mixture=replace(form.beside.mixture, batched=True)))
     if copies_experts and isinstance(form, LayerForm) and isinstance(form.feed_forward, MixtureForm):
         mixture = form.feed_forward
         form = replace(form, feed_forward=replace(mixture, batched=not mixture.looped))
+    if copies_experts and isinstance(form, BlockForm) and isinstance(form.part, MixtureForm):
+        form = replace(form, part=replace(form.part, batched=not form.part.looped))
     return replace(record_inference(form, count, dtype, READS, keeping), kept={})
 
 
@@ -215,10 +231,10 @@ def record_head(form: AnyHead, hidden: int, stream: Stream) -> Program:
 @lru_cache(maxsize=MAX_RECORDED)
 def record_logits(form: AnyHead, hidden: int, stream: Stream) -> Program | None:
     """The end of the model up to its logits, where the training loop has a name for these; else none."""
-    if not isinstance(form, HeadForm) or form.loss not in NAMES_LOGITS:
+    if not names_logits(form):
         return None
     tape = Tape(records=True)
-    NAMES_LOGITS[form.loss](tape, tape.new(RESIDUAL, hidden, stream.dtype, grad=True), form)
+    follow_named(tape, tape.new(RESIDUAL, hidden, stream.dtype, grad=True), form)
     return _without_graph(tape, stream.dtype)
 
 

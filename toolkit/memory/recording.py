@@ -9,6 +9,7 @@ from functools import lru_cache
 from toolkit.memory.architecture import Architecture, ModuleKind
 from toolkit.memory.architecture.autoawq import FAMILY as AUTOAWQ
 from toolkit.memory.architecture.litgpt import FAMILY as LITGPT
+from toolkit.memory.architecture.mixers import piece_of
 from toolkit.memory.architecture.stack import as_built
 from toolkit.memory.builder import Adaptation, Builder, builder
 from toolkit.memory.context import Context
@@ -17,17 +18,21 @@ from toolkit.memory.encoder_decoder import t5_programs
 from toolkit.memory.encoder_layouts import ENCODERS
 from toolkit.memory.encoders import encoder_programs
 from toolkit.memory.family_forms import form_of_layer
+from toolkit.memory.feed_forward_forms import refuse_scattered
 from toolkit.memory.forms import cache_of, keeping, kernel, masks, reading
 from toolkit.memory.formula.attention_form import SCORES
+from toolkit.memory.formula.cached import HOLDS
 from toolkit.memory.formula.embeddings import ROW as EMBEDDINGS
 from toolkit.memory.formula.layer import RESIDUAL
+from toolkit.memory.formula.summed import SUM
 from toolkit.memory.head_forms import head_form
 from toolkit.memory.kept_caches import refuse_cache, room
+from toolkit.memory.layer_order import is_ordered, surroundings
 from toolkit.memory.litgpt_forms import litgpt_mask
 from toolkit.memory.lora import adapters_of
-from toolkit.memory.losses import loss_of
-from toolkit.memory.moments import Programs
+from toolkit.memory.losses import loss_of, refuse_sum
 from toolkit.memory.numerics import TORCHTUNE
+from toolkit.memory.packing import has_positions, refuse_packing
 from toolkit.memory.program import (
     MAX_RECORDED,
     Stream,
@@ -35,12 +40,18 @@ from toolkit.memory.program import (
     record_generation_head,
     record_head,
     record_inference,
-    record_layer,
     record_logits,
 )
+from toolkit.memory.programs import Programs
+from toolkit.memory.recurrent_forms import pieces_of
+from toolkit.memory.recurrent_kernels import refuse_recurrent_kernels
 from toolkit.memory.refusal import refuse_expert_adapters, refuse_passes, refuse_warmup
 from toolkit.memory.size import BYTES, OPEN, Size
+from toolkit.memory.training_layers import training_layers
 from toolkit.memory.transformers_versions import behaviour
+from toolkit.memory.tuners.forms import norms_of, prefix_of, refuse_unfollowed, scattered_bytes, tuners_of
+from toolkit.memory.tuners.prompt_passes import prompted
+from toolkit.memory.tuners.prompts import of_prompts
 from toolkit.spec.setting import Lora, Setting
 
 KERNELS_OF_THEIR_OWN = ("mxfp4",)
@@ -54,14 +65,21 @@ def programs_of(context: Context) -> Programs:
     architecture, setting, dtypes = context.architecture, context.setting, context.numerics
     refuse_passes(setting, architecture.family)
     refuse_cache(setting, architecture)
+    refuse_recurrent_kernels(architecture, setting.kernels)
+    refuse_sum(setting, architecture.family)
+    refuse_packing(setting, architecture)
+    refuse_scattered(setting)
     version = behaviour(architecture, setting)
     if setting.warmup and not setting.trains:
-        refuse_warmup(setting, gives_all=context.generates and (version.upcasts_early or version.own_head))
+        all_made = version.upcasts_early or version.own_head or not context.generates
+        refuse_warmup(setting, gives_all=all_made)
     built = as_built(architecture, setting)
     kernels = tuple(kernel(kind, dtypes, version, setting.sequence_length) for kind in architecture.layers)
     lora = _with_open_rank(setting.lora) if setting.lora else None
     rooms = None if setting.cache is None else (setting.cache, room(setting))
-    key = (id(built), dtypes, setting.trains, lora, loss_of(setting), version, kernels, rooms)
+    peft = (setting.method, setting.peft) if setting.trains else None
+    pieces = pieces_of(setting.sequence_length, piece_of(architecture.layers))
+    key = (id(built), dtypes, setting.trains, lora, peft, loss_of(setting), version, kernels, rooms, pieces)
     found = _PROGRAMS.get(key)
     if found is None:
         if len(_PROGRAMS) >= MAX_RECORDED:
@@ -81,24 +99,33 @@ def _with_open_rank(lora: Lora) -> Lora:
 def _with_gradients(programs: Programs, context: Context) -> Programs:
     """Programs with what they know of gradients beside their own."""
     sums, dtypes = context.sums, context.numerics
+    if context.setting.peft is not None and context.setting.trains:
+        refuse_unfollowed((*programs.layers, programs.head), context.setting, sums.elements * BYTES[dtypes.gradient])
     embedding = sums.embedding and sums.embedding * BYTES[dtypes.gradient]
     return replace(
         programs,
         embedding=embedding,
-        added=_added(context) if embedding else 0,
+        added=_added(context) if embedding or of_prompts(context.setting) else 0,
         tied=sums.tied,
         accumulates=dtypes.accumulates,
         adds_in_place=dtypes.autocast not in (None, dtypes.head),
+        scattered=scattered_bytes(context.architecture, context.setting, dtypes.embedding),
     )
 
 
 def _added(context: Context) -> int:
-    """Bytes of the gradients of embeddings beside those of the tokens: positions, token types."""
+    """Bytes of the gradients of embeddings beside those of the tokens: positions, token types; of virtual tokens."""
+    if of_prompts(context.setting):
+        return context.sums.adapters * BYTES[context.numerics.gradient]
     each = (tensor.elements * tensor.count for tensor in context.sums.trained if tensor.embedding)
     return (sum(each) - context.sums.embedding) * BYTES[context.numerics.gradient]
 
 
 def _adaptation(architecture: Architecture, setting: Setting) -> Adaptation:
+    if setting.peft is not None and setting.trains:
+        norms, prefix = norms_of(architecture, setting), prefix_of(architecture, setting)
+        rows, tuners = setting.method == "trainable_tokens", tuners_of(architecture, setting)
+        return Adaptation(tuners=tuners, norms=norms, prefix=prefix, rows=rows)
     match = adapters_of(architecture, setting)
     if match is None or setting.lora is None or not setting.trains:
         return Adaptation()
@@ -113,13 +140,13 @@ def _adaptation(architecture: Architecture, setting: Setting) -> Adaptation:
 def _held(build: Builder, embedding: Size, *, trains: bool) -> Size:
     """What the model's code holds during its layers: embeddings, those of positions once for all sequences.
 
-    To generate from padded rows each has its own (formula/inputs.py).
+    To generate from padded rows each has its own, and so have packed rows (formula/inputs.py).
     """
     layout = build.layout
     tokens = embedding.times(layout.embeddings or int(build.numerics.checkpointing == "false"))
     if not layout.positions:
         return tokens
-    each = build.numerics.padded and not trains
+    each = (build.numerics.padded and not trains) or has_positions(build.numerics.packing)
     return tokens.plus(embedding if each else Size(position=embedding.token))
 
 
@@ -151,11 +178,18 @@ def _front(build: Builder) -> Mapping[str, Size]:
     leaf = (
         width * BYTES[dtypes.stream]
         if (build.layout.embeddings or build.layout.multiplied or build.architecture.embedding_dropout)
-        and not dtypes.trains_base
+        and not (dtypes.trains_base or build.adaptation.rows)
         else 0
     )
-    kept = mask + norm + (0 if norm and _first_dtype(build) == dtypes.stream else leaf)
+    kept = mask + norm + (0 if norm and _first_dtype(build) == dtypes.stream else leaf) + _narrow(build)
     return {EMBEDDINGS: Size(token=kept)} if kept else {}
+
+
+def _narrow(build: Builder) -> int:
+    """Bytes of a token's embedding, where a trained linear makes it as wide as the layers (OPT 350M)."""
+    found = next((m for m in build.architecture.modules if m.path.endswith("decoder.project_in")), None)
+    trained = found is not None and build.numerics.trains_base
+    return found.in_features * BYTES[build.numerics.stream] if found is not None and trained else 0
 
 
 def _record(build: Builder, setting: Setting) -> Programs:
@@ -164,7 +198,7 @@ def _record(build: Builder, setting: Setting) -> Programs:
         return encoder_programs(build, setting)
     if architecture.family == T5:
         return t5_programs(build, setting)
-    head = head_form(build, loss_of(setting))
+    head = head_form(build, loss_of(setting), trains=setting.trains)
     forms = [(form_of_layer(build, kind), kind.count) for kind in architecture.layers]
     hidden = architecture.hidden
     embedding = Size(token=hidden * BYTES[dtypes.stream])
@@ -189,12 +223,22 @@ def _record(build: Builder, setting: Setting) -> Programs:
             record_decoding(reading(form, how), count, dtypes.stream, copies_experts=copied, keeping=how)
             for (form, count), how in zip(forms, kept, strict=True)
         )
-        return Programs(layers, end, embedding, held, seen, decoding=decoding)
+        ordered = is_ordered(architecture.layers, architecture.order)
+        around = surroundings(architecture.order) if ordered else ()
+        return Programs(layers, end, embedding, held, seen, decoding=decoding, around=around)
     caches = build.version.caches_in_training
-    stream = Stream(_first_dtype(build), dtypes.first_grad, dtypes.checkpointing, dtypes.accumulates, caches)
-    first = record_layer(forms[0][0], 1, stream)
-    later = replace(stream, dtype=first.result, grad=True)
-    forms[0] = (forms[0][0], forms[0][1] - 1)
-    layers = (first, *(record_layer(form, count, later) for form, count in forms if count))
+    named = ""
+    if dtypes.checkpointing == "false" and loss_of(setting) == SUM:
+        named = cache_of(build, setting)
+    elif dtypes.checkpointing == "false" and architecture.caches_in_training:
+        named = HOLDS
+    stream = Stream(_first_dtype(build), dtypes.first_grad, dtypes.checkpointing, dtypes.accumulates, caches, named)
+    layers, later, around = training_layers(build, forms, stream)
     end, logits = record_head(head, hidden, later), record_logits(head, hidden, later)
-    return Programs(layers, end, embedding, held, seen, _front(build), logits=logits)
+    front = _front(build)
+    if dtypes.padded and "given" in [
+        kernel(kind, dtypes, build.version, build.sequence) for kind in architecture.layers
+    ]:
+        seen, front = {}, {**front, **seen}  # the bias itself, which every layer saves a view of
+    front, called = prompted(build, setting, held, front, layers[0])
+    return Programs(layers, end, embedding, held, seen, front, logits=logits, around=around, called=called)

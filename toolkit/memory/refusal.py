@@ -13,9 +13,10 @@ from toolkit.memory.numerics import (
     GPTQ_TRAINS,
     TORCH_SOFTMAX_SAVES_LESS,
     TORCHTUNE,
-    older,
 )
 from toolkit.memory.packed_kernels import CUDA_OLD
+from toolkit.memory.transformers_versions import MASKED_BEFORE
+from toolkit.memory.versions import older
 from toolkit.spec.setting import Setting
 from toolkit.spec.stack_rules import release
 
@@ -37,7 +38,6 @@ BITSANDBYTES_MULTIPLIES_ROWS = Version("0.45")
 
 PADS = ("transformers", "trl", "plain")
 """Trainers whose padded batches go through transformers as they are."""
-
 MASKS_MADE_ALIKE = Version("5")
 """Since then one place makes the masks of all models, encoders too (transformers masking_utils.py)."""
 
@@ -81,20 +81,18 @@ def refuse_serving(setting: Setting, *, generates: bool) -> None:
 
 def refuse_passes(setting: Setting, family: str = "") -> None:
     """Raise where no formula follows a pass through the model: other model code, an engine, other stored forms."""
-    if family == "granitemoe" and older(setting, "transformers", GRANITE_FUSES):
+    if family == "granitemoe" and not setting.kernels.experts and older(setting, "transformers", GRANITE_FUSES):
         raise UnsupportedRow(
             "expert_states", f"no formula for Granite's experts of transformers before {GRANITE_FUSES}"
         )
     OWN_CODE.get(setting.stack.trainer, _nothing)(setting)
-    if setting.trains and setting.peft is not None:
-        raise UnsupportedRow("activations", f"no formula for a pass with {setting.method} yet")
     if setting.trains and setting.lora is not None and setting.lora.dora:
         _refuse_dora(setting)
     _refuse_old_softmax(setting, family)
     if setting.attention == "flash" and _in_float32(setting):
         raise UnsupportedRow("attention_states", "FlashAttention takes no float32")
     if setting.padding:
-        _refuse_padding(setting)
+        _refuse_padding(setting, family)
     if setting.engine and setting.stack.trainer != "autoawq":
         raise UnsupportedRow("engine", f"no formula for {', '.join(sorted(setting.engine))} yet")
     if setting.weights in EIGHT_BIT and older(setting, "bitsandbytes", BITSANDBYTES_MULTIPLIES_ROWS):
@@ -222,12 +220,14 @@ def _litgpt_generation(setting: Setting) -> Iterator[tuple[str, bool]]:
     yield "generation with sdpa", setting.attention == "sdpa"
 
 
-def _refuse_padding(setting: Setting) -> None:
+def _refuse_padding(setting: Setting, family: str) -> None:
     """Raise where no formula says what the masks of padded rows take."""
     if setting.stack.trainer not in PADS:
         raise UnsupportedRow("attention_mask", f"no formula for padded rows with {setting.stack.trainer} yet")
-    if older(setting, "transformers", MASKS_MADE_ALIKE):
-        raise UnsupportedRow("attention_mask", "no formula for padded rows with transformers before 5 yet")
+    followed = setting.attention != "flash" and family in MASKED_BEFORE
+    if older(setting, "transformers", MASKS_MADE_ALIKE) and not followed:
+        how = f"{setting.attention} attention to padded rows of {family} with transformers before 5"
+        raise UnsupportedRow("attention_mask", f"no formula for {how} yet")
 
 
 def _refuse_dora(setting: Setting) -> None:

@@ -36,6 +36,8 @@ PASS = (
     "gradient_accumulation",
     "gradient_checkpointing",
     "padding",
+    "packing",
+    "samples_per_row",
     "attention",
     "lora",
     "peft",

@@ -181,7 +181,7 @@ HELD_ROWS = (
         position_embeddings,
         PASS,
         "Cosines and sines of the positions of one sequence, shared by the batch and by all layers. Padded rows have "
-        "positions of their own when they generate.",
+        "positions of their own when they generate, and packed rows always.",
     ),
     RowRule(
         "cublas_workspace",

@@ -47,7 +47,8 @@ class Size(NamedTuple):
     """Bytes for each token, padded token, pair of query and key, position, sequence, and token of a loss chunk.
 
     Lengths are padded to 128 for some; `fixed` is what depends on neither batch nor sequence. A pair counts in every
-    sequence; `square` is what all sequences share of it.
+    sequence; `square` is what all sequences share of it. A `piece` is of as many tokens as a recurrence goes through at
+    once, the last one padded; `further` are those of each sequence after its first three.
     """
 
     token: int = 0
@@ -58,6 +59,8 @@ class Size(NamedTuple):
     fixed: int = 0
     chunk: int = 0
     square: int = 0
+    piece: int = 0
+    further: int = 0
 
     def plus(self, other: Size) -> Size:
         """The sum of two sizes."""

@@ -126,5 +126,5 @@ def _parts(module: Module, tensor: Tensor, scheme: Scheme | None, rest: str) -> 
     parts = scheme(module, tensor) if scheme is not None else None
     if parts is not None:
         return parts
-    dtype = "fp32" if rest == "fp16" and module.float32_with_fp16 else rest
+    dtype = "fp32" if module.float32 or (rest == "fp16" and module.float32_with_fp16) else rest
     return (Part("", dtype, tensor.elements, parameter=True),)

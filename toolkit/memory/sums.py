@@ -18,7 +18,20 @@ from toolkit.spec.names import DEEPSPEED
 from toolkit.spec.setting import Setting
 
 SIXTEEN_BIT = ("bf16", "fp16")
-OF_IMAGES = frozenset({"vision_tower", "multi_modal_projector"})
+OF_IMAGES = frozenset(
+    {
+        "audio_tower",
+        "connector",
+        "embed_audio",
+        "embed_vision",
+        "image_newline",
+        "multi_modal_projector",
+        "vision_model",
+        "vision_tower",
+        "visual",
+    }
+)
+"""Names of modules and parameters that only images and sounds reach."""
 LINEARS = (ModuleKind.LINEAR, ModuleKind.CONV1D)
 
 
@@ -107,7 +120,8 @@ def in_turn(trained: Iterable[Trained]) -> Iterator[Trained]:
 
 def reads_text(module: Module) -> bool:
     """Whether a text passes through a module: one that only images reach gets no gradient, hence no states."""
-    return not any(part in OF_IMAGES for part in module.path.split("."))
+    names = (*module.path.split("."), *(tensor.name for tensor in module.tensors))
+    return not any(name in OF_IMAGES for name in names)
 
 
 def _reached(module: Module, setting: Setting) -> bool:
@@ -115,6 +129,8 @@ def _reached(module: Module, setting: Setting) -> bool:
 
     DeepSpeed's flat buffers have room for it all the same.
     """
+    if not module.trainable:
+        return False
     return module.kind is not ModuleKind.NORM or not setting.kernels.norm or setting.parallel.strategy in DEEPSPEED
 
 

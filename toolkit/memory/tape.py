@@ -13,15 +13,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from toolkit.memory.buffer import Buffer
+from toolkit.memory.gradients import INCOMING, Gradients
 from toolkit.memory.keeping import Keeping
-from toolkit.memory.live import Live
 from toolkit.memory.size import BYTES, NOTHING, Alive, Size
-
-INCOMING = "activation_gradients"
-GRADIENTS = "gradients"
-NEW_GRADIENT = "new_gradient"
-LOGITS_ROWS = frozenset({"logits", "logits_float32", "log_probabilities"})
-
 
 Backward = Callable[["Tape", Buffer], list[tuple[Buffer, Buffer]]]
 
@@ -36,7 +30,7 @@ class Node:
     needs: bool
 
 
-class Tape:
+class Tape(Gradients):
     """Operations of one stretch.
 
     `records` is false under no_grad: what would be saved is counted alone. `pins` says that the graph is there all the
@@ -47,10 +41,10 @@ class Tape:
     """
 
     def __init__(self, *, records: bool, pins: bool = False, trains: bool = True, accumulates: bool = False) -> None:
+        super().__init__(accumulates=accumulates)
         self.records = records
         self.pins = records or pins
         self.trains = trains
-        self.accumulates = accumulates
         self.cache = ""
         self.keeping: Keeping | None = None
         self.stop_after: int | None = None
@@ -60,11 +54,11 @@ class Tape:
         self.weights: dict[str, Buffer] = {}
         self.bound: list[Buffer] = []
         self.named: list[Buffer] = []
-        self._given: set[int] = set()
         self._needs = False
-        self._live = Live()
         self._holds: list[Buffer] = []
         self._pinned: list[Buffer] = []
+        self._left: list[Buffer] = []
+        self._in_result: list[Buffer] = []
 
     def defer(self, saves: int) -> None:
         """Let what follows happen within backward, when the first of so many saved tensors is asked for.
@@ -146,6 +140,10 @@ class Tape:
                 buffer.references += 1
                 self._pinned.append(buffer)
 
+    def leave(self, buffer: Buffer) -> None:
+        """Leave a gradient to a node that waits for those of all layers."""
+        self._left.append(buffer)
+
     def node(self, output: Buffer, backward: Backward, saved: tuple[Buffer, ...] = ()) -> Buffer:
         """Put an operation into the graph, unless no gradient flows through it."""
         if self.records and output.grad:
@@ -153,8 +151,23 @@ class Tape:
         self._needs = False
         return output
 
+    def forget(self, nodes: int) -> None:
+        """Nothing uses what operations gave after so many: the graph lets go of them, and of what they saved."""
+        for node in self.nodes[nodes:]:
+            for buffer in node.saved:
+                self._release(buffer)
+        del self.nodes[nodes:]
+
+    def hold(self, buffer: Buffer) -> None:
+        """Keep a tensor until all of the forward code returns: what it gives holds it."""
+        buffer.references += 1
+        self._in_result.append(buffer)
+
     def unwind(self) -> None:
         """The forward code returns or is left: it lets go of all it still holds."""
+        for buffer in self._in_result:
+            self._release(buffer)
+        self._in_result.clear()
         for buffer in self._holds:
             self.drop(buffer)
         self._holds.clear()
@@ -190,63 +203,6 @@ class Tape:
                 self._accumulate(pending, target, contribution)
         return next(iter(pending.values()), None)
 
-    def gradient(self, of: Buffer, dtype: str | None = None) -> Buffer:
-        """Allocate the gradient of a tensor, in its dtype."""
-        size = of.size
-        if dtype not in (None, of.dtype):
-            size = Size(*[part * BYTES[dtype] // BYTES[of.dtype] for part in of.size])
-        row = "logits_gradient" if of.row in LOGITS_ROWS else INCOMING
-        return self.fresh(row, size, dtype or of.dtype, of.width)
-
-    def parameter(self, elements: int, dtype: str) -> Buffer:
-        """A trained weight, whose gradient has a dtype. With earlier gradients there, a new one is added and freed."""
-        row = NEW_GRADIENT if self.accumulates else GRADIENTS
-        size = Size(fixed=elements * BYTES[dtype])
-        return Buffer(row, size, 0, dtype, grad=True, counted=False, parameter=True)
-
-    def weight_gradient(self, weight: Buffer, dtype: str) -> Buffer:
-        """Allocate the gradient of a trained weight or of its copy in the dtype of the product that makes it."""
-        row = weight.row if weight.parameter else NEW_GRADIENT
-        return self.fresh(row, weight.size, dtype)
-
-    def fresh(self, row: str, size: Size, dtype: str, width: int = 0) -> Buffer:
-        """Allocate a tensor during backward."""
-        buffer = Buffer(row, size, width, dtype, grad=False)
-        self._live.add(row, size)
-        return buffer
-
-    def share(self, gradient: Buffer, target: Buffer) -> Buffer:
-        """Hand a gradient on as it is, or as a cast copy where the target has another dtype."""
-        if gradient.dtype != target.dtype:
-            return self.gradient(target)
-        gradient.references += 1
-        return gradient
-
-    def discard(self, buffer: Buffer) -> None:
-        """Free a tensor that was allocated during backward."""
-        self._release(buffer)
-
-    def _accumulate(self, pending: dict[int, Buffer], target: Buffer, contribution: Buffer) -> None:
-        existing = pending.get(id(target))
-        if target.parameter:
-            if self.accumulates or id(target) in self._given:  # added to what is there, and freed
-                self._release(contribution)
-            self._given.add(id(target))
-        elif existing is None:
-            pending[id(target)] = contribution
-        elif existing.references == 1:  # the engine adds in place to a buffer that nothing else refers to
-            self._release(contribution)
-        else:
-            total = self.fresh(existing.row, existing.size, existing.dtype, existing.width)
-            self._release(existing)
-            self._release(contribution)
-            pending[id(target)] = total
-
-    def _release(self, buffer: Buffer) -> None:
-        buffer.references -= 1
-        if buffer.references == 0 and buffer.counted:
-            self._live.remove(buffer.row, buffer.size)
-
     # results
 
     @property
@@ -258,7 +214,7 @@ class Tape:
     def pinned(self) -> dict[str, Size]:
         """What nodes keep as attributes, by row."""
         kept: dict[str, Size] = {}
-        for buffer in self._pinned:
+        for buffer in (*self._pinned, *self._left):
             kept[buffer.row] = kept.get(buffer.row, NOTHING).plus(buffer.size)
         return kept
 

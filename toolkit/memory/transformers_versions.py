@@ -12,7 +12,7 @@ from packaging.version import Version
 
 from toolkit.frozen import frozen
 from toolkit.memory.architecture import Architecture
-from toolkit.memory.numerics import package_version
+from toolkit.memory.versions import package_version
 from toolkit.spec.setting import Setting
 
 PACKAGE = "transformers"
@@ -21,6 +21,8 @@ GENERATION_UPCASTS_UNTIL = Version("4.45")
 """Generation formed the logits of the whole prompt, and a float32 copy of them."""
 TRAINING_UPCASTS_UNTIL: Mapping[str, Version] = {"mistral": Version("4.48")}
 UPCASTS_UNTIL = Version("4.46")
+FLOAT_LOGITS = frozenset({"nemotron_h"})
+"""Families whose code makes logits float32 in all versions (modeling_nemotron_h.py, NemotronHForCausalLM)."""
 """The model itself made the logits float32 before the loss, and let the 16-bit ones go; in one family for longer."""
 LOSS_SHIFTS_UNTIL = Version("4.50")
 """The loss was taken on a contiguous copy of all logits but the last."""
@@ -52,6 +54,9 @@ ROTARY_CACHED_UNTIL: Mapping[str, Version] = {
     "starcoder2": Version("4.45"),
 }
 """Every layer kept cosines and sines of all positions."""
+WIDE_ANGLES_UNTIL: Mapping[str, Version] = {"gpt_neox": Version("4.45")}
+"""Queries and keys came out of rotary embedding in float32, as its tables were, and were cached so; eager attention
+worked on them as they were, sdpa on 16-bit copies (modeling_gpt_neox.py)."""
 MASKS_KEPT_UNTIL: Mapping[str, Version] = {"gpt2": Version("5.2"), "gpt_neox": Version("4.49")}
 """Every layer kept a causal mask of all pairs of positions."""
 NARROW_SOFTMAX_UNTIL: Mapping[str, Version] = {"gpt_neox": Version("4.49")}
@@ -60,6 +65,7 @@ HOLDS_RESULT_UNTIL = Version("4.42")
 """Generation kept the result of a step, logits of the prompt and all, until the next had its own (no `del outputs`)."""
 TUPLES_UNTIL = HOLDS_RESULT_UNTIL
 OWN_TUPLES_UNTIL: Mapping[str, Version] = {
+    "biogpt": Version("4.56"),
     "gpt2": Version("4.52"),
     "gpt_neox": Version("4.45"),
     "opt": Version("4.49"),
@@ -74,7 +80,35 @@ LAYS_BIASES_OUT_FROM = Version("5.20")
 """sdpa is given a contiguous bias of positions; before, torch padded its rows, which ran the other way."""
 NEWEST_THAT_RUNS: Mapping[str, Version] = {"qwen": Version("4.37.2")}
 """Of models whose code is not of transformers, the newest version that their README admits (Qwen: below 4.38)."""
+GIVES_BIASES_UNTIL = Version("4.53")
+"""Before masking_utils.py, the mask of padded rows was of the model's dtype, which sdpa takes as it is (the
+_prepare_4d_causal_attention_mask_for_sdpa of modeling_attn_mask_utils.py, or the model's _update_causal_mask); eager
+attention in some families added one that is as long as a row."""
+MASKED_BEFORE = frozenset(
+    ("albert", "bert", "biogpt", "camembert", "distilbert", "electra", "gpt2", "gpt_neox", "llama", "mistral", "opt",
+     "qwen2", "roberta", "xlm-roberta")
+)  # fmt: skip
+"""Families whose masks of padded rows are followed in the releases before 5, too."""
+SHAPES_UNTIL: Mapping[str, Version] = {"biogpt": Version("4.52"), "opt": Version("4.49")}
+"""Families whose attention laid heads before positions, in copies, before it cached keys (BART's _shape)."""
+LAYS_OUT_UNTIL = Version("4.56")
+"""sdpa was given contiguous copies of queries, keys and values, by what all these families call since the releases of
+LAYS_OUT_FROM (integrations/sdpa_attention.py)."""
+LAYS_OUT_FROM: Mapping[str, Version] = {
+    **dict.fromkeys(("cohere", "cohere2", "gemma", "gemma2", "glm", "gpt2", "granite", "llama"), Version("4.48")),
+    **dict.fromkeys(("mistral", "mixtral", "olmo", "olmo2", "phi", "phi3", "qwen2", "starcoder2"), Version("4.48")),
+    **dict.fromkeys(("gpt_neox", "helium"), Version("4.49")),
+    **dict.fromkeys(("gemma3", "gemma3_text"), Version("4.50")),
+    **dict.fromkeys(("glm4", "qwen3", "qwen3_moe"), Version("4.51")),
+    **dict.fromkeys(("biogpt", "opt"), Version("4.52")),
+    **dict.fromkeys(("arcee", "ernie4_5", "exaone4", "smollm3"), Version("4.53")),
+}
+CLAMPS_UNTIL: Mapping[str, Version] = {"opt": Version("4.49")}
+"""Families whose eager attention took the maximum of scores and the lowest number."""
+ROW_MASKS_UNTIL: Mapping[str, Version] = {"gpt2": Version("4.53"), "gpt_neox": Version("4.45")}
+"""Families whose eager attention did: their causal mask is a buffer of each layer."""
 OWN_LOSS_UNTIL: Mapping[str, Version] = {
+    "biogpt": Version("4.48.3"),
     "bloom": Version("4.48.3"),
     "falcon": Version("4.48.3"),
     "gpt2": Version("4.48.3"),
@@ -86,6 +120,7 @@ OWN_LOSS_UNTIL: Mapping[str, Version] = {
 }
 """Families that took the loss on a shifted copy of the logits in their own dtype: those of others were made float32."""
 ALL_LOGITS_UNTIL: Mapping[str, Version] = {
+    "biogpt": Version("4.56"),
     "bloom": Version("5"),
     "falcon": Version("4.47"),
     "gpt2": Version("4.53"),
@@ -111,6 +146,7 @@ class Behaviour:
     caches_rotary: bool
     keeps_masks: bool
     narrow_softmax: bool
+    wide_angles: bool
     holds_result: bool
     hands_on_tuples: bool
     binds_probabilities: bool
@@ -118,6 +154,11 @@ class Behaviour:
     caches_in_training: bool
     own_head: bool
     t5_attends: str
+    gives_biases: bool
+    shapes: bool
+    lays_out: bool
+    clamps: bool
+    row_masks: bool
     lays_biases_out: bool
     sdpa_caps: bool
     converted: str
@@ -145,13 +186,14 @@ def _behaviour(family: str, named: Version | None, trains: bool, attention: str,
         repeats = before(SDPA_REPEATS_UNTIL)
     converts = attention == "sdpa" and family in CONVERTED and before(SDPA_NATIVE_FROM)
     return Behaviour(
-        upcasts_early=before(upcasts) and not own_head,
+        upcasts_early=(before(upcasts) and not own_head) or (trains and family in FLOAT_LOGITS),
         shifts=_shifts(several) if own_head or before(LOSS_SHIFTS_UNTIL) else "",
         repeats=repeats,
         packs_groups=not before(PACKS_GROUPS_FROM),
         caches_rotary=family in ROTARY_CACHED_UNTIL and before(ROTARY_CACHED_UNTIL[family]),
         keeps_masks=family in MASKS_KEPT_UNTIL and before(MASKS_KEPT_UNTIL[family]),
         narrow_softmax=family in NARROW_SOFTMAX_UNTIL and before(NARROW_SOFTMAX_UNTIL[family]),
+        wide_angles=family in WIDE_ANGLES_UNTIL and before(WIDE_ANGLES_UNTIL[family]),
         holds_result=before(HOLDS_RESULT_UNTIL),
         hands_on_tuples=before(OWN_TUPLES_UNTIL.get(family, TUPLES_UNTIL)),
         binds_probabilities=not before(PROBABILITIES_BOUND_FROM),
@@ -159,6 +201,11 @@ def _behaviour(family: str, named: Version | None, trains: bool, attention: str,
         caches_in_training=family in CACHES_UNTIL and before(CACHES_UNTIL[family]),
         own_head=own_head,
         lays_biases_out=not before(LAYS_BIASES_OUT_FROM),
+        gives_biases=before(GIVES_BIASES_UNTIL),
+        shapes=family in SHAPES_UNTIL and before(SHAPES_UNTIL[family]),
+        lays_out=family in LAYS_OUT_FROM and before(LAYS_OUT_UNTIL) and not before(LAYS_OUT_FROM[family]),
+        clamps=family in CLAMPS_UNTIL and before(CLAMPS_UNTIL[family]),
+        row_masks=family in ROW_MASKS_UNTIL and before(ROW_MASKS_UNTIL[family]),
         t5_attends="own" if family == "t5" and before(T5_OWN_ATTENTION_UNTIL) else "",
         sdpa_caps=before(SDPA_CAPS_UNTIL),
         converted=_converted(trains, several) if converts else "",

@@ -186,3 +186,14 @@ def test_the_card_has_room_for_nccl() -> None:
     wider = (two.device[1] - two.reserved[1]) - (one.device[1] - one.reserved[1])
     assert wider == 688 * 2**20  # seen on four A100 (NCCL issue 964): more than its buffers
     assert wider > 64 * (4_194_304 + 4_915_200 + 524_288)
+
+
+def test_a_loop_in_torch_shares_out_the_gradients_of_every_micro_batch() -> None:
+    """Without no_sync a GPU has its half of all before a later micro-batch; accelerate keeps all until the last."""
+    several = replace(FULL, gradient_accumulation=4, gradient_checkpointing="non-reentrant")
+    loop = replace(several, stack=Stack("plain", versions={"torch": "2.4.1"}))
+
+    assert row(loop, PhaseName.FORWARD_END, "gradients") == pytest.approx(2 * PARAMETERS // 2, rel=1e-6)
+    assert row(several, PhaseName.FORWARD_END, "gradients") == pytest.approx(2 * PARAMETERS, rel=1e-6)
+    step = PhaseName.OPTIMIZER_STEP
+    assert row(loop, step, "gradients") == row(several, step, "gradients")

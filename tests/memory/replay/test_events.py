@@ -12,11 +12,11 @@ from toolkit.memory.estimate import Estimate, estimate
 from toolkit.memory.ledger import Category, PhaseName
 from toolkit.memory.recording import programs_of
 from toolkit.memory.replay import reserved
+from toolkit.memory.replay.events import Events
 from toolkit.memory.replay.generation import generation_events
 from toolkit.memory.replay.orders import peak
 from toolkit.memory.replay.reserved import held_on_card, replayed, reserved_on_card, shown_by_card
 from toolkit.memory.replay.training import Run
-from toolkit.memory.replay.writer import Events
 from toolkit.spec.setting import Lora, Parallel, Setting, Stack
 
 MODEL = "Qwen/Qwen2.5-0.5B"

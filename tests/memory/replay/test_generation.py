@@ -15,10 +15,11 @@ from toolkit.memory.allocator import Block, CachingAllocator
 from toolkit.memory.card import capacity_of
 from toolkit.memory.estimate import Estimate, estimate
 from toolkit.memory.recording import programs_of
+from toolkit.memory.replay import generation
+from toolkit.memory.replay.events import Events
 from toolkit.memory.replay.generation import FOLLOWED, generation_events
 from toolkit.memory.replay.orders import peak
 from toolkit.memory.replay.reserved import replayed, reserved_on_card
-from toolkit.memory.replay.writer import Events
 from toolkit.spec.setting import Setting, Stack
 
 STACK = Stack(versions={"torch": "2.1.1+cu118", "transformers": "4.35.2"})
@@ -147,6 +148,27 @@ def test_small_tensors_are_left_out_where_few_tokens_are_followed_with_them() ->
     events = generation_events(known.context, programs_of(known.context))
     one = 4096 * 2  # a token's place in the stream
     assert 0 < sum(size == one for size in events.sizes) < 40 * FOLLOWED * 32
+
+
+@pytest.mark.parametrize("batch", [1, 16])
+@pytest.mark.parametrize("stack", [STACK, Stack()], ids=["hands the cache on whole", "lets go layer by layer"])
+def test_a_cache_that_grows_at_once_grows_as_layer_by_layer(
+    monkeypatch: pytest.MonkeyPatch, stack: Stack, batch: int
+) -> None:
+    """Small keys at first, and large ones from some token on or always."""
+    known = _estimate(batch, 200, stack)
+    assert known.context is not None
+    programs = programs_of(known.context)
+    at_once = generation_events(known.context, programs)
+    asked: list[object] = []
+
+    def by_layer(*caches: object) -> bool:
+        asked.append(caches)
+        return False
+
+    monkeypatch.setattr(generation, "_is_plain", by_layer)
+    assert generation_events(known.context, programs) == at_once
+    assert len(asked) > 100
 
 
 @pytest.mark.parametrize("generated", [2, 3, 5, 6, 200, 1_000])

@@ -6,10 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toolkit.memory.context import Scale
+from toolkit.memory.replay.events import Events
 from toolkit.memory.replay.log import Change
 from toolkit.memory.replay.numbered import numbered
 from toolkit.memory.replay.script import Pass
-from toolkit.memory.replay.writer import Events, Writer
+from toolkit.memory.replay.writer import Writer
 from toolkit.memory.size import Size
 
 A, B, C, LARGE = (Size(fixed=size) for size in (100, 200, 300, 3 << 20))

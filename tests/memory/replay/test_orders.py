@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toolkit.memory.replay import orders
+from toolkit.memory.replay.events import Events
 from toolkit.memory.replay.orders import peak, reserved
-from toolkit.memory.replay.writer import Events
 
 MIB = 1 << 20
 
@@ -74,6 +74,58 @@ def test_events_are_written_by_pool_and_known_in_order(steps: list[tuple[int, in
     is_large = [events.sizes[abs(event)] > MIB for event in order]
     assert events.large == [event for event, large in zip(order, is_large, strict=True) if large]
     assert events.small == [event for event, large in zip(order, is_large, strict=True) if not large]
+
+
+SIZES = st.sampled_from([0, 1, 512, 513, MIB, MIB + 1, 30 * MIB])
+GROWING = st.lists(st.tuples(SIZES, SIZES), max_size=12)
+
+
+@given(GROWING, st.booleans())
+def test_many_events_at_once_are_those_written_one_by_one(sizes: list[tuple[int, int]], other: bool) -> None:
+    """After another block or not: blocks that are made, each of which another takes the place of, and their ends."""
+    one, many = Events(), Events()
+    for events in (one, many) if other else ():
+        events.allocate(MIB)
+    old = [one.allocate(size) for size, _ in sizes]
+    assert [*many.allocate_all(size for size, _ in sizes)] == old
+    assert many == one
+    kept = [(block, size) for block, (_, size) in zip(old, sizes, strict=True) if block and size]
+    new = []
+    for block, size in kept:
+        new.append(one.allocate(size))
+        one.release(block)
+    assert [*many.exchange([block for block, _ in kept], [size for _, size in kept])] == new
+    assert many == one
+    for block in new:
+        one.release(block)
+    many.release_all(new)
+    assert many == one
+
+
+@given(STEPS, st.integers(0, 40))
+def test_each_release_changes_places_with_the_allocation_beside_it(steps: list[tuple[int, int]], loaded: int) -> None:
+    """In both directions, against what is said of two neighbours, and only after so many events of loading."""
+    order = _order(steps)
+    late, early = orders._swapped(order, loaded)
+    expected_late, expected_early = list(order), list(order)
+    for place in range(loaded, len(order) - 1):
+        before, after = order[place : place + 2]
+        if before < 0 < after:
+            expected_late[place : place + 2] = after, before
+        if after < 0 < before != -after:
+            expected_early[place : place + 2] = after, before
+    assert (late, early) == (expected_late, expected_early)
+
+
+def _order(steps: list[tuple[int, int]]) -> list[int]:
+    """Each step allocates, and releases one of the blocks that are there where its number names one."""
+    there, order = [], []
+    for block, (_, number) in enumerate(steps, 1):
+        there.append(block)
+        order.append(block)
+        if 0 < number <= len(there):
+            order.append(-there.pop(-number))
+    return order
 
 
 def test_nothing_is_asked_for_no_bytes() -> None:

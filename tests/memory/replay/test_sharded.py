@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from toolkit.facts.models import ModelFacts, load_model
 from toolkit.memory.estimate import estimate
 from toolkit.memory.parallel.spread import Spread
 from toolkit.memory.recording import programs_of
-from toolkit.memory.replay.reserved import reserved_on_card
+from toolkit.memory.replay.reserved import reserved_on_card, shown_by_card
 from toolkit.memory.replay.sharded import _opened, other_streams, sharded_runs
-from toolkit.spec.setting import Lora, Parallel, Setting, Stack
+from toolkit.spec.setting import Kernels, Lora, Parallel, Setting, Stack
 
 MIB = 1 << 20
 GIB = 1 << 30
@@ -92,3 +94,50 @@ def test_states_are_those_of_tensors_where_a_trainer_asks_for_them(stack: Stack,
     assert many == kinds
     for run in sharded_runs(context, programs_of(context), context.sharing):
         assert sum(one.elements for one in run.states()) == pytest.approx(context.sums.elements, rel=1e-4)
+
+
+def test_under_mixed_precision_parts_are_cast_on_streams_of_their_own() -> None:
+    """A float32 part is cast before it is gathered, and the part of a gradient once it is shared out.
+
+    Of Mistral 7B the root has two of 32,000 x 4,096 and a norm, each layer 218,112,000 elements; two GPUs share them.
+    """
+    facts = load_model("mistralai/Mistral-7B-v0.1")
+    assert isinstance(facts, ModelFacts)
+    root, layer = 2 * 32_000 * 4_096 + 4_096, 218_112_000
+    setting = Setting(
+        facts.id, "full", "bf16", compute="bf16", amp=True, batch_size=1, sequence_length=512, gpu="A100 80GB",
+        gradient_checkpointing="non-reentrant", parallel=Parallel(2, "fsdp"), stack=Stack("transformers"),
+    )  # fmt: skip
+
+    def least(amp: bool) -> int:
+        context = estimate(replace(setting, amp=amp), facts).context
+        assert context is not None
+        assert isinstance(context.sharing, Spread)
+        return other_streams(context, context.sharing)[0]
+
+    gathered, parts = 2 * (root + layer), (root + 32 * layer) // 2
+    rounded = 2 * MIB * (2 + 33 + 2)  # of what is gathered, of parts of gradients, of what is cast
+    assert 0 <= least(amp=False) - gathered - 2 * parts < rounded
+    assert 0 <= least(amp=True) - gathered - 4 * parts - 2 * root // 2 - 2 * root // 2 < rounded
+
+
+def _gptq(model: str, batch: int, *, whole: bool) -> Setting:
+    """As fms-acceleration ran accelerated-peft-autogptq on two A100 at f1895b7."""
+    stack = Stack("trl", versions={"torch": "2.2.2", "transformers": "4.39.3", "trl": "0.8.6", "peft": "0.11.1"})
+    return Setting(
+        model, "qlora", "gptq-int4", compute="fp16", amp=True, batch_size=batch, sequence_length=4096, group_size=-1,
+        gradient_checkpointing="reentrant", attention="flash", kernels=Kernels(gptq="triton"), gpu="A100 80GB",
+        optimizer_implementation="foreach", gradients="fp32", optimizer_states="fp32",
+        lora=Lora(16, 16, ("q_proj", "k_proj", "v_proj", "o_proj"), 0.0, "fp32"),
+        parallel=Parallel(2, "fsdp", loads_whole=whole), stack=stack,
+    )  # fmt: skip
+
+
+def test_blocks_of_a_model_that_was_there_whole_are_too_small_for_what_follows() -> None:
+    """A card read 78.5 GiB: of the 33 GiB that all 4-bit weights take next to nothing is of use to activations."""
+    facts = load_model("meta-llama/Llama-2-70b-hf")
+    assert isinstance(facts, ModelFacts)
+    low, high = shown_by_card(estimate(_gptq(facts.id, 2, whole=True), facts))
+    assert low <= 78.5 * GIB <= high
+    _, without = shown_by_card(estimate(_gptq(facts.id, 2, whole=False), facts))
+    assert without < 55 * GIB

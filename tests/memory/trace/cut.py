@@ -13,8 +13,13 @@ def cut(name: str, layers: int = 2) -> ModelFacts:
     assert isinstance(facts, ModelFacts)
     config = dict(facts.config)
     config.update({key: layers for key in LAYERS if key in config})
+    if "hybrid_override_pattern" in config:
+        config["hybrid_override_pattern"] = config["hybrid_override_pattern"][:layers]
     if "layer_types" in config:
         config["layer_types"] = config["layer_types"][:layers]
+    if "attention_types" in config:
+        config["attention_types"] = [[kinds, 1] for kinds, _ in config["attention_types"]]
+        config.update(num_layers=sum(len(kinds) for kinds, _ in config["attention_types"]))
     if "text_config" in config:
         config["text_config"] = {**config["text_config"], "num_hidden_layers": layers}
     return model_from_config(config, facts.id)

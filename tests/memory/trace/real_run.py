@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.facts.models import ModelFacts
+from toolkit.memory.packing import laid_out
 from toolkit.spec.setting import Setting
 
 FORWARD = "forward begins"
@@ -56,7 +57,8 @@ def _step(setting: Setting, model: Any, optimizer: Any) -> None:
     import torch
 
     low = torch.autocast("cpu", torch.bfloat16) if setting.amp else nullcontext()
-    ids = torch.zeros(setting.batch_size, setting.sequence_length, dtype=torch.long)
+    seen = laid_out(setting)
+    ids = torch.zeros(seen.batch_size, seen.sequence_length, dtype=torch.long)
     labels = ids[:, 0] if setting.head == "sequence-classification" else ids.clone()
     with torch.profiler.record_function(FORWARD):
         pass
@@ -64,6 +66,9 @@ def _step(setting: Setting, model: Any, optimizer: Any) -> None:
     if setting.padding:
         given["attention_mask"] = torch.ones_like(ids)
         given["attention_mask"][0, -1] = 0
+    if setting.packing != "none":
+        each = seen.sequence_length // seen.samples_per_row
+        given["position_ids"] = (torch.arange(seen.sequence_length) % each).repeat(seen.batch_size, 1)
     with low:
         loss = model(input_ids=ids, labels=labels, **given).loss
     with torch.profiler.record_function(BACKWARD):

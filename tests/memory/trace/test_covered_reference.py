@@ -12,13 +12,25 @@ pytest.importorskip("transformers")
 pytest.importorskip("peft")
 pytest.importorskip("bitsandbytes")
 
-from tests.memory.test_covered import LINEAR_ATTENTION
+from tests.memory.architecture.samples import facts_of
 from tests.memory.trace.cut import cut
 from toolkit.memory.trace.covered import RUN, Sample, models, samples
 from toolkit.memory.trace.layers import whole_run
 from toolkit.memory.trace.trace import UnsupportedTrace, trace
 
 pytestmark = pytest.mark.reference
+
+FIRST_WITH_ATTENTION = {
+    "qwen3_next": 4,
+    "qwen3_5": 4,
+    "qwen3_5_moe": 4,
+    "lfm2": 3,
+    "granitemoehybrid": 6,
+    "nemotron_h": 6,
+}
+"""Layers of models with linear attention, state spaces or convolutions, of which the last is of full attention."""
+ANY_VALUE = ("torch_dtype", "dtype", "transformers_version", "use_cache")
+"""Keys whose values choose no other code: loading takes the dtype that a setting names."""
 
 
 @pytest.mark.parametrize("sample", list(samples()), ids=lambda sample: f"{sample.field}: {sample.value}")
@@ -41,14 +53,27 @@ def test_a_value_is_traced_or_refused_as_the_list_says(sample: Sample) -> None:
     assert sum(row.bytes for row in found.ledger.peak.rows) == found.allocated
 
 
+def one_of_each_form() -> list[Sample]:
+    """The first of the models whose configurations differ in sizes alone: the same code runs for all of them."""
+    forms: dict[object, Sample] = {}
+    for sample in models():
+        config = facts_of(sample.value).config
+        heads, pairs = config.get("num_attention_heads"), config.get("num_key_value_heads")
+        said = {key: value for key, value in config.items() if isinstance(value, (bool, str)) and key not in ANY_VALUE}
+        kinds = tuple(sorted(set(config.get("layer_types") or ())))
+        grouped, windows = pairs not in (None, heads), config.get("sliding_window") is not None
+        form = (*sorted(said.items()), grouped, windows, "head_dim" in config, kinds, sample.refusal)
+        forms.setdefault(form, sample)
+    return list(forms.values())
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("sample", list(models()), ids=lambda sample: sample.value)
+@pytest.mark.parametrize("sample", one_of_each_form(), ids=lambda sample: sample.value)
 def test_a_model_of_the_tables_is_traced_or_refused_as_the_list_says(sample: Sample) -> None:
-    """Of those with linear attention the fourth layer is the first of full attention, and prompts alone are traced."""
-    linear = sample.value in LINEAR_ATTENTION
-    model = cut(sample.value, 4 if linear else 2)
+    """A cache tells by the keys of full attention how long it is, so that a model needs such a layer."""
+    model = cut(sample.value, FIRST_WITH_ATTENTION.get(str(facts_of(sample.value).config["model_type"]), 2))
     head = sample.setting.head
-    generated = replace(RUN, model=sample.value, head=head, generated_length=1 if linear else 2)
+    generated = replace(RUN, model=sample.value, head=head, generated_length=2)
     for setting in (sample.setting, generated):
         if sample.refusal:
             with pytest.raises(UnsupportedTrace, match=re.escape(sample.refusal)):

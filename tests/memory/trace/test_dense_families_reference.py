@@ -17,6 +17,7 @@ from tests.memory.trace.agree import agree_on
 from toolkit.facts.models import model_from_config
 from toolkit.memory.dense_layouts import DENSE_LAYOUTS
 from toolkit.memory.estimate import estimate
+from toolkit.memory.layer_layouts import LAYOUTS
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.spec.setting import Lora, Setting
 
@@ -61,6 +62,11 @@ FORMS: dict[str, tuple[str, dict[str, Any]]] = {
         "starcoder2",
         {"attention_dropout": 0.1, "residual_dropout": 0.1, "embedding_dropout": 0.1},
     ),
+    "experts beside a feed-forward": (
+        "gemma4_text",
+        {"enable_moe_block": True, "num_experts": 16, "top_k_experts": 4, "moe_intermediate_size": 512},
+    ),
+    "keys that are no values": ("gemma4_text", {"attention_k_eq_v": False, "sliding_window": 256}),
     "another activation": ("apertus", {"hidden_act": "relu2"}),
     "no norms of queries": ("persimmon", {"qk_layernorm": False}),
 }
@@ -95,7 +101,20 @@ def _agree(family: str, changes: dict[str, Any], fields: dict[str, Any], *, peak
     agree_on(setting, model, peak=peak, elsewhere=ELSEWHERE)
 
 
-@pytest.mark.parametrize("family", sorted(set(DENSE) - set(DENSE_LAYOUTS)))
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"hidden_size_per_layer_input": 32}, "inputs of their own"),
+        ({"num_kv_shared_layers": 1}, "keys of an earlier layer"),
+    ],
+)
+def test_forms_of_gemma_4_that_no_formula_follows_are_refused_by_name(changes: dict[str, Any], reason: str) -> None:
+    model = model_from_config(small_config("gemma4_text", changes), "gemma4_text")
+    with pytest.raises(UnsupportedRow, match=reason):
+        estimate(Setting("gemma4_text", "full", "bf16"), model)
+
+
+@pytest.mark.parametrize("family", sorted(set(DENSE) - set(LAYOUTS)))
 def test_what_has_no_formula_yet_is_refused_by_name(family: str) -> None:
     model = model_from_config(small_config(family), family)
     with pytest.raises(UnsupportedRow, match=f"no formula for the layers of {family} yet"):

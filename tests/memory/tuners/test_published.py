@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -116,5 +117,47 @@ def test_what_peft_refuses_is_refused(method: str, options: dict[str, Any], reas
 
 
 def test_passes_are_refused_by_the_name_of_the_method() -> None:
-    with pytest.raises(UnsupportedRow, match="activations: no formula for a pass with vera yet"):
-        estimate(setting_of("vera", targets=QV), facts_of(MODEL))
+    with pytest.raises(UnsupportedRow, match="activations: no formula for a pass with adalora yet"):
+        estimate(setting_of("adalora", targets=QV), facts_of(MODEL))
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "changed", "reason"),
+    [
+        ("vera", {"targets": QV}, {"weights": "nf4"}, "vera and nf4 weights"),
+        ("vera", {"targets": ("lm_head",)}, {}, "vera and an output layer"),
+        ("vera", {"targets": ("layers.3.self_attn.q_proj",)}, {}, "vera and some layers alone"),
+        ("hra", {"targets": QV}, {"stack": Stack("unsloth")}, "hra and unsloth"),
+        ("prompt_tuning", {"num_virtual_tokens": 8}, {"padding": True}, "prompt_tuning and padded rows"),
+        ("prefix_tuning", {"num_virtual_tokens": 8}, {"attention": "eager"}, "prefix_tuning and eager attention"),
+        (
+            "prefix_tuning", {"num_virtual_tokens": 8}, {"gradient_checkpointing": "reentrant"},
+            "prefix_tuning and gradient checkpoints",
+        ),
+        (
+            "prefix_tuning", {"num_virtual_tokens": 8, "prefix_projection": True}, {},
+            "prefix_tuning and a projection",
+        ),
+        ("ln_tuning", {"targets": ("layers.3.input_layernorm",)}, {}, "ln_tuning and some layers alone"),
+    ],
+)  # fmt: skip
+def test_what_is_not_followed_is_refused(
+    method: str, options: dict[str, Any], changed: dict[str, Any], reason: str
+) -> None:
+    setting = replace(setting_of(method, **options), **changed)
+    with pytest.raises(UnsupportedRow, match=f"no formula for a pass with {reason}"):
+        estimate(setting, facts_of(MODEL))
+
+
+def test_an_activation_scaled_by_a_vector_is_kept() -> None:
+    """IA3 on k_proj, too: a layer keeps its result of 1,024 features in 16 bit, which the vector's gradient needs."""
+    tokens = 4 * 128
+    frozen, scaled = (
+        estimate(replace(setting_of("ia3", **options), batch_size=4, sequence_length=128), facts_of(MODEL))
+        for options in (
+            {"targets": ("v_proj", "down_proj")},
+            {"targets": ("k_proj", "v_proj", "down_proj")},
+        )
+    )
+    more = scaled.allocated - frozen.allocated
+    assert more == pytest.approx(28 * tokens * 1024 * 2, rel=0.1)

@@ -5,15 +5,20 @@ Widths: Q = query heads x head width, K = key-value heads x head width, V = quer
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from toolkit.memory.buffer import Buffer
+from toolkit.memory.formula.arrays import RESULT, apply, times
 from toolkit.memory.formula.attention_form import OUTPUT, STATES, AttentionForm
 from toolkit.memory.formula.attention_kernels import KERNELS
-from toolkit.memory.formula.cached import cached
+from toolkit.memory.formula.cached import LAID_OUT, cached
 from toolkit.memory.formula.fused_adapters import fused_products, fuses
+from toolkit.memory.formula.gemma4 import attend_in_turn
 from toolkit.memory.formula.linear import linear
 from toolkit.memory.formula.linear_form import LinearForm
 from toolkit.memory.formula.norms import normalise
-from toolkit.memory.formula.operations import Given, add, cast, clip_in_place, letting_go, scale, split
+from toolkit.memory.formula.operations import Given, add, cast, clip_in_place, letting_go, scale, split, transposed
+from toolkit.memory.formula.prefix import prefixed
 from toolkit.memory.formula.rotary import ROTARY, TOGETHER, half_turned, turned_together
 from toolkit.memory.formula.triton_kernels import fast_rotary
 from toolkit.memory.tape import Tape
@@ -21,22 +26,50 @@ from toolkit.memory.tape import Tape
 
 def attend(tape: Tape, x: Buffer, form: AttentionForm) -> Buffer:
     """Projections, rotary embedding, kernel, output projection; the caller keeps `x`."""
+    if form.value_norm is not None:
+        return attend_in_turn(tape, x, form, rotate)
     query, key, value, whole = _projected(tape, x, form)
+    gate: tuple[Buffer, ...] = ()
+    if form.gated:
+        gate, whole = (_gathered(tape, whole[1]),), whole[:1]
     if not form.norms_turned:
         query, key = _normed(tape, query, key, form)
+    if form.gated:
+        tape.drop(*whole)
     query, key, held = _turned(tape, query, key, form)
     if form.norms_turned:
         query, key = _normed(tape, query, key, form)
     if form.scales_turned:
         query = letting_go(tape, query, scale(tape, query, STATES))
-    key, value = cached(tape, key, value)
-    attended = KERNELS[form.kernel](tape, query, key, value, form)
+    if form.shapes:
+        query, key, value = (letting_go(tape, part, transposed(tape, part)) for part in (query, key, value))
+    key, value = cached(tape, key, value) if not form.prefix else prefixed(tape, key, value, form)
+    attended = (_laid_out if form.lays_out else KERNELS[form.kernel])(tape, query, key, value, form)
+    if gate:
+        attended = letting_go(tape, attended, _gated(tape, attended, *gate))
     if fuses(form.output):
         [result] = fused_products(tape, attended, (form.output,), OUTPUT)
     else:
         result = linear(tape, attended, form.output, OUTPUT)
-    tape.drop(attended, *tape.named, query, key, value, *whole, *held)
+    tape.drop(attended, *tape.named, query, key, value, *whole, *held, *gate)
     tape.named.clear()
+    return result
+
+
+def _laid_out(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: AttentionForm) -> Buffer:
+    """The kernel on contiguous copies.
+
+    What is repeated for every query head is one already, as are turned parts that were put together anew, and what a
+    cache has laid out.
+    """
+    there = tape.cache in LAID_OUT
+    copies = (
+        query if form.heads_first else transposed(tape, query),
+        key if form.repeats or form.heads_first or there else transposed(tape, key),
+        value if form.repeats or there else transposed(tape, value),
+    )
+    result = KERNELS[form.kernel](tape, *copies, replace(form, shapes=True))
+    tape.drop(*(copy for copy, part in zip(copies, (query, key, value), strict=True) if copy is not part))
     return result
 
 
@@ -51,12 +84,34 @@ def _projected(tape: Tape, x: Buffer, form: AttentionForm) -> tuple[Buffer, Buff
         query, key, value = fused_products(tape, x, form.projections, STATES)
     else:
         query, key, value = (linear(tape, x, projection, STATES) for projection in form.projections)
+    if form.gated:
+        [whole] = [query]
+        query, gate = split(tape, whole, (form.repeated, form.repeated))
+        return query, key, value, (whole, gate)
     if form.clips:
         for part in (query, key, value):
             clip_in_place(tape, part, STATES)
     if form.scaled_query:
         query = letting_go(tape, query, scale(tape, query, STATES))
     return query, key, value, ()
+
+
+def _gathered(tape: Tape, view: Buffer) -> Buffer:
+    """The gate in one piece, which its name holds to the end."""
+    result = tape.new(STATES, view.width, view.dtype, grad=view.grad, size=view.size)
+
+    def backward(tape: Tape, gradient: Buffer) -> Given:
+        return [(view, tape.share(gradient, view))]
+
+    return tape.node(result, backward)
+
+
+def _gated(tape: Tape, attended: Buffer, gate: Buffer) -> Buffer:
+    """`attended * sigmoid(gate)`, which keeps both factors."""
+    share = apply(tape, gate, STATES, RESULT)
+    result = times(tape, attended, share, OUTPUT)
+    tape.drop(share)
+    return result
 
 
 def _normed(tape: Tape, query: Buffer, key: Buffer, form: AttentionForm) -> tuple[Buffer, Buffer]:
@@ -119,8 +174,10 @@ def rotate_wide(tape: Tape, x: Buffer, form: AttentionForm) -> Buffer:
 
 
 def rotate_in_place(tape: Tape, x: Buffer, form: AttentionForm) -> Buffer:
-    """By Unsloth's kernel: the gradient of keys comes in pieces where they were repeated for every query head."""
+    """By Unsloth's kernel or Liger's: keys that were repeated for every query head have a gradient in pieces."""
     repeated = form.repeats and x.width == form.key_value_heads * form.head_dim
+    if isinstance(form.projections, LinearForm):  # parts of one tensor lie apart, and are copied to be turned
+        x = transposed(tape, x)
     return fast_rotary(tape, x, copies=repeated)
 
 

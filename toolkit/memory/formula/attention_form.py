@@ -33,6 +33,7 @@ class AttentionForm:
     scaled_query: bool = False
     query_norm: NormForm | None = None
     key_norm: NormForm | None = None  # where it is another one
+    value_norm: NormForm | None = None  # of values, where queries, keys and values are made in turn (Gemma 4)
     autocast: str | None = None
     narrows: str | None = None  # what FlashAttention of a quantized model is given in place of float32
     wide_rotary: bool = False  # the rotary angles are float32, as under autocast with float32 weights
@@ -51,6 +52,11 @@ class AttentionForm:
     scales_turned: bool = False  # queries that are turned are multiplied by a number of their position (Ministral 3)
     angles: str = "bf16"  # the dtype of cosines and sines
     turned_width: int = 0  # of each head
+    shapes: bool = False  # its code lays heads before positions, in copies, before anything is cached (BART's _shape)
+    lays_out: bool = False  # sdpa is given contiguous copies of queries, keys and values (sdpa_attention.py until 4.55)
+    clamps: bool = False  # eager scores go through a maximum with the lowest number (OPT)
+    prefix: int = 0  # virtual tokens whose keys and values come before those of the prompt (prefix tuning)
+    gated: bool = False  # queries come with a gate of their width, whose sigmoid the result is multiplied by
 
     @property
     def is_grouped(self) -> bool:
@@ -69,7 +75,7 @@ class AttentionForm:
     @property
     def heads_first(self) -> bool:
         """Whether queries lie in memory with heads before positions: their turned parts are put together anew."""
-        return self.rotary in ("joined", "joined pairs") or self.sinks is not None
+        return self.shapes or self.rotary in ("joined", "joined pairs") or self.sinks is not None
 
     @property
     def repeated(self) -> int:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.attention_form import OUTPUT, SCORES, STATES, AttentionForm
 from toolkit.memory.formula.cached import LAID_OUT
-from toolkit.memory.formula.fused_kernel import attended
-from toolkit.memory.formula.masked_kernel import given, given_padded, masked
+from toolkit.memory.formula.fused_kernel import flash_working, fused
+from toolkit.memory.formula.masked_kernel import given, given_padded, masked, wide
 from toolkit.memory.formula.operations import (
     Given,
     add,
@@ -20,7 +20,7 @@ from toolkit.memory.formula.operations import (
     wider,
 )
 from toolkit.memory.formula.repeated import repeated
-from toolkit.memory.formula.varying_kernel import varying
+from toolkit.memory.formula.varying_kernel import packed, packed_by_lengths, varying
 from toolkit.memory.size import BYTES, Size
 from toolkit.memory.tape import Tape
 
@@ -30,42 +30,13 @@ def sdpa(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: AttentionF
     dtype = form.autocast or query.dtype
     if dtype == "fp32" and form.is_grouped and not form.repeats:
         return written_out(tape, query, key, value, form)
-    return _fused(tape, (query, key, value), form, dtype)
+    return fused(tape, (query, key, value), form, dtype, flash_working(form, dtype))
 
 
 def flash(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: AttentionForm) -> Buffer:
     """FlashAttention, which takes 16-bit states alone."""
-    return _fused(tape, (query, key, value), form, form.flash_dtype(query.dtype))
-
-
-def _fused(tape: Tape, states: tuple[Buffer, Buffer, Buffer], form: AttentionForm, dtype: str) -> Buffer:
-    """A flash kernel: saves q, k, v, its result and a float32 log-sum-exp; backward needs float32 sums of dq.
-
-    Source: flash-attention 2 as in aten/src/ATen/native/transformers/cuda/flash_attn/flash_api.cpp: dq is
-    accumulated in float32 over lengths padded to 128; dk and dv are made for every query head, then summed.
-    """
-    query, key, value = states
-    if form.repeats:
-        key, value = repeated(tape, key, form), repeated(tape, value, form)
-    inner = tuple(cast(tape, part, dtype, STATES) for part in (query, key, value))
-    result = attended(tape, inner, form, _flash_working(form, dtype))
-    for part, original in zip(inner, (query, key, value), strict=True):
-        if part is not original:
-            tape.drop(part)
-    if form.repeats:
-        tape.drop(key, value)
-    # The result lies in memory as the queries do: those put together anew have their heads before the positions. Not so
-    # that of the memory-efficient kernel, which takes float32.
-    turned = form.heads_first and dtype != "fp32"
-    return letting_go(tape, result, transposed(tape, result)) if turned else result
-
-
-def _flash_working(form: AttentionForm, dtype: str) -> Size:
-    accumulated = form.query_heads * (-(-form.head_dim // 32) * 32) * BYTES["fp32"]
-    sums = form.query_heads * BYTES["fp32"]
-    grouped = form.is_grouped and not form.repeats
-    expanded = form.query_heads * (form.head_dim + form.value_head_dim) * BYTES[dtype] if grouped else 0
-    return Size(padded=accumulated + sums, token=expanded)
+    dtype = form.flash_dtype(query.dtype)
+    return fused(tape, (query, key, value), form, dtype, flash_working(form, dtype))
 
 
 def written_out(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: AttentionForm) -> Buffer:
@@ -96,9 +67,10 @@ def eager(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: Attention
     keys, values = (part if form.one_for_all else repeated(tape, part, form) for part in (key, value))
     scores = _scores(tape, query, keys, form, dtype)
     softmax = _softmax_with_sinks if form.sinks else _softmax
+    dtype = form.autocast or value.dtype
     probabilities, *held = softmax(tape, scores, dtype, form)
     width = form.query_heads * form.value_head_dim
-    laid_out = form.is_grouped or (tape.cache in LAID_OUT and not form.expanded)
+    laid_out = form.shapes or form.is_grouped or (tape.cache in LAID_OUT and not form.expanded)
     inner = _for_product(tape, values, form, dtype, laid_out=laid_out)
     mixed = contract(tape, probabilities, inner, OUTPUT, width, Size(token=width * BYTES[dtype]))
     if inner is not values:
@@ -127,7 +99,18 @@ def _scores(tape: Tape, query: Buffer, keys: Buffer, form: AttentionForm, dtype:
     if form.softcap:
         scaled = _capped(tape, scaled)
     promoted = "fp32" if form.wide_rotary else None
-    return letting_go(tape, scaled, scale(tape, scaled, SCORES, dtype=promoted))
+    summed = letting_go(tape, scaled, scale(tape, scaled, SCORES, dtype=promoted))
+    return letting_go(tape, summed, _clamped(tape, summed)) if form.clamps else summed
+
+
+def _clamped(tape: Tape, scores: Buffer) -> Buffer:
+    """torch.max(scores, lowest), which saves the scores (modeling_opt.py until 4.48)."""
+    result = tape.new(SCORES, 0, scores.dtype, grad=scores.grad, size=scores.size)
+
+    def backward(tape: Tape, _: Buffer) -> Given:
+        return [(scores, tape.gradient(scores))]
+
+    return tape.node(result, backward, tape.save(scores) if scores.grad else ())
 
 
 def _for_product(tape: Tape, x: Buffer, form: AttentionForm, dtype: str, *, laid_out: bool) -> Buffer:
@@ -244,5 +227,11 @@ KERNELS = {
     "given padded": given_padded,
     "eager": eager,
     "varying": varying,
+    "wide": wide,
+    "packed": packed,
+    "packed by lengths": packed_by_lengths,
 }
 """The kernels that attend."""
+
+FLASH_KERNELS = ("flash", "packed", "packed by lengths")
+"""Of these, FlashAttention's over rows that are not padded, which takes heads of one width."""

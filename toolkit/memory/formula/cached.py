@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.kept_otherwise import kept_otherwise, unpacked
+from toolkit.memory.formula.operations import Given, letting_go, resized, transposed, wider
 from toolkit.memory.tape import Tape
 
 ROW = "kv_cache"
 COPIES = "copies"
 KEEPS = "keeps"
 READS = "reads"
+HOLDS = "holds"
 STATIC = "static"
 PACKS = "packs"
 """While tokens are decoded: each attends to all that the cache has."""
@@ -28,6 +30,10 @@ def cached(tape: Tape, *parts: Buffer) -> tuple[Buffer, ...]:
         return kept_otherwise(tape, tape.keeping, parts)
     if tape.keeping is not None and tape.keeping.packing is not None:
         return unpacked(tape, parts)
+    if tape.records and tape.cache == HOLDS:
+        return tuple(_held(tape, part, wider(part.dtype, parts[0].dtype)) for part in parts)
+    if tape.records and tape.cache:
+        return tuple(_named(tape, part) for part in parts)
     if tape.cache == COPIES:
         copies = tuple(_of_cache(tape, part) for part in parts)
         tape.drop(*parts)
@@ -35,6 +41,30 @@ def cached(tape: Tape, *parts: Buffer) -> tuple[Buffer, ...]:
     if tape.cache == KEEPS:
         return tuple(_kept(tape, part) for part in parts)
     return parts
+
+
+def _named(tape: Tape, part: Buffer) -> Buffer:
+    """In training: themselves or a copy, which stay until the loop has a name for the next result."""
+    if tape.cache == COPIES:
+        part = letting_go(tape, part, transposed(tape, part))
+    tape.pin(part)
+    return part
+
+
+def _held(tape: Tape, part: Buffer, dtype: str) -> Buffer:
+    """In training, copies in a cache that the model's result holds, which a trainer lets go of before backward.
+
+    Values are as wide as keys, whose dtype an empty cache takes (cache_utils.py, DynamicLayer.lazy_initialization).
+    """
+    copy = tape.new(part.row, part.width, dtype, grad=part.grad, size=resized(part, dtype))
+
+    def backward(tape: Tape, gradient: Buffer) -> Given:
+        return [(part, tape.share(gradient, part))]
+
+    tape.node(copy, backward)
+    tape.drop(part)
+    tape.hold(copy)
+    return copy
 
 
 def _kept(tape: Tape, part: Buffer) -> Buffer:

@@ -9,8 +9,9 @@ from toolkit.memory.formula.linear_form import LinearForm
 from toolkit.memory.formula.logits import FLOAT, GRADIENT, LABELS, LOGITS, PROBABILITIES, HeadForm
 from toolkit.memory.formula.norms import normalise
 from toolkit.memory.formula.operations import Given, part_of
+from toolkit.memory.gradients import GRADIENTS, NEW_GRADIENT
 from toolkit.memory.size import BYTES, Size
-from toolkit.memory.tape import GRADIENTS, NEW_GRADIENT, Tape
+from toolkit.memory.tape import Tape
 
 HIDDEN = "loss_hidden_states"
 WEIGHT = "loss_weight_copy"

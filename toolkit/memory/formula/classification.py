@@ -28,6 +28,7 @@ class PooledForm:
     activation: str = "tanh"
     drops_first: bool = False
     drops_last: bool = False
+    loss: str = "cross-entropy"
 
 
 @frozen
@@ -36,6 +37,15 @@ class ScoreForm:
 
     norm: NormForm
     projection: LinearForm
+    loss: str = "cross-entropy"
+
+
+@frozen
+class BodyForm:
+    """The end of a decoder without a head: its final norm, unless it has none that is known of (OPT)."""
+
+    norm: NormForm | None
+    loss: str = "cross-entropy"
 
 
 def pooled_logits(tape: Tape, x: Buffer, form: PooledForm) -> Buffer:
@@ -78,16 +88,27 @@ def scores(tape: Tape, x: Buffer, form: ScoreForm) -> Buffer:
 
 
 def score_loss(tape: Tape, x: Buffer, form: ScoreForm) -> Buffer:
-    """The loss on the logits of one token of each sequence, picked by an index."""
+    """The loss on the logits of one token of each sequence, which the code holds with those of all."""
     logits = scores(tape, x, form)
+    chosen = _chosen(tape, logits)
+    wide = cast(tape, chosen, "fp32", LOGITS)
+    result = cross_entropy(tape, wide)
+    tape.drop(wide, chosen, logits)
+    return result
+
+
+def chosen_scores(tape: Tape, x: Buffer, form: ScoreForm) -> Buffer:
+    """The logits of one token of each sequence alone."""
+    logits = scores(tape, x, form)
+    return letting_go(tape, logits, _chosen(tape, logits))
+
+
+def _chosen(tape: Tape, logits: Buffer) -> Buffer:
+    """The logits of one token of each sequence, picked by an index."""
     size = Size(sequence=logits.width * BYTES[logits.dtype])
     chosen = tape.new(LOGITS, logits.width, logits.dtype, grad=True, size=size)
 
     def backward(tape: Tape, _: Buffer) -> Given:
         return [(logits, tape.gradient(logits))]
 
-    tape.node(chosen, backward)
-    wide = cast(tape, chosen, "fp32", LOGITS)
-    result = cross_entropy(tape, wide)
-    tape.drop(wide, chosen, logits)
-    return result
+    return tape.node(chosen, backward)

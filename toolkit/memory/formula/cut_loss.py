@@ -14,9 +14,10 @@ from toolkit.memory.formula.linear_form import LinearForm
 from toolkit.memory.formula.logits import LABELS, PROBABILITIES, HeadForm
 from toolkit.memory.formula.norms import normalise
 from toolkit.memory.formula.operations import Given, resized, scale
+from toolkit.memory.gradients import INCOMING, NEW_GRADIENT
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.size import BYTES, Size
-from toolkit.memory.tape import INCOMING, NEW_GRADIENT, Tape
+from toolkit.memory.tape import Tape
 
 HIDDEN = "loss_hidden_states"
 WEIGHT = "loss_weight_copy"

@@ -15,8 +15,9 @@ from toolkit.memory.formula.linear_form import Branch, LinearForm
 from toolkit.memory.formula.lora_branch import BRANCH, cast_clone, factor
 from toolkit.memory.formula.operations import Given, add, cast, drop_out, letting_go, resized, scale, wider
 from toolkit.memory.formula.products import DEQUANTIZED, WEIGHT_COPY, dequantized, product, weight_of
+from toolkit.memory.gradients import INCOMING
 from toolkit.memory.size import BYTES, Size
-from toolkit.memory.tape import INCOMING, Tape
+from toolkit.memory.tape import Tape
 
 MATRIX = "dora_matrices"
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from toolkit.frozen import frozen
 from toolkit.memory.buffer import Buffer
+from toolkit.memory.formula.linear import linear
+from toolkit.memory.formula.linear_form import LinearForm
 from toolkit.memory.formula.norms import NormForm, normalise
 from toolkit.memory.formula.operations import drop_out, letting_go, scale
 from toolkit.memory.tape import Tape
@@ -17,6 +19,7 @@ class EmbeddingsForm:
 
     With `leaf` the embeddings of the tokens are a leaf of the graph that is summed with others: frozen, they were made
     to need a gradient, as checkpoints want it (transformers, enable_input_require_grads), and the graph holds them.
+    `hidden` is their width, from which `project` leads to that of the layers.
     """
 
     hidden: int
@@ -24,6 +27,7 @@ class EmbeddingsForm:
     dropout: bool
     masked: bool = False
     leaf: bool = False
+    project: LinearForm | None = None
 
 
 def embed(tape: Tape, form: EmbeddingsForm, dtype: str, *, grad: bool) -> Buffer:
@@ -34,4 +38,5 @@ def embed(tape: Tape, form: EmbeddingsForm, dtype: str, *, grad: bool) -> Buffer
     result = letting_go(tape, total, normalise(tape, total, form.norm))
     if form.masked:
         result = letting_go(tape, result, scale(tape, result, ROW))
-    return letting_go(tape, result, drop_out(tape, result, ROW)) if form.dropout else result
+    result = letting_go(tape, result, drop_out(tape, result, ROW)) if form.dropout else result
+    return result if form.project is None else letting_go(tape, result, linear(tape, result, form.project, ROW))

@@ -24,7 +24,8 @@ class EncoderAttentionForm:
 
     `kernel` is flash or eager, or masked or varying where rows are padded; `positions` are DeBERTa's. `dropout` is that
     of the probabilities, which fused kernels draw without a mask; `keeps_scores` says that softmax saves what it is
-    given, too; `mask` is the dtype of the mask that eager attention adds.
+    given, too; `mask` is the dtype of the mask that eager attention adds; `names_scores` says that its code has a
+    name for the scores to its end, as before transformers 5.
     """
 
     heads: int
@@ -40,6 +41,7 @@ class EncoderAttentionForm:
     keeps_scores: bool = False
     positions: PositionsForm | None = None
     mask: str | None = None
+    names_scores: bool = False
 
 
 Attended = tuple[Buffer, tuple[Buffer, ...], tuple[Buffer, ...]]
@@ -74,12 +76,16 @@ def _eager(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: EncoderA
     if form.mask is not None:
         summed = scale(tape, scores, SCORES, dtype=wider(scores.dtype, form.mask), constants=0)
         scores = letting_go(tape, scores, summed)
-    weights = letting_go(tape, scores, _softmax(tape, scores, form))
+    weights = _softmax(tape, scores, form)
+    if not form.names_scores:
+        tape.drop(scores)
     weights = _dropped_out(tape, weights, form)
     values = _factor(tape, value, form)
     mixed = _mix(tape, weights, values, form)
     tape.drop(values)
-    return letting_go(tape, mixed, headed(tape, mixed)), weights
+    result = letting_go(tape, mixed, headed(tape, mixed))
+    tape.drop(scores)
+    return result, weights
 
 
 def _factor(tape: Tape, x: Buffer, form: EncoderAttentionForm) -> Buffer:

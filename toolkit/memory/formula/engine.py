@@ -114,6 +114,8 @@ def keys_and_values(context: Context, longest: int) -> int:
     """Those of one sequence of so many tokens, in whole blocks; a layer with a window keeps at least that many."""
     each = 0
     for kind in context.architecture.layers:
+        if kind.mixer is not None:
+            raise UnsupportedRow("kv_cache", "no formula for how vLLM keeps the states of linear attention yet")
         window = kind.attention.window
         tokens = longest if window is None else min(longest, window)
         each += kind.count * -(-tokens // BLOCK) * BLOCK * cached_elements(kind)

@@ -12,10 +12,11 @@ from toolkit.memory.allocator import SMALL_REQUEST, segment_size
 from toolkit.memory.architecture import Module
 from toolkit.memory.context import Context
 from toolkit.memory.ledger import PhaseName
-from toolkit.memory.numerics import AUTO_GPTQ_UNTIL, older
+from toolkit.memory.numerics import AUTO_GPTQ_UNTIL
 from toolkit.memory.quantization import LINEARS, ROUTERS
 from toolkit.memory.size import BYTES
 from toolkit.memory.storage import ALLOCATION
+from toolkit.memory.versions import older
 from toolkit.spec.setting import Setting
 
 FIRST, SECOND = "exllama", "exllamav2"

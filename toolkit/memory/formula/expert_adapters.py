@@ -13,8 +13,9 @@ from toolkit.memory.formula.linear_form import Branch, LinearForm
 from toolkit.memory.formula.lora_branch import BRANCH
 from toolkit.memory.formula.operations import Given, cast
 from toolkit.memory.formula.products import product
+from toolkit.memory.gradients import INCOMING
 from toolkit.memory.size import BYTES, Size
-from toolkit.memory.tape import INCOMING, Tape
+from toolkit.memory.tape import Tape
 
 MERGED = "merged_experts"
 
@@ -39,14 +40,18 @@ def factors_of(tape: Tape, form: LinearForm, experts: int, chosen: int) -> Facto
 
 def merged_product(tape: Tape, x: Buffer, form: LinearForm, factors: Factors, row: str) -> tuple[Buffer, Buffer]:
     """The product with weights and adapters in one, and those weights, which their context names to its end."""
+    merged = merged_weights(tape, form, factors)
+    return product(tape, x, merged, form.outputs, form.dtype, row), merged
+
+
+def merged_weights(tape: Tape, form: LinearForm, factors: Factors) -> Buffer:
+    """All experts' weights with their adapters added."""
     merged = tape.new(MERGED, 0, form.dtype, grad=True, size=_size(form))
 
     def backward(tape: Tape, _: Buffer) -> Given:
         return [(factor, _gradient(tape, factor)) for factor in reversed(factors)]
 
-    tape.node(merged, backward, tape.save(*factors))
-    result = product(tape, x, merged, form.outputs, form.dtype, row)
-    return result, merged
+    return tape.node(merged, backward, tape.save(*factors))
 
 
 def _gradient(tape: Tape, factor: Buffer) -> Buffer:

@@ -1,10 +1,12 @@
-"""What joins the two halves of an expert: its gate, activated, times its other product."""
+"""What joins the two halves of an expert, its gate and its other product, and what a shared expert is weighed by."""
 
 from __future__ import annotations
 
 from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.activations import rectify
-from toolkit.memory.formula.operations import Given, activate, multiply, scale, split
+from toolkit.memory.formula.linear import linear
+from toolkit.memory.formula.linear_form import LinearForm
+from toolkit.memory.formula.operations import Given, activate, letting_go, multiply, scale, split, wider
 from toolkit.memory.tape import Tape
 
 EXPERTS = "expert_states"
@@ -31,6 +33,25 @@ def clamped_gate(tape: Tape, wide: Buffer) -> Buffer:
     product = multiply(tape, shifted, gated, EXPERTS)
     tape.drop(shifted, gated, gate, up)
     return product
+
+
+def gated_share(tape: Tape, x: Buffer, shared: Buffer, form: LinearForm) -> Buffer:
+    """`sigmoid(gate(x)) * shared`: the product of one number for each token with the shared expert's result.
+
+    The gradient of the numbers is first as wide as the result, and then summed.
+    """
+    logit = linear(tape, x, form, EXPERTS)
+    share = letting_go(tape, logit, activate(tape, logit, EXPERTS))
+    result = tape.new(EXPERTS, shared.width, wider(share.dtype, shared.dtype), grad=share.grad or shared.grad)
+
+    def backward(tape: Tape, _: Buffer) -> Given:
+        with tape.temporary("activation_gradients", result.size):
+            to_share = tape.gradient(share)
+        return [(share, to_share), (shared, tape.gradient(shared))]
+
+    tape.node(result, backward, tape.save(share, shared) if result.grad else ())
+    tape.drop(share)
+    return result
 
 
 def _clamp(tape: Tape, wide: Buffer) -> Buffer:

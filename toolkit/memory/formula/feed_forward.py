@@ -5,9 +5,10 @@ from __future__ import annotations
 from toolkit.frozen import frozen
 from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.activations import activated
+from toolkit.memory.formula.liger import liger_product
 from toolkit.memory.formula.linear import linear
 from toolkit.memory.formula.linear_form import LinearForm
-from toolkit.memory.formula.operations import multiply, split
+from toolkit.memory.formula.operations import multiply, split, transposed
 from toolkit.memory.tape import Tape
 
 ROW = "feed_forward_states"
@@ -23,6 +24,7 @@ class FeedForwardForm:
     gate: LinearForm | None = None
     joined: bool = False
     named: bool = False  # up and gate, in this order, have names to the end (Qwen 1)
+    liger: bool = False  # Liger's kernel for the product of the activated gate and up
     lets_go: bool = False  # the input's name is bound to the first product (OPT, whose layer does it all itself)
 
 
@@ -32,6 +34,8 @@ def feed_forward(tape: Tape, x: Buffer, form: FeedForwardForm) -> Buffer:
         return _joined(tape, x, form)
     if form.named and form.gate is not None:
         return _named(tape, x, form, form.gate)
+    if form.liger and form.gate is not None:
+        return _by_liger(tape, x, form, form.gate)
     first = linear(tape, x, form.gate or form.up, ROW)
     if form.lets_go:
         tape.drop(x)
@@ -52,11 +56,26 @@ def _joined(tape: Tape, x: Buffer, form: FeedForwardForm) -> Buffer:
     """Gate and up as halves of one tensor, which the name of the gate holds to the end (Phi 3)."""
     whole = linear(tape, x, form.up, ROW)
     gate, up = split(tape, whole, (whole.width // 2, whole.width // 2))
-    active = activated(tape, gate, form.activation, ROW, autocast=form.up.autocast is not None)
-    product = multiply(tape, up, active, ROW)
-    tape.drop(active)
+    if form.liger:  # its kernel takes each half in one piece (liger_kernel ops/utils.py, ensure_contiguous)
+        gate, up = transposed(tape, gate), transposed(tape, up)
+        product = liger_product(tape, gate, up)
+        tape.drop(gate, up)
+    else:
+        active = activated(tape, gate, form.activation, ROW, autocast=form.up.autocast is not None)
+        product = multiply(tape, up, active, ROW)
+        tape.drop(active)
     result = linear(tape, product, form.down, ROW)
     tape.drop(product, whole)
+    return result
+
+
+def _by_liger(tape: Tape, x: Buffer, form: FeedForwardForm, gate: LinearForm) -> Buffer:
+    """down(kernel(gate(x), up(x))) (liger_kernel transformers/swiglu.py, LigerSwiGLUMLP)."""
+    wide, up = linear(tape, x, gate, ROW), linear(tape, x, form.up, ROW)
+    product = liger_product(tape, wide, up)
+    tape.drop(wide, up)
+    result = linear(tape, product, form.down, ROW)
+    tape.drop(product)
     return result
 
 

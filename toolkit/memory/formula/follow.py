@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.autoawq import FusedForm, fused_block
+from toolkit.memory.formula.block import BlockForm, block
 from toolkit.memory.formula.bloom import BloomForm, bloom_layer
 from toolkit.memory.formula.chunked_loss import chunked_loss, fused_loss, fused_wide_loss
-from toolkit.memory.formula.classification import PooledForm, ScoreForm, pooled_logits, pooled_loss, score_loss, scores
+from toolkit.memory.formula.classification import (
+    BodyForm,
+    PooledForm,
+    ScoreForm,
+    pooled_logits,
+    pooled_loss,
+    score_loss,
+    scores,
+)
 from toolkit.memory.formula.cut_loss import cut_loss
 from toolkit.memory.formula.encoder_layer import EncoderLayerForm, encoder_layer
 from toolkit.memory.formula.falcon import FalconForm, falcon_layer
@@ -14,6 +23,9 @@ from toolkit.memory.formula.layer import LayerForm, layer
 from toolkit.memory.formula.litgpt import all_logits, chunked_logits, chunked_logits_loss
 from toolkit.memory.formula.logits import HeadForm, last_logits, whole_loss
 from toolkit.memory.formula.masked_head import MaskedForm, masked_logits, masked_loss
+from toolkit.memory.formula.norms import normalise
+from toolkit.memory.formula.operations import letting_go
+from toolkit.memory.formula.summed import SUM, sum_loss, summed_logits
 from toolkit.memory.formula.t5 import T5Form, t5_layer
 from toolkit.memory.formula.t5_ends import T5HeadForm, t5_logits, t5_loss
 from toolkit.memory.formula.tiled_loss import tiled_loss
@@ -21,9 +33,10 @@ from toolkit.memory.formula.torchtune import linear_chunks_loss, output_chunks_l
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.tape import Tape
 
-AnyLayer = LayerForm | EncoderLayerForm | FalconForm | BloomForm | T5Form | FusedForm
-AnyHead = HeadForm | PooledForm | ScoreForm | MaskedForm | T5HeadForm
+AnyLayer = LayerForm | EncoderLayerForm | FalconForm | BloomForm | T5Form | FusedForm | BlockForm
+AnyHead = HeadForm | PooledForm | ScoreForm | MaskedForm | T5HeadForm | BodyForm
 
+LITGPT = "litgpt"
 LOSSES = {
     "cross-entropy": whole_loss,
     "in-place": whole_loss,
@@ -32,15 +45,16 @@ LOSSES = {
     "fused": fused_loss,
     "fused wide": fused_wide_loss,
     "cut": cut_loss,
-    "litgpt": chunked_logits_loss,
+    LITGPT: chunked_logits_loss,
     "linear chunks": linear_chunks_loss,
     "output chunks": output_chunks_loss,
     "whole outputs": whole_outputs_loss,
+    SUM: sum_loss,
 }
 """The implementations of a causal language model's loss: those that a stack may name, by version."""
 
-NAMES_LOGITS = {"litgpt": chunked_logits}
-"""The losses of loops that have a name for the logits, and what gives these."""
+NAMES_LOGITS = (LITGPT, SUM)
+"""The losses of loops that have a name for the logits."""
 
 
 def follow_layer(tape: Tape, x: Buffer, form: AnyLayer) -> Buffer:
@@ -49,6 +63,8 @@ def follow_layer(tape: Tape, x: Buffer, form: AnyLayer) -> Buffer:
         return encoder_layer(tape, x, form)
     if isinstance(form, T5Form):
         return t5_layer(tape, x, form)
+    if isinstance(form, BlockForm):
+        return block(tape, x, form)
     if isinstance(form, BloomForm):
         return bloom_layer(tape, x, form)
     if isinstance(form, FalconForm):
@@ -60,6 +76,10 @@ def follow_layer(tape: Tape, x: Buffer, form: AnyLayer) -> Buffer:
 
 def follow_loss(tape: Tape, x: Buffer, form: AnyHead) -> Buffer:
     """The loss of a model whose last layer gave `x`."""
+    if isinstance(form, BodyForm):
+        raise UnsupportedRow("logits", "a model without a head has no loss to train it by")
+    if not isinstance(form, T5HeadForm) and form.loss == SUM:
+        return sum_loss(tape, x, form)
     if isinstance(form, PooledForm):
         return pooled_loss(tape, x, form)
     if isinstance(form, ScoreForm):
@@ -84,7 +104,22 @@ def follow_logits(tape: Tape, x: Buffer, form: AnyHead) -> None:
         masked_logits(tape, x, form)
     elif isinstance(form, T5HeadForm):
         t5_logits(tape, x, form)
-    elif form.loss in NAMES_LOGITS:
+    elif isinstance(form, BodyForm):
+        tape.drop(x if form.norm is None else letting_go(tape, x, normalise(tape, x, form.norm)))
+    elif form.loss == LITGPT:
         all_logits(tape, x, form)
     else:
         last_logits(tape, x, form)
+
+
+def names_logits(form: AnyHead) -> bool:
+    """Whether the training loop has a name for what this end gives before its loss."""
+    return not isinstance(form, T5HeadForm | BodyForm) and form.loss in NAMES_LOGITS
+
+
+def follow_named(tape: Tape, x: Buffer, form: AnyHead) -> None:
+    """The logits that a training loop has a name for."""
+    if isinstance(form, HeadForm) and form.loss == LITGPT:
+        chunked_logits(tape, x, form)
+    elif not isinstance(form, T5HeadForm | BodyForm):
+        summed_logits(tape, x, form)

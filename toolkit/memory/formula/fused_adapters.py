@@ -14,10 +14,11 @@ from toolkit.memory.formula.gptq_training import written_out
 from toolkit.memory.formula.linear_form import Branch, LinearForm
 from toolkit.memory.formula.operations import Backward, Given, widened
 from toolkit.memory.formula.products import DEQUANTIZED, dequantized
+from toolkit.memory.gradients import INCOMING, NEW_GRADIENT
 from toolkit.memory.numerics import TRITON
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.size import BYTES, Size
-from toolkit.memory.tape import INCOMING, NEW_GRADIENT, Tape
+from toolkit.memory.tape import Tape
 
 BRANCH = "adapter_states"
 STORED = ("4bit", TRITON)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from toolkit.memory.buffer import Buffer
-from toolkit.memory.formula.attention_form import KERNEL, OUTPUT, AttentionForm
-from toolkit.memory.formula.operations import Given
-from toolkit.memory.size import Size
+from toolkit.memory.formula.attention_form import KERNEL, OUTPUT, STATES, AttentionForm
+from toolkit.memory.formula.operations import Given, cast, letting_go, transposed
+from toolkit.memory.formula.repeated import repeated
+from toolkit.memory.size import BYTES, Size
 from toolkit.memory.tape import Tape
 
 
@@ -33,3 +34,34 @@ def attended(
     tape.node(result, backward, saved)
     tape.drop(log_sums)
     return result
+
+
+def fused(tape: Tape, states: tuple[Buffer, Buffer, Buffer], form: AttentionForm, dtype: str, working: Size) -> Buffer:
+    """A flash kernel: saves q, k, v, its result and a float32 log-sum-exp; backward needs float32 sums of dq.
+
+    Source: flash-attention 2 as in aten/src/ATen/native/transformers/cuda/flash_attn/flash_api.cpp: dq is
+    accumulated in float32 over lengths padded to 128; dk and dv are made for every query head, then summed.
+    """
+    query, key, value = states
+    if form.repeats:
+        key, value = repeated(tape, key, form), repeated(tape, value, form)
+    inner = tuple(cast(tape, part, dtype, STATES) for part in (query, key, value))
+    result = attended(tape, inner, form, working)
+    for part, original in zip(inner, (query, key, value), strict=True):
+        if part is not original:
+            tape.drop(part)
+    if form.repeats:
+        tape.drop(key, value)
+    # The result lies in memory as the queries do: those put together anew have their heads before the positions. Not so
+    # that of the memory-efficient kernel, which takes float32.
+    turned = form.heads_first and dtype != "fp32"
+    return letting_go(tape, result, transposed(tape, result)) if turned else result
+
+
+def flash_working(form: AttentionForm, dtype: str) -> Size:
+    """Sums of dq and of rows in float32, and dk and dv for every query head."""
+    accumulated = form.query_heads * (-(-form.head_dim // 32) * 32) * BYTES["fp32"]
+    sums = form.query_heads * BYTES["fp32"]
+    grouped = form.is_grouped and not form.repeats
+    expanded = form.query_heads * (form.head_dim + form.value_head_dim) * BYTES[dtype] if grouped else 0
+    return Size(padded=accumulated + sums, token=expanded)

@@ -11,6 +11,7 @@ from toolkit.memory.formula.position_tables import QWEN
 from toolkit.memory.formula.rotary import FLOAT_ANGLES, SPREAD_BY_LAYERS
 from toolkit.memory.layer_layouts import LAYOUTS
 from toolkit.memory.ledger import PhaseName
+from toolkit.memory.packing import has_positions, lengths_bytes
 from toolkit.memory.size import BYTES
 
 COLLATED = 2
@@ -27,31 +28,35 @@ def token_ids(context: Context, phase: PhaseName) -> int:
     each = columns * setting.sequence_length
     if setting.trains:
         each += 1 if context.architecture.head == SEQUENCE else setting.sequence_length
-    return setting.batch_size * each * BYTES["int64"] + context.at(phase, "token_ids")
+    given = setting.batch_size * each * BYTES["int64"] + context.at(phase, "token_ids")
+    return given + lengths_bytes(setting)
 
 
 def position_embeddings(context: Context, phase: PhaseName) -> int:
     """Cosines and sines for every position, shared by all layers, in the dtype of the residual stream.
 
-    To generate from padded rows each has its own (generation/utils.py, _prepare_position_ids_for_generation).
+    To generate from padded rows each has its own (generation/utils.py, _prepare_position_ids_for_generation), and so
+    have packed rows.
 
     LitGPT, when it generates, takes them from its float32 caches.
     """
     if not context.rotary or context.architecture.family in (QWEN, PAIRED, HALVED):  # which keep their own
         return 0
     positions = 1 if phase is PhaseName.DECODE else context.setting.sequence_length
-    attention = context.architecture.layers[0].attention
-    width = attention.rope_dim or attention.head_dim
-    tables = len({kind.attention.window for kind in context.architecture.layers}) if _turns_by_window(context) else 1
+    attentions = [kind.attention for kind in context.architecture.layers]
+    if not _turns_by_window(context):
+        attentions = attentions[:1]
+    width = sum({one.window: one.rope_dim or one.head_dim for one in attentions}.values())
     taken = context.architecture.family == LITGPT and not context.setting.trains
-    rows = context.setting.batch_size if context.setting.padding and not context.setting.trains else 1
+    own = (context.setting.padding and not context.setting.trains) or has_positions(context.setting.packing)
+    rows = context.setting.batch_size if own or context.architecture.positions_by_row else 1
     turns = LAYOUTS[context.architecture.family].rotary
     if turns in SPREAD_BY_LAYERS and context.setting.trains and context.numerics.checkpointing == "false":
         return 0
     wide = taken or turns in FLOAT_ANGLES
-    return 2 * rows * tables * positions * width * BYTES["fp32" if wide else context.numerics.stream]
+    return 2 * rows * positions * width * BYTES["fp32" if wide else context.numerics.stream]
 
 
 def _turns_by_window(context: Context) -> bool:
-    """Gemma 3 and OLMo 3 have angles of their own for layers with a window (modeling_gemma3.py, modeling_olmo3.py)."""
-    return context.architecture.family.startswith(("gemma3", "olmo3"))
+    """Gemma 3, Gemma 4 and OLMo 3 have angles of their own for layers with a window (modeling_gemma3.py and others)."""
+    return context.architecture.family.startswith(("gemma3", "gemma4", "olmo3"))

@@ -13,7 +13,6 @@ from toolkit.memory.formula.logits import FLOAT, LOGITS
 from toolkit.memory.formula.quantized_cache import at_step, last_update, quantized_bytes, steps_of
 from toolkit.memory.kept_caches import QUANTIZED, STATIC, room
 from toolkit.memory.ledger import PhaseName
-from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.size import BYTES
 from toolkit.memory.transformers_versions import behaviour
 
@@ -75,14 +74,29 @@ def cached_growth(context: Context) -> int:
 
 def kept_bytes(context: Context, kind: LayerKind, tokens: int) -> int:
     """The same in one layer of a kind."""
-    each = _elements(context, kind, tokens)
-    return context.setting.batch_size * each * BYTES[context.numerics.stream]
+    each = _elements(context, kind, tokens) * BYTES[context.numerics.stream] + _wider_keys(context, kind, tokens)
+    return context.setting.batch_size * (each + state_bytes(context, kind))
+
+
+def _wider_keys(context: Context, kind: LayerKind, tokens: int) -> int:
+    """What the keys of one sequence take more, where rotary embedding left them in float32."""
+    if not behaviour(context.architecture, context.setting).wide_angles:
+        return 0
+    more = BYTES["fp32"] - BYTES[context.numerics.stream]
+    return _tokens(kind, tokens) * kind.attention.key_value_heads * kind.attention.head_dim * more
+
+
+def state_bytes(context: Context, kind: LayerKind) -> int:
+    """What a layer keeps of a sequence however long it is: the tokens that a convolution sees, and a float32 state."""
+    if kind.mixer is None:
+        return 0
+    return kind.mixer.window * BYTES[context.numerics.stream] + kind.mixer.state * BYTES["fp32"]
 
 
 def _elements(context: Context, kind: LayerKind, tokens: int) -> int:
     """Elements of one sequence in one layer. A decoder that attends to an encoder begins with one token of its own."""
     cross = kind.cross_attention
-    if kind.stack == "encoder":
+    if kind.stack == "encoder" or kind.attention.recurrent:
         return 0
     if cross is None:
         return _tokens(kind, tokens) * kept_elements(kind)
@@ -94,8 +108,6 @@ def _elements(context: Context, kind: LayerKind, tokens: int) -> int:
 def cached_elements(kind: LayerKind) -> int:
     """Elements that one token needs in one layer: of every key-value head."""
     a = kind.attention
-    if a.recurrent:
-        raise UnsupportedRow(ROW, "no formula for the states of linear attention yet")
     if a.latent_rank is not None:
         return a.latent_rank + (a.rope_dim or 0)
     return a.key_value_heads * (a.head_dim + a.value_head_dim)
@@ -123,8 +135,9 @@ class Growth:
     """What is there beside a cache that grows, in bytes by row: `last` at the last token, `second` at the second.
 
     `whole` says that `last` is there throughout the pass. `second` is what is there beside the prompt's cache, and
-    empty where no more is there than later. `keys` are the tokens that the last one attends to; `held` is an encoder's
-    result, which generation keeps.
+    empty where no more is there than later; with `decoded` the prompt's cache is there while the second token makes its
+    own, which takes more where keys and values are views of what holds queries, too. `keys` are the tokens that the
+    last one attends to; `held` is an encoder's result, which generation keeps.
     """
 
     last: int
@@ -132,6 +145,7 @@ class Growth:
     held: tuple[tuple[str, int], ...] = ()
     whole: bool = False
     second: tuple[tuple[str, int], ...] = ()
+    decoded: bool = False
 
 
 def growth(context: Context) -> Growth:
@@ -149,7 +163,7 @@ def growth(context: Context) -> Growth:
         return Growth(_one_layer(context), keys, _encoded(context))
     last = cached_bytes(context, setting.sequence_length + setting.generated_length - 2)
     if not version.holds_result:
-        return Growth(last, keys, whole=True)
+        return Growth(last, keys, whole=True, decoded=True)
     wide = BYTES[context.numerics.head] if version.own_head else BYTES["fp32"]
     logits = setting.batch_size * setting.sequence_length * context.architecture.vocabulary * wide
     new = cached_bytes(context, setting.sequence_length + 1)
@@ -191,10 +205,11 @@ def _one_layer(context: Context) -> int:
     """The old keys of one layer while new ones are put together; of a layer with a window keys and values."""
     setting = context.setting
     tokens = setting.sequence_length + max(setting.generated_length - 2, 0)
-    layers = [kind for kind in context.architecture.layers if kind.stack != "encoder"]
+    every = (kind for kind in context.architecture.layers if kind.stack != "encoder")
+    layers = [kind for kind in every if not kind.attention.recurrent]
     if any(kind.cross_attention is not None for kind in layers):
         tokens -= setting.sequence_length - 1
-    largest = max(_tokens(kind, tokens) * _growing_elements(kind) for kind in layers)
+    largest = max((_tokens(kind, tokens) * _growing_elements(kind) for kind in layers), default=0)
     return setting.batch_size * largest * BYTES[context.numerics.stream]
 
 

@@ -1,7 +1,7 @@
 """Multi-head latent attention: keys and values come out of a narrow latent, which is what a cache keeps.
 
-Source: transformers 5.23 modeling_deepseek_v2.py and modeling_deepseek_v3.py, Attention.forward, expand_kv. Keys are
-wider than values, so that of torch's kernels the memory-efficient one attends; FlashAttention is given values that are
+Source: transformers 5.23 modeling_deepseek_v2.py and modeling_deepseek_v3.py, Attention.forward, expand_kv. Where keys
+are wider than values, of torch's kernels the memory-efficient one attends, and FlashAttention is given values that are
 filled up to the width of keys, and its result is cut (integrations/flash_attention.py). Widths: N = heads x the part
 of a head without positions, R = heads x the part with them.
 """
@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.attention_form import OUTPUT, SCORES, STATES, AttentionForm
-from toolkit.memory.formula.attention_kernels import KERNELS, eager
+from toolkit.memory.formula.attention_kernels import FLASH_KERNELS, KERNELS, eager
 from toolkit.memory.formula.cached import READS, cached
 from toolkit.memory.formula.fused_kernel import attended
 from toolkit.memory.formula.linear import linear
@@ -160,7 +160,9 @@ def _mixed(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: LatentFo
     """The values of all heads, mixed by the kernel that attends."""
     if form.attention.kernel == "eager":
         return eager(tape, query, key, value, form.attention)
-    if form.attention.kernel == "flash":
+    if form.head == form.value:
+        return KERNELS[form.attention.kernel](tape, query, key, value, form.attention)
+    if form.attention.kernel in FLASH_KERNELS:
         return _filled_up(tape, query, key, value, form)
     return _efficient(tape, (query, key, value), form)
 
@@ -179,8 +181,10 @@ def _efficient(tape: Tape, states: tuple[Buffer, ...], form: LatentForm) -> Buff
 def _filled_up(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: LatentForm) -> Buffer:
     """FlashAttention on heads of one width; a copy of what is cut out of its result goes on."""
     filled = _refit(tape, value, form.heads * form.head)
-    wide = replace(form.attention, value_head_dim=form.head, rotary="none")  # nothing is put in order before the cut
-    whole = KERNELS["flash"](tape, query, key, filled, wide)
+    wide = replace(form.attention, value_head_dim=form.head)
+    if wide.kernel != "packed":
+        wide = replace(wide, rotary="none")  # nothing is put in order before the cut
+    whole = KERNELS[wide.kernel](tape, query, key, filled, wide)
     result = _refit(tape, whole, form.heads * form.value)
     tape.drop(filled, whole)
     return result

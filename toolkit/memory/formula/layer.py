@@ -7,11 +7,15 @@ from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.attention import attend
 from toolkit.memory.formula.attention_form import AttentionForm
 from toolkit.memory.formula.feed_forward import FeedForwardForm, feed_forward
+from toolkit.memory.formula.gated_delta import DeltaForm, delta_net
+from toolkit.memory.formula.gemma4_experts import BesideForm, feed_beside
 from toolkit.memory.formula.latent import LatentForm, attend_latent
 from toolkit.memory.formula.litgpt import LitAttentionForm, attend_litgpt
+from toolkit.memory.formula.mamba import MambaForm, mamba
 from toolkit.memory.formula.mixture import MixtureForm, mixture
 from toolkit.memory.formula.norms import NormForm, normalise
-from toolkit.memory.formula.operations import add, drop_out, letting_go, scale
+from toolkit.memory.formula.operations import add, drop_out, letting_go, scale, scale_in_place
+from toolkit.memory.formula.short_convolution import ShortForm, short_convolution
 from toolkit.memory.formula.torchtune import TuneAttentionForm, attend_torchtune
 from toolkit.memory.tape import Tape
 
@@ -24,13 +28,16 @@ class LayerForm:
 
     `parallel` puts attention and feed-forward side by side, with one norm or, with `parallel_norms`, one each;
     `holds` as in a layout. `sums_first` adds attention's result to the stream before the feed-forward beside it runs.
-    With `multiplied` the results of attention and feed-forward are multiplied by a number first (Granite).
+    With `normed_sums` the norms are on the sums (OPT 350M).
+    With `multiplied` the results of attention and feed-forward are multiplied by a number first (Granite), with
+    `scales_result` that of the layer, in place (Gemma 4).
     """
 
     hidden: int
-    attention: AttentionForm | LatentForm | LitAttentionForm | TuneAttentionForm
+    attention: AttentionForm | LatentForm | LitAttentionForm | TuneAttentionForm | DeltaForm | ShortForm | MambaForm
     feed_forward: FeedForwardForm | MixtureForm
     norm: NormForm
+    inner_norm: NormForm | None = None  # before the feed-forward, where that is another
     before: bool = True  # norms on what attention and feed-forward are given
     after: bool = False
     parallel: bool = False
@@ -39,6 +46,9 @@ class LayerForm:
     holds: str = "none"
     sums_first: bool = False
     multiplied: bool = False
+    scales_result: bool = False
+    beside: BesideForm | None = None  # experts beside the feed-forward (Gemma 4)
+    normed_sums: bool = False
 
 
 def layer(tape: Tape, x: Buffer, form: LayerForm) -> Buffer:
@@ -58,14 +68,14 @@ def _sequential(tape: Tape, x: Buffer, form: LayerForm) -> Buffer:
     middle = _onto(tape, x, attended, form)
     if form.holds == "none":
         tape.drop(attended)
-    inner = normalise(tape, middle, form.norm) if form.before else middle
-    fed = _feed(tape, inner, form)
+    inner = normalise(tape, middle, form.inner_norm or form.norm) if form.before else middle
+    fed = feed_beside(tape, inner, middle, form.beside) if form.beside else _feed(tape, inner, form)
     _done_with(tape, inner, middle)
     fed = _after(tape, fed, form)
     result = _onto(tape, middle, fed, form)
     tape.drop(fed, middle, attended)
     _done_with(tape, normed, x)
-    return result
+    return scale_in_place(tape, result) if form.scales_result else result
 
 
 def _done_with(tape: Tape, normed: Buffer, x: Buffer) -> None:
@@ -76,6 +86,9 @@ def _done_with(tape: Tape, normed: Buffer, x: Buffer) -> None:
 
 def _onto(tape: Tape, x: Buffer, branch: Buffer, form: LayerForm) -> Buffer:
     """The sum of the stream and of a branch, or of a number's multiple of it: the branch has its name meanwhile."""
+    if form.normed_sums:
+        total = add(tape, x, branch, RESIDUAL)
+        return letting_go(tape, total, normalise(tape, total, form.norm))
     if not form.multiplied:
         return add(tape, x, branch, RESIDUAL)
     multiple = scale(tape, branch, RESIDUAL, constants=0)
@@ -90,6 +103,12 @@ def _attended(tape: Tape, x: Buffer, form: LayerForm) -> Buffer:
         return attend_litgpt(tape, x, part)
     if isinstance(part, TuneAttentionForm):
         return attend_torchtune(tape, x, part)
+    if isinstance(part, DeltaForm):
+        return delta_net(tape, x, part)
+    if isinstance(part, ShortForm):
+        return short_convolution(tape, x, part)
+    if isinstance(part, MambaForm):
+        return mamba(tape, x, part)
     return attend_latent(tape, x, part) if isinstance(part, LatentForm) else attend(tape, x, part)
 
 

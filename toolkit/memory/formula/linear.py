@@ -13,6 +13,7 @@ from toolkit.memory.formula.operations import Given, cast, letting_go, resized, 
 from toolkit.memory.formula.packed_weights import awq_product, biased, fp8_product, gptq_product
 from toolkit.memory.formula.products import DEQUANTIZED, dequantized, multiplied, product, weight_of
 from toolkit.memory.formula.torchao import INDEXED, nf4_product
+from toolkit.memory.formula.tuned.methods import tuned
 from toolkit.memory.numerics import TRITON, UNPACKED
 from toolkit.memory.packed_kernels import GPTQ_OF_4_BITS, PACKED
 from toolkit.memory.size import BYTES, Size
@@ -27,6 +28,8 @@ GPTQ_PRODUCTS = {TRITON: triton_product, UNPACKED: torch_product}
 
 def linear(tape: Tape, x: Buffer, form: LinearForm, row: str) -> Buffer:
     """The layer's result, in `row`; the caller keeps `x`."""
+    if form.tuner is not None:
+        return tuned(tape, x, form, form.tuner, row, linear)
     if form.storage == "4bit":
         result = _four_bit(tape, x, form, row)
     elif form.storage == "8bit":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from toolkit.frozen import frozen
+from toolkit.spec.peft_methods import Option
 
 
 @frozen
@@ -29,6 +30,27 @@ class Branch:
 
 
 @frozen
+class Tuner:
+    """An adapter of another of peft's methods: the dtypes of its parameters and gradients, its rank, its options."""
+
+    method: str
+    dtype: str
+    gradient: str
+    rank: int = 0
+    options: tuple[tuple[str, Option], ...] = ()
+
+    def option(self, name: str) -> Option:
+        """An option of the method."""
+        return dict(self.options)[name]
+
+    def number(self, name: str) -> int:
+        """An option that is a number."""
+        value = self.option(name)
+        assert isinstance(value, int)
+        return value
+
+
+@frozen
 class LinearForm:
     """A linear layer as a tape needs it.
 
@@ -49,8 +71,10 @@ class LinearForm:
     follows: bool = False  # bitsandbytes before 0.47 took the dtype of the input for that of the product
     halved: bool = False  # a dequantized weight is float16 at first
     branch: Branch | None = None
+    tuner: Tuner | None = None
     weights: int | None = None  # elements of the weight, where they are not inputs x outputs (grouped experts)
     viewed: bool = False  # it multiplies by a view of its weight, which autocast's cache does not take (Falcon)
+    bare: bool = False  # a weight that is a parameter of its own, to which an adapter is added before each product
     shared: str = ""  # a name, where the layer is used more than once in a stretch
 
     @property

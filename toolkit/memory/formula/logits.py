@@ -27,8 +27,8 @@ class HeadForm:
     `upcasts_early` and `shifts` are what older versions of transformers did (transformers_versions): the latter by
     "copies", or by "views" where that takes no copy, as in a batch of one; `loss` is
     cross-entropy, chunked or fused; `softcap` squashes the logits by tanh (Gemma 2), `scaled` divides them by a
-    number (Granite). `own` code (Qwen 1) forms the
-    logits of all tokens, and takes the loss in their dtype unless autocast has it in float32.
+    number (Granite). With `project` there is no norm, but a linear to the width of the embeddings. `own` code (Qwen 1)
+    forms the logits of all tokens, and takes the loss in their dtype unless autocast has it in float32.
     """
 
     norm: NormForm
@@ -39,18 +39,23 @@ class HeadForm:
     shifts: str = ""
     own: bool = False
     scaled: bool = False
+    project: LinearForm | None = None
+
+
+def before_logits(tape: Tape, x: Buffer, form: HeadForm) -> Buffer:
+    """What logits are made from: the normed stream, or a narrower one where the model has no norm there (OPT 350M)."""
+    result = normalise(tape, x, form.norm) if form.project is None else linear(tape, x, form.project, LOGITS)
+    tape.drop(x)
+    return result
 
 
 def whole_loss(tape: Tape, x: Buffer, form: HeadForm) -> Buffer:
     """Transformers' ForCausalLMLoss: the logits of all tokens at once; they stay until the model's forward returns."""
-    normed = normalise(tape, x, form.norm)
-    tape.drop(x)
+    normed = before_logits(tape, x, form)
     logits = linear(tape, normed, form.projection, LOGITS)
     if form.own:
         return _own_loss(tape, normed, logits, form)
-    capped = _capped(tape, logits) if form.softcap else logits
-    if form.scaled:
-        capped = letting_go(tape, logits, scale(tape, logits, LOGITS, constants=0))
+    capped = formed(tape, logits, form)
     floats = cast(tape, capped, "fp32", FLOAT)
     if form.upcasts_early and floats is not capped:
         tape.drop(capped)
@@ -59,6 +64,12 @@ def whole_loss(tape: Tape, x: Buffer, form: HeadForm) -> Buffer:
     result = (fast_cross_entropy if form.loss == IN_PLACE else cross_entropy)(tape, source)
     tape.drop(normed, source, floats, capped, labels)
     return result
+
+
+def formed(tape: Tape, logits: Buffer, form: HeadForm) -> Buffer:
+    """The logits after what the model does to them: squashed, or divided by a number."""
+    capped = _capped(tape, logits) if form.softcap else logits
+    return letting_go(tape, logits, scale(tape, logits, LOGITS, constants=0)) if form.scaled else capped
 
 
 def _own_loss(tape: Tape, normed: Buffer, logits: Buffer, form: HeadForm) -> Buffer:
@@ -121,8 +132,7 @@ def last_logits(tape: Tape, x: Buffer, form: HeadForm) -> None:
     Where the version of transformers `upcasts_early`, those of the whole prompt, and all of them in float32; of `own`
     code those of the whole prompt in their dtype.
     """
-    normed = normalise(tape, x, form.norm)
-    tape.drop(x)
+    normed = before_logits(tape, x, form)
     dtype = form.projection.dtype
     width = form.projection.outputs
     if form.upcasts_early:

@@ -19,7 +19,8 @@ ROW = "head_states"
 class MaskedForm:
     """A masked-language head: `transform`, an activation, a norm, and the output embedding.
 
-    `widens` says that autocast runs the loss in float32; else it runs in the dtype of the logits.
+    `widens` says that autocast runs the loss in float32; else it runs in the dtype of the logits. `loss` is as of a
+    causal language model's head.
     """
 
     transform: LinearForm
@@ -27,12 +28,13 @@ class MaskedForm:
     projection: LinearForm
     activation: str
     widens: bool = False
+    loss: str = "cross-entropy"
 
 
 def masked_logits(tape: Tape, x: Buffer, form: MaskedForm) -> Buffer:
     """The logits of all tokens; the caller keeps `x`."""
     state = linear(tape, x, form.transform, ROW)
-    state = letting_go(tape, state, activated(tape, state, form.activation, ROW))
+    state = letting_go(tape, state, activated(tape, state, form.activation, ROW, autocast=form.widens))
     state = letting_go(tape, state, normalise(tape, state, form.norm))
     return letting_go(tape, state, linear(tape, state, form.projection, LOGITS))
 

@@ -1,4 +1,4 @@
-"""Torch's memory-efficient kernel, which sdpa takes where it is given a mask."""
+"""Torch's memory-efficient kernel, which sdpa takes where it is given a mask, and for wide heads."""
 
 from __future__ import annotations
 
@@ -21,6 +21,11 @@ def masked(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: Attentio
     Source: transformers' sdpa_attention.py; torch's memory-efficient kernel (aten .../cuda/attention_backward.cu).
     """
     return _biased(tape, (query, key, value), form, 1)
+
+
+def wide(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: AttentionForm) -> Buffer:
+    """Sdpa without a mask of heads that are too wide for its flash kernel: the same without a bias."""
+    return _biased(tape, (query, key, value), form, 0)
 
 
 def given(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: AttentionForm) -> Buffer:
@@ -47,7 +52,7 @@ def _biased(tape: Tape, states: tuple[Buffer, Buffer, Buffer], form: AttentionFo
     keys, values = (part if whole else repeated(tape, part, form) for part in (key, value))
     convert = _cast_for_all if spread and form.expands else _cast_alone
     inner = cast(tape, query, dtype, STATES), *(convert(tape, part, dtype, form) for part in (keys, values))
-    bias = tape.new(SCORES, 0, dtype, size=Size(pair=biases * BYTES[dtype]))
+    bias = tape.new(SCORES, 0, dtype, size=Size(biases * form.prefix * BYTES[dtype], pair=biases * BYTES[dtype]))
     narrow = sum(part.width < form.repeated for part in inner[1:]) if spread else 0
     expanded = narrow * form.repeated * BYTES[dtype]
     result = attended(tape, inner, form, Size(token=form.query_heads * BYTES["fp32"] + expanded), (bias,))

@@ -9,13 +9,16 @@ from collections.abc import Sequence
 
 from toolkit.frozen import frozen
 from toolkit.memory.buffer import Buffer
+from toolkit.memory.formula.activations import activated
 from toolkit.memory.formula.expert_adapters import Factors, factors_of, merged_product
-from toolkit.memory.formula.expert_gates import clamped_gate, plain_gate
+from toolkit.memory.formula.expert_gates import clamped_gate, gated_share, plain_gate
 from toolkit.memory.formula.feed_forward import FeedForwardForm, feed_forward
+from toolkit.memory.formula.liger_experts import liger_experts
 from toolkit.memory.formula.linear import linear
 from toolkit.memory.formula.linear_form import LinearForm
-from toolkit.memory.formula.operations import Given, activate, add, cast, letting_go, multiply, wider
-from toolkit.memory.formula.router import ROUTER, routes, routes_of_chosen
+from toolkit.memory.formula.operations import Given, activate, add, cast, letting_go, multiply, narrowed, wider
+from toolkit.memory.formula.router import FLOAT_SOFTMAX, ROUTER, routes, routes_of_chosen
+from toolkit.memory.formula.scattered import scattered
 from toolkit.memory.size import Size
 from toolkit.memory.tape import Tape
 
@@ -29,6 +32,7 @@ class MixtureForm:
 
     Fused, `products` are gate-and-up and down of all experts, as wide as a token's chosen experts side by side. Looped,
     they are those of one expert, as wide as its share of a token: gate, up and down, or gate-and-up and down.
+    Scattered, they are up, gate and down of all.
     """
 
     experts: int
@@ -39,25 +43,42 @@ class MixtureForm:
     clamped: bool = False  # gpt-oss's gate with its limits and its sigmoid
     biased: bool = False  # each gathered token gets a row of its expert's biases (gpt-oss)
     looped: bool = False
+    liger: bool = False  # fused, by Liger's kernels
+    scattered: bool = False  # by ScatterMoE's kernels, with a router of their own
     batched: bool = False  # each token's experts are copied for it, as transformers does while it decodes
     shared: FeedForwardForm | None = None
     shared_gate: LinearForm | None = None  # one number for each token, whose sigmoid the shared expert is multiplied by
     routes_chosen: bool = False  # the softmax is that of the chosen logits alone (Granite)
+    shared_first: bool = False  # the shared expert runs before the others, where they are fused
+    activation: str = ""  # where experts have no gate, what stands between their two products (Nemotron-H)
+    autocast: bool = False
+    routes_by: str = FLOAT_SOFTMAX  # what makes shares of a router's logits
 
 
 def mixture(tape: Tape, x: Buffer, form: MixtureForm) -> Buffer:
     """The weighted sum of the chosen experts, and of the shared one; the caller keeps `x`.
 
-    A shared expert with a gate runs before the others where they are fused (transformers modeling_qwen2_moe.py), else
-    after them.
+    A shared expert with a gate runs before the others where they are fused (transformers modeling_qwen2_moe.py), and
+    ERNIE's and Hunyuan's; else after them.
     """
-    early = feed_forward(tape, x, form.shared) if form.shared and form.shared_gate and not form.looped else None
-    how = routes_of_chosen if form.routes_chosen else routes
-    weights = how(tape, x, form.router, form.chosen, x.dtype if form.casts_weights else "fp32")
-    run = _one_by_one if form.looped else _copied if form.batched else _together
-    result = run(tape, x, weights, form)
+    if form.scattered:
+        return _with_shared(tape, x, scattered(tape, x, form.router, form.products, form.chosen), form, None)
+    early = feed_forward(tape, x, form.shared) if form.shared and form.shared_first and not form.looped else None
+    if form.routes_chosen:
+        weights = routes_of_chosen(tape, x, form.router, form.chosen, x.dtype)
+    else:
+        weights = routes(tape, x, form.router, form.chosen, form.routes_by, x.dtype if form.casts_weights else None)
+    result = run_experts(tape, x, weights, form)
     tape.drop(weights)
     return _with_shared(tape, x, result, form, early)
+
+
+def run_experts(tape: Tape, x: Buffer, weights: Buffer, form: MixtureForm) -> Buffer:
+    """The sum of the chosen experts' results by their weights; the caller keeps both inputs."""
+    if form.liger:
+        return liger_experts(tape, x, weights, form.products, form.experts, form.chosen)
+    run = _one_by_one if form.looped else _copied if form.batched else _together
+    return run(tape, x, weights, form)
 
 
 def _together(tape: Tape, x: Buffer, weights: Buffer, form: MixtureForm) -> Buffer:
@@ -79,13 +100,20 @@ def _experts(
     wide_product, down = form.products
     biases = _biases(tape, wide_product, form)
     wide, first = _grouped(tape, x, wide_product, factors[0])
-    product = (clamped_gate if form.clamped else plain_gate)(tape, wide)
+    product = _between(tape, wide, form)
     tape.drop(wide)
     later = _biases(tape, down, form)
     tape.drop(*biases)
     result, second = _grouped(tape, product, down, factors[1])
     tape.drop(product)
     return result, (*later, *first, *second)
+
+
+def _between(tape: Tape, wide: Buffer, form: MixtureForm) -> Buffer:
+    """What the second product is given: gate and up together, or the activation alone."""
+    if form.activation:
+        return activated(tape, wide, form.activation, ROW, autocast=form.autocast)
+    return (clamped_gate if form.clamped else plain_gate)(tape, wide)
 
 
 def _grouped(tape: Tape, x: Buffer, form: LinearForm, factors: Factors | None) -> tuple[Buffer, tuple[Buffer, ...]]:
@@ -110,7 +138,7 @@ def _copied(tape: Tape, x: Buffer, weights: Buffer, form: MixtureForm) -> Buffer
     first, second = form.products
     copies = (_copies(tape, first, form), *_biases(tape, first, form))
     wide = tape.new(ROW, first.outputs, x.dtype)
-    product = letting_go(tape, wide, (clamped_gate if form.clamped else plain_gate)(tape, wide))
+    product = letting_go(tape, wide, _between(tape, wide, form))
     later = (_copies(tape, second, form), *_biases(tape, second, form))
     tape.drop(*copies)
     out = letting_go(tape, product, tape.new(ROW, second.outputs, x.dtype))
@@ -121,8 +149,7 @@ def _copied(tape: Tape, x: Buffer, weights: Buffer, form: MixtureForm) -> Buffer
 
 
 def _copies(tape: Tape, product: LinearForm, form: MixtureForm) -> Buffer:
-    chosen = product.elements * form.chosen // form.experts
-    return tape.new(CHOSEN, chosen, product.dtype)
+    return tape.new(CHOSEN, product.elements * form.chosen // form.experts, product.dtype)
 
 
 def _one_by_one(tape: Tape, x: Buffer, weights: Buffer, form: MixtureForm) -> Buffer:
@@ -161,17 +188,14 @@ def _expert(tape: Tape, x: Buffer, form: MixtureForm) -> Buffer:
     *inner, down = form.products
     if len(inner) == 1:
         wide = linear(tape, x, inner[0], ROW)
-        product = (clamped_gate if form.clamped else plain_gate)(tape, wide)
-        tape.drop(wide)
+        product = letting_go(tape, wide, _between(tape, wide, form))
     else:
         gate = linear(tape, x, inner[0], ROW)
         active = letting_go(tape, gate, activate(tape, gate, ROW))
         up = linear(tape, x, inner[1], ROW)
         product = multiply(tape, active, up, ROW)
         tape.drop(active, up)
-    result = linear(tape, product, down, ROW)
-    tape.drop(product)
-    return result
+    return letting_go(tape, product, linear(tape, product, down, ROW))
 
 
 def _gather(tape: Tape, x: Buffer, width: int) -> Buffer:
@@ -194,8 +218,9 @@ def _weigh(tape: Tape, x: Buffer, weights: Buffer) -> Buffer:
     result = tape.new(ROW, x.width, wider(x.dtype, weights.dtype), grad=x.grad)
 
     def backward(tape: Tape, _: Buffer) -> Given:
-        given = tape.gradient(x)
+        wide = tape.gradient(x, result.dtype)
         with tape.temporary("activation_gradients", result.size):
+            given = narrowed(tape, x, wide)
             to_weights = tape.gradient(weights)
         return [(x, given), (weights, to_weights)]
 
@@ -218,26 +243,7 @@ def _with_shared(tape: Tape, x: Buffer, routed: Buffer, form: MixtureForm, early
         return routed
     shared = early or feed_forward(tape, x, form.shared)
     if form.shared_gate is not None:
-        shared = letting_go(tape, shared, _gated(tape, x, shared, form.shared_gate))
+        shared = letting_go(tape, shared, gated_share(tape, x, shared, form.shared_gate))
     total = add(tape, routed, shared, ROW)
     tape.drop(routed, shared)
     return total
-
-
-def _gated(tape: Tape, x: Buffer, shared: Buffer, form: LinearForm) -> Buffer:
-    """`sigmoid(gate(x)) * shared`: the product of one number for each token with the shared expert's result.
-
-    The gradient of the numbers is first as wide as the result, and then summed.
-    """
-    logit = linear(tape, x, form, ROW)
-    share = letting_go(tape, logit, activate(tape, logit, ROW))
-    result = tape.new(ROW, shared.width, wider(share.dtype, shared.dtype), grad=share.grad or shared.grad)
-
-    def backward(tape: Tape, _: Buffer) -> Given:
-        with tape.temporary("activation_gradients", result.size):
-            to_share = tape.gradient(share)
-        return [(share, to_share), (shared, tape.gradient(shared))]
-
-    tape.node(result, backward, tape.save(share, shared) if result.grad else ())
-    tape.drop(share)
-    return result

@@ -5,6 +5,7 @@ from __future__ import annotations
 from toolkit.frozen import frozen
 from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.bare_norms import bare_norm, less, mean_of, one_plus_norm
+from toolkit.memory.formula.liger import liger_norm
 from toolkit.memory.formula.operations import Given, cast, letting_go, resized, split, widened, wider
 from toolkit.memory.formula.triton_kernels import fast_norm
 from toolkit.memory.size import Size
@@ -25,6 +26,8 @@ class NormForm:
     rows: int = 1  # of a LayerNorm over each head: so many means and deviations for a token
     heads: int = 0  # each of so many heads has a norm of its own, and the results are put together (StableLM 2 12B)
     fast: bool = False  # an RMSNorm by Unsloth's kernel
+    liger: bool = False  # one by Liger's, whose gradient is written `over` the one that comes in, or not
+    over: bool = True
     unit_offset: bool = False  # Gemma: (1 + weight) times the float32 values, then the cast; so gpt-oss, without the 1
 
 
@@ -39,16 +42,30 @@ def _rms_norm(tape: Tape, x: Buffer, form: NormForm) -> Buffer:
     """x.float(), its mean square, their product, cast back, times the weight (transformers' LlamaRMSNorm)."""
     if form.fast:
         return fast_norm(tape, x)
+    if form.liger:
+        return liger_norm(tape, x, form.rows, in_place=form.over)
     wide = cast(tape, x, "fp32", ROW)
-    inverse = _inverse_root(tape, wide)
-    scaled = _times_inverse(tape, wide, inverse)
+    inverse = inverse_root(tape, wide)
+    scaled = times_inverse(tape, wide, inverse)
     if wide is not x:
         tape.drop(wide)
     tape.drop(inverse)
     return _weighted(tape, scaled, x.dtype, form)
 
 
-def _times_inverse(tape: Tape, wide: Buffer, inverse: Buffer) -> Buffer:
+def _bare_rms_norm(tape: Tape, x: Buffer, _: NormForm) -> Buffer:
+    """The same without a weight (modeling_gemma4.py, Gemma4RMSNorm with_scale=False)."""
+    wide = cast(tape, x, "fp32", ROW)
+    inverse = inverse_root(tape, wide)
+    scaled = times_inverse(tape, wide, inverse)
+    if wide is not x:
+        tape.drop(wide)
+    tape.drop(inverse)
+    return letting_go(tape, scaled, cast(tape, scaled, x.dtype, ROW))
+
+
+def times_inverse(tape: Tape, wide: Buffer, inverse: Buffer) -> Buffer:
+    """`x * inverse`, both float32: both are kept."""
     saved = tape.save(wide, inverse) if wide.grad else ()
     scaled = tape.new(ROW, wide.width, "fp32", grad=wide.grad, size=wide.size)
 
@@ -62,10 +79,11 @@ def _times_inverse(tape: Tape, wide: Buffer, inverse: Buffer) -> Buffer:
     return tape.node(scaled, backward, saved)
 
 
-def _inverse_root(tape: Tape, wide: Buffer) -> Buffer:
+def inverse_root(tape: Tape, wide: Buffer, rows: int = 1) -> Buffer:
+    """rsqrt(mean(x^2)): the input and one number for each of a token's `rows` are kept."""
     saved = tape.save(wide) if wide.grad else ()
     squares = tape.new(ROW, wide.width, "fp32", size=wide.size)
-    narrow = Size(*[part // max(wide.width, 1) for part in wide.size])
+    narrow = Size(*[part // max(wide.width, 1) * rows for part in wide.size])
     inverse = tape.new(ROW, 1, "fp32", grad=wide.grad, size=narrow)
     tape.drop(squares)
 
@@ -81,23 +99,25 @@ def _inverse_root(tape: Tape, wide: Buffer) -> Buffer:
 def _weighted(tape: Tape, scaled: Buffer, dtype: str, form: NormForm) -> Buffer:
     """The product with the weight, before (Gemma) or after the cast back to the input's dtype."""
     if form.unit_offset:
-        product = _times_weight(tape, scaled, "fp32", form)
+        product = times_weight(tape, scaled, "fp32", form)
         tape.drop(scaled)
         return letting_go(tape, product, cast(tape, product, dtype, ROW))
     narrow = cast(tape, scaled, dtype, ROW)
-    product = _times_weight(tape, narrow, wider(dtype, form.dtype), form)
+    product = times_weight(tape, narrow, wider(dtype, form.dtype), form)
     tape.drop(narrow, scaled)
     return product
 
 
-def _times_weight(tape: Tape, x: Buffer, dtype: str, form: NormForm) -> Buffer:
-    saved = tape.save(*([x] if form.trains else []), constants=1) if x.grad else ()
-    product = tape.new(ROW, x.width, dtype, grad=x.grad, size=resized(x, dtype))
+def times_weight(tape: Tape, x: Buffer, dtype: str, form: NormForm) -> Buffer:
+    """`weight * x` in a dtype: x is kept where the weight is trained."""
+    needs = x.grad or form.trains
+    saved = tape.save(*([x] if form.trains else []), constants=1) if needs else ()
+    product = tape.new(ROW, x.width, dtype, grad=needs, size=resized(x, dtype))
 
     def backward(tape: Tape, gradient: Buffer) -> Given:
         if form.trains:  # the weight's gradient is summed over the tokens from a full product
             tape.discard(tape.gradient(gradient))
-        return [(x, tape.gradient(x))]
+        return [(x, tape.gradient(x))] if x.grad else []
 
     return tape.node(product, backward, saved)
 
@@ -107,11 +127,12 @@ def _layer_norm(tape: Tape, x: Buffer, form: NormForm) -> Buffer:
     inner = cast(tape, x, "fp32", ROW) if form.autocast else x
     numbers = 2 * max(form.heads, form.rows)
     statistics = tape.new(ROW, numbers, "fp32", size=widened(inner, numbers, "fp32"))
-    result = tape.new(ROW, inner.width, inner.dtype, grad=x.grad, size=inner.size)
-    saved = tape.save(inner, statistics, constants=1) if x.grad else ()  # statistics are results: it has run
+    needs = x.grad or form.trains
+    result = tape.new(ROW, inner.width, inner.dtype, grad=needs, size=inner.size)
+    saved = tape.save(inner, statistics, constants=1) if needs else ()  # statistics are results: it has run
 
     def backward(tape: Tape, _: Buffer) -> Given:
-        return [(inner, tape.gradient(inner))]
+        return [(inner, tape.gradient(inner))] if x.grad else []
 
     tape.node(result, backward, saved)
     tape.drop(statistics)
@@ -137,7 +158,7 @@ def _by_head(tape: Tape, x: Buffer, form: NormForm) -> Buffer:
 def _t5_norm(tape: Tape, x: Buffer, form: NormForm) -> Buffer:
     """X times its float32 inverse root, cast to the weight's dtype if that is a short one (modeling_t5.py)."""
     wide = cast(tape, x, "fp32", ROW)
-    inverse = _inverse_root(tape, wide)
+    inverse = inverse_root(tape, wide)
     if wide is not x:
         tape.drop(wide)
     saved = tape.save(x, inverse) if x.grad else ()
@@ -156,7 +177,7 @@ def _t5_norm(tape: Tape, x: Buffer, form: NormForm) -> Buffer:
     tape.node(scaled, backward, saved)
     tape.drop(inverse)
     narrow = letting_go(tape, scaled, cast(tape, scaled, form.dtype, ROW))
-    result = _times_weight(tape, narrow, form.dtype, form)
+    result = times_weight(tape, narrow, form.dtype, form)
     tape.drop(narrow)
     return result
 
@@ -174,14 +195,14 @@ def _written_norm(tape: Tape, x: Buffer, form: NormForm) -> Buffer:
     wide = cast(tape, x, "fp32", ROW)
     mean = mean_of(tape, wide)
     first = less(tape, wide, mean)
-    inverse = _inverse_root(tape, first)
+    inverse = inverse_root(tape, first)
     tape.drop(first)
     second = less(tape, wide, mean)
-    scaled = _times_inverse(tape, second, inverse)
+    scaled = times_inverse(tape, second, inverse)
     if wide is not x:
         tape.drop(wide)
     tape.drop(second, inverse)
-    product = _times_weight(tape, scaled, "fp32", form)
+    product = times_weight(tape, scaled, "fp32", form)
     tape.drop(scaled, mean)
     return letting_go(tape, product, cast(tape, product, x.dtype, ROW))
 
@@ -191,6 +212,7 @@ NORMS = {
     "rms": _rms_norm,
     "t5": _t5_norm,
     "bare layer": _bare_norm,
+    "bare rms": _bare_rms_norm,
     "written layer": _written_norm,
     "layer plus one": _one_plus_norm,
 }

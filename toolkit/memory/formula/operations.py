@@ -62,6 +62,16 @@ def add_into(tape: Tape, x: Buffer, y: Buffer) -> Buffer:
     return tape.node(x, backward)
 
 
+def scale_in_place(tape: Tape, x: Buffer) -> Buffer:
+    """`x *= c`, a tensor that needs no gradient: x itself; its gradient is another tensor."""
+    saved = tape.save(constants=1) if x.grad else ()
+
+    def backward(tape: Tape, _: Buffer) -> Given:
+        return [(x, tape.gradient(x))]
+
+    return tape.node(x, backward, saved)
+
+
 def clip_in_place(tape: Tape, x: Buffer, row: str) -> Buffer:
     """`x.clamp_()`: backward needs x as it was, of which autograd keeps a copy, and masks of what was within."""
     if not x.grad:
@@ -121,12 +131,13 @@ def multiply(tape: Tape, x: Buffer, y: Buffer, row: str) -> Buffer:
 
     def backward(tape: Tape, _: Buffer) -> Given:
         wide = [(part, tape.gradient(part, dtype)) for part in (x, y) if part.grad]
-        return [(part, _narrowed(tape, part, given)) for part, given in wide]
+        return [(part, narrowed(tape, part, given)) for part, given in wide]
 
     return tape.node(result, backward, saved)
 
 
-def _narrowed(tape: Tape, of: Buffer, gradient: Buffer) -> Buffer:
+def narrowed(tape: Tape, of: Buffer, gradient: Buffer) -> Buffer:
+    """A gradient in the dtype of what it is of: the engine makes a copy, and lets go of the wider one."""
     if gradient.dtype == of.dtype:
         return gradient
     narrow = tape.gradient(of)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from toolkit.memory.architecture.heads import BASE, MASKED, SEQUENCE
 from toolkit.memory.context import Context
 from toolkit.memory.formula.kv_cache import cached_bytes
+from toolkit.memory.formula.summed import SUM
 from toolkit.memory.ledger import PhaseName
 from toolkit.memory.losses import loss_of
 from toolkit.memory.size import BYTES
@@ -17,14 +19,17 @@ MADE_IN_CHUNKS = ("chunked", "fused", "fused wide", "tiled", "cut")
 
 
 def holds_results(context: Context) -> bool:
-    """Whether a loop may hold on to the result of the last step."""
+    """Whether a loop may hold on to the result of the last step; that which sums logits does, as its ledger says."""
+    if loss_of(context.setting) == SUM:
+        return False
     return context.setting.trains and context.setting.stack.trainer in OWN_LOOPS
 
 
 def warm_logits(context: Context, _: PhaseName) -> int:
     """The logits of the pass before, which a loop over a prompt has a name for until this one gives its own.
 
-    Those of all tokens, as the model's forward gives them: float32 where the version made them so.
+    Those of all tokens, as the model's forward gives them: float32 where the version made them so. A model without a
+    head gives states of its layers' width, a classifier of encoders logits of every sequence.
     """
     return 0 if context.setting.generated_length else _logits_of_a_pass(context)
 
@@ -44,8 +49,12 @@ def _logits_of_a_pass(context: Context) -> int:
     setting = context.setting
     if not setting.warmup:
         return 0
-    width = BYTES["fp32" if behaviour(context.architecture, setting).upcasts_early else context.numerics.head]
-    return setting.batch_size * setting.sequence_length * context.architecture.vocabulary * width
+    architecture = context.architecture
+    if architecture.head == SEQUENCE and not architecture.is_decoder:
+        return setting.batch_size * architecture.labels * BYTES[context.numerics.head]
+    each = architecture.hidden if architecture.head == BASE else architecture.vocabulary
+    width = BYTES["fp32" if behaviour(architecture, setting).upcasts_early else context.numerics.head]
+    return setting.batch_size * setting.sequence_length * each * width
 
 
 def _cache_of_a_pass(context: Context) -> int:
@@ -59,10 +68,10 @@ def last_outputs(context: Context) -> int:
     cache in training too, as its config says use_cache, unless it checkpoints (transformers, modeling_layers.py).
     """
     setting, architecture = context.setting, context.architecture
-    if not holds_results(context) or not context.generates:
+    if not holds_results(context) or not (context.generates or architecture.head == MASKED):
         return 0
     width = BYTES["fp32" if behaviour(architecture, setting).upcasts_early else context.numerics.head]
     whole = loss_of(setting) not in MADE_IN_CHUNKS
     logits = setting.batch_size * setting.sequence_length * architecture.vocabulary * width if whole else 0
     caches = context.numerics.checkpointing == "false"
-    return logits + (cached_bytes(context, setting.sequence_length) if caches else 0)
+    return logits + (cached_bytes(context, setting.sequence_length) if caches and context.generates else 0)

@@ -50,16 +50,30 @@ def product(
     saved = tape.save(*kept, constants=1) if x.grad or trains else ()
     result = tape.new(row, outputs, dtype, grad=x.grad or trains, size=widened(x, outputs, dtype))
 
-    def backward(tape: Tape, _: Buffer) -> Given:
+    def backward(tape: Tape, gradient: Buffer) -> Given:
         given = [] if bias is None else [(bias, tape.weight_gradient(bias, dtype))]
         if weight is not None and trains:
             given.append((weight, tape.weight_gradient(weight, dtype)))
-        return [*given, (x, tape.gradient(x))] if x.grad else given
+            _multiplied(tape, gradient)
+        if x.grad:
+            given.append((x, tape.gradient(x)))
+            _multiplied(tape, gradient)
+        return given
 
     tape.node(result, backward, saved)
     if weight is not None and is_copy and not trains:
         tape.drop(weight)
     return result
+
+
+def _multiplied(tape: Tape, gradient: Buffer) -> None:
+    """A product of a gradient: cuBLAS takes no matrix whose elements are all in one place, so that it is copied.
+
+    Source: aten/src/ATen/native/cuda/Blas.cpp, prepare_matrix_for_cublas.
+    """
+    if gradient.expands is not None:
+        with tape.temporary(gradient.row, gradient.expands):
+            pass
 
 
 def dequantized(form: LinearForm) -> Size:

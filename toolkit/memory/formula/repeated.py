@@ -28,5 +28,5 @@ def _repeated_size(tape: Tape, x: Buffer, form: AttentionForm) -> Size:
     if tape.cache == STATIC and tape.keeping is not None:
         return Size(sequence=tape.keeping.room * each)
     if tape.cache != READS:
-        return Size(token=each)
+        return Size(token=each, sequence=form.prefix * each)
     return Size(pair=each) if form.window is None else Size(sequence=form.window * each)

@@ -1,6 +1,7 @@
 """Which experts a token passes through, and the weights of what they give.
 
-Sources: transformers 5.23 modeling_mixtral.py, MixtralTopKRouter; modeling_granitemoe.py, GraniteMoeTopKRouter.
+Sources: transformers 5.23 modeling_mixtral.py, MixtralTopKRouter; modeling_granitemoe.py, GraniteMoeTopKRouter;
+modeling_deepseek_v3.py, DeepseekV3TopkRouter (sigmoid); modeling_mistral4.py, Mistral4TopkRouter (softmax).
 """
 
 from __future__ import annotations
@@ -15,14 +16,21 @@ from toolkit.memory.tape import Tape
 ROUTER = "router_states"
 
 
-def routes(tape: Tape, x: Buffer, router: LinearForm, chosen: int, dtype: str) -> Buffer:
-    """Logits over the experts, float32 probabilities (kept), and the weights of those chosen, in a dtype."""
-    logits, wide = _logits(tape, x, router)
-    probabilities = activate(tape, wide, ROUTER)
-    if wide is not logits:
-        tape.drop(wide)
+FLOAT_SOFTMAX, CAST_SOFTMAX, SOFTMAX, SIGMOID = "float32 softmax", "cast softmax", "softmax", "sigmoid"
+"""What makes shares of logits: in float32, which the second casts back to the dtype of the logits; or in that dtype, of
+which autocast makes float32 for a softmax alone."""
+
+
+def routes(tape: Tape, x: Buffer, router: LinearForm, chosen: int, by: str, dtype: str | None) -> Buffer:
+    """Logits over the experts, their shares (kept), and the weights of those chosen, in that dtype or another."""
+    widens = by in (FLOAT_SOFTMAX, CAST_SOFTMAX) or (by == SOFTMAX and router.autocast is not None)
+    logits, given = _logits(tape, x, router, "fp32" if widens else None)
+    probabilities = activate(tape, given, ROUTER)
+    if given is not logits:
+        tape.drop(given)
     tape.drop(logits)
-    weights = tape.new(ROUTER, chosen, dtype, grad=x.grad)
+    own = logits.dtype if by == CAST_SOFTMAX else probabilities.dtype
+    weights = tape.new(ROUTER, chosen, dtype or own, grad=x.grad)
 
     def backward(tape: Tape, _: Buffer) -> Given:
         return [(probabilities, tape.gradient(probabilities))]
@@ -37,7 +45,7 @@ def routes_of_chosen(tape: Tape, x: Buffer, router: LinearForm, chosen: int, dty
 
     The float32 logits have a name to the end of the feed-forward, as part of the router's result.
     """
-    logits, wide = _logits(tape, x, router)
+    logits, wide = _logits(tape, x, router, "fp32")
     if wide is not logits:
         tape.drop(logits)
     index = tape.new(ROUTER, chosen, "int64")
@@ -58,8 +66,8 @@ def routes_of_chosen(tape: Tape, x: Buffer, router: LinearForm, chosen: int, dty
     return letting_go(tape, shares, cast(tape, shares, dtype, ROUTER))
 
 
-def _logits(tape: Tape, x: Buffer, router: LinearForm) -> tuple[Buffer, Buffer]:
-    """As they are, and in float32."""
-    branch = router.branch
+def _logits(tape: Tape, x: Buffer, router: LinearForm, dtype: str | None) -> tuple[Buffer, Buffer]:
+    """As they are, and in a dtype."""
+    branch = router.branch if router.bare else None
     logits = linear(tape, x, router, ROUTER) if branch is None else merged_linear(tape, x, router, branch, ROUTER)
-    return logits, cast(tape, logits, "fp32", ROUTER)
+    return logits, cast(tape, logits, dtype or logits.dtype, ROUTER)

@@ -20,8 +20,9 @@ from toolkit.memory.formula.norms import NormForm, normalise
 from toolkit.memory.formula.operations import Given, cast, letting_go
 from toolkit.memory.formula.repeated import repeated
 from toolkit.memory.formula.rotary import ROTARY
+from toolkit.memory.gradients import INCOMING
 from toolkit.memory.size import BYTES, Size
-from toolkit.memory.tape import INCOMING, Tape
+from toolkit.memory.tape import Tape
 
 HIDDEN = "loss_hidden_states"
 CHUNKS = 8

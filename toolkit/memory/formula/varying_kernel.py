@@ -1,4 +1,4 @@
-"""FlashAttention over rows that are padded: real tokens are gathered one after the other, and put back afterwards.
+"""FlashAttention over rows that are padded, whose real tokens are gathered and put back afterwards, or packed.
 
 Sources: transformers modeling_flash_attention_utils.py (_upad_input, _pad_input); flash-attention 2,
 csrc/flash_attn/flash_api.cpp, mha_varlen_fwd and mha_varlen_bwd. How many tokens are real is data: here all of them.
@@ -6,11 +6,13 @@ csrc/flash_attn/flash_api.cpp, mha_varlen_fwd and mha_varlen_bwd. How many token
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.attention_form import OUTPUT, STATES, AttentionForm
 from toolkit.memory.formula.cached import LAID_OUT, READS
-from toolkit.memory.formula.fused_kernel import attended
-from toolkit.memory.formula.operations import Given, cast
+from toolkit.memory.formula.fused_kernel import attended, fused
+from toolkit.memory.formula.operations import Given, cast, transposed
 from toolkit.memory.size import BYTES, Size
 from toolkit.memory.tape import Tape
 
@@ -29,6 +31,30 @@ def varying(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: Attenti
     padded = _moved(tape, result, OUTPUT)
     tape.drop(result)
     return padded
+
+
+def packed(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: AttentionForm) -> Buffer:
+    """The kernel for samples of one row that positions tell apart, which takes contiguous states.
+
+    Turned parts that were joined are copied for it, and what is a part of one projection for all three. Source:
+    transformers modeling_flash_attention_utils.py, _prepare_from_posids.
+    """
+    states = query, key, value
+    laid_out = tuple(
+        transposed(tape, part) if part.base is not None or (form.heads_first and part is not value) else part
+        for part in states
+    )
+    dtype = form.flash_dtype(query.dtype)
+    as_tokens = replace(form, rotary="whole", sinks=None)  # the result lies as the queries do
+    result = fused(tape, (laid_out[0], laid_out[1], laid_out[2]), as_tokens, dtype, _working(form, dtype))
+    tape.drop(*(part for part, own in zip(laid_out, states, strict=True) if part is not own))
+    return result
+
+
+def packed_by_lengths(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: AttentionForm) -> Buffer:
+    """The same where lengths are given, which takes the states as they lie."""
+    dtype = form.flash_dtype(query.dtype)
+    return fused(tape, (query, key, value), form, dtype, _working(form, dtype))
 
 
 def _gathered(tape: Tape, parts: tuple[Buffer, ...], form: AttentionForm) -> tuple[Buffer, ...]:

@@ -15,6 +15,7 @@ from toolkit.memory.trace.eight_bit import put_8bit_layers
 from toolkit.memory.trace.quantized import put_4bit_layers
 from toolkit.memory.trace.refusal import UnsupportedTrace
 from toolkit.memory.trace.refused import MXFP4
+from toolkit.spec.packing_fields import UNPACKED
 from toolkit.spec.setting import Setting
 
 SPREAD = 0.02
@@ -27,6 +28,8 @@ def load_on_device(setting: Setting, facts: ModelFacts) -> nn.Module:
     A quantized model is never whole in 16 bit: as when a checkpoint is loaded, one layer is made, packed, and the next.
     """
     refuse(setting)
+    if setting.packing != UNPACKED:
+        raise UnsupportedTrace("packed rows are not measured yet")
     if setting.weights == MXFP4:
         raise UnsupportedTrace("weights in MXFP4 are not measured yet")
     if setting.weights in FOUR_BIT or setting.weights in EIGHT_BIT:

@@ -24,7 +24,7 @@ from toolkit.memory.trace.generate import generate
 from toolkit.memory.trace.optimizers import states_of
 from toolkit.memory.trace.padded import mask_of
 from toolkit.memory.trace.refusal import UnsupportedTrace
-from toolkit.memory.trace.refused import runs_trl
+from toolkit.memory.trace.refused import runs_trl, sums_logits
 from toolkit.memory.trace.trl_loss import sft_loss
 from toolkit.spec.setting import Setting
 
@@ -36,10 +36,11 @@ def train(setting: Setting, model: nn.Module, kind: str, watch: Watch, census: C
     """Trains for two steps, phase by phase."""
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = real_optimizer(setting, model, trained)
+    named: list[Any] = []
     for step in range(STEPS):
         for _ in range(_parts(setting)):
             watch.mark(PhaseName.FORWARD_END)
-            loss = _loss(setting, model, kind)
+            loss = _loss(setting, model, kind, named)
             watch.mark(PhaseName.BACKWARD)
             loss.backward()
             del loss
@@ -52,13 +53,15 @@ def train(setting: Setting, model: nn.Module, kind: str, watch: Watch, census: C
             if step == STEPS - 1:
                 census.count(Category.OPTIMIZER_STATES, states_of(optimizer))
             optimizer.zero_grad(set_to_none=True)
+        else:
+            model.zero_grad(set_to_none=True)
         gc.collect()
     watch.close()
 
     def again(start: Callable[[str], None]) -> None:
         for _ in range(_parts(setting)):
             start(PASS)
-            _loss(setting, model, kind).backward()
+            _loss(setting, model, kind, named).backward()
         if optimizer is not None:
             start(STEP)
             optimizer.step()
@@ -99,10 +102,16 @@ def autocast(setting: Setting, kind: str) -> AbstractContextManager[Any]:
     return torch.autocast(kind, DTYPES[setting.compute])
 
 
-def _loss(setting: Setting, model: nn.Module, kind: str) -> torch.Tensor:
+def _loss(setting: Setting, model: nn.Module, kind: str, named: list[Any]) -> torch.Tensor:
+    """The loss of a batch; `named` has the results that the loop has a name for."""
     with torch.device(kind):
         inputs = _inputs(setting, model)
     with autocast(setting, kind):
+        if sums_logits(setting):
+            del inputs["labels"]
+            named[:] = [model(**inputs)]
+            total: torch.Tensor = named[0].logits.sum()
+            return total
         if not runs_trl(setting):
             plain: torch.Tensor = model(**inputs).loss
             return plain

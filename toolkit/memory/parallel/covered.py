@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 
 from packaging.version import Version
 
-from toolkit.memory.numerics import FOUR_BIT, LOOPS_IN_TORCH, older
+from toolkit.memory.numerics import FOUR_BIT, LOOPS_IN_TORCH
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.storage import FLOATS
+from toolkit.memory.versions import older
 from toolkit.spec.names import DEEPSPEED
 from toolkit.spec.setting import Setting
 

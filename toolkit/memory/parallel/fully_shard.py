@@ -14,12 +14,13 @@ from packaging.version import Version
 
 from toolkit.frozen import frozen
 from toolkit.memory.architecture import Architecture, ModuleKind
-from toolkit.memory.numerics import LOOPS_IN_TORCH, older
+from toolkit.memory.numerics import LOOPS_IN_TORCH
 from toolkit.memory.parallel.shard_moments import Shards
 from toolkit.memory.parallel.units import rounding
 from toolkit.memory.size import BYTES
 from toolkit.memory.storage import StoredTensor, storage_of
 from toolkit.memory.sums import Sums
+from toolkit.memory.versions import older
 from toolkit.spec.setting import Setting
 
 ENDS_APART = Version("1.14")

@@ -18,9 +18,10 @@ from toolkit.facts.names import UnknownName
 from toolkit.frozen import frozen
 from toolkit.memory.architecture import Architecture, ModuleKind
 from toolkit.memory.layer_tables import layer_tables
-from toolkit.memory.numerics import QUANTIZED, older
+from toolkit.memory.numerics import QUANTIZED
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.storage import StoredTensor, storage_of
+from toolkit.memory.versions import older
 from toolkit.spec.setting import Setting
 
 OWN_PLACEMENT = Version("5.0")

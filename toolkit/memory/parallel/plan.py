@@ -8,7 +8,7 @@ from packaging.version import Version
 
 from toolkit.frozen import frozen
 from toolkit.memory.architecture import Architecture
-from toolkit.memory.numerics import TRL, older
+from toolkit.memory.numerics import LOOPS_IN_TORCH, TRL
 from toolkit.memory.parallel.fully_shard import rows_of, shard_parts, shard_sharing
 from toolkit.memory.parallel.sharing import Sharing
 from toolkit.memory.parallel.spread import Spread
@@ -16,6 +16,7 @@ from toolkit.memory.parallel.units import Units, rounding, units_of
 from toolkit.memory.parallel.zero import zero_computing, zero_held, zero_parts, zero_sharing
 from toolkit.memory.size import BYTES
 from toolkit.memory.sums import Sums, Trained, sums
+from toolkit.memory.versions import older
 from toolkit.spec.names import DEEPSPEED, FLOAT_ELEMENTS
 from toolkit.spec.setting import Setting
 from toolkit.spec.stack_rules import ACCELERATE_UPCASTS
@@ -57,13 +58,18 @@ def gathered_setting(setting: Setting) -> Setting:
     """The setting in whose dtypes a GPU computes: under mixed precision units are gathered in the compute dtype."""
     if setting.parallel.strategy in DEEPSPEED:
         return zero_computing(setting)
-    if setting.parallel.strategy == "fsdp2":  # each backward makes gradients of its own
+    if setting.parallel.strategy == "fsdp2" or reduces_each(setting):  # each backward makes gradients of its own
         setting = replace(setting, gradient_accumulation=1)
     if not _mixes(setting) or setting.weights in FLOAT_ELEMENTS:
         return setting
     gradients = setting.compute if setting.method == "full" else setting.gradients
     autocast = setting.stack.trainer in TRAINERS  # accelerate's, beside what units are gathered in
     return replace(setting, weights=setting.compute, gradients=gradients, amp=autocast)
+
+
+def reduces_each(setting: Setting) -> bool:
+    """Whether FSDP shares out the gradients of every micro-batch: a loop in torch has no no_sync, accelerate has."""
+    return setting.parallel.strategy == "fsdp" and setting.stack.trainer in LOOPS_IN_TORCH
 
 
 def _mixes(setting: Setting) -> bool:
@@ -104,6 +110,10 @@ def plan(architecture: Architecture, setting: Setting) -> Plan:
             setting.gradient_accumulation,
             setting.optimizer,
             setting.optimizer_implementation,
+            setting.stack.loss,
+            setting.attention,
+            setting.batch_size == 1,
+            setting.packing,
         ),
     )
     found = _PLANS.get(key)
@@ -195,6 +205,7 @@ def _spread(whole: Sums, units: Units, setting: Setting, computing: Setting) -> 
     outside = setting.gradient_checkpointing == "reentrant" and older(setting, "transformers", CHECKPOINTS_INSIDE)
     kept = 0 if setting.parallel.offload else BYTES[setting.gradients]
     first = units.layers[0] if units.layers else 0
+    once = setting.gradient_accumulation == 1
     return Spread(
         root=units.gathered(units.root),
         first=units.gathered(first),
@@ -203,6 +214,7 @@ def _spread(whole: Sums, units: Units, setting: Setting, computing: Setting) -> 
         trains=trains,
         layer_gradients=kept * sum(units.layers) if trains else 0,
         first_gradient=kept * first if trains else 0,
-        whole=whole.elements * BYTES[computing.gradients] if setting.gradient_accumulation > 1 else 0,
+        whole=0 if once or reduces_each(setting) else whole.elements * BYTES[computing.gradients],
+        earlier=0 if once or not (trains and reduces_each(setting)) else kept * (units.root + sum(units.layers)),
         retains=outside and not trains,
     )

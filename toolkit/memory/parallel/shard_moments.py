@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from toolkit.frozen import frozen
+from toolkit.memory.gradients import GRADIENTS, INCOMING
 from toolkit.memory.parallel.sharing import Step
 from toolkit.memory.peaks import ALONE
 from toolkit.memory.stretch import Stretch
-from toolkit.memory.tape import GRADIENTS, INCOMING
 
 GATHERED = "gathered_parameters"
 BUFFER = "gathering_buffer"
@@ -70,6 +70,11 @@ class Shards:
     def in_flight(self) -> int:
         """Bytes of buffers that were freed on another stream: of one layer that was gathered, and one reduced."""
         return self.layer + self.reduced
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """The parts of a unit come on the stream that copies them in (_fsdp_collectives.py, foreach_all_gather)."""
+        return (BUFFER,)
 
     def made(self, gradients: int) -> int:
         """Those that stay: what is reduced before is counted here."""

@@ -36,6 +36,10 @@ class Sharing(Protocol):
     def in_flight(self) -> int:
         """Bytes that were freed and whose blocks are not free yet."""
 
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """Rows of what is allocated on a stream of its own each, to which no other gives its freed blocks."""
+
     def made(self, gradients: int) -> int:
         """Bytes of the gradients that backward makes, where `gradients` stay until the optimizer's step."""
 

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from toolkit.frozen import frozen
+from toolkit.memory.gradients import GRADIENTS, INCOMING, NEW_GRADIENT
 from toolkit.memory.parallel.sharing import Step
 from toolkit.memory.stretch import Stretch
-from toolkit.memory.tape import GRADIENTS, INCOMING, NEW_GRADIENT
 
 GATHERED = "gathered_parameters"
 FLAT = "flat_gradient"
@@ -26,7 +26,8 @@ class Spread:
     """How FSDP shares a model: bytes of the root and of layers as gathered, and of a GPU's part of gradients.
 
     `prefetches`: while a layer is in backward the next is gathered already. `trains`: the weights have gradients.
-    `whole` are the bytes of all gradients where they are shared out after the last micro-batch, else 0.
+    `whole` are the bytes of all gradients where they are shared out after the last micro-batch, else 0; `earlier` those
+    of a GPU's part of all where every micro-batch's are, and there are several.
 
     `retains`: the hook that frees a frozen layer once its input has a gradient (register_multi_grad_hook) refers to the
     leaf that a reentrant checkpoint around the unit made of its input. So input and gradient stay until all is done.
@@ -41,11 +42,17 @@ class Spread:
     first_gradient: int
     whole: int
     retains: bool
+    earlier: int = 0
 
     @property
     def in_flight(self) -> int:
         """Bytes of freed units whose blocks are not free yet: so many may be waited for (_limiter_utils.py)."""
         return MAX_IN_FLIGHT * self.layer
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """Units are gathered on the stream that unshards."""
+        return (GATHERED,)
 
     def made(self, gradients: int) -> int:
         """Those that stay: what is shared out before is counted here."""
@@ -69,8 +76,8 @@ def gathering_forward(spread: Spread, stretches: Iterable[Stretch]) -> Iterator[
     """The moments of the forward pass with what is gathered then: the root, and the layer that runs."""
     for stretch in stretches:
         rows = {GATHERED: spread.root + (spread.layer if stretch.name == "last layer" else 0)}
-        if spread.whole:
-            rows[GRADIENTS] = spread.whole
+        if spread.whole or spread.earlier:
+            rows[GRADIENTS] = spread.whole or spread.earlier
         yield _with(stretch, rows)
 
 
@@ -88,10 +95,10 @@ def gathering_backward(spread: Spread, step: Step, stretches: Iterable[Stretch])
         "embedding": spread.root,
     }
     done = {
-        "loss": 0,
-        "last layer": step.head,
-        "first layer": spread.layer_gradients - spread.first_gradient + step.head,
-        "embedding": spread.layer_gradients + step.head + (0 if step.tied else step.embedding),
+        "loss": spread.earlier,
+        "last layer": spread.earlier + step.head,
+        "first layer": (spread.earlier or spread.layer_gradients - spread.first_gradient) + step.head,
+        "embedding": (spread.earlier or spread.layer_gradients) + step.head + (0 if step.tied else step.embedding),
     }
     for stretch in stretches:
         rows = {GATHERED: gathered[stretch.name]}
@@ -141,7 +148,7 @@ def _second(spread: Spread, step: Step, first: Stretch) -> Stretch:
     for row, size in step.first.items():
         rows[row] = rows.get(row, 0) + size
     rows[GATHERED] += spread.layer
-    rows[GRADIENTS] -= 0 if spread.whole else spread.first_gradient
+    rows[GRADIENTS] -= 0 if spread.whole or spread.earlier else spread.first_gradient
     return Stretch("first layer", rows, first.peaks)
 
 

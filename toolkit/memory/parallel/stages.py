@@ -13,10 +13,10 @@ from functools import lru_cache
 from toolkit.memory.architecture import Architecture, Module, ModuleKind
 from toolkit.memory.formula.kv_cache import Growth
 from toolkit.memory.formula.logits import FLOAT, LOGITS
-from toolkit.memory.moments import Programs
 from toolkit.memory.parallel.placement import Stage
 from toolkit.memory.peaks import ALONE, Peaks, amounts
 from toolkit.memory.program import MAX_RECORDED, Program
+from toolkit.memory.programs import Programs
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.size import BYTES, Size
 

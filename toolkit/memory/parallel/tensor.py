@@ -14,9 +14,9 @@ from functools import lru_cache
 
 from toolkit.memory.architecture import Architecture, Attention, LayerKind, Module, ModuleKind, Tensor
 from toolkit.memory.formula.logits import LOGITS
-from toolkit.memory.moments import Programs
 from toolkit.memory.peaks import Peaks
 from toolkit.memory.program import MAX_RECORDED
+from toolkit.memory.programs import Programs
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.size import BYTES, Size
 

@@ -6,19 +6,34 @@ weights (3). Source of all else: deepspeed runtime/zero/stage_1_and_2.py and sta
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import fields, replace
+from itertools import islice
+
+from packaging.version import Version
 
 from toolkit.memory.architecture import Architecture, ModuleKind
+from toolkit.memory.losses import loss_of
 from toolkit.memory.numerics import FOUR_BIT
+from toolkit.memory.packing import BY_LENGTHS
+from toolkit.memory.parallel import zero_gather as places
 from toolkit.memory.parallel.units import rounding
-from toolkit.memory.parallel.zero_gather import Visit, gathered, visits
+from toolkit.memory.parallel.zero_gather import Gathering, Visit, gathered, visits
 from toolkit.memory.parallel.zero_moments import Zero, Zero3
 from toolkit.memory.parallel.zero_settings import Sizes, sizes_of, stage_of
 from toolkit.memory.size import BYTES
 from toolkit.memory.storage import FLOATS, StoredTensor, storage_of
 from toolkit.memory.sums import Sums, Trained
+from toolkit.memory.versions import older
 from toolkit.spec.setting import Setting
+from toolkit.spec.setting import Zero as Settings
+
+LOOKS_AT_POSITIONS = Version("4.44")
+"""Since then FlashAttention's code in transformers tells packed rows by their positions."""
+
+READS_OUTPUT_WEIGHT = ("fused", "fused wide", "cut")
+"""Losses that multiply by the output weight themselves: Liger's, and cut cross-entropy."""
 
 SIXTEEN_BIT = ("bf16", "fp16")
 ALIGNMENT = 2
@@ -120,14 +135,82 @@ def zero_sharing(architecture: Architecture, whole: Sums, mine: Sums, setting: S
     if stage < 3:
         return shared
     at_once = min(mine.elements, sizes.sub_group_size + -(-whole.largest // setting.parallel.gpus))
-    found = gathered(tuple(_order(architecture, setting)), sizes)
+    of = gathering(architecture, setting)
+    found = gathered(of.order, sizes, of.held)
     weight = BYTES[setting.compute if setting.weights in FOUR_BIT else setting.weights]
     adapter = 0 if setting.method == "full" else max((t.elements for t in whole.trained), default=0)
     pair = 2 * adapter if adapter > sizes.param_persistence_threshold else 0  # an adapter's, which come in turn
-    places = tuple((place, (elements + pair) * weight) for place, elements in found.items())
+    there = tuple((place, (elements + pair) * weight) for place, elements in found.items())
     bucket = min(sizes.reduce_bucket_size, whole.elements) * item
+    overlaps = (setting.parallel.zero or Settings()).overlap_comm is not False
+    each = {one.weight: one.elements for one in of.order if one.weight not in of.held}
+    waits = _waits(setting)
+    waiting = _of_one_layer(each) if waits else sum(each.values())
     same = {one.name: getattr(shared, one.name) for one in fields(Zero)}
-    return Zero3(**same, copied=bucket, places=places, at_once=at_once)
+    return Zero3(
+        **same,
+        copied=bucket,
+        places=there,
+        at_once=at_once,
+        overlaps=overlaps,
+        waiting=waiting * weight,
+        waits=waits,
+        layer=sum(one.elements * one.count for one in whole.trained if one.count > 1)
+        // max((one.count for one in whole.trained), default=1)
+        * item,
+    )
+
+
+def gathering(architecture: Architecture, setting: Setting) -> Gathering:
+    """What a setting's model gathers in a step."""
+    held = _held(architecture, setting)
+    order = tuple(one for one in _order(architecture, setting) if one.weight not in held or one.place != places.LOGITS)
+    return Gathering(order, sizes_of(setting, architecture.hidden), held)
+
+
+def _waits(setting: Setting) -> bool:
+    """Whether every layer's attention waits for the GPU: to see whether one row of positions is several sequences.
+
+    Source: transformers modeling_flash_attention_utils.py, _is_packed_sequence.
+    """
+    looks = setting.packing != BY_LENGTHS and not older(setting, "transformers", LOOKS_AT_POSITIONS)
+    return setting.attention == "flash" and setting.batch_size == 1 and looks
+
+
+def _of_one_layer(elements: Mapping[str, int]) -> int:
+    layers: Counter[str] = Counter()
+    for weight, size in elements.items():
+        layers[next((part for part in weight.split(".") if part.isdecimal()), "")] += size
+    return max((size for layer, size in layers.items() if layer), default=0)
+
+
+def gradients_in_order(architecture: Architecture, setting: Setting) -> Iterator[int]:
+    """Elements of the gradients of weights as backward makes them, layer by layer from the end."""
+    if setting.method != "full":
+        return
+    modules = [one for one in storage_of(architecture, setting) if one.part.parameter]
+    ends = [one for one in modules if "{}" not in one.name]
+    yield from (_each(one) for one in ends if one.module.kind is ModuleKind.HEAD)
+    layers = max((one.module.count for one in modules), default=0)
+    inside = [one for one in modules if "{}" in one.name][::-1]
+    for layer in range(layers):
+        yield from (_each(one) for one in inside if layer < one.module.count)
+    yield from (_each(one) for one in ends if one.module.kind is not ModuleKind.HEAD)
+
+
+def _held(architecture: Architecture, setting: Setting) -> Mapping[str, int]:
+    """The output weight, where a fused loss reads it outside its module; none that stays gathered anyway.
+
+    DeepSpeed then registers it as external to the whole model, which needs it from the start of forward on and, as no
+    input of the model has a gradient, lets it go after backward (parameter_offload.py, ZeROOrderedDict,
+    _alternate_post_backward_module_hook; liger_kernel transformers/model/llama.py, _liger_for_causal_lm_loss).
+    """
+    if loss_of(setting) not in READS_OUTPUT_WEIGHT or architecture.head != "causal-lm":
+        return {}
+    threshold = sizes_of(setting, architecture.hidden).param_persistence_threshold
+    kind = ModuleKind.EMBEDDING if architecture.tied else ModuleKind.HEAD
+    found = (one for one in storage_of(architecture, setting) if one.module.kind is kind and "{}" not in one.name)
+    return {one.name: _each(one) for one in islice(found, 1) if _each(one) > threshold}
 
 
 def _temporary(setting: Setting) -> int:

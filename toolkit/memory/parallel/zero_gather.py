@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from toolkit.frozen import frozen
 from toolkit.memory.parallel.zero_settings import Sizes
@@ -22,6 +22,9 @@ LAST, LOGITS, LOSS, LAST_BACK, FIRST_BACK, EMBEDDING = (
     "first layer backward",
     "embedding",
 )
+
+NONE: Mapping[str, int] = {}
+"""No weight that is there throughout."""
 
 
 @frozen
@@ -54,6 +57,10 @@ def visits(
     yield from at(EMBEDDING, before[::-1])
 
 
+Move = tuple[str | int, int]
+"""What is gathered, by a name, and its size; size 0 lets go of it."""
+
+
 @dataclass(slots=True)
 class _Group:
     """Weights that are gathered together: they are copied out of one buffer, which stays until all were asked for."""
@@ -68,16 +75,20 @@ class _Group:
 class _Coordinator:
     order: Sequence[Visit]
     sizes: Sizes
+    held: Mapping[str, int]
     live: dict[str, int] = field(default_factory=dict)
     gathered: int = 0
     flying: dict[str, _Group] = field(default_factory=dict)
     looked_up_to: dict[str, int] = field(default_factory=dict)
+    moves: list[Move] = field(default_factory=list)
     available: int = 0
     queue: deque[int] = field(default_factory=deque)
     ends: list[int] = field(default_factory=list)
     next_use: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self._add(self.held)
+        self.available = self.gathered
         self.queue = deque(range(len(self.order)))
         self.ends = [0]
         for visit in self.order:
@@ -102,6 +113,7 @@ class _Coordinator:
     def _add(self, weights: Mapping[str, int]) -> None:
         self.live |= weights
         self.gathered += sum(weights.values())
+        self.moves += weights.items()
 
     def _arrive(self, group: _Group, weight: str) -> None:
         """All of a group are copied out at once; the buffer goes with the last one that is asked for."""
@@ -112,6 +124,7 @@ class _Coordinator:
         group.waiting.discard(weight)
         if not group.waiting:
             self.gathered -= group.elements
+            self.moves.append((id(group), 0))
 
     def prefetch(self) -> None:
         room = min(self.sizes.max_live_parameters - self.available, self.sizes.prefetch_bucket_size)
@@ -129,25 +142,56 @@ class _Coordinator:
         elif ahead:
             group = _Group(coming, ahead, set(ahead))
             self.gathered += coming
+            self.moves.append((id(group), coming))
             self.flying |= dict.fromkeys(ahead, group)
         self.available += coming
 
     def release(self, step: int) -> None:
         """Frees a weight, unless gathering ahead has passed a later use of it, or that use is near."""
         weight, following = self.order[step].weight, step + 1
+        if weight in self.held:
+            return
         later = self.next_use[step]
         near = later < len(self.order) and self.ends[later] - self.ends[following] < self.sizes.max_reuse_distance
         if near or self.looked_up_to.get(weight, -1) > following:
             return
         elements = self.live.pop(weight, 0)
+        self.moves.append((weight, 0))
         self.available -= elements
         self.gathered -= elements
 
 
-def gathered(order: Sequence[Visit], sizes: Sizes) -> Mapping[str, int]:
-    """The most elements that are gathered at each place of a step, with the buffers that they are gathered in."""
-    most: dict[str, int] = {}
-    coordinator = _Coordinator(order, sizes)
+@frozen
+class Gathering:
+    """The modules of a step in their order, DeepSpeed's sizes, and the weights that are there throughout."""
+
+    order: tuple[Visit, ...]
+    sizes: Sizes
+    held: Mapping[str, int]
+
+
+def gathering_moves(of: Gathering) -> list[Move]:
+    """What is gathered and let go of, in elements: in a step before which no order is known, and in two more."""
+    alone = replace(of.sizes, prefetch_bucket_size=0, max_reuse_distance=0)
+    moves: list[Move] = []
+    for decided, there in ((alone, NONE), (of.sizes, of.held), (of.sizes, of.held)):
+        coordinator = _Coordinator(of.order, decided, there)
+        for step in range(len(of.order)):
+            coordinator.fetch(step)
+            coordinator.prefetch()
+            coordinator.release(step)
+        left = [weight for weight, _ in coordinator.moves if weight in coordinator.live]
+        moves += [*coordinator.moves, *((weight, 0) for weight in dict.fromkeys(left))]
+    return moves
+
+
+def gathered(order: Sequence[Visit], sizes: Sizes, held: Mapping[str, int] = NONE) -> Mapping[str, int]:
+    """The most elements that are gathered at each place of a step, with the buffers that they are gathered in.
+
+    `held` are weights that are there throughout.
+    """
+    most: dict[str, int] = dict.fromkeys((LOGITS, LOSS), sum(held.values())) if held else {}
+    coordinator = _Coordinator(order, sizes, held)
     for step, visit in enumerate(order):
         coordinator.fetch(step)
         arrived = coordinator.gathered

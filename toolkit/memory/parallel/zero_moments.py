@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from toolkit.frozen import frozen
+from toolkit.memory.gradients import GRADIENTS, NEW_GRADIENT
 from toolkit.memory.parallel import zero_gather as places
 from toolkit.memory.parallel.sharing import Step
 from toolkit.memory.size import BYTES
 from toolkit.memory.stretch import Stretch
-from toolkit.memory.tape import GRADIENTS, NEW_GRADIENT
 
 BUCKET = "reduce_bucket"
 COPY = "reduce_copy"
@@ -19,6 +19,9 @@ FLAT = "flat_gradient"
 STAGED = "offload_buffer"
 UPDATE = "optimizer_temporary"
 GATHERED = "gathered_parameters"
+
+BUFFERS_IN_FLIGHT = 4
+"""Two that may be reduced, one more before the code waits, and the one that is being filled."""
 
 FIXED = 5
 """The place among the parts of a size of what depends on neither batch nor sequence (toolkit.memory.size)."""
@@ -53,6 +56,11 @@ class Zero:
     def in_flight(self) -> int:
         """Nothing is freed on a stream of its own."""
         return 0
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """Nor allocated."""
+        return ()
 
     def made(self, gradients: int) -> int:
         """All of them: of each a GPU keeps its part."""
@@ -106,12 +114,42 @@ class Zero3(Zero):
     """How ZeRO 3 shares a step: its buffers are there throughout.
 
     `copied` is the copy of a buffer's gradients in the order in which GPUs get them; `places` are the bytes of what is
-    gathered at each place of a step; `at_once` are the elements that the optimizer updates at once.
+    gathered at each place of a step; `at_once` are the elements that the optimizer updates at once. With `overlaps`
+    weights are gathered and gradients shared out on streams of their own, and `waiting` is what may wait there.
     """
 
     copied: int
     places: tuple[tuple[str, int], ...]
     at_once: int
+    overlaps: bool
+    waiting: int
+    waits: bool
+    layer: int
+
+    @property
+    def in_flight(self) -> int:
+        """What the code that drives the GPU has let go of, and the GPU is not done with.
+
+        In forward nothing else waits for the GPU, so that every weight may be gathered anew; where attention does, it
+        is a layer's.
+        """
+        return self.waiting + self.gradients_in_flight if self.overlaps else 0
+
+    @property
+    def gradients_in_flight(self) -> int:
+        """Bytes of gradients whose blocks are not free yet: of a layer where that waits for the GPU.
+
+        Else those of as many buffers as may be reduced (stage3.py, max_param_reduce_events), of one more and of the
+        one that is being filled.
+        """
+        if not self.overlaps:
+            return 0
+        return min(self.whole, self.layer if self.waits else BUFFERS_IN_FLIGHT * self.limit)
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """Weights are gathered on one (__allgather_stream), gradients copied on another (reduce_and_partition)."""
+        return (GATHERED, COPY) if self.overlaps else ()
 
     def forward(self, step: Step, stretches: Iterable[Stretch]) -> Iterator[Stretch]:
         """Buffers, parts of gradients, and what is gathered then."""

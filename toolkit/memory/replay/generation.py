@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, repeat
 
 from toolkit.memory.allocator import SMALL_REQUEST
@@ -10,11 +10,12 @@ from toolkit.memory.context import Context, Scale
 from toolkit.memory.formula.inputs import position_embeddings, token_ids
 from toolkit.memory.formula.kv_cache import growth, kept_bytes
 from toolkit.memory.ledger import PhaseName
-from toolkit.memory.moments import Programs
 from toolkit.memory.program import Program
+from toolkit.memory.programs import Programs
+from toolkit.memory.replay.events import Block, Events
 from toolkit.memory.replay.loading import load
 from toolkit.memory.replay.script import Script, script_of
-from toolkit.memory.replay.writer import Block, Events, Writer, held_inputs, play_forward
+from toolkit.memory.replay.writer import Writer, held_inputs, play_forward
 from toolkit.memory.transformers_versions import behaviour
 
 FOLLOWED = 4
@@ -114,31 +115,52 @@ def _decode(context: Context, programs: Programs, events: Events, caches: list[l
     distinct = {id(script): script for script in scripts}.values()
     whole = growth(context).whole
     count = max(setting.generated_length - 1, 0)
-    grows = min(count, GROWTHS)
-    for number in range(grows):
-        tokens = setting.sequence_length + -(-count * (number + 1) // grows)
-        follows = (number + 1) * FOLLOWED // grows > number * FOLLOWED // grows
+    growths = min(count, GROWTHS)
+    for number in range(growths):
+        tokens = setting.sequence_length + -(-count * (number + 1) // growths)
+        follows = (number + 1) * FOLLOWED // growths > number * FOLLOWED // growths
         scale = Scale(context.scale.batch, 1, keys=tokens)
         writer = Writer(events, scale, 0 if follows else SMALL_REQUEST)
-        plays = any(writer.numbered(script.forward).sizes for script in distinct)
+        playing = {id(script) for script in distinct if writer.numbered(script.forward).sizes}
         stream = writer.allocate(programs.hidden)
+        sizes = [*_cached(context, tokens)]
         passed: list[Block] = []
-        for place, size in enumerate(_cached(context, tokens)):
-            old, caches[place] = caches[place], []
+        if not (playing - {id(scripts[-1])} or stream) and _is_plain(caches, sizes):  # nothing between two layers
+            passed = [*chain.from_iterable(caches)] if whole else []
+            caches, sizes = _grown(events, caches, sizes, whole=whole), []
+        for place, size in enumerate(sizes):
+            grows = size > 0  # no state of one size, which each token changes in place
+            old, caches[place] = (caches[place], []) if grows else ([], caches[place])
             passed += old if whole else []
-            for part in (old[:1], old[1:]):  # keys, then values
+            for part in (old[:1], old[1:]) if grows else ():  # keys, then values
                 caches[place].append(events.allocate(size))
                 for block in () if whole else part:
                     events.release(block)
-            stream = play_forward(writer, scripts[place], stream).result if plays else stream
+            if playing and (stream or id(scripts[place]) in playing):
+                stream = play_forward(writer, scripts[place], stream).result
         played = play_forward(writer, scripts[-1], stream)
         writer.release(*(block for block in played.blocks.values() if block != played.given))
         events.release(result)
         result = 0
-        writer.release(*passed)  # versions that hand on tuples hold the whole old cache meanwhile
+        events.release_all(passed)  # versions that hand on tuples hold the whole old cache meanwhile
+
+
+def _is_plain(caches: Sequence[Sequence[Block]], sizes: Sequence[int]) -> bool:
+    """Whether each layer has keys and values, and all of them grow."""
+    return all(sizes) and all(len(held) == 2 and all(held) for held in caches)
+
+
+def _grown(
+    events: Events, caches: Iterable[Iterable[Block]], sizes: Sequence[int], *, whole: bool
+) -> list[list[Block]]:
+    """The keys and values of each layer in new blocks; unless the old cache is handed on `whole`, it ends meanwhile."""
+    both = [size for size in sizes for _ in ("keys", "values")]
+    new = events.allocate_all(both) if whole else events.exchange([*chain.from_iterable(caches)], both)
+    return [[*pair] for pair in zip(new[::2], new[1::2], strict=True)]
 
 
 def _cached(context: Context, tokens: int) -> Iterator[int]:
     """The bytes of the keys, and of the values, of so many tokens in each layer."""
     for kind in context.architecture.layers:
-        yield from repeat(kept_bytes(context, kind, tokens) // 2, kind.count)
+        size = 0 if kind.attention.recurrent else kept_bytes(context, kind, tokens) // 2
+        yield from repeat(size, kind.count)

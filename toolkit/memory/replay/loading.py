@@ -9,7 +9,7 @@ from toolkit.memory.context import Context
 from toolkit.memory.formula.exllama import exllama_buffer, exllama_order, exllama_state
 from toolkit.memory.formula.position_tables import position_tables
 from toolkit.memory.ledger import PhaseName
-from toolkit.memory.replay.writer import Events
+from toolkit.memory.replay.events import Events
 from toolkit.memory.size import BYTES
 from toolkit.memory.storage import ITEM_BYTES, StoredTensor, storage_of
 from toolkit.memory.sums import Trained, upcast_bytes
@@ -21,17 +21,16 @@ def load(events: Events, context: Context) -> None:
     """The weights as stored; then what is cast anew, the adapters, and a copy of what is trained."""
     setting = context.setting
     stored = storage_of(context.architecture, setting)
-    placed = [
-        (tensor, events.allocate(stored_bytes(tensor))) for tensor in in_layers(stored, lambda one: one.module.count)
-    ]
+    tensors = [*in_layers(stored, lambda one: one.module.count)]
+    blocks = events.allocate_all(map(stored_bytes, tensors))
     for table in position_tables(context, PhaseName.LOAD):
         events.allocate(table)
     for kept in (exllama_buffer, exllama_state, exllama_order):
         events.allocate(kept(context, PhaseName.LOAD))
-    events.loaded = len(events.order)
+    events.loaded = len(events.pools)
     if not setting.trains:
         return
-    for tensor, block in placed:
+    for tensor, block in zip(tensors, blocks, strict=True):
         more = upcast_bytes(tensor, setting) // tensor.module.count
         if more:
             events.allocate(2 * more)

@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.logits import FLOAT, LOGITS
+from toolkit.memory.gradients import GRADIENTS
 from toolkit.memory.live import Event, Live
 from toolkit.memory.size import Size
-from toolkit.memory.tape import GRADIENTS, Tape
+from toolkit.memory.tape import Tape
 
 
 class Change(NamedTuple):

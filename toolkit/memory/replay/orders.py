@@ -6,12 +6,11 @@ import marshal
 from collections.abc import Callable, Iterator, Sequence
 from hashlib import blake2b
 from itertools import compress
-from operator import and_
 
 from toolkit.memory.allocator import MIN_BLOCK
 from toolkit.memory.device import Interval
+from toolkit.memory.replay.events import Events
 from toolkit.memory.replay.pool import MOST_SMALL, pool_reserved
-from toolkit.memory.replay.writer import Events
 
 Order = Sequence[int]
 
@@ -74,11 +73,15 @@ def _once(work: Callable[[], Interval], how: tuple[int, ...], sizes: Iterator[in
 def _swapped(order: Order, loaded: int) -> tuple[list[int], list[int]]:
     """Once every release behind the allocation after it, and once before the one that precedes it."""
     late, early = list(order), list(order)
-    allocates = [*map((0).__lt__, order[loaded:])]
-    releases = [*map((0).__gt__, order[loaded:])]
-    for place in compress(range(loaded, len(order) - 1), map(and_, releases, allocates[1:])):
+    length = len(order)
+    # One byte for each event, all in one number: all neighbours are compared at once.
+    allocates = int.from_bytes(bytes(map((0).__lt__, order)), "little")
+    following = allocates >> 8
+    rises = (following & ~allocates).to_bytes(length, "little")
+    falls = (allocates & ~following).to_bytes(length, "little")
+    for place in compress(range(loaded, length - 1), rises[loaded:]):
         late[place], late[place + 1] = order[place + 1], order[place]
-    for place in compress(range(loaded, len(order) - 1), map(and_, allocates, releases[1:])):
+    for place in compress(range(loaded, length - 1), falls[loaded:]):
         if order[place] != -order[place + 1]:
             early[place], early[place + 1] = order[place + 1], order[place]
     return late, early

@@ -14,15 +14,17 @@ from toolkit.memory.device import LAST_SEGMENTS, Interval, device_interval, work
 from toolkit.memory.estimate import Estimate
 from toolkit.memory.formula.outputs import holds_results
 from toolkit.memory.loading import PACKAGE, WARMS
-from toolkit.memory.moments import Programs
-from toolkit.memory.numerics import older
 from toolkit.memory.parallel.spread import Spread
+from toolkit.memory.parallel.zero_moments import Zero3
+from toolkit.memory.programs import Programs
 from toolkit.memory.recording import programs_of
 from toolkit.memory.replay.generation import generation_events
 from toolkit.memory.replay.orders import peak, reserved
+from toolkit.memory.replay.partitioned import loaded_whole, reserved_in_parts
 from toolkit.memory.replay.sharded import other_streams, sharded_runs
 from toolkit.memory.replay.training import Run
 from toolkit.memory.sums import Sums
+from toolkit.memory.versions import older
 
 ALONE = ("none", "ddp")
 """Strategies under which a GPU runs the whole model, and as if alone."""
@@ -72,6 +74,8 @@ def replayed(known: Estimate, limit: int | None = None) -> Interval:
     low, high, alive, _ = worked_out(context, limit)
     missing = max(known.allocated - context.sums.unsplit - alive, 0)  # what no event is of; ends of blocks are replayed
     low, high = max(low + missing, known.allocated), high + missing + LAST_SEGMENTS
+    if isinstance(context.sharing, Zero3):  # hooks let go of weights and gradients in an order that is not followed
+        low = min(low, max(known.reserved[0], loaded_whole(context)))
     return (low, max(high, known.reserved[1])) if _is_exceeded(context) else (low, high)
 
 
@@ -205,7 +209,7 @@ def _is_exceeded(context: Context) -> bool:
     """
     if any(kind.feed_forward.experts for kind in context.architecture.layers):
         return True
-    return context.sharing is not None and context.setting.method == "full"
+    return isinstance(context.sharing, Spread) and context.setting.method == "full"
 
 
 def _is_known(context: Context) -> bool:
@@ -217,7 +221,7 @@ def _is_known(context: Context) -> bool:
         return False  # they have their caches before the prompt, and make every weight or some of them twice
     if context.setting.parallel.strategy in ALONE:
         return True
-    return isinstance(context.sharing, Spread) and context.setting.trains
+    return isinstance(context.sharing, Spread | Zero3) and context.setting.trains
 
 
 def _worked_out(context: Context, programs: Programs, limit: int | None) -> Worked:
@@ -229,6 +233,8 @@ def _worked_out(context: Context, programs: Programs, limit: int | None) -> Work
         alive = peak(first) + beside[0]
         least, most = min(low for low, _ in found) + beside[0], max(high for _, high in found) + beside[1]
         return least, most, alive, max(*first.sizes, sharing.root)
+    if isinstance(sharing, Zero3):
+        return reserved_in_parts(context, programs, sharing, limit)
     warms = not older(context.setting, PACKAGE, WARMS)
     if not context.setting.trains:
         events = generation_events(context, programs)

@@ -8,10 +8,10 @@ from toolkit.frozen import frozen
 from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.follow import AnyHead, AnyLayer, follow_layer, follow_logits, follow_loss
 from toolkit.memory.formula.layer import RESIDUAL
+from toolkit.memory.gradients import INCOMING
 from toolkit.memory.program import CHECKPOINTS, MAX_RECORDED, Origin, Stream
 from toolkit.memory.replay.log import Change, LoggedTape
 from toolkit.memory.size import Size
-from toolkit.memory.tape import INCOMING
 
 Changes = tuple[Change, ...]
 

@@ -15,17 +15,18 @@ from toolkit.memory.allocator import MIN_BLOCK, SMALL_REQUEST, segment_size
 from toolkit.memory.context import Context
 from toolkit.memory.device import Interval
 from toolkit.memory.formula.outputs import holds_results
-from toolkit.memory.moments import Programs
-from toolkit.memory.numerics import older
 from toolkit.memory.parallel.plan import gathered_setting, whole_adapters
 from toolkit.memory.parallel.spread import MAX_IN_FLIGHT, Spread
 from toolkit.memory.parallel.units import is_sharded, units_of
+from toolkit.memory.programs import Programs
+from toolkit.memory.replay.events import Block
 from toolkit.memory.replay.loading import in_layers, stored_bytes, trained_in_order
 from toolkit.memory.replay.pool import in_blocks, pool_reserved
 from toolkit.memory.replay.training import Run
 from toolkit.memory.size import BYTES
 from toolkit.memory.storage import FLOATS, StoredTensor, storage_of
 from toolkit.memory.sums import Trained, sums
+from toolkit.memory.versions import older
 from toolkit.spec.setting import Setting
 
 BY_ACCELERATE = ("transformers", "trl")
@@ -42,7 +43,8 @@ def sharded_runs(context: Context, programs: Programs, spread: Spread) -> Iterat
     """
     full, asks = context.setting.method == "full", _asks_for_tensors(context.setting)
     yield ShardedRun(context, programs, spread, by_tensor=full and asks)
-    yield ShardedRun(context, programs, spread, by_tensor=full and asks, in_parts=True)
+    if not context.setting.parallel.loads_whole:
+        yield ShardedRun(context, programs, spread, by_tensor=full and asks, in_parts=True)
     if holds_results(context):
         yield ShardedRun(context, programs, spread, holds=True)
     if full and not asks:
@@ -84,22 +86,32 @@ class ShardedRun(Run):
         self._layer = len(self._units.layers)
 
     def load(self) -> None:
-        """Every unit's tensors are joined in one, of which a copy of the part stays; then adapters."""
+        """Every unit's tensors are joined in one, of which a copy of the part stays; then adapters.
+
+        With `loads_whole` all tensors are there before.
+        """
         context, events = self._context, self._writer.events
+        whole = context.setting.parallel.loads_whole
+        before = [self._made(members) if whole else [] for members in self._members]
+        kept = list(in_layers(self._kept, lambda one: one.module.count))
+        scales = self._made(kept) if whole else []
         for part, members in zip((*self._units.layers, self._units.root), self._members, strict=True):
-            tensors = [] if self._in_parts else [events.allocate(stored_bytes(one)) for one in members]
+            tensors = before.pop(0) or ([] if self._in_parts else self._made(members))
             joined = 0 if self._in_parts else events.allocate(part * self._units.gpus * self._item)
             for block in tensors:
                 events.release(block)
             if not context.setting.parallel.offload:
                 events.allocate(part * self._item)
             events.release(joined)
-        for tensor in in_layers(self._kept, lambda one: one.module.count):
-            events.allocate(stored_bytes(tensor))
+        if not scales:
+            self._made(kept)
         events.loaded = len(events.order)
         if context.numerics.adapter is not None:
             for one in trained_in_order(context):
                 events.allocate(one.elements * BYTES[context.numerics.adapter])
+
+    def _made(self, tensors: Iterable[StoredTensor]) -> list[Block]:
+        return [self._writer.events.allocate(stored_bytes(one)) for one in tensors]
 
     def after_layer(self, gradients: int) -> None:
         """The gradients of a unit's tensors are joined in one, of which the other stream makes the part."""
@@ -150,17 +162,28 @@ def other_streams(context: Context, spread: Spread) -> Interval:
     ahead = int(spread.prefetches)
     offload, gpus = context.setting.parallel.offload, context.setting.parallel.gpus
     root, layer = segment_size(spread.root), segment_size(spread.layer)
+    own = segment_size(spread.root // gpus), segment_size(spread.layer // gpus)
+    before = own if offload or _is_cast(context.setting) else (0, 0)
     parts = 0
-    if offload:  # a part is copied to the GPU, on a stream of its own, before its unit is gathered
-        root, layer = root + segment_size(spread.root // gpus), layer + segment_size(spread.layer // gpus)
-    elif spread.trains:
+    if spread.trains and not offload:
         size = BYTES[context.setting.gradients]
         parts = sum(segment_size(one.elements * size) * one.count for one in context.sums.trained)
+        if gathered_setting(context.setting).gradients != context.setting.gradients:
+            parts += max(own)  # as it is shared out, before it is cast (_cast_grad_to_param_dtype)
     adapters = _adapters(context)
     shared = [(-(-size // gpus), count) for size, count in adapters]
     parts += _opened(size for size, count in shared for _ in range(1 if offload else count))
     gathered = _opened(size for size, _ in adapters) + (_opened(size for size, _ in shared) if offload else 0)
-    return root + layer + parts, root + (1 + ahead + MAX_IN_FLIGHT) * layer + parts + gathered
+    least = root + layer + max(before)  # a layer's part may take the root's block
+    return least + parts, root + before[0] + (1 + ahead + MAX_IN_FLIGHT) * (layer + before[1]) + parts + gathered
+
+
+def _is_cast(setting: Setting) -> bool:
+    """Whether a GPU's part of a unit is cast before it is gathered: under mixed precision.
+
+    That, or its copy from main memory, is on a stream of its own (_init_streams, _use_low_precision_shard).
+    """
+    return setting.weights in FLOATS and gathered_setting(setting).weights != setting.weights
 
 
 def _adapters(context: Context) -> list[tuple[int, int]]:

@@ -11,14 +11,13 @@ from toolkit.memory.formula.inputs import position_embeddings, token_ids
 from toolkit.memory.formula.optimizer import state_blocks
 from toolkit.memory.formula.optimizer_step import step_blocks
 from toolkit.memory.ledger import PhaseName
-from toolkit.memory.moments import Programs
-from toolkit.memory.numerics import TORCH_FREES_GRADIENTS, older
+from toolkit.memory.numerics import TORCH_FREES_GRADIENTS
 from toolkit.memory.program import CHECKPOINTS, Origin
+from toolkit.memory.programs import Programs
+from toolkit.memory.replay.events import Block, Events
 from toolkit.memory.replay.loading import load, trained_in_order
 from toolkit.memory.replay.script import Script, script_of
 from toolkit.memory.replay.writer import (
-    Block,
-    Events,
     Played,
     Writer,
     held_inputs,
@@ -28,6 +27,7 @@ from toolkit.memory.replay.writer import (
 )
 from toolkit.memory.size import BYTES
 from toolkit.memory.sums import Trained
+from toolkit.memory.versions import older
 
 STEPS = 2
 MICRO_BATCHES = 2
@@ -64,6 +64,9 @@ class Run:
         """The model, and what training puts beside it."""
         load(self._writer.events, self._context)
 
+    def before_end(self) -> None:
+        """What precedes the end of the model."""
+
     def after_layer(self, gradients: int) -> None:
         """What follows a layer's backward, before which there were so many gradients."""
 
@@ -77,8 +80,11 @@ class Run:
         batch = events.allocate(token_ids(self._context, PhaseName.LOAD))
         angles = events.allocate(position_embeddings(self._context, PhaseName.FORWARD_END))
         masks, front = writer.allocate_rows(programs.masks), writer.allocate_rows(programs.front)
+        if programs.scattered:
+            writer.release(events.allocate(programs.scattered))
         hidden = writer.allocate(programs.hidden)
         passing = held_inputs(writer, programs.passing, hidden, writer.bytes(programs.hidden))
+        called = held_inputs(writer, programs.called, hidden, writer.bytes(programs.hidden))
         layers: list[Played] = []
         stream = hidden
         for script in self._layers(accumulates=accumulates):
@@ -89,7 +95,9 @@ class Run:
         if not waits:
             writer.release(*masks)
         last = self._script(programs.head.origin, accumulates=accumulates)
+        self.before_end()
         end = play_forward(writer, last, stream, holds=self._holds)
+        writer.release(*called)
         writer.release(self._result)  # the name of the last result is bound to this one
         self._result = end.logits
         for played in (*layers, end):
@@ -157,6 +165,8 @@ class Run:
         """The gradient of a trained token embedding; a tied one is added to the output weight's."""
         writer, programs = self._writer, self._programs
         new = writer.events.allocate(programs.embedding)
+        if programs.scattered:
+            writer.release(writer.events.allocate(programs.scattered))
         writer.release(gradient)
         if not new:
             return

@@ -2,76 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 
-from toolkit.memory.allocator import MIN_BLOCK
 from toolkit.memory.context import Scale
+from toolkit.memory.replay.events import Block, Events
 from toolkit.memory.replay.log import Change
-from toolkit.memory.replay.numbered import Moves, Numbered, numbered
-from toolkit.memory.replay.pool import BLOCK_BITS, MOST_SMALL
+from toolkit.memory.replay.numbered import Numbered, numbered
 from toolkit.memory.replay.script import Pass, Script
 from toolkit.memory.size import Amounts, Size
-
-Block = int
-"""The number of an allocation, from 1; 0 is one of no bytes, which torch asks no allocator for."""
-
-
-@dataclass(slots=True)
-class Events:
-    """Allocations and releases in order: `n` makes block n, of `sizes[n]` bytes, and `-n` releases it.
-
-    They are written by pool, as the allocator has them: those of `large` blocks, and those of `small` ones. `pools` has
-    a byte for each event, 1 where it is of a large block. `blocks` are the sizes in blocks of 512 bytes, rounded up, of
-    which so many are `alive` now and were at `most`.
-    """
-
-    sizes: list[int] = field(default_factory=lambda: [0])
-    blocks: list[int] = field(default_factory=lambda: [0])
-    large: list[int] = field(default_factory=list)
-    small: list[int] = field(default_factory=list)
-    pools: bytearray = field(default_factory=bytearray)
-    alive: int = 0
-    most: int = 0
-    loaded: int = 0  # events by whose end the model is loaded
-
-    @property
-    def order(self) -> list[int]:
-        """The events of both pools."""
-        turns = iter(self.small), iter(self.large)
-        return [next(turns[pool]) for pool in self.pools]
-
-    def allocate(self, size: int) -> Block:
-        """Adds an allocation."""
-        if not size:
-            return 0
-        block, taken = len(self.sizes), size + MIN_BLOCK - 1 >> BLOCK_BITS
-        self.sizes.append(size)
-        self.blocks.append(taken)
-        self._add(block, taken)
-        self.alive += taken
-        self.most = max(self.most, self.alive)
-        return block
-
-    def release(self, block: Block) -> None:
-        """Ends an allocation."""
-        if block:
-            taken = self.blocks[block]
-            self._add(-block, taken)
-            self.alive -= taken
-
-    def _add(self, event: int, taken: int) -> None:
-        is_large = taken > MOST_SMALL
-        (self.large if is_large else self.small).append(event)
-        self.pools.append(is_large)
-
-    def move(self, moves: Moves, numbers: Sequence[int]) -> None:
-        """Adds the events of a part of a pass, whose blocks have these numbers."""
-        self.large += map(numbers.__getitem__, moves.large)
-        self.small += map(numbers.__getitem__, moves.small)
-        self.pools += moves.pools
-        self.most = max(self.most, self.alive + moves.most)
-        self.alive += moves.more
 
 
 class Writer:

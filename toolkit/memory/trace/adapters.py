@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from toolkit.memory.trace.refusal import UnsupportedTrace
+from toolkit.memory.trace.stand_ins import standing_in
 from toolkit.memory.tuners.methods import feedforward_of
 from toolkit.spec.setting import Lora, Peft, Setting
 
@@ -65,6 +67,22 @@ def config_of(setting: Setting, family: str) -> Any:
     if found is None:
         raise UnsupportedTrace(f"this version of peft has no {setting.method}")
     return found(task_type=TASKS[setting.head], **options_of(setting, setting.peft, family))
+
+
+@contextmanager
+def permuted_alike() -> Iterator[None]:
+    """BOFT's permutations as matrices of zeros: peft writes each out by the values of its indices."""
+    try:
+        from peft.tuners.boft.layer import BOFTLayer
+    except ImportError:  # older releases have no BOFT
+        yield
+        return
+
+    def zeros(_: object, indices: Any) -> Any:
+        return indices.new_zeros((len(indices), len(indices)), dtype=None).float()
+
+    with standing_in(BOFTLayer, "perm2mat", zeros):
+        yield
 
 
 def _lora(setting: Setting, lora: Lora) -> Any:

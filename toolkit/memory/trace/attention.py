@@ -10,6 +10,7 @@ from torch import nn
 
 from toolkit.memory.numerics import QUANTIZED
 from toolkit.memory.trace.old_kernels import FLASH_NAME
+from toolkit.memory.trace.packed import attend_to_samples
 from toolkit.memory.trace.padded import varying
 from toolkit.memory.trace.refusal import UnsupportedTrace
 from toolkit.memory.trace.releases import registers_attention, supports_flash
@@ -35,11 +36,11 @@ def implementation(setting: Setting, model: Any) -> str | None:
         return FLASH_NAME
     if model.config_class.model_type in OWN_CLASSES:
         raise UnsupportedTrace(f"the flash attention of {model.config_class.model_type} is not traced yet")
-    _register_flash(getattr(torch, FLOATS[setting.compute]) if setting.weights in QUANTIZED else None)
+    _register_flash(getattr(torch, FLOATS[setting.compute]) if setting.weights in QUANTIZED else None, setting)
     return FLASH
 
 
-def _register_flash(narrow: torch.dtype | None) -> None:
+def _register_flash(narrow: torch.dtype | None, setting: Setting) -> None:
     """FlashAttention's package is not needed on meta tensors: torch's flash kernel has the same memory."""
     from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
     from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
@@ -49,6 +50,9 @@ def _register_flash(narrow: torch.dtype | None) -> None:
         attention_mask: torch.Tensor | None = None, *_: Any, **given: Any,
     ) -> tuple[torch.Tensor, None]:  # fmt: skip
         query, key, value = (_short(part, narrow) for part in (query, key, value))
+        samples = attend_to_samples(setting, module, (query, key, value), given.get("dropout", 0.0))
+        if samples is not None:
+            return samples, None
         if attention_mask is not None:
             return varying(module, (query, key, value), attention_mask, given.get("dropout", 0.0)), None
         # By its public name, so that autocast casts float32 states, as transformers does before it calls the package.

@@ -21,10 +21,10 @@ from toolkit.memory.numerics import (
     prepares_for_kbit,
     working_dtype,
 )
-from toolkit.memory.trace.adapters import config_of
+from toolkit.memory.trace.adapters import config_of, permuted_alike
 from toolkit.memory.trace.attention import implementation
 from toolkit.memory.trace.refusal import UnsupportedTrace
-from toolkit.memory.trace.refused import MXFP4, refusal_of, runs_trl
+from toolkit.memory.trace.refused import MXFP4, refusal_of, runs_trl, sums_logits
 from toolkit.memory.trace.releases import built, dtype_plan, no_init_weights, stops_caching
 from toolkit.memory.trace.trl_loss import refuse_trl, with_head
 from toolkit.spec.setting import Setting
@@ -106,6 +106,8 @@ def _auto_class(setting: Setting, config: Any) -> Any:
 
     generates = setting.head == "causal-lm" and config.is_encoder_decoder
     auto = transformers.AutoModelForSeq2SeqLM if generates else getattr(transformers, AUTO_CLASSES[setting.head])
+    if setting.head == "causal-lm" and type(config) not in auto._model_mapping:
+        auto = getattr(transformers, "AutoModelForImageTextToText", auto)  # the class of many that read images, too
     if type(config) not in auto._model_mapping:
         raise UnsupportedTrace(f"transformers has no {setting.head} head for {config.model_type}")
     return auto
@@ -122,7 +124,7 @@ def _config(facts: ModelFacts, setting: Setting) -> Any:
         config = AutoConfig.for_model(kind, **said)
     except (KeyError, ValueError) as error:
         raise UnsupportedTrace(f"transformers has no model type {kind!r}") from error
-    if setting.trains and stops_caching():
+    if setting.trains and stops_caching() and not sums_logits(setting):
         config.use_cache = False
     elif not setting.trains:
         config.use_cache = True
@@ -138,7 +140,8 @@ def _adapted(model: nn.Module, setting: Setting) -> nn.Module:
         model = peft.prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
     try:
         config = config_of(setting, model.config.model_type)
-        adapted: nn.Module = peft.get_peft_model(model, config)
+        with permuted_alike():
+            adapted: nn.Module = peft.get_peft_model(model, config)
     except (AttributeError, KeyError, NotImplementedError, RuntimeError, TypeError, ValueError) as error:
         raise UnsupportedTrace(f"peft does not adapt this: {error}") from error
     adapters = DTYPES[adapter_dtype(setting) or "fp32"]

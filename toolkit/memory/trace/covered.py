@@ -13,7 +13,8 @@ from toolkit.facts.models import MODEL_IDS, ModelFacts, load_model
 from toolkit.frozen import frozen
 from toolkit.memory.encoder_layouts import ENCODERS
 from toolkit.memory.trace.refused import MXFP4, refusal_of
-from toolkit.spec import names
+from toolkit.spec import kernel_names, names
+from toolkit.spec.packing_fields import PACKINGS
 from toolkit.spec.setting import Cache, Galore, Kernels, Lora, Parallel, Setting, Stack
 
 PACKED = "openai/gpt-oss-20b"
@@ -39,6 +40,10 @@ class Sample:
     refusal: str
 
 
+BESIDE_MAMBA = ("q_proj", "v_proj", "in_proj")
+"""Modules that peft adapts where Mamba's output projection would be among all linear ones, which it refuses."""
+
+
 def samples() -> Iterator[Sample]:
     """Every value of every field that changes what runs."""
     for field, value, setting in _settings():
@@ -53,7 +58,8 @@ def models() -> Iterator[Sample]:
         kind = str(found.config.get("model_type"))
         refusal = f"transformers has no model type {kind!r}" if kind in BESIDE_WEIGHTS else ""
         head = "masked-lm" if kind in ENCODERS else "causal-lm"
-        setting = replace(ADAPT, model=name, head=head, lora=Lora(8, targets="all-linear"))
+        targets = BESIDE_MAMBA if kind == "nemotron_h" else "all-linear"
+        setting = replace(ADAPT, model=name, head=head, lora=Lora(8, targets=targets))
         yield Sample("model", name, setting, refusal)
 
 
@@ -64,7 +70,7 @@ def _settings() -> Iterator[tuple[str, str, Setting]]:
     for field, plain in (("weights, inference", RUN), ("weights, adapters", ADAPT)):
         for value in names.WEIGHTS:
             yield field, value, replace(plain, weights=value, **_model(value))
-    for value in names.DOUBLE_QUANTIZED:
+    for value in sorted(names.DOUBLE_QUANTIZED):
         yield "double_quant", value, replace(ADAPT, method="qlora", weights=value, double_quant=True)
     yield from _optimizers()
     for field, plain in (("head, inference", replace(RUN, generated_length=0)), ("head, training", TRAIN)):
@@ -97,10 +103,16 @@ PLAIN: tuple[tuple[str, Setting, tuple[str, ...]], ...] = (
     ("compute", TRAIN, tuple(names.FLOATS)),
     ("amp", ADAPT, ("true", "false")),
     ("upcast", replace(ADAPT, method="qlora", weights="nf4"), ("true", "false")),
-    ("kernels.gptq", replace(ADAPT, method="qlora", weights="gptq-int4"), tuple(names.GPTQ_KERNELS)),
-    ("kernels.adapters", replace(ADAPT, method="qlora", weights="nf4"), tuple(names.ADAPTER_KERNELS)),
+    ("kernels.gptq", replace(ADAPT, method="qlora", weights="gptq-int4"), tuple(kernel_names.GPTQ_KERNELS)),
+    ("kernels.adapters", replace(ADAPT, method="qlora", weights="nf4"), tuple(kernel_names.ADAPTER_KERNELS)),
     ("kernels.norm", TRAIN, ("true", "false")),
     ("kernels.rotary", TRAIN, ("true", "false")),
+    ("kernels.liger", TRAIN, ("true", "false")),
+    ("kernels.experts", TRAIN, tuple(kernel_names.EXPERT_KERNELS)),
+    ("kernels.linear_attention", TRAIN, tuple(kernel_names.LINEAR_ATTENTION_KERNELS)),
+    ("kernels.convolution", TRAIN, tuple(kernel_names.CONVOLUTION_KERNELS)),
+    ("packing", TRAIN, tuple(PACKINGS)),
+    ("packing, flash", replace(TRAIN, attention="flash"), tuple(PACKINGS)),
     ("master_weights", TRAIN, tuple(names.MASTERS)),
     ("gradients", TRAIN, tuple(names.FLOATS)),
     ("optimizer_states", TRAIN, tuple(names.STATES)),
@@ -131,6 +143,10 @@ KERNELS: Mapping[str, Callable[[str], Kernels]] = {
     "kernels.adapters": lambda value: Kernels(adapters=value),
     "kernels.norm": lambda value: Kernels(norm=value == "true"),
     "kernels.rotary": lambda value: Kernels(rotary=value == "true"),
+    "kernels.liger": lambda value: Kernels(liger=value == "true"),
+    "kernels.experts": lambda value: Kernels(experts=value),
+    "kernels.linear_attention": lambda value: Kernels(linear_attention=None if value == "torch" else value),
+    "kernels.convolution": lambda value: Kernels(convolution=None if value == "torch" else value),
 }
 
 

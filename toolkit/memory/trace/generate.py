@@ -14,7 +14,6 @@ from toolkit.memory.ledger import PhaseName
 from toolkit.memory.trace.caches import cache_of, is_packed, packed_as_on_gpu, parts_of
 from toolkit.memory.trace.lengthen import growing, leap, lengthened, shapes
 from toolkit.memory.trace.padded import REAL, Rows, mask_of
-from toolkit.memory.trace.refusal import UnsupportedTrace
 from toolkit.memory.trace.releases import cache_parts, first_cache, holds_results, is_double, last_logits_alone
 from toolkit.spec.setting import Setting
 
@@ -63,8 +62,6 @@ class _State:
 def _decode(model: nn.Module, setting: Setting, state: _State, mark: Mark, cached: Cached) -> None:
     """The steps after the prompt; of many, a few from the first to the last, each with the cache that it has then."""
     steps = setting.generated_length - 1
-    if steps > 0 and any(not hasattr(layer, "keys") for layer in getattr(state.cache, "layers", ())):
-        raise UnsupportedTrace("tokens decoded with the states of linear attention are not traced yet")
     done = 0
     while done < steps:
         mark(PhaseName.DECODE)

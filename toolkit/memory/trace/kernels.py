@@ -74,6 +74,15 @@ def _efficient_backward(args: Sequence[Any], _: Mapping[str, Any]) -> Scratch:
     return (batch * heads * (-(-length // EFFICIENT_TILE) * EFFICIENT_TILE) * 4,), ()
 
 
+def _product(args: Sequence[Any], _: Mapping[str, Any]) -> Scratch:
+    """Copies of matrices whose elements lie in one place: cuBLAS takes none (cuda/Blas.cpp, prepare_matrix_for_cublas).
+
+    Such is the gradient of a sum. The copy is made once the result is there.
+    """
+    matrices = [part for part in args if part.dim() == len(MATRIX) and part.numel() > 1 and not any(part.stride())]
+    return (), tuple(part.numel() * part.element_size() for part in matrices)
+
+
 def _singular_vectors(args: Sequence[Any], _: Mapping[str, Any]) -> Scratch:
     """A copy, column by column, that cuSOLVER overwrites (cuda/linalg/BatchLinearAlgebraLib.cpp, svd_cusolver).
 
@@ -104,11 +113,31 @@ def _embedding_backward(args: Sequence[Any], _: Mapping[str, Any]) -> Scratch:
     return (), (size, size)
 
 
+MATRIX = ("rows", "columns")
+
+
+def _convolution(args: Sequence[Any], _: Mapping[str, Any]) -> Scratch:
+    """A copy in one piece of what channels are convolved of, each by itself (native/Convolution.cpp, _convolution)."""
+    return (_piece(args[0]) if args[8] > 1 else 0,), ()
+
+
+def _convolution_backward(args: Sequence[Any], _: Mapping[str, Any]) -> Scratch:
+    """The same of what was convolved (native/cuda/DepthwiseConv2d.cu, conv_depthwise2d_backward_cuda)."""
+    return (_piece(args[1]) if args[9] > 1 else 0,), ()
+
+
+def _piece(tensor: torch.Tensor) -> int:
+    return 0 if tensor.is_contiguous() else tensor.numel() * tensor.element_size()
+
+
 _SCRATCH: Mapping[str, Callable[[Sequence[Any], Mapping[str, Any]], Scratch]] = {
     "aten::_scaled_dot_product_flash_attention_backward": _flash_backward,
     "aten::_flash_attention_backward": _varying_backward,
     "aten::_scaled_dot_product_efficient_attention_backward": _efficient_backward,
     "aten::embedding_dense_backward": _embedding_backward,
     "aten::_linalg_svd": _singular_vectors,
+    "aten::convolution": _convolution,
+    "aten::convolution_backward": _convolution_backward,
+    "aten::mm": _product,
     "bitsandbytes::gemm_4bit": _gemm_4bit,
 }

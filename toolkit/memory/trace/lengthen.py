@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from toolkit.memory.trace.releases import cache_parts, is_double
+from toolkit.memory.trace.releases import cache_parts, has_keys, is_double
 
 FIRST = 3
 """Steps that are run as they come: from the second, nothing of the prompt's pass is left but its cache."""
@@ -69,7 +69,7 @@ def lengthened(cache: Any, axes: Axes, tokens: int) -> Any:
     own = _own(cache)
     left = iter(axes)
     if hasattr(own, "layers"):
-        for layer in own.layers:
+        for layer in filter(has_keys, own.layers):
             most = _window(layer)
             layer.keys = _longer(layer.keys, next(left), tokens, most)
             layer.values = _longer(layer.values, next(left), tokens, most)

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch.overrides import TorchFunctionMode
 
 from toolkit.memory.sizes import MASK_ALIGNMENT
+from toolkit.memory.trace.chances import chance, choice, infinite
 from toolkit.memory.trace.routing import Routing
 from toolkit.memory.trace.switches import SWITCH, modules_with_switches
 
@@ -208,19 +209,18 @@ def contains(values: torch.Tensor, element: Any) -> bool:
     return False
 
 
-def chance(*size: Any, **given: Any) -> torch.Tensor:
-    """Random numbers; a single one is made on the CPU, and code decides by it whether to leave out a layer: never."""
-    alone = size in (([],), ((),)) or given.get("size") in ([], ())
-    return torch.ones((), device="cpu") if alone else torch.rand(*size, **given)
-
-
 _STAND_INS: dict[str, Callable[..., Any]] = {
     "rand": chance,
+    "randint": choice,
+    "isinf": infinite,
     "__contains__": contains,
     "scaled_dot_product_attention": attention,
     "dropout": dropout,
 }
-_REPLACED = frozenset({F.scaled_dot_product_attention, F.dropout, F.one_hot, torch.rand, torch.Tensor.__contains__})
+_REPLACED = frozenset({
+    F.scaled_dot_product_attention, F.dropout, F.one_hot, torch.rand, torch.randint, torch.Tensor.isinf,
+    torch.Tensor.__contains__,
+})  # fmt: skip
 
 
 def _widens(args: Any, kwargs: Any, region: Autocast | None) -> bool:

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from toolkit.memory.refusal import MASKS_MADE_ALIKE
+from toolkit.memory.trace.old_padding import masks_told
 from toolkit.memory.trace.refusal import UnsupportedTrace
 from toolkit.memory.trace.releases import TRANSFORMERS, installed
 from toolkit.memory.trace.stand_ins import standing_in
@@ -76,11 +77,15 @@ class Rows:
 @contextmanager
 def zeros_seen(setting: Setting) -> Iterator[None]:
     """Has transformers find padding in every mask that it is given, where rows are padded."""
+    if installed(TRANSFORMERS) < MASKS_MADE_ALIKE:
+        if setting.padding and setting.attention == "flash":
+            raise UnsupportedTrace(f"flash attention to padded rows is not traced before {MASKS_MADE_ALIKE}")
+        with masks_told(padded=setting.padding):
+            yield
+        return
     if not setting.padding:
         yield
         return
-    if installed(TRANSFORMERS) < MASKS_MADE_ALIKE:
-        raise UnsupportedTrace(f"padded rows are not traced yet with transformers before {MASKS_MADE_ALIKE}")
     masking, flash = import_module(MASKING), import_module(FLASH_UTILS)
     with ExitStack() as entered:
         for name in LOOKING:
@@ -115,11 +120,8 @@ def varying(
     width). Source: transformers integrations/flash_attention.py and modeling_flash_attention_utils.py.
     """
     flash: Any = import_module(FLASH_UTILS)
-    integration: Any = import_module("transformers.integrations.flash_attention")
     length = states[0].shape[2]
-    parts = tuple(part.transpose(1, 2) for part in states)
-    parts = flash.fa_peft_integration_check(*parts, integration.get_target_dtype(states[0], module))
-    _refuse_kernel(*parts)
+    parts = as_kernel_takes(module, states)
     query, key, value, indices, (of_queries, of_keys), (longest_query, longest_key) = flash._upad_input(
         *parts, mask, length, _refuse_parts
     )
@@ -130,8 +132,23 @@ def varying(
     return padded
 
 
+def as_kernel_takes(module: nn.Module, states: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+    """States of (batch, length, heads, width) in a dtype that FlashAttention takes (integrations/flash_attention.py).
+
+    Raises UnsupportedTrace for those that it does not take as they are.
+    """
+    flash: Any = import_module(FLASH_UTILS)
+    integration: Any = import_module("transformers.integrations.flash_attention")
+    if not hasattr(integration, "get_target_dtype"):
+        raise UnsupportedTrace("FlashAttention over packed or padded rows is not traced yet with transformers before 5")
+    parts = tuple(part.transpose(1, 2) for part in states)
+    query, key, value = flash.fa_peft_integration_check(*parts, integration.get_target_dtype(states[0], module))
+    _refuse_kernel(query, key, value)
+    return query, key, value
+
+
 def _refuse_kernel(query: torch.Tensor, _: torch.Tensor, value: torch.Tensor) -> None:
-    """Raises UnsupportedTrace for states that FlashAttention does not take as they are."""
+    """What torch's copy of the kernel does not take is not traced."""
     if query.dtype == torch.float32:
         raise UnsupportedTrace("FlashAttention takes no float32")
     if query.shape[-1] != value.shape[-1] or query.shape[-1] > LARGEST_HEAD:

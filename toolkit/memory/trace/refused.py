@@ -24,6 +24,11 @@ def refusal_of(setting: Setting) -> str:
     return next((reason for rule in RULES if (reason := rule(setting))), "")
 
 
+def sums_logits(setting: Setting) -> bool:
+    """Whether the loss is the sum of all logits, in a loop that has a name for each result until the next."""
+    return setting.stack.trainer == "plain" and setting.stack.loss == "sum"
+
+
 def runs_trl(setting: Setting) -> bool:
     """Whether the loss is that of SFTTrainer."""
     return setting.stack.trainer == "trl" and setting.stack.loss == "chunked"
@@ -55,7 +60,8 @@ def _master_weights(setting: Setting) -> str:
 
 
 def _loss(setting: Setting) -> str:
-    known = not setting.trains or setting.stack.loss == "cross-entropy" or runs_trl(setting)
+    losses = setting.stack.loss == "cross-entropy" or runs_trl(setting) or sums_logits(setting)
+    known = not setting.trains or losses
     return "" if known else f"the {setting.stack.loss} loss of {setting.stack.trainer} is not traced yet"
 
 

@@ -136,12 +136,18 @@ def is_double(cache: Any) -> bool:
     return hasattr(cache, "cross_attention_cache")
 
 
+def has_keys(layer: Any) -> bool:
+    """Whether a layer of a cache grows: those of linear attention alone have states of one size."""
+    return getattr(layer, "keys", None) is not None
+
+
 def cache_parts(cache: Any) -> Iterator[torch.Tensor]:
     """Keys and values of every layer."""
     if hasattr(cache, "layers"):
         for layer in cache.layers:
-            yield layer.keys
-            yield layer.values
+            if has_keys(layer):
+                yield layer.keys
+                yield layer.values
     elif hasattr(cache, "key_cache"):
         yield from cache.key_cache
         yield from cache.value_cache

@@ -17,15 +17,17 @@ from torch.autograd.graph import _engine_run_backward
 from toolkit.facts.models import ModelFacts
 from toolkit.memory.device import workspace_bytes
 from toolkit.memory.ledger import Category, PhaseName
+from toolkit.memory.packing import laid_out
 from toolkit.memory.stream import Run
 from toolkit.memory.trace.build import DTYPES, load, prepare
 from toolkit.memory.trace.generate import generate
 from toolkit.memory.trace.old_kernels import library_uncalled, positions_unread, prepare_old_releases
 from toolkit.memory.trace.on_gpu import OnGpu
 from toolkit.memory.trace.optimizers import optimizer_of, states_of
+from toolkit.memory.trace.packed import beside_ids, samples_seen
 from toolkit.memory.trace.padded import mask_of, zeros_seen
 from toolkit.memory.trace.recorder import Recorder, note
-from toolkit.memory.trace.refused import runs_trl
+from toolkit.memory.trace.refused import runs_trl, sums_logits
 from toolkit.memory.trace.releases import packing_unasked
 from toolkit.memory.trace.replicated import replicate, replicates
 from toolkit.memory.trace.sharded import first_rank, share_out
@@ -52,6 +54,7 @@ def run(setting: Setting, facts: ModelFacts) -> Run:
         entered.enter_context(on_gpu.patched())
         entered.enter_context(packing_unasked())
         entered.enter_context(zeros_seen(setting))
+        entered.enter_context(samples_seen(setting))
         entered.enter_context(library_uncalled())
         entered.enter_context(positions_unread())
         entered.enter_context(recorder.routing.read())
@@ -94,10 +97,11 @@ def _train(setting: Setting, model: nn.Module, recorder: Recorder, on_gpu: OnGpu
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = optimizer_of(setting, model, trained)
     mark = recorder.timeline.mark
+    named: list[Any] = []
     for _ in range(STEPS):
         for _ in range(min(2, setting.gradient_accumulation)):
             mark(PhaseName.FORWARD_END)
-            loss = _loss(setting, model, on_gpu, autocast)
+            loss = _loss(setting, model, on_gpu, autocast, named)
             mark(PhaseName.BACKWARD)
             _backward(loss)
             del loss
@@ -113,6 +117,8 @@ def _train(setting: Setting, model: nn.Module, recorder: Recorder, on_gpu: OnGpu
             recorder.paths.optimizing = False
             note(recorder, kinds, Category.OPTIMIZER_STATES, states_of(optimizer))
             optimizer.zero_grad(set_to_none=True)
+        else:
+            model.zero_grad(set_to_none=True)
         gc.collect()
 
 
@@ -125,9 +131,18 @@ def _backward(loss: torch.Tensor) -> None:
     _engine_run_backward((loss,), (gradient,), False, False, (), allow_unreachable=True, accumulate_grad=True)
 
 
-def _loss(setting: Setting, model: nn.Module, on_gpu: OnGpu, autocast: torch.dtype | None) -> torch.Tensor:
-    ids = torch.zeros(setting.batch_size, setting.sequence_length, dtype=torch.long)
-    inputs: dict[str, Any] = {"input_ids": ids, **mask_of(setting, ids, left=False)}
+def _loss(
+    setting: Setting, model: nn.Module, on_gpu: OnGpu, autocast: torch.dtype | None, named: list[Any]
+) -> torch.Tensor:
+    """The loss of a batch; `named` has the results that the loop has a name for."""
+    seen = laid_out(setting)
+    ids = torch.zeros(seen.batch_size, seen.sequence_length, dtype=torch.long)
+    inputs: dict[str, Any] = {"input_ids": ids, **mask_of(setting, ids, left=False), **beside_ids(setting, ids)}
+    if sums_logits(setting):
+        with on_gpu.region(autocast):
+            named[:] = [model(**inputs)]
+            total: torch.Tensor = named[0].logits.sum()
+        return total
     if setting.head == "sequence-classification":
         inputs["labels"] = torch.zeros(setting.batch_size, dtype=torch.long)
     else:

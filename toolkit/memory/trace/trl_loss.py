@@ -14,8 +14,8 @@ import torch
 from packaging.version import Version
 from torch import nn
 
-from toolkit.memory.numerics import older, package_version
 from toolkit.memory.trace.refusal import UnsupportedTrace
+from toolkit.memory.versions import older, package_version
 from toolkit.spec.setting import Setting
 
 METRICS = Version("0.17")
@@ -51,7 +51,8 @@ def with_head(model: nn.Module) -> None:
 
 def sft_loss(model: nn.Module, inputs: dict[str, Any]) -> torch.Tensor:
     """SFTTrainer.compute_loss with its metrics, which are worked out and then not read."""
-    positions = torch.arange(inputs["input_ids"].shape[1]).expand(inputs["input_ids"].shape)
+    ids = inputs["input_ids"]
+    positions = inputs.get("position_ids", torch.arange(ids.shape[1]).expand(ids.shape))
     trainer = SimpleNamespace(
         model=model,
         aux_loss_enabled=False,

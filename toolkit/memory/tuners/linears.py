@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from toolkit.memory.architecture import Module
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.tuners.added import Added, Adds, Base
 
@@ -47,8 +48,15 @@ def _ia3(base: Base) -> Iterator[Added]:
     if not set(feedforward) <= set(base.targets):
         raise UnsupportedRow("adapters", f"feedforward_modules {', '.join(feedforward)} are not among the targets")
     for module in base.modules:
-        inputs = any(f".{module.path}".endswith(f".{name}") for name in feedforward)
+        inputs = scales_inputs(base, module)
         yield Added((1, module.in_features) if inputs else (module.out_features, 1), module.count)
+
+
+def scales_inputs(base: Base, module: Module) -> bool:
+    """Whether IA3 scales what a module is given, and not what it gives."""
+    feedforward = base.options["feedforward_modules"]
+    assert isinstance(feedforward, tuple)
+    return any(f".{module.path}".endswith(f".{name}") for name in feedforward)
 
 
 def _hra(base: Base) -> Iterator[Added]:
@@ -109,16 +117,21 @@ def _boft(base: Base) -> Iterator[Added]:
 
 def _oft(base: Base) -> Iterator[Added]:
     """The upper triangle of each block's rotation; its rows and columns are held as indices."""
-    side = base.number("block_size")
-    if bool(side) == bool(base.rank):
-        raise UnsupportedRow("adapters", "OFT has a rank or a block_size, and the other is 0")
     for module in base.modules:
-        inputs = module.in_features
-        blocks = _nearest_divisor(inputs, base.rank) if base.rank else inputs // _nearest_divisor(inputs, side)
-        block = inputs // blocks
+        blocks, block = oft_blocks(base, module)
         triangle = block * (block - 1) // 2
         yield Added((1 if base.options["block_share"] else blocks, triangle), module.count)
         yield Added((triangle,), 2 * module.count, trained=False, item=INT64)
+
+
+def oft_blocks(base: Base, module: Module) -> tuple[int, int]:
+    """How many blocks the inputs of a module are in, and how wide each is."""
+    side = base.number("block_size")
+    if bool(side) == bool(base.rank):
+        raise UnsupportedRow("adapters", "OFT has a rank or a block_size, and the other is 0")
+    inputs = module.in_features
+    blocks = _nearest_divisor(inputs, base.rank) if base.rank else inputs // _nearest_divisor(inputs, side)
+    return blocks, inputs // blocks
 
 
 def _nearest_divisor(whole: int, wanted: int) -> int:

@@ -10,15 +10,17 @@ from packaging.version import Version
 from toolkit.memory.architecture import Architecture, Module, ModuleKind
 from toolkit.memory.architecture.stack import as_built
 from toolkit.memory.lora import layers_named, match_targets
-from toolkit.memory.numerics import older
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.tuners.added import Added, Adds, Base
-from toolkit.memory.tuners.linears import EACH
+from toolkit.memory.tuners.linears import EACH, scales_inputs
 from toolkit.memory.tuners.prompts import PROMPTS
 from toolkit.memory.tuners.shared import SHARED
+from toolkit.memory.versions import older
 from toolkit.spec.names import QUANTIZED
 from toolkit.spec.peft_methods import PEFT_METHODS, ia3_feedforward
 from toolkit.spec.setting import Peft, Setting
+
+__all__ = ["ADDS", "added", "base_of", "feedforward_of", "held_bytes", "scales_inputs"]
 
 ADDS: Mapping[str, Adds] = {**EACH, **SHARED, **PROMPTS}
 """Every method with its rule."""
@@ -44,13 +46,19 @@ def added(architecture: Architecture, setting: Setting) -> Iterator[Added]:
         raise UnsupportedRow("adapters", f"no rule for norms of a model with {setting.weights} weights yet")
     if setting.method == "oft" and older(setting, "peft", OFT_IN_TRIANGLES):
         raise UnsupportedRow("adapters", "no rule for OFT of peft before 0.16 yet")
+    yield from ADDS[setting.method](base_of(architecture, setting))
+
+
+def base_of(architecture: Architecture, setting: Setting) -> Base:
+    """What a setting's method is put on. Raises UnsupportedRow for what peft or we refuse."""
+    peft = setting.peft
+    assert peft is not None
     built = as_built(architecture, setting)
-    options = dict(setting.peft.options)
+    options = dict(peft.options)
     if setting.method == "ia3":
-        options["feedforward_modules"] = feedforward_of(setting.peft, architecture.family)
-    modules = tuple(_modules(built, setting, setting.peft))
-    targets = setting.peft.targets if isinstance(setting.peft.targets, tuple) else ()
-    yield from ADDS[setting.method](Base(built, modules, targets, setting.peft.rank or 0, options))
+        options["feedforward_modules"] = feedforward_of(peft, architecture.family)
+    targets = peft.targets if isinstance(peft.targets, tuple) else ()
+    return Base(built, tuple(_modules(built, setting, peft)), targets, peft.rank or 0, options)
 
 
 def feedforward_of(peft: Peft, family: str) -> tuple[str, ...]:

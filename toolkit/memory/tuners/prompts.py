@@ -3,16 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from toolkit.memory.architecture import Module, ModuleKind
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.tuners.added import Added, Adds, Base
+from toolkit.spec.setting import Setting
 
 FP32 = 4
 ADAPTION_FAMILIES = frozenset({"gpt2", "llama", "mistral"})
 """Model types whose attention tuners/adaption_prompt/config.py knows."""
 KEYS_OF_THEIR_OWN = frozenset({"gpt_bigcode", "falcon"})
 """Model types whose configs name the heads of keys otherwise than peft looks for (utils/other.py)."""
+
+
+GO_IN_FRONT = frozenset({"prompt_tuning", "p_tuning"})
+"""Methods whose tokens go through the model like others, in front of every sequence (peft_model.py, forward)."""
+
+
+def of_prompts(setting: Setting) -> bool:
+    """Whether an embedding of virtual tokens is trained, whose gradient comes last of all."""
+    return setting.trains and (setting.method in GO_IN_FRONT or setting.method == "prefix_tuning")
+
+
+def lengthened(setting: Setting) -> Setting:
+    """A setting as the model sees it, where virtual tokens go through it."""
+    tokens = virtual_tokens(setting)
+    return replace(setting, sequence_length=setting.sequence_length + tokens) if tokens else setting
+
+
+def virtual_tokens(setting: Setting) -> int:
+    """The virtual tokens in front of every sequence that go through the model as others do."""
+    if setting.peft is None or not setting.trains or setting.method not in GO_IN_FRONT:
+        return 0
+    count = dict(setting.peft.options)["num_virtual_tokens"]
+    assert isinstance(count, int)
+    return count
 
 
 def _prompt_tuning(base: Base) -> Iterator[Added]:
@@ -27,7 +53,7 @@ def _prefix_tuning(base: Base) -> Iterator[Added]:
     if not base.options["prefix_projection"]:
         yield Added((tokens, made), embedding=True)
         return
-    hidden = _encoder_width(base, width)
+    hidden = encoder_width(base.options, width)
     yield Added((tokens, width), embedding=True)
     yield from _dense(width, hidden)
     yield from _dense(hidden, made)
@@ -36,7 +62,7 @@ def _prefix_tuning(base: Base) -> Iterator[Added]:
 def _p_tuning(base: Base) -> Iterator[Added]:
     """An embedding of the tokens, and three layers (tuners/p_tuning/model.py, MLP)."""
     width = base.architecture.hidden
-    hidden = _encoder_width(base, width)
+    hidden = encoder_width(base.options, width)
     yield Added((base.number("num_virtual_tokens"), width), embedding=True)
     yield from _dense(width, hidden)
     yield from _dense(hidden, hidden)
@@ -73,8 +99,9 @@ def _dense(inputs: int, outputs: int) -> Iterator[Added]:
     yield Added((outputs,))
 
 
-def _encoder_width(base: Base, width: int) -> int:
-    given = base.options["encoder_hidden_size"]
+def encoder_width(options: Mapping[str, object], width: int) -> int:
+    """The width of the network that makes a prompt."""
+    given = options["encoder_hidden_size"]
     return given if isinstance(given, int) else width
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from toolkit.memory.architecture import Module
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.tuners.added import Added, Adds, Base
+from toolkit.spec.peft_methods import Option
 
 FP32 = 4
 
@@ -45,16 +47,31 @@ def _vblora(base: Base) -> Iterator[Added]:
 
 def _lokr(base: Base) -> Iterator[Added]:
     """Two factors of which each is low-rank where that is less (tuners/lokr/layer.py)."""
-    factor, rank = base.number("decompose_factor"), base.rank
     for module in base.modules:
-        rows, columns = _factors(module.out_features, factor), _factors(module.in_features, factor)
-        for side, decomposes in enumerate((bool(base.options["decompose_both"]), True)):
-            shape = (rows[side], columns[side])
-            if decomposes and 2 * rank < max(shape):
+        for shape, rank in kronecker(base, module):
+            if rank:
                 yield Added((shape[0], rank), module.count)
                 yield Added((rank, shape[1]), module.count)
             else:
                 yield Added(shape, module.count)
+
+
+def kronecker(base: Base, module: Module) -> Iterator[tuple[tuple[int, int], int]]:
+    """The shapes of the two factors of a module's change, and the rank of each: 0 where it is whole."""
+    factor = base.number("decompose_factor")
+    rows, columns = _factors(module.out_features, factor), _factors(module.in_features, factor)
+    for side, decomposes in enumerate((bool(base.options["decompose_both"]), True)):
+        shape = (rows[side], columns[side])
+        yield shape, base.rank if decomposes and 2 * base.rank < max(shape) else 0
+
+
+def kronecker_options(base: Base, module: Module) -> dict[str, Option]:
+    """The same as options of an adapter."""
+    (first, first_rank), (second, second_rank) = kronecker(base, module)
+    return {
+        "first_rows": first[0], "first_columns": first[1], "first_rank": first_rank,
+        "second_rows": second[0], "second_columns": second[1], "second_rank": second_rank,
+    }  # fmt: skip
 
 
 def _factors(whole: int, factor: int) -> tuple[int, int]:

@@ -1,0 +1,78 @@
+"""Models with Liger's kernels against the same in the library itself, with Triton's kernels left out.
+
+liger-kernel 0.8.0 over transformers 5.23: each `apply_liger_kernel_to_*` without its losses, on two layers of a model
+on meta tensors, with two labels a sequence, 2 sequences of 4,096 tokens, FlashAttention; the bytes are those of a
+traced step's backward pass.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.memory.trace.cut import cut
+from tests.memory.trace.methods import METHODS
+from toolkit.memory.estimate import estimate
+from toolkit.memory.formula.liger import FAMILIES, PATCHED
+from toolkit.memory.ledger import PhaseName
+from toolkit.memory.refusal import UnsupportedRow
+from toolkit.spec.setting import Kernels, Lora, Setting
+
+ON = Kernels(liger=True)
+FLASH: dict[str, Any] = {"attention": "flash"}
+CASES: dict[str, dict[str, Any]] = {
+    "full": {"method": "full", "weights": "bf16", **FLASH},
+    "checkpoints": {"method": "full", "weights": "bf16", "gradient_checkpointing": "non-reentrant", **FLASH},
+    "autocast": {**METHODS["full under autocast"], "gradient_checkpointing": "non-reentrant", **FLASH},
+    "lora": {**METHODS["lora"], "gradient_checkpointing": "reentrant", "lora": Lora(8, 16, "all-linear")},
+}
+BACKWARD = {
+    "Qwen/Qwen3-0.6B": (1_972_298_240, 1_633_743_360, 3_043_564_032, 1_104_496_128),
+    "mistralai/Mistral-7B-v0.1": (6_126_385_664, 5_420_709_376, 10_168_907_264, 3_874_039_296),
+    "google/gemma-2-2b": (6_286_843_392, 6_019_503_104, 12_021_754_880, 5_818_829_312),
+    "google/gemma-2b": (6_888_078_336, 6_093_002_752, 11_996_410_880, 3_681_572_864),
+    "google/gemma-3-1b-it": (3_336_064_512, 2_881_557_504, 5_745_843_200, 1_847_790_592),
+    "microsoft/phi-4": (10_817_302_016, 10_076_731_904, 19_311_617_536, 6_016_222_720),
+    "microsoft/Phi-4-mini-instruct": (6_761_573_888, 6_595_134_976, 13_173_024_256, 3_490_059_776),
+    "HuggingFaceTB/SmolLM3-3B": (4_311_267_840, 3_707_786_752, 6_787_084_800, 2_505_262_592),
+    "allenai/OLMo-2-1124-7B": (7_680_647_680, 6_872_129_024, 13_204_863_488, 4_095_636_992),
+    "allenai/Olmo-3-1025-7B": (7_678_829_056, 6_870_310_400, 13_200_013_824, 4_178_916_864),
+    "mistralai/Mixtral-8x7B-v0.1": (26_997_456_896, 26_997_489_664, 54_026_354_688, 15_261_253_120),
+    "Qwen/Qwen3-30B-A3B": (13_025_844_736, 13_025_877_504, 25_905_249_792, 7_238_130_176),
+    "zai-org/GLM-4-9B-0414": (9_168_634_368, 8_402_059_776, 16_610_787_840, 4_971_359_744),
+}
+
+
+def backward(model: str, case: str, kernels: Kernels = ON) -> int:
+    setting = Setting(
+        model,
+        **{"batch_size": 2, "sequence_length": 4096, "head": "sequence-classification", "labels": 2, **CASES[case]},
+    )
+    found = estimate(replace(setting, kernels=kernels), cut(model, 2)).ledger.phase(PhaseName.BACKWARD)
+    assert found is not None
+    return found.total
+
+
+@pytest.mark.parametrize("model", BACKWARD)
+@pytest.mark.parametrize("case", CASES)
+def test_backward_is_that_of_the_library(model: str, case: str) -> None:
+    traced = BACKWARD[model][list(CASES).index(case)]
+    assert backward(model, case) == pytest.approx(traced, rel=0.0015)
+
+
+def test_a_layer_keeps_less_than_by_the_models_own_code() -> None:
+    """Without it Mistral's norms keep float32 copies, and the feed-forward its activated gate: a third more in all."""
+    without = backward("mistralai/Mistral-7B-v0.1", "full", Kernels())
+    assert without > 1.2 * backward("mistralai/Mistral-7B-v0.1", "full")
+
+
+def test_a_family_that_it_changes_otherwise_is_refused_and_one_that_it_does_not_know_runs_as_ever() -> None:
+    assert not FAMILIES & PATCHED
+    setting = Setting("openai/gpt-oss-20b", method="full", weights="bf16", kernels=ON)
+    with pytest.raises(UnsupportedRow, match="Liger's kernels in gpt_oss"):
+        estimate(setting, cut("openai/gpt-oss-20b", 2))
+    pythia = Setting("EleutherAI/pythia-410m", method="full", weights="bf16")
+    facts = cut("EleutherAI/pythia-410m", 2)
+    assert estimate(replace(pythia, kernels=ON), facts).phases == estimate(pythia, facts).phases

@@ -1,0 +1,50 @@
+"""Gemma 4's attention: queries, then keys, then values, each normed; values may come of what keys come of.
+
+Source: transformers 5.23 modeling_gemma4.py, Gemma4TextAttention.forward.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from toolkit.memory.buffer import Buffer
+from toolkit.memory.formula.attention_form import OUTPUT, STATES, AttentionForm
+from toolkit.memory.formula.attention_kernels import KERNELS
+from toolkit.memory.formula.cached import cached
+from toolkit.memory.formula.linear import linear
+from toolkit.memory.formula.linear_form import LinearForm
+from toolkit.memory.formula.norms import NormForm, normalise
+from toolkit.memory.formula.operations import letting_go
+from toolkit.memory.tape import Tape
+
+Turn = Callable[[Tape, Buffer, AttentionForm], Buffer]
+
+
+def attend_in_turn(tape: Tape, x: Buffer, form: AttentionForm, turn: Turn) -> Buffer:
+    """Projections, norms, rotary embedding, kernel, output projection; the caller keeps `x`."""
+    projections = form.projections
+    if isinstance(projections, LinearForm) or form.query_norm is None or form.value_norm is None:
+        raise TypeError("an attention without its parts")
+    key_norm = form.key_norm or form.query_norm
+    query = linear(tape, x, projections[0], STATES)
+    query = _turned(tape, letting_go(tape, query, normalise(tape, query, form.query_norm)), form, turn)
+    keys = linear(tape, x, projections[1], STATES)
+    values = keys if len(projections) < len("qkv") else linear(tape, x, projections[2], STATES)
+    key = _turned(tape, _renamed(tape, keys, key_norm, keeps=values is keys), form, turn)
+    value = _renamed(tape, values, form.value_norm)
+    key, value = cached(tape, key, value)
+    attended = KERNELS[form.kernel](tape, query, key, value, form)
+    result = linear(tape, attended, form.output, OUTPUT)
+    tape.drop(attended, *tape.named, query, key, value)
+    tape.named.clear()
+    return result
+
+
+def _renamed(tape: Tape, x: Buffer, norm: NormForm, *, keeps: bool = False) -> Buffer:
+    """What is normed, under the name that its input had, unless another name keeps that."""
+    normed = normalise(tape, x, norm)
+    return normed if keeps else letting_go(tape, x, normed)
+
+
+def _turned(tape: Tape, x: Buffer, form: AttentionForm, turn: Turn) -> Buffer:
+    return letting_go(tape, x, turn(tape, x, form))

@@ -1,0 +1,72 @@
+"""A layer of Mamba 2: one projection, a short convolution, the scan, and a norm of what a gate has multiplied.
+
+Source: transformers 5.23 modeling_granitemoehybrid.py, GraniteMoeHybridMambaLayer and GraniteMoeHybridRMSNormGated.
+"""
+
+from __future__ import annotations
+
+from toolkit.frozen import frozen
+from toolkit.memory.buffer import Buffer
+from toolkit.memory.formula.arrays import per_token, times
+from toolkit.memory.formula.cached import READS
+from toolkit.memory.formula.convolution import ConvolutionForm, convolve
+from toolkit.memory.formula.linear import linear
+from toolkit.memory.formula.linear_form import LinearForm
+from toolkit.memory.formula.norms import ROW as NORMS
+from toolkit.memory.formula.norms import NormForm, inverse_root, times_inverse, times_weight
+from toolkit.memory.formula.operations import activate, cast, letting_go, split, wider
+from toolkit.memory.formula.rule_form import ROW
+from toolkit.memory.formula.state_space import ScanForm, scan, scan_step
+from toolkit.memory.tape import Tape
+
+
+@frozen
+class MambaForm:
+    """A layer of Mamba 2 as a tape needs it."""
+
+    inward: LinearForm
+    output: LinearForm
+    convolution: ConvolutionForm
+    scan: ScanForm
+    norm: NormForm
+
+
+def mamba(tape: Tape, x: Buffer, form: MambaForm) -> Buffer:
+    """The layer's result; the caller keeps `x`."""
+    m = form.scan.mamba
+    whole = linear(tape, x, form.inward, ROW)
+    gate, inner, rate = split(tape, whole, (m.inner, m.convolved, m.heads))
+    convolved = convolve(tape, inner, form.convolution)
+    states = m.groups * m.state_width
+    given, before, after = split(tape, convolved, (m.inner, states, states))
+    if tape.cache == READS:
+        scan_step(tape, form.scan, given.dtype)
+        read = tape.new(ROW, m.inner, given.dtype, size=per_token(m.inner, given.dtype))
+    else:
+        read = scan(tape, given, rate, before, after, form.scan)
+    normed = _gated_norm(tape, read, gate, form.norm, m.groups)
+    tape.drop(read.base or read)
+    normed = letting_go(tape, normed, cast(tape, normed, x.dtype, NORMS))
+    result = linear(tape, normed, form.output, ROW)
+    tape.drop(normed, convolved, whole)
+    return result
+
+
+def _gated_norm(tape: Tape, x: Buffer, gate: Buffer, form: NormForm, groups: int) -> Buffer:
+    """Weight * norm(x * silu(gate)), over so many groups of each token, in float32 but for the weight."""
+    given = cast(tape, x, "fp32", NORMS)
+    wide_gate = cast(tape, gate, "fp32", NORMS)
+    active = activate(tape, wide_gate, NORMS)
+    if wide_gate is not gate:
+        tape.drop(wide_gate)
+    wide = times(tape, given, active, NORMS)
+    tape.drop(active)
+    if given is not x:
+        tape.drop(given)
+    inverse = inverse_root(tape, wide, groups)
+    scaled = times_inverse(tape, wide, inverse)
+    tape.drop(wide, inverse)
+    narrow = cast(tape, scaled, x.dtype, NORMS)
+    result = times_weight(tape, narrow, wider(x.dtype, form.dtype), form)
+    tape.drop(narrow, scaled)
+    return result

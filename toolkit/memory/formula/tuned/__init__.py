@@ -1,0 +1,1 @@
+"""What linear layers hold with an adapter of one of peft's methods beside LoRA."""

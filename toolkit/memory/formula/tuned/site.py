@@ -1,0 +1,215 @@
+"""Where a method of peft works: one linear layer on a tape, and the operations that its code is written in.
+
+Matrices of weights have a fixed size, activations one for each token; an operation takes both alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from toolkit.memory.buffer import Buffer
+from toolkit.memory.formula.linear_form import LinearForm, Tuner
+from toolkit.memory.formula.lora_branch import BRANCH
+from toolkit.memory.formula.operations import Backward, Given, resized, widened, wider
+from toolkit.memory.gradients import INCOMING
+from toolkit.memory.size import BYTES, Size
+from toolkit.memory.tape import Tape
+
+MATRIX = "adapter_matrices"
+"""The row of matrices that a method makes of its parameters at every pass."""
+
+Base: TypeAlias = Callable[[Buffer], Buffer]
+
+
+@dataclass(slots=True)
+class Site:
+    """A linear layer of a form with an adapter; `base` gives the layer's own result of what it is given."""
+
+    tape: Tape
+    form: LinearForm
+    tuner: Tuner
+    row: str
+    base: Base
+
+    @property
+    def dtype(self) -> str:
+        """The dtype of the adapter."""
+        return self.tuner.dtype
+
+    def parameter(self, elements: int) -> Buffer:
+        """A trained tensor of the adapter."""
+        return self.tape.parameter(elements, self.tuner.gradient)
+
+    def frozen(self, elements: int, dtype: str) -> Buffer:
+        """A tensor that is there all the time, and gets no gradient."""
+        size = Size(fixed=elements * BYTES[dtype])
+        return Buffer(MATRIX, size, 0, dtype, grad=False, held=False, counted=False, parameter=True)
+
+    def drop(self, *buffers: Buffer) -> None:
+        """Names that the code lets go."""
+        self.tape.drop(*buffers)
+
+    def swap(self, old: Buffer, new: Buffer) -> Buffer:
+        """A name that is bound anew."""
+        if new is not old:
+            self.tape.drop(old)
+        return new
+
+    def made(
+        self, size: Size, dtype: str, inputs: tuple[Buffer, ...], keeps: tuple[Buffer, ...] = (), *,
+        width: int = 0, row: str = "", backward: Backward | None = None,
+    ) -> Buffer:  # fmt: skip
+        """The result of an operation; its backward gives each input that needs one a gradient of its own."""
+        sources = [one for one in inputs if one.grad]
+        counted = [one for one in keeps if not one.parameter] if sources else []
+        saved = self.tape.save(*counted, constants=len(keeps) - len(counted)) if sources else ()
+        name = row or (MATRIX if size.fixed else BRANCH)
+        result = self.tape.new(name, width, dtype, grad=bool(sources), size=size)
+
+        def own(tape: Tape, _: Buffer) -> Given:
+            return [(one, given(tape, one)) for one in sources]
+
+        return self.tape.node(result, backward or own, saved)
+
+    def matrix(
+        self, elements: int, dtype: str, inputs: tuple[Buffer, ...] = (), keeps: tuple[Buffer, ...] = (),
+        backward: Backward | None = None,
+    ) -> Buffer:  # fmt: skip
+        """A matrix of weights that an operation makes."""
+        return self.made(Size(fixed=elements * BYTES[dtype]), dtype, inputs, keeps, backward=backward)
+
+    def view(self, x: Buffer, size: Size | None = None, *, shares: bool = False) -> Buffer:
+        """A view of a tensor; backward makes the tensor's gradient anew, or `shares` what it is given."""
+        view = Buffer(x.row, size or x.size, x.width, x.dtype, x.grad, held=False, counted=False, base=x)
+
+        def backward(tape: Tape, gradient: Buffer) -> Given:
+            return [(x, tape.share(gradient, x) if shares else tape.gradient(x))]
+
+        return self.tape.node(view, backward)
+
+    def alike(self, x: Buffer, *inputs: Buffer, keeps: tuple[Buffer, ...] = (), row: str = "") -> Buffer:
+        """A result of the size and dtype of `x`."""
+        return self.made(x.size, x.dtype, inputs or (x,), keeps, width=x.width, row=row)
+
+    def cast(self, x: Buffer, dtype: str, row: str = "") -> Buffer:
+        """`x.to(dtype)`: itself where it has that dtype."""
+        return x if x.dtype == dtype else self.made(resized(x, dtype), dtype, (x,), width=x.width, row=row)
+
+    def low(self, x: Buffer) -> Buffer:
+        """What a product takes: under autocast a copy in its dtype."""
+        return x if self.form.autocast is None else self.cast(x, self.form.autocast)
+
+    def product(self, x: Buffer, weight: Buffer, width: int, row: str = "") -> Buffer:
+        """`x @ weight`, activations times a matrix."""
+        return self._multiplied(x, weight, lambda inner: widened(inner, width, inner.dtype), width, row)
+
+    def matmul(self, left: Buffer, right: Buffer, elements: int, *, turned: bool = False) -> Buffer:
+        """`left @ right`, two matrices; `turned`: parameters as views of them, whose copies autocast does not keep."""
+        return self._multiplied(left, right, lambda inner: Size(fixed=elements * BYTES[inner.dtype]), 0, "", turned)
+
+    def _multiplied(
+        self, left: Buffer, right: Buffer, size: Callable[[Buffer], Size], width: int, row: str, turned: bool = False
+    ) -> Buffer:
+        weight, inner = self.low(right), self.low(left)
+        keeps = ((inner,) if weight.grad else ()) + ((weight,) if inner.grad else ())
+        result = self.made(size(inner), inner.dtype, (inner, weight), keeps, width=width, row=row)
+        for copy, original in ((inner, left), (weight, right)):
+            if copy is not original and (turned or not (original.parameter and original.grad)):  # others autocast keeps
+                self.drop(copy)
+        return result
+
+    def times(self, x: Buffer, y: Buffer, row: str = "") -> Buffer:
+        """`x * y`, elementwise, of which one may be smaller: its gradient is as large until it is summed."""
+        dtype, larger = wider(x.dtype, y.dtype), x if _elements(x) >= _elements(y) else y
+        whole = resized(larger, dtype)
+        keeps = ((x,) if y.grad else ()) + ((y,) if x.grad else ())
+
+        def backward(tape: Tape, _: Buffer) -> Given:
+            parts = [(one, tape.fresh(INCOMING, whole, dtype, larger.width)) for one in (x, y) if one.grad]
+            return [(one, _fitted(tape, one, part)) for one, part in parts]
+
+        return self.made(whole, dtype, (x, y), keeps, width=larger.width, row=row, backward=backward)
+
+    def plus(self, x: Buffer, y: Buffer, row: str = "") -> Buffer:
+        """`x + y`, of which one may be smaller: the gradient goes on to the larger, and is summed for the other."""
+        dtype, larger = wider(x.dtype, y.dtype), x if _elements(x) >= _elements(y) else y
+        size = resized(larger, dtype)
+
+        def backward(tape: Tape, gradient: Buffer) -> Given:
+            return [(one, _shared(tape, one, gradient)) for one in (x, y) if one.grad]
+
+        return self.made(size, dtype, (x, y), width=larger.width, row=row, backward=backward)
+
+    def minus(self, x: Buffer, y: Buffer) -> Buffer:
+        """`x - y`, two matrices: the gradient is turned round for the second."""
+
+        def backward(tape: Tape, gradient: Buffer) -> Given:
+            return [(one, _shared(tape, x, gradient) if one is x else tape.gradient(x)) for one in (x, y) if one.grad]
+
+        return self.made(x.size, x.dtype, (x, y), backward=_narrowing(backward))
+
+    def added_in_place(self, x: Buffer, y: Buffer) -> None:
+        """`x += y`: the gradient goes to both."""
+        x.grad = x.grad or y.grad
+
+        def backward(tape: Tape, gradient: Buffer) -> Given:
+            return [(one, _shared(tape, one, gradient)) for one in (x, y) if one.grad]
+
+        self.tape.node(x, backward)
+
+    def scaled(self, x: Buffer, row: str = "") -> Buffer:
+        """`x * c` with a Python number."""
+        return self.alike(x, row=row)
+
+    def fresh(self, elements: int, dtype: str = "") -> Buffer:
+        """A matrix that backward makes in passing, in a dtype or that of the adapter."""
+        made = dtype or self.dtype
+        return self.tape.fresh(INCOMING, Size(fixed=elements * BYTES[made]), made)
+
+    def finished(self, result: Buffer, dtype: str) -> Buffer:
+        """`result.to(dtype)`."""
+        return self.swap(result, self.cast(result, dtype, self.row))
+
+
+def given(tape: Tape, of: Buffer) -> Buffer:
+    """A gradient of a tensor of its own: of a parameter it stays."""
+    return tape.weight_gradient(of, of.dtype) if of.parameter else tape.gradient(of)
+
+
+def _narrowing(backward: Backward) -> Backward:
+    """Casts what comes in another dtype than what it is for, once all is there (engine.cpp, validate_outputs)."""
+
+    def narrowed(tape: Tape, gradient: Buffer) -> Given:
+        found = backward(tape, gradient)
+        return [(of, part if part.dtype == of.dtype else _fitted(tape, of, part)) for of, part in found]
+
+    return narrowed
+
+
+def handed_on(x: Buffer) -> Backward:
+    """What moves elements about: the gradient is a view of what comes."""
+    return lambda tape, gradient: [(x, tape.share(gradient, x))]
+
+
+def _elements(x: Buffer) -> tuple[int, int]:
+    """Tokens count for more than what is fixed."""
+    return x.size.token // BYTES[x.dtype], x.size.fixed // BYTES[x.dtype]
+
+
+def _fitted(tape: Tape, of: Buffer, whole: Buffer) -> Buffer:
+    """A gradient that has come as large as the result, in the size and dtype of what it is for."""
+    if of.size == whole.size and not of.parameter:
+        return whole
+    own = given(tape, of)
+    tape.discard(whole)
+    return own
+
+
+def _shared(tape: Tape, of: Buffer, gradient: Buffer) -> Buffer:
+    """A gradient that is handed on as it is, where it can be."""
+    if of.size == gradient.size and of.dtype == gradient.dtype and not of.parameter:
+        gradient.references += 1
+        return gradient
+    return given(tape, of)

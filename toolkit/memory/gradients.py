@@ -1,0 +1,86 @@
+"""What backward allocates on a tape: gradients of tensors and of weights, and how they add up."""
+
+from __future__ import annotations
+
+from toolkit.memory.buffer import Buffer
+from toolkit.memory.live import Live
+from toolkit.memory.size import BYTES, Size
+
+INCOMING = "activation_gradients"
+GRADIENTS = "gradients"
+NEW_GRADIENT = "new_gradient"
+LOGITS_ROWS = frozenset({"logits", "logits_float32", "log_probabilities"})
+
+
+class Gradients:
+    """The gradients of one stretch, counted among what is alive.
+
+    `accumulates` says that gradients of earlier micro-batches are there.
+    """
+
+    def __init__(self, *, accumulates: bool) -> None:
+        self.accumulates = accumulates
+        self._given: set[int] = set()
+        self._live = Live()
+
+    def gradient(self, of: Buffer, dtype: str | None = None) -> Buffer:
+        """Allocate the gradient of a tensor, in its dtype."""
+        size = of.size
+        if dtype not in (None, of.dtype):
+            size = Size(*[part * BYTES[dtype] // BYTES[of.dtype] for part in of.size])
+        row = "logits_gradient" if of.row in LOGITS_ROWS else INCOMING
+        return self.fresh(row, size, dtype or of.dtype, of.width)
+
+    def parameter(self, elements: int, dtype: str) -> Buffer:
+        """A trained weight, whose gradient has a dtype. With earlier gradients there, a new one is added and freed."""
+        row = NEW_GRADIENT if self.accumulates else GRADIENTS
+        size = Size(fixed=elements * BYTES[dtype])
+        return Buffer(row, size, 0, dtype, grad=True, counted=False, parameter=True)
+
+    def weight_gradient(self, weight: Buffer, dtype: str) -> Buffer:
+        """Allocate the gradient of a trained weight or of its copy in the dtype of the product that makes it."""
+        row = weight.row if weight.parameter else NEW_GRADIENT
+        return self.fresh(row, weight.size, dtype)
+
+    def fresh(self, row: str, size: Size, dtype: str, width: int = 0) -> Buffer:
+        """Allocate a tensor during backward."""
+        buffer = Buffer(row, size, width, dtype, grad=False)
+        self._live.add(row, size)
+        return buffer
+
+    def share(self, gradient: Buffer, target: Buffer) -> Buffer:
+        """Hand a gradient on as it is, or as a cast copy where the target has another dtype."""
+        if gradient.dtype != target.dtype:
+            return self.gradient(target)
+        gradient.references += 1
+        return gradient
+
+    def handed(self, gradient: Buffer) -> Buffer:
+        """Hand a gradient on as it is, as one of more or of less: a part of it, or what is spread out from it."""
+        gradient.references += 1
+        return gradient
+
+    def discard(self, buffer: Buffer) -> None:
+        """Free a tensor that was allocated during backward."""
+        self._release(buffer)
+
+    def _accumulate(self, pending: dict[int, Buffer], target: Buffer, contribution: Buffer) -> None:
+        existing = pending.get(id(target))
+        if target.parameter:
+            if self.accumulates or id(target) in self._given:  # added to what is there, and freed
+                self._release(contribution)
+            self._given.add(id(target))
+        elif existing is None:
+            pending[id(target)] = contribution
+        elif existing.references == 1:  # the engine adds in place to a buffer that nothing else refers to
+            self._release(contribution)
+        else:
+            total = self.fresh(existing.row, existing.size, existing.dtype, existing.width)
+            self._release(existing)
+            self._release(contribution)
+            pending[id(target)] = total
+
+    def _release(self, buffer: Buffer) -> None:
+        buffer.references -= 1
+        if buffer.references == 0 and buffer.counted:
+            self._live.remove(buffer.row, buffer.size)

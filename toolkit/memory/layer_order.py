@@ -1,0 +1,58 @@
+"""Which layers come before and after those of a kind, where layers of several kinds take very different amounts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from toolkit.frozen import frozen
+from toolkit.memory.architecture import LayerKind
+
+
+@frozen
+class Around:
+    """How many layers of each program come before the first layer of one of them, and after the last."""
+
+    before: tuple[int, ...]
+    after: tuple[int, ...]
+
+
+@frozen
+class Turn:
+    """Layers of one kind whose input a gradient flows to, or not, and how many they are."""
+
+    kind: int
+    grad: bool
+    count: int
+
+
+def is_ordered(kinds: Sequence[LayerKind], order: Sequence[int]) -> bool:
+    """Whether it is known which layer is of which of several kinds."""
+    return len(kinds) > 1 and len(order) == sum(kind.count for kind in kinds)
+
+
+def in_turn(order: Sequence[int], trained: int) -> tuple[tuple[Turn, ...], tuple[int, ...]]:
+    """The layers after the first by kind, before and after the first that is trained; and the program of each layer.
+
+    The first layer has program 0, as it has one of its own. No gradient flows to the input of the layer `trained`.
+    """
+    groups: dict[tuple[int, int], int] = {}
+    numbers = [0]
+    for place, kind in enumerate(order[1:], 1):
+        key = kind, (place > trained) - (place < trained)
+        numbers.append(groups.setdefault(key, len(groups) + 1))
+    counts = Counter(numbers)
+    turns = tuple(Turn(kind, side > 0, counts[number]) for (kind, side), number in groups.items())
+    return turns, tuple(numbers)
+
+
+def surroundings(numbers: Sequence[int]) -> tuple[Around, ...]:
+    """One for each program, where each layer has the number of its own."""
+    return tuple(_around(list(numbers), program, max(numbers) + 1) for program in range(max(numbers) + 1))
+
+
+def _around(numbers: list[int], program: int, programs: int) -> Around:
+    first = numbers.index(program)
+    last = len(numbers) - 1 - numbers[::-1].index(program)
+    before, after = Counter(numbers[:first]), Counter(numbers[last + 1 :])
+    return Around(tuple(before[one] for one in range(programs)), tuple(after[one] for one in range(programs)))

@@ -1,0 +1,46 @@
+"""The programs of a model, of which all its moments are made."""
+
+from __future__ import annotations
+
+from dataclasses import field
+
+from toolkit.frozen import frozen_by_identity
+from toolkit.memory.layer_order import Around
+from toolkit.memory.program import Program
+from toolkit.memory.size import Amounts, Size
+
+
+@frozen_by_identity
+class Programs:
+    """The programs of a model: of its layers, the first alone at the front, and of its end.
+
+    `hidden` is the first layer's input. The model's code holds `passing` during its layers, and `masks`, which
+    checkpoints hold until their backward; what calls it holds `called` until it returns. `front` is what embeddings
+    that are normed save for theirs. `embedding` is the gradient of a trained token embedding in bytes, and `tied` says
+    that it is the output weight's too; `added` are the gradients of embeddings that are added to those of the tokens,
+    which come with theirs; `accumulates` is as of a tape, and `adds_in_place` says that the gradients of a tied
+    embedding are added in place, as the engine does where autocast's copy of the weight gave the first
+    (torch/csrc/autograd/input_buffer.cpp). `scattered` are the bytes of a token embedding of which a few rows are
+    trained: both passes make all of it, in passing. `logits` is the end up to its logits, where the loop has a name for
+    those of the last pass, and so for its nodes. `decoding` are the layers' programs for one token of each sequence, if
+    they have any; `before` are layers of an encoder, which leave nothing, and of which one is in turn. `around` says
+    which layers come before and after those of each program, where that matters.
+    """
+
+    layers: tuple[Program, ...]
+    head: Program
+    hidden: Size
+    passing: Amounts
+    masks: Amounts
+    front: Amounts = field(default_factory=dict)
+    called: Amounts = field(default_factory=dict)
+    embedding: int = 0
+    scattered: int = 0
+    added: int = 0
+    tied: bool = False
+    accumulates: bool = False
+    adds_in_place: bool = False
+    logits: Program | None = None
+    decoding: tuple[Program, ...] = ()
+    before: tuple[Program, ...] = ()
+    around: tuple[Around, ...] = ()

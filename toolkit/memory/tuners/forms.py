@@ -1,0 +1,150 @@
+"""The adapters of a setting's method as forms of layers need them: which layers have one, and of what kind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from toolkit.memory.architecture import Architecture, Module, ModuleKind
+from toolkit.memory.builder import OUTPUT
+from toolkit.memory.formula.linear_form import Tuner
+from toolkit.memory.formula.tuned.methods import TUNED
+from toolkit.memory.losses import loss_of
+from toolkit.memory.program import Program
+from toolkit.memory.refusal import UnsupportedRow
+from toolkit.memory.size import BYTES
+from toolkit.memory.tuners.linears import oft_blocks
+from toolkit.memory.tuners.methods import base_of, scales_inputs
+from toolkit.memory.tuners.prompts import GO_IN_FRONT
+from toolkit.memory.tuners.shared import kronecker_options
+from toolkit.spec.names import QUANTIZED
+from toolkit.spec.setting import Setting
+
+WITHOUT_LINEARS = frozenset({*GO_IN_FRONT, "ln_tuning", "prefix_tuning", "trainable_tokens"})
+"""Methods that are followed, and put nothing on linear layers but on an output layer that is tied."""
+SHARES = frozenset({"trainable_tokens", "vblora"})
+"""Methods whose parameters have gradients from more than one layer."""
+OF_HEADS = ("q_", "k_", "query_", "key_")
+"""How the leaves of norms of heads begin."""
+TRAINERS = frozenset({"plain", "transformers", "trl"})
+"""Trainers that run peft's code as it is."""
+
+
+def tuners_of(architecture: Architecture, setting: Setting) -> Mapping[str, Tuner]:
+    """The adapter of each module, by its path; refuses by name what no formula follows."""
+    if setting.method in WITHOUT_LINEARS:
+        _refuse_others(setting)
+        return dict(_tied_head(architecture, setting))
+    if setting.method not in TUNED:
+        raise UnsupportedRow("activations", f"no formula for a pass with {setting.method} yet")
+    return dict(_tuners(architecture, setting))
+
+
+def _tuners(architecture: Architecture, setting: Setting) -> Iterator[tuple[str, Tuner]]:
+    assert setting.peft is not None
+    base = base_of(architecture, setting)
+    whole = {module.path: module.count for module in base.architecture.modules}
+    for module in base.modules:
+        _refuse(module, setting, partly=module.count < whole[module.path])
+        options = {name: value for name, value in setting.peft.options if name != "feedforward_modules"}
+        if setting.method == "ia3":
+            options["inputs"] = scales_inputs(base, module)
+        if setting.method == "oft":
+            options["blocks"], options["block"] = oft_blocks(base, module)
+        if setting.method == "boft":  # whose permutation stays in main memory until somebody moves it
+            options["stays"] = setting.stack.trainer == "plain"
+        if setting.method == "lokr":
+            options |= kronecker_options(base, module)
+        dtype = setting.peft.dtype
+        yield module.path, Tuner(setting.method, dtype, setting.gradients, base.rank, tuple(options.items()))
+
+
+def _tied_head(architecture: Architecture, setting: Setting) -> Iterator[tuple[str, Tuner]]:
+    """Trained rows of an embedding that is the output layer's too, which peft changes as well."""
+    peft = setting.peft
+    if peft is None or setting.method != "trainable_tokens" or not architecture.tied:
+        return
+    if loss_of(setting) != "cross-entropy":
+        raise UnsupportedRow("logits", f"no formula for trainable_tokens and the loss {loss_of(setting)} yet")
+    yield OUTPUT, Tuner(setting.method, peft.dtype, setting.gradients, options=peft.options)
+
+
+def refuse_unfollowed(programs: Iterable[Program], setting: Setting, gradients: int) -> None:
+    """Raise where layers make other gradients than all of an adapter's: their code goes around its linears."""
+    if setting.method not in TUNED or setting.method in SHARES or setting.gradient_accumulation > 1:
+        return
+    made = sum(one.count * sum(one.gradients) for one in programs)
+    if made != gradients:
+        raise UnsupportedRow("activations", f"no formula for a pass with {setting.method} of such layers yet")
+
+
+def scattered_bytes(architecture: Architecture, setting: Setting, dtype: str) -> int:
+    """A whole embedding, which training a few of its rows makes in both passes."""
+    if setting.method != "trainable_tokens" or not setting.trains:
+        return 0
+    return architecture.vocabulary * architecture.hidden * BYTES[dtype]
+
+
+def prefix_of(architecture: Architecture, setting: Setting) -> int:
+    """The virtual tokens whose keys and values stand before those of every sequence; refuses what is not followed."""
+    if setting.method != "prefix_tuning" or setting.peft is None:
+        return 0
+    options = dict(setting.peft.options)
+    kinds = [kind.attention for kind in architecture.layers]
+    same = len({kind.head_dim * kind.key_value_heads for kind in kinds}) == 1
+    for reason, applies in (
+        ("gradient checkpoints, which peft refuses", setting.gradient_checkpointing != "false"),
+        ("a projection", bool(options["prefix_projection"])),
+        (f"{setting.attention} attention", setting.attention != "sdpa"),
+        (f"layers of {architecture.family}", not same or any(kind.window or kind.alibi for kind in kinds)),
+    ):
+        if applies:
+            raise UnsupportedRow("activations", f"no formula for a pass with prefix_tuning and {reason} yet")
+    tokens = options["num_virtual_tokens"]
+    assert isinstance(tokens, int)
+    return tokens
+
+
+def norms_of(architecture: Architecture, setting: Setting) -> tuple[bool, bool, bool]:
+    """Whether norms before attention, before feed-forward and at the end are trained by LN tuning."""
+    if setting.method != "ln_tuning":
+        return (False, False, False)
+    base = base_of(architecture, setting)
+    norms = [module for module in base.architecture.modules if module.kind is ModuleKind.NORM]
+    trained = {module.path: module.count for module in base.modules}
+    layers = [module.path for module in norms if "{}" in module.path and not module.leaf.startswith(OF_HEADS)]
+    ends = [module.path for module in norms if "{}" not in module.path]
+    found = [trained.get(path) == module.count for module in norms for path in layers if path == module.path]
+    others = trained.keys() - {*layers, *ends}
+    if others or len(ends) != 1 or len(found) not in (2, 4) or (len(found) == 4 and len(set(found)) > 1):
+        raise UnsupportedRow("activations", f"no formula for a pass with ln_tuning of {architecture.family} yet")
+    if any(0 < trained.get(path, 0) < module.count for module in norms for path in layers if path == module.path):
+        raise UnsupportedRow("activations", "no formula for a pass with ln_tuning and some layers alone yet")
+    return found[0], found[1], ends[0] in trained
+
+
+def _refuse_others(setting: Setting) -> None:
+    """Raise for what no method without adapters of linears is followed with."""
+    for reason, applies in (
+        ("another head than causal-lm", setting.head != "causal-lm"),
+        ("padded rows", setting.padding),
+        *_beside(setting),
+    ):
+        if applies:
+            raise UnsupportedRow("activations", f"no formula for a pass with {setting.method} and {reason} yet")
+
+
+def _beside(setting: Setting) -> Iterator[tuple[str, bool]]:
+    """What no method is followed with."""
+    yield f"{setting.weights} weights", setting.weights in QUANTIZED
+    yield setting.stack.trainer, setting.stack.trainer not in TRAINERS
+
+
+def _refuse(module: Module, setting: Setting, *, partly: bool) -> None:
+    for reason, applies in (
+        ("some layers alone", partly),
+        ("an output layer", module.kind is ModuleKind.HEAD),
+        ("Conv1D", module.kind is ModuleKind.CONV1D),
+        *_beside(setting),
+    ):
+        if applies:
+            raise UnsupportedRow("activations", f"no formula for a pass with {setting.method} and {reason} yet")
