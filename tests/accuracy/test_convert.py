@@ -43,20 +43,37 @@ def test_a_full_run_of_fms() -> None:
     assert "beyond" not in run
 
 
-def test_kernels_without_a_length_are_kept_beside_the_scenario() -> None:
+def test_a_batch_without_padding_has_a_length_from_its_mean_to_the_cap() -> None:
     lora = {"r": 16, "alpha": "16.0", "targets": "q_proj v_proj", "dropout": "0.1"}
     one = record(
         task="qlora", quantization="bitsandbytes nf4", compute_dtype="bf16 AMP", lora=lora,
-        notes="framework_config=accelerated-peft-bnb-foak-padding-free (...)", value_bytes=5,
+        notes="framework_config=accelerated-peft-bnb-foak-padding-free (...); derived from the row: a * b / c = 287 "
+        "tokens/sample; more", value_bytes=5,
         parallelism={"gpus": 2, "kind": "FSDP FULL_SHARD"},
     )  # fmt: skip
     [run] = lines_of("fms_acceleration", one)
-    assert run["beyond"] == {"kernels": "accelerated-peft-bnb-foak-padding-free"}
+    assert "beyond" not in run
     said = run["scenario"]
+    assert (said["packing"], said["sequence_length"]) == ("padding-free", {"from": 287, "to": 4096})
+    assert said["kernels"] == {"adapters": "unsloth", "norm": True, "rotary": True}
     assert (said["weights"], said["compute"], said["amp"], said["double_quant"]) == ("nf4", "bf16", True, True)
     assert said["lora"] == {"rank": 16, "alpha": 16, "targets": ["q_proj", "v_proj"], "dropout": 0.1}
     assert said["parallel"] == {"gpus": 2, "strategy": "fsdp"}
-    assert "sequence_length" not in said
+
+
+@pytest.mark.parametrize(
+    ("framework", "packing", "least"),
+    [
+        ("aadp-padding-free", "padding-free", 266),
+        ("aadp-padding-free-multipack", "padding-free", 1),
+        ("none", None, 266),
+    ],
+)
+def test_multipack_fills_batches_up_to_their_mean(framework: str, packing: str | None, least: int) -> None:
+    notes = f"framework_config={framework} (...); derived from the row: a / b = 266 tokens/sample"
+    said = lines_of("fms_acceleration", record(notes=notes, value_bytes=5))[0]["scenario"]
+    assert (said.get("packing"), said["sequence_length"]) == (packing, {"from": least, "to": 4096})
+    assert "kernels" not in said
 
 
 FAST = {"norm": True, "rotary": True}
@@ -92,6 +109,27 @@ def test_plugins_of_fms_say_what_they_change(case: tuple[str, str, str]) -> None
     assert found == FRAMEWORKS[case]
     assert said["amp"] is ("peft" in framework)
     assert "beyond" not in run or "kernels" not in run["beyond"]
+
+
+@pytest.mark.parametrize(
+    ("framework", "commit", "gpus", "kernels"),
+    [
+        ("moe-scattermoe-granite-ep1", "c959c6b", 1, {"experts": "scattermoe"}),
+        ("moe-scattermoe-granite-ep1-padding-free-foak", "5b35eae", 1, {**FAST, "experts": "scattermoe"}),
+        ("moe-scattermoe-granite-ep1-padding-free-foak", "c959c6b", 1, None),
+        ("moe-scattermoe-granite-ep1-padding-free", "c959c6b", 2, None),
+        ("moe-scattermoe-granite-ep2-padding-free", "c959c6b", 2, None),
+    ],
+)
+def test_experts_are_scattered_on_one_gpu(
+    framework: str, commit: str, gpus: int, kernels: dict[str, object] | None
+) -> None:
+    kind = {"gpus": gpus, "kind": "FSDP FULL_SHARD" if gpus > 1 else "none"}
+    one = record(notes=f"framework_config={framework} (...)", value_bytes=5, parallelism=kind)
+    one["source"] = {**one["source"], "commit": commit + "0" * 33}
+    [run] = lines_of("fms_acceleration", one)
+    assert run["scenario"].get("kernels") == kernels
+    assert run.get("beyond") == (None if kernels else {"kernels": framework})
 
 
 def test_a_table_without_a_column_for_autocast_has_it_from_its_scenarios() -> None:

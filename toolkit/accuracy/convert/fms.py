@@ -22,9 +22,21 @@ _UNPINNED = {
 """Releases of the runs of May and June 2024 that state none: the project required torch 2.2 and transformers before
 4.40 (plugins/framework/pyproject.toml of those commits); the others are the newest of the first of those days."""
 
+_FREE, _MULTIPACK, _ATTENTION_ALONE = "-padding-free", "-multipack", "aadp"
+"""Plugins of attention-and-distributed-packing: one row of all samples of a batch, and batches with as many tokens as
+that has on the mean (multipack_sampler.py); nothing else is replaced."""
+
+_EXPERTS = "moe-scattermoe-granite-ep1"
+"""The plugin accelerated-moe without expert parallelism. On several GPUs FSDP leaves out what it puts in, and from
+transformers 4.49 on the loss that fused-ops-and-kernels would replace beside it is no longer there to replace."""
+
+_LOSS_IN_MODELS = "5b35eae"
+
 _PLUGINS: Mapping[str, Mapping[str, Any]] = {
     "accelerated-peft-bnb": {"upcast": False},
     "accelerated-peft-autogptq": {"kernels.gptq": "triton"},
+    _ATTENTION_ALONE: {},
+    _EXPERTS: {"kernels.experts": "scattermoe"},
 }
 """What accelerated-peft changes (sample-configurations/CONTENTS.yaml): framework_plugin_bnb.py prepares a model without
 casts, framework_plugin_autogptq.py runs triton v2."""
@@ -40,6 +52,9 @@ _LIGER_LOSS: Mapping[str, Any] = {"stack.loss": "fused", "stack.liger-kernel": "
 _MASKS = ("9239802", "733992a", "24bdadb")
 """Commits since d767e33, of November 2024, when fused adapters with dropout were corrected."""
 
+_WHOLE_FIRST = ("f1895b7",)
+"""Commits whose framework_plugin_autogptq.py loads a model to each GPU (device_map) before FSDP shares it out."""
+
 _ONLY_LOSS = "bigcode/gpt_bigcode-santacoder"
 """The model of which fused-ops-and-kernels replaces the loss alone (models/gpt_bigcode.py)."""
 
@@ -51,6 +66,15 @@ of ff14d4f has no column for it."""
 _ALL_MIXED = "ff14d4f"
 """The commit whose table has no column for it, and whose every scenario is given bf16 (scenarios-granite.yaml)."""
 
+_MEAN = re.compile(r" = ([0-9]+) tokens/sample")
+"""Tokens of a batch, with what fills it up, by its samples: the mean of a run, worked out from its speeds.
+
+The fullest batch of a run has at least as many; of multipack's none has more.
+"""
+
+_CAP = 4096
+"""The longest sample (scripts/benchmarks/defaults.yaml and sft_trainer.py, max_seq_length)."""
+
 _WITHOUT_GROUPS = ("TheBloke/Mixtral-8x7B-Instruct-v0.1-GPTQ", "TheBloke/Llama-2-70B-GPTQ")
 """Checkpoints whose main branch has no groups (GS None): one scale for all inputs of an output."""
 
@@ -59,6 +83,10 @@ def fms(draft: Draft, record: Record, _reading: dict[str, Any]) -> None:
     """TRL's trainer; what plugins do that no field can say stays beyond."""
     framework = _FRAMEWORK.match(record["notes"] or "")
     kernels = framework[1] if framework else ""
+    mean = _MEAN.search(record["notes"] or "")
+    if mean and "sequence_length" not in draft.fields:
+        least = 1 if _MULTIPACK in kernels else int(mean[1])
+        draft.say("sequence_length", {"from": least, "to": _CAP})
     if kernels not in _STOCK:
         _plugins(draft, record, kernels)
     draft.say("stack.trainer", "trl")
@@ -84,12 +112,15 @@ _IGNORED, _IGNORED_AT = (
 
 def _plugins(draft: Draft, record: Record, kernels: str) -> None:
     """What the plugins of a configuration replace."""
-    liger = kernels.endswith(_LIGER)
-    kernels = kernels.removesuffix(_LIGER)
+    named, liger = kernels, kernels.endswith(_LIGER)
+    kernels = kernels.removesuffix(_LIGER).removesuffix(_MULTIPACK)
+    free, kernels = _FREE in kernels, kernels.replace(_FREE, "")
     base = kernels.removesuffix(_FOAK)
-    if kernels != _ALONE and base not in _PLUGINS:
-        draft.beyond["kernels"] = f"{kernels}{_LIGER}" if liger else kernels
+    if (kernels != _ALONE and base not in _PLUGINS) or (base == _EXPERTS and _unfollowed(draft, record, kernels)):
+        draft.beyond["kernels"] = named
         return
+    if free:
+        draft.say("packing", "padding-free")
     changed = dict(_PLUGINS.get(base, {}))
     if base != kernels and record["source"]["commit"].startswith(_IGNORED_AT) and "parallel.gpus" in draft.fields:
         draft.beyond["parallel"] = _IGNORED
@@ -97,10 +128,18 @@ def _plugins(draft: Draft, record: Record, kernels: str) -> None:
         changed |= _FAST
         if record["model_as_published"] == _ONLY_LOSS:
             changed = {name: value for name, value in changed.items() if name not in ("kernels.norm", "kernels.rotary")}
-        if base != kernels:
+        if base not in (kernels, _EXPERTS):
             masks = record["source"]["commit"].startswith(_MASKS)
             changed["kernels.adapters"] = "masked" if masks else "unsloth"
+    if "kernels.gptq" in changed and record["source"]["commit"].startswith(_WHOLE_FIRST):
+        changed |= {"parallel.loads_whole": True} if draft.fields.get("parallel.strategy") == "fsdp" else {}
     if liger:
         changed |= _LIGER_LOSS
     for name, value in changed.items():
         draft.say(name, value)
+
+
+def _unfollowed(draft: Draft, record: Record, kernels: str) -> bool:
+    """Whether scattered experts stand beside something that no field says."""
+    several = "parallel.gpus" in draft.fields or "parallel" in draft.beyond
+    return several or (kernels.endswith(_FOAK) and not record["source"]["commit"].startswith(_LOSS_IN_MODELS))
