@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from toolkit.memory.size import OPEN, Size, packed, reaches, unpacked
 
 PARTS = st.builds(lambda fixed, by_rank: fixed + OPEN * by_rank, st.integers(0, 2**45), st.integers(0, 2**45))
-SIZES = st.builds(Size, PARTS, PARTS, PARTS, PARTS, PARTS, PARTS, PARTS, PARTS)
+SIZES = st.builds(Size, *[PARTS] * len(Size._fields))
 FEW = st.integers(0, 2) | st.just(OPEN) | st.just(OPEN + 1)
-NEAR = st.builds(Size, FEW, FEW, FEW, FEW, FEW, FEW, FEW, FEW)
+NEAR = st.builds(Size, *[FEW] * len(Size._fields))
 
 
 @given(SIZES)
