@@ -21,5 +21,9 @@ def cut(name: str, layers: int = 2) -> ModelFacts:
         config["attention_types"] = [[kinds, 1] for kinds, _ in config["attention_types"]]
         config.update(num_layers=sum(len(kinds) for kinds, _ in config["attention_types"]))
     if "text_config" in config:
-        config["text_config"] = {**config["text_config"], "num_hidden_layers": layers}
+        text = {**config["text_config"], "num_hidden_layers": layers}
+        config["text_config"] = {
+            **text,
+            **({"layer_types": text["layer_types"][:layers]} if "layer_types" in text else {}),
+        }
     return model_from_config(config, facts.id)

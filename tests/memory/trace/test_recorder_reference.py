@@ -51,10 +51,20 @@ def test_autograd_adds_a_second_gradient_in_place() -> None:
         first, second = (torch.empty(WIDTH, WIDTH) for _ in range(2))
         x = torch.empty(ROWS, WIDTH, requires_grad=True)
         y = x * 1  # x itself is a leaf, whose gradients are accumulated by another rule
-        out = (y @ first).sum() + (y @ second).sum()
+        out = (y @ first).exp().sum() + (y @ second).exp().sum()  # a sum's gradient alone is one number, spread out
         recorder.timeline.mark("backward")
         backward(out)
-    assert _made(recorder.timeline, "backward", STATES) == {"aten::mm": 2, "aten::mul.Tensor": 1}
+    assert _made(recorder.timeline, "backward", STATES) == {"aten::mm": 2, "aten::mul.Tensor": 3}
+
+
+def test_a_gradient_that_is_one_number_spread_out_is_written_out_for_a_product() -> None:
+    """cuBLAS takes no stride of 0 (ATen native/cuda/Blas.cpp, prepare_matrix_for_cublas): it is copied."""
+    with Recorder(0) as recorder, torch.device("meta"):
+        x = torch.empty(ROWS, WIDTH, requires_grad=True)
+        out = ((x * 1) @ torch.empty(WIDTH, WIDTH)).sum()
+        recorder.timeline.mark("backward")
+        backward(out)
+    assert _made(recorder.timeline, "backward", STATES)["aten::mm"] == 2
 
 
 def test_a_gradient_that_shares_its_storage_is_not_added_to_in_place() -> None:
