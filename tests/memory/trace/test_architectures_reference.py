@@ -14,6 +14,7 @@ pytest.importorskip("transformers")
 pytest.importorskip("peft")
 
 from tests.memory.trace.cut import cut
+from toolkit.facts.models import model_from_config
 from toolkit.memory.architecture.registry import architecture_of
 from toolkit.memory.ledger import Category, PhaseName
 from toolkit.memory.trace.refusal import UnsupportedTrace
@@ -182,3 +183,10 @@ def test_what_does_not_run_is_refused_by_name(fields: dict[str, Any], reason: st
     setting = replace(INFERENCE, generated_length=0, **fields)
     with pytest.raises(UnsupportedTrace, match=reason):
         trace(setting, cut(setting.model))
+
+
+def test_a_config_that_transformers_refuses_is_told_apart_from_a_type_that_it_does_not_have() -> None:
+    name = "google/gemma-3-270m"
+    broken = model_from_config({**cut(name).config, "layer_types": ["no_attention"] * 2}, name)
+    with pytest.raises(UnsupportedTrace, match=r"does not take this config of gemma3_text: .*layer_types"):
+        trace(replace(INFERENCE, model=name, generated_length=0), broken)

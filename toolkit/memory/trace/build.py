@@ -114,16 +114,19 @@ def _auto_class(setting: Setting, config: Any) -> Any:
 
 
 def _config(facts: ModelFacts, setting: Setting) -> Any:
-    from transformers import AutoConfig
+    from transformers import CONFIG_MAPPING, AutoConfig
 
     said = {key: value for key, value in copy.deepcopy(dict(facts.config)).items() if key not in LEFT_OUT}
     kind = said.pop("model_type", None)
     if setting.head == "sequence-classification":
         said["num_labels"] = setting.labels
+    if kind not in CONFIG_MAPPING:
+        raise UnsupportedTrace(f"transformers has no model type {kind!r}")
     try:
         config = AutoConfig.for_model(kind, **said)
-    except (KeyError, ValueError) as error:
-        raise UnsupportedTrace(f"transformers has no model type {kind!r}") from error
+    except Exception as error:  # a stranger's config: transformers raises what its checks of each key raise
+        said_why = " ".join(str(error).split())
+        raise UnsupportedTrace(f"transformers does not take this config of {kind}: {said_why}") from error
     if setting.trains and stops_caching() and not sums_logits(setting):
         config.use_cache = False
     elif not setting.trains:

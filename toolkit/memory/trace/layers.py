@@ -151,7 +151,7 @@ def same(one: Run, other: Run) -> bool:
 
 
 def layers_of(facts: ModelFacts) -> Layers | None:
-    """What a model's config says of its layers; None where transformers does not know the config."""
+    """What a model's config says of its layers; None where transformers does not take it, which building it tells."""
     from transformers import AutoConfig
 
     said = copy.deepcopy(dict(facts.config))
@@ -160,7 +160,7 @@ def layers_of(facts: ModelFacts) -> Layers | None:
     try:
         whole = AutoConfig.for_model(kind, **said)
         text = text_config(whole)
-    except (KeyError, ValueError, TypeError):
+    except Exception:  # a stranger's config: transformers raises what its checks of each key raise
         return None
     count = getattr(text, "num_hidden_layers", None)
     nested = text is not whole
