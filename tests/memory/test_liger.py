@@ -76,3 +76,12 @@ def test_a_family_that_it_changes_otherwise_is_refused_and_one_that_it_does_not_
     pythia = Setting("EleutherAI/pythia-410m", method="full", weights="bf16")
     facts = cut("EleutherAI/pythia-410m", 2)
     assert estimate(replace(pythia, kernels=ON), facts).phases == estimate(pythia, facts).phases
+
+
+@pytest.mark.parametrize(
+    ("model", "case", "said"),
+    [("Qwen/Qwen3-0.6B", "full", 1), ("Qwen/Qwen3-0.6B", "checkpoints", 0), ("mistralai/Mistral-7B-v0.1", "full", 0)],
+)
+def test_norms_that_a_trainer_leaves_as_they_are_are_told(model: str, case: str, said: int) -> None:
+    setting = Setting(model, **CASES[case], kernels=ON)
+    assert sum(note.startswith("Liger: ") for note in estimate(setting, cut(model, 2)).notes) == said

@@ -13,6 +13,7 @@ from toolkit.memory.device import Interval, device_interval, reserved_interval, 
 from toolkit.memory.encoder_layouts import ENCODERS
 from toolkit.memory.formula.engine import engine_device, engine_notes
 from toolkit.memory.formula.kv_cache import cached_growth
+from toolkit.memory.formula.liger import liger_notes
 from toolkit.memory.formula.optimizer import paged_states
 from toolkit.memory.formula.outputs import last_outputs, left_by_warmup
 from toolkit.memory.gradients import GRADIENTS
@@ -203,6 +204,7 @@ def _notes(context: Context) -> Iterator[str]:
     if context.generates and context.setting.cache is not None and context.setting.cache.implementation == STATIC:
         yield "decode: generate() compiles it for a static cache on a GPU; the rows are of operations as written"
     yield from recurrence_notes(context.architecture, context.setting.kernels)
+    yield from liger_notes(context.architecture.family, context.setting)
     layout = ENCODERS.get(context.architecture.family)
     if layout is not None and layout.disentangled and context.setting.attention != "eager":
         yield f"attention: transformers has no {context.setting.attention} for DeBERTa, which attends eagerly"

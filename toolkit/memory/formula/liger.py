@@ -7,10 +7,13 @@ classes before a model is made. Put into a model that is there, it leaves norms 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.operations import Given, widened
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.tape import Tape
+from toolkit.spec.setting import Setting
 
 NORM = "norm_states"
 PRODUCT = "feed_forward_states"
@@ -36,6 +39,20 @@ KEEPS_GRADIENTS = frozenset({"gemma2", "gemma3", "gemma3_text", "glm4", "olmo2",
 
 OWN_ROTARY = frozenset({"glm4"})
 """Families whose positions it leaves to their own code (apply_liger_kernel_to_glm4, rope=False)."""
+
+
+LEFT_IN_A_MODEL = frozenset({"olmo2", "olmo3", "qwen3", "qwen3_moe"})
+"""Families whose norms of queries and keys it does not change in a model that is there (monkey_patch.py)."""
+
+
+def liger_notes(family: str, setting: Setting) -> Iterator[str]:
+    """Where it matters whether the kernels were put in before a model is made, as is followed, or into one there is."""
+    keeps = setting.trains and setting.gradient_checkpointing == "false"
+    if setting.kernels.liger and family in LEFT_IN_A_MODEL and keeps:
+        yield (
+            "Liger: put in before the model is made, as LLaMA-Factory does; Trainer and TRL put it into a model that is"
+            " there, and leave norms of queries and keys, which may need a tenth more without checkpoints and autocast"
+        )
 
 
 def takes_over(family: str) -> bool:
