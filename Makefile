@@ -22,8 +22,9 @@ DEV = $(VENV)/.dev$(if $(EXTRAS),+$(subst $(COMMA),+,$(EXTRAS)))
 check: $(VENV)/.core
 	$(BIN)/toolkit check specs/
 
+# By as many processes as there are cores, each with up to 2 GB; `make test ARGS="-n 0"` is one, for a debugger.
 test: $(DEV)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --maxprocesses 8 $(ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

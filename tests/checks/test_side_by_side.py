@@ -1,4 +1,4 @@
-"""Work in two processes: the same results in the same order, whatever becomes of the second."""
+"""Work in several processes: the same results in the same order, whatever becomes of those that help."""
 
 from __future__ import annotations
 
@@ -43,11 +43,54 @@ def slowly(number: int) -> tuple[int, int]:
     return number, os.getpid()
 
 
+def on(cores: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if this process might run on so many cores."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)))
+
+
 @pytest.mark.usefixtures("forks")
-def test_both_processes_work_and_results_are_in_order() -> None:
-    found = side_by_side(slowly, range(40))
+@pytest.mark.parametrize("cores", [2, 5])
+def test_a_process_for_each_core_works_and_results_are_in_order(
+    cores: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def all_there(number: int) -> tuple[int, int]:
+        (tmp_path / str(os.getpid())).touch()
+        ends = time.monotonic() + 60
+        while len(list(tmp_path.iterdir())) < cores and time.monotonic() < ends:
+            time.sleep(0.001)
+        return number, os.getpid()
+
+    on(cores, monkeypatch)
+    found = side_by_side(all_there, range(40))
     assert [number for number, _ in found] == list(range(40))
-    assert len({process for _, process in found}) == 2
+    assert len(list(tmp_path.iterdir())) == cores
+
+
+@pytest.mark.usefixtures("forks")
+def test_no_more_processes_than_things(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fork, forked = os.fork, []
+    on(64, monkeypatch)
+    monkeypatch.setattr(os, "fork", lambda: forked.append(fork()) or forked[-1])
+    assert [number for number, _ in side_by_side(slowly, range(3))] == [0, 1, 2]
+    assert len(forked) == 2
+
+
+@pytest.mark.usefixtures("forks")
+@pytest.mark.parametrize("number", [0, 2])
+def test_where_no_more_processes_can_be_had_fewer_work(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    fork, forked = os.fork, []
+
+    def no_more() -> int:
+        if len(forked) == number:
+            raise BlockingIOError
+        forked.append(fork())
+        return forked[-1]
+
+    on(8, monkeypatch)
+    monkeypatch.setattr(os, "fork", no_more)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    assert [number for number, _ in side_by_side(slowly, range(20))] == list(range(20))
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
 @pytest.mark.usefixtures("forks")
@@ -73,8 +116,13 @@ def interrupted() -> None:
 
 
 @pytest.mark.usefixtures("forks")
+@pytest.mark.parametrize("cores", [2, 4])
 @pytest.mark.parametrize("ends", [killed, fails, leaves, interrupted])
-def test_what_the_second_process_does_not_hand_over_is_done_by_the_first(ends: Callable[[], None]) -> None:
+def test_what_others_do_not_hand_over_is_done_by_the_first(
+    ends: Callable[[], None], cores: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on(cores, monkeypatch)
+
     def work(number: int) -> int:
         time.sleep(0.01)
         if os.getpid() != FIRST:

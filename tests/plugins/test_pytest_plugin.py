@@ -42,6 +42,8 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytes
     pytester.makepyfile(test_own="import pytest\n@pytest.mark.gpu\ndef test_own(): pass\ndef test_plain(): pass\n")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    for name in ("PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT"):  # this run's, where it has several processes
+        monkeypatch.delenv(name, raising=False)
     return pytester
 
 

@@ -1,4 +1,4 @@
-"""Work on many things in two processes, where a second can be forked; in one, where none can."""
+"""Work on many things in as many processes as there are cores, where they can be forked; in one, where none can."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 import pickle
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -16,43 +16,44 @@ from typing import Any, NoReturn, TypeVar
 Thing = TypeVar("Thing")
 Result = TypeVar("Result")
 
-NUMBER = 4
-"""Bytes in which the place of a thing is written to the pipe from which both processes draw."""
-MAX_THINGS = 1_000
+NUMBER = 2
+"""Bytes in which the place of a thing is written to the pipe from which all processes draw."""
+MAX_THINGS = 2_000
 """So many places fit into the smallest pipe, one page: more could not be written before the first is read."""
 
 
 def side_by_side(work: Callable[[Thing], Result], things: Sequence[Thing]) -> list[Result]:
     """The result of `work` for each thing, in order. What comes first is begun first.
 
-    The second process only ever helps: whatever it does not hand over, the first does itself.
+    Other processes only ever help: whatever they do not hand over, the first does itself.
     """
     if not can_fork() or not 1 < len(things) <= MAX_THINGS:
         return [work(thing) for thing in things]
     places = _pipe_of_places(len(things))
-    answers, answer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.close(answers)  # or it would wait for ever to be read, were the first process gone
-        _help(lambda place: work(things[place]), places, answer)
-    os.close(answer)
+    helpers: dict[int, int] = {}
     try:
+        for _ in range(min(cores(), len(things)) - 1):
+            helpers |= _helper(lambda place: work(things[place]), places, helpers.values())
         done = {place: work(things[place]) for place in _drawn(places)}
-        with open(answers, "rb", closefd=False) as stream:
-            done.update(from_bytes(stream.read()) or {})
+        for answers in helpers.values():
+            with open(answers, "rb", closefd=False) as stream:
+                done.update(from_bytes(stream.read()) or {})
     finally:
-        os.kill(child, signal.SIGKILL)  # it is through, or nobody waits for it any more
-        os.waitpid(child, 0)
-        os.close(answers)
+        _end(helpers)
         os.close(places)
     return [done[place] if place in done else work(thing) for place, thing in enumerate(things)]
 
 
+def cores() -> int:
+    """The cores that this process may run on; one, where forked processes do not work."""
+    if sys.platform != "linux":  # system libraries of others do not outlive a fork
+        return 1
+    return len(os.sched_getaffinity(0))
+
+
 def can_fork() -> bool:
     """Whether there is a second core, and no thread that a forked process would be without."""
-    if sys.platform != "linux":  # system libraries of others do not outlive a fork
-        return False
-    return len(os.sched_getaffinity(0)) > 1 and len(list(Path("/proc/self/task").iterdir())) == 1
+    return cores() > 1 and len(list(Path("/proc/self/task").iterdir())) == 1
 
 
 def _pipe_of_places(count: int) -> int:
@@ -69,9 +70,38 @@ def _drawn(places: int) -> Iterator[int]:
         yield int.from_bytes(drawn, "big")
 
 
-def _help(work: Callable[[int], object], places: int, answer: int) -> NoReturn:
-    """What the second process does: it ends here, and nothing of the first's is written or cleaned up twice."""
+def _helper(work: Callable[[int], object], places: int, others: Iterable[int]) -> dict[int, int]:
+    """A process that helps, and the pipe by which it answers beside `others`; none where no more can be had."""
     try:
+        answers, answer = os.pipe()
+    except OSError:
+        return {}
+    try:
+        child = os.fork()
+    except OSError:
+        os.close(answers)
+        os.close(answer)
+        return {}
+    if child == 0:
+        _help(work, places, answer, (answers, *others))
+    os.close(answer)
+    return {child: answers}
+
+
+def _end(helpers: Mapping[int, int]) -> None:
+    """They are through, or nobody waits for them any more."""
+    for child in helpers:
+        os.kill(child, signal.SIGKILL)
+    for child, answers in helpers.items():
+        os.waitpid(child, 0)
+        os.close(answers)
+
+
+def _help(work: Callable[[int], object], places: int, answer: int, answers: Iterable[int]) -> NoReturn:
+    """What a helper does: it ends here, and nothing of the first's is written or cleaned up twice."""
+    try:
+        for one in answers:
+            os.close(one)  # or whoever writes there would wait for ever to be read, were the first process gone
         written = as_bytes({place: work(place) for place in _drawn(places)})
         with open(answer, "wb") as stream:
             stream.write(written)
