@@ -9,6 +9,8 @@ from toolkit.checks.result import CheckResult
 from toolkit.checks.run import check_paths
 from toolkit.report.github import check_github
 from toolkit.report.json import check_json
+from toolkit.report.junit import check_junit
+from toolkit.report.sarif import check_sarif
 from toolkit.report.text import check_text
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -33,6 +35,8 @@ def test_report_is_as_committed(case: str, update_golden: bool) -> None:
         "expected.txt": check_text(result, verbose=True),
         "expected.json": check_json(result),
         "expected-github.txt": check_github(result),
+        "expected.sarif": check_sarif(result, verbose=True),
+        "expected-junit.xml": check_junit(result),
     }
     for name, text in reports.items():
         path = GOLDEN / case / name

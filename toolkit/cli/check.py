@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from toolkit.checks.ahead import loading_ahead
 from toolkit.cli.main import COULD_NOT
-from toolkit.cli.output import add_color, emit, hint, paint_for, reason_of
+from toolkit.cli.output import FORMATS, add_color, emit, hint, paint_for, reason_of
 from toolkit.finding import printable
 from toolkit.report.terminal import Paint
 
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "paths", nargs="*", metavar="PATH", help=f"specs, Markdown files, or folders of either (default: {DEFAULT}/)"
     )
-    parser.add_argument("--format", choices=("text", "json", "github"), default="text", help="(default: text)")
+    parser.add_argument("--format", choices=FORMATS, default="text", help="(default: text)")
     parser.add_argument("--verbose", "-v", action="store_true", help="show claims that agree or are unchecked, too")
     parser.add_argument(
         "--fail-on",
@@ -160,6 +160,14 @@ def _report(result: CheckResult, arguments: argparse.Namespace, fail_on: frozens
         from toolkit.report.json import check_json
 
         emit(check_json(result), arguments.output)
+    elif arguments.format == "sarif":
+        from toolkit.report.sarif import check_sarif
+
+        emit(check_sarif(result, fail_on, verbose=arguments.verbose), arguments.output)
+    elif arguments.format == "junit":
+        from toolkit.report.junit import check_junit
+
+        emit(check_junit(result, fail_on), arguments.output)
     elif arguments.format == "github":
         from toolkit.report.github import check_github
 

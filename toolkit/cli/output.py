@@ -11,7 +11,10 @@ from toolkit.evidence.write import write_whole
 from toolkit.finding import printable
 from toolkit.report.terminal import Paint, line
 
-__all__ = ["add_color", "emit", "hint", "paint_for", "reason_of", "write_whole"]
+__all__ = ["FORMATS", "add_color", "emit", "hint", "paint_for", "reason_of", "write_whole"]
+
+FORMATS = ("text", "json", "github", "sarif", "junit")
+"""How what was judged may be written."""
 
 
 def add_color(parser: argparse.ArgumentParser) -> None:

@@ -17,15 +17,15 @@ from toolkit.checks.judgement import Verdict
 from toolkit.checks.unspecified.result import ScanResult
 from toolkit.checks.unspecified.run import scan_documents
 from toolkit.cli.main import COULD_NOT
-from toolkit.cli.output import add_color, emit, hint, paint_for, reason_of
+from toolkit.cli.output import FORMATS, add_color, emit, hint, paint_for, reason_of
 from toolkit.documents.walk import markdown_paths
-from toolkit.report.scan import scan_github, scan_json, scan_summary, scan_text
+from toolkit.report.scan import scan_github, scan_json, scan_summary, scan_text, scanned_findings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of `toolkit scan`."""
     parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="Markdown files and folders of them")
-    parser.add_argument("--format", choices=("text", "json", "github"), default="text", help="(default: text)")
+    parser.add_argument("--format", choices=FORMATS, default="text", help="(default: text)")
     parser.add_argument("--output", "-o", type=Path, metavar="FILE", help="write the report to a file, not to stdout")
     add_color(parser)
 
@@ -60,6 +60,14 @@ def _report(result: ScanResult, arguments: argparse.Namespace, *, every: bool) -
         emit(scan_json(result), arguments.output)
     elif arguments.format == "github":
         emit(scan_github(result), arguments.output)
+    elif arguments.format == "sarif":
+        from toolkit.report.sarif import check_sarif
+
+        emit(check_sarif(scanned_findings(result)), arguments.output)
+    elif arguments.format == "junit":
+        from toolkit.report.junit import check_junit
+
+        emit(check_junit(scanned_findings(result)), arguments.output)
     else:
         paint = paint_for(arguments.color if arguments.output is None or arguments.color == "always" else "never")
         emit(scan_text(result, every=every, paint=paint), arguments.output)

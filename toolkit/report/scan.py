@@ -53,8 +53,13 @@ def scan_json(result: ScanResult) -> str:
 
 def scan_github(result: ScanResult) -> str:
     """One command a line for each figure that disagrees and each document that could not be read."""
+    return check_github(scanned_findings(result))
+
+
+def scanned_findings(result: ScanResult) -> CheckResult:
+    """The figures that disagree, as findings: without a spec no figure is a claim that somebody made."""
     false = tuple(_of_claim(claim) for claim in result.claims if claim.gates or claim.ignored)
-    return check_github(CheckResult((), result.findings + false))
+    return CheckResult((), result.findings + false)
 
 
 def _of_claim(claim: ScannedClaim) -> Finding:
