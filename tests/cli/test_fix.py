@@ -67,6 +67,18 @@ def test_comments_order_and_quoting_stay(fixable: Path, capsys: pytest.CaptureFi
     assert (fixable / "guide.md").read_text("utf-8") == GUIDE
 
 
+def test_a_diff_names_the_document_as_git_does(fixable: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`git apply` takes no path with "..", which is how a spec beside a folder of documents names one."""
+    docs = fixable.parent / "docs"
+    docs.mkdir()
+    (docs / "guide.md").write_text(GUIDE.replace("= 2", "= 3"), "utf-8")
+    spec = MOVED.replace("document: guide.md", "document: ../docs/guide.md").replace("under: Here", "under: There")
+    (fixable / "claims.yaml").write_text(spec, "utf-8")
+    shown = run(capsys, "fix", "--unsafe-fixes", "--diff").out.splitlines()
+    heads = [line for line in shown if line.startswith(("--- ", "+++ "))]
+    assert heads == ["--- a/docs/guide.md", "+++ b/docs/guide.md"]
+
+
 def test_exit_codes_of_a_diff(fixable: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(capsys, "fix", "--diff").code == 1
     assert (fixable / "claims.yaml").read_text("utf-8") == MOVED

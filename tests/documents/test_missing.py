@@ -14,6 +14,12 @@ def test_a_lost_quote_shows_the_nearest_line() -> None:
     )
 
 
+def test_a_short_line_with_one_word_of_a_quote_is_not_nearer_than_the_sentence_that_was_changed() -> None:
+    text = "QLoRA with rank 16, batch size 2 and 2,048 tokens takes ~12 GB of VRAM and fits on one card.\n\n"
+    text += "| Method | VRAM |\n|---|---|\n| LoRA | 21 GB |\n"
+    assert "nearest text, line 1" in refused(text, "needs {~12 GB} of VRAM").message
+
+
 def test_a_lost_quote_like_nothing_is_shown_nothing() -> None:
     assert refused("# A\n\nsome text about cats\n", "needs **{}** of VRAM").message == (
         'quote "needs **{}** of VRAM" is not in guide.md'

@@ -39,8 +39,10 @@ def nearest_line(document: Document, pattern: Pattern, section: tuple[int, int])
         return None
     text = " … ".join(literal.text.strip() for literal in pattern.literals)
     alike = {line: likeness(text, document.line_text(line + 1).strip()) for line in ranked}
-    best = max(ranked, key=lambda line: (alike[line], -line))
-    if alike[best] < _ALIKE and 2 * hits[best] < min(len(grams), _RAREST):
+    looked_up = min(len(grams), _RAREST)
+    # A short line is like a short quote by its length alone, and a long one holds its words without being like it.
+    best = max(ranked, key=lambda line: (alike[line] + hits[line] / looked_up, -line))
+    if alike[best] < _ALIKE and 2 * hits[best] < looked_up:
         return None
     start, end = document.lines.span(best)
     begin = start if first[best] - start <= _BEFORE else first[best] - _BEFORE

@@ -15,7 +15,13 @@ from toolkit.report.terminal import table as aligned
 from toolkit.spec.published_fields import READING_METRICS
 
 LARGEST_ROWS = 6
-_HEAD = ("by", "group", "runs", "median", "p90", "p95", "worst", "bias", "≤5 %", "≤10 %", "inside", "width", "halves")
+_HEAD = (
+    "by", "group", "runs", "median", "p90", "p95", "worst", "bias", "≤5 %", "≤10 %", "inside", "width",
+    *(f"{half}: runs, median, p95" for half in (DEVELOPMENT, HELD_OUT)),
+)  # fmt: skip
+_NO_WIDTH = "·"
+"""Where every estimate is one number, nothing can lie inside."""
+
 _COLUMN_HEAD = ("column", "half", "runs", "median", "p95", "by source: runs, median, p95")
 _REASON_HEAD = ("source", "runs", "readings", "reason")
 _COMPLETE = "complete", "The record states all that the estimate needs."
@@ -97,20 +103,15 @@ def _row(group: Group, halves: dict[tuple[str, bool, str, str, str], Group]) -> 
         str(errors.runs),
         *(f"{share:.2%}" for share in shares),
         f"{errors.bias:+.2%}",
-        *(f"{share:.0%}" for share in (errors.within_5, errors.within_10, errors.inside)),
-        f"{errors.width:.1%}",
-        _halves(group, halves),
+        *(f"{share:.0%}" for share in (errors.within_5, errors.within_10)),
+        *((f"{errors.inside:.0%}", f"{errors.width:.1%}") if errors.width or errors.inside else (_NO_WIDTH,) * 2),
+        *(_half(halves.get((*_key(group)[:-1], half))) for half in (DEVELOPMENT, HELD_OUT)),
     )
 
 
-def _halves(group: Group, halves: dict[tuple[str, bool, str, str, str], Group]) -> str:
-    """Runs, median and 95th percentile of each half."""
-    said = []
-    for half in (DEVELOPMENT, HELD_OUT):
-        found = halves.get((group.metric, group.complete, group.by, group.value, half))
-        if found is not None:
-            said.append(f"{half} {found.errors.runs}: {found.errors.median:.2%}, {found.errors.p95:.2%}")
-    return "; ".join(said)
+def _half(group: Group | None) -> str:
+    """Runs, median and 95th percentile of one half of the runs."""
+    return f"{group.errors.runs}, {group.errors.median:.2%}, {group.errors.p95:.2%}" if group is not None else ""
 
 
 def _reason(reason: Reason) -> tuple[str, ...]:

@@ -268,3 +268,18 @@ def test_text_of_figures_alone_is_not_read_for_values() -> None:
     scanned = scan(Document("guide.md", "12 GB 34 GB 56 GB\n" * 50))
     assert [vars(read).get("values") for read in scanned.pieces] == [None]
     assert len(scanned.pieces[0].values) == 150
+
+
+def test_cells_beside_a_figure_say_how_it_was_come_by_and_no_more() -> None:
+    """A card or a model that another cell of the row names may be one to compare with."""
+    text = "| Model | Finetuning Method | Runnable On | Peak memory per GPU | Speed |\n|---|---|---|---|---|\n"
+    text += "| Owl 8B | Full finetune | 1x A6000 | 37.4 GiB | 2579 |\n| Owl 8B | QLoRA | 1x A6000 | 7.4 GiB | 2413 |\n"
+    assert [claim.get("method") for claim in contexts(text)] == ["full", "qlora"]
+    assert all("gpu" not in claim for claim in contexts(text))
+
+
+def test_cells_with_figures_of_their_own_or_that_differ_say_nothing_of_their_neighbours() -> None:
+    text = "| Model | Small | VRAM | Notes |\n|---|---|---|---|\n"
+    text += "| Owl 8B | 6 GB with QLoRA | 16 GB | |\n| Owl 9B | QLoRA | 17 GB | LoRA |\n"
+    assert [written for _, written in found(text)] == ["6 GB", "16 GB", "17 GB"]
+    assert [claim.get("method") for claim in contexts(text)] == ["qlora", None, None]

@@ -31,7 +31,11 @@ OF_A_PART: Final[tuple[str, ...]] = ("gradients", "optimizer_states", "lora.dtyp
 
 _MOVES_PEAKS: Final = frozenset({*SETTINGS, "gpu"})
 _MODEL_ALONE: Final = frozenset({"parameters"})
-_HEADS: Final = {"ForSequenceClassification": "sequence-classification", "ForMaskedLM": "masked-lm"}
+_HEADS: Final = {
+    "ForSequenceClassification": "sequence-classification",
+    "ForTokenClassification": "token-classification",
+    "ForMaskedLM": "masked-lm",
+}
 """Heads by the end of the name of a model's class, where it is no causal language model's."""
 
 _LONGEST_NAME: Final = 56

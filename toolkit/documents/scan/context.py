@@ -37,16 +37,33 @@ WHOLE_FLOATS: Final = frozenset({"fp32", "bf16", "fp16"})
 FIELDS: Final = ("model", "method", "gpu", "precision", "batch_size", "sequence_length")
 
 
-def context(texts: Sequence[str]) -> Mapping[str, str]:
-    """What texts say of a figure's situation, the nearest text first; a text that says two things says neither."""
+HOW: Final = frozenset({"method", "precision"})
+"""What the cells beside a figure may say of it; a model or a GPU that they name may be one to compare with."""
+
+
+def context(texts: Sequence[str], beside: Sequence[str] = (), over: Sequence[str] = ()) -> Mapping[str, str]:
+    """What texts say of a figure's situation, the nearest text first; a text that says two things says neither.
+
+    After `texts` come the cells `beside` it, each of which says no more than how, and what stands `over` them all.
+    """
     said: dict[str, str] = {}
     for text in texts:
-        found = _said(text[:600])
-        if said.get("precision") in WHOLE_FLOATS and found.get("method") == "qlora" and "precision" not in found:
-            said.setdefault("method", "")  # a row of 16 bits in a table under words on QLoRA is there to compare
-        for name, what in found.items():
-            said.setdefault(name, what)
+        _take(said, _said(text[:600]))
+    for field in HOW - said.keys():
+        means = {means for cell in beside if (means := _said(cell).get(field)) is not None}
+        if means:
+            said[field] = _one(frozenset(means))
+    for text in over:
+        _take(said, _said(text[:600]))
     return MappingProxyType({name: said[name] for name in FIELDS if said.get(name)})
+
+
+def _take(said: dict[str, str], found: Mapping[str, str]) -> None:
+    """Adds what a text further away says to what nearer ones have said."""
+    if said.get("precision") in WHOLE_FLOATS and found.get("method") == "qlora" and "precision" not in found:
+        said.setdefault("method", "")  # a row of 16 bits in a table under words on QLoRA is there to compare
+    for name, what in found.items():
+        said.setdefault(name, what)
 
 
 @lru_cache(maxsize=4096)

@@ -42,6 +42,7 @@ _UNIT: Final = re.compile(r"[A-Za-zµμ%×\u0400-\uffff]")
 """A sign of which a unit is made: bare numbers state nothing by themselves."""
 
 _GIGA: Final = re.compile(r"[\s*_`~≈]*[0-9.]{1,6} ?G(?![A-Za-z])")
+_BYTES: Final = re.compile(r"[0-9] ?(?:[KMGT]i?[Bb]?|bytes)\b")
 _ROWS: Final = 40
 _LONGEST_HEADING: Final = 200
 _REACH: Final = 160
@@ -169,6 +170,16 @@ def _around(read: ReadPiece, values: list[Value], position: int, stops: list[int
 
 def _found(read: ReadPiece, value: Value, quantity: str, around: Around) -> FoundClaim:
     piece = read.piece
-    texts = (around.before + value.text + around.after, piece.row, piece.column, *piece.headings, piece.lead)
+    texts = (around.before + value.text + around.after, piece.row, piece.column)
+    near = context(texts, _beside(piece), (*piece.headings, piece.lead))
     start, end = piece.start + value.start, piece.start + value.end
-    return FoundClaim(start, end, quantity, piece, around.before, around.after, value, context=context(texts))
+    return FoundClaim(start, end, quantity, piece, around.before, around.after, value, context=near)
+
+
+def _beside(piece: Piece) -> list[str]:
+    """The cells of a figure's row that are labels, too: short, and without a figure of memory of their own."""
+    if piece.grid is None or not piece.spot[0]:
+        return []
+    number, own = piece.spot
+    cells = [text for column, (_, _, text) in enumerate(piece.grid.rows[number][:_ROWS]) if column not in (0, own)]
+    return [text for text in cells if len(text) <= _LONGEST_HEADING and not _BYTES.search(text)]
