@@ -39,6 +39,7 @@ def scored(
         (low, low if high is None else high),
         complete,
         "llama",
+        "{}",
         cast("Holdings", None),
     )
 

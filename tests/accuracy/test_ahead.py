@@ -72,6 +72,18 @@ def test_what_was_worked_out_is_not_worked_out_again(monkeypatch: pytest.MonkeyP
     assert [replayed(one) for one in estimates] == expected
 
 
+@pytest.mark.parametrize("many", [2, 3, 4])
+def test_replays_are_compiled_where_there_are_many(monkeypatch: pytest.MonkeyPatch, many: int) -> None:
+    estimates = [_estimate(batch_size=size) for size in (1, 2, 3)]
+    source, _ = load_published(PUBLISHED / "fsdp_qlora", PUBLISHED)
+    assert source is not None
+    asked: list[bool] = []
+    monkeypatch.setattr(ahead, "MANY", many)
+    monkeypatch.setattr(ahead, "compile_replays", lambda: asked.append(True))
+    replay_ahead([source], lambda _run: estimates)
+    assert len(asked) == (many <= len(estimates))
+
+
 def test_no_run_is_forgotten_before_it_is_compared() -> None:
     """All are replayed before the first is compared; each may leave open what has eight settings."""
     sources = [load_published(path, PUBLISHED)[0] for path in sorted(PUBLISHED.iterdir()) if path.is_dir()]

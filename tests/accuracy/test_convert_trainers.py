@@ -32,7 +32,7 @@ def test_an_example_of_axolotl() -> None:
 @pytest.mark.parametrize(
     ("keys", "beyond"),
     [
-        ({}, {"kernels": "axolotl's for adapters"}),
+        ({"lora_mlp_kernel": True, "lora_qkv_kernel": False}, {"kernels": "axolotl's for adapters"}),
         ({**PLAIN, "liger_rms_norm": True}, {"kernels": "liger_rms_norm"}),
         ({**PLAIN, "activation_offloading": True}, {"activation_offloading": "true"}),
         ({**PLAIN, "quantize_moe_experts": True}, {"quantize_moe_experts": "true"}),

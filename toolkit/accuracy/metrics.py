@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 
 from toolkit.memory.device import context_interval
 from toolkit.memory.estimate import Estimate, Holdings
+from toolkit.memory.formula.engine import cache_room, profiled
+from toolkit.memory.formula.engine_cache import token_bytes
 from toolkit.memory.ledger import STEADY, Category, PhaseName
 from toolkit.memory.parallel.plan import whole_adapters
 from toolkit.memory.replay.reserved import reserved_on_card, shown_by_card
@@ -29,8 +31,10 @@ def _at_load(estimate: Estimate) -> Bytes | None:
 
 
 def weights_bytes(estimate: Holdings) -> Bytes | None:
-    """The model's weights as they are stored on the GPU."""
+    """The model's weights as they are stored on the GPU; of vLLM what loading adds to what torch counts."""
     phase = estimate.ledger.phase(PhaseName.LOAD)
+    if phase is not None and estimate.setting.stack.trainer == "vllm":
+        return _point(phase.total)
     return _point(phase.of(Category.WEIGHTS)) if phase else None
 
 
@@ -74,6 +78,21 @@ def _unstated(estimate: Estimate) -> Bytes:
     return estimate.allocated, estimate.device[1]
 
 
+def _profiled(estimate: Estimate) -> Bytes | None:
+    """Raises UnsupportedRow where no formula follows vLLM's profile run."""
+    return profiled(estimate.context) if estimate.context is not None else None
+
+
+def _cache_room(estimate: Estimate) -> Bytes | None:
+    """Raises UnsupportedRow where no formula follows vLLM's profile run."""
+    return cache_room(estimate.context) if estimate.context is not None else None
+
+
+def _per_token(estimate: Holdings) -> Bytes | None:
+    """Raises UnsupportedRow where no formula says how vLLM shares out its blocks."""
+    return _point(token_bytes(estimate.context)) if estimate.context is not None else None
+
+
 PREDICTS: Mapping[str, Predicts | str] = {
     "allocated": _allocated,
     "allocated_at_load": _at_load,
@@ -88,10 +107,11 @@ PREDICTS: Mapping[str, Predicts | str] = {
     "reserved_mean": "a mean over steps of different lengths",
     "device": shown_by_card,
     "weights": weights_bytes,
-    "vllm_activations": "a part of vLLM's log that no ledger has",
-    "vllm_outside_torch": "a part of vLLM's log that no ledger has",
-    "vllm_graphs": "a part of vLLM's log that no ledger has",
-    "vllm_kv_cache": "a part of vLLM's log that no ledger has",
+    "vllm_activations": _profiled,
+    "vllm_outside_torch": "what CUDA and NCCL take beside torch has no row: no source of theirs says it",
+    "vllm_graphs": "what CUDA graphs keep has no row: no source of CUDA says it",
+    "vllm_kv_cache": _cache_room,
+    "vllm_kv_per_token": _per_token,
     "unstated": _unstated,
 }
 """Each metric's bytes at one setting, or why an estimate has none."""
@@ -99,5 +119,12 @@ PREDICTS: Mapping[str, Predicts | str] = {
 REPLAYED = frozenset(name for name, predicts in PREDICTS.items() if predicts in (reserved_on_card, shown_by_card))
 """Metrics for which runs are replayed through the caching allocator."""
 
-HELD: Mapping[str, Held] = {"allocated_after_step": _after_step}
+HELD: Mapping[str, Held] = {
+    "allocated_after_step": _after_step,
+    "weights": weights_bytes,
+    "vllm_kv_per_token": _per_token,
+}
 """Metrics of what is held from step to step, which is known where no formula follows a pass."""
+
+PARTS = frozenset({"vllm_activations", "vllm_kv_cache", "vllm_kv_per_token"})
+"""Metrics of what is there beside the weights, which may be less than these."""

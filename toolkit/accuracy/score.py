@@ -9,13 +9,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from toolkit.accuracy.ahead import replay_ahead
-from toolkit.accuracy.metrics import HELD, PREDICTS, Bytes, Predicts, weights_bytes
+from toolkit.accuracy.metrics import HELD, PARTS, PREDICTS, Bytes, Predicts, weights_bytes
 from toolkit.checks.answer import answer, held_at_extremes
 from toolkit.checks.situation import REFUSALS
 from toolkit.checks.space import TooManySettingsError
 from toolkit.frozen import frozen
 from toolkit.memory.estimate import Estimate, Holdings
 from toolkit.memory.ledger import Category, PhaseName
+from toolkit.memory.refusal import UnsupportedRow
 from toolkit.spec.look_up import LookUp
 from toolkit.spec.published import PublishedSource
 from toolkit.spec.published_lines import PublishedRun, Reading
@@ -32,6 +33,7 @@ _PRINTED_GAP = 0.005
 class Score:
     """A reading and what was estimated for it, in bytes. `complete`: nothing that moves it was left open.
 
+    `unversioned` is what its run states but for releases.
     `largest` is the estimate with the largest peak, or of what is held where no formula has the peak; `settings` are
     those at which there is a formula for it.
     """
@@ -43,6 +45,7 @@ class Score:
     estimated: Bytes
     complete: bool
     family: str
+    unversioned: str
     largest: Holdings
     settings: tuple[Setting, ...] = ()
 
@@ -66,7 +69,7 @@ class Score:
     @property
     def identity(self) -> tuple[str, str, str, str]:
         """What repeats of one configuration share: all but releases and commits."""
-        return self.source, self.run.configuration, _unversioned(self.run), self.reading.metric
+        return self.source, self.run.configuration, self.unversioned, self.reading.metric
 
 
 @frozen
@@ -142,7 +145,10 @@ class _Scorer:
             elif found.refused and (not found.held or reading.metric not in HELD):
                 yield Unscored(slug, run, reading, found.refused)
             else:
-                yield self._compared(slug, run, reading, found)
+                try:
+                    yield self._compared(slug, run, reading, found)
+                except UnsupportedRow as refusal:
+                    yield Unscored(slug, run, reading, str(refusal))
 
     def _compared(self, slug: str, run: PublishedRun, reading: Reading, found: _Found) -> Score | Unscored:
         predicts = PREDICTS[reading.metric]
@@ -153,7 +159,9 @@ class _Scorer:
         ends = [bounds for bounds in every if bounds is not None]
         if not ends:
             return Unscored(slug, run, reading, f"no ledger of this task has {reading.metric}")
-        held = min([_held_over(reading, one) for one in found.estimates] or [_held(one, "") for one in found.held])
+        held = min(
+            [_held_over(reading, one) for one in found.estimates] or [_held(one, reading.metric) for one in found.held]
+        )
         if max(reading.bytes) < held * (1 - _PRINTED_GAP):
             reason = f"below the {held / 10**9:.2f} GB of weights and cache that were on the GPU"
             return Unscored(slug, run, reading, reason, apart=True)
@@ -162,7 +170,7 @@ class _Scorer:
         complete = len(set(ends)) == 1 and len(reading.bytes) == 1
         read = _nearest(reading.bytes, estimated)
         settings = tuple(one.setting for one in found.estimates)
-        return Score(slug, run, reading, read, estimated, complete, family, found.largest, settings)
+        return Score(slug, run, reading, read, estimated, complete, family, _unversioned(run), found.largest, settings)
 
     def answered(self, run: PublishedRun) -> _Found:
         if run.beyond:
@@ -212,7 +220,7 @@ def _held(estimate: Holdings, metric: str) -> int:
 
     Both are counted from shapes and dtypes; no formula for what is computed is in them. What is allocated is reserved.
     """
-    found = weights_bytes(estimate)
+    found = weights_bytes(estimate) if metric not in PARTS else None
     last = estimate.ledger.phase(PhaseName.DECODE) if metric in ("allocated", "reserved") else None
     return (found[0] if found else 0) + (last.of(Category.KV_CACHE) if last else 0)
 

@@ -36,7 +36,10 @@ def _beyond(draft: Draft, keys: dict[str, Any], *, own_kernels: bool) -> None:
     """Kernels, of which those for adapters run where nothing is said of them, and what else no field says."""
     kernels = [key for key, value in keys.items() if key.startswith("liger_") and value is True]
     if own_kernels and any(keys.get(key) is not False for key in ADAPTER_KERNELS):
-        kernels.append("axolotl's for adapters")
+        if all(keys.get(key) is not False for key in ADAPTER_KERNELS) and not draft.fields.get("lora.dropout"):
+            draft.say("kernels.adapters", "axolotl")
+        else:
+            kernels.append("axolotl's for adapters")
     if kernels:
         draft.beyond["kernels"] = ", ".join(kernels)
     draft.beyond |= {key: "true" for key in BESIDE if keys.get(key)}

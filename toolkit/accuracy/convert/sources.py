@@ -11,6 +11,7 @@ from toolkit.accuracy.convert.draft import MAX_REMARK, Draft, Record
 from toolkit.accuracy.convert.fms import fms
 from toolkit.accuracy.convert.peft_configs import peft_method
 from toolkit.accuracy.convert.stated import COLLECTED, as_stated
+from toolkit.accuracy.convert.titan import torchtitan
 
 Rule = Callable[[Draft, Record, dict[str, Any]], None]
 """Completes the draft of a run and one of its readings from the record of that reading."""
@@ -216,7 +217,7 @@ RULES: Mapping[str, Rule] = {
     "qwen_speed_docs": _qwen_speed,
     "optimum_gptq_benchmark": _optimum,
     "fsdp_qlora": _fsdp_qlora,
-    "torchtitan": _trainer("torchtitan"),
+    "torchtitan": torchtitan,
     "gptq_for_llama": _gptq_for_llama,
     "llm_d_planner_vllm": _vllm,
     "qwen1_readme": _qwen1,
