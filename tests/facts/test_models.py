@@ -106,6 +106,16 @@ def test_an_unknown_id_names_the_nearest(name: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "first"),
+    [("gpt2", "openai-community/gpt2"), ("Llama-3.1-8B", "meta-llama/Llama-3.1-8B"), ("qwen2.5-7b", "Qwen/Qwen2.5-7B")],
+)
+def test_a_name_without_its_maker_is_first_taken_for_a_model_called_so(name: str, first: str) -> None:
+    """Nearest by its letters would be distilgpt2, and a mirror's copy before the maker's."""
+    assert refused(name).nearest[0] == first
+    assert len(refused(name).nearest) == 3
+
+
+@pytest.mark.parametrize(
     "name", ["", "../x/y", "a/b/c", "/etc/passwd", "org/", "a b/c", "org/na\nme", "x" * 100_000, "C:\\x"]
 )
 def test_a_name_of_another_form_is_unknown(name: str, tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ import pytest
 
 from toolkit.facts.models import MODEL_IDS, ModelFacts, load_model
 from toolkit.memory.architecture import UnsupportedModel
-from toolkit.memory.encoder_layouts import ENCODERS
 from toolkit.memory.estimate import Estimate, estimate
+from toolkit.memory.layouts.encoders import READERS
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.spec.setting import Lora, Setting
 
@@ -21,24 +21,30 @@ METHODS = {
 }
 
 WITHOUT_FORMULA = {
-    "EleutherAI/gpt-j-6b": "the layers of gptj",
-    "EleutherAI/gpt-neo-1.3B": "the layers of gpt_neo",
-    "EleutherAI/gpt-neo-125m": "the layers of gpt_neo",
-    "EleutherAI/gpt-neo-2.7B": "the layers of gpt_neo",
-    "google/gemma-4-E2B-it": "layers of Gemma 4 with inputs of their own for each layer",
-    "google/gemma-4-E4B-it": "layers of Gemma 4 with inputs of their own for each layer",
+    "meta-llama/Llama-4-Maverick-17B-128E-Instruct": "the layers of llama4_text",
+    "meta-llama/Llama-4-Scout-17B-16E-Instruct": "the layers of llama4_text",
     "tiiuae/falcon-rw-1b": "Falcon with ALiBi or without parallel attention",
 }
+GENERATE_ALONE = ("google/gemma-4-E2B-it", "google/gemma-4-E4B-it")
+OWN_INPUTS = "layers of Gemma 4 with inputs of their own for each layer but in generation"
 MAMBA_OUTPUT = "adapter_states: peft puts no adapters on out_proj of Mamba (tuners_utils.py)"
-REFUSED = {
-    (name, method): f"activations: no formula for {what} yet"
-    for name, what in WITHOUT_FORMULA.items()
-    for method in METHODS
-} | {("nvidia/NVIDIA-Nemotron-3-Nano-30B-A3B-BF16", method): MAMBA_OUTPUT for method in ("lora", "qlora")}
+REFUSED = (
+    {
+        (name, method): f"activations: no formula for {what} yet"
+        for name, what in WITHOUT_FORMULA.items()
+        for method in METHODS
+    }
+    | {
+        (name, method): f"activations: no formula for {OWN_INPUTS} yet"
+        for name in GENERATE_ALONE
+        for method in ("full", "lora", "qlora")
+    }
+    | {("nvidia/NVIDIA-Nemotron-3-Nano-30B-A3B-BF16", method): MAMBA_OUTPUT for method in ("lora", "qlora")}
+)
 
 
 def _refusal(facts: ModelFacts, setting: Setting) -> str | None:
-    head = "masked-lm" if facts.config["model_type"] in ENCODERS else "causal-lm"
+    head = "masked-lm" if facts.config["model_type"] in READERS else "causal-lm"
     fields = {name: getattr(setting, name) for name in Setting.__dataclass_fields__}
     try:
         found = estimate(

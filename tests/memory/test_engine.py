@@ -58,7 +58,7 @@ def test_the_share_is_that_of_published_logs(
     found = rows(of(replace(LLAMA, model=model)))
     weights = found["weights"] + found["rotary_table"] + found.get("vocabulary_padding", 0)
     assert weights / GIB == pytest.approx(loaded, abs=0.005)
-    shared_out = found["kv_cache_of_one_sequence"] + found["engine_pool"]
+    shared_out = found["profile_run"] + found["kv_cache_of_one_sequence"] + found["engine_pool"]
     # The table's smallest reading of such a card is 79.14 GiB, printed for one of 79.18.
     assert shared_out / GIB == pytest.approx(activation + outside_torch + available, abs=0.05)
 
@@ -127,7 +127,7 @@ def test_a_sequence_that_is_too_long_leaves_no_pool() -> None:
     assert least_to_start(found.ledger) == found.allocated > 24 * GIB
     assert found.device[0] >= found.allocated
     assert found.notes[-1].startswith("vLLM does not start: it needs")
-    assert of(LLAMA).notes == ()
+    assert not any("does not start" in note for note in of(LLAMA).notes)
 
 
 def test_who_says_no_length_may_shorten_it() -> None:
@@ -157,11 +157,20 @@ def moved(setting: Setting, name: str, value: object) -> set[str]:
     return changed | {what for what in ("reserved", "device") if getattr(before, what) != getattr(after, what)}
 
 
+VARIANTS = (
+    SMALL,
+    replace(SMALL, stack=Stack("vllm", versions={"vllm": "0.7.3"})),
+    replace(SMALL, gpu="H200", engine={"max_num_batched_tokens": 100_000, "max_num_seqs": 8}),
+    replace(SMALL, gpu="H200", model="mistralai/Mistral-7B-v0.1"),
+)
+"""The newer engine, the older one, a long step, and layers with a window."""
+
+
 @pytest.mark.parametrize("name", OTHERS)
 def test_a_field_of_the_engine_moves_what_it_declares(name: str) -> None:
     declared = FIELDS[f"engine.{name}"].affects - {"identity", "time"}
     for value in OTHERS[name]:
-        assert moved(SMALL, name, value) == declared, (name, value)
+        assert set().union(*(moved(setting, name, value) for setting in VARIANTS)) == declared, (name, value)
 
 
 def test_every_field_of_the_engine_is_tried() -> None:

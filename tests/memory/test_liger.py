@@ -18,7 +18,7 @@ from toolkit.memory.estimate import estimate
 from toolkit.memory.formula.liger import FAMILIES, PATCHED
 from toolkit.memory.ledger import PhaseName
 from toolkit.memory.refusal import UnsupportedRow
-from toolkit.spec.setting import Kernels, Lora, Setting
+from toolkit.spec.setting import Kernels, Lora, Setting, Stack
 
 ON = Kernels(liger=True)
 FLASH: dict[str, Any] = {"attention": "flash"}
@@ -43,13 +43,25 @@ BACKWARD = {
     "Qwen/Qwen3-30B-A3B": (13_025_844_736, 13_025_877_504, 25_905_249_792, 7_238_130_176),
     "zai-org/GLM-4-9B-0414": (9_168_634_368, 8_402_059_776, 16_610_787_840, 4_971_359_744),
 }
+OF_GPT_OSS = (34_681_443_840, 29_937_371_136, 61_341_477_888, 18_115_292_160)
+"""The same of openai/gpt-oss-20b by eager attention, which is all that transformers has for it."""
+
+IN_A_MODEL = {
+    "Qwen/Qwen3-0.6B": (2_174_460_416, 1_734_816_256, 3_043_564_032, 1_155_253_760),
+    "allenai/OLMo-2-1124-7B": (8_485_954_048, 7_274_782_208, 13_382_024_704, 4_229_854_720),
+    "allenai/Olmo-3-1025-7B": (8_484_135_424, 7_272_963_584, 13_378_387_456, 4_313_134_592),
+    "Qwen/Qwen3-30B-A3B": (13_176_839_680, 13_176_872_448, 26_056_244_736, 7_313_627_648),
+    "zai-org/GLM-4-9B-0414": (9_168_634_368, 8_402_059_776, 16_610_787_840, 4_971_359_744),
+    "mistralai/Mistral-7B-v0.1": (6_126_451_200, 5_420_742_144, 10_168_907_264, 3_874_072_064),
+    "google/gemma-2-2b": (6_286_958_080, 6_019_503_104, 12_021_754_880, 5_818_845_696),
+    "microsoft/phi-4": (10_817_302_016, 10_076_731_904, 19_311_617_536, 6_016_222_720),
+}
+"""The same with `apply_liger_kernel_to_*(model=...)` on a model that is there, each traced in a process of its own."""
 
 
-def backward(model: str, case: str, kernels: Kernels = ON) -> int:
-    setting = Setting(
-        model,
-        **{"batch_size": 2, "sequence_length": 4096, "head": "sequence-classification", "labels": 2, **CASES[case]},
-    )
+def backward(model: str, case: str, kernels: Kernels = ON, **changed: Any) -> int:
+    workload = {"batch_size": 2, "sequence_length": 4096, "head": "sequence-classification", "labels": 2}
+    setting = Setting(model, **{**workload, **CASES[case], **changed})
     found = estimate(replace(setting, kernels=kernels), cut(model, 2)).ledger.phase(PhaseName.BACKWARD)
     assert found is not None
     return found.total
@@ -62,6 +74,18 @@ def test_backward_is_that_of_the_library(model: str, case: str) -> None:
     assert backward(model, case) == pytest.approx(traced, rel=0.0015)
 
 
+@pytest.mark.parametrize("model", IN_A_MODEL)
+@pytest.mark.parametrize("case", CASES)
+def test_backward_of_kernels_put_into_a_model_is_that_of_the_library(model: str, case: str) -> None:
+    traced = IN_A_MODEL[model][list(CASES).index(case)]
+    assert backward(model, case, Kernels(liger="instance")) == pytest.approx(traced, rel=0.0015)
+
+
+@pytest.mark.parametrize(("case", "traced"), list(zip(CASES, OF_GPT_OSS, strict=True)))
+def test_experts_of_gpt_oss_stay_as_they_are(case: str, traced: int) -> None:
+    assert backward("openai/gpt-oss-20b", case, attention="eager") == pytest.approx(traced, rel=0.0025)
+
+
 def test_a_layer_keeps_less_than_by_the_models_own_code() -> None:
     """Without it Mistral's norms keep float32 copies, and the feed-forward its activated gate: a third more in all."""
     without = backward("mistralai/Mistral-7B-v0.1", "full", Kernels())
@@ -70,9 +94,9 @@ def test_a_layer_keeps_less_than_by_the_models_own_code() -> None:
 
 def test_a_family_that_it_changes_otherwise_is_refused_and_one_that_it_does_not_know_runs_as_ever() -> None:
     assert not FAMILIES & PATCHED
-    setting = Setting("openai/gpt-oss-20b", method="full", weights="bf16", kernels=ON)
-    with pytest.raises(UnsupportedRow, match="Liger's kernels in gpt_oss"):
-        estimate(setting, cut("openai/gpt-oss-20b", 2))
+    exaone = "LGAI-EXAONE/EXAONE-4.0-1.2B"
+    with pytest.raises(UnsupportedRow, match="Liger's kernels in exaone4"):
+        estimate(Setting(exaone, method="full", weights="bf16", kernels=ON), cut(exaone, 2))
     pythia = Setting("EleutherAI/pythia-410m", method="full", weights="bf16")
     facts = cut("EleutherAI/pythia-410m", 2)
     assert estimate(replace(pythia, kernels=ON), facts).phases == estimate(pythia, facts).phases
@@ -85,3 +109,5 @@ def test_a_family_that_it_changes_otherwise_is_refused_and_one_that_it_does_not_
 def test_norms_that_a_trainer_leaves_as_they_are_are_told(model: str, case: str, said: int) -> None:
     setting = Setting(model, **CASES[case], kernels=ON)
     assert sum(note.startswith("Liger: ") for note in estimate(setting, cut(model, 2)).notes) == said
+    for other in (replace(setting, kernels=Kernels(liger="instance")), replace(setting, stack=Stack("plain"))):
+        assert not any(note.startswith("Liger: ") for note in estimate(other, cut(model, 2)).notes)

@@ -1,7 +1,8 @@
 """Optimizer states against those of the real optimizers, and what their steps were seen to need.
 
-States: transformers 5.23 (Adafactor) and bitsandbytes 0.50.2 on tensors of (512, 256), (4096,) and (300, 100), two
-steps on a CPU. Steps: torch 2.13 and transformers 5.23 traced on meta tensors.
+States: transformers 5.23 (Adafactor), bitsandbytes 0.50.2, torchao 0.18, schedulefree 1.4.1, torch-optimi 0.3.3 and
+lion-pytorch 0.2.5 on bfloat16 tensors of (512, 256), (4096,), (300, 100) and (4095,), two steps on a CPU. Steps: torch
+2.13, transformers 5.23, schedulefree and lion-pytorch traced on meta tensors.
 """
 
 from __future__ import annotations
@@ -47,6 +48,18 @@ ELEMENTS, LARGEST, GATE = 134_515_008, 49_152 * 576, 1536 * 576
         ("rmsprop", ODD, 30_000 * 2),
         ("rmsprop_bnb_8bit", VECTOR, 4096 + 16 * 4),
         ("adagrad", MATRIX, 131_072 * 2),
+        ("adamw_torchao_8bit", MATRIX, 268_288),
+        ("adamw_torchao_8bit", VECTOR, 10_368),
+        ("adamw_torchao_8bit", ODD, 120_000),
+        ("adamw_torchao_8bit", SMALL, 16_380),
+        ("adamw_torchao_4bit", MATRIX, 139_392),
+        ("adamw_torchao_4bit", VECTOR, 4_480),
+        ("adamw_torchao_4bit", SMALL, 16_380),
+        ("schedule_free_adamw", ODD, 120_000),
+        ("schedule_free_radam", MATRIX, 524_288),
+        ("schedule_free_sgd", MATRIX, 262_144),
+        ("stable_adamw", MATRIX, 786_432),
+        ("lion_pytorch", ODD, 60_000),
         ("sgd", MATRIX, 0),
         ("none", MATRIX, 0),
     ],
@@ -60,6 +73,18 @@ def test_a_trainer_keeps_the_states_of_embeddings_in_32_bit() -> None:
     trained = replace(PLAIN, optimizer="adamw_8bit", stack=Stack("transformers"))
     assert state_bytes(embedding, trained) == 2 * 131_072 * 4
     assert state_bytes(embedding, replace(trained, stack=Stack("plain"))) == 2 * (131_072 + 512 * 4)
+
+
+@pytest.mark.parametrize(("tensor", "expected"), [(MATRIX, 135_296), (VECTOR, 4_352), (ODD, 120_000)])
+def test_a_trainer_asks_torchao_for_blocks_of_256(tensor: Trained, expected: int) -> None:
+    setting = replace(PLAIN, optimizer="adamw_torchao_4bit", stack=Stack("transformers"))
+    assert state_bytes(tensor, setting) == expected
+
+
+def test_what_rounding_left_of_float32_is_not_kept() -> None:
+    setting = replace(PLAIN, optimizer="stable_adamw", optimizer_states="fp32")
+    assert (state_bytes(MATRIX, setting), state_blocks(MATRIX, setting)) == (1_048_576, (524_288, 524_288))
+    assert state_blocks(MATRIX, replace(setting, optimizer_states="bf16")) == (262_144,) * 3
 
 
 def test_an_unknown_optimizer_is_refused_by_name() -> None:
@@ -87,6 +112,10 @@ def step(**fields: object) -> dict[str, int]:
         ({"optimizer": "adamw_8bit"}, 0),
         ({"optimizer": "ademamix_8bit"}, 0),
         ({"optimizer": "sgd_momentum", "optimizer_implementation": "foreach"}, 0),
+        ({"optimizer": "schedule_free_adamw"}, ELEMENTS * 2),
+        ({"optimizer": "schedule_free_sgd"}, 0),
+        ({"optimizer": "lion_pytorch"}, 2 * LARGEST * 2),
+        ({"optimizer": "stable_adamw"}, 0),
         ({"optimizer": "rmsprop", "optimizer_implementation": "foreach"}, ELEMENTS * 2),
         ({"optimizer": "rmsprop", "optimizer_implementation": "for-loop"}, (LARGEST + 576 * 576) * 2),
         ({"optimizer": "adagrad", "optimizer_implementation": "foreach"}, 2 * ELEMENTS * 2),

@@ -67,7 +67,10 @@ def facts(model: str) -> ModelFacts:
         (replace(QWEN, engine={"gpu_memory_utilization": 0.9}), "engine"),
         (replace(QWEN, stack=Stack(loss="invented")), "logits"),
         (replace(QWEN, method="qlora", weights="gptq-int4", lora=Lora(8)), "dequantized_weight"),
-        (replace(BERT, head="token-classification", labels=9), "logits"),
+        (
+            replace(BERT, method="lora", lora=Lora(8), head="token-classification", labels=9),
+            "adapter_states",
+        ),
         (replace(BERT, head="causal-lm"), "logits"),
         (replace(BERT, head="base"), "logits"),
         (replace(DEBERTA, attention="flash"), "attention_scores"),

@@ -158,3 +158,13 @@ def interval(low: str | None, high: str | None) -> Interval:
 )
 def test_intervals(low: str | None, high: str | None, dimension: Dimension, text: str) -> None:
     assert display_interval(interval(low, high), dimension, "decimal") == text
+
+
+def test_ends_that_suit_two_units_are_not_shown_in_thousandths_of_one() -> None:
+    """Twenty times apart: 17 GB would be 0.017 TB; nearer ends, and those that suit one unit, share it."""
+    gigabyte = 10**9
+    shown = [
+        display_interval(Interval(Fraction(low * gigabyte), Fraction(high * gigabyte)), Dimension.BYTES, "decimal")
+        for low, high in ((17, 1090), (100, 1090), (5, 400))
+    ]
+    assert shown == ["17 GB – 1.09 TB", "0.1–1.09 TB", "5–400 GB"]

@@ -241,3 +241,10 @@ def test_a_finding_points_at_its_field_although_a_scenario_is_called_like_one(tm
 def test_findings_sort_without_comparing_their_parts(tmp_path: Path) -> None:
     _, findings = load(tmp_path, with_scenario(TRAIN + "batch_size: 0, amp: yes"))
     assert all(isinstance(finding, Finding) for finding in findings)
+
+
+def test_a_cell_without_its_table_is_told_how_a_table_is_written(tmp_path: Path) -> None:
+    """That it is a field called `table` says neither what goes into it nor that the first of the document is `{}`."""
+    _, findings = load(tmp_path, with_claim("scenario: full, quantity: weights, cell: {row: a, column: b}"))
+    assert said(findings) == ["S105 cell needs table"]
+    assert "table: {}" in (findings[0].repair or "")

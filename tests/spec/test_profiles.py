@@ -208,6 +208,8 @@ def test_dtypes_of_adapters(fields: dict[str, str], dtype: str) -> None:
         ({"stack.trainer": "trl", "stack.trl": "0.27"}, "non-reentrant"),
         ({"stack.trainer": "trl", "stack.trl": "0.23.0", "stack.transformers": "5.1"}, "non-reentrant"),
         ({"stack.trainer": "unsloth"}, "reentrant"),
+        ({"stack.trainer": "plain"}, "non-reentrant"),
+        ({"stack.trainer": "plain", "stack.transformers": "4.49.0"}, "reentrant"),  # gradient_checkpointing_enable
     ],
 )
 def test_the_form_of_checkpointing(fields: dict[str, str], form: str) -> None:
@@ -257,6 +259,8 @@ def test_heads_and_labels() -> None:
     assert (setting(method="full").head, setting(method="full").labels) == ("causal-lm", 0)
     made = setting(method="full", head="sequence-classification(5)")
     assert (made.head, made.labels) == ("sequence-classification", 5)
+    tags = setting(method="full", head="token-classification(9)")
+    assert (tags.head, tags.labels) == ("token-classification", 9)
     assert setting(method="full", head="sequence-classification").labels == 2
     assert setting(method="full", head="sequence-classification", labels="7").labels == 7
 

@@ -27,7 +27,7 @@ NOT_RUN = ("gpu", "run")
 """Fields that name where and how long, not what is run: a trace is the same for every card but for its workspaces."""
 
 ADDED: Mapping[str, Mapping[str, Any]] = {
-    "parallel": {"zero": None, "reshard_after_forward": True, "loads_whole": False},
+    "parallel": {"zero": None, "reshard_after_forward": True, "loads_whole": False, "limit_all_gathers": None},
     "lora": {"dora": False, "bias": False},
 }
 """Fields of groups that came later, with what they are in a run that does not have them."""

@@ -20,6 +20,7 @@ from toolkit.frozen import frozen
 
 # The largest config.json on the Hub is a few hundred KB (long id2label tables).
 MAX_CONFIG_BYTES = 1_000_000
+_NEAREST = 3
 HASH_DIGITS = 16
 
 _DATA = Path(__file__).parent / "data"
@@ -172,7 +173,10 @@ def _text_only(record: Mapping[str, Any], name: str) -> ModelFacts | None:
 
 
 def _unknown(name: str, reason: str) -> UnknownName:
-    return UnknownName(name, nearest(name, (*MODEL_IDS, *ALIASES)), reason or None)
+    known = (*MODEL_IDS, *ALIASES)
+    asked = name.casefold()
+    same = [known_id for known_id in known if known_id.casefold().partition("/")[2] == asked]  # a maker left out
+    return UnknownName(name, tuple(dict.fromkeys((*same, *nearest(name, known))))[:_NEAREST], reason or None)
 
 
 def _describe(error: Exception) -> str:

@@ -14,12 +14,9 @@ from toolkit.memory.numerics import Numerics
 from toolkit.memory.parallel.placement import Stage
 from toolkit.memory.parallel.sharing import Sharing
 from toolkit.memory.parallel.spread import Spread
-from toolkit.memory.size import Parts, Size
+from toolkit.memory.size import FLASH_TILE, Parts, Size
 from toolkit.memory.sums import Sums
 from toolkit.spec.setting import Setting
-
-FLASH_TILE = 128
-"""Positions to which flash-attention pads a sequence in its backward."""
 
 
 @frozen

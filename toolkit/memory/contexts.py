@@ -11,6 +11,7 @@ from toolkit.memory.architecture.autoawq import FAMILY as AUTOAWQ
 from toolkit.memory.architecture.litgpt import FAMILY as LITGPT
 from toolkit.memory.architecture.mixers import piece_of
 from toolkit.memory.architecture.stack import as_built
+from toolkit.memory.architecture.torchtitan import TRAINER as TORCHTITAN
 from toolkit.memory.architecture.torchtune import TRAINER as TORCHTUNE
 from toolkit.memory.context import Context, Scale
 from toolkit.memory.device import workspace_bytes
@@ -19,7 +20,7 @@ from toolkit.memory.formula.kv_cache import Growth, growth
 from toolkit.memory.formula.litgpt import CHUNK_POSITIONS
 from toolkit.memory.formula.tiled_loss import TILE_TOKENS
 from toolkit.memory.kept_caches import STATIC, room
-from toolkit.memory.layer_layouts import LAYOUTS
+from toolkit.memory.layouts.families import LAYOUTS
 from toolkit.memory.losses import loss_of
 from toolkit.memory.numerics import LITGPT_CACHES_GROUPS, numerics
 from toolkit.memory.packing import laid_out, samples_of
@@ -42,7 +43,7 @@ def contexts_of(setting: Setting, facts: ModelFacts) -> Iterator[Context]:
     refuse_spread(setting)
     setting = lengthened(laid_out(setting))
     architecture = architecture_of(facts, setting.head, setting.labels)
-    if setting.stack.trainer in (LITGPT, AUTOAWQ, TORCHTUNE):
+    if setting.stack.trainer in (LITGPT, AUTOAWQ, TORCHTUNE, TORCHTITAN):
         architecture = as_built(architecture, setting)
     if setting.parallel.strategy == "tensor":
         mine = rank_of(architecture, setting.parallel.gpus, serves=setting.stack.trainer == "vllm")
@@ -75,7 +76,7 @@ def _context(setting: Setting, architecture: Architecture) -> Context:
         sharing=shared.sharing,
         scale=_scale(setting, architecture),
         workspace=workspace_bytes(setting.gpu),
-        rotary=architecture.family in LAYOUTS and LAYOUTS[architecture.family].rotary != "none",
+        rotary=architecture.family in LAYOUTS and LAYOUTS[architecture.family].rotary not in ("none", "own"),
     )
 
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from toolkit.memory.architecture import LayerKind, Module
 from toolkit.memory.architecture.heads import CAUSAL
-from toolkit.memory.builder import Builder
-from toolkit.memory.forms import cache_of
+from toolkit.memory.forms.builder import Builder
+from toolkit.memory.forms.layers import cache_of
 from toolkit.memory.formula.attention_form import SCORES
 from toolkit.memory.formula.embeddings import ROW as EMBEDDINGS
 from toolkit.memory.formula.feed_forward import FeedForwardForm
@@ -17,6 +17,7 @@ from toolkit.memory.formula.norms import NormForm
 from toolkit.memory.formula.t5 import MASK, SDPA, T5AttentionForm, T5Form, bias_size
 from toolkit.memory.formula.t5_eager import OWN
 from toolkit.memory.formula.t5_ends import T5HeadForm, stack_end
+from toolkit.memory.layer_order import surroundings
 from toolkit.memory.program import (
     Stream,
     record_decoding,
@@ -25,13 +26,13 @@ from toolkit.memory.program import (
     record_inference,
     record_layer,
 )
-from toolkit.memory.programs import Programs
+from toolkit.memory.programs import Joint, Programs
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.size import BYTES, Alive, Size
 from toolkit.memory.tape import Tape
 from toolkit.spec.setting import Setting
 
-FAMILY = "t5"
+FAMILIES = ("t5", "mt5")
 STACKS = ("encoder", "decoder")
 
 
@@ -52,15 +53,24 @@ def t5_programs(build: Builder, setting: Setting) -> Programs:
         return Programs((filling,), end, embedding, held, {}, before=before, decoding=(reading,))
     stream = Stream(dtypes.stream, dtypes.first_grad, dtypes.checkpointing, dtypes.accumulates)
     later = replace(stream, dtype=record_layer(forms["encoder"], 1, stream).result, grad=True)
-    layers = [
-        record_layer(form, count, how)
+    parts = {
+        kind.stack: [
+            record_layer(form, count, how)
+            for form, count, how in zip(
+                _with_bias(forms[kind.stack]), (1, kind.count - 1), (stream, later), strict=True
+            )
+            if count
+        ]
         for kind in (encoder, decoder)
-        for form, count, how in zip(_with_bias(forms[kind.stack]), (1, kind.count - 1), (stream, later), strict=True)
-        if count
-    ]
+    }
+    layers = [*parts["encoder"], *parts["decoder"]]
+    numbers = [number for number, one in enumerate(layers) for _ in range(one.count)]
+    joint = Joint(len(parts["encoder"]), embedding, {})
     end = record_head(head, architecture.hidden, later)
     held = {RESIDUAL: embedding, SCORES: bias_size(decoder.attention.query_heads, dtypes.stream)}
-    return Programs(tuple(layers), end, embedding, held, _masks(build), _front(build))
+    return Programs(
+        tuple(layers), end, embedding, held, _masks(build), _front(build), around=surroundings(numbers), joint=joint
+    )
 
 
 def _masks(build: Builder) -> Alive:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from toolkit.memory.architecture import ModuleKind
-from toolkit.memory.builder import Builder
-from toolkit.memory.encoder_forms import (
+from toolkit.memory.architecture.heads import TOKENS
+from toolkit.memory.forms.builder import Builder
+from toolkit.memory.forms.encoders import (
     embedding_width,
     embeddings_form,
     encoder_head_form,
@@ -14,13 +15,14 @@ from toolkit.memory.encoder_forms import (
     kernel,
     mask_dtype,
 )
-from toolkit.memory.encoder_layouts import ENCODERS
+from toolkit.memory.formula.attention_form import SCORES
 from toolkit.memory.formula.disentangled import POSITIONS, table_size
 from toolkit.memory.formula.embeddings import embed
 from toolkit.memory.formula.encoder_attention import MASK
 from toolkit.memory.formula.encoder_layer import EncoderLayerForm
 from toolkit.memory.formula.layer import RESIDUAL
 from toolkit.memory.formula.linear_form import LinearForm
+from toolkit.memory.layouts.encoders import ENCODERS
 from toolkit.memory.lora import ALL_LINEAR, saved_modules
 from toolkit.memory.losses import loss_of
 from toolkit.memory.program import (
@@ -47,6 +49,7 @@ def encoder_programs(build: Builder, setting: Setting) -> Programs:
     if form.shares:
         _refuse_sharing(build)
     _refuse_reentry(build)
+    _refuse_biased(build)
     _refuse_copied(build, setting)
     given = dtypes.stream if dtypes.autocast is None else "fp32"  # in which autocast norms the embeddings
     embedding = Size(token=embedding_width(build) * BYTES[given])
@@ -122,9 +125,24 @@ def _refuse_sharing(build: Builder) -> None:
         raise UnsupportedRow("gradients", "no formula for several groups of layers that share weights yet")
 
 
+def _refuse_biased(build: Builder) -> None:
+    """Raise for what MPNet's code has not, or ours has no formula for."""
+    dtypes = build.numerics
+    if not ENCODERS[build.architecture.family].biases:
+        return
+    if dtypes.checkpointing != "false":
+        raise UnsupportedRow("layer_inputs", "transformers has no gradient checkpointing for MPNet")
+    if dtypes.attention == "flash":
+        raise UnsupportedRow("attention_scores", "transformers has no flash attention for MPNet")
+
+
 def _refuse_copied(build: Builder, setting: Setting) -> None:
-    """Of DistilBERT's head peft takes the first linear for a classifier too, and all-linear puts an adapter into it."""
-    linears = [module.path for module in saved_modules(build.architecture) if module.kind is ModuleKind.LINEAR]
+    """Of DistilBERT's head peft takes the first linear for a classifier too, and all-linear puts an adapter into it.
+
+    So it does with what classifies tokens.
+    """
+    saved, tags = saved_modules(build.architecture), build.architecture.head == TOKENS
+    linears = [module.path for module in saved if tags or module.kind is ModuleKind.LINEAR]
     if setting.lora is not None and setting.lora.targets == ALL_LINEAR and linears and setting.trains:
         raise UnsupportedRow("adapter_states", f"peft refuses all-linear here: it trains a copy of {linears[0]}")
 
@@ -134,7 +152,10 @@ def _front(build: Builder) -> Alive:
     tape = Tape(records=True)
     out = embed(tape, embeddings_form(build), build.numerics.stream, grad=build.numerics.first_grad)
     tape.drop(out)
-    return tape.alive
+    rows = dict(tape.alive)
+    if ENCODERS[build.architecture.family].biases and build.numerics.trains_base:
+        rows[SCORES] = Size(square=BYTES["int64"])  # which row of the biases each pair has
+    return rows
 
 
 def _inputs(build: Builder, layers: tuple[Program, ...]) -> Alive:
@@ -157,6 +178,10 @@ def _masks(build: Builder) -> Alive:
     DeBERTa multiplies the mask of tokens with itself, in 64-bit integers, and norms the table of positions.
     """
     architecture, dtypes = build.architecture, build.numerics
+    if ENCODERS[architecture.family].biases:
+        biases = Size(pair=architecture.layers[0].attention.query_heads * BYTES[dtypes.embedding])
+        made = mask_dtype(dtypes)
+        return {SCORES: biases, **({MASK: Size(pair=BYTES[made])} if made is not None else {})}
     if not ENCODERS[architecture.family].disentangled:
         made = {"eager": mask_dtype(dtypes), "masked": "bool"}.get(kernel(build))
         if dtypes.adds_masks:  # eager attention adds one that is as long as a row, sdpa has a bias of all pairs

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -10,26 +9,21 @@ from toolkit.facts.models import ModelFacts
 from toolkit.memory.context import Context, Moment
 from toolkit.memory.contexts import contexts_of, gradient_bytes, growing, on_gpu_alone
 from toolkit.memory.device import Interval, device_interval, reserved_interval, workspace_bytes
-from toolkit.memory.encoder_layouts import ENCODERS
+from toolkit.memory.engines.refusal import refuse_serving
 from toolkit.memory.formula.engine import engine_device, engine_notes
 from toolkit.memory.formula.kv_cache import cached_growth
-from toolkit.memory.formula.liger import liger_notes
-from toolkit.memory.formula.optimizer import paged_states
 from toolkit.memory.formula.outputs import last_outputs, left_by_warmup
 from toolkit.memory.gradients import GRADIENTS
-from toolkit.memory.kept_caches import STATIC
 from toolkit.memory.ledger import STEADY, Ledger, PhaseName
 from toolkit.memory.moments import Fullest, of_forward, of_generation, of_training
+from toolkit.memory.notes import notes_of
 from toolkit.memory.numerics import fuses
 from toolkit.memory.parallel.placement import Stage
 from toolkit.memory.parallel.units import loaded_before
 from toolkit.memory.pass_rows import PASS_ROWS
 from toolkit.memory.phase_sizes import PhaseSizes, ledger_of
 from toolkit.memory.recording import programs_of
-from toolkit.memory.recurrent_kernels import recurrence_notes
-from toolkit.memory.refusal import refuse_serving
 from toolkit.memory.rows import STANDING_ROWS
-from toolkit.spec.names import GALORE
 from toolkit.spec.setting import Setting
 
 TRAINING = (PhaseName.LOAD, PhaseName.FORWARD_END, PhaseName.BACKWARD, PhaseName.OPTIMIZER_STEP)
@@ -49,6 +43,7 @@ class Holdings:
     parameters_total: int
     parameters_trainable: int
     outputs: int = field(default=0, kw_only=True)
+    context: Context | None = field(default=None, repr=False, compare=False, kw_only=True)
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -76,7 +71,6 @@ class Estimate(Holdings):
     notes: tuple[str, ...] = field(default=())
     stage: Stage | None = None
     parts: tuple[Estimate, ...] = ()
-    context: Context | None = field(default=None, repr=False, compare=False)
 
     @property
     def each(self) -> tuple[Estimate, ...]:
@@ -93,6 +87,8 @@ def holdings(setting: Setting, facts: ModelFacts) -> Holdings:
 
 
 def _held(context: Context) -> Holdings:
+    if context.serves:
+        refuse_serving(context.setting, generates=context.generates)
     phases = [_phase(context, PhaseName.LOAD)]
     if context.setting.trains:
         context.moments = {PhaseName.OPTIMIZER_STEP: Moment("step", {GRADIENTS: gradient_bytes(context)})}
@@ -103,6 +99,7 @@ def _held(context: Context) -> Holdings:
         parameters_total=context.sums.parameters,
         parameters_trainable=context.sums.trainable,
         outputs=last_outputs(context),
+        context=context,
     )
 
 
@@ -133,7 +130,7 @@ def _on_one(setting: Setting, context: Context) -> Estimate:
         steady=max([phase.of(*STEADY) for phase in phases]),
         reserved=reserved,
         device=device,
-        notes=(*_notes(context), *(engine_notes(context, ledger_of(setting, phases)) if context.serves else ())),
+        notes=(*notes_of(context), *(engine_notes(context, ledger_of(setting, phases)) if context.serves else ())),
         stage=context.stage,
         context=context,
     )
@@ -145,7 +142,7 @@ def _on_card(
     """What the allocator holds, at least what is allocated at the peak, and what the card shows."""
     setting = context.setting
     if context.serves:
-        return (allocated, allocated), engine_device(setting, ledger_of(setting, phases))
+        return (allocated, allocated), engine_device(context, ledger_of(setting, phases))
     most = dict(found.widest)
     for phase in phases:
         for rule, size in phase.sizes:
@@ -192,24 +189,6 @@ def _phases(context: Context) -> tuple[PhaseName, ...]:
     return INFERENCE if context.generates else INFERENCE[:-1]
 
 
-def _notes(context: Context) -> Iterator[str]:
-    """What the ledger leaves out or takes otherwise than it is written, for whoever reads it."""
-    paged = paged_states(context) if context.setting.trains else 0
-    if paged:
-        yield f"not in the ledger: {paged:,} bytes of optimizer states in managed memory, which torch does not count"
-    if context.setting.optimizer in GALORE:
-        yield "not in the ledger: cuSOLVER's workspace for singular vectors, whose size only cuSOLVER tells"
-    if context.setting.trains and context.setting.method in TRANSFORMS:
-        yield "not in the ledger: cuFFT's workspace, whose size only cuFFT tells"
-    if context.generates and context.setting.cache is not None and context.setting.cache.implementation == STATIC:
-        yield "decode: generate() compiles it for a static cache on a GPU; the rows are of operations as written"
-    yield from recurrence_notes(context.architecture, context.setting.kernels)
-    yield from liger_notes(context.architecture.family, context.setting)
-    layout = ENCODERS.get(context.architecture.family)
-    if layout is not None and layout.disentangled and context.setting.attention != "eager":
-        yield f"attention: transformers has no {context.setting.attention} for DeBERTa, which attends eagerly"
-
-
 def on_gpu(known: Estimate, setting: Setting) -> Estimate:
     """The estimate of a setting that differs in its GPU alone: in BLAS workspaces and CUDA context."""
     if known.parts:
@@ -240,9 +219,6 @@ def _phase(context: Context, name: PhaseName) -> PhaseSizes:
     sizes += [(rule, size) for rule in passing if (size := alive.get(rule.name, 0))]
     return PhaseSizes(name, tuple(sizes), moment.name if moment else "")
 
-
-TRANSFORMS = frozenset({"c3a", "fourierft"})
-"""Methods of peft that go through Fourier transforms."""
 
 RULES_OF = {
     name: tuple(tuple(rule for rule in rules if name in rule.phases) for rules in (STANDING_ROWS, PASS_ROWS))

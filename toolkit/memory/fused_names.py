@@ -31,6 +31,7 @@ FUSED_NAMES: Mapping[str, Mapping[str, str]] = {
             "glm4_moe_lite",
             "hunyuan_v1_moe",
             "olmoe",
+            "solar_open",
         ),
         _QWEN_MOE,
     ),

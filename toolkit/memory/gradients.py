@@ -15,11 +15,13 @@ LOGITS_ROWS = frozenset({"logits", "logits_float32", "log_probabilities"})
 class Gradients:
     """The gradients of one stretch, counted among what is alive.
 
-    `accumulates` says that gradients of earlier micro-batches are there.
+    `accumulates` says that gradients of earlier micro-batches are there. With a `length` all sequences are so long,
+    whatever the batch's tokens: frames of a sound.
     """
 
-    def __init__(self, *, accumulates: bool) -> None:
+    def __init__(self, *, accumulates: bool, length: int = 0) -> None:
         self.accumulates = accumulates
+        self.length = length
         self._given: set[int] = set()
         self._live = Live()
 
@@ -44,9 +46,14 @@ class Gradients:
 
     def fresh(self, row: str, size: Size, dtype: str, width: int = 0) -> Buffer:
         """Allocate a tensor during backward."""
-        buffer = Buffer(row, size, width, dtype, grad=False)
-        self._live.add(row, size)
+        actual = self._measured(size)
+        buffer = Buffer(row, actual, width, dtype, grad=False)
+        self._live.add(row, actual)
         return buffer
+
+    def _measured(self, size: Size) -> Size:
+        """A size where sequences have a length of their own."""
+        return size.of_length(self.length) if self.length else size
 
     def share(self, gradient: Buffer, target: Buffer) -> Buffer:
         """Hand a gradient on as it is, or as a cast copy where the target has another dtype."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from toolkit.memory.context import Scale
-from toolkit.memory.gradients import GRADIENTS
+from toolkit.memory.gradients import GRADIENTS, INCOMING, NEW_GRADIENT
 from toolkit.memory.layer_order import Around
-from toolkit.memory.programs import Programs
+from toolkit.memory.programs import Joint, Programs
 from toolkit.memory.size import Amounts
 from toolkit.memory.stretch import Stretch
 
@@ -44,6 +44,32 @@ def first_of_kinds(
         others = added_up(scale, [*kept, *waiting], there)
         others[GRADIENTS] -= 0 if programs.accumulates else left
         yield Stretch("first layer", others, layer.backward)
+
+
+def at_joint(
+    scale: Scale, programs: Programs, joint: Joint, alive: list[tuple[Amounts, int]], gradients: int
+) -> Iterator[Stretch]:
+    """The gradient of a decoder's embeddings, while all that an encoder's layers saved is there.
+
+    The output weight's, which is the same weight's, waits for it; they are added in a new tensor, unless autocast's
+    copy gave the first.
+    """
+    later = programs.layers[joint.program :]
+    kept = [*alive[: joint.program], *alive[len(programs.layers) :]]
+    there = added_up(scale, kept, {})
+    between = added_up(scale, [(joint.kept, 1)], {})
+    made = (
+        between.pop(GRADIENTS, 0)
+        + scale.bytes(programs.head.gradients)
+        + sum(one.count * scale.bytes(one.gradients) for one in later)
+    )
+    there[GRADIENTS] = gradients if programs.accumulates else made
+    there.update({row: there.get(row, 0) + size for row, size in between.items()})
+    result = scale.bytes(joint.result.parts())
+    new = programs.embedding * (programs.tied + programs.accumulates)
+    yield Stretch("decoder's embedding", {**there, INCOMING: result + scale.bytes(programs.hidden), NEW_GRADIENT: new})
+    if programs.tied and not programs.adds_in_place:
+        yield Stretch("decoder's embedding", {**there, INCOMING: result, NEW_GRADIENT: new + programs.embedding})
 
 
 def added_up(scale: Scale, parts: Iterable[tuple[Amounts, int]], beside: Mapping[str, int]) -> dict[str, int]:

@@ -17,6 +17,7 @@ from itertools import groupby
 from packaging.version import Version
 
 from toolkit.memory.allocator import LARGE_SEGMENT, OWN_SEGMENT_FROM, SEGMENT_UNIT, SMALL_REQUEST
+from toolkit.memory.engines.loading import served_requests
 from toolkit.memory.fabric_loading import unsplit_by_fabric
 from toolkit.memory.numerics import QUANTIZED
 from toolkit.memory.storage import FLOATS, StoredTensor
@@ -65,6 +66,8 @@ def unsplit_bytes(tensors: Sequence[StoredTensor], setting: Setting) -> int:
     """
     if setting.stack.trainer == "litgpt":
         return 0 if setting.trains else unsplit_by_fabric(tensors, setting)
+    if setting.stack.trainer == "vllm":
+        return _unsplit_served(tensors)
     first = _first_block(tensors, setting)
     if first is None:
         return 0
@@ -77,6 +80,20 @@ def unsplit_bytes(tensors: Sequence[StoredTensor], setting: Setting) -> int:
         blocks.take(size)
     for layer, alike in groupby(layers):
         _load(blocks, layer, len(list(alike)))
+    return blocks.unsplit
+
+
+def _unsplit_served(tensors: Sequence[StoredTensor]) -> int:
+    """What vLLM's parameters, made one after the other, leave of their blocks."""
+    before, layers, after = served_requests(tensors, SMALL_REQUEST)
+    sizes = [*before, *after, *(size for layer in set(layers) for size in layer)]
+    blocks = _Blocks(0, min(sizes, default=0))
+    for size in before:
+        blocks.take(size)
+    for layer, alike in groupby(layers):
+        _load(blocks, layer, len(list(alike)))
+    for size in after:
+        blocks.take(size)
     return blocks.unsplit
 
 

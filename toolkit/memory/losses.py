@@ -6,11 +6,15 @@ from packaging.version import Version
 
 from toolkit.memory.numerics import TORCHTUNE
 from toolkit.memory.refusal import UnsupportedRow
+from toolkit.memory.transformers_versions import FROM_LOGITS
 from toolkit.memory.versions import older
 from toolkit.spec.setting import Setting
 
-TRL_TILES = Version("1.16")
+TRL_TILES = Version("1.15")
 """Since then what TRL calls a chunked loss works on tiles of logits (trl/kernels/chunked_logprob.py)."""
+TRL_STAYS_SHORT = Version("1.13")
+"""Since then a chunk is multiplied in the hidden states' dtype, not in float32 (trl/trainer/sft_trainer.py, _chunk)."""
+SHORT = "chunked short"
 LIGER_STAYS_SHORT = Version("0.5")
 """Before, the logits of a chunk were made float32 for the loss (liger_kernel/ops/fused_linear_cross_entropy.py)."""
 TORCHTUNE_LINEAR_LOSS = Version("0.7")
@@ -20,6 +24,8 @@ TORCHTUNE_LOSSES = {
     "cross-entropy": ("whole outputs", "whole outputs"),
 }
 """What runs by the names of losses: before that release, and since."""
+OF_PAIRS = ("t5", "mt5", "bart", "mbart", "pegasus", "marian", "m2m_100", "whisper")
+"""Families that make a sequence of another."""
 
 
 def loss_of(setting: Setting) -> str:
@@ -30,11 +36,24 @@ def loss_of(setting: Setting) -> str:
         return outputs if older(setting, TORCHTUNE, TORCHTUNE_LINEAR_LOSS) else newer
     if loss == "fused" and older(setting, "liger-kernel", LIGER_STAYS_SHORT):
         return "fused wide"
-    return "tiled" if loss == "chunked" and not older(setting, "trl", TRL_TILES) else loss
+    return _chunked(setting) if loss == "chunked" else loss
+
+
+def _is_followed(setting: Setting, family: str) -> bool:
+    return setting.stack.trainer == "plain" and setting.head == "causal-lm" and family not in OF_PAIRS
+
+
+def _chunked(setting: Setting) -> str:
+    if not older(setting, "trl", TRL_TILES):
+        return "tiled"
+    return "chunked" if older(setting, "trl", TRL_STAYS_SHORT) else SHORT
 
 
 def refuse_sum(setting: Setting, family: str) -> None:
-    """Raise where no formula follows the sum of the logits as a loss."""
-    if setting.trains and setting.stack.loss == "sum" and (setting.stack.trainer != "plain" or family == "t5"):
-        whose = "T5" if family == "t5" else setting.stack.trainer
+    """Raise where no formula follows a loss that a loop takes of the logits itself."""
+    if setting.trains and setting.stack.loss == FROM_LOGITS and not _is_followed(setting, family):
+        raise UnsupportedRow("logits", f"no formula for the loss {FROM_LOGITS} but of a language model in a plain loop")
+    own = family in OF_PAIRS
+    if setting.trains and setting.stack.loss == "sum" and (setting.stack.trainer != "plain" or own):
+        whose = family if own else setting.stack.trainer
         raise UnsupportedRow("logits", f"no formula for the sum of the logits but in a plain loop, and not of {whose}")

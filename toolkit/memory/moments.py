@@ -17,7 +17,7 @@ from toolkit.memory.formula.kv_cache import ROW as GROWTH
 from toolkit.memory.formula.kv_cache import Growth
 from toolkit.memory.formula.products import DEQUANTIZED
 from toolkit.memory.gradients import GRADIENTS, INCOMING, NEW_GRADIENT
-from toolkit.memory.layer_turns import added_up, but_one, first_of_kinds, made_after
+from toolkit.memory.layer_turns import added_up, at_joint, but_one, first_of_kinds, made_after
 from toolkit.memory.ledger import PhaseName
 from toolkit.memory.parallel.sharing import Sharing, Step
 from toolkit.memory.program import CHECKPOINTS, MAX_RECORDED
@@ -98,6 +98,8 @@ def of_generation(programs: Programs, scale: Scale, growth: Growth, *, fuses: bo
 def _decoding(programs: Programs, *, fuses: bool) -> Programs:
     """The programs for one token of each sequence."""
     decoding = replace(programs, layers=programs.decoding, before=()) if programs.decoding else programs
+    if programs.encoding:  # the encoder's result is what generation holds all the time
+        decoding = replace(decoding, called={})
     return _fused(decoding) if fuses else decoding
 
 
@@ -148,7 +150,8 @@ def _forward(scale: Scale, programs: Programs, earlier: Mapping[str, int]) -> It
     if programs.scattered:
         yield Stretch("embedding", {**earlier, "adapter_matrices": programs.scattered})
     for index, program in enumerate(programs.before):  # what goes into the first is what the model's code holds
-        yield Stretch("encoder", added_up(scale, [(programs.passing, min(index, 1))], earlier), program.forward)
+        beside = (programs.encoding, 1) if programs.encoding else (programs.passing, min(index, 1))
+        yield Stretch("encoder", added_up(scale, [beside], earlier), program.forward)
     last = [*_pinned(programs), (programs.head.pinned, 1)]
     for index in _last(programs):
         there_by = but_one(kept, index, programs.around)
@@ -186,6 +189,8 @@ def _backward(scale: Scale, programs: Programs, gradients: int) -> Iterator[Stre
         others = added_up(scale, [*but_one(stored, index, programs.around), *waiting], there["last layer"])
         others[GRADIENTS] += 0 if programs.accumulates else made_after(scale, programs, index)
         yield Stretch("last layer", others, programs.layers[index].backward)
+    if programs.joint is not None and programs.embedding:
+        yield from at_joint(scale, programs, programs.joint, [*stored, *waiting], gradients)
     yield from first_of_kinds(scale, programs, stored, waiting, there["first layer"])
     yield Stretch("first layer", added_up(scale, [*pinned, *waiting], there["first layer"]), first.backward)
     yield from _at_embedding(scale, programs, gradients)
@@ -211,7 +216,9 @@ def _at_embedding(scale: Scale, programs: Programs, gradients: int) -> Iterator[
     A tied one is added to the output weight's in a new tensor, unless autocast made that one.
     """
     pinned = added_up(scale, [*_pinned(programs), (programs.head.pinned, 1)], {GRADIENTS: gradients})
+    if programs.joint is not None and not programs.joint.shares:
+        return
     new = programs.embedding * (programs.tied + programs.accumulates) + programs.scattered
     yield Stretch("embedding", {**pinned, INCOMING: scale.bytes(programs.hidden), NEW_GRADIENT: new})
-    if programs.tied and not programs.adds_in_place:
+    if programs.tied and not programs.adds_in_place and programs.joint is None:
         yield Stretch("embedding", {**pinned, NEW_GRADIENT: new + programs.embedding})

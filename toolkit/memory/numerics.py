@@ -8,6 +8,7 @@ from toolkit.frozen import frozen
 from toolkit.memory.packed_kernels import AUTOAWQ_WRITES_OUT_FROM, GEMV, GPTQ_OF_4_BITS, dense_from
 from toolkit.memory.versions import older
 from toolkit.spec import names, stack_rules
+from toolkit.spec.kernel_names import FSDP_IGNORES
 from toolkit.spec.setting import OWN, Kernels, Setting
 
 FOUR_BIT = ("nf4", "fp4")
@@ -26,7 +27,13 @@ FUSED_ROWS = 4
 FUSED_ROWS_BEFORE = 1
 UNSLOTH = ("unsloth",)
 TORCHTUNE = "torchtune"
-LOOPS_IN_TORCH = ("plain", TORCHTUNE)
+TORCHTITAN = "torchtitan"
+TORCHTITAN_STOPS_LATE = Version("0.2")
+"""torchtitan/config/job_config.py, early_stop; before, torch's default was left, which stops early."""
+TO_THE_END = ", to the end"
+SELECTIVE = "selective"
+"""Checkpoints that keep what some operations gave."""
+LOOPS_IN_TORCH = ("plain", TORCHTUNE, TORCHTITAN)
 """Trainers that share a model out by torch alone, without accelerate."""
 UNPREPARED = (*UNSLOTH, "litgpt", TORCHTUNE)
 """Trainers that leave out peft's prepare_model_for_kbit_training."""
@@ -103,7 +110,7 @@ def numerics(setting: Setting) -> Numerics:
         storage=storage,
         compute=setting.compute,
         autocast=setting.compute if setting.trains and setting.amp and setting.compute != "fp32" else None,
-        trains_base=setting.method == "full",
+        trains_base=setting.method == "full" or flattens_frozen(setting),
         adapter=adapter_dtype(setting),
         gradient=setting.gradients,
         accumulates=accumulates(setting),
@@ -115,7 +122,7 @@ def numerics(setting: Setting) -> Numerics:
         stream=embedding,
         first_grad=setting.method in TRAINS_INPUTS or _makes_inputs_need_gradients(setting),
         attention="flash" if setting.stack.trainer in UNSLOTH else setting.attention,
-        checkpointing=setting.gradient_checkpointing if setting.trains else "false",
+        checkpointing=_checkpoints(setting) if setting.trains else "false",
         adapter_products=adapter_products(setting),
         padded=setting.padding,
         packing=setting.packing,
@@ -124,6 +131,24 @@ def numerics(setting: Setting) -> Numerics:
         keeps_scores=setting.trains and older(setting, "torch", TORCH_SOFTMAX_SAVES_LESS),
         adds_masks=older(setting, "transformers", ALWAYS_MASKS_UNTIL),
     )
+
+
+def flattens_frozen(setting: Setting) -> bool:
+    """Whether frozen weights are in flat parameters with adapters, so that backward makes gradients of them as well.
+
+    LitGPT makes every block a unit as it is (finetune/lora.py, auto_wrap_policy). What a module has of a flat parameter
+    are views of it, which need gradients as soon as anything in it does (torch/distributed/fsdp/_flat_param.py,
+    _use_unsharded_views; wrap.py, _validate_frozen_params, warns of it).
+    """
+    shares = setting.stack.trainer == "litgpt" and setting.parallel.strategy == "fsdp"
+    return shares and setting.trains and setting.lora is not None
+
+
+def _checkpoints(setting: Setting) -> str:
+    """The form of checkpoints. With `TO_THE_END` a layer runs again to its end, though what backward needs is there."""
+    form = setting.gradient_checkpointing
+    lasts = setting.stack.trainer == TORCHTITAN and not older(setting, TORCHTITAN, TORCHTITAN_STOPS_LATE)
+    return form + TO_THE_END if form != "false" and lasts else form
 
 
 def _makes_inputs_need_gradients(setting: Setting) -> bool:
@@ -206,7 +231,7 @@ def adapter_dtype(setting: Setting) -> str | None:
     sharded = setting.parallel.strategy in names.SHARDS_WEIGHTS
     return stack_rules.adapter_dtype(
         setting.stack.trainer, setting.weights, setting.compute, setting.stack.versions,
-        sharded=sharded, ignored=setting.kernels.adapters is not None,
+        sharded=sharded, ignored=setting.kernels.adapters in FSDP_IGNORES,
     )  # fmt: skip
 
 
@@ -216,7 +241,7 @@ def adapter_products(setting: Setting) -> str | None:
     A Trainer sets FSDP's mixed precision to the dtype in which 4-bit weights are stored, with or without autocast
     (transformers trainer.py, _fsdp_qlora_plugin_updates).
     """
-    apart = setting.kernels.adapters is not None  # which FSDP ignores
+    apart = setting.kernels.adapters in FSDP_IGNORES  # which FSDP ignores
     gathers = not apart and setting.parallel.strategy == "fsdp" and setting.stack.trainer in ("transformers", *TRL)
     return setting.compute if gathers and setting.weights in names.FLOAT_ELEMENTS and setting.lora is not None else None
 

@@ -12,8 +12,8 @@ from dataclasses import replace
 from packaging.version import Version
 
 from toolkit.memory.architecture import Architecture
-from toolkit.memory.encoder_layouts import ENCODERS
-from toolkit.memory.layer_layouts import LAYOUTS
+from toolkit.memory.layouts.encoders import ENCODERS
+from toolkit.memory.layouts.families import LAYOUTS
 from toolkit.memory.refusal import MASKS_MADE_ALIKE, PADS, UnsupportedRow
 from toolkit.memory.size import BYTES
 from toolkit.memory.versions import older

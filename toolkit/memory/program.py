@@ -16,12 +16,14 @@ from toolkit.memory.formula.follow import (
     follow_logits,
     follow_loss,
     follow_named,
+    length_of,
     names_logits,
 )
 from toolkit.memory.formula.layer import RESIDUAL, LayerForm
 from toolkit.memory.formula.mixture import MixtureForm
 from toolkit.memory.gradients import GRADIENTS, INCOMING
 from toolkit.memory.keeping import Keeping
+from toolkit.memory.numerics import SELECTIVE, TO_THE_END
 from toolkit.memory.peaks import ALONE, Peaks, amounts
 from toolkit.memory.size import NOTHING, Alive, Amounts, Parts, Size
 from toolkit.memory.tape import Tape
@@ -69,7 +71,7 @@ class Origin:
 class Stream:
     """How a layer meets the residual stream: the dtype of its input, and whether a gradient flows to it.
 
-    `checkpointing` is false, reentrant or non-reentrant; `accumulates` as of a tape; `caches` says that a checkpointed
+    `checkpointing` is as of numerics; `accumulates` as of a tape; `caches` says that a checkpointed
     layer gives its keys to a cache, which the model's result holds. `named` is what becomes of keys (formula/cached.py)
     where the training loop has a name for that result until the next pass is done.
     """
@@ -81,6 +83,16 @@ class Stream:
     caches: bool = False
     named: str = ""
 
+    @property
+    def chooses(self) -> bool:
+        """Whether the checkpoint keeps what some operations gave."""
+        return self.checkpointing.startswith(SELECTIVE)
+
+    @property
+    def lasts(self) -> bool:
+        """Whether a layer that runs again runs to its end."""
+        return self.checkpointing.endswith(TO_THE_END)
+
 
 def record_layer(form: AnyLayer, count: int, stream: Stream) -> Program:
     """The program of layers that are alike, in training."""
@@ -91,7 +103,7 @@ def record_layer(form: AnyLayer, count: int, stream: Stream) -> Program:
 def _record_one(form: AnyLayer, stream: Stream) -> Program:
     if stream.checkpointing != "false":
         return _record_checkpointed(form, stream)
-    tape = Tape(records=True, accumulates=stream.accumulates)
+    tape = Tape(records=True, accumulates=stream.accumulates, length=length_of(form))
     tape.cache = stream.named
     x = tape.new(RESIDUAL, form.hidden, stream.dtype, grad=stream.grad)
     out = follow_layer(tape, x, form)
@@ -130,12 +142,15 @@ class _FirstPass:
     pinned: Alive
     result: Buffer
     saves: int
+    chosen: tuple[Buffer, ...] | None
+    beside: tuple[Buffer, ...] = ()
 
 
 @lru_cache(maxsize=MAX_RECORDED)
-def _first_pass(form: AnyLayer, dtype: str, *, pins: bool, cache: str = "") -> _FirstPass:
-    tape = Tape(records=False, pins=pins)
+def _first_pass(form: AnyLayer, dtype: str, *, pins: bool, chooses: bool = False, cache: str = "") -> _FirstPass:
+    tape = Tape(records=False, pins=pins, length=length_of(form))
     tape.cache = cache
+    tape.chosen = [] if chooses else None
     x = tape.new(CHECKPOINTS, form.hidden, dtype, grad=True)
     x.references += 1  # the checkpoint itself
     out = follow_layer(tape, x, form)
@@ -143,7 +158,8 @@ def _first_pass(form: AnyLayer, dtype: str, *, pins: bool, cache: str = "") -> _
     tape.drop(out)
     kept = amounts(tape.alive)
     tape.unwind()
-    return _FirstPass(forward, kept, amounts(tape.alive), tape.pinned, out, tape.saves)
+    chosen = None if tape.chosen is None else tuple(tape.chosen)
+    return _FirstPass(forward, kept, amounts(tape.alive), tape.pinned, out, tape.saves, chosen, tuple(tape.beside))
 
 
 def _record_checkpointed(form: AnyLayer, stream: Stream) -> Program:
@@ -152,7 +168,7 @@ def _record_checkpointed(form: AnyLayer, stream: Stream) -> Program:
     What a node keeps as an attribute stays too, where the first pass has a graph: without reentry.
     """
     reenters = stream.checkpointing == "reentrant"
-    first = _first_pass(form, stream.dtype, pins=not reenters)
+    first = _first_pass(form, stream.dtype, pins=not reenters, chooses=stream.chooses)
     tape = (_run_again if reenters else _deferred)(form, stream, first)
     backward, gradients, pinned = _peaks(tape), _gradients(tape), amounts(first.pinned)
     there = _first_pass(form, stream.dtype, pins=not reenters, cache=KEEPS) if stream.caches else first
@@ -161,12 +177,14 @@ def _record_checkpointed(form: AnyLayer, stream: Stream) -> Program:
 
 def _deferred(form: AnyLayer, stream: Stream, first: _FirstPass) -> Tape:
     """Non-reentrant: the layer runs again within its backward, when the first tensor it saved is asked for."""
-    tape = Tape(records=True, accumulates=stream.accumulates)
+    tape = Tape(records=True, accumulates=stream.accumulates, length=length_of(form))
     for row, size in first.pinned.items():
         tape.fresh(row, size, stream.dtype)
     again = tape.new(CHECKPOINTS, form.hidden, stream.dtype, grad=True)
     again.references += 1  # the checkpoint itself
-    tape.defer(first.saves)
+    if first.chosen is not None:
+        tape.chosen = [tape.fresh(one.row, one.size, one.dtype, one.width) for one in first.chosen]
+    tape.defer(first.saves + stream.lasts)
     result = follow_layer(tape, again, form)
     tape.unwind()
     tape.backward(result)
@@ -175,14 +193,20 @@ def _deferred(form: AnyLayer, stream: Stream, first: _FirstPass) -> Tape:
 
 def _run_again(form: AnyLayer, stream: Stream, first: _FirstPass) -> Tape:
     """Reentrant: CheckpointFunction.backward runs the layer, and holds its result and gradient to the end."""
-    tape = Tape(records=True, accumulates=stream.accumulates)
+    tape = Tape(records=True, accumulates=stream.accumulates, length=length_of(form))
     again = tape.new(CHECKPOINTS, form.hidden, stream.dtype, grad=True)
     again.references += 1
     gradient = tape.fresh(INCOMING, first.result.size, stream.dtype)
+    # Of what a layer gives beside its result torch fills in zeros (autograd.Function, set_materialize_grads).
+    zeros = [tape.gradient(one) for one in first.beside]
     result = follow_layer(tape, again, form)
     gradient.references += 1
     gradient.dtype = result.dtype
-    result.references += 1
+    for one in (result, *tape.beside):
+        one.references += 1
+    for one, zero in zip(tape.beside, zeros, strict=True):
+        zero.references += 1
+        tape.waiting[id(one)] = zero
     tape.unwind()
     tape.backward(result, gradient)
     return tape
@@ -192,7 +216,7 @@ def record_inference(
     form: AnyLayer, count: int, dtype: str, cache: str = "", keeping: Keeping | None = None
 ) -> Program:
     """The program of layers that are alike, under no_grad; `cache` and `keeping` as of a tape."""
-    tape = Tape(records=False, trains=False)
+    tape = Tape(records=False, trains=False, length=length_of(form))
     tape.cache, tape.keeping = cache, keeping
     x = tape.new(RESIDUAL, form.hidden, dtype)
     out = follow_layer(tape, x, form)

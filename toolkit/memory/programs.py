@@ -4,10 +4,24 @@ from __future__ import annotations
 
 from dataclasses import field
 
-from toolkit.frozen import frozen_by_identity
+from toolkit.frozen import frozen, frozen_by_identity
 from toolkit.memory.layer_order import Around
 from toolkit.memory.program import Program
 from toolkit.memory.size import Amounts, Size
+
+
+@frozen
+class Joint:
+    """Where a decoder's layers begin after an encoder's: at which program, and the size of what the encoder gives.
+
+    The decoder's embeddings get their gradient there, before that of the encoder, whose are the same but of a sound.
+    `kept` is what lies between: what the encoder's end has saved, and gradients of positions.
+    """
+
+    program: int
+    result: Size
+    kept: Amounts
+    shares: bool = True
 
 
 @frozen_by_identity
@@ -23,8 +37,9 @@ class Programs:
     (torch/csrc/autograd/input_buffer.cpp). `scattered` are the bytes of a token embedding of which a few rows are
     trained: both passes make all of it, in passing. `logits` is the end up to its logits, where the loop has a name for
     those of the last pass, and so for its nodes. `decoding` are the layers' programs for one token of each sequence, if
-    they have any; `before` are layers of an encoder, which leave nothing, and of which one is in turn. `around` says
-    which layers come before and after those of each program, where that matters.
+    they have any; `before` are layers of an encoder, which leave nothing, and of which one is in turn, while its code
+    holds `encoding`, or where that is empty what is passing; `joint` is as of a decoder beside an encoder. `around`
+    says which layers come before and after those of each program, where that matters.
     """
 
     layers: tuple[Program, ...]
@@ -43,4 +58,6 @@ class Programs:
     logits: Program | None = None
     decoding: tuple[Program, ...] = ()
     before: tuple[Program, ...] = ()
+    encoding: Amounts = field(default_factory=dict)
+    joint: Joint | None = None
     around: tuple[Around, ...] = ()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 
@@ -11,28 +10,27 @@ from toolkit.memory.architecture.autoawq import FAMILY as AUTOAWQ
 from toolkit.memory.architecture.litgpt import FAMILY as LITGPT
 from toolkit.memory.architecture.mixers import piece_of
 from toolkit.memory.architecture.stack import as_built
-from toolkit.memory.builder import Adaptation, Builder, builder
 from toolkit.memory.context import Context
-from toolkit.memory.encoder_decoder import FAMILY as T5
-from toolkit.memory.encoder_decoder import t5_programs
-from toolkit.memory.encoder_layouts import ENCODERS
-from toolkit.memory.encoders import encoder_programs
-from toolkit.memory.family_forms import form_of_layer
-from toolkit.memory.feed_forward_forms import refuse_scattered
-from toolkit.memory.forms import cache_of, keeping, kernel, masks, reading
-from toolkit.memory.formula.attention_form import SCORES
+from toolkit.memory.forms.builder import Adaptation, Builder, builder
+from toolkit.memory.forms.families import form_of_layer
+from toolkit.memory.forms.feed_forward import refuse_scattered
+from toolkit.memory.forms.heads import head_form
+from toolkit.memory.forms.layers import cache_of, keeping, kernel, masks, reading
+from toolkit.memory.forms.litgpt import litgpt_mask
+from toolkit.memory.forms.recurrent import pieces_of
+from toolkit.memory.forms.written_scores import MPT, mpt_masks, refuse_unread
 from toolkit.memory.formula.cached import HOLDS
-from toolkit.memory.formula.embeddings import ROW as EMBEDDINGS
 from toolkit.memory.formula.layer import RESIDUAL
 from toolkit.memory.formula.summed import SUM
-from toolkit.memory.head_forms import head_form
+from toolkit.memory.held_embeddings import first_dtype, front_of, held_embeddings, held_scores
 from toolkit.memory.kept_caches import refuse_cache, room
 from toolkit.memory.layer_order import is_ordered, surroundings
-from toolkit.memory.litgpt_forms import litgpt_mask
 from toolkit.memory.lora import adapters_of
 from toolkit.memory.losses import loss_of, refuse_sum
-from toolkit.memory.numerics import TORCHTUNE
-from toolkit.memory.packing import has_positions, refuse_packing
+from toolkit.memory.numerics import TORCHTITAN, TORCHTUNE
+from toolkit.memory.own_inputs import filling, held_inputs, made_before, refuse_unlike
+from toolkit.memory.own_programs import OWN_PROGRAMS
+from toolkit.memory.packing import refuse_packing
 from toolkit.memory.program import (
     MAX_RECORDED,
     Stream,
@@ -43,7 +41,6 @@ from toolkit.memory.program import (
     record_logits,
 )
 from toolkit.memory.programs import Programs
-from toolkit.memory.recurrent_forms import pieces_of
 from toolkit.memory.recurrent_kernels import refuse_recurrent_kernels
 from toolkit.memory.refusal import refuse_expert_adapters, refuse_passes, refuse_warmup
 from toolkit.memory.size import BYTES, OPEN, Size
@@ -137,85 +134,33 @@ def _adaptation(architecture: Architecture, setting: Setting) -> Adaptation:
     return Adaptation(paths, OPEN, lora.dropout > 0, dora=lora.dora, bias=lora.bias, shared=shared)
 
 
-def _held(build: Builder, embedding: Size, *, trains: bool) -> Size:
-    """What the model's code holds during its layers: embeddings, those of positions once for all sequences.
-
-    To generate from padded rows each has its own, and so have packed rows (formula/inputs.py).
-    """
-    layout = build.layout
-    tokens = embedding.times(layout.embeddings or int(build.numerics.checkpointing == "false"))
-    if not layout.positions:
-        return tokens
-    each = (build.numerics.padded and not trains) or has_positions(build.numerics.packing)
-    return tokens.plus(embedding if each else Size(position=embedding.token))
-
-
-def _held_scores(build: Builder) -> Mapping[str, Size]:
-    """The probabilities of the layer before, where the model's code holds what a layer gives until the next has run."""
-    kind, *others = build.architecture.layers
-    if not kind.attention.alibi or (kind.count == 1 and not others):
-        return {}
-    each = kind.attention.query_heads * BYTES[build.numerics.autocast or build.numerics.stream]
-    return {SCORES: Size(pair=each)}
-
-
-def _first_dtype(build: Builder) -> str:
-    """The dtype of the first layer's input: autocast runs the norm of embeddings in float32."""
-    wide = build.layout.embedding_norm and build.numerics.autocast is not None
-    return "fp32" if wide else build.numerics.stream
-
-
-def _front(build: Builder) -> Mapping[str, Size]:
-    """What embeddings leave for backward: the mask of their dropout, their norm's input, and those that are a leaf.
-
-    Frozen, they are made to need a gradient, as checkpoints want it; the graph holds them where others are added.
-    """
-    dtypes, width = build.numerics, build.architecture.hidden
-    if not dtypes.first_grad:
-        return {}
-    mask = width * BYTES["bool"] if build.architecture.embedding_dropout else 0
-    norm = width * BYTES[_first_dtype(build)] + 2 * BYTES["fp32"] if build.layout.embedding_norm else 0
-    leaf = (
-        width * BYTES[dtypes.stream]
-        if (build.layout.embeddings or build.layout.multiplied or build.architecture.embedding_dropout)
-        and not (dtypes.trains_base or build.adaptation.rows)
-        else 0
-    )
-    kept = mask + norm + (0 if norm and _first_dtype(build) == dtypes.stream else leaf) + _narrow(build)
-    return {EMBEDDINGS: Size(token=kept)} if kept else {}
-
-
-def _narrow(build: Builder) -> int:
-    """Bytes of a token's embedding, where a trained linear makes it as wide as the layers (OPT 350M)."""
-    found = next((m for m in build.architecture.modules if m.path.endswith("decoder.project_in")), None)
-    trained = found is not None and build.numerics.trains_base
-    return found.in_features * BYTES[build.numerics.stream] if found is not None and trained else 0
-
-
 def _record(build: Builder, setting: Setting) -> Programs:
     architecture, dtypes = build.architecture, build.numerics
-    if architecture.family in ENCODERS:
-        return encoder_programs(build, setting)
-    if architecture.family == T5:
-        return t5_programs(build, setting)
+    own = OWN_PROGRAMS.get(architecture.family)
+    if own is not None:
+        return own(build, setting)
     head = head_form(build, loss_of(setting), trains=setting.trains)
     forms = [(form_of_layer(build, kind), kind.count) for kind in architecture.layers]
     hidden = architecture.hidden
     embedding = Size(token=hidden * BYTES[dtypes.stream])
-    held = {RESIDUAL: _held(build, embedding, trains=setting.trains), **_held_scores(build)}
-    if setting.stack.trainer == TORCHTUNE:  # whose decoder has one name for embeddings and what layers make of them
+    embedded = held_embeddings(build, embedding, trains=setting.trains)
+    held = {RESIDUAL: embedded, **held_scores(build, trains=setting.trains)}
+    if setting.stack.trainer in (TORCHTUNE, TORCHTITAN):  # which have one name for embeddings and what layers give
         held = {}
     seen = {"attention_mask": masks(build)}
+    refuse_unlike(build, setting)
+    refuse_unread(setting, architecture.family)
+    held = {**held, **held_inputs(build)}
     if not setting.trains:
         if architecture.family == LITGPT:  # whose loop has one name for the embeddings and what layers make of them
             held, seen = {}, {"attention_mask": litgpt_mask()}
         if architecture.family == AUTOAWQ:  # so has this model's, and a mask for all sequences
             held, seen = {}, {"attention_mask": Size(square=BYTES[dtypes.stream])}
-        cache = cache_of(build, setting)
+        cache = cache_of(build, setting) if architecture.is_decoder else ""
         kept = [keeping(build, setting, kind) for kind in architecture.layers]
         layers = tuple(
-            record_inference(form, count, dtypes.stream, cache, how)
-            for (form, count), how in zip(forms, kept, strict=True)
+            filling(kind, record_inference(form, count, dtypes.stream, cache, how))
+            for (form, count), how, kind in zip(forms, kept, architecture.layers, strict=True)
         )
         end = record_generation_head(head, hidden, layers[-1].result)
         copied = setting.weights not in KERNELS_OF_THEIR_OWN
@@ -225,20 +170,24 @@ def _record(build: Builder, setting: Setting) -> Programs:
         )
         ordered = is_ordered(architecture.layers, architecture.order)
         around = surroundings(architecture.order) if ordered else ()
-        return Programs(layers, end, embedding, held, seen, decoding=decoding, around=around)
+        before = made_before(build)
+        return Programs(layers, end, embedding, held, seen, decoding=decoding, around=around, before=before)
     caches = build.version.caches_in_training
     named = ""
     if dtypes.checkpointing == "false" and loss_of(setting) == SUM:
         named = cache_of(build, setting)
     elif dtypes.checkpointing == "false" and architecture.caches_in_training:
         named = HOLDS
-    stream = Stream(_first_dtype(build), dtypes.first_grad, dtypes.checkpointing, dtypes.accumulates, caches, named)
+    stream = Stream(first_dtype(build), dtypes.first_grad, dtypes.checkpointing, dtypes.accumulates, caches, named)
     layers, later, around = training_layers(build, forms, stream)
     end, logits = record_head(head, hidden, later), record_logits(head, hidden, later)
-    front = _front(build)
+    front = front_of(build)
     if dtypes.padded and "given" in [
         kernel(kind, dtypes, build.version, build.sequence) for kind in architecture.layers
     ]:
         seen, front = {}, {**front, **seen}  # the bias itself, which every layer saves a view of
+    if architecture.family == MPT and dtypes.checkpointing == "false":
+        biases, mask = mpt_masks(build)
+        seen, front = {**biases}, {**front, **mask}
     front, called = prompted(build, setting, held, front, layers[0])
     return Programs(layers, end, embedding, held, seen, front, logits=logits, around=around, called=called)

@@ -11,9 +11,12 @@ from toolkit.memory.numerics import (
     EIGHT_BIT,
     FOUR_BIT,
     GPTQ_TRAINS,
+    SELECTIVE,
     TORCH_SOFTMAX_SAVES_LESS,
+    TORCHTITAN,
     TORCHTUNE,
 )
+from toolkit.memory.own_code_rules import of_torchtitan, of_torchtune
 from toolkit.memory.packed_kernels import CUDA_OLD
 from toolkit.memory.transformers_versions import MASKED_BEFORE
 from toolkit.memory.versions import older
@@ -61,22 +64,6 @@ GENERATES = frozenset({CUDA_OLD, "exllama", "exllamav2"})
 """Kernels of GPTQ weights without a backward pass."""
 
 FLOATS = frozenset({"fp32", "bf16", "fp16"})
-SERVED_STORAGE = FLOATS
-"""Stored forms that vLLM holds as transformers does."""
-
-
-def refuse_serving(setting: Setting, *, generates: bool) -> None:
-    """Raise where no formula says what vLLM holds."""
-    if setting.trains:
-        raise UnsupportedRow("engine_pool", "vLLM does not train")
-    if setting.padding:
-        raise UnsupportedRow("engine_pool", "vLLM pads no rows")
-    if setting.warmup:
-        raise UnsupportedRow("engine_pool", "vLLM warms up by itself")
-    if setting.weights not in SERVED_STORAGE:
-        raise UnsupportedRow("weights", f"no formula for how vLLM packs {setting.weights} weights yet")
-    if not generates:
-        raise UnsupportedRow("engine_pool", "no formula for vLLM with models that do not generate yet")
 
 
 def refuse_passes(setting: Setting, family: str = "") -> None:
@@ -85,7 +72,7 @@ def refuse_passes(setting: Setting, family: str = "") -> None:
         raise UnsupportedRow(
             "expert_states", f"no formula for Granite's experts of transformers before {GRANITE_FUSES}"
         )
-    OWN_CODE.get(setting.stack.trainer, _nothing)(setting)
+    OWN_CODE.get(setting.stack.trainer, _refuse_selection)(setting)
     if setting.trains and setting.lora is not None and setting.lora.dora:
         _refuse_dora(setting)
     _refuse_old_softmax(setting, family)
@@ -163,21 +150,24 @@ def _refuse_litgpt(setting: Setting) -> None:
 
 
 def _refuse_torchtune(setting: Setting) -> None:
-    """Raise where torchtune, whose model code is its own, does what no formula covers."""
-    for known, covered in (
-        ("training", setting.trains),
-        ("true precision", setting.weights in ("nf4", "bf16", "fp32") and not setting.amp),
-        ("sdpa", setting.attention == "sdpa"),
-        ("LoRA without DoRA", setting.lora is None or not setting.lora.dora),
-        ("checkpoints of torch's newer form", setting.gradient_checkpointing != "reentrant"),
-        ("chunks of the loss, or without", setting.stack.loss in ("chunked", "cross-entropy")),
-    ):
+    _unless_covered("torchtune", of_torchtune(setting))
+
+
+def _refuse_torchtitan(setting: Setting) -> None:
+    _unless_covered("torchtitan", of_torchtitan(setting))
+
+
+def _unless_covered(trainer: str, rules: Iterator[tuple[str, bool]]) -> None:
+    """Raise where a trainer, whose model code is its own, does what no formula covers."""
+    for known, covered in rules:
         if not covered:
-            raise UnsupportedRow("activations", f"no formula for torchtune but with {known} yet")
+            raise UnsupportedRow("activations", f"no formula for {trainer} but with {known} yet")
 
 
-def _nothing(_: Setting) -> None:
-    """What is asked of trainers that run transformers' code."""
+def _refuse_selection(setting: Setting) -> None:
+    """Raise where checkpoints of trainers that run transformers' code select what they keep."""
+    if setting.gradient_checkpointing == SELECTIVE:
+        raise UnsupportedRow("layer_inputs", f"no formula for selective checkpoints with {setting.stack.trainer} yet")
 
 
 def _refuse_autoawq(setting: Setting) -> None:
@@ -200,6 +190,7 @@ def _refuse_autoawq(setting: Setting) -> None:
 OWN_CODE: Mapping[str, Callable[[Setting], None]] = {
     "litgpt": _refuse_litgpt,
     TORCHTUNE: _refuse_torchtune,
+    TORCHTITAN: _refuse_torchtitan,
     "autoawq": _refuse_autoawq,
 }
 """Trainers with model code of their own."""
@@ -207,7 +198,11 @@ OWN_CODE: Mapping[str, Callable[[Setting], None]] = {
 
 def _litgpt_training(setting: Setting) -> Iterator[tuple[str, bool]]:
     yield "true precision", setting.weights in (*FOUR_BIT, "bf16", "fp32") and not setting.amp
-    yield "one GPU without checkpoints", setting.parallel.gpus == 1 and setting.gradient_checkpointing == "false"
+    alone = setting.parallel.gpus == 1 and setting.gradient_checkpointing == "false"
+    shared = setting.gradient_checkpointing == "non-reentrant" and setting.weights not in FOUR_BIT
+    yield "one GPU without checkpoints, or fsdp with them", alone or (setting.parallel.strategy == "fsdp" and shared)
+    outside = setting.lora is None or "lm_head" not in setting.lora.targets
+    yield "adapters inside of blocks under fsdp", alone or outside
     yield "LoRA without DoRA", setting.lora is None or not setting.lora.dora
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from toolkit.memory.cache_rows import KV_CACHE, WARM_ROWS
-from toolkit.memory.engine_rows import ENGINE_ROWS, EXLLAMA_ROWS
+from toolkit.memory.engines.rows import ENGINE_ROWS, EXLLAMA_ROWS
 from toolkit.memory.formula.inputs import position_embeddings, token_ids
 from toolkit.memory.formula.packed_weights import fused_copies, unsplit_blocks
 from toolkit.memory.formula.position_tables import position_tables_bytes
@@ -62,13 +62,13 @@ HELD_ROWS = (
     RowRule(
         "unsplit_blocks",
         Category.TEMPORARY,
-        (LOAD, PREFILL, DECODE),
+        (LOAD, PREFILL, DECODE, SERVE),
         "for each tensor above 1 MiB what is left of its block, where that is at most 1 MiB",
         "c10/cuda/CUDACachingAllocator.cpp, should_split; transformers modeling_utils.py, caching_allocator_warmup",
         unsplit_blocks,
         (*FORM, "double_quant", "compute", "kernels", "batch_size", "engine", "parallel"),
         "torch counts whole blocks, and splits none off that would be 1 MiB or less. Since 4.50 transformers loads all "
-        "weights into one block.",
+        "weights into one block; vLLM makes queries, keys and values as one, and gate and up.",
     ),
     RowRule(
         "fused_copies",

@@ -12,6 +12,8 @@ BYTES = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 1, "fp8": 1, "int32": 4, "int6
 
 BLOCK = 256
 """Elements that share a scale in bitsandbytes' 8-bit states (functional.py, since 0.44)."""
+FLASH_TILE = 128
+"""Whole multiples of which lengths are padded to, for flash attention's backward."""
 MIN_8BIT = 4096
 """Tensors with fewer elements keep float32 states (optim/optimizer.py, min_8bit_size)."""
 
@@ -80,6 +82,13 @@ class Size(NamedTuple):
     def times(self, factor: int) -> Size:
         """The size of `factor` such things."""
         return _SIZE(Size, [factor * a for a in self])
+
+    def of_length(self, length: int) -> Size:
+        """The same where every sequence is of a length of its own, whatever that of the batch's tokens."""
+        padded = -(-length // FLASH_TILE) * FLASH_TILE
+        each = self.token * length + self.padded * padded + self.pair * length * length
+        shared = self.position * length + self.square * length * length
+        return Size(sequence=self.sequence + each, fixed=self.fixed + shared)
 
 
 NOTHING = Size()

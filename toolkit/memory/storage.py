@@ -11,6 +11,7 @@ from functools import lru_cache
 from toolkit.frozen import frozen
 from toolkit.memory.architecture.model import Architecture, Module, ModuleKind, Tensor
 from toolkit.memory.architecture.stack import as_built
+from toolkit.memory.engines.storage import served_scheme
 from toolkit.memory.quantization import SCHEMES, Part, Scheme, UnsupportedStorage, for_vectors, in_groups
 from toolkit.spec.names import GROUPED
 from toolkit.spec.setting import Setting
@@ -97,6 +98,8 @@ def allocated_weight_bytes(architecture: Architecture, setting: Setting, rest: s
 
 def _scheme(architecture: Architecture, setting: Setting) -> Scheme:
     weights, double_quant = setting.weights, setting.double_quant
+    if setting.stack.trainer == "vllm" and (served := served_scheme(setting)) is not None:
+        return served
     scheme = SCHEMES.get((weights, double_quant))
     if weights == "awq-int4" and setting.kernels.awq == "gemv":
         return for_vectors(setting.group_size)

@@ -36,24 +36,32 @@ class Tape(Gradients):
     `records` is false under no_grad: what would be saved is counted alone. `pins` says that the graph is there all the
     same, as in the first pass through a non-reentrant checkpoint. `trains` puts dropout to work; `accumulates` says
     that gradients of earlier micro-batches are there; `cache` what becomes of keys (formula/cached.py), and `keeping`
-    how, if not by growing. `weights` are those used more than once, by name; `bound` is what the code around an
-    operation names until the stretch returns, `named` until attention does.
+    how, if not by growing. `chosen` are what a selective checkpoint keeps, in turn, and `products` are counted for it.
+    `weights` are those used more than once, by name; `bound` is what the code around an operation names until the
+    stretch returns, `named` until attention does.
     """
 
-    def __init__(self, *, records: bool, pins: bool = False, trains: bool = True, accumulates: bool = False) -> None:
-        super().__init__(accumulates=accumulates)
+    def __init__(
+        self, *, records: bool, pins: bool = False, trains: bool = True, accumulates: bool = False, length: int = 0
+    ) -> None:
+        super().__init__(accumulates=accumulates, length=length)
         self.records = records
         self.pins = records or pins
         self.trains = trains
         self.cache = ""
         self.keeping: Keeping | None = None
         self.stop_after: int | None = None
+        self.chosen: list[Buffer] | None = None
+        self.products = 0
         self.saves = 0
         self.stopped = False
         self.nodes: list[Node] = []
         self.weights: dict[str, Buffer] = {}
         self.bound: list[Buffer] = []
         self.named: list[Buffer] = []
+        self.beside: list[Buffer] = []  # what a layer gives beside its result
+        self.waiting: dict[int, Buffer] = {}  # gradients that are there before backward comes to what they are of
+        self._node: Node | None = None
         self._needs = False
         self._holds: list[Buffer] = []
         self._pinned: list[Buffer] = []
@@ -72,11 +80,16 @@ class Tape(Gradients):
 
     def new(self, row: str, width: int, dtype: str, *, grad: bool = False, size: Size | None = None) -> Buffer:
         """Allocate a tensor of `width` elements per token, or of a given size, held by the forward code."""
-        actual = size if size is not None else Size(token=width * BYTES[dtype])
+        actual = self._measured(size if size is not None else Size(token=width * BYTES[dtype]))
         buffer = Buffer(row, actual, width, dtype, grad, counted=not self.stopped)
         if buffer.counted:
             self._live.add(row, actual)
             self._holds.append(buffer)
+        return buffer
+
+    def adopted(self, buffer: Buffer) -> Buffer:
+        """A tensor that was there before, which the forward code holds from now on."""
+        self._holds.append(buffer)
         return buffer
 
     def drop(self, *buffers: Buffer) -> None:
@@ -102,12 +115,12 @@ class Tape(Gradients):
     @contextmanager
     def temporary(self, row: str, size: Size) -> Iterator[None]:
         """Memory that an operation needs only while it runs."""
-        if self.stopped:
-            yield
-            return
-        self._live.add(row, size)
+        actual, counts = self._measured(size), not self.stopped
+        if counts:
+            self._live.add(row, actual)
         yield
-        self._live.remove(row, size)
+        if counts:
+            self._live.remove(row, actual)
 
     def save(self, *buffers: Buffer, constants: int = 0) -> tuple[Buffer, ...]:
         """Keep tensors for backward, as autograd does just before an operation runs; `constants` are saved weights.
@@ -187,7 +200,7 @@ class Tape(Gradients):
         events = self._live.pause()
         self.stopped = False
         start = gradient or self.fresh(INCOMING, output.size, output.dtype, output.width)
-        pending = {id(output): start}
+        pending = {id(output): start, **self.waiting}
         for node in reversed(self.nodes):
             incoming = pending.pop(id(node.output), None)
             if incoming is None:
@@ -195,6 +208,7 @@ class Tape(Gradients):
             if node.needs and events:
                 self._live.replay(events)
                 events = []
+            self._node = node
             given = node.backward(self, incoming)
             for buffer in node.saved:
                 self._release(buffer)
@@ -202,6 +216,16 @@ class Tape(Gradients):
             for target, contribution in given:
                 self._accumulate(pending, target, contribution)
         return next(iter(pending.values()), None)
+
+    def returned(self) -> None:
+        """A node's function has returned, and its gradients are still to be cast: what a checkpoint unpacked is gone.
+
+        Else the engine lets go of what a node saved once its gradients are ready (engine.cpp, evaluate_function).
+        """
+        if self.stop_after is not None and self._node is not None:
+            for buffer in self._node.saved:
+                self._release(buffer)
+            self._node.saved = ()
 
     # results
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from toolkit.memory.builder import Builder
+from toolkit.memory.forms.builder import Builder
 from toolkit.memory.formula.follow import AnyLayer
 from toolkit.memory.layer_order import Around, in_turn, is_ordered, surroundings
 from toolkit.memory.program import Program, Stream, record_layer

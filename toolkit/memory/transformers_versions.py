@@ -134,6 +134,11 @@ ALL_LOGITS_UNTIL: Mapping[str, Version] = {
 CACHES_UNTIL: Mapping[str, Version] = {"gpt_bigcode": Version("4.53")}
 """Families whose layers give their keys to a cache in training too, checkpointed or not; others turn it off then."""
 
+FROM_LOGITS = "from-logits"
+"""The loss of a loop that gives the model no labels."""
+UNLABELLED = "training without labels"
+"""The model gives logits as it does to generate; a loop of its own takes the loss."""
+
 
 @frozen
 class Behaviour:
@@ -167,27 +172,29 @@ class Behaviour:
 def behaviour(architecture: Architecture, setting: Setting) -> Behaviour:
     """What the version of transformers that a setting names does with a model."""
     version, several = package_version(setting, PACKAGE), setting.batch_size > 1
-    return _behaviour(architecture.family, version, setting.trains, setting.attention, several)
+    what = "inference" if not setting.trains else UNLABELLED if setting.stack.loss == FROM_LOGITS else "training"
+    return _behaviour(architecture.family, version, what, setting.attention, several)
 
 
 @lru_cache(maxsize=256)
-def _behaviour(family: str, named: Version | None, trains: bool, attention: str, several: bool) -> Behaviour:
+def _behaviour(family: str, named: Version | None, what: str, attention: str, several: bool) -> Behaviour:
     version = named if named is not None else NEWEST_THAT_RUNS.get(family)
 
     def before(other: Version) -> bool:
         return version is not None and version < other
 
+    trains, unlabelled = what != "inference", what == UNLABELLED
     training = TRAINING_UPCASTS_UNTIL.get(family, UPCASTS_UNTIL)
-    owns = (OWN_LOSS_UNTIL if trains else ALL_LOGITS_UNTIL).get(family)
-    own_head = owns is not None and before(owns)
-    upcasts = training if trains else GENERATION_UPCASTS_UNTIL
+    owns = (OWN_LOSS_UNTIL if trains and not unlabelled else ALL_LOGITS_UNTIL).get(family)
+    owned = owns is not None and before(owns)
+    upcasts = training if trains and not unlabelled else GENERATION_UPCASTS_UNTIL
     repeats = family in FLASH_REPEATING and before(FLASH_REPEATS_UNTIL)
     if attention != "flash":
         repeats = before(SDPA_REPEATS_UNTIL)
     converts = attention == "sdpa" and family in CONVERTED and before(SDPA_NATIVE_FROM)
     return Behaviour(
-        upcasts_early=(before(upcasts) and not own_head) or (trains and family in FLOAT_LOGITS),
-        shifts=_shifts(several) if own_head or before(LOSS_SHIFTS_UNTIL) else "",
+        upcasts_early=(before(upcasts) and not owned) or (trains and family in FLOAT_LOGITS),
+        shifts=_shifts(several) if owned or unlabelled or before(LOSS_SHIFTS_UNTIL) else "",
         repeats=repeats,
         packs_groups=not before(PACKS_GROUPS_FROM),
         caches_rotary=family in ROTARY_CACHED_UNTIL and before(ROTARY_CACHED_UNTIL[family]),
@@ -199,14 +206,14 @@ def _behaviour(family: str, named: Version | None, trains: bool, attention: str,
         binds_probabilities=not before(PROBABILITIES_BOUND_FROM),
         copies_into_cache=not before(CACHE_COPIES_FROM),
         caches_in_training=family in CACHES_UNTIL and before(CACHES_UNTIL[family]),
-        own_head=own_head,
+        own_head=owned or unlabelled,
         lays_biases_out=not before(LAYS_BIASES_OUT_FROM),
         gives_biases=before(GIVES_BIASES_UNTIL),
         shapes=family in SHAPES_UNTIL and before(SHAPES_UNTIL[family]),
         lays_out=family in LAYS_OUT_FROM and before(LAYS_OUT_UNTIL) and not before(LAYS_OUT_FROM[family]),
         clamps=family in CLAMPS_UNTIL and before(CLAMPS_UNTIL[family]),
         row_masks=family in ROW_MASKS_UNTIL and before(ROW_MASKS_UNTIL[family]),
-        t5_attends="own" if family == "t5" and before(T5_OWN_ATTENTION_UNTIL) else "",
+        t5_attends="own" if family in ("t5", "mt5") and before(T5_OWN_ATTENTION_UNTIL) else "",
         sdpa_caps=before(SDPA_CAPS_UNTIL),
         converted=_converted(trains, several) if converts else "",
     )

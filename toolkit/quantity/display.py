@@ -21,7 +21,8 @@ Reading = Literal["decimal", "binary"]
 
 
 FAR_APART = 100
-"""Ends of an interval that differ by this factor are shown in a unit each."""
+APART = 20
+"""Ends of an interval that differ by this factor are shown in a unit each; by the second, where they suit two units."""
 
 MAX_SHOWN = 8192
 """Texts that are kept: documents repeat themselves, and so does what is said of them."""
@@ -129,9 +130,9 @@ def display_interval(interval: Interval, dimension: Dimension, reading: Reading 
         return "any amount" if high is None else f"≤ {display_amount(high, dimension, reading)}"
     if low == high:
         return display_amount(low, dimension, reading)
-    if 0 < low * FAR_APART <= high:
-        return f"{display_amount(low, dimension, reading)} – {display_amount(high, dimension, reading)}"
     scale = _scale(max(abs(low), abs(high)), dimension, reading)
+    if 0 < low * (FAR_APART if _scale(low, dimension, reading) is scale else APART) <= high:
+        return f"{display_amount(low, dimension, reading)} – {display_amount(high, dimension, reading)}"
     ends = low / scale.size, high / scale.size
     # What is shown must differ as a number, not by a trailing zero.
     differ = (extra for extra in range(_MOST_EXTRA) if _rounded(ends[0], extra)[0] != _rounded(ends[1], extra)[0])

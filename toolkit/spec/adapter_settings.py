@@ -7,6 +7,7 @@ from typing import cast
 
 from toolkit.spec import names
 from toolkit.spec.field_value import Atom
+from toolkit.spec.kernel_names import FSDP_IGNORES
 from toolkit.spec.peft_methods import BASE_DTYPE, PEFT_METHODS, Option
 from toolkit.spec.setting import Galore, Kernels, Lora, Peft, Stack
 from toolkit.spec.stack_rules import adapter_dtype
@@ -71,11 +72,16 @@ def kernels_of(said: Said) -> Kernels:
         norm=bool(said.get("kernels.norm")),
         rotary=bool(said.get("kernels.rotary")),
         awq=cast("str | None", said.get("kernels.awq")),
-        liger=bool(said.get("kernels.liger")),
+        liger=_liger(said.get("kernels.liger")),
         experts=cast("str | None", said.get("kernels.experts")),
         linear_attention=_beside_torch(said, "kernels.linear_attention"),
         convolution=_beside_torch(said, "kernels.convolution"),
     )
+
+
+def _liger(value: Atom) -> bool | str:
+    """What is said of Liger's kernels: `classes` is what true means."""
+    return "instance" if value == "instance" else bool(value)
 
 
 def _beside_torch(said: Said, name: str) -> str | None:
@@ -86,5 +92,5 @@ def _beside_torch(said: Said, name: str) -> str | None:
 
 def _dtype(said: Said, stack: Stack, weights: str, compute: str) -> str:
     sharded = said["parallel.strategy"] in names.SHARDS_WEIGHTS
-    alone = said.get("kernels.adapters") is not None
+    alone = said.get("kernels.adapters") in FSDP_IGNORES
     return adapter_dtype(stack.trainer, weights, compute, stack.versions, sharded=sharded, ignored=alone)

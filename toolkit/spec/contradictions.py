@@ -39,6 +39,7 @@ _WHERE = {
     "autoawq": "is for stack.trainer autoawq",
     "deepspeed": f"is for DeepSpeed: strategy {' or '.join(names.DEEPSPEED)}",
     "zero3": "is for strategy zero3",
+    "fsdp": "is for strategy fsdp",
     "fsdp2": "is for strategy fsdp2",
     "shards": "is for strategies fsdp and zero3",
     "static cache": "is for cache.implementation static",
@@ -132,7 +133,7 @@ def _labels(scenario: Scenario) -> Iterator[Contradiction]:
     heads = scenario.possible("head")
     if any("(" in str(head) for head in heads):
         yield Contradiction("labels", "the head says its number of labels too", "delete labels")
-    elif any(head != "sequence-classification" for head in heads) or not heads:
+    elif any(head not in names.CLASSIFIERS for head in heads) or not heads:
         yield Contradiction("labels", "labels are for head sequence-classification", "delete labels, or add the head")
 
 

@@ -9,7 +9,7 @@ from toolkit.spec.kind import Kind
 
 Applies = Literal[
     "always", "training", "inference", "adapters", "peft", "galore", "4-bit", "groups", "vllm", "autoawq",
-    "deepspeed", "zero3", "fsdp2", "shards", "static cache", "quantized cache",
+    "deepspeed", "zero3", "fsdp", "fsdp2", "shards", "static cache", "quantized cache",
 ]  # fmt: skip
 
 

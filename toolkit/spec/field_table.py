@@ -50,7 +50,7 @@ def _model_fields() -> Iterator[FieldSpec]:
     yield _field(
         "labels",
         Integer("a positive integer", 1, 10**6),
-        "How many labels a sequence-classification head has.",
+        "How many labels a classifier of sequences or of tokens has.",
         ["2"],
         ("parameters", "weights", *_TRAINED, "master_weights", *_COMPUTED),
     )
@@ -326,7 +326,7 @@ def _surroundings() -> Iterator[FieldSpec]:
 
 
 def _engine_fields() -> Iterator[FieldSpec]:
-    within_pool = ("identity", "time")  # what the profile run takes is left to keys and values, or is not
+    profiled = ("activations", "engine_pool", "kv_cache", "time")  # by the release; of the cache layers with a window
     yield _field(
         "engine.gpu_memory_utilization",
         Number("a share from 0 to 1", 0.0, 1.0),
@@ -340,7 +340,7 @@ def _engine_fields() -> Iterator[FieldSpec]:
         _POSITIVE,
         "The longest sequence that vLLM accepts; without it, as long as the model's positions go.",
         ["8192"],
-        ("kv_cache", "engine_pool"),
+        ("kv_cache", "engine_pool", "activations"),
         "vllm",
     )
     yield _field(
@@ -348,7 +348,7 @@ def _engine_fields() -> Iterator[FieldSpec]:
         _POSITIVE,
         "The most sequences that vLLM runs at once.",
         ["256"],
-        within_pool,
+        ("activations", "engine_pool", "time"),
         "vllm",
     )
     yield _field(
@@ -356,7 +356,7 @@ def _engine_fields() -> Iterator[FieldSpec]:
         _POSITIVE,
         "The most tokens of one step of vLLM.",
         ["8192"],
-        within_pool,
+        profiled,
         "vllm",
     )
     yield _field(
@@ -378,9 +378,9 @@ def _engine_fields() -> Iterator[FieldSpec]:
     yield _field(
         "engine.enforce_eager",
         Boolean(),
-        "Whether vLLM runs without CUDA graphs.",
+        "Whether vLLM runs without CUDA graphs, and layers as they are written.",
         ["true"],
-        ("device", "time"),
+        ("device", "activations", "engine_pool", "time"),
         "vllm",
     )
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from toolkit.spec import kernel_names
 from toolkit.spec.field_spec import Applies, FieldSpec
 from toolkit.spec.kind import Boolean, Kind, one_of
+from toolkit.spec.named_kind import Switch
 
 _PASS = ("activations", "temporary", "time")
 
@@ -59,8 +60,9 @@ def kernel_fields() -> Iterator[FieldSpec]:
     )
     yield _field(
         "liger",
-        Boolean(),
-        "Whether Liger's Triton kernels run norms, positions and gated feed-forwards; for its loss see stack.loss.",
+        Switch("true, false, classes or instance", "where Liger's kernels are put", kernel_names.LIGER_PLACES),
+        "Whether Liger's Triton kernels run norms, positions and gated feed-forwards, put in before the model is made "
+        "(true) or into one that is there (instance); for its loss see stack.loss.",
         "true",
         _PASS,
     )

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 ADAPTER_KERNELS = {
     "unsloth": "q, k and v with their adapters are one operation, the output projection another (LoRA_QKV, LoRA_W)",
-    "masked": "the same, masking what flows back through adapters by their dropped inputs (fms-acceleration)",
+    "axolotl": "these, and gate, up and down another (axolotl's lora_qkv_kernel, lora_o_kernel, lora_mlp_kernel)",
+    "masked": "as by unsloth, masking what flows back through adapters by their dropped inputs (fms-acceleration)",
 }
+LIGER_PLACES = {
+    "classes": "put in before the model is made, as axolotl and LLaMA-Factory do: what true means",
+    "instance": "put into a model that is there, as Trainer and TRL do (use_liger_kernel)",
+}
+FSDP_IGNORES = frozenset({"unsloth", "masked"})
+"""Kernels with which FSDP leaves adapters out, so that each GPU has all of them (fms-acceleration)."""
 EXPERT_KERNELS = {
     "scattermoe": "ScatterMoE, by the module that fms-acceleration's accelerated-moe puts in the place of a mixture",
 }

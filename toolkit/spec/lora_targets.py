@@ -30,7 +30,8 @@ _BY_TYPE: dict[str, tuple[tuple[str, ...], ...]] = {
     "phi": (_QV, ("q_proj", "k_proj", "v_proj", "dense")),
     "phi3": (("qkv_proj",), ("qkv_proj", "o_proj")),
     "qwen": (("c_attn",),),
-    "t5": (("q", "v"), ("q", "k", "v", "o")),
+    "bart": (_QV, ("q_proj", "k_proj", "v_proj", "out_proj")),
+    **dict.fromkeys(("mt5", "t5"), (("q", "v"), ("q", "k", "v", "o"))),
 }  # fmt: skip
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 from toolkit.frozen import frozen
 from toolkit.spec.kind import OneOf, Schema
 from toolkit.spec.known import shown, unknown
-from toolkit.spec.names import CHECKPOINTING, HEADS, OFFLOADED
+from toolkit.spec.names import CHECKPOINTING, CLASSIFIERS, HEADS
 from toolkit.spec.node import Entries, Items, Node, Scalar
 from toolkit.spec.refusal import refusal
 from toolkit.spec.scalar import is_null, plain_data, read_text
@@ -26,7 +27,7 @@ _VERSION = re.compile(r"[0-9]+(?:\.[0-9A-Za-z]+)*(?:[-+.][0-9A-Za-z.]+)?")
 class Checkpointing:
     """Whether activations are recomputed, and by which form of torch's checkpointing."""
 
-    wanted: str = "true, false, reentrant or non-reentrant"
+    wanted: str = "true, false, reentrant, non-reentrant or selective"
 
     def read(self, raw: Node) -> bool | str:
         """True, False, or a form's name."""
@@ -42,22 +43,24 @@ class Checkpointing:
 
 
 @frozen
-class Offload:
-    """Whether all that can be is kept in main memory, or the optimizer's part alone."""
+class Switch:
+    """True, false, or one of some names that say more than true."""
 
-    wanted: str = "true, false or optimizer"
+    wanted: str
+    subject: str
+    names: Mapping[str, str]
 
     def read(self, raw: Node) -> bool | str:
-        """True, False, or what is offloaded."""
-        if isinstance(raw, Scalar) and raw in OFFLOADED:
+        """True, False, or a name."""
+        if isinstance(raw, Scalar) and raw in self.names:
             return str(raw)
         if isinstance(raw, Scalar) and raw.plain and raw in ("true", "false"):
             return raw == "true"
-        return OneOf("what is kept in main memory", ("true", "false", *OFFLOADED)).read(raw) == "true"
+        return OneOf(self.subject, ("true", "false", *self.names)).read(raw) == "true"
 
     def schema(self) -> Schema:
-        """Booleans and the parts."""
-        return {"enum": [True, False, *OFFLOADED]}
+        """Booleans and the names."""
+        return {"enum": [True, False, *self.names]}
 
 
 @frozen
@@ -70,7 +73,7 @@ class Head:
         """The name, with its number of labels if one is written."""
         name = read_text(raw, self.wanted)
         with_labels = _HEAD.fullmatch(name)
-        if with_labels and with_labels[1] == "sequence-classification":
+        if with_labels and with_labels[1] in CLASSIFIERS:
             return name
         if name not in HEADS:
             raise refusal("S107", *unknown(self.wanted, name, HEADS))
@@ -78,7 +81,7 @@ class Head:
 
     def schema(self) -> Schema:
         """The names, and the form with labels."""
-        return {"anyOf": [{"enum": list(HEADS)}, {"pattern": r"^sequence-classification\([1-9][0-9]*\)$"}]}
+        return {"anyOf": [{"enum": list(HEADS)}, {"pattern": r"^(sequence|token)-classification\([1-9][0-9]*\)$"}]}
 
 
 @frozen

@@ -72,12 +72,24 @@ OPTIMIZERS = {
     "rmsprop_bnb_8bit": "bitsandbytes RMSprop with its state in 8 bit",
     "adagrad": "torch.optim.Adagrad: one state a parameter",
     "muon": "torch.optim.Muon of matrices: one state; embeddings, output layer and the rest by AdamW",
+    "adamw_torchao_8bit": "torchao's AdamW with states in 8 bit",
+    "adamw_torchao_4bit": "torchao's AdamW with states in 4 bit",
+    "schedule_free_adamw": "schedulefree's AdamW: two states a parameter",
+    "schedule_free_radam": "schedulefree's RAdam: two states a parameter",
+    "schedule_free_sgd": "schedulefree's SGD: one state a parameter",
+    "stable_adamw": "torch-optimi's StableAdamW: two states a parameter, three of a 16-bit one",
+    "lion_pytorch": "lion-pytorch's Lion: one state a parameter",
     "galore_adamw": "galore_torch's AdamW: two states of each gradient's low-rank projection",
     "galore_adamw_8bit": "the same with states in 8 bit",
     "galore_adafactor": "galore_torch's Adafactor: factored second moments of the projection",
     "none": "no optimizer",
 }
 TORCH_OPTIMIZERS = frozenset({"adamw", "sgd", "sgd_momentum", "rmsprop", "adagrad", "muon"})
+ESTIMATED_ALONE = frozenset({
+    "adamw_torchao_8bit", "adamw_torchao_4bit", "schedule_free_adamw", "schedule_free_radam", "schedule_free_sgd",
+    "stable_adamw", "lion_pytorch",
+})  # fmt: skip
+"""Optimizers of libraries of their own, which are not traced."""
 NEVER_FUSED = frozenset({"rmsprop", "adagrad"})
 """Optimizers of torch that have no fused kernel for a GPU (torch/optim/rmsprop.py, adagrad.py)."""
 GALORE = frozenset({"galore_adamw", "galore_adamw_8bit", "galore_adafactor"})
@@ -99,15 +111,21 @@ IMPLEMENTATIONS = {
 HEADS = {
     "causal-lm": "a language model's output layer",
     "sequence-classification": "a classifier; `sequence-classification(3)` or `labels: 3` for three labels",
+    "token-classification": "a classifier of every token, as for names; `token-classification(9)` for nine labels",
     "masked-lm": "an encoder's output layer",
     "base": "no head",
 }
+CLASSIFIERS = frozenset({"sequence-classification", "token-classification"})
 ATTENTION = {
     "sdpa": "torch's scaled_dot_product_attention",
     "flash": "FlashAttention",
     "eager": "scores in memory",
 }
-CHECKPOINTING = {"reentrant": "torch's older form", "non-reentrant": "torch's newer form"}
+CHECKPOINTING = {
+    "reentrant": "torch's older form",
+    "non-reentrant": "torch's newer form",
+    "selective": "the same, but every second product and what attention gives stay (torchtitan, by operation)",
+}
 STRATEGIES = {
     "none": "one GPU",
     "ddp": "a whole copy on each GPU",
@@ -135,6 +153,7 @@ TRAINERS = {
     "unsloth": "Unsloth's model classes under TRL",
     "litgpt": "LitGPT",
     "torchtune": "torchtune's recipes",
+    "torchtitan": "torchtitan",
     "plain": "a loop in plain PyTorch",
     "vllm": "the vLLM engine",
     "autoawq": "AutoAWQ's fused modules (from_quantized with fuse_layers)",
@@ -147,6 +166,7 @@ LOSSES = {
     "chunked": "logits of a chunk of tokens at a time",
     "fused": "output layer and loss in one kernel (Liger)",
     "cut": "no logits in memory at all (cut cross-entropy)",
+    "from-logits": "by a loop of its own, of all logits as the model gives them: where in 16 bits, in 16 bits",
     "sum": "the sum of all logits, without labels: a benchmark's loop, with a name for each result until the next",
 }
 CACHES = {
@@ -214,7 +234,8 @@ ABOUT_SCENARIO = frozenset({
 
 PACKAGES = (
     "torch", "transformers", "trl", "peft", "bitsandbytes", "accelerate", "unsloth", "vllm", "litgpt", "autoawq",
-    "torchtune", "deepspeed", "flash-attn", "liger-kernel", "xformers", "triton", "torchao", "cuda", "python",
+    "torchtune", "torchtitan", "deepspeed", "flash-attn", "liger-kernel", "xformers", "triton", "torchao", "cuda",
+    "python",
 )  # fmt: skip
 """Software whose version a scenario may state, under `stack`."""
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from toolkit.spec import names
 from toolkit.spec.field_spec import Applies, FieldSpec
 from toolkit.spec.kind import Boolean, Integer, Kind, one_of
-from toolkit.spec.named_kind import Offload
+from toolkit.spec.named_kind import Switch
 
 _SHARDED = (
     "weights", "adapters", "gradients", "optimizer_states", "master_weights", "activations", "logits", "temporary",
@@ -25,7 +25,7 @@ def parallel_fields() -> Iterator[FieldSpec]:
     )
     yield _field(
         "offload",
-        Offload(),
+        Switch("true, false or optimizer", "what is kept in main memory", names.OFFLOADED),
         "What is kept in main memory: all that the strategy can keep there, or the optimizer's part alone.",
         "optimizer",
         _SHARDED,
@@ -45,6 +45,14 @@ def parallel_fields() -> Iterator[FieldSpec]:
         "true",
         ("reserved", "device"),
         "shards",
+    )
+    yield _field(
+        "limit_all_gathers",
+        Boolean(),
+        "FSDP: whether a unit waits to be gathered until the second one before it is free; by default as torch has it.",
+        "true",
+        ("reserved", "device"),
+        "fsdp",
     )
     yield from _deepspeed()
 

@@ -58,6 +58,8 @@ def _range(low: int, high: int) -> Callable[[Scenario], Options]:
 def _weights(scenario: Scenario) -> Options:
     if scenario.method == "qlora":
         return ("nf4",)
+    if _trainer(scenario) == "torchtitan":  # config/job_config.py, training.dtype
+        return ("fp32",)
     return ("bf16", "fp32") if scenario.trains else ("bf16",)
 
 
@@ -78,7 +80,8 @@ def _checkpointing(scenario: Scenario) -> Options:
 
 
 def _amp(scenario: Scenario) -> Options:
-    return (True,) if scenario.method == "qlora" else (True, False)
+    mixes = scenario.method == "qlora" or _trainer(scenario) == "torchtitan"
+    return (True,) if mixes else (True, False)
 
 
 def _trainer(scenario: Scenario) -> str:

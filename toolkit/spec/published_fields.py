@@ -27,6 +27,7 @@ READING_METRICS = {
     "vllm_outside_torch": "vLLM's log: memory outside of torch's allocator",
     "vllm_graphs": "vLLM's log: the change while CUDA graphs are captured",
     "vllm_kv_cache": "vLLM's log: what is left for the cache",
+    "vllm_kv_per_token": "vLLM's log: what is left for the cache over the tokens that it has, both as printed",
     "unstated": "the source does not say which of allocated, reserved and device was read",
 }
 """What a reading may be of. Two metrics are never compared with one another."""

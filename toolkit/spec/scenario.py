@@ -107,6 +107,7 @@ SUBJECTS = {
     "autoawq": "stack.trainer",
     "deepspeed": "parallel.strategy",
     "zero3": "parallel.strategy",
+    "fsdp": "parallel.strategy",
     "fsdp2": "parallel.strategy",
     "shards": "parallel.strategy",
     "static cache": "cache.implementation",
@@ -115,7 +116,7 @@ SUBJECTS = {
 """The field that decides whether others belong to a scenario; of all others it is the method."""
 
 _ONLY_WHERE_SAID = (
-    "galore", "vllm", "autoawq", "deepspeed", "zero3", "fsdp2", "shards", "static cache", "quantized cache",
+    "galore", "vllm", "autoawq", "deepspeed", "zero3", "fsdp", "fsdp2", "shards", "static cache", "quantized cache",
 )  # fmt: skip
 
 
@@ -149,6 +150,7 @@ def _belongs(rule: str, value: Atom) -> bool:
         "autoawq": value == "autoawq",
         "deepspeed": value in DEEPSPEED,
         "zero3": value == "zero3",
+        "fsdp": value == "fsdp",
         "fsdp2": value == "fsdp2",
         "shards": value in ("fsdp", "zero3"),
         "static cache": value == "static",

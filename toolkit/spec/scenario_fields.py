@@ -105,6 +105,7 @@ class ParallelFields(Written):
     offload: Annotated[FieldValue | None, Open("parallel.offload")] = None
     reshard_after_forward: Annotated[FieldValue | None, Open("parallel.reshard_after_forward")] = None
     loads_whole: Annotated[FieldValue | None, Open("parallel.loads_whole")] = None
+    limit_all_gathers: Annotated[FieldValue | None, Open("parallel.limit_all_gathers")] = None
     buckets: Annotated[FieldValue | None, Open("parallel.buckets")] = None
     reduce_bucket_size: Annotated[FieldValue | None, Open("parallel.reduce_bucket_size")] = None
     allgather_bucket_size: Annotated[FieldValue | None, Open("parallel.allgather_bucket_size")] = None
@@ -133,6 +134,7 @@ class StackFields(Written):
     litgpt: Annotated[FieldValue | None, Open("stack.litgpt")] = None
     autoawq: Annotated[FieldValue | None, Open("stack.autoawq")] = None
     torchtune: Annotated[FieldValue | None, Open("stack.torchtune")] = None
+    torchtitan: Annotated[FieldValue | None, Open("stack.torchtitan")] = None
     deepspeed: Annotated[FieldValue | None, Open("stack.deepspeed")] = None
     flash_attn: Annotated[FieldValue | None, Open("stack.flash-attn"), Alias(alias="flash-attn")] = None
     liger_kernel: Annotated[FieldValue | None, Open("stack.liger-kernel"), Alias(alias="liger-kernel")] = None

@@ -78,7 +78,7 @@ class Kernels:
     norm: bool = False
     rotary: bool = False
     awq: str | None = None
-    liger: bool = False
+    liger: bool | str = False  # "instance": put into a model that is there, else before it is made
     experts: str | None = None
     linear_attention: str | None = None
     convolution: str | None = None
@@ -109,6 +109,7 @@ class Parallel:
 
     `offload` is true for all that the strategy can keep in main memory, "optimizer" for the optimizer's part.
     `zero` is for DeepSpeed, `reshard_after_forward` for fully_shard. `loads_whole`: each GPU has all weights first.
+    `limit_all_gathers` is for FSDP; None: as torch has it.
     """
 
     gpus: int = 1
@@ -117,6 +118,7 @@ class Parallel:
     zero: Zero | None = None
     reshard_after_forward: bool = True
     loads_whole: bool = False
+    limit_all_gathers: bool | None = None
 
 
 @frozen

@@ -205,7 +205,8 @@ def _parallel(said: Mapping[str, Atom]) -> Parallel:
     zero = _zero(said) if strategy in names.DEEPSPEED else None
     reshards = bool(said["parallel.reshard_after_forward"]) or strategy != "fsdp2"
     whole = bool(said["parallel.loads_whole"]) and strategy in ("fsdp", "zero3")
-    return Parallel(gpus, strategy, cast("bool | str", said["parallel.offload"]), zero, reshards, whole)
+    limits = cast("bool | None", said.get("parallel.limit_all_gathers")) if strategy == "fsdp" else None
+    return Parallel(gpus, strategy, cast("bool | str", said["parallel.offload"]), zero, reshards, whole, limits)
 
 
 def _zero(said: Mapping[str, Atom]) -> Zero:
@@ -222,7 +223,7 @@ def _head(said: Mapping[str, Atom]) -> tuple[str, int]:
     head, labels = str(said["head"]), said.get("labels")
     if with_labels := _LABELLED.fullmatch(head):
         return with_labels[1], int(with_labels[2])
-    if head != "sequence-classification":
+    if head not in names.CLASSIFIERS:
         return head, 0
     return head, _whole(labels) if labels is not None else _CLASSIFIER_LABELS
 

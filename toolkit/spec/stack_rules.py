@@ -35,6 +35,9 @@ TRL_FOR_NEW, TRANSFORMERS_NEW = Version("0.23"), Version("4.56.1")
 ACCELERATE_UPCASTS = Version("0.30")
 """accelerator.py, prepare_model: under mixed precision FSDP's trained parameters are made float32."""
 
+TORCHTITAN_FUSED = Version("0.1")
+"""torchtitan/config_manager.py, implementation; before, --optimizer.fused was off unless said."""
+
 TORCHTUNE_CHUNKED = Version("0.3")
 TRL_CHUNKED = Version("1.7")
 """SFTConfig's `loss_type` is "chunked_nll" since TRL 1.7: the logits of 256 tokens at a time."""
@@ -96,7 +99,8 @@ def adapter_dtype(
 def checkpointing_form(trainer: str, versions: Versions) -> str:
     """The form that `gradient_checkpointing: true` means.
 
-    Unsloth's own checkpoints are autograd functions: reentrant.
+    Unsloth's own checkpoints are autograd functions: reentrant. A plain loop that names transformers calls its model's
+    gradient_checkpointing_enable, as a Trainer does.
     """
     if trainer == "unsloth":
         return "reentrant"
@@ -105,7 +109,7 @@ def checkpointing_form(trainer: str, versions: Versions) -> str:
             return "non-reentrant"
         if release(versions, "transformers") is None:
             return "reentrant"
-    if trainer in ("transformers", "trl") and _older(versions, "transformers", TRANSFORMERS_NON_REENTRANT):
+    if trainer in ("transformers", "trl", "plain") and _older(versions, "transformers", TRANSFORMERS_NON_REENTRANT):
         return "reentrant"
     return "non-reentrant"
 
@@ -129,7 +133,9 @@ def optimizer_implementations(trainer: str, optimizer: str, versions: Versions) 
     """
     if optimizer not in names.TORCH_OPTIMIZERS:
         return ("fused",)
-    if optimizer != "adamw" or trainer in ("plain", "torchtune"):
+    if optimizer == "adamw" and trainer == "torchtitan" and not _older(versions, "torchtitan", TORCHTITAN_FUSED):
+        return ("fused",)
+    if optimizer != "adamw" or trainer in ("plain", "torchtune", "torchtitan"):
         return ("foreach",)
     if _older(versions, "torch", TORCH_FUSED) or _older(versions, "transformers", TRANSFORMERS_FUSED):
         return ("foreach",) if trainer != "litgpt" else ("fused", "foreach")

@@ -22,6 +22,8 @@ _EXPECTED = {
     "list_type": "a list",
 }
 KEY = "[key]"
+_ADDED = {"table": "add table: with the heading that it stands under, or table: {} for the document's first"}
+"""How a field is added whose value its name does not tell."""
 
 
 def findings_of(error: ValidationError, root: Node, path: str, model: type[BaseModel]) -> list[Finding]:
@@ -73,7 +75,7 @@ def _finding(item: Any, location: Location, trail: list[Node], path: str, model:
         return _unknown_field(name, location, trail, path, model)
     if kind == "missing":
         place = key_before(trail[0], location[:-1], path) or place_of(trail[0], path)
-        return Finding(place, "S105", f"{_owner(location)}needs {name}", f"add {name}:")
+        return Finding(place, "S105", f"{_owner(location)}needs {name}", _ADDED.get(name, f"add {name}:"))
     if name == KEY:
         holder = walk(trail[0], location[:-2])[-1]
         place = place_of_key(holder, str(location[-2]), path) if isinstance(holder, Entries) else place_of(node, path)

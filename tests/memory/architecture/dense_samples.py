@@ -13,17 +13,22 @@ _COMMON = {
     "num_key_value_heads": 4,
     "max_position_embeddings": 4096,
 }
+_EXPERTS = {
+    "intermediate_size_mlp": 4096, "head_dim": 64, "num_local_experts": 4, "interleave_moe_layer_step": 2,
+}  # fmt: skip
 _GPT = {"vocab_size": 32000, "n_embd": 1024, "n_layer": 3, "n_head": 16, "n_positions": 2048, "rotary_dim": 32}
 
 DENSE: dict[str, dict[str, Any]] = {
     **{
         name: {"model_type": name, **_COMMON}
         for name in (
-            "apertus", "arcee", "cohere", "ernie4_5", "ministral3", "olmo", "olmo2", "seed_oss", "starcoder2",
+            "apertus", "arcee", "cohere", "ernie4_5", "hyperclovax", "internlm3", "iquestcoder", "jais2", "ministral3",
+            "olmo", "olmo2", "seed_oss", "starcoder2",
         )
     },
     **{
-        name: {"model_type": name, **_COMMON, "num_hidden_layers": 4} for name in ("cohere2", "exaone4", "olmo3")
+        name: {"model_type": name, **_COMMON, "num_hidden_layers": 4}
+        for name in ("cohere2", "cwm", "exaone4", "olmo3")
     },
     "codegen": {"model_type": "codegen", **_GPT},
     "gemma4_text": {
@@ -44,6 +49,16 @@ DENSE: dict[str, dict[str, Any]] = {
     "gptj": {"model_type": "gptj", **_GPT},
     "helium": {"model_type": "helium", **_COMMON, "head_dim": 64},
     "hunyuan_v1_dense": {"model_type": "hunyuan_v1_dense", **_COMMON, "head_dim": 64},
+    "llama4": {
+        "model_type": "llama4",
+        "text_config": {"model_type": "llama4_text", **_COMMON, **_EXPERTS},
+        "vision_config": {
+            "model_type": "llama4_vision_model", "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
+            "intermediate_size": 128, "vision_output_dim": 96, "image_size": 56, "projector_input_dim": 96,
+            "projector_output_dim": 96,
+        },
+    },
+    "llama4_text": {"model_type": "llama4_text", **_COMMON, **_EXPERTS},
     "ministral": {
         "model_type": "ministral", **_COMMON, "head_dim": 64,
         "layer_types": ["sliding_attention", "full_attention", "sliding_attention"],
@@ -66,6 +81,11 @@ DENSE_VARIANTS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("cohere", {"attention_bias": True, "use_qk_norm": True}),
     ("cohere2", {"attention_bias": True, "layer_types": ["full_attention"] * 4}),
     ("codegen", {"n_inner": 1000, "tie_word_embeddings": True}),
+    ("cwm", {"mlp_bias": True, "layer_types": ["full_attention"] * 4, "tie_word_embeddings": True}),
+    ("hyperclovax", {"use_post_norm": False, "attention_bias": True, "mlp_bias": True}),
+    ("internlm3", {"qkv_bias": True, "bias": True}),
+    ("iquestcoder", {"attention_bias": True, "mlp_bias": True, "head_dim": 64}),
+    ("jais2", {"attention_bias": False, "mlp_bias": False, "tie_word_embeddings": True}),
     ("ernie4_5", {"use_bias": True, "head_dim": None, "tie_word_embeddings": False}),
     ("exaone4", {"sliding_window": None, "layer_types": ["full_attention"] * 4, "head_dim": 32}),
     (
@@ -88,6 +108,8 @@ DENSE_VARIANTS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("gptj", {"n_inner": 1000, "rotary_dim": 64}),
     ("helium", {"attention_bias": True, "mlp_bias": True}),
     ("hunyuan_v1_dense", {"attention_bias": True, "head_dim": 128}),
+    ("llama4_text", {"attention_bias": True, "interleave_moe_layer_step": 1, "tie_word_embeddings": True}),
+    ("llama4_text", {"moe_layers": [0, 2], "no_rope_layers": [1, 0, 1]}),
     ("ministral", {"layer_types": ["full_attention", "sliding_attention", "full_attention"], "head_dim": 96}),
     ("mpt", {"tie_word_embeddings": False}),
     ("nemotron", {"attention_bias": True, "mlp_bias": True, "head_dim": 96}),

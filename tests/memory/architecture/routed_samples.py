@@ -32,6 +32,10 @@ ROUTED: dict[str, dict[str, Any]] = {
         "model_type": "dots1", **_COMMON, "moe_intermediate_size": 512, "n_routed_experts": 16, "n_shared_experts": 2,
         "num_experts_per_tok": 4, "first_k_dense_replace": 1,
     },
+    "solar_open": {
+        "model_type": "solar_open", **_COMMON, "head_dim": 64, "moe_intermediate_size": 512, "n_routed_experts": 16,
+        "num_experts_per_tok": 4,
+    },
     "ernie4_5_moe": {
         "model_type": "ernie4_5_moe", **_COMMON, "moe_intermediate_size": 512, "moe_num_experts": 16, "moe_k": 4,
     },
@@ -48,6 +52,7 @@ ROUTED: dict[str, dict[str, Any]] = {
 
 ROUTED_VARIANTS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("dots1", {"attention_bias": True, "sliding_window": 64, "max_window_layers": 1, "tie_word_embeddings": True}),
+    ("solar_open", {"attention_bias": True, "n_shared_experts": 2, "tie_word_embeddings": True}),
     ("ernie4_5_moe", {"use_bias": True, "moe_num_shared_experts": 0, "tie_word_embeddings": False}),
     ("ernie4_5_moe", {"moe_layer_interval": 2, "moe_layer_start_index": 0, "moe_layer_end_index": 1}),
     (

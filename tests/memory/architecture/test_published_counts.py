@@ -120,6 +120,21 @@ ENCODERS = {
     "sentence-transformers/all-MiniLM-L6-v2": 22_713_216,
 }
 
+# Whisper as the Hub counts its safetensors, by a public page.
+SOUNDS = {
+    "openai/whisper-base": 72_593_920,
+    "openai/whisper-large-v2": 1_543_304_960,
+    "openai/whisper-large-v3": 1_543_490_560,
+    "openai/whisper-large-v3-turbo": 808_878_080,
+    "openai/whisper-medium": 763_857_920,
+    "openai/whisper-small": 241_734_912,
+    "openai/whisper-tiny": 37_760_640,
+}
+
+# Encoders with their masked head; of MPNet the Hub's count, with the 514 indices of positions that are stored, too.
+MASKED = {"answerdotai/ModernBERT-base": 149_655_232, "answerdotai/ModernBERT-large": 395_881_664}
+MPNET = 109_486_978
+
 # What a checkpoint stores beside its parameters: a tied output weight once more, masks, routers' biases, added layers.
 BESIDE = {
     "bigcode/starcoder": (15_819_446_272, 49_152 * 6_144),
@@ -131,7 +146,10 @@ BESIDE = {
 }
 
 
-@pytest.mark.parametrize(("model_id", "count"), [*HUB.items(), *KERAS.items(), *CARD.items(), *TABLE.items()])
+COUNTED = [*HUB.items(), *KERAS.items(), *CARD.items(), *TABLE.items(), *SOUNDS.items()]
+
+
+@pytest.mark.parametrize(("model_id", "count"), COUNTED)
 def test_parameters_are_as_many_as_published(model_id: str, count: int) -> None:
     facts = facts_of(model_id)
     assert architecture_of(facts).parameters == count
@@ -142,6 +160,16 @@ def test_parameters_are_as_many_as_published(model_id: str, count: int) -> None:
 @pytest.mark.parametrize(("model_id", "count"), ENCODERS.items())
 def test_encoders_are_counted_without_a_head(model_id: str, count: int) -> None:
     assert architecture_of(facts_of(model_id), "base").parameters == count == facts_of(model_id).published_params
+
+
+@pytest.mark.parametrize(("model_id", "count"), MASKED.items())
+def test_encoders_are_counted_with_their_masked_head(model_id: str, count: int) -> None:
+    assert architecture_of(facts_of(model_id), "masked-lm").parameters == count == facts_of(model_id).published_params
+
+
+def test_mpnet_stores_its_indices_too() -> None:
+    facts = facts_of("sentence-transformers/all-mpnet-base-v2")
+    assert architecture_of(facts, "base").parameters + 514 == MPNET == facts.published_params
 
 
 @pytest.mark.parametrize("model_id", BESIDE)

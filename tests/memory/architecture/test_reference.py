@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from tests.memory.architecture.dense_samples import DENSE_VARIANTS
+from tests.memory.architecture.encoder_samples import ENCODER_VARIANTS
 from tests.memory.architecture.recurrent_samples import RECURRENT_VARIANTS
 from tests.memory.architecture.reference import build, torch
 from tests.memory.architecture.routed_samples import ROUTED_VARIANTS
@@ -24,7 +25,12 @@ PUBLISHED_CASES = [
 ]
 VARIANT_CASES = [
     pytest.param(model_type, changes, head, id=f"{model_type}-{'-'.join(changes)}-{head}")
-    for model_type, changes in VARIANTS + DENSE_VARIANTS + RECURRENT_VARIANTS + ROUTED_VARIANTS + VISION_VARIANTS
+    for model_type, changes in VARIANTS
+    + DENSE_VARIANTS
+    + ENCODER_VARIANTS
+    + RECURRENT_VARIANTS
+    + ROUTED_VARIANTS
+    + VISION_VARIANTS
     for head in FAMILIES[model_type].classes
 ]
 

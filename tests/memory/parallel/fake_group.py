@@ -124,3 +124,27 @@ def run(vocabulary: int, form: str, tokens: int = 1, *, frozen: bool = False) ->
             storages.into = found.backward
             loss.backward()
     return found
+
+
+def unsynchronized(vocabulary: int) -> int:
+    """The bytes of all storages after a backward that shares nothing out, but for the parts that a rank holds.
+
+    Of each layer one of two weights is trained, and nothing outside of the layers.
+    """
+    if not dist.is_initialized():
+        dist.init_process_group("fake", store=FakeStore(), rank=0, world_size=RANKS)
+    torch.manual_seed(0)
+    model = Model(vocabulary, "false")
+    model.requires_grad_(False)
+    for layer in model.layers:
+        layer.second.requires_grad_(True)
+    policy = ModuleWrapPolicy({Layer})
+    sharded = FullyShardedDataParallel(
+        model, auto_wrap_policy=policy, device_id=torch.device("cpu"), use_orig_params=True
+    )
+    found = Bytes()
+    storages = Storages(found.backward)
+    held = (2 * vocabulary + LAYERS * 2 * WIDTH) * WIDTH * FLOAT // RANKS
+    with storages, sharded.no_sync():
+        sharded(torch.zeros(1, 1, dtype=torch.long)).sum().backward()
+    return storages.total() - held

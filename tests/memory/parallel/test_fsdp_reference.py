@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from tests.memory.parallel.fake_group import FLOAT, LAYERS, RANKS, WIDTH, run
+from tests.memory.parallel.fake_group import FLOAT, LAYERS, RANKS, WIDTH, run, unsynchronized
 from toolkit.memory.parallel.sharing import Step
 from toolkit.memory.parallel.spread import Spread, gathering_backward, gathering_forward
 from toolkit.memory.stretch import Stretch
@@ -81,3 +81,9 @@ def test_hooks_of_frozen_layers_keep_inputs_and_gradients_of_reentrant_checkpoin
 def test_without_reentry_around_units_nothing_is_kept_until_the_end(form: str) -> None:
     bytes_ = run(SMALL_ROOT, form, TOKENS, frozen=True).backward
     assert round((bytes_[-1] - shards(SMALL_ROOT)) / HIDDEN) <= 2
+
+
+@pytest.mark.filterwarnings("ignore:layers:UserWarning")  # torch says so itself, and advises against it
+def test_gradients_of_frozen_weights_are_made_beside_those_of_trained_ones() -> None:
+    """All that lies in one flat parameter, until it is shared out; a root that has nothing trained has none."""
+    assert unsynchronized(SMALL_ROOT) == LAYERS * LAYER

@@ -9,6 +9,7 @@ import pytest
 from toolkit.facts.models import ModelFacts, load_model
 from toolkit.memory.estimate import Estimate, estimate
 from toolkit.memory.ledger import Category, PhaseName
+from toolkit.memory.refusal import UnsupportedRow
 from toolkit.spec.setting import Lora, Parallel, Setting, Stack
 from toolkit.spec.stack_rules import adapter_dtype
 
@@ -197,3 +198,45 @@ def test_a_loop_in_torch_shares_out_the_gradients_of_every_micro_batch() -> None
     assert row(several, PhaseName.FORWARD_END, "gradients") == pytest.approx(2 * PARAMETERS, rel=1e-6)
     step = PhaseName.OPTIMIZER_STEP
     assert row(loop, step, "gradients") == row(several, step, "gradients")
+
+
+LITGPT = Setting(
+    "meta-llama/Llama-2-7b-hf",
+    "lora",
+    "bf16",
+    compute="bf16",
+    amp=False,
+    gradients="bf16",
+    optimizer_states="bf16",
+    optimizer_implementation="foreach",
+    batch_size=1,
+    sequence_length=512,
+    gradient_accumulation=16,
+    gradient_checkpointing="non-reentrant",
+    lora=Lora(8, targets=("q_proj", "v_proj"), dropout=0.05),
+    parallel=Parallel(gpus=4, strategy="fsdp"),
+    stack=Stack("litgpt"),
+)
+LLAMA_2_LAYERS, LLAMA_2_LAYER = 32, 4 * 4096 * 4096 + 3 * 11_008 * 4096 + 2 * 4096
+LLAMA_2_ADAPTERS = 32 * 2 * 8 * (4096 + 4096)
+
+
+def litgpt_rows(setting: Setting) -> dict[str, int]:
+    facts = load_model(setting.model)
+    assert isinstance(facts, ModelFacts)
+    phase = estimate(setting, facts).ledger.phase(PhaseName.BACKWARD)
+    assert phase is not None
+    return {row.name: row.bytes for row in phase.rows}
+
+
+def test_blocks_of_litgpt_have_gradients_of_all_their_weights_until_the_last_micro_batch() -> None:
+    """Frozen ones lie in one flat parameter with adapters; what is outside of blocks has none."""
+    found = litgpt_rows(LITGPT)
+    assert found["gradients"] == 2 * (LLAMA_2_LAYERS * LLAMA_2_LAYER + LLAMA_2_ADAPTERS)
+    assert found["optimizer_states"] == 2 * 2 * LLAMA_2_ADAPTERS // 4
+
+
+def test_an_adapter_outside_of_blocks_is_refused() -> None:
+    outside = replace(LITGPT, lora=Lora(8, targets=("q_proj", "lm_head")))
+    with pytest.raises(UnsupportedRow, match="adapters inside of blocks"):
+        litgpt_rows(outside)

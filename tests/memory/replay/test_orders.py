@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolkit.memory.replay import orders
+from toolkit.memory.replay import orders, requests
 from toolkit.memory.replay.events import Events
 from toolkit.memory.replay.orders import peak, reserved
 
@@ -106,7 +106,7 @@ def test_many_events_at_once_are_those_written_one_by_one(sizes: list[tuple[int,
 def test_each_release_changes_places_with_the_allocation_beside_it(steps: list[tuple[int, int]], loaded: int) -> None:
     """In both directions, against what is said of two neighbours, and only after so many events of loading."""
     order = _order(steps)
-    late, early = orders._swapped(order, loaded)
+    late, early = requests.swapped(order, loaded)
     expected_late, expected_early = list(order), list(order)
     for place in range(loaded, len(order) - 1):
         before, after = order[place : place + 2]
@@ -137,13 +137,14 @@ def test_nothing_is_asked_for_no_bytes() -> None:
 def test_the_same_requests_are_replayed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(orders, "_KNOWN", {})
     replayed: list[object] = []
-    replay = orders.pool_reserved
+    replay = requests.pool_reserved
 
     def counted(*asked: object, **how: object) -> int:
         replayed.append(asked)
         return replay(*asked, **how)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(orders, "pool_reserved", counted)
+    monkeypatch.setattr(requests, "pool_reserved", counted)
+    monkeypatch.setattr(orders, "_compiled", None)
     steps = ("a", 30 * MIB), ("small", MIB), ("a", 0), ("b", 30 * MIB), ("b", 0)
     first = reserved(_events(*steps))
     assert len(replayed) == 4  # three orders of what is large, and what is small

@@ -10,8 +10,9 @@ from toolkit.facts.models import ModelFacts, load_model
 from toolkit.memory.estimate import estimate
 from toolkit.memory.parallel.spread import Spread
 from toolkit.memory.recording import programs_of
+from toolkit.memory.replay.other_streams import opened, other_streams
 from toolkit.memory.replay.reserved import reserved_on_card, shown_by_card
-from toolkit.memory.replay.sharded import _opened, other_streams, sharded_runs
+from toolkit.memory.replay.sharded import sharded_runs
 from toolkit.spec.setting import Kernels, Lora, Parallel, Setting, Stack
 
 MIB = 1 << 20
@@ -25,7 +26,7 @@ ALL = ("down_proj", "gate_proj", "k_proj", "q_proj", "up_proj", "v_proj")
     ids=["nothing", "small ones share 2 MiB", "larger ones 20 MiB", "large ones nothing", "each its own pool"],
 )
 def test_what_is_there_together(sizes: list[int], segments: int) -> None:
-    assert _opened(sizes) == segments * MIB
+    assert opened(sizes) == segments * MIB
 
 
 def _setting(model: str, batch: int, *, offload: bool = False) -> Setting:
@@ -141,3 +142,50 @@ def test_blocks_of_a_model_that_was_there_whole_are_too_small_for_what_follows()
     assert low <= 78.5 * GIB <= high
     _, without = shown_by_card(estimate(_gptq(facts.id, 2, whole=False), facts))
     assert without < 55 * GIB
+
+
+def _cookbook(*, limits: bool | None, torch: str = "2.5.0", form: str = "non-reentrant") -> Setting:
+    """LoRA of Llama 2 7B by a loop in torch, as llama-cookbook has it."""
+    return Setting(
+        "meta-llama/Llama-2-7b-hf", "lora", "bf16", compute="bf16", amp=False, batch_size=4, sequence_length=2048,
+        gradient_checkpointing=form, lora=Lora(8, 32, ("q_proj", "v_proj"), 0.05), attention="sdpa",
+        parallel=Parallel(4, "fsdp", limit_all_gathers=limits), stack=Stack("plain", versions={"torch": torch}),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("limits", "torch", "flights"),
+    [
+        (True, "2.0.1", 2),
+        (False, "2.5.0", 64),
+        (None, "2.0.1", 64),
+        (None, "2.1.0", 2),
+        (None, "2.1.0.dev20230623", 64),
+    ],
+)
+def test_units_are_gathered_as_fast_as_they_are_asked_for_where_nothing_limits_them(
+    limits: bool | None, torch: str, flights: int
+) -> None:
+    """32 layers, forward and backward; with a limit two that were let go of may still be there."""
+    facts = load_model("meta-llama/Llama-2-7b-hf")
+    assert isinstance(facts, ModelFacts)
+    context = estimate(_cookbook(limits=limits, torch=torch), facts).context
+    assert context is not None
+    assert isinstance(context.sharing, Spread)
+    low, high = other_streams(context, context.sharing)
+    ahead = 1
+    assert 0 <= high - low - (flights + ahead) * context.sharing.layer < (flights + 8) * 2 * MIB
+
+
+def test_checkpoints_of_somebody_else_leave_keys_and_values_in_the_result() -> None:
+    """4 x 2,048 tokens: 4 GiB of 32 layers in bfloat16, of the last result and of this one, and their logits.
+
+    Reentrant checkpoints are the model's own, which turns its cache off.
+    """
+    facts = load_model("meta-llama/Llama-2-7b-hf")
+    assert isinstance(facts, ModelFacts)
+    _, high = reserved_on_card(estimate(_cookbook(limits=True), facts))
+    _, without = reserved_on_card(estimate(_cookbook(limits=True, form="reentrant"), facts))
+    cached = 32 * 2 * 4 * 2048 * 4096 * 2
+    assert cached == 4 * GIB
+    assert without + cached <= high <= without + 2 * cached + 2 * GIB

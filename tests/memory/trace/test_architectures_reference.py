@@ -177,6 +177,10 @@ def test_rows_of_a_mask_are_padded_to_eight_columns(length: int, padded: int) ->
             },
             "peft does not adapt this",
         ),
+        (
+            {"model": "google-bert/bert-base-uncased", "head": "masked-lm", "sequence_length": 513},
+            "513 tokens for 512 positions",
+        ),
     ],
 )  # fmt: skip
 def test_what_does_not_run_is_refused_by_name(fields: dict[str, Any], reason: str) -> None:

@@ -46,6 +46,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "ALBERT without dropout": {
         "model_type": "albert", "hidden_size": 768, "num_attention_heads": 12, "intermediate_size": 3072,
     },
+    "MPNet": {"model_type": "mpnet"},
     "CamemBERT": {
         "model_type": "camembert", "vocab_size": 32005, "max_position_embeddings": 514, "type_vocab_size": 1,
     },
@@ -97,7 +98,8 @@ def test_adapters_on_layers_that_share_their_weights() -> None:
     agree_on(adapted, facts, peak=0.002, elsewhere=0.004)
 
 
-def test_albert_has_no_checkpoints() -> None:
-    facts = model_from_config({**CONFIGS["ALBERT"], "num_hidden_layers": 3}, "ALBERT")
-    with pytest.raises(UnsupportedRow, match="no gradient checkpointing for ALBERT"):
+@pytest.mark.parametrize("name", ["ALBERT", "MPNet"])
+def test_some_have_no_checkpoints(name: str) -> None:
+    facts = model_from_config({**CONFIGS[name], "num_hidden_layers": 3}, name)
+    with pytest.raises(UnsupportedRow, match=f"no gradient checkpointing for {name}"):
         estimate(setting("masked-lm", {"gradient_checkpointing": "non-reentrant"}), facts)

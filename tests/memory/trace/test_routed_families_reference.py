@@ -17,8 +17,8 @@ from tests.memory.trace.agree import agree_on
 from tests.memory.trace.test_dense_families_reference import METHODS as DENSE_METHODS
 from toolkit.facts.models import model_from_config
 from toolkit.memory.estimate import estimate
+from toolkit.memory.layouts.routed import ROUTED_LAYOUTS
 from toolkit.memory.refusal import UnsupportedRow
-from toolkit.memory.routed_layouts import ROUTED_LAYOUTS
 from toolkit.spec.setting import Lora, Setting
 
 pytestmark = pytest.mark.reference

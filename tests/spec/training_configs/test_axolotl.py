@@ -56,10 +56,36 @@ def test_a_qlora_configuration(tmp_path: Path) -> None:
         "lora.dtype": "fp32",
         "stack.trainer": "trl",
         "stack.loss": "cross-entropy",
+        "kernels.adapters": "axolotl",  # schemas/config.py, check_auto_enable_lora_kernels
     }
     [told] = remarked(tmp_path, QLORA, "axolotl")
-    assert "adapter: axolotl runs adapters by kernels of its own" in told
-    assert remarked(tmp_path, f"{QLORA}lora_mlp_kernel: false\n", "axolotl") == []
+    assert "lora_dropout: axolotl's kernels for adapters are followed" in told
+
+
+@pytest.mark.parametrize(
+    ("keys", "found", "told"),
+    [
+        ("lora_mlp_kernel: false\n", None, []),
+        ("lora_mlp_kernel: true\nlora_qkv_kernel: true\nlora_o_kernel: true\n", "axolotl", []),
+        ("lora_qkv_kernel: true\n", None, ["lora_qkv_kernel"]),
+        ("trust_remote_code: true\n", None, []),
+    ],
+)
+def test_kernels_for_adapters_are_followed_together_or_not_at_all(
+    tmp_path: Path, keys: str, found: str | None, told: list[str]
+) -> None:
+    text = QLORA.replace("lora_dropout: 0.05\n", "") + keys
+    assert fields(tmp_path, text, "axolotl").get("kernels.adapters") == found
+    remarks = remarked(tmp_path, text, "axolotl")
+    assert len(remarks) == len(told)
+    assert all(f"{key}: " in remark for key, remark in zip(told, remarks, strict=True))
+
+
+def test_kernels_that_axolotl_turns_on_by_itself_are_assumed_where_they_are_followed(tmp_path: Path) -> None:
+    text = QLORA.replace("meta-llama/Llama-3.1-8B", "bigcode/starcoder2-3b").replace("lora_dropout: 0.05\n", "")
+    assert "kernels.adapters" not in fields(tmp_path, text, "axolotl")
+    [told] = remarked(tmp_path, text, "axolotl")
+    assert "adapter: axolotl runs adapters by kernels of its own where it can" in told
 
 
 def test_defaults_are_those_of_axolotl(tmp_path: Path) -> None:
@@ -145,7 +171,7 @@ def test_ligers_kernels_are_followed_all_or_none(tmp_path: Path, left_out: str |
     keys = [key for key in ("liger_rope", "liger_rms_norm", "liger_glu_activation") if key != left_out]
     text = "base_model: Qwen/Qwen2.5-0.5B\nbf16: true\n" + "".join(f"{key}: true\n" for key in keys)
     said = [one for one in remarked(tmp_path, text, "axolotl") if "Liger" in one]
-    assert fields(tmp_path, text, "axolotl").get("kernels.liger") is (True if left_out is None else None)
+    assert fields(tmp_path, text, "axolotl").get("kernels.liger") == ("classes" if left_out is None else None)
     assert len(said) == (0 if left_out is None else 2)
 
 

@@ -26,11 +26,20 @@ def transformers(folder: Path, text: str) -> dict[str, object]:
         ("lion_8bit", "lion_8bit"), ("paged_lion_32bit", "paged_lion"), ("paged_lion_8bit", "paged_lion_8bit"),
         ("ademamix", "ademamix"), ("ademamix_8bit", "ademamix_8bit"), ("paged_ademamix_32bit", "paged_ademamix"),
         ("rmsprop", "rmsprop"), ("rmsprop_bnb", "rmsprop_bnb"), ("rmsprop_bnb_32bit", "rmsprop_bnb"),
+        ("schedule_free_radam", "schedule_free_radam"), ("stable_adamw", "stable_adamw"),
+        ("adamw_torch_8bit", "adamw_torchao_8bit"), ("adamw_torch_4bit", "adamw_torchao_4bit"),
         ("rmsprop_bnb_8bit", "rmsprop_bnb_8bit"), ("adagrad", "adagrad"), ("OptimizerNames.SGD", "sgd"),
     ],
 )  # fmt: skip
 def test_names_of_a_trainer(tmp_path: Path, optim: str, expected: str) -> None:
     assert transformers(tmp_path, f"optim: {optim}\n")["optimizer"] == expected
+
+
+def test_what_compiles_its_step_is_told_and_blocks_of_another_size_are_refused(tmp_path: Path) -> None:
+    [told] = remarked(tmp_path, "optim: adamw_torch_4bit\n", "transformers", **SAID)
+    assert "optim: what torch.compile makes of its step" in told
+    [found] = mistakes(tmp_path, "optim: adamw_torch_4bit\noptim_args: block_size=64\n", "transformers", **SAID)
+    assert "blocks of another size" in found
 
 
 def test_no_name_is_both_followed_and_refused() -> None:

@@ -53,9 +53,9 @@ def test_optimizers(tmp_path: Path, optim: str, expected: str) -> None:
 
 
 def test_an_optimizer_that_is_not_followed_is_refused_unless_it_is_said_anew(tmp_path: Path) -> None:
-    (found,) = mistakes(tmp_path, "optim: adamw_torch_4bit\n", "transformers", **SAID)
-    assert "config.yaml:1:8: S115 optim: adamw_torch_4bit: no formula for torchao's optimizers yet" in found
-    assert fields(tmp_path, "optim: adamw_torch_4bit\n", "transformers", optimizer="sgd", **SAID)["optimizer"] == "sgd"
+    (found,) = mistakes(tmp_path, "optim: apollo_adamw\n", "transformers", **SAID)
+    assert "config.yaml:1:8: S115 optim: apollo_adamw: no formula for APOLLO yet" in found
+    assert fields(tmp_path, "optim: apollo_adamw\n", "transformers", optimizer="sgd", **SAID)["optimizer"] == "sgd"
 
 
 def test_half_precision(tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_half_precision(tmp_path: Path) -> None:
 
 def test_liger_fuses_the_loss(tmp_path: Path) -> None:
     found = fields(tmp_path, "use_liger_kernel: true\n", "transformers", **SAID)
-    assert (found["stack.loss"], found["kernels.liger"]) == ("fused", True)
+    assert (found["stack.loss"], found["kernels.liger"]) == ("fused", "instance")
     assert "kernels.liger" not in fields(tmp_path, "use_liger_kernel: false\n", "transformers", **SAID)
 
 

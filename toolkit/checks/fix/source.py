@@ -60,7 +60,7 @@ def read_source(path: Path, root: Path) -> Source | Finding:
         return refusal(shown, f"cannot be read: {error.strerror or error}")
     except UnicodeDecodeError:
         return refusal(shown, "is not UTF-8, and stays as it is")
-    return Source(resolved, shown, data)
+    return Source(resolved, shown_path(resolved, root), data)  # of a spec's "../docs/a.md" no tool applies a diff
 
 
 def refusal(shown: str, reason: str) -> Finding:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 from toolkit.memory.architecture import parts
 from toolkit.memory.architecture.config import MAX_LAYERS, Config
 from toolkit.memory.architecture.decoder import split
@@ -17,7 +15,6 @@ GPT_NEO_DEFAULTS = {
     "hidden_size": 2048,
     "num_layers": 24,
     "num_heads": 16,
-    "window_size": 256,
     "attention_types": [[["global", "local"], 12]],
     "activation_function": "gelu_new",
     "tie_word_embeddings": True,
@@ -45,39 +42,41 @@ def gpt_neo(config: Config, head: Head) -> Architecture:
         parts.layer_norm("ln_f", hidden),
     )
     dropout = config.share("embed_dropout")
-    kinds = _kinds(config, hidden, inner, _windows(config, count))
-    body = Body(modules, kinds, hidden, vocabulary, "transformer", positions, embedding_dropout=dropout)
+    _refuse_types(config, count)
+    body = Body(
+        modules,
+        (_kind(config, hidden, inner, count),),
+        hidden,
+        vocabulary,
+        "transformer",
+        positions,
+        embedding_dropout=dropout,
+    )
     return with_head(config, head, body, tagger="classifier")
 
 
-def _kinds(config: Config, hidden: int, inner: int, windows: tuple[int | None, ...]) -> tuple[LayerKind, ...]:
+def _kind(config: Config, hidden: int, inner: int, count: int) -> LayerKind:
+    """All layers: a window is a mask of scores that are worked out anyway, and keys are kept of all tokens."""
     heads = config.heads("num_heads")
     head_dim = split(config, hidden, heads)
-    feed_forward = FeedForward(inner, gated=False, activation=config.word("activation_function"))
-    scores, dropout = config.share("attention_dropout"), config.share("resid_dropout")
-    return tuple(
-        LayerKind(
-            count,
-            Attention(heads, heads, head_dim, head_dim, window=window, dropout=scores),
-            feed_forward,
-            norm="layer",
-            dropout=dropout,
-        )
-        for window, count in Counter(windows).items()
+    return LayerKind(
+        count,
+        Attention(heads, heads, head_dim, head_dim, dropout=config.share("attention_dropout"), written=True),
+        FeedForward(inner, gated=False, activation=config.word("activation_function")),
+        norm="layer",
+        dropout=config.share("resid_dropout"),
     )
 
 
-def _windows(config: Config, layers: int) -> tuple[int | None, ...]:
-    """The window of each layer: `attention_types` are lists of kinds, each with how often it is repeated."""
+def _refuse_types(config: Config, layers: int) -> None:
+    """Raise where `attention_types`, lists of kinds each with how often it is repeated, are not of all layers."""
     given = config.value("attention_types")
-    window = config.size("window_size")
-    found: list[int | None] = []
+    found = 0
     for item in given if isinstance(given, list) and len(given) <= MAX_LAYERS else ():
         match item:
             case [[*kinds], int(times)] if set(map(str, kinds)) <= {"global", "local"} and len(kinds) * times <= layers:
-                found += [window if kind == "local" else None for kind in kinds] * times
+                found += len(kinds) * times
             case _:
                 break
-    if len(found) != layers:
+    if found != layers:
         raise config.refuse(f"attention_types does not name the kinds of {layers} layers")
-    return tuple(found)

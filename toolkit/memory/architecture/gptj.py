@@ -60,6 +60,7 @@ def _model(config: Config, head: Head, inputs: tuple[Module, ...]) -> Architectu
             head_dim,
             rope_dim=config.optional_size("rotary_dim"),
             dropout=config.share("attn_pdrop"),
+            written=True,
         ),
         FeedForward(inner, gated=False, activation=config.word("activation_function")),
         norm="layer",

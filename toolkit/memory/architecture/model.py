@@ -104,6 +104,7 @@ class Attention:
     position_terms: tuple[str, ...] = ()  # and how: c2p (contents to positions), p2c (positions to contents)
     dropout: float = 0.0  # of the attention probabilities
     caches_queries: bool = False  # keys and values are repeated for every query head before they are cached (Falcon)
+    written: bool = False  # its code writes scores out, whatever kernel is asked for (GPT-J, GPT-Neo, CodeGen, MPT)
     alibi: bool = False  # biases by distance are added to the scores, which no kernel of torch does
     always_masked: bool = False  # its code always makes a mask, even where torch's sdpa needs none
     recurrent: bool = False  # linear attention: a state of one size in place of keys and values for every token
@@ -125,6 +126,7 @@ class FeedForward:
     experts: int = 0
     experts_per_token: int = 0
     shared_intermediate: int = 0
+    dropout: float = 0.0  # of what the activation gives (BART)
 
 
 @frozen
@@ -170,6 +172,11 @@ class Architecture:
     older_names: bool = True  # peft knows what experts were called before, where they are fused
     caches_in_training: bool = False  # `use_cache`, which trainers turn off, does not reach its text model
     embedding_dropout: float = 0.0  # of what goes into the first layer
+    frames: int = 0  # positions of an encoder that reads no tokens, but a sound of a fixed length (Whisper)
+    bins: int = 0  # of which each frame of the sound has so many
+    activation: str = ""  # of the head of an encoder, where that is not the layers' (ModernBERT)
+    reads_mean: bool = False  # its classifier reads the mean of all tokens, and not the first
+    reads_late: bool = False  # or all of them, and takes the mean of their labels (EuroBERT)
     notes: tuple[str, ...] = field(default=())
     order: tuple[int, ...] = ()
 

@@ -41,10 +41,10 @@ def mpt(config: Config, head: Head) -> Architecture:
     dropout = attention.share("attn_pdrop")
     kind = LayerKind(
         count,
-        Attention(heads, heads, head_dim, head_dim, dropout=dropout, alibi=True),
+        Attention(heads, heads, head_dim, head_dim, dropout=dropout, alibi=True, written=True),
         FeedForward(4 * hidden, gated=False, activation="gelu"),
         norm="layer",
         dropout=dropout,
     )
-    body = Body(modules, (kind,), hidden, vocabulary, "transformer")
+    body = Body(modules, (kind,), hidden, vocabulary, "transformer", config.size("max_seq_len"))
     return with_head(config, head, body, tagger="classifier")

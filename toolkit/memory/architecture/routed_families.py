@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from toolkit.memory.architecture import deepseek, routed_relatives
+from toolkit.memory.architecture import deepseek, newer_relatives, routed_relatives
 from toolkit.memory.architecture.family import Family
 from toolkit.memory.architecture.heads import BASE, CAUSAL, SEQUENCE, classes
 
@@ -31,6 +31,12 @@ ROUTED: Mapping[str, Family] = {
         routed_relatives.HUNYUAN_MOE_DEFAULTS,
         {**_pair("HunYuanMoEV1"), SEQUENCE: "HunYuanMoEV1ForSequenceClassification"},
         routed_relatives.HUNYUAN_MOE_ALIASES,
+    ),
+    "solar_open": Family(
+        routed_relatives.solar_open,
+        newer_relatives.SOLAR_OPEN_DEFAULTS,
+        _pair("SolarOpen"),
+        routed_relatives.DOTS1_ALIASES,
     ),
     "mistral4": Family(deepseek.deepseek, deepseek.MISTRAL4_DEFAULTS, classes("Mistral4"), deepseek.V3_ALIASES),
 }

@@ -1,4 +1,4 @@
-"""Mixtures whose layers are those of a dense relative: dots.llm1, EXAONE MoE, ERNIE 4.5, Hunyuan A13B.
+"""Mixtures whose layers are those of a dense relative: dots.llm1, Solar Open, EXAONE MoE, ERNIE 4.5, Hunyuan A13B.
 
 Names and defaults are those of transformers 5.23.
 """
@@ -79,6 +79,15 @@ _TWO = ("input_layernorm", "post_attention_layernorm")
 
 def dots1(config: Config, head: Head) -> Architecture:
     """dots.llm1: the attention of Qwen3, the mixture of DeepSeek V3."""
+    return _beside_shared(config, head, normed=True, output_bias=config.flag("attention_bias"))
+
+
+def solar_open(config: Config, head: Head) -> Architecture:
+    """Solar Open 100B: LLaMA's attention, and the mixture of DeepSeek V3 in every layer."""
+    return _beside_shared(config, head, normed=False, output_bias=False)
+
+
+def _beside_shared(config: Config, head: Head, *, normed: bool, output_bias: bool) -> Architecture:
     d = dimensions(config)
     first = min(config.whole("first_k_dense_replace", 0, MAX_LAYERS), d.layers)
     in_mixture = tuple(index >= first for index in range(d.layers))
@@ -86,13 +95,13 @@ def dots1(config: Config, head: Head) -> Architecture:
     pattern = tuple(SLIDING if index >= late else FULL for index in range(d.layers))
     bias = config.flag("attention_bias")
     attention = (
-        *projections(_ATTENTION, d, d.indices, bias=bias, output_bias=bias),
-        *query_key_norms(_ATTENTION, d, d.indices),
+        *projections(_ATTENTION, d, d.indices, bias=bias, output_bias=output_bias),
+        *(query_key_norms(_ATTENTION, d, d.indices) if normed else ()),
     )
     shared = config.size("moe_intermediate_size") * config.experts("n_shared_experts")
     experts, feed_forwards = _mixtures(config, d, in_mixture, "n_routed_experts", shared)
     windows = layer_windows(config, d.layers, pattern)
-    kinds = layer_kinds(config, d, windows, feed_forwards, query_norm=True)
+    kinds = layer_kinds(config, d, windows, feed_forwards, query_norm=normed)
     order = order_of(tuple(zip(windows, in_mixture, strict=True)))
     return _model(config, head, d, (*attention, *experts), kinds, order=order)
 

@@ -13,6 +13,8 @@ from toolkit.memory.architecture.autoawq import as_autoawq
 from toolkit.memory.architecture.config import UnsupportedModel
 from toolkit.memory.architecture.litgpt import as_litgpt
 from toolkit.memory.architecture.model import Architecture, Module, ModuleKind, Tensor
+from toolkit.memory.architecture.torchtitan import TRAINER as TORCHTITAN
+from toolkit.memory.architecture.torchtitan import as_torchtitan
 from toolkit.memory.architecture.torchtune import TRAINER, as_torchtune
 from toolkit.memory.numerics import LITGPT_CACHES_GROUPS
 from toolkit.memory.versions import older
@@ -56,6 +58,8 @@ def as_built(architecture: Architecture, setting: Setting) -> Architecture:
         return as_autoawq(architecture)
     if setting.stack.trainer == TRAINER:
         return as_torchtune(architecture)
+    if setting.stack.trainer == TORCHTITAN:
+        return as_torchtitan(architecture, setting)
     if setting.stack.trainer == "unsloth" and architecture.family == "gpt_oss" and setting.weights in _FOUR_BIT:
         return _unsloth_gpt_oss(architecture)
     if _is_before_fusion(setting.stack.versions.get("transformers")):

@@ -30,6 +30,17 @@ T5_ALIASES = {
     "d_kv": "head_dim",
 }
 
+MT5_DEFAULTS = {
+    **T5_DEFAULTS,
+    "vocab_size": 250112,
+    "d_ff": 1024,
+    "num_layers": 8,
+    "num_heads": 6,
+    "feed_forward_proj": "gated-gelu",
+}
+UNSCALED = "mt5"
+"""The family that never scales what its output weight is given (modeling_mt5.py)."""
+
 TIED = ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight")
 
 
@@ -54,7 +65,9 @@ def t5(config: Config, head: Head) -> Architecture:
         unprefixed = Head(BASE, head.labels, head.class_name)
         extra = (parts.head("lm_head", hidden, vocabulary, tied=True),)
         whole = assemble(config, unprefixed, body, extra, (*TIED, "lm_head.weight"))
-        return replace(whole, head=CAUSAL, scales_output=config.flag("tie_word_embeddings"))
+        return replace(
+            whole, head=CAUSAL, scales_output=config.model_type != UNSCALED and config.flag("tie_word_embeddings")
+        )
     return assemble(config, head, body, (), TIED)
 
 

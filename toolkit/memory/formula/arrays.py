@@ -41,6 +41,7 @@ def times(tape: Tape, x: Buffer, y: Buffer, row: str, *, dtype: str = "") -> Buf
 
     def backward(tape: Tape, _: Buffer) -> Given:
         wide = [(part, tape.fresh(INCOMING, result.size, dtype, result.width)) for part in (x, y) if part.grad]
+        tape.returned()
         return [(part, _fitted(tape, part, gradient)) for part, gradient in wide]
 
     return tape.node(result, backward, saved)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
+from toolkit.frozen import frozen
 from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.linear_form import LinearForm
 from toolkit.memory.formula.logits import FLOAT, GRADIENT, LABELS, LOGITS, PROBABILITIES, HeadForm
 from toolkit.memory.formula.norms import normalise
 from toolkit.memory.formula.operations import Given, part_of
 from toolkit.memory.gradients import GRADIENTS, NEW_GRADIENT
+from toolkit.memory.losses import SHORT
 from toolkit.memory.size import BYTES, Size
 from toolkit.memory.tape import Tape
 
@@ -29,25 +31,72 @@ def fused_chunk(tokens: int, hidden: int, vocabulary: int) -> int:
     return 1 << (max(-(-tokens // pieces), 1) - 1).bit_length()
 
 
+@frozen
+class ChunkedProduct:
+    """A chunk's product with the output weight: the dtype both are made first, and that in which they multiply.
+
+    Until 1.12 both were made float32, of which autocast made the dtype of the logits; since 1.13 the weight is given
+    the hidden states' dtype, and the logits are made float32 (trl/trainer/sft_trainer.py, _chunk).
+    """
+
+    projection: LinearForm
+    first: str
+    product: str
+    logits: str
+
+    @property
+    def made(self) -> Size:
+        """Copies of the weight while a chunk is multiplied."""
+        return self._weight((self.first != self._own, self.first), (self.product != self.first, self.product))
+
+    @property
+    def saved(self) -> Size:
+        """The copy that backward multiplies by: the last that was made."""
+        copied = self.product != self.first or self.first != self._own
+        return self._weight((copied, self.product))
+
+    @property
+    def gradient(self) -> Size:
+        """The weight's gradient from a chunk, and where autocast took a copy that of what it copied."""
+        return self._weight((True, self.product), (self.product != self.first, self.first))
+
+    def entries(self, wide: int) -> Size:
+        """The logits of a chunk, and `wide` float32 tensors of their size."""
+        return Size(chunk=self.projection.outputs * (BYTES[self.logits] + wide * BYTES["fp32"]))
+
+    @property
+    def gradients(self) -> Size:
+        """Two gradients of a chunk's log-probabilities, in float32."""
+        return Size(chunk=2 * self.projection.outputs * BYTES["fp32"])
+
+    @property
+    def _own(self) -> str:
+        return self.projection.dtype
+
+    def _weight(self, *copies: tuple[bool, str]) -> Size:
+        return Size(fixed=sum(self.projection.elements * BYTES[dtype] for taken, dtype in copies if taken))
+
+
 def chunked_loss(tape: Tape, x: Buffer, form: HeadForm) -> Buffer:
-    """chunked_nll: hidden states gathered once, then float32 logits for a chunk at a time, under checkpointing."""
+    """chunked_nll of TRL 1.4 to 1.14: logits of a chunk at a time, under checkpointing; see ChunkedProduct."""
     normed = normalise(tape, x, form.norm)
     tape.drop(x)
     order = tape.new(LABELS, 2, "int64")
     gathered = tape.new(HIDDEN, normed.width, normed.dtype, grad=True)
+    chunk = _chunk_of(form, normed.dtype)
 
     def scatter(tape: Tape, _: Buffer) -> Given:
         return [(normed, tape.gradient(normed))]
 
     tape.node(gathered, scatter, tape.save(order))
-    with tape.temporary(WEIGHT, _wide_weight(form.projection)), tape.temporary(FLOAT, _logits(form, 1)):
+    with tape.temporary(WEIGHT, chunk.made), tape.temporary(LOGITS, chunk.entries(0)):
         pass
-    with tape.temporary(FLOAT, _logits(form, 4)):  # logits, log-softmax, its exponential, the product for the entropy
+    with tape.temporary(FLOAT, chunk.entries(3)):  # logits, log-softmax, its exponential, the product for the entropy
         result = tape.new(PROBABILITIES, 0, "fp32", grad=True)
 
     def backward(tape: Tape, _: Buffer) -> Given:
         given = tape.gradient(gathered)
-        _chunk_backward(tape, gathered, form)
+        _chunk_backward(tape, gathered, chunk)
         return [(gathered, given)]
 
     tape.node(result, backward, tape.save(gathered))
@@ -55,28 +104,38 @@ def chunked_loss(tape: Tape, x: Buffer, form: HeadForm) -> Buffer:
     return result
 
 
-def _chunk_backward(tape: Tape, gathered: Buffer, form: HeadForm) -> None:
+def _chunk_of(form: HeadForm, hidden: str) -> ChunkedProduct:
+    first = hidden if form.loss == SHORT else "fp32"
+    product = form.projection.autocast or first
+    return ChunkedProduct(form.projection, first, product, "fp32" if form.loss == SHORT else product)
+
+
+def _chunk_backward(tape: Tape, gathered: Buffer, chunk: ChunkedProduct) -> None:
     """A chunk runs again and backward: what it saved, two gradients of its logits, those of the weight, a slice's."""
-    projection = form.projection
+    projection = chunk.projection
     with ExitStack() as alive:
-        alive.enter_context(tape.temporary(HIDDEN, Size(chunk=projection.inputs * BYTES["fp32"])))
-        alive.enter_context(tape.temporary(WEIGHT, _wide_weight(projection)))
-        with tape.temporary(PROBABILITIES, _logits(form, 2)), tape.temporary(GRADIENT, _logits(form, 2)):
+        if chunk.product != gathered.dtype:
+            alive.enter_context(tape.temporary(HIDDEN, Size(chunk=projection.inputs * BYTES[chunk.product])))
+        with tape.temporary(WEIGHT, chunk.made), tape.temporary(LOGITS, chunk.entries(0)):
+            pass
+        alive.enter_context(tape.temporary(WEIGHT, chunk.saved))
+        with tape.temporary(PROBABILITIES, chunk.entries(1)), tape.temporary(GRADIENT, chunk.gradients):
             pass
         if projection.trains:
-            with tape.temporary(GRADIENT, _logits(form, 1)):
-                _weight_gradient(tape, projection)
+            with tape.temporary(GRADIENT, chunk.entries(0)):
+                _weight_gradient(tape, chunk)
     with tape.temporary(
         "activation_gradients", gathered.size
     ):  # each chunk's gradient is put into a tensor of all tokens
         pass
 
 
-def _weight_gradient(tape: Tape, projection: LinearForm) -> None:
-    """The float32 gradient of the weight from one chunk, beside the sum of those of the chunks before."""
+def _weight_gradient(tape: Tape, chunk: ChunkedProduct) -> None:
+    """The gradient of the weight from one chunk, beside the sum of those of the chunks before."""
+    projection = chunk.projection
     kept = Size(fixed=projection.elements * BYTES[projection.gradient])
     tape.fresh(NEW_GRADIENT if tape.accumulates else GRADIENTS, kept, projection.gradient)
-    with tape.temporary(NEW_GRADIENT, Size(fixed=projection.elements * BYTES["fp32"])):
+    with tape.temporary(NEW_GRADIENT, chunk.gradient):
         pass
 
 
@@ -135,13 +194,3 @@ def fused_wide_loss(tape: Tape, x: Buffer, form: HeadForm) -> Buffer:
     tape.node(result, backward, tape.save(*saved))
     tape.drop(normed, source, *saved)
     return result
-
-
-def _wide_weight(projection: LinearForm) -> Size:
-    """A float32 copy of the output weight, unless that is what it is."""
-    return Size(fixed=0 if projection.dtype == "fp32" else projection.elements * BYTES["fp32"])
-
-
-def _logits(form: HeadForm, count: int) -> Size:
-    """`count` float32 tensors of the size of a chunk's logits."""
-    return Size(chunk=count * form.projection.outputs * BYTES["fp32"])

@@ -11,7 +11,18 @@ from toolkit.memory.formula.attention_kernels import KERNELS
 from toolkit.memory.formula.disentangled import PositionsForm, headed, position_scores, position_table, product_in
 from toolkit.memory.formula.linear import linear
 from toolkit.memory.formula.linear_form import LinearForm
-from toolkit.memory.formula.operations import Given, add, cast, contract, drop_out, letting_go, resized, scale, wider
+from toolkit.memory.formula.operations import (
+    Given,
+    add,
+    add_into,
+    cast,
+    contract,
+    drop_out,
+    letting_go,
+    resized,
+    scale,
+    wider,
+)
 from toolkit.memory.size import BYTES, Size
 from toolkit.memory.tape import Tape
 
@@ -25,7 +36,8 @@ class EncoderAttentionForm:
     `kernel` is flash or eager, or masked or varying where rows are padded; `positions` are DeBERTa's. `dropout` is that
     of the probabilities, which fused kernels draw without a mask; `keeps_scores` says that softmax saves what it is
     given, too; `mask` is the dtype of the mask that eager attention adds; `names_scores` says that its code has a
-    name for the scores to its end, as before transformers 5.
+    name for the scores to its end, as before transformers 5. `bias` is the dtype of one for each pair and head, which
+    is added in place (MPNet).
     """
 
     heads: int
@@ -42,6 +54,8 @@ class EncoderAttentionForm:
     positions: PositionsForm | None = None
     mask: str | None = None
     names_scores: bool = False
+    bias: str | None = None
+    trains_bias: bool = False
 
 
 Attended = tuple[Buffer, tuple[Buffer, ...], tuple[Buffer, ...]]
@@ -73,6 +87,10 @@ def _eager(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: EncoderA
     scores = contract(tape, left, right, SCORES, 0, _pairs(form, left.dtype))
     tape.drop(left, right)
     scores = letting_go(tape, scores, scale(tape, scores, SCORES))
+    if form.bias is not None:
+        size = Size(pair=form.heads * BYTES[form.bias])
+        bias = Buffer(SCORES, size, 0, form.bias, form.trains_bias, held=False, counted=False)  # the model's own
+        scores = add_into(tape, scores, bias)
     if form.mask is not None:
         summed = scale(tape, scores, SCORES, dtype=wider(scores.dtype, form.mask), constants=0)
         scores = letting_go(tape, scores, summed)

@@ -22,7 +22,8 @@ class EncoderLayerForm:
     With `compact` (DistilBERT) the output projection is attention's own, so that queries, keys and values wait for it,
     and what it gives passes through no dropout. Where layers `share` their weights (ALBERT), attention is a module with
     its norm, whose names wait for that, and the feed-forward has no dropout. `names_probabilities` says that the layer
-    has a name for those of eager attention, as since transformers 5.
+    has a name for those of eager attention, as since transformers 5. With `boxed` the output projection is attention's
+    own, too, and what it gives has a name until it is normed (MPNet).
     """
 
     hidden: int
@@ -33,12 +34,15 @@ class EncoderLayerForm:
     compact: bool = False
     shares: bool = False
     names_probabilities: bool = True
+    boxed: bool = False
 
 
 def encoder_layer(tape: Tape, x: Buffer, form: EncoderLayerForm) -> Buffer:
     """The layer's result; the caller keeps `x`. The names of its code hold what attention gave to the end."""
     if form.shares:
         return _shared_layer(tape, x, form)
+    if form.boxed:
+        return _boxed_layer(tape, x, form)
     context, states, weights = attend_both_ways(tape, x, form.attention)
     if not (form.names_probabilities or form.compact):
         tape.drop(*weights)
@@ -74,6 +78,22 @@ def _shared_layer(tape: Tape, x: Buffer, form: EncoderLayerForm) -> Buffer:
     down = letting_go(tape, active, linear(tape, active, form.feed_forward.down, ROW))
     result = _added(tape, down, middle, form)
     tape.drop(middle, *weights)
+    return result
+
+
+def _boxed_layer(tape: Tape, x: Buffer, form: EncoderLayerForm) -> Buffer:
+    """MPNet's: all that attention names goes as it returns (modeling_mpnet.py)."""
+    context, states, weights = attend_both_ways(tape, x, form.attention)
+    projected = linear(tape, context, form.attention.output, OUTPUT)
+    tape.drop(context, *states, *weights)
+    dropped = drop_out(tape, projected, RESIDUAL) if form.dropout else projected
+    middle = _added(tape, dropped, x, form)
+    tape.drop(projected)
+    up = linear(tape, middle, form.feed_forward.up, ROW)
+    active = letting_go(tape, up, _activated(tape, up, form.feed_forward))
+    down = linear(tape, active, form.feed_forward.down, ROW)
+    result = _added(tape, _dropped_out(tape, down, form), middle, form)
+    tape.drop(active, middle)
     return result
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from toolkit.frozen import frozen
 from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.activations import activated
+from toolkit.memory.formula.axolotl_adapters import axolotl_feed_forward
 from toolkit.memory.formula.liger import liger_product
 from toolkit.memory.formula.linear import linear
 from toolkit.memory.formula.linear_form import LinearForm
@@ -25,11 +26,14 @@ class FeedForwardForm:
     joined: bool = False
     named: bool = False  # up and gate, in this order, have names to the end (Qwen 1)
     liger: bool = False  # Liger's kernel for the product of the activated gate and up
+    fused: bool = False  # all of it with its adapters in one operation of axolotl
     lets_go: bool = False  # the input's name is bound to the first product (OPT, whose layer does it all itself)
 
 
 def feed_forward(tape: Tape, x: Buffer, form: FeedForwardForm) -> Buffer:
     """down(act(gate(x)) * up(x)), or down(act(up(x))); the caller keeps `x`."""
+    if form.fused and form.gate is not None:
+        return axolotl_feed_forward(tape, x, form.gate, form.up, form.down)
     if form.joined:
         return _joined(tape, x, form)
     if form.named and form.gate is not None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.autoawq import FusedForm, fused_block
+from toolkit.memory.formula.bart import BartForm, bart_layer
+from toolkit.memory.formula.bart_ends import BartHeadForm, bart_logits, bart_loss
 from toolkit.memory.formula.block import BlockForm, block
 from toolkit.memory.formula.bloom import BloomForm, bloom_layer
 from toolkit.memory.formula.chunked_loss import chunked_loss, fused_loss, fused_wide_loss
@@ -25,22 +27,40 @@ from toolkit.memory.formula.logits import HeadForm, last_logits, whole_loss
 from toolkit.memory.formula.masked_head import MaskedForm, masked_logits, masked_loss
 from toolkit.memory.formula.norms import normalise
 from toolkit.memory.formula.operations import letting_go
+from toolkit.memory.formula.own_inputs import OwnInputsForm, own_inputs
 from toolkit.memory.formula.summed import SUM, sum_loss, summed_logits
 from toolkit.memory.formula.t5 import T5Form, t5_layer
 from toolkit.memory.formula.t5_ends import T5HeadForm, t5_logits, t5_loss
 from toolkit.memory.formula.tiled_loss import tiled_loss
+from toolkit.memory.formula.torchtitan import titan_outputs_loss
 from toolkit.memory.formula.torchtune import linear_chunks_loss, output_chunks_loss, whole_outputs_loss
+from toolkit.memory.formula.written_layer import WrittenLayerForm, written_layer
+from toolkit.memory.losses import SHORT
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.tape import Tape
+from toolkit.memory.transformers_versions import FROM_LOGITS
 
-AnyLayer = LayerForm | EncoderLayerForm | FalconForm | BloomForm | T5Form | FusedForm | BlockForm
-AnyHead = HeadForm | PooledForm | ScoreForm | MaskedForm | T5HeadForm | BodyForm
+AnyLayer = (
+    LayerForm
+    | EncoderLayerForm
+    | FalconForm
+    | BloomForm
+    | T5Form
+    | FusedForm
+    | BlockForm
+    | WrittenLayerForm
+    | BartForm
+    | OwnInputsForm
+)
+AnyHead = HeadForm | PooledForm | ScoreForm | MaskedForm | T5HeadForm | BartHeadForm | BodyForm
 
 LITGPT = "litgpt"
 LOSSES = {
     "cross-entropy": whole_loss,
     "in-place": whole_loss,
+    FROM_LOGITS: whole_loss,
     "chunked": chunked_loss,
+    SHORT: chunked_loss,
     "tiled": tiled_loss,
     "fused": fused_loss,
     "fused wide": fused_wide_loss,
@@ -49,12 +69,21 @@ LOSSES = {
     "linear chunks": linear_chunks_loss,
     "output chunks": output_chunks_loss,
     "whole outputs": whole_outputs_loss,
+    "titan outputs": titan_outputs_loss,
     SUM: sum_loss,
 }
 """The implementations of a causal language model's loss: those that a stack may name, by version."""
 
+OF_PAIRS = (T5HeadForm, BartHeadForm)
+"""The ends of models that make a sequence of another."""
+
 NAMES_LOGITS = (LITGPT, SUM)
 """The losses of loops that have a name for the logits."""
+
+
+def length_of(form: AnyLayer | AnyHead) -> int:
+    """The length of a stretch's own sequences, where these are not the batch's tokens; else 0."""
+    return form.length if isinstance(form, BartForm) else 0
 
 
 def follow_layer(tape: Tape, x: Buffer, form: AnyLayer) -> Buffer:
@@ -63,12 +92,18 @@ def follow_layer(tape: Tape, x: Buffer, form: AnyLayer) -> Buffer:
         return encoder_layer(tape, x, form)
     if isinstance(form, T5Form):
         return t5_layer(tape, x, form)
+    if isinstance(form, BartForm):
+        return bart_layer(tape, x, form)
     if isinstance(form, BlockForm):
         return block(tape, x, form)
     if isinstance(form, BloomForm):
         return bloom_layer(tape, x, form)
     if isinstance(form, FalconForm):
         return falcon_layer(tape, x, form)
+    if isinstance(form, OwnInputsForm):
+        return own_inputs(tape, x, form)
+    if isinstance(form, WrittenLayerForm):
+        return written_layer(tape, x, form)
     if isinstance(form, FusedForm):
         return fused_block(tape, x, form)
     return layer(tape, x, form)
@@ -78,7 +113,7 @@ def follow_loss(tape: Tape, x: Buffer, form: AnyHead) -> Buffer:
     """The loss of a model whose last layer gave `x`."""
     if isinstance(form, BodyForm):
         raise UnsupportedRow("logits", "a model without a head has no loss to train it by")
-    if not isinstance(form, T5HeadForm) and form.loss == SUM:
+    if not isinstance(form, OF_PAIRS) and form.loss == SUM:
         return sum_loss(tape, x, form)
     if isinstance(form, PooledForm):
         return pooled_loss(tape, x, form)
@@ -88,6 +123,8 @@ def follow_loss(tape: Tape, x: Buffer, form: AnyHead) -> Buffer:
         return masked_loss(tape, x, form)
     if isinstance(form, T5HeadForm):
         return t5_loss(tape, x, form)
+    if isinstance(form, BartHeadForm):
+        return bart_loss(tape, x, form)
     loss = LOSSES.get(form.loss)
     if loss is None:
         raise UnsupportedRow("logits", f"no formula for the loss {form.loss!r}; known: {', '.join(LOSSES)}")
@@ -97,13 +134,15 @@ def follow_loss(tape: Tape, x: Buffer, form: AnyHead) -> Buffer:
 def follow_logits(tape: Tape, x: Buffer, form: AnyHead) -> None:
     """What a model without a loss hands out: of a causal language model, what chooses the next token."""
     if isinstance(form, PooledForm):
-        pooled_logits(tape, x, form)
+        pooled_logits(tape, x if form.before is None else letting_go(tape, x, normalise(tape, x, form.before)), form)
     elif isinstance(form, ScoreForm):
         scores(tape, x, form)
     elif isinstance(form, MaskedForm):
-        masked_logits(tape, x, form)
+        masked_logits(tape, x if form.before is None else letting_go(tape, x, normalise(tape, x, form.before)), form)
     elif isinstance(form, T5HeadForm):
         t5_logits(tape, x, form)
+    elif isinstance(form, BartHeadForm):
+        bart_logits(tape, x, form)
     elif isinstance(form, BodyForm):
         tape.drop(x if form.norm is None else letting_go(tape, x, normalise(tape, x, form.norm)))
     elif form.loss == LITGPT:
@@ -114,12 +153,12 @@ def follow_logits(tape: Tape, x: Buffer, form: AnyHead) -> None:
 
 def names_logits(form: AnyHead) -> bool:
     """Whether the training loop has a name for what this end gives before its loss."""
-    return not isinstance(form, T5HeadForm | BodyForm) and form.loss in NAMES_LOGITS
+    return not isinstance(form, (*OF_PAIRS, BodyForm)) and form.loss in NAMES_LOGITS
 
 
 def follow_named(tape: Tape, x: Buffer, form: AnyHead) -> None:
     """The logits that a training loop has a name for."""
     if isinstance(form, HeadForm) and form.loss == LITGPT:
         chunked_logits(tape, x, form)
-    elif not isinstance(form, T5HeadForm | BodyForm):
+    elif not isinstance(form, (*OF_PAIRS, BodyForm)):
         summed_logits(tape, x, form)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 from toolkit.memory.buffer import Buffer
+from toolkit.memory.formula.axolotl_adapters import axolotl_products
 from toolkit.memory.formula.gptq_training import written_out
 from toolkit.memory.formula.linear_form import Branch, LinearForm
 from toolkit.memory.formula.operations import Backward, Given, widened
@@ -31,6 +32,8 @@ def fused_products(tape: Tape, x: Buffer, forms: tuple[LinearForm, ...], row: st
 
     It saves its input, and where adapters have dropout the input of each, but no mask.
     """
+    if all(form.branch is not None and form.branch.axolotl for form in forms):
+        return axolotl_products(tape, x, forms, row)
     parts = tuple(_adapted(form, x) for form in forms)
     results: list[Buffer] = []
     dropped: list[Buffer] = []

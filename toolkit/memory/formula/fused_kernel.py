@@ -6,6 +6,7 @@ from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.attention_form import KERNEL, OUTPUT, STATES, AttentionForm
 from toolkit.memory.formula.operations import Given, cast, letting_go, transposed
 from toolkit.memory.formula.repeated import repeated
+from toolkit.memory.selected import selected
 from toolkit.memory.size import BYTES, Size
 from toolkit.memory.tape import Tape
 
@@ -19,8 +20,8 @@ def attended(
     and those that nothing asked for go at once.
     """
     needs = any(part.grad for part in states)
-    result = tape.new(OUTPUT, form.query_heads * form.value_head_dim, states[0].dtype, grad=needs)
-    log_sums = tape.new(OUTPUT, form.query_heads, "fp32")
+    result = selected(tape, OUTPUT, form.query_heads * form.value_head_dim, states[0].dtype, grad=needs)
+    log_sums = selected(tape, OUTPUT, form.query_heads, "fp32", grad=False)
     saved = tape.save(*states, *beside, result, log_sums) if needs else ()
 
     def backward(tape: Tape, _: Buffer) -> Given:

@@ -15,6 +15,7 @@ from toolkit.memory.formula.linear import linear
 from toolkit.memory.formula.linear_form import LinearForm
 from toolkit.memory.formula.norms import NormForm, normalise
 from toolkit.memory.formula.operations import letting_go
+from toolkit.memory.size import BYTES, Size
 from toolkit.memory.tape import Tape
 
 Turn = Callable[[Tape, Buffer, AttentionForm], Buffer]
@@ -28,16 +29,30 @@ def attend_in_turn(tape: Tape, x: Buffer, form: AttentionForm, turn: Turn) -> Bu
     key_norm = form.key_norm or form.query_norm
     query = linear(tape, x, projections[0], STATES)
     query = _turned(tape, letting_go(tape, query, normalise(tape, query, form.query_norm)), form, turn)
+    if len(projections) == 1:
+        return _attended(tape, query, _of_earlier(query, form), form)
     keys = linear(tape, x, projections[1], STATES)
     values = keys if len(projections) < len("qkv") else linear(tape, x, projections[2], STATES)
     key = _turned(tape, _renamed(tape, keys, key_norm, keeps=values is keys), form, turn)
     value = _renamed(tape, values, form.value_norm)
-    key, value = cached(tape, key, value)
+    return _attended(tape, query, cached(tape, key, value), form)
+
+
+def _attended(tape: Tape, query: Buffer, keys: tuple[Buffer, ...], form: AttentionForm) -> Buffer:
+    key, value = keys
     attended = KERNELS[form.kernel](tape, query, key, value, form)
     result = linear(tape, attended, form.output, OUTPUT)
     tape.drop(attended, *tape.named, query, key, value)
     tape.named.clear()
     return result
+
+
+def _of_earlier(query: Buffer, form: AttentionForm) -> tuple[Buffer, Buffer]:
+    """Keys and values of an earlier layer, which has them."""
+    size = Size(token=form.key_value_heads * form.head_dim * BYTES[query.dtype])
+    width = form.key_value_heads * form.head_dim
+    one, other = (Buffer(STATES, size, width, query.dtype, grad=False, held=False, counted=False) for _ in range(2))
+    return one, other
 
 
 def _renamed(tape: Tape, x: Buffer, norm: NormForm, *, keeps: bool = False) -> Buffer:

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from toolkit.memory.architecture.heads import SEQUENCE
 from toolkit.memory.architecture.litgpt import FAMILY as LITGPT
+from toolkit.memory.architecture.torchtitan import REPEATED, SHARED
 from toolkit.memory.architecture.torchtune import HALVED, PAIRED
 from toolkit.memory.context import Context
-from toolkit.memory.encoder_layouts import ENCODERS
 from toolkit.memory.formula.position_tables import QWEN
 from toolkit.memory.formula.rotary import FLOAT_ANGLES, SPREAD_BY_LAYERS
-from toolkit.memory.layer_layouts import LAYOUTS
+from toolkit.memory.layouts.encoders import ENCODERS
+from toolkit.memory.layouts.families import LAYOUTS
 from toolkit.memory.ledger import PhaseName
 from toolkit.memory.packing import has_positions, lengths_bytes
 from toolkit.memory.size import BYTES
+
+STRIDE = 2
+"""Frames of a sound that a convolution makes one of (modeling_whisper.py, WhisperEncoder)."""
+KEEP_THEIR_OWN = (QWEN, PAIRED, HALVED, REPEATED, SHARED)
+"""Families whose code has a table of all positions."""
 
 COLLATED = 2
 """input_ids and attention_mask, as a Trainer's collator makes them."""
@@ -24,12 +30,21 @@ def token_ids(context: Context, phase: PhaseName) -> int:
     Shifted labels are there at the loss.
     """
     setting, layout = context.setting, ENCODERS.get(context.architecture.family)
+    if context.architecture.frames:
+        return _sounds(context)
     columns = COLLATED + (layout is not None and layout.types)
     each = columns * setting.sequence_length
     if setting.trains:
         each += 1 if context.architecture.head == SEQUENCE else setting.sequence_length
     given = setting.batch_size * each * BYTES["int64"] + context.at(phase, "token_ids")
     return given + lengths_bytes(setting)
+
+
+def _sounds(context: Context) -> int:
+    """The bins of the frames of every sound, two for each position of the encoder, and the tokens that go with it."""
+    setting, architecture = context.setting, context.architecture
+    bins = STRIDE * architecture.frames * architecture.bins * BYTES[context.numerics.loaded]
+    return setting.batch_size * (bins + setting.sequence_length * BYTES["int64"])
 
 
 def position_embeddings(context: Context, phase: PhaseName) -> int:
@@ -40,7 +55,7 @@ def position_embeddings(context: Context, phase: PhaseName) -> int:
 
     LitGPT, when it generates, takes them from its float32 caches.
     """
-    if not context.rotary or context.architecture.family in (QWEN, PAIRED, HALVED):  # which keep their own
+    if not context.rotary or context.architecture.family in KEEP_THEIR_OWN:
         return 0
     positions = 1 if phase is PhaseName.DECODE else context.setting.sequence_length
     attentions = [kind.attention for kind in context.architecture.layers]
@@ -59,4 +74,4 @@ def position_embeddings(context: Context, phase: PhaseName) -> int:
 
 def _turns_by_window(context: Context) -> bool:
     """Gemma 3, Gemma 4 and OLMo 3 have angles of their own for layers with a window (modeling_gemma3.py and others)."""
-    return context.architecture.family.startswith(("gemma3", "gemma4", "olmo3"))
+    return context.architecture.family.startswith(("gemma3", "gemma4", "modernbert", "olmo3"))

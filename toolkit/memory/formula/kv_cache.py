@@ -96,13 +96,22 @@ def state_bytes(context: Context, kind: LayerKind) -> int:
 def _elements(context: Context, kind: LayerKind, tokens: int) -> int:
     """Elements of one sequence in one layer. A decoder that attends to an encoder begins with one token of its own."""
     cross = kind.cross_attention
-    if kind.stack == "encoder" or kind.attention.recurrent:
+    if kind.stack == "encoder" or kind.attention.recurrent or kind.attention.shares_keys:
         return 0
     if cross is None:
         return _tokens(kind, tokens) * kept_elements(kind)
-    prompt = context.setting.sequence_length
     width = cross.key_value_heads * (cross.head_dim + cross.value_head_dim)
-    return (tokens - prompt + 1) * kept_elements(kind) + prompt * width
+    return _own_tokens(context, tokens) * kept_elements(kind) + encoded_length(context) * width
+
+
+def encoded_length(context: Context) -> int:
+    """The positions of an encoder's result: frames of a sound, or the tokens of the prompt."""
+    return context.architecture.frames or context.setting.sequence_length
+
+
+def _own_tokens(context: Context, tokens: int) -> int:
+    """Of so many tokens those that a decoder has itself: one of an encoder's prompt, or all beside a sound."""
+    return tokens if context.architecture.frames else tokens - context.setting.sequence_length + 1
 
 
 def cached_elements(kind: LayerKind) -> int:
@@ -197,7 +206,7 @@ def _encoded(context: Context) -> tuple[tuple[str, int], ...]:
     """The result of an encoder: a vector of the hidden width for every token of the prompt."""
     if all(kind.cross_attention is None for kind in context.architecture.layers):
         return ()
-    tokens = context.setting.batch_size * context.setting.sequence_length
+    tokens = context.setting.batch_size * encoded_length(context)
     return (("residual_stream", tokens * context.architecture.hidden * BYTES[context.numerics.stream]),)
 
 
@@ -208,7 +217,7 @@ def _one_layer(context: Context) -> int:
     every = (kind for kind in context.architecture.layers if kind.stack != "encoder")
     layers = [kind for kind in every if not kind.attention.recurrent]
     if any(kind.cross_attention is not None for kind in layers):
-        tokens -= setting.sequence_length - 1
+        tokens = _own_tokens(context, tokens)
     largest = max((_tokens(kind, tokens) * _growing_elements(kind) for kind in layers), default=0)
     return setting.batch_size * largest * BYTES[context.numerics.stream]
 

@@ -15,7 +15,9 @@ from toolkit.memory.formula.mamba import MambaForm, mamba
 from toolkit.memory.formula.mixture import MixtureForm, mixture
 from toolkit.memory.formula.norms import NormForm, normalise
 from toolkit.memory.formula.operations import add, drop_out, letting_go, scale, scale_in_place
+from toolkit.memory.formula.own_inputs import OwnInputForm, with_own_input
 from toolkit.memory.formula.short_convolution import ShortForm, short_convolution
+from toolkit.memory.formula.torchtitan import TitanAttentionForm, attend_torchtitan
 from toolkit.memory.formula.torchtune import TuneAttentionForm, attend_torchtune
 from toolkit.memory.tape import Tape
 
@@ -34,7 +36,16 @@ class LayerForm:
     """
 
     hidden: int
-    attention: AttentionForm | LatentForm | LitAttentionForm | TuneAttentionForm | DeltaForm | ShortForm | MambaForm
+    attention: (
+        AttentionForm
+        | LatentForm
+        | LitAttentionForm
+        | TuneAttentionForm
+        | TitanAttentionForm
+        | DeltaForm
+        | ShortForm
+        | MambaForm
+    )
     feed_forward: FeedForwardForm | MixtureForm
     norm: NormForm
     inner_norm: NormForm | None = None  # before the feed-forward, where that is another
@@ -48,7 +59,9 @@ class LayerForm:
     multiplied: bool = False
     scales_result: bool = False
     beside: BesideForm | None = None  # experts beside the feed-forward (Gemma 4)
+    own_input: OwnInputForm | None = None  # what is added of an input of its own (Gemma 4)
     normed_sums: bool = False
+    normed_before: bool = False  # attention is given what the embeddings' norm gave (ModernBERT's first layer)
 
 
 def layer(tape: Tape, x: Buffer, form: LayerForm) -> Buffer:
@@ -61,7 +74,7 @@ def layer(tape: Tape, x: Buffer, form: LayerForm) -> Buffer:
 
 def _sequential(tape: Tape, x: Buffer, form: LayerForm) -> Buffer:
     """X + attention(norm(x)) = y, then y + feed_forward(norm(y))."""
-    normed = normalise(tape, x, form.norm) if form.before else x
+    normed = normalise(tape, x, form.norm) if form.before and not form.normed_before else x
     attended = _after(tape, _attended(tape, normed, form), form)
     if form.holds != "normed":
         _done_with(tape, normed, x)
@@ -75,6 +88,8 @@ def _sequential(tape: Tape, x: Buffer, form: LayerForm) -> Buffer:
     result = _onto(tape, middle, fed, form)
     tape.drop(fed, middle, attended)
     _done_with(tape, normed, x)
+    if form.own_input is not None:
+        result = letting_go(tape, result, with_own_input(tape, result, form.own_input))
     return scale_in_place(tape, result) if form.scales_result else result
 
 
@@ -103,6 +118,8 @@ def _attended(tape: Tape, x: Buffer, form: LayerForm) -> Buffer:
         return attend_litgpt(tape, x, part)
     if isinstance(part, TuneAttentionForm):
         return attend_torchtune(tape, x, part)
+    if isinstance(part, TitanAttentionForm):
+        return attend_torchtitan(tape, x, part)
     if isinstance(part, DeltaForm):
         return delta_net(tape, x, part)
     if isinstance(part, ShortForm):

@@ -20,15 +20,15 @@ PRODUCT = "feed_forward_states"
 
 FAMILIES = frozenset(
     {
-        "llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3", "gemma3_text", "granite", "glm4", "mixtral",
-        "olmo2", "olmo3", "phi3", "qwen3_moe", "smollm3",
+        "llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3", "gemma3_text", "glm4", "gpt_oss", "granite",
+        "mixtral", "olmo2", "olmo3", "phi3", "qwen3_moe", "smollm3",
     }
 )  # fmt: skip
 """Families all of whose norms, positions and feed-forwards it takes over, and that are compared with its code."""
 
 PATCHED = frozenset(
     {
-        "exaone4", "falcon_h1", "gemma4_text", "gpt_oss", "hunyuan_v1_dense", "hunyuan_v1_moe", "ministral", "nemotron",
+        "exaone4", "falcon_h1", "gemma4_text", "hunyuan_v1_dense", "hunyuan_v1_moe", "ministral", "nemotron",
         "qwen3_5", "qwen3_5_moe", "qwen3_5_moe_text", "qwen3_5_text", "qwen3_next",
     }
 )  # fmt: skip
@@ -40,18 +40,29 @@ KEEPS_GRADIENTS = frozenset({"gemma2", "gemma3", "gemma3_text", "glm4", "olmo2",
 OWN_ROTARY = frozenset({"glm4"})
 """Families whose positions it leaves to their own code (apply_liger_kernel_to_glm4, rope=False)."""
 
+OWN_EXPERTS = frozenset({"gpt_oss"})
+"""Families whose experts it leaves to their own code (apply_liger_kernel_to_gpt_oss)."""
 
 LEFT_IN_A_MODEL = frozenset({"olmo2", "olmo3", "qwen3", "qwen3_moe"})
 """Families whose norms of queries and keys it does not change in a model that is there (monkey_patch.py)."""
 
 
+PUT_INTO_MODELS = ("transformers", "trl")
+"""Trainers whose use_liger_kernel changes a model that is there (transformers integrations/liger.py)."""
+
+
 def liger_notes(family: str, setting: Setting) -> Iterator[str]:
     """Where it matters whether the kernels were put in before a model is made, as is followed, or into one there is."""
     keeps = setting.trains and setting.gradient_checkpointing == "false"
-    if setting.kernels.liger and family in LEFT_IN_A_MODEL and keeps:
+    if (
+        setting.kernels.liger is True
+        and setting.stack.trainer in PUT_INTO_MODELS
+        and family in LEFT_IN_A_MODEL
+        and keeps
+    ):
         yield (
-            "Liger: put in before the model is made, as LLaMA-Factory does; Trainer and TRL put it into a model that is"
-            " there, and leave norms of queries and keys, which may need a tenth more without checkpoints and autocast"
+            "Liger: put in before the model is made; use_liger_kernel of Trainer and TRL puts it into a model that is"
+            " there, which leaves norms of queries and keys and needs more: for that say kernels.liger: instance"
         )
 
 

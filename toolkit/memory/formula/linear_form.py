@@ -13,7 +13,7 @@ class Branch:
     `products` is the dtype in which it multiplies without autocast, where that is another one. With a `magnitude` it is
     DoRA's; B may have a `bias`. peft `clones` what a 4-bit layer gives, before it adds to it; to what a GPTQ layer
     gives it added `in_place`, and left the input's dtype to autocast. Where it is `fused`, it is part of an operation
-    with others (fused_adapters), which may mask what flows back through it.
+    with others (fused_adapters), which may mask what flows back through it, or of `axolotl` (axolotl_adapters).
     """
 
     rank: int
@@ -27,6 +27,7 @@ class Branch:
     in_place: bool = False
     fused: bool = False
     masks: bool = False
+    axolotl: bool = False
 
 
 @frozen

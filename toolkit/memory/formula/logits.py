@@ -28,7 +28,8 @@ class HeadForm:
     "copies", or by "views" where that takes no copy, as in a batch of one; `loss` is
     cross-entropy, chunked or fused; `softcap` squashes the logits by tanh (Gemma 2), `scaled` divides them by a
     number (Granite). With `project` there is no norm, but a linear to the width of the embeddings. `own` code (Qwen 1)
-    forms the logits of all tokens, and takes the loss in their dtype unless autocast has it in float32.
+    forms the logits of all tokens, and takes the loss in their dtype unless autocast has it in float32; so does a loop
+    that gives the model no labels.
     """
 
     norm: NormForm
@@ -54,7 +55,7 @@ def whole_loss(tape: Tape, x: Buffer, form: HeadForm) -> Buffer:
     normed = before_logits(tape, x, form)
     logits = linear(tape, normed, form.projection, LOGITS)
     if form.own:
-        return _own_loss(tape, normed, logits, form)
+        return _own_loss(tape, normed, _handed_out(tape, logits, form), form)
     capped = formed(tape, logits, form)
     floats = cast(tape, capped, "fp32", FLOAT)
     if form.upcasts_early and floats is not capped:
@@ -70,6 +71,12 @@ def formed(tape: Tape, logits: Buffer, form: HeadForm) -> Buffer:
     """The logits after what the model does to them: squashed, or divided by a number."""
     capped = _capped(tape, logits) if form.softcap else logits
     return letting_go(tape, logits, scale(tape, logits, LOGITS, constants=0)) if form.scaled else capped
+
+
+def _handed_out(tape: Tape, logits: Buffer, form: HeadForm) -> Buffer:
+    """The logits as the model gives them to a loop that takes the loss of them."""
+    capped = formed(tape, logits, form)
+    return letting_go(tape, capped, cast(tape, capped, "fp32", FLOAT)) if form.upcasts_early else capped
 
 
 def _own_loss(tape: Tape, normed: Buffer, logits: Buffer, form: HeadForm) -> Buffer:

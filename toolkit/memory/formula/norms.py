@@ -141,6 +141,21 @@ def _layer_norm(tape: Tape, x: Buffer, form: NormForm) -> Buffer:
     return result
 
 
+def _fused_rms_norm(tape: Tape, x: Buffer, form: NormForm) -> Buffer:
+    """_fused_rms_norm: saves its input and the float32 inverse root of each row."""
+    inverse = tape.new(ROW, 1, "fp32", size=widened(x, 1, "fp32"))
+    needs = x.grad or form.trains
+    result = tape.new(ROW, x.width, x.dtype, grad=needs, size=x.size)
+    saved = tape.save(x, inverse, constants=1) if needs else ()  # the root is a result: it has run
+
+    def backward(tape: Tape, _: Buffer) -> Given:
+        return [(x, tape.gradient(x))] if x.grad else []
+
+    tape.node(result, backward, saved)
+    tape.drop(inverse)
+    return result
+
+
 def _by_head(tape: Tape, x: Buffer, form: NormForm) -> Buffer:
     """cat([norm(head) for each head]) (transformers modeling_stablelm.py, StableLmLayerNormPerHead)."""
     [heads] = split(tape, x, (x.width,))
@@ -210,6 +225,7 @@ def _written_norm(tape: Tape, x: Buffer, form: NormForm) -> Buffer:
 NORMS = {
     "layer": _layer_norm,
     "rms": _rms_norm,
+    "fused rms": _fused_rms_norm,
     "t5": _t5_norm,
     "bare layer": _bare_norm,
     "bare rms": _bare_rms_norm,

@@ -131,6 +131,7 @@ def multiply(tape: Tape, x: Buffer, y: Buffer, row: str) -> Buffer:
 
     def backward(tape: Tape, _: Buffer) -> Given:
         wide = [(part, tape.gradient(part, dtype)) for part in (x, y) if part.grad]
+        tape.returned()
         return [(part, narrowed(tape, part, given)) for part, given in wide]
 
     return tape.node(result, backward, saved)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from toolkit.memory.context import Context
 from toolkit.memory.formula.adafactor import moments
 from toolkit.memory.formula.galore import is_projected, projected_blocks
+from toolkit.memory.formula.low_bit import TRAINER_OVERRIDES, of_torchao
 from toolkit.memory.formula.muon import is_orthogonalized
 from toolkit.memory.ledger import PhaseName
 from toolkit.memory.refusal import UnsupportedRow
@@ -18,9 +19,6 @@ from toolkit.spec.setting import Setting
 
 PAGED_FROM = 100_000
 """Paged states are in CUDA managed memory from this many elements on (optim/optimizer.py, get_state_buffer)."""
-TRAINER_OVERRIDES = ("transformers", "trl")
-"""Trainers that keep the states of embeddings in 32 bit beside bitsandbytes' optimizers (transformers/trainer.py)."""
-
 StateBytes = Callable[[Trained, Setting], int]
 
 
@@ -79,13 +77,16 @@ def _shares(tensor: Trained, setting: Setting) -> tuple[int, ...]:
     """Of each state the tensors of the parameter's shape that are in it; AdEMAMix has two averages in one."""
     if setting.optimizer == "muon" and is_orthogonalized(tensor):
         return (1,)
+    if setting.optimizer == "stable_adamw":
+        return (1, 1) if setting.optimizer_states == "fp32" else (1, 1, 1)
     return SHARES.get(setting.optimizer.removeprefix("paged_").removesuffix("_8bit"), (1,))
 
 
 def _moments(count: int) -> StateBytes:
     """`count` tensors of the parameter's shape.
 
-    AdamW: exp_avg and exp_avg_sq; AdEMAMix: two averages beside; Lion, momentum, RMSprop and Adagrad: one.
+    AdamW: exp_avg and exp_avg_sq; schedule-free: z and exp_avg_sq, or z; AdEMAMix: two averages beside; Lion,
+    momentum, RMSprop and Adagrad: one.
     """
 
     def rule(tensor: Trained, setting: Setting) -> int:
@@ -104,6 +105,11 @@ def _moments_8bit(count: int) -> StateBytes:
         return count * in_8_bit(tensor.elements)
 
     return rule
+
+
+def _compensated(tensor: Trained, setting: Setting) -> int:
+    """StableAdamW: two moments, and of a 16-bit parameter what its rounding left (optimi stableadamw.py, kahan_sum)."""
+    return (2 if setting.optimizer_states == "fp32" else 3) * tensor.elements * BYTES[setting.optimizer_states]
 
 
 def _factored(tensor: Trained, _: Setting) -> int:
@@ -130,6 +136,7 @@ def _nothing(_: Trained, __: Setting) -> int:
 
 SHARES: Mapping[str, tuple[int, ...]] = {
     "adamw": (1, 1),
+    **dict.fromkeys(("adamw_torchao", "adamw_torchao_4bit", "schedule_free_adamw", "schedule_free_radam"), (1, 1)),
     "ademamix": (2, 1),
     "muon": (1, 1),
     "galore_adamw": (1, 1),
@@ -158,6 +165,13 @@ STATES: Mapping[str, StateBytes] = {
     "rmsprop_bnb_8bit": _moments_8bit(1),
     "adagrad": _moments(1),
     "muon": _momentum_of_matrices,
+    "adamw_torchao_8bit": of_torchao(8),
+    "adamw_torchao_4bit": of_torchao(4),
+    "schedule_free_adamw": _moments(2),
+    "schedule_free_radam": _moments(2),
+    "schedule_free_sgd": _moments(1),
+    "stable_adamw": _compensated,
+    "lion_pytorch": _moments(1),
     "galore_adamw": _projected(_moments(2)),
     "galore_adamw_8bit": _projected(_moments_8bit(2)),
     "galore_adafactor": _projected(_factored),

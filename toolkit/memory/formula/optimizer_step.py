@@ -67,7 +67,10 @@ def _widens(context: Context) -> bool:
 
 
 def _square_roots(context: Context) -> int:
-    """Torch's foreach AdamW: the square roots of all second moments at once (torch/optim/adamw.py, pytorch #97712)."""
+    """Torch's foreach AdamW: the square roots of all second moments at once (torch/optim/adamw.py, pytorch #97712).
+
+    schedulefree's optimizers write updates over gradients, and have no more than these.
+    """
     divided = ((t, setting) for t, setting in each(context) if _divides(t, setting))
     return sum(t.count * t.elements * BYTES[setting.optimizer_states] for t, setting in divided)
 
@@ -105,11 +108,22 @@ def _factored_update(context: Context) -> int:
     return fullest_update(in_turn(context.sums.trained), copies=trained != "fp32")
 
 
+def _sign_of_sum(context: Context) -> int:
+    """lion-pytorch: a copy of one parameter's momentum, and its sum with the gradient (lion_pytorch.py, update_fn)."""
+    largest = max((one.elements for one in context.sums.trained), default=0)
+    return 2 * largest * BYTES[context.setting.optimizer_states]
+
+
+ALL = ("fused", "foreach", "for-loop")
+
 TEMPORARIES: Mapping[str, Mapping[str, Callable[[Context], int]]] = {
     "adamw": {"foreach": _square_roots, "for-loop": _square_root_and_quotient},
     "muon": {"foreach": _square_roots, "for-loop": _square_root_and_quotient},
     "rmsprop": {"foreach": _square_roots, "for-loop": _square_root},
     "adagrad": {"foreach": _square_roots_and_numerators, "for-loop": _square_root},
-    "adafactor": dict.fromkeys(("fused", "foreach", "for-loop"), _factored_update),
+    "adafactor": dict.fromkeys(ALL, _factored_update),
+    "schedule_free_adamw": dict.fromkeys(ALL, _square_roots),
+    "schedule_free_radam": dict.fromkeys(ALL, _square_roots),
+    "lion_pytorch": dict.fromkeys(ALL, _sign_of_sum),
 }
 """What a step needs while it runs, by optimizer and implementation; other kernels need nothing."""

@@ -7,14 +7,14 @@ from toolkit.memory.context import Context
 from toolkit.memory.formula.kv_cache import cached_bytes
 from toolkit.memory.formula.summed import SUM
 from toolkit.memory.ledger import PhaseName
-from toolkit.memory.losses import loss_of
+from toolkit.memory.losses import SHORT, loss_of
 from toolkit.memory.size import BYTES
 from toolkit.memory.transformers_versions import behaviour
 
 OWN_LOOPS = ("plain",)
 """Trainers that are a loop of somebody's own: whether it has a name for the model's result is not known."""
 
-MADE_IN_CHUNKS = ("chunked", "fused", "fused wide", "tiled", "cut")
+MADE_IN_CHUNKS = ("chunked", SHORT, "fused", "fused wide", "tiled", "cut")
 """Losses under which the logits of all tokens never are: the result has none."""
 
 
@@ -23,6 +23,17 @@ def holds_results(context: Context) -> bool:
     if loss_of(context.setting) == SUM:
         return False
     return context.setting.trains and context.setting.stack.trainer in OWN_LOOPS
+
+
+def fills_caches(context: Context) -> bool:
+    """Whether a model that is checkpointed may fill its cache all the same, as its config says use_cache.
+
+    It does where not it but what shares it out checkpoints its layers, of which it knows nothing: a loop of somebody's
+    own that calls apply_activation_checkpointing (torch/distributed/algorithms/_checkpoint/checkpoint_wrapper.py).
+    """
+    setting = context.setting
+    shared = setting.parallel.strategy in ("fsdp", "fsdp2")
+    return shared and holds_results(context) and context.generates and setting.gradient_checkpointing == "non-reentrant"
 
 
 def warm_logits(context: Context, _: PhaseName) -> int:
@@ -52,7 +63,7 @@ def _logits_of_a_pass(context: Context) -> int:
     architecture = context.architecture
     if architecture.head == SEQUENCE and not architecture.is_decoder:
         return setting.batch_size * architecture.labels * BYTES[context.numerics.head]
-    each = architecture.hidden if architecture.head == BASE else architecture.vocabulary
+    each = architecture.hidden if architecture.head == BASE else architecture.labels or architecture.vocabulary
     width = BYTES["fp32" if behaviour(architecture, setting).upcasts_early else context.numerics.head]
     return setting.batch_size * setting.sequence_length * each * width
 
@@ -73,5 +84,5 @@ def last_outputs(context: Context) -> int:
     width = BYTES["fp32" if behaviour(architecture, setting).upcasts_early else context.numerics.head]
     whole = loss_of(setting) not in MADE_IN_CHUNKS
     logits = setting.batch_size * setting.sequence_length * architecture.vocabulary * width if whole else 0
-    caches = context.numerics.checkpointing == "false"
+    caches = context.numerics.checkpointing == "false" or fills_caches(context)
     return logits + (cached_bytes(context, setting.sequence_length) if caches and context.generates else 0)

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from toolkit.memory.architecture.autoawq import FAMILY as AUTOAWQ
+from toolkit.memory.architecture.bart import LEARNED_OFFSET
+from toolkit.memory.architecture.heads import CAUSAL
 from toolkit.memory.architecture.litgpt import FAMILY as LITGPT
+from toolkit.memory.architecture.torchtitan import REPEATED, SHARED
 from toolkit.memory.architecture.torchtune import HALVED, PAIRED
 from toolkit.memory.autoawq_loading import angles_bytes, made
 from toolkit.memory.context import Context
@@ -66,6 +69,12 @@ def _of_torchtune(context: Context, phase: PhaseName) -> tuple[int, ...]:  # noq
     return (1 if scaled or context.setting.lora is None else architecture.layer_count) * (each,)
 
 
+def _of_torchtitan(context: Context, phase: PhaseName) -> tuple[int, ...]:  # noqa: ARG001 - one signature for all
+    """Complex angles of as many positions as a sequence has, for all layers (freqs_cis; args.py, max_seq_len)."""
+    width = context.architecture.layers[0].attention.head_dim
+    return (context.setting.sequence_length * width * BYTES["fp32"],)
+
+
 def _of_litgpt(context: Context, phase: PhaseName) -> tuple[int, ...]:  # noqa: ARG001 - one signature for all
     """Angles in float32 and a mask of all pairs of the positions that are generated for (litgpt/model.py)."""
     if context.setting.trains:
@@ -89,12 +98,46 @@ def _of_qwen(context: Context, phase: PhaseName) -> tuple[int, ...]:
     return (*factors, angles, angles)
 
 
+def _of_pairs(context: Context, phase: PhaseName) -> tuple[int, ...]:  # noqa: ARG001 - one signature for all
+    """Sines and cosines of all positions in every layer, in float32 (modeling_gptj.py, embed_positions)."""
+    architecture = context.architecture
+    attention = architecture.layers[0].attention
+    width = attention.rope_dim or attention.head_dim
+    return architecture.layer_count * ((architecture.max_positions or 0) * width * BYTES["fp32"],)
+
+
+def _of_gpt_neo(context: Context, phase: PhaseName) -> tuple[int, ...]:  # noqa: ARG001 - one signature for all
+    """A mask of all pairs of positions in every layer (modeling_gpt_neo.py, GPTNeoSelfAttention, bias)."""
+    architecture = context.architecture
+    return architecture.layer_count * ((architecture.max_positions or 0) ** 2 * BYTES["bool"],)
+
+
+def _of_m2m(context: Context, phase: PhaseName) -> tuple[int, ...]:  # noqa: ARG001 - one signature for all
+    """Sines and cosines of all positions and two more, of encoder and decoder (modeling_m2m_100.py)."""
+    architecture = context.architecture
+    each = ((architecture.max_positions or 0) + LEARNED_OFFSET) * architecture.hidden
+    return 2 * (each * BYTES[context.numerics.loaded],)
+
+
+def _with_biases(context: Context, phase: PhaseName) -> tuple[int, ...]:  # noqa: ARG001 - one signature for all
+    """No table, but a bias of all words that is no parameter either (final_logits_bias)."""
+    generates = context.architecture.head == CAUSAL
+    return (context.architecture.vocabulary * BYTES[context.numerics.loaded],) if generates else ()
+
+
 OF_FAMILY: Mapping[str, Callable[[Context, PhaseName], tuple[int, ...]]] = {
+    "codegen": _of_pairs,
     "gpt_bigcode": _of_bigcode,
+    "m2m_100": _of_m2m,
+    **dict.fromkeys(("bart", "mbart", "pegasus", "marian"), _with_biases),
+    "gpt_neo": _of_gpt_neo,
+    "gptj": _of_pairs,
     AUTOAWQ: _of_autoawq,
     QWEN: _of_qwen,
     LITGPT: _of_litgpt,
     PAIRED: _of_torchtune,
     HALVED: _of_torchtune,
+    REPEATED: _of_torchtitan,
+    SHARED: _of_torchtitan,
 }
 """Those of families whose code is not of transformers, or that keep one table for all layers."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.linear_form import LinearForm
 from toolkit.memory.formula.operations import Given, widened
+from toolkit.memory.selected import selected
 from toolkit.memory.size import BYTES, Size
 from toolkit.memory.tape import Tape
 
@@ -48,7 +49,8 @@ def product(
     is_copy = weight is not None and not weight.parameter
     kept = ([x] if trains else []) + ([weight] if weight is not None and is_copy and x.grad else [])
     saved = tape.save(*kept, constants=1) if x.grad or trains else ()
-    result = tape.new(row, outputs, dtype, grad=x.grad or trains, size=widened(x, outputs, dtype))
+    size = widened(x, outputs, dtype)
+    result = selected(tape, row, outputs, dtype, grad=x.grad or trains, size=size, product=True)
 
     def backward(tape: Tape, gradient: Buffer) -> Given:
         given = [] if bias is None else [(bias, tape.weight_gradient(bias, dtype))]

@@ -17,7 +17,9 @@ from toolkit.memory.tape import Tape
 ROTARY = "rotary_states"
 
 PROMOTED, FLOATED, FLOATED_PAIRS, PAIRS, JOINED_PAIRS = "promoted", "floated", "floated pairs", "pairs", "joined pairs"
-TOGETHER = (PROMOTED, FLOATED, FLOATED_PAIRS, PAIRS, JOINED_PAIRS)
+FLOATED_TWICE = "floated twice"
+"""Each product has a float32 copy of its own (modeling_modernbert.py)."""
+TOGETHER = (PROMOTED, FLOATED, FLOATED_PAIRS, PAIRS, JOINED_PAIRS, FLOATED_TWICE)
 """The words of layouts for which queries and keys are turned side by side, not one after the other."""
 
 FLOAT_ANGLES = (PROMOTED, FLOATED_PAIRS)
@@ -37,7 +39,7 @@ def turned_together(tape: Tape, query: Buffer, key: Buffer, form: AttentionForm)
         given = [cast(tape, part, "fp32", ROTARY) for part in given]
     turn = _rejoin if form.rotary == JOINED_PAIRS else _turn
     turned = [turn(tape, part, form, angles) for part in given]
-    if form.rotary in (PROMOTED, FLOATED, FLOATED_PAIRS):
+    if form.rotary in (PROMOTED, FLOATED, FLOATED_PAIRS, FLOATED_TWICE):
         narrow = [cast(tape, part, x.dtype, STATES) for part, x in zip(turned, (query, key), strict=True)]
     else:
         narrow = turned
@@ -56,12 +58,11 @@ def _spread(tape: Tape, form: AttentionForm) -> Angles:
 
 def _turn(tape: Tape, x: Buffer, form: AttentionForm, angles: Angles) -> Buffer:
     """X * cos + half_turned(x) * sin."""
-    wide = form.wide_rotary or form.rotary in (PROMOTED, FLOATED, FLOATED_PAIRS)
+    wide = form.wide_rotary or form.rotary in (PROMOTED, FLOATED, FLOATED_PAIRS, FLOATED_TWICE)
     dtype = "fp32" if wide else x.dtype
     cosines, sines = angles[:1], angles[1:]
     direct = _times(tape, _floated(tape, x, form), x, dtype, cosines)
-    half = half_turned(tape, x)
-    half = letting_go(tape, half, _floated(tape, half, form))
+    half = _half(tape, x, form)
     turned = _times(tape, half, half, dtype, sines)
     tape.drop(half)
     result = add(tape, direct, turned, STATES)
@@ -69,8 +70,20 @@ def _turn(tape: Tape, x: Buffer, form: AttentionForm, angles: Angles) -> Buffer:
     return result
 
 
+def _half(tape: Tape, x: Buffer, form: AttentionForm) -> Buffer:
+    """The half-turned factor, in float32 where its products are to be: cast before it is turned, or after."""
+    if form.rotary != FLOATED_TWICE:
+        half = half_turned(tape, x)
+        return letting_go(tape, half, _floated(tape, half, form))
+    wide = cast(tape, x, "fp32", ROTARY)
+    half = half_turned(tape, wide)
+    if wide is not x:
+        tape.drop(wide)
+    return half
+
+
 def _floated(tape: Tape, x: Buffer, form: AttentionForm) -> Buffer:
-    return cast(tape, x, "fp32", ROTARY) if form.rotary == FLOATED_PAIRS else x
+    return cast(tape, x, "fp32", ROTARY) if form.rotary in (FLOATED_PAIRS, FLOATED_TWICE) else x
 
 
 def _times(tape: Tape, x: Buffer, original: Buffer, dtype: str, factor: Angles) -> Buffer:

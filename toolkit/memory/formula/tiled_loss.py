@@ -1,4 +1,4 @@
-"""The loss of TRL since 1.16: log-probabilities from tiles of logits, whose gradients are made in their place.
+"""The loss of TRL since 1.15: log-probabilities from tiles of logits, whose gradients are made in their place.
 
 Source: trl/kernels/chunked_logprob.py, ChunkedLogProbFunction; trl/trainer/utils.py, add_fused_lm_head.
 """

@@ -131,4 +131,4 @@ def _inputs(setting: Setting, model: nn.Module) -> dict[str, torch.Tensor]:
     given = {"input_ids": ids, **mask_of(setting, ids, left=False)}
     if setting.head == "sequence-classification":
         return {**given, "labels": torch.randint(0, max(1, setting.labels), (setting.batch_size,))}
-    return {**given, "labels": ids.clone()}
+    return {**given, "labels": ids % max(1, setting.labels) if setting.head == "token-classification" else ids.clone()}

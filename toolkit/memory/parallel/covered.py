@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 from packaging.version import Version
 
+from toolkit.memory.engines.refusal import SERVED_STORAGE
 from toolkit.memory.numerics import FOUR_BIT, LOOPS_IN_TORCH
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.storage import FLOATS
@@ -13,7 +14,7 @@ from toolkit.memory.versions import older
 from toolkit.spec.names import DEEPSPEED
 from toolkit.spec.setting import Setting
 
-WRAPS = frozenset({"transformers", "trl", "plain", "torchtune"})
+WRAPS = frozenset({"transformers", "trl", "plain", "torchtune", "torchtitan"})
 """Trainers that wrap a model as torch and accelerate do."""
 
 SHARDED_STORAGE = frozenset({"fp32", "bf16", "fp16", "nf4", "fp4", "gptq-int4"})
@@ -49,8 +50,9 @@ def _copies(setting: Setting) -> None:
 
 def _shards(setting: Setting) -> None:
     """Raise for what FSDP cannot share out, or for which no formula says how."""
-    _copies(setting)
     strategy = setting.parallel.strategy
+    if setting.stack.trainer != "litgpt" or strategy != "fsdp":
+        _copies(setting)
     if setting.parallel.gpus == 1:  # torch/distributed/fsdp/_init_utils.py: NO_SHARD where there is one rank
         raise UnsupportedRow("parallel", f"{strategy} shards nothing on one GPU; no formula for it yet")
     if not setting.trains:
@@ -110,7 +112,7 @@ def _split(setting: Setting) -> None:
         raise UnsupportedRow("parallel", f"no formula for tensor with {trainer} yet")
     if trainer == "transformers" and older(setting, "transformers", SPLITS_EMBEDDINGS):
         raise UnsupportedRow("parallel", "no formula for tensor with transformers before 5.22 yet")
-    if setting.weights not in FLOATS:
+    if setting.weights not in (SERVED_STORAGE if trainer == "vllm" else FLOATS):
         raise UnsupportedRow("parallel", f"no formula for {setting.weights} weights with tensor yet")
 
 

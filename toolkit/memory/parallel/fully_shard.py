@@ -14,7 +14,7 @@ from packaging.version import Version
 
 from toolkit.frozen import frozen
 from toolkit.memory.architecture import Architecture, ModuleKind
-from toolkit.memory.numerics import LOOPS_IN_TORCH
+from toolkit.memory.numerics import LOOPS_IN_TORCH, TORCHTITAN, TORCHTUNE
 from toolkit.memory.parallel.shard_moments import Shards
 from toolkit.memory.parallel.units import rounding
 from toolkit.memory.size import BYTES
@@ -25,6 +25,9 @@ from toolkit.spec.setting import Setting
 
 ENDS_APART = Version("1.14")
 """accelerate pull request 4015: embedding and end of the model are units, which the root held before."""
+
+TITAN_ENDS_APART = Version("0.2")
+"""torchtitan/models/llama3/infra/parallelize.py, apply_fsdp: so are they since, and the end is not freed in between."""
 
 EMBEDDING, END, LAYERS = "embedding", "end", "layers"
 
@@ -94,6 +97,7 @@ def shard_sharing(
 ) -> Shards:
     """What a step gathers and reduces, in the dtypes in which a GPU computes."""
     gpus, item = setting.parallel.gpus, BYTES[computing.weights]
+    reduced = _reduced_item(setting, item)
     kept = 0 if setting.parallel.offload else BYTES[setting.gradients]
     full = setting.method == "full"
     apart = _ends_apart(setting) and not architecture.tied
@@ -108,18 +112,21 @@ def shard_sharing(
         layer=layer * item,
         layers=len(rows.layers),
         reshards=setting.parallel.reshard_after_forward,
-        reduced=layer * item if full else adapters,
+        reduced=layer * reduced if full else adapters,
         part=(layer // gpus if full else -(-whole.elements // (gpus * max(1, len(rows.layers))))) * kept,
         apart=_ends_apart(setting),
         end_part=rows.end // gpus * kept if full and apart else 0,
-        end_sum=rows.end // gpus * item if full and apart and kept != item else 0,
+        end_sum=rows.end // gpus * reduced if full and apart and kept != reduced else 0,
         last_part=last // gpus * kept,
-        last_sum=last // gpus * item if kept != item else 0,
+        last_sum=last // gpus * reduced if kept != reduced else 0,
         trains=full,
         whole=whole.elements * BYTES[computing.gradients] if accumulates and _syncs_last(setting) else 0,
         earlier=sum(one.elements * one.count for one in mine.trained) * kept
         if accumulates and not _syncs_last(setting)
         else 0,
+        widens=reduced // item,
+        loss_outside=setting.stack.trainer in (TORCHTITAN, TORCHTUNE),
+        stays=layer * item if setting.parallel.reshard_after_forward and _keeps_last(setting) else 0,
     )
 
 
@@ -129,4 +136,16 @@ def _syncs_last(setting: Setting) -> bool:
 
 
 def _ends_apart(setting: Setting) -> bool:
+    if setting.stack.trainer == TORCHTITAN:
+        return not older(setting, TORCHTITAN, TITAN_ENDS_APART)
     return setting.stack.trainer not in LOOPS_IN_TORCH and not older(setting, "accelerate", ENDS_APART)
+
+
+def _reduced_item(setting: Setting, item: int) -> int:
+    """Bytes of an element as gradients are reduced: torchtitan's policy has float32 (job_config.py)."""
+    return BYTES["fp32"] if setting.stack.trainer == TORCHTITAN else item
+
+
+def _keeps_last(setting: Setting) -> bool:
+    """Whether the last layer is not freed after its forward, as backward begins with it (parallelize_llama.py)."""
+    return setting.stack.trainer == TORCHTITAN and older(setting, TORCHTITAN, TITAN_ENDS_APART)

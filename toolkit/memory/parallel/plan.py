@@ -8,7 +8,7 @@ from packaging.version import Version
 
 from toolkit.frozen import frozen
 from toolkit.memory.architecture import Architecture
-from toolkit.memory.numerics import LOOPS_IN_TORCH, TRL
+from toolkit.memory.numerics import LOOPS_IN_TORCH, TRL, flattens_frozen
 from toolkit.memory.parallel.fully_shard import rows_of, shard_parts, shard_sharing
 from toolkit.memory.parallel.sharing import Sharing
 from toolkit.memory.parallel.spread import Spread
@@ -17,6 +17,7 @@ from toolkit.memory.parallel.zero import zero_computing, zero_held, zero_parts, 
 from toolkit.memory.size import BYTES
 from toolkit.memory.sums import Sums, Trained, sums
 from toolkit.memory.versions import older
+from toolkit.spec.kernel_names import FSDP_IGNORES
 from toolkit.spec.names import DEEPSPEED, FLOAT_ELEMENTS
 from toolkit.spec.setting import Setting
 from toolkit.spec.stack_rules import ACCELERATE_UPCASTS
@@ -94,6 +95,7 @@ def plan(architecture: Architecture, setting: Setting) -> Plan:
         setting.double_quant,
         setting.compute,
         setting.stack.trainer,
+        setting.stack.trainer == "vllm" and (setting.gpu, setting.desc_act),  # whose kernels follow from the card
         setting.stack.label(),
         setting.amp,
         setting.upcast,
@@ -177,7 +179,7 @@ def whole_adapters(setting: Setting) -> bool:
 
     Source: fms_acceleration_foak utils.py, lora_adapters_switch_ddp_from_fsdp.
     """
-    return setting.kernels.adapters is not None and setting.lora is not None
+    return setting.kernels.adapters in FSDP_IGNORES and setting.lora is not None
 
 
 def _offloaded(whole: Sums, units: Units) -> Sums:
@@ -201,7 +203,7 @@ def _offloaded(whole: Sums, units: Units) -> Sums:
 
 
 def _spread(whole: Sums, units: Units, setting: Setting, computing: Setting) -> Spread:
-    trains = setting.method == "full"
+    trains = setting.method == "full" or flattens_frozen(setting)
     outside = setting.gradient_checkpointing == "reentrant" and older(setting, "transformers", CHECKPOINTS_INSIDE)
     kept = 0 if setting.parallel.offload else BYTES[setting.gradients]
     first = units.layers[0] if units.layers else 0
@@ -214,7 +216,12 @@ def _spread(whole: Sums, units: Units, setting: Setting, computing: Setting) -> 
         trains=trains,
         layer_gradients=kept * sum(units.layers) if trains else 0,
         first_gradient=kept * first if trains else 0,
-        whole=0 if once or reduces_each(setting) else whole.elements * BYTES[computing.gradients],
+        whole=0 if once or reduces_each(setting) else _unsharded(whole, units, setting) * BYTES[computing.gradients],
         earlier=0 if once or not (trains and reduces_each(setting)) else kept * (units.root + sum(units.layers)),
         retains=outside and not trains,
     )
+
+
+def _unsharded(whole: Sums, units: Units, setting: Setting) -> int:
+    """Elements whose gradients wait for the last micro-batch: of all that is trained, or of all that lies beside it."""
+    return whole.elements + (units.gpus * sum(units.layers) if flattens_frozen(setting) else 0)

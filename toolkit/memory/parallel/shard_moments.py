@@ -47,6 +47,9 @@ class Shards:
     is reduced last. `trains` says that weights are trained;
     `whole` are all gradients in the dtype of the pass where they are reduced after the last micro-batch alone, and
     `earlier` a GPU's part of all where every micro-batch's are; else 0.
+    Gradients are reduced in a dtype that `widens` them so many times. Of a last layer that is not freed after its
+    forward, so much `stays`. A loss that is `loss_outside` the model finds the last buffer gone
+    (_fsdp_state.py, _post_forward).
     """
 
     root: int
@@ -65,6 +68,9 @@ class Shards:
     trains: bool
     whole: int
     earlier: int
+    widens: int = 1
+    stays: int = 0
+    loss_outside: bool = False
 
     @property
     def in_flight(self) -> int:
@@ -96,20 +102,22 @@ class Shards:
                 yield from self._at_end(step, shown)
 
     def _at_end(self, step: Step, stretch: Stretch) -> Iterator[Stretch]:
-        held = self._kept + self.end + self._left(self.layers)
+        held = self._kept + self.end + self._left(self.layers) + self.stays
         if self.end:
             yield _beside(stretch, {GATHERED: held, BUFFER: self.layer + self.end, STREAM: step.hidden})
-        yield _with(stretch, {GATHERED: held, BUFFER: self.end or self.layer})
+        yield _with(stretch, {GATHERED: held, BUFFER: 0 if self.loss_outside else self.end or self.layer})
 
     def backward(self, step: Step, stretches: Iterable[Stretch]) -> Iterator[Stretch]:
         """The backward pass: the layer that runs, the next one's buffer, and the last one's gradients."""
         for stretch in stretches:
             if stretch.name == "loss":
-                held = self._kept + self.end + self._left(self.layers)
-                ahead = 0 if self.apart else self._ahead  # accelerate's end begins its backward when the loss has ended
+                held = self._kept + self.end + self._left(self.layers) + self.stays
+                idle = self.apart or self.stays  # an end of its own begins its backward when the loss has ended
+                ahead = 0 if idle else self._ahead
                 yield self._shown(stretch, _Now(held, ahead))
                 if self.end and self.trains:  # its gradients, in a copy that is shared out
-                    now = _Now(held - self.end, self._ahead, self.end + self.end_sum, self.end_part, step.head)
+                    sent = self.widens * self.end + self.end_sum
+                    now = _Now(held - self.end, self._ahead, sent, self.end_part, step.head)
                     yield _beside(self._shown(replace(stretch, peaks=ALONE), now), {INCOMING: step.hidden})
             elif stretch.name == "last layer":
                 yield from self._last(step, stretch)
@@ -140,7 +148,7 @@ class Shards:
         return 0 if self.end else step.head
 
     def _last(self, step: Step, stretch: Stretch) -> Iterator[Stretch]:
-        sent, fresh = self.end if self.trains else 0, self._fresh(step)
+        sent, fresh = self.widens * self.end if self.trains else 0, self._fresh(step)
         yield self._shown(stretch, _Now(self._held(self.layers), self._ahead, sent, self.end_part, fresh))
         if self.layers > 1:
             less = {row: size - step.first.get(row, 0) for row, size in stretch.throughout.items()}
@@ -167,7 +175,7 @@ class Shards:
         last = self.root + self.embedding
         yield self._shown(stretch, _Now(last, 0, self.reduced, parts, fresh))
         if self.trains:
-            yield self._shown(stretch, _Now(0, 0, last, parts, fresh))
+            yield self._shown(stretch, _Now(0, 0, self.widens * last, parts, fresh))
             yield self._shared_out(step, stretch, parts)
 
     def _shared_out(self, step: Step, stretch: Stretch, parts: int) -> Stretch:
@@ -176,7 +184,8 @@ class Shards:
         A name for the last of its gradients is bound until then (foreach_reduce, unsharded_grad).
         """
         bound = step.embedding if self.end else step.head
-        now = _Now(0, 0, self.root + self.embedding + self.last_sum, parts + self.last_part, bound)
+        sent = self.widens * (self.root + self.embedding) + self.last_sum
+        now = _Now(0, 0, sent, parts + self.last_part, bound)
         return self._shown(Stretch(stretch.name, {}), now)
 
     def _shown(self, stretch: Stretch, now: _Now) -> Stretch:

@@ -21,10 +21,14 @@ from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.size import BYTES, Size
 
 BY_OUTPUTS = frozenset({"q_proj", "k_proj", "v_proj", "gate_proj", "up_proj"})
+MERGED = frozenset({"qkv_proj", "gate_up_proj"})
 BY_INPUTS = frozenset({"o_proj", "down_proj"})
 KEYS = frozenset({"k_proj", "v_proj"})
 FAMILIES = frozenset({"llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2"})
 """Families whose layers are split by these names alone."""
+
+SERVED_FAMILIES = FAMILIES | {"phi3", "qwen3_moe", "mixtral", "gpt_oss"}
+"""Families that vLLM splits so, too: gate and up as one, and every expert by its width (fused_moe/layer.py)."""
 
 VOCABULARY_UNIT = 64
 """Rows to which vLLM pads a vocabulary before it cuts it (DEFAULT_VOCAB_PADDING_SIZE)."""
@@ -33,7 +37,7 @@ VOCABULARY_UNIT = 64
 @lru_cache(maxsize=MAX_RECORDED)
 def rank_of(architecture: Architecture, gpus: int, *, serves: bool) -> Architecture:
     """The part of the first of so many GPUs; refuses by name what does not divide."""
-    if architecture.family not in FAMILIES:
+    if architecture.family not in (SERVED_FAMILIES if serves else FAMILIES):
         raise UnsupportedRow("parallel", f"no formula for how {architecture.family} is split over GPUs yet")
     layers = tuple(_kind(kind, gpus, serves=serves) for kind in architecture.layers)
     modules = tuple(_module(module, architecture, gpus, serves=serves) for module in architecture.modules)
@@ -70,8 +74,14 @@ def _module(module: Module, architecture: Architecture, gpus: int, *, serves: bo
         attention = architecture.layers[0].attention
         share = attention.key_value_heads // _heads(attention, gpus, serves=serves)
         return _by_outputs(module, share)
-    if module.leaf in BY_OUTPUTS:
+    if module.leaf in BY_OUTPUTS | MERGED:
+        if module.leaf in MERGED:
+            _part(architecture.layers[0].attention.key_value_heads, gpus, "key-value heads")
         return _by_outputs(module, gpus)
+    if module.kind is ModuleKind.EXPERTS:
+        inputs_first = architecture.family == "gpt_oss"
+        cut = tuple(_experts(tensor, gpus, inputs_first=inputs_first) for tensor in module.tensors)
+        return replace(module, tensors=cut)
     if module.leaf in BY_INPUTS:
         tensors = tuple(_columns(tensor, gpus) for tensor in module.tensors)
         return replace(module, tensors=tensors, in_features=module.in_features // gpus)
@@ -81,12 +91,23 @@ def _module(module: Module, architecture: Architecture, gpus: int, *, serves: bo
         return replace(module, tensors=tuple(replace(t, shape=(rows, *t.shape[1:])) for t in module.tensors))
     if module.kind in (ModuleKind.HEAD, ModuleKind.EMBEDDING):
         return _by_rows(module, gpus)
+    if any(tensor.name == "sinks" for tensor in module.tensors):  # one for each query head
+        return _by_rows(module, gpus)
     return module
 
 
 def _by_outputs(module: Module, share: int) -> Module:
     cut = tuple(replace(t, shape=(t.shape[0] // share, *t.shape[1:])) for t in module.tensors)
     return replace(module, tensors=cut, out_features=module.out_features // share)
+
+
+def _experts(tensor: Tensor, gpus: int, *, inputs_first: bool) -> Tensor:
+    """Gate and up of every expert by their outputs, down by its inputs, whose bias is whole."""
+    if tensor.name == "down_proj_bias":
+        return tensor
+    outputs = tensor.name.startswith("gate_up_proj")
+    cut = 2 if outputs == inputs_first and len(tensor.shape) > 2 else 1
+    return replace(tensor, shape=tuple(side // (gpus if at == cut else 1) for at, side in enumerate(tensor.shape)))
 
 
 def _by_rows(module: Module, gpus: int) -> Module:

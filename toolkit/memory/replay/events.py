@@ -46,9 +46,12 @@ class Events:
         block, taken = len(self.sizes), size + MIN_BLOCK - 1 >> BLOCK_BITS
         self.sizes.append(size)
         self.blocks.append(taken)
-        self._add(block, taken)
+        is_large = taken > MOST_SMALL
+        (self.large if is_large else self.small).append(block)
+        self.pools.append(is_large)
         self.alive += taken
-        self.most = max(self.most, self.alive)
+        if self.alive > self.most:
+            self.most = self.alive
         return block
 
     def allocate_all(self, sizes: Iterable[int]) -> Sequence[Block]:
@@ -70,7 +73,9 @@ class Events:
         """Ends an allocation."""
         if block:
             taken = self.blocks[block]
-            self._add(-block, taken)
+            is_large = taken > MOST_SMALL
+            (self.large if is_large else self.small).append(-block)
+            self.pools.append(is_large)
             self.alive -= taken
 
     def release_all(self, blocks: Iterable[Block]) -> None:
@@ -109,11 +114,6 @@ class Events:
         self.sizes += sizes
         self.blocks += taken
         return range(before, before + len(sizes))
-
-    def _add(self, event: int, taken: int) -> None:
-        is_large = taken > MOST_SMALL
-        (self.large if is_large else self.small).append(event)
-        self.pools.append(is_large)
 
     def move(self, moves: Moves, numbers: Sequence[int]) -> None:
         """Adds the events of a part of a pass, whose blocks have these numbers."""

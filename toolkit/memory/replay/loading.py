@@ -37,11 +37,11 @@ def load(events: Events, context: Context) -> None:
             events.release(block)
     trained = tuple(trained_in_order(context))
     if context.numerics.adapter is not None:
-        for one in trained:
-            events.allocate(one.elements * BYTES[context.numerics.head if one.copied else context.numerics.adapter])
+        head, adapter = BYTES[context.numerics.head], BYTES[context.numerics.adapter]
+        events.allocate_all(one.elements * (head if one.copied else adapter) for one in trained)
     if setting.master_weights is not None:
-        for one in trained:
-            events.allocate(one.elements * BYTES[setting.master_weights])
+        width = BYTES[setting.master_weights]
+        events.allocate_all(one.elements * width for one in trained)
 
 
 def trained_in_order(context: Context) -> Iterator[Trained]:

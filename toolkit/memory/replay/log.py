@@ -29,8 +29,10 @@ class LoggedTape(Tape):
     were when the first product had run.
     """
 
-    def __init__(self, *, records: bool, pins: bool = False, trains: bool = True, accumulates: bool = False) -> None:
-        super().__init__(records=records, pins=pins, trains=trains, accumulates=accumulates)
+    def __init__(
+        self, *, records: bool, pins: bool = False, trains: bool = True, accumulates: bool = False, length: int = 0
+    ) -> None:
+        super().__init__(records=records, pins=pins, trains=trains, accumulates=accumulates, length=length)
         self._live = _Watched(self._happen)
         self.log: list[Change] = []
         self.start: int | None = None
@@ -94,7 +96,7 @@ class LoggedTape(Tape):
             if self.stopped:
                 yield
                 return
-            passing = Buffer(row, size, 0, "", grad=False)
+            passing = Buffer(row, self._measured(size), 0, "", grad=False)
             self._made(passing)
             yield
             self._note(Change(self.number(passing)))

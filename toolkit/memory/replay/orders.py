@@ -2,22 +2,53 @@
 
 from __future__ import annotations
 
-import marshal
-from collections.abc import Callable, Iterator, Sequence
-from hashlib import blake2b
-from itertools import compress
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from toolkit.memory.allocator import MIN_BLOCK
 from toolkit.memory.device import Interval
 from toolkit.memory.replay.events import Events
-from toolkit.memory.replay.pool import MOST_SMALL, pool_reserved
-
-Order = Sequence[int]
+from toolkit.memory.replay.requests import How, Pool, plain_pools
 
 REMEMBERED = 4096
 
+THREADS = "OPENBLAS_NUM_THREADS"
+
 _KNOWN: dict[bytes, Interval] = {}
 """What was reserved for requests, by a digest of them: runs of other dtypes or versions often ask for the same."""
+
+_compiled: Callable[[Events], tuple[Pool, Pool] | None] | None = None
+
+
+def compile_replays() -> bool:
+    """Replays compiled from here on, where numba is installed: what it takes to load it, only thousands are worth.
+
+    Returns whether they are.
+    """
+    global _compiled  # noqa: PLW0603 - how replays are done, for all who ask
+    if _compiled is None:
+        try:
+            with _one_thread():
+                from toolkit.memory.replay.compiled import compiled_pools  # noqa: PLC0415 - see above
+        except ImportError:
+            return False
+        _compiled = compiled_pools
+        reserved(Events())  # compiled, or read from where it is kept, before processes are forked
+    return True
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Without the threads that numpy's OpenBLAS starts as it is loaded: beside them no process could be forked."""
+    before = os.environ.get(THREADS)
+    os.environ[THREADS] = "1"
+    try:
+        yield
+    finally:
+        del os.environ[THREADS]
+        if before is not None:
+            os.environ[THREADS] = before
 
 
 def reserved(events: Events, *, warms: bool = False, swaps: bool = True, limit: int | None = None) -> Interval:
@@ -29,27 +60,12 @@ def reserved(events: Events, *, warms: bool = False, swaps: bool = True, limit: 
     name, when a kernel asks for scratch. With `swaps`, each release is also put behind an allocation that follows it,
     and before one that precedes it. Requests of up to 1 MiB have a pool of their own and are replayed once.
     """
-    wanted = events.blocks
-    large, small = events.large, events.small
+    large, small = (_compiled and _compiled(events)) or plain_pools(events)
     loaded = events.pools.count(1, 0, events.loaded)
-
-    def of_large() -> Interval:
-        found = [pool_reserved(wanted, large, most=limit)]
-        found += [pool_reserved(wanted, order, most=limit) for order in (_swapped(large, loaded) if swaps else ())]
-        if warms:
-            # transformers asks for a block of the whole size and gives it back before it loads
-            # (caching_allocator_warmup).
-            block = sum(events.sizes[event] for event in large[:loaded] if event > 0)
-            found.append(pool_reserved(wanted, large, block, most=limit))
-        return min(found), max(found)
-
-    def of_small() -> Interval:
-        found = pool_reserved(wanted, small, small=True)
-        return found, found
-
-    how = loaded, warms, swaps, limit or 0
-    low, high = _once(of_large, how, filter(MOST_SMALL.__lt__, wanted), large)
-    more, _ = _once(of_small, (), filter(MOST_SMALL.__ge__, wanted), small)
+    # transformers asks for a block of the whole size and gives it back before it loads (caching_allocator_warmup).
+    warm = sum(events.sizes[event] for event in events.large[:loaded] if event > 0) if warms else 0
+    low, high = _once(large, How(loaded, swaps, warm, limit))
+    more, _ = _once(small, How())
     return low + more, high + more
 
 
@@ -58,30 +74,12 @@ def peak(events: Events) -> int:
     return MIN_BLOCK * events.most
 
 
-def _once(work: Callable[[], Interval], how: tuple[int, ...], sizes: Iterator[int], order: Order) -> Interval:
-    """What is worked out for blocks of these sizes in this order; once for all that are the same."""
-    asked: list[Sequence[int]] = [how, [*sizes], order]
-    key = blake2b(marshal.dumps(asked, 2), digest_size=32).digest()  # version 2: no references to what came before
+def _once(pool: Pool, how: How) -> Interval:
+    """What is worked out for the requests of a pool; once for all that are the same."""
+    key = pool.digest(how)
     known = _KNOWN.get(key)
     if known is None:
         if len(_KNOWN) >= REMEMBERED:
             _KNOWN.clear()
-        known = _KNOWN[key] = work()
+        known = _KNOWN[key] = pool.reserved(how)
     return known
-
-
-def _swapped(order: Order, loaded: int) -> tuple[list[int], list[int]]:
-    """Once every release behind the allocation after it, and once before the one that precedes it."""
-    late, early = list(order), list(order)
-    length = len(order)
-    # One byte for each event, all in one number: all neighbours are compared at once.
-    allocates = int.from_bytes(bytes(map((0).__lt__, order)), "little")
-    following = allocates >> 8
-    rises = (following & ~allocates).to_bytes(length, "little")
-    falls = (allocates & ~following).to_bytes(length, "little")
-    for place in compress(range(loaded, length - 1), rises[loaded:]):
-        late[place], late[place + 1] = order[place + 1], order[place]
-    for place in compress(range(loaded, length - 1), falls[loaded:]):
-        if order[place] != -order[place + 1]:
-            early[place], early[place + 1] = order[place + 1], order[place]
-    return late, early

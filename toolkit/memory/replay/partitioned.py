@@ -46,7 +46,7 @@ class PartitionedRun(Run):
         """
         context, zero, events = self._context, self._zero, self._writer.events
         events.allocate(context.sums.weights)
-        events.loaded = len(events.order)
+        events.loaded = len(events.pools)
         events.allocate(context.sums.adapters)
         if context.setting.master_weights is not None and not context.setting.parallel.offload:
             events.allocate(zero.updated * BYTES[context.setting.master_weights])

@@ -14,14 +14,18 @@ from toolkit.memory.device import LAST_SEGMENTS, Interval, device_interval, work
 from toolkit.memory.estimate import Estimate
 from toolkit.memory.formula.outputs import holds_results
 from toolkit.memory.loading import PACKAGE, WARMS
+from toolkit.memory.numerics import TORCHTITAN
+from toolkit.memory.parallel.shard_moments import Shards
 from toolkit.memory.parallel.spread import Spread
 from toolkit.memory.parallel.zero_moments import Zero3
 from toolkit.memory.programs import Programs
 from toolkit.memory.recording import programs_of
+from toolkit.memory.replay.fully_sharded import reserved_fully_sharded
 from toolkit.memory.replay.generation import generation_events
 from toolkit.memory.replay.orders import peak, reserved
+from toolkit.memory.replay.other_streams import other_streams
 from toolkit.memory.replay.partitioned import loaded_whole, reserved_in_parts
-from toolkit.memory.replay.sharded import other_streams, sharded_runs
+from toolkit.memory.replay.sharded import sharded_runs
 from toolkit.memory.replay.training import Run
 from toolkit.memory.sums import Sums
 from toolkit.memory.versions import older
@@ -215,12 +219,16 @@ def _is_exceeded(context: Context) -> bool:
 def _is_known(context: Context) -> bool:
     if len({kind.stack for kind in context.architecture.layers}) > 1:
         return False  # a decoder's layers have the encoder's result beside their own input
+    if any(kind.attention.shares_keys for kind in context.architecture.layers):
+        return False  # the last layers see one token of a prompt
     if context.setting.cache is not None:
         return False  # static and quantized caches do not grow as those that are followed
     if context.architecture.family in (LITGPT, AUTOAWQ) and not context.setting.trains:
         return False  # they have their caches before the prompt, and make every weight or some of them twice
     if context.setting.parallel.strategy in ALONE:
         return True
+    if isinstance(context.sharing, Shards):
+        return context.setting.stack.trainer == TORCHTITAN  # which loads no weight whole
     return isinstance(context.sharing, Spread | Zero3) and context.setting.trains
 
 
@@ -233,6 +241,8 @@ def _worked_out(context: Context, programs: Programs, limit: int | None) -> Work
         alive = peak(first) + beside[0]
         least, most = min(low for low, _ in found) + beside[0], max(high for _, high in found) + beside[1]
         return least, most, alive, max(*first.sizes, sharing.root)
+    if isinstance(sharing, Shards):
+        return reserved_fully_sharded(context, programs, sharing, limit)
     if isinstance(sharing, Zero3):
         return reserved_in_parts(context, programs, sharing, limit)
     warms = not older(context.setting, PACKAGE, WARMS)

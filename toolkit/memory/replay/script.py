@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 from toolkit.frozen import frozen
 from toolkit.memory.buffer import Buffer
-from toolkit.memory.formula.follow import AnyHead, AnyLayer, follow_layer, follow_logits, follow_loss
+from toolkit.memory.formula.follow import AnyHead, AnyLayer, follow_layer, follow_logits, follow_loss, length_of
 from toolkit.memory.formula.layer import RESIDUAL
 from toolkit.memory.gradients import INCOMING
 from toolkit.memory.program import CHECKPOINTS, MAX_RECORDED, Origin, Stream
@@ -35,6 +36,7 @@ class Script:
 
     In `forward` the input comes in and the result goes on, in `backward` the gradients of result and input. Where
     `apart` is true, backward runs on tensors of its own: the stretch runs again in it, from an input that was kept.
+    `chosen` are the keys of what a selective checkpoint keeps, forward and backward.
     `logits` are those that the model's result has; the first product has run after `product` events of `forward`.
     """
 
@@ -44,6 +46,7 @@ class Script:
     apart: bool = False
     logits: int | None = None
     product: int | None = None
+    chosen: tuple[tuple[int, int], ...] = ()
 
 
 NO_PASS = Pass((), None, None)
@@ -55,7 +58,8 @@ def script_of(origin: Origin) -> Script:
     form, stream = origin.form, origin.stream
     if not isinstance(form, AnyHead) and stream.checkpointing != "false":
         return _checkpointed(form, stream)
-    tape = LoggedTape(records=origin.trains, trains=origin.trains, accumulates=stream.accumulates)
+    length = length_of(form)
+    tape = LoggedTape(records=origin.trains, trains=origin.trains, accumulates=stream.accumulates, length=length)
     tape.cache = origin.cache
     x = tape.new(RESIDUAL, origin.hidden, stream.dtype, grad=stream.grad)
     if isinstance(form, AnyHead):
@@ -94,31 +98,44 @@ def _then_back(tape: LoggedTape, x: Buffer, out: Buffer) -> Script:
 def _checkpointed(form: AnyLayer, stream: Stream) -> Script:
     """Forward keeps the input alone, and what nodes have as attributes; backward runs it again."""
     reenters = stream.checkpointing == "reentrant"
-    tape = LoggedTape(records=False, pins=not reenters)
+    tape = LoggedTape(records=False, pins=not reenters, length=length_of(form))
     x = tape.new(CHECKPOINTS, form.hidden, stream.dtype, grad=True)
     x.references += 1  # the checkpoint itself
+    tape.chosen = [] if stream.chooses else None
     out = follow_layer(tape, x, form)
     forward = Pass(tape.cut(), tape.number(x), tape.number(out))
     tape.drop(out)
     tape.unwind()
     leaving = tape.cut()
     pinned = [(row, size, stream.dtype) for row, size in tape.pinned.items()]
-    again = _again(form, stream, out.size, None if reenters else (tape.saves, pinned))
-    return Script(forward, leaving, again, apart=True, product=tape.product)
+    chosen = tape.chosen or []
+    again, found = _again(form, stream, out.size, None if reenters else (tape.saves, pinned), chosen)
+    keys = tuple(zip(map(tape.number, chosen), found, strict=True))
+    return Script(forward, leaving, again, apart=True, product=tape.product, chosen=keys)
 
 
 def _again(
-    form: AnyLayer, stream: Stream, result_size: Size, waits: tuple[int, list[tuple[str, Size, str]]] | None
-) -> Pass:
-    """The backward of a checkpointed layer: `waits` says that it runs again at the first of so many saved tensors."""
-    tape = LoggedTape(records=True, accumulates=stream.accumulates)
+    form: AnyLayer,
+    stream: Stream,
+    result_size: Size,
+    waits: tuple[int, list[tuple[str, Size, str]]] | None,
+    chosen: Sequence[Buffer],
+) -> tuple[Pass, list[int]]:
+    """The backward of a checkpointed layer: `waits` says that it runs again at the first of so many saved tensors.
+
+    Also the keys of what was `chosen` to be kept for it.
+    """
+    tape = LoggedTape(records=True, accumulates=stream.accumulates, length=length_of(form))
     foreign = [tape.fresh(row, size, dtype) for row, size, dtype in (waits[1] if waits else ())]
     x = tape.new(CHECKPOINTS, form.hidden, stream.dtype, grad=True)
     x.references += 1
     foreign.append(x)
+    found = [tape.fresh(one.row, one.size, one.dtype, one.width) for one in chosen]
+    foreign += found
+    tape.chosen = [*found] if stream.chooses else None
     gradient = None
     if waits:
-        tape.defer(waits[0])
+        tape.defer(waits[0] + stream.lasts)
     else:
         gradient = tape.fresh(INCOMING, result_size, stream.dtype)
     result = follow_layer(tape, x, form)
@@ -129,4 +146,4 @@ def _again(
     tape.unwind()
     tape.backward(result, gradient)
     mine = frozenset(map(tape.number, foreign))
-    return Pass(tape.cut(), tape.start, tape.end, mine)
+    return Pass(tape.cut(), tape.start, tape.end, mine), [*map(tape.number, found)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import chain
 
@@ -28,6 +28,7 @@ from toolkit.memory.replay.writer import (
 from toolkit.memory.size import BYTES
 from toolkit.memory.sums import Trained
 from toolkit.memory.versions import older
+from toolkit.spec.setting import Setting
 
 STEPS = 2
 MICRO_BATCHES = 2
@@ -64,6 +65,15 @@ class Run:
         """The model, and what training puts beside it."""
         load(self._writer.events, self._context)
 
+    def before_layer(self, place: int) -> None:
+        """What precedes a layer's forward."""
+
+    def after_forward(self, place: int) -> None:
+        """What follows it."""
+
+    def before_backward(self, place: int) -> None:
+        """What precedes a layer's backward."""
+
     def before_end(self) -> None:
         """What precedes the end of the model."""
 
@@ -87,9 +97,11 @@ class Run:
         called = held_inputs(writer, programs.called, hidden, writer.bytes(programs.hidden))
         layers: list[Played] = []
         stream = hidden
-        for script in self._layers(accumulates=accumulates):
+        for place, script in enumerate(self._layers(accumulates=accumulates)):
+            self.before_layer(place)
             layers.append(play_forward(writer, script, stream, workspace=self._new_workspace(1)))
             stream = layers[-1].result
+            self.after_forward(place)
         writer.release(*passing)
         waits = CHECKPOINTS in programs.layers[0].kept
         if not waits:
@@ -105,7 +117,8 @@ class Run:
         events.allocate(self._new_workspace(2))
         gradient = play_backward(writer, end, 0)
         held: list[Block] = []
-        for played in reversed(layers):
+        for place, played in reversed([*enumerate(layers)]):
+            self.before_backward(place)
             before = len(writer.gradients)
             if self._retains and played is not layers[0]:
                 writer.hold(played.given)
@@ -127,14 +140,11 @@ class Run:
         setting, events = self._context.setting, self._writer.events
         if not self._has_states:
             self._has_states = True
-            for one in self.states():
-                for held in state_blocks(one, setting):
-                    events.allocate(held)
+            events.allocate_all(_states_in_blocks(self.states(), setting))
         parts = list(chain.from_iterable(step_blocks(self._context)))
         if setting.optimizer == "adamw" and setting.optimizer_implementation == "foreach" and any(parts):
             parts = [one.elements * BYTES[setting.optimizer_states] for one in self.states()]
-        for block in [events.allocate(part) for part in parts]:
-            events.release(block)
+        events.release_all(events.allocate_all(parts))
         if not self._keeps_gradients:
             self._writer.release(*self._writer.gradients)
             self._writer.gradients.clear()
@@ -176,3 +186,13 @@ class Run:
         if programs.tied and not programs.adds_in_place:
             writer.release(writer.events.allocate(programs.embedding))
         writer.release(new)
+
+
+def _states_in_blocks(states: Iterable[Trained], setting: Setting) -> Iterator[int]:
+    """The bytes of each state that the allocator is asked for; worked out once for tensors of one form."""
+    known: dict[int, tuple[Trained, tuple[int, ...]]] = {}
+    for one in states:
+        found = known.get(id(one))
+        if found is None:
+            found = known[id(one)] = one, state_blocks(one, setting)  # kept with the form, so its id stays its
+        yield from found[1]

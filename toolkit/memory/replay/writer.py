@@ -12,6 +12,9 @@ from toolkit.memory.replay.numbered import Numbered, numbered
 from toolkit.memory.replay.script import Pass, Script
 from toolkit.memory.size import Amounts, Size
 
+FEW = 3
+"""So many blocks are sooner released one by one."""
+
 
 class Writer:
     """Writes scripts to events at a scale, without what has no more than `least` bytes.
@@ -50,6 +53,9 @@ class Writer:
 
     def release(self, *blocks: Block) -> None:
         """Each block has a holder less; without any it is gone."""
+        if len(blocks) > FEW and self._holders.keys().isdisjoint(blocks):
+            self.events.release_all(blocks)
+            return
         for block in blocks:
             left = self._holders.pop(block, 1) - 1
             if left > 1:
@@ -143,7 +149,12 @@ def play_backward(writer: Writer, played: Played, gradient: Block) -> Block:
     """Writes a backward pass on the gradient of the result, and returns the block of the input's."""
     script = played.script
     backward = script.backward
-    if script.apart:
+    if script.chosen:
+        blocks = {again: played.blocks.pop(first, 0) for first, again in script.chosen}
+        if backward.given is not None:
+            blocks[backward.given] = gradient
+        writer.play(backward.events, blocks, backward.foreign)
+    elif script.apart:
         blocks = writer.play_afresh(backward, gradient)
     else:
         blocks = played.blocks

@@ -11,7 +11,14 @@ from toolkit.memory.trace.stand_ins import standing_in
 from toolkit.memory.tuners.methods import feedforward_of
 from toolkit.spec.setting import Lora, Peft, Setting
 
-TASKS = {"causal-lm": "CAUSAL_LM", "sequence-classification": "SEQ_CLS", "masked-lm": None, "base": None}
+HEARS = "whisper"
+TASKS = {
+    "causal-lm": "CAUSAL_LM",
+    "sequence-classification": "SEQ_CLS",
+    "token-classification": "TOKEN_CLS",
+    "masked-lm": None,
+    "base": None,
+}
 
 CLASSES: Mapping[str, str] = {
     "adalora": "AdaLoraConfig",
@@ -61,12 +68,12 @@ def config_of(setting: Setting, family: str) -> Any:
     import peft
 
     if setting.lora is not None:
-        return _lora(setting, setting.lora)
+        return _lora(setting, setting.lora, family)
     assert setting.peft is not None
     found = getattr(peft, CLASSES[setting.method], None)
     if found is None:
         raise UnsupportedTrace(f"this version of peft has no {setting.method}")
-    return found(task_type=TASKS[setting.head], **options_of(setting, setting.peft, family))
+    return found(task_type=_task(setting, family), **options_of(setting, setting.peft, family))
 
 
 @contextmanager
@@ -85,7 +92,12 @@ def permuted_alike() -> Iterator[None]:
         yield
 
 
-def _lora(setting: Setting, lora: Lora) -> Any:
+def _task(setting: Setting, family: str) -> str | None:
+    """The task of peft's wrapper: of a model that hears there is none whose forward hands on a sound."""
+    return None if family == HEARS else TASKS[setting.head]
+
+
+def _lora(setting: Setting, lora: Lora, family: str) -> Any:
     import peft
 
     asked = {"use_dora": lora.dora, "lora_bias": lora.bias}  # only where they are: older releases know neither
@@ -94,7 +106,7 @@ def _lora(setting: Setting, lora: Lora) -> Any:
         lora_alpha=lora.alpha or lora.rank,
         target_modules=lora.targets if isinstance(lora.targets, str) else list(lora.targets),
         lora_dropout=lora.dropout,
-        task_type=TASKS[setting.head],
+        task_type=_task(setting, family),
         **{name: True for name, said in asked.items() if said},
     )
 

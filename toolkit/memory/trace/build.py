@@ -27,17 +27,21 @@ from toolkit.memory.trace.refusal import UnsupportedTrace
 from toolkit.memory.trace.refused import MXFP4, refusal_of, runs_trl, sums_logits
 from toolkit.memory.trace.releases import built, dtype_plan, no_init_weights, stops_caching
 from toolkit.memory.trace.trl_loss import refuse_trl, with_head
+from toolkit.spec.names import CLASSIFIERS
 from toolkit.spec.setting import Setting
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 AUTO_CLASSES = {
     "causal-lm": "AutoModelForCausalLM",
     "sequence-classification": "AutoModelForSequenceClassification",
+    "token-classification": "AutoModelForTokenClassification",
     "masked-lm": "AutoModelForMaskedLM",
     "base": "AutoModel",
 }
 COPIED = ".modules_to_save."
 """In the names of parameters that peft trains a copy of (utils/other.py, ModulesToSaveWrapper)."""
+CHANCES = ("layerdrop", "encoder_layerdrop", "decoder_layerdrop")
+"""Chances at which a layer is left out in training: a pass through all of them takes the most."""
 LEFT_OUT = ("dtype", "torch_dtype", "quantization_config", "auto_map", "transformers_version", "architectures")
 
 
@@ -106,6 +110,8 @@ def _auto_class(setting: Setting, config: Any) -> Any:
 
     generates = setting.head == "causal-lm" and config.is_encoder_decoder
     auto = transformers.AutoModelForSeq2SeqLM if generates else getattr(transformers, AUTO_CLASSES[setting.head])
+    if generates and type(config) not in auto._model_mapping:
+        auto = transformers.AutoModelForSpeechSeq2Seq
     if setting.head == "causal-lm" and type(config) not in auto._model_mapping:
         auto = getattr(transformers, "AutoModelForImageTextToText", auto)  # the class of many that read images, too
     if type(config) not in auto._model_mapping:
@@ -118,7 +124,7 @@ def _config(facts: ModelFacts, setting: Setting) -> Any:
 
     said = {key: value for key, value in copy.deepcopy(dict(facts.config)).items() if key not in LEFT_OUT}
     kind = said.pop("model_type", None)
-    if setting.head == "sequence-classification":
+    if setting.head in CLASSIFIERS:
         said["num_labels"] = setting.labels
     if kind not in CONFIG_MAPPING:
         raise UnsupportedTrace(f"transformers has no model type {kind!r}")
@@ -133,6 +139,11 @@ def _config(facts: ModelFacts, setting: Setting) -> Any:
         config.use_cache = True
     if getattr(config, "pad_token_id", None) is None:
         config.pad_token_id = 0
+    if config.is_encoder_decoder and getattr(config, "decoder_start_token_id", None) is None:
+        config.decoder_start_token_id = 0
+    for chance in CHANCES:
+        if getattr(config, chance, None):
+            setattr(config, chance, 0.0)
     return config
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from toolkit.facts.models import MODEL_IDS, ModelFacts, load_model
 from toolkit.frozen import frozen
-from toolkit.memory.encoder_layouts import ENCODERS
+from toolkit.memory.layouts.encoders import READERS
 from toolkit.memory.trace.refused import MXFP4, refusal_of
 from toolkit.spec import kernel_names, names
 from toolkit.spec.packing_fields import PACKINGS
@@ -57,7 +57,7 @@ def models() -> Iterator[Sample]:
         assert isinstance(found, ModelFacts)
         kind = str(found.config.get("model_type"))
         refusal = f"transformers has no model type {kind!r}" if kind in BESIDE_WEIGHTS else ""
-        head = "masked-lm" if kind in ENCODERS else "causal-lm"
+        head = "masked-lm" if kind in READERS else "causal-lm"
         targets = BESIDE_MAMBA if kind == "nemotron_h" else "all-linear"
         setting = replace(ADAPT, model=name, head=head, lora=Lora(8, targets=targets))
         yield Sample("model", name, setting, refusal)
@@ -107,7 +107,7 @@ PLAIN: tuple[tuple[str, Setting, tuple[str, ...]], ...] = (
     ("kernels.adapters", replace(ADAPT, method="qlora", weights="nf4"), tuple(kernel_names.ADAPTER_KERNELS)),
     ("kernels.norm", TRAIN, ("true", "false")),
     ("kernels.rotary", TRAIN, ("true", "false")),
-    ("kernels.liger", TRAIN, ("true", "false")),
+    ("kernels.liger", TRAIN, ("true", "false", *kernel_names.LIGER_PLACES)),
     ("kernels.experts", TRAIN, tuple(kernel_names.EXPERT_KERNELS)),
     ("kernels.linear_attention", TRAIN, tuple(kernel_names.LINEAR_ATTENTION_KERNELS)),
     ("kernels.convolution", TRAIN, tuple(kernel_names.CONVOLUTION_KERNELS)),
@@ -143,7 +143,7 @@ KERNELS: Mapping[str, Callable[[str], Kernels]] = {
     "kernels.adapters": lambda value: Kernels(adapters=value),
     "kernels.norm": lambda value: Kernels(norm=value == "true"),
     "kernels.rotary": lambda value: Kernels(rotary=value == "true"),
-    "kernels.liger": lambda value: Kernels(liger=value == "true"),
+    "kernels.liger": lambda value: Kernels(liger=value if value == "instance" else value != "false"),
     "kernels.experts": lambda value: Kernels(experts=value),
     "kernels.linear_attention": lambda value: Kernels(linear_attention=None if value == "torch" else value),
     "kernels.convolution": lambda value: Kernels(convolution=None if value == "torch" else value),

@@ -15,6 +15,7 @@ from toolkit.memory.trace.caches import cache_of, is_packed, packed_as_on_gpu, p
 from toolkit.memory.trace.lengthen import growing, leap, lengthened, shapes
 from toolkit.memory.trace.padded import REAL, Rows, mask_of
 from toolkit.memory.trace.releases import cache_parts, first_cache, holds_results, is_double, last_logits_alone
+from toolkit.memory.trace.sounds import hears, sound_of
 from toolkit.spec.setting import Setting
 
 Mark = Callable[[PhaseName], None]
@@ -36,9 +37,11 @@ def generate(setting: Setting, model: nn.Module, mark: Mark, cached: Cached) -> 
         given: dict[str, Any] = {"use_cache": True}
         rows = None
         if model.config.is_encoder_decoder:
-            given["encoder_outputs"] = model.get_encoder()(ids, return_dict=True, **mask)
+            sounds = hears(model)
+            source = sound_of(setting, model) if sounds else ids
+            given["encoder_outputs"] = model.get_encoder()(source, return_dict=True, **mask)
             given |= mask
-            ids = _ids(model, setting, 1)
+            ids = ids if sounds else _ids(model, setting, 1)
         else:
             given |= last_logits_alone(model) | first_cache(model) | cache_of(setting, model)
             rows = Rows(model, mask[REAL]) if mask else None

@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from toolkit.memory.losses import OF_PAIRS
 from toolkit.memory.refusal import MASKS_MADE_ALIKE
 from toolkit.memory.trace.old_padding import masks_told
 from toolkit.memory.trace.refusal import UnsupportedTrace
@@ -75,8 +76,11 @@ class Rows:
 
 
 @contextmanager
-def zeros_seen(setting: Setting) -> Iterator[None]:
-    """Has transformers find padding in every mask that it is given, where rows are padded."""
+def zeros_seen(setting: Setting, model_type: object) -> Iterator[None]:
+    """Has transformers find padding in every mask that it is given, where rows are padded.
+
+    A decoder beside an encoder makes its own mask, which is of ones alone.
+    """
     if installed(TRANSFORMERS) < MASKS_MADE_ALIKE:
         if setting.padding and setting.attention == "flash":
             raise UnsupportedTrace(f"flash attention to padded rows is not traced before {MASKS_MADE_ALIKE}")
@@ -88,7 +92,7 @@ def zeros_seen(setting: Setting) -> Iterator[None]:
         return
     masking, flash = import_module(MASKING), import_module(FLASH_UTILS)
     with ExitStack() as entered:
-        for name in LOOKING:
+        for name in LOOKING[1:] if model_type in OF_PAIRS else LOOKING:
             entered.enter_context(standing_in(masking, name, _found(getattr(masking, name))))
         entered.enter_context(standing_in(flash, "_get_unpad_data", _all_real))
         yield

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from toolkit.memory.kept_caches import STATIC
-from toolkit.memory.numerics import QUANTIZED, adapter_dtype
-from toolkit.spec.names import FLOATS, GALORE, NEVER_FUSED, OPTIMIZERS_32BIT, TORCH_OPTIMIZERS
+from toolkit.memory.numerics import QUANTIZED, SELECTIVE, adapter_dtype
+from toolkit.spec.names import ESTIMATED_ALONE, FLOATS, GALORE, NEVER_FUSED, OPTIMIZERS_32BIT, TORCH_OPTIMIZERS
 from toolkit.spec.setting import OWN, Setting
 
 MXFP4 = "mxfp4"
@@ -73,6 +73,11 @@ def _kernels(setting: Setting) -> str:
     return "" if setting.kernels == OWN else "kernels that stand in for parts of a model are not traced yet"
 
 
+def _checkpoints(setting: Setting) -> str:
+    selects = setting.gradient_checkpointing == SELECTIVE
+    return "checkpoints that select by operation are not traced yet" if selects else ""
+
+
 def _engine(setting: Setting) -> str:
     return "engines are not traced" if setting.engine else ""
 
@@ -110,7 +115,9 @@ def _states(setting: Setting) -> str:
 
 
 def _optimizer(setting: Setting) -> str:
-    """What a library does not have of an optimizer."""
+    """What a library does not have of an optimizer, or is not run of it."""
+    if setting.trains and setting.optimizer in ESTIMATED_ALONE:
+        return f"the optimizer {setting.optimizer} is not traced yet"
     if setting.optimizer in GALORE and (setting.method != "full" or setting.galore is None):
         return f"{setting.optimizer} projects the gradients of whole matrices, and method {setting.method} has none"
     fused = setting.trains and setting.optimizer in NEVER_FUSED and setting.optimizer_implementation == "fused"
@@ -123,6 +130,6 @@ def _trained(setting: Setting) -> str | None:
 
 RULES: tuple[Callable[[Setting], str], ...] = (
     _trainer, _offload, _strategy, _weights, _master_weights, _loss, _head, _kernels, _engine, _cache, _gradients,
-    _states, _optimizer, _warmup,
+    _states, _optimizer, _warmup, _checkpoints,
 )  # fmt: skip
 """What is asked of a setting, in this order."""

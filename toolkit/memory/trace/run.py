@@ -31,6 +31,7 @@ from toolkit.memory.trace.refused import runs_trl, sums_logits
 from toolkit.memory.trace.releases import packing_unasked
 from toolkit.memory.trace.replicated import replicate, replicates
 from toolkit.memory.trace.sharded import first_rank, share_out
+from toolkit.memory.trace.sounds import SOUND, hears, sound_of
 from toolkit.memory.trace.trl_loss import kernels_of_trl, sft_loss
 from toolkit.spec.setting import Setting
 
@@ -53,7 +54,7 @@ def run(setting: Setting, facts: ModelFacts) -> Run:
         entered.enter_context(_garbage_of_this_run_alone())
         entered.enter_context(on_gpu.patched())
         entered.enter_context(packing_unasked())
-        entered.enter_context(zeros_seen(setting))
+        entered.enter_context(zeros_seen(setting, facts.config.get("model_type")))
         entered.enter_context(samples_seen(setting))
         entered.enter_context(library_uncalled())
         entered.enter_context(positions_unread())
@@ -138,6 +139,8 @@ def _loss(
     seen = laid_out(setting)
     ids = torch.zeros(seen.batch_size, seen.sequence_length, dtype=torch.long)
     inputs: dict[str, Any] = {"input_ids": ids, **mask_of(setting, ids, left=False), **beside_ids(setting, ids)}
+    if hears(model):
+        inputs = {**mask_of(setting, ids, left=False), SOUND: sound_of(setting, model)}
     if sums_logits(setting):
         with on_gpu.region(autocast):
             named[:] = [model(**inputs)]

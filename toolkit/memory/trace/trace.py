@@ -61,9 +61,21 @@ def trace(setting: Setting, facts: ModelFacts, *, whole: bool = False, say: Say 
     Of alike layers a few are traced, and the others written out from them where that is proven to be the same;
     `whole`: every layer is traced.
     """
-    seen, how = (whole_run(setting, facts), "every layer") if whole else grown_run(setting, facts, say)
+    try:
+        seen, how = (whole_run(setting, facts), "every layer") if whole else grown_run(setting, facts, say)
+    except RuntimeError as error:
+        if (positions := _positions(facts)) is None or setting.sequence_length <= positions:
+            raise
+        said = f"the model's code fails: {setting.sequence_length:,} tokens for {positions:,} positions"
+        raise UnsupportedTrace(said) from error
     say("replaying")
     return accounted(setting, seen, f"{how}, {DELTA_RULE}" if _is_recurrent(facts) else how)
+
+
+def _positions(facts: ModelFacts) -> int | None:
+    """The positions that a config states; code that slices a table of them fails past its end."""
+    said = facts.config.get("max_position_embeddings", facts.config.get("n_positions"))
+    return said if isinstance(said, int) else None
 
 
 def _is_recurrent(facts: ModelFacts) -> bool:

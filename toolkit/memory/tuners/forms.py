@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from toolkit.memory.architecture import Architecture, Module, ModuleKind
-from toolkit.memory.builder import OUTPUT
+from toolkit.memory.forms.builder import OUTPUT
 from toolkit.memory.formula.linear_form import Tuner
 from toolkit.memory.formula.tuned.methods import TUNED
 from toolkit.memory.losses import loss_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from toolkit.frozen import frozen
-from toolkit.memory.builder import Builder
+from toolkit.memory.forms.builder import Builder
 from toolkit.memory.formula.embeddings import ROW as EMBEDDINGS
 from toolkit.memory.formula.layer import RESIDUAL
 from toolkit.memory.program import Program

@@ -10,7 +10,17 @@ from toolkit.finding import Finding, Severity
 from toolkit.spec.known import unknown
 from toolkit.spec.node import Scalar
 from toolkit.spec.training_configs.adapters import take_lora
-from toolkit.spec.training_configs.axolotl_keys import ADAPTER_KERNELS, GOES_WITHOUT, LIGER, ONE, STOPS
+from toolkit.spec.training_configs.axolotl_keys import (
+    ADAPTER_KERNELS,
+    ELSEWHERE,
+    FOLLOWED_KERNELS,
+    GOES_WITHOUT,
+    KERNEL_FAMILIES,
+    LIGER,
+    ONE,
+    PARTLY,
+    STOPS,
+)
 from toolkit.spec.training_configs.config import Config
 from toolkit.spec.training_configs.hugging_face import take_targets
 from toolkit.spec.training_configs.optimizers import take_muon, take_optimizer
@@ -18,6 +28,7 @@ from toolkit.spec.training_configs.packing import take_axolotl_packing
 from toolkit.spec.training_configs.parallel import take_parallel
 from toolkit.spec.training_configs.training_arguments import (
     ATTENTION,
+    facts_of,
     take_accumulation,
     take_attention,
     take_checkpointing,
@@ -62,7 +73,7 @@ def take_axolotl(config: Config) -> None:
     config.matters_where_said(row for row in STOPS if not (row[0] in ONE and config.node(row[0]) == "1"))
     all_of_liger = all(config.truth(key) for key in LIGER)
     if all_of_liger:
-        config.put("kernels.liger", True, *LIGER)
+        config.put("kernels.liger", "classes", *LIGER)
     config.matters_where_said((row for row in GOES_WITHOUT if not (all_of_liger and row[0] in LIGER)), stops=False)
 
 
@@ -174,17 +185,26 @@ def _casts(config: Config) -> None:
 
 
 def _adapter_kernels(config: Config) -> None:
-    """Axolotl turns them on where nothing is said of them (schemas/config.py, check_auto_enable_lora_kernels)."""
+    """Axolotl turns them on where nothing is said of them (0.19, schemas/config.py, check_auto_enable_lora_kernels)."""
     adapts = config.value("method") == "qlora" or (
         config.value("method") == "lora" and config.value("weights") != "int8"
     )
-    said = any(config.node(key) is not None for key in ADAPTER_KERNELS)
-    if not adapts or said or config.truth("trust_remote_code") or config.value("parallel.strategy") == "fsdp":
-        return
-    reason = (
-        "axolotl runs adapters by kernels of its own, where no lora_*_kernel says otherwise: peft's code is followed"
-    )
-    config.matters("adapter", reason, stops=False)
+    said = [key for key in ADAPTER_KERNELS if config.node(key) is not None]
+    on = [key for key in FOLLOWED_KERNELS if config.truth(key)]
+    if said:
+        if len(on) == len(FOLLOWED_KERNELS):
+            config.put("kernels.adapters", "axolotl", *FOLLOWED_KERNELS)
+        else:
+            config.matters_where_said(((key, PARTLY) for key in ADAPTER_KERNELS), stops=False)
+    elif adapts and not config.truth("trust_remote_code") and config.value("parallel.strategy") != "fsdp":
+        facts = facts_of(config)
+        if facts is None or facts.config.get("model_type") not in KERNEL_FAMILIES:
+            config.matters("adapter", ELSEWHERE, stops=False)
+            return
+        config.assume("kernels.adapters", "axolotl", "what axolotl turns on where no lora_*_kernel says otherwise")
+        if config.value("lora.dropout"):
+            reason = "axolotl's kernels for adapters are followed: before they knew dropout, peft's code ran instead"
+            config.matters("lora_dropout", reason, stops=False)
 
 
 def _shards(config: Config) -> None:

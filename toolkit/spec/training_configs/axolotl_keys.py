@@ -52,9 +52,6 @@ GOES_WITHOUT = (
     ("activation_offloading", "activations that are moved to main memory are counted on the GPU"),
     ("torch_compile", "what torch.compile fuses is not followed: the estimate is that of eager code"),
     ("neftune_noise_alpha", "the noise on embeddings is not counted"),
-    ("lora_mlp_kernel", "axolotl's kernels for LoRA keep less than peft's code, which is followed"),
-    ("lora_qkv_kernel", "axolotl's kernels for LoRA keep less than peft's code, which is followed"),
-    ("lora_o_kernel", "axolotl's kernels for LoRA keep less than peft's code, which is followed"),
     ("liger_rms_norm", "Liger's kernel for norms is not followed: transformers' code is"),
     ("liger_glu_activation", "Liger's kernel for gated layers is not followed: transformers' code is"),
     ("liger_layer_norm", "Liger's kernel for norms is not followed: transformers' code is"),
@@ -62,7 +59,6 @@ GOES_WITHOUT = (
     ("tokens", "the rows that added tokens need are not counted"),
     ("resize_token_embeddings_to_32x", "the rows that fill embeddings up are not counted"),
     ("shrink_embeddings", "embeddings are counted as the model has them"),
-    ("lora_embedding_kernel", "axolotl's kernels for LoRA keep less than peft's code, which is followed"),
     ("fused_attn_kernel", "a fused kernel for attention is not followed"),
     ("experts_implementation", "kernels for experts are not followed: transformers' code is"),
     ("use_scattermoe", "kernels for experts are not followed: transformers' code is"),
@@ -81,5 +77,15 @@ GOES_WITHOUT = (
 )
 """What the estimate goes without, or counts as something else."""
 
-ADAPTER_KERNELS = ("lora_mlp_kernel", "lora_qkv_kernel", "lora_o_kernel", "lora_embedding_kernel")
-"""Keys of axolotl's kernels for adapters."""
+FOLLOWED_KERNELS = ("lora_mlp_kernel", "lora_qkv_kernel", "lora_o_kernel")
+ADAPTER_KERNELS = (*FOLLOWED_KERNELS, "lora_embedding_kernel")
+"""Keys of axolotl's kernels for adapters: the first three are followed together, or none."""
+KERNEL_FAMILIES = frozenset(
+    {
+        "gemma", "gemma2", "gemma3", "gemma3_text", "glm4", "granite", "llama", "mistral", "mixtral", "olmo2", "olmo3",
+        "qwen2", "qwen3", "qwen3_moe", "smollm3",
+    }
+)  # fmt: skip
+"""Model types with norms that keep 16 bit and gated feed-forwards, beside which these kernels are followed."""
+ELSEWHERE = "axolotl runs adapters by kernels of its own where it can: with this model peft's code is followed"
+PARTLY = "axolotl's kernels for LoRA keep less than peft's code, which is followed unless all three are on"

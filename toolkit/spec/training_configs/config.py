@@ -68,8 +68,9 @@ class Config:
         """What `${key}` stands for, one step far, with the place where it is asked for."""
         found = _INTERPOLATION.fullmatch(node) if isinstance(node, Scalar) else None
         target = self._walk(found[1]) if found else None
-        if not isinstance(node, Scalar) or not isinstance(target, Scalar):
+        if not isinstance(node, Scalar) or not isinstance(target, Scalar) or found is None:
             return node
+        self.read.add(found[1])
         copy = typed(str(target))
         copy.line, copy.column, copy.end_line, copy.end_column = node.line, node.column, node.end_line, node.end_column
         copy.plain = target.plain

@@ -63,7 +63,7 @@ def take_transformers(config: Config) -> None:
     take_attention(config, "attn_implementation")
     config.assume("stack.loss", "fused" if config.truth("use_liger_kernel") else "cross-entropy", "use_liger_kernel")
     if config.truth("use_liger_kernel"):
-        config.put("kernels.liger", True, "use_liger_kernel")
+        config.put("kernels.liger", "instance", "use_liger_kernel")
     take_parallel(config)
     _common(config)
 
@@ -163,6 +163,6 @@ def _loss(config: Config) -> None:
         config.matters("loss_type", f"no formula for the loss {str(kind)[:40]!r} yet")
     if config.truth("use_liger_kernel", "use_liger"):
         config.put("stack.loss", "fused", "use_liger_kernel", "use_liger")
-        config.put("kernels.liger", True, "use_liger_kernel", "use_liger")
+        config.put("kernels.liger", "instance", "use_liger_kernel", "use_liger")
     elif "stack.trl" not in config.said:
         config.assume("stack.loss", "chunked", "what trl takes since 1.7")

@@ -89,7 +89,7 @@ def take_llamafactory(config: Config) -> None:
     if config.value("stack.trainer") != "unsloth":  # which takes its own
         config.assume("stack.loss", "fused" if liger else "cross-entropy", "enable_liger_kernel")
     if liger:
-        config.put("kernels.liger", True, "enable_liger_kernel")
+        config.put("kernels.liger", "classes", "enable_liger_kernel")
     workers = config.whole("ray_num_workers")
     if workers is not None and workers > 1 and "parallel.gpus" not in config.said:
         config.matters("ray_num_workers", "under Ray so many GPUs share the run: add --parallel-gpus N", stops=False)

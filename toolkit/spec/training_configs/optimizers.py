@@ -21,6 +21,14 @@ OPTIMIZERS: Mapping[str, tuple[str, str | None]] = {
     "paged_adamw": ("paged_adamw", None),
     "paged_adamw_32bit": ("paged_adamw", None),
     "paged_adamw_8bit": ("paged_adamw_8bit", None),
+    "adamw_torch_8bit": ("adamw_torchao_8bit", None),
+    "adamw_torch_4bit": ("adamw_torchao_4bit", None),
+    "ao_adamw_8bit": ("adamw_torchao_8bit", None),
+    "schedule_free_adamw": ("schedule_free_adamw", None),
+    "schedule_free_radam": ("schedule_free_radam", None),
+    "schedule_free_sgd": ("schedule_free_sgd", None),
+    "stable_adamw": ("stable_adamw", None),
+    "lion_pytorch": ("lion_pytorch", None),
     "adafactor": ("adafactor", None),
     "sgd": ("sgd", "foreach"),
     "lion": ("lion", None),
@@ -51,6 +59,10 @@ COMPONENTS: Mapping[str, str] = {
     "torch.optim.SGD": "sgd",
     "torch.optim.RMSprop": "rmsprop",
     "torch.optim.Adagrad": "adagrad",
+    "torchao.optim.AdamW8bit": "adamw_torchao_8bit",
+    "torchao.optim.AdamW4bit": "adamw_torchao_4bit",
+    "torchao.prototype.low_bit_optim.AdamW8bit": "adamw_torchao_8bit",
+    "torchao.prototype.low_bit_optim.AdamW4bit": "adamw_torchao_4bit",
     "bitsandbytes.optim.AdamW8bit": "adamw_8bit",
     "bitsandbytes.optim.PagedAdamW": "paged_adamw",
     "bitsandbytes.optim.PagedAdamW8bit": "paged_adamw_8bit",
@@ -64,6 +76,9 @@ COMPONENTS: Mapping[str, str] = {
     "bitsandbytes.optim.PagedAdEMAMix8bit": "paged_ademamix_8bit",
 }
 """Optimizers that torchtune names by their Python path."""
+
+COMPILED = frozenset({"adamw_torchao_8bit", "adamw_torchao_4bit"})
+"""Optimizers whose step torch.compile puts into kernels of its own."""
 
 NEWEST = "adamw_torch_fused"
 """What transformers takes where nothing is said, with torch 2.8 and later."""
@@ -102,6 +117,7 @@ def take_optimizer(config: Config, *keys: str, default: str = NEWEST) -> None:
     if optimizer == "rmsprop" and any(_is_said(arguments.get(one)) for one in _MORE_STATES["rmsprop"]):
         config.matters(ARGUMENTS, "no formula for RMSprop with momentum or centered yet")
     note_decay(config, optimizer)
+    _note_compiled(config, optimizer, arguments, *keys)
     if optimizer in GALORE:
         _take_galore(config, targets, arguments)
 
@@ -128,6 +144,16 @@ def note_decay(config: Config, optimizer: str, key: str = "weight_decay") -> Non
     if optimizer in _DECAYED_ANEW and _is_positive(config.node(key)):
         reason = f"with {optimizer} it makes a copy of all gradients in the step, which is not counted"
         config.matters(key, reason, stops=False)
+
+
+def _note_compiled(config: Config, optimizer: str, arguments: Mapping[str, Node], *keys: str) -> None:
+    """Says what is not counted of a step that torch.compile makes, and refuses blocks of another size."""
+    if optimizer not in COMPILED:
+        return
+    reason = "what torch.compile makes of its step is taken to need no memory of its own"
+    config.matters(config.present(*keys), reason, stops=False)
+    if "block_size" in arguments:
+        config.matters(ARGUMENTS, "no formula for torchao's optimizers with blocks of another size yet")
 
 
 def _refuse(config: Config, name: str, *keys: str) -> None:

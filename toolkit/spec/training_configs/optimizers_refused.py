@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 _IN_BACKWARD = "steps inside the backward pass, which free gradients as they come, are not followed"
 _TORCHAO = "no formula for torchao's optimizers yet"
-_SCHEDULE_FREE = "no formula for schedulefree's optimizers yet"
 _APOLLO = "no formula for APOLLO yet"
 _FLASH = "no formula for flashoptim's optimizers yet"
 
@@ -14,28 +13,20 @@ REFUSED: Mapping[str, str] = {
     "adamw_torch_xla": "TPUs are not followed",
     "adamw_torch_npu_fused": "NPUs are not followed",
     "adamw_anyprecision": "no formula for torchdistx's AnyPrecisionAdamW yet",
-    "adamw_torch_4bit": _TORCHAO,
-    "adamw_torch_8bit": _TORCHAO,
     "galore_adamw_layerwise": _IN_BACKWARD,
     "galore_adamw_8bit_layerwise": _IN_BACKWARD,
     "galore_adafactor_layerwise": _IN_BACKWARD,
     "lomo": _IN_BACKWARD,
     "adalomo": _IN_BACKWARD,
     "grokadamw": "no formula for GrokAdamW yet",
-    "schedule_free_radam": _SCHEDULE_FREE,
-    "schedule_free_adamw": _SCHEDULE_FREE,
-    "schedule_free_sgd": _SCHEDULE_FREE,
     "apollo_adamw": _APOLLO,
     "apollo_adamw_layerwise": _IN_BACKWARD,
-    "stable_adamw": "no formula for torch-optimi's StableAdamW yet",
     "optimi_adamw": "no formula for torch-optimi's AdamW yet",
     "ao_adamw_4bit": _TORCHAO,
-    "ao_adamw_8bit": _TORCHAO,
     "ao_adamw_fp8": _TORCHAO,
     "adopt_adamw": "no formula for ADOPT yet",
     "came_pytorch": "no formula for CAME yet",
     "dion": "no formula for Dion yet",
-    "lion_pytorch": "no formula for lion-pytorch's Lion yet",
     "flash_adamw": _FLASH,
     "flash_adam": _FLASH,
     "flash_sgd": _FLASH,

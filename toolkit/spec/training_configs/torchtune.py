@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 
 from toolkit.facts.models import ModelFacts, load_model
-from toolkit.finding import Finding, Severity
+from toolkit.finding import Finding, Place, Severity
 from toolkit.spec.known import shown, unknown
 from toolkit.spec.training_configs.config import Config
 from toolkit.spec.training_configs.optimizers import COMPONENTS, note_decay
@@ -40,6 +40,8 @@ MODELS: Mapping[str, str] = {
     "smollm2_360m": "HuggingFaceTB/SmolLM2-360M", "smollm2_1_7b": "HuggingFaceTB/SmolLM2-1.7B",
 }  # fmt: skip
 """torchtune/models/*/_model_builders.py: a builder is a size; a base and an instruct model have the same weights."""
+
+_ONE_GPU = "which recipe runs it, and on how many GPUs, is said to `tune run` alone: one GPU is taken"
 
 FOLLOWED = ("llama", "mistral", "qwen", "smollm")
 """The families whose layers are followed as torchtune has them (toolkit.memory.architecture.torchtune)."""
@@ -93,6 +95,8 @@ def take_torchtune(config: Config) -> None:
         config.put("parallel.offload", True, "fsdp_cpu_offload", "fsdp.cpu_offload")
     if "parallel.gpus" in config.said:
         config.assume("parallel.strategy", "fsdp2", "torchtune/training/_distributed.py, shard_model: fully_shard")
+    else:
+        config.findings.append(Finding(Place(config.shown), "S115", _ONE_GPU, "add --parallel-gpus N", Severity.NOTE))
     config.matters_where_said(STOPS)
     config.matters_where_said(GOES_WITHOUT, stops=False)
 

@@ -1,0 +1,23 @@
+"""What vLLM does otherwise than any formula here: refused by name."""
+
+from __future__ import annotations
+
+from toolkit.memory.refusal import FLOATS, UnsupportedRow
+from toolkit.spec.setting import Setting
+
+SERVED_STORAGE = FLOATS | {"fp8", "mxfp4", "gptq-int4", "gptq-int8", "awq-int4"}
+"""Stored forms of which it is known how vLLM holds them."""
+
+
+def refuse_serving(setting: Setting, *, generates: bool) -> None:
+    """Raise where no formula says what vLLM holds."""
+    if setting.trains:
+        raise UnsupportedRow("engine_pool", "vLLM does not train")
+    if setting.padding:
+        raise UnsupportedRow("engine_pool", "vLLM pads no rows")
+    if setting.warmup:
+        raise UnsupportedRow("engine_pool", "vLLM warms up by itself")
+    if setting.weights not in SERVED_STORAGE:
+        raise UnsupportedRow("weights", f"no formula for how vLLM packs {setting.weights} weights yet")
+    if not generates:
+        raise UnsupportedRow("engine_pool", "no formula for vLLM with models that do not generate yet")

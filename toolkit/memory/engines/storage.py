@@ -1,0 +1,112 @@
+"""How vLLM holds quantized weights once its kernels have laid them out anew.
+
+Sources: vllm model_executor/layers/quantization/gptq_marlin.py, awq_marlin.py, gptq.py, mxfp4.py,
+utils/marlin_utils_fp4.py and kernels/mixed_precision/marlin.py and machete.py of 0.6.6, 0.8.5 and 0.11.0.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from toolkit.facts.gpus import find_gpu
+from toolkit.facts.names import UnknownName
+from toolkit.memory.architecture.model import Module, ModuleKind, Tensor
+from toolkit.memory.quantization import LINEARS, ROUTERS, Part, Parts, Scheme, UnsupportedStorage, blocks
+from toolkit.spec.setting import Setting
+
+HOPPER, BEFORE_AMPERE = "sm_90", ("sm_60", "sm_61", "sm_70", "sm_75")
+"""Marlin's kernels drop zeros that say nothing; Machete's, for Hopper, and those for older cards leave them."""
+
+
+MARLIN_FP4 = frozenset({"sm_80", "sm_86", "sm_89"})
+"""Cards on which Marlin multiplies mxfp4 experts; on newer ones it follows from what is installed beside vLLM."""
+
+INPUTS_UNIT, OUTPUTS_UNIT, FP4_BLOCK = 128, 256, 32
+"""Marlin's kernel takes inputs and outputs of experts in whole multiples; a scale is of so many inputs."""
+
+
+def served_scheme(setting: Setting) -> Scheme | None:
+    """How vLLM stores GPTQ, AWQ and MXFP4 weights; None for forms that it holds as transformers does."""
+    if setting.weights == "mxfp4":
+        if not _architectures(setting) <= MARLIN_FP4:
+            raise UnsupportedStorage(
+                "mxfp4", "how vLLM pads experts on this card follows from what is installed beside"
+            )
+        return padded_fp4
+    if setting.weights.startswith("awq"):
+        return packed(4, setting.group_size, zeros=True)
+    if not setting.weights.startswith("gptq"):
+        return None
+    if setting.desc_act:
+        raise UnsupportedStorage(setting.weights, "no formula for how vLLM orders the inputs of GPTQ weights yet")
+    bits = 8 if setting.weights.endswith("int8") else 4
+    return packed(bits, setting.group_size, zeros=_keeps_zeros(setting))
+
+
+def _keeps_zeros(setting: Setting) -> bool:
+    """Whether the kernel that vLLM chooses on the card leaves GPTQ's zeros where they are."""
+    kinds = {kind in (HOPPER, *BEFORE_AMPERE) for kind in _architectures(setting)}
+    if len(kinds) != 1:
+        raise UnsupportedStorage(setting.weights, f"cards of {setting.gpu} differ in the kernels that vLLM takes")
+    return kinds.pop()
+
+
+def _architectures(setting: Setting) -> set[str]:
+    found = None if setting.gpu is None else find_gpu(setting.gpu)
+    if found is None or isinstance(found, UnknownName):
+        raise UnsupportedStorage(setting.weights, "which of its kernels vLLM takes follows from the card: name a GPU")
+    return {member.architecture for member in found.members}
+
+
+def padded_fp4(module: Module, tensor: Tensor) -> Parts | None:
+    """MXFP4 for Marlin: the hidden width in whole 256, an expert's width in whole 128, and 16-bit biases as wide."""
+    if module.kind is not ModuleKind.EXPERTS:
+        return None
+    gated = tensor.name.startswith("gate_up_proj")
+    if len(tensor.shape) < 3:
+        experts, outputs = tensor.shape
+        width = 2 * _whole(outputs // 2, INPUTS_UNIT) if gated else _whole(outputs, OUTPUTS_UNIT)
+        return (Part("", "bf16", experts * width, parameter=True),)
+    experts, inputs, outputs = tensor.shape
+    if gated:
+        inputs, outputs = _whole(inputs, OUTPUTS_UNIT), 2 * _whole(outputs // 2, INPUTS_UNIT)
+    else:
+        inputs, outputs = _whole(inputs, INPUTS_UNIT), _whole(outputs, OUTPUTS_UNIT)
+    return (
+        Part("", "uint8", experts * inputs * outputs // 2, parameter=True),
+        Part("_scale", "uint8", experts * inputs * outputs // FP4_BLOCK, parameter=True),
+    )
+
+
+def _whole(size: int, unit: int) -> int:
+    return blocks(size, unit) * unit
+
+
+@lru_cache
+def packed(bits: int, group: int, *, zeros: bool) -> Scheme:
+    """Values in int32 and 16-bit scales for groups of inputs, and zeros where they stay, as those of experts do."""
+
+    def scheme(module: Module, tensor: Tensor) -> Parts | None:
+        if module.kind is ModuleKind.EXPERTS:
+            if any(len(other.shape) < 3 for other in module.tensors):
+                raise UnsupportedStorage("gptq or awq", "no formula for experts with biases")
+            experts, outputs, inputs = tensor.shape
+            return _parts(bits, group, (inputs, outputs, experts), zeros=True)
+        if module.kind not in LINEARS or tensor.name != "weight" or module.leaf in ROUTERS:
+            return None
+        return _parts(bits, group, (module.in_features, module.out_features, 1), zeros=zeros)
+
+    return scheme
+
+
+def _parts(bits: int, group: int, sizes: tuple[int, int, int], *, zeros: bool) -> Parts:
+    inputs, outputs, times = sizes
+    packs = 32 // bits
+    groups = blocks(inputs, inputs if group < 1 else group)
+    parts = (
+        Part(".qweight", "int32", times * blocks(inputs * outputs, packs), parameter=False),
+        Part(".scales", "fp16", times * groups * outputs, parameter=False),
+    )
+    if not zeros:
+        return parts
+    return (*parts, Part(".qzeros", "int32", times * groups * blocks(outputs, packs), parameter=False))

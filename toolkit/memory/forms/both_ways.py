@@ -1,0 +1,48 @@
+"""The ends of encoders whose layers are followed as a decoder's are: of ModernBERT and EuroBERT."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from toolkit.memory.architecture import Module
+from toolkit.memory.architecture.heads import MASKED, TOKENS
+from toolkit.memory.forms.builder import Builder
+from toolkit.memory.formula.classification import EACH, FIRST, MEAN, PooledForm
+from toolkit.memory.formula.linear_form import LinearForm
+from toolkit.memory.formula.masked_head import MaskedForm
+from toolkit.memory.lora import saved_modules
+
+MODERNBERT = "modernbert"
+
+
+def both_ways_head(build: Builder, loss: str) -> MaskedForm | PooledForm:
+    """The final norm, a transform, and logits: of words, or of the labels of tokens or of sequences."""
+    architecture, n = build.architecture, build.numerics
+    last = build.norm(architecture.layers[0].norm)
+    own = architecture.family == MODERNBERT
+    if architecture.head == MASKED:
+        out = replace(_linear(build, "decoder" if own else "lm_head"), outputs=architecture.vocabulary, dtype=n.head)
+        dense, norm = (_linear(build, "head.dense"), last) if own else (None, None)
+        widens = n.autocast is not None
+        return MaskedForm(dense, norm, out, architecture.activation, widens, loss, before=last, floats=True)
+    out = _linear(build, "classifier")
+    if architecture.head == TOKENS:
+        tags = PooledForm(None, out, loss=loss, reads=EACH, before=last)
+        return (
+            replace(tags, dense=_linear(build, "head.dense"), activation=architecture.activation, after=last)
+            if own
+            else tags
+        )
+    reads = EACH if architecture.reads_late else MEAN if architecture.reads_mean else FIRST
+    dense = _linear(build, "head.dense" if own else "dense")
+    after = last if own else None
+    return PooledForm(dense, out, architecture.activation, loss=loss, reads=reads, before=last, after=after)
+
+
+def _linear(build: Builder, path: str) -> LinearForm:
+    """A linear of the head; where peft trains a copy of it, that has the dtype of what is copied."""
+    module: Module = next(one for one in build.architecture.modules if one.path == path)
+    form, dtypes = build.form_of(module), build.numerics
+    if dtypes.adapter is None or module not in saved_modules(build.architecture):
+        return form
+    return replace(form, dtype=dtypes.head, gradient=dtypes.head, trains=True, storage="plain", branch=None)

@@ -1,0 +1,149 @@
+"""What the forms of a model's parts are made with: its modules and layout, and the dtypes of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import field, replace
+
+from toolkit.frozen import frozen
+from toolkit.memory.architecture import Architecture, Module, ModuleKind
+from toolkit.memory.architecture.litgpt import FAMILY as LITGPT
+from toolkit.memory.formula.liger import KEEPS_GRADIENTS, LEFT_IN_A_MODEL, takes_over
+from toolkit.memory.formula.linear_form import Branch, LinearForm, Tuner
+from toolkit.memory.formula.norms import NormForm
+from toolkit.memory.layouts.encoders import ENCODERS
+from toolkit.memory.layouts.families import layout_of
+from toolkit.memory.layouts.layout import Layout
+from toolkit.memory.numerics import Numerics
+from toolkit.memory.transformers_versions import Behaviour
+
+OUTPUT = "output"
+"""The key of an adapter on the product that makes logits."""
+
+
+@frozen
+class Adaptation:
+    """Which module paths have a LoRA branch, of what rank, with dropout, as DoRA, with biases."""
+
+    paths: frozenset[str] = frozenset()
+    rank: int = 0
+    dropout: bool = False
+    dora: bool = False
+    bias: bool = False
+    shared: tuple[str, ...] = ()  # paths of fused matrices that share one adapter, of twice the rank
+    tuners: Mapping[str, Tuner] = field(default_factory=dict)  # adapters of peft's other methods, by path
+    rows: bool = False  # rows of the embedding are trained
+    prefix: int = 0  # virtual tokens whose keys and values every layer has
+    norms: tuple[bool, bool, bool] = (False, False, False)  # trained: before attention and feed-forward, at the end
+
+
+@frozen
+class Builder:
+    """Makes the forms of one architecture under one set of dtypes."""
+
+    architecture: Architecture
+    numerics: Numerics
+    adaptation: Adaptation
+    by_suffix: Mapping[str, Module]
+    version: Behaviour
+    sequence: int
+    layout: Layout
+
+    def of_layer(self, index: str) -> Builder:
+        """A builder that finds the linears of one layer, where those of others differ."""
+        own = {suffix: module for suffix, module in _by_suffix(self.architecture) if index in module.layers}
+        return replace(self, by_suffix={**self.by_suffix, **own})
+
+    def linear(self, suffix: str) -> LinearForm:
+        """The form of the linear layer whose path ends in `suffix`."""
+        return self.form_of(self.by_suffix[suffix])
+
+    def form_of(self, module: Module) -> LinearForm:
+        """The form of a linear layer."""
+        n = self.numerics
+        quantized = module.quantized and module.kind is not ModuleKind.HEAD and n.storage != "plain"
+        return LinearForm(
+            inputs=module.in_features,
+            outputs=module.out_features,
+            dtype="fp32" if module.float32 else n.linear,
+            bias=any(tensor.name == "bias" for tensor in module.tensors),
+            trains=n.trains_base,
+            storage=n.storage if quantized else "plain",
+            compute=n.compute,
+            autocast=n.autocast,
+            gradient=n.gradient,
+            nested=n.nested,
+            keeps_input=n.keeps_input,
+            follows=n.follows,
+            halved=n.halved,
+            branch=self.branch(module.path),
+            tuner=self.adaptation.tuners.get(module.path),
+        )
+
+    def output_weight(self) -> LinearForm:
+        """The form of the product that makes logits: never quantized, in the dtype of the head."""
+        n = self.numerics
+        return LinearForm(
+            inputs=self.architecture.hidden,
+            outputs=self.architecture.vocabulary,
+            dtype=n.head,
+            trains=n.trains_base,
+            compute=n.compute,
+            autocast=n.autocast,
+            gradient=n.gradient,
+            tuner=self.adaptation.tuners.get(OUTPUT),
+        )
+
+    def branch(self, path: str) -> Branch | None:
+        """The adapter on what has this path, or a path that ends so after a dot; None where there is none."""
+        a, n = self.adaptation, self.numerics
+        found = next((one for one in a.paths if f".{one}".endswith(f".{path}")), None)
+        if found is None or n.adapter is None:
+            return None
+        rank = 2 * a.rank if found in a.shared else a.rank
+        branch = Branch(rank, n.adapter, n.gradient, a.dropout, n.adapter_products, magnitude=a.dora, bias=a.bias)
+        if n.kernels.adapters is not None:
+            masks, axolotl = n.kernels.adapters == "masked", n.kernels.adapters == "axolotl"
+            branch = replace(branch, fused=True, masks=masks, axolotl=axolotl)
+        if n.adds_in_place:
+            return replace(branch, in_place=True)
+        return replace(branch, clones=False) if self.architecture.family == LITGPT else branch
+
+    def norm(self, kind: str, place: int | None = None) -> NormForm:
+        """The form of the norms of a layer, or of one before attention (0), feed-forward (1) or the head (2)."""
+        n = self.numerics
+        trained = place is not None and self.adaptation.norms[place]
+        offset = self.layout.unit_offset_norm
+        return NormForm(
+            kind,
+            n.norm,
+            n.trains_base or trained,
+            autocast=n.autocast is not None,
+            cast=n.autocast,
+            unit_offset=offset,
+            fast=n.kernels.norm,
+            liger=bool(n.kernels.liger),
+            over=self.architecture.family not in KEEPS_GRADIENTS,
+        )
+
+    def norm_of_heads(self, kind: str, heads: int) -> NormForm:
+        """The form of a norm of queries or keys, which Liger leaves as it is in a model of some families."""
+        left = self.numerics.kernels.liger == "instance" and self.architecture.family in LEFT_IN_A_MODEL
+        norm = replace(self.norm(kind), heads=heads if self.layout.norm_by_head else 0, rows=heads)
+        return replace(norm, liger=norm.liger and not left)
+
+
+def builder(
+    architecture: Architecture, numerics: Numerics, adaptation: Adaptation, version: Behaviour, sequence: int
+) -> Builder:
+    """A builder for a family whose activations are covered; refuses the others by name."""
+    if numerics.kernels.liger and not takes_over(architecture.family):
+        numerics = replace(numerics, kernels=replace(numerics.kernels, liger=False))
+    layout = Layout() if architecture.family in ENCODERS else layout_of(architecture)  # encoders have their own
+    by_suffix = dict(_by_suffix(architecture))
+    return Builder(architecture, numerics, adaptation, by_suffix, version, sequence, layout)
+
+
+def _by_suffix(architecture: Architecture) -> Iterator[tuple[str, Module]]:
+    """The modules of layers, by the ends of their paths."""
+    return ((module.path.rpartition("{}.")[2], module) for module in architecture.modules if "{}" in module.path)

@@ -1,0 +1,190 @@
+"""From an encoder and the dtypes of a run to the forms that tapes are recorded from."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from toolkit.memory.architecture import LayerKind, Module, ModuleKind
+from toolkit.memory.architecture.heads import BASE, MASKED, SEQUENCE, TOKENS
+from toolkit.memory.forms.builder import Builder
+from toolkit.memory.forms.layers import biased
+from toolkit.memory.formula.classification import EACH, PooledForm
+from toolkit.memory.formula.disentangled import PositionsForm
+from toolkit.memory.formula.embeddings import EmbeddingsForm
+from toolkit.memory.formula.encoder_attention import EncoderAttentionForm
+from toolkit.memory.formula.encoder_layer import EncoderLayerForm
+from toolkit.memory.formula.feed_forward import FeedForwardForm
+from toolkit.memory.formula.linear_form import LinearForm
+from toolkit.memory.formula.masked_head import MaskedForm
+from toolkit.memory.layouts.encoders import ENCODERS, EncoderLayout
+from toolkit.memory.lora import saved_modules
+from toolkit.memory.numerics import Numerics
+from toolkit.memory.refusal import UnsupportedRow
+
+ADDED = ("position_embeddings", "token_type_embeddings")
+"""Embeddings that are added to those of the tokens."""
+
+EncoderHead = PooledForm | MaskedForm
+
+
+def embeddings_form(build: Builder) -> EmbeddingsForm:
+    """The form of what lies before the first layer."""
+    kind = build.architecture.layers[0]
+    masked = ENCODERS[build.architecture.family].disentangled
+    summed = sum(module.path.endswith(ADDED) for module in build.architecture.modules) > 0
+    leaf = summed and build.numerics.first_grad and not build.numerics.trains_base
+    form = EmbeddingsForm(embedding_width(build), build.norm(kind.norm), kind.dropout > 0, masked, leaf)
+    return replace(form, project=_projection(build))
+
+
+def embedding_width(build: Builder) -> int:
+    """The width of the embeddings, which the layers may not have."""
+    return next(m.out_features for m in build.architecture.modules if m.kind is ModuleKind.EMBEDDING)
+
+
+def _projection(build: Builder) -> LinearForm | None:
+    """The linear between embeddings and layers, where there is one."""
+    path = ENCODERS[build.architecture.family].projects
+    found = (m for m in build.architecture.modules if path is not None and m.path.endswith(path))
+    return next(map(build.form_of, found), None)
+
+
+def encoder_layer_form(build: Builder, kind: LayerKind) -> EncoderLayerForm:
+    """The form of one kind of layer."""
+    layout = ENCODERS[build.architecture.family]
+    part = kind.feed_forward
+    return EncoderLayerForm(
+        hidden=build.architecture.hidden,
+        attention=_attention(build, kind, layout),
+        feed_forward=FeedForwardForm(build.linear(layout.up), build.linear(layout.down), part.activation),
+        norm=build.norm(kind.norm),
+        dropout=kind.dropout > 0,
+        compact=layout.compact,
+        shares=layout.shares,
+        names_probabilities=not build.numerics.adds_masks,
+        boxed=layout.biases,
+    )
+
+
+def kernel(build: Builder) -> str:
+    """The kernel that encoders attend with: without a mask sdpa is a flash kernel; a mask was a bias before 5."""
+    dtypes = build.numerics
+    if ENCODERS[build.architecture.family].biases:
+        return "eager"
+    if dtypes.attention == "eager" or not dtypes.padded:
+        return "eager" if dtypes.attention == "eager" else "flash"
+    if dtypes.attention == "flash":
+        return "varying"
+    return biased(dtypes, build.sequence) if dtypes.adds_masks else "masked"
+
+
+def mask_dtype(dtypes: Numerics) -> str | None:
+    """The dtype of the mask that eager attention adds: that of the embeddings, whose norm autocast takes in float32."""
+    if not dtypes.padded:
+        return None
+    return "fp32" if dtypes.autocast is not None else dtypes.stream
+
+
+def _attention(build: Builder, kind: LayerKind, layout: EncoderLayout) -> EncoderAttentionForm:
+    a, n = kind.attention, build.numerics
+    query, key, value = (build.linear(name) for name in (layout.query, layout.key, layout.value))
+    positions = None
+    if layout.disentangled:
+        positions, query, key = _positions(build, kind, query, key)
+    return EncoderAttentionForm(
+        heads=a.query_heads,
+        width=a.query_heads * a.head_dim,
+        query=query,
+        key=key,
+        value=value,
+        output=build.linear(layout.output),
+        kernel=kernel(build),
+        mask=n.embedding if n.adds_masks and not (layout.compact or layout.disentangled) else mask_dtype(n),
+        autocast=n.autocast,
+        narrows=n.compute if n.storage != "plain" else None,
+        dropout=a.dropout > 0,
+        keeps_scores=n.keeps_scores,
+        positions=positions,
+        names_scores=n.adds_masks or layout.biases,
+        bias=n.embedding if layout.biases else None,
+        trains_bias=layout.biases and n.trains_base,
+    )
+
+
+def _positions(
+    build: Builder, kind: LayerKind, query: LinearForm, key: LinearForm
+) -> tuple[PositionsForm, LinearForm, LinearForm]:
+    """The form of DeBERTa's relative positions, and the projections of contents, named where positions share them."""
+    a, n = kind.attention, build.numerics
+    if a.relative_positions is None or not a.position_terms:
+        raise UnsupportedRow("attention_scores", "no formula for DeBERTa without attention to relative positions yet")
+    if n.attention == "flash":
+        raise UnsupportedRow("attention_scores", "transformers has no flash attention for DeBERTa, only its own")
+    own = {name: build.by_suffix.get(f"attention.self.pos_{name}_proj") for name in ("key", "query")}
+    shared = not any(own.values())
+    if shared:
+        query, key = replace(query, shared="query"), replace(key, shared="key")
+    of_key, of_query = (build.form_of(module) if module else None for module in own.values())
+    positions = PositionsForm(
+        rows=a.relative_positions,
+        width=build.architecture.hidden,
+        heads=a.query_heads,
+        dtype=n.stream,
+        grad=n.trains_base,
+        terms=a.position_terms,
+        key=key if shared else of_key,
+        query=query if shared else of_query,
+        shared=shared,
+        dropout=kind.dropout > 0,
+        autocast=n.autocast,
+    )
+    return positions, query, key
+
+
+def encoder_head_form(build: Builder, loss: str, *, trains: bool) -> EncoderHead:
+    """The form of the end of an encoder; refuses what has none by name."""
+    architecture = build.architecture
+    layout = ENCODERS[architecture.family]
+    kind = architecture.layers[0]
+    if architecture.head == MASKED:
+        activation = layout.head_activation or kind.feed_forward.activation
+        widens = build.numerics.autocast is not None
+        return MaskedForm(
+            _head_linear(build, layout.transform),
+            build.norm(kind.norm),
+            _decoder(build, layout),
+            activation,
+            widens,
+            loss,
+        )
+    drops = kind.dropout > 0
+    if architecture.head == SEQUENCE:
+        dense, out = _head_linear(build, layout.dense), _head_linear(build, layout.out)
+        return PooledForm(dense, out, layout.activation, drops and layout.drops_first, drops, loss)
+    if architecture.head == TOKENS:
+        return PooledForm(None, _head_linear(build, "classifier"), drops_last=drops, loss=loss, reads=EACH)
+    if architecture.head == BASE and not trains:
+        return PooledForm(_head_linear(build, layout.pooler) if layout.pooler else None)
+    if architecture.head == BASE:
+        raise UnsupportedRow("logits", "a model without a head has no loss to train it by")
+    raise UnsupportedRow("logits", f"no formula for a {architecture.head} head of an encoder yet")
+
+
+def _decoder(build: Builder, layout: EncoderLayout) -> LinearForm:
+    """The output embedding, whose weight may be that of the input embedding."""
+    form = _head_linear(build, layout.decoder)
+    return replace(form, outputs=build.architecture.vocabulary, dtype=build.numerics.head)
+
+
+def _head_linear(build: Builder, path: str) -> LinearForm:
+    """A linear of the head; where peft trains a copy of it, that has the dtype of what is copied."""
+    module = _module(build, path)
+    form = build.form_of(module)
+    dtypes = build.numerics
+    if dtypes.adapter is None or module not in saved_modules(build.architecture):
+        return form
+    return replace(form, dtype=dtypes.head, gradient=dtypes.head, trains=True, storage="plain", branch=None)
+
+
+def _module(build: Builder, path: str) -> Module:
+    return next(module for module in build.architecture.modules if module.path == path)

@@ -1,0 +1,147 @@
+"""The forms of layers whose code is not put together as LLaMA's is: one function for each family."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from toolkit.memory.architecture import LayerKind
+from toolkit.memory.architecture.autoawq import FAMILY as AUTOAWQ
+from toolkit.memory.architecture.gemma4 import FAMILIES as GEMMA4
+from toolkit.memory.architecture.litgpt import FAMILY as LITGPT
+from toolkit.memory.architecture.torchtitan import REPEATED, SHARED
+from toolkit.memory.architecture.torchtune import HALVED, PAIRED
+from toolkit.memory.forms.builder import Builder
+from toolkit.memory.forms.feed_forward import dense_form, feed_forward_form
+from toolkit.memory.forms.layers import attention_form, layer_form, mixing_form
+from toolkit.memory.forms.litgpt import litgpt_layer
+from toolkit.memory.forms.torchtitan import torchtitan_layer
+from toolkit.memory.forms.torchtune import torchtune_layer
+from toolkit.memory.forms.written_scores import CODES, written_layer_form
+from toolkit.memory.formula.attention_form import AttentionForm
+from toolkit.memory.formula.attention_kernels import FLASH_KERNELS
+from toolkit.memory.formula.autoawq import FusedForm
+from toolkit.memory.formula.block import BlockForm
+from toolkit.memory.formula.bloom import BloomForm
+from toolkit.memory.formula.falcon import FalconForm
+from toolkit.memory.formula.feed_forward import FeedForwardForm
+from toolkit.memory.formula.follow import AnyLayer
+from toolkit.memory.formula.gemma4_experts import BesideForm
+from toolkit.memory.formula.layer import LayerForm
+from toolkit.memory.formula.mamba import MambaForm
+from toolkit.memory.formula.mixture import MixtureForm
+from toolkit.memory.own_inputs import own_input_form
+from toolkit.memory.packed_kernels import GEMV
+from toolkit.memory.refusal import UnsupportedRow
+
+FLASH_WIDTH = 256
+"""Of a head, at most, in FlashAttention 2 and torch's flash kernel (transformers sdpa_attention.py)."""
+
+
+def form_of_layer(build: Builder, kind: LayerKind) -> AnyLayer:
+    """The form of one kind of layer, whatever its family."""
+    if kind.sample:
+        build = build.of_layer(kind.sample)
+    return FORMS.get(build.architecture.family, layer_form)(build, kind)
+
+
+def _falcon(build: Builder, kind: LayerKind) -> FalconForm:
+    """Falcon 7B, 11B, 40B and 180B; in the first two forms keys and values are of one head or of a few."""
+    a = kind.attention
+    if a.alibi or not kind.parallel_residual:
+        raise UnsupportedRow("activations", "no formula for Falcon with ALiBi or without parallel attention yet")
+    form = replace(attention_form(build, kind), repeats=False, expands=False, packs=False)
+    if form.kernel != "flash" and form.kernel in (*FLASH_KERNELS, "varying"):
+        raise UnsupportedRow("attention_states", "no formula for Falcon's own FlashAttention but over full rows yet")
+    if form.kernel == "eager":
+        raise UnsupportedRow("attention_scores", "no formula for Falcon's own eager attention yet")
+    if a.caches_queries:
+        form = replace(form, key_value_heads=a.query_heads)
+    feed_forward = dense_form(build, kind.feed_forward)
+    up, down = (replace(part, viewed=True) for part in (feed_forward.up, feed_forward.down))
+    return FalconForm(
+        hidden=build.architecture.hidden,
+        attention=replace(form, output=replace(form.output, viewed=True)),
+        fused=replace(build.linear("self_attention.query_key_value"), viewed=True),
+        groups=a.key_value_heads,
+        spread=a.caches_queries,
+        feed_forward=replace(feed_forward, up=up, down=down),
+        norm=build.norm(kind.norm),
+        two_norms=kind.norms == 2,
+    )
+
+
+def _bloom(build: Builder, kind: LayerKind) -> BloomForm:
+    """BLOOM, with one norm before attention and one before the feed-forward."""
+    feed_forward = dense_form(build, kind.feed_forward)
+    return BloomForm(
+        hidden=build.architecture.hidden,
+        heads=kind.attention.query_heads,
+        fused=build.linear("self_attention.query_key_value"),
+        output=build.linear("self_attention.dense"),
+        feed_forward=feed_forward,
+        norm=build.norm(kind.norm),
+        autocast=build.numerics.autocast,
+        wide_mask=build.numerics.stream == "fp32",
+        dropout=kind.dropout > 0,
+        score_dropout=kind.attention.dropout > 0,
+    )
+
+
+def _gemma4(build: Builder, kind: LayerKind) -> LayerForm:
+    """Gemma 4's layers; their experts stand beside a feed-forward."""
+    form, attention = layer_form(build, kind), attention_form(build, kind)
+    bare = replace(build.norm("bare rms"), trains=False)
+    if isinstance(form.feed_forward, MixtureForm) and form.feed_forward.shared is not None:
+        dense, mixed = form.feed_forward.shared, replace(form.feed_forward, shared=None)
+        form = replace(form, feed_forward=dense, beside=BesideForm(dense, mixed, build.norm(kind.norm), bare))
+    if attention.kernel in (*FLASH_KERNELS, "varying") and attention.head_dim > FLASH_WIDTH:
+        raise UnsupportedRow("attention_states", f"FlashAttention takes no heads wider than {FLASH_WIDTH}")
+    if attention.kernel == "sdpa" and attention.head_dim > FLASH_WIDTH:
+        attention = replace(attention, kernel="wide")
+    attention = replace(attention, value_norm=bare)
+    return replace(form, attention=attention, scales_result=True, own_input=own_input_form(build, kind))
+
+
+def _autoawq(build: Builder, kind: LayerKind) -> FusedForm:
+    """AutoAWQ's fused block."""
+    a = kind.attention
+    return FusedForm(
+        hidden=build.architecture.hidden,
+        query_heads=a.query_heads,
+        key_value_heads=a.key_value_heads,
+        head_dim=a.head_dim,
+        inner=build.linear(build.layout.up).outputs,
+        by_vectors=build.numerics.storage == GEMV,
+    )
+
+
+def _nemotron(build: Builder, kind: LayerKind) -> BlockForm:
+    """A layer of one part."""
+    mixes = kind.alone == "mixer"
+    part = mixing_form(build, kind) if mixes else feed_forward_form(build, kind.feed_forward)
+    if not isinstance(part, AttentionForm | MambaForm | FeedForwardForm | MixtureForm):
+        raise UnsupportedRow("activations", "no formula for such a layer alone")
+    return BlockForm(build.architecture.hidden, part, build.norm(kind.norm))
+
+
+def _modernbert(build: Builder, kind: LayerKind) -> LayerForm:
+    """ModernBERT's layers, of which the first has no norm before its attention."""
+    return replace(layer_form(build, kind), normed_before=kind.norms == 1)
+
+
+FORMS: Mapping[str, Callable[[Builder, LayerKind], AnyLayer]] = {
+    "bloom": _bloom,
+    **dict.fromkeys(GEMMA4, _gemma4),
+    "falcon": _falcon,
+    "modernbert": _modernbert,
+    "nemotron_h": _nemotron,
+    **dict.fromkeys(CODES, written_layer_form),
+    LITGPT: litgpt_layer,
+    AUTOAWQ: _autoawq,
+    PAIRED: torchtune_layer,
+    HALVED: torchtune_layer,
+    REPEATED: torchtitan_layer,
+    SHARED: torchtitan_layer,
+}
+"""The families with layers of their own."""

@@ -1,0 +1,77 @@
+"""From a decoder and the dtypes of a run to the form of its end."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from toolkit.memory.architecture.heads import BASE
+from toolkit.memory.architecture.litgpt import FAMILY as LITGPT
+from toolkit.memory.architecture.torchtitan import REPEATED, SHARED
+from toolkit.memory.architecture.torchtune import HALVED, PAIRED
+from toolkit.memory.forms.both_ways import both_ways_head
+from toolkit.memory.forms.builder import Builder
+from toolkit.memory.forms.litgpt import litgpt_head
+from toolkit.memory.forms.torchtitan import torchtitan_head
+from toolkit.memory.forms.torchtune import torchtune_head
+from toolkit.memory.formula.classification import BodyForm, ScoreForm
+from toolkit.memory.formula.follow import AnyHead
+from toolkit.memory.formula.linear_form import LinearForm
+from toolkit.memory.formula.logits import HeadForm
+from toolkit.memory.formula.summed import SUM
+from toolkit.memory.refusal import UnsupportedRow
+from toolkit.memory.transformers_versions import FROM_LOGITS
+
+PROJECT_OUT = "decoder.project_out"
+WHOLE = ("cross-entropy", FROM_LOGITS, SUM)
+"""Losses on the logits of all tokens at once, as the model gives them."""
+
+
+def head_form(build: Builder, loss: str, *, trains: bool) -> AnyHead:
+    """The form of the end of a model whose layers are followed as a decoder's are."""
+    architecture = build.architecture
+    if not architecture.is_decoder and architecture.head != BASE:
+        return both_ways_head(build, loss)
+    if architecture.head == "sequence-classification":
+        return _score_form(build, loss)
+    if architecture.head == BASE and not trains:
+        return BodyForm(build.norm(architecture.layers[0].norm) if architecture.family != "opt" else None)
+    if architecture.head != "causal-lm":
+        raise UnsupportedRow("logits", f"no formula for a {architecture.head} head yet")
+    if architecture.family == LITGPT:
+        return litgpt_head(build)
+    if architecture.family in (PAIRED, HALVED):
+        return torchtune_head(build, loss)
+    if architecture.family in (REPEATED, SHARED):
+        return torchtitan_head(build)
+    projection, project = build.output_weight(), _projected(build, loss)
+    if project is not None:
+        projection = replace(projection, inputs=project.outputs)
+    return HeadForm(
+        norm=build.norm(architecture.layers[0].norm, 2),
+        projection=projection,
+        loss=loss,
+        softcap=architecture.logit_softcap,
+        upcasts_early=build.version.upcasts_early,
+        shifts=build.version.shifts,
+        own=build.version.own_head,
+        scaled=build.layout.multiplied or build.layout.scales_logits,
+        project=project,
+    )
+
+
+def _projected(build: Builder, loss: str) -> LinearForm | None:
+    """The linear to the width of the embeddings, where theirs is another than that of the layers (OPT 350M)."""
+    found = next((m for m in build.architecture.modules if m.path.endswith(PROJECT_OUT)), None)
+    if found is not None and loss not in WHOLE:
+        raise UnsupportedRow("logits", f"no formula for the loss {loss!r} after a projection to the embeddings yet")
+    return None if found is None else build.form_of(found)
+
+
+def _score_form(build: Builder, loss: str) -> ScoreForm:
+    """The final norm and the scores; peft trains a copy of the latter in their dtype."""
+    n = build.numerics
+    [module] = (m for m in build.architecture.modules if m.path == "score")
+    form = replace(build.form_of(module), branch=None, storage="plain", dtype=n.head)
+    if n.adapter is not None:
+        form = replace(form, trains=True, gradient=n.head)
+    return ScoreForm(build.norm(build.architecture.layers[0].norm, 2), form, loss)

@@ -1,0 +1,246 @@
+"""From an architecture's layers to the forms that tapes are recorded from."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from toolkit.memory.architecture import LayerKind
+from toolkit.memory.forms.builder import Builder
+from toolkit.memory.forms.feed_forward import feed_forward_form
+from toolkit.memory.forms.recurrent import MixerForm, mixer_form
+from toolkit.memory.forms.written_scores import MASKS, MPT, mpt_masks
+from toolkit.memory.formula.attention_form import AttentionForm
+from toolkit.memory.formula.cached import COPIES, KEEPS, PACKS, STATIC
+from toolkit.memory.formula.follow import AnyLayer
+from toolkit.memory.formula.latent import LatentForm
+from toolkit.memory.formula.layer import LayerForm
+from toolkit.memory.formula.liger import OWN_ROTARY
+from toolkit.memory.formula.masked_kernel import MASK_UNIT
+from toolkit.memory.formula.norms import NormForm
+from toolkit.memory.keeping import Keeping
+from toolkit.memory.kept_caches import QUANTIZED, keeping_of
+from toolkit.memory.numerics import Numerics
+from toolkit.memory.packing import has_masks, packed_flash
+from toolkit.memory.refusal import UnsupportedRow
+from toolkit.memory.size import BYTES, Size
+from toolkit.memory.sizes import MASK_ALIGNMENT
+from toolkit.memory.transformers_versions import Behaviour
+from toolkit.spec.setting import Setting
+
+SDPA_KERNELS = ("sdpa", "masked", "given")
+
+
+def layer_form(build: Builder, kind: LayerKind) -> LayerForm:
+    """The form of one kind of layer."""
+    return LayerForm(
+        hidden=build.architecture.hidden,
+        attention=mixing_form(build, kind),
+        feed_forward=feed_forward_form(build, kind.feed_forward),
+        norm=build.norm(kind.norm, 0),
+        inner_norm=build.norm(kind.norm, 1),
+        before=not (build.layout.norms_after or build.layout.normed_sums),
+        after=kind.norms == 4 or build.layout.norms_after,
+        parallel=kind.parallel_residual,
+        parallel_norms=build.layout.parallel_norms,
+        dropout=kind.dropout > 0,
+        holds=build.layout.holds,
+        multiplied=build.layout.multiplied,
+        normed_sums=build.layout.normed_sums,
+    )
+
+
+def mixing_form(build: Builder, kind: LayerKind) -> AttentionForm | LatentForm | MixerForm:
+    """The form of what mixes the tokens of a sequence."""
+    if kind.mixer is not None:
+        return mixer_form(build, kind.mixer)
+    return latent_form(build, kind) if kind.attention.latent_rank else attention_form(build, kind)
+
+
+def kernel(kind: LayerKind, dtypes: Numerics, version: Behaviour, sequence: int) -> str:
+    """The kernel that a kind of layer attends with: torch's sdpa has no soft caps and no sinks, and masks a window."""
+    a = kind.attention
+    if dtypes.attention == "flash" and not a.alibi:
+        return packed_flash(dtypes.packing) or ("varying" if dtypes.padded else "flash")
+    if dtypes.attention == "eager" or (a.softcap and not version.sdpa_caps) or a.sinks or a.alibi or a.written:
+        return "eager"
+    if version.converted:
+        return "sdpa" if version.converted != "given" else "given padded" if sequence % MASK_UNIT else "given"
+    if dtypes.padded and version.gives_biases:
+        return biased(dtypes, sequence)
+    if a.always_masked or dtypes.padded or has_masks(dtypes.packing):
+        return "masked"
+    # transformers masking_utils.py, _ignore_causal_mask_sdpa: a window as long as the sequence makes a mask.
+    return "masked" if a.window is not None and a.window <= sequence else "sdpa"
+
+
+def biased(dtypes: Numerics, sequence: int) -> str:
+    """The kernel where a model's code makes a bias: as it is, or copied, as autocast or whole multiples ask for it."""
+    casts = dtypes.autocast not in (None, dtypes.stream)
+    return "masked" if casts or sequence % MASK_ALIGNMENT else "given"
+
+
+def cache_of(build: Builder, setting: Setting) -> str:
+    """What a cache does with the keys and values of a prompt: copies them, keeps them as they are, or otherwise."""
+    if setting.cache is not None:
+        return PACKS if setting.cache.implementation == QUANTIZED else STATIC
+    return COPIES if build.version.copies_into_cache else KEEPS
+
+
+def keeping(build: Builder, setting: Setting, kind: LayerKind) -> Keeping | None:
+    """How a static or quantized cache keeps a kind of layer."""
+    return keeping_of(setting, kind, build.numerics.stream, heads_first=build.layout.rotary == "joined")
+
+
+def reading(form: AnyLayer, how: Keeping | None) -> AnyLayer:
+    """The form of a layer for one token: of a static cache it attends by a mask to what is there."""
+    if how is None or how.packing is not None or not isinstance(form, LayerForm):
+        return form
+    attention = form.attention
+    if not isinstance(attention, AttentionForm) or attention.kernel not in ("sdpa", "wide"):
+        return form
+    return replace(form, attention=replace(attention, kernel="masked"))
+
+
+def masks(build: Builder) -> Size:
+    """The masks that the model makes: one per window of its layers, 16-bit for eager, boolean for sdpa; ALiBi.
+
+    A boolean one of full rows is the same for all sequences, which see a view of it (masking_utils.py, sdpa_mask).
+    """
+    if build.architecture.family == MPT:
+        biases_of_all, mask = mpt_masks(build)
+        return biases_of_all[MASKS].plus(mask[MASKS])
+    if build.layout.masks_itself and build.numerics.padded:
+        raise UnsupportedRow("attention_mask", f"no formula for padded rows of {build.architecture.family} yet")
+    dtypes = {} if build.layout.masks_itself else {"eager": build.numerics.stream, "masked": "bool"}
+    if build.numerics.padded and build.version.gives_biases:
+        dtypes = {} if build.layout.masks_itself else dict.fromkeys(("eager", "given", "masked"), build.numerics.stream)
+    if build.version.row_masks:  # eager attention of these adds a row to scores that a buffer has masked
+        dtypes.pop("eager", None)
+    if build.version.converted:  # the model's own code makes it as for eager attention
+        dtypes = dict.fromkeys(("given", "given padded", "sdpa"), build.numerics.stream)
+    kinds = build.architecture.layers
+    if build.layout.masks_all:
+        kinds = (*kinds, replace(kinds[0], attention=replace(kinds[0].attention, window=None)))
+    made = {(k, kind.attention.window) for kind in kinds if (k := _kernel_of(build, kind)) in dtypes}
+    biases = {kind.attention.query_heads for kind in build.architecture.layers if kind.attention.alibi}
+    alibi = sum(biases) * BYTES[build.numerics.stream]
+    apart = build.numerics.padded or has_masks(build.numerics.packing) or _by_blocks(build)
+    alike = 0 if apart else sum(name == "masked" for name, _ in made)
+    pairs, prefix = sum(BYTES[dtypes[name]] for name, _ in made) - alike, alike * build.adaptation.prefix
+    return Size(pair=pairs, token=alibi, square=alike, position=prefix)
+
+
+def _by_blocks(build: Builder) -> bool:
+    """Whether masks go by the blocks of images in each sequence (Gemma 4, whether or not there are any)."""
+    return any(kind.attention.always_masked and kind.sample for kind in build.architecture.layers)
+
+
+def _kernel_of(build: Builder, kind: LayerKind) -> str:
+    if build.adaptation.prefix:  # queries and keys are not as many
+        return "masked"
+    return kernel(kind, build.numerics, build.version, build.sequence)
+
+
+def attention_form(build: Builder, kind: LayerKind) -> AttentionForm:
+    """The form of an attention."""
+    a = kind.attention
+    n = build.numerics
+    layout = build.layout
+
+    def head_norm(heads: int) -> NormForm | None:
+        return build.norm_of_heads(kind.norm, heads) if a.query_norm else None
+
+    fused = build.linear(layout.fused) if layout.fused is not None else None
+    own = () if a.shares_keys else (layout.key,) if a.keys_as_values else (layout.key, layout.value)
+    return AttentionForm(
+        query_heads=a.query_heads,
+        key_value_heads=a.key_value_heads,
+        head_dim=a.head_dim,
+        value_head_dim=a.value_head_dim,
+        projections=fused or tuple(build.linear(name) for name in (layout.query, *own)),
+        output=build.linear(layout.output),
+        kernel=_kernel_of(build, kind),
+        softcap=a.softcap,
+        sinks=n.norm if a.sinks else None,
+        rotary=_rotary(build),
+        turned=(a.rope_dim or a.head_dim) if layout.holds_turned else None,
+        scaled_query=layout.scaled_query,
+        query_norm=head_norm(a.query_heads),
+        key_norm=head_norm(a.key_value_heads),
+        autocast=n.autocast or (n.stream if build.version.wide_angles and n.attention == "sdpa" else None),
+        narrows=n.compute if n.storage != "plain" else None,
+        wide_rotary=n.stream == "fp32" or build.version.wide_angles,
+        repeats=build.version.repeats and a.query_heads != a.key_value_heads,
+        dropout=a.dropout > 0,
+        narrow_softmax=layout.narrow_softmax or build.version.narrow_softmax,
+        packs=build.version.packs_groups,
+        window=a.window if a.window is not None and a.window <= build.sequence else None,
+        binds_probabilities=build.version.binds_probabilities,
+        clips=a.clips,
+        shapes=build.version.shapes and n.attention != "flash",
+        lays_out=build.version.lays_out and _kernel_of(build, kind) in SDPA_KERNELS,
+        clamps=build.version.clamps,
+        norms_turned=layout.norms_turned,
+        scales_turned=layout.scales_turned,
+        angles=n.stream,
+        turned_width=a.rope_dim or a.head_dim,
+        prefix=build.adaptation.prefix,
+        gated=a.gated,
+    )
+
+
+def _rotary(build: Builder) -> str:
+    """How positions are turned into queries and keys: by the model's code, or in place by a kernel."""
+    how = build.layout.rotary
+    kernels = build.numerics.kernels
+    liger = kernels.liger and build.architecture.family not in OWN_ROTARY
+    if not (kernels.rotary or liger) or how == "none":
+        return how
+    if how != "whole" and not liger:
+        raise UnsupportedRow("rotary_states", f"no formula for a rotary kernel in {build.architecture.family} yet")
+    return "in place"
+
+
+def latent_form(build: Builder, kind: LayerKind) -> LatentForm:
+    """The form of a latent attention; refuses FlashAttention over padded rows."""
+    a, n = kind.attention, build.numerics
+    if _kernel_of(build, kind) == "varying":
+        raise UnsupportedRow("attention_states", "no formula for FlashAttention over padded rows of latents yet")
+    if a.latent_rank is None or a.rope_dim is None:
+        raise UnsupportedRow("attention_states", "a latent without its widths")
+    names = ("q_proj",) if a.query_latent_rank is None else ("q_a_proj", "q_b_proj")
+    return LatentForm(
+        heads=a.query_heads,
+        nope=a.head_dim - a.rope_dim,
+        rope=a.rope_dim,
+        value=a.value_head_dim,
+        rank=a.latent_rank,
+        query=tuple(build.linear(f"self_attn.{name}") for name in names),
+        compress=build.linear("self_attn.kv_a_proj_with_mqa"),
+        expand=build.linear("self_attn.kv_b_proj"),
+        output=build.linear("self_attn.o_proj"),
+        norm=build.norm(kind.norm),
+        complex_rotary=build.architecture.family == "deepseek_v2",
+        attention=_expanded_heads(build, kind),
+        wide_rotary=n.stream == "fp32",
+    )
+
+
+def _expanded_heads(build: Builder, kind: LayerKind) -> AttentionForm:
+    """The attention of heads that all have keys and values of their own, which come out of a latent."""
+    a, n = kind.attention, build.numerics
+    return AttentionForm(
+        query_heads=a.query_heads,
+        key_value_heads=a.query_heads,
+        head_dim=a.head_dim,
+        value_head_dim=a.value_head_dim,
+        projections=(),
+        output=build.linear("self_attn.o_proj"),
+        kernel=_kernel_of(build, kind),
+        rotary="joined",
+        autocast=n.autocast,
+        narrows=n.compute if n.storage != "plain" else None,
+        wide_rotary=n.stream == "fp32",
+        expanded=True,
+        binds_probabilities=build.version.binds_probabilities,
+    )

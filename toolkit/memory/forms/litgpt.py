@@ -1,0 +1,67 @@
+"""From an architecture as LitGPT builds it to the forms that tapes are recorded from."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from toolkit.memory.architecture import LayerKind
+from toolkit.memory.forms.builder import Builder
+from toolkit.memory.forms.feed_forward import dense_form
+from toolkit.memory.forms.layers import attention_form
+from toolkit.memory.formula.layer import LayerForm
+from toolkit.memory.formula.litgpt import LitAttentionForm
+from toolkit.memory.formula.logits import HeadForm
+from toolkit.memory.size import BYTES, Size
+
+PROJECTIONS = ("q_proj", "k_proj", "v_proj")
+
+
+def litgpt_layer(build: Builder, kind: LayerKind) -> LayerForm:
+    """Block: sequential, or attention and feed-forward side by side with one norm or with two.
+
+    Generation is followed in two releases: since it keeps keys and values by groups (0.5.5), a block lets the first
+    norm's result go for the second's, and adds attention's to the stream before the feed-forward.
+    """
+    inference = build.numerics.adapter is None and not build.numerics.trains_base
+    newest = inference and not kind.attention.caches_queries
+    return LayerForm(
+        hidden=build.architecture.hidden,
+        attention=_attention(build, kind),
+        feed_forward=dense_form(build, kind.feed_forward),
+        norm=build.norm(kind.norm),
+        parallel=kind.parallel_residual,
+        parallel_norms=kind.norms == 2,
+        holds="attended" if newest else "normed",
+        sums_first=newest,
+    )
+
+
+def _attention(build: Builder, kind: LayerKind) -> LitAttentionForm:
+    a = kind.attention
+    parts = [build.linear(f"self_attn.{name}") for name in PROJECTIONS]
+    adapted = [part for part in parts if part.branch is not None]
+    fused = replace(parts[0], outputs=sum(part.outputs for part in parts), branch=None)
+    return LitAttentionForm(
+        fused=fused,
+        output=build.linear("self_attn.o_proj"),
+        kernel=replace(attention_form(build, kind), key_value_heads=a.query_heads, repeats=False),
+        groups=a.key_value_heads,
+        turned=a.rope_dim or a.head_dim,
+        branch=adapted[0].branch if adapted else None,
+        repeats_kept=not a.caches_queries,
+        adapted=tuple(part.outputs for part in adapted),
+    )
+
+
+def litgpt_mask() -> Size:
+    """What generation takes of its mask of all pairs of positions, for the tokens of a pass."""
+    return Size(pair=BYTES["bool"])
+
+
+def litgpt_head(build: Builder) -> HeadForm:
+    """The final norm, the output weight, quantized and adapted as any other, and logits in chunks."""
+    [module] = (module for module in build.architecture.modules if module.path == "lm_head")
+    norm, projection = build.norm(build.architecture.layers[0].norm), build.form_of(module)
+    if build.numerics.adapter is not None:  # where blocks are trained as a whole, what is outside of them is not
+        norm, projection = replace(norm, trains=False), replace(projection, trains=False)
+    return HeadForm(norm, projection, loss="litgpt")

@@ -1,0 +1,83 @@
+"""The forms of what stands in a layer in place of attention."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from toolkit.memory.architecture.mixers import SINGLE_PIECES, DeltaNet, Mamba2, Mixer, ShortConvolution
+from toolkit.memory.forms.builder import Builder
+from toolkit.memory.formula.convolution import TORCH, ConvolutionForm
+from toolkit.memory.formula.fla_delta_rule import FLA
+from toolkit.memory.formula.gated_delta import DeltaForm
+from toolkit.memory.formula.mamba import MambaForm
+from toolkit.memory.formula.norms import NormForm
+from toolkit.memory.formula.rule_form import RuleForm
+from toolkit.memory.formula.short_convolution import ShortForm
+from toolkit.memory.formula.state_space import ScanForm
+from toolkit.memory.refusal import UnsupportedRow
+from toolkit.spec.packing_fields import UNPACKED
+
+_APART = tuple(f"linear_attn.in_proj_{name}" for name in ("qkv", "z", "b", "a"))
+_JOINED = tuple(f"linear_attn.in_proj_{name}" for name in ("qkvz", "ba"))
+
+
+MixerForm = DeltaForm | ShortForm | MambaForm
+
+
+def mixer_form(build: Builder, mixer: Mixer) -> MixerForm:
+    """The form of what a layer has in place of attention."""
+    if build.numerics.padded:
+        raise UnsupportedRow("recurrence_states", "no formula for padded rows beside linear attention yet")
+    if build.numerics.packing != UNPACKED:
+        raise UnsupportedRow("recurrence_states", "no formula for packed rows beside linear attention yet")
+    if isinstance(mixer, ShortConvolution):
+        return _short_form(build, mixer)
+    if isinstance(mixer, Mamba2):
+        return _mamba_form(build, mixer)
+    return _delta_form(build, mixer)
+
+
+def pieces_of(sequence: int, piece: int) -> tuple[int, bool]:
+    """The pieces of a sequence that are followed, and whether the last is padded."""
+    return min(-(-sequence // piece), SINGLE_PIECES), sequence % piece > 0
+
+
+def _delta_form(build: Builder, net: DeltaNet) -> DeltaForm:
+    n = build.numerics
+    names = _APART if _APART[0] in build.by_suffix else _JOINED
+    pieces, ragged = pieces_of(build.sequence, net.piece)
+    return DeltaForm(
+        inward=tuple(build.linear(name) for name in names),
+        output=build.linear("linear_attn.out_proj"),
+        convolution=_convolution(build, net.convolved, net.kernel),
+        rule=RuleForm(net, pieces, ragged, n.autocast),
+        norm=NormForm("rms", n.norm, n.trains_base, autocast=n.autocast is not None),
+        dtype=n.norm,
+        trains=n.trains_base,
+        fused=n.kernels.linear_attention == FLA,
+    )
+
+
+def _short_form(build: Builder, mixer: ShortConvolution) -> ShortForm:
+    convolution = replace(_convolution(build, mixer.channels, mixer.kernel), activates=False, bias=mixer.bias)
+    return ShortForm(build.linear("conv.in_proj"), build.linear("conv.out_proj"), convolution)
+
+
+def _mamba_form(build: Builder, mixer: Mamba2) -> MambaForm:
+    n = build.numerics
+    path = build.layout.mamba
+    if build.architecture.family == "nemotron_h" and build.branch(f"{path}.out_proj") is not None:
+        raise UnsupportedRow("adapter_states", "peft puts no adapters on out_proj of Mamba (tuners_utils.py)")
+    return MambaForm(
+        inward=build.linear(f"{path}.in_proj"),
+        output=build.linear(f"{path}.out_proj"),
+        convolution=_convolution(build, mixer.convolved, mixer.kernel),
+        scan=ScanForm(mixer, pieces_of(build.sequence, mixer.piece)[1], n.trains_base, n.autocast),
+        norm=NormForm("rms", n.norm, n.trains_base, autocast=n.autocast is not None),
+    )
+
+
+def _convolution(build: Builder, channels: int, kernel: int) -> ConvolutionForm:
+    n = build.numerics
+    how = n.kernels.convolution or TORCH
+    return ConvolutionForm(channels, kernel, n.norm, n.trains_base, n.gradient, n.autocast, how=how)

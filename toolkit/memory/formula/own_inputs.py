@@ -1,0 +1,62 @@
+"""Inputs of their own for each layer: a table and a projection make them of each token, and each layer adds its own.
+
+Source: transformers 5.23 modeling_gemma4.py, Gemma4TextModel.get_per_layer_inputs, project_per_layer_inputs and
+Gemma4TextDecoderLayer.forward. Width W = layers x the width of one layer's input.
+"""
+
+from __future__ import annotations
+
+from toolkit.frozen import frozen
+from toolkit.memory.buffer import Buffer
+from toolkit.memory.formula.activations import activated
+from toolkit.memory.formula.linear import linear
+from toolkit.memory.formula.linear_form import LinearForm
+from toolkit.memory.formula.norms import NormForm, normalise
+from toolkit.memory.formula.operations import add, letting_go, scale
+from toolkit.memory.tape import Tape
+
+ROW = "embedding_states"
+RESIDUAL = "residual_stream"
+
+
+@frozen
+class OwnInputsForm:
+    """The inputs of all layers: `width` is W; the hidden width is that of the tokens' embeddings."""
+
+    hidden: int
+    width: int
+    projection: LinearForm
+    norm: NormForm
+
+
+@frozen
+class OwnInputForm:
+    """What a layer does with its own input: a gate, whose activation it is multiplied by, a projection and a norm."""
+
+    gate: LinearForm
+    projection: LinearForm
+    norm: NormForm
+    activation: str
+
+
+def own_inputs(tape: Tape, embedded: Buffer, form: OwnInputsForm) -> Buffer:
+    """The inputs of all layers; the caller keeps the embeddings, and the table's rows have a name to the end."""
+    rows = tape.new(ROW, form.width, embedded.dtype)
+    rows = letting_go(tape, rows, scale(tape, rows, ROW))
+    projected = linear(tape, embedded, form.projection, ROW)
+    scaled = letting_go(tape, projected, scale(tape, projected, ROW))
+    normed = letting_go(tape, scaled, normalise(tape, scaled, form.norm))
+    total = add(tape, normed, rows, ROW)
+    result = letting_go(tape, total, scale(tape, total, ROW))
+    tape.drop(normed, rows)
+    return result
+
+
+def with_own_input(tape: Tape, x: Buffer, form: OwnInputForm) -> Buffer:
+    """X + norm(projection(activation(gate(x)) * input)); the caller keeps `x`."""
+    gate = linear(tape, x, form.gate, RESIDUAL)
+    active = letting_go(tape, gate, activated(tape, gate, form.activation, RESIDUAL))
+    product = letting_go(tape, active, scale(tape, active, RESIDUAL))
+    projected = letting_go(tape, product, linear(tape, product, form.projection, RESIDUAL))
+    normed = letting_go(tape, projected, normalise(tape, projected, form.norm))
+    return letting_go(tape, normed, add(tape, x, normed, RESIDUAL))

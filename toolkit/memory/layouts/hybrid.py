@@ -1,0 +1,63 @@
+"""Layouts of models most of whose layers have no attention."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from toolkit.memory.formula.router import SIGMOID
+from toolkit.memory.layouts.layout import LLAMA, Layout
+
+_QWEN = replace(LLAMA, unit_offset_norm=True, rotary="joined")
+_ROUTED = replace(_QWEN, weighs_as_routed=True, shared="mlp.shared_expert", shared_gate="mlp.shared_expert_gate")
+
+_LFM2 = replace(
+    LLAMA, output="self_attn.out_proj", gate="feed_forward.w1", up="feed_forward.w3", down="feed_forward.w2"
+)
+
+_BAMBA = replace(
+    LLAMA,
+    gate="feed_forward.gate_proj",
+    up="feed_forward.up_proj",
+    down="feed_forward.down_proj",
+    rotary="joined",
+)
+_GRANITE = replace(
+    LLAMA,
+    gate_up="shared_mlp.input_linear",
+    down="shared_mlp.output_linear",
+    rotary="none",
+    multiplied=True,
+    weighs_as_routed=True,
+    routes_chosen=True,
+)
+
+_NEMOTRON = replace(
+    LLAMA,
+    query="mixer.q_proj",
+    key="mixer.k_proj",
+    value="mixer.v_proj",
+    output="mixer.o_proj",
+    up="mixer.up_proj",
+    down="mixer.down_proj",
+    shared="mixer.shared_experts",
+    mamba="mixer",
+    rotary="none",
+    unit_offset_norm=True,
+    wide_router=True,
+    routes_by=SIGMOID,
+)
+
+HYBRID_LAYOUTS: Mapping[str, Layout] = {
+    "bamba": _BAMBA,
+    "granitemoehybrid": _GRANITE,
+    "lfm2": _LFM2,
+    "lfm2_moe": replace(_LFM2, routes_by=SIGMOID),
+    "nemotron_h": _NEMOTRON,
+    "qwen3_5": _QWEN,
+    "qwen3_5_text": _QWEN,
+    "qwen3_5_moe": _ROUTED,
+    "qwen3_5_moe_text": _ROUTED,
+    "qwen3_next": _ROUTED,
+}
+"""The families, each as in the table of all."""

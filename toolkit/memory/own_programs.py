@@ -1,0 +1,22 @@
+"""Which families have programs of their own: their layers are not those of a decoder alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from toolkit.memory.bart_programs import FAMILIES as LIKE_BART
+from toolkit.memory.bart_programs import bart_programs
+from toolkit.memory.encoder_decoder import FAMILIES as LIKE_T5
+from toolkit.memory.encoder_decoder import t5_programs
+from toolkit.memory.encoders import encoder_programs
+from toolkit.memory.forms.builder import Builder
+from toolkit.memory.layouts.encoders import ENCODERS
+from toolkit.memory.programs import Programs
+from toolkit.spec.setting import Setting
+
+OWN_PROGRAMS: Mapping[str, Callable[[Builder, Setting], Programs]] = {
+    **dict.fromkeys(ENCODERS, encoder_programs),
+    **dict.fromkeys(LIKE_T5, t5_programs),
+    **dict.fromkeys(LIKE_BART, bart_programs),
+}
+"""Encoders, and models that make a sequence of another."""

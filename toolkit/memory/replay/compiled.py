@@ -1,0 +1,61 @@
+"""Requests as arrays, replayed by compiled code: to be imported only where numba is, and where many replays wait."""
+
+from __future__ import annotations
+
+from array import array
+from hashlib import blake2b
+
+import numpy as np
+
+from toolkit.memory.allocator import LARGE_SEGMENT, MIN_BLOCK, OWN_SEGMENT_FROM, SEGMENT_UNIT, SMALL_SEGMENT
+from toolkit.memory.device import Interval
+from toolkit.memory.replay.events import Events
+from toolkit.memory.replay.kernel import AS_WRITTEN, EARLY, LATE, MOST_BLOCKS, Numbers, Rules, replay_blocks
+from toolkit.memory.replay.pool import MOST_SMALL
+from toolkit.memory.replay.requests import How, PlainPool
+
+OWN_FROM, UNIT = OWN_SEGMENT_FROM // MIN_BLOCK, SEGMENT_UNIT // MIN_BLOCK
+RULES_OF_LARGE: Rules = MOST_SMALL, LARGE_SEGMENT // MIN_BLOCK, OWN_FROM, UNIT
+RULES_OF_SMALL: Rules = 0, SMALL_SEGMENT // MIN_BLOCK, OWN_FROM, UNIT
+
+
+class CompiledPool:
+    """The requests of a pool, of which `wanted` has the blocks of 512 bytes, as arrays."""
+
+    def __init__(self, wanted: Numbers, order: Numbers, *, small: bool) -> None:
+        self._wanted = wanted
+        self._order = order
+        self._small = small
+
+    def digest(self, how: How) -> bytes:
+        """What is alike for requests that are."""
+        mine = self._wanted[(self._wanted <= MOST_SMALL) == self._small]
+        found = blake2b(f"{how} {len(mine)}".encode(), digest_size=32)
+        found.update(mine)
+        found.update(self._order)
+        return found.digest()
+
+    def reserved(self, how: How) -> Interval:
+        """The least and the most bytes that are reserved over the orders."""
+        limit = MOST_BLOCKS if how.limit is None else min(how.limit // MIN_BLOCK, MOST_BLOCKS)
+        warm = -(-how.warm // SEGMENT_UNIT) * UNIT
+        asked = [(order, 0) for order in ((AS_WRITTEN, LATE, EARLY) if how.swaps else (AS_WRITTEN,))]
+        if warm:
+            asked.append((AS_WRITTEN, warm))
+        found = [warm]
+        if warm <= MOST_BLOCKS:
+            mine, rules = (self._wanted, self._order, how.loaded), RULES_OF_SMALL if self._small else RULES_OF_LARGE
+            found = [int(replay_blocks(*mine, order, first, limit, rules)) for order, first in asked]
+        if limit == MOST_BLOCKS < max(found):
+            return PlainPool(self._wanted.tolist(), self._order.tolist(), small=self._small).reserved(how)
+        return MIN_BLOCK * min(found), MIN_BLOCK * max(found)
+
+
+def compiled_pools(events: Events) -> tuple[CompiledPool, CompiledPool] | None:
+    """The large and the small requests of a run; None where one is too large."""
+    if max(events.blocks) > MOST_BLOCKS:
+        return None
+    wanted, large, small = (
+        np.frombuffer(array("q", one), np.int64) for one in (events.blocks, events.large, events.small)
+    )
+    return CompiledPool(wanted, large, small=False), CompiledPool(wanted, small, small=True)

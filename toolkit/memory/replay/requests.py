@@ -1,0 +1,83 @@
+"""The requests of one pool, and how they are replayed: by Python, where nothing faster is there."""
+
+from __future__ import annotations
+
+import marshal
+from collections.abc import Sequence
+from hashlib import blake2b
+from itertools import compress
+from typing import NamedTuple, Protocol
+
+from toolkit.memory.device import Interval
+from toolkit.memory.replay.events import Events
+from toolkit.memory.replay.pool import MOST_SMALL, pool_reserved
+
+Order = Sequence[int]
+
+
+class How(NamedTuple):
+    """How requests are replayed: also with releases that change places after so many `loaded` events, where it `swaps`.
+
+    And, where there are `warm` bytes, also with them there first. Beyond a `limit` in bytes nothing is followed.
+    """
+
+    loaded: int = 0
+    swaps: bool = False
+    warm: int = 0
+    limit: int | None = None
+
+
+class Pool(Protocol):
+    """The requests of one pool, ready to be replayed."""
+
+    def digest(self, how: How) -> bytes:
+        """What is alike for requests that are."""
+
+    def reserved(self, how: How) -> Interval:
+        """The least and the most bytes that are reserved over the orders."""
+
+
+class PlainPool:
+    """The requests of a pool, of which `wanted` has the blocks of 512 bytes, as lists."""
+
+    def __init__(self, wanted: Sequence[int], order: Order, *, small: bool) -> None:
+        self._wanted = wanted
+        self._order = order
+        self._small = small
+
+    def digest(self, how: How) -> bytes:
+        """What is alike for requests that are."""
+        is_mine = MOST_SMALL.__ge__ if self._small else MOST_SMALL.__lt__
+        asked = [tuple(how), [*filter(is_mine, self._wanted)], self._order]
+        return blake2b(marshal.dumps(asked, 2), digest_size=32).digest()  # version 2: no references to what came before
+
+    def reserved(self, how: How) -> Interval:
+        """The least and the most bytes that are reserved over the orders."""
+        orders = (self._order, *(swapped(self._order, how.loaded) if how.swaps else ()))
+        found = [pool_reserved(self._wanted, order, small=self._small, most=how.limit) for order in orders]
+        if how.warm:
+            found.append(pool_reserved(self._wanted, self._order, how.warm, small=self._small, most=how.limit))
+        return min(found), max(found)
+
+
+def plain_pools(events: Events) -> tuple[Pool, Pool]:
+    """The large and the small requests of a run."""
+    blocks = events.blocks
+    return PlainPool(blocks, events.large, small=False), PlainPool(blocks, events.small, small=True)
+
+
+def swapped(order: Order, loaded: int) -> tuple[list[int], list[int]]:
+    """Once every release behind the allocation after it, and once before the one that precedes it."""
+    late, early = list(order), list(order)
+    length = len(order)
+    # One byte for each event, all in one number: all neighbours are compared at once.
+    allocates = int.from_bytes(bytes(map((0).__lt__, order)), "little")
+    following = allocates >> 8
+    rises = (following & ~allocates).to_bytes(length, "little")
+    falls = (allocates & ~following).to_bytes(length, "little")
+    for place in compress(range(loaded, length - 1), rises[loaded:]):
+        late[place], late[place + 1] = order[place + 1], order[place]
+    for place in compress(range(loaded, length - 1), falls[loaded:]):
+        if order[place] != -order[place + 1]:
+            early[place], early[place + 1] = order[place + 1], order[place]
+    return late, early
