@@ -112,7 +112,7 @@ def numerics(setting: Setting) -> Numerics:
         autocast=setting.compute if setting.trains and setting.amp and setting.compute != "fp32" else None,
         trains_base=setting.method == "full" or flattens_frozen(setting),
         adapter=adapter_dtype(setting),
-        gradient=setting.gradients,
+        gradient=setting.gradients if setting.trains else setting.compute,  # of no gradient that is made
         accumulates=accumulates(setting),
         nested=setting.double_quant,
         keeps_input=older(setting, "bitsandbytes", BITSANDBYTES_FREES_INPUTS),

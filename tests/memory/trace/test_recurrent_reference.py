@@ -14,6 +14,7 @@ pytest.importorskip("bitsandbytes")
 
 from tests.memory.architecture.recurrent_samples import RECURRENT
 from tests.memory.trace.agree import agree, agree_on
+from tests.memory.trace.cut import cut
 from tests.memory.trace.methods import METHODS, MIXED
 from toolkit.facts.models import model_from_config
 from toolkit.memory.estimate import estimate
@@ -81,6 +82,14 @@ def test_the_quick_cases_meet_every_family() -> None:
 def test_a_formula_gives_what_the_trace_sees(family: str, how: str) -> None:
     peak = 0.0025 if family in ("lfm2_moe", "nemotron_h") else PEAK
     agree_on(_setting(family, HOW[how]), _model(family), peak=peak, elsewhere=ELSEWHERE)
+
+
+@pytest.mark.parametrize("method", ["inference", "lora"])
+def test_a_model_that_sees_has_its_tower(method: str) -> None:
+    """Qwen3.5 as its config names the class: AutoModelForCausalLM would leave out 200 MB of the 0.8B."""
+    model = cut("Qwen/Qwen3.5-0.8B", 4)
+    setting = Setting(**{"model": "Qwen/Qwen3.5-0.8B", "batch_size": 2, "sequence_length": 512, **METHODS[method]})
+    agree_on(setting, model, peak=PEAK, elsewhere=ELSEWHERE)
 
 
 @pytest.mark.parametrize("length", [1, 63, 64, 65, 128, 150, 192, 256])

@@ -20,6 +20,7 @@ from toolkit.memory.architecture.mixers import DeltaNet
 from toolkit.memory.architecture.mixture import chosen_experts, routed, sparse_and_dense
 from toolkit.memory.architecture.model import Architecture, FeedForward, LayerKind, Module, Tensor
 from toolkit.memory.architecture.qwen2_moe import shared_expert
+from toolkit.memory.architecture.vision_language import NOTE
 
 _LINEAR = "linear_attention"
 
@@ -108,7 +109,7 @@ def qwen3_5_moe_vision(config: Config, head: Head) -> Architecture:
 def _with_vision(config: Config, head: Head, body: Body) -> Architecture:
     vision = config.part("vision_config", "qwen3_5_vision", VISION_DEFAULTS)
     modules = (*prefixed(_vision_tower(vision), "visual"), *prefixed(body.modules, "language_model"))
-    notes = ("The vision tower is stored and counted; steps on text alone do not run it.",)
+    notes = (NOTE, "AutoModelForCausalLM of transformers 5 leaves it out; TRL loads the class that the config names.")
     return with_head(config, head, replace(body, modules=modules, notes=notes))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from typing import Any
@@ -92,7 +92,7 @@ def architecture(setting: Setting, facts: ModelFacts) -> nn.Module:
     """The model on torch's default device, with weights as memory happened to be, in the dtype that it works in."""
     config = _config(facts, setting)
     stored = DTYPES[working_dtype(setting.weights, setting.compute)]
-    auto = _auto_class(setting, config)
+    auto = _auto_class(setting, facts, config)
     kernel = implementation(setting, auto._model_mapping[type(config)])
     with no_init_weights(), _default_dtype(stored):
         model: nn.Module = built(auto, config, kernel)
@@ -104,19 +104,30 @@ def architecture(setting: Setting, facts: ModelFacts) -> nn.Module:
     return model
 
 
-def _auto_class(setting: Setting, config: Any) -> Any:
-    """The Auto class of a head: encoder-decoders have one of their own for language modelling."""
+def _auto_class(setting: Setting, facts: ModelFacts, config: Any) -> Any:
+    """The Auto class of a head: encoder-decoders have one of their own for language modelling.
+
+    A model whose config names a class that sees is built with its tower, as TRL loads it and as formulas count it;
+    AutoModelForCausalLM of transformers 5 makes some of them (Qwen3.5) without.
+    """
     import transformers
 
     generates = setting.head == "causal-lm" and config.is_encoder_decoder
     auto = transformers.AutoModelForSeq2SeqLM if generates else getattr(transformers, AUTO_CLASSES[setting.head])
     if generates and type(config) not in auto._model_mapping:
         auto = transformers.AutoModelForSpeechSeq2Seq
-    if setting.head == "causal-lm" and type(config) not in auto._model_mapping:
-        auto = getattr(transformers, "AutoModelForImageTextToText", auto)  # the class of many that read images, too
+    sees = getattr(transformers, "AutoModelForImageTextToText", auto)  # the class of many that read images, too
+    if setting.head == "causal-lm" and (type(config) not in auto._model_mapping or _is_named(facts, sees, config)):
+        auto = sees
     if type(config) not in auto._model_mapping:
         raise UnsupportedTrace(f"transformers has no {setting.head} head for {config.model_type}")
     return auto
+
+
+def _is_named(facts: ModelFacts, auto: Any, config: Any) -> bool:
+    """Whether the class that an Auto class has for a config is the one that the published config names."""
+    made, named = auto._model_mapping.get(type(config), None), facts.config.get("architectures")
+    return made is not None and isinstance(named, Sequence) and made.__name__ in named
 
 
 def _config(facts: ModelFacts, setting: Setting) -> Any:
