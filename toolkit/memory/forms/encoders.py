@@ -167,7 +167,8 @@ def encoder_head_form(build: Builder, loss: str, *, trains: bool) -> EncoderHead
         return PooledForm(_head_linear(build, layout.pooler) if layout.pooler else None)
     if architecture.head == BASE:
         raise UnsupportedRow("logits", "a model without a head has no loss to train it by")
-    raise UnsupportedRow("logits", f"no formula for a {architecture.head} head of an encoder yet")
+    heads = f"{MASKED}, {SEQUENCE}, {TOKENS} or, without training, {BASE}"
+    raise UnsupportedRow("logits", f"no formula for a {architecture.head} head of an encoder yet; say head: {heads}")
 
 
 def _decoder(build: Builder, layout: EncoderLayout) -> LinearForm:
