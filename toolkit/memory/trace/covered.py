@@ -40,8 +40,9 @@ class Sample:
     refusal: str
 
 
-BESIDE_MAMBA = ("q_proj", "v_proj", "in_proj")
-"""Modules that peft adapts where Mamba's output projection would be among all linear ones, which it refuses."""
+TARGETS = {"nemotron_h": ("q_proj", "v_proj", "in_proj"), "llama4": ("q_proj", "v_proj", "gate_proj")}
+"""Modules that peft adapts where among all linear ones some are that it cannot: it refuses Mamba's output projection,
+and fails at Llama 4's router, a linear layer that gives two tensors."""
 
 
 def samples() -> Iterator[Sample]:
@@ -58,7 +59,7 @@ def models() -> Iterator[Sample]:
         kind = str(found.config.get("model_type"))
         refusal = f"transformers has no model type {kind!r}" if kind in BESIDE_WEIGHTS else ""
         head = "masked-lm" if kind in READERS else "causal-lm"
-        targets = BESIDE_MAMBA if kind == "nemotron_h" else "all-linear"
+        targets = TARGETS.get(kind, "all-linear")
         setting = replace(ADAPT, model=name, head=head, lora=Lora(8, targets=targets))
         yield Sample("model", name, setting, refusal)
 

@@ -17,11 +17,19 @@ STRIDE = 2
 
 def hears(model: Any) -> bool:
     """Whether a model's encoder reads a sound."""
-    return hasattr(model.config, "num_mel_bins") and hasattr(model.config, "max_source_positions")
+    config = _inside(model).config
+    return hasattr(config, "num_mel_bins") and hasattr(config, "max_source_positions")
 
 
 def sound_of(setting: Setting, model: Any) -> torch.Tensor:
     """The bins of a batch of sounds, each of the length that the encoder expects, in the dtype of the weights."""
-    config = model.config
+    config = _inside(model).config
     shape = (setting.batch_size, config.num_mel_bins, STRIDE * config.max_source_positions)
-    return torch.zeros(shape, dtype=DTYPES[working_dtype(setting.weights, setting.compute)], device=model.device)
+    return torch.zeros(
+        shape, dtype=DTYPES[working_dtype(setting.weights, setting.compute)], device=_inside(model).device
+    )
+
+
+def _inside(model: Any) -> Any:
+    """The model, which DistributedDataParallel wraps."""
+    return getattr(model, "module", model)
