@@ -30,7 +30,7 @@ REPLAY_SECONDS = 0.5
 TABLE_SECONDS = 10.0
 """Of the readings that the bound was set for; the sources that came later are timed without one.
 
-With numba (the extra `fast`) on all cores, of which an ordinary machine has eight.
+With numba (the extra `fast`), by two cores or more.
 """
 FIRST = 2_985
 PUBLISHED = REPOSITORY / "specs" / "published"

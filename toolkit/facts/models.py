@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import field
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -173,10 +173,16 @@ def _text_only(record: Mapping[str, Any], name: str) -> ModelFacts | None:
 
 
 def _unknown(name: str, reason: str) -> UnknownName:
+    return UnknownName(name, _near(name), reason or None)
+
+
+@lru_cache(maxsize=64)
+def _near(name: str) -> tuple[str, ...]:
+    """Models that may be meant: a name is compared with all of them, which takes longer than an estimate."""
     known = (*MODEL_IDS, *ALIASES)
     asked = name.casefold()
     same = [known_id for known_id in known if known_id.casefold().partition("/")[2] == asked]  # a maker left out
-    return UnknownName(name, tuple(dict.fromkeys((*same, *nearest(name, known))))[:_NEAREST], reason or None)
+    return tuple(dict.fromkeys((*same, *nearest(name, known))))[:_NEAREST]
 
 
 def _describe(error: Exception) -> str:

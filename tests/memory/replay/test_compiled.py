@@ -15,12 +15,12 @@ from tests.cli.command import REPOSITORY
 from toolkit.memory.replay import orders
 from toolkit.memory.replay.events import Events
 from toolkit.memory.replay.orders import compile_replays, reserved
-from toolkit.memory.replay.requests import How, plain_pools
+from toolkit.memory.replay.requests import How, PlainPool, plain_requests
 
 numba = pytest.importorskip("numba")
 
 from toolkit.memory.replay import kernel  # noqa: E402 - where numba is
-from toolkit.memory.replay.compiled import compiled_pools  # noqa: E402 - likewise
+from toolkit.memory.replay.compiled import CompiledPool, compiled_requests  # noqa: E402 - likewise
 
 KIB, MIB, TIB = 1 << 10, 1 << 20, 1 << 40
 SIZES = st.one_of(
@@ -40,9 +40,12 @@ HOWS = st.builds(
 @pytest.fixture(scope="module", autouse=True)
 def _compiled() -> None:
     """Before any test is timed."""
-    pools = compiled_pools(Events())
-    assert pools is not None
-    pools[0].reserved(How())
+    events = Events()
+    events.sizes.append(1)
+    events.move((1, -1), 0)
+    asked = compiled_requests(events)
+    assert asked is not None
+    asked.large.reserved(How())
 
 
 @pytest.fixture(autouse=True)
@@ -65,14 +68,39 @@ def _events(steps: list[tuple[int, int]]) -> Events:
 def test_compiled_code_reserves_what_python_does(steps: list[tuple[int, int]], how: How) -> None:
     """In both pools, whatever is there first, in each order, and as far as the limit."""
     events = _events(steps)
-    compiled = compiled_pools(events)
+    compiled, plain = compiled_requests(events), plain_requests(events)
     assert compiled is not None
-    for one, other in zip(compiled, plain_pools(events), strict=True):
-        assert one.reserved(how) == other.reserved(how)
+    assert compiled.large.reserved(how) == plain.large.reserved(how)
+    assert compiled.small.reserved(how) == plain.small.reserved(how)
+    assert compiled[2:] == plain[2:]
 
 
-def test_many_free_pieces_are_found_by_halves() -> None:
-    """More than are compared one and all, of sizes that repeat, with neighbours that are free and that are not."""
+STRETCHES = st.lists(st.one_of(st.just((1, 2, -1)), st.just((1, -1)), st.just(()), st.none()), max_size=30)
+
+
+@given(STRETCHES, st.integers(0, 20))
+def test_stretches_are_written_out_as_python_does(stretches: list[tuple[int, ...] | None], loaded: int) -> None:
+    """With events between them or none, the same ones again or others, and where a model is loaded amid them."""
+    events = Events()
+    for stretch in stretches:
+        if stretch is None:
+            events.release(events.allocate(3 * MIB))
+        else:
+            before = len(events.sizes) - 1
+            events.sizes += [2 * MIB, KIB][: len(stretch) - 1]
+            events.move(stretch, before)
+    events.loaded = loaded
+    asked, plain = compiled_requests(events), plain_requests(events)
+    assert asked is not None
+    assert asked[2:] == plain[2:]
+    for one, other in ((asked.large, plain.large), (asked.small, plain.small)):
+        assert isinstance(one, CompiledPool)
+        assert isinstance(other, PlainPool)
+        assert one._order.tolist() == other._order
+
+
+def test_the_least_of_many_free_pieces_is_found() -> None:
+    """Many more than are compared at once, of sizes that repeat, with neighbours that are free and that are not."""
     sizes = [(2 + number * 7 % 31) * MIB + 512 * (number % 3) for number in range(400)]
     events = Events()
     blocks = [*events.allocate_all(sizes)]
@@ -80,10 +108,10 @@ def test_many_free_pieces_are_found_by_halves() -> None:
     events.release_all(events.allocate_all(sizes[100:300]))
     events.release_all(blocks[1::4])
     events.allocate_all(sizes[::-1])
-    compiled = compiled_pools(events)
+    compiled, plain = compiled_requests(events), plain_requests(events)
     assert compiled is not None
     for swaps in (True, False):
-        assert compiled[0].reserved(How(swaps=swaps)) == plain_pools(events)[0].reserved(How(swaps=swaps))
+        assert compiled.large.reserved(How(swaps=swaps)) == plain.large.reserved(How(swaps=swaps))
 
 
 @pytest.mark.parametrize("sizes", [[TIB], [TIB // 2 + 1] * 3, [1 << 80], [600 * MIB] * 2000])
@@ -103,15 +131,15 @@ def test_digests_tell_requests_apart() -> None:
     events = [_events(steps), _events(steps), _events([(5 * MIB, 0), *steps[1:]]), _events([*steps[:2], (4 * MIB, 1)])]
     digests = []
     for one in events:
-        pools = compiled_pools(one)
-        assert pools is not None
-        digests.append([pool.digest(How()) for pool in pools])
+        asked = compiled_requests(one)
+        assert asked is not None
+        digests.append([pool.digest(How()) for pool in (asked.large, asked.small)])
     assert digests[0] == digests[1]
     assert len({large for large, _ in digests}) == 3
     assert digests[0][1] == digests[2][1] != digests[3][1]
-    pools = compiled_pools(events[0])
-    assert pools is not None
-    assert pools[0].digest(How(limit=1)) != digests[0][0]
+    asked = compiled_requests(events[0])
+    assert asked is not None
+    assert asked.large.digest(How(limit=1)) != digests[0][0]
 
 
 def test_without_numba_python_replays(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -72,8 +72,10 @@ def test_events_are_written_by_pool_and_known_in_order(steps: list[tuple[int, in
     assert events.order == order
     assert peak(events) == 512 * most
     is_large = [events.sizes[abs(event)] > MIB for event in order]
-    assert events.large == [event for event, large in zip(order, is_large, strict=True) if large]
-    assert events.small == [event for event, large in zip(order, is_large, strict=True) if not large]
+    asked = requests.plain_requests(events)
+    for pool, wanted in ((asked.large, True), (asked.small, False)):
+        assert isinstance(pool, requests.PlainPool)
+        assert pool._order == [event for event, large in zip(order, is_large, strict=True) if large is wanted]
 
 
 SIZES = st.sampled_from([0, 1, 512, 513, MIB, MIB + 1, 30 * MIB])
@@ -126,6 +128,21 @@ def _order(steps: list[tuple[int, int]]) -> list[int]:
         if 0 < number <= len(there):
             order.append(-there.pop(-number))
     return order
+
+
+def test_stretches_come_where_they_were_moved_to() -> None:
+    """Each of blocks of its own, which follow those that were there."""
+    events = Events()
+    first = events.allocate(10)
+    events.sizes += [20, 30]
+    events.move((1, 2, -1), first)
+    events.release(first)
+    events.is_loaded()
+    events.sizes += [20, 30]
+    events.move((1, 2, -1), first + 2)
+    events.release(first + 1)
+    assert events.order == [1, 2, 3, -2, -1, 4, 5, -4, -2]
+    assert events.loaded == 5
 
 
 def test_nothing_is_asked_for_no_bytes() -> None:

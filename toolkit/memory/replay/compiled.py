@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Iterable
 from hashlib import blake2b
+from itertools import accumulate, chain
 
 import numpy as np
 
 from toolkit.memory.allocator import LARGE_SEGMENT, MIN_BLOCK, OWN_SEGMENT_FROM, SEGMENT_UNIT, SMALL_SEGMENT
 from toolkit.memory.device import Interval
 from toolkit.memory.replay.events import Events
-from toolkit.memory.replay.kernel import AS_WRITTEN, EARLY, LATE, MOST_BLOCKS, Numbers, Rules, replay_blocks
+from toolkit.memory.replay.kernel import (
+    AS_WRITTEN,
+    EARLY,
+    LATE,
+    MOST_BLOCKS,
+    Numbers,
+    Rules,
+    by_pool,
+    replay_blocks,
+    written_out,
+)
 from toolkit.memory.replay.pool import MOST_SMALL
-from toolkit.memory.replay.requests import How, PlainPool
+from toolkit.memory.replay.requests import How, PlainPool, Requests
 
 OWN_FROM, UNIT = OWN_SEGMENT_FROM // MIN_BLOCK, SEGMENT_UNIT // MIN_BLOCK
 RULES_OF_LARGE: Rules = MOST_SMALL, LARGE_SEGMENT // MIN_BLOCK, OWN_FROM, UNIT
@@ -51,11 +63,36 @@ class CompiledPool:
         return MIN_BLOCK * min(found), MIN_BLOCK * max(found)
 
 
-def compiled_pools(events: Events) -> tuple[CompiledPool, CompiledPool] | None:
-    """The large and the small requests of a run; None where one is too large."""
-    if max(events.blocks) > MOST_BLOCKS:
+def compiled_requests(events: Events) -> Requests | None:
+    """The requests of a run, as arrays; None where one is too large."""
+    if max(events.sizes) > MOST_BLOCKS * MIN_BLOCK:
         return None
-    wanted, large, small = (
-        np.frombuffer(array("q", one), np.int64) for one in (events.blocks, events.large, events.small)
+    sizes, order = np.frombuffer(array("q", events.sizes), np.int64), _order(events)
+    wanted = (-(-sizes // MIN_BLOCK)).astype(np.int32)
+    large, small, most = by_pool(wanted, order, MOST_SMALL)
+    loaded = by_pool(wanted, order[: events.loaded], MOST_SMALL)[0]
+    pools = CompiledPool(wanted, large, small=False), CompiledPool(wanted, small, small=True)
+    return Requests(*pools, len(loaded), int(sizes[loaded[loaded > 0]].sum()), int(most))
+
+
+def _order(events: Events) -> Numbers:
+    """All events."""
+    if not events.moved:
+        return _numbers(events.written)
+    places, stretches, before = zip(*events.moved, strict=True)
+    distinct = {id(moves): moves for moves in stretches}.values()
+    numbers = {id(moves): number for number, moves in enumerate(distinct)}
+    which = [numbers[id(moves)] for moves in stretches]
+    ends = accumulate(map(len, distinct), initial=0)
+    return written_out(
+        _numbers(events.written),
+        _numbers(places),
+        _numbers(before),
+        _numbers(which),
+        _numbers(ends),
+        _numbers(chain.from_iterable(distinct)),
     )
-    return CompiledPool(wanted, large, small=False), CompiledPool(wanted, small, small=True)
+
+
+def _numbers(numbers: Iterable[int]) -> Numbers:
+    return np.frombuffer(array("i", numbers), np.int32)

@@ -83,7 +83,7 @@ class FullyShardedRun(Run):
             events.allocate(part_of(one.tensor.shape, self._gpus) * BYTES[self._context.setting.weights])
         for table in position_tables(self._context, PhaseName.LOAD):
             events.allocate(table)
-        events.loaded = len(events.pools)
+        events.is_loaded()
 
     def pass_through(self, *, accumulates: bool) -> None:
         """The root or the embedding is gathered first; no gradient finds another in the dtype of the pass."""

@@ -112,16 +112,19 @@ def _decode(context: Context, programs: Programs, events: Events, caches: list[l
     """
     setting = context.setting
     scripts = [*_scripts(programs.decoding or programs.layers), *_scripts((programs.head,))]
-    distinct = {id(script): script for script in scripts}.values()
+    distinct = [*{id(script): script for script in scripts}.values()]
     whole = growth(context).whole
     count = max(setting.generated_length - 1, 0)
     growths = min(count, GROWTHS)
+    longest = Writer(events, Scale(context.scale.batch, 1, keys=setting.sequence_length + count), SMALL_REQUEST)
+    ever = [script for script in distinct if longest.asks(script.forward)]
     for number in range(growths):
         tokens = setting.sequence_length + -(-count * (number + 1) // growths)
         follows = (number + 1) * FOLLOWED // growths > number * FOLLOWED // growths
         scale = Scale(context.scale.batch, 1, keys=tokens)
         writer = Writer(events, scale, 0 if follows else SMALL_REQUEST)
-        playing = {id(script) for script in distinct if writer.numbered(script.forward).sizes}
+        # A tensor of a shorter cache is no larger: what asks for little beside the longest does so beside all.
+        playing = {id(script) for script in (distinct if follows else ever) if writer.asks(script.forward)}
         stream = writer.allocate(programs.hidden)
         sizes = [*_cached(context, tokens)]
         passed: list[Block] = []

@@ -13,7 +13,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-Numbers: TypeAlias = NDArray[np.int64]
+Numbers: TypeAlias = NDArray[np.int32]
+Keys: TypeAlias = NDArray[np.int64]
 Rules = tuple[int, int, int, int]
 Kernel = TypeVar("Kernel", bound=Callable[..., object])
 
@@ -35,10 +36,12 @@ KEPT, OPENED, OWN_FROM, UNIT = range(4)
 so much on, in whole units. They are given, not read from other modules: numba would keep them after they changed there.
 """
 
-# A piece's number is its row, from 1: 0 stands for no neighbour, and is never free.
-SIZE, ADDRESS, BEFORE, AFTER, IS_FREE = range(5)
-# How much is reserved, and how many pieces were made, are free, and are spare, for they were joined with others.
-RESERVED, MADE, FREE, SPARE = range(4)
+# A piece's number is its row, from 1: 0 stands for no neighbour. PLACE is where it is among those that are free.
+SIZE, ADDRESS, BEFORE, AFTER, PLACE = range(5)
+NOWHERE = -1
+
+ABOVE_ALL = np.int64((1 << 63) - 1)
+"""More than any key."""
 
 
 def _kept(kernel: Kernel) -> Kernel:
@@ -50,131 +53,22 @@ def _kept(kernel: Kernel) -> Kernel:
 
 
 @numba.njit
-def _key(pieces: Numbers, piece: int) -> int:
-    """What orders a piece among those that are free: its size above its address."""
-    return pieces[piece, SIZE] << ADDRESS_BITS | pieces[piece, ADDRESS]
+def _least(keys: Keys, free: int, bound: int) -> int:
+    """The least of so many keys that is not below a bound."""
+    least = ABOVE_ALL
+    for place in range(free):
+        key = keys[place]
+        least = key if bound <= key < least else least
+    return least
 
 
 @numba.njit
-def _place(keys: Numbers, counts: Numbers, key: int) -> int:
-    """Where a key is, or would be, among those of free pieces."""
-    low, left = np.uint64(0), np.uint64(counts[FREE])
-    while left > COUNTED:
-        half = left >> np.uint64(1)
-        if keys[low + half - np.uint64(1)] < key:
-            low += half
-        left -= half
-    found = np.int64(low)
-    for at in range(low, low + left):
-        found += keys[at] < key
+def _place(keys: Keys, free: int, key: int) -> int:
+    """Where a key is: with no way out of the loop, for then several are compared by one instruction."""
+    found = 0
+    for place in range(free):
+        found = place if keys[place] == key else found
     return found
-
-
-@numba.njit
-def _moved_down(row: Numbers, place: int, end: int) -> None:
-    """What is behind a place moves there; numbers without a sign make this one copy of memory."""
-    for at in range(np.uint64(place), np.uint64(end)):
-        row[at] = row[at + np.uint64(1)]
-
-
-@numba.njit
-def _moved_up(row: Numbers, place: int, end: int) -> None:
-    """What is at a place and behind it makes room for one more."""
-    for at in range(np.uint64(end - place)):
-        row[np.uint64(end) - at] = row[np.uint64(end) - at - np.uint64(1)]
-
-
-@numba.njit
-def _remove(pieces: Numbers, keys: Numbers, numbers: Numbers, counts: Numbers, place: int) -> None:
-    """Takes a piece from those that are free."""
-    pieces[numbers[place], IS_FREE] = False
-    counts[FREE] -= 1
-    _moved_down(keys, place, counts[FREE])
-    _moved_down(numbers, place, counts[FREE])
-
-
-@numba.njit
-def _add(pieces: Numbers, keys: Numbers, numbers: Numbers, counts: Numbers, piece: int) -> None:
-    """Puts a piece among those that are free."""
-    key = _key(pieces, piece)
-    place = _place(keys, counts, key)
-    _moved_up(keys, place, counts[FREE])
-    _moved_up(numbers, place, counts[FREE])
-    keys[place], numbers[place] = key, piece
-    pieces[piece, IS_FREE] = True
-    counts[FREE] += 1
-
-
-@numba.njit
-def _piece(pieces: Numbers, spare: Numbers, counts: Numbers, size: int, address: int) -> int:
-    """A new piece without neighbours, which is not free."""
-    if counts[SPARE]:
-        counts[SPARE] -= 1
-        piece = spare[counts[SPARE]]
-    else:
-        counts[MADE] += 1
-        piece = counts[MADE]
-    pieces[piece, SIZE], pieces[piece, ADDRESS] = size, address
-    pieces[piece, BEFORE] = pieces[piece, AFTER] = pieces[piece, IS_FREE] = 0
-    return piece
-
-
-@numba.njit
-def _opened(pieces: Numbers, spare: Numbers, counts: Numbers, size: int) -> int:
-    """A new segment in one piece."""
-    piece = _piece(pieces, spare, counts, size, counts[RESERVED])
-    counts[RESERVED] += size
-    return piece
-
-
-@numba.njit
-def _allocated(
-    pieces: Numbers, keys: Numbers, numbers: Numbers, spare: Numbers, counts: Numbers, want: int, rules: Rules
-) -> int:
-    """The piece that a request gets: of those that are large enough the smallest, the first of equals; or a new one."""
-    place = _place(keys, counts, want << ADDRESS_BITS)
-    if place < counts[FREE]:
-        piece = numbers[place]
-        _remove(pieces, keys, numbers, counts, place)
-    elif want >= rules[OWN_FROM]:
-        piece = _opened(pieces, spare, counts, -(-want // rules[UNIT]) * rules[UNIT])
-    else:
-        piece = _opened(pieces, spare, counts, rules[OPENED])
-    rest = pieces[piece, SIZE] - want
-    if rest > rules[KEPT]:
-        pieces[piece, SIZE] = want
-        other = pieces[piece, AFTER]
-        new = _piece(pieces, spare, counts, rest, pieces[piece, ADDRESS] + want)
-        pieces[new, BEFORE], pieces[new, AFTER] = piece, other
-        pieces[piece, AFTER] = pieces[other, BEFORE] = new
-        _add(pieces, keys, numbers, counts, new)
-    return piece
-
-
-@numba.njit
-def _join(
-    pieces: Numbers, keys: Numbers, numbers: Numbers, spare: Numbers, counts: Numbers, first: int, second: int
-) -> None:
-    """Makes one piece of two neighbours, of which the free one is no longer among those that are."""
-    is_free = first if pieces[first, IS_FREE] else second
-    _remove(pieces, keys, numbers, counts, _place(keys, counts, _key(pieces, is_free)))
-    other = pieces[second, AFTER]
-    pieces[first, SIZE] += pieces[second, SIZE]
-    pieces[first, AFTER], pieces[other, BEFORE] = other, first
-    spare[counts[SPARE]] = second
-    counts[SPARE] += 1
-
-
-@numba.njit
-def _release(pieces: Numbers, keys: Numbers, numbers: Numbers, spare: Numbers, counts: Numbers, piece: int) -> None:
-    """Gives a piece back; it joins free neighbours."""
-    if pieces[pieces[piece, AFTER], IS_FREE]:
-        _join(pieces, keys, numbers, spare, counts, piece, pieces[piece, AFTER])
-    first = pieces[piece, BEFORE]
-    if pieces[first, IS_FREE]:
-        _join(pieces, keys, numbers, spare, counts, first, piece)
-        piece = first
-    _add(pieces, keys, numbers, counts, piece)
 
 
 @numba.njit
@@ -188,15 +82,23 @@ def _changes_places(order: Numbers, at: int, loaded: int, swap: int) -> bool:
 
 
 @_kept
-def replay_blocks(wanted: Numbers, order: Numbers, loaded: int, swap: int, warm: int, limit: int, rules: Rules) -> int:
-    """The blocks that are reserved, of which `warm` are there first, as one that is free."""
+def replay_blocks(  # noqa: C901 - see below
+    wanted: Numbers, order: Numbers, loaded: int, swap: int, warm: int, limit: int, rules: Rules
+) -> int:
+    """The blocks that are reserved, of which `warm` are there first, as one that is free.
+
+    What is free is in no order: some hundred pieces are, and all of them are sooner compared than kept in order. All in
+    one function, whose counts stay in registers: with functions for its parts it takes a third longer.
+    """
     most = 2 * min(len(order), len(wanted)) + 3
-    pieces, keys, numbers = np.empty((most, 5), np.int64), np.empty(most, np.int64), np.empty(most, np.int64)
-    spare, piece_of = np.empty(most, np.int64), np.empty(len(wanted), np.int64)
-    counts = np.zeros(4, np.int64)
-    pieces[0, IS_FREE] = False
+    pieces, piece_of = np.empty((most, 5), np.int64), np.empty(len(wanted), np.int64)
+    keys, numbers, spare = np.empty(most, np.int64), np.empty(most, np.int64), np.empty(most, np.int64)
+    reserved = made = free = spared = 0  # spare are numbers of pieces that were joined with others
+    pieces[0, PLACE] = NOWHERE
     if warm:
-        _add(pieces, keys, numbers, counts, _opened(pieces, spare, counts, warm))
+        reserved, made, free = warm, 1, 1
+        pieces[1] = warm, 0, 0, 0, 0
+        keys[0], numbers[0] = warm << ADDRESS_BITS, 1
     after = -1  # the event that has changed places with the one before it
     for at in range(len(order)):
         event = order[at]
@@ -205,10 +107,119 @@ def replay_blocks(wanted: Numbers, order: Numbers, loaded: int, swap: int, warm:
         elif _changes_places(order, at, loaded, swap):
             event, after = order[at + 1], at
         if event > 0:
-            had = counts[RESERVED]
-            piece_of[event] = _allocated(pieces, keys, numbers, spare, counts, wanted[event], rules)
-            if had != counts[RESERVED] > limit:
-                break
+            # Of the pieces that are large enough the smallest, of equals the first.
+            want = np.int64(wanted[event])
+            least = _least(keys, free, want << ADDRESS_BITS)
+            if least != ABOVE_ALL:
+                place = _place(keys, free, least)
+                piece = numbers[place]
+                pieces[piece, PLACE] = NOWHERE
+                free -= 1
+                if place != free:  # the last one takes its place
+                    last = numbers[free]
+                    keys[place], numbers[place] = keys[free], last
+                    pieces[last, PLACE] = place
+            else:
+                size = -(-want // rules[UNIT]) * rules[UNIT] if want >= rules[OWN_FROM] else rules[OPENED]
+                if spared:
+                    spared -= 1
+                    piece = spare[spared]
+                else:
+                    made += 1
+                    piece = made
+                pieces[piece, SIZE], pieces[piece, ADDRESS], pieces[piece, PLACE] = size, reserved, NOWHERE
+                pieces[piece, BEFORE] = pieces[piece, AFTER] = 0
+                reserved += size
+                if reserved > limit:
+                    break
+            rest = pieces[piece, SIZE] - want
+            if rest > rules[KEPT]:
+                if spared:
+                    spared -= 1
+                    new = spare[spared]
+                else:
+                    made += 1
+                    new = made
+                other, address = pieces[piece, AFTER], pieces[piece, ADDRESS] + want
+                pieces[new, SIZE], pieces[new, ADDRESS], pieces[new, PLACE] = rest, address, free
+                pieces[new, BEFORE], pieces[new, AFTER] = piece, other
+                pieces[piece, SIZE] = want
+                pieces[piece, AFTER] = pieces[other, BEFORE] = new
+                keys[free], numbers[free] = rest << ADDRESS_BITS | address, new
+                free += 1
+            piece_of[event] = piece
         else:
-            _release(pieces, keys, numbers, spare, counts, piece_of[-event])
-    return counts[RESERVED]
+            piece = piece_of[-event]
+            other = pieces[piece, AFTER]
+            place = pieces[other, PLACE]
+            if place != NOWHERE:  # a free piece behind it becomes part of it
+                free -= 1
+                if place != free:
+                    last = numbers[free]
+                    keys[place], numbers[place] = keys[free], last
+                    pieces[last, PLACE] = place
+                pieces[piece, SIZE] += pieces[other, SIZE]
+                spare[spared] = other
+                spared += 1
+                other = pieces[other, AFTER]
+                pieces[piece, AFTER], pieces[other, BEFORE] = other, piece
+            first = pieces[piece, BEFORE]
+            place = pieces[first, PLACE]
+            if place != NOWHERE:  # it becomes part of a free piece before it
+                pieces[first, SIZE] += pieces[piece, SIZE]
+                pieces[first, AFTER], pieces[other, BEFORE] = other, first
+                spare[spared] = piece
+                spared += 1
+                piece = first
+            else:
+                place, free = free, free + 1
+                numbers[place] = piece
+                pieces[piece, PLACE] = place
+            keys[place] = pieces[piece, SIZE] << ADDRESS_BITS | pieces[piece, ADDRESS]
+    return reserved
+
+
+@_kept
+def written_out(
+    written: Numbers, places: Numbers, before: Numbers, which: Numbers, ends: Numbers, moves: Numbers
+) -> Numbers:
+    """All events: those that are written, and at each place those of one of the stretches that end where `ends` says.
+
+    Its blocks follow so many others.
+    """
+    total = len(written)
+    for number in which:
+        total += ends[number + 1] - ends[number]
+    order = np.empty(total, np.int32)
+    at = done = 0
+    for number in range(len(places)):
+        for place in range(done, places[number]):
+            order[at] = written[place]
+            at += 1
+        done = places[number]
+        for place in range(ends[which[number]], ends[which[number] + 1]):
+            move = moves[place]
+            order[at] = move + before[number] if move > 0 else move - before[number]
+            at += 1
+    for place in range(done, len(written)):
+        order[at] = written[place]
+        at += 1
+    return order
+
+
+@_kept
+def by_pool(wanted: Numbers, order: Numbers, most_small: int) -> tuple[Numbers, Numbers, int]:
+    """The events of large blocks, those of small ones, and how many blocks of 512 bytes are alive at most."""
+    large, small = np.empty(len(order), np.int32), np.empty(len(order), np.int32)
+    larges = smalls = alive = most = 0
+    for event in order:
+        size = wanted[abs(event)]
+        alive += size if event > 0 else -size
+        most = max(most, alive)
+        if size > most_small:
+            large[larges] = event
+            larges += 1
+        else:
+            small[smalls] = event
+            smalls += 1
+    return large[:larges], small[:smalls], most

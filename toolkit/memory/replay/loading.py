@@ -27,7 +27,7 @@ def load(events: Events, context: Context) -> None:
         events.allocate(table)
     for kept in (exllama_buffer, exllama_state, exllama_order):
         events.allocate(kept(context, PhaseName.LOAD))
-    events.loaded = len(events.pools)
+    events.is_loaded()
     if not setting.trains:
         return
     for tensor, block in zip(tensors, blocks, strict=True):

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import accumulate
 
 from toolkit.frozen import frozen
-from toolkit.memory.replay.pool import MOST_SMALL, in_blocks
+from toolkit.memory.replay.events import Moves
 from toolkit.memory.replay.script import Pass
 from toolkit.memory.size import Size
 
@@ -15,30 +14,14 @@ GIVEN = 0
 
 
 @frozen
-class Moves:
-    """What is allocated and, below zero, released, by pool: of `large` blocks and of `small` ones.
-
-    `pools` says of each in turn whether it is large. In blocks of 512 bytes, so many are alive at `most` beside what
-    was before, and so many `more` in the end.
-    """
-
-    large: Sequence[int]
-    small: Sequence[int]
-    pools: bytes
-    most: int
-    more: int
-
-
-@frozen
 class Numbered:
-    """A pass at one scale: the `sizes` of the blocks that it makes, also as `blocks` of 512 bytes, and its moves.
+    """A pass at one scale: the `sizes` of the blocks that it makes, in bytes, and its moves.
 
     Between two parts of `moves` it releases the block that it is given. What `stays` are gradients; `left` are the
     keys that have a block in the end.
     """
 
     sizes: Sequence[int]
-    blocks: Sequence[int]
     moves: Sequence[Moves]
     stays: Sequence[int]
     left: Mapping[int, int]
@@ -64,18 +47,4 @@ def numbered(run: Pass, bytes_of: Callable[[Size], int]) -> Numbered:
                 stays.append(len(sizes))
             else:
                 left[key] = len(sizes)
-    blocks = in_blocks(sizes)
-    return Numbered(sizes, blocks, [_moves(part, blocks) for part in parts], stays, left)
-
-
-def _moves(events: Sequence[int], blocks: Sequence[int]) -> Moves:
-    taken = [blocks[abs(event) - 1] for event in events]
-    is_large = [size > MOST_SMALL for size in taken]
-    alive = [0, *accumulate(size if event > 0 else -size for event, size in zip(events, taken, strict=True))]
-    return Moves(
-        large=[event for event, large in zip(events, is_large, strict=True) if large],
-        small=[event for event, large in zip(events, is_large, strict=True) if not large],
-        pools=bytes(is_large),
-        most=max(alive),
-        more=alive[-1],
-    )
+    return Numbered(sizes, [*map(tuple, parts)], stays, left)

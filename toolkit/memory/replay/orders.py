@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 from toolkit.memory.allocator import MIN_BLOCK
 from toolkit.memory.device import Interval
 from toolkit.memory.replay.events import Events
-from toolkit.memory.replay.requests import How, Pool, plain_pools
+from toolkit.memory.replay.requests import How, Pool, Requests, plain_requests
 
 REMEMBERED = 4096
 
@@ -18,7 +19,7 @@ THREADS = "OPENBLAS_NUM_THREADS"
 _KNOWN: dict[bytes, Interval] = {}
 """What was reserved for requests, by a digest of them: runs of other dtypes or versions often ask for the same."""
 
-_compiled: Callable[[Events], tuple[Pool, Pool] | None] | None = None
+_compiled: Callable[[Events], Requests | None] | None = None
 
 
 def compile_replays() -> bool:
@@ -30,10 +31,10 @@ def compile_replays() -> bool:
     if _compiled is None:
         try:
             with _one_thread():
-                from toolkit.memory.replay.compiled import compiled_pools  # noqa: PLC0415 - see above
+                from toolkit.memory.replay.compiled import compiled_requests  # noqa: PLC0415 - see above
         except ImportError:
             return False
-        _compiled = compiled_pools
+        _compiled = compiled_requests
         reserved(Events())  # compiled, or read from where it is kept, before processes are forked
     return True
 
@@ -51,7 +52,14 @@ def _one_thread() -> Iterator[None]:
             os.environ[THREADS] = before
 
 
-def reserved(events: Events, *, warms: bool = False, swaps: bool = True, limit: int | None = None) -> Interval:
+class Followed(NamedTuple):
+    """What is reserved over the orders, at least and at most, and the most that is alive at once, in bytes."""
+
+    reserved: Interval
+    alive: int
+
+
+def follow(events: Events, *, warms: bool = False, swaps: bool = True, limit: int | None = None) -> Followed:
     """The least and the most over the orders; `warms`: and over both ways to load a model.
 
     Beyond a `limit` in bytes no order is followed: where there is more, what is returned is something above it.
@@ -60,18 +68,26 @@ def reserved(events: Events, *, warms: bool = False, swaps: bool = True, limit: 
     name, when a kernel asks for scratch. With `swaps`, each release is also put behind an allocation that follows it,
     and before one that precedes it. Requests of up to 1 MiB have a pool of their own and are replayed once.
     """
-    large, small = (_compiled and _compiled(events)) or plain_pools(events)
-    loaded = events.pools.count(1, 0, events.loaded)
+    asked = _requests(events)
     # transformers asks for a block of the whole size and gives it back before it loads (caching_allocator_warmup).
-    warm = sum(events.sizes[event] for event in events.large[:loaded] if event > 0) if warms else 0
-    low, high = _once(large, How(loaded, swaps, warm, limit))
-    more, _ = _once(small, How())
-    return low + more, high + more
+    warm = asked.loaded_bytes if warms else 0
+    low, high = _once(asked.large, How(asked.loaded, swaps, warm, limit))
+    more, _ = _once(asked.small, How())
+    return Followed((low + more, high + more), MIN_BLOCK * asked.most)
+
+
+def reserved(events: Events, *, warms: bool = False, swaps: bool = True, limit: int | None = None) -> Interval:
+    """What is reserved alone."""
+    return follow(events, warms=warms, swaps=swaps, limit=limit).reserved
 
 
 def peak(events: Events) -> int:
     """The most that is alive at once, each block rounded up to 512 bytes."""
-    return MIN_BLOCK * events.most
+    return MIN_BLOCK * _requests(events).most
+
+
+def _requests(events: Events) -> Requests:
+    return (_compiled and _compiled(events)) or plain_requests(events)
 
 
 def _once(pool: Pool, how: How) -> Interval:

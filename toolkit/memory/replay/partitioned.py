@@ -18,7 +18,7 @@ from toolkit.memory.parallel.zero_gather import Move, gathering_moves
 from toolkit.memory.parallel.zero_moments import Zero3
 from toolkit.memory.programs import Programs
 from toolkit.memory.replay.loading import in_layers, stored_bytes
-from toolkit.memory.replay.orders import peak, reserved
+from toolkit.memory.replay.orders import follow
 from toolkit.memory.replay.pool import in_blocks, pool_reserved
 from toolkit.memory.replay.training import Run
 from toolkit.memory.size import BYTES
@@ -46,7 +46,7 @@ class PartitionedRun(Run):
         """
         context, zero, events = self._context, self._zero, self._writer.events
         events.allocate(context.sums.weights)
-        events.loaded = len(events.pools)
+        events.is_loaded()
         events.allocate(context.sums.adapters)
         if context.setting.master_weights is not None and not context.setting.parallel.offload:
             events.allocate(zero.updated * BYTES[context.setting.master_weights])
@@ -98,10 +98,11 @@ def reserved_in_parts(
     """
     beside, alive = beside_computing(context, zero)
     runs = [run.events() for run in partitioned_runs(context, programs, zero)]
-    found = [reserved(events, limit=limit) for events in runs]
+    followed = [follow(events, limit=limit) for events in runs]
+    found = [one.reserved for one in followed]
     whole = loaded_whole(context)
     least, most = min(low for low, _ in found) + beside[0], max(high for _, high in found) + beside[1]
-    return max(least, whole), max(most, whole), peak(runs[0]) + alive, max(runs[0].sizes)
+    return max(least, whole), max(most, whole), followed[0].alive + alive, max(runs[0].sizes)
 
 
 def partitioned_runs(context: Context, programs: Programs, zero: Zero3) -> Iterator[PartitionedRun]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import marshal
 from collections.abc import Sequence
 from hashlib import blake2b
-from itertools import compress
+from itertools import accumulate, compress
+from operator import not_
 from typing import NamedTuple, Protocol
 
 from toolkit.memory.device import Interval
@@ -60,10 +61,34 @@ class PlainPool:
         return min(found), max(found)
 
 
-def plain_pools(events: Events) -> tuple[Pool, Pool]:
-    """The large and the small requests of a run."""
-    blocks = events.blocks
-    return PlainPool(blocks, events.large, small=False), PlainPool(blocks, events.small, small=True)
+class Requests(NamedTuple):
+    """The requests of a run: of `large` blocks and of `small` ones, which have pools of their own.
+
+    So many events of large blocks load the model, and ask for so many `loaded_bytes`. In blocks of 512 bytes, so many
+    are alive at `most`.
+    """
+
+    large: Pool
+    small: Pool
+    loaded: int
+    loaded_bytes: int
+    most: int
+
+
+def plain_requests(events: Events) -> Requests:
+    """The requests of a run, as lists."""
+    blocks, order = events.blocks, events.order
+    taken = [blocks[event] if event > 0 else -blocks[-event] for event in order]
+    is_small = [-MOST_SMALL <= size <= MOST_SMALL for size in taken]
+    is_large = [*map(not_, is_small)]
+    loaded = [*compress(order[: events.loaded], is_large)]
+    return Requests(
+        PlainPool(blocks, [*compress(order, is_large)], small=False),
+        PlainPool(blocks, [*compress(order, is_small)], small=True),
+        len(loaded),
+        sum(events.sizes[event] for event in loaded if event > 0),
+        max(accumulate(taken, initial=0)),
+    )
 
 
 def swapped(order: Order, loaded: int) -> tuple[list[int], list[int]]:

@@ -22,7 +22,7 @@ from toolkit.memory.programs import Programs
 from toolkit.memory.recording import programs_of
 from toolkit.memory.replay.fully_sharded import reserved_fully_sharded
 from toolkit.memory.replay.generation import generation_events
-from toolkit.memory.replay.orders import peak, reserved
+from toolkit.memory.replay.orders import follow, reserved
 from toolkit.memory.replay.other_streams import other_streams
 from toolkit.memory.replay.partitioned import loaded_whole, reserved_in_parts
 from toolkit.memory.replay.sharded import sharded_runs
@@ -237,8 +237,9 @@ def _worked_out(context: Context, programs: Programs, limit: int | None) -> Work
     if isinstance(sharing, Spread):
         beside = other_streams(context, sharing)
         first, *others = [run.events() for run in sharded_runs(context, programs, sharing)]
-        found = [reserved(first, limit=limit), *(reserved(events, swaps=False, limit=limit) for events in others)]
-        alive = peak(first) + beside[0]
+        computing = follow(first, limit=limit)
+        found = [computing.reserved, *(reserved(events, swaps=False, limit=limit) for events in others)]
+        alive = computing.alive + beside[0]
         least, most = min(low for low, _ in found) + beside[0], max(high for _, high in found) + beside[1]
         return least, most, alive, max(*first.sizes, sharing.root)
     if isinstance(sharing, Shards):
@@ -246,12 +247,10 @@ def _worked_out(context: Context, programs: Programs, limit: int | None) -> Work
     if isinstance(sharing, Zero3):
         return reserved_in_parts(context, programs, sharing, limit)
     warms = not older(context.setting, PACKAGE, WARMS)
-    if not context.setting.trains:
-        events = generation_events(context, programs)
-        return *reserved(events, warms=warms, limit=limit), peak(events), max(events.sizes)
-    events = Run(context, programs).events()
-    low, high = reserved(events, warms=warms, limit=limit)
-    if holds_results(context):
+    trains = context.setting.trains
+    events = Run(context, programs).events() if trains else generation_events(context, programs)
+    (low, high), alive = follow(events, warms=warms, limit=limit)
+    if trains and holds_results(context):
         _, held = reserved(Run(context, programs, holds=True).events(), swaps=False, limit=limit)
         high = max(high, held)
-    return low, high, peak(events), max(events.sizes)
+    return low, high, alive, max(events.sizes)

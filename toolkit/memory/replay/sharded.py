@@ -119,7 +119,7 @@ class ShardedRun(Run):
             events.release(joined)
         if not scales:
             self._made(kept)
-        events.loaded = len(events.pools)
+        events.is_loaded()
         if context.numerics.adapter is not None:
             for one in trained_in_order(context):
                 events.allocate(one.elements * BYTES[context.numerics.adapter])

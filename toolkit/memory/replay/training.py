@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from itertools import chain
 
@@ -28,7 +28,6 @@ from toolkit.memory.replay.writer import (
 from toolkit.memory.size import BYTES
 from toolkit.memory.sums import Trained
 from toolkit.memory.versions import older
-from toolkit.spec.setting import Setting
 
 STEPS = 2
 MICRO_BATCHES = 2
@@ -50,6 +49,7 @@ class Run:
         self._writer = Writer(Events(), context.scale)
         self._has_workspace = 0
         self._has_states = False
+        self._step: list[int] | None = None
         self._keeps_gradients = older(context.setting, "torch", TORCH_FREES_GRADIENTS)
 
     def events(self) -> Events:
@@ -140,14 +140,21 @@ class Run:
         setting, events = self._context.setting, self._writer.events
         if not self._has_states:
             self._has_states = True
-            events.allocate_all(_states_in_blocks(self.states(), setting))
-        parts = list(chain.from_iterable(step_blocks(self._context)))
-        if setting.optimizer == "adamw" and setting.optimizer_implementation == "foreach" and any(parts):
-            parts = [one.elements * BYTES[setting.optimizer_states] for one in self.states()]
-        events.release_all(events.allocate_all(parts))
+            events.allocate_all(_of_each(self.states(), lambda one: state_blocks(one, setting)))
+        if self._step is None:
+            self._step = self._step_blocks()
+        events.release_all(events.allocate_all(self._step))
         if not self._keeps_gradients:
             self._writer.release(*self._writer.gradients)
             self._writer.gradients.clear()
+
+    def _step_blocks(self) -> list[int]:
+        """The bytes of each tensor that the optimizer makes for a step."""
+        setting = self._context.setting
+        parts = [*chain.from_iterable(step_blocks(self._context))]
+        if setting.optimizer == "adamw" and setting.optimizer_implementation == "foreach" and any(parts):
+            return [*_of_each(self.states(), lambda one: (one.elements * BYTES[setting.optimizer_states],))]
+        return parts
 
     def states(self) -> Iterator[Trained]:
         """Whatever has states, in the order in which they are made."""
@@ -188,11 +195,11 @@ class Run:
         writer.release(new)
 
 
-def _states_in_blocks(states: Iterable[Trained], setting: Setting) -> Iterator[int]:
-    """The bytes of each state that the allocator is asked for; worked out once for tensors of one form."""
+def _of_each(states: Iterable[Trained], blocks_of: Callable[[Trained], tuple[int, ...]]) -> Iterator[int]:
+    """The bytes of each block of each state; worked out once for tensors of one form."""
     known: dict[int, tuple[Trained, tuple[int, ...]]] = {}
     for one in states:
         found = known.get(id(one))
         if found is None:
-            found = known[id(one)] = one, state_blocks(one, setting)  # kept with the form, so its id stays its
+            found = known[id(one)] = one, blocks_of(one)  # kept with the form, so its id stays its
         yield from found[1]

@@ -27,17 +27,17 @@ class Writer:
         self.scale = scale
         self._least = least
         self.gradients: list[Block] = []
-        self._bytes: dict[Size, int] = {}
+        self._bytes: dict[int, tuple[Size, int]] = {}
         self._numbered: dict[int, tuple[Pass, Numbered]] = {}
         self._holders: dict[Block, int] = {}
 
     def bytes(self, size: Size) -> int:
         """The bytes of a size."""
-        known = self._bytes.get(size)
+        known = self._bytes.get(id(size))
         if known is None:
-            known = self.scale.bytes(size.parts())
-            known = self._bytes[size] = known if known > self._least else 0
-        return known
+            found = self.scale.bytes(size.parts())
+            known = self._bytes[id(size)] = size, found if found > self._least else 0  # kept, so its id stays its
+        return known[1]
 
     def allocate(self, size: Size) -> Block:
         """Adds an allocation."""
@@ -78,6 +78,10 @@ class Writer:
                     else:
                         blocks[key] = block
 
+    def asks(self, run: Pass) -> bool:
+        """Whether a pass asks for anything."""
+        return any(change.size is not None and self.bytes(change.size) for change in run.events)
+
     def numbered(self, run: Pass) -> Numbered:
         """A pass at this scale."""
         known = self._numbered.get(id(run))
@@ -88,17 +92,15 @@ class Writer:
     def play_afresh(self, run: Pass, given: Block) -> dict[int, Block]:
         """Writes a pass that finds nothing but what it is given, and returns the block of each key that it leaves."""
         found, events = self.numbered(run), self.events
-        before, made = len(events.sizes) - 1, len(found.sizes)
+        before = len(events.sizes) - 1
         events.sizes += found.sizes
-        events.blocks += found.blocks
-        # An allocation is the number of its block, a release is that below zero: indices of a list, both of them.
-        numbers = [0, *range(before + 1, before + made + 1), *range(-before - made, -before)]
         for part, moves in enumerate(found.moves):
             if part:
                 self.release(given)
-            events.move(moves, numbers)
-        self.gradients += map(numbers.__getitem__, found.stays)
-        return {key: numbers[block] if block else given for key, block in found.left.items()}
+            if moves:
+                events.move(moves, before)
+        self.gradients += [before + block for block in found.stays]
+        return {key: before + block if block else given for key, block in found.left.items()}
 
 
 @dataclass(slots=True)
