@@ -93,5 +93,5 @@ def test_no_run_is_forgotten_before_it_is_compared() -> None:
     assert 8 * len(asked) < reserved.KEPT
 
 
-def _alone(work: Callable[[Any], Any], things: Sequence[Any]) -> list[Any]:
+def _alone(work: Callable[[Any], Any], things: Sequence[Any], _meanwhile: Callable[[], object]) -> list[Any]:
     return [work(thing) for thing in things]

@@ -18,12 +18,21 @@ MANY = 100
 EstimatesOf = Callable[[PublishedRun], Sequence[Estimate]]
 
 
-def replay_ahead(sources: Iterable[PublishedSource], estimates_of: EstimatesOf) -> None:
-    """Works out what the allocator reserves in each run that is asked for, so that it is known when it is compared."""
+def replay_ahead(sources: Sequence[PublishedSource], estimates_of: EstimatesOf) -> None:
+    """Works out what the allocator reserves in each run that is asked for, so that it is known when it is compared.
+
+    What is estimated of the other runs is not handed over by processes: the first one does it while others replay.
+    """
     alike = unknown_runs(_asked(sources, estimates_of))
     if sum(map(len, alike)) >= MANY:
         compile_replays()
-    found = side_by_side(lambda runs: [worked_out(*run) for run in runs], alike)
+
+    def estimate_others() -> None:
+        for source in sources:
+            for run in source.runs:
+                estimates_of(run)
+
+    found = side_by_side(lambda runs: [worked_out(*run) for run in runs], alike, estimate_others)
     for runs, all_worked in zip(alike, found, strict=True):
         for run, worked in zip(runs, all_worked, strict=True):
             remember(*run, worked)

@@ -22,10 +22,13 @@ MAX_THINGS = 2_000
 """So many places fit into the smallest pipe, one page: more could not be written before the first is read."""
 
 
-def side_by_side(work: Callable[[Thing], Result], things: Sequence[Thing]) -> list[Result]:
+def side_by_side(
+    work: Callable[[Thing], Result], things: Sequence[Thing], meanwhile: Callable[[], object] | None = None
+) -> list[Result]:
     """The result of `work` for each thing, in order. What comes first is begun first.
 
-    Other processes only ever help: whatever they do not hand over, the first does itself.
+    Other processes only ever help: whatever they do not hand over, the first does itself. Where there are any, it does
+    something else `meanwhile`, which nobody else can, and then joins them.
     """
     if not can_fork() or not 1 < len(things) <= MAX_THINGS:
         return [work(thing) for thing in things]
@@ -34,6 +37,8 @@ def side_by_side(work: Callable[[Thing], Result], things: Sequence[Thing]) -> li
     try:
         for _ in range(min(cores(), len(things)) - 1):
             helpers |= _helper(lambda place: work(things[place]), places, helpers.values())
+        if helpers and meanwhile is not None:
+            meanwhile()
         done = {place: work(things[place]) for place in _drawn(places)}
         for answers in helpers.values():
             with open(answers, "rb", closefd=False) as stream:
