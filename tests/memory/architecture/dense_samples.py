@@ -18,6 +18,12 @@ _EXPERTS = {
 }  # fmt: skip
 _GPT = {"vocab_size": 32000, "n_embd": 1024, "n_layer": 3, "n_head": 16, "n_positions": 2048, "rotary_dim": 32}
 
+_SPARSE = {
+    "moe_intermediate_size": 256, "n_routed_experts": 8, "num_experts_per_tok": 2, "first_k_dense_replace": 1,
+    "n_group": 1, "topk_group": 1, "q_lora_rank": 256, "kv_lora_rank": 128, "qk_nope_head_dim": 48,
+    "qk_rope_head_dim": 16, "v_head_dim": 64, "index_topk": 64, "index_head_dim": 32, "index_n_heads": 4,
+}  # fmt: skip
+
 DENSE: dict[str, dict[str, Any]] = {
     **{
         name: {"model_type": name, **_COMMON}
@@ -59,6 +65,12 @@ DENSE: dict[str, dict[str, Any]] = {
         },
     },
     "llama4_text": {"model_type": "llama4_text", **_COMMON, **_EXPERTS},
+    "deepseek_v32": {"model_type": "deepseek_v32", **_COMMON, **_SPARSE},
+    "glm_moe_dsa": {"model_type": "glm_moe_dsa", **_COMMON, **_SPARSE},
+    "phimoe": {
+        "model_type": "phimoe", **_COMMON, "num_local_experts": 8, "attention_bias": True, "lm_head_bias": True,
+        "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0},
+    },
     "ministral": {
         "model_type": "ministral", **_COMMON, "head_dim": 64,
         "layer_types": ["sliding_attention", "full_attention", "sliding_attention"],

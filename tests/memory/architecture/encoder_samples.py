@@ -53,6 +53,16 @@ ENCODERS: dict[str, dict[str, Any]] = {
         "intermediate_size": 128,
         "max_position_embeddings": 128,
     },
+    "umt5": {
+        "model_type": "umt5",
+        "vocab_size": 1000,
+        "d_model": 64,
+        "d_kv": 16,
+        "d_ff": 128,
+        "num_layers": 3,
+        "num_decoder_layers": 2,
+        "num_heads": 4,
+    },
     "mt5": {
         "model_type": "mt5",
         "vocab_size": 1000,
@@ -118,5 +128,6 @@ ENCODER_VARIANTS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("modernbert", {"global_attn_every_n_layers": 2, "classifier_bias": True, "tie_word_embeddings": False}),
     ("modernbert", {"num_hidden_layers": 1}),
     ("mt5", {"feed_forward_proj": "relu", "num_decoder_layers": None}),
+    ("umt5", {"feed_forward_proj": "relu", "num_decoder_layers": None}),
 )
 """Forms of them that the samples have not."""

@@ -18,6 +18,7 @@ _CONVOLUTIONS = ["conv", "conv", "full_attention", "conv"]
 
 RECURRENT: dict[str, dict[str, Any]] = {
     "bamba": {"model_type": "bamba", **_MAMBA, "attn_layer_indices": [2]},
+    "falcon_h1": {"model_type": "falcon_h1", **_MAMBA, "mamba_d_ssm": 768},
     "granitemoehybrid": {
         "model_type": "granitemoehybrid", **_MAMBA, "intermediate_size": 256, "num_local_experts": 8,
         "num_experts_per_tok": 2, "shared_intermediate_size": 512,
@@ -39,6 +40,8 @@ RECURRENT: dict[str, dict[str, Any]] = {
 RECURRENT_VARIANTS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("bamba", {"mamba_proj_bias": True, "mlp_bias": True, "attention_bias": True, "mamba_conv_bias": False}),
     ("bamba", {"mamba_n_groups": 4, "mamba_d_head": 64, "attn_layer_indices": None}),
+    ("falcon_h1", {"mamba_rms_norm": True, "mamba_proj_bias": True, "projectors_bias": True, "mamba_conv_bias": False}),
+    ("falcon_h1", {"mamba_d_ssm": None, "attention_bias": True, "mlp_bias": True, "tie_word_embeddings": True}),
     ("granitemoehybrid", {"num_local_experts": 0, "tie_word_embeddings": True, "attention_bias": True}),
     ("granitemoehybrid", {"layer_types": None, "mamba_expand": 4, "mamba_n_heads": 32}),
     ("lfm2", {"layer_types": None, "full_attn_idxs": [1], "conv_bias": True, "conv_L_cache": 4}),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.memory.architecture.samples import facts_of
+from toolkit.facts.models import model_from_config
 from toolkit.memory.architecture import architecture_of
 
 # as the Hub counts the safetensors (AlexsJones/llmfit llmfit-core/data/hf_models.json, parameters_raw): of the
@@ -186,3 +187,30 @@ def test_the_added_layer_of_glm_4_5_by_hand() -> None:
     attention = 2 * width * heads + heads + 2 * (width * pairs + pairs) + 2 * 128
     layer = 161 * expert + 160 * width + attention + 2 * width
     assert layer + 2 * width * width + 3 * width == 3_988_069_632
+
+
+def test_phi_3_5_moe_has_as_many_as_somebody_counted() -> None:
+    """41,873,153,344, by a public digest of a thread that compares it with Phi-3.5-mini; sizes are the type's defaults.
+
+    Its linears of attention and its head have biases.
+    """
+    config = {"model_type": "phimoe", "hidden_size": 4096, "attention_bias": True, "lm_head_bias": True}
+    assert architecture_of(model_from_config(config, "phimoe")).parameters == 41_873_153_344
+
+
+INDEXED = {"deepseek_v32": 671_877_929_216, "glm_moe_dsa": 743_911_199_232}
+"""DeepSeek V3.2 as Megatron's bridge counted what it had converted, in a public log of that; GLM 5 as transformers
+5.12.1 counted what a converter had written, on a public page of verified models. Neither has the layer that predicts
+several tokens. Sizes are the types' defaults."""
+
+
+@pytest.mark.parametrize(("kind", "count"), INDEXED.items())
+def test_models_with_an_indexer_have_as_many_as_was_counted(kind: str, count: int) -> None:
+    assert architecture_of(model_from_config({"model_type": kind}, kind)).parameters == count
+
+
+def test_the_encoder_of_umt5_xxl_has_as_many_as_pages_about_wan_2_1_say() -> None:
+    """5,680,910,336: 24 layers of 64 heads of 64, widths of 4,096 and 10,240, biases in every layer, 256,384 words."""
+    sizes = {"d_model": 4096, "d_ff": 10240, "num_layers": 24, "num_heads": 64, "vocab_size": 256384}
+    model = architecture_of(model_from_config({"model_type": "umt5", **sizes}, "umt5"))
+    assert sum(one.elements for one in model.modules if one.path.startswith(("shared", "encoder"))) == 5_680_910_336

@@ -19,7 +19,7 @@ from toolkit.memory.estimate import estimate
 from toolkit.memory.forms.written_scores import CODES
 from toolkit.memory.layouts.dense import DENSE_LAYOUTS
 from toolkit.memory.refusal import UnsupportedRow
-from toolkit.spec.setting import Lora, Setting, Stack
+from toolkit.spec.setting import Lora, Parallel, Setting, Stack
 
 pytestmark = pytest.mark.reference
 
@@ -123,17 +123,29 @@ def test_layers_with_inputs_of_their_own_and_keys_of_earlier_ones_generate(
     agree_on(replace(setting, **more), model, peak=0.006 if changes else 0.0005, elsewhere=0.003)
 
 
-@pytest.mark.parametrize(
-    ("changes", "reason"),
-    [
-        ({"hidden_size_per_layer_input": 32}, "inputs of their own"),
-        ({"num_kv_shared_layers": 1}, "keys of an earlier layer"),
-    ],
-)
-def test_forms_of_gemma_4_that_no_formula_follows_are_refused_by_name(changes: dict[str, Any], reason: str) -> None:
-    model = model_from_config(small_config("gemma4_text", changes), "gemma4_text")
-    with pytest.raises(UnsupportedRow, match=reason):
-        estimate(Setting("gemma4_text", "full", "bf16"), model)
+TRAINED = {
+    **{name: METHODS[name] for name in METHODS if not name.startswith("inference")},
+    "full, checkpoints without reentry": {
+        "method": "full", "weights": "bf16", "gradient_checkpointing": "non-reentrant",
+    },
+    "qlora, checkpoints without reentry": {**METHODS["qlora"], "gradient_checkpointing": "non-reentrant"},
+    "qlora without checkpoints": {**METHODS["qlora"], "gradient_checkpointing": "false"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("method", TRAINED)
+def test_such_layers_train(method: str) -> None:
+    """Gradients of what all layers share stay until the first is done; of a checkpoint that runs again, its keys."""
+    model = model_from_config(small_config("gemma4_text", OWN_INPUTS), "gemma4_text")
+    setting = Setting(**{"model": "gemma4_text", "batch_size": 2, "sequence_length": 512, **TRAINED[method]})
+    agree_on(setting, model, peak=0.002, elsewhere=0.0025)
+
+
+def test_inputs_of_all_layers_are_followed_on_one_gpu_alone() -> None:
+    model = model_from_config(small_config("gemma4_text", OWN_INPUTS), "gemma4_text")
+    shared = Setting("gemma4_text", "full", "bf16", parallel=Parallel(2, "fsdp"))
+    with pytest.raises(UnsupportedRow, match="inputs of their own for each layer but with one GPU"):
+        estimate(shared, model)
 
 
 @pytest.mark.parametrize("family", CODES)

@@ -58,12 +58,13 @@ QUICK = frozenset(CASES[:: len(HOW) - 3])
 
 
 ADAPTED_BESIDE_MAMBA = ("q_proj", "v_proj", "in_proj", "up_proj")
-"""Modules of Nemotron-H that peft adapts: it refuses out_proj and conv1d of Mamba by name."""
+"""Modules of Nemotron-H and Falcon-H1 that peft adapts: it refuses out_proj and conv1d of Mamba by name."""
+MAMBA_BY_NAME = ("falcon_h1", "nemotron_h")
 
 
 def _setting(family: str, how: dict[str, Any], **more: Any) -> Setting:
     fields = {"model": family, "batch_size": 2, "sequence_length": 500, **how, **more}
-    if family == "nemotron_h" and "lora" in fields and fields["lora"].targets == "all-linear":
+    if family in MAMBA_BY_NAME and "lora" in fields and fields["lora"].targets == "all-linear":
         fields["lora"] = replace(fields["lora"], targets=ADAPTED_BESIDE_MAMBA)
     return Setting(**fields)
 
@@ -114,13 +115,21 @@ def test_as_many_heads_of_keys_as_of_values_are_not_repeated() -> None:
     agree_on(setting, model, peak=PEAK, elsewhere=ELSEWHERE)
 
 
-def test_peft_puts_no_adapters_on_the_output_of_mamba() -> None:
+@pytest.mark.parametrize("family", MAMBA_BY_NAME)
+def test_peft_puts_no_adapters_on_the_output_of_mamba(family: str) -> None:
     """So neither does an estimate: the trace is refused by peft itself."""
-    setting = Setting("nemotron_h", "lora", "bf16", **_ADAPTED)
+    setting = Setting(family, "lora", "bf16", **_ADAPTED)
     with pytest.raises(UnsupportedTrace, match="out_proj"):
-        trace(setting, _model("nemotron_h"))
+        trace(setting, _model(family))
     with pytest.raises(UnsupportedRow, match="out_proj"):
-        estimate(setting, _model("nemotron_h"))
+        estimate(setting, _model(family))
+
+
+@pytest.mark.parametrize("before", [True, False])
+@pytest.mark.parametrize("how", ["inference", "full", "full under autocast", "lora"])
+def test_a_norm_of_what_mamba_gives_stands_before_its_gate_or_after_it(how: str, before: bool) -> None:
+    model = _model("falcon_h1", mamba_rms_norm=True, mamba_norm_before_gate=before, mamba_n_groups=2)
+    agree_on(_setting("falcon_h1", HOW[how]), model, peak=PEAK, elsewhere=ELSEWHERE)
 
 
 @pytest.mark.slow

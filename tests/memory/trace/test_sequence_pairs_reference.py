@@ -98,6 +98,26 @@ def test_mt5_is_built_as_t5(run: str) -> None:
     agree_on(setting(RUNS[run]), model_from_config(MT5, "mt5"), peak=PEAK, elsewhere=ELSEWHERE)
 
 
+@pytest.mark.parametrize("run", [RUNS["inference"], RUNS["eager inference"], PADDED["padded inference"]])
+@pytest.mark.parametrize("batch", [2, 4])
+def test_every_layer_of_umt5_has_biases_of_its_own(run: dict[str, Any], batch: int) -> None:
+    model = model_from_config({**MT5, "model_type": "umt5"}, "umt5")
+    agree_on(replace(setting(run), batch_size=batch), model, peak=PEAK, elsewhere=ELSEWHERE)
+    with pytest.raises(UnsupportedRow, match="training umT5"):
+        estimate(setting(RUNS["full"]), model)
+
+
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+@pytest.mark.parametrize("kind", ["t5", "mt5"])
+def test_float16_widens_the_stream_of_t5(kind: str, attention: str) -> None:
+    """`wo` stays float32: what the first feed-forward adds makes the stream float32 for all layers that follow."""
+    short = {"weights": "fp16", "compute": "fp16", "attention": attention}
+    model = model_from_config({**MT5, "model_type": kind}, kind)
+    agree_on(setting({**INFERENCE, **short}), model, peak=PEAK, elsewhere=ELSEWHERE)
+    with pytest.raises(UnsupportedRow, match="but in inference"):
+        estimate(setting(short), model)
+
+
 def test_positions_of_a_sound_do_not_go_with_the_tokens() -> None:
     """Twice the tokens leave the encoder's part of the cache as it is: 2 layers' keys and values of 750 x 512."""
     whisper = model_from_config({**WHISPER, "decoder_layers": 2}, "whisper")

@@ -127,6 +127,7 @@ def attention(config: Config, d: Dimensions, window: int | None, **more: bool) -
         turned=more.get("turned", True),
         clips=more.get("clips", False),
         gated=more.get("gated", False),
+        scaled=more.get("scaled", False),
     )
 
 

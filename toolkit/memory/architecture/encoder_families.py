@@ -41,6 +41,7 @@ ENCODER_FAMILIES: Mapping[str, Family] = {
     "modernbert": Family(modernbert.modernbert, modernbert.MODERNBERT_DEFAULTS, encoder_classes("ModernBert")),
     "mpnet": Family(mpnet.mpnet, mpnet.MPNET_DEFAULTS, encoder_classes("MPNet")),
     "mt5": Family(t5.t5, t5.MT5_DEFAULTS, _of_pairs("MT5", sequence=True), t5.T5_ALIASES),
+    "umt5": Family(t5.t5, t5.MT5_DEFAULTS, _of_pairs("UMT5", sequence=True), t5.T5_ALIASES),
     "pegasus": Family(bart.bart, bart.PEGASUS_DEFAULTS, _of_pairs("Pegasus"), bart.BART_ALIASES),
     "whisper": Family(bart.whisper, bart.WHISPER_DEFAULTS, _of_pairs("Whisper"), bart.BART_ALIASES),
 }

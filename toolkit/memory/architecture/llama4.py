@@ -13,7 +13,7 @@ from toolkit.memory.architecture.decoder import Dimensions, attention, dimension
 from toolkit.memory.architecture.heads import BASE, CAUSAL, Body, Head, assemble, prefixed
 from toolkit.memory.architecture.heads import decoder as with_head
 from toolkit.memory.architecture.mixture import chosen_experts
-from toolkit.memory.architecture.model import Architecture, FeedForward, LayerKind, Module, Tensor
+from toolkit.memory.architecture.model import Architecture, Attention, FeedForward, LayerKind, Module, Tensor
 from toolkit.memory.architecture.vision_language import NOTE
 
 LLAMA4_TEXT_DEFAULTS = {
@@ -33,6 +33,8 @@ LLAMA4_TEXT_DEFAULTS = {
     "interleave_moe_layer_step": 1,
     "no_rope_layer_interval": 4,
     "attention_chunk_size": 8192,
+    "use_qk_norm": True,
+    "attn_temperature_tuning": True,
 }
 LLAMA4_VISION_DEFAULTS = {
     "hidden_size": 768,
@@ -45,6 +47,9 @@ LLAMA4_VISION_DEFAULTS = {
     "projector_input_dim": 4096,
     "projector_output_dim": 4096,
 }
+FAMILY = "llama4_text"
+"""The type of the text models, whose passes are followed."""
+
 TEXT_CLASSES = {CAUSAL: "Llama4ForCausalLM", BASE: "Llama4TextModel"}
 IMAGE_CLASSES = {CAUSAL: "Llama4ForConditionalGeneration"}
 
@@ -68,7 +73,7 @@ def llama4_text(config: Config, head: Head) -> Architecture:
     )
     kinds = tuple(zip(mixed, _chunks(config, d.layers), strict=True))
     layers = tuple(
-        LayerKind(count, attention(config, d, chunk, turned=chunk is not None), _feed_forward(config, d, mixture=one))
+        LayerKind(count, _as_attention(config, d, chunk), _feed_forward(config, d, mixture=one))
         for (one, chunk), count in Counter(kinds).items()
     )
     body = Body(modules, layers, d.hidden, d.vocabulary, "model", d.max_positions, order=order_of(kinds))
@@ -80,7 +85,7 @@ def llama4(config: Config, head: Head) -> Architecture:
     said = config.value("text_config")
     if not isinstance(said, dict):
         raise config.refuse("the config has no text_config")
-    text = Config(config.name, "llama4_text", said, LLAMA4_TEXT_DEFAULTS)
+    text = Config(config.name, FAMILY, said, LLAMA4_TEXT_DEFAULTS)
     inner = llama4_text(text, Head(CAUSAL, 0, TEXT_CLASSES[CAUSAL]))
     vision = config.part("vision_config", "llama4_vision_model", LLAMA4_VISION_DEFAULTS)
     modules = (
@@ -115,6 +120,19 @@ def _chunks(config: Config, layers: int) -> tuple[int | None, ...]:
         return tuple(chunk if turned else None for turned in listed[:layers])
     every = config.whole("no_rope_layer_interval", 1, MAX_LAYERS)
     return tuple(chunk if (index + 1) % every else None for index in range(layers))
+
+
+def _as_attention(config: Config, d: Dimensions, chunk: int | None) -> Attention:
+    """Queries and keys are normed where they are turned; else queries are multiplied by a number of their position."""
+    turned = chunk is not None
+    return attention(
+        config,
+        d,
+        chunk,
+        turned=turned,
+        query_norm=turned and config.flag("use_qk_norm"),
+        scaled=not turned and bool(config.value("attn_temperature_tuning")),
+    )
 
 
 def _feed_forward(config: Config, d: Dimensions, *, mixture: bool) -> FeedForward:

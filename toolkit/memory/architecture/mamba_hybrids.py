@@ -89,9 +89,9 @@ def bamba(config: Config, head: Head) -> Architecture:
     )
 
 
-def mamba_of(config: Config, hidden: int) -> Mamba2:
-    """The dimensions of Mamba 2."""
-    heads, inner = config.heads("mamba_n_heads"), config.whole("mamba_expand", 1, 64) * hidden
+def mamba_of(config: Config, hidden: int, given: int | None = None) -> Mamba2:
+    """The dimensions of Mamba 2; without a `given` width of all its heads that is a multiple of the hidden width."""
+    heads, inner = config.heads("mamba_n_heads"), given or config.whole("mamba_expand", 1, 64) * hidden
     width = inner // heads if config.value("mamba_d_head") == "auto" else config.size("mamba_d_head")
     found = Mamba2(
         heads=heads,

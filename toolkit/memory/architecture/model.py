@@ -113,6 +113,10 @@ class Attention:
     keys_as_values: bool = False  # values come of what keys come of, and are normed (Gemma 4)
     shares_keys: bool = False  # keys and values are those of an earlier layer, which keeps them (Gemma 4)
     gated: bool = False  # its result is multiplied by the sigmoid of a gate that comes with the queries
+    index_heads: int = 0  # of an indexer, which chooses the tokens that each attends to (DeepSeek V3.2)
+    index_width: int = 0
+    index_chosen: int = 0
+    scaled: bool = False  # queries are multiplied by a number of their position (Llama 4, where they are not turned)
     turned: bool = True  # rotary embedding, where the family has one: some leave it out of some layers (SmolLM3)
 
 
@@ -144,6 +148,7 @@ class LayerKind:
     stack: str = "decoder"  # decoder | encoder
     sample: str = ""  # the index of one of its layers, where these have linears that differ from those of others
     mixer: Mixer | None = None  # in place of attention, which then is `recurrent`
+    mixer_norm: str = ""  # of what the mixer gives, before its gate or after it, where that is no matter of course
     alone: str = ""  # the only part of the layer: mixer or feed-forward (Nemotron-H)
 
 

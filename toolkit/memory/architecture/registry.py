@@ -13,6 +13,7 @@ from toolkit.memory.architecture import (
     deepseek,
     distilbert,
     falcon,
+    falcon_h1,
     gemma,
     glm4_moe,
     gpt2,
@@ -77,6 +78,9 @@ _FIRST: Mapping[str, Family] = {
         distilbert.DISTILBERT_ALIASES,
     ),
     "falcon": Family(falcon.falcon, falcon.FALCON_DEFAULTS, classes("Falcon"), falcon.FALCON_ALIASES),
+    "falcon_h1": Family(
+        falcon_h1.falcon_h1, falcon_h1.FALCON_H1_DEFAULTS, {CAUSAL: "FalconH1ForCausalLM", BASE: "FalconH1Model"}
+    ),
     "gemma": Family(gemma.gemma, gemma.GEMMA_DEFAULTS, classes("Gemma")),
     "gemma2": Family(gemma.gemma2, gemma.GEMMA2_DEFAULTS, classes("Gemma2")),
     "gemma3": Family(

@@ -38,6 +38,9 @@ MT5_DEFAULTS = {
     "num_heads": 6,
     "feed_forward_proj": "gated-gelu",
 }
+EACH_LAYER = "umt5"
+"""The family whose every layer has biases of relative positions (modeling_umt5.py)."""
+
 UNSCALED = "mt5"
 """The family that never scales what its output weight is given (modeling_mt5.py)."""
 
@@ -85,10 +88,13 @@ def _stack(config: Config, stack: str, count: int) -> tuple[Module, ...]:
     last = 2 if stack == "decoder" else 1
     attentions = ["0.SelfAttention"] + (["1.EncDecAttention"] if stack == "decoder" else [])
     block = f"{stack}.block.{{}}.layer"
-    positions = f"{stack}.block.0.layer.0.SelfAttention.relative_attention_bias"
+    all_layers = config.model_type == EACH_LAYER
+    positions = f"{stack}.block.{'{}' if all_layers else 0}.layer.0.SelfAttention.relative_attention_bias"
     return (
         *(module for name in attentions for module in _attention(config, f"{block}.{name}", layers)),
-        parts.embedding(positions, config.size("relative_attention_num_buckets"), heads),
+        parts.embedding(
+            positions, config.size("relative_attention_num_buckets"), heads, layers if all_layers else parts.ONCE
+        ),
         *_feed_forward(config, f"{block}.{last}.DenseReluDense", layers),
         *(parts.norm(f"{block}.{index}.layer_norm", hidden, layers) for index in range(last + 1)),
         parts.norm(f"{stack}.final_layer_norm", hidden),

@@ -48,6 +48,7 @@ class Builder:
     version: Behaviour
     sequence: int
     layout: Layout
+    indexing: tuple[bool, bool] = (False, False)  # several sequences, and more tokens than an indexer chooses
 
     def of_layer(self, index: str) -> Builder:
         """A builder that finds the linears of one layer, where those of others differ."""

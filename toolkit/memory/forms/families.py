@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from packaging.version import Version
+
 from toolkit.memory.architecture import LayerKind
 from toolkit.memory.architecture.autoawq import FAMILY as AUTOAWQ
 from toolkit.memory.architecture.gemma4 import FAMILIES as GEMMA4
 from toolkit.memory.architecture.litgpt import FAMILY as LITGPT
+from toolkit.memory.architecture.llama4 import FAMILY as LLAMA4
 from toolkit.memory.architecture.torchtitan import REPEATED, SHARED
 from toolkit.memory.architecture.torchtune import HALVED, PAIRED
 from toolkit.memory.forms.builder import Builder
 from toolkit.memory.forms.feed_forward import dense_form, feed_forward_form
 from toolkit.memory.forms.layers import attention_form, layer_form, mixing_form
 from toolkit.memory.forms.litgpt import litgpt_layer
+from toolkit.memory.forms.llama4 import llama4_layer
+from toolkit.memory.forms.recurrent import mamba_beside_form
 from toolkit.memory.forms.torchtitan import torchtitan_layer
 from toolkit.memory.forms.torchtune import torchtune_layer
 from toolkit.memory.forms.written_scores import CODES, written_layer_form
@@ -33,9 +38,22 @@ from toolkit.memory.formula.mixture import MixtureForm
 from toolkit.memory.own_inputs import own_input_form
 from toolkit.memory.packed_kernels import GEMV
 from toolkit.memory.refusal import UnsupportedRow
+from toolkit.memory.versions import older
+from toolkit.spec.setting import Setting
 
 FLASH_WIDTH = 256
 """Of a head, at most, in FlashAttention 2 and torch's flash kernel (transformers sdpa_attention.py)."""
+
+
+READ_SINCE = Version("5")
+READ_THERE = frozenset({"deepseek_v32", "falcon_h1", "glm_moe_dsa", LLAMA4, "phimoe", "umt5"})
+"""Families whose code was read in transformers 5 alone."""
+
+
+def refuse_older(setting: Setting, family: str) -> None:
+    """Raise where a family's code is that of a release in which it was not read."""
+    if family in READ_THERE and older(setting, "transformers", READ_SINCE):
+        raise UnsupportedRow("activations", f"no formula for {family} of transformers before {READ_SINCE} yet")
 
 
 def form_of_layer(build: Builder, kind: LayerKind) -> AnyLayer:
@@ -99,7 +117,8 @@ def _gemma4(build: Builder, kind: LayerKind) -> LayerForm:
         raise UnsupportedRow("attention_states", f"FlashAttention takes no heads wider than {FLASH_WIDTH}")
     if attention.kernel == "sdpa" and attention.head_dim > FLASH_WIDTH:
         attention = replace(attention, kernel="wide")
-    attention = replace(attention, value_norm=bare)
+    flows = kind.attention.shares_keys and build.numerics.checkpointing != "reentrant"
+    attention = replace(attention, value_norm=bare, returns_gradients=flows)
     return replace(form, attention=attention, scales_result=True, own_input=own_input_form(build, kind))
 
 
@@ -125,6 +144,13 @@ def _nemotron(build: Builder, kind: LayerKind) -> BlockForm:
     return BlockForm(build.architecture.hidden, part, build.norm(kind.norm))
 
 
+def _falcon_h1(build: Builder, kind: LayerKind) -> LayerForm:
+    """Falcon-H1's layers: numbers of the config multiply what mixers and feed-forwards take and give, not the sums."""
+    feed_forward = replace(dense_form(build, kind.feed_forward), multiplied=True)
+    mixed = mamba_beside_form(build, kind, attention_form(build, kind))
+    return replace(layer_form(build, kind), attention=mixed, feed_forward=feed_forward, multiplied=False)
+
+
 def _modernbert(build: Builder, kind: LayerKind) -> LayerForm:
     """ModernBERT's layers, of which the first has no norm before its attention."""
     return replace(layer_form(build, kind), normed_before=kind.norms == 1)
@@ -134,9 +160,11 @@ FORMS: Mapping[str, Callable[[Builder, LayerKind], AnyLayer]] = {
     "bloom": _bloom,
     **dict.fromkeys(GEMMA4, _gemma4),
     "falcon": _falcon,
+    "falcon_h1": _falcon_h1,
     "modernbert": _modernbert,
     "nemotron_h": _nemotron,
     **dict.fromkeys(CODES, written_layer_form),
+    LLAMA4: llama4_layer,
     LITGPT: litgpt_layer,
     AUTOAWQ: _autoawq,
     PAIRED: torchtune_layer,

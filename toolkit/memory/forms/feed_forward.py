@@ -15,6 +15,8 @@ from toolkit.spec.setting import Setting
 
 SCATTERED = ("granitemoe", "mixtral")
 """Families whose experts fms-acceleration scatters (framework_plugin_scattermoe.py), as far as they are followed."""
+GIVES_SEVERAL = {"phimoe": "Phi-3.5-MoE's router, which gives three tensors"}
+"""Families whose routers are linear layers that peft adapts, and whose code then fails."""
 PACKED_BY_BITSANDBYTES = ("4bit", "8bit")
 """The storages in which a router is too where it is a layer of its own: before transformers 5."""
 
@@ -86,7 +88,10 @@ def _router(build: Builder, part: FeedForward, *, looped: bool) -> LinearForm:
     """The product that chooses experts: of a linear, or of bare parameters, which no form of quantization takes."""
     n, layout = build.numerics, build.layout
     if layout.router is not None:
-        return build.linear(layout.router)
+        router = build.linear(layout.router)
+        if router.branch is not None and build.architecture.family in GIVES_SEVERAL:
+            raise UnsupportedRow("router_states", f"peft's adapters fail at {GIVES_SEVERAL[build.architecture.family]}")
+        return router
     stays = any(module.float32 and module.path.endswith("mlp.gate") for module in build.architecture.modules)
     return LinearForm(
         build.architecture.hidden,

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from toolkit.memory.architecture import LayerKind
+from toolkit.memory.architecture.llama4 import FAMILY as LLAMA4
 from toolkit.memory.forms.builder import Builder
 from toolkit.memory.forms.feed_forward import feed_forward_form
+from toolkit.memory.forms.indexing import index_form
 from toolkit.memory.forms.recurrent import MixerForm, mixer_form
 from toolkit.memory.forms.written_scores import MASKS, MPT, mpt_masks
 from toolkit.memory.formula.attention_form import AttentionForm
@@ -70,7 +72,13 @@ def kernel(kind: LayerKind, dtypes: Numerics, version: Behaviour, sequence: int)
     if a.always_masked or dtypes.padded or has_masks(dtypes.packing):
         return "masked"
     # transformers masking_utils.py, _ignore_causal_mask_sdpa: a window as long as the sequence makes a mask.
-    return "masked" if a.window is not None and a.window <= sequence else "sdpa"
+    return "sdpa" if shorter_window(kind, sequence) is None else "masked"
+
+
+def shorter_window(kind: LayerKind, sequence: int) -> int | None:
+    """The window of a kind of layer, where a sequence is at least as long."""
+    window = kind.attention.window
+    return window if window is not None and window <= sequence else None
 
 
 def biased(dtypes: Numerics, sequence: int) -> str:
@@ -124,7 +132,7 @@ def masks(build: Builder) -> Size:
     made = {(k, kind.attention.window) for kind in kinds if (k := _kernel_of(build, kind)) in dtypes}
     biases = {kind.attention.query_heads for kind in build.architecture.layers if kind.attention.alibi}
     alibi = sum(biases) * BYTES[build.numerics.stream]
-    apart = build.numerics.padded or has_masks(build.numerics.packing) or _by_blocks(build)
+    apart = build.numerics.padded or has_masks(build.numerics.packing) or _by_blocks(build) or _by_padding(build)
     alike = 0 if apart else sum(name == "masked" for name, _ in made)
     pairs, prefix = sum(BYTES[dtypes[name]] for name, _ in made) - alike, alike * build.adaptation.prefix
     return Size(pair=pairs, token=alibi, square=alike, position=prefix)
@@ -133,6 +141,11 @@ def masks(build: Builder) -> Size:
 def _by_blocks(build: Builder) -> bool:
     """Whether masks go by the blocks of images in each sequence (Gemma 4, whether or not there are any)."""
     return any(kind.attention.always_masked and kind.sample for kind in build.architecture.layers)
+
+
+def _by_padding(build: Builder) -> bool:
+    """Whether masks go by where the tokens of each sequence begin, padded or not (create_chunked_causal_mask)."""
+    return build.architecture.family == LLAMA4
 
 
 def _kernel_of(build: Builder, kind: LayerKind) -> str:
@@ -152,6 +165,7 @@ def attention_form(build: Builder, kind: LayerKind) -> AttentionForm:
 
     fused = build.linear(layout.fused) if layout.fused is not None else None
     own = () if a.shares_keys else (layout.key,) if a.keys_as_values else (layout.key, layout.value)
+    window = shorter_window(kind, build.sequence)
     return AttentionForm(
         query_heads=a.query_heads,
         key_value_heads=a.key_value_heads,
@@ -174,7 +188,8 @@ def attention_form(build: Builder, kind: LayerKind) -> AttentionForm:
         dropout=a.dropout > 0,
         narrow_softmax=layout.narrow_softmax or build.version.narrow_softmax,
         packs=build.version.packs_groups,
-        window=a.window if a.window is not None and a.window <= build.sequence else None,
+        window=None if build.version.keeps_all else window,
+        sliced=window - 1 if window is not None and build.version.slices else 0,
         binds_probabilities=build.version.binds_probabilities,
         clips=a.clips,
         shapes=build.version.shapes and n.attention != "flash",
@@ -223,6 +238,7 @@ def latent_form(build: Builder, kind: LayerKind) -> LatentForm:
         complex_rotary=build.architecture.family == "deepseek_v2",
         attention=_expanded_heads(build, kind),
         wide_rotary=n.stream == "fp32",
+        index=index_form(build, kind) if a.index_heads else None,
     )
 
 

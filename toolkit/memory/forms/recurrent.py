@@ -1,15 +1,19 @@
-"""The forms of what stands in a layer in place of attention."""
+"""The forms of what stands in a layer in place of attention, or beside it."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
+from toolkit.memory.architecture import LayerKind
+from toolkit.memory.architecture.falcon_h1 import FIRST
 from toolkit.memory.architecture.mixers import SINGLE_PIECES, DeltaNet, Mamba2, Mixer, ShortConvolution
 from toolkit.memory.forms.builder import Builder
+from toolkit.memory.formula.attention_form import AttentionForm
 from toolkit.memory.formula.convolution import TORCH, ConvolutionForm
 from toolkit.memory.formula.fla_delta_rule import FLA
 from toolkit.memory.formula.gated_delta import DeltaForm
 from toolkit.memory.formula.mamba import MambaForm
+from toolkit.memory.formula.mamba_beside import MambaBesideForm
 from toolkit.memory.formula.norms import NormForm
 from toolkit.memory.formula.rule_form import RuleForm
 from toolkit.memory.formula.short_convolution import ShortForm
@@ -66,7 +70,7 @@ def _short_form(build: Builder, mixer: ShortConvolution) -> ShortForm:
 def _mamba_form(build: Builder, mixer: Mamba2) -> MambaForm:
     n = build.numerics
     path = build.layout.mamba
-    if build.architecture.family == "nemotron_h" and build.branch(f"{path}.out_proj") is not None:
+    if build.architecture.family in ("falcon_h1", "nemotron_h") and build.branch(f"{path}.out_proj") is not None:
         raise UnsupportedRow("adapter_states", "peft puts no adapters on out_proj of Mamba (tuners_utils.py)")
     return MambaForm(
         inward=build.linear(f"{path}.in_proj"),
@@ -75,6 +79,16 @@ def _mamba_form(build: Builder, mixer: Mamba2) -> MambaForm:
         scan=ScanForm(mixer, pieces_of(build.sequence, mixer.piece)[1], n.trains_base, n.autocast),
         norm=NormForm("rms", n.norm, n.trains_base, autocast=n.autocast is not None),
     )
+
+
+def mamba_beside_form(build: Builder, kind: LayerKind, attention: AttentionForm) -> MambaBesideForm:
+    """Falcon-H1's mixer: Mamba 2 whose projection is multiplied, beside attention whose keys are."""
+    mixed = mixer_form(build, kind.mixer) if kind.mixer is not None else None
+    if not isinstance(mixed, MambaForm):
+        raise TypeError("a layer without Mamba")
+    norm = mixed.norm if kind.mixer_norm else None
+    mamba = replace(mixed, norm=norm, norms_first=kind.mixer_norm == FIRST, multiplied=build.numerics.stream)
+    return MambaBesideForm(mamba, replace(attention, scaled_key=True))
 
 
 def _convolution(build: Builder, channels: int, kernel: int) -> ConvolutionForm:

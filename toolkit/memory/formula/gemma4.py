@@ -30,7 +30,7 @@ def attend_in_turn(tape: Tape, x: Buffer, form: AttentionForm, turn: Turn) -> Bu
     query = linear(tape, x, projections[0], STATES)
     query = _turned(tape, letting_go(tape, query, normalise(tape, query, form.query_norm)), form, turn)
     if len(projections) == 1:
-        return _attended(tape, query, _of_earlier(query, form), form)
+        return _attended(tape, query, _of_earlier(tape, query, form), form)
     keys = linear(tape, x, projections[1], STATES)
     values = keys if len(projections) < len("qkv") else linear(tape, x, projections[2], STATES)
     key = _turned(tape, _renamed(tape, keys, key_norm, keeps=values is keys), form, turn)
@@ -47,12 +47,29 @@ def _attended(tape: Tape, query: Buffer, keys: tuple[Buffer, ...], form: Attenti
     return result
 
 
-def _of_earlier(query: Buffer, form: AttentionForm) -> tuple[Buffer, Buffer]:
-    """Keys and values of an earlier layer, which has them."""
-    size = Size(token=form.key_value_heads * form.head_dim * BYTES[query.dtype])
-    width = form.key_value_heads * form.head_dim
-    one, other = (Buffer(STATES, size, width, query.dtype, grad=False, held=False, counted=False) for _ in range(2))
+def _of_earlier(tape: Tape, query: Buffer, form: AttentionForm) -> tuple[Buffer, Buffer]:
+    """Keys and values of an earlier layer, which has them; that of their gradients which later layers gave is there."""
+    width, grad = form.key_value_heads * form.head_dim, form.returns_gradients
+    plain = query.dtype if form.narrows is not None or form.autocast is None else form.autocast  # what is not turned
+    one, other = (
+        Buffer(STATES, Size(token=width * BYTES[dtype]), width, dtype, grad, held=False, counted=False)
+        for dtype in (query.dtype, plain)
+    )
+    if grad:
+        tape.outside += ((part, not form.last) for part in (one, other))
     return one, other
+
+
+def keys_alone(tape: Tape, x: Buffer, norm: NormForm, form: AttentionForm, turn: Turn) -> tuple[Buffer, Buffer]:
+    """The keys and values of a layer, and nothing else of it."""
+    projections = form.projections
+    if isinstance(projections, LinearForm) or form.key_norm is None or form.value_norm is None:
+        raise TypeError("an attention without its parts")
+    normed = normalise(tape, x, norm)
+    keys = linear(tape, normed, projections[1], STATES)
+    values = keys if len(projections) < len("qkv") else linear(tape, normed, projections[2], STATES)
+    key = _turned(tape, _renamed(tape, keys, form.key_norm, keeps=values is keys), form, turn)
+    return key, _renamed(tape, values, form.value_norm)
 
 
 def _renamed(tape: Tape, x: Buffer, norm: NormForm, *, keeps: bool = False) -> Buffer:

@@ -15,6 +15,7 @@ from toolkit.memory.formula.attention_form import OUTPUT, SCORES, STATES, Attent
 from toolkit.memory.formula.attention_kernels import FLASH_KERNELS, KERNELS, eager
 from toolkit.memory.formula.cached import READS, cached
 from toolkit.memory.formula.fused_kernel import attended
+from toolkit.memory.formula.indexer import IndexForm, masked_by_choice
 from toolkit.memory.formula.linear import linear
 from toolkit.memory.formula.linear_form import LinearForm
 from toolkit.memory.formula.norms import NormForm, normalise
@@ -46,6 +47,7 @@ class LatentForm:
     complex_rotary: bool
     attention: AttentionForm  # of the heads, once keys and values are expanded
     wide_rotary: bool = False
+    index: IndexForm | None = None
 
     @property
     def head(self) -> int:
@@ -55,7 +57,7 @@ class LatentForm:
 
 def attend_latent(tape: Tape, x: Buffer, form: LatentForm) -> Buffer:
     """Queries, latents, rotary embedding, keys and values, kernel, output; the caller keeps `x`. All names last."""
-    whole = _queries(tape, x, form)
+    whole, resid = _queries(tape, x, form)
     plain, turned = split(tape, whole, (form.heads * form.nope, form.heads * form.rope))
     narrow = linear(tape, x, form.compress, STATES)
     latent, position = split(tape, narrow, (form.rank, form.rope))
@@ -64,20 +66,25 @@ def attend_latent(tape: Tape, x: Buffer, form: LatentForm) -> Buffer:
     latent, position = cached(tape, latent, position)
     query = _joined(tape, (plain, turned), form.heads * form.head)
     expanded, key, value = _expanded(tape, latent, position, form)
+    held = masked_by_choice(tape, x, resid[0], form.index) if form.index is not None else ()
     mixed = _mixed(tape, query, key, value, form)
     result = linear(tape, mixed, form.output, OUTPUT)
-    tape.drop(whole, narrow, latent, turned, position, query, expanded, key, mixed, *tape.named)
+    tape.drop(whole, narrow, latent, turned, position, query, expanded, key, mixed, *held, *resid, *tape.named)
     tape.named.clear()
     return result
 
 
-def _queries(tape: Tape, x: Buffer, form: LatentForm) -> Buffer:
+def _queries(tape: Tape, x: Buffer, form: LatentForm) -> tuple[Buffer, tuple[Buffer, ...]]:
+    """Queries, and their latent where an indexer reads it, too."""
     first, *rest = form.query
     states = linear(tape, x, first, STATES)
     for after in rest:
-        states = letting_go(tape, states, normalise(tape, states, form.norm))
-        states = letting_go(tape, states, linear(tape, states, after, STATES))
-    return states
+        latent = letting_go(tape, states, normalise(tape, states, form.norm))
+        states = linear(tape, latent, after, STATES)
+        if form.index is not None:
+            return states, (latent,)
+        tape.drop(latent)
+    return states, ()
 
 
 def _turned(tape: Tape, parts: tuple[Buffer, Buffer], form: LatentForm) -> tuple[Buffer, ...]:

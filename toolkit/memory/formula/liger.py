@@ -28,8 +28,8 @@ FAMILIES = frozenset(
 
 PATCHED = frozenset(
     {
-        "exaone4", "falcon_h1", "gemma4_text", "hunyuan_v1_dense", "hunyuan_v1_moe", "ministral", "nemotron",
-        "qwen3_5", "qwen3_5_moe", "qwen3_5_moe_text", "qwen3_5_text", "qwen3_next",
+        "exaone4", "falcon_h1", "gemma4_text", "hunyuan_v1_dense", "hunyuan_v1_moe", "llama4_text", "ministral",
+        "nemotron", "qwen3_5", "qwen3_5_moe", "qwen3_5_moe_text", "qwen3_5_text", "qwen3_next",
     }
 )  # fmt: skip
 """Others that it knows (MODEL_TYPE_TO_APPLY_LIGER_FN). What it does not know runs by its own code."""

@@ -47,6 +47,7 @@ class T5AttentionForm:
     kernel: str = SDPA
     autocast: str | None = None
     padded: bool = False
+    each_bias: bool = False  # every layer works out its own, for itself (umT5)
 
 
 @frozen
@@ -107,9 +108,13 @@ def _attend(tape: Tape, x: Buffer, source: Buffer, form: T5AttentionForm, *, rea
     if not reads:
         key, value = (linear(tape, source, part, STATES) for part in (form.key, form.value))
         states = cached(tape, key, value)
+    bound = len(tape.bound)
     mixed = _kernel(tape, (query, *states), form)
     result = linear(tape, mixed, form.output, OUTPUT)
     tape.drop(mixed, query, *states)
+    if form.each_bias:
+        tape.drop(*tape.bound[bound:])
+        del tape.bound[bound:]
     return result
 
 
@@ -144,12 +149,14 @@ def _kernel(tape: Tape, states: tuple[Buffer, ...], form: T5AttentionForm) -> Bu
 
 BUCKETS = 49
 """Bytes for each pair of positions while the rows of their biases are looked for: six 64-bit integers and a boolean."""
+NAMED_RATIO = BYTES["fp32"]
+"""What umT5's code has a name for beside them: the logarithm of the distance."""
 
 
 def _make_bias(tape: Tape, form: T5AttentionForm, query: Buffer) -> None:
     """The bias as it is made and held; while tokens are decoded it has one row, which is left out."""
     if form.makes_bias and not tape.cache:
-        with tape.temporary(SCORES, Size(square=BUCKETS)):
+        with tape.temporary(SCORES, Size(square=BUCKETS + (NAMED_RATIO if form.each_bias else 0))):
             pass
     if form.holds_bias:
         tape.bound.append(tape.new(SCORES, 0, query.dtype, size=bias_size(form.heads, query.dtype)))

@@ -9,7 +9,7 @@ from toolkit.memory.architecture import Architecture
 from toolkit.memory.layouts.dense import DENSE_LAYOUTS
 from toolkit.memory.layouts.hybrid import HYBRID_LAYOUTS
 from toolkit.memory.layouts.layout import LLAMA, Layout
-from toolkit.memory.layouts.routed import ROUTED_LAYOUTS, SIGMOIDS
+from toolkit.memory.layouts.routed import ROUTED_BY_LINEARS, ROUTED_LAYOUTS, SIGMOIDS
 from toolkit.memory.refusal import UnsupportedRow
 
 GEMMA = replace(LLAMA, unit_offset_norm=True)
@@ -57,11 +57,14 @@ LAYOUTS: Mapping[str, Layout] = {
         masks_itself=True,
     ),
     **dict.fromkeys(
-        ("t5", "mt5", "bart", "mbart", "pegasus", "marian", "m2m_100", "whisper"), replace(LLAMA, rotary="none")
+        ("t5", "mt5", "umt5", "bart", "mbart", "pegasus", "marian", "m2m_100", "whisper"), replace(LLAMA, rotary="none")
     ),
     "deepseek_v2": replace(LLAMA, wide_router=True),
     "deepseek_v3": SIGMOIDS,
+    "deepseek_v32": SIGMOIDS,
+    "glm_moe_dsa": SIGMOIDS,
     "glm4_moe": replace(SIGMOIDS, rotary="joined"),
+    **ROUTED_BY_LINEARS,
     **ROUTED_LAYOUTS,
     **HYBRID_LAYOUTS,
     "stablelm": replace(LLAMA, rotary="joined", holds="normed", norm_by_head=True, holds_turned=True),

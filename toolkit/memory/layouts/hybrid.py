@@ -50,6 +50,7 @@ _NEMOTRON = replace(
 
 HYBRID_LAYOUTS: Mapping[str, Layout] = {
     "bamba": _BAMBA,
+    "falcon_h1": replace(_BAMBA, rotary="whole", multiplied=True),
     "granitemoehybrid": _GRANITE,
     "lfm2": _LFM2,
     "lfm2_moe": replace(_LFM2, routes_by=SIGMOID),

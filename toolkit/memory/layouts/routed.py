@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from toolkit.memory.formula.complex_rotary import COMPLEX
 from toolkit.memory.formula.rotary import FLOATED_PAIRS
 from toolkit.memory.formula.router import CAST_SOFTMAX, SIGMOID, SOFTMAX
 from toolkit.memory.layouts.layout import LLAMA, Layout
@@ -29,3 +30,20 @@ ROUTED_LAYOUTS: Mapping[str, Layout] = {
     "mistral4": replace(LLAMA, scales_turned=True, routes_by=SOFTMAX),
 }
 """The families, each as in the table of all."""
+
+ROUTED_BY_LINEARS: Mapping[str, Layout] = {
+    "llama4_text": replace(
+        LLAMA,
+        gate="feed_forward.gate_proj",
+        up="feed_forward.up_proj",
+        down="feed_forward.down_proj",
+        rotary=COMPLEX,
+        norms_turned=True,
+        narrow_softmax=True,
+        holds="attention",
+        router="feed_forward.router",
+        shared="feed_forward.shared_expert",
+    ),
+    "phimoe": replace(LLAMA, router="mlp.router", routes_by=SOFTMAX),
+}
+"""Those whose routers are linear layers that give several tensors, at which peft's adapters fail."""
