@@ -240,3 +240,37 @@ def test_an_adapter_outside_of_blocks_is_refused() -> None:
     outside = replace(LITGPT, lora=Lora(8, targets=("q_proj", "lm_head")))
     with pytest.raises(UnsupportedRow, match="adapters inside of blocks"):
         litgpt_rows(outside)
+
+
+GEMMA_VOCABULARY, GEMMA_WIDTH = 256_000, 2048
+GEMMA = replace(
+    LITGPT, model="google/gemma-2b", method="full", lora=None, gradient_accumulation=4, optimizer_implementation="fused"
+)
+
+
+def test_pieces_of_the_root_are_counted_once_where_they_are_joined() -> None:
+    """Embedding, output weight and norm, and the copy in one tensor; LitGPT ties no weights."""
+    found = litgpt_rows(GEMMA)
+    root = 2 * (2 * GEMMA_VOCABULARY * GEMMA_WIDTH + GEMMA_WIDTH)
+    assert found["flat_gradient"] == pytest.approx(root, rel=1e-6)
+    assert found["new_gradient"] == pytest.approx(root, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("model", "gpus", "read"), [("google/gemma-2b", 4, 17.43e9), ("stabilityai/stablelm-base-alpha-3b", 2, 21.23e9)]
+)
+def test_full_fine_tuning_under_litgpt_peaks_where_it_was_read(model: str, gpus: int, read: float) -> None:
+    """Lightning-AI/litgpt at 26857050, config_hub/finetune/README.md: the output weight's gradient waits for others.
+
+    With StableLM that is beside the last layer's, with Gemma all of the root's are.
+    """
+    setting = replace(GEMMA, model=model, parallel=Parallel(gpus=gpus, strategy="fsdp"))
+    assert of(setting).allocated == pytest.approx(read, rel=0.001)
+
+
+def test_nothing_is_joined_where_only_frozen_weights_lie() -> None:
+    """Of adapters in blocks alone the largest flat gradient is a block's, though the root is nine times as large."""
+    block = 2 * (2 * GEMMA_WIDTH * GEMMA_WIDTH + 2 * 256 * GEMMA_WIDTH + 3 * 16384 * GEMMA_WIDTH + 2 * GEMMA_WIDTH)
+    adapters = replace(GEMMA, method="lora", lora=Lora(8, targets=("q_proj", "v_proj"), dropout=0.05))
+    found = litgpt_rows(replace(adapters, sequence_length=8))
+    assert found["flat_gradient"] == pytest.approx(block, rel=0.01)

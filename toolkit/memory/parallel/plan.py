@@ -7,7 +7,7 @@ from dataclasses import replace
 from packaging.version import Version
 
 from toolkit.frozen import frozen
-from toolkit.memory.architecture import Architecture
+from toolkit.memory.architecture import Architecture, ModuleKind
 from toolkit.memory.numerics import LOOPS_IN_TORCH, TRL, flattens_frozen
 from toolkit.memory.parallel.fully_shard import rows_of, shard_parts, shard_sharing
 from toolkit.memory.parallel.sharing import Sharing
@@ -15,7 +15,7 @@ from toolkit.memory.parallel.spread import Spread
 from toolkit.memory.parallel.units import Units, rounding, units_of
 from toolkit.memory.parallel.zero import zero_computing, zero_held, zero_parts, zero_sharing
 from toolkit.memory.size import BYTES
-from toolkit.memory.sums import Sums, Trained, sums
+from toolkit.memory.sums import Sums, Trained, reads_text, sums
 from toolkit.memory.versions import older
 from toolkit.spec.kernel_names import FSDP_IGNORES
 from toolkit.spec.names import DEEPSPEED, FLOAT_ELEMENTS
@@ -28,6 +28,8 @@ CHECKPOINTS_INSIDE = Version("4.53")
 Before, the model checkpointed the unit: a reentrant checkpoint then ran it without a graph, so that no hook of FSDP
 knew that its backward was to come.
 """
+
+OUTPUTS = (ModuleKind.HEAD, ModuleKind.LINEAR)
 
 TRAINERS = ("transformers", *TRL)
 """Trainers under which accelerate wraps the model."""
@@ -139,7 +141,7 @@ def _planned(architecture: Architecture, setting: Setting, whole: Sums) -> Plan:
         return Plan(whole)
     computing = gathered_setting(setting)
     units = units_of(architecture, computing, setting.parallel.gpus)
-    return Plan(_parts(whole, units, setting), _spread(whole, units, setting, computing))
+    return Plan(_parts(whole, units, setting), _spread(architecture, whole, units, setting, computing))
 
 
 def _parts(whole: Sums, units: Units, setting: Setting) -> Sums:
@@ -202,7 +204,7 @@ def _offloaded(whole: Sums, units: Units) -> Sums:
     )
 
 
-def _spread(whole: Sums, units: Units, setting: Setting, computing: Setting) -> Spread:
+def _spread(architecture: Architecture, whole: Sums, units: Units, setting: Setting, computing: Setting) -> Spread:
     trains = setting.method == "full" or flattens_frozen(setting)
     outside = setting.gradient_checkpointing == "reentrant" and older(setting, "transformers", CHECKPOINTS_INSIDE)
     kept = 0 if setting.parallel.offload else BYTES[setting.gradients]
@@ -219,7 +221,15 @@ def _spread(whole: Sums, units: Units, setting: Setting, computing: Setting) -> 
         whole=0 if once or reduces_each(setting) else _unsharded(whole, units, setting) * BYTES[computing.gradients],
         earlier=0 if once or not (trains and reduces_each(setting)) else kept * (units.root + sum(units.layers)),
         retains=outside and not trains,
+        root_trains=setting.method == "full",  # adapters are inside of blocks, and flat parameters apart
+        output=_outputs(architecture) * BYTES[computing.gradients] if setting.method == "full" else 0,
     )
+
+
+def _outputs(architecture: Architecture) -> int:
+    """Elements of what turns the last layer's result into the model's; none where it shares the embedding's weight."""
+    outside = (module for module in architecture.modules if "{}" not in module.path and reads_text(module))
+    return sum(tensor.elements for module in outside if module.kind in OUTPUTS for tensor in module.tensors)
 
 
 def _unsharded(whole: Sums, units: Units, setting: Setting) -> int:

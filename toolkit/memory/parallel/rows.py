@@ -50,8 +50,10 @@ _ROWS = (
     pass_row(
         "reduce_copy",
         TEMPORARY,
-        "ZeRO 3: min(reduce_bucket_size, trained elements) x bytes",
-        "deepspeed runtime/comm/coalesced_collectives.py, reduce_scatter_coalesced",
+        "min(reduce_bucket_size, trained elements) x bytes; ZeRO 1 and 2: since DeepSpeed 0.12.4, and of a weight that "
+        "is larger than that",
+        "deepspeed runtime/comm/coalesced_collectives.py, reduce_scatter_coalesced; runtime/zero/stage_1_and_2.py, "
+        "average_tensor, allreduce_bucket",
         "The gradients of a buffer once more, in the order in which GPUs get their parts of them.",
         (BACKWARD,),
     ),

@@ -25,9 +25,10 @@ CHECKPOINTS = "layer_inputs"
 class Spread:
     """How FSDP shares a model: bytes of the root and of layers as gathered, and of a GPU's part of gradients.
 
-    `prefetches`: while a layer is in backward the next is gathered already. `trains`: the weights have gradients.
-    `whole` are the bytes of all gradients where they are shared out after the last micro-batch, else 0; `earlier` those
-    of a GPU's part of all where every micro-batch's are, and there are several.
+    `prefetches`: while a layer is in backward the next is gathered already. `trains`: the weights have gradients, those
+    of the root where `root_trains`. `whole` are the bytes of all gradients where they are shared out after the last
+    micro-batch, else 0, with that of an `output` weight of its own; `earlier` those of a GPU's part of all where every
+    micro-batch's are, and there are several.
 
     `retains`: the hook that frees a frozen layer once its input has a gradient (register_multi_grad_hook) refers to the
     leaf that a reentrant checkpoint around the unit made of its input. So input and gradient stay until all is done.
@@ -43,6 +44,8 @@ class Spread:
     whole: int
     retains: bool
     earlier: int = 0
+    root_trains: bool = True
+    output: int = 0
 
     @property
     def in_flight(self) -> int:
@@ -104,6 +107,8 @@ def gathering_backward(spread: Spread, step: Step, stretches: Iterable[Stretch])
         rows = {GATHERED: gathered[stretch.name]}
         if spread.whole:
             rows[GRADIENTS] = spread.whole
+            if stretch.name != "loss":  # it is added to the earlier ones with the embedding's
+                rows[NEW_GRADIENT] = stretch.throughout.get(NEW_GRADIENT, 0) + spread.output
         elif spread.trains:
             rows[GRADIENTS] = done[stretch.name]
         else:  # whole adapters of few layers may be more than a GPU's part of all
@@ -112,7 +117,7 @@ def gathering_backward(spread: Spread, step: Step, stretches: Iterable[Stretch])
             rows |= _retained(stretch, step)
         shown = _with(stretch, rows)
         yield shown
-        if spread.trains and stretch.name != "loss":
+        if spread.trains and stretch.name != "loss" and (spread.root_trains or stretch.name != "embedding"):
             yield _joined(spread, step, shown)
         elif ahead and stretch.name == "last layer":
             yield _prefetched(shown, ahead, step)
@@ -135,10 +140,12 @@ def _retained(at: Stretch, step: Step) -> dict[str, int]:
 def _joined(spread: Spread, step: Step, at: Stretch) -> Stretch:
     """The end of a unit's backward: the gradients of its tensors, and the joined copy of them."""
     unit = {"last layer": spread.layer, "first layer": spread.first, "embedding": spread.root}[at.name]
-    row = NEW_GRADIENT if spread.whole else GRADIENTS
-    pieces = 0 if at.name == "embedding" and not spread.whole else unit  # the root's are counted as they come
     rows = {**at.throughout, FLAT: unit, INCOMING: at.throughout.get(INCOMING, 0) + step.hidden}
-    rows[row] = rows.get(row, 0) + pieces
+    if at.name != "embedding":
+        row = NEW_GRADIENT if spread.whole else GRADIENTS
+        rows[row] = rows.get(row, 0) + unit
+    elif spread.whole:  # the root's pieces, of which the largest were counted as they came
+        rows[NEW_GRADIENT] = unit
     return Stretch(at.name, rows)
 
 

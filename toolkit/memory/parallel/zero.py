@@ -21,13 +21,19 @@ from toolkit.memory.parallel import zero_gather as places
 from toolkit.memory.parallel.units import rounding
 from toolkit.memory.parallel.zero_gather import Gathering, Visit, gathered, visits
 from toolkit.memory.parallel.zero_moments import Zero, Zero3
-from toolkit.memory.parallel.zero_settings import Sizes, sizes_of, stage_of
+from toolkit.memory.parallel.zero_settings import (
+    Sizes,
+    joined,
+    makes_buffers_early,
+    overlaps,
+    sizes_of,
+    stage_of,
+)
 from toolkit.memory.size import BYTES
 from toolkit.memory.storage import FLOATS, StoredTensor, storage_of
 from toolkit.memory.sums import Sums, Trained
 from toolkit.memory.versions import older
 from toolkit.spec.setting import Setting
-from toolkit.spec.setting import Zero as Settings
 
 LOOKS_AT_POSITIONS = Version("4.44")
 """Since then FlashAttention's code in transformers tells packed rows by their positions."""
@@ -118,6 +124,7 @@ def zero_sharing(architecture: Architecture, whole: Sums, mine: Sums, setting: S
     sizes, item = sizes_of(setting, architecture.hidden), BYTES[setting.gradients]
     stage, offloads = stage_of(setting), bool(setting.parallel.offload)
     inside = [t.elements for t in whole.trained if t.count > 1] or [whole.largest]
+    layers = max((one.count for one in whole.trained), default=1)
     shared = Zero(
         stage=stage,
         bucket=sizes.buffers * sizes.reduce_bucket_size * item,
@@ -131,6 +138,12 @@ def zero_sharing(architecture: Architecture, whole: Sums, mine: Sums, setting: S
         accumulates=setting.gradient_accumulation > 1,
         staged=whole.largest * item if offloads and stage < 3 else 0,
         updates=_temporary(setting),
+        early=makes_buffers_early(setting),
+        copied=joined(whole, sizes, setting) * item,
+        layer=sum(one.elements * one.count for one in whole.trained if one.count > 1) // layers * item,
+        layers=layers,
+        buffers=sizes.buffers,
+        overlaps=overlaps(setting),
     )
     if stage < 3:
         return shared
@@ -141,23 +154,16 @@ def zero_sharing(architecture: Architecture, whole: Sums, mine: Sums, setting: S
     adapter = 0 if setting.method == "full" else max((t.elements for t in whole.trained), default=0)
     pair = 2 * adapter if adapter > sizes.param_persistence_threshold else 0  # an adapter's, which come in turn
     there = tuple((place, (elements + pair) * weight) for place, elements in found.items())
-    bucket = min(sizes.reduce_bucket_size, whole.elements) * item
-    overlaps = (setting.parallel.zero or Settings()).overlap_comm is not False
     each = {one.weight: one.elements for one in of.order if one.weight not in of.held}
     waits = _waits(setting)
     waiting = _of_one_layer(each) if waits else sum(each.values())
     same = {one.name: getattr(shared, one.name) for one in fields(Zero)}
     return Zero3(
         **same,
-        copied=bucket,
         places=there,
         at_once=at_once,
-        overlaps=overlaps,
         waiting=waiting * weight,
         waits=waits,
-        layer=sum(one.elements * one.count for one in whole.trained if one.count > 1)
-        // max((one.count for one in whole.trained), default=1)
-        * item,
     )
 
 

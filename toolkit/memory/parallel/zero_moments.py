@@ -33,10 +33,12 @@ LOSS, LAST, FIRST, EMBEDDING = "loss", "last layer", "first layer", "embedding"
 class Zero:
     """How ZeRO 1 and 2 share a step, in bytes.
 
-    `bucket` is that of the buffers for gradients, of which one is reduced once `limit` bytes are in it. A GPU keeps the
-    `part` of the gradients of the `whole`, of which one weight has at most `widest`, and one of a layer `largest`.
-    `updated` are the elements that its optimizer updates, with `updates` bytes beside each; `staged` is a buffer of
-    offloading.
+    `bucket` is that of the `buffers` for gradients, of which one is reduced once `limit` bytes are in it. A GPU keeps
+    the `part` of the gradients of the `whole`, of which one weight has at most `widest`, and one of a layer `largest`.
+    What is in a buffer is `copied` before it is reduced, if at all; each of the `layers` has gradients of so many
+    bytes, a `layer`. `updated` are the elements that its optimizer updates, with `updates` bytes beside each; a buffer
+    of offloading is `staged`. Where the buffers come `early`, they are there before the loss runs backward. With
+    `overlaps` they are reduced on a stream of their own.
     """
 
     stage: int
@@ -51,6 +53,12 @@ class Zero:
     accumulates: bool
     staged: int
     updates: int
+    early: bool
+    copied: int
+    layer: int
+    layers: int
+    buffers: int
+    overlaps: bool
 
     @property
     def in_flight(self) -> int:
@@ -75,23 +83,43 @@ class Zero:
             yield _with(stretch, {GRADIENTS: earlier, STAGED: self.staged})
 
     def backward(self, step: Step, stretches: Iterable[Stretch]) -> Iterator[Stretch]:
-        """A buffer is there from the first gradient on; with ZeRO 2 gradients leave for it one weight at a time."""
+        """A buffer is there from the first gradient on; with ZeRO 2 gradients leave for it one weight at a time.
+
+        The output weight's is the first, so that it finds the buffer while the loss runs only where that comes early.
+        """
         for stretch in stretches:
-            rows = {STAGED: self.staged, BUCKET: 0 if stretch.name == LOSS else self.bucket}
+            there = self.early or stretch.name != LOSS
+            rows = {STAGED: self.staged, BUCKET: self.bucket if there else 0}
             if self.stage == 1:
                 yield _with(stretch, rows)
             else:
-                yield _with(_leaving(stretch), rows | self._left(stretch) | self._new(step, stretch.name))
+                yield _with(_leaving(stretch), rows | self._left(step, stretch) | self._new(step, stretch.name))
+                yield from self._filled(step, stretch, rows)
         if self.stage == 1:  # after backward gradients move into the buffer, and of it a GPU's own to their place
             moved = self.whole if self.whole <= self.limit else max(0, self.limit - self.widest)
             rows = {GRADIENTS: self.whole - moved + self.part, BUCKET: self.bucket, STAGED: self.staged}
-            yield Stretch("reduction", rows)
+            yield Stretch("reduction", {**rows, COPY: self.copied})
 
-    def _left(self, stretch: Stretch) -> dict[str, int]:
-        """The parts of gradients: of earlier micro-batches, and from the first time that the buffer is reduced."""
+    def _left(self, step: Step, stretch: Stretch) -> dict[str, int]:
+        """The parts of gradients: of earlier micro-batches, and from the first time that the buffer is reduced.
+
+        A copy is there while it is: in the first layer, if it is full there once more.
+        """
         inside = max((parts[FIXED] for parts in stretch.peaks.widest.get(GRADIENTS, ())), default=0)
         begun = stretch.name == EMBEDDING or stretch.throughout.get(GRADIENTS, 0) + inside > self.limit
-        return {GRADIENTS: self.part * (self.accumulates + begun)}
+        before = (0 if step.tied else step.head) + (self.layers - 1) * self.layer
+        reduces = stretch.name != FIRST or before // self.limit < (before + self.layer) // self.limit
+        return {GRADIENTS: self.part * (self.accumulates + begun), COPY: self.copied * (begun and reduces)}
+
+    def _filled(self, step: Step, stretch: Stretch, rows: Mapping[str, int]) -> Iterator[Stretch]:
+        """A layer between the last and the first, if the buffer is full for the first time there."""
+        before = (self.limit - (0 if step.tied else step.head)) // max(1, self.layer)
+        if stretch.name != LAST or not 0 < before < self.layers - 1:
+            return
+        left = {row: max(0, size - before * step.first.get(row, 0)) for row, size in stretch.throughout.items()}
+        full = {GRADIENTS: self.part * (self.accumulates + 1), COPY: self.copied}
+        shown = _leaving(replace(stretch, throughout=left))
+        yield _with(shown, {**rows, **full, **self._new(step, LAST)})
 
     def _new(self, step: Step, name: str) -> dict[str, int]:
         """The newest gradient, which the buffer gets next; that of a tied output weight waits for the embedding's."""
@@ -113,18 +141,15 @@ class Zero:
 class Zero3(Zero):
     """How ZeRO 3 shares a step: its buffers are there throughout.
 
-    `copied` is the copy of a buffer's gradients in the order in which GPUs get them; `places` are the bytes of what is
-    gathered at each place of a step; `at_once` are the elements that the optimizer updates at once. With `overlaps`
+    What is `copied` is in the order in which GPUs get it; `places` are the bytes of what is
+    gathered at each place of a step; `at_once` are the elements that the optimizer updates at once. Where it `overlaps`
     weights are gathered and gradients shared out on streams of their own, and `waiting` is what may wait there.
     """
 
-    copied: int
     places: tuple[tuple[str, int], ...]
     at_once: int
-    overlaps: bool
     waiting: int
     waits: bool
-    layer: int
 
     @property
     def in_flight(self) -> int:

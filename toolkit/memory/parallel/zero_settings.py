@@ -7,8 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from packaging.version import Version
+
 from toolkit.frozen import frozen
+from toolkit.memory.sums import Sums
+from toolkit.memory.versions import older
 from toolkit.spec.setting import Setting, Zero
+
+ALLOCATES_LATE = Version("0.18.3")
+"""DeepSpeed pull request 7665: buffers come with the first gradient; before that, as backward starts."""
+
+JOINS_FROM = Version("0.12.4")
+"""DeepSpeed pull request 4695: what is in a buffer is joined anew for one reduction. Before, it is reduced in place."""
 
 DEFAULTS: Mapping[str, int] = {
     "reduce_bucket_size": 500_000_000,
@@ -56,3 +66,28 @@ def sizes_of(setting: Setting, hidden: int) -> Sizes:
 def stage_of(setting: Setting) -> int:
     """ZeRO's stage: 1, 2 or 3."""
     return int(setting.parallel.strategy.removeprefix("zero"))
+
+
+def makes_buffers_early(setting: Setting) -> bool:
+    """Whether ZeRO 1 and 2 have their buffers for gradients before the loss runs backward."""
+    return older(setting, "deepspeed", ALLOCATES_LATE)
+
+
+def overlaps(setting: Setting) -> bool:
+    """Whether GPUs exchange while they compute: by default with ZeRO 3 alone."""
+    said = (setting.parallel.zero or Zero()).overlap_comm
+    return said is not False if stage_of(setting) == 3 else said is True
+
+
+def joined(whole: Sums, sizes: Sizes, setting: Setting) -> int:
+    """Elements of the gradients that are joined to be reduced: of a buffer, or of a weight that is larger than one.
+
+    Source: deepspeed runtime/zero/stage_1_and_2.py, average_tensor and allreduce_bucket; runtime/comm/
+    coalesced_collectives.py, reduce_scatter_coalesced.
+    """
+    inside = min(sizes.reduce_bucket_size, whole.elements)
+    if stage_of(setting) == 3:
+        return inside
+    if sizes.buffers and older(setting, "deepspeed", JOINS_FROM):
+        return 0
+    return max(inside, whole.largest)

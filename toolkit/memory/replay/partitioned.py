@@ -47,7 +47,8 @@ class PartitionedRun(Run):
         context, zero, events = self._context, self._zero, self._writer.events
         events.allocate(context.sums.weights)
         events.is_loaded()
-        events.allocate(context.sums.adapters)
+        if context.numerics.adapter is not None:
+            events.allocate(context.sums.adapters * BYTES[context.numerics.adapter])
         if context.setting.master_weights is not None and not context.setting.parallel.offload:
             events.allocate(zero.updated * BYTES[context.setting.master_weights])
         events.allocate(zero.bucket)

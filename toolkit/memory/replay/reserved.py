@@ -17,9 +17,10 @@ from toolkit.memory.loading import PACKAGE, WARMS
 from toolkit.memory.numerics import TORCHTITAN
 from toolkit.memory.parallel.shard_moments import Shards
 from toolkit.memory.parallel.spread import Spread
-from toolkit.memory.parallel.zero_moments import Zero3
+from toolkit.memory.parallel.zero_moments import Zero, Zero3
 from toolkit.memory.programs import Programs
 from toolkit.memory.recording import programs_of
+from toolkit.memory.replay.bucketed import reserved_in_buckets
 from toolkit.memory.replay.fully_sharded import reserved_fully_sharded
 from toolkit.memory.replay.generation import generation_events
 from toolkit.memory.replay.orders import follow, reserved
@@ -29,6 +30,7 @@ from toolkit.memory.replay.sharded import sharded_runs
 from toolkit.memory.replay.training import Run
 from toolkit.memory.sums import Sums
 from toolkit.memory.versions import older
+from toolkit.spec.objective_fields import PREFERENCES
 
 ALONE = ("none", "ddp")
 """Strategies under which a GPU runs the whole model, and as if alone."""
@@ -201,26 +203,33 @@ def _run_of(known: Estimate) -> Context | None:
     context = known.context
     if context is None or context.serves or context.stage is not None or not _is_known(context):
         return None
-    return replace(context, workspace=workspace_bytes(known.setting.gpu))
+    return replace(context, workspace=workspace_bytes(known.setting.gpu, known.setting.stack.versions))
 
 
 def _is_exceeded(context: Context) -> bool:
     """Whether more may be reserved than is replayed.
 
     How tokens are shared out among experts is not known, so that tensors have other sizes in each layer. And under FSDP
-    published readings of full fine-tuning lie up to a tenth above, for a reason not found yet: it is not that a joined
-    gradient is free only when the stream that shares it out is done with it, for there is room then.
+    and ZeRO 1 and 2 published readings of full fine-tuning lie up to a tenth above, for a reason not found yet: with
+    FSDP it is not that a joined gradient is free only when the stream that shares it out is done with it, for there is
+    room then.
     """
     if any(kind.feed_forward.experts for kind in context.architecture.layers):
         return True
-    return isinstance(context.sharing, Spread) and context.setting.method == "full"
+    sharing = context.sharing
+    shares = isinstance(sharing, Spread) or (isinstance(sharing, Zero) and not isinstance(sharing, Zero3))
+    return shares and context.setting.method == "full"
 
 
 def _is_known(context: Context) -> bool:
+    setting = context.setting
     if len({kind.stack for kind in context.architecture.layers}) > 1:
         return False  # a decoder's layers have the encoder's result beside their own input
     if any(kind.attention.shares_keys for kind in context.architecture.layers):
         return False  # the last layers see one token of a prompt
+    setting = context.setting
+    if any((setting.objective in PREFERENCES, setting.optimizer_in_backward, setting.activation_offloading)):
+        return False  # a second pass without gradients, steps between gradients, copies on a stream of their own
     if context.setting.cache is not None:
         return False  # static and quantized caches do not grow as those that are followed
     if context.architecture.family in (LITGPT, AUTOAWQ) and not context.setting.trains:
@@ -229,7 +238,7 @@ def _is_known(context: Context) -> bool:
         return True
     if isinstance(context.sharing, Shards):
         return context.setting.stack.trainer == TORCHTITAN  # which loads no weight whole
-    return isinstance(context.sharing, Spread | Zero3) and context.setting.trains
+    return isinstance(context.sharing, Spread | Zero) and context.setting.trains
 
 
 def _worked_out(context: Context, programs: Programs, limit: int | None) -> Worked:
@@ -246,6 +255,8 @@ def _worked_out(context: Context, programs: Programs, limit: int | None) -> Work
         return reserved_fully_sharded(context, programs, sharing, limit)
     if isinstance(sharing, Zero3):
         return reserved_in_parts(context, programs, sharing, limit)
+    if isinstance(sharing, Zero):
+        return reserved_in_buckets(context, programs, sharing, limit)
     warms = not older(context.setting, PACKAGE, WARMS)
     trains = context.setting.trains
     events = Run(context, programs).events() if trains else generation_events(context, programs)

@@ -77,6 +77,9 @@ class Run:
     def before_end(self) -> None:
         """What precedes the end of the model."""
 
+    def before_loss(self) -> None:
+        """What precedes the loss's backward."""
+
     def after_layer(self, gradients: int) -> None:
         """What follows a layer's backward, before which there were so many gradients."""
 
@@ -114,6 +117,7 @@ class Run:
         self._result = end.logits
         for played in (*layers, end):
             leave(writer, played)
+        self.before_loss()
         events.allocate(self._new_workspace(2))
         gradient = play_backward(writer, end, 0)
         held: list[Block] = []
@@ -190,7 +194,7 @@ class Run:
         if not programs.tied and not accumulates:
             writer.gradients.append(new)
             return
-        if programs.tied and not programs.adds_in_place:
+        if programs.adds_anew(writer.scale.chunks):
             writer.release(writer.events.allocate(programs.embedding))
         writer.release(new)
 
