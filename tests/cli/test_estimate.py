@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.command import Ran, run
-from toolkit.cli.estimate import flag_of
+from toolkit.cli.field_flags import OTHER_FLAGS, flag_of
 from toolkit.facts.gpus import gpus
 from toolkit.spec.fields import FIELDS
 
@@ -216,3 +216,107 @@ def test_where_gpus_are_alike_an_estimate_is_of_each(capsys: pytest.CaptureFixtu
 def test_an_estimate_of_one_gpu_says_nothing_of_others(capsys: pytest.CaptureFixture[str]) -> None:
     assert "gpus" not in said(run(capsys, "estimate", *DECIDED, "--format", "json"))
     assert "GPUs (" not in run(capsys, "estimate", *DECIDED).out
+
+
+def test_a_field_that_is_assumed_without_another_choice_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ("--model", "meta-llama/Llama-3.1-8B", "--method", "inference", "--sequence-length", "512")
+    ran = run(capsys, "estimate", *asked, "--batch-size", "1")
+    assert "assumed without another choice: weights bf16, padding no, attention sdpa" in ran.out
+    assert said(run(capsys, "estimate", *asked, "--format", "json"))["assumed"]["weights"] == "bf16"
+    engine = ("--stack-trainer", "vllm", "--gpu", "RTX 4090", "--engine-max-model-len", "512")
+    assert "assumed without another choice: weights bf16\n" in run(capsys, "estimate", *asked, *engine).out
+
+
+@pytest.mark.parametrize("targets", ["mlp", "mlp,attn"])
+def test_one_name_is_a_list_of_one_where_a_field_is_a_list(capsys: pytest.CaptureFixture[str], targets: str) -> None:
+    ran = run(
+        capsys, "estimate", "--model", "HuggingFaceTB/SmolLM2-135M", "--method", "full", "--batch-size", "1",
+        "--sequence-length", "64", "--optimizer", "galore_adamw", "--galore-rank", "8", "--galore-targets", targets,
+        "--format", "json",
+    )  # fmt: skip
+    assert said(ran)["scenario"]["galore"]["targets"] == targets.split(",")
+
+
+def test_the_configuration_of_another_tool_asks_for_it_in_one_line(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "qlora.yml").write_text("base_model: a/b\nadapter: qlora\nmicro_batch_size: 2\n", encoding="utf-8")
+    ran = run(capsys, "estimate", "qlora.yml")
+    assert ran.code == 2
+    assert ran.err.splitlines() == [
+        "toolkit: qlora.yml:1:1: S105 this is a configuration of axolotl, no scenario (add --from axolotl)"
+    ]
+
+
+def test_a_quantized_copy_of_a_known_model_is_told_how_to_write(capsys: pytest.CaptureFixture[str]) -> None:
+    ran = run(capsys, "estimate", "--model", "Qwen/Qwen2.5-7B-Instruct-AWQ", "--method", "inference")
+    assert ran.code == 2
+    assert "(write Qwen/Qwen2.5-7B-Instruct with weights awq-int4, or" in ran.err
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ("--model", "microsoft/deberta-v3-small"),  # which transformers has no language model's head for
+        ("--model", "meta-llama/Llama-3.1-8B", "--weights", "fp8", "--parallel-gpus", "8",
+         "--parallel-strategy", "tensor"),
+    ],
+)  # fmt: skip
+def test_a_trace_is_not_offered_for_what_none_does(capsys: pytest.CaptureFixture[str], asked: tuple[str, ...]) -> None:
+    ran = run(capsys, "estimate", *asked, "--method", "inference", "--batch-size", "1", "--sequence-length", "64")
+    assert ran.code == 2
+    assert "cannot be computed" in ran.err
+    assert "toolkit trace" not in ran.err
+
+
+SERVED = (
+    *("--model", "meta-llama/Llama-3.1-8B-Instruct", "--method", "inference", "--stack-trainer", "vllm"),
+    *("--gpu", "RTX 4090", "--engine-max-model-len", "8192", "--format", "json"),
+)
+
+
+@pytest.mark.parametrize(
+    ("more", "verdict"),
+    [
+        # Its share is at least 21.1 GiB: 15 of weights, 1 of a sequence, and at most 1.2 of the profile run.
+        (("--stack-vllm", "0.11.0"), "yes"),
+        # Without a release nothing says what a profile run takes.
+        ((), "maybe"),
+        # A share that leaves the context no room.
+        (("--stack-vllm", "0.11.0", "--engine-gpu-memory-utilization", "0.99"), "maybe"),
+        # 15 GiB are more than a third of 24.
+        (("--stack-vllm", "0.11.0", "--engine-gpu-memory-utilization", "0.33"), "no"),
+    ],
+)
+def test_vllm_fits_where_it_surely_starts(
+    capsys: pytest.CaptureFixture[str], more: tuple[str, ...], verdict: str
+) -> None:
+    assert said(run(capsys, "estimate", *SERVED, *more))["fits"][0]["verdict"] == verdict
+
+
+@pytest.mark.parametrize(
+    ("flag", "meant"),
+    [("--seq-len", "--sequence-length"), ("--num-gpus", "--parallel-gpus"), ("--sequence-lenght", "--sequence-length")],
+)
+def test_a_flag_that_is_none_names_the_nearest(capsys: pytest.CaptureFixture[str], flag: str, meant: str) -> None:
+    ran = run(capsys, "estimate", "--model", "Qwen/Qwen2.5-0.5B", "--method", "full", flag, "1")
+    assert ran.code == 2
+    assert f"unrecognized arguments: {flag}" in ran.err
+    assert meant in ran.err.rpartition("did you mean ")[2]
+
+
+def test_what_other_tools_flags_are_here_are_flags() -> None:
+    flags = {flag_of(name) for name in FIELDS}
+    assert not flags & OTHER_FLAGS.keys()
+    meant = [word for text in OTHER_FLAGS.values() for word in text.split() if word.startswith("--")]
+    assert set(meant) <= flags
+
+
+def test_the_row_that_decides_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    """Llama 3.1 8B: 8,030,261,248 parameters of two bytes are 14.96 GiB, and 512 tokens next to nothing beside them."""
+    asked = ("--model", "meta-llama/Llama-3.1-8B", "--method", "inference", "--weights", "bf16", "--batch-size", "1")
+    ran = run(capsys, "estimate", *asked, "--sequence-length", "512", "--generated-length", "1")
+    (shown,) = [text for text in ran.out.splitlines() if text.startswith("  largest row")]
+    assert shown.split()[2:5] == ["weights,", "14.96", "GiB"]
+    found = said(run(capsys, "estimate", *asked, "--sequence-length", "512", "--format", "json"))
+    assert found["peak"]["largest_row"] == "weights"

@@ -77,6 +77,16 @@ def test_integers() -> None:
         assert code_of(error) == "S104"
 
 
+@pytest.mark.parametrize(("text", "repair"), [("2k", "write 2048 or 2000"), ("1M", "write 1048576 or 1000000")])
+def test_a_number_with_a_letter_is_written_out_for_whoever_meant_it(text: str, repair: str) -> None:
+    with pytest.raises(PydanticCustomError) as error:
+        read_integer(typed(text), "a positive integer")
+    assert (error.value.context or {})["repair"] == repair
+    with pytest.raises(PydanticCustomError) as error:
+        read_integer(typed("2x"), "a positive integer")
+    assert not (error.value.context or {}).get("repair")
+
+
 def test_a_quoted_number_is_text() -> None:
     with pytest.raises(PydanticCustomError, match="is text") as error:
         read_integer(quoted("8"), "a positive integer")

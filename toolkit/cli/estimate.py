@@ -15,7 +15,7 @@ from toolkit.checks.situation import REFUSALS
 from toolkit.checks.space import TooManySettingsError
 from toolkit.cli.estimate_questions import advised, compared, solved
 from toolkit.cli.estimate_scenario import Asked, asked
-from toolkit.cli.field_flags import flag_of, written
+from toolkit.cli.field_flags import OTHER_FLAGS, flag_of, written
 from toolkit.cli.main import COULD_NOT
 from toolkit.cli.output import add_color, emit, hint, paint_for
 from toolkit.facts.names import nearest
@@ -23,7 +23,10 @@ from toolkit.report.estimate import estimate_json, estimate_text
 from toolkit.report.scenario import scenario_json, scenario_yaml
 from toolkit.spec.fields import FIELDS
 from toolkit.spec.scenario import Scenario
+from toolkit.spec.settings import decide
 from toolkit.spec.training_configs import TOOLS
+
+__all__ = ["OTHER_FLAGS", "add_arguments", "run"]
 
 AUTO = "auto"
 
@@ -92,17 +95,19 @@ def run(arguments: argparse.Namespace) -> int:
         return _answered(arguments, found)
     except REFUSALS as refusal:
         hint(f"this cannot be computed: {refusal}")
-        if _is_plain(found.scenario):
+        if _may_be_traced(found.scenario, str(refusal)):
             hint("`toolkit trace` may do it: it runs the code of transformers and peft, and needs no formula of ours")
     except TooManySettingsError as error:
         hint(f"{error}; say more of the scenario")
     return COULD_NOT
 
 
-def _is_plain(scenario: Scenario) -> bool:
-    """Whether the code of transformers and peft alone is asked for: no engine, trainer or kernels of others."""
-    own = scenario.fixed("stack.trainer") in (None, "transformers", "trl")
-    return own and not any(name.startswith("kernels.") for name in scenario.fields)
+def _may_be_traced(scenario: Scenario, refusal: str) -> bool:
+    """Whether nothing is known to stand against a trace; what transformers and peft lack, no trace has."""
+    from toolkit.memory.trace.refused import refusal_of
+
+    lacked = any(words in refusal for words in ("transformers has no", "peft refuses"))
+    return not lacked and not refusal_of(decide(scenario, {}))
 
 
 def _answered(arguments: argparse.Namespace, found: Asked) -> int:

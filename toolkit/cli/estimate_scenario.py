@@ -32,7 +32,7 @@ def asked(file: Path | None, tool: str | None, said: Mapping[str, str]) -> Asked
     root = Path() if file.resolve().is_relative_to(Path.cwd()) else file.resolve().parent
     if tool is None:
         scenario, findings = load_scenario(file, root, said)
-        tell(findings)
+        tell(findings if scenario else _without_tool(file, root, findings))
         return Asked(scenario, file.parent) if scenario else None
     from toolkit.spec.training_configs.read import read_training_config
 
@@ -43,6 +43,14 @@ def asked(file: Path | None, tool: str | None, said: Mapping[str, str]) -> Asked
     if read.scenario is None:
         return None
     return Asked(read.scenario, file.parent, read)
+
+
+def _without_tool(file: Path, root: Path, findings: list[Finding]) -> list[Finding]:
+    """What is wrong with a file; of one that is another tool's, that alone."""
+    from toolkit.spec.training_configs.read import whose
+
+    other = whose(file, root)
+    return findings if other is None else [other]
 
 
 def tell(findings: Iterable[Finding]) -> None:

@@ -6,10 +6,29 @@ import re
 
 from toolkit.spec.fields import FIELDS
 from toolkit.spec.kind import Integer
+from toolkit.spec.named_kind import Targets
 
 _RANGE = re.compile(r"(-?[0-9]+)\.\.(-?[0-9]+)")
-_LIST_FIELDS = ("lora.targets", "peft.targets", "peft.feedforward_modules")
+_LIST_FIELDS = tuple(name for name, field in FIELDS.items() if isinstance(field.kind, Targets))
 """The fields whose value is itself a list: a,b is one value of it."""
+
+
+OTHER_FLAGS = {
+    "--quantization": "--weights",
+    "--dtype": "--weights",
+    "--precision": "--weights",
+    "--context-length": "--sequence-length",
+    "--max-seq-length": "--sequence-length",
+    "--seq-len": "--sequence-length",
+    "--max-new-tokens": "--generated-length",
+    "--num-gpus": "--parallel-gpus",
+    "--gpus": "--gpu or --parallel-gpus",
+    "--tensor-parallel-size": "--parallel-gpus with --parallel-strategy tensor",
+    "--max-model-len": "--engine-max-model-len",
+    "--gpu-memory-utilization": "--engine-gpu-memory-utilization",
+    "--kv-cache-dtype": "--engine-kv-cache-dtype",
+}
+"""Flags of other tools and of habit, and what they are here; for the suggestion in a message alone."""
 
 
 def flag_of(field: str) -> str:

@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
+from types import MappingProxyType
 from typing import NoReturn
 
 from toolkit import __version__
@@ -83,14 +84,36 @@ def _run(argv: Sequence[str]) -> int:
     if name not in COMMANDS:
         parser.error(_unknown(name))
     command = import_module(f"toolkit.cli.{name}")
-    subparser = argparse.ArgumentParser(
+    subparser = _Arguments(
         prog=f"toolkit {name}",
         description=command.__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    subparser.others = getattr(command, "OTHER_FLAGS", {})
     command.add_arguments(subparser)
     code: int = command.run(subparser.parse_args(list(argv[1:])))
     return code
+
+
+class _Arguments(argparse.ArgumentParser):
+    """The arguments of a command; of a flag that it does not have it names what is meant by it, or the nearest."""
+
+    others: Mapping[str, str] = MappingProxyType({})
+
+    def error(self, message: str) -> NoReturn:
+        """Says what is wrong, and exits."""
+        _, unknown, rest = message.partition("unrecognized arguments: ")
+        flags = [word.partition("=")[0] for word in rest.split() if word.startswith("--")]
+        near = [flag for asked in flags for flag in self._near(asked)] if unknown else []
+        super().error(f"{message}; did you mean {' or '.join(near)}?" if near else message)
+
+    def _near(self, asked: str) -> Sequence[str]:
+        from toolkit.facts.names import nearest
+
+        if asked in self.others:
+            return [self.others[asked]]
+        known = [flag[2:] for action in self._actions for flag in action.option_strings if flag.startswith("--")]
+        return [f"--{name}" for name in nearest(asked[2:], known, 2)]
 
 
 def _parser() -> argparse.ArgumentParser:

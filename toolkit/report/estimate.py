@@ -13,6 +13,7 @@ from toolkit.report.json import as_json
 from toolkit.report.scenario import grouped, plain, read_json
 from toolkit.report.several_gpus import gpu_lines, gpus_json, heading_of, peak_text
 from toolkit.report.terminal import INDENT, Paint, line, table
+from toolkit.spec.profiles import settled_fields
 from toolkit.spec.scenario import Scenario
 from toolkit.spec.training_configs.training_config import TrainingConfig
 
@@ -27,6 +28,7 @@ def estimate_json(answer: Answer, read: TrainingConfig | None = None) -> str:
             "scenario": grouped({name: said.value for name, said in answer.scenario.fields.items()}),
             "profile": answer.profile,
             "open": {name: plain(options) for name, options in answer.open.items()},
+            "assumed": {name: plain(value) for name, value in settled_fields(answer.scenario).items()},
             "lowers": dict(answer.lowers),
             "left_out": [
                 {"fields": {name: plain(value) for name, value in taken.items()}, "reason": reason}
@@ -36,6 +38,7 @@ def estimate_json(answer: Answer, read: TrainingConfig | None = None) -> str:
             "phases": [_phase(phase) for phase in answer.largest.ledger.phases],
             "peak": {
                 "phase": answer.largest.ledger.peak.name.value,
+                "largest_row": max(answer.largest.ledger.peak.rows, key=lambda one: one.bytes).name,
                 "allocated": one_or_two(answer.allocated),
                 "reserved": list(answer.reserved),
                 "device": list(answer.device),
@@ -68,7 +71,7 @@ def estimate_text(answer: Answer, paint: Paint | None = None) -> str:
     """The answer for people."""
     colours = paint or Paint()
     lines = [colours.bold(line(title_of(answer.scenario)))]
-    lines += [f"{INDENT}{line(text)}" for text in (*open_of(answer), *left_out_of(answer), chosen_of(answer)) if text]
+    lines += [f"{INDENT}{line(text)}" for text in _said_of(answer) if text]
     lines += ["", *_ledger(answer, colours), "", *_peak(answer, colours), "", *_fits(answer, colours)]
     lines += [line(f"note: {note}") for note in answer.largest.notes]
     return "\n".join(lines) + "\n"
@@ -95,6 +98,19 @@ def open_of(answer: Answer) -> Iterator[str]:
         said = " | ".join(map(shown_value, options)) if isinstance(options, tuple) else shown_value(options)
         rows.append((f"  {bytes_text((by, by), 'binary') if by else '·'}", f"{name}: {said}"))
     yield from table(rows, frozenset({0}))
+
+
+def _said_of(answer: Answer) -> Iterator[str]:
+    yield from open_of(answer)
+    yield settled_of(answer.scenario)
+    yield from left_out_of(answer)
+    yield chosen_of(answer)
+
+
+def settled_of(scenario: Scenario) -> str:
+    """What is taken of fields that nothing is said of, where there is no choice; empty where all are said."""
+    taken = ", ".join(f"{name} {shown_value(value)}" for name, value in settled_fields(scenario).items())
+    return f"assumed without another choice: {taken}" if taken else ""
 
 
 def left_out_of(answer: Answer) -> Iterator[str]:
@@ -143,10 +159,17 @@ def gib(amount: int | None) -> str:
 
 
 def _peak(answer: Answer, paint: Paint) -> list[str]:
-    peak = answer.largest.ledger.peak.name.value.replace("_", " ")
+    phase = answer.largest.ledger.peak
+    row = max(phase.rows, key=lambda one: one.bytes)
+    peak = phase.name.value.replace("_", " ")
     known = f"known to ±{float(answer.error) * 100:.3g} %"
     rows = [
         ("peak", f"{peak_text(answer)}at {peak}, {known}", ""),
+        (
+            "  largest row",
+            f"{row.name}, {bytes_text((row.bytes, row.bytes), 'binary')}",
+            share_of(row.bytes, phase.total),
+        ),
         ("  allocated", bytes_text(answer.allocated, "binary"), bytes_text(answer.allocated, "decimal")),
         ("  reserved", bytes_text(answer.reserved, "binary"), bytes_text(answer.reserved, "decimal")),
         ("  device", bytes_text(answer.device, "binary"), bytes_text(answer.device, "decimal")),
@@ -156,6 +179,11 @@ def _peak(answer: Answer, paint: Paint) -> list[str]:
     ]
     lines = table(rows, frozenset())
     return [paint.bold(lines[0]), *lines[1:]]
+
+
+def share_of(part: int, whole: int) -> str:
+    """What part of a whole something is, for people."""
+    return f"{100 * part / whole:.3g} % of it"
 
 
 def _beside(answer: Answer) -> Iterator[tuple[str, str, str]]:

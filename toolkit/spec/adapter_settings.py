@@ -8,6 +8,7 @@ from typing import cast
 from toolkit.spec import names
 from toolkit.spec.field_value import Atom
 from toolkit.spec.kernel_names import FSDP_IGNORES
+from toolkit.spec.objective_fields import DPO
 from toolkit.spec.peft_methods import BASE_DTYPE, PEFT_METHODS, Option
 from toolkit.spec.setting import Galore, Kernels, Lora, Peft, Stack
 from toolkit.spec.stack_rules import adapter_dtype
@@ -16,7 +17,7 @@ Said = Mapping[str, Atom]
 
 
 def lora_of(said: Said, method: str, stack: Stack, weights: str, compute: str) -> Lora | None:
-    """The adapters of LoRA; None for methods that have none."""
+    """The adapters of LoRA; None for methods that have none. DPOTrainer turns dropout off (disable_dropout)."""
     if said.get("lora.rank") is None or said.get("lora.targets") is None or method not in (*names.LORA, "inference"):
         return None
     targets = said["lora.targets"]
@@ -24,7 +25,7 @@ def lora_of(said: Said, method: str, stack: Stack, weights: str, compute: str) -
         rank=cast("int", said["lora.rank"]),
         alpha=cast("int | None", said.get("lora.alpha")),
         targets=targets if isinstance(targets, tuple) else str(targets),
-        dropout=float(cast("float", said["lora.dropout"])),
+        dropout=0.0 if said.get("objective") == DPO else float(cast("float", said["lora.dropout"])),
         dtype=str(said.get("lora.dtype") or _dtype(said, stack, weights, compute)),
         dora=bool(said.get("lora.dora")),
         bias=bool(said.get("lora.bias")),

@@ -12,7 +12,8 @@ from toolkit.spec import names
 from toolkit.spec.field_spec import Applies, FieldSpec
 from toolkit.spec.kind import Integer, Kind, one_of
 
-_MOVES = ("kv_cache", "activations", "logits", "temporary", "time")
+_PASSING = ("activations", "logits", "temporary", "time")
+_MOVES = ("kv_cache", *_PASSING)
 
 
 def cache_fields() -> Iterator[FieldSpec]:
@@ -41,7 +42,7 @@ def cache_fields() -> Iterator[FieldSpec]:
     yield _field("nbits", Integer("a number of bits", 1, 8), "Bits of a kept value.", "4", "quantized cache")
     for name, what in (("axis_key", "keys"), ("axis_value", "values")):
         doc = f"The axis along which {what} are put into groups: 0, or quanto's -1 or hqq's 1."
-        yield _field(name, Integer("-1, 0 or 1", -1, 1), doc, "0", "quantized cache")
+        yield _field(name, Integer("-1, 0 or 1", -1, 1), doc, "0", "quantized cache", _PASSING)
     yield _field(
         "q_group_size",
         Integer("a positive integer", 1, 10**6),
@@ -58,5 +59,7 @@ def cache_fields() -> Iterator[FieldSpec]:
     )
 
 
-def _field(name: str, kind: Kind, doc: str, example: str, applies: Applies) -> FieldSpec:
-    return FieldSpec(f"cache.{name}", kind, doc, (example,), frozenset(_MOVES), applies)
+def _field(
+    name: str, kind: Kind, doc: str, example: str, applies: Applies, affects: tuple[str, ...] = _MOVES
+) -> FieldSpec:
+    return FieldSpec(f"cache.{name}", kind, doc, (example,), frozenset(affects), applies)

@@ -132,4 +132,9 @@ class Checker:
 
 def with_model_types(scenarios: Mapping[str, Scenario], look_up: LookUp) -> dict[str, Scenario]:
     """The scenarios, each with the type of its model."""
-    return {name: replace(scenario, model_type=look_up.model_type(scenario)) for name, scenario in scenarios.items()}
+    return {name: with_model(scenario, look_up) for name, scenario in scenarios.items()}
+
+
+def with_model(scenario: Scenario, look_up: LookUp) -> Scenario:
+    """The scenario with what the config of its model says."""
+    return replace(scenario, model_type=look_up.model_type(scenario), stored=look_up.stored(scenario))

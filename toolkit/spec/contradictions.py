@@ -9,7 +9,9 @@ from toolkit.frozen import frozen
 from toolkit.spec import names
 from toolkit.spec.field_value import Atom
 from toolkit.spec.fields import FIELDS
+from toolkit.spec.objective_fields import NEXT_TOKEN, PREFERENCES
 from toolkit.spec.peft_methods import PEFT_METHODS, owners
+from toolkit.spec.sampling_fields import GREEDY
 from toolkit.spec.scenario import Scenario, applies
 
 _HARMLESS: dict[str, tuple[Atom, ...]] = {
@@ -23,6 +25,10 @@ _HARMLESS: dict[str, tuple[Atom, ...]] = {
     "amp": (False,),
     "double_quant": (False,),
     "warmup": (False,),
+    "sampling": (GREEDY,),
+    "objective": (NEXT_TOKEN,),
+    "optimizer_in_backward": (False,),
+    "activation_offloading": (False,),
     "cache.implementation": ("dynamic",),
 }
 """Values that say of a field no more than that the scenario does not have it."""
@@ -44,6 +50,7 @@ _WHERE = {
     "shards": "is for strategies fsdp and zero3",
     "static cache": "is for cache.implementation static",
     "quantized cache": "is for cache.implementation quantized",
+    "preferences": f"is for objective {' or '.join(PREFERENCES)}",
 }
 
 

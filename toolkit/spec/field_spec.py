@@ -9,7 +9,7 @@ from toolkit.spec.kind import Kind
 
 Applies = Literal[
     "always", "training", "inference", "adapters", "peft", "galore", "4-bit", "groups", "vllm", "autoawq",
-    "deepspeed", "zero3", "fsdp", "fsdp2", "shards", "static cache", "quantized cache",
+    "deepspeed", "zero3", "fsdp", "fsdp2", "shards", "static cache", "quantized cache", "preferences",
 ]  # fmt: skip
 
 
@@ -18,7 +18,9 @@ class FieldSpec:
     """One field of a scenario.
 
     `affects` names the row categories that it moves, and "parameters", "reserved", "device" (memory beyond
-    the rows), "time" and "identity" (which evidence is about the same thing, and nothing else). `applies`
+    the rows), "time" and "identity" (which evidence is about the same thing, and nothing else). What is held from
+    step to step moves with no field that does not name it, and with each that does; activations, logits and what is
+    there for a moment follow whatever decides which moment is the fullest, too. `applies`
     says to which scenarios the field belongs: elsewhere a value of its own is a contradiction, and an
     inherited one is left out.
     """

@@ -11,17 +11,39 @@ from toolkit.spec.galore_fields import galore_fields
 from toolkit.spec.kernel_fields import kernel_fields
 from toolkit.spec.kind import Boolean, Integer, Kind, Number, one_of
 from toolkit.spec.named_kind import Checkpointing, Gpu, Head, Model, Targets, Version
+from toolkit.spec.objective_fields import objective_fields
+from toolkit.spec.optimizer_fields import optimizer_fields
 from toolkit.spec.packing_fields import packing_fields
 from toolkit.spec.parallel_fields import parallel_fields
 from toolkit.spec.peft_fields import peft_fields
+from toolkit.spec.sampling_fields import sampling_fields
 
 _POSITIVE = Integer("a positive integer", 1, 10**12)
 _TRAINED = ("gradients", "optimizer_states", "temporary")
 _COMPUTED = ("activations", "logits", "temporary")
+_ADAPTED = ("adapters", "gradients", "optimizer_states", "master_weights", "parameters", *_COMPUTED, "time")
 _ALL = (
     "parameters", "weights", "adapters", "gradients", "optimizer_states", "master_weights", "activations",
-    "logits", "kv_cache", "temporary", "time",
+    "logits", "kv_cache", "engine_pool", "temporary", "time",
 )  # fmt: skip
+_BY_VERSION = {
+    "torch": ("gradients", *_COMPUTED, "reserved", "device"),
+    "transformers": (
+        "weights", "adapters", "gradients", "optimizer_states", "kv_cache", *_COMPUTED, "reserved",
+    ),
+    "trl": ("weights", "adapters", "gradients", "optimizer_states", *_COMPUTED, "reserved"),
+    "peft": ("adapters", "gradients", "optimizer_states", *_COMPUTED, "reserved"),
+    "bitsandbytes": (*_COMPUTED, "reserved"),
+    "accelerate": ("weights", "adapters", "gradients", "optimizer_states", *_COMPUTED, "reserved"),
+    "vllm": ("activations", "kv_cache", "engine_pool", "reserved", "device"),
+    "litgpt": ("kv_cache", *_COMPUTED, "reserved"),
+    "autoawq": (*_COMPUTED, "reserved"),
+    "torchtune": (*_COMPUTED, "reserved"),
+    "torchtitan": (*_COMPUTED, "reserved"),
+    "liger-kernel": (*_COMPUTED, "reserved"),
+    "cuda": ("device",),
+}  # fmt: skip
+"""What the version of a package moves; that of any other is part of what evidence is about, and moves no memory."""
 
 
 def all_fields() -> Iterator[FieldSpec]:
@@ -45,28 +67,28 @@ def _model_fields() -> Iterator[FieldSpec]:
         Head(),
         "What stands on top of the model.",
         ["causal-lm", "sequence-classification(3)"],
-        ("parameters", "weights", *_TRAINED, "master_weights", *_COMPUTED),
+        ("parameters", "weights", "adapters", *_TRAINED, "master_weights", *_COMPUTED, "kv_cache"),
     )
     yield _field(
         "labels",
         Integer("a positive integer", 1, 10**6),
         "How many labels a classifier of sequences or of tokens has.",
         ["2"],
-        ("parameters", "weights", *_TRAINED, "master_weights", *_COMPUTED),
+        ("parameters", "weights", "adapters", *_TRAINED, "master_weights", *_COMPUTED),
     )
     yield _field(
         "method",
         one_of("a method", names.METHODS),
         "What is done with the model, and which of it is trained.",
         ["full", "qlora"],
-        _ALL,
+        tuple(what for what in _ALL if what != "engine_pool"),
     )
     yield _field(
         "weights",
         one_of("a form of weights", names.WEIGHTS),
         "How the model's weights are held on the GPU.",
         ["bf16", "nf4"],
-        ("weights", *_TRAINED, *_COMPUTED, "kv_cache", "time"),
+        ("weights", "adapters", *_TRAINED, *_COMPUTED, "kv_cache", "engine_pool", "time"),
     )
     yield _field(
         "double_quant",
@@ -97,7 +119,7 @@ def _model_fields() -> Iterator[FieldSpec]:
         one_of("a compute dtype", names.FLOATS),
         "The dtype in which products are computed.",
         ["bf16"],
-        (*_COMPUTED, "kv_cache", "weights", "time"),
+        (*_COMPUTED, "kv_cache", "engine_pool", "weights", "adapters", "gradients", "optimizer_states", "time"),
     )
 
 
@@ -107,7 +129,7 @@ def _training_fields() -> Iterator[FieldSpec]:
         Boolean(),
         "Whether the forward pass runs under autocast, as a Trainer does with bf16=True.",
         ["true"],
-        (*_COMPUTED, "gradients"),
+        (*_COMPUTED, "weights", "gradients", "optimizer_states"),
         "training",
     )
     yield _field(
@@ -116,7 +138,7 @@ def _training_fields() -> Iterator[FieldSpec]:
         "Whether what is not quantized is made float32 before training (peft's prepare_model_for_kbit_training); "
         "without it, as the trainer does.",
         ["false"],
-        ("weights", *_COMPUTED, "gradients"),
+        ("weights", *_COMPUTED),
         "training",
     )
     yield _field(
@@ -132,7 +154,7 @@ def _training_fields() -> Iterator[FieldSpec]:
         one_of("a dtype of gradients", names.FLOATS, nullable=True),
         "The dtype of the gradients; null: that of the trained parameters.",
         ["fp32"],
-        ("gradients", "temporary"),
+        ("gradients", "optimizer_states", *_COMPUTED),
         "training",
     )
     yield _field(
@@ -159,13 +181,14 @@ def _training_fields() -> Iterator[FieldSpec]:
         ("optimizer_states", "temporary"),
         "training",
     )
+    yield from optimizer_fields()
     yield from galore_fields()
     yield _field(
         "gradient_accumulation",
         _POSITIVE,
         "Forward and backward passes before each optimizer step.",
         ["8"],
-        ("gradients", "time"),
+        ("gradients", *_COMPUTED, "time"),
         "training",
     )
     yield _field(
@@ -191,14 +214,14 @@ def _workload_fields() -> Iterator[FieldSpec]:
         _POSITIVE,
         "Tokens of a sequence; in inference, of the prompt.",
         ["512"],
-        (*_COMPUTED, "kv_cache", "time"),
+        (*_COMPUTED, "kv_cache", "weights", "time"),
     )
     yield _field(
         "generated_length",
         Integer("a whole number of tokens", 0, 10**9),
         "Tokens that inference generates.",
         ["128"],
-        ("kv_cache", *_COMPUTED, "time"),
+        ("kv_cache", *_COMPUTED, "weights", "time"),
         "inference",
     )
     yield _field(
@@ -210,6 +233,7 @@ def _workload_fields() -> Iterator[FieldSpec]:
         ("activations", "temporary", "time"),
     )
     yield from packing_fields()
+    yield from objective_fields()
     yield _field(
         "warmup",
         Boolean(),
@@ -219,6 +243,7 @@ def _workload_fields() -> Iterator[FieldSpec]:
         ("logits", "kv_cache", "reserved", "device"),
         "inference",
     )
+    yield from sampling_fields()
     yield _field(
         "attention",
         one_of("an implementation of attention", names.ATTENTION),
@@ -226,13 +251,12 @@ def _workload_fields() -> Iterator[FieldSpec]:
         ["sdpa"],
         ("activations", "temporary", "time"),
     )
-    adapters = ("parameters", "adapters", *_TRAINED, "activations", "time")
     yield _field(
         "lora.rank",
         Integer("a positive integer", 1, 65_536),
         "The rank of the adapters.",
         ["16"],
-        adapters,
+        _ADAPTED,
         "adapters",
     )
     yield _field(
@@ -248,7 +272,7 @@ def _workload_fields() -> Iterator[FieldSpec]:
         Targets(),
         "The modules that have adapters.",
         ["all-linear", "[q_proj, v_proj]"],
-        adapters,
+        _ADAPTED,
         "adapters",
     )
     yield _field(
@@ -264,7 +288,7 @@ def _workload_fields() -> Iterator[FieldSpec]:
         one_of("a dtype of adapters", names.FLOATS, nullable=True),
         "The dtype of the adapters; null: the one that the stack chooses.",
         ["fp32"],
-        ("adapters", *_TRAINED, "activations"),
+        ("adapters", *_TRAINED, "activations", "logits"),
         "adapters",
     )
     yield _field(
@@ -272,7 +296,7 @@ def _workload_fields() -> Iterator[FieldSpec]:
         Boolean(),
         "DoRA: whether the length of each output's weights is trained, too.",
         ["true"],
-        adapters,
+        _ADAPTED,
         "adapters",
     )
     yield _field(
@@ -280,7 +304,7 @@ def _workload_fields() -> Iterator[FieldSpec]:
         Boolean(),
         "Whether the second matrix of an adapter has a bias (lora_bias in peft).",
         ["true"],
-        adapters,
+        _ADAPTED,
         "adapters",
     )
     yield from peft_fields()
@@ -295,14 +319,14 @@ def _surroundings() -> Iterator[FieldSpec]:
         Gpu(),
         "The GPU, or any with that memory.",
         ["RTX 4090", "24 GB"],
-        ("workspace", "device", "time"),
+        ("workspace", "device", "activations", "kv_cache", "engine_pool", "time"),
     )
     yield _field(
         "stack.trainer",
         one_of("a trainer", names.TRAINERS),
         "The software that decides what is left open.",
         ["transformers", "trl"],
-        _ALL[1:],
+        _ALL,
     )
     yield _field(
         "stack.loss",
@@ -318,7 +342,7 @@ def _surroundings() -> Iterator[FieldSpec]:
             Version(),
             f"The version of {package}.",
             ["5.23"],
-            (*_ALL[1:], "workspace", "device", "identity"),
+            (*_BY_VERSION.get(package, ()), "time", "identity"),
         )
     yield from _engine_fields()
     yield _field("run.examples", _POSITIVE, "Examples of the training set.", ["320"], ("time",))

@@ -35,7 +35,7 @@ def kernel_fields() -> Iterator[FieldSpec]:
         one_of("kernels for adapters", kernel_names.ADAPTER_KERNELS),
         "What operation runs linear layers with their adapters, and writes its own backward.",
         "unsloth",
-        _PASS,
+        (*_PASS, "adapters", "gradients", "optimizer_states"),
     )
     yield _field(
         "norm",
@@ -71,7 +71,7 @@ def kernel_fields() -> Iterator[FieldSpec]:
         one_of("kernels for linear attention", kernel_names.LINEAR_ATTENTION_KERNELS),
         "What runs the recurrence of linear attention (Qwen3-Next, Qwen3.5); by default torch's operations.",
         "fla",
-        (*_PASS, "kv_cache"),
+        _PASS,
         "always",
     )
     yield _field(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from toolkit.finding import Finding, Place, Severity
 from toolkit.spec.build_scenarios import ScenarioBuilder
-from toolkit.spec.check import UNNAMED, Checker, scenario_findings, with_model_types
+from toolkit.spec.check import UNNAMED, Checker, scenario_findings, with_model, with_model_types
 from toolkit.spec.claim import Claim
 from toolkit.spec.compose import compose
 from toolkit.spec.document_spec import Spec, Units
@@ -114,7 +114,7 @@ def checked_scenario(
     ]
     if found:
         return None, in_order(found)
-    return replace(scenario, model_type=look_up.model_type(scenario)), []
+    return with_model(scenario, look_up), []
 
 
 def _stated(entries: Entries, shown: str, findings: list[Finding]) -> tuple[dict[str, Field] | None, str | None]:

@@ -12,6 +12,7 @@ from toolkit.facts.names import UnknownName
 from toolkit.finding import Finding
 from toolkit.spec.known import shown
 from toolkit.spec.scenario import Scenario
+from toolkit.spec.stored_form import quantized_from, stored_form
 
 MAX_UNKNOWN = 50
 """Unknown models and GPUs of a spec that are looked up: to find the nearest names costs milliseconds."""
@@ -27,6 +28,7 @@ class LookUp:
 
     base: Path
     answers: dict[tuple[str, str], str | UnknownName] = field(default_factory=dict)
+    forms: dict[str, str] = field(default_factory=dict)
     unknown: int = 0
     told: bool = False
 
@@ -53,15 +55,35 @@ class LookUp:
         answer = self._answer("model", model) if isinstance(model, str) else None
         return answer if isinstance(answer, str) and answer else None
 
+    def stored(self, scenario: Scenario) -> str | None:
+        """The form of weights that the checkpoint of a scenario's model is in; None where its config is silent."""
+        model = scenario.fixed("model")
+        if not isinstance(model, str) or isinstance(self._answer("model", model), UnknownName | None):
+            return None
+        return self.forms.get(model)
+
     def _answer(self, kind: str, name: str) -> str | UnknownName | None:
         """What is known of a name; None for one that was not looked up, after too many unknown ones."""
         if (kind, name) not in self.answers:
             if self.unknown >= MAX_UNKNOWN:
                 return None
-            answer = _find_gpu(name) if kind == "gpu" else _find_model(name, self.base)
+            answer = _find_gpu(name) if kind == "gpu" else self._model(name)
             self.answers[kind, name] = answer
             self.unknown += isinstance(answer, UnknownName)
         return self.answers[kind, name]
+
+    def _model(self, name: str) -> str | UnknownName:
+        if name.startswith("{"):  # a config that is written out
+            config, dtype = json.loads(name), None
+        else:
+            facts = load_model(name, base=self.base)
+            if isinstance(facts, UnknownName):
+                return facts
+            config, dtype = facts.config, facts.checkpoint_dtype
+        if form := stored_form(config, dtype):
+            self.forms[name] = form
+        kind = config.get("model_type")
+        return kind if isinstance(kind, str) else ""
 
 
 def _find_gpu(name: str) -> str | UnknownName:
@@ -69,21 +91,10 @@ def _find_gpu(name: str) -> str | UnknownName:
     return gpu if isinstance(gpu, UnknownName) else ""
 
 
-def _find_model(name: str, base: Path) -> str | UnknownName:
-    if name.startswith("{"):  # a config that is written out
-        config = json.loads(name)
-    else:
-        facts = load_model(name, base=base)
-        if isinstance(facts, UnknownName):
-            return facts
-        config = facts.config
-    kind = config.get("model_type")
-    return kind if isinstance(kind, str) else ""
-
-
 def _repair(kind: str, unknown: UnknownName) -> str | None:
     """What to write instead; another model can be made known."""
     ways = [f"write {' or '.join(unknown.nearest)}"] if unknown.nearest else []
     if kind == "model":
+        ways = [f"write {whole} with weights {form}" for whole, form in quantized_from(unknown.name)] or ways
         ways.append("make it known: `toolkit models add ORGANISATION/NAME`, or name the path of its config.json")
     return ", or ".join(ways) or None

@@ -43,7 +43,7 @@ STATES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16", "int8": "8 b
 MASTERS = {"fp32": "a float32 copy"}
 
 FOUR_BIT = frozenset({"nf4", "fp4", "mxfp4", "gptq-int4", "awq-int4"})
-QUANTIZED = FOUR_BIT | {"int8", "fp8"}
+QUANTIZED = FOUR_BIT | {"int8", "fp8", "gptq-int8"}
 DOUBLE_QUANTIZED = frozenset({"nf4", "fp4"})
 GROUPED = frozenset({"gptq-int4", "gptq-int8", "awq-int4"})
 FLOAT_ELEMENTS = DOUBLE_QUANTIZED | {"gptq-int4"}
@@ -168,6 +168,7 @@ LOSSES = {
     "cut": "no logits in memory at all (cut cross-entropy)",
     "from-logits": "by a loop of its own, of all logits as the model gives them: where in 16 bits, in 16 bits",
     "sum": "the sum of all logits, without labels: a benchmark's loop, with a name for each result until the next",
+    "named": "an encoder's own by labels, in a loop with a name for each result until the next",
 }
 CACHES = {
     "dynamic": "put together anew for every token",

@@ -24,7 +24,7 @@ def packing_fields() -> Iterator[FieldSpec]:
         "How samples lie one after the other where no row is padded and none attends to another: batch_size times "
         "sequence_length tokens, with positions of their own and no mask of tokens.",
         (PADDING_FREE,),
-        frozenset(("activations", "logits", "temporary", "time")),
+        frozenset(("weights", "activations", "logits", "temporary", "time")),
         "training",
     )
     yield FieldSpec(
@@ -33,6 +33,6 @@ def packing_fields() -> Iterator[FieldSpec]:
         "Samples that are packed into sequence_length tokens, by default one: FlashAttention's backward takes room "
         "for 128 tokens more for each.",
         ("8",),
-        frozenset(("temporary",)),
+        frozenset(("activations", "logits", "temporary")),
         "training",
     )

@@ -10,10 +10,12 @@ from toolkit.spec.kind import Boolean, Integer, Kind, one_of
 from toolkit.spec.named_kind import Switch
 
 _SHARDED = (
-    "weights", "adapters", "gradients", "optimizer_states", "master_weights", "activations", "logits", "temporary",
-    "device", "time",
+    "weights", "adapters", "gradients", "optimizer_states", "master_weights", "activations", "logits", "kv_cache",
+    "engine_pool", "temporary", "device", "time",
 )  # fmt: skip
-_BUFFERS = ("temporary", "reserved", "device", "time")
+_MOVED_OUT = tuple(what for what in _SHARDED if what not in ("kv_cache", "engine_pool"))
+_BUFFERS = ("temporary", "activations", "logits", "reserved", "device", "time")
+_WHOLE = ("weights", "adapters", *_BUFFERS)
 _ELEMENTS = Integer("a number of elements", 0, 10**13)
 
 
@@ -21,14 +23,15 @@ def parallel_fields() -> Iterator[FieldSpec]:
     """Every field of `parallel`."""
     yield _field("gpus", Integer("a positive integer", 1, 100_000), "How many GPUs share the run.", "2", _SHARDED)
     yield _field(
-        "strategy", one_of("a way to share a run", names.STRATEGIES), "How GPUs share the run.", "fsdp", _SHARDED
-    )
+        "strategy", one_of("a way to share a run", names.STRATEGIES), "How GPUs share the run.", "fsdp",
+        tuple(what for what in _SHARDED if what != "engine_pool"),
+    )  # fmt: skip
     yield _field(
         "offload",
         Switch("true, false or optimizer", "what is kept in main memory", names.OFFLOADED),
         "What is kept in main memory: all that the strategy can keep there, or the optimizer's part alone.",
         "optimizer",
-        _SHARDED,
+        _MOVED_OUT,
     )
     yield _field(
         "reshard_after_forward",
@@ -63,7 +66,7 @@ def _deepspeed() -> Iterator[FieldSpec]:
         one_of("a source of bucket sizes", names.BUCKETS),
         "Where sizes of ZeRO's buckets come from that nobody says.",
         "auto",
-        _BUFFERS,
+        _WHOLE,
         "deepspeed",
     )
     yield _field(
@@ -98,8 +101,8 @@ def _deepspeed() -> Iterator[FieldSpec]:
         _BUFFERS,
         "deepspeed",
     )
-    for name, doc, example in _STAGE_3:
-        yield _field(name, _ELEMENTS, f"ZeRO 3, stage3_{name}: {doc}", example, _BUFFERS, "zero3")
+    for name, doc, example, affects in _STAGE_3:
+        yield _field(name, _ELEMENTS, f"ZeRO 3, stage3_{name}: {doc}", example, affects, "zero3")
     yield _field(
         "sub_group_size",
         _ELEMENTS,
@@ -111,10 +114,10 @@ def _deepspeed() -> Iterator[FieldSpec]:
 
 
 _STAGE_3 = (
-    ("prefetch_bucket_size", "elements that are gathered ahead of their use.", "50000000"),
-    ("param_persistence_threshold", "elements up to which a tensor stays whole on every GPU.", "100000"),
-    ("max_live_parameters", "elements up to which gathering goes ahead.", "1000000000"),
-    ("max_reuse_distance", "elements within which a tensor's next use keeps it gathered.", "1000000000"),
+    ("prefetch_bucket_size", "elements that are gathered ahead of their use.", "50000000", _BUFFERS),
+    ("param_persistence_threshold", "elements up to which a tensor stays whole on every GPU.", "100000", _WHOLE),
+    ("max_live_parameters", "elements up to which gathering goes ahead.", "1000000000", _BUFFERS),
+    ("max_reuse_distance", "elements within which a tensor's next use keeps it gathered.", "1000000000", _BUFFERS),
 )
 
 

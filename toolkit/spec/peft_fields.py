@@ -9,7 +9,10 @@ from toolkit.spec.field_spec import FieldSpec
 from toolkit.spec.kind import Boolean, Integer, Kind, one_of
 from toolkit.spec.named_kind import Targets
 
-_AFFECTS = frozenset({"parameters", "adapters", "gradients", "optimizer_states", "temporary", "activations", "time"})
+_AFFECTS = frozenset({
+    "parameters", "adapters", "gradients", "optimizer_states", "temporary", "activations", "logits", "time",
+})  # fmt: skip
+_SIZED_ALIKE = frozenset({"activations", "logits", "temporary", "time"})
 _POSITIVE = Integer("a positive integer", 1, 10**9)
 _COUNT = Integer("a whole number", 0, 10**9)
 
@@ -23,6 +26,7 @@ def peft_fields() -> Iterator[FieldSpec]:
         one_of("a dtype of adapters", names.FLOATS, nullable=True),
         "The dtype of what is trained; null: the one that the stack chooses.",
         "fp32",
+        _AFFECTS - {"parameters"},
     )
     yield from _tokens()
     yield from _blocks()
@@ -59,10 +63,10 @@ def _blocks() -> Iterator[FieldSpec]:
     yield _field("mini_r", _POSITIVE, "MiSS: the width of the form mini.", "64")
     yield _field("num_vectors", _POSITIVE, "VB-LoRA: vectors of the bank.", "256")
     yield _field("vector_length", _POSITIVE, "VB-LoRA: elements of a vector.", "256")
-    yield _field("gralora_k", _POSITIVE, "GraLoRA: blocks along a side.", "2")
+    yield _field("gralora_k", _POSITIVE, "GraLoRA: blocks along a side.", "2", _SIZED_ALIKE)
     yield _field("hybrid_r", _COUNT, "GraLoRA: the rank of a plain adapter beside the blocks.", "4")
     yield _field("variant", one_of("a variant of RoAd", names.ROAD_VARIANTS), "RoAd: the variant.", "road_2")
 
 
-def _field(name: str, kind: Kind, doc: str, example: str) -> FieldSpec:
-    return FieldSpec(f"peft.{name}", kind, doc, (example,), _AFFECTS, "peft")
+def _field(name: str, kind: Kind, doc: str, example: str, affects: frozenset[str] = _AFFECTS) -> FieldSpec:
+    return FieldSpec(f"peft.{name}", kind, doc, (example,), affects, "peft")

@@ -13,7 +13,7 @@ from toolkit.spec import names
 from toolkit.spec.field_value import Atom, Choices, Range
 from toolkit.spec.lora_targets import usual_targets
 from toolkit.spec.peft_methods import PEFT_METHODS, default_targets
-from toolkit.spec.scenario import Scenario
+from toolkit.spec.scenario import Scenario, applies
 from toolkit.spec.stack_rules import double_quantizations, losses, optimizer_implementations, vllm_shares
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "Range",
     "open_fields",
     "profile_of",
+    "settled_fields",
 ]
 
 Options = tuple[Atom, ...] | Range
@@ -60,7 +61,16 @@ def _weights(scenario: Scenario) -> Options:
         return ("nf4",)
     if _trainer(scenario) == "torchtitan":  # config/job_config.py, training.dtype
         return ("fp32",)
-    return ("bf16", "fp32") if scenario.trains else ("bf16",)
+    return ("bf16", "fp32") if scenario.trains else _loaded(scenario)
+
+
+def _loaded(scenario: Scenario) -> Options:
+    """The forms in which a model is loaded for inference: that of its checkpoint, if that is none of 16 bit."""
+    stored = scenario.stored
+    if stored in names.QUANTIZED:  # without Triton's kernels transformers makes MXFP4 weights bf16
+        return (stored, "bf16") if stored == "mxfp4" and _trainer(scenario) != "vllm" else (stored,)
+    whole = stored == "fp32" or (stored is None and not _is_language_model(scenario))  # encoders older than the key
+    return ("bf16", "fp32") if whole and _trainer(scenario) in ("transformers", "plain") else ("bf16",)
 
 
 def _double_quant(scenario: Scenario) -> Options:
@@ -214,7 +224,9 @@ _TRAIN = Profile(
 _INFERENCE = Profile(
     "inference-2026-11",
     (
-        Assumption("weights", _weights, "Checkpoints are bf16 and are loaded so."),
+        Assumption(
+            "weights", _weights, "Checkpoints are loaded as they are stored; guides load those of 32 bits in 16, too."
+        ),
         Assumption("double_quant", _double_quant, "transformers leaves double quantization off; guides turn it on."),
         Assumption("batch_size", _range(1, 8), "One GPU answers one to eight requests at once."),
         Assumption("sequence_length", _range(128, 4096), "Prompts have 128 to 4,096 tokens."),
@@ -254,6 +266,23 @@ def open_fields(scenario: Scenario, profile: Profile | None = None) -> dict[str,
         elif isinstance(said.value, Range):
             options[name] = said.value
     return {name: values for name, values in options.items() if _count(values) > 1}
+
+
+_OWN_TO_ENGINES = frozenset({"padding", "attention"})
+"""What an engine does in a way of its own, whatever a scenario says."""
+
+
+def settled_fields(scenario: Scenario) -> dict[str, Atom]:
+    """The fields that nothing is said of and that the profile leaves no choice for, with what it takes of each."""
+    return {
+        assumption.name: options[0]
+        for assumption in profile_of(scenario).assumptions
+        if assumption.name not in scenario.fields
+        and not (assumption.name in _OWN_TO_ENGINES and _trainer(scenario) == "vllm")
+        and applies(assumption.name, scenario.fields)
+        and isinstance(options := assumption.options(scenario), tuple)
+        and len(options) == 1
+    }
 
 
 def _count(options: Options) -> int:

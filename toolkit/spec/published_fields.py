@@ -18,6 +18,8 @@ READING_METRICS = {
     "allocated_after_forward": "live tensors after the forward pass",
     "allocated_after_backward": "live tensors after the backward pass",
     "allocated_and_context": "the peak of live tensors, and what the process holds outside of torch's allocator",
+    "added_by_prompt": "what a pass over the prompt adds, at its peak, to the live tensors before it",
+    "added_by_token": "what a pass of one token adds, at its peak, to the live tensors before it, the cache among them",
     "reserved": "the peak of what the caching allocator holds",
     "reserved_p99": "what the caching allocator holds after a step, the 99th percentile over steps",
     "reserved_mean": "what the caching allocator holds after a step, the mean over steps",

@@ -15,6 +15,8 @@ MAX_AMBIGUOUS = 40
 
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]*)")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,3})?")
+_SHORT = re.compile(r"([1-9][0-9]{0,5})([kKmM])")
+_POWERS = {"k": 1, "m": 2}
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 # What a YAML 1.1 reader makes something else of than a YAML 1.2 reader does.
 _AMBIGUOUS = re.compile(
@@ -124,7 +126,16 @@ def _digits(raw: Node, pattern: re.Pattern[str], wanted: str) -> str:
             raise refusal("S104", f"{shown(raw)} is not {wanted}: it has more than {MAX_DIGITS} digits")
         return str(raw)
     _refuse_ambiguous(raw, wanted)
-    raise refusal("S104", f"{described(raw)} is not {wanted}")
+    raise refusal("S104", f"{described(raw)} is not {wanted}", _written_out(raw))
+
+
+def _written_out(raw: Scalar) -> str | None:
+    """What a number with a k or an m after it stands for: `2k` tokens are 2048, and to some 2000."""
+    found = _SHORT.fullmatch(raw)
+    if found is None:
+        return None
+    number, power = int(found[1]), _POWERS[found[2].lower()]
+    return f"write {number * 1024**power} or {number * 1000**power}"
 
 
 def _refuse_ambiguous(raw: Node, wanted: str) -> None:

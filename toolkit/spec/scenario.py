@@ -10,6 +10,7 @@ from toolkit.frozen import frozen
 from toolkit.spec.field_value import Atom, Choices, Field, Fixed, Reference
 from toolkit.spec.fields import FIELDS, GROUPS
 from toolkit.spec.names import DEEPSPEED, DOUBLE_QUANTIZED, GALORE, GROUPED, LORA
+from toolkit.spec.objective_fields import PREFERENCES
 from toolkit.spec.peft_methods import PEFT_METHODS
 
 
@@ -17,7 +18,8 @@ from toolkit.spec.peft_methods import PEFT_METHODS
 class Scenario:
     """A situation. `fields` are those that are stated, by flat name ("lora.rank"); all others are open.
 
-    `model_type` is that of the model's config, where the model is known.
+    `model_type` is that of the model's config, where the model is known; `stored` the form of weights that its
+    checkpoint is in, where the config says it.
     """
 
     name: str
@@ -25,6 +27,7 @@ class Scenario:
     fields: Mapping[str, Field] = field(default_factory=dict)
     title: str | None = None
     model_type: str | None = None
+    stored: str | None = None
 
     def place_of(self, name: str) -> Place:
         """Where a field stands in the spec; the scenario's place if it says nothing of the field."""
@@ -112,11 +115,13 @@ SUBJECTS = {
     "shards": "parallel.strategy",
     "static cache": "cache.implementation",
     "quantized cache": "cache.implementation",
+    "preferences": "objective",
 }
 """The field that decides whether others belong to a scenario; of all others it is the method."""
 
 _ONLY_WHERE_SAID = (
     "galore", "vllm", "autoawq", "deepspeed", "zero3", "fsdp", "fsdp2", "shards", "static cache", "quantized cache",
+    "preferences",
 )  # fmt: skip
 
 
@@ -155,4 +160,5 @@ def _belongs(rule: str, value: Atom) -> bool:
         "shards": value in ("fsdp", "zero3"),
         "static cache": value == "static",
         "quantized cache": value == "quantized",
+        "preferences": value in PREFERENCES,
     }[rule]

@@ -182,6 +182,8 @@ class ScenarioFields(Written):
     gradients: Annotated[FieldValue | None, Open("gradients")] = None
     optimizer: Annotated[FieldValue | None, Open("optimizer")] = None
     optimizer_implementation: Annotated[FieldValue | None, Open("optimizer_implementation")] = None
+    optimizer_in_backward: Annotated[FieldValue | None, Open("optimizer_in_backward")] = None
+    activation_offloading: Annotated[FieldValue | None, Open("activation_offloading")] = None
     optimizer_states: Annotated[FieldValue | None, Open("optimizer_states")] = None
     batch_size: Annotated[FieldValue | None, Open("batch_size")] = None
     sequence_length: Annotated[FieldValue | None, Open("sequence_length")] = None
@@ -192,6 +194,9 @@ class ScenarioFields(Written):
     packing: Annotated[FieldValue | None, Open("packing")] = None
     samples_per_row: Annotated[FieldValue | None, Open("samples_per_row")] = None
     warmup: Annotated[FieldValue | None, Open("warmup")] = None
+    sampling: Annotated[FieldValue | None, Open("sampling")] = None
+    objective: Annotated[FieldValue | None, Open("objective")] = None
+    reference: Annotated[FieldValue | None, Open("reference")] = None
     attention: Annotated[FieldValue | None, Open("attention")] = None
     lora: Annotated[LoraFields | None, BeforeValidator(_null_is_none)] = None
     peft: Annotated[PeftFields | None, BeforeValidator(_null_is_none)] = None

@@ -167,6 +167,8 @@ class Setting:
     optimizer: str = "adamw"
     optimizer_implementation: str = "fused"
     optimizer_states: str = "bf16"
+    optimizer_in_backward: bool = False
+    activation_offloading: bool = False
     batch_size: int = 1
     sequence_length: int = 512
     generated_length: int = 0
@@ -176,6 +178,9 @@ class Setting:
     packing: str = "none"  # none | padding-free | rows
     samples_per_row: int = 1
     warmup: bool = False
+    sampling: str = "greedy"  # greedy | top-k | top-p
+    objective: str = "next-token"  # next-token | dpo
+    reference: str | None = None  # of dpo: model | adapters-off | precomputed
     attention: str = "sdpa"
     lora: Lora | None = None
     peft: Peft | None = None

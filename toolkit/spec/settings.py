@@ -11,7 +11,9 @@ from toolkit.spec import names
 from toolkit.spec.adapter_settings import galore_of, kernels_of, lora_of, peft_of
 from toolkit.spec.cache_settings import cache_of
 from toolkit.spec.field_value import Atom, Fixed, Range
+from toolkit.spec.objective_settings import objective_of
 from toolkit.spec.profiles import Options, profile_of
+from toolkit.spec.sampling_fields import GREEDY
 from toolkit.spec.scenario import Scenario
 from toolkit.spec.setting import Cache, Kernels, Lora, Parallel, Peft, Run, Setting, Stack, Zero
 from toolkit.spec.stack_rules import checkpointing_form, compute_dtype, states_dtype
@@ -29,6 +31,7 @@ _OFF: Mapping[str, Atom] = {
     "amp": False,
     "padding": False,
     "warmup": False,
+    "sampling": GREEDY,
     "attention": "sdpa",
     "lora.dropout": 0.0,
     "parallel.gpus": 1,
@@ -118,6 +121,7 @@ def _setting(said: Mapping[str, Atom], composed: _Composed) -> Setting:
     dtypes, stack = composed.dtypes, composed.stack
     head, labels = composed.head
     trains = said["method"] != "inference"
+    objective, reference = objective_of(said)
     return Setting(
         model=str(said["model"]),
         method=str(said["method"]),
@@ -135,6 +139,8 @@ def _setting(said: Mapping[str, Atom], composed: _Composed) -> Setting:
         optimizer=str(said["optimizer"]) if trains else "none",
         optimizer_implementation=str(said["optimizer_implementation"]),
         optimizer_states=dtypes.states,
+        optimizer_in_backward=bool(said.get("optimizer_in_backward")) and trains,
+        activation_offloading=bool(said.get("activation_offloading")) and trains,
         batch_size=_whole(said["batch_size"]),
         sequence_length=_whole(said["sequence_length"]),
         generated_length=0 if trains else _whole(said["generated_length"]),
@@ -144,6 +150,9 @@ def _setting(said: Mapping[str, Atom], composed: _Composed) -> Setting:
         packing=str(said.get("packing", "none")) if trains else "none",
         samples_per_row=cast("int", said.get("samples_per_row", 1)) if trains else 1,
         warmup=bool(said["warmup"]) and not trains,
+        sampling=GREEDY if trains else str(said["sampling"]),
+        objective=objective,
+        reference=reference,
         attention=str(said["attention"]),
         lora=dtypes.lora,
         peft=dtypes.peft,

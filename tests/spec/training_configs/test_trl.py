@@ -116,12 +116,6 @@ def test_a_version_on_the_command_line_decides_the_loss(tmp_path: Path) -> None:
     assert "stack.loss" not in fields(tmp_path, COMMAND_LINE, "trl", stack__trl="0.20")
 
 
-def test_other_trainers_are_refused(tmp_path: Path) -> None:
-    found = mistakes(tmp_path, COMMAND_LINE + "beta: 0.1\nloss_type: sigmoid\n", "trl")
-    assert [one.split(": ")[0].rsplit(":", 2)[1:] for one in found] == [["4", "7"], ["5", "12"]]
-    assert all(" S115 " in one for one in found)
-
-
 def test_what_is_not_followed_is_said(tmp_path: Path) -> None:
     text = COMMAND_LINE + "torch_compile: true\nneftune_noise_alpha: 5\nfp8: false\ngradient_chekpointing: true\n"
     assert remarked(tmp_path, text, "trl") == [

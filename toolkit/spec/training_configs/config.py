@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -41,7 +41,7 @@ class Config:
     tool: str
     entries: Entries
     shown: str
-    said: frozenset[str]
+    said: Mapping[str, Field]
     fields: dict[str, Field] = field(default_factory=dict)
     remarks: dict[str, str] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
@@ -157,6 +157,11 @@ class Config:
         """What was taken for a field so far."""
         said = self.fields.get(name)
         return said.value.value if said is not None and isinstance(said.value, Fixed) else None
+
+    def says(self, name: str, value: Atom) -> bool:
+        """Whether the command line says a value of a field."""
+        field = self.said.get(name)
+        return field is not None and isinstance(field.value, Fixed) and field.value.value == value
 
     def matters(self, key: str, reason: str, *, stops: bool = True) -> None:
         """A key that moves memory in a way that is not followed: it stops the reading, or the estimate goes without."""

@@ -10,11 +10,13 @@ import re
 
 from toolkit.spec.lora_targets import usual_targets
 from toolkit.spec.node import Scalar
+from toolkit.spec.objective_fields import GRPO, PREFERENCES
 from toolkit.spec.training_configs.adapters import take_lora
 from toolkit.spec.training_configs.config import Config
 from toolkit.spec.training_configs.optimizers import take_optimizer
 from toolkit.spec.training_configs.packing import take_trl_packing
 from toolkit.spec.training_configs.parallel import take_parallel
+from toolkit.spec.training_configs.preferences import take_objective, take_reference
 from toolkit.spec.training_configs.target_patterns import names_of
 from toolkit.spec.training_configs.training_arguments import (
     TORCH_DTYPES,
@@ -25,6 +27,7 @@ from toolkit.spec.training_configs.training_arguments import (
     take_counts,
     take_dtype,
     take_model,
+    take_offloading,
 )
 
 MODEL_KEYS = ("model_name_or_path", "model_name", "model_id", "model")
@@ -35,13 +38,7 @@ STOPS = (
     ("tensor_parallel_size", "tensor parallelism is not followed here"),
     ("fp8", "no formula for training in fp8 yet"),
 )
-PREFERENCES = (
-    "beta", "max_prompt_length", "max_completion_length", "num_generations", "desirable_weight", "undesirable_weight",
-    "ref_model_init_kwargs", "reference_free", "precompute_ref_log_probs", "simpo_gamma", "cpo_alpha", "use_vllm",
-)  # fmt: skip
-"""Keys of TRL's other trainers (DPO, KTO, ORPO, GRPO and others), which hold a second model or generate."""
 GOES_WITHOUT = (
-    ("activation_offloading", "activations that are moved to main memory are counted on the GPU"),
     ("torch_compile", "what torch.compile fuses is not followed: the estimate is that of eager code"),
     ("liger_kernel_config", "which of Liger's kernels run is not read: all of them are followed"),
     ("neftune_noise_alpha", "the noise on embeddings is not counted"),
@@ -59,6 +56,7 @@ def take_transformers(config: Config) -> None:
     take_checkpointing(config, default=False)
     take_autocast(config, default=False)
     take_optimizer(config, "optim")
+    take_offloading(config, "activation_offloading")
     take_dtype(config, None, "dtype", "torch_dtype")
     take_attention(config, "attn_implementation")
     config.assume("stack.loss", "fused" if config.truth("use_liger_kernel") else "cross-entropy", "use_liger_kernel")
@@ -72,18 +70,23 @@ def take_trl(config: Config) -> None:
     """Reads an SFTConfig, with the fields of ModelConfig where TRL's command line wrote them."""
     config.assume("stack.trainer", TRL, "the tool")
     take_model(config, *MODEL_KEYS)
-    for key in PREFERENCES:
-        if config.node(key) is not None:
-            config.matters(key, "only supervised fine-tuning is followed: other trainers hold or generate more")
+    objective = take_objective(config)
     take_counts(config)
     take_checkpointing(config, default=True)
     take_autocast(config, default=True)
     take_optimizer(config, "optim")
-    _length(config)
+    if objective != GRPO:
+        _length(config)
     _weights(config)
+    take_reference(config, objective)
+    take_offloading(config, "activation_offloading", objective)
     take_attention(config, "attn_implementation", "model_init_kwargs.attn_implementation")
-    take_trl_packing(config)
-    _loss(config)
+    if objective in PREFERENCES:
+        config.assume("stack.loss", "chunked", "what trl's trainers take since 1.15")
+        _liger(config)
+    else:
+        take_trl_packing(config)
+        _loss(config)
     take_parallel(config)
     _common(config)
 
@@ -161,8 +164,15 @@ def _loss(config: Config) -> None:
     kind = config.word("loss_type")
     if kind not in (None, "nll", "chunked_nll"):
         config.matters("loss_type", f"no formula for the loss {str(kind)[:40]!r} yet")
-    if config.truth("use_liger_kernel", "use_liger"):
+    if _liger(config):
         config.put("stack.loss", "fused", "use_liger_kernel", "use_liger")
-        config.put("kernels.liger", "instance", "use_liger_kernel", "use_liger")
     elif "stack.trl" not in config.said:
         config.assume("stack.loss", "chunked", "what trl takes since 1.7")
+
+
+def _liger(config: Config) -> bool:
+    """Takes Liger's kernels for parts of layers; a DPOTrainer leaves out its loss."""
+    if not config.truth("use_liger_kernel", "use_liger"):
+        return False
+    config.put("kernels.liger", "instance", "use_liger_kernel", "use_liger")
+    return True

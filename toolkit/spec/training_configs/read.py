@@ -20,6 +20,7 @@ from toolkit.spec.training_configs.config import Config
 from toolkit.spec.training_configs.hugging_face import take_transformers, take_trl
 from toolkit.spec.training_configs.irrelevant import irrelevant
 from toolkit.spec.training_configs.llamafactory import take_llamafactory
+from toolkit.spec.training_configs.other_files import other_file
 from toolkit.spec.training_configs.torchtune import take_torchtune
 from toolkit.spec.training_configs.training_config import TrainingConfig
 from toolkit.spec.walk import slug_of
@@ -51,6 +52,8 @@ def read_training_config(
     findings += wrong
     if entries is None or said is None:
         return TrainingConfig(tool or "", None, tuple(in_order(findings)))
+    if (other := other_file(entries, shown)) is not None:
+        return TrainingConfig(tool or "", None, tuple(in_order([*findings, other])))
     notes: tuple[str, ...] = ()
     if tool is None:
         fitting = tools_of(entries)
@@ -59,7 +62,7 @@ def read_training_config(
             return TrainingConfig("", None, tuple(in_order(findings)))
         tool = fitting[0]
         notes = (f"{shown}: read as a configuration of {tool}, by its keys",)
-    config = Config(tool, entries, shown, frozenset(said))
+    config = Config(tool, entries, shown, said)
     with limited_guesses():
         _READERS[tool](config)
         config.unread(irrelevant(tool))
@@ -91,16 +94,38 @@ def _asked_for(config: Config, finding: Finding) -> Finding:
     return finding
 
 
+_NOT_TRL = ("finetuning_type", "base_model", "micro_batch_size", "model._component_")
+"""Keys of tools that have some of TRL's keys, too: lora_target_modules is axolotl's as well."""
+
+
 def tools_of(entries: Entries) -> tuple[str, ...]:
     """The tools whose own keys a file has; one on transformers' Trainer if it has none of them but a Trainer's."""
     found = [
         tool
         for tool, keys in _TELLING.items()
-        if any(_has(entries, key) for key in keys) and (tool != "trl" or "finetuning_type" not in entries)
+        if any(_has(entries, key) for key in keys)
+        and (tool != "trl" or not any(_has(entries, key) for key in _NOT_TRL))
     ]
     if not found and ("per_device_train_batch_size" in entries or "learning_rate" in entries):
         found = ["transformers"] if "model_name_or_path" not in entries else ["transformers", "trl"]
     return tuple(found)
+
+
+def whose(path: Path, root: Path) -> Finding | None:
+    """Which tool's configuration, or what other file, is taken for a scenario; None where it may be meant as one."""
+    entries, _ = read_entries(path, root, "a configuration")
+    if entries is None or "method" in entries:
+        return None
+    shown = shown_path(path, root)
+    if (other := other_file(entries, shown)) is not None:
+        return other
+    tools = tools_of(entries)
+    if not tools:
+        return None
+    flags = " or ".join(f"--from {tool}" for tool in tools)
+    return Finding(
+        Place(shown), "S105", f"this is a configuration of {' or '.join(tools)}, no scenario", f"add {flags}"
+    )
 
 
 def _has(entries: Entries, key: str) -> bool:

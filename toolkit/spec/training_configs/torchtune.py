@@ -14,7 +14,7 @@ from toolkit.finding import Finding, Place, Severity
 from toolkit.spec.known import shown, unknown
 from toolkit.spec.training_configs.config import Config
 from toolkit.spec.training_configs.optimizers import COMPONENTS, note_decay
-from toolkit.spec.training_configs.training_arguments import TORCH_DTYPES, take_accumulation
+from toolkit.spec.training_configs.training_arguments import TORCH_DTYPES, take_accumulation, take_offloading
 
 _BUILDER = re.compile(
     r"torchtune\.models\.[a-z0-9_]+\.(?P<form>lora_|qlora_)?(?P<model>[a-z0-9_]+?)(?:_base|(?P<chats>_instruct))?"
@@ -51,7 +51,6 @@ MLP = ("gate_proj", "down_proj", "up_proj")
 """torchtune's names of what transformers calls so (torchtune/models/convert_weights.py)."""
 
 STOPS = (
-    ("optimizer_in_bwd", "optimizer steps inside the backward pass are not followed"),
     ("model.use_dora", "torchtune has a DoRA of its own, which is not followed"),
     ("model.apply_lora_to_output", "adapters of the output layer are not followed here"),
     ("model.decoder_trainable", "models of images and text are not followed here"),
@@ -62,7 +61,6 @@ STOPS = (
     ("quantizer", "quantization-aware training is not followed"),
 )
 GOES_WITHOUT = (
-    ("enable_activation_offloading", "activations that are moved to main memory are counted on the GPU"),
     ("compile", "what torch.compile fuses is not followed: the estimate is that of eager code"),
     ("dataset.packed", "flex attention to packed samples is not followed: rows are counted as one sample each"),
 )
@@ -89,6 +87,7 @@ def take_torchtune(config: Config) -> None:
         "gradient_checkpointing", "non-reentrant" if checkpointing else False, "enable_activation_checkpointing"
     )
     config.assume("attention", "sdpa", "torchtune/modules/attention.py")
+    take_offloading(config, "enable_activation_offloading")
     _optimizer(config)
     _loss(config)
     if config.truth("fsdp_cpu_offload", "fsdp.cpu_offload"):
@@ -198,8 +197,19 @@ def _optimizer(config: Config) -> None:
     if "optimizer" not in config.said:
         note_decay(config, optimizer, "optimizer.weight_decay")
     fused = config.truth("optimizer.fused")
+    _in_backward(config)
     if component.startswith("torch."):
         config.assume("optimizer_implementation", "fused" if fused else "foreach", "optimizer.fused")
+
+
+def _in_backward(config: Config) -> None:
+    """Takes steps inside of backward, which recipes for all parameters have (recipes/full_finetune_*.py)."""
+    if not config.truth("optimizer_in_bwd"):
+        return
+    if config.value("method") == "full":
+        config.put("optimizer_in_backward", True, "optimizer_in_bwd")
+    else:
+        config.matters("optimizer_in_bwd", "torchtune's recipes for adapters do not read it", stops=False)
 
 
 def _loss(config: Config) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from toolkit.facts.models import ModelFacts, load_model
 from toolkit.spec.node import Entries
+from toolkit.spec.objective_fields import NEXT_TOKEN
 from toolkit.spec.training_configs.config import Config
 
 TORCH_DTYPES = {
@@ -70,6 +71,17 @@ def take_checkpointing(config: Config, *, default: bool, form: str | None = None
         config.assume("gradient_checkpointing", value, f"the default of {config.tool}")
     else:
         config.put("gradient_checkpointing", value, *keys)
+
+
+def take_offloading(config: Config, key: str, objective: str = NEXT_TOKEN) -> None:
+    """Takes whether activations wait in main memory, where that is followed: beside checkpoints of the newer form."""
+    if not config.truth(key):
+        return
+    newer = config.value("gradient_checkpointing") in (True, "non-reentrant") and config.tool != "transformers"
+    if newer and objective == NEXT_TOKEN and config.value("parallel.strategy") in (None, "none"):
+        config.put("activation_offloading", True, key)
+    else:
+        config.matters(key, "activations that are moved to main memory are counted on the GPU", stops=False)
 
 
 def take_autocast(config: Config, *, default: bool) -> None:
