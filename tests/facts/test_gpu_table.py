@@ -33,7 +33,8 @@ def test_the_form_of_the_table():
         low, high = family["context"]
         assert 0 < low < high
     for architecture in TABLE["architectures"].values():
-        assert set(architecture) == {"name", "blas_workspace"}
+        assert {"name", "blas_workspace"} <= set(architecture) <= {"name", "blas_workspace", "blas_workspace_before"}
+        assert set(architecture.get("blas_workspace_before", {})) in (set(), {"torch", "bytes"})
     for group in TABLE["groups"]:
         assert set(group) == {"name", "aliases", "members"}
         assert len(group["members"]) > 1

@@ -66,6 +66,7 @@ def test_all_but_these_are_verified() -> None:
     """Their shapes are of sources that agree, but nobody was found to have counted them to the unit."""
     unverified = [name for name in MODEL_IDS if not getattr(load_model(name), "verified", False)]
     assert unverified == [
+        "BAAI/bge-reranker-base",
         "Qwen/Qwen-14B",
         "albert/albert-base-v2",
         "google/electra-base-discriminator",

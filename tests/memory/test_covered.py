@@ -21,12 +21,10 @@ METHODS = {
 }
 
 WITHOUT_FORMULA = {
-    "meta-llama/Llama-4-Maverick-17B-128E-Instruct": "the layers of llama4_text",
-    "meta-llama/Llama-4-Scout-17B-16E-Instruct": "the layers of llama4_text",
     "tiiuae/falcon-rw-1b": "Falcon with ALiBi or without parallel attention",
 }
-GENERATE_ALONE = ("google/gemma-4-E2B-it", "google/gemma-4-E4B-it")
-OWN_INPUTS = "layers of Gemma 4 with inputs of their own for each layer but in generation"
+LLAMA_4 = ("meta-llama/Llama-4-Maverick-17B-128E-Instruct", "meta-llama/Llama-4-Scout-17B-16E-Instruct")
+ROUTER = "router_states: peft's adapters fail at Llama 4's router, which gives two tensors"
 MAMBA_OUTPUT = "adapter_states: peft puts no adapters on out_proj of Mamba (tuners_utils.py)"
 REFUSED = (
     {
@@ -34,11 +32,7 @@ REFUSED = (
         for name, what in WITHOUT_FORMULA.items()
         for method in METHODS
     }
-    | {
-        (name, method): f"activations: no formula for {OWN_INPUTS} yet"
-        for name in GENERATE_ALONE
-        for method in ("full", "lora", "qlora")
-    }
+    | {(name, method): ROUTER for name in LLAMA_4 for method in ("lora", "qlora")}
     | {("nvidia/NVIDIA-Nemotron-3-Nano-30B-A3B-BF16", method): MAMBA_OUTPUT for method in ("lora", "qlora")}
 )
 

@@ -45,9 +45,15 @@ GALORED, GALORED_8BIT = (
 )
 PACKED = replace(PROMPT, weights="gptq-int4", compute="fp16", desc_act=True)
 ONE_ROW = replace(CHECKPOINTED, attention="flash", packing="padding-free", samples_per_row=2000)
+MOVING = replace(CHECKPOINTED, sequence_length=2048, stack=Stack("trl", "chunked"))
+STEPPING = replace(FULL, optimizer_implementation="fused", stack=Stack("plain"))
+PAIRED = replace(FULL, objective="dpo", reference="model", stack=Stack("trl", "chunked"))
 TYPICAL = (
     *(FULL, CHECKPOINTED, AUTOCAST, LORA, QLORA, INT8, INFERENCE, SHARDED, MIXED, SHARDED_LORA),
     *(CUT_BY_ROWS, ZERO_2, ZERO_3, ZERO_LORA, STAGES, SPLIT, PROMPT, PACKED, MUON, GALORED, GALORED_8BIT, ONE_ROW),
+    PAIRED,
+    STEPPING,
+    MOVING,
 )
 
 OTHERS: dict[str, tuple[object, ...]] = {
@@ -72,7 +78,12 @@ OTHERS: dict[str, tuple[object, ...]] = {
     "padding": (True,),
     "packing": ("padding-free", "rows"),
     "samples_per_row": (8,),
+    "optimizer_in_backward": (True, False),
+    "activation_offloading": (True, False),
+    "objective": ("dpo", "grpo", "next-token"),
+    "reference": ("precomputed", "adapters-off"),
     "warmup": (True,),
+    "sampling": ("top-k", "top-p"),
     "attention": ("eager", "flash"),
     "lora": (Lora(64), Lora(16, targets=("q_proj",)), Lora(16, dropout=0.1)),
     "peft": (),

@@ -14,6 +14,7 @@ import pytest
 
 from tests.memory.trace.cut import cut
 from tests.memory.trace.methods import METHODS
+from tests.memory.whole_blocks import as_traced
 from toolkit.memory.estimate import estimate
 from toolkit.memory.formula.liger import FAMILIES, PATCHED
 from toolkit.memory.ledger import PhaseName
@@ -64,7 +65,7 @@ def backward(model: str, case: str, kernels: Kernels = ON, **changed: Any) -> in
     setting = Setting(model, **{**workload, **CASES[case], **changed})
     found = estimate(replace(setting, kernels=kernels), cut(model, 2)).ledger.phase(PhaseName.BACKWARD)
     assert found is not None
-    return found.total
+    return as_traced(found)
 
 
 @pytest.mark.parametrize("model", BACKWARD)

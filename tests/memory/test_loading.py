@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -13,7 +14,8 @@ from toolkit.facts.models import ModelFacts, load_model
 from toolkit.memory.allocator import CachingAllocator
 from toolkit.memory.architecture import architecture_of
 from toolkit.memory.architecture.model import Module, ModuleKind, Tensor
-from toolkit.memory.loading import unsplit_bytes
+from toolkit.memory.estimate import estimate
+from toolkit.memory.loading import moved_requests, unsplit_bytes
 from toolkit.memory.quantization import Part
 from toolkit.memory.storage import StoredTensor, storage_of
 from toolkit.spec.setting import Setting, Stack
@@ -71,6 +73,48 @@ def test_half_of_the_experts_leave_half_a_mib_of_each_segment() -> None:
     """Qwen3-30B-A3B in FP8: 48 x 128 x 3 experts of 1.5 MiB, 13 of which fill a segment of 20 MiB but for 0.5 MiB."""
     experts = 48 * 128 * 3
     assert unsplit("Qwen/Qwen3-30B-A3B", "fp8", "4.51.3") == pytest.approx(experts / 2 / 13 * 0.5, rel=0.04)
+
+
+def test_a_trainer_moves_a_model_tensor_by_tensor() -> None:
+    """BERT in float16: a layer has four weights of 1.125 MiB and two of 4.5 MiB.
+
+    A segment of 20 MiB serves the first layer and the four of the next: 2 MiB are left, which the first of the third
+    takes whole, for only 0.875 MiB would be left.
+    """
+    facts = load_model("google-bert/bert-base-uncased")
+    assert isinstance(facts, ModelFacts)
+    setting = Setting("google-bert/bert-base-uncased", "full", "fp16", head="masked-lm")
+    tensors = storage_of(architecture_of(facts, "masked-lm", 0), setting)
+    runs = [*moved_requests(tensors, MIB)]
+    assert [len(layers) for layers in runs if layers] == [1, 12, 1]
+    assert [size / MIB for size in runs[1][0]] == [1.125] * 4 + [4.5] * 2
+    allocator = CachingAllocator()
+    asked = [size for layers in runs for layer in layers for size in layer]
+    for size in asked:
+        allocator.allocate(size)
+    moved = unsplit_bytes(tensors, setting)
+    assert moved == allocator.allocated - sum(asked) == pytest.approx(7_513_088)
+    of_trl = replace(setting, stack=Stack("trl"))
+    assert unsplit_bytes(tensors, of_trl) == 0
+
+
+@pytest.mark.parametrize(
+    ("batch", "length", "attention", "printed"),
+    [(8, 512, "eager", 3_629_401_000), (16, 256, "eager", 2_874_426_000), (16, 512, "eager", 6_964_659_000)],
+)
+def test_published_peaks_of_training_have_the_ends_of_blocks(
+    batch: int, length: int, attention: str, printed: int
+) -> None:
+    """Pull request 28802 of transformers: without the ends of the weights' blocks each is 11 MB less than was read."""
+    setting = Setting(
+        "google-bert/bert-base-uncased", "full", "fp16", head="masked-lm", compute="fp16", gradients="fp16",
+        optimizer="none", batch_size=batch, sequence_length=length, attention=attention, gpu="A100 80GB",
+        stack=Stack("plain", "sum", {"torch": "2.2.0", "transformers": "4.41.0"}),
+    )  # fmt: skip
+    facts = load_model(setting.model)
+    assert isinstance(facts, ModelFacts)
+    found = estimate(setting, facts).allocated
+    assert 0 < printed - found < 4_000_000
 
 
 sizes = st.integers(1, 40_000).map(lambda kib: kib * KIB)

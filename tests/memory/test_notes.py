@@ -6,14 +6,14 @@ import pytest
 
 from toolkit.facts.models import ModelFacts, load_model
 from toolkit.memory.estimate import estimate
-from toolkit.spec.setting import Setting
+from toolkit.spec.setting import Setting, Stack
 
 
-def _said(model: str, **fields: object) -> list[str]:
+def _said(model: str, word: str = "positions", **fields: object) -> list[str]:
     facts = load_model(model)
     assert isinstance(facts, ModelFacts)
     found = estimate(Setting(model, **{"weights": "bf16", **fields}), facts)  # type: ignore[arg-type]  # of a table
-    return [note for note in found.notes if "positions" in note]
+    return [note for note in found.notes if word in note]
 
 
 @pytest.mark.parametrize(
@@ -43,3 +43,32 @@ def test_as_many_tokens_as_positions_are_not(fields: dict[str, object]) -> None:
 
 def test_models_without_a_last_position_have_none_to_pass() -> None:
     assert not _said("bigscience/bloom-560m", method="full", sequence_length=100_000)
+
+
+READ = {"method": "inference", "weights": "nf4", "sequence_length": 16}
+
+
+@pytest.mark.parametrize(
+    ("model", "elements", "what"),
+    [
+        # Mixtral: 32 layers of 8 experts of three matrices of 4,096 x 14,336.
+        ("mistralai/Mixtral-8x7B-v0.1", 32 * 8 * 3 * 4_096 * 14_336, "experts"),
+        # Falcon: 32 layers of width 4,544 with one key-value head of 64, and a feed-forward of four widths.
+        ("tiiuae/falcon-7b", 32 * 4_544 * (4_544 + 2 * 64 + 4_544 + 8 * 4_544), "linears of a class of their own"),
+    ],
+)
+def test_what_bitsandbytes_does_not_quantize_is_told_where_it_is_much(model: str, elements: int, what: str) -> None:
+    """transformers 5 replaces modules whose type is nn.Linear: neither 3-D parameters nor FalconLinear."""
+    (note,) = _said(model, "stay in 16 bit", **READ)
+    assert note.startswith(f"weights: {elements:,} of ")
+    assert what in note
+
+
+@pytest.mark.parametrize("model", ["mistralai/Mixtral-8x7B-v0.1", "tiiuae/falcon-7b"])
+def test_before_transformers_5_it_was_quantized(model: str) -> None:
+    assert not _said(model, "stay in 16 bit", **READ, stack=Stack(versions={"transformers": "4.45.2"}))
+
+
+def test_heads_and_embeddings_in_16_bit_are_what_everybody_expects() -> None:
+    assert not _said("meta-llama/Llama-3.1-8B", "stay in 16 bit", **READ)
+    assert not _said("mistralai/Mixtral-8x7B-v0.1", "stay in 16 bit", **{**READ, "weights": "bf16"})

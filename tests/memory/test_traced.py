@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 
 from tests.memory.settings import facts_of, name_of, records, setting_of
+from tests.memory.whole_blocks import as_traced
 from toolkit.memory.device import DEFAULT_WORKSPACE
 from toolkit.memory.estimate import estimate
 from toolkit.memory.ledger import Category, PhaseName
@@ -44,7 +45,7 @@ def test_the_peak_is_that_of_the_trace(record: dict[str, Any]) -> None:
     found = estimate(setting_of(record), facts_of(record))
     traced = max(record[phase] for phase in PHASES if phase in record)
     workspaces = found.ledger.peak.of(Category.WORKSPACE)
-    computed = max(phase.total for phase in found.ledger.phases[1:]) - workspaces
+    computed = max(as_traced(phase) for phase in found.ledger.phases[1:]) - workspaces
     assert computed == pytest.approx(traced, rel=PEAK_TOLERANCE), f"{computed - traced:+,} bytes"
 
 
@@ -55,7 +56,7 @@ def test_every_phase_is_near_that_of_the_trace(record: dict[str, Any]) -> None:
         if name in record:
             phase = found.ledger.phase(name)
             assert phase is not None
-            computed = phase.total - phase.of(Category.WORKSPACE)
+            computed = as_traced(phase) - phase.of(Category.WORKSPACE)
             assert computed == pytest.approx(record[name], rel=PHASE_TOLERANCE), name
 
 

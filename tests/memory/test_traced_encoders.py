@@ -21,6 +21,7 @@ import pytest
 
 from tests.memory.settings import facts_of, name_of, records, setting_of
 from tests.memory.test_traced import PHASE_TOLERANCE, PHASES
+from tests.memory.whole_blocks import as_traced
 from toolkit.memory.estimate import Estimate, estimate
 from toolkit.memory.ledger import Category, PhaseName
 
@@ -34,7 +35,7 @@ ONLY_PASS = {PhaseName.LOAD, PhaseName.PREFILL}
 def without_workspaces(found: Estimate, name: PhaseName) -> int:
     phase = found.ledger.phase(name)
     assert phase is not None
-    return phase.total - phase.of(Category.WORKSPACE)
+    return as_traced(phase) - phase.of(Category.WORKSPACE)
 
 
 @pytest.mark.parametrize("record", [*SEEN, *HELD_OUT], ids=name_of)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.memory.settings import facts_of, name_of, records, setting_of
+from tests.memory.whole_blocks import as_traced
 from toolkit.memory.estimate import estimate
 from toolkit.memory.ledger import Category, PhaseName
 
@@ -31,4 +32,4 @@ def test_every_phase_is_that_of_the_trace(record: dict[str, Any]) -> None:
     for name, tolerance in PHASES.items():
         phase = ledger.phase(name)
         assert phase is not None
-        assert phase.total - phase.of(Category.WORKSPACE) == pytest.approx(record[name], rel=tolerance), name
+        assert as_traced(phase) - phase.of(Category.WORKSPACE) == pytest.approx(record[name], rel=tolerance), name

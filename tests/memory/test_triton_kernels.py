@@ -101,8 +101,10 @@ def test_torchs_operators_unpack_a_weight_that_autograd_keeps() -> None:
     assert found == (3_672_064 - ZEROS, 1_048_576, 524_292 - LOSS, 4_194_312 - 2 * LOSS)
 
 
+SUM = 2 * 512 * 1024
+"""What was added in place there and is not by the engine: a factor's gradient is a view of a matrix, and shares it."""
 ADAPTED = {
-    (True, False): (3_686_400, 2_637_824, 2_113_540, 5_263_368),
+    (True, False): (3_686_400, 2_637_824, 2_113_540, 5_263_368 + SUM),
     (True, True): (6_832_128, 3_686_400, 3_162_116, 5_804_040),
     (False, False): (8_421_376, 4_751_360, 4_227_076, 8_986_632),
     (False, True): (13_664_256, 5_799_936, 5_275_652, 10_035_208),

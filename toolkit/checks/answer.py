@@ -8,7 +8,7 @@ from dataclasses import field
 from fractions import Fraction
 from pathlib import Path
 
-from toolkit.checks.engine import cannot_start
+from toolkit.checks.engine import cannot_start, surely_starts
 from toolkit.checks.peak_memory import peak_error, peak_floor
 from toolkit.checks.situation import REFUSALS, Situation, all_moved
 from toolkit.checks.situations import situation_of
@@ -17,11 +17,13 @@ from toolkit.facts.contexts import context_of
 from toolkit.facts.gpu import GenericGpu, Gpu, GpuVariants
 from toolkit.facts.gpus import find_gpu, gpus
 from toolkit.facts.names import UnknownName
+from toolkit.facts.workspaces import workspace_of
 from toolkit.frozen import frozen
 from toolkit.memory.device import NCCL_BUFFERS, context_interval, device_interval, workspace_bytes
 from toolkit.memory.estimate import Estimate, Holdings
 from toolkit.memory.replay.reserved import most_reserved, reserved_over, shown_over
 from toolkit.spec.scenario import Scenario
+from toolkit.spec.setting import Setting
 
 Bytes = tuple[int, int]
 
@@ -149,8 +151,9 @@ class Answer:
         usable = (card.usable_low, card.usable_high)
         if self.estimates[0].setting.stack.trainer == "vllm":  # its peak follows the card, and so does what it can hold
             none_starts = all(cannot_start(one, card) for one in self.estimates)
-            return Fit(card.name, "no" if none_starts else "maybe", usable)
-        moved = [card.cublas_workspace - workspace_bytes(one.setting.gpu) for one in self.estimates]
+            starts = all(surely_starts(one, card) for one in self.estimates)
+            return Fit(card.name, "no" if none_starts else "yes" if starts else "maybe", usable)
+        moved = [_grown(one.setting, card) for one in self.estimates]
         pairs = list(zip(self.estimates, moved, strict=True))
         context_low, context_high = context_of(card, self.estimates[0].setting.stack.versions)
         low = min(one.reserved[0] + by for one, by in pairs) + context_low
@@ -211,6 +214,12 @@ def held_at_extremes(scenario: Scenario, base: Path) -> tuple[Holdings, ...]:
     if situation is None:
         return ()
     return tuple(situation.holdings(choice) for choice in situation.space.extremes(situation.fields(*all_moved())))
+
+
+def _grown(setting: Setting, card: Gpu | GpuVariants | GenericGpu) -> int:
+    """How much larger a BLAS workspace is on a card than on the setting's own, in bytes."""
+    versions = setting.stack.versions
+    return workspace_of(card, versions) - workspace_bytes(setting.gpu, versions)
 
 
 def _beside_torch(one: Estimate) -> int:

@@ -8,13 +8,16 @@ from toolkit.checks.judgement import Outcome, Verdict
 from toolkit.checks.peak_memory import load_error
 from toolkit.checks.situation import Situation, all_moved
 from toolkit.evidence.evidence import Evidence, EvidenceKind
+from toolkit.facts.gpus import find_gpu
+from toolkit.facts.names import UnknownName
 from toolkit.memory.estimate import Estimate
-from toolkit.memory.formula.engine import Card, least_to_start, share_of
+from toolkit.memory.formula.engine import Card, least_to_start, most_to_start, share_of
 from toolkit.memory.ledger import Category
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.quantity import Mark, display_bytes
 from toolkit.quantity.interval import Interval
 
+ONE_SEQUENCE = "kv_cache_of_one_sequence"
 NOT_FOLLOWED = "what its profile run takes beside them is not modelled"
 
 
@@ -28,6 +31,23 @@ def cannot_start(estimate: Estimate, card: Card) -> bool:
     """Whether vLLM's share of a card is too small for it to start, whatever is left open."""
     _, high = share_of(estimate.setting, card)
     return _least(estimate) * (1 - load_error(estimate)) > high
+
+
+def surely_starts(estimate: Estimate, card: Card) -> bool:
+    """Whether vLLM's share of the card that it runs on is enough, whatever its profile run takes.
+
+    The CUDA context has room beside the share. Where no formula says what a profile run takes nothing is sure, and
+    nor is it on another card: how much vLLM runs at once follows the card.
+    """
+    setting = estimate.setting
+    own = find_gpu(setting.gpu) if setting.gpu else None
+    if estimate.context is None or isinstance(own, UnknownName | None) or own.name != card.name:
+        return False
+    ledger = estimate.ledger
+    sized = "max_model_len" in setting.engine or any(row.name == ONE_SEQUENCE for row in ledger.phases[-1].rows)
+    needs = most_to_start(estimate.context, ledger) * (1 + load_error(estimate))
+    low, high = share_of(setting, card)
+    return sized and 0 < needs <= low and high + card.context_high <= card.usable_high
 
 
 def _least(estimate: Estimate) -> int:

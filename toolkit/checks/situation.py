@@ -10,6 +10,7 @@ from toolkit.checks.spread import Spread
 from toolkit.checks.survey import Survey
 from toolkit.checks.traces import Traces
 from toolkit.facts.models import ModelFacts
+from toolkit.facts.multiprocessors import multiprocessors_of
 from toolkit.memory.architecture import Architecture, UnsupportedModel, architecture_of
 from toolkit.memory.estimate import Estimate, Holdings, estimate, holdings, on_gpu
 from toolkit.memory.quantization import UnsupportedStorage
@@ -26,9 +27,9 @@ REFUSALS = (UnsupportedModel, UnsupportedStorage, UnsupportedRow)
 class Situation:
     """One scenario, with the fields that a claim overrides. Estimates are made once for each choice.
 
-    Claims about one scenario on several GPUs share `estimates`: a card moves only the context and the workspaces.
-    `truths` and `spreads` hold what was worked out of a quantity, for the claims that say the same of it; `traces` are
-    the records beside the spec.
+    Claims about one scenario on several GPUs share `estimates`: a card moves only the context and the workspaces, and
+    by its multiprocessors what sums over tokens stage. `truths` and `spreads` hold what was worked out of a quantity,
+    for the claims that say the same of it; `traces` are the records beside the spec.
     """
 
     scenario: str
@@ -62,6 +63,8 @@ class Situation:
         key = self.space.key(choice)
         if setting.stack.trainer == "vllm":  # it takes a share of each card, and shares out what it takes
             key = (*key, setting.gpu)
+        elif setting.trains and setting.gpu is not None:  # by which sums over tokens take room
+            key = (*key, multiprocessors_of(setting.gpu))
         if key not in self.estimates:
             self.estimates[key] = estimate(setting, self.facts)
         found = self.estimates[key]

@@ -73,7 +73,8 @@ def set_aside(record: Record, setting: Setting) -> str:
             return f"it was made without {name}, and the scenario names {name} {version}"
         if not _same_version(version, made_with):
             return f"it was made with {name} {made_with}, and the scenario names {version}"
-    if workspace_bytes(record.gpu) != workspace_bytes(setting.gpu):
+    took = workspace_bytes(record.gpu, record.libraries)
+    if took != workspace_bytes(setting.gpu, setting.stack.versions):
         this, that = (gpu or "a GPU without a name" for gpu in (setting.gpu, record.gpu))
         return f"cuBLAS takes other workspaces on {this} than on {that}, for which it was made"
     return ""

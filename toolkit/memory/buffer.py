@@ -13,7 +13,8 @@ class Buffer:
 
     A `parameter` is no tensor of the tape itself: only its gradient is, and that stays. A view of `base` takes nothing
     of its own, and what keeps it keeps all of the base. A gradient that `expands` is one number seen as a tensor of
-    that size, which a product has to copy.
+    that size, which a product has to copy; one that is `reshaped` shares its storage with the matrix that it is a view
+    of. A parameter gets a gradient from each of its `uses`.
     """
 
     row: str
@@ -27,3 +28,5 @@ class Buffer:
     parameter: bool = False
     base: Buffer | None = None
     expands: Size | None = None
+    reshaped: bool = False
+    uses: int = 1

@@ -6,15 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from operator import mul
 
+from toolkit.facts.multiprocessors import Multiprocessors
 from toolkit.frozen import frozen
 from toolkit.memory.architecture import Architecture
 from toolkit.memory.architecture.mixers import PIECE, SINGLE_PIECES
+from toolkit.memory.formula.reduction import staged_bytes
 from toolkit.memory.ledger import PhaseName
 from toolkit.memory.numerics import Numerics
 from toolkit.memory.parallel.placement import Stage
 from toolkit.memory.parallel.sharing import Sharing
 from toolkit.memory.parallel.spread import Spread
-from toolkit.memory.size import FLASH_TILE, Parts, Size
+from toolkit.memory.size import FLASH_TILE, OUTPUTS, Parts, Size
 from toolkit.memory.sums import Sums
 from toolkit.spec.setting import Setting
 
@@ -25,7 +27,8 @@ class Scale:
 
     `rank` is that of the adapters. `keys` are the positions that each token attends to, where they are more than the
     tokens, as while a cache is read; `samples` are those of packed rows. A recurrence goes through `piece` tokens at
-    once. `counts` has the parts of a `Size`, then the same times the rank.
+    once. `multiprocessors` are the GPU's, None where they are not known. `counts` has the parts of a `Size`, then the
+    same times the rank.
     """
 
     batch: int
@@ -35,6 +38,7 @@ class Scale:
     keys: int = 0
     piece: int = PIECE
     samples: int = 0
+    multiprocessors: Multiprocessors | None = None
     counts: Parts = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -53,9 +57,17 @@ class Scale:
         )
         object.__setattr__(self, "counts", (*counts, *(self.rank * count for count in counts)))
 
+    @property
+    def chunks(self) -> int:
+        """How many chunks a loss takes: of every token but the last of each sequence."""
+        return -(-self.batch * (self.sequence - 1) // self.chunk) if self.chunk else 1
+
     def bytes(self, parts: Parts) -> int:
         """The bytes of a size at this batch, sequence and rank."""
-        return sum(map(mul, parts, self.counts))
+        size: int = sum(map(mul, parts, self.counts))
+        if self.multiprocessors is not None and len(parts) > OUTPUTS and parts[OUTPUTS]:
+            size += staged_bytes(parts[OUTPUTS], self.batch * self.sequence, self.multiprocessors)
+        return size
 
 
 @frozen

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from toolkit.facts.models import ModelFacts
+from toolkit.facts.multiprocessors import multiprocessors_of
 from toolkit.memory.architecture import Architecture, architecture_of
 from toolkit.memory.architecture.autoawq import FAMILY as AUTOAWQ
 from toolkit.memory.architecture.litgpt import FAMILY as LITGPT
@@ -18,11 +19,13 @@ from toolkit.memory.device import workspace_bytes
 from toolkit.memory.formula.chunked_loss import CHUNK_TOKENS, fused_chunk
 from toolkit.memory.formula.kv_cache import Growth, growth
 from toolkit.memory.formula.litgpt import CHUNK_POSITIONS
+from toolkit.memory.formula.optimizer_step import refuse_in_backward
 from toolkit.memory.formula.tiled_loss import TILE_TOKENS
 from toolkit.memory.kept_caches import STATIC, room
 from toolkit.memory.layouts.families import LAYOUTS
 from toolkit.memory.losses import loss_of
 from toolkit.memory.numerics import LITGPT_CACHES_GROUPS, numerics
+from toolkit.memory.offloading import refuse_offloading
 from toolkit.memory.packing import laid_out, samples_of
 from toolkit.memory.parallel.covered import refuse_spread
 from toolkit.memory.parallel.placement import stages
@@ -31,6 +34,7 @@ from toolkit.memory.parallel.stages import grown, on_stage, outline_of, part_of
 from toolkit.memory.parallel.tensor import on_rank, rank_of
 from toolkit.memory.parameters import total_parameters
 from toolkit.memory.programs import Programs
+from toolkit.memory.reference import paired
 from toolkit.memory.size import BYTES
 from toolkit.memory.transformers_versions import behaviour
 from toolkit.memory.tuners.prompts import lengthened
@@ -41,7 +45,9 @@ from toolkit.spec.setting import Setting
 def contexts_of(setting: Setting, facts: ModelFacts) -> Iterator[Context]:
     """One for each GPU that holds something else."""
     refuse_spread(setting)
-    setting = lengthened(laid_out(setting))
+    refuse_in_backward(setting)
+    refuse_offloading(setting)
+    setting = paired(lengthened(laid_out(setting)))
     architecture = architecture_of(facts, setting.head, setting.labels)
     if setting.stack.trainer in (LITGPT, AUTOAWQ, TORCHTUNE, TORCHTITAN):
         architecture = as_built(architecture, setting)
@@ -75,7 +81,7 @@ def _context(setting: Setting, architecture: Architecture) -> Context:
         sums=shared.sums,
         sharing=shared.sharing,
         scale=_scale(setting, architecture),
-        workspace=workspace_bytes(setting.gpu),
+        workspace=workspace_bytes(setting.gpu, setting.stack.versions),
         rotary=architecture.family in LAYOUTS and LAYOUTS[architecture.family].rotary not in ("none", "own"),
     )
 
@@ -97,8 +103,10 @@ def growing(context: Context) -> Growth:
 
 
 def gradient_bytes(context: Context) -> int:
-    """The gradients of all trained parameters; those of a copied classifier have its dtype."""
+    """The gradients that stay until the optimizer steps; those of a copied classifier have its dtype."""
     sums, dtypes = context.sums, context.numerics
+    if context.setting.optimizer_in_backward:
+        return 0
     return (sums.elements - sums.copies) * BYTES[context.setting.gradients] + sums.copies * BYTES[dtypes.head]
 
 
@@ -106,7 +114,8 @@ def _scale(setting: Setting, architecture: Architecture) -> Scale:
     rank = setting.lora.rank if setting.lora and setting.trains else 0
     keys = _kept_keys(setting, architecture)
     chunk, piece = _chunk(setting, architecture), piece_of(architecture.layers)
-    return Scale(setting.batch_size, setting.sequence_length, chunk, rank, keys, piece, samples_of(setting))
+    on = multiprocessors_of(setting.gpu) if setting.trains and setting.gpu is not None else None
+    return Scale(setting.batch_size, setting.sequence_length, chunk, rank, keys, piece, samples_of(setting), on)
 
 
 def _kept_keys(setting: Setting, architecture: Architecture) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from toolkit.facts.contexts import context_of, eager_context, loads_all
 from toolkit.facts.gpus import find_gpu
 from toolkit.facts.names import UnknownName
+from toolkit.facts.workspaces import workspace_of
 from toolkit.spec.setting import Parallel
 
 Interval = tuple[int, int]
@@ -40,12 +41,12 @@ SHARED_SEGMENT = 20 << 20
 SHARED_FROM = 1 << 20
 
 
-def workspace_bytes(gpu: str | None) -> int:
-    """The cuBLAS workspace on a GPU; that of most where none is named."""
+def workspace_bytes(gpu: str | None, versions: Mapping[str, str] = NEWEST) -> int:
+    """The cuBLAS workspace on a GPU under some releases; that of most GPUs where none is named."""
     if gpu is None:
         return DEFAULT_WORKSPACE
     found = find_gpu(gpu)
-    return DEFAULT_WORKSPACE if isinstance(found, UnknownName) else found.cublas_workspace
+    return DEFAULT_WORKSPACE if isinstance(found, UnknownName) else workspace_of(found, versions)
 
 
 def context_interval(gpu: str | None, versions: Mapping[str, str] = NEWEST) -> Interval:

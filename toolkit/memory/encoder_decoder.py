@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from toolkit.memory.architecture import LayerKind, Module
 from toolkit.memory.architecture.heads import CAUSAL
+from toolkit.memory.architecture.t5 import EACH_LAYER
 from toolkit.memory.forms.builder import Builder
 from toolkit.memory.forms.layers import cache_of
 from toolkit.memory.formula.attention_form import SCORES
@@ -32,25 +33,28 @@ from toolkit.memory.size import BYTES, Alive, Size
 from toolkit.memory.tape import Tape
 from toolkit.spec.setting import Setting
 
-FAMILIES = ("t5", "mt5")
+FAMILIES = ("t5", "mt5", EACH_LAYER)
 STACKS = ("encoder", "decoder")
 
 
 def t5_programs(build: Builder, setting: Setting) -> Programs:
     """The programs of both stacks and of the end; refuses by name what has none."""
     architecture, dtypes = build.architecture, build.numerics
-    _refuse(build)
+    _refuse(build, trains=setting.trains)
     encoder, decoder = architecture.layers
     forms = {kind.stack: _layer_form(build, kind, trains=setting.trains) for kind in architecture.layers}
     embedding = Size(token=architecture.hidden * BYTES[dtypes.stream])
     head = _head_form(build, decoder)
     if not setting.trains:
-        before = tuple(record_inference(form, 1, dtypes.stream) for form in _with_bias(forms["encoder"]))
-        filling = record_inference(forms["decoder"], decoder.count, dtypes.stream, cache_of(build, setting))
-        reading = record_decoding(forms["decoder"], decoder.count, dtypes.stream, copies_experts=False)
-        end = record_generation_head(head, architecture.hidden, dtypes.stream)
+        with_bias, plain = _with_bias(forms["encoder"], each=architecture.family == EACH_LAYER)
+        first = record_inference(with_bias, 1, dtypes.stream)
+        before = (first, record_inference(plain, 1, first.result))
+        counts = _by_dtype(decoder.count, dtypes.stream, first.result)
+        filling = [record_inference(forms["decoder"], count, one, cache_of(build, setting)) for one, count in counts]
+        reading = [record_decoding(forms["decoder"], count, one, copies_experts=False) for one, count in counts]
+        end = record_generation_head(head, architecture.hidden, first.result)
         held = {RESIDUAL: embedding}
-        return Programs((filling,), end, embedding, held, {}, before=before, decoding=(reading,))
+        return Programs(tuple(filling), end, embedding, held, {}, before=before, decoding=tuple(reading))
     stream = Stream(dtypes.stream, dtypes.first_grad, dtypes.checkpointing, dtypes.accumulates)
     later = replace(stream, dtype=record_layer(forms["encoder"], 1, stream).result, grad=True)
     parts = {
@@ -73,6 +77,12 @@ def t5_programs(build: Builder, setting: Setting) -> Programs:
     )
 
 
+def _by_dtype(count: int, first: str, later: str) -> list[tuple[str, int]]:
+    """The dtypes of what layers are given, with how many are given each: float16's float32 `wo` widens the stream."""
+    alike = [(first, count)] if first == later else [(first, 1), (later, count - 1)]
+    return [(dtype, number) for dtype, number in alike if number]
+
+
 def _masks(build: Builder) -> Alive:
     """The masks that the decoder has: where rows are padded that of the encoder's tokens, and eagerly its own."""
     dtypes = build.numerics
@@ -88,8 +98,10 @@ def _mask(build: Builder) -> Size:
     return Size(pair=BYTES[made]) if dtypes.padded else Size()
 
 
-def _refuse(build: Builder) -> None:
+def _refuse(build: Builder, *, trains: bool) -> None:
     dtypes = build.numerics
+    if trains and build.architecture.family == EACH_LAYER:
+        raise UnsupportedRow("attention_scores", "no formula for training umT5, whose every layer has biases, yet")
     if build.architecture.head != CAUSAL:
         raise UnsupportedRow("logits", f"no formula for a {build.architecture.head} head of T5 yet")
     if dtypes.attention == "flash" and build.version.t5_attends != OWN:
@@ -101,13 +113,14 @@ def _refuse(build: Builder) -> None:
         raise UnsupportedRow(
             "attention_scores", "no formula for checkpoints of T5's written-out scores with trained biases yet"
         )
-    if dtypes.loaded == "fp16":
-        raise UnsupportedRow("feed_forward_states", "no formula for T5 in float16, where its wo stays float32, yet")
+    if dtypes.loaded == "fp16" and (trains or dtypes.autocast is not None):
+        raise UnsupportedRow("feed_forward_states", "no formula for T5's float16 but in inference: wo stays float32")
 
 
-def _with_bias(form: T5Form) -> tuple[T5Form, T5Form]:
-    """The first layer of a stack, which works out the bias, and the others."""
-    return replace(form, attention=replace(form.attention, makes_bias=True)), form
+def _with_bias(form: T5Form, *, each: bool = False) -> tuple[T5Form, T5Form]:
+    """The first layer of a stack, which works out the bias, and the others, which do too where `each` has its own."""
+    first = replace(form, attention=replace(form.attention, makes_bias=True, each_bias=each))
+    return first, first if each else form
 
 
 def _layer_form(build: Builder, kind: LayerKind, *, trains: bool) -> T5Form:
@@ -115,6 +128,9 @@ def _layer_form(build: Builder, kind: LayerKind, *, trains: bool) -> T5Form:
     stem = f"{kind.stack}.block.{{}}.layer"
     part = kind.feed_forward
     feed = f"{stem}.{2 if decodes else 1}.DenseReluDense"
+    down = _linear(build, f"{feed}.wo")
+    if build.numerics.loaded == "fp16":  # a module that transformers keeps in float32 then (_keep_in_fp32_modules)
+        down = replace(down, dtype="fp32")
     up, gate = (f"{feed}.wi_1", _linear(build, f"{feed}.wi_0")) if part.gated else (f"{feed}.wi", None)
     return T5Form(
         hidden=build.architecture.hidden,
@@ -123,7 +139,7 @@ def _layer_form(build: Builder, kind: LayerKind, *, trains: bool) -> T5Form:
             holds_bias=not decodes and not trains,
         ),
         cross=_attention(build, kind, f"{stem}.1.EncDecAttention", "zeros") if decodes else None,
-        feed_forward=FeedForwardForm(_linear(build, up), _linear(build, f"{feed}.wo"), part.activation, gate),
+        feed_forward=FeedForwardForm(_linear(build, up), down, part.activation, gate),
         norm=_norm(build),
         dropout=kind.dropout > 0,
         stream=build.numerics.stream,

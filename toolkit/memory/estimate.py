@@ -13,6 +13,7 @@ from toolkit.memory.engines.refusal import refuse_serving
 from toolkit.memory.formula.engine import engine_device, engine_notes
 from toolkit.memory.formula.kv_cache import cached_growth
 from toolkit.memory.formula.outputs import last_outputs, left_by_warmup
+from toolkit.memory.formula.sampling import drawing
 from toolkit.memory.gradients import GRADIENTS
 from toolkit.memory.ledger import STEADY, Ledger, PhaseName
 from toolkit.memory.moments import Fullest, of_forward, of_generation, of_training
@@ -23,6 +24,7 @@ from toolkit.memory.parallel.units import loaded_before
 from toolkit.memory.pass_rows import PASS_ROWS
 from toolkit.memory.phase_sizes import PhaseSizes, ledger_of
 from toolkit.memory.recording import programs_of
+from toolkit.memory.reference import reference_programs
 from toolkit.memory.rows import STANDING_ROWS
 from toolkit.spec.setting import Setting
 
@@ -173,12 +175,15 @@ def _fullest(context: Context) -> Fullest:
         return Fullest({}, {})
     programs, scale = programs_of(context), context.scale
     if context.setting.trains:
-        return of_training(programs, scale, gradient_bytes(context), context.sharing)
+        beside = reference_programs(context)
+        offloads = context.setting.activation_offloading
+        return of_training(programs, scale, gradient_bytes(context), context.sharing, beside, offloads=offloads)
     programs = on_gpu_alone(programs, context)
     if context.generates:
         setting = context.setting
-        decodes = setting.generated_length > 1
-        return of_generation(programs, scale, growing(context), fuses=fuses(setting), decodes=decodes)
+        decodes, drawn = setting.generated_length > 1, drawing(context)
+        grows = growing(context)
+        return of_generation(programs, scale, grows, fuses=fuses(setting), decodes=decodes, drawing=drawn)
     return of_forward(programs, scale)
 
 
@@ -193,7 +198,8 @@ def on_gpu(known: Estimate, setting: Setting) -> Estimate:
     """The estimate of a setting that differs in its GPU alone: in BLAS workspaces and CUDA context."""
     if known.parts:
         return _together([on_gpu(one, setting) for one in known.parts])
-    workspace, before = workspace_bytes(setting.gpu), workspace_bytes(known.setting.gpu)
+    versions = setting.stack.versions
+    workspace, before = workspace_bytes(setting.gpu, versions), workspace_bytes(known.setting.gpu, versions)
     if workspace == before:
         device = device_interval(known.reserved, setting.gpu, setting.parallel, setting.stack.versions)
         return replace(known, setting=setting, device=device)

@@ -9,6 +9,7 @@ from toolkit.memory.size import BYTES, Size
 INCOMING = "activation_gradients"
 GRADIENTS = "gradients"
 NEW_GRADIENT = "new_gradient"
+STEP = "optimizer_temporary"
 LOGITS_ROWS = frozenset({"logits", "logits_float32", "log_probabilities"})
 
 
@@ -16,12 +17,15 @@ class Gradients:
     """The gradients of one stretch, counted among what is alive.
 
     `accumulates` says that gradients of earlier micro-batches are there. With a `length` all sequences are so long,
-    whatever the batch's tokens: frames of a sound.
+    whatever the batch's tokens: frames of a sound. `steps` are the tensors of a parameter's size that its optimizer
+    needs where it steps as soon as the gradient is there; None: it does not.
     """
 
     def __init__(self, *, accumulates: bool, length: int = 0) -> None:
         self.accumulates = accumulates
         self.length = length
+        self.steps: int | None = None
+        self._summed: dict[int, tuple[Buffer, int]] = {}
         self._given: set[int] = set()
         self._live = Live()
 
@@ -74,18 +78,34 @@ class Gradients:
     def _accumulate(self, pending: dict[int, Buffer], target: Buffer, contribution: Buffer) -> None:
         existing = pending.get(id(target))
         if target.parameter:
-            if self.accumulates or id(target) in self._given:  # added to what is there, and freed
+            if self.steps is not None:
+                self._step(target, contribution)
+            elif self.accumulates or id(target) in self._given:  # added to what is there, and freed
                 self._release(contribution)
             self._given.add(id(target))
         elif existing is None:
             pending[id(target)] = contribution
-        elif existing.references == 1:  # the engine adds in place to a buffer that nothing else refers to
+        elif existing.references == 1 and not existing.reshaped:
+            # The engine adds in place to what alone has its storage (input_buffer.cpp, can_accumulate_inplace).
             self._release(contribution)
         else:
             total = self.fresh(existing.row, existing.size, existing.dtype, existing.width)
             self._release(existing)
             self._release(contribution)
             pending[id(target)] = total
+
+    def _step(self, target: Buffer, contribution: Buffer) -> None:
+        """The optimizer of a parameter steps once its last gradient is there: until then the engine sums them up."""
+        total, left = self._summed.get(id(target), (contribution, target.uses))
+        if total is not contribution:
+            self._release(contribution)
+        if left > 1:
+            self._summed[id(target)] = total, left - 1
+            return
+        if self.steps:
+            self._live.add(STEP, total.size.times(self.steps))
+            self._live.remove(STEP, total.size.times(self.steps))
+        self._release(total)
 
     def _release(self, buffer: Buffer) -> None:
         buffer.references -= 1

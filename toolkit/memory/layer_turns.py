@@ -68,7 +68,7 @@ def at_joint(
     result = scale.bytes(joint.result.parts())
     new = programs.embedding * (programs.tied + programs.accumulates)
     yield Stretch("decoder's embedding", {**there, INCOMING: result + scale.bytes(programs.hidden), NEW_GRADIENT: new})
-    if programs.tied and not programs.adds_in_place:
+    if programs.adds_anew(scale.chunks):
         yield Stretch("decoder's embedding", {**there, INCOMING: result, NEW_GRADIENT: new + programs.embedding})
 
 

@@ -4,7 +4,8 @@ torch counts whole blocks. It splits a block of more than 1 MiB only where more 
 (c10/cuda/CUDACachingAllocator.cpp, should_split), and a weight that is loaded by itself gets a segment that is a
 multiple of 2 MiB, or a part of one of 20 MiB: a weight of 135 MiB counts as 136. Since 4.50 transformers first
 allocates and frees one block as large as the model (modeling_utils.py, caching_allocator_warmup), from which all
-weights are then cut to size; for quantized models 4.51 took half as much, and until 5.0 so it stayed for most.
+weights are then cut to size; for quantized models 4.51 took half as much, and until 5.0 so it stayed for most. A model
+that is trained is loaded to main memory, and moved to the GPU tensor by tensor.
 """
 
 from __future__ import annotations
@@ -30,6 +31,9 @@ WARMS = Version("4.50")
 WARMS_HALF = Version("4.51")
 WARMS_FP8_WHOLE = Version("4.52")
 WARMS_WHOLE = Version("5.0")
+
+MOVES = ("transformers", "plain")
+"""Trainers that move a loaded model to the GPU (trainer.py, _move_model_to_device); others load it to the GPU."""
 
 
 @dataclass(slots=True)
@@ -60,7 +64,7 @@ class _Blocks:
 
 
 def unsplit_bytes(tensors: Sequence[StoredTensor], setting: Setting) -> int:
-    """What loading a model for inference adds to its tensors' sizes in bytes.
+    """What loading a model adds to its tensors' sizes in bytes.
 
     0 where one block is allocated for all, and where libraries load otherwise than tensor by tensor as they are stored.
     """
@@ -68,6 +72,8 @@ def unsplit_bytes(tensors: Sequence[StoredTensor], setting: Setting) -> int:
         return 0 if setting.trains else unsplit_by_fabric(tensors, setting)
     if setting.stack.trainer == "vllm":
         return _unsplit_served(tensors)
+    if setting.trains:
+        return _unsplit_moved(tensors) if setting.weights in FLOATS and setting.stack.trainer in MOVES else 0
     first = _first_block(tensors, setting)
     if first is None:
         return 0
@@ -97,9 +103,31 @@ def _unsplit_served(tensors: Sequence[StoredTensor]) -> int:
     return blocks.unsplit
 
 
+def _unsplit_moved(tensors: Sequence[StoredTensor]) -> int:
+    """What is left of blocks where a model is moved to the GPU, in the order of its modules (Module._apply)."""
+    runs = [*moved_requests(tensors, SMALL_REQUEST)]
+    blocks = _Blocks(0, min((size for layers in runs for layer in set(layers) for size in layer), default=0))
+    for layers in runs:
+        for layer, alike in groupby(layers):
+            _load(blocks, layer, len(list(alike)))
+    return blocks.unsplit
+
+
+def moved_requests(tensors: Iterable[StoredTensor], least: int) -> Iterator[tuple[tuple[int, ...], ...]]:
+    """The sizes above `least` as modules follow each other: layer by layer, or of one tensor outside of layers."""
+    for _, run in groupby(tensors, lambda one: one.name.partition("{}")[0] if "{}" in one.name else None):
+        layers: dict[int, list[int]] = {}
+        for stored in run:
+            size = stored.allocated // stored.module.count
+            places = [place for place, _ in _places(stored)] if "{}" in stored.name else [len(layers)]
+            for place in places if size > least else ():
+                layers.setdefault(place, []).append(size)
+        yield tuple(tuple(layers[place]) for place in sorted(layers))
+
+
 def _first_block(tensors: Iterable[StoredTensor], setting: Setting) -> int | None:
     """The bytes of the block that is allocated before all others; None where nothing is left of any block."""
-    if setting.trains or setting.stack.trainer in ENGINES or setting.weights in QUANTIZED:
+    if setting.stack.trainer in ENGINES or setting.weights in QUANTIZED:
         return None
     if older(setting, PACKAGE, WARMS):
         return 0

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from toolkit.memory.ledger import Category
-from toolkit.memory.row_rule import BACKWARD, STEP, pass_row
+from toolkit.memory.row_rule import BACKWARD, DECODE, PREFILL, STEP, pass_row
 
 LOGITS, TEMPORARY = Category.LOGITS, Category.TEMPORARY
+GENERATES = (PREFILL, DECODE)
 
 LOGITS_ROWS = (
     pass_row(
@@ -58,6 +59,30 @@ LOGITS_ROWS = (
         "litgpt finetune/lora.py, fit; a loop that says outputs = model(**batch)",
         "While the optimizer steps, the result of the last pass is there where the training loop has a name for it.",
         (STEP,),
+    ),
+    pass_row(
+        "drawn_scores",
+        LOGITS,
+        "batch x V x 4, twice and batch x V without top_p; twice more after the first token",
+        "transformers generation/utils.py, _sample; generation/logits_process.py",
+        "Scores that processors give while a token is drawn, beside the scores and probabilities of the one before.",
+        GENERATES,
+    ),
+    pass_row(
+        "sorted_scores",
+        LOGITS,
+        "batch x V x (4 + 8)",
+        "transformers generation/logits_process.py, TopPLogitsWarper",
+        "With top_p, all scores in order and where they were.",
+        GENERATES,
+    ),
+    pass_row(
+        "sort_scratch",
+        TEMPORARY,
+        "V x 20 for one sequence; batch x V x 32 for several, x 20 from 128 on",
+        "aten/src/ATen/native/cuda/SortStable.cu; cub/device/dispatch/dispatch_radix_sort.cuh",
+        "What a sort of scores needs: indices or pairs of sequence and index, sorted keys, and second buffers.",
+        GENERATES,
     ),
     pass_row(
         "loss_hidden_states",

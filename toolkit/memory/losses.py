@@ -15,6 +15,10 @@ TRL_TILES = Version("1.15")
 TRL_STAYS_SHORT = Version("1.13")
 """Since then a chunk is multiplied in the hidden states' dtype, not in float32 (trl/trainer/sft_trainer.py, _chunk)."""
 SHORT = "chunked short"
+TILED = "tiled"
+"""A loss whose gradient of the output weight is a tensor of its own, to which autograd adds in place."""
+SUMS_CHUNKS = ("chunked", SHORT)
+"""Losses whose chunks each give the output weight a gradient: autograd adds them in one new tensor."""
 LIGER_STAYS_SHORT = Version("0.5")
 """Before, the logits of a chunk were made float32 for the loss (liger_kernel/ops/fused_linear_cross_entropy.py)."""
 TORCHTUNE_LINEAR_LOSS = Version("0.7")
@@ -45,7 +49,7 @@ def _is_followed(setting: Setting, family: str) -> bool:
 
 def _chunked(setting: Setting) -> str:
     if not older(setting, "trl", TRL_TILES):
-        return "tiled"
+        return TILED
     return "chunked" if older(setting, "trl", TRL_STAYS_SHORT) else SHORT
 
 
@@ -53,6 +57,9 @@ def refuse_sum(setting: Setting, family: str) -> None:
     """Raise where no formula follows a loss that a loop takes of the logits itself."""
     if setting.trains and setting.stack.loss == FROM_LOGITS and not _is_followed(setting, family):
         raise UnsupportedRow("logits", f"no formula for the loss {FROM_LOGITS} but of a language model in a plain loop")
+    encodes = setting.head == "masked-lm" and setting.stack.trainer == "plain"
+    if setting.trains and setting.stack.loss == "named" and not encodes:
+        raise UnsupportedRow("logits", "no formula for the loss named but of a masked language model in a plain loop")
     own = family in OF_PAIRS
     if setting.trains and setting.stack.loss == "sum" and (setting.stack.trainer != "plain" or own):
         whose = family if own else setting.stack.trainer

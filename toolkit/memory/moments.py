@@ -16,9 +16,12 @@ from toolkit.memory.formula.cached import ROW as CACHED
 from toolkit.memory.formula.kv_cache import ROW as GROWTH
 from toolkit.memory.formula.kv_cache import Growth
 from toolkit.memory.formula.products import DEQUANTIZED
+from toolkit.memory.formula.sampling import Drawing
 from toolkit.memory.gradients import GRADIENTS, INCOMING, NEW_GRADIENT
+from toolkit.memory.gradients import STEP as TEMPORARY
 from toolkit.memory.layer_turns import added_up, at_joint, but_one, first_of_kinds, made_after
 from toolkit.memory.ledger import PhaseName
+from toolkit.memory.offloading import stashed
 from toolkit.memory.parallel.sharing import Sharing, Step
 from toolkit.memory.program import CHECKPOINTS, MAX_RECORDED
 from toolkit.memory.programs import Programs
@@ -38,11 +41,21 @@ class Fullest:
 
 
 @lru_cache(maxsize=MAX_RECORDED)
-def of_training(programs: Programs, scale: Scale, gradients: int, spread: Sharing | None = None) -> Fullest:
-    """The fullest moments of a step of training; `gradients` are the bytes of all that stay until the optimizer."""
+def of_training(
+    programs: Programs, scale: Scale, gradients: int, spread: Sharing | None = None, reference: Programs | None = None,
+    *, offloads: bool = False,
+) -> Fullest:  # fmt: skip
+    """The fullest moments of a step of training; `gradients` are the bytes of all that stay until the optimizer.
+
+    A preference loss asks its `reference` after the forward pass.
+    """
     made = gradients if spread is None else spread.made(gradients)
     earlier = {GRADIENTS: gradients} if programs.accumulates else {}
     forward, backward = list(_forward(scale, programs, earlier)), list(_backward(scale, programs, made))
+    if offloads:
+        forward, backward = (list(stashed(scale, programs, one)) for one in (forward, backward))
+    if reference is not None:
+        forward += [replace(one, name=f"reference: {one.name}") for one in _asked(scale, programs, reference, earlier)]
     named = sum(added_up(scale, [*_pinned(programs), (programs.head.pinned, 1)], {}).values()) if programs.logits else 0
     update = [Stretch("step", {GRADIENTS: gradients, NAMED: named})]
     if spread is not None:
@@ -68,7 +81,9 @@ def of_forward(programs: Programs, scale: Scale) -> Fullest:
 
 
 @lru_cache(maxsize=MAX_RECORDED)
-def of_generation(programs: Programs, scale: Scale, growth: Growth, *, fuses: bool, decodes: bool) -> Fullest:
+def of_generation(
+    programs: Programs, scale: Scale, growth: Growth, *, fuses: bool, decodes: bool, drawing: Drawing | None = None
+) -> Fullest:
     """The fullest moments of generation, and what is there beside them while a cache grows.
 
     `decodes` says that there are tokens after the first, which the prompt's pass gives; `fuses` that one token of each
@@ -90,6 +105,10 @@ def of_generation(programs: Programs, scale: Scale, growth: Growth, *, fuses: bo
         there = added_up(scale, [(program.kept, program.count) for program in programs.layers], {})
         there[GROWTH] = there.pop(CACHED, 0)  # the row of the cache is that of all tokens' cache
         steps.append(Stretch("second token", _fullest_of(once, list(_forward(once, decoding, there))).rows))
+    if drawing is not None:
+        there = added_up(scale, [(program.kept, program.count) for program in programs.layers], dict(drawing.first))
+        prompt.append(Stretch("drawing", there))
+        steps += [Stretch("drawing", {**throughout, **dict(drawing.later)})] if decodes else []
     phases = {PhaseName.PREFILL: (scale, prompt), PhaseName.DECODE: (once, steps)}
     return _fullest(phases)
 
@@ -164,6 +183,14 @@ def _forward(scale: Scale, programs: Programs, earlier: Mapping[str, int]) -> It
     yield Stretch("logits", added_up(scale, ends, earlier), programs.head.forward)
 
 
+def _asked(scale: Scale, programs: Programs, reference: Programs, earlier: Mapping[str, int]) -> Iterator[Stretch]:
+    """The pass of a reference, beside all that the model's own has stored for backward."""
+    stored = [(program.stored, program.count) for program in programs.layers]
+    waiting = programs.masks if CHECKPOINTS in programs.layers[0].stored else {}
+    there = [*stored, (waiting, 1), (programs.front, 1), (programs.head.stored, 1)]
+    yield from _forward(scale, reference, added_up(scale, there, earlier))
+
+
 def _backward(scale: Scale, programs: Programs, gradients: int) -> Iterator[Stretch]:
     """The loss, the last layer (whose inputs are all still stored), the first layer, the embedding.
 
@@ -177,7 +204,7 @@ def _backward(scale: Scale, programs: Programs, gradients: int) -> Iterator[Stre
     done = {
         "loss": 0,
         "last layer": scale.bytes(programs.head.gradients),
-        "first layer": gradients - scale.bytes(first.gradients) - last - programs.added,
+        "first layer": gradients - scale.bytes(first.gradients) - _at_the_end(scale, programs, last),
     }
     there = {name: {GRADIENTS: gradients if programs.accumulates else size} for name, size in done.items()}
     if programs.tied and programs.accumulates:  # the output weight's waits for the embedding's
@@ -192,8 +219,19 @@ def _backward(scale: Scale, programs: Programs, gradients: int) -> Iterator[Stre
     if programs.joint is not None and programs.embedding:
         yield from at_joint(scale, programs, programs.joint, [*stored, *waiting], gradients)
     yield from first_of_kinds(scale, programs, stored, waiting, there["first layer"])
+    waiting.append((programs.lingering, 1))
     yield Stretch("first layer", added_up(scale, [*pinned, *waiting], there["first layer"]), first.backward)
+    if programs.inputs is not None:
+        made = there["first layer"][GRADIENTS] + (0 if programs.accumulates else scale.bytes(first.gradients))
+        hidden = {GRADIENTS: made, INCOMING: scale.bytes(programs.hidden)}
+        yield Stretch("inputs of layers", added_up(scale, [*pinned], hidden), programs.inputs.backward)
     yield from _at_embedding(scale, programs, gradients)
+
+
+def _at_the_end(scale: Scale, programs: Programs, embedding: int) -> int:
+    """The gradients that come after those of the first layer."""
+    inputs = 0 if programs.inputs is None else scale.bytes(programs.inputs.gradients)
+    return embedding + programs.added + inputs
 
 
 def _pinned(programs: Programs) -> list[tuple[Amounts, int]]:
@@ -213,12 +251,15 @@ def _last(programs: Programs) -> range:
 def _at_embedding(scale: Scale, programs: Programs, gradients: int) -> Iterator[Stretch]:
     """The gradient of the first layer's input, and one of the embedding: the last of all, or added to what is there.
 
-    A tied one is added to the output weight's in a new tensor, unless autocast made that one.
+    A tied one is added to the output weight's in a new tensor, unless autocast made that one or chunks are its sum.
     """
     pinned = added_up(scale, [*_pinned(programs), (programs.head.pinned, 1)], {GRADIENTS: gradients})
     if programs.joint is not None and not programs.joint.shares:
         return
     new = programs.embedding * (programs.tied + programs.accumulates) + programs.scattered
+    if programs.steps:
+        stepping = {NEW_GRADIENT: programs.embedding, TEMPORARY: programs.steps * programs.embedding}
+        yield Stretch("embedding", {**pinned, **stepping})
     yield Stretch("embedding", {**pinned, INCOMING: scale.bytes(programs.hidden), NEW_GRADIENT: new})
-    if programs.tied and not programs.adds_in_place and programs.joint is None:
+    if programs.adds_anew(scale.chunks) and programs.joint is None:
         yield Stretch("embedding", {**pinned, NEW_GRADIENT: new + programs.embedding})

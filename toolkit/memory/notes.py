@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from toolkit.facts.multiprocessors import multiprocessors_of
+from toolkit.memory.architecture.model import ModuleKind
+from toolkit.memory.architecture.stack import as_built
 from toolkit.memory.context import Context
 from toolkit.memory.formula.liger import liger_notes
 from toolkit.memory.formula.optimizer import paged_states
+from toolkit.memory.formula.reduction import STAGED_FROM
 from toolkit.memory.kept_caches import STATIC
 from toolkit.memory.layouts.encoders import ENCODERS
+from toolkit.memory.offloading import STASHED
 from toolkit.memory.recurrent_kernels import recurrence_notes
-from toolkit.spec.names import GALORE
+from toolkit.spec.names import BITSANDBYTES, GALORE, GROUPED
+from toolkit.spec.objective_fields import PREFERENCES
 
 TRANSFORMS = frozenset({"c3a", "fourierft"})
 """Methods of peft that go through Fourier transforms."""
+MUCH = 10
+"""What of a model is left as it is is told from one part in so many on."""
 
 
 def notes_of(context: Context) -> Iterator[str]:
@@ -27,13 +35,48 @@ def notes_of(context: Context) -> Iterator[str]:
         yield "not in the ledger: cuFFT's workspace, whose size only cuFFT tells"
     if context.generates and context.setting.cache is not None and context.setting.cache.implementation == STATIC:
         yield "decode: generate() compiles it for a static cache on a GPU; the rows are of operations as written"
+    if context.setting.activation_offloading:
+        yield f"layer_inputs: {STASHED} are counted, as many as the stash holds; the others wait in main memory"
+    if context.setting.objective in PREFERENCES:
+        yield "logits: every token is counted as the answer's; those of prompts take no log-probabilities"
     yield from _past_positions(context)
+    yield from _unstaged(context)
+    yield from _left_whole(context)
     yield from recurrence_notes(context.architecture, context.setting.kernels)
     yield from liger_notes(context.architecture.family, context.setting)
     layout = ENCODERS.get(context.architecture.family)
     if layout is not None and (layout.disentangled or layout.biases) and context.setting.attention != "eager":
         name = "DeBERTa" if layout.disentangled else "MPNet"
         yield f"attention: transformers has no {context.setting.attention} for {name}, which attends eagerly"
+
+
+def _unstaged(context: Context) -> Iterator[str]:
+    """A GPU whose multiprocessors are not known, where gradients are summed over so many tokens that it matters."""
+    setting, gpu = context.setting, context.setting.gpu
+    vectors = any(len(one.shape) == 1 or 1 in one.shape for one in context.sums.trained)
+    tokens = setting.batch_size * setting.sequence_length
+    if setting.trains and gpu is not None and vectors and tokens >= STAGED_FROM and multiprocessors_of(gpu) is None:
+        yield f"not in the ledger: reduction_buffer, for how many multiprocessors {gpu} has is not in the table of GPUs"
+
+
+def _left_whole(context: Context) -> Iterator[str]:
+    """What a quantized form leaves in 16 bit beside heads and embeddings, where it is much: experts, Falcon's linears.
+
+    Source: transformers integrations/bitsandbytes.py, replace_with_bnb_linear: modules whose type is nn.Linear itself.
+    """
+    form = context.setting.weights
+    if form not in BITSANDBYTES | GROUPED or context.serves:
+        return
+    built = as_built(context.architecture, context.setting)
+    left = [one for one in built.modules if one.kind is ModuleKind.EXPERTS or not one.quantized]
+    elements = sum(one.count * tensor.elements for one in left for tensor in one.tensors)
+    if elements * MUCH >= context.sums.parameters:
+        what = "experts" if any(one.kind is ModuleKind.EXPERTS for one in left) else "linears of a class of their own"
+        whose = "bitsandbytes" if form in BITSANDBYTES else "GPTQ or AWQ"
+        yield (
+            f"weights: {elements:,} of {context.sums.parameters:,} parameters stay in 16 bit: they are {what}, which"
+            f" transformers since 5 does not let {whose} quantize (before, it did: say stack.transformers)"
+        )
 
 
 def _past_positions(context: Context) -> Iterator[str]:

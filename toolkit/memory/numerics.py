@@ -53,6 +53,8 @@ TORCH_SOFTMAX_SAVES_LESS = Version("1.11")
 """Before, softmax saved its input for backward beside its result, and used it for its dtype (pull request 65242)."""
 TORCH_FREES_GRADIENTS = Version("2.0")
 """Before, zero_grad filled gradients with zeros, so that they were there in the next pass (torch/nn/modules)."""
+ADAMW_STEPS = {"foreach": 1, "for-loop": 2}
+"""The root of a parameter's second moment, and its quotient (torch/optim/adamw.py)."""
 LITGPT_CACHES_GROUPS = Version("0.5.5")
 """LitGPT pull requests 1013 and 1891; before, keys and values were repeated for every query head, then kept."""
 TRL_PREPARES_UNTIL = stack_rules.TRL_CASTS_ADAPTERS  # since then SFTTrainer leaves the base as it is loaded
@@ -94,6 +96,7 @@ class Numerics:
     keeps_scores: bool = False  # softmax saves what it is given, too
     adds_masks: bool = False  # BERT's eager attention adds a mask in the dtype of the weights, whatever its rows
     kernels: Kernels = OWN
+    steps: int | None = None  # tensors of a parameter's size that its step inside of backward takes, if it has one
 
 
 def numerics(setting: Setting) -> Numerics:
@@ -127,10 +130,17 @@ def numerics(setting: Setting) -> Numerics:
         padded=setting.padding,
         packing=setting.packing,
         kernels=setting.kernels,
+        steps=_steps_in_backward(setting),
         adds_in_place=storage in GPTQ_TRAINS and older(setting, "peft", PEFT_ADDS_ANEW),
         keeps_scores=setting.trains and older(setting, "torch", TORCH_SOFTMAX_SAVES_LESS),
         adds_masks=older(setting, "transformers", ALWAYS_MASKS_UNTIL),
     )
+
+
+def _steps_in_backward(setting: Setting) -> int | None:
+    if not (setting.trains and setting.optimizer_in_backward):
+        return None
+    return ADAMW_STEPS.get(setting.optimizer_implementation, 0) if setting.optimizer == "adamw" else 0
 
 
 def flattens_frozen(setting: Setting) -> bool:
@@ -157,8 +167,12 @@ def _makes_inputs_need_gradients(setting: Setting) -> bool:
 
 
 def accumulates(setting: Setting) -> bool:
-    """Whether a pass finds gradients there: those of micro-batches before it, or what zero_grad left of them."""
-    return setting.trains and (setting.gradient_accumulation > 1 or older(setting, "torch", TORCH_FREES_GRADIENTS))
+    """Whether gradients are free as soon as they are done with: added to those of micro-batches before, or stepped by.
+
+    Older torch's zero_grad left zeros to add them to.
+    """
+    stays = setting.gradient_accumulation > 1 or older(setting, "torch", TORCH_FREES_GRADIENTS)
+    return setting.trains and (stays or setting.optimizer_in_backward)
 
 
 def _halved(setting: Setting) -> bool:

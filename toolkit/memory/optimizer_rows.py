@@ -5,7 +5,7 @@ from __future__ import annotations
 from toolkit.memory.formula.optimizer import optimizer_states
 from toolkit.memory.formula.optimizer_step import newton_schulz, optimizer_temporary, projector_update
 from toolkit.memory.ledger import Category
-from toolkit.memory.row_rule import FORM, STEP, TRAINING, RowRule
+from toolkit.memory.row_rule import BACKWARD, FORM, PASS, STEP, TRAINING, RowRule
 
 TRAINED = (*FORM, "lora", "peft", "compute", "amp", "kernels", "parallel")
 """Fields that decide what is trained, and in which dtype."""
@@ -31,16 +31,17 @@ OPTIMIZER_ROWS = (
     RowRule(
         "optimizer_temporary",
         Category.TEMPORARY,
-        (STEP,),
+        (BACKWARD, STEP),
         "AdamW foreach: n x bytes of a state, over all parameters; for-loop: 2 x that of a tensor and that of the one "
         "before; fused: 0; Adafactor: 4 x 2 x n, and as much again for copies of 16-bit tensors",
         "torch/optim/adamw.py, _multi_tensor_adamw and _single_tensor_adamw; pytorch issue 97712; transformers "
         "optimization.py (Adafactor); galore_torch adamw.py, adamw8bit.py, adafactor.py",
         optimizer_temporary,
-        (*STEPPED, "optimizer_implementation", "master_weights"),
+        tuple(dict.fromkeys((*STEPPED, "optimizer_implementation", "master_weights", *PASS))),
         "The square roots of the second moments, all at once or one at a time. Float32 states of 16-bit parameters "
         "need the gradient and the update of one parameter in float32, unless a fused kernel makes them. GaLore's "
-        "updates are projected back and scaled, one matrix after the other.",
+        "updates are projected back and scaled, one matrix after the other. Steps in backward need what one parameter "
+        "does.",
     ),
     RowRule(
         "newton_schulz",

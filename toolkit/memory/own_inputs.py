@@ -1,4 +1,4 @@
-"""Gemma 4's inputs for each layer, and its layers that attend to the keys of earlier ones: how they generate.
+"""Gemma 4's inputs for each layer, and its layers that attend to the keys of earlier ones.
 
 Source: transformers 5.23 modeling_gemma4.py, Gemma4TextModel.forward and Gemma4Model.forward. Of a prompt the last
 layers, which take the keys of earlier ones, are given the last token alone (_maybe_slice_kv_shared_inputs).
@@ -6,19 +6,30 @@ layers, which take the keys of earlier ones, are given the last token alone (_ma
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import zip_longest
 
-from toolkit.memory.architecture import LayerKind
+from toolkit.memory.architecture import Architecture, LayerKind, Module
 from toolkit.memory.forms.builder import Builder
+from toolkit.memory.formula.attention import rotate
+from toolkit.memory.formula.attention_form import STATES, AttentionForm
+from toolkit.memory.formula.attention_kernels import FLASH_KERNELS
+from toolkit.memory.formula.follow import AnyLayer
+from toolkit.memory.formula.gemma4 import keys_alone
+from toolkit.memory.formula.layer import RESIDUAL, LayerForm
 from toolkit.memory.formula.own_inputs import ROW, OwnInputForm, OwnInputsForm
-from toolkit.memory.peaks import ALONE
-from toolkit.memory.program import Program, record_inference
-from toolkit.memory.refusal import UnsupportedRow
-from toolkit.memory.size import BYTES, NOTHING, Size
+from toolkit.memory.peaks import ALONE, amounts
+from toolkit.memory.program import CHECKPOINTS, Program, Stream, record_inference, record_layer
+from toolkit.memory.programs import Programs
+from toolkit.memory.refusal import PADS, UnsupportedRow
+from toolkit.memory.size import BYTES, NOTHING, Amounts, Parts, Size
+from toolkit.memory.tape import Tape
 from toolkit.spec.setting import Setting
 
 GATE = "per_layer_input_gate"
+AS_THEY_ARE = ("sdpa", "varying", *FLASH_KERNELS)
+"""Kernels that take keys of fewer heads than there are queries, and save them so."""
 OF_IMAGES = "ForConditionalGeneration"
 """The end of the name of a class whose code holds what the table gives while the text model runs."""
 
@@ -27,44 +38,171 @@ def own_input_form(build: Builder, kind: LayerKind) -> OwnInputForm | None:
     """What a layer does with an input of its own, where it has one."""
     if GATE not in build.by_suffix:
         return None
-    projection = build.linear("per_layer_projection")
-    return OwnInputForm(build.linear(GATE), projection, build.norm(kind.norm), kind.feed_forward.activation)
+    return OwnInputForm(
+        gate=build.linear(GATE),
+        projection=build.linear("per_layer_projection"),
+        norm=build.norm(kind.norm),
+        activation=kind.feed_forward.activation,
+        width=_projection(build).out_features,
+        dtype=build.numerics.stream,
+        grad=_flows(build),
+    )
 
 
-def refuse_unlike(build: Builder, setting: Setting) -> None:
+def refuse_unlike(architecture: Architecture, setting: Setting) -> None:
     """Raise where layers have inputs of their own, or keys of earlier ones, and no formula follows what is done."""
-    shares = any(kind.attention.shares_keys for kind in build.architecture.layers)
-    if not shares and GATE not in build.by_suffix:
+    shares = any(kind.attention.shares_keys for kind in architecture.layers)
+    given = any(module.leaf == GATE for module in architecture.modules)
+    if not shares and not given:
         return
-    what = "inputs of their own for each layer" if GATE in build.by_suffix else "keys of an earlier layer"
+    what = "inputs of their own for each layer" if given else "keys of an earlier layer"
     for known, covered in (
-        ("generation", not setting.trains),
         ("one GPU", setting.parallel.gpus == 1),
         ("a cache that grows", setting.cache is None),
+        ("transformers' code", setting.stack.trainer in PADS),
     ):
         if not covered:
-            raise UnsupportedRow("activations", f"no formula for layers of Gemma 4 with {what} but in {known} yet")
+            raise UnsupportedRow("activations", f"no formula for layers of Gemma 4 with {what} but with {known} yet")
 
 
 def made_before(build: Builder) -> tuple[Program, ...]:
-    """The program that makes the inputs of all layers."""
+    """The program that makes the inputs of all layers, when the model generates."""
+    return (record_inference(_form(build), 1, build.numerics.stream),) if GATE in build.by_suffix else ()
+
+
+def with_shared(build: Builder, programs: Programs, forms: Sequence[tuple[AnyLayer, int]]) -> Programs:
+    """The programs of a model in training with what all layers share: inputs of their own, and keys of earlier ones."""
+    inputs = _made_in_training(build)
+    front, passing = _left_in_front(build, inputs, programs.front), programs.passing
+    if inputs is not None and RESIDUAL in front:  # the embeddings, whose name the graph needs no more
+        passing = {**passing, RESIDUAL: NOTHING}
+    passing = {**passing, **_held_keys(build, forms)}
+    lingering, before = _lingering_keys(build, forms), () if inputs is None else (inputs,)
+    return replace(programs, front=front, passing=passing, before=before, inputs=inputs, lingering=lingering)
+
+
+def _made_in_training(build: Builder) -> Program | None:
+    """The program that makes the inputs of all layers, with what it does in backward."""
     if GATE not in build.by_suffix:
-        return ()
-    projection = next(m for m in build.architecture.modules if m.path.endswith("per_layer_model_projection"))
-    form = OwnInputsForm(
-        build.architecture.hidden, projection.out_features, build.form_of(projection), build.norm("rms")
+        return None
+    n = build.numerics
+    return record_layer(_form(build), 1, Stream(n.stream, n.first_grad, "false", n.accumulates))
+
+
+def _form(build: Builder) -> OwnInputsForm:
+    projection = _projection(build)
+    return OwnInputsForm(
+        build.architecture.hidden,
+        projection.out_features,
+        build.form_of(projection),
+        build.norm("rms"),
+        table=build.numerics.trains_base,
     )
-    return (record_inference(form, 1, build.numerics.stream),)
 
 
-def held_inputs(build: Builder) -> Mapping[str, Size]:
-    """The inputs of all layers, which the model's code holds, and around a text model what the table gave."""
+def _projection(build: Builder) -> Module:
+    return next(m for m in build.architecture.modules if m.path.endswith("per_layer_model_projection"))
+
+
+def _flows(build: Builder) -> bool:
+    """Whether a gradient flows to the inputs of all layers."""
+    n = build.numerics
+    return n.trains_base or n.first_grad or build.form_of(_projection(build)).branch is not None
+
+
+def held_inputs(build: Builder, *, trains: bool) -> Mapping[str, Size]:
+    """The inputs of all layers, which the model's code holds, and around a text model what the table gave.
+
+    In training the graph holds the former.
+    """
     if GATE not in build.by_suffix:
         return {}
-    projection = next(m for m in build.architecture.modules if m.path.endswith("per_layer_model_projection"))
     around = build.architecture.class_name.endswith(OF_IMAGES)
-    width = projection.out_features * (1 + around) + build.architecture.hidden * around
+    width = _projection(build).out_features * (1 - trains + around) + build.architecture.hidden * around
     return {ROW: Size(token=width * BYTES[build.numerics.stream])}
+
+
+def _left_in_front(build: Builder, program: Program | None, front: Amounts) -> Amounts:
+    """What training leaves for backward before the first layer: what makes the inputs of all saves, and these.
+
+    With checkpoints keys and values that layers share are kept by the model's code, which runs again with them. The
+    embeddings themselves are those of the first checkpoint.
+    """
+    checkpoints = build.numerics.checkpointing != "false"
+    left = [front]
+    if program is not None:
+        left.append({row: size for row, size in program.stored.items() if not (checkpoints and row == RESIDUAL)})
+        given = _projection(build).out_features * BYTES[build.numerics.stream]
+        left.append({ROW: Size(token=given).parts()})
+    if checkpoints:
+        left.append(_shared_keys(build))
+    total: dict[str, Parts] = {}
+    for row, parts in (item for one in left for item in one.items()):
+        total[row] = tuple(map(sum, zip_longest(total.get(row, ()), parts, fillvalue=0)))
+    return total
+
+
+def _shared_keys(build: Builder) -> Amounts:
+    """Keys and values of the last layer of each window that has its own."""
+    kinds = [kind.attention for kind in build.architecture.layers if kind.attention.shares_keys]
+    width = sum(2 * one.key_value_heads * one.head_dim for one in kinds)
+    n = build.numerics
+    each = BYTES[n.stream if n.autocast is None or n.storage != "plain" else n.autocast]
+    return {STATES: Size(token=width * each).parts()} if width else {}
+
+
+def _lingering_keys(build: Builder, forms: Sequence[tuple[AnyLayer, int]]) -> Amounts:
+    """What made the keys and values of earlier layers again, which the model's code then holds with their graph.
+
+    A checkpoint runs its layer with the dictionary that later layers take keys from. Without reentry what norms and
+    products have saved stays; with it that is gone, but not the layer's input and the gradient of that.
+    """
+    kinds, n = build.architecture.layers, build.numerics
+    giving = [form for kind, (form, _) in zip(kinds, forms, strict=True) if not kind.attention.shares_keys]
+    if n.checkpointing == "false" or len(giving) == len(kinds):
+        return {}
+    tape = Tape(records=True)
+    for form in giving:
+        x = tape.new(CHECKPOINTS, build.architecture.hidden, n.stream, grad=True)
+        if n.checkpointing == "reentrant":
+            x.references += 1
+            tape.gradient(x)
+        elif isinstance(form, LayerForm) and isinstance(form.attention, AttentionForm):
+            keys_alone(tape, x, form.norm, form.attention, rotate)
+    tape.unwind()
+    return amounts(tape.alive)
+
+
+def _held_keys(build: Builder, forms: Sequence[tuple[AnyLayer, int]]) -> Amounts:
+    """Keys and values that the model's code holds for later layers, where the graph has kept copies of them alone.
+
+    These are in another dtype, or repeated for every query head. With checkpoints they are in front.
+    """
+    kinds, n = build.architecture.layers, build.numerics
+    if n.checkpointing != "false" or not any(kind.attention.shares_keys for kind in kinds):
+        return {}
+    plain = n.stream if n.autocast is None or n.storage != "plain" else n.autocast
+    total = 0
+    for kind, (form, _) in zip(kinds, forms, strict=True):
+        attention = form.attention if isinstance(form, LayerForm) else None
+        if kind.attention.shares_keys or not isinstance(attention, AttentionForm):
+            continue
+        repeats = attention.is_grouped and not attention.one_for_all and attention.kernel not in AS_THEY_ARE
+        for dtype in ("fp32" if attention.wide_rotary else plain, plain):
+            copied = repeats or n.autocast not in (None, dtype)
+            total += attention.key_value_heads * attention.head_dim * BYTES[dtype] * copied
+    return {STATES: Size(token=total).parts()}
+
+
+def as_last(form: AnyLayer) -> AnyLayer | None:
+    """The form of the last layer, where later ones give gradients to what it shares with them; else none."""
+    if not isinstance(form, LayerForm) or not isinstance(form.attention, AttentionForm):
+        return None
+    own, shares = form.own_input, form.attention.returns_gradients
+    if own is None and not shares:
+        return None
+    last = None if own is None else replace(own, last=True)
+    return replace(form, attention=replace(form.attention, last=shares), own_input=last)
 
 
 def filling(kind: LayerKind, program: Program) -> Program:

@@ -10,7 +10,7 @@ from toolkit.memory.ledger import Category
 from toolkit.memory.logits_rows import LOGITS_ROWS
 from toolkit.memory.parallel.rows import SHARING_ROWS
 from toolkit.memory.quantized_rows import QUANTIZED_ROWS
-from toolkit.memory.row_rule import BACKWARD, DECODE, FORWARD, pass_row
+from toolkit.memory.row_rule import BACKWARD, DECODE, FORWARD, PASS, RowRule, at_fullest, pass_row
 
 ACTIVATIONS, LOGITS, TEMPORARY = Category.ACTIVATIONS, Category.LOGITS, Category.TEMPORARY
 
@@ -24,6 +24,18 @@ PASS_ROWS = (
         "torch/csrc/autograd/functions/accumulate_grad.h",
         "A weight's new gradient before it is cast, or added to the one of earlier micro-batches or of a tied weight.",
         (FORWARD, BACKWARD),
+    ),
+    RowRule(
+        "reduction_buffer",
+        TEMPORARY,
+        (BACKWARD,),
+        "4 x outputs x blocks that share an output x outputs of a block: up to 512 bytes or so for each thread that the"
+        " GPU's multiprocessors hold",
+        "aten/src/ATen/native/cuda/Reduce.cuh, ReduceConfig::global_memory_size",
+        at_fullest("reduction_buffer"),
+        (*PASS, "gpu"),
+        "Partial sums of the gradient of a bias, or of a vector of a norm or an adapter, while it is summed over the "
+        "tokens: from 1,021 tokens on.",
     ),
     *CACHE_ROWS,
     pass_row(

@@ -73,7 +73,7 @@ class Stream:
 
     `checkpointing` is as of numerics; `accumulates` as of a tape; `caches` says that a checkpointed
     layer gives its keys to a cache, which the model's result holds. `named` is what becomes of keys (formula/cached.py)
-    where the training loop has a name for that result until the next pass is done.
+    where the training loop has a name for that result until the next pass is done; `steps` as of gradients.
     """
 
     dtype: str
@@ -82,6 +82,7 @@ class Stream:
     accumulates: bool
     caches: bool = False
     named: str = ""
+    steps: int | None = None
 
     @property
     def chooses(self) -> bool:
@@ -103,13 +104,19 @@ def record_layer(form: AnyLayer, count: int, stream: Stream) -> Program:
 def _record_one(form: AnyLayer, stream: Stream) -> Program:
     if stream.checkpointing != "false":
         return _record_checkpointed(form, stream)
-    tape = Tape(records=True, accumulates=stream.accumulates, length=length_of(form))
+    tape = _tape(stream, length_of(form))
     tape.cache = stream.named
     x = tape.new(RESIDUAL, form.hidden, stream.dtype, grad=stream.grad)
     out = follow_layer(tape, x, form)
     tape.drop(x)
     given = NOTHING if x.references else x.size
     return replace(_with_backward(tape, out), pinned=amounts(tape.pinned), input=given)
+
+
+def _tape(stream: Stream, length: int = 0) -> Tape:
+    tape = Tape(records=True, accumulates=stream.accumulates, length=length)
+    tape.steps = stream.steps
+    return tape
 
 
 def _with_backward(tape: Tape, out: Buffer) -> Program:
@@ -177,7 +184,7 @@ def _record_checkpointed(form: AnyLayer, stream: Stream) -> Program:
 
 def _deferred(form: AnyLayer, stream: Stream, first: _FirstPass) -> Tape:
     """Non-reentrant: the layer runs again within its backward, when the first tensor it saved is asked for."""
-    tape = Tape(records=True, accumulates=stream.accumulates, length=length_of(form))
+    tape = _tape(stream, length_of(form))
     for row, size in first.pinned.items():
         tape.fresh(row, size, stream.dtype)
     again = tape.new(CHECKPOINTS, form.hidden, stream.dtype, grad=True)
@@ -193,7 +200,7 @@ def _deferred(form: AnyLayer, stream: Stream, first: _FirstPass) -> Tape:
 
 def _run_again(form: AnyLayer, stream: Stream, first: _FirstPass) -> Tape:
     """Reentrant: CheckpointFunction.backward runs the layer, and holds its result and gradient to the end."""
-    tape = Tape(records=True, accumulates=stream.accumulates, length=length_of(form))
+    tape = _tape(stream, length_of(form))
     again = tape.new(CHECKPOINTS, form.hidden, stream.dtype, grad=True)
     again.references += 1
     gradient = tape.fresh(INCOMING, first.result.size, stream.dtype)
@@ -247,7 +254,7 @@ def _without_graph(tape: Tape, result: str) -> Program:
 @lru_cache(maxsize=MAX_RECORDED)
 def record_head(form: AnyHead, hidden: int, stream: Stream) -> Program:
     """The program of the end of the model in training: final norm, logits, loss."""
-    tape = Tape(records=True, accumulates=stream.accumulates)
+    tape = _tape(stream)
     program = _with_backward(tape, follow_loss(tape, tape.new(RESIDUAL, hidden, stream.dtype, grad=True), form))
     return replace(program, origin=Origin(form, stream, hidden), pinned=amounts(tape.pinned))
 

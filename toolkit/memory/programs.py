@@ -33,13 +33,16 @@ class Programs:
     that are normed save for theirs. `embedding` is the gradient of a trained token embedding in bytes, and `tied` says
     that it is the output weight's too; `added` are the gradients of embeddings that are added to those of the tokens,
     which come with theirs; `accumulates` is as of a tape, and `adds_in_place` says that the gradients of a tied
-    embedding are added in place, as the engine does where autocast's copy of the weight gave the first
-    (torch/csrc/autograd/input_buffer.cpp). `scattered` are the bytes of a token embedding of which a few rows are
-    trained: both passes make all of it, in passing. `logits` is the end up to its logits, where the loop has a name for
-    those of the last pass, and so for its nodes. `decoding` are the layers' programs for one token of each sequence, if
-    they have any; `before` are layers of an encoder, which leave nothing, and of which one is in turn, while its code
-    holds `encoding`, or where that is empty what is passing; `joint` is as of a decoder beside an encoder. `around`
-    says which layers come before and after those of each program, where that matters.
+    embedding are added in place, as the engine does where autocast's copy or tiles of the logits gave the first
+    (torch/csrc/autograd/input_buffer.cpp); where the loss `sums_chunks`, the first is their sum. `scattered` are the
+    bytes of a token embedding of which a few rows are trained: both passes make all of it, in passing. `logits` is the
+    end up to its logits, where the loop has a name for those of the last pass, and so for its nodes. `decoding` are the
+    layers' programs for one token of each sequence, if they have any; `before` are layers of an encoder, which leave
+    nothing, and of which one is in turn, while its code holds `encoding`, or where that is empty what is passing;
+    `joint` is as of a decoder beside an encoder. `around` says which layers come before and after those of each
+    program, where that matters. `inputs` makes what all layers
+    are given beside the stream, and gets the gradient of that when the first layer's is done. `lingering` is what
+    layers that ran again for their checkpoints leave until the first of them is done.
     """
 
     layers: tuple[Program, ...]
@@ -54,10 +57,18 @@ class Programs:
     added: int = 0
     tied: bool = False
     accumulates: bool = False
+    steps: int | None = None
     adds_in_place: bool = False
+    sums_chunks: bool = False
     logits: Program | None = None
     decoding: tuple[Program, ...] = ()
     before: tuple[Program, ...] = ()
     encoding: Amounts = field(default_factory=dict)
     joint: Joint | None = None
     around: tuple[Around, ...] = ()
+    inputs: Program | None = None
+    lingering: Amounts = field(default_factory=dict)
+
+    def adds_anew(self, chunks: int) -> bool:
+        """Whether the gradients of a tied embedding are added in a new tensor, after so many chunks of a loss."""
+        return self.tied and not self.adds_in_place and not (self.sums_chunks and chunks > 1)

@@ -12,10 +12,11 @@ from toolkit.memory.architecture.mixers import piece_of
 from toolkit.memory.architecture.stack import as_built
 from toolkit.memory.context import Context
 from toolkit.memory.forms.builder import Adaptation, Builder, builder
-from toolkit.memory.forms.families import form_of_layer
+from toolkit.memory.forms.families import form_of_layer, refuse_older
 from toolkit.memory.forms.feed_forward import refuse_scattered
 from toolkit.memory.forms.heads import head_form
-from toolkit.memory.forms.layers import cache_of, keeping, kernel, masks, reading
+from toolkit.memory.forms.indexing import indexing
+from toolkit.memory.forms.layers import cache_of, keeping, kernel, masks, reading, shorter_window
 from toolkit.memory.forms.litgpt import litgpt_mask
 from toolkit.memory.forms.recurrent import pieces_of
 from toolkit.memory.forms.written_scores import MPT, mpt_masks, refuse_unread
@@ -26,9 +27,9 @@ from toolkit.memory.held_embeddings import first_dtype, front_of, held_embedding
 from toolkit.memory.kept_caches import refuse_cache, room
 from toolkit.memory.layer_order import is_ordered, surroundings
 from toolkit.memory.lora import adapters_of
-from toolkit.memory.losses import loss_of, refuse_sum
+from toolkit.memory.losses import SUMS_CHUNKS, TILED, loss_of, refuse_sum
 from toolkit.memory.numerics import TORCHTITAN, TORCHTUNE
-from toolkit.memory.own_inputs import filling, held_inputs, made_before, refuse_unlike
+from toolkit.memory.own_inputs import GATE, filling, held_inputs, made_before, refuse_unlike, with_shared
 from toolkit.memory.own_programs import OWN_PROGRAMS
 from toolkit.memory.packing import refuse_packing
 from toolkit.memory.program import (
@@ -42,7 +43,7 @@ from toolkit.memory.program import (
 )
 from toolkit.memory.programs import Programs
 from toolkit.memory.recurrent_kernels import refuse_recurrent_kernels
-from toolkit.memory.refusal import refuse_expert_adapters, refuse_passes, refuse_warmup
+from toolkit.memory.refusal import UnsupportedRow, refuse_expert_adapters, refuse_passes, refuse_warmup
 from toolkit.memory.size import BYTES, OPEN, Size
 from toolkit.memory.training_layers import training_layers
 from toolkit.memory.transformers_versions import behaviour
@@ -64,25 +65,33 @@ def programs_of(context: Context) -> Programs:
     refuse_cache(setting, architecture)
     refuse_recurrent_kernels(architecture, setting.kernels)
     refuse_sum(setting, architecture.family)
+    refuse_steps(dtypes.steps, architecture)
     refuse_packing(setting, architecture)
     refuse_scattered(setting)
+    refuse_unlike(architecture, setting)
+    refuse_older(setting, architecture.family)
     version = behaviour(architecture, setting)
     if setting.warmup and not setting.trains:
         all_made = version.upcasts_early or version.own_head or not context.generates
         refuse_warmup(setting, gives_all=all_made)
     built = as_built(architecture, setting)
     kernels = tuple(kernel(kind, dtypes, version, setting.sequence_length) for kind in architecture.layers)
+    windows = tuple(shorter_window(kind, setting.sequence_length) for kind in architecture.layers)
     lora = _with_open_rank(setting.lora) if setting.lora else None
     rooms = None if setting.cache is None else (setting.cache, room(setting))
     peft = (setting.method, setting.peft) if setting.trains else None
     pieces = pieces_of(setting.sequence_length, piece_of(architecture.layers))
-    key = (id(built), dtypes, setting.trains, lora, peft, loss_of(setting), version, kernels, rooms, pieces)
+    shape = indexing(architecture, setting)
+    key = (
+        id(built), dtypes, setting.trains, lora, peft, loss_of(setting), version, kernels, windows, rooms, pieces, shape
+    )  # fmt: skip
     found = _PROGRAMS.get(key)
     if found is None:
         if len(_PROGRAMS) >= MAX_RECORDED:
             _PROGRAMS.clear()
         adaptation = _adaptation(architecture, setting)
         build = builder(built, dtypes, adaptation, version, setting.sequence_length)
+        build = replace(build, indexing=shape)
         # With what it was recorded of: while that is kept, its id stays its own.
         found = _PROGRAMS[key] = built, _with_gradients(_record(build, setting), context)
     return found[1]
@@ -97,7 +106,10 @@ def _with_gradients(programs: Programs, context: Context) -> Programs:
     """Programs with what they know of gradients beside their own."""
     sums, dtypes = context.sums, context.numerics
     if context.setting.peft is not None and context.setting.trains:
-        refuse_unfollowed((*programs.layers, programs.head), context.setting, sums.elements * BYTES[dtypes.gradient])
+        # The gradients of biases are no product's: those of the classifier that peft copies are not followed.
+        biases = sum(one.elements * one.count for one in sums.trained if one.copied and len(one.shape) == 1)
+        made = (sums.elements - biases) * BYTES[dtypes.gradient]
+        refuse_unfollowed((*programs.layers, programs.head), context.setting, made)
     embedding = sums.embedding and sums.embedding * BYTES[dtypes.gradient]
     return replace(
         programs,
@@ -105,7 +117,9 @@ def _with_gradients(programs: Programs, context: Context) -> Programs:
         added=_added(context) if embedding or of_prompts(context.setting) else 0,
         tied=sums.tied,
         accumulates=dtypes.accumulates,
-        adds_in_place=dtypes.autocast not in (None, dtypes.head),
+        steps=dtypes.steps,
+        adds_in_place=dtypes.autocast not in (None, dtypes.head) or loss_of(context.setting) == TILED,
+        sums_chunks=loss_of(context.setting) in SUMS_CHUNKS,
         scattered=scattered_bytes(context.architecture, context.setting, dtypes.embedding),
     )
 
@@ -116,6 +130,14 @@ def _added(context: Context) -> int:
         return context.sums.adapters * BYTES[context.numerics.gradient]
     each = (tensor.elements * tensor.count for tensor in context.sums.trained if tensor.embedding)
     return (sum(each) - context.sums.embedding) * BYTES[context.numerics.gradient]
+
+
+def refuse_steps(steps: int | None, architecture: Architecture) -> None:
+    """Raise where no formula says when a step inside of backward takes room."""
+    own = architecture.family in OWN_PROGRAMS or any(one.path.endswith(GATE) for one in architecture.modules)
+    if steps and own:
+        reason = f"no formula for steps in backward of {architecture.family} that are not fused yet"
+        raise UnsupportedRow("optimizer_temporary", reason)
 
 
 def _adaptation(architecture: Architecture, setting: Setting) -> Adaptation:
@@ -148,9 +170,8 @@ def _record(build: Builder, setting: Setting) -> Programs:
     if setting.stack.trainer in (TORCHTUNE, TORCHTITAN):  # which have one name for embeddings and what layers give
         held = {}
     seen = {"attention_mask": masks(build)}
-    refuse_unlike(build, setting)
     refuse_unread(setting, architecture.family)
-    held = {**held, **held_inputs(build)}
+    held = {**held, **held_inputs(build, trains=setting.trains)}
     if not setting.trains:
         if architecture.family == LITGPT:  # whose loop has one name for the embeddings and what layers make of them
             held, seen = {}, {"attention_mask": litgpt_mask()}
@@ -178,9 +199,12 @@ def _record(build: Builder, setting: Setting) -> Programs:
         named = cache_of(build, setting)
     elif dtypes.checkpointing == "false" and architecture.caches_in_training:
         named = HOLDS
-    stream = Stream(first_dtype(build), dtypes.first_grad, dtypes.checkpointing, dtypes.accumulates, caches, named)
+    passes = dtypes.first_grad, dtypes.checkpointing, dtypes.accumulates
+    stream = Stream(first_dtype(build), *passes, caches, named, dtypes.steps)
     layers, later, around = training_layers(build, forms, stream)
-    end, logits = record_head(head, hidden, later), record_logits(head, hidden, later)
+    waits = architecture.tied and later.steps is not None  # for the embedding's gradient, to step by both
+    ending = replace(later, steps=0) if waits else later
+    end, logits = record_head(head, hidden, ending), record_logits(head, hidden, later)
     front = front_of(build)
     if dtypes.padded and "given" in [
         kernel(kind, dtypes, build.version, build.sequence) for kind in architecture.layers
@@ -190,4 +214,5 @@ def _record(build: Builder, setting: Setting) -> Programs:
         biases, mask = mpt_masks(build)
         seen, front = {**biases}, {**front, **mask}
     front, called = prompted(build, setting, held, front, layers[0])
-    return Programs(layers, end, embedding, held, seen, front, logits=logits, around=around, called=called)
+    programs = Programs(layers, end, embedding, held, seen, front, logits=logits, around=around, called=called)
+    return with_shared(build, programs, forms)

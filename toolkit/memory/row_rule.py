@@ -38,6 +38,10 @@ PASS = (
     "padding",
     "packing",
     "samples_per_row",
+    "objective",
+    "reference",
+    "optimizer_in_backward",
+    "activation_offloading",
     "attention",
     "lora",
     "peft",
@@ -47,8 +51,8 @@ PASS = (
 """Fields that decide what is alive during a pass, and which of its moments is the fullest."""
 
 
-GENERATION = (*PASS, "generated_length", "cache")
-"""The same and how much is generated."""
+GENERATION = (*PASS, "generated_length", "sampling", "cache")
+"""The same and how much is generated, and how."""
 
 
 @frozen

@@ -20,14 +20,13 @@ from toolkit.memory.ledger import Category
 from toolkit.memory.optimizer_rows import OPTIMIZER_ROWS, TRAINED
 from toolkit.memory.parallel.buckets import gradient_buckets
 from toolkit.memory.pass_rows import PASS_ROWS
+from toolkit.memory.reference import ROW, reference_bytes
 from toolkit.memory.row_rule import (
     ALWAYS,
-    DECODE,
     FORM,
     LOAD,
     PASS,
     PASSES,
-    PREFILL,
     RUNNING,
     SERVE,
     TRAINING,
@@ -50,6 +49,17 @@ HELD_ROWS = (
         "The model as stored: quantized linears with their scales and tables, the rest in 16 or 32 bit.",
     ),
     RowRule(
+        ROW,
+        Category.WEIGHTS,
+        (LOAD, *TRAINING),
+        "elements of every tensor x bytes of its stored form, tied tensors once, in units of 512",
+        "trl/trainer/dpo_trainer.py, ref_model (create_model_from_path); arXiv 2305.18290",
+        reference_bytes,
+        (*FORM, "double_quant", "compute", "amp", "kernels", "parallel", "objective", "reference"),
+        "The second model of a preference loss, which is not trained. Adapters need none: switched off they leave the "
+        "model as it was. Neither does a run whose reference was asked before it.",
+    ),
+    RowRule(
         "allocator_rounding",
         Category.TEMPORARY,
         (*ALWAYS, SERVE),
@@ -62,13 +72,15 @@ HELD_ROWS = (
     RowRule(
         "unsplit_blocks",
         Category.TEMPORARY,
-        (LOAD, PREFILL, DECODE, SERVE),
+        (*ALWAYS, SERVE),
         "for each tensor above 1 MiB what is left of its block, where that is at most 1 MiB",
-        "c10/cuda/CUDACachingAllocator.cpp, should_split; transformers modeling_utils.py, caching_allocator_warmup",
+        "c10/cuda/CUDACachingAllocator.cpp, should_split; transformers modeling_utils.py, caching_allocator_warmup; "
+        "trainer.py, _move_model_to_device",
         unsplit_blocks,
         (*FORM, "double_quant", "compute", "kernels", "batch_size", "engine", "parallel"),
         "torch counts whole blocks, and splits none off that would be 1 MiB or less. Since 4.50 transformers loads all "
-        "weights into one block; vLLM makes queries, keys and values as one, and gate and up.",
+        "weights into one block where it is given a device map; a Trainer moves a loaded model tensor by tensor; vLLM "
+        "makes queries, keys and values as one, and gate and up.",
     ),
     RowRule(
         "fused_copies",

@@ -51,6 +51,8 @@ class Size(NamedTuple):
     Lengths are padded to 128 for some; `fixed` is what depends on neither batch nor sequence. A pair counts in every
     sequence; `square` is what all sequences share of it. A `piece` is of as many tokens as a recurrence goes through at
     once, the last one padded; `further` are those of each sequence after its first three.
+
+    What a kernel stages to sum all tokens to so many `outputs` is no multiple of them: see `staged`.
     """
 
     token: int = 0
@@ -63,6 +65,8 @@ class Size(NamedTuple):
     square: int = 0
     piece: int = 0
     further: int = 0
+    outputs: int = 0
+    others: int = 0
 
     def plus(self, other: Size) -> Size:
         """The sum of two sizes."""
@@ -92,6 +96,18 @@ class Size(NamedTuple):
 
 
 NOTHING = Size()
+
+OUTPUTS = Size._fields.index("outputs")
+_MOST_OUTPUTS = 1 << 40
+
+
+def staged(outputs: int) -> Size:
+    """What a sum over all tokens to so many outputs stages.
+
+    More outputs may need less: no size of one reaches another's. Two of them are never alive at once, so that their
+    outputs need not add up.
+    """
+    return Size(outputs=outputs, others=_MOST_OUTPUTS - outputs)
 
 
 Packed = int

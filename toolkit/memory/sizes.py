@@ -11,7 +11,9 @@ from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 
+from toolkit.facts.multiprocessors import Multiprocessors
 from toolkit.frozen import frozen
+from toolkit.memory.formula.reduction import staged_bytes
 from toolkit.memory.stream import Run
 from toolkit.memory.timeline import Allocation, Timeline
 
@@ -100,6 +102,19 @@ class Form:
         return int(size)
 
 
+@frozen
+class StagedForm:
+    """Bytes of partial sums, by the forms of outputs and rows."""
+
+    outputs: Form
+    rows: Form
+    on: Multiprocessors
+
+    def at(self, point: Point) -> int:
+        """The bytes at a batch and a length."""
+        return staged_bytes(self.outputs.at(point), self.rows.at(point), self.on)
+
+
 class Forms:
     """Finds the form of sizes seen at some points; each further column must be needed, and every size be met."""
 
@@ -113,6 +128,14 @@ class Forms:
         if sizes not in self._known:
             self._known[sizes] = self._found(sizes)
         return self._known[sizes]
+
+    def of_allocations(self, made: Sequence[Allocation]) -> Form | StagedForm:
+        """The form of the bytes of one allocation, as it was at each point. Raises NoFormError."""
+        staged = [one.staged for one in made if one.staged is not None]
+        if len(staged) < len(made):
+            return self.of(tuple(one.bytes for one in made))
+        outputs, rows = (self.of(tuple(getattr(one, name) for one in staged)) for name in ("outputs", "rows"))
+        return StagedForm(outputs, rows, staged[0].on)
 
     def _found(self, sizes: tuple[int, ...]) -> Form:
         if len(set(sizes)) == 1:
@@ -135,7 +158,7 @@ class SizedRun:
 
     run: Run
     labels: tuple[int | None, ...]
-    forms: tuple[Form, ...]
+    forms: tuple[Form | StagedForm, ...]
 
     def at(self, point: Point) -> Run:
         """The run at a batch and a length. Raises NoFormError."""
@@ -152,7 +175,7 @@ class SizedRun:
         return Run(Timeline(made, old.events, old.marks), self.run.kinds)
 
 
-def sized(run: Run, origins: Sequence[int | None], forms: Sequence[Form]) -> SizedRun:
+def sized(run: Run, origins: Sequence[int | None], forms: Sequence[Form | StagedForm]) -> SizedRun:
     """A run whose allocations repeat those of a smaller one, by index, of which forms are known."""
     distinct = tuple(dict.fromkeys(forms))
     number = {form: at for at, form in enumerate(distinct)}

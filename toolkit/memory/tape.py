@@ -13,9 +13,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from toolkit.memory.buffer import Buffer
+from toolkit.memory.formula.reduction import ROW as REDUCTION
 from toolkit.memory.gradients import INCOMING, Gradients
 from toolkit.memory.keeping import Keeping
-from toolkit.memory.size import BYTES, NOTHING, Alive, Size
+from toolkit.memory.size import BYTES, NOTHING, Alive, Size, staged
 
 Backward = Callable[["Tape", Buffer], list[tuple[Buffer, Buffer]]]
 
@@ -38,7 +39,8 @@ class Tape(Gradients):
     that gradients of earlier micro-batches are there; `cache` what becomes of keys (formula/cached.py), and `keeping`
     how, if not by growing. `chosen` are what a selective checkpoint keeps, in turn, and `products` are counted for it.
     `weights` are those used more than once, by name; `bound` is what the code around an operation names until the
-    stretch returns, `named` until attention does.
+    stretch returns, `named` until attention does. `outside` are tensors of other stretches that get gradients, with
+    whether later stretches have given them some.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Tape(Gradients):
         self.bound: list[Buffer] = []
         self.named: list[Buffer] = []
         self.beside: list[Buffer] = []  # what a layer gives beside its result
+        self.outside: list[tuple[Buffer, bool]] = []
         self.waiting: dict[int, Buffer] = {}  # gradients that are there before backward comes to what they are of
         self._node: Node | None = None
         self._needs = False
@@ -111,6 +114,11 @@ class Tape(Gradients):
 
     def multiplied(self) -> None:
         """A product has run: the first of a thread asks cuBLAS for its workspace."""
+
+    def summed(self, outputs: int) -> None:
+        """A sum over all tokens has run, whose kernel stages partial sums."""
+        with self.temporary(REDUCTION, staged(outputs)):
+            pass
 
     @contextmanager
     def temporary(self, row: str, size: Size) -> Iterator[None]:
@@ -201,6 +209,9 @@ class Tape(Gradients):
         self.stopped = False
         start = gradient or self.fresh(INCOMING, output.size, output.dtype, output.width)
         pending = {id(output): start, **self.waiting}
+        for one, there in self.outside:
+            if there:
+                pending[id(one)] = self.fresh(INCOMING, one.size, one.dtype, one.width)
         for node in reversed(self.nodes):
             incoming = pending.pop(id(node.output), None)
             if incoming is None:
@@ -215,6 +226,9 @@ class Tape(Gradients):
             self._release(incoming)
             for target, contribution in given:
                 self._accumulate(pending, target, contribution)
+        for one, _ in self.outside:  # whose gradients go on to be those of the stretches before
+            if (left := pending.pop(id(one), None)) is not None:
+                self._release(left)
         return next(iter(pending.values()), None)
 
     def returned(self) -> None:

@@ -6,8 +6,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from toolkit.facts.multiprocessors import Multiprocessors
 from toolkit.frozen import frozen
 from toolkit.memory.allocator import MIN_BLOCK, Block, CachingAllocator, CardFullError
+from toolkit.memory.formula.reduction import staged_bytes
 
 WORKSPACE = "cublas_workspace"
 """The operation under which cuBLAS's workspaces stand."""
@@ -23,12 +25,27 @@ class Stage(StrEnum):
 
 
 @frozen
+class Staged:
+    """A sum of so many rows to so many outputs, whose kernel stages partial sums on the multiprocessors of a GPU."""
+
+    outputs: int
+    rows: int
+    on: Multiprocessors
+
+    @property
+    def bytes(self) -> int:
+        """What it stages."""
+        return staged_bytes(self.outputs, self.rows, self.on)
+
+
+@frozen
 class Allocation:
     """One storage or scratch buffer: `bytes` as asked for, and what asked for it.
 
     `operation` is the operator as torch names it, `module` the path of the module whose code or gradient it was;
     `scratch` is what a kernel takes beside its results, `stream` the stream of the device that was current (0: the
-    default one), whose memory no other stream is given.
+    default one), whose memory no other stream is given. `staged` is what the bytes come from where they are those of
+    partial sums.
     """
 
     bytes: int
@@ -37,6 +54,7 @@ class Allocation:
     stage: Stage = Stage.FORWARD
     scratch: bool = False
     stream: int = 0
+    staged: Staged | None = field(default=None, compare=False)
 
     @property
     def place(self) -> str:

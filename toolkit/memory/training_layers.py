@@ -8,6 +8,7 @@ from dataclasses import replace
 from toolkit.memory.forms.builder import Builder
 from toolkit.memory.formula.follow import AnyLayer
 from toolkit.memory.layer_order import Around, in_turn, is_ordered, surroundings
+from toolkit.memory.own_inputs import as_last
 from toolkit.memory.program import Program, Stream, record_layer
 
 
@@ -25,7 +26,21 @@ def training_layers(
     turns, numbers = in_turn(order, first_trained(build))
     streams = {True: later, False: replace(later, grad=False)}
     programs = (first, *(record_layer(forms[one.kind][0], one.count, streams[one.grad]) for one in turns))
+    last = as_last(forms[order[-1]][0])
+    if last is not None and len(order) > 1:
+        programs, numbers = _with_last(programs, numbers, record_layer(last, 1, later))
     return programs, later, surroundings(numbers)
+
+
+def _with_last(
+    programs: tuple[Program, ...], numbers: tuple[int, ...], last: Program
+) -> tuple[tuple[Program, ...], tuple[int, ...]]:
+    """A program of its own for the last layer."""
+    place = numbers[-1]
+    left = replace(programs[place], count=programs[place].count - 1)
+    if not left.count:
+        return (*programs[:place], last, *programs[place + 1 :]), numbers
+    return (*programs[:place], left, *programs[place + 1 :], last), (*numbers[:-1], len(programs))
 
 
 def first_trained(build: Builder) -> int:

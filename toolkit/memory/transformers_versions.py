@@ -37,6 +37,13 @@ PROBABILITIES_BOUND_FROM = Version("4.48")
 """Layers keep a name for the probabilities of eager attention; before, attention let them go unless asked for them."""
 CACHE_COPIES_FROM = Version("4.56")
 """A cache copies the keys and values of a prompt; before, it kept them as they were (cache_utils.py, DynamicLayer)."""
+CACHES_FROM, WINDOWS_FROM = Version("4.36"), Version("4.56")
+KEEP_ALL = frozenset({"mistral", "mixtral", "phi3", "qwen2", "qwen2_moe", "starcoder2"})
+"""Families whose cache between these two kept all tokens of a layer with a window, too (cache_utils.py, DynamicCache;
+since then DynamicSlidingWindowLayer); before, flash attention cut keys and values to the window."""
+SLICES_UNTIL = Version("4.48")
+"""With flash attention each of their layers copied the keys and values of its window beside (modeling_mistral.py,
+MistralFlashAttention2, past_key[:, :, slicing_tokens:, :].contiguous()), and held the copies unused."""
 FLASH_REPEATS_UNTIL = Version("4.48")
 """So was flash attention, in some families."""
 FLASH_REPEATING = frozenset({"mistral", "mixtral", "qwen2", "qwen2_moe", "qwen3_moe", "phi3"})
@@ -66,8 +73,14 @@ HOLDS_RESULT_UNTIL = Version("4.42")
 TUPLES_UNTIL = HOLDS_RESULT_UNTIL
 OWN_TUPLES_UNTIL: Mapping[str, Version] = {
     "biogpt": Version("4.56"),
+    "bloom": Version("4.44"),
+    "codegen": Version("4.45"),
+    "falcon": Version("4.45"),
     "gpt2": Version("4.52"),
+    "gpt_bigcode": Version("4.54"),
+    "gpt_neo": Version("4.45"),
     "gpt_neox": Version("4.45"),
+    "gptj": Version("4.45"),
     "opt": Version("4.49"),
     "qwen": Version("5"),
 }
@@ -156,6 +169,8 @@ class Behaviour:
     hands_on_tuples: bool
     binds_probabilities: bool
     copies_into_cache: bool
+    keeps_all: bool
+    slices: bool
     caches_in_training: bool
     own_head: bool
     t5_attends: str
@@ -191,6 +206,7 @@ def _behaviour(family: str, named: Version | None, what: str, attention: str, se
     repeats = family in FLASH_REPEATING and before(FLASH_REPEATS_UNTIL)
     if attention != "flash":
         repeats = before(SDPA_REPEATS_UNTIL)
+    keeps_all = family in KEEP_ALL and not before(CACHES_FROM) and before(WINDOWS_FROM)
     converts = attention == "sdpa" and family in CONVERTED and before(SDPA_NATIVE_FROM)
     return Behaviour(
         upcasts_early=(before(upcasts) and not owned) or (trains and family in FLOAT_LOGITS),
@@ -205,6 +221,8 @@ def _behaviour(family: str, named: Version | None, what: str, attention: str, se
         hands_on_tuples=before(OWN_TUPLES_UNTIL.get(family, TUPLES_UNTIL)),
         binds_probabilities=not before(PROBABILITIES_BOUND_FROM),
         copies_into_cache=not before(CACHE_COPIES_FROM),
+        keeps_all=keeps_all,
+        slices=keeps_all and attention == "flash" and before(SLICES_UNTIL),
         caches_in_training=family in CACHES_UNTIL and before(CACHES_UNTIL[family]),
         own_head=owned or unlabelled,
         lays_biases_out=not before(LAYS_BIASES_OUT_FROM),

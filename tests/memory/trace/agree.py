@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.memory.trace.cut import cut
+from tests.memory.whole_blocks import as_traced
 from toolkit.facts.models import ModelFacts
 from toolkit.memory.estimate import estimate
 from toolkit.memory.trace.trace import trace
@@ -22,4 +23,5 @@ def agree_on(setting: Setting, model: ModelFacts, *, peak: float, elsewhere: flo
     for phase in seen.phases:
         other = computed.phase(phase.name)
         assert other is not None
-        assert other.total == pytest.approx(phase.total, rel=peak if phase is seen.peak else elsewhere), phase.name
+        share = peak if phase is seen.peak else elsewhere
+        assert as_traced(other) == pytest.approx(phase.total, rel=share), phase.name

@@ -84,6 +84,15 @@ def test_sums_of_logits_of_encoders(model: str, attention: str) -> None:
     agree(summed, 3, peak=PEAK, elsewhere=ELSEWHERE)
 
 
+@pytest.mark.parametrize("name", ["ELECTRA", "ELECTRA's generator", "ALBERT", "CamemBERT"])
+@pytest.mark.parametrize("changes", [{}, {"attention": "eager"}, MIXED], ids=["plain", "eager", "autocast"])
+def test_results_that_a_loop_has_a_name_for(name: str, changes: dict[str, Any]) -> None:
+    """`outputs = model(**batch); outputs.loss.backward()`: the logits stay until the next pass has given its own."""
+    facts = model_from_config({**CONFIGS[name], "num_hidden_layers": 3}, name)
+    named = setting("masked-lm", {"stack": Stack("plain", "named"), **changes})
+    agree_on(named, facts, peak=PEAK, elsewhere=ELSEWHERE)
+
+
 @pytest.mark.parametrize("model", ["openai-community/gpt2-large", "EleutherAI/pythia-410m", "Qwen/Qwen2.5-0.5B"])
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
 def test_sums_of_logits_of_decoders(model: str, attention: str) -> None:

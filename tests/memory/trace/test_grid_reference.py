@@ -20,6 +20,7 @@ pytest.importorskip("bitsandbytes")
 import transformers
 
 from tests.memory.trace.cut import cut
+from tests.memory.whole_blocks import as_traced
 from toolkit.memory.estimate import estimate
 from toolkit.memory.trace.campaign import Job, traced
 from toolkit.report.trace_formulas import beside_text
@@ -107,7 +108,9 @@ def _agree(setting: Setting) -> None:
     for phase in result.record.phases:
         [other] = [one for one in computed.phases if one.name.value == phase["phase"]]
         allowed = PEAK if phase["phase"] == result.record.peak["phase"] else ELSEWHERE
-        assert other.total == pytest.approx(phase["total"], rel=allowed), "\n" + beside_text(result.record, computed)
+        assert as_traced(other) == pytest.approx(phase["total"], rel=allowed), "\n" + beside_text(
+            result.record, computed
+        )
 
 
 def test_every_value_of_the_grid_is_drawn() -> None:

@@ -5,6 +5,7 @@ Of a model with a small vocabulary, so that what the methods hold in a layer is 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -107,6 +108,24 @@ def test_other_families_and_float32_weights(name: str) -> None:
     model = "Qwen/Qwen2.5-1.5B"  # biases, and tied embeddings
     setting = setting_of(method, options, model, weights="fp32", amp=True)
     agree_on(setting, small(model), peak=EXACT, elsewhere=ELSEWHERE)
+
+
+@pytest.mark.parametrize(
+    ("model", "targets"),
+    [
+        # "dense" is that of attention, of the feed-forward and of the pooler, which sees one token of each sequence.
+        ("google-bert/bert-base-uncased", ("key", "value", "dense")),
+        ("distilbert/distilbert-base-uncased", ("k_lin", "v_lin", "lin2")),
+    ],
+)
+@pytest.mark.parametrize("padding", [False, True])
+def test_factors_of_an_encoder_beside_a_trained_classifier(model: str, targets: tuple[str, ...], padding: bool) -> None:
+    options = {"targets": targets, "feedforward_modules": targets[2:]}
+    setting = setting_of(
+        "ia3", options, model, weights="fp32", compute="fp32", head="sequence-classification", labels=2,
+        padding=padding, stack=Stack("plain"),
+    )  # fmt: skip
+    agree_on(replace(setting, sequence_length=256), cut(model, 2), peak=EXACT, elsewhere=ELSEWHERE)
 
 
 def test_rotations_by_butterflies() -> None:

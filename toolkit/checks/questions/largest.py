@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import field, replace
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from toolkit.checks.questions.search import last_of_all, last_without_gap
 from toolkit.checks.situation import all_moved
 from toolkit.checks.situations import situation_of
 from toolkit.facts.gpu import GenericGpu, Gpu, GpuVariants
+from toolkit.facts.workspaces import workspace_of
 from toolkit.frozen import frozen
 from toolkit.memory.estimate import Estimate
 from toolkit.memory.ledger import Row
@@ -91,7 +92,7 @@ def largest(scenario: Scenario, base: Path, name: str, cards: Sequence[Card]) ->
     found: list[Largest] = []
     alike: dict[tuple[int, ...], Largest] = {}
     for card in cards:
-        asked, memory = shared, _memory(card)
+        asked, memory = shared, _memory(card, settings[0].stack.versions)
         if memory in alike:
             found.append(replace(alike[memory], gpu=card.name))
             continue
@@ -101,9 +102,10 @@ def largest(scenario: Scenario, base: Path, name: str, cards: Sequence[Card]) ->
     return Solution(anywhere, name, limit, tuple(found))
 
 
-def _memory(card: Card) -> tuple[int, ...]:
+def _memory(card: Card, versions: Mapping[str, str]) -> tuple[int, ...]:
     """All that an answer depends on: cards that have it in common hold the same."""
-    return card.usable_low, card.usable_high, card.cublas_workspace, card.context_low, card.context_high
+    workspace = workspace_of(card, versions)
+    return card.usable_low, card.usable_high, workspace, card.context_low, card.context_high
 
 
 @frozen

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from toolkit.memory.refusal import FLOATS, UnsupportedRow
+from toolkit.spec.sampling_fields import GREEDY
 from toolkit.spec.setting import Setting
 
 SERVED_STORAGE = FLOATS | {"fp8", "mxfp4", "gptq-int4", "gptq-int8", "awq-int4"}
@@ -17,6 +18,8 @@ def refuse_serving(setting: Setting, *, generates: bool) -> None:
         raise UnsupportedRow("engine_pool", "vLLM pads no rows")
     if setting.warmup:
         raise UnsupportedRow("engine_pool", "vLLM warms up by itself")
+    if setting.sampling != GREEDY:
+        raise UnsupportedRow("engine_pool", "no formula for how vLLM draws tokens yet")
     if setting.weights not in SERVED_STORAGE:
         raise UnsupportedRow("weights", f"no formula for how vLLM packs {setting.weights} weights yet")
     if not generates:

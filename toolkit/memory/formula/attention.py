@@ -11,7 +11,8 @@ from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.arrays import RESULT, apply, times
 from toolkit.memory.formula.attention_form import OUTPUT, STATES, AttentionForm
 from toolkit.memory.formula.attention_kernels import KERNELS
-from toolkit.memory.formula.cached import LAID_OUT, cached
+from toolkit.memory.formula.cached import LAID_OUT, READS, cached
+from toolkit.memory.formula.complex_rotary import COMPLEX, turned_by_complex
 from toolkit.memory.formula.fused_adapters import fused_products, fuses
 from toolkit.memory.formula.gemma4 import attend_in_turn
 from toolkit.memory.formula.linear import linear
@@ -21,6 +22,7 @@ from toolkit.memory.formula.operations import Given, add, cast, clip_in_place, l
 from toolkit.memory.formula.prefix import prefixed
 from toolkit.memory.formula.rotary import ROTARY, TOGETHER, half_turned, turned_together
 from toolkit.memory.formula.triton_kernels import fast_rotary
+from toolkit.memory.size import BYTES, Size
 from toolkit.memory.tape import Tape
 
 
@@ -40,9 +42,10 @@ def attend(tape: Tape, x: Buffer, form: AttentionForm) -> Buffer:
     if form.norms_turned:
         query, key = _normed(tape, query, key, form)
     if form.scales_turned:
-        query = letting_go(tape, query, scale(tape, query, STATES))
+        query = letting_go(tape, query, _by_position(tape, query, form))
     if form.shapes:
         query, key, value = (letting_go(tape, part, transposed(tape, part)) for part in (query, key, value))
+    beside = tuple(_sliced(tape, part, form) for part in (key, value)) if form.sliced and tape.cache == READS else ()
     key, value = cached(tape, key, value) if not form.prefix else prefixed(tape, key, value, form)
     attended = (_laid_out if form.lays_out else KERNELS[form.kernel])(tape, query, key, value, form)
     if gate:
@@ -51,9 +54,20 @@ def attend(tape: Tape, x: Buffer, form: AttentionForm) -> Buffer:
         [result] = fused_products(tape, attended, (form.output,), OUTPUT)
     else:
         result = linear(tape, attended, form.output, OUTPUT)
-    tape.drop(attended, *tape.named, query, key, value, *whole, *held, *gate)
+    tape.drop(attended, *tape.named, query, key, value, *whole, *held, *gate, *beside)
     tape.named.clear()
     return result
+
+
+def _sliced(tape: Tape, x: Buffer, form: AttentionForm) -> Buffer:
+    """A copy of the window of cached keys or values."""
+    return tape.new(STATES, x.width, x.dtype, size=Size(sequence=form.sliced * x.width * BYTES[x.dtype]))
+
+
+def _by_position(tape: Tape, query: Buffer, form: AttentionForm) -> Buffer:
+    """Queries times a number of their position."""
+    scaled = scale(tape, query, STATES, dtype="fp32" if form.scales_widely else None)
+    return letting_go(tape, scaled, cast(tape, scaled, query.dtype, STATES))
 
 
 def _laid_out(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: AttentionForm) -> Buffer:
@@ -93,6 +107,8 @@ def _projected(tape: Tape, x: Buffer, form: AttentionForm) -> tuple[Buffer, Buff
             clip_in_place(tape, part, STATES)
     if form.scaled_query:
         query = letting_go(tape, query, scale(tape, query, STATES))
+    if form.scaled_key:
+        key = letting_go(tape, key, scale(tape, key, STATES, constants=0))
     return query, key, value, ()
 
 
@@ -125,6 +141,8 @@ def _turned(tape: Tape, query: Buffer, key: Buffer, form: AttentionForm) -> tupl
     """Queries and keys with their positions, and what keeps its name until attention is done."""
     if form.rotary == "none":
         return query, key, ()
+    if form.rotary == COMPLEX:
+        return *turned_by_complex(tape, query, key), ()
     if form.rotary in TOGETHER:
         return *turned_together(tape, query, key, form), ()
     turn = TURNS[form.rotary]

@@ -45,17 +45,22 @@ class AttentionForm:
     expands: bool = True  # its code expands a single head of keys and values before the kernel is called
     packs: bool = False  # a single token's query heads are packed by the keys that they share: nothing is repeated
     window: int | None = None  # where it is shorter than the prompt
+    sliced: int = 0  # tokens whose cached keys and values are copied beside, and left unused (transformers until 4.47)
     expanded: bool = False  # keys and values come out of a latent, so that no cache has laid them out
     binds_probabilities: bool = False  # the layer's code keeps a name for eager attention's probabilities
     clips: bool = False  # queries, keys and values are clipped in place
+    scaled_key: bool = False  # keys are multiplied by a number of the config (Falcon-H1)
     norms_turned: bool = False  # the norms of queries and keys come after rotary embedding (Hunyuan)
     scales_turned: bool = False  # queries that are turned are multiplied by a number of their position (Ministral 3)
+    scales_widely: bool = False  # that product is made in float32, and cast back (Llama 4)
     angles: str = "bf16"  # the dtype of cosines and sines
     turned_width: int = 0  # of each head
     shapes: bool = False  # its code lays heads before positions, in copies, before anything is cached (BART's _shape)
     lays_out: bool = False  # sdpa is given contiguous copies of queries, keys and values (sdpa_attention.py until 4.55)
     clamps: bool = False  # eager scores go through a maximum with the lowest number (OPT)
     prefix: int = 0  # virtual tokens whose keys and values come before those of the prompt (prefix tuning)
+    returns_gradients: bool = False  # keys and values of an earlier layer get gradients, too (Gemma 4)
+    last: bool = False  # and are the first to get them, as no layer follows
     gated: bool = False  # queries come with a gate of their width, whose sigmoid the result is multiplied by
 
     @property

@@ -170,6 +170,7 @@ def _stretched(tape: Tape, y: Buffer, ratio: Buffer, row: str) -> Buffer:
         whole = tape.gradient(result)
         own = tape.gradient(y, dtype) if y.grad else None
         total = tape.fresh(INCOMING, ratio.size, ratio.dtype)
+        tape.summed(ratio.size.fixed // BYTES[ratio.dtype])
         tape.discard(whole)
         if own is None:
             return [(ratio, total)]

@@ -43,6 +43,8 @@ def groups_of(context: Context) -> tuple[Group, ...]:
     for kind in context.architecture.layers:
         if kind.mixer is not None:
             raise UnsupportedRow("kv_cache", "no formula for how vLLM keeps the states of linear attention yet")
+        if kind.attention.index_heads:
+            raise UnsupportedRow("kv_cache", "no formula for how vLLM keeps the keys of an indexer yet")
         if not kind.attention.shares_keys:
             key = kind.attention.window, cached_elements(kind) * cache_item(context.setting)
             counts[key] = counts.get(key, 0) + kind.count

@@ -9,7 +9,7 @@ from toolkit.memory.formula.axolotl_adapters import axolotl_feed_forward
 from toolkit.memory.formula.liger import liger_product
 from toolkit.memory.formula.linear import linear
 from toolkit.memory.formula.linear_form import LinearForm
-from toolkit.memory.formula.operations import multiply, split, transposed
+from toolkit.memory.formula.operations import letting_go, multiply, scale, split, transposed
 from toolkit.memory.tape import Tape
 
 ROW = "feed_forward_states"
@@ -27,6 +27,7 @@ class FeedForwardForm:
     named: bool = False  # up and gate, in this order, have names to the end (Qwen 1)
     liger: bool = False  # Liger's kernel for the product of the activated gate and up
     fused: bool = False  # all of it with its adapters in one operation of axolotl
+    multiplied: bool = False  # the gate before its activation, and the result, by numbers of the config (Falcon-H1)
     lets_go: bool = False  # the input's name is bound to the first product (OPT, whose layer does it all itself)
 
 
@@ -36,6 +37,8 @@ def feed_forward(tape: Tape, x: Buffer, form: FeedForwardForm) -> Buffer:
         return axolotl_feed_forward(tape, x, form.gate, form.up, form.down)
     if form.joined:
         return _joined(tape, x, form)
+    if form.multiplied and form.gate is not None:
+        return _multiplied(tape, x, form, form.gate)
     if form.named and form.gate is not None:
         return _named(tape, x, form, form.gate)
     if form.liger and form.gate is not None:
@@ -53,6 +56,19 @@ def feed_forward(tape: Tape, x: Buffer, form: FeedForwardForm) -> Buffer:
         active = product
     result = linear(tape, active, form.down, ROW)
     tape.drop(active)
+    return result
+
+
+def _multiplied(tape: Tape, x: Buffer, form: FeedForwardForm, gate: LinearForm) -> Buffer:
+    """down(up(x) * act(gate(x) * a)) * b (modeling_falcon_h1.py, FalconH1MLP)."""
+    up, first = linear(tape, x, form.up, ROW), linear(tape, x, gate, ROW)
+    given = letting_go(tape, first, scale(tape, first, ROW, constants=0))
+    active = letting_go(tape, given, activated(tape, given, form.activation, ROW))
+    product = multiply(tape, up, active, ROW)
+    tape.drop(active, up)
+    result = linear(tape, product, form.down, ROW)
+    result = letting_go(tape, result, scale(tape, result, ROW, constants=0))
+    tape.drop(product)
     return result
 
 

@@ -28,7 +28,7 @@ from toolkit.memory.formula.masked_head import MaskedForm, masked_logits, masked
 from toolkit.memory.formula.norms import normalise
 from toolkit.memory.formula.operations import letting_go
 from toolkit.memory.formula.own_inputs import OwnInputsForm, own_inputs
-from toolkit.memory.formula.summed import SUM, sum_loss, summed_logits
+from toolkit.memory.formula.summed import NAMED, SUM, sum_loss, summed_logits
 from toolkit.memory.formula.t5 import T5Form, t5_layer
 from toolkit.memory.formula.t5_ends import T5HeadForm, t5_logits, t5_loss
 from toolkit.memory.formula.tiled_loss import tiled_loss
@@ -77,7 +77,7 @@ LOSSES = {
 OF_PAIRS = (T5HeadForm, BartHeadForm)
 """The ends of models that make a sequence of another."""
 
-NAMES_LOGITS = (LITGPT, SUM)
+NAMES_LOGITS = (LITGPT, SUM, NAMED)
 """The losses of loops that have a name for the logits."""
 
 
@@ -120,7 +120,7 @@ def follow_loss(tape: Tape, x: Buffer, form: AnyHead) -> Buffer:
     if isinstance(form, ScoreForm):
         return score_loss(tape, x, form)
     if isinstance(form, MaskedForm):
-        return masked_loss(tape, x, form)
+        return masked_loss(tape, x, form, names=form.loss == NAMED)
     if isinstance(form, T5HeadForm):
         return t5_loss(tape, x, form)
     if isinstance(form, BartHeadForm):
@@ -157,8 +157,10 @@ def names_logits(form: AnyHead) -> bool:
 
 
 def follow_named(tape: Tape, x: Buffer, form: AnyHead) -> None:
-    """The logits that a training loop has a name for."""
+    """The logits that a training loop has a name for; those of the pass before stay while the model takes its loss."""
     if isinstance(form, HeadForm) and form.loss == LITGPT:
         chunked_logits(tape, x, form)
+    elif isinstance(form, MaskedForm) and form.loss == NAMED:
+        masked_loss(tape, x, form, names=True)
     elif not isinstance(form, (*OF_PAIRS, BodyForm)):
         summed_logits(tape, x, form)

@@ -7,6 +7,7 @@ from toolkit.memory.architecture.litgpt import FAMILY as LITGPT
 from toolkit.memory.architecture.torchtitan import REPEATED, SHARED
 from toolkit.memory.architecture.torchtune import HALVED, PAIRED
 from toolkit.memory.context import Context
+from toolkit.memory.formula.complex_rotary import COMPLEX, COMPLEX_BYTES
 from toolkit.memory.formula.position_tables import QWEN
 from toolkit.memory.formula.rotary import FLOAT_ANGLES, SPREAD_BY_LAYERS
 from toolkit.memory.layouts.encoders import ENCODERS
@@ -14,11 +15,15 @@ from toolkit.memory.layouts.families import LAYOUTS
 from toolkit.memory.ledger import PhaseName
 from toolkit.memory.packing import has_positions, lengths_bytes
 from toolkit.memory.size import BYTES
+from toolkit.spec.objective_fields import DPO, GRPO
 
 STRIDE = 2
 """Frames of a sound that a convolution makes one of (modeling_whisper.py, WhisperEncoder)."""
 KEEP_THEIR_OWN = (QWEN, PAIRED, HALVED, REPEATED, SHARED)
 """Families whose code has a table of all positions."""
+
+BESIDE_PREFERENCES = {DPO: 1, GRPO: 2}
+"""Which tokens are the answer's; prompts and answers with their masks, of which ids and mask are put together."""
 
 COLLATED = 2
 """input_ids and attention_mask, as a Trainer's collator makes them."""
@@ -33,6 +38,7 @@ def token_ids(context: Context, phase: PhaseName) -> int:
     if context.architecture.frames:
         return _sounds(context)
     columns = COLLATED + (layout is not None and layout.types)
+    columns += BESIDE_PREFERENCES.get(setting.objective, 0)
     each = columns * setting.sequence_length
     if setting.trains:
         each += 1 if context.architecture.head == SEQUENCE else setting.sequence_length
@@ -68,6 +74,8 @@ def position_embeddings(context: Context, phase: PhaseName) -> int:
     turns = LAYOUTS[context.architecture.family].rotary
     if turns in SPREAD_BY_LAYERS and context.setting.trains and context.numerics.checkpointing == "false":
         return 0
+    if turns == COMPLEX:
+        return rows * positions * width // 2 * COMPLEX_BYTES
     wide = taken or turns in FLOAT_ANGLES
     return 2 * rows * positions * width * BYTES["fp32" if wide else context.numerics.stream]
 

@@ -83,7 +83,7 @@ def _wider_keys(context: Context, kind: LayerKind, tokens: int) -> int:
     if not behaviour(context.architecture, context.setting).wide_angles:
         return 0
     more = BYTES["fp32"] - BYTES[context.numerics.stream]
-    return _tokens(kind, tokens) * kind.attention.key_value_heads * kind.attention.head_dim * more
+    return _tokens(context, kind, tokens) * kind.attention.key_value_heads * kind.attention.head_dim * more
 
 
 def state_bytes(context: Context, kind: LayerKind) -> int:
@@ -99,7 +99,7 @@ def _elements(context: Context, kind: LayerKind, tokens: int) -> int:
     if kind.stack == "encoder" or kind.attention.recurrent or kind.attention.shares_keys:
         return 0
     if cross is None:
-        return _tokens(kind, tokens) * kept_elements(kind)
+        return _tokens(context, kind, tokens) * kept_elements(kind)
     width = cross.key_value_heads * (cross.head_dim + cross.value_head_dim)
     return _own_tokens(context, tokens) * kept_elements(kind) + encoded_length(context) * width
 
@@ -118,7 +118,7 @@ def cached_elements(kind: LayerKind) -> int:
     """Elements that one token needs in one layer: of every key-value head."""
     a = kind.attention
     if a.latent_rank is not None:
-        return a.latent_rank + (a.rope_dim or 0)
+        return a.latent_rank + (a.rope_dim or 0) + a.index_width
     return a.key_value_heads * (a.head_dim + a.value_head_dim)
 
 
@@ -133,10 +133,17 @@ def _kept_heads(kind: LayerKind) -> int:
     return a.query_heads if a.caches_queries else a.key_value_heads
 
 
-def _tokens(kind: LayerKind, tokens: int) -> int:
-    """A layer with a window keeps that many tokens: a view of all but the first (DynamicSlidingWindowLayer)."""
-    window = kind.attention.window
+def _tokens(context: Context, kind: LayerKind, tokens: int) -> int:
+    """A layer with a window keeps that many tokens: a view of all but the first (DynamicSlidingWindowLayer).
+
+    Before there was one, it kept all.
+    """
+    window = _window(context, kind)
     return tokens if window is None else min(tokens, window)
+
+
+def _window(context: Context, kind: LayerKind) -> int | None:
+    return None if behaviour(context.architecture, context.setting).keeps_all else kind.attention.window
 
 
 @frozen
@@ -218,12 +225,13 @@ def _one_layer(context: Context) -> int:
     layers = [kind for kind in every if not kind.attention.recurrent]
     if any(kind.cross_attention is not None for kind in layers):
         tokens = _own_tokens(context, tokens)
-    largest = max((_tokens(kind, tokens) * _growing_elements(kind) for kind in layers), default=0)
+    each = (_tokens(context, kind, tokens) * _growing_elements(context, kind) for kind in layers)
+    largest = max(each, default=0)
     return setting.batch_size * largest * BYTES[context.numerics.stream]
 
 
-def _growing_elements(kind: LayerKind) -> int:
+def _growing_elements(context: Context, kind: LayerKind) -> int:
     a = kind.attention
-    if a.latent_rank is not None or a.window is not None:
+    if a.latent_rank is not None or _window(context, kind) is not None:
         return kept_elements(kind)
     return _kept_heads(kind) * max(a.head_dim, a.value_head_dim)

@@ -6,12 +6,14 @@ from toolkit.frozen import frozen
 from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.attention import attend
 from toolkit.memory.formula.attention_form import AttentionForm
+from toolkit.memory.formula.every_expert import EveryExpertForm, every_expert
 from toolkit.memory.formula.feed_forward import FeedForwardForm, feed_forward
 from toolkit.memory.formula.gated_delta import DeltaForm, delta_net
 from toolkit.memory.formula.gemma4_experts import BesideForm, feed_beside
 from toolkit.memory.formula.latent import LatentForm, attend_latent
 from toolkit.memory.formula.litgpt import LitAttentionForm, attend_litgpt
 from toolkit.memory.formula.mamba import MambaForm, mamba
+from toolkit.memory.formula.mamba_beside import MambaBesideForm, mamba_beside
 from toolkit.memory.formula.mixture import MixtureForm, mixture
 from toolkit.memory.formula.norms import NormForm, normalise
 from toolkit.memory.formula.operations import add, drop_out, letting_go, scale, scale_in_place
@@ -45,8 +47,9 @@ class LayerForm:
         | DeltaForm
         | ShortForm
         | MambaForm
+        | MambaBesideForm
     )
-    feed_forward: FeedForwardForm | MixtureForm
+    feed_forward: FeedForwardForm | MixtureForm | EveryExpertForm
     norm: NormForm
     inner_norm: NormForm | None = None  # before the feed-forward, where that is another
     before: bool = True  # norms on what attention and feed-forward are given
@@ -126,11 +129,15 @@ def _attended(tape: Tape, x: Buffer, form: LayerForm) -> Buffer:
         return short_convolution(tape, x, part)
     if isinstance(part, MambaForm):
         return mamba(tape, x, part)
+    if isinstance(part, MambaBesideForm):
+        return mamba_beside(tape, x, part)
     return attend_latent(tape, x, part) if isinstance(part, LatentForm) else attend(tape, x, part)
 
 
 def _feed(tape: Tape, x: Buffer, form: LayerForm) -> Buffer:
     part = form.feed_forward
+    if isinstance(part, EveryExpertForm):
+        return every_expert(tape, x, part)
     return mixture(tape, x, part) if isinstance(part, MixtureForm) else feed_forward(tape, x, part)
 
 

@@ -67,7 +67,7 @@ def _plain(tape: Tape, x: Buffer, form: LinearForm, row: str) -> Buffer:
     dtype = form.autocast or form.dtype
     inner = cast(tape, x, dtype, COPIES)
     weight = weight_of(tape, form.elements, form.dtype, dtype, form.gradient if form.trains else None, form.shared)
-    result = product(tape, inner, weight, form.outputs, dtype, row)
+    result = product(tape, inner, weight, form.outputs, dtype, row, biased=form.bias and form.trains)
     if inner is not x:
         tape.drop(inner)
     if form.viewed and weight is not None:
@@ -93,9 +93,10 @@ def _four_bit(tape: Tape, x: Buffer, form: LinearForm, row: str) -> Buffer:
     tape.node(made, backward, saved)
     if form.keeps_input and x.grad:
         tape.pin(inner)
-    if inner is not x:
+    result = letting_go(tape, made, cast(tape, made, x.dtype, row))
+    if inner is not x:  # whose name Linear4bit.forward keeps until it returns
         tape.drop(inner)
-    return letting_go(tape, made, cast(tape, made, x.dtype, row))
+    return result
 
 
 def _four_bit_as_given(tape: Tape, x: Buffer, form: LinearForm, row: str) -> Buffer:

@@ -44,11 +44,16 @@ def masked_logits(tape: Tape, x: Buffer, form: MaskedForm) -> Buffer:
     return letting_go(tape, state, linear(tape, state, form.projection, LOGITS))
 
 
-def masked_loss(tape: Tape, x: Buffer, form: MaskedForm) -> Buffer:
-    """Cross-entropy on all logits as they are; the model's code holds them and `x` until its forward returns."""
+def masked_loss(tape: Tape, x: Buffer, form: MaskedForm, *, names: bool = False) -> Buffer:
+    """Cross-entropy on all logits as they are; the model's code holds them and `x` until its forward returns.
+
+    Where the loop `names` its result, they stay until the next one is made.
+    """
     if form.before is not None:
         x = letting_go(tape, x, normalise(tape, x, form.before))
     logits = masked_logits(tape, x, form)
+    if names:
+        tape.pin(logits)
     wide = cast(tape, logits, "fp32", FLOAT) if form.widens or form.floats else logits
     result = cross_entropy(tape, wide)
     tape.drop(wide, logits, x)

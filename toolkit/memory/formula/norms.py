@@ -8,7 +8,7 @@ from toolkit.memory.formula.bare_norms import bare_norm, less, mean_of, one_plus
 from toolkit.memory.formula.liger import liger_norm
 from toolkit.memory.formula.operations import Given, cast, letting_go, resized, split, widened, wider
 from toolkit.memory.formula.triton_kernels import fast_norm
-from toolkit.memory.size import Size
+from toolkit.memory.size import BYTES, Size
 from toolkit.memory.tape import Tape
 
 ROW = "norm_states"
@@ -116,7 +116,12 @@ def times_weight(tape: Tape, x: Buffer, dtype: str, form: NormForm) -> Buffer:
 
     def backward(tape: Tape, gradient: Buffer) -> Given:
         if form.trains:  # the weight's gradient is summed over the tokens from a full product
-            tape.discard(tape.gradient(gradient))
+            whole = tape.gradient(gradient)
+            given = [(x, tape.gradient(x))] if x.grad else []
+            if x.size.token == x.width * BYTES[x.dtype]:
+                tape.summed(x.width)
+            tape.discard(whole)
+            return given
         return [(x, tape.gradient(x))] if x.grad else []
 
     return tape.node(product, backward, saved)

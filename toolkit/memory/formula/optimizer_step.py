@@ -10,7 +10,9 @@ from toolkit.memory.formula.adafactor import fullest_update
 from toolkit.memory.formula.galore import fullest_projection
 from toolkit.memory.formula.muon import is_orthogonalized, orthogonalizing
 from toolkit.memory.formula.optimizer import each
+from toolkit.memory.gradients import STEP
 from toolkit.memory.ledger import PhaseName
+from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.size import BYTES
 from toolkit.memory.sums import Trained, in_turn
 from toolkit.spec.names import DEEPSPEED, GALORE
@@ -19,6 +21,8 @@ from toolkit.spec.setting import Setting
 
 def optimizer_temporary(context: Context, phase: PhaseName) -> int:
     """What the step needs while it runs: by the optimizer, and by how torch runs it."""
+    if phase is PhaseName.BACKWARD:  # of those that step in it
+        return context.at(phase, STEP)
     return sum(step_blocks(context)[0]) if phase is PhaseName.OPTIMIZER_STEP else 0
 
 
@@ -37,6 +41,8 @@ def projector_update(context: Context, phase: PhaseName) -> int:
 def step_blocks(context: Context) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """The bytes of each tensor at the step's fullest moment: of the update, and of what is done to one matrix first."""
     setting = context.setting
+    if setting.optimizer_in_backward:
+        return (), ()
     if setting.parallel.strategy in DEEPSPEED:  # not at the moment at which gradients are made float32
         return (context.at(PhaseName.OPTIMIZER_STEP, "optimizer_temporary"),), ()
     if setting.optimizer in GALORE:
@@ -49,6 +55,29 @@ def step_blocks(context: Context) -> tuple[tuple[int, ...], tuple[int, ...]]:
         matrices = orthogonalizing(context.sums.trained, setting.gradients)
         return (update, ()) if sum(update) > sum(matrices) else ((), matrices)
     return update, ()
+
+
+def refuse_in_backward(setting: Setting) -> None:
+    """Raise where no formula follows a step for each parameter inside of backward."""
+    if not setting.optimizer_in_backward:
+        return
+    form = setting.optimizer in TEMPORARIES
+    for known, covered in (
+        ("a plain loop or torchtune", setting.stack.trainer in ("plain", "torchtune")),
+        ("one GPU", setting.parallel.gpus == 1),
+        ("gradient_accumulation 1, as torchtune has it", setting.gradient_accumulation == 1),
+        ("AdamW or fused steps", setting.optimizer == "adamw" or not (form or setting.optimizer in GALORE)),
+        ("states as the gradients", not _widens_in_backward(setting)),
+        ("no other copy of the weights", setting.master_weights is None and setting.optimizer != "none"),
+    ):
+        if not covered:
+            raise UnsupportedRow("gradients", f"no formula for an optimizer in backward but with {known} yet")
+
+
+def _widens_in_backward(setting: Setting) -> bool:
+    """Whether what AdamW makes in its steps has another dtype than the gradient."""
+    fused = setting.optimizer_implementation == "fused" or setting.optimizer != "adamw"
+    return not fused and setting.optimizer_states != setting.gradients
 
 
 def _update(context: Context) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from toolkit.memory.architecture.heads import BASE, MASKED, SEQUENCE
 from toolkit.memory.context import Context
 from toolkit.memory.formula.kv_cache import cached_bytes
-from toolkit.memory.formula.summed import SUM
+from toolkit.memory.formula.summed import NAMED, SUM
 from toolkit.memory.ledger import PhaseName
 from toolkit.memory.losses import SHORT, loss_of
 from toolkit.memory.size import BYTES
@@ -19,8 +19,8 @@ MADE_IN_CHUNKS = ("chunked", SHORT, "fused", "fused wide", "tiled", "cut")
 
 
 def holds_results(context: Context) -> bool:
-    """Whether a loop may hold on to the result of the last step; that which sums logits does, as its ledger says."""
-    if loss_of(context.setting) == SUM:
+    """Whether a loop may hold on to the result of the last step; one that is known to does so in its ledger."""
+    if loss_of(context.setting) in (SUM, NAMED):
         return False
     return context.setting.trains and context.setting.stack.trainer in OWN_LOOPS
 

@@ -42,9 +42,14 @@ def _copied(tape: Tape, parameter: Buffer, elements: int, dtype: str) -> Buffer:
 
 
 def product(
-    tape: Tape, x: Buffer, weight: Buffer | None, outputs: int, dtype: str, row: str, bias: Buffer | None = None
-) -> Buffer:
-    """X W^T, and a bias that is trained. A weight that is only a copy is kept too, where a gradient flows to x."""
+    tape: Tape, x: Buffer, weight: Buffer | None, outputs: int, dtype: str, row: str, bias: Buffer | None = None,
+    *, biased: bool = False,
+) -> Buffer:  # fmt: skip
+    """X W^T, and a bias that is trained. A weight that is only a copy is kept too, where a gradient flows to x.
+
+    A `biased` one's bias is trained too, though its gradient is not followed: the engine sums it over the tokens from
+    the gradient of the result once those of x and W are there (torch/csrc/autograd/engine.cpp, validate_outputs).
+    """
     trains = weight is not None and weight.grad
     is_copy = weight is not None and not weight.parameter
     kept = ([x] if trains else []) + ([weight] if weight is not None and is_copy and x.grad else [])
@@ -59,7 +64,10 @@ def product(
             _multiplied(tape, gradient)
         if x.grad:
             given.append((x, tape.gradient(x)))
+            given[-1][1].reshaped = True  # a matrix, seen as sequences
             _multiplied(tape, gradient)
+        if (biased or bias is not None) and x.size.token:
+            tape.summed(outputs)
         return given
 
     tape.node(result, backward, saved)

@@ -1,4 +1,4 @@
-"""The sum of all logits as a loss, without labels: a benchmark's loop, which has a name for what the model gives.
+"""Losses of loops that have a name for what the model gives: the sum of all logits, or the model's own by labels.
 
 That name is bound anew only when the next pass is done: until then the logits stay, and the keys and values that a
 model hands out. The gradient of a sum is one number, seen as a tensor of any size: only a copy of it takes memory.
@@ -16,6 +16,8 @@ from toolkit.memory.size import Size
 from toolkit.memory.tape import Tape
 
 SUM = "sum"
+NAMED = "named"
+"""The model's own loss by labels."""
 
 SummedForm = HeadForm | MaskedForm | PooledForm | ScoreForm
 

@@ -163,7 +163,11 @@ def whole_outputs_loss(tape: Tape, x: Buffer, form: HeadForm) -> Buffer:
 
 def _weight(tape: Tape, form: HeadForm) -> Buffer | None:
     projection = form.projection
-    return tape.parameter(projection.elements, projection.gradient) if projection.trains else None
+    if not projection.trains:
+        return None
+    weight = tape.parameter(projection.elements, projection.gradient)
+    weight.uses = CHUNKS
+    return weight
 
 
 def _chunk(tape: Tape, part: Buffer, rows: Buffer, weight: Buffer | None, form: HeadForm) -> Buffer:

@@ -24,7 +24,7 @@ from toolkit.memory.trace.generate import generate
 from toolkit.memory.trace.optimizers import states_of
 from toolkit.memory.trace.padded import mask_of
 from toolkit.memory.trace.refusal import UnsupportedTrace
-from toolkit.memory.trace.refused import runs_trl, sums_logits
+from toolkit.memory.trace.refused import names_results, runs_trl, sums_logits
 from toolkit.memory.trace.trl_loss import sft_loss
 from toolkit.spec.setting import Setting
 
@@ -112,6 +112,10 @@ def _loss(setting: Setting, model: nn.Module, kind: str, named: list[Any]) -> to
             named[:] = [model(**inputs)]
             total: torch.Tensor = named[0].logits.sum()
             return total
+        if names_results(setting):
+            named[:] = [model(**inputs)]
+            own: torch.Tensor = named[0].loss
+            return own
         if not runs_trl(setting):
             plain: torch.Tensor = model(**inputs).loss
             return plain

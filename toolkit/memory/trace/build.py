@@ -26,8 +26,9 @@ from toolkit.memory.trace.attention import implementation
 from toolkit.memory.trace.refusal import UnsupportedTrace
 from toolkit.memory.trace.refused import MXFP4, refusal_of, runs_trl, sums_logits
 from toolkit.memory.trace.releases import built, dtype_plan, no_init_weights, stops_caching
-from toolkit.memory.trace.trl_loss import refuse_trl, with_head
+from toolkit.memory.trace.trl_loss import OUTPUTS, OUTPUTS_OF, refuse_trl, with_head, without_dropout
 from toolkit.spec.names import CLASSIFIERS
+from toolkit.spec.objective_fields import DPO
 from toolkit.spec.setting import Setting
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -68,7 +69,9 @@ def prepare(model: nn.Module, setting: Setting) -> nn.Module:
     """The model as a trainer holds it before the first step: cast, with adapters, with checkpointing."""
     model.train()
     if runs_trl(setting):
-        with_head(model)
+        with_head(model, OUTPUTS_OF.get(setting.objective, OUTPUTS))
+    if setting.objective == DPO:  # trl/trainer/dpo_config.py, disable_dropout
+        without_dropout(model)
     if setting.lora is not None or setting.peft is not None:
         model = _adapted(model, setting)
     if setting.gradient_checkpointing != "false":

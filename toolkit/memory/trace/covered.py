@@ -14,7 +14,9 @@ from toolkit.frozen import frozen
 from toolkit.memory.layouts.encoders import READERS
 from toolkit.memory.trace.refused import MXFP4, refusal_of
 from toolkit.spec import kernel_names, names
+from toolkit.spec.objective_fields import OBJECTIVES, REFERENCES
 from toolkit.spec.packing_fields import PACKINGS
+from toolkit.spec.sampling_fields import SAMPLING
 from toolkit.spec.setting import Cache, Galore, Kernels, Lora, Parallel, Setting, Stack
 
 PACKED = "openai/gpt-oss-20b"
@@ -28,6 +30,10 @@ BESIDE_WEIGHTS = frozenset({"kimi_k2", "qwen"})
 RUN = Setting(DECODER, "inference", "bf16", generated_length=2)
 TRAIN = Setting(DECODER, "full", "bf16")
 ADAPT = Setting(DECODER, "lora", "bf16", lora=Lora(8), amp=True, gradients="fp32", optimizer_states="fp32")
+
+PREFER = replace(TRAIN, objective="dpo", reference="model", stack=Stack("trl", "chunked"))
+
+OFFLOAD = replace(TRAIN, gradient_checkpointing="non-reentrant", stack=Stack("trl", "chunked"))
 
 
 @frozen
@@ -123,6 +129,13 @@ PLAIN: tuple[tuple[str, Setting, tuple[str, ...]], ...] = (
     ("padding, training", TRAIN, ("true", "false")),
     ("padding, inference", RUN, ("true", "false")),
     ("warmup", RUN, ("true", "false")),
+    ("objective", PREFER, tuple(OBJECTIVES)),
+    ("reference", PREFER, tuple(REFERENCES)),
+    ("optimizer_in_backward", replace(TRAIN, stack=Stack("plain")), ("true", "false")),
+    ("optimizer_in_backward, transformers", TRAIN, ("true",)),
+    ("activation_offloading", OFFLOAD, ("true", "false")),
+    ("activation_offloading, transformers", TRAIN, ("true",)),
+    ("sampling", RUN, tuple(SAMPLING)),
     ("padding, flash", replace(TRAIN, attention="flash"), ("true", "false")),
     ("padding, eager", replace(TRAIN, attention="eager"), ("true", "false")),
     ("cache.implementation", RUN, tuple(names.CACHES)),
@@ -158,7 +171,7 @@ def _changed(field: str, value: str) -> Mapping[str, Any]:
     match name:
         case "method":
             return _method(value)
-        case "amp" | "padding" | "warmup" | "upcast":
+        case "amp" | "padding" | "warmup" | "upcast" | "optimizer_in_backward" | "activation_offloading":
             return {name: value == "true"}
         case "cache.implementation" | "cache.backend":
             return {"cache": _cache(value)}

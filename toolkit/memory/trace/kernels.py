@@ -28,6 +28,20 @@ def multiplies(name: str) -> bool:
     return name in _MULTIPLICATIONS or name.startswith("bitsandbytes::gemm_4bit")
 
 
+def sum_of(name: str, args: Sequence[Any]) -> tuple[int, int] | None:
+    """Outputs and rows of a sum of all rows of a tensor in one piece, as for the gradient of a bias.
+
+    Sums within rows are left out: a block of threads, or few of them, add up an output.
+    """
+    if name != "aten::sum.dim_IntList" or not args[1]:
+        return None
+    tensor = args[0]
+    given = sorted(one % tensor.dim() for one in args[1])
+    rows, outputs = prod(tensor.shape[: len(given)]), prod(tensor.shape[len(given) :])
+    leading = given == list(range(len(given))) and len(given) < tensor.dim()
+    return (outputs, rows) if leading and tensor.is_contiguous() and rows > 1 and outputs > 1 else None
+
+
 def scratch_of(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Scratch:
     """What the kernel of an operator takes meanwhile, in bytes."""
     found = _SCRATCH.get(name)

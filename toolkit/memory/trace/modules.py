@@ -25,9 +25,9 @@ class ModulePaths:
         self._made_in: dict[int, str] = {}
         self.optimizing = False
 
-    def name(self, model: torch.nn.Module) -> None:
-        """Learns the paths of a model's modules."""
-        self._names = {id(module): path for path, module in model.named_modules()}
+    def name(self, model: torch.nn.Module, under: str = "") -> None:
+        """Learns the paths of a model's modules, those of a second one `under` a name of its own."""
+        self._names |= {id(module): path for path, module in model.named_modules(prefix=under)}
 
     def here(self) -> tuple[str, Stage]:
         """The path of the module at work, and the stage. Modules that run inside of backward are computed again.

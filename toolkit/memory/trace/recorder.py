@@ -12,10 +12,11 @@ from torch.distributed.tensor import DTensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from toolkit.facts.multiprocessors import Multiprocessors
 from toolkit.memory.ledger import Category
-from toolkit.memory.timeline import WORKSPACE, Allocation, Stage, Timeline
+from toolkit.memory.timeline import WORKSPACE, Allocation, Stage, Staged, Timeline
 from toolkit.memory.trace.eight_bit import SEQUENCES
-from toolkit.memory.trace.kernels import multiplies, scratch_of
+from toolkit.memory.trace.kernels import multiplies, scratch_of, sum_of
 from toolkit.memory.trace.modules import ModulePaths
 from toolkit.memory.trace.routing import NONZERO, Routing
 from toolkit.memory.trace.stand_ins import IN_PLACE, SELECTIONS, selects, stand_in_for
@@ -28,10 +29,11 @@ RESIZED = "resize_"
 class Recorder(TorchDispatchMode):
     """Writes the storages of meta tensors to a timeline as they are made and as their last reference goes.
 
-    `workspace` is what cuBLAS takes on the GPU, in bytes, once for each thread that multiplies.
+    `workspace` is what cuBLAS takes on the GPU, in bytes, once for each thread that multiplies; on which
+    `multiprocessors` partial sums are staged, None where that is not known.
     """
 
-    def __init__(self, workspace: int) -> None:
+    def __init__(self, workspace: int, multiprocessors: Multiprocessors | None = None) -> None:
         super().__init__()
         self.timeline = Timeline()
         self.paths = ModulePaths()
@@ -39,6 +41,7 @@ class Recorder(TorchDispatchMode):
         self.routing = Routing()
         self.selects_all = False  # whether masks that pick elements pick all of them
         self._workspace = workspace
+        self._multiprocessors = multiprocessors
         self._has_workspace: set[bool] = set()
         self._alive: dict[int, tuple[int, weakref.ref[torch.UntypedStorage]]] = {}
 
@@ -69,6 +72,7 @@ class Recorder(TorchDispatchMode):
             if isinstance(leaf, torch.Tensor) and leaf.device.type == "meta":
                 self._see(leaf, name, path, stage)
         taken += [self._scratch(size, name, path, stage) for size in after]
+        taken += self._staged(name, args, path, stage)
         for index in taken:
             self.timeline.release(index)
         return out
@@ -102,8 +106,16 @@ class Recorder(TorchDispatchMode):
             self._has_workspace.add(forward)
             self.timeline.allocate(Allocation(self._workspace, WORKSPACE, ""))
 
-    def _scratch(self, size: int, name: str, path: str, stage: Stage) -> int:
-        return self.timeline.allocate(Allocation(size, name, path, stage, scratch=True, stream=self._stream))
+    def _staged(self, name: str, args: Sequence[Any], path: str, stage: Stage) -> list[int]:
+        summed = sum_of(name, args)
+        if summed is None or self._multiprocessors is None:
+            return []
+        staged = Staged(*summed, self._multiprocessors)
+        return [self._scratch(staged.bytes, name, path, stage, staged)]
+
+    def _scratch(self, size: int, name: str, path: str, stage: Stage, staged: Staged | None = None) -> int:
+        made = Allocation(size, name, path, stage, scratch=True, stream=self._stream, staged=staged)
+        return self.timeline.allocate(made)
 
     def _see(self, tensor: torch.Tensor, name: str, path: str, stage: Stage) -> None:
         storage = tensor.untyped_storage()

@@ -10,6 +10,9 @@ from collections.abc import Callable
 from toolkit.memory.kept_caches import STATIC
 from toolkit.memory.numerics import QUANTIZED, SELECTIVE, adapter_dtype
 from toolkit.spec.names import ESTIMATED_ALONE, FLOATS, GALORE, NEVER_FUSED, OPTIMIZERS_32BIT, TORCH_OPTIMIZERS
+from toolkit.spec.objective_fields import ADAPTERS_OFF, NEXT_TOKEN
+from toolkit.spec.packing_fields import UNPACKED
+from toolkit.spec.sampling_fields import GREEDY
 from toolkit.spec.setting import OWN, Setting
 
 MXFP4 = "mxfp4"
@@ -27,6 +30,11 @@ def refusal_of(setting: Setting) -> str:
 def sums_logits(setting: Setting) -> bool:
     """Whether the loss is the sum of all logits, in a loop that has a name for each result until the next."""
     return setting.stack.trainer == "plain" and setting.stack.loss == "sum"
+
+
+def names_results(setting: Setting) -> bool:
+    """Whether the loss is the model's own, in a loop that has a name for each result until the next."""
+    return setting.stack.trainer == "plain" and setting.stack.loss == "named"
 
 
 def runs_trl(setting: Setting) -> bool:
@@ -60,8 +68,8 @@ def _master_weights(setting: Setting) -> str:
 
 
 def _loss(setting: Setting) -> str:
-    losses = setting.stack.loss == "cross-entropy" or runs_trl(setting) or sums_logits(setting)
-    known = not setting.trains or losses
+    by_loop = sums_logits(setting) or names_results(setting)
+    known = not setting.trains or setting.stack.loss == "cross-entropy" or runs_trl(setting) or by_loop
     return "" if known else f"the {setting.stack.loss} loss of {setting.stack.trainer} is not traced yet"
 
 
@@ -84,6 +92,34 @@ def _engine(setting: Setting) -> str:
 
 def _warmup(setting: Setting) -> str:
     return "a loop over the prompt before the run is not traced yet" if setting.warmup else ""
+
+
+def _sampling(setting: Setting) -> str:
+    return "tokens that are drawn are not traced yet" if setting.sampling != GREEDY else ""
+
+
+def _objective(setting: Setting) -> str:
+    objective = setting.objective
+    if not setting.trains or objective == NEXT_TOKEN:
+        return ""
+    if not runs_trl(setting) or setting.packing != UNPACKED:
+        return f"{objective} is traced with the chunked loss of trl and one sample a row alone"
+    if setting.reference == ADAPTERS_OFF and setting.method == "full":
+        return "method full has no adapters to switch off"
+    return f"{objective} on several GPUs is not traced yet" if setting.parallel.gpus > 1 else ""
+
+
+def _in_backward(setting: Setting) -> str:
+    plain = setting.stack.trainer == "plain" and setting.parallel.gpus == 1 and setting.gradient_accumulation == 1
+    known = plain or not setting.trains or not setting.optimizer_in_backward
+    return "" if known else "steps inside of backward are traced in a plain loop on one GPU alone"
+
+
+def _offloaded(setting: Setting) -> str:
+    known = runs_trl(setting) and setting.parallel.gpus == 1 and setting.gradient_checkpointing == "non-reentrant"
+    if known or not setting.trains or not setting.activation_offloading:
+        return ""
+    return "offloaded activations are traced of trl with checkpoints of torch's newer form alone"
 
 
 def _cache(setting: Setting) -> str:
@@ -130,6 +166,7 @@ def _trained(setting: Setting) -> str | None:
 
 RULES: tuple[Callable[[Setting], str], ...] = (
     _trainer, _offload, _strategy, _weights, _master_weights, _loss, _head, _kernels, _engine, _cache, _gradients,
-    _states, _optimizer, _warmup, _checkpoints,
+    _states, _optimizer, _warmup, _sampling, _checkpoints, _objective, _in_backward,
+    _offloaded,
 )  # fmt: skip
 """What is asked of a setting, in this order."""

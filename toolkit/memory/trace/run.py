@@ -6,7 +6,7 @@ import gc
 import logging
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
@@ -15,29 +15,37 @@ from torch import nn
 from torch.autograd.graph import _engine_run_backward
 
 from toolkit.facts.models import ModelFacts
+from toolkit.facts.multiprocessors import multiprocessors_of
 from toolkit.memory.device import workspace_bytes
 from toolkit.memory.ledger import Category, PhaseName
 from toolkit.memory.packing import laid_out
+from toolkit.memory.reference import paired
 from toolkit.memory.stream import Run
 from toolkit.memory.trace.build import DTYPES, load, prepare
 from toolkit.memory.trace.generate import generate
+from toolkit.memory.trace.offloading import offloading
 from toolkit.memory.trace.old_kernels import library_uncalled, positions_unread, prepare_old_releases
 from toolkit.memory.trace.on_gpu import OnGpu
 from toolkit.memory.trace.optimizers import optimizer_of, states_of
 from toolkit.memory.trace.packed import beside_ids, samples_seen
 from toolkit.memory.trace.padded import mask_of, zeros_seen
+from toolkit.memory.trace.preferences import passing_alone, preference_loss, prefers, reference_of
 from toolkit.memory.trace.recorder import Recorder, note
-from toolkit.memory.trace.refused import runs_trl, sums_logits
+from toolkit.memory.trace.refused import names_results, runs_trl, sums_logits
 from toolkit.memory.trace.releases import packing_unasked
 from toolkit.memory.trace.replicated import replicate, replicates
 from toolkit.memory.trace.sharded import first_rank, share_out
 from toolkit.memory.trace.sounds import SOUND, hears, sound_of
+from toolkit.memory.trace.stepping import step_in_backward
 from toolkit.memory.trace.trl_loss import kernels_of_trl, sft_loss
 from toolkit.spec.setting import Setting
 
 BUILD = "build"
 PREPARE = "prepare"
 """What comes before the phases of a ledger: making the model, and adapters and casts between loading and training."""
+
+IN_REGION = "_in_region"
+"""The attribute of a checkpoint that runs again under autocast."""
 
 STEPS = 2
 """The first optimizer step has no states at its backward; the second is like all that follow."""
@@ -46,7 +54,8 @@ STEPS = 2
 def run(setting: Setting, facts: ModelFacts) -> Run:
     """Builds and runs a setting on meta tensors. Raises UnsupportedTrace."""
     prepare_old_releases()
-    recorder = Recorder(workspace_bytes(setting.gpu))
+    on = multiprocessors_of(setting.gpu) if setting.trains and setting.gpu is not None else None
+    recorder = Recorder(workspace_bytes(setting.gpu, setting.stack.versions), on)
     on_gpu = OnGpu(recorder.routing)
     kinds: dict[int, Category] = {}
     with ExitStack() as entered:
@@ -67,7 +76,7 @@ def run(setting: Setting, facts: ModelFacts) -> Run:
             recorder.selects_all = True  # every token has a label
             entered.enter_context(kernels_of_trl())
         recorder.timeline.mark(BUILD)
-        model = load(setting, facts)
+        model, reference = load(setting, facts), reference_of(setting, facts)
         if ranks is not None:  # a GPU first sees its part of what is ready to train
             model = share_out(prepare(model, setting) if setting.trains else model, setting, ranks)
         gc.collect()
@@ -84,28 +93,46 @@ def run(setting: Setting, facts: ModelFacts) -> Run:
                 _note_loaded(recorder, kinds)
             note(recorder, kinds, Category.ADAPTERS, _parameters(setting, model, adapters=True))
         recorder.paths.name(model)
+        if reference is not None:
+            recorder.paths.name(reference, "reference")
         with recorder.paths.watching():
             if setting.trains:
-                _train(setting, model, recorder, on_gpu, kinds)
+                if prefers(setting):
+                    for one in filter(None, (model, reference)):
+                        passing_alone(setting, one, on_gpu)
+                with offloading(setting, model) as within:
+                    _train(setting, model, recorder, on_gpu, kinds, reference, within)
             else:
                 generate(setting, model, recorder.timeline.mark, partial(note, recorder, kinds, Category.KV_CACHE))
     return Run(recorder.timeline, kinds)
 
 
-def _train(setting: Setting, model: nn.Module, recorder: Recorder, on_gpu: OnGpu, kinds: dict[int, Category]) -> None:
+def _train(
+    setting: Setting, model: nn.Module, recorder: Recorder, on_gpu: OnGpu, kinds: dict[int, Category],
+    reference: nn.Module | None, within: Callable[[], AbstractContextManager[Any]],
+) -> None:  # fmt: skip
     autocast = DTYPES[setting.compute] if setting.amp and setting.compute != "fp32" else None
-    _autocast_in_recomputation(model, on_gpu, autocast)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer = optimizer_of(setting, model, trained)
     mark = recorder.timeline.mark
+
+    def keep(optimizer: Any) -> None:
+        note(recorder, kinds, Category.OPTIMIZER_STATES, states_of(optimizer))
+
+    if setting.optimizer_in_backward:
+        optimizer = None
+        step_in_backward(setting, model, trained, recorder, keep)
+    else:
+        optimizer = optimizer_of(setting, model, trained)
     named: list[Any] = []
     for _ in range(STEPS):
         for _ in range(min(2, setting.gradient_accumulation)):
             mark(PhaseName.FORWARD_END)
-            loss = _loss(setting, model, on_gpu, autocast, named)
-            mark(PhaseName.BACKWARD)
-            _backward(loss)
-            del loss
+            _autocast_in_recomputation(model, on_gpu, autocast)  # a reference's pass puts new checkpoints in
+            with within():
+                loss = _loss(setting, model, on_gpu, autocast, named, reference)
+                mark(PhaseName.BACKWARD)
+                _backward(loss)
+                del loss
             note(recorder, kinds, Category.GRADIENTS, (parameter.grad for parameter in trained))
             # bitsandbytes casts biases as it first uses them, and keeps the casts.
             note(recorder, kinds, Category.WEIGHTS, _parameters(setting, model, adapters=False))
@@ -116,7 +143,7 @@ def _train(setting: Setting, model: nn.Module, recorder: Recorder, on_gpu: OnGpu
             with torch.device("cpu"):  # where a real run makes what is given no device: AdamW's counter of steps
                 optimizer.step()
             recorder.paths.optimizing = False
-            note(recorder, kinds, Category.OPTIMIZER_STATES, states_of(optimizer))
+            keep(optimizer)
             optimizer.zero_grad(set_to_none=True)
         else:
             model.zero_grad(set_to_none=True)
@@ -133,10 +160,11 @@ def _backward(loss: torch.Tensor) -> None:
 
 
 def _loss(
-    setting: Setting, model: nn.Module, on_gpu: OnGpu, autocast: torch.dtype | None, named: list[Any]
-) -> torch.Tensor:
+    setting: Setting, model: nn.Module, on_gpu: OnGpu, autocast: torch.dtype | None, named: list[Any],
+    reference: nn.Module | None = None,
+) -> torch.Tensor:  # fmt: skip
     """The loss of a batch; `named` has the results that the loop has a name for."""
-    seen = laid_out(setting)
+    seen = paired(laid_out(setting))
     ids = torch.zeros(seen.batch_size, seen.sequence_length, dtype=torch.long)
     inputs: dict[str, Any] = {"input_ids": ids, **mask_of(setting, ids, left=False), **beside_ids(setting, ids)}
     if hears(model):
@@ -150,8 +178,17 @@ def _loss(
         inputs["labels"] = torch.zeros(setting.batch_size, dtype=torch.long)
     else:
         inputs["labels"] = torch.zeros_like(ids)
+    if prefers(setting):
+        return preference_loss(setting, model, reference, inputs)
     with on_gpu.region(autocast):
-        loss: torch.Tensor = sft_loss(model, inputs) if runs_trl(setting) else model(**inputs).loss
+        loss: torch.Tensor = sft_loss(model, inputs) if runs_trl(setting) else _own_loss(setting, model, inputs, named)
+    return loss
+
+
+def _own_loss(setting: Setting, model: nn.Module, inputs: dict[str, Any], named: list[Any]) -> torch.Tensor:
+    result = model(**inputs)
+    named[:] = [result] if names_results(setting) else []
+    loss: torch.Tensor = result.loss
     return loss
 
 
@@ -173,7 +210,7 @@ def _autocast_in_recomputation(model: nn.Module, on_gpu: OnGpu, autocast: torch.
         return
     for module in model.modules():
         original: Callable[..., Any] | None = module.__dict__.get("_gradient_checkpointing_func")
-        if original is not None:
+        if original is not None and not hasattr(original, IN_REGION):
             module._gradient_checkpointing_func = _under(on_gpu, autocast, original)
 
 
@@ -185,6 +222,7 @@ def _under(on_gpu: OnGpu, autocast: torch.dtype, original: Callable[..., Any]) -
 
         return original(again, *args, **kwargs)
 
+    setattr(checkpoint, IN_REGION, True)
     return checkpoint
 
 

@@ -12,7 +12,17 @@ from dataclasses import replace
 from toolkit.facts.models import ModelFacts
 from toolkit.frozen import frozen
 from toolkit.memory.pattern import NoPatternError
-from toolkit.memory.sizes import MASK_ALIGNMENT, Form, Forms, NoFormError, Point, SizedRun, same_events, sized
+from toolkit.memory.sizes import (
+    MASK_ALIGNMENT,
+    Form,
+    Forms,
+    NoFormError,
+    Point,
+    SizedRun,
+    StagedForm,
+    same_events,
+    sized,
+)
 from toolkit.memory.stream import Run
 from toolkit.memory.timeline import Allocation
 from toolkit.memory.trace.layers import Grown, Layers, Say, grow, layers_of, same, silent, whole_run, with_layers
@@ -144,12 +154,12 @@ def _said(point: Point) -> str:
     return f"{point[0]:,} x {point[1]:,}"
 
 
-def _forms(seen: list[list[Allocation]], points: list[Point]) -> list[Form]:
+def _forms(seen: list[list[Allocation]], points: list[Point]) -> list[Form | StagedForm]:
     found = Forms(points)
-    return [found.of(tuple(one.bytes for one in same)) for same in zip(*seen, strict=True)]
+    return [found.of_allocations(same) for same in zip(*seen, strict=True)]
 
 
-def _written(grown: Grown, layers: int, forms: list[Form]) -> SizedRun:
+def _written(grown: Grown, layers: int, forms: list[Form | StagedForm]) -> SizedRun:
     """Every layer, each allocation with the form of the one that it repeats."""
     run, origins = grown.written(layers)
     return sized(run, origins, forms)

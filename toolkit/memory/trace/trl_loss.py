@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
@@ -16,12 +16,15 @@ from torch import nn
 
 from toolkit.memory.trace.refusal import UnsupportedTrace
 from toolkit.memory.versions import older, package_version
+from toolkit.spec.objective_fields import DPO, GRPO
 from toolkit.spec.setting import Setting
 
 METRICS = Version("0.17")
 """Since about then SFTTrainer works out accuracy and entropy from the logits (trainer/sft_trainer.py)."""
 OUTPUTS = ("log_probs", "entropy", "is_top1")
 """What SFTTrainer asks its head for."""
+OUTPUTS_OF = {DPO: (*OUTPUTS, "mean_logits"), GRPO: ("log_probs", "entropy")}
+"""What DPOTrainer and GRPOTrainer do."""
 
 NOT_INSTALLED = "trl is not installed, whose loss has code of its own"
 
@@ -44,9 +47,14 @@ def refuse_trl(setting: Setting) -> None:
         raise UnsupportedTrace(f"trl {installed} has no {setting.stack.loss} loss: it never forms all logits")
 
 
-def with_head(model: nn.Module) -> None:
-    """Gives a model the head of SFTTrainer."""
-    import_module("trl.trainer.utils").add_fused_lm_head(model, outputs=OUTPUTS)
+def with_head(model: nn.Module, outputs: Sequence[str]) -> None:
+    """Gives a model the head of TRL's trainers."""
+    import_module("trl.trainer.utils").add_fused_lm_head(model, outputs=tuple(outputs))
+
+
+def without_dropout(model: nn.Module) -> None:
+    """Turns the dropout of a model's modules off."""
+    import_module("trl.trainer.utils").disable_dropout_in_model(model)
 
 
 def sft_loss(model: nn.Module, inputs: dict[str, Any]) -> torch.Tensor:
@@ -59,7 +67,7 @@ def sft_loss(model: nn.Module, inputs: dict[str, Any]) -> torch.Tensor:
         compute_loss_func=None,
         label_smoother=None,
         args=SimpleNamespace(loss_type="nll", average_tokens_across_devices=False),
-        accelerator=SimpleNamespace(parallelism_config=None, gather_for_metrics=_read),
+        accelerator=SimpleNamespace(parallelism_config=None, gather_for_metrics=read),
         _metrics=defaultdict(lambda: defaultdict(list)),
         _total_train_tokens=0,
         _tp_size=1,
@@ -69,7 +77,7 @@ def sft_loss(model: nn.Module, inputs: dict[str, Any]) -> torch.Tensor:
     return loss
 
 
-def _read(_: torch.Tensor) -> torch.Tensor:
+def read(_: torch.Tensor) -> torch.Tensor:
     """Stands for a metric that the host reads."""
     return torch.ones((), device="cpu")
 

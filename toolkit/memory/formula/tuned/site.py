@@ -193,9 +193,10 @@ def handed_on(x: Buffer) -> Backward:
     return lambda tape, gradient: [(x, tape.share(gradient, x))]
 
 
-def _elements(x: Buffer) -> tuple[int, int]:
-    """Tokens count for more than what is fixed."""
-    return x.size.token // BYTES[x.dtype], x.size.fixed // BYTES[x.dtype]
+def _elements(x: Buffer) -> tuple[int, int, int]:
+    """Tokens count for more than what is of each sequence, and that for more than what is fixed."""
+    size, own = x.size, BYTES[x.dtype]
+    return size.token // own, size.sequence // own, size.fixed // own
 
 
 def _fitted(tape: Tape, of: Buffer, whole: Buffer) -> Buffer:
@@ -203,6 +204,8 @@ def _fitted(tape: Tape, of: Buffer, whole: Buffer) -> Buffer:
     if of.size == whole.size and not of.parameter:
         return whole
     own = given(tape, of)
+    if whole.size.token and not of.size.token:
+        tape.summed(of.size.fixed // BYTES[of.dtype])
     tape.discard(whole)
     return own
 

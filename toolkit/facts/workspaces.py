@@ -1,0 +1,33 @@
+"""What a BLAS handle takes from PyTorch's allocator: by the card, and by the release of PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+
+from packaging.version import InvalidVersion, Version
+
+from toolkit.facts.gpu import GenericGpu, Gpu, GpuVariants
+from toolkit.facts.gpu_table import table
+
+
+def workspace_of(card: Gpu | GpuVariants | GenericGpu, versions: Mapping[str, str]) -> int:
+    """The largest workspace of a card, in bytes, under releases by package; that of the newest for none.
+
+    Source: aten/src/ATen/cuda/CublasHandlePool.cpp, parseChosenWorkspaceSize; its table in data/gpus.json.
+    """
+    torch = versions.get("torch", "")
+    return max(_taken(member.architecture, torch) for member in card.members)
+
+
+@lru_cache(maxsize=256)
+def _taken(architecture: str, torch: str) -> int:
+    facts = table()["architectures"][architecture]
+    before = facts.get("blas_workspace_before")
+    taken: int = facts["blas_workspace"]
+    if before is None:
+        return taken
+    try:
+        return int(before["bytes"]) if Version(torch) < Version(before["torch"]) else taken
+    except InvalidVersion:
+        return taken
