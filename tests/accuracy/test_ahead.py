@@ -16,7 +16,7 @@ from toolkit.memory.estimate import Estimate, estimate
 from toolkit.memory.replay import reserved
 from toolkit.memory.replay.reserved import replayed
 from toolkit.spec.published import load_published
-from toolkit.spec.setting import Parallel, Setting
+from toolkit.spec.setting import Setting, Stack
 
 PUBLISHED = Path(__file__).parents[2] / "specs" / "published"
 MODEL = "HuggingFaceTB/SmolLM2-135M"
@@ -47,8 +47,8 @@ def test_only_runs_that_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_each_run_once_and_those_alike_together() -> None:
     one, again, longer = _estimate(batch_size=1), _estimate(batch_size=1), _estimate(batch_size=2)
     wider = _estimate(batch_size=1, optimizer="sgd")
-    spread = _estimate(batch_size=1, parallel=Parallel(2, "zero2"))  # of which only bounds are known
-    groups = reserved.unknown_runs([one, again, longer, wider, spread])
+    stepping = _estimate(batch_size=1, optimizer_in_backward=True, stack=Stack("plain"))  # only bounds are known of it
+    groups = reserved.unknown_runs([one, again, longer, wider, stepping])
     assert sorted(len(group) for group in groups) == [1, 2]
     replayed(one)
     assert [len(group) for group in reserved.unknown_runs([one, again, longer])] == [1]

@@ -115,13 +115,19 @@ def test_settings_are_what_they_were_before_more_could_be_said_of_several_gpus()
         "padding",
         "packing",
         "samples_per_row",
+        "objective",
+        "reference",
+        "optimizer_in_backward",
+        "activation_offloading",
         "warmup",
+        "sampling",
         "peft",
         "upcast",
         "group_size",
         "kernels",
     }
     assert not later & setting_key(SETTING).keys()
+    assert setting_key(replace(SETTING, objective="dpo"))["objective"] == "dpo"
     assert setting_key(replace(SETTING, warmup=True))["warmup"] is True
     assert setting_key(replace(SETTING, upcast=False))["upcast"] is False
     assert setting_key(replace(SETTING, kernels=Kernels(norm=True)))["kernels"]["norm"] is True

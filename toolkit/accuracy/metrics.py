@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from toolkit.accuracy.added import added_by_prompt, added_by_token
 from toolkit.memory.device import context_interval
 from toolkit.memory.estimate import Estimate, Holdings
 from toolkit.memory.formula.engine import cache_room, profiled
@@ -68,6 +69,16 @@ def _between_tokens(estimate: Estimate) -> Bytes | None:
     return _point(phase.of(*STEADY, Category.WORKSPACE)) if phase else None
 
 
+def _added_by_prompt(estimate: Estimate) -> Bytes | None:
+    added = added_by_prompt(estimate)
+    return None if added is None else _point(added)
+
+
+def _added_by_token(estimate: Estimate) -> Bytes | None:
+    added = added_by_token(estimate)
+    return None if added is None else _point(added)
+
+
 def _with_context(estimate: Estimate) -> Bytes:
     low, high = context_interval(estimate.setting.gpu, estimate.setting.stack.versions)
     return estimate.allocated + low, estimate.allocated + high
@@ -102,6 +113,8 @@ PREDICTS: Mapping[str, Predicts | str] = {
     "allocated_after_forward": "no row of a ledger is of the moment after the forward pass",
     "allocated_after_backward": "no row of a ledger is of the moment after the backward pass",
     "allocated_and_context": _with_context,
+    "added_by_prompt": _added_by_prompt,
+    "added_by_token": _added_by_token,
     "reserved": reserved_on_card,
     "reserved_p99": reserved_on_card,
     "reserved_mean": "a mean over steps of different lengths",
@@ -126,5 +139,5 @@ HELD: Mapping[str, Held] = {
 }
 """Metrics of what is held from step to step, which is known where no formula follows a pass."""
 
-PARTS = frozenset({"vllm_activations", "vllm_kv_cache", "vllm_kv_per_token"})
+PARTS = frozenset({"added_by_prompt", "added_by_token", "vllm_activations", "vllm_kv_cache", "vllm_kv_per_token"})
 """Metrics of what is there beside the weights, which may be less than these."""

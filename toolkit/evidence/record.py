@@ -34,6 +34,9 @@ ADDED: Mapping[str, Mapping[str, Any]] = {
 
 LEFT_OUT: Mapping[str, Any] = {
     "peft": None, "galore": None, "padding": False, "packing": "none", "samples_per_row": 1, "warmup": False,
+    "sampling": "greedy",
+    "objective": "next-token", "reference": None, "optimizer_in_backward": False,
+    "activation_offloading": False,
     "cache": None, "upcast": None, "group_size": 128, "desc_act": False,
     "kernels": asdict(OWN),
 }  # fmt: skip
