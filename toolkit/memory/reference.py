@@ -119,7 +119,7 @@ def _refuse(setting: Setting, architecture: Architecture) -> None:
     own = setting.method == "full" and setting.reference == ADAPTERS_OFF
     for known, covered in (
         ("TRL's trainers", setting.stack.trainer in TRL),
-        (f"trl {TRL_TILES} or newer, whose loss is chunked", not _is_older(setting)),
+        (f"trl {TRL_TILES} or newer (stack.trl) and its loss (stack.loss: chunked)", not _is_older(setting)),
         ("a causal language model", architecture.head == "causal-lm" and architecture.is_decoder),
         ("a reference of its own or a precomputed one where no adapters are trained", not own),
         ("weights on one GPU or on each", setting.parallel.strategy in ALONE_OR_WHOLE),
