@@ -29,6 +29,7 @@ MORE: dict[str, Flags] = {
     "adapted experts": {**LORA, "model": "mistralai/Mixtral-8x7B-v0.1", "lora.targets": "all-linear"},
     "prepared": {**BASES["read long ago"], "warmup": "true"},
     "pairs of positions": {**TRAINED, "model": "EleutherAI/gpt-neox-20b"},
+    "sums on a card": {**BASES["classifier"], "gpu": "T4"},
     "offloaded zero3": {**BASES["zero3"], "parallel.offload": "true"},
 }
 SHORT: dict[str, Flags] = {
@@ -66,6 +67,7 @@ OF_BOTH: Mapping[str, str] = {
     "logits": "a chunked loss has those of as many tokens at a time as before",
     "position_embeddings": "one row of positions serves all sequences, but packed ones",
     "recurrence_states": "chunks of linear attention have masks that all sequences share",
+    "reduction_buffer": "as many blocks of threads share an output as the card holds, from 1,021 tokens on",
     "relative_positions": "DeBERTa projects its positions once, and gathers scores for each sequence",
     "token_ids": "the bounds of packed samples are one more than there are samples",
     "activation_gradients": "trained tokens have the gradient of the whole embedding first",
