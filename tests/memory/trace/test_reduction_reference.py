@@ -6,6 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+pytest.importorskip("torch")
+pytest.importorskip("transformers")
+
 from tests.memory.trace.cut import cut
 from tests.memory.whole_blocks import as_traced
 from toolkit.facts.models import ModelFacts, model_from_config
@@ -14,6 +17,8 @@ from toolkit.memory.formula.reduction import ROW
 from toolkit.memory.trace.surface import Sizes
 from toolkit.memory.trace.trace import trace
 from toolkit.spec.setting import Setting, Stack
+
+pytestmark = pytest.mark.reference
 
 CLOSE = 0.001
 NEAR = 64 << 10
