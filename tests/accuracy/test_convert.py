@@ -117,11 +117,12 @@ def test_plugins_of_fms_say_what_they_change(case: tuple[str, str, str]) -> None
         ("moe-scattermoe-granite-ep1", "c959c6b", 1, {"experts": "scattermoe"}),
         ("moe-scattermoe-granite-ep1-padding-free-foak", "5b35eae", 1, {**FAST, "experts": "scattermoe"}),
         ("moe-scattermoe-granite-ep1-padding-free-foak", "c959c6b", 1, None),
-        ("moe-scattermoe-granite-ep1-padding-free", "c959c6b", 2, None),
+        ("moe-scattermoe-granite-ep1-padding-free", "c959c6b", 2, {"experts": "scattermoe"}),
+        ("moe-scattermoe-granite-ep1-padding-free-foak", "c959c6b", 2, None),
         ("moe-scattermoe-granite-ep2-padding-free", "c959c6b", 2, None),
     ],
 )
-def test_experts_are_scattered_on_one_gpu(
+def test_experts_are_scattered_where_every_gpu_has_them_all(
     framework: str, commit: str, gpus: int, kernels: dict[str, object] | None
 ) -> None:
     kind = {"gpus": gpus, "kind": "FSDP FULL_SHARD" if gpus > 1 else "none"}
@@ -130,6 +131,15 @@ def test_experts_are_scattered_on_one_gpu(
     [run] = lines_of("fms_acceleration", one)
     assert run["scenario"].get("kernels") == kernels
     assert run.get("beyond") == (None if kernels else {"kernels": framework})
+
+
+def test_a_degree_of_one_is_no_expert_parallelism() -> None:
+    framework = "moe-scattermoe-granite-ep1"
+    kind = {"gpus": 4, "kind": f"FSDP + expert parallel {framework}"}
+    one = record(notes=f"framework_config={framework} (...)", value_bytes=5, parallelism=kind)
+    [run] = lines_of("fms_acceleration", one)
+    assert run["scenario"]["parallel"] == {"gpus": 4, "strategy": "fsdp"}
+    assert "beyond" not in run
 
 
 def test_a_table_without_a_column_for_autocast_has_it_from_its_scenarios() -> None:
@@ -227,6 +237,20 @@ def test_storage_is_told_from_the_name_of_a_model() -> None:
     for stored in ("bf16", "FP8", "AWQ"):
         prompted = record(**shared, config_id="qwen3-8-1", weight_dtype=stored, seq_len=6144)
         assert "no peak" in lines_of("qwen_speed_docs", prompted)[0]["readings"][0]["apart"]
+
+
+def test_the_kernel_of_a_checkpoint_is_open_where_nobody_says_what_its_config_asks_for() -> None:
+    def kernel(page: str, name: str) -> object:
+        one = record(
+            task="inference", config_id=f"{page}-1", model=f"Qwen/{name}", model_as_published=name,
+            weight_dtype="GPTQ-Int4", seq_len=1, value_bytes=9, unit="GB",
+        )  # fmt: skip
+        [run] = lines_of("qwen_speed_docs", one)
+        return run["scenario"].get("kernels", {}).get("gptq")
+
+    assert kernel("qwen1.5", "Qwen1.5-MoE-A2.7B-Chat-GPTQ-Int4") == "exllamav2"
+    assert kernel("qwen1.5", "Qwen1.5-7B-Chat-GPTQ-Int4") == ["exllama", "exllamav2"]
+    assert kernel("qwen2", "Qwen2-7B-Instruct-GPTQ-Int4") is None
 
 
 @pytest.mark.parametrize(

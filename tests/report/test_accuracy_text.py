@@ -14,7 +14,7 @@ def _errors(runs: int, inside: float, width: float) -> Errors:
 
 def _cells(*groups: Group) -> dict[str, str]:
     """The only row of the only table of groups, by heading."""
-    shown = accuracy_markdown(Table((), groups, (), (), runs=9, readings=9, scored=9)).splitlines()
+    shown = accuracy_markdown(Table((), (), groups, (), (), runs=9, readings=9, scored=9)).splitlines()
     head = next(number for number, row in enumerate(shown) if row.startswith("| by |"))
     return dict(
         zip(*([cell.strip() for cell in shown[at].strip("|").split("|")] for at in (head, head + 2)), strict=True)

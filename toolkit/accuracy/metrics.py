@@ -10,6 +10,8 @@ from toolkit.memory.estimate import Estimate, Holdings
 from toolkit.memory.formula.engine import cache_room, profiled
 from toolkit.memory.formula.engine_cache import token_bytes
 from toolkit.memory.ledger import STEADY, Category, PhaseName
+from toolkit.memory.lora import unmerged_bytes
+from toolkit.memory.moments import NAMED
 from toolkit.memory.parallel.plan import whole_adapters
 from toolkit.memory.replay.reserved import reserved_on_card, shown_by_card
 
@@ -27,8 +29,16 @@ def _allocated(estimate: Estimate) -> Bytes:
 
 
 def _at_load(estimate: Estimate) -> Bytes | None:
+    """The model as it is loaded, with the adapters that it was given."""
     phase = estimate.ledger.phase(PhaseName.LOAD)
-    return _point(phase.total) if phase else None
+    return _point(phase.total + _adapters(estimate)) if phase else None
+
+
+def _adapters(estimate: Estimate) -> int:
+    trained, context = estimate.ledger.phase(PhaseName.FORWARD_END), estimate.context
+    if trained is not None:
+        return trained.of(Category.ADAPTERS)
+    return unmerged_bytes(context.architecture, estimate.setting) if context is not None else 0
 
 
 def weights_bytes(estimate: Holdings) -> Bytes | None:
@@ -40,14 +50,17 @@ def weights_bytes(estimate: Holdings) -> Bytes | None:
 
 
 def _after_step(estimate: Holdings) -> Bytes | None:
-    """What stays from step to step, and the workspaces, which torch's allocator holds.
+    """What stays from step to step, and the workspaces, which torch's allocator holds; and a result that has a name.
 
-    Within a loop of somebody's own the last outputs may still be referenced.
+    Within a loop of somebody's own the last outputs may still be referenced. ZeRO 1 and 2 let go of all gradients while
+    they step (deepspeed runtime/zero/stage_1_and_2.py, step: averaged_gradients, single_grad_partition).
     """
     phase = estimate.ledger.phase(PhaseName.OPTIMIZER_STEP)
     if phase is None:
         return None
-    held = phase.of(*STEADY, Category.WORKSPACE)
+    steps_apart = estimate.setting.parallel.strategy in ("zero1", "zero2")
+    kept = [category for category in STEADY if not (steps_apart and category is Category.GRADIENTS)]
+    held = phase.of(*kept, Category.WORKSPACE) + sum(row.bytes for row in phase.rows if row.name == NAMED)
     return held, held + estimate.outputs
 
 
@@ -55,12 +68,17 @@ def _after_stage(estimate: Estimate) -> Bytes | None:
     """The same without gradients, which are set to None after the last step.
 
     FSDP takes note of that before the next pass alone (torch/distributed/fsdp/_runtime_utils.py, _root_pre_forward),
-    but of none that it ignores.
+    but of none that it ignores. Nor has the sum of what changed within stages the adapters that it ignores: they are
+    put on the GPU when the Trainer is there and its training has not begun (fms_acceleration_foak
+    framework_plugin_fast_kernels.py, get_callbacks_and_ready_for_train; transformers trainer_utils.py,
+    TrainerMemoryTracker).
     """
     phase = estimate.ledger.phase(PhaseName.OPTIMIZER_STEP)
-    if estimate.setting.parallel.strategy == "fsdp" and not whole_adapters(estimate.setting):
+    ignores = estimate.setting.parallel.strategy == "fsdp" and whole_adapters(estimate.setting)
+    if estimate.setting.parallel.strategy == "fsdp" and not ignores:
         return _after_step(estimate)
-    kept = [category for category in STEADY if category is not Category.GRADIENTS]
+    uncounted = (Category.GRADIENTS, Category.ADAPTERS) if ignores else (Category.GRADIENTS,)
+    kept = [category for category in STEADY if category not in uncounted]
     return _point(phase.of(*kept, Category.WORKSPACE)) if phase else None
 
 

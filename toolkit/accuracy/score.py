@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -85,10 +85,11 @@ class Unscored:
 
 @frozen
 class Scores:
-    """All readings of some sources: those with an error, and those without."""
+    """All readings of some sources: those with an error, and those without. `causes`: of misses, by source."""
 
     scored: tuple[Score, ...] = ()
-    unscored: tuple[Unscored, ...] = field(default=())
+    unscored: tuple[Unscored, ...] = ()
+    causes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def half_of(run: str) -> str:
@@ -110,7 +111,7 @@ def score(sources: Iterable[PublishedSource], base: Path) -> Scores:
                     scored.append(one)
                 else:
                     unscored.append(one)
-    return Scores(tuple(scored), tuple(unscored))
+    return Scores(tuple(scored), tuple(unscored), {source.slug: source.misses for source in sources})
 
 
 @frozen

@@ -7,14 +7,12 @@ from collections.abc import Iterable, Sequence
 from itertools import product
 from statistics import fmean
 
+from toolkit.accuracy.bars import OTHER_KERNELS, Miss, is_alone, is_stock, misses
 from toolkit.accuracy.score import DEVELOPMENT, HELD_OUT, Score, Scores, Unscored
 from toolkit.accuracy.statistics import Errors, Group, errors_of, groups
 from toolkit.frozen import frozen
-from toolkit.spec.scenario import Scenario
 
 COLUMNS = ("inference", "full", "lora", "qlora")
-OTHER_KERNELS = "other kernels"
-"""Runs of kernels that are not the model's own code have columns of their own: the others are of stock code alone."""
 WORST = 20
 BOTH = "both"
 
@@ -47,6 +45,7 @@ class Table:
     """All that is known of the errors of estimates."""
 
     columns: tuple[Column, ...]
+    misses: tuple[Miss, ...]
     groups: tuple[Group, ...]
     worst: tuple[Score, ...]
     reasons: tuple[Reason, ...]
@@ -65,6 +64,7 @@ def table(scores: Scores, *, worst_half: str = DEVELOPMENT) -> Table:
     shown = halves.get(worst_half, halves[BOTH])
     return Table(
         columns=tuple(column for half, of in halves.items() for column in _columns(of, half)),
+        misses=tuple(misses(scores)),
         groups=tuple(group for half, of in halves.items() for group in groups(of, half)),
         worst=tuple(worst(shown)),
         reasons=tuple(reasons(scores.unscored)),
@@ -78,14 +78,13 @@ def table(scores: Scores, *, worst_half: str = DEVELOPMENT) -> Table:
 
 
 def _columns(scores: Sequence[Score], half: str) -> Iterable[Column]:
-    """The columns that have any runs."""
+    """The columns that have any runs. Kernels that are not the model's own code have columns of their own."""
     eligible = [one for one in scores if one.reading.metric == "allocated" and one.complete and one.run.grade == "A"]
     for name, stock in product(COLUMNS, (True, False)):
         by_source: dict[str, list[Score]] = {}
         for score in eligible:
             scenario = score.run.scenario
-            alone = scenario.fixed("parallel.gpus") in (None, 1)
-            if scenario.method == name and alone and _is_stock(scenario) is stock:
+            if scenario.method == name and is_alone(scenario) and is_stock(scenario) is stock:
                 by_source.setdefault(score.source, []).append(score)
         if by_source:
             sources = tuple((source, errors_of(of)) for source, of in sorted(by_source.items()))
@@ -97,13 +96,6 @@ def _columns(scores: Sequence[Score], half: str) -> Iterable[Column]:
                 fmean(errors.p95 for _, errors in sources),
                 sources,
             )
-
-
-def _is_stock(scenario: Scenario) -> bool:
-    """Whether the model's own code runs, by torch and by what inference has for the storage of its weights."""
-    usual = "kernels.gptq" if scenario.method == "inference" else ""
-    named = any(name.startswith("kernels.") and name != usual for name in scenario.fields)
-    return not named and scenario.fixed("stack.loss") != "in-place" and scenario.fixed("stack.trainer") != "autoawq"
 
 
 def worst(scores: Iterable[Score], count: int = WORST) -> list[Score]:

@@ -29,6 +29,17 @@ def accuracy_json(table: Table, scores: Scores) -> str:
                 }
                 for column in table.columns
             ],
+            "misses": [
+                {
+                    "source": miss.source,
+                    "column": miss.column,
+                    **_errors(miss.errors),
+                    "widest": _rounded(miss.widest),
+                    "over": list(miss.over),
+                    "causes": list(miss.causes),
+                }
+                for miss in table.misses
+            ],
             "groups": [
                 {
                     "metric": group.metric,

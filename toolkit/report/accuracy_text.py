@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from itertools import groupby
 
+from toolkit.accuracy.bars import DEVICE, ONE_GPU, RESERVED, SEVERAL_GPUS, Bar, Miss
 from toolkit.accuracy.score import DEVELOPMENT, HELD_OUT, Score
 from toolkit.accuracy.statistics import Group
 from toolkit.accuracy.table import BOTH, Reason, Table
@@ -23,6 +24,8 @@ _NO_WIDTH = "·"
 """Where every estimate is one number, nothing can lie inside."""
 
 _COLUMN_HEAD = ("column", "half", "runs", "median", "p95", "by source: runs, median, p95")
+_MISS_HEAD = ("source", "column", "runs", "median", "p95", "inside", "widest", "cause, as far as it is known")
+_UNKNOWN = "none found yet"
 _REASON_HEAD = ("source", "runs", "readings", "reason")
 _COMPLETE = "complete", "The record states all that the estimate needs."
 _OPEN = "open", "The record leaves something open: the error is the distance to the estimated interval, 0 inside."
@@ -69,6 +72,11 @@ def _sections(table: Table) -> Iterator[tuple[str, str, Rows]]:
         "Errors are shares of what was read, by distinct run: repeats of one configuration are averaged.",
         [_COLUMN_HEAD, *_columns(table)],
     )
+    yield (
+        "Sources that miss a bar, and why",
+        f"Each source is held to these bars by itself. {_bars()} A star is beside what misses.",
+        [_MISS_HEAD, *map(_miss, table.misses)],
+    )
     both = [group for group in table.groups if group.half == BOTH]
     halves = {_key(group): group for group in table.groups if group.half != BOTH}
     for (metric, complete), of in groupby(both, key=lambda group: (group.metric, group.complete)):
@@ -88,6 +96,36 @@ def _columns(table: Table) -> Iterator[tuple[str, ...]]:
             f"{source}: {errors.runs}, {errors.median:.2%}, {errors.p95:.2%}" for source, errors in column.sources
         )
         yield column.name, column.half, str(column.runs), f"{column.median:.2%}", f"{column.p95:.2%}", sources
+
+
+def _bars() -> str:
+    bars = {
+        "Live tensors on one GPU": ONE_GPU, "live tensors on several": SEVERAL_GPUS,
+        "reserved": RESERVED, "device": DEVICE,
+    }  # fmt: skip
+    return "; ".join(f"{name}: {_bar(bar)}" for name, bar in bars.items()) + "."
+
+
+def _bar(bar: Bar) -> str:
+    parts = [
+        f"median {bar.median:.0%}" if bar.median is not None else "",
+        f"95 % of runs within {bar.p95:.0%}" if bar.p95 is not None else "",
+        f"{1 - bar.outside:.0%} of runs inside" if bar.outside is not None else "",
+        f"no interval wider than {bar.width:.0%}" if bar.width is not None else "",
+    ]
+    return ", ".join(filter(None, parts))
+
+
+def _miss(miss: Miss) -> tuple[str, ...]:
+    spans = bool(miss.widest)
+    reached = {
+        "median": f"{miss.errors.median:.2%}",
+        "p95": f"{miss.errors.p95:.2%}",
+        "outside": f"{miss.errors.inside:.0%}" if spans else _NO_WIDTH,
+        "width": f"{miss.widest:.1%}" if spans else _NO_WIDTH,
+    }
+    starred = (f"{text} *" if name in miss.over else text for name, text in reached.items())
+    return miss.source, miss.column, str(miss.errors.runs), *starred, " ".join(miss.causes) or _UNKNOWN
 
 
 def _key(group: Group) -> tuple[str, bool, str, str, str]:

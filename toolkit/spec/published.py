@@ -30,6 +30,7 @@ class PublishedSource:
     unit: str | None
     licence: str | None
     caveats: tuple[str, ...]
+    misses: tuple[str, ...]
     runs: tuple[PublishedRun, ...]
 
 
@@ -49,6 +50,7 @@ def load_published(folder: Path, root: Path) -> tuple[PublishedSource | None, li
         unit=header.unit,
         licence=header.licence,
         caveats=tuple(header.caveats or ()),
+        misses=tuple(header.misses or ()),
         runs=tuple(runs),
     )
     return source, []

@@ -11,7 +11,7 @@ from toolkit.spec.scenario_fields import Written
 
 READING_METRICS = {
     "allocated": "the peak of live tensors, as torch.cuda.max_memory_allocated says",
-    "allocated_at_load": "live tensors once the model is loaded",
+    "allocated_at_load": "live tensors once the model is loaded, with the adapters that it was given",
     "allocated_after_step": "live tensors right after an optimizer step, gradients among them",
     "allocated_after_stage": "live tensors when training is over: weights and optimizer states",
     "allocated_between_tokens": "live tensors between two generated tokens, at the last of them",
@@ -52,3 +52,6 @@ class HeaderFields(Written):
     unit: Annotated[Text | None, Alias(description="The unit as published, and what it means.")] = None
     licence: Annotated[Text | None, Alias(description="The licence of the repository.")] = None
     caveats: Annotated[list[Text] | None, Alias(description="What a reader of the figures has to know.")] = None
+    misses: Annotated[
+        list[Text] | None, Alias(description="Where estimates miss its readings, and the cause as far as it is known.")
+    ] = None

@@ -30,6 +30,8 @@ _EXPERTS = "moe-scattermoe-granite-ep1"
 """The plugin accelerated-moe without expert parallelism. On several GPUs FSDP leaves out what it puts in, and from
 transformers 4.49 on the loss that fused-ops-and-kernels would replace beside it is no longer there to replace."""
 
+_BY_FSDP = f"FSDP + expert parallel {_EXPERTS}"
+
 _LOSS_IN_MODELS = "5b35eae"
 
 _PLUGINS: Mapping[str, Mapping[str, Any]] = {
@@ -116,6 +118,7 @@ def _plugins(draft: Draft, record: Record, kernels: str) -> None:
     kernels = kernels.removesuffix(_LIGER).removesuffix(_MULTIPACK)
     free, kernels = _FREE in kernels, kernels.replace(_FREE, "")
     base = kernels.removesuffix(_FOAK)
+    _say_fsdp(draft, record, base)
     if (kernels != _ALONE and base not in _PLUGINS) or (base == _EXPERTS and _unfollowed(draft, record, kernels)):
         draft.beyond["kernels"] = named
         return
@@ -139,7 +142,16 @@ def _plugins(draft: Draft, record: Record, kernels: str) -> None:
         draft.say(name, value)
 
 
+def _say_fsdp(draft: Draft, record: Record, base: str) -> None:
+    """With a degree of one no expert lies on one GPU alone: FSDP is all that shares the run out."""
+    if base == _EXPERTS and draft.beyond.get("parallel", "").endswith(_BY_FSDP):
+        del draft.beyond["parallel"]
+        draft.say("parallel.gpus", record["parallelism"]["gpus"])
+        draft.say("parallel.strategy", "fsdp")
+
+
 def _unfollowed(draft: Draft, record: Record, kernels: str) -> bool:
     """Whether scattered experts stand beside something that no field says."""
-    several = "parallel.gpus" in draft.fields or "parallel" in draft.beyond
-    return several or (kernels.endswith(_FOAK) and not record["source"]["commit"].startswith(_LOSS_IN_MODELS))
+    several = "parallel.gpus" in draft.fields and draft.fields.get("parallel.strategy") != "fsdp"
+    replaces = kernels.endswith(_FOAK) and not record["source"]["commit"].startswith(_LOSS_IN_MODELS)
+    return several or "parallel" in draft.beyond or replaces

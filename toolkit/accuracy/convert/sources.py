@@ -10,6 +10,7 @@ from toolkit.accuracy.convert.axolotl import axolotl_example
 from toolkit.accuracy.convert.draft import MAX_REMARK, Draft, Record
 from toolkit.accuracy.convert.fms import fms
 from toolkit.accuracy.convert.peft_configs import peft_method
+from toolkit.accuracy.convert.qlora_notebooks import is_notebook, say_process
 from toolkit.accuracy.convert.stated import COLLECTED, as_stated
 from toolkit.accuracy.convert.titan import torchtitan
 
@@ -71,10 +72,27 @@ def _qwen_speed(draft: Draft, record: Record, reading: dict[str, Any]) -> None:
     if page == "qwen1.5":
         draft.say("stack.transformers", ["4.37.2", "4.39.3"])
         draft.say("attention", ["flash", "sdpa"])
+        if draft.fields.get("weights") == "gptq-int4":
+            draft.say("kernels.gptq", _qwen15_kernel(record["model_as_published"]))
     if page == "qwen3" and record["seq_len"] > 1:
         reading["apart"] = "a longer prompt adds its cache and less than one feed-forward tensor: no peak of a prefill"
+    if record["config_id"] == "qwen2.5-Qwen2.5-0.5B-Instruct-AWQ-1":
+        reading["apart"] = (
+            "what the page of Qwen2 prints for its own 0.5B; 6,143 more tokens of prompt add 41 MiB to it, "
+            "and their keys and values alone are 72 MiB"
+        )
     if draft.fields.get("parallel.gpus"):
         reading["over"] = "sum"
+
+
+def _qwen15_kernel(name: str) -> str | list[str]:
+    """Which ExLlama a checkpoint's own config asks for (quantization_config.exllama_config.version).
+
+    That of Qwen1.5-MoE-A2.7B-Chat-GPTQ-Int4 says 2. That of Qwen1.5-7B-Chat-GPTQ-Int4 said 1 on 8 February 2024
+    (github.com/QwenLM/Qwen3/issues/32), before the page was written, when the MoE's was not there yet; what the others
+    say, and whether they were changed meanwhile, the page leaves open.
+    """
+    return "exllamav2" if "MoE" in name else ["exllama", "exllamav2"]
 
 
 def _optimum(draft: Draft, record: Record, _reading: dict[str, Any]) -> None:
@@ -114,6 +132,12 @@ def _fsdp_qlora(draft: Draft, record: Record, reading: dict[str, Any]) -> None:
         draft.beyond.pop("weights", None)
     if draft.fields.get("method") == "full":
         draft.say("optimizer", "none")
+    path = record["source"]["path"]
+    if is_notebook(path):
+        cell = int(record["config_id"].split("-")[-2])
+        again = say_process(draft, path, cell, record["seq_len"])
+        if again and reading["metric"] == "allocated_at_load":
+            reading["apart"] = again
     if reading["metric"] == "allocated" and "logits.mean" in (record["notes"] or ""):
         reading["apart"] = "the loss is the mean of the logits, without a cross-entropy"
 

@@ -1,0 +1,49 @@
+"""What is left when a stage of a Trainer or a step of a loop is over, against published readings of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tests.memory.test_accelerated_peft import FUSED, LLAMA_2, MISTRAL, TRITON, TWO, of, setting
+from toolkit.accuracy.metrics import PREDICTS
+from toolkit.memory.estimate import Estimate
+from toolkit.spec.setting import Parallel, Setting, Stack
+
+FUSED_TRITON = replace(FUSED, gptq="triton")
+
+
+def left(metric: str, found: Estimate) -> int:
+    predicts = PREDICTS[metric]
+    assert not isinstance(predicts, str)
+    amount = predicts(found)
+    assert amount is not None
+    return amount[0]
+
+
+@pytest.mark.parametrize(
+    ("said", "read"),
+    [
+        (setting(MISTRAL, "nf4", 4, "9239802", "in-place", kernels=FUSED, parallel=TWO), 2_244_738_048),
+        (setting(MISTRAL, "gptq-int4", 4, "9239802", "in-place", kernels=FUSED_TRITON, parallel=TWO), 2_261_416_960),
+        (setting(LLAMA_2, "nf4", 2, "9239802", "in-place", kernels=FUSED, parallel=TWO), 19_266_784_768),
+        (setting(MISTRAL, "gptq-int4", 4, "97fc3c1", kernels=TRITON, parallel=TWO), 2_261_416_960),
+    ],
+    ids=["fused, NF4", "fused, GPTQ", "fused, 70B", "not fused"],
+)
+def test_adapters_that_come_between_two_stages_are_in_no_sum_of_stages(said: Setting, read: int) -> None:
+    """fms-acceleration, scripts/benchmarks/refs/a100_80gb.csv; fused adapters of Mistral take 54,525,952 bytes."""
+    assert left("allocated_after_stage", of(said)) == pytest.approx(read, rel=0.0005)
+
+
+def test_zero_2_lets_go_of_gradients_and_a_loop_keeps_the_result_that_it_names() -> None:
+    """OPT 1.3B on 16 GPUs: weights, a 16th of three float32 copies, logits of 8 x 512 tokens, and two workspaces."""
+    opt = Setting(
+        "facebook/opt-1.3b", "full", "fp16", compute="fp16", batch_size=8, sequence_length=512, attention="eager",
+        gradients="fp16", optimizer_states="fp32", master_weights="fp32", parallel=Parallel(16, "zero2"),
+        stack=Stack("plain", "named", {"transformers": "4.28.1", "deepspeed": "0.9.0"}),
+    )  # fmt: skip
+    parameters, logits = 1_315_758_080, 8 * 512 * 50_272
+    held = 2 * parameters + 3 * 4 * parameters // 16 + 2 * logits + 2 * 8_519_680
+    assert left("allocated_after_step", of(opt)) == pytest.approx(held, rel=0.0005)

@@ -1,0 +1,110 @@
+"""The bars that estimates are held to, and the sources where they miss one.
+
+A column is what is compared by itself: peaks of live tensors by method, of one GPU and of several, of stock code and of
+other kernels; reserved memory; what the card shows. Only complete readings count, those of live tensors of grade A.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from toolkit.accuracy.score import Score, Scores
+from toolkit.accuracy.statistics import Errors, distinct, errors_of
+from toolkit.frozen import frozen
+from toolkit.spec.scenario import Scenario
+
+OTHER_KERNELS = "other kernels"
+SEVERAL = "several GPUs"
+
+
+@frozen
+class Bar:
+    """What the runs of one column and source may reach at most, as shares of what was read; None: not asked.
+
+    `outside` is the share of runs whose reading the interval does not hold, `width` that of the widest interval.
+    """
+
+    median: float | None = None
+    p95: float | None = None
+    outside: float | None = None
+    width: float | None = None
+
+
+@frozen
+class Miss:
+    """A source that misses the bar of a column: how far, and the causes that are known, as its header says them."""
+
+    source: str
+    column: str
+    errors: Errors
+    widest: float
+    over: tuple[str, ...]
+    causes: tuple[str, ...]
+
+
+ONE_GPU = Bar(median=0.03, p95=0.10)
+SEVERAL_GPUS = Bar(median=0.05, p95=0.15)
+RESERVED = Bar(outside=0.10, width=0.24)
+"""An interval of 12 % to either side."""
+DEVICE = Bar(median=0.05)
+
+
+def misses(scores: Scores) -> list[Miss]:
+    """Every source that misses the bar of a column that it has complete readings of, in a fixed order."""
+    found: dict[tuple[str, str], list[Score]] = {}
+    for score in scores.scored:
+        column = column_of(score)
+        if column is not None:
+            found.setdefault((score.source, column), []).append(score)
+    return [
+        miss
+        for (source, column), of in sorted(found.items())
+        if (miss := _missed(source, column, of, scores.causes.get(source, ()))) is not None
+    ]
+
+
+def column_of(score: Score) -> str | None:
+    """The column that a reading counts in; None where it counts in none."""
+    metric, scenario = score.reading.metric, score.run.scenario
+    if not score.complete or metric not in _BARS:
+        return None
+    if metric != "allocated":
+        return metric
+    if score.run.grade != "A":
+        return None
+    several = () if is_alone(scenario) else (SEVERAL,)
+    return ", ".join((scenario.method, *several, *(() if is_stock(scenario) else (OTHER_KERNELS,))))
+
+
+def is_alone(scenario: Scenario) -> bool:
+    """Whether a run is of one GPU."""
+    return scenario.fixed("parallel.gpus") in (None, 1)
+
+
+def is_stock(scenario: Scenario) -> bool:
+    """Whether the model's own code runs, by torch and by what inference has for the storage of its weights."""
+    usual = "kernels.gptq" if scenario.method == "inference" else ""
+    named = any(name.startswith("kernels.") and name != usual for name in scenario.fields)
+    return not named and scenario.fixed("stack.loss") != "in-place" and scenario.fixed("stack.trainer") != "autoawq"
+
+
+def _missed(source: str, column: str, scores: Sequence[Score], causes: tuple[str, ...]) -> Miss | None:
+    errors, widest = errors_of(scores), max(run.width for run in distinct(scores))
+    bar = _BARS.get(column) or (SEVERAL_GPUS if SEVERAL in column else ONE_GPU)
+    over = tuple(name for name, reached in _REACHED.items() if _above(reached(errors, widest), getattr(bar, name)))
+    return Miss(source, column, errors, widest, over, causes) if over else None
+
+
+def _above(reached: float, most: float | None) -> bool:
+    return most is not None and reached > most
+
+
+_BARS: Mapping[str, Bar | None] = {"allocated": None, "reserved": RESERVED, "device": DEVICE}
+"""The bar of each metric; that of live tensors goes by the number of GPUs."""
+
+_REACHED: Mapping[str, Callable[[Errors, float], float]] = {
+    "median": lambda errors, _widest: errors.median,
+    "p95": lambda errors, _widest: errors.p95,
+    "outside": lambda errors, _widest: 1 - errors.inside,
+    "width": lambda _errors, widest: widest,
+}
