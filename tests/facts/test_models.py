@@ -71,7 +71,10 @@ def test_all_but_these_are_verified() -> None:
         "albert/albert-base-v2",
         "google/electra-base-discriminator",
         "google/electra-base-generator",
+        "google/gemma-3n-E2B-it",
+        "google/gemma-3n-E4B-it",
         "microsoft/biogpt",
+        "tiiuae/falcon-mamba-7b",
     ]
 
 

@@ -10,11 +10,12 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import field, replace
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, NoReturn
 
+from toolkit.facts.four_bits import IN_NF4, copied_in_four_bits
 from toolkit.facts.names import UnknownName, nearest
 from toolkit.frozen import frozen
 
@@ -89,6 +90,9 @@ def load_model(name_or_path: str, *, base: Path | None = None) -> ModelFacts | U
     name_or_path = ALIASES.get(name_or_path, name_or_path)
     if name_or_path in _KNOWN:
         return _verified(name_or_path)
+    whole = copied_in_four_bits(name_or_path, ALIASES)
+    if whole in _KNOWN:
+        return _in_four_bits(name_or_path, whole)
     if base is not None and name_or_path.endswith(".json"):
         return _load_file(name_or_path, name_or_path, base)
     if not _ID.fullmatch(name_or_path):
@@ -105,6 +109,16 @@ def load_model(name_or_path: str, *, base: Path | None = None) -> ModelFacts | U
 def _verified(model_id: str) -> ModelFacts:
     path = _DATA / "models" / f"{model_id.replace('/', '--')}.json"
     return _from_record(json.loads(path.read_text("utf-8")), model_id)
+
+
+@cache
+def _in_four_bits(name: str, whole: str) -> ModelFacts:
+    """A copy of a verified model whose linears bitsandbytes has quantized: its config beside what says so."""
+    facts = _verified(whole)
+    config = {**facts.config, "quantization_config": IN_NF4}
+    note = f"taken, by its name, for {whole} with its linear layers stored in NF4"
+    hashed, notes = config_hash(config), (*facts.notes, note)
+    return replace(facts, id=name, config=config, config_hash=hashed, quantization=IN_NF4, storage=None, notes=notes)
 
 
 def _load_file(name: str, relative: str, base: Path) -> ModelFacts | UnknownName:

@@ -10,14 +10,22 @@ from packaging.version import InvalidVersion, Version
 from toolkit.facts.gpu import GenericGpu, Gpu, GpuVariants
 from toolkit.facts.gpu_table import table
 
+OF_ROCM = "gfx"
+"""How the names of AMD's architectures begin."""
+
 
 def workspace_of(card: Gpu | GpuVariants | GenericGpu, versions: Mapping[str, str]) -> int:
     """The largest workspace of a card, in bytes, under releases by package; that of the newest for none.
 
+    Where a version of CUDA is among them, a card known by its memory alone is one that CUDA runs on.
+
     Source: aten/src/ATen/cuda/CublasHandlePool.cpp, parseChosenWorkspaceSize; its table in data/gpus.json.
     """
     torch = versions.get("torch", "")
-    return max(_taken(member.architecture, torch) for member in card.members)
+    architectures = {member.architecture for member in card.members}
+    if isinstance(card, GenericGpu) and "cuda" in versions:
+        architectures = {one for one in architectures if not one.startswith(OF_ROCM)} or architectures
+    return max(_taken(one, torch) for one in architectures)
 
 
 @lru_cache(maxsize=256)

@@ -37,6 +37,19 @@ DENSE: dict[str, dict[str, Any]] = {
         for name in ("cohere2", "cwm", "exaone4", "olmo3")
     },
     "codegen": {"model_type": "codegen", **_GPT},
+    "gemma3n": {
+        "model_type": "gemma3n",
+        "text_config": {
+            "model_type": "gemma3n_text", **_COMMON, "head_dim": 64, "num_kv_shared_layers": 0,
+            "vocab_size_per_layer_input": 2000, "activation_sparsity_pattern": [0.95, 0.0, 0.0],
+        },
+    },
+    "gemma3n_text": {
+        "model_type": "gemma3n_text", **_COMMON, "head_dim": 64, "num_hidden_layers": 5, "num_kv_shared_layers": 2,
+        "vocab_size_per_layer_input": 2000, "hidden_size_per_layer_input": 64, "laurel_rank": 32,
+        "layer_types": ["sliding_attention", "full_attention", "sliding_attention"] + ["full_attention"] * 2,
+        "activation_sparsity_pattern": [0.95, 0.95, 0.0, 0.0, 0.0],
+    },
     "gemma4_text": {
         "model_type": "gemma4_text", **_COMMON, "head_dim": 64, "global_head_dim": 128,
         "hidden_size_per_layer_input": 0, "attention_k_eq_v": True, "num_global_key_value_heads": 2,
@@ -75,6 +88,18 @@ DENSE: dict[str, dict[str, Any]] = {
         "model_type": "ministral", **_COMMON, "head_dim": 64,
         "layer_types": ["sliding_attention", "full_attention", "sliding_attention"],
     },
+    "mllama": {
+        "model_type": "mllama",
+        "text_config": {
+            "model_type": "mllama_text_model", **_COMMON, "num_hidden_layers": 5, "cross_attention_layers": [1, 3],
+            "pad_token_id": 0, "bos_token_id": 0, "eos_token_id": 1,
+        },
+        "vision_config": {
+            "model_type": "mllama_vision_model", "hidden_size": 128, "num_hidden_layers": 2, "num_global_layers": 1,
+            "attention_heads": 4, "intermediate_size": 256, "vision_output_dim": 256, "image_size": 56,
+            "intermediate_layers_indices": [0],
+        },
+    },
     "mpt": {"model_type": "mpt", "d_model": 1024, "n_heads": 16, "n_layers": 3, "vocab_size": 32000},
     "nemotron": {"model_type": "nemotron", **_COMMON},
     "qwen3_5_moe_text": {
@@ -100,6 +125,8 @@ DENSE_VARIANTS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("jais2", {"attention_bias": False, "mlp_bias": False, "tie_word_embeddings": True}),
     ("ernie4_5", {"use_bias": True, "head_dim": None, "tie_word_embeddings": False}),
     ("exaone4", {"sliding_window": None, "layer_types": ["full_attention"] * 4, "head_dim": 32}),
+    ("gemma3n_text", {"num_kv_shared_layers": 0, "altup_num_inputs": 2, "tie_word_embeddings": False}),
+    ("gemma3n_text", {"intermediate_size": [512, 512, 512, 256, 256], "attention_bias": True}),
     (
         "gemma4_text",
         {

@@ -37,6 +37,18 @@ RECURRENT: dict[str, dict[str, Any]] = {
     },
 }  # fmt: skip
 
+_ALONE: dict[str, Any] = {"vocab_size": 2000, "hidden_size": 512, "num_hidden_layers": 4}
+
+ALONE: dict[str, dict[str, Any]] = {
+    "falcon_mamba": {"model_type": "falcon_mamba", **_ALONE},
+    "mamba": {"model_type": "mamba", **_ALONE},
+    "mamba2": {
+        "model_type": "mamba2", **_ALONE, "state_size": 64, "num_heads": 16, "head_dim": 64, "n_groups": 2,
+        "chunk_size": 128,
+    },
+}  # fmt: skip
+"""Models all of whose layers are Mamba, and nothing else."""
+
 RECURRENT_VARIANTS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("bamba", {"mamba_proj_bias": True, "mlp_bias": True, "attention_bias": True, "mamba_conv_bias": False}),
     ("bamba", {"mamba_n_groups": 4, "mamba_d_head": 64, "attn_layer_indices": None}),
@@ -49,6 +61,9 @@ RECURRENT_VARIANTS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("lfm2", {"block_ffn_dim_multiplier": 1.3, "block_multiple_of": 64}),
     ("lfm2_moe", {"num_dense_layers": 0, "use_expert_bias": False}),
     ("lfm2_moe", {"num_dense_layers": 4, "conv_bias": True}),
+    ("falcon_mamba", {"expand": 16, "intermediate_size": 768, "time_step_rank": 64, "tie_word_embeddings": False}),
+    ("mamba", {"use_bias": True, "use_conv_bias": False, "time_step_rank": 20, "tie_word_embeddings": False}),
+    ("mamba2", {"n_groups": 1, "use_bias": True, "use_conv_bias": False, "tie_word_embeddings": True}),
     ("nemotron_h", {"layers_block_type": None, "hybrid_override_pattern": "M-M*E", "use_bias": True, "mlp_bias": True}),
     ("nemotron_h", {"use_conv_bias": False, "n_groups": 1, "conv_kernel": 3, "tie_word_embeddings": True}),
 )

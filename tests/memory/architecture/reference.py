@@ -11,10 +11,16 @@ torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
 
+NEEDS = {"gemma3n": ("timm", "torchvision", "PIL")}
+"""Packages without which transformers builds no model of a type."""
+
+
 def build(class_name: str, config: dict[str, Any], labels: int = 0) -> Any:
     """A model of that class on the meta device, with its weights tied."""
     values = dict(config)
     model_type = values.pop("model_type")
+    for package in NEEDS.get(model_type, ()):
+        pytest.importorskip(package)
     mapping = transformers.models.auto.configuration_auto.CONFIG_MAPPING
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

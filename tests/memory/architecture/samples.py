@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.memory.architecture.dense_samples import DENSE
 from tests.memory.architecture.encoder_samples import ENCODERS
-from tests.memory.architecture.recurrent_samples import RECURRENT
+from tests.memory.architecture.recurrent_samples import ALONE, RECURRENT
 from tests.memory.architecture.routed_samples import ROUTED
 from tests.memory.architecture.vision_samples import VISION
 from toolkit.facts.models import MODEL_IDS, ModelFacts, load_model, model_from_config
@@ -53,7 +53,7 @@ PUBLISHED = {
     "deberta-v2": "microsoft/deberta-v3-small",
 }
 
-WRITTEN = {**DENSE, **RECURRENT, **ROUTED, **VISION, **ENCODERS}
+WRITTEN = {**DENSE, **ALONE, **RECURRENT, **ROUTED, **VISION, **ENCODERS}
 
 TYPES = (*PUBLISHED, *WRITTEN)
 """The model types of which there is a small config."""

@@ -214,3 +214,22 @@ def test_the_encoder_of_umt5_xxl_has_as_many_as_pages_about_wan_2_1_say() -> Non
     sizes = {"d_model": 4096, "d_ff": 10240, "num_layers": 24, "num_heads": 64, "vocab_size": 256384}
     model = architecture_of(model_from_config({"model_type": "umt5", **sizes}, "umt5"))
     assert sum(one.elements for one in model.modules if one.path.startswith(("shared", "encoder"))) == 5_680_910_336
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "count", "stored"),
+    [
+        ("google/gemma-3n-E2B-it", 4_435_182_688, 5_418_464_192, 10),
+        ("google/gemma-3n-E4B-it", 6_835_235_568, 7_818_517_072, 15),
+    ],
+)
+def test_gemma_3n_has_its_towers(name: str, text: int, count: int, stored: int) -> None:
+    """As transformers 5.23 and timm 1.0 build them: 294,126,912 parameters see, 681,348,640 hear, 7,805,952 embed."""
+    facts = facts_of(name)
+    architecture = architecture_of(facts)
+    assert architecture.parameters == count == text + 294_126_912 + 681_348_640 + 7_805_952
+    tower = [one for one in architecture.modules if ".vision_tower." in one.path]
+    assert sum(one.elements for one in tower) == 294_126_912
+    assert architecture.layer_count - stored == sum(
+        kind.count for kind in architecture.layers if not kind.attention.shares_keys
+    )

@@ -12,6 +12,7 @@ from toolkit.memory.architecture.decoder import (
     layer_kinds,
     layer_windows,
     norms,
+    order_of,
     projections,
     stacked,
 )
@@ -78,7 +79,7 @@ def _model(
         turned=turned,
         query_norm=bool(query_key),
     )
-    return stacked(config, head, d, inner, kinds)
+    return stacked(config, head, d, inner, kinds, order=order_of(windows))
 
 
 def _norms_by_head(d: Dimensions) -> tuple[Module, ...]:

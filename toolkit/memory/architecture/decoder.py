@@ -128,6 +128,7 @@ def attention(config: Config, d: Dimensions, window: int | None, **more: bool) -
         clips=more.get("clips", False),
         gated=more.get("gated", False),
         scaled=more.get("scaled", False),
+        shares_keys=more.get("shares_keys", False),
     )
 
 
@@ -202,6 +203,7 @@ def stacked(
     *,
     logit_softcap: bool = False,
     embedding_dropout: float = 0.0,
+    order: tuple[int, ...] = (),
 ) -> Architecture:
     """A decoder of an embedding, what its layers have (`inner`), and a last norm: an RMSNorm unless it is given."""
     embedding = parts.embedding("embed_tokens", d.vocabulary, d.hidden)
@@ -215,5 +217,6 @@ def stacked(
         d.max_positions,
         logit_softcap=logit_softcap,
         embedding_dropout=embedding_dropout,
+        order=order,
     )
     return with_head(config, head, body)

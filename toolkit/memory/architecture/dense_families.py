@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from toolkit.memory.architecture import (
     cohere,
     gemma,
+    gemma3n,
+    gemma3n_towers,
     gemma4,
     gemma4_towers,
     glm,
@@ -14,6 +16,7 @@ from toolkit.memory.architecture import (
     gptj,
     llama,
     llama4,
+    mllama,
     mpt,
     newer_relatives,
     olmo,
@@ -52,6 +55,8 @@ DENSE: Mapping[str, Family] = {
     "cwm": Family(newer_relatives.cwm, newer_relatives.CWM_DEFAULTS, _pair("Cwm")),
     "ernie4_5": Family(relatives.ernie, relatives.ERNIE_DEFAULTS, _pair("Ernie4_5")),
     "exaone4": Family(relatives.exaone4, relatives.EXAONE4_DEFAULTS, classes("Exaone4")),
+    "gemma3n": Family(gemma3n_towers.gemma3n, gemma3n_towers.DEFAULTS, gemma3n_towers.IMAGE_CLASSES),
+    "gemma3n_text": Family(gemma3n.gemma3n_text, gemma3n.GEMMA3N_TEXT_DEFAULTS, gemma3n.CLASSES),
     "gemma4": Family(gemma4_towers.gemma4, gemma4_towers.GEMMA4_DEFAULTS, _with_images("Gemma4")),
     "gemma4_text": Family(gemma4.gemma4_text, gemma4.GEMMA4_TEXT_DEFAULTS, gemma4.TEXT_CLASSES),
     "gemma4_unified": Family(
@@ -74,6 +79,7 @@ DENSE: Mapping[str, Family] = {
     "llama4_text": Family(llama4.llama4_text, llama4.LLAMA4_TEXT_DEFAULTS, llama4.TEXT_CLASSES),
     "ministral": Family(relatives.ministral, relatives.MINISTRAL_DEFAULTS, classes("Ministral")),
     "ministral3": Family(relatives.ministral3, relatives.MINISTRAL3_DEFAULTS, classes("Ministral3")),
+    mllama.FAMILY: Family(mllama.mllama, mllama.DEFAULTS, mllama.CLASSES),
     "mpt": Family(mpt.mpt, mpt.MPT_DEFAULTS, classes("Mpt"), mpt.MPT_ALIASES),
     "nemotron": Family(ungated.nemotron, ungated.NEMOTRON_DEFAULTS, classes("Nemotron")),
     "olmo": Family(olmo.olmo, olmo.OLMO_DEFAULTS, _without_tokens("Olmo")),

@@ -15,6 +15,7 @@ from toolkit.memory.architecture.decoder import (
     layer_kinds,
     layer_windows,
     norms,
+    order_of,
     projections,
     query_key_norms,
     stacked,
@@ -98,9 +99,10 @@ def vaultgemma(config: Config, head: Head) -> Architecture:
     )
     feed_forward = FeedForward(d.intermediate, gated=True, activation=config.word("hidden_activation"))
     caps = config.value("attn_logit_softcapping") is not None
-    kinds = layer_kinds(config, d, layer_windows(config, d.layers, alternate), feed_forward, softcap=caps)
+    windows = layer_windows(config, d.layers, alternate)
+    kinds = layer_kinds(config, d, windows, feed_forward, softcap=caps)
     capped = config.value("final_logit_softcapping") is not None
-    return stacked(config, head, d, inner, kinds, logit_softcap=capped)
+    return stacked(config, head, d, inner, kinds, logit_softcap=capped, order=order_of(windows))
 
 
 def gemma3_text(config: Config, head: Head) -> Architecture:
@@ -141,10 +143,11 @@ def _four_norms(config: Config, d: Dimensions, pattern: tuple[str, ...], *, quer
         *(parts.norm(f"layers.{{}}.{name}", d.hidden, d.indices) for name in more),
         parts.norm("norm", d.hidden),
     )
+    windows = layer_windows(config, d.layers, pattern)
     layers = layer_kinds(
         config,
         d,
-        layer_windows(config, d.layers, pattern),
+        windows,
         FeedForward(d.intermediate, gated=True, activation=config.word("hidden_activation")),
         norms=4,
         query_norm=query_norm,
@@ -159,6 +162,7 @@ def _four_norms(config: Config, d: Dimensions, pattern: tuple[str, ...], *, quer
         "model",
         d.max_positions,
         logit_softcap=capped,
+        order=order_of(windows),
     )
 
 

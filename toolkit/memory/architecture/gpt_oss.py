@@ -10,6 +10,7 @@ from toolkit.memory.architecture.decoder import (
     dimensions,
     layer_kinds,
     layer_windows,
+    order_of,
     projections,
 )
 from toolkit.memory.architecture.heads import Body, Head
@@ -54,8 +55,9 @@ def gpt_oss(config: Config, head: Head) -> Architecture:
     feed_forward = FeedForward(
         d.intermediate, True, config.word("hidden_act"), experts, chosen_experts(config, experts)
     )
-    layers = layer_kinds(config, d, layer_windows(config, d.layers, alternate), feed_forward, sinks=True)
-    body = Body(modules, layers, d.hidden, d.vocabulary, "model", d.max_positions)
+    windows = layer_windows(config, d.layers, alternate)
+    layers = layer_kinds(config, d, windows, feed_forward, sinks=True)
+    body = Body(modules, layers, d.hidden, d.vocabulary, "model", d.max_positions, order=order_of(windows))
     return with_head(config, head, body)
 
 

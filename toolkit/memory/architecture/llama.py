@@ -15,6 +15,7 @@ from toolkit.memory.architecture.decoder import (
     gated,
     layer_kinds,
     layer_windows,
+    order_of,
     projections,
     query_key_norms,
 )
@@ -115,7 +116,7 @@ def _model(
     )
     feed_forward = FeedForward(d.intermediate, gated=True, activation=config.word("hidden_act"))
     layers = layer_kinds(config, d, windows, feed_forward, query_norm=query_norm)
-    body = Body(modules, layers, d.hidden, d.vocabulary, "model", d.max_positions)
+    body = Body(modules, layers, d.hidden, d.vocabulary, "model", d.max_positions, order=order_of(windows))
     return with_head(config, head, body)
 
 

@@ -108,7 +108,37 @@ class Mamba2:
         return self.inner * self.state_width
 
 
-Mixer = DeltaNet | ShortConvolution | Mamba2
+@frozen
+class Mamba1:
+    """Mamba: the width that is convolved, of each of whose channels a state of a width is kept, and the rank of dt.
+
+    `norms` says that dt, B and C are normed (Falcon Mamba).
+    """
+
+    inner: int
+    state_width: int
+    rank: int
+    kernel: int
+    norms: bool = False
+    piece: int = PIECE
+
+    @property
+    def convolved(self) -> int:
+        """The channels of the convolution."""
+        return self.inner
+
+    @property
+    def window(self) -> int:
+        """The elements of a sequence that the convolution keeps."""
+        return self.inner * self.kernel
+
+    @property
+    def state(self) -> int:
+        """The elements of a sequence's state."""
+        return self.inner * self.state_width
+
+
+Mixer = DeltaNet | ShortConvolution | Mamba1 | Mamba2
 
 
 class HasMixer(Protocol):

@@ -131,6 +131,7 @@ class FeedForward:
     experts_per_token: int = 0
     shared_intermediate: int = 0
     dropout: float = 0.0  # of what the activation gives (BART)
+    sparse: bool = False  # of what the gate gives only what is high in its token goes on (Gemma 3n)
 
 
 @frozen

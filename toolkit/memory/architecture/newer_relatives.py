@@ -15,6 +15,7 @@ from toolkit.memory.architecture.decoder import (
     layer_kinds,
     layer_windows,
     norms,
+    order_of,
     projections,
     stacked,
     ungated,
@@ -103,8 +104,9 @@ def cwm(config: Config, head: Head) -> Architecture:
         *norms(d, *_TWO),
     )
     feed_forward = FeedForward(d.intermediate, gated=True, activation=config.word("hidden_act"))
-    kinds = layer_kinds(config, d, layer_windows(config, d.layers, pattern), feed_forward)
-    return stacked(config, head, d, inner, kinds)
+    windows = layer_windows(config, d.layers, pattern)
+    kinds = layer_kinds(config, d, windows, feed_forward)
+    return stacked(config, head, d, inner, kinds, order=order_of(windows))
 
 
 def jais2(config: Config, head: Head) -> Architecture:

@@ -13,6 +13,7 @@ from toolkit.memory.architecture.decoder import (
     layer_kinds,
     layer_windows,
     norms,
+    order_of,
     projections,
     stacked,
 )
@@ -65,7 +66,8 @@ def _normed_after(config: Config, head: Head, d: Dimensions, windows: tuple[int 
         *norms(d, "post_attention_layernorm", "post_feedforward_layernorm"),
     )
     feed_forward = FeedForward(d.intermediate, gated=True, activation=config.word("hidden_act"))
-    return stacked(config, head, d, inner, layer_kinds(config, d, windows, feed_forward, query_norm=True))
+    kinds = layer_kinds(config, d, windows, feed_forward, query_norm=True)
+    return stacked(config, head, d, inner, kinds, order=order_of(windows))
 
 
 def _wide_norms(d: Dimensions) -> tuple[Module, ...]:

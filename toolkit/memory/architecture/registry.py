@@ -23,6 +23,7 @@ from toolkit.memory.architecture import (
     granite,
     lfm2,
     llama,
+    mamba,
     mamba_hybrids,
     minimax_m2,
     mixture,
@@ -81,6 +82,7 @@ _FIRST: Mapping[str, Family] = {
     "falcon_h1": Family(
         falcon_h1.falcon_h1, falcon_h1.FALCON_H1_DEFAULTS, {CAUSAL: "FalconH1ForCausalLM", BASE: "FalconH1Model"}
     ),
+    mamba.FALCON_MAMBA: Family(mamba.mamba, mamba.FALCON_MAMBA_DEFAULTS, mamba.classes("FalconMamba")),
     "gemma": Family(gemma.gemma, gemma.GEMMA_DEFAULTS, classes("Gemma")),
     "gemma2": Family(gemma.gemma2, gemma.GEMMA2_DEFAULTS, classes("Gemma2")),
     "gemma3": Family(
@@ -126,6 +128,8 @@ _FIRST: Mapping[str, Family] = {
         lfm2.LFM2_MOE_ALIASES,
     ),
     "llama": Family(llama.llama, llama.LLAMA_DEFAULTS, classes("Llama")),
+    mamba.MAMBA: Family(mamba.mamba, mamba.MAMBA_DEFAULTS, mamba.classes("Mamba")),
+    mamba.MAMBA2: Family(mamba.mamba2, mamba.MAMBA2_DEFAULTS, mamba.classes("Mamba2")),
     "minimax_m2": Family(
         minimax_m2.minimax_m2, minimax_m2.MINIMAX_M2_DEFAULTS, {CAUSAL: "MiniMaxM2ForCausalLM", BASE: "MiniMaxM2Model"}
     ),

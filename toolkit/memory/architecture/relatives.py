@@ -16,6 +16,7 @@ from toolkit.memory.architecture.decoder import (
     layer_kinds,
     layer_windows,
     norms,
+    order_of,
     projections,
     query_key_norms,
     stacked,
@@ -116,7 +117,8 @@ def smollm3(config: Config, head: Head) -> Architecture:
         *gated(_MLP, d.hidden, d.intermediate, d.indices, bias=config.flag("mlp_bias")),
         *norms(d, *_TWO),
     )
-    return stacked(config, head, d, inner, layer_kinds(config, d, windows, _gated(config, d), turned=turned))
+    kinds = layer_kinds(config, d, windows, _gated(config, d), turned=turned)
+    return stacked(config, head, d, inner, kinds, order=order_of(tuple(zip(windows, turned, strict=True))))
 
 
 def _turned_layers(config: Config, d: Dimensions) -> tuple[bool, ...]:
@@ -175,7 +177,7 @@ def exaone4(config: Config, head: Head) -> Architecture:
     )
     turned = tuple(window is not None or not windowed for window in windows)
     kinds = layer_kinds(config, d, windows, _gated(config, d), turned=turned, query_norm=True)
-    return stacked(config, head, d, inner, kinds)
+    return stacked(config, head, d, inner, kinds, order=order_of(windows))
 
 
 def exaone_pattern(config: Config, d: Dimensions) -> tuple[str, ...]:
