@@ -59,6 +59,13 @@ TRAINING: dict[str, Flags] = {
     "classifier": {**_TRAINED, **CLASSIFIER, "labels": "2", "master_weights": "fp32"},
     "adapted classifier": {**_LORA, **CLASSIFIER, "labels": "2", "lora.targets": "[query]"},
     "preferences": {**_TRAINED, "stack.trainer": "trl", "stack.loss": "chunked", "objective": "dpo"},
+    "rewarded": {
+        **_TRAINED,
+        "stack.trainer": "trl",
+        "stack.loss": "chunked",
+        "objective": "grpo",
+        "answer_length": "64",
+    },
     "muon": {**_TRAINED, "optimizer": "muon"},
     "galore": {**_GALORE, "optimizer": "galore_adamw"},
     "8-bit galore": {**_GALORE, "optimizer": "galore_adamw_8bit"},

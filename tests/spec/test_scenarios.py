@@ -151,14 +151,25 @@ def test_a_quote_stays_with_the_field_that_it_speaks_of(tmp_path: Path) -> None:
             "S113 torch has no fused rmsprop for a GPU",
         ),
         (
+            "method: full, weights: bf16, stack: {trainer: trl, result: loss}",
+            "S113 stack.result is for stack.trainer plain",
+        ),
+        (
+            "method: full, weights: bf16, stack: {result: next}",
+            "S113 stack.result is for stack.trainer plain",
+        ),
+        (
             "method: lora, weights: bf16, optimizer: galore_adamw",
             "S113 galore_adamw projects the gradients of whole matrices, and method lora has none",
         ),
         (
             "method: full, weights: bf16, optimizer: muon, galore: {rank: 8}",
-            "S113 galore.rank is for optimizers galore_adafactor, galore_adamw, galore_adamw_8bit",
+            "S113 galore.rank is for optimizers apollo_adamw, galore_adafactor, galore_adamw, galore_adamw_8bit",
         ),
-        ("method: full, weights: bf16, galore: {rank: 8}", "S113 galore.rank is for optimizers galore_adafactor"),
+        (
+            "method: full, weights: bf16, galore: {rank: 8}",
+            "S113 galore.rank is for optimizers apollo_adamw, galore_adafactor",
+        ),
         ("method: full, weights: bf16, labels: 3", "S113 labels are for head sequence-classification"),
         (
             "method: full, head: sequence-classification(2), labels: 3",

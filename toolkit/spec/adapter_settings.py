@@ -8,7 +8,7 @@ from typing import cast
 from toolkit.spec import names
 from toolkit.spec.field_value import Atom
 from toolkit.spec.kernel_names import FSDP_IGNORES
-from toolkit.spec.objective_fields import DPO
+from toolkit.spec.objective_fields import STEADY
 from toolkit.spec.peft_methods import BASE_DTYPE, PEFT_METHODS, Option
 from toolkit.spec.setting import Galore, Kernels, Lora, Peft, Stack
 from toolkit.spec.stack_rules import adapter_dtype
@@ -17,7 +17,7 @@ Said = Mapping[str, Atom]
 
 
 def lora_of(said: Said, method: str, stack: Stack, weights: str, compute: str) -> Lora | None:
-    """The adapters of LoRA; None for methods that have none. DPOTrainer turns dropout off (disable_dropout)."""
+    """The adapters of LoRA; None for methods that have none. TRL turns dropout off for most (disable_dropout)."""
     if said.get("lora.rank") is None or said.get("lora.targets") is None or method not in (*names.LORA, "inference"):
         return None
     targets = said["lora.targets"]
@@ -25,7 +25,7 @@ def lora_of(said: Said, method: str, stack: Stack, weights: str, compute: str) -
         rank=cast("int", said["lora.rank"]),
         alpha=cast("int | None", said.get("lora.alpha")),
         targets=targets if isinstance(targets, tuple) else str(targets),
-        dropout=0.0 if said.get("objective") == DPO else float(cast("float", said["lora.dropout"])),
+        dropout=0.0 if said.get("objective") in STEADY else float(cast("float", said["lora.dropout"])),
         dtype=str(said.get("lora.dtype") or _dtype(said, stack, weights, compute)),
         dora=bool(said.get("lora.dora")),
         bias=bool(said.get("lora.bias")),
@@ -55,7 +55,7 @@ def peft_of(said: Said, method: str, stack: Stack, weights: str, compute: str) -
 
 def galore_of(said: Said) -> Galore | None:
     """How gradients are projected, with transformers' defaults; None for optimizers that project none."""
-    if said["optimizer"] not in names.GALORE or said["method"] == "inference":
+    if said["optimizer"] not in names.PROJECTED or said["method"] == "inference":
         return None
     targets = said.get("galore.targets", "all-linear")
     return Galore(
@@ -77,6 +77,7 @@ def kernels_of(said: Said) -> Kernels:
         experts=cast("str | None", said.get("kernels.experts")),
         linear_attention=_beside_torch(said, "kernels.linear_attention"),
         convolution=_beside_torch(said, "kernels.convolution"),
+        sdpa=cast("str | None", said.get("kernels.sdpa")) if said["method"] == "inference" else None,
     )
 
 

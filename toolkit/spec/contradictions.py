@@ -9,8 +9,10 @@ from toolkit.frozen import frozen
 from toolkit.spec import names
 from toolkit.spec.field_value import Atom
 from toolkit.spec.fields import FIELDS
-from toolkit.spec.objective_fields import NEXT_TOKEN, PREFERENCES
+from toolkit.spec.objective_fields import GRPO, NEXT_TOKEN, PREFERENCES
 from toolkit.spec.peft_methods import PEFT_METHODS, owners
+from toolkit.spec.process_fields import IN_CONTEXT
+from toolkit.spec.result_fields import OWN_LOOP
 from toolkit.spec.sampling_fields import GREEDY
 from toolkit.spec.scenario import Scenario, applies
 
@@ -27,6 +29,7 @@ _HARMLESS: dict[str, tuple[Atom, ...]] = {
     "warmup": (False,),
     "sampling": (GREEDY,),
     "objective": (NEXT_TOKEN,),
+    "answer_length": (0,),
     "optimizer_in_backward": (False,),
     "activation_offloading": (False,),
     "cache.implementation": ("dynamic",),
@@ -38,7 +41,7 @@ _WHERE = {
     "inference": "is for inference, and this scenario trains",
     "adapters": "is for adapters of methods lora and qlora",
     "peft": f"is for methods of peft beside LoRA: {', '.join(PEFT_METHODS)}",
-    "galore": f"is for optimizers {', '.join(sorted(names.GALORE))}",
+    "galore": f"is for optimizers {', '.join(sorted(names.PROJECTED))}",
     "groups": f"is for weights {' or '.join(sorted(names.GROUPED))}",
     "4-bit": f"is for weights {' or '.join(sorted(names.DOUBLE_QUANTIZED))}",
     "vllm": "is for stack.trainer vllm",
@@ -50,7 +53,9 @@ _WHERE = {
     "shards": "is for strategies fsdp and zero3",
     "static cache": "is for cache.implementation static",
     "quantized cache": "is for cache.implementation quantized",
+    "answers": f"is for objective {GRPO}",
     "preferences": f"is for objective {' or '.join(PREFERENCES)}",
+    "device context": f"is for loading {IN_CONTEXT}",
 }
 
 
@@ -128,7 +133,7 @@ def _optimizer(scenario: Scenario) -> Iterator[Contradiction]:
             elif name in names.NEVER_FUSED and "fused" in scenario.possible("optimizer_implementation"):
                 message = f"torch has no fused {name} for a GPU"
                 yield Contradiction("optimizer_implementation", message, "write foreach or for-loop")
-    galore = [name for name in scenario.possible("optimizer") if name in names.GALORE]
+    galore = [name for name in scenario.possible("optimizer") if name in names.PROJECTED]
     if galore and scenario.method not in ("full", "inference"):
         message = f"{galore[0]} projects the gradients of whole matrices, and method {scenario.method} has none"
         yield Contradiction("optimizer", message, "write method: full, or another optimizer")
@@ -193,6 +198,12 @@ def _engine(scenario: Scenario) -> Iterator[Contradiction]:
             yield Contradiction("stack.trainer", f"{engine} does not train, and method is {scenario.method}")
 
 
+def _result(scenario: Scenario) -> Iterator[Contradiction]:
+    trainers = scenario.possible("stack.trainer")
+    if "stack.result" in scenario.fields and (not trainers or any(one != OWN_LOOP for one in trainers)):
+        yield Contradiction("stack.result", f"stack.result is for stack.trainer {OWN_LOOP}", "delete stack.result")
+
+
 def _cache(scenario: Scenario) -> Iterator[Contradiction]:
     """What transformers' quantized caches refuse (cache_utils.py, QuantizedCache and its layers)."""
     kinds, backends = scenario.possible("cache.implementation"), scenario.possible("cache.backend")
@@ -223,4 +234,5 @@ RULES: tuple[Callable[[Scenario], Iterator[Contradiction]], ...] = (
     _peft,
     _engine,
     _cache,
+    _result,
 )

@@ -16,6 +16,8 @@ from toolkit.spec.optimizer_fields import optimizer_fields
 from toolkit.spec.packing_fields import packing_fields
 from toolkit.spec.parallel_fields import parallel_fields
 from toolkit.spec.peft_fields import peft_fields
+from toolkit.spec.process_fields import process_fields
+from toolkit.spec.result_fields import result_fields
 from toolkit.spec.sampling_fields import sampling_fields
 
 _POSITIVE = Integer("a positive integer", 1, 10**12)
@@ -162,7 +164,7 @@ def _training_fields() -> Iterator[FieldSpec]:
         one_of("an optimizer", names.OPTIMIZERS),
         "The optimizer.",
         ["adamw", "adamw_8bit"],
-        ("optimizer_states", "temporary", "time"),
+        ("optimizer_states", "gradients", *_COMPUTED, "time"),
         "training",
     )
     yield _field(
@@ -188,7 +190,7 @@ def _training_fields() -> Iterator[FieldSpec]:
         _POSITIVE,
         "Forward and backward passes before each optimizer step.",
         ["8"],
-        ("gradients", *_COMPUTED, "time"),
+        ("gradients", "kv_cache", *_COMPUTED, "time"),
         "training",
     )
     yield _field(
@@ -219,7 +221,7 @@ def _workload_fields() -> Iterator[FieldSpec]:
     yield _field(
         "generated_length",
         Integer("a whole number of tokens", 0, 10**9),
-        "Tokens that inference generates.",
+        "Tokens that inference generates; with 0 a plain loop gets the logits of all tokens of one pass.",
         ["128"],
         ("kv_cache", *_COMPUTED, "weights", "time"),
         "inference",
@@ -312,6 +314,7 @@ def _workload_fields() -> Iterator[FieldSpec]:
 
 
 def _surroundings() -> Iterator[FieldSpec]:
+    yield from process_fields()
     yield from cache_fields()
     yield from parallel_fields()
     yield _field(
@@ -336,6 +339,7 @@ def _surroundings() -> Iterator[FieldSpec]:
         ("logits", "temporary", "activations", "time"),
         "training",
     )
+    yield from result_fields()
     for package in names.PACKAGES:
         yield _field(
             f"stack.{package}",

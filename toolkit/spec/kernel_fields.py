@@ -31,6 +31,14 @@ def kernel_fields() -> Iterator[FieldSpec]:
         "autoawq",
     )
     yield _field(
+        "sdpa",
+        one_of("a kernel of sdpa", kernel_names.SDPA_KERNELS),
+        "What torch's scaled_dot_product_attention runs where nothing masks; by default a fused kernel.",
+        "math",
+        _PASS,
+        "inference",
+    )
+    yield _field(
         "adapters",
         one_of("kernels for adapters", kernel_names.ADAPTER_KERNELS),
         "What operation runs linear layers with their adapters, and writes its own backward.",

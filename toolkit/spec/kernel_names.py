@@ -24,6 +24,10 @@ CONVOLUTION_KERNELS = {
     "torch": "torch's conv1d, as where causal-conv1d is not installed",
     "causal-conv1d": "the kernel of causal-conv1d",
 }
+MATH = "math"
+SDPA_KERNELS = {
+    MATH: "torch's own operations in float32: of grouped heads on Windows, where torch has no flash kernel, until 2.13",
+}
 GPTQ_KERNELS = {
     "triton": "writes a weight out for each product (triton v2 of auto-gptq, of gptqmodel before 2.1), in training",
     "torch": "unpacks a weight by torch's operators, and keeps it for backward (gptqmodel since 2.1), in training",

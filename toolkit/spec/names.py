@@ -82,20 +82,34 @@ OPTIMIZERS = {
     "galore_adamw": "galore_torch's AdamW: two states of each gradient's low-rank projection",
     "galore_adamw_8bit": "the same with states in 8 bit",
     "galore_adafactor": "galore_torch's Adafactor: factored second moments of the projection",
+    "apollo_adamw": "apollo_torch's AdamW: two states of each gradient's random projection",
+    "adamw_torchao_fp8": "torchao's AdamW with states in 8-bit floats",
+    "adopt": "axolotl's ADOPT: two states a parameter",
+    "came": "came_pytorch's CAME: a float32 average, and factored moments",
+    "adam_mini": "adam_mini's Adam-mini: one state a parameter, and one number a row",
+    "grokadamw": "grokadamw's GrokAdamW: three states a parameter in main memory",
+    "lomo": "lomo_optim's LOMO: no state, and steps within backward",
+    "adalomo": "lomo_optim's AdaLomo: factored second moments, and steps within backward",
     "none": "no optimizer",
 }
 TORCH_OPTIMIZERS = frozenset({"adamw", "sgd", "sgd_momentum", "rmsprop", "adagrad", "muon"})
 ESTIMATED_ALONE = frozenset({
     "adamw_torchao_8bit", "adamw_torchao_4bit", "schedule_free_adamw", "schedule_free_radam", "schedule_free_sgd",
-    "stable_adamw", "lion_pytorch",
+    "stable_adamw", "lion_pytorch", "apollo_adamw", "adamw_torchao_fp8", "adopt", "came", "adam_mini", "grokadamw",
+    "lomo", "adalomo",
 })  # fmt: skip
 """Optimizers of libraries of their own, which are not traced."""
 NEVER_FUSED = frozenset({"rmsprop", "adagrad"})
 """Optimizers of torch that have no fused kernel for a GPU (torch/optim/rmsprop.py, adagrad.py)."""
 GALORE = frozenset({"galore_adamw", "galore_adamw_8bit", "galore_adafactor"})
+"""GaLore's optimizers on projected gradients."""
+PROJECTED = GALORE | {"apollo_adamw"}
 """Optimizers on projected gradients, which the group `galore` is for."""
+LOMO = frozenset({"lomo", "adalomo"})
+"""Optimizers that step within backward, always."""
 OPTIMIZERS_32BIT = frozenset({
-    "paged_adamw", "lion", "paged_lion", "ademamix", "paged_ademamix", "rmsprop_bnb", "galore_adafactor",
+    "paged_adamw", "lion", "paged_lion", "ademamix", "paged_ademamix", "rmsprop_bnb", "galore_adafactor", "came",
+    "adalomo",
 })  # fmt: skip
 """Optimizers whose states are float32 beside parameters of any dtype."""
 OPTIMIZERS_8BIT = frozenset({
@@ -168,7 +182,7 @@ LOSSES = {
     "cut": "no logits in memory at all (cut cross-entropy)",
     "from-logits": "by a loop of its own, of all logits as the model gives them: where in 16 bits, in 16 bits",
     "sum": "the sum of all logits, without labels: a benchmark's loop, with a name for each result until the next",
-    "named": "an encoder's own by labels, in a loop with a name for each result until the next",
+    "named": "the model's own by labels, in a loop with a name for each result until the next, without a cache",
 }
 CACHES = {
     "dynamic": "put together anew for every token",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import cast
 
 from toolkit.spec.field_value import Atom
-from toolkit.spec.objective_fields import ADAPTERS_OFF, DPO, GRPO, MODEL, NEXT_TOKEN
+from toolkit.spec.objective_fields import ADAPTERS_OFF, GRPO, MODEL, NEXT_TOKEN, PREFERENCES
 
 
 def objective_of(said: Mapping[str, Atom]) -> tuple[str, str | None]:
@@ -16,4 +16,6 @@ def objective_of(said: Mapping[str, Atom]) -> tuple[str, str | None]:
         return NEXT_TOKEN, None
     if objective == GRPO:
         return GRPO, cast("str | None", said.get("reference"))
-    return DPO, str(said.get("reference") or (MODEL if said["method"] == "full" else ADAPTERS_OFF))
+    if objective not in PREFERENCES:
+        return objective, None
+    return objective, str(said.get("reference") or (MODEL if said["method"] == "full" else ADAPTERS_OFF))

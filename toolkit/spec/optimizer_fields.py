@@ -22,8 +22,8 @@ def optimizer_fields() -> Iterator[FieldSpec]:
     yield FieldSpec(
         "activation_offloading",
         Boolean(),
-        "Whether what forward keeps for backward goes to main memory meanwhile (TRL's activation_offloading, and "
-        "torchtune's enable_activation_offloading).",
+        "Whether what forward keeps for backward goes to main memory meanwhile (TRL's activation_offloading, "
+        "torchtune's enable_activation_offloading; in a plain loop a checkpoint that takes inputs of layers there).",
         ("true",),
         frozenset(("activations", "logits", "temporary", "time")),
         "training",

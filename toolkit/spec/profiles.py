@@ -10,8 +10,10 @@ from collections.abc import Callable, Mapping
 
 from toolkit.frozen import frozen
 from toolkit.spec import names
+from toolkit.spec.attention_releases import usual_attention
 from toolkit.spec.field_value import Atom, Choices, Range
 from toolkit.spec.lora_targets import usual_targets
+from toolkit.spec.objective_fields import NEXT_TOKEN
 from toolkit.spec.peft_methods import PEFT_METHODS, default_targets
 from toolkit.spec.scenario import Scenario, applies
 from toolkit.spec.stack_rules import double_quantizations, losses, optimizer_implementations, vllm_shares
@@ -121,8 +123,13 @@ def _implementations(scenario: Scenario) -> Options:
     return optimizer_implementations(_trainer(scenario), optimizer, _versions(scenario))
 
 
+def _attention(scenario: Scenario) -> Options:
+    return (usual_attention(scenario.model_type, _trainer(scenario), _versions(scenario)),)
+
+
 def _losses(scenario: Scenario) -> Options:
-    return losses(_trainer(scenario), _versions(scenario))
+    objective = str(scenario.fixed("objective") or NEXT_TOKEN)
+    return losses(_trainer(scenario), _versions(scenario), objective)
 
 
 def _shares(scenario: Scenario) -> Options:
@@ -157,7 +164,7 @@ def _peft_targets(scenario: Scenario) -> Options:
 
 def _galore_targets(scenario: Scenario) -> Options:
     """Layers whose gradients are projected, for a scenario that may project any."""
-    return (("attn", "mlp"), "all-linear") if names.GALORE & set(scenario.possible("optimizer")) else ()
+    return (("attn", "mlp"), "all-linear") if names.PROJECTED & set(scenario.possible("optimizer")) else ()
 
 
 _RANK = Assumption("lora.rank", _adapters(_range(4, 64)), "Guides use ranks from 4 to 64.")
@@ -199,7 +206,7 @@ _TRAIN = Profile(
             "A Trainer leaves it off, TRL and guides turn it on, as peft's prepare_model_for_kbit_training does.",
         ),
         Assumption("padding", _always(False), "A guide's batch is as long as it says: every row is full."),
-        Assumption("attention", _always("sdpa"), "transformers takes SDPA wherever a model supports it."),
+        Assumption("attention", _attention, "transformers takes SDPA wherever a model of its release supports it."),
         Assumption("optimizer", _always("adamw"), "AdamW is the default of every trainer here."),
         Assumption(
             "optimizer_implementation",
@@ -234,7 +241,7 @@ _INFERENCE = Profile(
             "generated_length", _generated, "A forward pass alone, or of language models an answer of 512 tokens."
         ),
         Assumption("padding", _always(False), "A guide's batch is as long as it says: every row is full."),
-        Assumption("attention", _always("sdpa"), "transformers takes SDPA wherever a model supports it."),
+        Assumption("attention", _attention, "transformers takes SDPA wherever a model of its release supports it."),
         _RANK,
         _TARGETS,
         Assumption("stack.trainer", _always("transformers"), "A model's name alone means transformers."),

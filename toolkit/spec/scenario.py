@@ -9,9 +9,10 @@ from toolkit.finding import Place
 from toolkit.frozen import frozen
 from toolkit.spec.field_value import Atom, Choices, Field, Fixed, Reference
 from toolkit.spec.fields import FIELDS, GROUPS
-from toolkit.spec.names import DEEPSPEED, DOUBLE_QUANTIZED, GALORE, GROUPED, LORA
-from toolkit.spec.objective_fields import PREFERENCES
+from toolkit.spec.names import DEEPSPEED, DOUBLE_QUANTIZED, GROUPED, LORA, PROJECTED
+from toolkit.spec.objective_fields import GRPO, PREFERENCES
 from toolkit.spec.peft_methods import PEFT_METHODS
+from toolkit.spec.process_fields import IN_CONTEXT
 
 
 @frozen
@@ -116,12 +117,14 @@ SUBJECTS = {
     "static cache": "cache.implementation",
     "quantized cache": "cache.implementation",
     "preferences": "objective",
+    "answers": "objective",
+    "device context": "loading",
 }
 """The field that decides whether others belong to a scenario; of all others it is the method."""
 
 _ONLY_WHERE_SAID = (
     "galore", "vllm", "autoawq", "deepspeed", "zero3", "fsdp", "fsdp2", "shards", "static cache", "quantized cache",
-    "preferences",
+    "preferences", "answers", "device context",
 )  # fmt: skip
 
 
@@ -148,7 +151,7 @@ def _belongs(rule: str, value: Atom) -> bool:
         "inference": value == "inference",
         "adapters": value in (*LORA, "inference"),
         "peft": value in PEFT_METHODS,
-        "galore": value in GALORE,
+        "galore": value in PROJECTED,
         "4-bit": value in DOUBLE_QUANTIZED,
         "groups": value in GROUPED,
         "vllm": value == "vllm",
@@ -161,4 +164,6 @@ def _belongs(rule: str, value: Atom) -> bool:
         "static cache": value == "static",
         "quantized cache": value == "quantized",
         "preferences": value in PREFERENCES,
+        "answers": value == GRPO,
+        "device context": value == IN_CONTEXT,
     }[rule]

@@ -74,6 +74,7 @@ class KernelFields(Written):
     experts: Annotated[FieldValue | None, Open("kernels.experts")] = None
     linear_attention: Annotated[FieldValue | None, Open("kernels.linear_attention")] = None
     convolution: Annotated[FieldValue | None, Open("kernels.convolution")] = None
+    sdpa: Annotated[FieldValue | None, Open("kernels.sdpa")] = None
 
 
 class CacheFields(Written):
@@ -123,6 +124,7 @@ class StackFields(Written):
 
     trainer: Annotated[FieldValue | None, Open("stack.trainer")] = None
     loss: Annotated[FieldValue | None, Open("stack.loss")] = None
+    result: Annotated[FieldValue | None, Open("stack.result")] = None
     torch: Annotated[FieldValue | None, Open("stack.torch")] = None
     transformers: Annotated[FieldValue | None, Open("stack.transformers")] = None
     trl: Annotated[FieldValue | None, Open("stack.trl")] = None
@@ -197,7 +199,11 @@ class ScenarioFields(Written):
     sampling: Annotated[FieldValue | None, Open("sampling")] = None
     objective: Annotated[FieldValue | None, Open("objective")] = None
     reference: Annotated[FieldValue | None, Open("reference")] = None
+    answer_length: Annotated[FieldValue | None, Open("answer_length")] = None
     attention: Annotated[FieldValue | None, Open("attention")] = None
+    loading: Annotated[FieldValue | None, Open("loading")] = None
+    checkpoint_dtype: Annotated[FieldValue | None, Open("checkpoint_dtype")] = None
+    earlier_passes: Annotated[FieldValue | None, Open("earlier_passes")] = None
     lora: Annotated[LoraFields | None, BeforeValidator(_null_is_none)] = None
     peft: Annotated[PeftFields | None, BeforeValidator(_null_is_none)] = None
     galore: Annotated[GaloreFields | None, BeforeValidator(_null_is_none)] = None

@@ -82,6 +82,7 @@ class Kernels:
     experts: str | None = None
     linear_attention: str | None = None
     convolution: str | None = None
+    sdpa: str | None = None  # where nothing masks; None: a fused one
 
 
 OWN = Kernels()
@@ -123,11 +124,15 @@ class Parallel:
 
 @frozen
 class Stack:
-    """The software that decides defaults: the trainer, the loss implementation, and library versions."""
+    """The software that decides defaults: the trainer, the loss implementation, and library versions.
+
+    `result` says how long a loop of somebody's own has a name for what the model gives; None: that is not known.
+    """
 
     trainer: str = "transformers"
     loss: str = "cross-entropy"  # cross-entropy | chunked | fused
     versions: Mapping[str, str] = field(default_factory=dict)
+    result: str | None = None  # loss | step | next
 
     def label(self) -> str:
         """The stack in one line, as evidence records name it."""
@@ -179,9 +184,13 @@ class Setting:
     samples_per_row: int = 1
     warmup: bool = False
     sampling: str = "greedy"  # greedy | top-k | top-p
-    objective: str = "next-token"  # next-token | dpo
-    reference: str | None = None  # of dpo: model | adapters-off | precomputed
+    objective: str = "next-token"  # next-token | dpo | kto | orpo | cpo | simpo | reward | grpo
+    reference: str | None = None  # of dpo, kto and grpo: model | adapters-off | precomputed
+    answer_length: int = 0  # of grpo: tokens that the model that trains generates itself
     attention: str = "sdpa"
+    loading: str | None = None  # device-map | moved | device-context; None: as the trainer does
+    checkpoint_dtype: str | None = None
+    earlier_passes: str = "none"  # none | inference | training
     lora: Lora | None = None
     peft: Peft | None = None
     galore: Galore | None = None

@@ -11,7 +11,9 @@ from toolkit.spec import names
 from toolkit.spec.adapter_settings import galore_of, kernels_of, lora_of, peft_of
 from toolkit.spec.cache_settings import cache_of
 from toolkit.spec.field_value import Atom, Fixed, Range
+from toolkit.spec.objective_fields import GRPO
 from toolkit.spec.objective_settings import objective_of
+from toolkit.spec.process_fields import NONE
 from toolkit.spec.profiles import Options, profile_of
 from toolkit.spec.sampling_fields import GREEDY
 from toolkit.spec.scenario import Scenario
@@ -139,7 +141,7 @@ def _setting(said: Mapping[str, Atom], composed: _Composed) -> Setting:
         optimizer=str(said["optimizer"]) if trains else "none",
         optimizer_implementation=str(said["optimizer_implementation"]),
         optimizer_states=dtypes.states,
-        optimizer_in_backward=bool(said.get("optimizer_in_backward")) and trains,
+        optimizer_in_backward=trains and (bool(said.get("optimizer_in_backward")) or said["optimizer"] in names.LOMO),
         activation_offloading=bool(said.get("activation_offloading")) and trains,
         batch_size=_whole(said["batch_size"]),
         sequence_length=_whole(said["sequence_length"]),
@@ -153,7 +155,11 @@ def _setting(said: Mapping[str, Atom], composed: _Composed) -> Setting:
         sampling=GREEDY if trains else str(said["sampling"]),
         objective=objective,
         reference=reference,
+        answer_length=cast("int", said.get("answer_length", 0)) if objective == GRPO else 0,
         attention=str(said["attention"]),
+        loading=cast("str | None", said.get("loading")),
+        checkpoint_dtype=cast("str | None", said.get("checkpoint_dtype")),
+        earlier_passes=str(said.get("earlier_passes", NONE)),
         lora=dtypes.lora,
         peft=dtypes.peft,
         galore=galore_of(said),
@@ -225,7 +231,8 @@ def _zero(said: Mapping[str, Atom]) -> Zero:
 
 def _stack(said: Mapping[str, Atom]) -> Stack:
     versions = {package: str(value) for package in names.PACKAGES if (value := said.get(f"stack.{package}"))}
-    return Stack(str(said["stack.trainer"]), str(said["stack.loss"]), versions)
+    result = cast("str | None", said.get("stack.result"))
+    return Stack(str(said["stack.trainer"]), str(said["stack.loss"]), versions, result)
 
 
 def _head(said: Mapping[str, Atom]) -> tuple[str, int]:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from packaging.version import InvalidVersion, Version
 
 from toolkit.spec import names
+from toolkit.spec.objective_fields import NEXT_TOKEN, PREFERENCES
 
 _HALF = ("bf16", "fp16")
 _BITSANDBYTES = ("nf4", "fp4", "int8")
@@ -38,6 +39,8 @@ ACCELERATE_UPCASTS = Version("0.30")
 TORCHTITAN_FUSED = Version("0.1")
 """torchtitan/config_manager.py, implementation; before, --optimizer.fused was off unless said."""
 
+TRL_PREFERS_IN_TILES = Version("1.15")
+"""Since then trainers with a reference take log-probabilities in tiles; before, of all logits."""
 TORCHTUNE_CHUNKED = Version("0.3")
 TRL_CHUNKED = Version("1.7")
 """SFTConfig's `loss_type` is "chunked_nll" since TRL 1.7: the logits of 256 tokens at a time."""
@@ -144,19 +147,24 @@ def optimizer_implementations(trainer: str, optimizer: str, versions: Versions) 
     return ("fused", "foreach")
 
 
-def losses(trainer: str, versions: Versions) -> tuple[str, ...]:
+def losses(trainer: str, versions: Versions, objective: str = NEXT_TOKEN) -> tuple[str, ...]:
     """The losses that a trainer may compute where nothing is said.
 
-    Unsloth fuses output layer and loss, or not, by size. torchtune's recipes take chunks since 0.3.
+    Unsloth fuses output layer and loss, or not, by size. torchtune's recipes take chunks since 0.3. Of TRL's other
+    trainers than SFTTrainer those that have a reference never form all logits; the others take them as they are.
+    A trl without a version may be of any age, unless what else is stated needs an older one; a configuration is read as
+    one of the newest (training_configs/hugging_face.py).
     """
+    if objective != NEXT_TOKEN and trainer == "trl":
+        tiles = objective in PREFERENCES and not _older(versions, "trl", TRL_PREFERS_IN_TILES)
+        return ("chunked",) if tiles else ("cross-entropy",)
     if trainer == "unsloth":
         return ("fused", "cross-entropy")
     if trainer == "torchtune":
         return ("cross-entropy",) if _older(versions, "torchtune", TORCHTUNE_CHUNKED) else ("chunked",)
-    stated = release(versions, "trl")
-    if trainer == "trl" and stated is not None and stated >= TRL_CHUNKED:
-        return ("chunked",)
-    return ("cross-entropy",)
+    if trainer != "trl" or _older(versions, "trl", TRL_CHUNKED):
+        return ("cross-entropy",)
+    return ("cross-entropy", "chunked") if release(versions, "trl") is None else ("chunked",)
 
 
 def counts_graphs(versions: Versions) -> bool:

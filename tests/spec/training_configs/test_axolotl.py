@@ -197,12 +197,14 @@ def test_cut_cross_entropy_is_a_loss_of_its_own(tmp_path: Path, lines: str, loss
 @pytest.mark.parametrize(
     ("line", "code", "column", "words"),
     [
-        ("rl: dpo", "S115", 5, "only supervised"),
+        ("rl: kto", "S115", 5, "forms all logits"),
+        ("rl: grpo", "S115", 5, "generated"),
+        ("rl: dopo", "S107", 5, "known: dpo, ipo, orpo, simpo"),
         ("lora_modules_to_save: [lm_head]", "S115", 23, "beside adapters"),
         ("peft_layers_to_transform: [0, 1]", "S115", 27, "some layers"),
         ("unfrozen_parameters: ['^lm_head']", "S115", 22, "some of a model's"),
         ("lora_target_modules: 'layers.[0-3].q_proj'", "S115", 22, "pattern"),
-        ("optimizer: ao_adamw_4bit", "S115", 12, "torchao"),
+        ("optimizer: dion", "S115", 12, "Dion"),
         ("optimizer: shampoo", "S107", 12, "shampoo"),
         ("attn_implementation: xformers", "S115", 22, "xformers"),
         ("micro_batch_size: 0", "S104", 19, "0 is not a positive integer"),
@@ -222,7 +224,7 @@ def test_what_is_not_followed_or_wrong_stops_at_its_place(
 
 def test_all_mistakes_come_in_one_run(tmp_path: Path) -> None:
     text = (
-        "base_model: Qwen/Qwen2.5-0.5\nadapter: qloha\nmicro_batch_size: 0\nrl: dpo\noptimizer: x\nsequence_len: 1.5\n"
+        "base_model: Qwen/Qwen2.5-0.5\nadapter: qloha\nmicro_batch_size: 0\nrl: kto\noptimizer: x\nsequence_len: 1.5\n"
     )
     found = mistakes(tmp_path, text, "axolotl")
     assert [one.split(": ")[0].split(":")[1] for one in found if ":1:1:" not in one] == ["1", "2", "3", "4", "5", "6"]
@@ -242,3 +244,29 @@ def test_it_goes_through_the_estimate_of_any_scenario(tmp_path: Path) -> None:
     assert found.open.keys() == set(), "an axolotl file leaves nothing open"
     adapters = 32 * 32 * (4096 * 4 + 2 * (4096 + 1024) + 3 * (4096 + 14336))  # rank x layers x (q, o; k, v; MLP)
     assert found.trainable == (adapters, adapters)
+
+
+@pytest.mark.parametrize(
+    ("said", "objective"),
+    [
+        ("rl: dpo\n", "dpo"), ("rl: ipo\n", "dpo"), ("rl: orpo\n", "orpo"), ("rl: simpo\n", "cpo"),
+        ("rl: simpo\ncpo_alpha: 0.0\n", "simpo"),
+    ],
+)  # fmt: skip
+def test_preferences_are_trained_by_the_trl_that_axolotl_pins(tmp_path: Path, said: str, objective: str) -> None:
+    text = "base_model: Qwen/Qwen2.5-0.5B\nadapter: lora\nlora_r: 8\nlora_target_linear: true\nbf16: true\n"
+    found = fields(tmp_path, text + said, "axolotl")
+    assert (found["objective"], found["stack.trainer"], found["stack.trl"]) == (objective, "trl", "1.8.0")
+    assert (found["stack.loss"], found["lora.dtype"]) == ("cross-entropy", "fp32")
+    assert "kernels.adapters" not in found, "axolotl turns its kernels on by itself for supervised fine-tuning alone"
+
+
+def test_adapters_of_a_quantized_model_are_cast_by_dpo(tmp_path: Path) -> None:
+    text = "base_model: Qwen/Qwen2.5-0.5B\nadapter: qlora\nload_in_4bit: true\nlora_r: 8\nlora_target_linear: true\n"
+    assert fields(tmp_path, text + "bf16: true\nrl: dpo\n", "axolotl")["lora.dtype"] == "bf16"
+
+
+def test_a_reward_model_is_a_classifier_of_one_label(tmp_path: Path) -> None:
+    found = fields(tmp_path, "base_model: google/gemma-2-2b\nreward_model: true\nnum_labels: 1\n", "axolotl")
+    assert (found["objective"], found["head"], found["labels"]) == ("reward", "sequence-classification", 1)
+    assert found["stack.trainer"] == "trl"

@@ -103,7 +103,7 @@ def test_checkpointing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["stage: dpo", "finetuning_type: freeze", "finetuning_type: oft", "use_apollo: true",
+    ["stage: dpo", "finetuning_type: freeze", "use_apollo: true",
      "additional_target: embed_tokens", "use_badam: true"],
 )  # fmt: skip
 def test_what_is_not_followed_stops(tmp_path: Path, line: str) -> None:
@@ -124,3 +124,15 @@ def test_megatron_and_ray_are_not_taken_for_one_gpu(tmp_path: Path) -> None:
     [told] = remarked(tmp_path, f"{text}ray_num_workers: 4\n", "llamafactory")
     assert "ray_num_workers" in told
     assert remarked(tmp_path, f"{text}ray_num_workers: 1\n", "llamafactory") == []
+
+
+def test_rotations_have_blocks_of_32_on_all_linear_layers(tmp_path: Path) -> None:
+    """hparams/finetuning_args.py, OFTArguments: oft_rank 0, oft_block_size 32, oft_target all."""
+    found = fields(tmp_path, LEAST + "finetuning_type: oft\nbf16: true\n", "llamafactory")
+    assert (found["method"], found["weights"], found["peft.dtype"]) == ("oft", "bf16", "fp32")
+    assert (found["peft.rank"], found["peft.block_size"], found["peft.targets"]) == (0, 32, "all-linear")
+    said = "finetuning_type: oft\noft_block_size: 0\noft_rank: 16\noft_target: q_proj\nbf16: true\n"
+    found = fields(tmp_path, LEAST + said, "llamafactory")
+    assert (found["peft.rank"], found["peft.block_size"], found["peft.targets"]) == (16, 0, ("q_proj",))
+    [packed] = mistakes(tmp_path, LEAST + "finetuning_type: oft\nquantization_bit: 4\n", "llamafactory")
+    assert "oft of a quantized model is not followed" in packed

@@ -149,13 +149,32 @@ def test_llamafactory_takes_galore_of_its_optimizer(tmp_path: Path, optim: str, 
 
 def test_llamafactory_refuses_what_galore_has_not(tmp_path: Path) -> None:
     text = LLAMAFACTORY + "use_galore: true\n"
-    assert "all leaves the output layer out" in mistakes(tmp_path, text, "llamafactory")[0]
+    other = text.replace("Qwen/Qwen2.5-0.5B", "openai-community/gpt2")
+    assert "all leaves the output layer out" in mistakes(tmp_path, other, "llamafactory")[0]
     text += "galore_target: mlp\n"
     assert "inside the backward pass" in mistakes(tmp_path, text + "galore_layerwise: true\n", "llamafactory")[0]
     assert (
         "lion_8bit is not an optimizer that GaLore has"
         in mistakes(tmp_path, text + "optim: lion_8bit\n", "llamafactory")[0]
     )
+
+
+def test_llamafactory_takes_all_linear_layers_but_the_output_layer(tmp_path: Path) -> None:
+    """model/model_utils/misc.py, find_all_linear_modules: lm_head is forbidden."""
+    for key, optimizer in (("use_galore", "galore_adamw"), ("use_apollo", "apollo_adamw")):
+        found = fields(tmp_path, LLAMAFACTORY + f"{key}: true\n", "llamafactory")
+        assert (found["optimizer"], found["galore.rank"], found["galore.targets"]) == (
+            optimizer, 16, ("self_attn", "mlp"),
+        )  # fmt: skip
+
+
+def test_llamafactory_takes_apollo_and_adam_mini_by_their_own_keys(tmp_path: Path) -> None:
+    said = "use_apollo: true\napollo_rank: 256\napollo_target: mlp\n"
+    found = fields(tmp_path, LLAMAFACTORY + said, "llamafactory")
+    assert (found["galore.rank"], found["galore.targets"]) == (256, ("mlp",))
+    assert "random ones" in mistakes(tmp_path, LLAMAFACTORY + said + "apollo_proj: svd\n", "llamafactory")[0]
+    assert "backward" in mistakes(tmp_path, LLAMAFACTORY + said + "apollo_layerwise: true\n", "llamafactory")[0]
+    assert fields(tmp_path, LLAMAFACTORY + "use_adam_mini: true\n", "llamafactory")["optimizer"] == "adam_mini"
 
 
 def test_llamafactory_takes_muon_for_what_its_own_keys_say(tmp_path: Path) -> None:

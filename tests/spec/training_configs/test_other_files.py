@@ -35,11 +35,6 @@ LAUNCHED = "a configuration of `accelerate launch`"
         ("zero_optimization: {}\n", "a configuration of DeepSpeed", "zero1, zero2 or zero3"),
         ("peft_type: LORA\nbase_model_name_or_path: a/b\n", "peft's adapter_config.json", "--model a/b"),
         ("model_type: llama\nhidden_size: 64\n", "a model's config.json", "give it as --model"),
-        (
-            "model: a/b\nmodel_class: llm\nmicro_batch_size: 1\n",
-            "a configuration of LLaMA-Factory's v1 trainer",
-            "by flags",
-        ),
     ],
 )
 def test_another_file_is_told_by_its_keys_whatever_it_is_taken_for(

@@ -53,9 +53,26 @@ def test_optimizers(tmp_path: Path, optim: str, expected: str) -> None:
 
 
 def test_an_optimizer_that_is_not_followed_is_refused_unless_it_is_said_anew(tmp_path: Path) -> None:
-    (found,) = mistakes(tmp_path, "optim: apollo_adamw\n", "transformers", **SAID)
-    assert "config.yaml:1:8: S115 optim: apollo_adamw: no formula for APOLLO yet" in found
-    assert fields(tmp_path, "optim: apollo_adamw\n", "transformers", optimizer="sgd", **SAID)["optimizer"] == "sgd"
+    (found,) = mistakes(tmp_path, "optim: apollo_adamw_layerwise\n", "transformers", **SAID)
+    assert "config.yaml:1:8: S115 optim: apollo_adamw_layerwise: steps inside the backward pass" in found
+    said = fields(tmp_path, "optim: apollo_adamw_layerwise\n", "transformers", optimizer="sgd", **SAID)
+    assert said["optimizer"] == "sgd"
+
+
+@pytest.mark.parametrize(
+    ("optim", "expected"),
+    [
+        ("lomo", "lomo"), ("adalomo", "adalomo"), ("grokadamw", "grokadamw"), ("ao_adamw_fp8", "adamw_torchao_fp8"),
+        ("came_pytorch", "came"), ("adopt_adamw", "adopt"), ("stable_adamw", "stable_adamw"),
+    ],
+)  # fmt: skip
+def test_optimizers_of_small_libraries(tmp_path: Path, optim: str, expected: str) -> None:
+    assert fields(tmp_path, f"optim: {optim}\n", "transformers", **SAID)["optimizer"] == expected
+
+
+def test_unknown_optimizers_are_named_beside_the_known(tmp_path: Path) -> None:
+    (found,) = mistakes(tmp_path, "optim: adamw_torhc\n", "transformers", **SAID)
+    assert "S107 optim: adamw_torhc is not an optimizer that is followed; known: adamw_torch, " in found
 
 
 def test_half_precision(tmp_path: Path) -> None:

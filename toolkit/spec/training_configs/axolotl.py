@@ -21,6 +21,7 @@ from toolkit.spec.training_configs.axolotl_keys import (
     PARTLY,
     STOPS,
 )
+from toolkit.spec.training_configs.axolotl_objectives import take_objective
 from toolkit.spec.training_configs.config import Config
 from toolkit.spec.training_configs.hugging_face import take_targets
 from toolkit.spec.training_configs.optimizers import take_muon, take_optimizer
@@ -58,6 +59,7 @@ def take_axolotl(config: Config) -> None:
         config.assume("sequence_length", 512, "the default of axolotl")
     _precision(config)
     _method(config)
+    take_objective(config)
     _offloaded_checkpoints(config)
     if config.node("optimizer") == "muon":
         take_muon(config, "optimizer")
@@ -184,6 +186,12 @@ def _casts(config: Config) -> None:
         config.findings.append(Finding(place, "S115", message, None, Severity.WARNING))
 
 
+def _has_none(config: Config) -> bool:
+    """Where axolotl leaves its kernels for adapters off unless they are asked for."""
+    sharded = config.value("parallel.strategy") == "fsdp"
+    return sharded or config.node("rl") is not None or bool(config.truth("trust_remote_code"))
+
+
 def _adapter_kernels(config: Config) -> None:
     """Axolotl turns them on where nothing is said of them (0.19, schemas/config.py, check_auto_enable_lora_kernels)."""
     adapts = config.value("method") == "qlora" or (
@@ -196,7 +204,7 @@ def _adapter_kernels(config: Config) -> None:
             config.put("kernels.adapters", "axolotl", *FOLLOWED_KERNELS)
         else:
             config.matters_where_said(((key, PARTLY) for key in ADAPTER_KERNELS), stops=False)
-    elif adapts and not config.truth("trust_remote_code") and config.value("parallel.strategy") != "fsdp":
+    elif adapts and not _has_none(config):
         facts = facts_of(config)
         if facts is None or facts.config.get("model_type") not in KERNEL_FAMILIES:
             config.matters("adapter", ELSEWHERE, stops=False)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 STOPS = (
-    ("rl", "only supervised fine-tuning is followed: preference and reinforcement training hold or generate more"),
-    ("reward_model", "reward models are not followed"),
-    ("process_reward_model", "reward models are not followed"),
+    ("process_reward_model", "rewards of single steps are not followed"),
     ("unfrozen_parameters", "training of some of a model's parameters is not followed"),
     ("lora_modules_to_save", "whole modules that are trained beside adapters are not followed"),
     ("lora_target_parameters", "adapters of parameters that are no modules are not followed"),

@@ -10,7 +10,7 @@ import re
 
 from toolkit.spec.lora_targets import usual_targets
 from toolkit.spec.node import Scalar
-from toolkit.spec.objective_fields import GRPO, PREFERENCES
+from toolkit.spec.objective_fields import GRPO, NEXT_TOKEN, PREFERENCES
 from toolkit.spec.training_configs.adapters import take_lora
 from toolkit.spec.training_configs.config import Config
 from toolkit.spec.training_configs.optimizers import take_optimizer
@@ -70,8 +70,8 @@ def take_trl(config: Config) -> None:
     """Reads an SFTConfig, with the fields of ModelConfig where TRL's command line wrote them."""
     config.assume("stack.trainer", TRL, "the tool")
     take_model(config, *MODEL_KEYS)
-    objective = take_objective(config)
     take_counts(config)
+    objective = take_objective(config)
     take_checkpointing(config, default=True)
     take_autocast(config, default=True)
     take_optimizer(config, "optim")
@@ -83,6 +83,9 @@ def take_trl(config: Config) -> None:
     take_attention(config, "attn_implementation", "model_init_kwargs.attn_implementation")
     if objective in PREFERENCES:
         config.assume("stack.loss", "chunked", "what trl's trainers take since 1.15")
+        _liger(config)
+    elif objective != NEXT_TOKEN:
+        config.assume("stack.loss", "cross-entropy", f"of all logits, as trl's trainer of {objective} has it")
         _liger(config)
     else:
         take_trl_packing(config)

@@ -10,17 +10,16 @@ from toolkit.finding import Finding
 from toolkit.spec.known import unknown
 from toolkit.spec.training_configs.adapters import take_lora
 from toolkit.spec.training_configs.config import Config
+from toolkit.spec.training_configs.llamafactory_projections import take_apollo, take_galore
+from toolkit.spec.training_configs.llamafactory_v1 import is_v1, take_llamafactory_v1
 from toolkit.spec.training_configs.optimizers import take_muon, take_optimizer
-from toolkit.spec.training_configs.optimizers_refused import REFUSED
 from toolkit.spec.training_configs.packing import take_llamafactory_packing
 from toolkit.spec.training_configs.parallel import take_parallel
 from toolkit.spec.training_configs.training_arguments import take_counts, take_model
 
 STOPS = (
     ("additional_target", "whole modules that are trained beside adapters are not followed"),
-    ("use_apollo", "no formula for APOLLO yet"),
     ("use_badam", "no formula for BAdam yet"),
-    ("use_adam_mini", "no formula for Adam-mini yet"),
     ("use_llama_pro", "training of some layers is not followed"),
     ("mixture_of_depths", "mixture of depths is not followed"),
     ("use_mca", "Megatron is not followed"),
@@ -51,21 +50,15 @@ GOES_WITHOUT = (
 ATTENTION = {"auto": "sdpa", "sdpa": "sdpa", "fa2": "flash", "fa3": "flash", "disabled": "eager"}
 """extras/constants.py, AttentionFunction; model/model_utils/attention.py."""
 STAGES = ("sft", "pt")
-GALORE = {
-    "adamw_torch": "galore_adamw", "adamw_bnb_8bit": "galore_adamw_8bit", "adamw_8bit": "galore_adamw_8bit",
-    "paged_adamw_8bit": "galore_adamw_8bit", "adafactor": "galore_adafactor",
-}  # fmt: skip
-"""train/trainer_utils.py, _create_galore_optimizer."""
+METHODS = ("lora", "full", "oft")
 
 
 def take_llamafactory(config: Config) -> None:
-    """Reads a LLaMA-Factory configuration for training."""
-    stage = config.word("stage")
-    if stage is not None and stage not in STAGES:
-        config.matters("stage", f"{stage[:20]} is not followed: only supervised fine-tuning and pre-training are")
-    if not config.truth("do_train"):
-        message = "nothing is trained: LLaMA-Factory trains where do_train: true is written"
-        config.findings.append(Finding(config.place("do_train"), "S105", message, "add do_train: true"))
+    """Reads a LLaMA-Factory configuration for training, by either of its trainers."""
+    if is_v1(config.entries):
+        take_llamafactory_v1(config)
+        return
+    _is_followed(config)
     take_model(config, "model_name_or_path")
     take_counts(config)
     length = config.whole("cutoff_len")
@@ -74,13 +67,15 @@ def take_llamafactory(config: Config) -> None:
     else:
         config.assume("sequence_length", 2048, "the default of llamafactory")
     method = config.word("finetuning_type") or "lora"
-    if method not in ("lora", "full"):
-        message, repair = unknown("a way of fine-tuning that is followed", method, ("lora", "full"))
+    if method not in METHODS:
+        message, repair = unknown("a way of fine-tuning that is followed", method, METHODS)
         config.findings.append(Finding(config.place("finetuning_type"), "S107", f"finetuning_type: {message}", repair))
     take_parallel(config)
     _precision(config, method)
     if method == "lora":
         _adapters(config)
+    elif method == "oft":
+        _rotations(config)
     _checkpointing(config)
     _optimizer(config)
     _attention(config)
@@ -95,6 +90,17 @@ def take_llamafactory(config: Config) -> None:
         config.matters("ray_num_workers", "under Ray so many GPUs share the run: add --parallel-gpus N", stops=False)
     config.matters_where_said(STOPS)
     config.matters_where_said(GOES_WITHOUT, stops=False)
+
+
+def _is_followed(config: Config) -> None:
+    """Refuses what is no training on the next token."""
+    stage = config.word("stage")
+    if stage is not None and stage not in STAGES:
+        own = "LLaMA-Factory's own trainers, which form all logits, are followed for sft and pt alone"
+        config.matters("stage", f"{stage[:20]} is not followed: {own}")
+    if not config.truth("do_train"):
+        message = "nothing is trained: LLaMA-Factory trains where do_train: true is written"
+        config.findings.append(Finding(config.place("do_train"), "S105", message, "add do_train: true"))
 
 
 def _precision(config: Config, method: str) -> None:
@@ -131,7 +137,8 @@ def _quantized(config: Config, bits: int, method: str) -> None:
         config.matters("quantization_bit", f"{bits} bit by {how[:20]} is not followed: 4 or 8 bit by bitsandbytes are")
         return
     if method != "lora":
-        config.matters("quantization_bit", "a quantized model is trained by adapters alone")
+        reason = "of a quantized model is not followed" if method == "oft" else "trains no quantized weights"
+        config.matters("quantization_bit", f"finetuning_type {method} {reason}")
         return
     if bits == 8:
         config.put("weights", "int8", "quantization_bit")
@@ -153,6 +160,18 @@ def _adapters(config: Config) -> None:
         config.put("lora.targets", targets, "lora_target")
 
 
+def _rotations(config: Config) -> None:
+    """OFT, of blocks of 32 unless a rank is said (hparams/finetuning_args.py, OFTArguments)."""
+    rank, block = config.whole("oft_rank"), config.whole("oft_block_size")
+    config.assume("peft.rank", rank or 0, "oft_rank, by default 0")
+    config.assume("peft.block_size", 32 if block is None else block, "oft_block_size, by default 32")
+    config.assume("peft.dtype", "bf16" if config.truth("pure_bf16") else "fp32", "what LLaMA-Factory makes them")
+    targets = config.words("oft_target") or ("all",)
+    config.assume("peft.targets", "all-linear" if targets == ("all",) else targets, "oft_target")
+    if config.decimal("module_dropout"):
+        config.matters("module_dropout", "dropout of OFT's blocks is not followed")
+
+
 def _checkpointing(config: Config) -> None:
     """LLaMA-Factory turns it on by itself, in torch's older form; the Trainer's own switch turns it on, too."""
     reentrant = config.truth("use_reentrant_gc") is not False
@@ -169,36 +188,17 @@ def _checkpointing(config: Config) -> None:
 def _optimizer(config: Config) -> None:
     """`use_galore` and `use_muon` go before what `optim` says (train/trainer_utils.py, create_custom_optimizer)."""
     if config.truth("use_galore"):
-        _galore(config)
+        take_galore(config)
+    elif config.truth("use_apollo"):
+        take_apollo(config)
+    elif config.truth("use_adam_mini"):
+        config.node("optim")
+        config.put("optimizer", "adam_mini", "use_adam_mini")
     elif config.truth("use_muon"):
         config.node("optim")
         take_muon(config, "use_muon")
     else:
         take_optimizer(config, "optim")
-
-
-def _galore(config: Config) -> None:
-    """The optimizer follows `optim`; layers are named by parts of their names, and all leaves the output layer out."""
-    said = config.word("optim") or "adamw_torch"
-    if config.truth("galore_layerwise"):
-        config.matters("galore_layerwise", REFUSED["galore_adamw_layerwise"])
-    if said not in GALORE:
-        message, repair = unknown("an optimizer that GaLore has in LLaMA-Factory", said, GALORE)
-        config.findings.append(Finding(config.place("optim"), "S107", f"optim: {message}", repair))
-        return
-    config.put("optimizer", GALORE[said], "use_galore")
-    for key, field in (("galore_rank", "rank"), ("galore_update_interval", "update_proj_gap")):
-        whole = config.whole(key)
-        if whole is not None:
-            config.put(f"galore.{field}", whole, key)
-    config.assume("galore.rank", config.value("galore.rank") or 16, "galore_rank, by default 16")
-    if config.word("galore_proj_type") not in (None, "std"):
-        config.matters("galore_proj_type", "no formula for GaLore's projections of other types than std yet")
-    targets = config.words("galore_target") or ("all",)
-    if targets == ("all",) and "galore.targets" not in config.said:
-        config.matters("galore_target", "all leaves the output layer out: list parts of the modules' names")
-    elif "galore.targets" not in config.said:
-        config.put("galore.targets", targets, "galore_target")
 
 
 def _attention(config: Config) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from toolkit.finding import Finding
 from toolkit.spec.known import shown, unknown
-from toolkit.spec.names import GALORE
+from toolkit.spec.names import PROJECTED
 from toolkit.spec.node import Entries, Items, Node, Scalar
 from toolkit.spec.training_configs.config import Config
 from toolkit.spec.training_configs.optimizers_refused import REFUSED
@@ -24,6 +24,7 @@ OPTIMIZERS: Mapping[str, tuple[str, str | None]] = {
     "adamw_torch_8bit": ("adamw_torchao_8bit", None),
     "adamw_torch_4bit": ("adamw_torchao_4bit", None),
     "ao_adamw_8bit": ("adamw_torchao_8bit", None),
+    "ao_adamw_4bit": ("adamw_torchao_4bit", None),
     "schedule_free_adamw": ("schedule_free_adamw", None),
     "schedule_free_radam": ("schedule_free_radam", None),
     "schedule_free_sgd": ("schedule_free_sgd", None),
@@ -50,6 +51,13 @@ OPTIMIZERS: Mapping[str, tuple[str, str | None]] = {
     "galore_adamw": ("galore_adamw", None),
     "galore_adamw_8bit": ("galore_adamw_8bit", None),
     "galore_adafactor": ("galore_adafactor", None),
+    "apollo_adamw": ("apollo_adamw", None),
+    "ao_adamw_fp8": ("adamw_torchao_fp8", None),
+    "adopt_adamw": ("adopt", None),
+    "came_pytorch": ("came", None),
+    "grokadamw": ("grokadamw", None),
+    "lomo": ("lomo", None),
+    "adalomo": ("adalomo", None),
 }
 """transformers training_args.py, OptimizerNames, and trainer_optimizer.py. torch.optim takes foreach on a GPU unless
 told to fuse (torch/optim/optimizer.py, _default_to_fused_or_foreach)."""
@@ -77,7 +85,7 @@ COMPONENTS: Mapping[str, str] = {
 }
 """Optimizers that torchtune names by their Python path."""
 
-COMPILED = frozenset({"adamw_torchao_8bit", "adamw_torchao_4bit"})
+COMPILED = frozenset({"adamw_torchao_8bit", "adamw_torchao_4bit", "adamw_torchao_fp8"})
 """Optimizers whose step torch.compile puts into kernels of its own."""
 
 NEWEST = "adamw_torch_fused"
@@ -87,7 +95,7 @@ TARGETS, ARGUMENTS = "optim_target_modules", "optim_args"
 _MORE_STATES = {"sgd": ("dampening", "nesterov"), "rmsprop": ("momentum", "centered")}
 _DECAYED_ANEW = frozenset({"sgd", "sgd_momentum", "rmsprop", "adagrad"})
 """Optimizers of torch that add decayed weights to copies of the gradients."""
-_TOLD_MORE = GALORE | {"sgd", "rmsprop"}
+_TOLD_MORE = PROJECTED | {"sgd", "rmsprop"}
 """Optimizers whose states follow their arguments."""
 _PATTERN = re.compile(r"[][\\(){}|*+?^$]")
 
@@ -118,7 +126,7 @@ def take_optimizer(config: Config, *keys: str, default: str = NEWEST) -> None:
         config.matters(ARGUMENTS, "no formula for RMSprop with momentum or centered yet")
     note_decay(config, optimizer)
     _note_compiled(config, optimizer, arguments, *keys)
-    if optimizer in GALORE:
+    if optimizer in PROJECTED:
         _take_galore(config, targets, arguments)
 
 
@@ -196,6 +204,8 @@ def _take_galore(config: Config, targets: Node | None, arguments: Mapping[str, N
     for name in ("rank", "update_proj_gap"):
         if name in arguments:
             _put_whole(config, f"galore.{name}", arguments[name])
+    if str(arguments.get("proj", "random")) != "random":
+        config.matters(ARGUMENTS, "no formula for APOLLO's projectors but random ones yet")
     if str(arguments.get("proj_type", "std")) != "std":
         config.matters(ARGUMENTS, "no formula for GaLore's projections of other types than std yet")
     take_galore_targets(config, targets, TARGETS)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 _IN_BACKWARD = "steps inside the backward pass, which free gradients as they come, are not followed"
-_TORCHAO = "no formula for torchao's optimizers yet"
-_APOLLO = "no formula for APOLLO yet"
 _FLASH = "no formula for flashoptim's optimizers yet"
 
 REFUSED: Mapping[str, str] = {
@@ -16,17 +14,11 @@ REFUSED: Mapping[str, str] = {
     "galore_adamw_layerwise": _IN_BACKWARD,
     "galore_adamw_8bit_layerwise": _IN_BACKWARD,
     "galore_adafactor_layerwise": _IN_BACKWARD,
-    "lomo": _IN_BACKWARD,
-    "adalomo": _IN_BACKWARD,
-    "grokadamw": "no formula for GrokAdamW yet",
-    "apollo_adamw": _APOLLO,
     "apollo_adamw_layerwise": _IN_BACKWARD,
     "optimi_adamw": "no formula for torch-optimi's AdamW yet",
-    "ao_adamw_4bit": _TORCHAO,
-    "ao_adamw_fp8": _TORCHAO,
-    "adopt_adamw": "no formula for ADOPT yet",
-    "came_pytorch": "no formula for CAME yet",
     "dion": "no formula for Dion yet",
+    "sinkgd": "no formula for SinkGD yet",
+    "q_galore_adamw8bit": "no formula for Q-GaLore yet",
     "flash_adamw": _FLASH,
     "flash_adam": _FLASH,
     "flash_sgd": _FLASH,

@@ -9,7 +9,6 @@ from toolkit.spec.node import Entries, Scalar
 
 _ACCELERATE = ("compute_environment", "distributed_type")
 _STRATEGIES = {"MULTI_GPU": "ddp", "FSDP": "fsdp", "DEEPSPEED": "zero"}
-_V1 = ("model_class", "dist_config", "kernel_config", "train_dataset", "sample_backend")
 
 
 def other_file(entries: Entries, shown: str) -> Finding | None:
@@ -79,23 +78,11 @@ def _model(_: Entries) -> tuple[str, str]:
     return "a model's config.json, which says nothing of a run", "give it as --model, with --method"
 
 
-def _is_v1(entries: Entries) -> bool:
-    return "model" in entries and "model_name_or_path" not in entries and any(key in entries for key in _V1)
-
-
-def _v1(_: Entries) -> tuple[str, str]:
-    return (
-        "a configuration of LLaMA-Factory's v1 trainer, whose keys are others and are not read",
-        "say the scenario by flags: --model, --method, --batch-size, --sequence-length",
-    )
-
-
 _KINDS: Mapping[Callable[[Entries], bool], Callable[[Entries], tuple[str, str]]] = {
     _is_accelerate: _accelerate,
     _is_deepspeed: _deepspeed,
     _is_adapter: _adapter,
     _is_model: _model,
-    _is_v1: _v1,
 }
 
 

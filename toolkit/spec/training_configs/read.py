@@ -20,6 +20,7 @@ from toolkit.spec.training_configs.config import Config
 from toolkit.spec.training_configs.hugging_face import take_transformers, take_trl
 from toolkit.spec.training_configs.irrelevant import irrelevant
 from toolkit.spec.training_configs.llamafactory import take_llamafactory
+from toolkit.spec.training_configs.llamafactory_v1 import is_v1
 from toolkit.spec.training_configs.other_files import other_file
 from toolkit.spec.training_configs.torchtune import take_torchtune
 from toolkit.spec.training_configs.training_config import TrainingConfig
@@ -100,6 +101,8 @@ _NOT_TRL = ("finetuning_type", "base_model", "micro_batch_size", "model._compone
 
 def tools_of(entries: Entries) -> tuple[str, ...]:
     """The tools whose own keys a file has; one on transformers' Trainer if it has none of them but a Trainer's."""
+    if is_v1(entries):
+        return ("llamafactory",)
     found = [
         tool
         for tool, keys in _TELLING.items()

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import PurePosixPath
 
 from toolkit.facts.models import ModelFacts, load_model
+from toolkit.finding import Finding
+from toolkit.spec.known import shown
 from toolkit.spec.node import Entries
 from toolkit.spec.objective_fields import NEXT_TOKEN
 from toolkit.spec.training_configs.config import Config
@@ -131,7 +134,15 @@ def facts_of(config: Config) -> ModelFacts | None:
 def take_model(config: Config, *keys: str) -> None:
     """Takes the model's id, or a config beside the file; a path that leads elsewhere is refused as in a spec."""
     name = config.word(*keys)
-    if name is not None:
+    if name is None:
+        return
+    path = PurePosixPath(name)
+    if (path.is_absolute() or name.startswith("~") or ".." in path.parts) and "model" not in config.said:
+        message = f"{config.present(*keys)}: {shown(name)} is a folder of the machine that trains: not looked into"
+        repair = "add --model ORGANISATION/NAME, which lies there, or the path of its config.json below this folder"
+        config.findings.append(Finding(config.place(*keys), "S109", message, repair))
+        config.lost.add("model")
+    else:
         config.put("model", name, *keys)
 
 
