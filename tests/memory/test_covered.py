@@ -26,6 +26,12 @@ WITHOUT_FORMULA = {
 LLAMA_4 = ("meta-llama/Llama-4-Maverick-17B-128E-Instruct", "meta-llama/Llama-4-Scout-17B-16E-Instruct")
 ROUTER = "router_states: peft's adapters fail at Llama 4's router, which gives two tensors"
 MAMBA_OUTPUT = "adapter_states: peft puts no adapters on out_proj of Mamba (tuners_utils.py)"
+GEMMA_3N = ("google/gemma-3n-E2B-it", "google/gemma-3n-E4B-it")
+CLIPS = "weights: Gemma 3n's code clips weights in training, which fails where they are packed"
+EMBEDS = "embedding_states: no formula for training what Gemma 3n sees with yet"
+VISION = "gradients: no formula for training mllama on text alone but with adapters yet"
+MAMBAS = tuple(name for name in MODEL_IDS if "mamba-" in name)
+PACKED = "recurrence_states: no formula for packed weights of Mamba, whose code multiplies dt_proj's weight itself, yet"
 REFUSED = (
     {
         (name, method): f"activations: no formula for {what} yet"
@@ -33,6 +39,9 @@ REFUSED = (
         for method in METHODS
     }
     | {(name, method): ROUTER for name in LLAMA_4 for method in ("lora", "qlora")}
+    | {(name, method): why for name in GEMMA_3N for method, why in (("full", EMBEDS), ("qlora", CLIPS))}
+    | {(name, method): why for name in MAMBAS for method, why in (("lora", MAMBA_OUTPUT), ("qlora", PACKED))}
+    | {("meta-llama/Llama-3.2-11B-Vision-Instruct", "full"): VISION}
     | {("nvidia/NVIDIA-Nemotron-3-Nano-30B-A3B-BF16", method): MAMBA_OUTPUT for method in ("lora", "qlora")}
 )
 

@@ -188,7 +188,7 @@ def test_requests_do_not_move_what_is_claimed_beforehand(field: str) -> None:
     ("setting", "reason"),
     [
         (replace(SMALL, gpu=None), "vLLM takes a share of the card: name a GPU"),
-        (replace(SMALL, weights="nf4"), "no formula for how vLLM packs nf4 weights yet"),
+        (replace(SMALL, weights="fp4"), "no formula for how vLLM packs fp4 weights yet"),
         (replace(SMALL, method="lora", lora=Lora(8)), "vLLM does not train"),
         (replace(SMALL, head="sequence-classification", labels=2), "models that do not generate"),
     ],

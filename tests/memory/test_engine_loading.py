@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.memory.engines import GIB, estimated, served
@@ -42,6 +44,7 @@ def test_ends_of_blocks_by_hand() -> None:
             served("Qwen/Qwen2.5-14B-Instruct", "RTX A5000", "0.13.0", weights="awq-int4", compute="fp16"),
             9.3795,
         ),
+        (served("Qwen/Qwen2.5-72B-Instruct", "RTX PRO 6000 Blackwell", "0.17.0", weights="nf4"), 41.55),
         (served("facebook/opt-125m", "8 GB", "0.6.4", weights="fp16", compute="fp16"), 0.2389),
         (served("meta-llama/Meta-Llama-3-8B", "L4", "0.11.0", gpus=4), 3.7418),
     ],
@@ -65,6 +68,24 @@ def test_kernels_decide_whether_zeros_of_gptq_stay() -> None:
     assert awq == machete
 
 
+def test_scales_of_4_bit_weights_are_plain_however_they_were_quantized() -> None:
+    """Llama 3.1 8B: 32 layers of 218,103,808 weights, two a byte, a float32 for each 64 and 16 for each linear."""
+    once = served("meta-llama/Llama-3.1-8B-Instruct", "RTX 4090", "0.11.0", weights="nf4")
+    found = loaded(once)
+    weights = 32 * 218_103_808
+    whole = 2 * 128_256 * 4096 * 2 + 65 * 4096 * 2
+    assert found["weights"] == weights // 2 + weights // 64 * 4 + 32 * 7 * 16 * 4 + whole
+    assert loaded(replace(once, double_quant=True)) == found
+
+
+def test_scales_have_blocks_of_their_own_after_the_weights() -> None:
+    """Qwen2.5 32B: 135 MiB of gate and up leave one of 136, down 0.5 of 68, queries, keys and values 0.5 of 18."""
+    found = loaded(served("Qwen/Qwen2.5-32B-Instruct", "RTX PRO 6000 Blackwell", "0.17.0", weights="nf4"))
+    assert 135 * MIB == 2 * 5120 * 27_648 // 2
+    assert found["unsplit_blocks"] >= 64 * 2 * MIB
+    assert sum(found.values()) / GIB == pytest.approx(19.39, abs=0.0051)
+
+
 def test_experts_are_packed_as_linears_are_and_keep_their_zeros() -> None:
     model = "Qwen/Qwen3-30B-A3B"
     packed = loaded(served(model, "RTX 4090", "0.11.0", weights="gptq-int4"))["weights"]
@@ -81,7 +102,10 @@ def test_experts_are_packed_as_linears_are_and_keep_their_zeros() -> None:
         (served("Qwen/Qwen2.5-7B-Instruct", None, "0.11.0", weights="gptq-int4"), UnsupportedStorage, "name a GPU"),
         (served("Qwen/Qwen2.5-7B-Instruct", "80 GB", "0.11.0", weights="gptq-int4"), UnsupportedStorage, "differ"),
         (served("openai/gpt-oss-20b", "H100", "0.11.0", weights="mxfp4"), UnsupportedStorage, "installed beside"),
-        (served("Qwen/Qwen2.5-7B-Instruct", "L4", "0.11.0", weights="nf4", gpus=2), UnsupportedRow, "nf4 weights"),
+        (served("Qwen/Qwen2.5-7B-Instruct", "L4", "0.11.0", weights="fp4"), UnsupportedRow, "fp4 weights"),
+        (served("Qwen/Qwen2.5-7B-Instruct", "L4", "0.11.0", weights="nf4", gpus=2), UnsupportedStorage, "several GPUs"),
+        (served("Qwen/Qwen2.5-7B-Instruct", "L4", "0.9.1", weights="nf4"), UnsupportedStorage, "before 0.9.2"),
+        (served("Qwen/Qwen3-30B-A3B", "L4", "0.11.0", weights="nf4"), UnsupportedStorage, "scales of experts"),
     ],
 )
 def test_what_is_not_known_is_refused_by_name(setting: Setting, refusal: type[Exception], reason: str) -> None:

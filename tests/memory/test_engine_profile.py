@@ -83,6 +83,18 @@ def test_a_compiled_layer_is_between_what_it_cannot_do_without_and_what_is_writt
     assert compiled[0] == 2048 * 2 * (3 * 14_336 + 4096) + OTHER_WORKSPACE
 
 
+def test_4_bit_linears_write_weights_out_beside_two_results() -> None:
+    """One weight of the attention at least, of the feed-forward at most, and a hidden state more for each token."""
+    plain, packed = (
+        profiled(context_of(served(LLAMA, "L4", "0.12.0", max_num_seqs=4, weights=weights)))
+        for weights in ("bf16", "nf4")
+    )
+    added = [ours - theirs for ours, theirs in zip(packed, plain, strict=True)]
+    assert added == [2048 * 2 * 4096 + 2 * 4096 * width for width in (4096, 14_336)]
+    with pytest.raises(UnsupportedRow, match="copies in bf16"):
+        profiled(context_of(served(LLAMA, "L4", "0.12.0", weights="nf4", compute="fp16")))
+
+
 @pytest.mark.parametrize(
     ("gpu", "version", "tokens", "sequences", "newer"),
     [

@@ -130,7 +130,8 @@ def test_a_matrix_and_its_transpose_are_kept_alike(
     assert state_bytes(one, setting) == state_bytes(other, setting)
     assert total(setting, one) == total(setting, other)
     more = replace(setting, galore=Galore(rank + 1))
-    assert state_bytes(one, more) >= state_bytes(one, setting)
+    if not optimizer.endswith("_8bit"):  # whose moments of fewer than 4,096 elements are float32
+        assert state_bytes(one, more) >= state_bytes(one, setting)
 
 
 def of(setting: Setting) -> Estimate:

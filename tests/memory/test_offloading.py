@@ -35,15 +35,23 @@ def test_five_inputs_of_layers_are_counted_of_all() -> None:
     assert inputs(MOVED, PhaseName.FORWARD_END) <= 5 * INPUT
 
 
+def test_a_plain_loops_checkpoint_leaves_the_running_layers_input_alone() -> None:
+    plain = replace(MOVED, gradient_checkpointing="reentrant", stack=Stack("plain", "fused"))
+    assert inputs(replace(plain, activation_offloading=False), PhaseName.BACKWARD) == LAYERS * INPUT
+    assert inputs(plain, PhaseName.BACKWARD) == INPUT
+    assert inputs(plain, PhaseName.FORWARD_END) <= INPUT
+
+
 @pytest.mark.parametrize(
     ("setting", "reason"),
     [
-        (replace(MOVED, stack=Stack("transformers")), "TRL's SFTTrainer or torchtune"),
+        (replace(MOVED, stack=Stack("transformers")), "TRL's SFTTrainer, torchtune or a plain loop"),
+        (replace(MOVED, stack=Stack("plain")), "checkpoints of torch's older form"),
         (replace(MOVED, gradient_checkpointing="false"), "checkpoints of torch's newer form"),
         (replace(MOVED, gradient_checkpointing="reentrant"), "checkpoints of torch's newer form"),
         (replace(MOVED, parallel=Parallel(2, "ddp")), "one GPU"),
     ],
-    ids=["trainer", "no checkpoints", "reentrant", "several"],
+    ids=["trainer", "plain and newer", "no checkpoints", "reentrant", "several"],
 )
 def test_what_is_not_followed_is_refused_by_name(setting: Setting, reason: str) -> None:
     with pytest.raises(UnsupportedRow, match=f"layer_inputs: no formula for offloaded activations but with {reason}"):

@@ -90,8 +90,8 @@ def test_a_reward_counts_sequences_and_asks_its_reference_beforehand() -> None:
     ("setting", "reason"),
     [
         (replace(PAIRS, stack=Stack("transformers")), "TRL's trainers"),
-        (replace(PAIRS, stack=Stack("trl", "chunked", {"trl": "0.20"})), "trl 1.15 or newer"),
-        (replace(PAIRS, stack=Stack("trl", "cross-entropy")), "trl 1.15 or newer"),
+        (replace(PAIRS, stack=Stack("trl", "chunked", {"trl": "0.20"})), "trl 1.8 or newer"),
+        (replace(PAIRS, stack=Stack("trl", "cross-entropy")), "trl 1.8 or newer"),
         (replace(PAIRS, reference="adapters-off"), "where no adapters are trained"),
         (replace(PAIRS, parallel=Parallel(2, "fsdp")), "weights on one GPU or on each"),
         (replace(PAIRS, packing="padding-free", attention="flash"), "rows of one sample"),

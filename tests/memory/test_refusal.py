@@ -14,6 +14,7 @@ from toolkit.spec.setting import Lora, Parallel, Setting, Stack
 
 QWEN = Setting("Qwen/Qwen2.5-0.5B", "full", "bf16")
 MIXTRAL = replace(QWEN, model="mistralai/Mixtral-8x7B-v0.1", method="lora", lora=Lora(8))
+OLD_T5 = Stack(versions={"transformers": "5.10"})
 BERT = replace(QWEN, model="google-bert/bert-base-uncased")
 DEBERTA = replace(QWEN, model="microsoft/mdeberta-v3-base", head="sequence-classification", labels=2)
 DISTILBERT = replace(DEBERTA, model="distilbert/distilbert-base-uncased")
@@ -35,11 +36,12 @@ def facts(model: str) -> ModelFacts:
         (replace(QWEN, parallel=Parallel(2, "fsdp2"), method="lora", lora=Lora(8)), "parallel"),
         (replace(QWEN, parallel=Parallel(2, "fsdp2"), optimizer="adafactor"), "optimizer_states"),
         (replace(QWEN, parallel=Parallel(2, "zero3"), method="qlora", weights="nf4", lora=Lora(8)), "parallel"),
-        (replace(QWEN, parallel=Parallel(1, "zero3")), "parallel"),
+        (replace(QWEN, parallel=Parallel(1, "zero3"), stack=Stack(versions={"deepspeed": "0.8.3"})), "parallel"),
         (replace(QWEN, parallel=Parallel(2, "zero2", offload=True)), "parallel"),
         (replace(QWEN, parallel=Parallel(2, "zero2"), method="inference"), "parallel"),
         (replace(QWEN, parallel=Parallel(2, "zero2"), stack=Stack("unsloth")), "parallel"),
         (replace(QWEN, parallel=Parallel(2, "zero2"), optimizer="adamw_8bit"), "optimizer_states"),
+        (replace(QWEN, parallel=Parallel(2, "zero3"), method="qlora", weights="gptq-int4", lora=Lora(8)), "parallel"),
         (replace(QWEN, parallel=Parallel(2, "pipeline"), method="inference", stack=Stack("vllm")), "parallel"),
         (replace(QWEN, parallel=Parallel(4, "tensor"), method="inference"), "parallel"),
         (replace(QWEN, parallel=Parallel(2, "tensor"), method="inference", weights="awq-int4"), "parallel"),
@@ -82,7 +84,7 @@ def facts(model: str) -> ModelFacts:
         (replace(QWEN, model="tiiuae/falcon-7b", attention="eager"), "attention_scores"),
         (replace(QWEN, model="google-t5/t5-small", attention="flash"), "attention_scores"),
         (
-            replace(QWEN, model="google-t5/t5-small", attention="eager", gradient_checkpointing="reentrant"),
+            replace(QWEN, model="google-t5/t5-small", gradient_checkpointing="reentrant", stack=OLD_T5),
             "attention_scores",
         ),
         (replace(MIXTRAL, stack=Stack(versions={"peft": "0.20.0", "transformers": "5.23.0"})), "merged_experts"),

@@ -68,6 +68,34 @@ def test_frozen_experts_make_gradients_that_nobody_asked_for() -> None:
     assert rows(lora, PhaseName.BACKWARD)["new_gradient"] == EXPERTS * INNER * HIDDEN * 2
 
 
+ATTENTION = 2 * HIDDEN * HIDDEN + 2 * 512 * HIDDEN + 2 * HIDDEN
+"""Elements of a layer that FSDP shares out: q and o, k and v, and two norms."""
+ROOT = 256 * HIDDEN + HIDDEN
+MIXTURE = EXPERTS * (3 * INNER * HIDDEN + HIDDEN)
+"""Elements of a layer that it is told to ignore: every expert's up, gate and down, and the router."""
+SHARED = replace(SCATTERED, parallel=Parallel(2, "fsdp"), gradient_checkpointing="reentrant", optimizer="adamw",
+                 optimizer_implementation="foreach", optimizer_states="bf16")  # fmt: skip
+
+
+def test_fsdp_shares_out_what_is_no_mixture_and_every_gpu_trains_all_of_those() -> None:
+    """Half of all else in 16 bit, of gradients too, and two states in 16 bit beside a temporary copy of each."""
+    held = LAYERS * MIXTURE + (LAYERS * ATTENTION + ROOT) // 2
+    step = rows(SHARED, PhaseName.OPTIMIZER_STEP)
+    assert step["weights"] == step["gradients"] == step["optimizer_temporary"] == 2 * held
+    assert step["optimizer_states"] == 4 * held
+
+
+def test_a_mixture_is_not_gathered_and_its_gradients_wait_where_they_are_made() -> None:
+    """A layer is gathered without its mixture. In the first one's backward there are gradients of the last one's
+
+    mixture and half of its attention, of the vocabulary, and of the first one's experts.
+    """
+    assert rows(SHARED, PhaseName.FORWARD_END)["gathered_parameters"] == 2 * (ROOT + ATTENTION)
+    fullest = rows(SHARED, PhaseName.BACKWARD)
+    assert fullest["gathered_parameters"] == 2 * (ROOT + ATTENTION)
+    assert fullest["gradients"] == 2 * (MIXTURE + ATTENTION // 2 + 256 * HIDDEN + EXPERTS * 3 * INNER * HIDDEN)
+
+
 @pytest.mark.parametrize("version", ["4.45.2", "4.52.4", "5.23"])
 def test_the_module_is_the_plugins_whatever_transformers_has(version: str) -> None:
     setting = replace(SCATTERED, stack=Stack(versions={"transformers": version}))
@@ -78,7 +106,9 @@ def test_the_module_is_the_plugins_whatever_transformers_has(version: str) -> No
     ("fields", "reason"),
     [
         ({"method": "inference"}, "training on one GPU"),
-        ({"parallel": Parallel(2, "fsdp")}, "training on one GPU"),
+        ({"parallel": Parallel(2, "ddp")}, "with FSDP"),
+        ({"parallel": Parallel(2, "fsdp", offload=True)}, "with FSDP"),
+        ({"parallel": Parallel(2, "fsdp"), "stack": Stack("plain")}, "with FSDP"),
         ({"amp": True}, "without autocast"),
         ({"model": "Qwen/Qwen3-30B-A3B"}, "granitemoe, mixtral"),
     ],

@@ -20,10 +20,9 @@ from toolkit.memory.formula.chunked_loss import CHUNK_TOKENS, fused_chunk
 from toolkit.memory.formula.kv_cache import Growth, growth
 from toolkit.memory.formula.litgpt import CHUNK_POSITIONS
 from toolkit.memory.formula.optimizer_step import refuse_in_backward
-from toolkit.memory.formula.tiled_loss import TILE_TOKENS
 from toolkit.memory.kept_caches import STATIC, room
 from toolkit.memory.layouts.families import LAYOUTS
-from toolkit.memory.losses import loss_of
+from toolkit.memory.losses import BY_ROWS, TILE_TOKENS, TILES, loss_of
 from toolkit.memory.numerics import LITGPT_CACHES_GROUPS, numerics
 from toolkit.memory.offloading import refuse_offloading
 from toolkit.memory.packing import laid_out, samples_of
@@ -31,7 +30,7 @@ from toolkit.memory.parallel.covered import refuse_spread
 from toolkit.memory.parallel.placement import stages
 from toolkit.memory.parallel.plan import gathered_setting, held_setting, plan
 from toolkit.memory.parallel.stages import grown, on_stage, outline_of, part_of
-from toolkit.memory.parallel.tensor import on_rank, rank_of
+from toolkit.memory.parallel.tensor import on_rank, rank_of, refuse_copies
 from toolkit.memory.parameters import total_parameters
 from toolkit.memory.programs import Programs
 from toolkit.memory.reference import paired
@@ -52,6 +51,7 @@ def contexts_of(setting: Setting, facts: ModelFacts) -> Iterator[Context]:
     if setting.stack.trainer in (LITGPT, AUTOAWQ, TORCHTUNE, TORCHTITAN):
         architecture = as_built(architecture, setting)
     if setting.parallel.strategy == "tensor":
+        refuse_copies(architecture, setting)
         mine = rank_of(architecture, setting.parallel.gpus, serves=setting.stack.trainer == "vllm")
         yield _part(_context(setting, mine), architecture)
     elif setting.parallel.strategy == "pipeline":
@@ -135,4 +135,6 @@ def _chunk(setting: Setting, architecture: Architecture) -> int:
     if setting.stack.loss == "fused":
         tokens = setting.batch_size * setting.sequence_length
         return fused_chunk(tokens, architecture.hidden, architecture.vocabulary)
-    return TILE_TOKENS if loss_of(setting) == "tiled" else CHUNK_TOKENS
+    if loss_of(setting).endswith(BY_ROWS):
+        return setting.sequence_length
+    return TILE_TOKENS if loss_of(setting) in TILES else CHUNK_TOKENS

@@ -15,10 +15,12 @@ from toolkit.memory.formula.feed_forward import FeedForwardForm
 from toolkit.memory.formula.layer import RESIDUAL
 from toolkit.memory.formula.linear_form import LinearForm
 from toolkit.memory.formula.norms import NormForm
-from toolkit.memory.formula.t5 import MASK, SDPA, T5AttentionForm, T5Form, bias_size
+from toolkit.memory.formula.t5 import T5Form
+from toolkit.memory.formula.t5_bias import MASK, SDPA, T5AttentionForm, bias_size
 from toolkit.memory.formula.t5_eager import OWN
 from toolkit.memory.formula.t5_ends import T5HeadForm, stack_end
 from toolkit.memory.layer_order import surroundings
+from toolkit.memory.numerics import Numerics
 from toolkit.memory.program import (
     Stream,
     record_decoding,
@@ -59,11 +61,8 @@ def t5_programs(build: Builder, setting: Setting) -> Programs:
     later = replace(stream, dtype=record_layer(forms["encoder"], 1, stream).result, grad=True)
     parts = {
         kind.stack: [
-            record_layer(form, count, how)
-            for form, count, how in zip(
-                _with_bias(forms[kind.stack]), (1, kind.count - 1), (stream, later), strict=True
-            )
-            if count
+            record_layer(form, count, later if index else stream)
+            for index, (form, count) in enumerate(_in_training(forms[kind.stack], kind.count, dtypes))
         ]
         for kind in (encoder, decoder)
     }
@@ -71,7 +70,9 @@ def t5_programs(build: Builder, setting: Setting) -> Programs:
     numbers = [number for number, one in enumerate(layers) for _ in range(one.count)]
     joint = Joint(len(parts["encoder"]), embedding, {})
     end = record_head(head, architecture.hidden, later)
-    held = {RESIDUAL: embedding, SCORES: bias_size(decoder.attention.query_heads, dtypes.stream)}
+    held = {RESIDUAL: embedding}
+    if dtypes.checkpointing == "false":  # else the checkpoints hold it
+        held[SCORES] = bias_size(decoder.attention.query_heads, dtypes.stream)
     return Programs(
         tuple(layers), end, embedding, held, _masks(build), _front(build), around=surroundings(numbers), joint=joint
     )
@@ -108,10 +109,9 @@ def _refuse(build: Builder, *, trains: bool) -> None:
         raise UnsupportedRow("attention_scores", "transformers has no flash attention for T5")
     if dtypes.padded and not build.version.lays_biases_out:
         raise UnsupportedRow("attention_mask", "no formula for padded rows of T5 before transformers 5.20 yet")
-    written = (build.version.t5_attends or dtypes.attention) != SDPA
-    if written and dtypes.trains_base and dtypes.checkpointing != "false":
+    if build.version.t5_attends == OWN and dtypes.trains_base and dtypes.checkpointing != "false":
         raise UnsupportedRow(
-            "attention_scores", "no formula for checkpoints of T5's written-out scores with trained biases yet"
+            "attention_scores", "no formula for checkpoints of T5's trained biases before transformers 5.15 yet"
         )
     if dtypes.loaded == "fp16" and (trains or dtypes.autocast is not None):
         raise UnsupportedRow("feed_forward_states", "no formula for T5's float16 but in inference: wo stays float32")
@@ -121,6 +121,31 @@ def _with_bias(form: T5Form, *, each: bool = False) -> tuple[T5Form, T5Form]:
     """The first layer of a stack, which works out the bias, and the others, which do too where `each` has its own."""
     first = replace(form, attention=replace(form.attention, makes_bias=True, each_bias=each))
     return first, first if each else form
+
+
+def _in_training(form: T5Form, count: int, dtypes: Numerics) -> list[tuple[T5Form, int]]:
+    """The first two layers of a stack, those in the middle, and the last, to whose bias no later one gives a gradient.
+
+    Checkpoints hold the first layer's bias from the second layer on; zeros that are a leaf have their own gradient.
+    """
+    first, other = _with_bias(form)
+    runs_again, reenters = dtypes.checkpointing != "false", dtypes.checkpointing == "reentrant"
+    others = min(1, count - 1), count - 3, min(1, count - 2)  # the second, those in the middle, the last
+    each = [(first, 1), *((other, number) for number in others if number > 0)]
+    found = []
+    for index, (one, number) in enumerate(each):
+        of_first, pending = index == 0, index < len(each) - 1
+        attention = replace(
+            one.attention,
+            trains_bias=dtypes.trains_base or (reenters and not of_first),  # what a checkpoint gives has a graph
+            remade=runs_again and of_first, detaches=reenters, pending=pending, saves=runs_again and index == 1,
+        )  # fmt: skip
+        cross = one.cross and replace(
+            one.cross, trains_bias=runs_again, remade=runs_again and of_first, detaches=reenters, pending=pending,
+            saves=runs_again and index == int(reenters),
+        )  # fmt: skip
+        found.append((replace(one, attention=attention, cross=cross), number))
+    return found
 
 
 def _layer_form(build: Builder, kind: LayerKind, *, trains: bool) -> T5Form:
@@ -149,11 +174,10 @@ def _layer_form(build: Builder, kind: LayerKind, *, trains: bool) -> T5Form:
 def _attention(build: Builder, kind: LayerKind, path: str, bias: str) -> T5AttentionForm:
     query, key, value, output = (_linear(build, f"{path}.{name}") for name in "qkvo")
     dtypes = build.numerics
-    trains = dtypes.trains_base and bias != "zeros"
     heads = kind.attention.query_heads
     kernel = build.version.t5_attends or dtypes.attention
-    form = T5AttentionForm(heads, query, key, value, output, bias, trains, autocast=dtypes.autocast, kernel=kernel)
-    return replace(form, padded=dtypes.padded)
+    form = T5AttentionForm(heads, query, key, value, output, bias, autocast=dtypes.autocast, kernel=kernel)
+    return replace(form, padded=dtypes.padded, wide="" if bias == "zeros" else dtypes.stream)
 
 
 def _linear(build: Builder, path: str) -> LinearForm:
@@ -182,8 +206,8 @@ def _keeps(build: Builder) -> bool:
 def _front(build: Builder) -> Alive:
     """What is saved outside the layers until their backward: of embeddings, of the encoder's end, of positions.
 
-    Attention to the encoder's result has a bias of zeros, of which there is one; checkpoints hold the other two. A
-    trained bias keeps the indices of its rows.
+    Attention to the encoder's result has a bias of zeros, of which there is one. A trained bias keeps the indices of
+    its rows. What checkpoints hold is counted with the layers.
     """
     architecture, dtypes = build.architecture, build.numerics
     dropout = architecture.layers[0].dropout > 0
@@ -214,7 +238,7 @@ def _biases(build: Builder) -> Size:
     states = dtypes.stream if dtypes.storage != "plain" else dtypes.autocast or dtypes.stream
     zeros = bias_size(heads, states)
     if dtypes.checkpointing != "false":
-        return zeros.plus(bias_size(heads, dtypes.stream).times(len(STACKS)))
+        return Size()
     attends = build.version.t5_attends or dtypes.attention
     attended = attends == SDPA and states == (dtypes.autocast or states) and not dtypes.padded
     kept = zeros if attended else Size()

@@ -19,6 +19,8 @@ from toolkit.memory.ledger import STEADY, Ledger, PhaseName
 from toolkit.memory.moments import Fullest, of_forward, of_generation, of_training
 from toolkit.memory.notes import notes_of
 from toolkit.memory.numerics import fuses
+from toolkit.memory.offloading import stash_of
+from toolkit.memory.own_answers import ALL_AT_ONCE, answering, between_steps, held_by_both
 from toolkit.memory.parallel.placement import Stage
 from toolkit.memory.parallel.units import loaded_before
 from toolkit.memory.pass_rows import PASS_ROWS
@@ -108,7 +110,21 @@ def _held(context: Context) -> Holdings:
 def estimate(setting: Setting, facts: ModelFacts) -> Estimate:
     """The estimate of a setting; raises UnsupportedModel or UnsupportedRow for what no formula covers."""
     each = [_on_one(setting, context) for context in contexts_of(setting, facts)]
+    if setting.answer_length:
+        answered = estimate(answering(setting), facts)
+        each = [_with_answers(one, answered) for one in each]
     return _together(each) if len(each) > 1 else each[0]
+
+
+def _with_answers(known: Estimate, answered: Estimate) -> Estimate:
+    """The estimate of a run that generates between its steps: the fuller of both, beside what training keeps."""
+    phases = tuple(between_steps(known.phases, answered.phases))
+    allocated = max(phase.total for phase in phases)
+    low, high = held_by_both(phases, known.reserved, answered.allocated, answered.reserved)
+    reserved, setting = (max(low, allocated), high), known.setting
+    device = device_interval(reserved, setting.gpu, setting.parallel, setting.stack.versions)
+    notes = (*known.notes, ALL_AT_ONCE)
+    return replace(known, phases=phases, allocated=allocated, reserved=reserved, device=device, notes=notes)
 
 
 def _together(each: list[Estimate]) -> Estimate:
@@ -176,8 +192,8 @@ def _fullest(context: Context) -> Fullest:
     programs, scale = programs_of(context), context.scale
     if context.setting.trains:
         beside = reference_programs(context)
-        offloads = context.setting.activation_offloading
-        return of_training(programs, scale, gradient_bytes(context), context.sharing, beside, offloads=offloads)
+        stash = stash_of(context.setting)
+        return of_training(programs, scale, gradient_bytes(context), context.sharing, beside, stash=stash)
     programs = on_gpu_alone(programs, context)
     if context.generates:
         setting = context.setting

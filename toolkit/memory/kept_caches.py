@@ -18,6 +18,8 @@ STATIC_READ = Version("5.14")
 """Read here and in 5.23: the prompt attends to its own keys alone (sdpa_attention.py); in 5.11 it did to all room."""
 QUANTIZED_READ = Version("4.56")
 """Since then a cache has layers, of which each packs its own keys and values."""
+WINDOWS_REFUSED_FROM = Version("5.14")
+"""Since then layers with a window are refused; before, such a layer kept all tokens as any other does."""
 FP8_FROM = Version("5.21")
 """Since then it may keep them in 8-bit floating point (Fp8QuantizedLayer)."""
 
@@ -59,7 +61,8 @@ def refuse_cache(setting: Setting, architecture: Architecture) -> None:
     for what, covered in (*_anywhere(setting, architecture), *_of_kind(cache, setting, architecture)):
         if not covered:
             raise UnsupportedRow("kv_cache", f"no formula for a {cache.implementation} cache {what} yet")
-    if cache.implementation == QUANTIZED and any(kind.attention.window for kind in architecture.layers):
+    windows = any(kind.attention.window for kind in architecture.layers)
+    if cache.implementation == QUANTIZED and windows and not older(setting, "transformers", WINDOWS_REFUSED_FROM):
         raise UnsupportedRow("kv_cache", "transformers has no quantized cache of layers with a window (QuantizedCache)")
 
 
@@ -82,8 +85,10 @@ def _of_kind(cache: Cache, setting: Setting, architecture: Architecture) -> Iter
     if cache.implementation == QUANTIZED:
         needed = FP8_FROM if cache.backend == "fp8" else QUANTIZED_READ
         yield f"of transformers before {needed}", not older(setting, "transformers", needed)
+        layers = architecture.layers
+        yield "of keys that layers share", not any(kind.attention.shares_keys for kind in layers)
         group = cache.q_group_size or 1
-        widths = [kind.attention.key_value_heads * kind.attention.head_dim for kind in architecture.layers]
+        widths = [kind.attention.key_value_heads * kind.attention.head_dim for kind in layers]
         yield "whose groups go over tokens", all(width % group == 0 for width in widths)
         return
     yield f"of transformers before {STATIC_READ}", not older(setting, "transformers", STATIC_READ)

@@ -41,6 +41,7 @@ def first_of_kinds(
         waits = [(one.gradients, count) for one, count in zip(programs.layers, counts, strict=True)]
         left = sum(count * scale.bytes(size) for size, count in waits) + scale.bytes(layer.gradients) - first
         kept = [(alive, count) for (alive, _), count in zip(stored, counts, strict=True)]
+        kept += [(programs.lingering, 1)] if programs.leads and index == 1 else []
         others = added_up(scale, [*kept, *waiting], there)
         others[GRADIENTS] -= 0 if programs.accumulates else left
         yield Stretch("first layer", others, layer.backward)

@@ -20,10 +20,12 @@ from packaging.version import Version
 from toolkit.memory.allocator import LARGE_SEGMENT, OWN_SEGMENT_FROM, SEGMENT_UNIT, SMALL_REQUEST
 from toolkit.memory.engines.loading import served_requests
 from toolkit.memory.fabric_loading import unsplit_by_fabric
-from toolkit.memory.numerics import QUANTIZED
+from toolkit.memory.loading_ways import moves, refuse_loading, unsplit_in_context, unsplit_quantized
+from toolkit.memory.numerics import FOUR_BIT, QUANTIZED
 from toolkit.memory.storage import FLOATS, StoredTensor
 from toolkit.memory.versions import older
 from toolkit.spec.names import ENGINES
+from toolkit.spec.process_fields import IN_CONTEXT, MOVED
 from toolkit.spec.setting import Setting
 
 PACKAGE = "transformers"
@@ -31,9 +33,6 @@ WARMS = Version("4.50")
 WARMS_HALF = Version("4.51")
 WARMS_FP8_WHOLE = Version("4.52")
 WARMS_WHOLE = Version("5.0")
-
-MOVES = ("transformers", "plain")
-"""Trainers that move a loaded model to the GPU (trainer.py, _move_model_to_device); others load it to the GPU."""
 
 
 @dataclass(slots=True)
@@ -68,12 +67,22 @@ def unsplit_bytes(tensors: Sequence[StoredTensor], setting: Setting) -> int:
 
     0 where one block is allocated for all, and where libraries load otherwise than tensor by tensor as they are stored.
     """
+    refuse_loading(setting)
+    if setting.loading == IN_CONTEXT:
+        return unsplit_in_context(*requests(tensors, 0), [*moved_requests(tensors, 0)], setting)
     if setting.stack.trainer == "litgpt":
         return 0 if setting.trains else unsplit_by_fabric(tensors, setting)
     if setting.stack.trainer == "vllm":
         return _unsplit_served(tensors)
-    if setting.trains:
-        return _unsplit_moved(tensors) if setting.weights in FLOATS and setting.stack.trainer in MOVES else 0
+    if moves(setting):
+        if setting.loading == MOVED and setting.weights in FOUR_BIT:
+            return unsplit_quantized(tensors, setting)
+        return _unsplit_moved(tensors) if setting.weights in FLOATS else 0
+    return 0 if setting.trains and setting.loading is None else _unsplit_as_stored(tensors, setting)
+
+
+def _unsplit_as_stored(tensors: Sequence[StoredTensor], setting: Setting) -> int:
+    """What is left of blocks where a model is loaded tensor by tensor as its file has them."""
     first = _first_block(tensors, setting)
     if first is None:
         return 0

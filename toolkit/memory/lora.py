@@ -12,6 +12,7 @@ from toolkit.memory.architecture.model import Architecture, Module, ModuleKind, 
 from toolkit.memory.architecture.stack import as_built
 from toolkit.memory.fused_names import FUSED_NAMES
 from toolkit.memory.refusal import UnsupportedRow
+from toolkit.memory.size import BYTES
 from toolkit.spec.setting import Lora, Setting
 
 ALL_LINEAR = "all-linear"
@@ -152,6 +153,14 @@ def adapters_of(architecture: Architecture, setting: Setting) -> TargetMatch | N
             if adapter.module.kind not in PRODUCTS:
                 raise UnsupportedRow("adapters", f"no rule for DoRA or a bias of {adapter.module.leaf} yet")
     return match
+
+
+def unmerged_bytes(architecture: Architecture, setting: Setting) -> int:
+    """What adapters take in inference that were not merged into the weights, in the dtype that is said of them."""
+    if setting.trains or setting.lora is None or setting.lora.dtype is None:
+        return 0
+    match = match_targets(as_built(architecture, setting), setting.lora.targets)
+    return sum(one.elements(setting.lora) for one in match.adapters) * BYTES[setting.lora.dtype]
 
 
 def _fused_names(architecture: Architecture) -> Mapping[str, str]:

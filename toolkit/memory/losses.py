@@ -8,6 +8,7 @@ from toolkit.memory.numerics import TORCHTUNE
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.transformers_versions import FROM_LOGITS
 from toolkit.memory.versions import older
+from toolkit.spec.objective_fields import DPO, SIMPO, WHOLE_PAIRS
 from toolkit.spec.setting import Setting
 
 TRL_TILES = Version("1.15")
@@ -15,8 +16,14 @@ TRL_TILES = Version("1.15")
 TRL_STAYS_SHORT = Version("1.13")
 """Since then a chunk is multiplied in the hidden states' dtype, not in float32 (trl/trainer/sft_trainer.py, _chunk)."""
 SHORT = "chunked short"
-TILED = "tiled"
-"""A loss whose gradient of the output weight is a tensor of its own, to which autograd adds in place."""
+TILED, TILED_AGAIN = "tiled", "tiled again"
+"""A loss whose gradient of the output weight is a tensor of its own, to which autograd adds in place.
+
+It goes through the vocabulary once, or again for every further tile of tokens.
+"""
+TILES = (TILED, TILED_AGAIN)
+TILE_TOKENS = 4096
+"""Tokens of one tile (trl/kernels/chunked_logprob.py, TOKEN_CHUNK_SIZE)."""
 SUMS_CHUNKS = ("chunked", SHORT)
 """Losses whose chunks each give the output weight a gradient: autograd adds them in one new tensor."""
 LIGER_STAYS_SHORT = Version("0.5")
@@ -28,6 +35,12 @@ TORCHTUNE_LOSSES = {
     "cross-entropy": ("whole outputs", "whole outputs"),
 }
 """What runs by the names of losses: before that release, and since."""
+PAIRS, PAIR_AND_TARGETS, PAIRS_AND_TARGETS = "pairs", "a pair and its targets", "pairs and their targets"
+"""Losses on pairs without a reference: of log-probabilities alone, or of the next token of one answer, too."""
+BY_ROWS = ", row by row"
+"""Before TRL had a kernel for log-probabilities: with the logits of one sequence at a time."""
+WHOLE_ANSWERS = "answers" + BY_ROWS
+"""What DPOTrainer took of all logits until then, with metrics of copies of them."""
 OF_PAIRS = ("t5", "mt5", "bart", "mbart", "pegasus", "marian", "m2m_100", "whisper")
 """Families that make a sequence of another."""
 
@@ -35,6 +48,11 @@ OF_PAIRS = ("t5", "mt5", "bart", "mbart", "pegasus", "marian", "m2m_100", "whisp
 def loss_of(setting: Setting) -> str:
     """The loss that runs: of the one that is named, the implementation of the stack's version."""
     loss = setting.stack.loss
+    if setting.trains and setting.objective in WHOLE_PAIRS:
+        name = PAIRS if setting.objective == SIMPO else PAIRS_AND_TARGETS if several(setting) else PAIR_AND_TARGETS
+        return name + BY_ROWS if older(setting, "trl", TRL_TILES) else name
+    if setting.trains and setting.objective == DPO and loss == "cross-entropy":
+        return WHOLE_ANSWERS
     if setting.stack.trainer == TORCHTUNE and loss in TORCHTUNE_LOSSES:
         outputs, newer = TORCHTUNE_LOSSES[loss]
         return outputs if older(setting, TORCHTUNE, TORCHTUNE_LINEAR_LOSS) else newer
@@ -43,13 +61,19 @@ def loss_of(setting: Setting) -> str:
     return _chunked(setting) if loss == "chunked" else loss
 
 
+def several(setting: Setting) -> bool:
+    """Whether a batch, as the model sees it, has more than one pair of answers."""
+    return setting.batch_size > len(("chosen", "rejected"))
+
+
 def _is_followed(setting: Setting, family: str) -> bool:
     return setting.stack.trainer == "plain" and setting.head == "causal-lm" and family not in OF_PAIRS
 
 
 def _chunked(setting: Setting) -> str:
     if not older(setting, "trl", TRL_TILES):
-        return TILED
+        scored = setting.batch_size * (setting.sequence_length - 1)  # every token but the last of each sequence
+        return TILED if scored <= TILE_TOKENS else TILED_AGAIN
     return "chunked" if older(setting, "trl", TRL_STAYS_SHORT) else SHORT
 
 
@@ -58,8 +82,8 @@ def refuse_sum(setting: Setting, family: str) -> None:
     if setting.trains and setting.stack.loss == FROM_LOGITS and not _is_followed(setting, family):
         raise UnsupportedRow("logits", f"no formula for the loss {FROM_LOGITS} but of a language model in a plain loop")
     encodes = setting.head == "masked-lm" and setting.stack.trainer == "plain"
-    if setting.trains and setting.stack.loss == "named" and not encodes:
-        raise UnsupportedRow("logits", "no formula for the loss named but of a masked language model in a plain loop")
+    if setting.trains and setting.stack.loss == "named" and not encodes and not _is_followed(setting, family):
+        raise UnsupportedRow("logits", "no formula for the loss named but of a language model in a plain loop")
     own = family in OF_PAIRS
     if setting.trains and setting.stack.loss == "sum" and (setting.stack.trainer != "plain" or own):
         whose = family if own else setting.stack.trainer

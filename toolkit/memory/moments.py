@@ -43,7 +43,7 @@ class Fullest:
 @lru_cache(maxsize=MAX_RECORDED)
 def of_training(
     programs: Programs, scale: Scale, gradients: int, spread: Sharing | None = None, reference: Programs | None = None,
-    *, offloads: bool = False,
+    *, stash: int | None = None,
 ) -> Fullest:  # fmt: skip
     """The fullest moments of a step of training; `gradients` are the bytes of all that stay until the optimizer.
 
@@ -52,8 +52,8 @@ def of_training(
     made = gradients if spread is None else spread.made(gradients)
     earlier = {GRADIENTS: gradients} if programs.accumulates else {}
     forward, backward = list(_forward(scale, programs, earlier)), list(_backward(scale, programs, made))
-    if offloads:
-        forward, backward = (list(stashed(scale, programs, one)) for one in (forward, backward))
+    if stash is not None:
+        forward, backward = (list(stashed(stash, scale, programs, one)) for one in (forward, backward))
     if reference is not None:
         forward += [replace(one, name=f"reference: {one.name}") for one in _asked(scale, programs, reference, earlier)]
     named = sum(added_up(scale, [*_pinned(programs), (programs.head.pinned, 1)], {}).values()) if programs.logits else 0
@@ -65,7 +65,8 @@ def of_training(
         front = added_up(scale, [(programs.layers[0].stored, 1)], {})
         step = Step(hidden, head, programs.embedding, programs.tied, inputs, front)
         forward, backward = list(spread.forward(step, forward)), list(spread.backward(step, backward))
-        update = list(spread.update(gradients))
+        shared = list(spread.update(gradients))
+        update = [replace(one, throughout={**one.throughout, NAMED: named}) for one in shared] if named else shared
     phases = {
         PhaseName.FORWARD_END: (scale, forward),
         PhaseName.BACKWARD: (scale, backward),
@@ -165,7 +166,7 @@ def _widest(scale: Scale, stretch: Stretch) -> Iterator[tuple[str, int]]:
 def _forward(scale: Scale, programs: Programs, earlier: Mapping[str, int]) -> Iterator[Stretch]:
     """The end of the forward pass: inside the last layer, or at the logits; `earlier` is there all the time."""
     kept = [(program.kept, program.count) for program in programs.layers]
-    held = programs.masks if CHECKPOINTS in programs.layers[0].kept else {}
+    held = programs.masks if any(CHECKPOINTS in one.kept for one in programs.layers) else {}
     if programs.scattered:
         yield Stretch("embedding", {**earlier, "adapter_matrices": programs.scattered})
     for index, program in enumerate(programs.before):  # what goes into the first is what the model's code holds
@@ -186,7 +187,7 @@ def _forward(scale: Scale, programs: Programs, earlier: Mapping[str, int]) -> It
 def _asked(scale: Scale, programs: Programs, reference: Programs, earlier: Mapping[str, int]) -> Iterator[Stretch]:
     """The pass of a reference, beside all that the model's own has stored for backward."""
     stored = [(program.stored, program.count) for program in programs.layers]
-    waiting = programs.masks if CHECKPOINTS in programs.layers[0].stored else {}
+    waiting = programs.masks if any(CHECKPOINTS in one.stored for one in programs.layers) else {}
     there = [*stored, (waiting, 1), (programs.front, 1), (programs.head.stored, 1)]
     yield from _forward(scale, reference, added_up(scale, there, earlier))
 
@@ -198,7 +199,8 @@ def _backward(scale: Scale, programs: Programs, gradients: int) -> Iterator[Stre
     """
     stored = [(program.stored, program.count) for program in programs.layers]
     first = programs.layers[0]
-    waiting = [(programs.masks if CHECKPOINTS in first.stored else {}, 1), (programs.front, 1)]
+    checkpoints = any(CHECKPOINTS in one.stored for one in programs.layers)
+    waiting = [(programs.masks if checkpoints else {}, 1), (programs.front, 1)]
     pinned = [(program.pinned, program.count - (program is first)) for program in programs.layers]
     last = 0 if programs.tied else programs.embedding  # a tied one has been there since the logits
     done = {
@@ -219,7 +221,7 @@ def _backward(scale: Scale, programs: Programs, gradients: int) -> Iterator[Stre
     if programs.joint is not None and programs.embedding:
         yield from at_joint(scale, programs, programs.joint, [*stored, *waiting], gradients)
     yield from first_of_kinds(scale, programs, stored, waiting, there["first layer"])
-    waiting.append((programs.lingering, 1))
+    waiting += [] if programs.leads else [(programs.lingering, 1)]
     yield Stretch("first layer", added_up(scale, [*pinned, *waiting], there["first layer"]), first.backward)
     if programs.inputs is not None:
         made = there["first layer"][GRADIENTS] + (0 if programs.accumulates else scale.bytes(first.gradients))

@@ -13,10 +13,10 @@ from toolkit.memory.formula.optimizer import paged_states
 from toolkit.memory.formula.reduction import STAGED_FROM
 from toolkit.memory.kept_caches import STATIC
 from toolkit.memory.layouts.encoders import ENCODERS
-from toolkit.memory.offloading import STASHED
+from toolkit.memory.offloading import stash_of
 from toolkit.memory.recurrent_kernels import recurrence_notes
 from toolkit.spec.names import BITSANDBYTES, GALORE, GROUPED
-from toolkit.spec.objective_fields import PREFERENCES
+from toolkit.spec.objective_fields import PREFERENCES, WHOLE_PAIRS
 
 TRANSFORMS = frozenset({"c3a", "fourierft"})
 """Methods of peft that go through Fourier transforms."""
@@ -36,8 +36,10 @@ def notes_of(context: Context) -> Iterator[str]:
     if context.generates and context.setting.cache is not None and context.setting.cache.implementation == STATIC:
         yield "decode: generate() compiles it for a static cache on a GPU; the rows are of operations as written"
     if context.setting.activation_offloading:
-        yield f"layer_inputs: {STASHED} are counted, as many as the stash holds; the others wait in main memory"
-    if context.setting.objective in PREFERENCES:
+        stash = stash_of(context.setting)
+        kept = f"{stash} are counted, as many as the stash holds" if stash else "that of the layer that runs is counted"
+        yield f"layer_inputs: {kept}; the others wait in main memory"
+    if context.setting.objective in (*PREFERENCES, *WHOLE_PAIRS):
         yield "logits: every token is counted as the answer's; those of prompts take no log-probabilities"
     yield from _past_positions(context)
     yield from _unstaged(context)

@@ -33,6 +33,8 @@ TORCHTITAN_STOPS_LATE = Version("0.2")
 TO_THE_END = ", to the end"
 SELECTIVE = "selective"
 """Checkpoints that keep what some operations gave."""
+BY_ACCELERATE = ("transformers", *TRL, *UNSLOTH)
+"""Trainers under which accelerate puts autocast around the model."""
 LOOPS_IN_TORCH = ("plain", TORCHTUNE, TORCHTITAN)
 """Trainers that share a model out by torch alone, without accelerate."""
 UNPREPARED = (*UNSLOTH, "litgpt", TORCHTUNE)
@@ -55,6 +57,12 @@ TORCH_FREES_GRADIENTS = Version("2.0")
 """Before, zero_grad filled gradients with zeros, so that they were there in the next pass (torch/nn/modules)."""
 ADAMW_STEPS = {"foreach": 1, "for-loop": 2}
 """The root of a parameter's second moment, and its quotient (torch/optim/adamw.py)."""
+LOMO_STEPS = {"lomo": (0, 3), "adalomo": (2, 5)}
+"""Tensors of a gradient's size that a step needs beside it: of float32 parameters, and of 16-bit ones.
+
+LOMO makes a float32 gradient, lets the other go, and makes a float32 parameter: 8 bytes an element. AdaLomo has the
+square of the gradient and its sum with a constant beside it. Source: lomo_optim 0.1.1, lomo.py and adalomo.py.
+"""
 LITGPT_CACHES_GROUPS = Version("0.5.5")
 """LitGPT pull requests 1013 and 1891; before, keys and values were repeated for every query head, then kept."""
 TRL_PREPARES_UNTIL = stack_rules.TRL_CASTS_ADAPTERS  # since then SFTTrainer leaves the base as it is loaded
@@ -96,6 +104,7 @@ class Numerics:
     keeps_scores: bool = False  # softmax saves what it is given, too
     adds_masks: bool = False  # BERT's eager attention adds a mask in the dtype of the weights, whatever its rows
     kernels: Kernels = OWN
+    widens_results: bool = False  # accelerate makes what a model gives under autocast float32
     steps: int | None = None  # tensors of a parameter's size that its step inside of backward takes, if it has one
 
 
@@ -131,15 +140,27 @@ def numerics(setting: Setting) -> Numerics:
         packing=setting.packing,
         kernels=setting.kernels,
         steps=_steps_in_backward(setting),
+        widens_results=widens_results(setting),
         adds_in_place=storage in GPTQ_TRAINS and older(setting, "peft", PEFT_ADDS_ANEW),
         keeps_scores=setting.trains and older(setting, "torch", TORCH_SOFTMAX_SAVES_LESS),
         adds_masks=older(setting, "transformers", ALWAYS_MASKS_UNTIL),
     )
 
 
+def widens_results(setting: Setting) -> bool:
+    """Whether accelerate makes what the model gives float32, as it does wherever it puts autocast around it.
+
+    Source: accelerate accelerator.py, prepare_model (convert_outputs_to_fp32); DeepSpeed's engines have none.
+    """
+    mixes = setting.trains and setting.amp and setting.compute != "fp32"
+    return mixes and setting.stack.trainer in BY_ACCELERATE and setting.parallel.strategy not in names.DEEPSPEED
+
+
 def _steps_in_backward(setting: Setting) -> int | None:
     if not (setting.trains and setting.optimizer_in_backward):
         return None
+    if setting.optimizer in names.LOMO:
+        return LOMO_STEPS[setting.optimizer][setting.gradients != "fp32"]
     return ADAMW_STEPS.get(setting.optimizer_implementation, 0) if setting.optimizer == "adamw" else 0
 
 

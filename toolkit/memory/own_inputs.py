@@ -19,6 +19,7 @@ from toolkit.memory.formula.follow import AnyLayer
 from toolkit.memory.formula.gemma4 import keys_alone
 from toolkit.memory.formula.layer import RESIDUAL, LayerForm
 from toolkit.memory.formula.own_inputs import ROW, OwnInputForm, OwnInputsForm
+from toolkit.memory.formula.streams import StreamsForm, keys_of_streams
 from toolkit.memory.peaks import ALONE, amounts
 from toolkit.memory.program import CHECKPOINTS, Program, Stream, record_inference, record_layer
 from toolkit.memory.programs import Programs
@@ -70,14 +71,17 @@ def made_before(build: Builder) -> tuple[Program, ...]:
     return (record_inference(_form(build), 1, build.numerics.stream),) if GATE in build.by_suffix else ()
 
 
-def with_shared(build: Builder, programs: Programs, forms: Sequence[tuple[AnyLayer, int]]) -> Programs:
-    """The programs of a model in training with what all layers share: inputs of their own, and keys of earlier ones."""
+def with_shared(build: Builder, programs: Programs, forms: Sequence[tuple[AnyLayer, int]], dtype: str = "") -> Programs:
+    """The programs of a model in training with what all layers share: inputs of their own, and keys of earlier ones.
+
+    `dtype` is that of what layers are given, where that is not the residual stream's.
+    """
     inputs = _made_in_training(build)
     front, passing = _left_in_front(build, inputs, programs.front), programs.passing
     if inputs is not None and RESIDUAL in front:  # the embeddings, whose name the graph needs no more
         passing = {**passing, RESIDUAL: NOTHING}
     passing = {**passing, **_held_keys(build, forms)}
-    lingering, before = _lingering_keys(build, forms), () if inputs is None else (inputs,)
+    lingering, before = _lingering_keys(build, forms, dtype), () if inputs is None else (inputs,)
     return replace(programs, front=front, passing=passing, before=before, inputs=inputs, lingering=lingering)
 
 
@@ -144,31 +148,42 @@ def _left_in_front(build: Builder, program: Program | None, front: Amounts) -> A
 
 def _shared_keys(build: Builder) -> Amounts:
     """Keys and values of the last layer of each window that has its own."""
-    kinds = [kind.attention for kind in build.architecture.layers if kind.attention.shares_keys]
+    kinds = [build.architecture.layers[place].attention for place in _giving(build.architecture)]
     width = sum(2 * one.key_value_heads * one.head_dim for one in kinds)
     n = build.numerics
     each = BYTES[n.stream if n.autocast is None or n.storage != "plain" else n.autocast]
     return {STATES: Size(token=width * each).parts()} if width else {}
 
 
-def _lingering_keys(build: Builder, forms: Sequence[tuple[AnyLayer, int]]) -> Amounts:
+def _giving(architecture: Architecture) -> tuple[int, ...]:
+    """The kinds of the last layers of each window that have keys of their own, where later layers take these."""
+    kinds = architecture.layers
+    if not any(kind.attention.shares_keys for kind in kinds):
+        return ()
+    own = [place for place in architecture.order if not kinds[place].attention.shares_keys]
+    return tuple({kinds[place].attention.window: place for place in own}.values())
+
+
+def _lingering_keys(build: Builder, forms: Sequence[tuple[AnyLayer, int]], dtype: str = "") -> Amounts:
     """What made the keys and values of earlier layers again, which the model's code then holds with their graph.
 
     A checkpoint runs its layer with the dictionary that later layers take keys from. Without reentry what norms and
     products have saved stays; with it that is gone, but not the layer's input and the gradient of that.
     """
-    kinds, n = build.architecture.layers, build.numerics
-    giving = [form for kind, (form, _) in zip(kinds, forms, strict=True) if not kind.attention.shares_keys]
-    if n.checkpointing == "false" or len(giving) == len(kinds):
+    n, giving = build.numerics, _giving(build.architecture)
+    if n.checkpointing == "false" or not giving:
         return {}
     tape = Tape(records=True)
-    for form in giving:
-        x = tape.new(CHECKPOINTS, build.architecture.hidden, n.stream, grad=True)
+    for form in (forms[place][0] for place in giving):
+        width = form.hidden if isinstance(form, StreamsForm) else build.architecture.hidden
+        x = tape.new(CHECKPOINTS, width, dtype or n.stream, grad=True)
         if n.checkpointing == "reentrant":
             x.references += 1
             tape.gradient(x)
         elif isinstance(form, LayerForm) and isinstance(form.attention, AttentionForm):
             keys_alone(tape, x, form.norm, form.attention, rotate)
+        elif isinstance(form, StreamsForm):
+            keys_of_streams(tape, x, form)
     tape.unwind()
     return amounts(tape.alive)
 
@@ -178,14 +193,14 @@ def _held_keys(build: Builder, forms: Sequence[tuple[AnyLayer, int]]) -> Amounts
 
     These are in another dtype, or repeated for every query head. With checkpoints they are in front.
     """
-    kinds, n = build.architecture.layers, build.numerics
-    if n.checkpointing != "false" or not any(kind.attention.shares_keys for kind in kinds):
+    n, giving = build.numerics, _giving(build.architecture)
+    if n.checkpointing != "false" or not giving:
         return {}
     plain = n.stream if n.autocast is None or n.storage != "plain" else n.autocast
     total = 0
-    for kind, (form, _) in zip(kinds, forms, strict=True):
-        attention = form.attention if isinstance(form, LayerForm) else None
-        if kind.attention.shares_keys or not isinstance(attention, AttentionForm):
+    for form in (forms[place][0] for place in giving):
+        attention = form.attention if isinstance(form, LayerForm | StreamsForm) else None
+        if not isinstance(attention, AttentionForm):
             continue
         repeats = attention.is_grouped and not attention.one_for_all and attention.kernel not in AS_THEY_ARE
         for dtype in ("fp32" if attention.wide_rotary else plain, plain):
@@ -196,13 +211,15 @@ def _held_keys(build: Builder, forms: Sequence[tuple[AnyLayer, int]]) -> Amounts
 
 def as_last(form: AnyLayer) -> AnyLayer | None:
     """The form of the last layer, where later ones give gradients to what it shares with them; else none."""
-    if not isinstance(form, LayerForm) or not isinstance(form.attention, AttentionForm):
+    if not isinstance(form, LayerForm | StreamsForm) or not isinstance(form.attention, AttentionForm):
         return None
     own, shares = form.own_input, form.attention.returns_gradients
+    attention = replace(form.attention, last=shares)
+    if isinstance(form, StreamsForm):
+        return replace(form, attention=attention, own_input=replace(form.own_input, last=True))
     if own is None and not shares:
         return None
-    last = None if own is None else replace(own, last=True)
-    return replace(form, attention=replace(form.attention, last=shares), own_input=last)
+    return replace(form, attention=attention, own_input=None if own is None else replace(own, last=True))
 
 
 def filling(kind: LayerKind, program: Program) -> Program:

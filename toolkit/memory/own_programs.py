@@ -12,11 +12,14 @@ from toolkit.memory.encoders import encoder_programs
 from toolkit.memory.forms.builder import Builder
 from toolkit.memory.layouts.encoders import ENCODERS
 from toolkit.memory.programs import Programs
+from toolkit.memory.stream_programs import FAMILIES as LIKE_GEMMA3N
+from toolkit.memory.stream_programs import stream_programs
 from toolkit.spec.setting import Setting
 
 OWN_PROGRAMS: Mapping[str, Callable[[Builder, Setting], Programs]] = {
     **dict.fromkeys(ENCODERS, encoder_programs),
     **dict.fromkeys(LIKE_T5, t5_programs),
     **dict.fromkeys(LIKE_BART, bart_programs),
+    **dict.fromkeys(LIKE_GEMMA3N, stream_programs),
 }
-"""Encoders, and models that make a sequence of another."""
+"""Encoders, models that make a sequence of another, and models of several streams."""

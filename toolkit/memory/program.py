@@ -203,6 +203,7 @@ def _run_again(form: AnyLayer, stream: Stream, first: _FirstPass) -> Tape:
     tape = _tape(stream, length_of(form))
     again = tape.new(CHECKPOINTS, form.hidden, stream.dtype, grad=True)
     again.references += 1
+    tape.leaf = again
     gradient = tape.fresh(INCOMING, first.result.size, stream.dtype)
     # Of what a layer gives beside its result torch fills in zeros (autograd.Function, set_materialize_grads).
     zeros = [tape.gradient(one) for one in first.beside]
@@ -217,6 +218,11 @@ def _run_again(form: AnyLayer, stream: Stream, first: _FirstPass) -> Tape:
     tape.unwind()
     tape.backward(result, gradient)
     return tape
+
+
+def given_dtype(form: AnyLayer, dtype: str) -> str:
+    """The dtype of what a layer is given: of a wide stream float32, whatever the embeddings are."""
+    return "fp32" if isinstance(form, BlockForm) and form.wide else dtype
 
 
 def record_inference(

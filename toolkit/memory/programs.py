@@ -42,7 +42,8 @@ class Programs:
     `joint` is as of a decoder beside an encoder. `around` says which layers come before and after those of each
     program, where that matters. `inputs` makes what all layers
     are given beside the stream, and gets the gradient of that when the first layer's is done. `lingering` is what
-    layers that ran again for their checkpoints leave until the first of them is done.
+    layers that ran again for their checkpoints leave until the first of them is done. `leads` says that the first
+    program is no layer, but makes what the first layer is given.
     """
 
     layers: tuple[Program, ...]
@@ -68,6 +69,7 @@ class Programs:
     around: tuple[Around, ...] = ()
     inputs: Program | None = None
     lingering: Amounts = field(default_factory=dict)
+    leads: bool = False
 
     def adds_anew(self, chunks: int) -> bool:
         """Whether the gradients of a tied embedding are added in a new tensor, after so many chunks of a loss."""

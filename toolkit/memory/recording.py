@@ -12,7 +12,7 @@ from toolkit.memory.architecture.mixers import piece_of
 from toolkit.memory.architecture.stack import as_built
 from toolkit.memory.context import Context
 from toolkit.memory.forms.builder import Adaptation, Builder, builder
-from toolkit.memory.forms.families import form_of_layer, refuse_older
+from toolkit.memory.forms.families import form_of_layer, refuse_older, refuse_passed_over
 from toolkit.memory.forms.feed_forward import refuse_scattered
 from toolkit.memory.forms.heads import head_form
 from toolkit.memory.forms.indexing import indexing
@@ -20,14 +20,13 @@ from toolkit.memory.forms.layers import cache_of, keeping, kernel, masks, readin
 from toolkit.memory.forms.litgpt import litgpt_mask
 from toolkit.memory.forms.recurrent import pieces_of
 from toolkit.memory.forms.written_scores import MPT, mpt_masks, refuse_unread
-from toolkit.memory.formula.cached import HOLDS
 from toolkit.memory.formula.layer import RESIDUAL
-from toolkit.memory.formula.summed import SUM
+from toolkit.memory.formula.logits import NAMED
 from toolkit.memory.held_embeddings import first_dtype, front_of, held_embeddings, held_scores
 from toolkit.memory.kept_caches import refuse_cache, room
 from toolkit.memory.layer_order import is_ordered, surroundings
 from toolkit.memory.lora import adapters_of
-from toolkit.memory.losses import SUMS_CHUNKS, TILED, loss_of, refuse_sum
+from toolkit.memory.losses import SUMS_CHUNKS, TILES, loss_of, refuse_sum
 from toolkit.memory.numerics import TORCHTITAN, TORCHTUNE
 from toolkit.memory.own_inputs import GATE, filling, held_inputs, made_before, refuse_unlike, with_shared
 from toolkit.memory.own_programs import OWN_PROGRAMS
@@ -35,6 +34,7 @@ from toolkit.memory.packing import refuse_packing
 from toolkit.memory.program import (
     MAX_RECORDED,
     Stream,
+    given_dtype,
     record_decoding,
     record_generation_head,
     record_head,
@@ -45,6 +45,7 @@ from toolkit.memory.programs import Programs
 from toolkit.memory.recurrent_kernels import refuse_recurrent_kernels
 from toolkit.memory.refusal import UnsupportedRow, refuse_expert_adapters, refuse_passes, refuse_warmup
 from toolkit.memory.size import BYTES, OPEN, Size
+from toolkit.memory.training_caches import fills_unread, training_cache
 from toolkit.memory.training_layers import training_layers
 from toolkit.memory.transformers_versions import behaviour
 from toolkit.memory.tuners.forms import norms_of, prefix_of, refuse_unfollowed, scattered_bytes, tuners_of
@@ -70,6 +71,7 @@ def programs_of(context: Context) -> Programs:
     refuse_scattered(setting)
     refuse_unlike(architecture, setting)
     refuse_older(setting, architecture.family)
+    refuse_passed_over(setting, architecture.family)
     version = behaviour(architecture, setting)
     if setting.warmup and not setting.trains:
         all_made = version.upcasts_early or version.own_head or not context.generates
@@ -82,8 +84,10 @@ def programs_of(context: Context) -> Programs:
     peft = (setting.method, setting.peft) if setting.trains else None
     pieces = pieces_of(setting.sequence_length, piece_of(architecture.layers))
     shape = indexing(architecture, setting)
+    unread = fills_unread(setting, architecture, version)
     key = (
-        id(built), dtypes, setting.trains, lora, peft, loss_of(setting), version, kernels, windows, rooms, pieces, shape
+        id(built), dtypes, setting.trains, lora, peft, loss_of(setting), version, kernels, windows, rooms, pieces,
+        shape, unread,
     )  # fmt: skip
     found = _PROGRAMS.get(key)
     if found is None:
@@ -118,7 +122,7 @@ def _with_gradients(programs: Programs, context: Context) -> Programs:
         tied=sums.tied,
         accumulates=dtypes.accumulates,
         steps=dtypes.steps,
-        adds_in_place=dtypes.autocast not in (None, dtypes.head) or loss_of(context.setting) == TILED,
+        adds_in_place=dtypes.autocast not in (None, dtypes.head) or loss_of(context.setting) in TILES,
         sums_chunks=loss_of(context.setting) in SUMS_CHUNKS,
         scattered=scattered_bytes(context.architecture, context.setting, dtypes.embedding),
     )
@@ -180,25 +184,24 @@ def _record(build: Builder, setting: Setting) -> Programs:
         cache = cache_of(build, setting) if architecture.is_decoder else ""
         kept = [keeping(build, setting, kind) for kind in architecture.layers]
         layers = tuple(
-            filling(kind, record_inference(form, count, dtypes.stream, cache, how))
+            filling(kind, record_inference(form, count, given_dtype(form, dtypes.stream), cache, how))
             for (form, count), how, kind in zip(forms, kept, architecture.layers, strict=True)
         )
         end = record_generation_head(head, hidden, layers[-1].result)
         copied = setting.weights not in KERNELS_OF_THEIR_OWN
         decoding = tuple(
-            record_decoding(reading(form, how), count, dtypes.stream, copies_experts=copied, keeping=how)
+            record_decoding(
+                reading(form, how), count, given_dtype(form, dtypes.stream), copies_experts=copied, keeping=how
+            )
             for (form, count), how in zip(forms, kept, strict=True)
         )
         ordered = is_ordered(architecture.layers, architecture.order)
         around = surroundings(architecture.order) if ordered else ()
         before = made_before(build)
         return Programs(layers, end, embedding, held, seen, decoding=decoding, around=around, before=before)
-    caches = build.version.caches_in_training
-    named = ""
-    if dtypes.checkpointing == "false" and loss_of(setting) == SUM:
-        named = cache_of(build, setting)
-    elif dtypes.checkpointing == "false" and architecture.caches_in_training:
-        named = HOLDS
+    uncached = loss_of(setting) == NAMED  # its loop asks for none
+    caches = build.version.caches_in_training and not uncached
+    named = training_cache(build, setting)
     passes = dtypes.first_grad, dtypes.checkpointing, dtypes.accumulates
     stream = Stream(first_dtype(build), *passes, caches, named, dtypes.steps)
     layers, later, around = training_layers(build, forms, stream)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from toolkit.memory.architecture import Architecture
-from toolkit.memory.architecture.mixers import DeltaNet, Mamba2
+from toolkit.memory.architecture.mixers import DeltaNet, Mamba1, Mamba2
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.spec.setting import Kernels
 
@@ -15,7 +15,7 @@ def recurrence_notes(architecture: Architecture, kernels: Kernels) -> Iterator[s
     mixers = [kind.mixer for kind in architecture.layers]
     if kernels.linear_attention is None and any(isinstance(one, DeltaNet) for one in mixers):
         yield "linear attention: by torch's operations; with flash-linear-attention, say kernels.linear_attention: fla"
-    if any(isinstance(one, Mamba2) for one in mixers):
+    if any(isinstance(one, Mamba1 | Mamba2) for one in mixers):
         yield "state spaces: by torch's operations, as without mamba-ssm, whose kernels need less and have no formula"
 
 

@@ -1,5 +1,7 @@
 """The reference of a preference loss: a model of its own, or a pass without gradients through the one that trains.
 
+And which of TRL's objectives have formulas, with a reference and without one.
+
 Source: trl/trainer/dpo_trainer.py since 1.15 (__init__, _compute_loss): after the forward pass of what is trained, all
 of whose graph stays, the same sequences go through the reference under no_grad and without checkpoints; its head takes
 tiles of logits, too. Where adapters are trained it is the same model with them switched off. GRPOTrainer asks it before
@@ -8,8 +10,11 @@ any graph is there (grpo_trainer.py, _generate_and_score_completions), which tak
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache
+
+from packaging.version import Version
 
 from toolkit.memory.architecture import Architecture, ModuleKind
 from toolkit.memory.context import Context
@@ -35,25 +40,42 @@ from toolkit.memory.size import BYTES, NOTHING, Size
 from toolkit.memory.tape import Tape
 from toolkit.memory.transformers_versions import behaviour
 from toolkit.memory.versions import older
-from toolkit.spec.objective_fields import ADAPTERS_OFF, DPO, MODEL, PREFERENCES
+from toolkit.spec.names import FLOATS
+from toolkit.spec.objective_fields import (
+    ADAPTERS_OFF,
+    DPO,
+    KTO,
+    MODEL,
+    NEXT_TOKEN,
+    PAIRED,
+    PREFERENCES,
+    REWARD,
+    STEADY,
+)
 from toolkit.spec.packing_fields import UNPACKED
 from toolkit.spec.setting import Setting
 
 ROW = "reference_model"
 ANSWERS = 2
 """Sequences of a pair: the answer that is to be preferred, and the other."""
+AFTERWARDS = (DPO, KTO)
+"""Objectives that ask their reference while the graph of what is trained is there."""
+TRL_WHOLE = Version("1.8")
+"""The first release that was read whose DPOTrainer and trainers without a reference form all logits."""
+TRL_SCORES = Version("0.24")
+"""The first release whose RewardTrainer was read: it passes both answers through the model at once."""
 ALONE_OR_WHOLE = ("none", "ddp")
 """Strategies by which every GPU has all of both models."""
 
 
 def paired(setting: Setting) -> Setting:
     """A setting as its model sees the batch: two sequences for each pair, the chosen ones first (DataCollator...)."""
-    return replace(setting, batch_size=ANSWERS * setting.batch_size) if setting.objective == DPO else setting
+    return replace(setting, batch_size=ANSWERS * setting.batch_size) if setting.objective in PAIRED else setting
 
 
 def reference_bytes(context: Context, _: PhaseName) -> int:
     """What a reference of its own has on the GPU: its weights as stored, in the allocator's units."""
-    if context.setting.objective not in PREFERENCES:
+    if context.setting.objective == NEXT_TOKEN:
         return 0
     _refuse(context.setting, context.architecture)
     if context.setting.reference != MODEL:
@@ -66,10 +88,10 @@ def reference_bytes(context: Context, _: PhaseName) -> int:
 def reference_programs(context: Context) -> Programs | None:
     """The programs of the reference's pass; None where none is run. Refuses by name what no formula follows."""
     setting, architecture = context.setting, context.architecture
-    if setting.objective not in PREFERENCES:
+    if setting.objective == NEXT_TOKEN:
         return None
     _refuse(setting, architecture)
-    if setting.objective != DPO or setting.reference not in (MODEL, ADAPTERS_OFF):
+    if setting.objective not in AFTERWARDS or setting.reference not in (MODEL, ADAPTERS_OFF):
         return None
     dtypes = replace(
         context.numerics,
@@ -115,24 +137,49 @@ def _record_head(form: AnyHead, hidden: int, dtype: str) -> Program:
 
 
 def _refuse(setting: Setting, architecture: Architecture) -> None:
-    """Raise where no formula follows a preference loss or its reference."""
-    own = setting.method == "full" and setting.reference == ADAPTERS_OFF
+    """Raise where no formula follows an objective of TRL's, or its reference."""
+    needed = _of_preferences if setting.objective in PREFERENCES else _of_others
     for known, covered in (
         ("TRL's trainers", setting.stack.trainer in TRL),
-        (f"trl {TRL_TILES} or newer (stack.trl) and its loss (stack.loss: chunked)", not _is_older(setting)),
-        ("a causal language model", architecture.head == "causal-lm" and architecture.is_decoder),
-        ("a reference of its own or a precomputed one where no adapters are trained", not own),
+        *needed(setting, architecture),
         ("weights on one GPU or on each", setting.parallel.strategy in ALONE_OR_WHOLE),
         ("rows of one sample", setting.packing == UNPACKED),
-        ("layers of attention and a feed-forward without experts", _is_plain(architecture)),
-        ("models without dropout, which DPOTrainer turns off", setting.objective != DPO or not _drops(architecture)),
-    ):
+        (f"models without dropout, which TRL turns off for {setting.objective}",
+         setting.objective not in STEADY or not _drops(architecture)),
+    ):  # fmt: skip
         if not covered:
             raise UnsupportedRow(ROW, f"no formula for {setting.objective} but with {known} yet")
 
 
-def _is_older(setting: Setting) -> bool:
-    return setting.stack.loss != "chunked" or older(setting, "trl", TRL_TILES)
+def _of_preferences(setting: Setting, architecture: Architecture) -> Iterator[tuple[str, bool]]:
+    """What an objective needs that holds a model against a reference."""
+    own = setting.method == "full" and setting.reference == ADAPTERS_OFF
+    loss = "chunked" if newer(setting) else "cross-entropy"
+    read = newer(setting) or (setting.objective == DPO and not older(setting, "trl", TRL_WHOLE))
+    since = TRL_WHOLE if setting.objective == DPO else TRL_TILES
+    yield f"trl {since} or newer (stack.trl) and its loss (stack.loss: {loss})", read and setting.stack.loss == loss
+    yield "a causal language model", architecture.head == "causal-lm" and architecture.is_decoder
+    yield "a reference of its own or a precomputed one where no adapters are trained", not own
+    yield "layers of attention and a feed-forward without experts", _is_plain(architecture)
+
+
+def _of_others(setting: Setting, architecture: Architecture) -> Iterator[tuple[str, bool]]:
+    """What one needs that has no reference: TRL's code as it was read, and a head that its loss is of."""
+    first = TRL_SCORES if setting.objective == REWARD else TRL_WHOLE
+    plain = setting.stack.loss == "cross-entropy" and not older(setting, "trl", first)
+    yield f"trl {first} or newer (stack.trl) and stack.loss: cross-entropy", plain
+    if setting.objective == REWARD:
+        scores = architecture.head == "sequence-classification" and setting.labels == 1
+        yield "head sequence-classification and one label", scores and architecture.is_decoder
+        return
+    yield "a causal language model", architecture.head == "causal-lm" and architecture.is_decoder
+    yield "layers of attention and a feed-forward", _is_plain(architecture, mixtures=True)
+    yield "weights in 16 or 32 bit, for its trainer casts packed ones otherwise", setting.weights in FLOATS
+
+
+def newer(setting: Setting) -> bool:
+    """Whether TRL's trainers take log-probabilities in tiles."""
+    return not older(setting, "trl", TRL_TILES)
 
 
 def _drops(architecture: Architecture) -> bool:
@@ -140,12 +187,16 @@ def _drops(architecture: Architecture) -> bool:
     return bool(architecture.embedding_dropout) or any(kind.dropout for kind in architecture.layers)
 
 
-def _is_plain(architecture: Architecture) -> bool:
-    """Whether the layers are such as traces of both models were held against; mixtures have a loss of their own."""
+def _is_plain(architecture: Architecture, *, mixtures: bool = False) -> bool:
+    """Whether the layers are such as traces were held against.
+
+    What holds a mixture against a reference adds the loss of its routers (aux_loss_enabled).
+    """
     if architecture.family in OWN_PROGRAMS or architecture.family in ENCODERS:
         return False
     modules = architecture.modules
-    if any(module.kind is ModuleKind.EXPERTS or module.path.endswith(GATE) for module in modules):
+    routes = any(module.kind is ModuleKind.EXPERTS or module.path.endswith(GATE) for module in modules)
+    if routes and not mixtures:
         return False
     attentions = [kind.attention for kind in architecture.layers]
     written = any(one.alibi or one.shares_keys for one in attentions)

@@ -51,7 +51,7 @@ PASS = (
 """Fields that decide what is alive during a pass, and which of its moments is the fullest."""
 
 
-GENERATION = (*PASS, "generated_length", "sampling", "cache")
+GENERATION = (*PASS, "generated_length", "answer_length", "sampling", "cache")
 """The same and how much is generated, and how."""
 
 

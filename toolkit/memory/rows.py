@@ -37,6 +37,9 @@ from toolkit.memory.row_rule import (
 UPDATE = ("optimizer", "optimizer_implementation")
 """Fields that decide which moment of ZeRO's step is the fullest: its gradients made float32, or the update."""
 
+LOADED_BY = ("loading", "checkpoint_dtype")
+"""Fields that decide in which order tensors come to the GPU, and beside what."""
+
 HELD_ROWS = (
     RowRule(
         "weights",
@@ -77,10 +80,10 @@ HELD_ROWS = (
         "c10/cuda/CUDACachingAllocator.cpp, should_split; transformers modeling_utils.py, caching_allocator_warmup; "
         "trainer.py, _move_model_to_device",
         unsplit_blocks,
-        (*FORM, "double_quant", "compute", "kernels", "batch_size", "engine", "parallel"),
+        (*FORM, "double_quant", "compute", "kernels", "batch_size", "engine", "parallel", *LOADED_BY),
         "torch counts whole blocks, and splits none off that would be 1 MiB or less. Since 4.50 transformers loads all "
         "weights into one block where it is given a device map; a Trainer moves a loaded model tensor by tensor; vLLM "
-        "makes queries, keys and values as one, and gate and up.",
+        "makes queries, keys and values as one, and gate and up. A model may be made beside the tensors of its file.",
     ),
     RowRule(
         "fused_copies",
@@ -98,9 +101,9 @@ HELD_ROWS = (
         "rotary_caches",
         Category.WEIGHTS,
         ALWAYS,
-        "layers x (2 x known positions x turned width x bytes + known positions^2)",
+        "layers x (2 x known positions x turned width x bytes + known positions^2); in 4.38 known positions^2 x 8 once",
         "modeling_mistral.py, modeling_qwen2.py, modeling_llama.py, modeling_gpt2.py and modeling_gpt_neox.py of older "
-        "transformers (4.39 to 5.1)",
+        "transformers (4.38 to 5.1)",
         position_tables_bytes,
         (*FORM, "compute", "sequence_length", "generated_length", "engine", "parallel"),
         "Older versions of transformers kept cosines and sines of all positions in every layer, and in GPT-2 and "
@@ -198,11 +201,11 @@ HELD_ROWS = (
     RowRule(
         "cublas_workspace",
         Category.WORKSPACE,
-        RUNNING,
-        "workspace of the GPU x threads that multiply (inference 1, training 2)",
+        ALWAYS,
+        "workspace of the GPU x threads that multiply, or did before (inference 1, training 2)",
         "aten/src/ATen/cuda/CublasHandlePool.cpp: 8,519,680 bytes; 32 MiB on sm_90",
         cublas_workspace,
-        ("method", "gpu"),
+        ("method", "gpu", "earlier_passes"),
         "Scratch memory that torch hands to cuBLAS for each thread and stream, and never takes back.",
     ),
 )

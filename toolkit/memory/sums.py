@@ -22,6 +22,7 @@ OF_IMAGES = frozenset(
     {
         "audio_tower",
         "connector",
+        "cross_attn",
         "embed_audio",
         "embed_vision",
         "image_newline",

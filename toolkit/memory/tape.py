@@ -64,6 +64,8 @@ class Tape(Gradients):
         self.beside: list[Buffer] = []  # what a layer gives beside its result
         self.outside: list[tuple[Buffer, bool]] = []
         self.waiting: dict[int, Buffer] = {}  # gradients that are there before backward comes to what they are of
+        self.leaf: Buffer | None = None  # a checkpoint's input, detached: autocast keeps its copy as those of weights
+        self.lowered: dict[str, Buffer] = {}
         self._node: Node | None = None
         self._needs = False
         self._holds: list[Buffer] = []
@@ -119,6 +121,9 @@ class Tape(Gradients):
         """A sum over all tokens has run, whose kernel stages partial sums."""
         with self.temporary(REDUCTION, staged(outputs)):
             pass
+
+    def gives(self, logits: Buffer) -> None:
+        """The model hands out these logits: what is made of them from here on is not in its result."""
 
     @contextmanager
     def temporary(self, row: str, size: Size) -> Iterator[None]:

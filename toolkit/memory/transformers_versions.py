@@ -12,6 +12,7 @@ from packaging.version import Version
 
 from toolkit.frozen import frozen
 from toolkit.memory.architecture import Architecture
+from toolkit.memory.architecture.mamba import FAMILIES as MAMBAS
 from toolkit.memory.versions import package_version
 from toolkit.spec.setting import Setting
 
@@ -21,8 +22,8 @@ GENERATION_UPCASTS_UNTIL = Version("4.45")
 """Generation formed the logits of the whole prompt, and a float32 copy of them."""
 TRAINING_UPCASTS_UNTIL: Mapping[str, Version] = {"mistral": Version("4.48")}
 UPCASTS_UNTIL = Version("4.46")
-FLOAT_LOGITS = frozenset({"nemotron_h"})
-"""Families whose code makes logits float32 in all versions (modeling_nemotron_h.py, NemotronHForCausalLM)."""
+FLOAT_LOGITS = frozenset({"nemotron_h", *MAMBAS})
+"""Families whose code makes logits float32 in all versions (modeling_nemotron_h.py, modeling_mamba.py)."""
 """The model itself made the logits float32 before the loss, and let the 16-bit ones go; in one family for longer."""
 LOSS_SHIFTS_UNTIL = Version("4.50")
 """The loss was taken on a contiguous copy of all logits but the last."""
@@ -61,6 +62,12 @@ ROTARY_CACHED_UNTIL: Mapping[str, Version] = {
     "starcoder2": Version("4.45"),
 }
 """Every layer kept cosines and sines of all positions."""
+ONE_MASK: Mapping[str, tuple[Version, Version]] = dict.fromkeys(("gemma", "llama"), (Version("4.38"), Version("4.39")))
+"""The releases in which the model kept one mask of all pairs of positions, a buffer (causal_mask)."""
+WIDE_MASK_UNTIL = Version("4.38.2")
+"""Until then of 64-bit integers, for torch.full had no dtype. Llama's layers kept no angles until then either, but
+those of the last pass (modeling_llama.py, LlamaRotaryEmbedding.forward, _cos_cached)."""
+LAST_ANGLES: Mapping[str, tuple[Version, Version]] = {"llama": (Version("4.38"), WIDE_MASK_UNTIL)}
 WIDE_ANGLES_UNTIL: Mapping[str, Version] = {"gpt_neox": Version("4.45")}
 """Queries and keys came out of rotary embedding in float32, as its tables were, and were cached so; eager attention
 worked on them as they were, sdpa on 16-bit copies (modeling_gpt_neox.py)."""
@@ -151,6 +158,8 @@ FROM_LOGITS = "from-logits"
 """The loss of a loop that gives the model no labels."""
 UNLABELLED = "training without labels"
 """The model gives logits as it does to generate; a loop of its own takes the loss."""
+ALONE = "a pass alone"
+"""A loop of somebody's own calls the model once: nobody asks for the logits of the last token alone."""
 
 
 @frozen
@@ -162,6 +171,8 @@ class Behaviour:
     repeats: bool
     packs_groups: bool
     caches_rotary: bool
+    last_angles: bool
+    one_mask: str
     keeps_masks: bool
     narrow_softmax: bool
     wide_angles: bool
@@ -187,8 +198,15 @@ class Behaviour:
 def behaviour(architecture: Architecture, setting: Setting) -> Behaviour:
     """What the version of transformers that a setting names does with a model."""
     version, several = package_version(setting, PACKAGE), setting.batch_size > 1
-    what = "inference" if not setting.trains else UNLABELLED if setting.stack.loss == FROM_LOGITS else "training"
+    what = ALONE if is_alone(setting) else "inference"
+    if setting.trains:
+        what = UNLABELLED if setting.stack.loss == FROM_LOGITS else "training"
     return _behaviour(architecture.family, version, what, setting.attention, several)
+
+
+def is_alone(setting: Setting) -> bool:
+    """Whether a loop of somebody's own calls the model on the prompt and generates nothing: it gets all logits."""
+    return not setting.trains and setting.stack.trainer == "plain" and setting.generated_length == 0
 
 
 @lru_cache(maxsize=256)
@@ -198,7 +216,11 @@ def _behaviour(family: str, named: Version | None, what: str, attention: str, se
     def before(other: Version) -> bool:
         return version is not None and version < other
 
-    trains, unlabelled = what != "inference", what == UNLABELLED
+    def within(releases: Mapping[str, tuple[Version, Version]]) -> bool:
+        return family in releases and not before(releases[family][0]) and before(releases[family][1])
+
+    last_angles = within(LAST_ANGLES)
+    trains, unlabelled = what not in ("inference", ALONE), what == UNLABELLED
     training = TRAINING_UPCASTS_UNTIL.get(family, UPCASTS_UNTIL)
     owns = (OWN_LOSS_UNTIL if trains and not unlabelled else ALL_LOGITS_UNTIL).get(family)
     owned = owns is not None and before(owns)
@@ -213,7 +235,9 @@ def _behaviour(family: str, named: Version | None, what: str, attention: str, se
         shifts=_shifts(several) if owned or unlabelled or before(LOSS_SHIFTS_UNTIL) else "",
         repeats=repeats,
         packs_groups=not before(PACKS_GROUPS_FROM),
-        caches_rotary=family in ROTARY_CACHED_UNTIL and before(ROTARY_CACHED_UNTIL[family]),
+        caches_rotary=family in ROTARY_CACHED_UNTIL and before(ROTARY_CACHED_UNTIL[family]) and not last_angles,
+        last_angles=last_angles,
+        one_mask=("int64" if before(WIDE_MASK_UNTIL) else "bool") if within(ONE_MASK) else "",
         keeps_masks=family in MASKS_KEPT_UNTIL and before(MASKS_KEPT_UNTIL[family]),
         narrow_softmax=family in NARROW_SOFTMAX_UNTIL and before(NARROW_SOFTMAX_UNTIL[family]),
         wide_angles=family in WIDE_ANGLES_UNTIL and before(WIDE_ANGLES_UNTIL[family]),
@@ -224,7 +248,7 @@ def _behaviour(family: str, named: Version | None, what: str, attention: str, se
         keeps_all=keeps_all,
         slices=keeps_all and attention == "flash" and before(SLICES_UNTIL),
         caches_in_training=family in CACHES_UNTIL and before(CACHES_UNTIL[family]),
-        own_head=owned or unlabelled,
+        own_head=owned or unlabelled or what == ALONE,
         lays_biases_out=not before(LAYS_BIASES_OUT_FROM),
         gives_biases=before(GIVES_BIASES_UNTIL),
         shapes=family in SHAPES_UNTIL and before(SHAPES_UNTIL[family]),

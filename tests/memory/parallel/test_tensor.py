@@ -117,3 +117,34 @@ def test_the_plans_are_those_of_transformers() -> None:
         assert {name for name, style in styles.items() if style == "colwise"} == BY_OUTPUTS
         assert {name for name, style in styles.items() if style == "rowwise"} == BY_INPUTS
         assert styles.keys() - BY_OUTPUTS - BY_INPUTS <= whole
+
+
+LATENT = Setting(
+    "deepseek-ai/DeepSeek-V2-Lite",
+    "inference",
+    "bf16",
+    gpu="H100",
+    engine={"max_model_len": 4096},
+    stack=Stack("vllm", versions={"vllm": "0.11.0"}),
+)
+WHOLE = 27 * (576 * 2048 + 512 + 2 * 2048) + 26 * 64 * 2048 + 2048
+"""DeepSeek V2 Lite: what makes latents, its norm and two more of each layer, 26 routers, and the last norm."""
+
+
+@pytest.mark.parametrize("gpus", [2, 4, 8])
+def test_vllm_cuts_what_goes_into_heads_and_repeats_what_makes_latents(gpus: int) -> None:
+    """All of its 15,706,484,224 parameters but those are cut: heads, feed-forwards, experts, vocabulary."""
+    setting = replace(LATENT, parallel=Parallel(gpus, "tensor"))
+    assert row(setting, PhaseName.LOAD, "weights") == 2 * ((15_706_484_224 - WHOLE) // gpus + WHOLE)
+
+
+def test_every_gpu_has_the_whole_cache_of_latents() -> None:
+    """512 elements and 64 of positions for each token and layer, which all heads read."""
+    for parallel in (Parallel(), Parallel(8, "tensor")):
+        setting = replace(LATENT, parallel=parallel)
+        assert row(setting, PhaseName.SERVE, "kv_cache_of_one_sequence") == 27 * 4096 * 576 * 2
+
+
+def test_copies_of_quantized_latent_attention_are_refused() -> None:
+    with pytest.raises(UnsupportedRow, match="copies that vLLM makes of fp8 weights"):
+        of(replace(LATENT, weights="fp8", parallel=Parallel(2, "tensor")))

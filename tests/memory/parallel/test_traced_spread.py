@@ -19,6 +19,7 @@ from toolkit.spec.setting import Lora, Parallel, Setting, Stack
 pytestmark = pytest.mark.reference
 
 MODEL = "TinyLlama/TinyLlama-1.1B-Chat-v1.0"
+POSITIONS, BIASED = "facebook/opt-1.3b", "microsoft/phi-2"
 LAYERS = 4
 FULL = Setting(
     MODEL,
@@ -35,6 +36,7 @@ TRAINER = replace(FULL, stack=Stack("transformers"))
 MIXED = replace(TRAINER, amp=True)
 KEPT = Parallel(8, "fsdp2", reshard_after_forward=False)
 LONG = {"sequence_length": 1024, "gradient_checkpointing": "false"}
+SHORT = {"sequence_length": 256, "gradient_checkpointing": "false"}
 ADAPTED = replace(
     FULL,
     method="lora",
@@ -61,13 +63,33 @@ SETTINGS = {
 }
 
 
+OF_OTHERS = {
+    "positions of their own, tied": (POSITIONS, replace(FULL, parallel=Parallel(4, "fsdp2"), **LONG)),
+    "a head with a bias": (BIASED, replace(MIXED, parallel=Parallel(4, "fsdp2"), batch_size=2, **SHORT)),
+    "no autocast beside a policy": (BIASED, replace(FULL, parallel=Parallel(2, "fsdp2"), amp=True, **LONG)),
+    "adapters without checkpoints": (
+        "mistralai/Mistral-7B-v0.1",
+        replace(ADAPTED, parallel=Parallel(2, "fsdp2"), **LONG),
+    ),
+}
+
+
+@pytest.mark.parametrize(("model", "setting"), OF_OTHERS.values(), ids=OF_OTHERS)
+def test_other_families_are_shared_out_as_their_code_is(model: str, setting: Setting) -> None:
+    agree(replace(setting, model=model))
+
+
 @pytest.mark.parametrize("setting", SETTINGS.values(), ids=SETTINGS)
 def test_the_peak_of_a_gpu_is_the_traced_one(setting: Setting) -> None:
     if setting.parallel.strategy == "tensor":
         skip_without_plans()
-    whole = load_model(MODEL)
+    agree(setting)
+
+
+def agree(setting: Setting) -> None:
+    whole = load_model(setting.model)
     assert isinstance(whole, ModelFacts)
-    facts = model_from_config({**whole.config, "num_hidden_layers": LAYERS}, MODEL)
+    facts = model_from_config({**whole.config, "num_hidden_layers": LAYERS}, setting.model)
     read, found = trace(setting, facts, whole=True), estimate(setting, facts)
     assert found.allocated == pytest.approx(read.allocated, rel=0.001)
     for phase in read.ledger.phases:

@@ -184,6 +184,25 @@ def test_a_qlora_base_is_whole_on_every_gpu() -> None:
     assert row(qlora, PhaseName.LOAD, "weights") == row(alone, PhaseName.LOAD, "weights")
 
 
+def test_one_gpu_gathers_out_of_main_memory_or_nothing() -> None:
+    """NoGatherHandle copies a weight to the GPU, which where it is there already gives itself."""
+    stays, moves = zero("zero3", 1), zero("zero3", 1, True)
+    assert row(stays, PhaseName.LOAD, "weights") == 2 * PARAMETERS
+    assert row(stays, STEP, "master_weights") == 4 * PARAMETERS
+    assert not any(row(stays, phase, "gathered_parameters") for phase in (FORWARD, BACKWARD))
+    assert row(moves, PhaseName.LOAD, "weights") == 2 * NORMS  # too small to be let go of
+    one_by_one = {"prefetch_bucket_size": 0}
+    alone = zero("zero3", 1, True, **one_by_one)
+    among = zero("zero3", 8, True, **one_by_one)
+    assert row(alone, BACKWARD, "gathered_parameters") == row(among, BACKWARD, "gathered_parameters") > 0
+
+
+def test_one_gpu_has_no_buffer_to_gather_several_weights_in() -> None:
+    order = [Visit(name, 10) for name in "abc"]
+    sizes = replace(SIZES, prefetch_bucket_size=20, max_live_parameters=100, max_reuse_distance=0)
+    assert gathered(order, sizes)[""] > gathered(order, replace(sizes, alone=True))[""] == 30
+
+
 SIZES = Sizes(
     reduce_bucket_size=1,
     prefetch_bucket_size=0,

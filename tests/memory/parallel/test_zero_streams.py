@@ -11,6 +11,7 @@ from toolkit.facts.models import ModelFacts, load_model
 from toolkit.memory.estimate import Estimate, estimate
 from toolkit.memory.parallel.zero_gather import EMBEDDING, LOSS, Gathering, gathered, gathering_moves
 from toolkit.memory.parallel.zero_moments import Zero3
+from toolkit.memory.replay.partitioned import beside_computing
 from toolkit.memory.replay.reserved import replayed
 from toolkit.spec.setting import Kernels, Parallel, Setting, Stack, Zero
 
@@ -83,6 +84,18 @@ def test_the_pools_of_streams_add_up() -> None:
     beside, alone = of(benchmark(8192)), of(benchmark(8192, overlap=False))
     assert beside.allocated == alone.allocated == alone.reserved[0]
     assert beside.reserved[0] > beside.allocated
+
+
+def test_weights_that_are_gathered_on_the_stream_that_computes_never_wait() -> None:
+    """In a batch of two nothing waits for the GPU: on a stream of its own all 32 layers may be gathered anew."""
+    context = of(benchmark(8192, batch=2, overlap=False)).context
+    beside = of(benchmark(8192, batch=2)).context
+    assert context is not None
+    assert beside is not None
+    (low, high), _ = beside_computing(context, sharing(context.setting))
+    (least, most), _ = beside_computing(beside, sharing(beside.setting))
+    assert low == high
+    assert most - least > 31 * LAYER
 
 
 READ = {32768: 25.8, 65536: 37.5, 131072: 66.5, 196608: 95.7, 262144: 124.5}

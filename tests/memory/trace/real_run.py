@@ -84,7 +84,8 @@ def _model(setting: Setting, facts: ModelFacts) -> Any:
     from transformers import AutoConfig
 
     said = {key: value for key, value in facts.config.items() if key not in ("dtype", "torch_dtype", "auto_map")}
-    config = AutoConfig.for_model(said.pop("model_type"), **{**said, "pad_token_id": 0, "use_cache": False})
+    caches = setting.stack.trainer == "plain"  # a Trainer switches it off
+    config = AutoConfig.for_model(said.pop("model_type"), **{**said, "pad_token_id": 0, "use_cache": caches})
     auto: Any = transformers.AutoModelForCausalLM
     if setting.head == "masked-lm":
         auto = transformers.AutoModelForMaskedLM

@@ -143,13 +143,11 @@ def test_windows_agree() -> None:
 
 
 def encoders() -> Iterator[Any]:
-    """All but what is refused: T5's trained biases of written-out scores in checkpoints."""
     for model, method, attention in product(
         (BERT, T5), ("full, checkpointed", "full, 16 bit", "lora", "inference"), ("sdpa", "eager")
     ):
-        if (model, method, attention) != (T5, "full, checkpointed", "eager"):
-            marks = pytest.mark.slow if model == T5 else ()
-            yield pytest.param(model, method, attention, id=f"{model}: {method}, {attention}", marks=marks)
+        marks = pytest.mark.slow if model == T5 else ()
+        yield pytest.param(model, method, attention, id=f"{model}: {method}, {attention}", marks=marks)
 
 
 @pytest.mark.parametrize(("model", "method", "attention"), list(encoders()))

@@ -45,6 +45,16 @@ def test_each_thread_that_multiplies_takes_one_workspace() -> None:
     assert taken == [WORKSPACE, WORKSPACE]
 
 
+def test_dropout_asks_for_its_mask_before_its_result() -> None:
+    """As dropout_cuda does (aten/src/ATen/native/cuda/Dropout.cu); its results are in the other order."""
+    with Recorder(0) as recorder, torch.device("meta"):
+        states = torch.empty(ROWS, WIDTH)
+        kept = torch.native_dropout(states, 0.5, True)
+        made = [one.bytes for one in recorder.timeline.allocations]
+    assert [part.element_size() for part in kept] == [4, 1]
+    assert made == [STATES, ROWS * WIDTH, STATES]
+
+
 def test_autograd_adds_a_second_gradient_in_place() -> None:
     """x feeds two products: their gradients to x are two storages, and the sum is in the first of them."""
     with Recorder(0) as recorder, torch.device("meta"):

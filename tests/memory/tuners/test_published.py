@@ -117,8 +117,8 @@ def test_what_peft_refuses_is_refused(method: str, options: dict[str, Any], reas
 
 
 def test_passes_are_refused_by_the_name_of_the_method() -> None:
-    with pytest.raises(UnsupportedRow, match="activations: no formula for a pass with adalora yet"):
-        estimate(setting_of("adalora", targets=QV), facts_of(MODEL))
+    with pytest.raises(UnsupportedRow, match="activations: no formula for a pass with waveft yet"):
+        estimate(setting_of("waveft", targets=QV), facts_of(MODEL))
 
 
 @pytest.mark.parametrize(

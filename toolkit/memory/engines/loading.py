@@ -18,15 +18,22 @@ MERGED: Mapping[str, str] = {
 }
 """Linears that vLLM makes as one."""
 
+SCALES = ".absmax"
+"""bitsandbytes' scales, which stay those of each linear, and are there after all weights."""
+
 
 def served_requests(tensors: Iterable[StoredTensor], least: int) -> tuple[list[int], list[tuple[int, ...]], list[int]]:
     """The sizes above `least` before the layers, in each layer, and after them, in the order in which they are made."""
     before: list[int] = []
     after: list[int] = []
+    scales: dict[int, list[int]] = {}
     layers: dict[int, dict[str, int]] = {}
     for stored in tensors:
         size = stored.bytes // stored.module.count
-        if "{}" in stored.module.path:
+        if stored.part.name == SCALES and "{}" in stored.module.path:
+            for layer in stored.module.layers:
+                scales.setdefault(int(layer.partition(".")[0]), []).append(size)
+        elif "{}" in stored.module.path:
             for layer in stored.module.layers:
                 index = int(layer.partition(".")[0])
                 made = layers.setdefault(index, {})
@@ -35,6 +42,7 @@ def served_requests(tensors: Iterable[StoredTensor], least: int) -> tuple[list[i
         else:
             (after if layers else before).append(size)
     in_order = [tuple(_large(layers[index].values(), least)) for index in sorted(layers)]
+    after.extend(size for index in sorted(scales) for size in scales[index])
     return _large(before, least), in_order, _large(after, least)
 
 

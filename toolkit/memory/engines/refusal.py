@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from toolkit.memory.refusal import FLOATS, UnsupportedRow
+from toolkit.spec.process_fields import NONE
 from toolkit.spec.sampling_fields import GREEDY
 from toolkit.spec.setting import Setting
 
-SERVED_STORAGE = FLOATS | {"fp8", "mxfp4", "gptq-int4", "gptq-int8", "awq-int4"}
+SERVED_STORAGE = FLOATS | {"fp8", "nf4", "mxfp4", "gptq-int4", "gptq-int8", "awq-int4"}
 """Stored forms of which it is known how vLLM holds them."""
 
 
@@ -18,6 +19,8 @@ def refuse_serving(setting: Setting, *, generates: bool) -> None:
         raise UnsupportedRow("engine_pool", "vLLM pads no rows")
     if setting.warmup:
         raise UnsupportedRow("engine_pool", "vLLM warms up by itself")
+    if setting.earlier_passes != NONE:
+        raise UnsupportedRow("engine_pool", "vLLM profiles what it takes itself, not what its process ran before")
     if setting.sampling != GREEDY:
         raise UnsupportedRow("engine_pool", "no formula for how vLLM draws tokens yet")
     if setting.weights not in SERVED_STORAGE:

@@ -1,22 +1,28 @@
 """How vLLM holds quantized weights once its kernels have laid them out anew.
 
 Sources: vllm model_executor/layers/quantization/gptq_marlin.py, awq_marlin.py, gptq.py, mxfp4.py,
-utils/marlin_utils_fp4.py and kernels/mixed_precision/marlin.py and machete.py of 0.6.6, 0.8.5 and 0.11.0.
+utils/marlin_utils_fp4.py and kernels/mixed_precision/marlin.py and machete.py of 0.6.6, 0.8.5 and 0.11.0; and
+model_executor/model_loader/bitsandbytes_loader.py with vllm pull request 19742 (dequantize_dq).
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
 
+from packaging.version import Version
+
 from toolkit.facts.gpus import find_gpu
 from toolkit.facts.names import UnknownName
 from toolkit.memory.architecture.model import Module, ModuleKind, Tensor
-from toolkit.memory.quantization import LINEARS, ROUTERS, Part, Parts, Scheme, UnsupportedStorage, blocks
+from toolkit.memory.quantization import LINEARS, ROUTERS, Part, Parts, Scheme, UnsupportedStorage, blocks, four_bit
 from toolkit.spec.setting import Setting
+from toolkit.spec.stack_rules import release
 
 HOPPER, BEFORE_AMPERE = "sm_90", ("sm_60", "sm_61", "sm_70", "sm_75")
 """Marlin's kernels drop zeros that say nothing; Machete's, for Hopper, and those for older cards leave them."""
 
+SCALES_OF_ONCE = Version("0.9.2")
+"""Since then scales that bitsandbytes quantized twice are float32 once a model is loaded."""
 
 MARLIN_FP4 = frozenset({"sm_80", "sm_86", "sm_89"})
 """Cards on which Marlin multiplies mxfp4 experts; on newer ones it follows from what is installed beside vLLM."""
@@ -26,7 +32,9 @@ INPUTS_UNIT, OUTPUTS_UNIT, FP4_BLOCK = 128, 256, 32
 
 
 def served_scheme(setting: Setting) -> Scheme | None:
-    """How vLLM stores GPTQ, AWQ and MXFP4 weights; None for forms that it holds as transformers does."""
+    """How vLLM stores quantized weights; None for forms that it holds as transformers does."""
+    if setting.weights == "nf4":
+        return _plain_scales(setting)
     if setting.weights == "mxfp4":
         if not _architectures(setting) <= MARLIN_FP4:
             raise UnsupportedStorage(
@@ -56,6 +64,22 @@ def _architectures(setting: Setting) -> set[str]:
     if found is None or isinstance(found, UnknownName):
         raise UnsupportedStorage(setting.weights, "which of its kernels vLLM takes follows from the card: name a GPU")
     return {member.architecture for member in found.members}
+
+
+def _plain_scales(setting: Setting) -> Scheme:
+    """NF4 with a float32 for each 64 values, whether a file has them so, or vLLM quantizes them, as it loads, twice."""
+    version = release(setting.stack.versions, "vllm")
+    if version is None or version < SCALES_OF_ONCE:
+        raise UnsupportedStorage("nf4", f"no formula for vLLM before {SCALES_OF_ONCE}, or where stack.vllm is not said")
+    if setting.parallel.gpus > 1:
+        raise UnsupportedStorage("nf4", "no formula for how vLLM cuts them for several GPUs yet")
+    return _of_linears
+
+
+def _of_linears(module: Module, tensor: Tensor) -> Parts | None:
+    if module.kind is ModuleKind.EXPERTS:
+        raise UnsupportedStorage("nf4", "no formula for how vLLM joins the scales of experts yet")
+    return four_bit(module, tensor)
 
 
 def padded_fp4(module: Module, tensor: Tensor) -> Parts | None:

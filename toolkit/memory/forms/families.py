@@ -12,6 +12,8 @@ from toolkit.memory.architecture.autoawq import FAMILY as AUTOAWQ
 from toolkit.memory.architecture.gemma4 import FAMILIES as GEMMA4
 from toolkit.memory.architecture.litgpt import FAMILY as LITGPT
 from toolkit.memory.architecture.llama4 import FAMILY as LLAMA4
+from toolkit.memory.architecture.mamba import FAMILIES as MAMBAS
+from toolkit.memory.architecture.mllama import FAMILY as MLLAMA
 from toolkit.memory.architecture.torchtitan import REPEATED, SHARED
 from toolkit.memory.architecture.torchtune import HALVED, PAIRED
 from toolkit.memory.forms.builder import Builder
@@ -35,6 +37,7 @@ from toolkit.memory.formula.gemma4_experts import BesideForm
 from toolkit.memory.formula.layer import LayerForm
 from toolkit.memory.formula.mamba import MambaForm
 from toolkit.memory.formula.mixture import MixtureForm
+from toolkit.memory.formula.selective_scan import SelectiveForm
 from toolkit.memory.own_inputs import own_input_form
 from toolkit.memory.packed_kernels import GEMV
 from toolkit.memory.refusal import UnsupportedRow
@@ -46,7 +49,7 @@ FLASH_WIDTH = 256
 
 
 READ_SINCE = Version("5")
-READ_THERE = frozenset({"deepseek_v32", "falcon_h1", "glm_moe_dsa", LLAMA4, "phimoe", "umt5"})
+READ_THERE = frozenset({"deepseek_v32", "falcon_h1", "gemma3n_text", "glm_moe_dsa", LLAMA4, MLLAMA, "phimoe", "umt5"})
 """Families whose code was read in transformers 5 alone."""
 
 
@@ -54,6 +57,15 @@ def refuse_older(setting: Setting, family: str) -> None:
     """Raise where a family's code is that of a release in which it was not read."""
     if family in READ_THERE and older(setting, "transformers", READ_SINCE):
         raise UnsupportedRow("activations", f"no formula for {family} of transformers before {READ_SINCE} yet")
+
+
+def refuse_passed_over(setting: Setting, family: str) -> None:
+    """Raise where layers that text is not passed through would be trained: they get no gradients, and no states."""
+    if family != MLLAMA or not setting.trains:
+        return
+    for known, covered in (("adapters", setting.method != "full"), ("one GPU", setting.parallel.gpus == 1)):
+        if not covered:
+            raise UnsupportedRow("gradients", f"no formula for training {family} on text alone but with {known} yet")
 
 
 def form_of_layer(build: Builder, kind: LayerKind) -> AnyLayer:
@@ -144,6 +156,14 @@ def _nemotron(build: Builder, kind: LayerKind) -> BlockForm:
     return BlockForm(build.architecture.hidden, part, build.norm(kind.norm))
 
 
+def _mamba(build: Builder, kind: LayerKind) -> BlockForm:
+    """A layer of Mamba alone, beside a float32 stream."""
+    part = mixing_form(build, kind)
+    if not isinstance(part, MambaForm | SelectiveForm):
+        raise TypeError("a layer without Mamba")
+    return BlockForm(build.architecture.hidden, part, build.norm(kind.norm), wide=True)
+
+
 def _falcon_h1(build: Builder, kind: LayerKind) -> LayerForm:
     """Falcon-H1's layers: numbers of the config multiply what mixers and feed-forwards take and give, not the sums."""
     feed_forward = replace(dense_form(build, kind.feed_forward), multiplied=True)
@@ -161,6 +181,7 @@ FORMS: Mapping[str, Callable[[Builder, LayerKind], AnyLayer]] = {
     **dict.fromkeys(GEMMA4, _gemma4),
     "falcon": _falcon,
     "falcon_h1": _falcon_h1,
+    **dict.fromkeys(MAMBAS, _mamba),
     "modernbert": _modernbert,
     "nemotron_h": _nemotron,
     **dict.fromkeys(CODES, written_layer_form),

@@ -10,6 +10,7 @@ from toolkit.memory.formula.feed_forward import FeedForwardForm
 from toolkit.memory.formula.liger import OWN_EXPERTS
 from toolkit.memory.formula.linear_form import LinearForm
 from toolkit.memory.formula.mixture import MixtureForm
+from toolkit.memory.numerics import BY_ACCELERATE
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.spec.setting import Setting
 
@@ -147,9 +148,14 @@ def _grouped_experts(build: Builder, part: FeedForward) -> tuple[LinearForm, ...
 
 
 def refuse_scattered(setting: Setting) -> None:
-    """Raise where experts are not whole on one GPU that trains: FSDP leaves them out, or each GPU has some of them."""
-    if setting.kernels.experts is not None and (not setting.trains or setting.parallel.gpus > 1):
-        raise UnsupportedRow("expert_states", "no formula for scattered experts but in training on one GPU yet")
+    """Raise where experts are not whole on a GPU that trains, as FSDP leaves them under a Trainer, or each has some."""
+    if setting.kernels.experts is None:
+        return
+    leaves_out = setting.parallel.strategy == "fsdp" and setting.stack.trainer in BY_ACCELERATE
+    whole = setting.parallel.gpus == 1 or (leaves_out and not setting.parallel.offload)
+    if not setting.trains or not whole:
+        reason = "no formula for scattered experts but in training on one GPU, or by a Trainer with FSDP, yet"
+        raise UnsupportedRow("expert_states", reason)
 
 
 def _scattered(build: Builder, part: FeedForward) -> MixtureForm:

@@ -56,6 +56,7 @@ def head_form(build: Builder, loss: str, *, trains: bool) -> AnyHead:
         own=build.version.own_head,
         scaled=build.layout.multiplied or build.layout.scales_logits,
         project=project,
+        widens=build.numerics.widens_results,
     )
 
 

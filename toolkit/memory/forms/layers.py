@@ -72,7 +72,7 @@ def kernel(kind: LayerKind, dtypes: Numerics, version: Behaviour, sequence: int)
     if a.always_masked or dtypes.padded or has_masks(dtypes.packing):
         return "masked"
     # transformers masking_utils.py, _ignore_causal_mask_sdpa: a window as long as the sequence makes a mask.
-    return "sdpa" if shorter_window(kind, sequence) is None else "masked"
+    return (dtypes.kernels.sdpa or "sdpa") if shorter_window(kind, sequence) is None else "masked"
 
 
 def shorter_window(kind: LayerKind, sequence: int) -> int | None:

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from toolkit.memory.architecture import LayerKind
 from toolkit.memory.architecture.falcon_h1 import FIRST
-from toolkit.memory.architecture.mixers import SINGLE_PIECES, DeltaNet, Mamba2, Mixer, ShortConvolution
+from toolkit.memory.architecture.mamba import FAMILIES as MAMBAS
+from toolkit.memory.architecture.mixers import SINGLE_PIECES, DeltaNet, Mamba1, Mamba2, Mixer, ShortConvolution
 from toolkit.memory.forms.builder import Builder
 from toolkit.memory.formula.attention_form import AttentionForm
 from toolkit.memory.formula.convolution import TORCH, ConvolutionForm
@@ -16,6 +17,7 @@ from toolkit.memory.formula.mamba import MambaForm
 from toolkit.memory.formula.mamba_beside import MambaBesideForm
 from toolkit.memory.formula.norms import NormForm
 from toolkit.memory.formula.rule_form import RuleForm
+from toolkit.memory.formula.selective_scan import SelectiveForm
 from toolkit.memory.formula.short_convolution import ShortForm
 from toolkit.memory.formula.state_space import ScanForm
 from toolkit.memory.refusal import UnsupportedRow
@@ -25,7 +27,9 @@ _APART = tuple(f"linear_attn.in_proj_{name}" for name in ("qkv", "z", "b", "a"))
 _JOINED = tuple(f"linear_attn.in_proj_{name}" for name in ("qkvz", "ba"))
 
 
-MixerForm = DeltaForm | ShortForm | MambaForm
+PEFT_REFUSES = "peft puts no adapters on out_proj of Mamba (tuners_utils.py)"
+
+MixerForm = DeltaForm | ShortForm | MambaForm | SelectiveForm
 
 
 def mixer_form(build: Builder, mixer: Mixer) -> MixerForm:
@@ -38,6 +42,8 @@ def mixer_form(build: Builder, mixer: Mixer) -> MixerForm:
         return _short_form(build, mixer)
     if isinstance(mixer, Mamba2):
         return _mamba_form(build, mixer)
+    if isinstance(mixer, Mamba1):
+        return _selective_form(build, mixer)
     return _delta_form(build, mixer)
 
 
@@ -70,14 +76,33 @@ def _short_form(build: Builder, mixer: ShortConvolution) -> ShortForm:
 def _mamba_form(build: Builder, mixer: Mamba2) -> MambaForm:
     n = build.numerics
     path = build.layout.mamba
-    if build.architecture.family in ("falcon_h1", "nemotron_h") and build.branch(f"{path}.out_proj") is not None:
-        raise UnsupportedRow("adapter_states", "peft puts no adapters on out_proj of Mamba (tuners_utils.py)")
+    refused = build.architecture.family in ("falcon_h1", "nemotron_h", *MAMBAS)
+    if refused and build.branch(f"{path}.out_proj") is not None:
+        raise UnsupportedRow("adapter_states", PEFT_REFUSES)
     return MambaForm(
         inward=build.linear(f"{path}.in_proj"),
         output=build.linear(f"{path}.out_proj"),
         convolution=_convolution(build, mixer.convolved, mixer.kernel),
         scan=ScanForm(mixer, pieces_of(build.sequence, mixer.piece)[1], n.trains_base, n.autocast),
         norm=NormForm("rms", n.norm, n.trains_base, autocast=n.autocast is not None),
+    )
+
+
+def _selective_form(build: Builder, mixer: Mamba1) -> SelectiveForm:
+    n, path = build.numerics, build.layout.mamba
+    if n.storage != "plain":
+        reason = "no formula for packed weights of Mamba, whose code multiplies dt_proj's weight itself, yet"
+        raise UnsupportedRow("recurrence_states", reason)
+    if build.branch(f"{path}.out_proj") is not None:
+        raise UnsupportedRow("adapter_states", PEFT_REFUSES)
+    return SelectiveForm(
+        mamba=mixer,
+        inward=build.linear(f"{path}.in_proj"),
+        chooses=build.linear(f"{path}.x_proj"),
+        rate=replace(build.linear(f"{path}.dt_proj"), bias=False, branch=None),
+        output=build.linear(f"{path}.out_proj"),
+        convolution=_convolution(build, mixer.inner, mixer.kernel),
+        norm=replace(build.norm("bare rms"), trains=False) if mixer.norms else None,
     )
 
 

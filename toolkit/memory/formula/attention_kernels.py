@@ -7,6 +7,7 @@ from toolkit.memory.formula.attention_form import OUTPUT, SCORES, STATES, Attent
 from toolkit.memory.formula.cached import LAID_OUT
 from toolkit.memory.formula.fused_kernel import flash_working, fused
 from toolkit.memory.formula.masked_kernel import given, given_padded, masked, wide
+from toolkit.memory.formula.math_kernel import in_float32
 from toolkit.memory.formula.operations import (
     Given,
     add,
@@ -23,6 +24,7 @@ from toolkit.memory.formula.repeated import repeated
 from toolkit.memory.formula.varying_kernel import packed, packed_by_lengths, varying
 from toolkit.memory.size import BYTES, Size
 from toolkit.memory.tape import Tape
+from toolkit.spec.kernel_names import MATH
 
 
 def sdpa(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: AttentionForm) -> Buffer:
@@ -55,6 +57,8 @@ def written_out(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: Att
     tape.drop(laid_out, second)
     biased = letting_go(tape, product, add(tape, product, bias, SCORES))
     probabilities = letting_go(tape, biased, _saving_result(tape, biased))
+    if form.dropout:
+        probabilities = letting_go(tape, probabilities, drop_out(tape, probabilities, SCORES))
     width = form.query_heads * form.value_head_dim
     mixed = contract(tape, probabilities, values, OUTPUT, width, Size(token=width * BYTES["fp32"]))
     tape.drop(probabilities, values, keys, first, bias)
@@ -68,13 +72,14 @@ def eager(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: Attention
     scores = _scores(tape, query, keys, form, dtype)
     softmax = _softmax_with_sinks if form.sinks else _softmax
     dtype = form.autocast or value.dtype
-    probabilities, *held = softmax(tape, scores, dtype, form)
+    # What the code casts to is the dtype of the queries, which autocast casts only as it multiplies.
+    probabilities, *held = softmax(tape, scores, dtype if form.sinks or form.autocast is None else query.dtype, form)
+    weights = cast(tape, probabilities, dtype, SCORES)
     width = form.query_heads * form.value_head_dim
     laid_out = form.shapes or form.is_grouped or (tape.cache in LAID_OUT and not form.expanded)
     inner = _for_product(tape, values, form, dtype, laid_out=laid_out)
-    mixed = contract(tape, probabilities, inner, OUTPUT, width, Size(token=width * BYTES[dtype]))
-    if inner is not values:
-        tape.drop(inner)
+    mixed = contract(tape, weights, inner, OUTPUT, width, Size(token=width * BYTES[dtype]))
+    tape.drop(*((weights,) if weights is not probabilities else ()), *((inner,) if inner is not values else ()))
     result = letting_go(tape, mixed, transposed(tape, mixed))
     tape.drop(*held)
     (tape.bound if form.binds_probabilities else tape.named).append(probabilities.base or probabilities)
@@ -230,6 +235,7 @@ KERNELS = {
     "wide": wide,
     "packed": packed,
     "packed by lengths": packed_by_lengths,
+    MATH: in_float32,
 }
 """The kernels that attend."""
 

@@ -14,33 +14,41 @@ from toolkit.memory.formula.layer import RESIDUAL
 from toolkit.memory.formula.mamba import MambaForm, mamba
 from toolkit.memory.formula.mixture import MixtureForm, mixture
 from toolkit.memory.formula.norms import NormForm, normalise
-from toolkit.memory.formula.operations import add
+from toolkit.memory.formula.operations import add, cast
+from toolkit.memory.formula.selective_scan import SelectiveForm, selective
 from toolkit.memory.tape import Tape
 
 
 @frozen
 class BlockForm:
-    """A layer of one part."""
+    """A layer of one part. With `wide` the stream is float32, and cast to the norm's dtype before that (Mamba 2)."""
 
     hidden: int
-    part: AttentionForm | MambaForm | FeedForwardForm | MixtureForm
+    part: AttentionForm | MambaForm | SelectiveForm | FeedForwardForm | MixtureForm
     norm: NormForm
+    wide: bool = False
 
 
 def block(tape: Tape, x: Buffer, form: BlockForm) -> Buffer:
     """The layer's result; the caller keeps `x`."""
-    normed = normalise(tape, x, form.norm)
+    given = cast(tape, x, form.norm.dtype, RESIDUAL) if form.wide else x
+    normed = normalise(tape, given, form.norm)
+    if given is not x:
+        tape.drop(given)
+    stream = cast(tape, x, "fp32", RESIDUAL) if form.wide else x
     part = form.part
     if isinstance(part, AttentionForm):
         mixed = attend(tape, normed, part)
     elif isinstance(part, MambaForm):
         mixed = mamba(tape, normed, part)
+    elif isinstance(part, SelectiveForm):
+        mixed = selective(tape, normed, part)
     elif isinstance(part, MixtureForm):
         mixed = mixture(tape, normed, part)
     else:
         mixed = feed_forward(tape, normed, part)
     tape.drop(normed)
-    result = add(tape, x, mixed, RESIDUAL)
-    tape.drop(mixed, *tape.bound)
+    result = add(tape, stream, mixed, RESIDUAL)
+    tape.drop(mixed, *tape.bound, *(() if stream is x else (stream,)))
     tape.bound.clear()
     return result

@@ -55,6 +55,8 @@ def bloom_layer(tape: Tape, x: Buffer, form: BloomForm) -> Buffer:
     tape.drop(normed)
     fed = _dropped_out(tape, feed_forward(tape, inner, form.feed_forward), form)
     result = add(tape, middle, fed, RESIDUAL)
+    if probabilities.grad:
+        tape.beside.append(probabilities)
     tape.drop(fed, inner, middle, probabilities)
     return result
 

@@ -1,8 +1,9 @@
 """What vLLM's profile run takes at its fullest, on top of the weights: a pass of many tokens, then sampling for many.
 
 Sources: vllm worker/model_runner.py (profile_run), v1/worker/gpu_model_runner.py (profile_run, _dummy_run,
-_dummy_sampler_run), model_executor/layers/sampler.py, v1/sample/sampler.py and ops/topk_topp_sampler.py, and
-model_executor/models/llama.py; torch aten/src/ATen/native/cuda/SortStable.cu and CUB's radix sorts.
+_dummy_sampler_run), model_executor/layers/sampler.py, v1/sample/sampler.py and ops/topk_topp_sampler.py,
+model_executor/models/llama.py and model_executor/layers/quantization/bitsandbytes.py; torch
+aten/src/ATen/native/cuda/SortStable.cu and CUB's radix sorts.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from toolkit.spec.stack_rules import release
 
 Interval = tuple[int, int]
 
-FORMS = frozenset({"fp32", "bf16", "fp16", "fp8", "gptq-int4", "gptq-int8", "awq-int4", "mxfp4"})
+FORMS = frozenset({"fp32", "bf16", "fp16", "fp8", "nf4", "gptq-int4", "gptq-int8", "awq-int4", "mxfp4"})
 
 SEGMENTED = 128
 """Rows from which torch sorts each by itself; fewer it sorts all together, once by value and once by row."""
@@ -60,6 +61,8 @@ def _refuse(context: Context) -> None:
         raise UnsupportedRow(ROW, f"no formula for what vLLM's kernels for {context.setting.weights} take")
     if any(OF_IMAGES & set(module.path.split(".")) for module in context.architecture.modules):
         raise UnsupportedRow(ROW, "no formula for how vLLM profiles encoders of images and sounds")
+    if context.setting.weights == "nf4" and context.setting.compute != "bf16":
+        raise UnsupportedRow(ROW, "no formula for the copies in bf16 that vLLM's 4-bit linears take yet")
     for kind in context.architecture.layers:
         plain = kind.feed_forward.gated or not kind.feed_forward.experts
         if kind.mixer is not None or kind.attention.latent_rank is not None or kind.cross_attention or not plain:
@@ -83,7 +86,21 @@ def layer_bytes(context: Context, kind: LayerKind, limits: Limits) -> Interval:
     elif kind.feed_forward.gated and not kind.feed_forward.experts:
         least = most
     each = limits.tokens * BYTES[context.setting.compute]
+    if context.setting.weights == "nf4":
+        return _written_out(context, kind, each, (least, most))
     return each * least, each * most
+
+
+def _written_out(context: Context, kind: LayerKind, each: int, elements: Interval) -> Interval:
+    """The same of 4-bit linears, which write their weight out and copy their result into a tensor that is there before.
+
+    At the first product of a layer's half that result is beside the half's input, at its last beside what it gives.
+    """
+    hidden, attention = context.architecture.hidden, kind.attention
+    widths = kind.feed_forward.intermediate, attention.query_heads * attention.head_dim
+    written = [hidden * width * BYTES[context.setting.compute] for width in widths]
+    plain = [each * (count + hidden) for count in elements]
+    return plain[0] + min(written), plain[1] + max(written)
 
 
 def _feed_forward(context: Context, kind: LayerKind) -> Interval:

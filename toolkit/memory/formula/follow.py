@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.autoawq import FusedForm, fused_block
 from toolkit.memory.formula.bart import BartForm, bart_layer
@@ -23,19 +25,22 @@ from toolkit.memory.formula.encoder_layer import EncoderLayerForm, encoder_layer
 from toolkit.memory.formula.falcon import FalconForm, falcon_layer
 from toolkit.memory.formula.layer import LayerForm, layer
 from toolkit.memory.formula.litgpt import all_logits, chunked_logits, chunked_logits_loss
-from toolkit.memory.formula.logits import HeadForm, last_logits, whole_loss
+from toolkit.memory.formula.logits import NAMED, HeadForm, last_logits, whole_loss
 from toolkit.memory.formula.masked_head import MaskedForm, masked_logits, masked_loss
 from toolkit.memory.formula.norms import normalise
 from toolkit.memory.formula.operations import letting_go
 from toolkit.memory.formula.own_inputs import OwnInputsForm, own_inputs
-from toolkit.memory.formula.summed import NAMED, SUM, sum_loss, summed_logits
+from toolkit.memory.formula.paired_loss import PAIRED_LOSSES, paired_loss
+from toolkit.memory.formula.stream_ends import MergeForm, SpreadForm, merge_streams, spread_streams
+from toolkit.memory.formula.streams import StreamsForm, streams_layer
+from toolkit.memory.formula.summed import SUM, sum_loss, summed_logits
 from toolkit.memory.formula.t5 import T5Form, t5_layer
 from toolkit.memory.formula.t5_ends import T5HeadForm, t5_logits, t5_loss
 from toolkit.memory.formula.tiled_loss import tiled_loss
 from toolkit.memory.formula.torchtitan import titan_outputs_loss
 from toolkit.memory.formula.torchtune import linear_chunks_loss, output_chunks_loss, whole_outputs_loss
 from toolkit.memory.formula.written_layer import WrittenLayerForm, written_layer
-from toolkit.memory.losses import SHORT
+from toolkit.memory.losses import SHORT, TILES
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.tape import Tape
 from toolkit.memory.transformers_versions import FROM_LOGITS
@@ -51,6 +56,9 @@ AnyLayer = (
     | WrittenLayerForm
     | BartForm
     | OwnInputsForm
+    | StreamsForm
+    | SpreadForm
+    | MergeForm
 )
 AnyHead = HeadForm | PooledForm | ScoreForm | MaskedForm | T5HeadForm | BartHeadForm | BodyForm
 
@@ -58,10 +66,12 @@ LITGPT = "litgpt"
 LOSSES = {
     "cross-entropy": whole_loss,
     "in-place": whole_loss,
+    NAMED: whole_loss,
     FROM_LOGITS: whole_loss,
     "chunked": chunked_loss,
     SHORT: chunked_loss,
-    "tiled": tiled_loss,
+    **dict.fromkeys(TILES, tiled_loss),
+    **dict.fromkeys(PAIRED_LOSSES, paired_loss),
     "fused": fused_loss,
     "fused wide": fused_wide_loss,
     "cut": cut_loss,
@@ -86,27 +96,27 @@ def length_of(form: AnyLayer | AnyHead) -> int:
     return form.length if isinstance(form, BartForm) else 0
 
 
+FOLLOWERS: Mapping[type, Callable[..., Buffer]] = {
+    EncoderLayerForm: encoder_layer,
+    T5Form: t5_layer,
+    BartForm: bart_layer,
+    BlockForm: block,
+    BloomForm: bloom_layer,
+    FalconForm: falcon_layer,
+    OwnInputsForm: own_inputs,
+    StreamsForm: streams_layer,
+    SpreadForm: spread_streams,
+    MergeForm: merge_streams,
+    WrittenLayerForm: written_layer,
+    FusedForm: fused_block,
+    LayerForm: layer,
+}
+"""The function of each form of a layer."""
+
+
 def follow_layer(tape: Tape, x: Buffer, form: AnyLayer) -> Buffer:
     """The result of a decoder's or an encoder's layer; the caller keeps `x`."""
-    if isinstance(form, EncoderLayerForm):
-        return encoder_layer(tape, x, form)
-    if isinstance(form, T5Form):
-        return t5_layer(tape, x, form)
-    if isinstance(form, BartForm):
-        return bart_layer(tape, x, form)
-    if isinstance(form, BlockForm):
-        return block(tape, x, form)
-    if isinstance(form, BloomForm):
-        return bloom_layer(tape, x, form)
-    if isinstance(form, FalconForm):
-        return falcon_layer(tape, x, form)
-    if isinstance(form, OwnInputsForm):
-        return own_inputs(tape, x, form)
-    if isinstance(form, WrittenLayerForm):
-        return written_layer(tape, x, form)
-    if isinstance(form, FusedForm):
-        return fused_block(tape, x, form)
-    return layer(tape, x, form)
+    return FOLLOWERS[type(form)](tape, x, form)
 
 
 def follow_loss(tape: Tape, x: Buffer, form: AnyHead) -> Buffer:
@@ -162,5 +172,7 @@ def follow_named(tape: Tape, x: Buffer, form: AnyHead) -> None:
         chunked_logits(tape, x, form)
     elif isinstance(form, MaskedForm) and form.loss == NAMED:
         masked_loss(tape, x, form, names=True)
+    elif isinstance(form, HeadForm) and form.loss == NAMED:
+        whole_loss(tape, x, form)
     elif not isinstance(form, (*OF_PAIRS, BodyForm)):
         summed_logits(tape, x, form)

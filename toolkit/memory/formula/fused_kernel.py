@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import ExitStack
+
+from toolkit.frozen import frozen
 from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.attention_form import KERNEL, OUTPUT, STATES, AttentionForm
 from toolkit.memory.formula.operations import Given, cast, letting_go, transposed
@@ -11,8 +15,19 @@ from toolkit.memory.size import BYTES, Size
 from toolkit.memory.tape import Tape
 
 
+@frozen
+class Working:
+    """What a kernel's backward takes beside the gradients of its states, tensor by tensor: `before` and `after` them.
+
+    Each is a request of its own: one of the size of all would find no room where they do.
+    """
+
+    before: tuple[Size, ...] = ()
+    after: tuple[Size, ...] = ()
+
+
 def attended(
-    tape: Tape, states: tuple[Buffer, ...], form: AttentionForm, working: Size, beside: tuple[Buffer, ...] = ()
+    tape: Tape, states: tuple[Buffer, ...], form: AttentionForm, working: Working, beside: tuple[Buffer, ...] = ()
 ) -> Buffer:
     """The result of a kernel that saves q, k, v, what stands beside them, its result and a float32 log-sum-exp.
 
@@ -25,8 +40,10 @@ def attended(
     saved = tape.save(*states, *beside, result, log_sums) if needs else ()
 
     def backward(tape: Tape, _: Buffer) -> Given:
-        with tape.temporary(KERNEL, working):
+        with ExitStack() as taken:
+            _take(tape, taken, working.before)
             given = [(part, tape.gradient(part)) for part in states]
+            _take(tape, taken, working.after)
         for part, gradient in given:
             if not part.grad:
                 tape.discard(gradient)
@@ -37,7 +54,14 @@ def attended(
     return result
 
 
-def fused(tape: Tape, states: tuple[Buffer, Buffer, Buffer], form: AttentionForm, dtype: str, working: Size) -> Buffer:
+def _take(tape: Tape, taken: ExitStack, sizes: Iterable[Size]) -> None:
+    for size in sizes:
+        taken.enter_context(tape.temporary(KERNEL, size))
+
+
+def fused(
+    tape: Tape, states: tuple[Buffer, Buffer, Buffer], form: AttentionForm, dtype: str, working: Working
+) -> Buffer:
     """A flash kernel: saves q, k, v, its result and a float32 log-sum-exp; backward needs float32 sums of dq.
 
     Source: flash-attention 2 as in aten/src/ATen/native/transformers/cuda/flash_attn/flash_api.cpp: dq is
@@ -59,10 +83,15 @@ def fused(tape: Tape, states: tuple[Buffer, Buffer, Buffer], form: AttentionForm
     return letting_go(tape, result, transposed(tape, result)) if turned else result
 
 
-def flash_working(form: AttentionForm, dtype: str) -> Size:
-    """Sums of dq and of rows in float32, and dk and dv for every query head."""
-    accumulated = form.query_heads * (-(-form.head_dim // 32) * 32) * BYTES["fp32"]
-    sums = form.query_heads * BYTES["fp32"]
-    grouped = form.is_grouped and not form.repeats
-    expanded = form.query_heads * (form.head_dim + form.value_head_dim) * BYTES[dtype] if grouped else 0
-    return Size(padded=accumulated + sums, token=expanded)
+def flash_working(form: AttentionForm, dtype: str) -> Working:
+    """Sums of rows and of dq in float32, and dk and dv for every query head, all made after dq, dk and dv."""
+    sums = Size(padded=form.query_heads * BYTES["fp32"])
+    accumulated = Size(padded=form.query_heads * (-(-form.head_dim // 32) * 32) * BYTES["fp32"])
+    expanded = expanded_heads(form, dtype) if not form.repeats else ()
+    return Working(after=(sums, accumulated, *expanded))
+
+
+def expanded_heads(form: AttentionForm, dtype: str) -> tuple[Size, ...]:
+    """Gradients of keys and of values for every query head, where several of them share these."""
+    widths = (form.head_dim, form.value_head_dim) if form.is_grouped else ()
+    return tuple(Size(token=form.query_heads * width * BYTES[dtype]) for width in widths)

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 
 from toolkit.frozen import frozen
 from toolkit.memory.formula.adafactor import WIDE, factors
+from toolkit.memory.formula.own_steps import apollo_states, scaled_gradients
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.size import BYTES, in_8_bit
 from toolkit.memory.sums import Trained, in_turn
@@ -55,6 +56,9 @@ def _named(galore: Galore) -> tuple[str, ...]:
 
 def projected_blocks(tensor: Trained, setting: Setting) -> tuple[int, ...]:
     """The states of a projected tensor, in bytes: moments of r x max(m, n), and the projector."""
+    if setting.optimizer == "apollo_adamw":
+        *moments, projector = apollo_states(tensor, _galore(setting).rank)
+        return (*(one * BYTES[setting.optimizer_states] for one in moments), projector * BYTES[setting.gradients])
     low, projector = _low(tensor, setting), _projector(tensor, setting)
     if setting.optimizer == "galore_adafactor":
         return _rank(tensor, setting) * WIDE, max(tensor.shape) * WIDE, projector
@@ -85,8 +89,7 @@ def _decomposed(setting: Setting) -> str:
 
 def fullest_projection(trained: Iterable[Trained], setting: Setting) -> Moment:
     """The fullest moment of a step that makes its projectors anew, as the first does, and one in update_proj_gap."""
-    steps = {"galore_adamw": _adamw, "galore_adamw_8bit": _adamw_8bit, "galore_adafactor": _adafactor}
-    found = steps[setting.optimizer](list(_in_turn(trained, setting)), setting)
+    found = STEPS[setting.optimizer](list(_in_turn(trained, setting)), setting)
     return max(found, key=lambda moment: moment.total, default=Moment(()))
 
 
@@ -111,6 +114,10 @@ def _decomposition(tensor: Trained, setting: Setting) -> Iterator[tuple[int, ...
     yield *copy, vectors, rank * rank * WIDE, unused
     if copy:
         yield *copy, vectors, unused, rank * side * BYTES[dtype]
+
+
+def _apollo(turns: list[tuple[Trained, bool]], setting: Setting) -> Iterator[Moment]:
+    yield from (Moment(one) for one in scaled_gradients(turns, _galore(setting).rank, BYTES[setting.gradients]))
 
 
 def _adamw(turns: list[tuple[Trained, bool]], setting: Setting) -> Iterator[Moment]:
@@ -170,3 +177,12 @@ def _adafactor(turns: list[tuple[Trained, bool]], setting: Setting) -> Iterator[
             yield Moment((gradient, copy, low, whole, whole))
         yield Moment((gradient, copy, whole, whole))
         update, weight = whole, copy
+
+
+STEPS = {
+    "apollo_adamw": _apollo,
+    "galore_adamw": _adamw,
+    "galore_adamw_8bit": _adamw_8bit,
+    "galore_adafactor": _adafactor,
+}
+"""The moments of a step, by optimizer."""

@@ -15,15 +15,16 @@ from toolkit.memory.layouts.families import LAYOUTS
 from toolkit.memory.ledger import PhaseName
 from toolkit.memory.packing import has_positions, lengths_bytes
 from toolkit.memory.size import BYTES
-from toolkit.spec.objective_fields import DPO, GRPO
+from toolkit.spec.objective_fields import DPO, GRPO, KTO, WHOLE_PAIRS
 
 STRIDE = 2
 """Frames of a sound that a convolution makes one of (modeling_whisper.py, WhisperEncoder)."""
 KEEP_THEIR_OWN = (QWEN, PAIRED, HALVED, REPEATED, SHARED)
 """Families whose code has a table of all positions."""
 
-BESIDE_PREFERENCES = {DPO: 1, GRPO: 2}
-"""Which tokens are the answer's; prompts and answers with their masks, of which ids and mask are put together."""
+BESIDE_PREFERENCES = {DPO: 1, KTO: 4, GRPO: 2, **dict.fromkeys(WHOLE_PAIRS, 3)}
+"""Which tokens are the answer's; with kto that, and answers of other prompts; prompts and answers with their masks, of
+which ids and mask are put together; pairs without a reference are put together from tensors of each answer."""
 
 COLLATED = 2
 """input_ids and attention_mask, as a Trainer's collator makes them."""

@@ -14,7 +14,7 @@ from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.attention_form import OUTPUT, SCORES, STATES, AttentionForm
 from toolkit.memory.formula.attention_kernels import FLASH_KERNELS, KERNELS, eager
 from toolkit.memory.formula.cached import READS, cached
-from toolkit.memory.formula.fused_kernel import attended
+from toolkit.memory.formula.fused_kernel import Working, attended
 from toolkit.memory.formula.indexer import IndexForm, masked_by_choice
 from toolkit.memory.formula.linear import linear
 from toolkit.memory.formula.linear_form import LinearForm
@@ -180,7 +180,7 @@ def _efficient(tape: Tape, states: tuple[Buffer, ...], form: LatentForm) -> Buff
     inner = tuple(cast(tape, part, dtype, STATES) for part in states)
     masked = form.attention.kernel == "masked"
     bias = (tape.new(SCORES, 0, dtype, size=Size(pair=BYTES[dtype])),) if masked else ()
-    result = attended(tape, inner, form.attention, Size(token=form.heads * BYTES["fp32"]), bias)
+    result = attended(tape, inner, form.attention, Working((Size(token=form.heads * BYTES["fp32"]),)), bias)
     tape.drop(*bias, *(part for part, own in zip(inner, states, strict=True) if part is not own))
     return result
 

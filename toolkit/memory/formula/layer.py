@@ -18,6 +18,7 @@ from toolkit.memory.formula.mixture import MixtureForm, mixture
 from toolkit.memory.formula.norms import NormForm, normalise
 from toolkit.memory.formula.operations import add, drop_out, letting_go, scale, scale_in_place
 from toolkit.memory.formula.own_inputs import OwnInputForm, with_own_input
+from toolkit.memory.formula.selective_scan import SelectiveForm, selective
 from toolkit.memory.formula.short_convolution import ShortForm, short_convolution
 from toolkit.memory.formula.torchtitan import TitanAttentionForm, attend_torchtitan
 from toolkit.memory.formula.torchtune import TuneAttentionForm, attend_torchtune
@@ -47,6 +48,7 @@ class LayerForm:
         | DeltaForm
         | ShortForm
         | MambaForm
+        | SelectiveForm
         | MambaBesideForm
     )
     feed_forward: FeedForwardForm | MixtureForm | EveryExpertForm
@@ -129,6 +131,8 @@ def _attended(tape: Tape, x: Buffer, form: LayerForm) -> Buffer:
         return short_convolution(tape, x, part)
     if isinstance(part, MambaForm):
         return mamba(tape, x, part)
+    if isinstance(part, SelectiveForm):
+        return selective(tape, x, part)
     if isinstance(part, MambaBesideForm):
         return mamba_beside(tape, x, part)
     return attend_latent(tape, x, part) if isinstance(part, LatentForm) else attend(tape, x, part)

@@ -9,7 +9,7 @@ from toolkit.memory.formula.dora import with_magnitude
 from toolkit.memory.formula.gptq_training import torch_product, triton_product
 from toolkit.memory.formula.linear_form import LinearForm
 from toolkit.memory.formula.lora_branch import adapted
-from toolkit.memory.formula.operations import Given, cast, letting_go, resized, widened
+from toolkit.memory.formula.operations import Given, cast, letting_go, lowered, resized, widened
 from toolkit.memory.formula.packed_weights import awq_product, biased, fp8_product, gptq_product
 from toolkit.memory.formula.products import DEQUANTIZED, dequantized, multiplied, product, weight_of
 from toolkit.memory.formula.torchao import INDEXED, nf4_product
@@ -65,7 +65,7 @@ def _packed(tape: Tape, x: Buffer, form: LinearForm, row: str) -> Buffer:
 def _plain(tape: Tape, x: Buffer, form: LinearForm, row: str) -> Buffer:
     """addmm: saves its input where the weight is trained, and the weight, or autocast's copy of it."""
     dtype = form.autocast or form.dtype
-    inner = cast(tape, x, dtype, COPIES)
+    inner = lowered(tape, x, dtype, COPIES) if form.autocast else cast(tape, x, dtype, COPIES)
     weight = weight_of(tape, form.elements, form.dtype, dtype, form.gradient if form.trains else None, form.shared)
     result = product(tape, inner, weight, form.outputs, dtype, row, biased=form.bias and form.trains)
     if inner is not x:
@@ -80,7 +80,6 @@ def _four_bit(tape: Tape, x: Buffer, form: LinearForm, row: str) -> Buffer:
     if form.follows and x.dtype != form.compute and x.dtype != "fp16":
         return _four_bit_as_given(tape, x, form, row)
     inner = cast(tape, x, form.compute, COPIES)
-    saved = tape.save(constants=1) if x.grad else ()
     made = tape.new(row, form.outputs, form.compute, grad=x.grad, size=widened(x, form.outputs, form.compute))
     with tape.temporary(DEQUANTIZED, multiplied(form)):
         pass
@@ -90,7 +89,7 @@ def _four_bit(tape: Tape, x: Buffer, form: LinearForm, row: str) -> Buffer:
             given = tape.gradient(inner)
         return [(inner, given)]
 
-    tape.node(made, backward, saved)
+    tape.node(made, backward)  # the weight is an attribute of the node, which no checkpoint sees
     if form.keeps_input and x.grad:
         tape.pin(inner)
     result = letting_go(tape, made, cast(tape, made, x.dtype, row))
@@ -106,7 +105,6 @@ def _four_bit_as_given(tape: Tape, x: Buffer, form: LinearForm, row: str) -> Buf
     autograd/_functions.py, MatMul4Bit).
     """
     product = form.autocast or x.dtype
-    saved = tape.save(constants=1) if x.grad else ()
     wide = Size(fixed=form.elements * BYTES[x.dtype])
     copies: tuple[Size, ...] = ()
     if product != x.dtype:
@@ -129,7 +127,7 @@ def _four_bit_as_given(tape: Tape, x: Buffer, form: LinearForm, row: str) -> Buf
             given = tape.gradient(x)
         return [(x, given)]
 
-    tape.node(made, backward, saved)
+    tape.node(made, backward)
     if form.keeps_input and x.grad:
         tape.pin(x)
     return letting_go(tape, made, cast(tape, made, x.dtype, row))

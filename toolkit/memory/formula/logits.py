@@ -11,6 +11,7 @@ from toolkit.memory.formula.operations import Given, cast, letting_go, part_of, 
 from toolkit.memory.formula.triton_kernels import fast_cross_entropy
 from toolkit.memory.size import BYTES, Size
 from toolkit.memory.tape import Tape
+from toolkit.memory.transformers_versions import FROM_LOGITS
 
 LOGITS = "logits"
 FLOAT = "logits_float32"
@@ -18,6 +19,8 @@ PROBABILITIES = "log_probabilities"
 GRADIENT = "logits_gradient"
 LABELS = "token_ids"
 IN_PLACE = "in-place"
+NAMED = "named"
+"""The model's own loss by labels, in a loop that has a name for each result until the next."""
 
 
 @frozen
@@ -29,7 +32,7 @@ class HeadForm:
     cross-entropy, chunked or fused; `softcap` squashes the logits by tanh (Gemma 2), `scaled` divides them by a
     number (Granite). With `project` there is no norm, but a linear to the width of the embeddings. `own` code (Qwen 1)
     forms the logits of all tokens, and takes the loss in their dtype unless autocast has it in float32; so does a loop
-    that gives the model no labels.
+    that gives the model no labels. What 16-bit logits the model gives, its trainer `widens` to float32.
     """
 
     norm: NormForm
@@ -41,6 +44,7 @@ class HeadForm:
     own: bool = False
     scaled: bool = False
     project: LinearForm | None = None
+    widens: bool = False
 
 
 def before_logits(tape: Tape, x: Buffer, form: HeadForm) -> Buffer:
@@ -58,12 +62,20 @@ def whole_loss(tape: Tape, x: Buffer, form: HeadForm) -> Buffer:
         return _own_loss(tape, normed, _handed_out(tape, logits, form), form)
     capped = formed(tape, logits, form)
     floats = cast(tape, capped, "fp32", FLOAT)
+    tape.gives(floats if form.upcasts_early else capped)
     if form.upcasts_early and floats is not capped:
         tape.drop(capped)
+    if form.loss == NAMED:
+        tape.pin(floats if form.upcasts_early else capped)
     labels = tape.new(LABELS, 2, "int64")  # padded by one, then shifted into a contiguous copy
     source = _shifted(tape, floats, form.shifts) if form.shifts else floats
     result = (fast_cross_entropy if form.loss == IN_PLACE else cross_entropy)(tape, source)
-    tape.drop(normed, source, floats, capped, labels)
+    tape.drop(normed, source, floats, labels)
+    if form.widens and capped is not floats and not form.upcasts_early:  # of what the model gave
+        with tape.temporary(FLOAT, resized(capped, "fp32")):
+            tape.drop(capped)
+        return result
+    tape.drop(capped)
     return result
 
 
@@ -80,7 +92,15 @@ def _handed_out(tape: Tape, logits: Buffer, form: HeadForm) -> Buffer:
 
 
 def _own_loss(tape: Tape, normed: Buffer, logits: Buffer, form: HeadForm) -> Buffer:
-    """CrossEntropyLoss on a shifted copy of the logits, which stay until the model's forward returns."""
+    """CrossEntropyLoss on a shifted copy of the logits, which stay until the model's forward returns.
+
+    A loop that takes it of what the model gives holds logits alone: the model's own names are gone by then.
+    """
+    tape.gives(logits)
+    if form.loss == FROM_LOGITS:
+        tape.drop(normed)
+    if form.loss == NAMED:
+        tape.pin(logits)
     shifted = _shifted(tape, logits, form.shifts)
     if form.loss == IN_PLACE:  # autocast does not know it; accelerate makes what the model gives float32
         result = fast_cross_entropy(tape, shifted)
@@ -90,7 +110,7 @@ def _own_loss(tape: Tape, normed: Buffer, logits: Buffer, form: HeadForm) -> Buf
         return result
     wide = cast(tape, shifted, "fp32", FLOAT) if form.projection.autocast else shifted
     result = cross_entropy(tape, wide)
-    tape.drop(wide, shifted, normed, logits)
+    tape.drop(wide, shifted, *(() if form.loss == FROM_LOGITS else (normed,)), logits)
     return result
 
 
@@ -147,7 +167,7 @@ def last_logits(tape: Tape, x: Buffer, form: HeadForm) -> None:
         floats = tape.new(FLOAT, width, "fp32")
         tape.drop(logits)
     elif form.own:
-        floats = tape.new(LOGITS, width, dtype)
+        floats = formed(tape, tape.new(LOGITS, width, dtype), form)
     else:
         tape.new(LOGITS, 0, dtype, size=Size(sequence=width * BYTES[dtype]))
         floats = tape.new(FLOAT, 0, "fp32", size=Size(sequence=width * BYTES["fp32"]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.linear_form import Branch, LinearForm
-from toolkit.memory.formula.operations import Given, add, add_into, cast, drop_out, letting_go, scale
+from toolkit.memory.formula.operations import Given, add, add_into, cast, drop_out, letting_go, lowered, scale
 from toolkit.memory.formula.products import product, weight_of
 from toolkit.memory.numerics import TRITON, UNPACKED
 from toolkit.memory.tape import Tape
@@ -42,9 +42,10 @@ def adapted(tape: Tape, x: Buffer, base: Buffer, form: LinearForm, branch: Branc
         scaled = letting_go(tape, scaled, cast(tape, scaled, base.dtype, BRANCH))
     total = add(tape, result, scaled, row)
     tape.drop(result, scaled)
-    if source is not x:
+    total = letting_go(tape, total, cast(tape, total, base.dtype, row))
+    if source is not x:  # peft's forward has a name for it until it returns
         tape.drop(source)
-    return letting_go(tape, total, cast(tape, total, base.dtype, row))
+    return total
 
 
 def cast_clone(tape: Tape, x: Buffer, row: str) -> Buffer:
@@ -60,7 +61,7 @@ def cast_clone(tape: Tape, x: Buffer, row: str) -> Buffer:
 def factor(tape: Tape, x: Buffer, form: LinearForm, branch: Branch, outputs: int, matrix: str) -> Buffer:
     """One of the two products of the branch; its weight is trained, so its input is kept."""
     dtype = form.autocast or branch.products or branch.dtype
-    inner = cast(tape, x, dtype, BRANCH)
+    inner = lowered(tape, x, dtype, BRANCH) if form.autocast else cast(tape, x, dtype, BRANCH)
     name = f"{form.shared}.{matrix}" if form.shared else ""
     weight = weight_of(tape, x.width * outputs, branch.dtype, dtype, branch.gradient, name)
     bias = tape.parameter(outputs, branch.gradient) if branch.bias and matrix == "B" else None

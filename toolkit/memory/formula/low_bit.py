@@ -26,14 +26,18 @@ TRAINER_BLOCK = 256
 MOMENTS = 2
 
 
-def of_torchao(bits: int) -> Callable[[Trained, Setting], int]:
-    """The bytes of both moments of a tensor, of so many bits an element; small ones are as the parameter is."""
+def of_torchao(bits: int, *, table: bool = True) -> Callable[[Trained, Setting], int]:
+    """The bytes of both moments of a tensor, of so many bits an element; small ones are as the parameter is.
+
+    Codes that are floats need no table (subclass_fp8.py).
+    """
 
     def rule(tensor: Trained, setting: Setting) -> int:
         block = TRAINER_BLOCK if setting.stack.trainer in TRAINER_OVERRIDES else BLOCKS[bits]
         count = tensor.elements
         if count < SMALLEST or count % block:
             return MOMENTS * count * BYTES[setting.optimizer_states]
-        return MOMENTS * (count * bits // 8 + count // block * SCALE + (1 << bits) * SCALE)
+        meaning = (1 << bits) * SCALE if table else 0
+        return MOMENTS * (count * bits // 8 + count // block * SCALE + meaning)
 
     return rule

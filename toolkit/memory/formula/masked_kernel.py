@@ -5,7 +5,7 @@ from __future__ import annotations
 from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.attention_form import SCORES, STATES, AttentionForm
 from toolkit.memory.formula.cached import READS
-from toolkit.memory.formula.fused_kernel import attended
+from toolkit.memory.formula.fused_kernel import Working, attended
 from toolkit.memory.formula.operations import Given, cast
 from toolkit.memory.formula.repeated import repeated
 from toolkit.memory.size import BYTES, Size
@@ -55,7 +55,7 @@ def _biased(tape: Tape, states: tuple[Buffer, Buffer, Buffer], form: AttentionFo
     bias = tape.new(SCORES, 0, dtype, size=Size(biases * form.prefix * BYTES[dtype], pair=biases * BYTES[dtype]))
     narrow = sum(part.width < form.repeated for part in inner[1:]) if spread else 0
     expanded = narrow * form.repeated * BYTES[dtype]
-    result = attended(tape, inner, form, Size(token=form.query_heads * BYTES["fp32"] + expanded), (bias,))
+    result = attended(tape, inner, form, Working((Size(token=form.query_heads * BYTES["fp32"] + expanded),)), (bias,))
     tape.drop(bias)
     for part, original in zip((*inner, keys, values), (query, keys, values, key, value), strict=True):
         if part is not original:

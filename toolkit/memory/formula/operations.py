@@ -45,6 +45,19 @@ def cast(tape: Tape, x: Buffer, dtype: str, row: str) -> Buffer:
     return tape.node(result, backward)
 
 
+def lowered(tape: Tape, x: Buffer, dtype: str, row: str) -> Buffer:
+    """What autocast multiplies: of a leaf in float32 it makes one copy, and keeps it until it ends.
+
+    A reentrant checkpoint detaches its input, which so is one (aten/src/ATen/autocast_mode.cpp, cached_cast).
+    """
+    if x is not tape.leaf or x.dtype != "fp32":
+        return cast(tape, x, dtype, row)
+    if dtype not in tape.lowered:
+        tape.lowered[dtype] = cast(tape, x, dtype, row)
+        tape.hold(tape.lowered[dtype])
+    return tape.lowered[dtype]
+
+
 def letting_go(tape: Tape, original: Buffer, replacement: Buffer) -> Buffer:
     """Drop a tensor whose name is bound anew, unless it still is the same tensor."""
     if replacement is not original:

@@ -10,11 +10,12 @@ from toolkit.memory.formula.adafactor import moments
 from toolkit.memory.formula.galore import is_projected, projected_blocks
 from toolkit.memory.formula.low_bit import TRAINER_OVERRIDES, of_torchao
 from toolkit.memory.formula.muon import is_orthogonalized
+from toolkit.memory.formula.own_steps import came_states, mini_states
 from toolkit.memory.ledger import PhaseName
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.size import BYTES, in_8_bit
 from toolkit.memory.sums import Trained
-from toolkit.spec.names import GALORE
+from toolkit.spec.names import PROJECTED
 from toolkit.spec.setting import Setting
 
 PAGED_FROM = 100_000
@@ -66,7 +67,7 @@ def paged(tensor: Trained, setting: Setting) -> int:
 
 def state_blocks(tensor: Trained, setting: Setting) -> tuple[int, ...]:
     """The bytes of the states of one tensor that torch's allocator counts, one for each that it is asked for."""
-    if setting.optimizer in GALORE and is_projected(tensor, setting):
+    if setting.optimizer in PROJECTED and is_projected(tensor, setting):
         return projected_blocks(tensor, setting)
     held, shares = state_bytes(tensor, setting) - paged(tensor, setting), _shares(tensor, setting)
     whole = sum(shares)
@@ -99,7 +100,7 @@ def _moments_8bit(count: int) -> StateBytes:
     """`count` tensors of one byte an element, each with a float32 scale for a block of 256."""
 
     def rule(tensor: Trained, setting: Setting) -> int:
-        overridden = setting.stack.trainer in TRAINER_OVERRIDES and setting.optimizer not in GALORE
+        overridden = setting.stack.trainer in TRAINER_OVERRIDES and setting.optimizer not in PROJECTED
         if tensor.embedding and overridden:
             return count * tensor.elements * BYTES["fp32"]
         return count * in_8_bit(tensor.elements)
@@ -114,6 +115,14 @@ def _compensated(tensor: Trained, setting: Setting) -> int:
 
 def _factored(tensor: Trained, _: Setting) -> int:
     return moments(tensor)
+
+
+def _confident(tensor: Trained, _: Setting) -> int:
+    return came_states(tensor)
+
+
+def _one_a_row(tensor: Trained, setting: Setting) -> int:
+    return mini_states(tensor) * BYTES[setting.optimizer_states]
 
 
 def _momentum_of_matrices(tensor: Trained, setting: Setting) -> int:
@@ -140,6 +149,7 @@ SHARES: Mapping[str, tuple[int, ...]] = {
     "ademamix": (2, 1),
     "muon": (1, 1),
     "galore_adamw": (1, 1),
+    **dict.fromkeys(("apollo_adamw", "adamw_torchao_fp8", "adopt"), (1, 1)),
 }
 """The tensors of a parameter's shape in each state of an optimizer, where that is not one in one."""
 
@@ -175,6 +185,14 @@ STATES: Mapping[str, StateBytes] = {
     "galore_adamw": _projected(_moments(2)),
     "galore_adamw_8bit": _projected(_moments_8bit(2)),
     "galore_adafactor": _projected(_factored),
+    "apollo_adamw": _projected(_moments(2)),
+    "adamw_torchao_fp8": of_torchao(8, table=False),
+    "adopt": _moments(2),
+    "came": _confident,
+    "adam_mini": _one_a_row,
+    "grokadamw": _nothing,
+    "lomo": _nothing,
+    "adalomo": _factored,
     "none": _nothing,
 }
 """What each optimizer keeps for one tensor."""

@@ -10,12 +10,13 @@ from toolkit.memory.formula.adafactor import fullest_update
 from toolkit.memory.formula.galore import fullest_projection
 from toolkit.memory.formula.muon import is_orthogonalized, orthogonalizing
 from toolkit.memory.formula.optimizer import each
+from toolkit.memory.formula.own_steps import fullest_confidence, fullest_grokking, fullest_mini
 from toolkit.memory.gradients import STEP
 from toolkit.memory.ledger import PhaseName
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.size import BYTES
 from toolkit.memory.sums import Trained, in_turn
-from toolkit.spec.names import DEEPSPEED, GALORE
+from toolkit.spec.names import DEEPSPEED, LOMO, PROJECTED
 from toolkit.spec.setting import Setting
 
 
@@ -34,7 +35,7 @@ def newton_schulz(context: Context, phase: PhaseName) -> int:
 
 def projector_update(context: Context, phase: PhaseName) -> int:
     """What GaLore needs to make one projector, where that is when its step needs the most."""
-    of_step = phase is PhaseName.OPTIMIZER_STEP and context.setting.optimizer in GALORE
+    of_step = phase is PhaseName.OPTIMIZER_STEP and context.setting.optimizer in PROJECTED
     return sum(step_blocks(context)[1]) if of_step else 0
 
 
@@ -45,7 +46,7 @@ def step_blocks(context: Context) -> tuple[tuple[int, ...], tuple[int, ...]]:
         return (), ()
     if setting.parallel.strategy in DEEPSPEED:  # not at the moment at which gradients are made float32
         return (context.at(PhaseName.OPTIMIZER_STEP, "optimizer_temporary"),), ()
-    if setting.optimizer in GALORE:
+    if setting.optimizer in PROJECTED:
         fullest = fullest_projection(context.sums.trained, setting)
         if fullest.freed:  # gradients that are gone make up for some of what is there
             return (), (fullest.total,)
@@ -63,10 +64,10 @@ def refuse_in_backward(setting: Setting) -> None:
         return
     form = setting.optimizer in TEMPORARIES
     for known, covered in (
-        ("a plain loop or torchtune", setting.stack.trainer in ("plain", "torchtune")),
+        ("a plain loop or torchtune", setting.stack.trainer in (*IN_BACKWARD, *BY_HOOKS[setting.optimizer in LOMO])),
         ("one GPU", setting.parallel.gpus == 1),
         ("gradient_accumulation 1, as torchtune has it", setting.gradient_accumulation == 1),
-        ("AdamW or fused steps", setting.optimizer == "adamw" or not (form or setting.optimizer in GALORE)),
+        ("AdamW or fused steps", setting.optimizer == "adamw" or not (form or setting.optimizer in PROJECTED)),
         ("states as the gradients", not _widens_in_backward(setting)),
         ("no other copy of the weights", setting.master_weights is None and setting.optimizer != "none"),
     ):
@@ -74,8 +75,16 @@ def refuse_in_backward(setting: Setting) -> None:
             raise UnsupportedRow("gradients", f"no formula for an optimizer in backward but with {known} yet")
 
 
+IN_BACKWARD = ("plain", "torchtune")
+"""Trainers that may give each parameter an optimizer of its own."""
+BY_HOOKS = {True: ("transformers", "trl"), False: ()}
+"""Those that run LOMO's hooks, too (accelerate accelerator.py, lomo_backward)."""
+
+
 def _widens_in_backward(setting: Setting) -> bool:
-    """Whether what AdamW makes in its steps has another dtype than the gradient."""
+    """Whether what AdamW makes in its steps has another dtype than the gradient; LOMO's own are counted so."""
+    if setting.optimizer in LOMO:
+        return False
     fused = setting.optimizer_implementation == "fused" or setting.optimizer != "adamw"
     return not fused and setting.optimizer_states != setting.gradients
 
@@ -143,6 +152,25 @@ def _sign_of_sum(context: Context) -> int:
     return 2 * largest * BYTES[context.setting.optimizer_states]
 
 
+def _trained_dtype(context: Context) -> str:
+    return context.numerics.adapter or context.setting.weights
+
+
+def _squares(context: Context) -> int:
+    """came_pytorch: squares of one gradient, beside what names of the parameter before hold."""
+    return fullest_confidence(in_turn(context.sums.trained), copies=_trained_dtype(context) != "fp32")
+
+
+def _updates(context: Context) -> int:
+    """adam_mini: updates of two parameters, or one and its negative."""
+    return fullest_mini(in_turn(context.sums.trained)) * BYTES[context.setting.optimizer_states]
+
+
+def _copied_states(context: Context) -> int:
+    """grokadamw: the states of one parameter, copied from main memory."""
+    return fullest_grokking(in_turn(context.sums.trained)) * BYTES[context.setting.optimizer_states]
+
+
 ALL = ("fused", "foreach", "for-loop")
 
 TEMPORARIES: Mapping[str, Mapping[str, Callable[[Context], int]]] = {
@@ -154,5 +182,9 @@ TEMPORARIES: Mapping[str, Mapping[str, Callable[[Context], int]]] = {
     "schedule_free_adamw": dict.fromkeys(ALL, _square_roots),
     "schedule_free_radam": dict.fromkeys(ALL, _square_roots),
     "lion_pytorch": dict.fromkeys(ALL, _sign_of_sum),
+    "adopt": dict.fromkeys(ALL, _square_roots_and_numerators),
+    "came": dict.fromkeys(ALL, _squares),
+    "adam_mini": dict.fromkeys(ALL, _updates),
+    "grokadamw": dict.fromkeys(ALL, _copied_states),
 }
 """What a step needs while it runs, by optimizer and implementation; other kernels need nothing."""

@@ -5,24 +5,31 @@ from __future__ import annotations
 from toolkit.memory.architecture.heads import BASE, MASKED, SEQUENCE
 from toolkit.memory.context import Context
 from toolkit.memory.formula.kv_cache import cached_bytes
-from toolkit.memory.formula.summed import NAMED, SUM
+from toolkit.memory.formula.logits import NAMED
+from toolkit.memory.formula.summed import SUM
 from toolkit.memory.ledger import PhaseName
-from toolkit.memory.losses import SHORT, loss_of
+from toolkit.memory.losses import SHORT, TILES, loss_of
 from toolkit.memory.size import BYTES
 from toolkit.memory.transformers_versions import behaviour
+from toolkit.spec.result_fields import OWN_LOOP, UNTIL_NEXT
 
-OWN_LOOPS = ("plain",)
-"""Trainers that are a loop of somebody's own: whether it has a name for the model's result is not known."""
-
-MADE_IN_CHUNKS = ("chunked", SHORT, "fused", "fused wide", "tiled", "cut")
+MADE_IN_CHUNKS = ("chunked", SHORT, "fused", "fused wide", *TILES, "cut")
 """Losses under which the logits of all tokens never are: the result has none."""
 
 
 def holds_results(context: Context) -> bool:
     """Whether a loop may hold on to the result of the last step; one that is known to does so in its ledger."""
-    if loss_of(context.setting) in (SUM, NAMED):
-        return False
-    return context.setting.trains and context.setting.stack.trainer in OWN_LOOPS
+    return _is_own_loop(context) and context.setting.stack.result in (None, UNTIL_NEXT)
+
+
+def hides_results(context: Context) -> bool:
+    """Whether nobody said how long a loop has a name for a result: it may be gone with the loss, or stay on."""
+    return _is_own_loop(context) and context.setting.stack.result is None
+
+
+def _is_own_loop(context: Context) -> bool:
+    setting = context.setting
+    return loss_of(setting) not in (SUM, NAMED) and setting.trains and setting.stack.trainer == OWN_LOOP
 
 
 def fills_caches(context: Context) -> bool:

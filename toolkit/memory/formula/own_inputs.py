@@ -64,12 +64,19 @@ def own_inputs(tape: Tape, embedded: Buffer, form: OwnInputsForm) -> Buffer:
 
 def with_own_input(tape: Tape, x: Buffer, form: OwnInputForm) -> Buffer:
     """X + norm(projection(activation(gate(x)) * input)); the caller keeps `x`."""
+    normed = of_own_input(tape, x, form)
+    return letting_go(tape, normed, add(tape, x, normed, RESIDUAL))
+
+
+def of_own_input(tape: Tape, x: Buffer, form: OwnInputForm, *, lets_go: bool = False) -> Buffer:
+    """norm(projection(activation(gate(x)) * input)); `lets_go`: the name of `x` is bound to what the gate gives."""
     gate = linear(tape, x, form.gate, RESIDUAL)
+    if lets_go:
+        tape.drop(x)
     active = letting_go(tape, gate, activated(tape, gate, form.activation, RESIDUAL))
     product = letting_go(tape, active, _times_input(tape, active, form))
     projected = letting_go(tape, product, linear(tape, product, form.projection, RESIDUAL))
-    normed = letting_go(tape, projected, normalise(tape, projected, form.norm))
-    return letting_go(tape, normed, add(tape, x, normed, RESIDUAL))
+    return letting_go(tape, projected, normalise(tape, projected, form.norm))
 
 
 def _times_input(tape: Tape, active: Buffer, form: OwnInputForm) -> Buffer:

@@ -15,6 +15,7 @@ from toolkit.memory.context import Context
 from toolkit.memory.layer_tables import layer_tables
 from toolkit.memory.ledger import PhaseName
 from toolkit.memory.size import BYTES
+from toolkit.memory.transformers_versions import behaviour
 
 QWEN = "qwen"
 """The first Qwen, whose code comes with its checkpoint."""
@@ -39,7 +40,22 @@ def position_tables(context: Context, phase: PhaseName) -> tuple[int, ...]:
     if own is not None:
         return own(context, phase)
     tables = layer_tables(context.architecture, context.setting, context.numerics.loaded)
-    return context.architecture.layer_count * tables
+    return (*_one_mask(context), *context.architecture.layer_count * (*tables, *_last_angles(context, phase)))
+
+
+def _one_mask(context: Context) -> tuple[int, ...]:
+    """One mask of all pairs of positions for all layers (modeling_llama.py of 4.38, LlamaModel, causal_mask)."""
+    dtype, positions = behaviour(context.architecture, context.setting).one_mask, context.architecture.max_positions
+    return (positions**2 * BYTES[dtype],) if dtype and positions else ()
+
+
+def _last_angles(context: Context, phase: PhaseName) -> tuple[int, ...]:
+    """Cosines and sines that a layer keeps of its last pass: of one sequence, or of one token while it generates."""
+    if phase is PhaseName.LOAD or not behaviour(context.architecture, context.setting).last_angles:
+        return ()
+    attention = context.architecture.layers[0].attention
+    positions = 1 if phase is PhaseName.DECODE else context.setting.sequence_length
+    return 2 * (positions * (attention.rope_dim or attention.head_dim) * BYTES[context.numerics.loaded],)
 
 
 def _of_bigcode(context: Context, phase: PhaseName) -> tuple[int, ...]:  # noqa: ARG001 - one signature for all

@@ -67,6 +67,7 @@ def product(
             given[-1][1].reshaped = True  # a matrix, seen as sequences
             _multiplied(tape, gradient)
         if (biased or bias is not None) and x.size.token:
+            tape.returned()
             tape.summed(outputs)
         return given
 

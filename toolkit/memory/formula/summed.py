@@ -16,8 +16,6 @@ from toolkit.memory.size import Size
 from toolkit.memory.tape import Tape
 
 SUM = "sum"
-NAMED = "named"
-"""The model's own loss by labels."""
 
 SummedForm = HeadForm | MaskedForm | PooledForm | ScoreForm
 

@@ -45,11 +45,15 @@ def written_out(
         if bias is not None:
             scores = letting_go(tape, scores, _biased(tape, scores, bias))
         total = scores
-    weights = _probabilities(tape, total, scores, dtype, wide=kernel == OWN or autocast is not None)
+    wide = kernel == OWN or autocast is not None
+    weights = _probabilities(tape, total, scores, dtype if kernel == OWN else None, wide=wide)
+    narrow = cast(tape, weights, dtype, SCORES)  # as autocast does where the code does not
     inner = _laid_out(tape, value, dtype, own=value is query)
-    mixed = contract(tape, weights, inner, OUTPUT, query.width, Size(*left.size))
-    tape.drop(*((weights,) if kernel == OWN else ()), *((inner,) if inner is not value else ()))
-    if kernel != OWN:
+    mixed = contract(tape, narrow, inner, OUTPUT, query.width, Size(*left.size))
+    tape.drop(*(part for part, own in ((narrow, weights), (inner, value)) if part is not own))
+    if kernel == OWN:
+        tape.drop(weights)
+    else:
         tape.named.append(weights)
     return letting_go(tape, mixed, transposed(tape, mixed))
 
@@ -81,8 +85,8 @@ def _biased(tape: Tape, scores: Buffer, bias: Buffer) -> Buffer:
     return tape.node(result, backward)
 
 
-def _probabilities(tape: Tape, scores: Buffer, owner: Buffer, dtype: str, *, wide: bool) -> Buffer:
-    """The softmax, which saves its result, in float32 or in the dtype of the scores; the cast back, and dropout.
+def _probabilities(tape: Tape, scores: Buffer, owner: Buffer, dtype: str | None, *, wide: bool) -> Buffer:
+    """The softmax, which saves its result, in float32 or in the dtype of the scores; a cast to `dtype`, and dropout.
 
     `owner` has the memory of the scores, and goes with them.
     """
@@ -94,5 +98,5 @@ def _probabilities(tape: Tape, scores: Buffer, owner: Buffer, dtype: str, *, wid
 
     tape.node(result, backward, tape.save(result) if floats.grad else ())
     tape.drop(floats, owner)
-    narrow = letting_go(tape, result, cast(tape, result, dtype, SCORES))
+    narrow = letting_go(tape, result, cast(tape, result, dtype or result.dtype, SCORES))
     return letting_go(tape, narrow, drop_out(tape, narrow, SCORES))

@@ -11,7 +11,7 @@ from dataclasses import replace
 from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.attention_form import OUTPUT, STATES, AttentionForm
 from toolkit.memory.formula.cached import LAID_OUT, READS
-from toolkit.memory.formula.fused_kernel import attended, fused
+from toolkit.memory.formula.fused_kernel import Working, attended, expanded_heads, fused
 from toolkit.memory.formula.operations import Given, cast, transposed
 from toolkit.memory.size import BYTES, Size
 from toolkit.memory.tape import Tape
@@ -93,8 +93,9 @@ def _moved(tape: Tape, x: Buffer, row: str, size: Size | None = None) -> Buffer:
     return tape.node(result, backward)
 
 
-def _working(form: AttentionForm, dtype: str) -> Size:
-    """Sums of dq and of rows in float32, with 128 tokens more for each row, and dk and dv for every query head."""
-    each = form.query_heads * (-(-form.head_dim // 32) * 32 + 1) * BYTES["fp32"]
-    expanded = form.query_heads * (form.head_dim + form.value_head_dim) * BYTES[dtype] if form.is_grouped else 0
-    return Size(token=each + expanded, sequence=TILE * each)
+def _working(form: AttentionForm, dtype: str) -> Working:
+    """Sums of rows and of dq in float32, with 128 tokens more for each row, and dk and dv for every query head."""
+    each = form.query_heads * BYTES["fp32"]
+    wide = each * (-(-form.head_dim // 32) * 32)
+    sums = tuple(Size(token=size, sequence=TILE * size) for size in (each, wide))
+    return Working(after=(*sums, *expanded_heads(form, dtype)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from toolkit.memory.architecture.mamba import FAMILIES as MAMBAS
 from toolkit.memory.formula.router import SIGMOID
 from toolkit.memory.layouts.layout import LLAMA, Layout
 
@@ -54,6 +55,7 @@ HYBRID_LAYOUTS: Mapping[str, Layout] = {
     "granitemoehybrid": _GRANITE,
     "lfm2": _LFM2,
     "lfm2_moe": replace(_LFM2, routes_by=SIGMOID),
+    **dict.fromkeys(MAMBAS, replace(LLAMA, mamba="mixer", rotary="none")),
     "nemotron_h": _NEMOTRON,
     "qwen3_5": _QWEN,
     "qwen3_5_text": _QWEN,

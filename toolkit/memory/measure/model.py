@@ -15,7 +15,9 @@ from toolkit.memory.trace.eight_bit import put_8bit_layers
 from toolkit.memory.trace.quantized import put_4bit_layers
 from toolkit.memory.trace.refusal import UnsupportedTrace
 from toolkit.memory.trace.refused import MXFP4
+from toolkit.spec.objective_fields import NEXT_TOKEN
 from toolkit.spec.packing_fields import UNPACKED
+from toolkit.spec.process_fields import NONE
 from toolkit.spec.setting import Setting
 
 SPREAD = 0.02
@@ -30,8 +32,14 @@ def load_on_device(setting: Setting, facts: ModelFacts) -> nn.Module:
     refuse(setting)
     if setting.packing != UNPACKED:
         raise UnsupportedTrace("packed rows are not measured yet")
+    if setting.objective != NEXT_TOKEN:
+        raise UnsupportedTrace(f"the objective {setting.objective} is not measured yet")
     if setting.weights == MXFP4:
         raise UnsupportedTrace("weights in MXFP4 are not measured yet")
+    if setting.loading is not None:
+        raise UnsupportedTrace(f"loading {setting.loading} is not measured: the model is made on the GPU")
+    if setting.earlier_passes != NONE:
+        raise UnsupportedTrace("one process measures one scenario: it has run nothing before")
     if setting.weights in FOUR_BIT or setting.weights in EIGHT_BIT:
         with parameters_on_meta():
             model = architecture(setting, facts)

@@ -22,9 +22,10 @@ from toolkit.memory.measure.watch import Watch
 from toolkit.memory.trace.build import DTYPES
 from toolkit.memory.trace.generate import generate
 from toolkit.memory.trace.optimizers import states_of
+from toolkit.memory.trace.outside_loss import loss_of_logits
 from toolkit.memory.trace.padded import mask_of
 from toolkit.memory.trace.refusal import UnsupportedTrace
-from toolkit.memory.trace.refused import names_results, runs_trl, sums_logits
+from toolkit.memory.trace.refused import names_results, runs_trl, sums_logits, takes_logits
 from toolkit.memory.trace.trl_loss import sft_loss
 from toolkit.spec.setting import Setting
 
@@ -116,6 +117,8 @@ def _loss(setting: Setting, model: nn.Module, kind: str, named: list[Any]) -> to
             named[:] = [model(**inputs)]
             own: torch.Tensor = named[0].loss
             return own
+        if takes_logits(setting):
+            return loss_of_logits(model, inputs)
         if not runs_trl(setting):
             plain: torch.Tensor = model(**inputs).loss
             return plain

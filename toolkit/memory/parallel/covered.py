@@ -23,6 +23,8 @@ SHARDED_STORAGE = frozenset({"fp32", "bf16", "fp16", "nf4", "fp4", "gptq-int4"})
 ELEMENTWISE = frozenset({"adamw", "sgd", "sgd_momentum", "lion", "none"})
 """Optimizers whose states follow the elements, wherever a parameter is cut."""
 
+ALONE_FROM = Version("0.9")
+"""Since then ZeRO 3 joins no buffers where one GPU has all parts (partition_parameters.py, _no_gather_coalesced)."""
 
 SPLITS_EMBEDDINGS = Version("5.22")
 """Before, transformers left embeddings whole in some releases and not in others (distributed/mixin.py)."""
@@ -94,10 +96,11 @@ def _zero(setting: Setting) -> None:
     _copies(setting)
     if not setting.trains:
         raise UnsupportedRow("parallel", f"no formula for inference with {strategy} yet")
-    if setting.weights not in SHARDED_STORAGE or (strategy == "zero3" and setting.weights in FOUR_BIT):
+    if setting.weights not in (FLOATS if strategy == "zero3" else SHARDED_STORAGE):
         raise UnsupportedRow("parallel", f"no formula for {setting.weights} weights with {strategy} yet")
-    if strategy == "zero3" and setting.parallel.gpus == 1:  # partition_parameters.py, _no_gather_coalesced
-        raise UnsupportedRow("parallel", "zero3 gathers nothing on one GPU; no formula for it yet")
+    if strategy == "zero3" and setting.parallel.gpus == 1 and older(setting, "deepspeed", ALONE_FROM):
+        reason = f"no formula for what zero3 gathers on one GPU before DeepSpeed {ALONE_FROM} yet"
+        raise UnsupportedRow("parallel", reason)
     if strategy != "zero3" and setting.parallel.offload is True:
         raise UnsupportedRow("parallel", f"{strategy} keeps weights on the GPU: it offloads the optimizer")
     _elementwise(setting)

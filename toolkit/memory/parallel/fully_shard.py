@@ -34,12 +34,17 @@ EMBEDDING, END, LAYERS = "embedding", "end", "layers"
 
 @frozen
 class Rows:
-    """Elements that are gathered of each unit: the layers in order, the embedding, the end; and parts of tensors."""
+    """Elements that are gathered of each unit: the layers in order, the embedding, the end; and parts of tensors.
+
+    `beside` are those of embeddings of anything but tokens, `last` those of the end's last tensor.
+    """
 
     layers: tuple[int, ...]
     embedding: int
     end: int
     parts: tuple[tuple[int, int], ...]
+    beside: int = 0
+    last: int = 0
 
 
 def rows_of(architecture: Architecture, setting: Setting) -> Rows:
@@ -47,13 +52,17 @@ def rows_of(architecture: Architecture, setting: Setting) -> Rows:
     gpus = setting.parallel.gpus
     units: Counter[tuple[str, int]] = Counter()
     parts: list[tuple[int, int]] = []
+    largest = last = 0
     for tensor in storage_of(architecture, setting):
         part = part_of(tensor.tensor.shape, gpus)
         parts.append((part, tensor.module.count))
         for unit in _units(tensor):
             units[unit] += part * gpus
+            largest = max(largest, part * gpus) if unit[0] == EMBEDDING else largest
+            last = part * gpus if unit[0] == END else last
     layers = tuple(size for (kind, _), size in sorted(units.items()) if kind == LAYERS)
-    return Rows(layers, units[EMBEDDING, 0], units[END, 0], tuple(parts))
+    embedding, end = units[EMBEDDING, 0], units[END, 0]
+    return Rows(layers, embedding, end, tuple(parts), embedding - largest, last)
 
 
 def part_of(shape: tuple[int, ...], gpus: int) -> int:
@@ -119,6 +128,8 @@ def shard_sharing(
         end_sum=rows.end // gpus * reduced if full and apart and kept != reduced else 0,
         last_part=last // gpus * kept,
         last_sum=last // gpus * reduced if kept != reduced else 0,
+        beside=rows.beside * item if full else 0,
+        end_last=rows.last * item if full else 0,
         trains=full,
         whole=whole.elements * BYTES[computing.gradients] if accumulates and _syncs_last(setting) else 0,
         earlier=sum(one.elements * one.count for one in mine.trained) * kept

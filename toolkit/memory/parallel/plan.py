@@ -10,6 +10,7 @@ from toolkit.frozen import frozen
 from toolkit.memory.architecture import Architecture, ModuleKind
 from toolkit.memory.numerics import LOOPS_IN_TORCH, TRL, flattens_frozen
 from toolkit.memory.parallel.fully_shard import rows_of, shard_parts, shard_sharing
+from toolkit.memory.parallel.ignored import elements_of_a_layer, trained_whole
 from toolkit.memory.parallel.sharing import Sharing
 from toolkit.memory.parallel.spread import Spread
 from toolkit.memory.parallel.units import Units, rounding, units_of
@@ -103,6 +104,8 @@ def plan(architecture: Architecture, setting: Setting) -> Plan:
         setting.upcast,
         setting.group_size,
         setting.kernels,
+        setting.loading,
+        setting.checkpoint_dtype,
         setting.trains,
         setting.lora,
         setting.peft,
@@ -150,7 +153,7 @@ def _parts(whole: Sums, units: Units, setting: Setting) -> Sums:
         return _offloaded(whole, units)
     item = units.item if setting.weights in FLOAT_ELEMENTS else BYTES[setting.weights]
     if setting.method == "full":
-        trained = tuple(Trained((part,), count) for part, count in units.parts.items())
+        trained = tuple(Trained((part,), count) for part, count in units.parts.items()) + trained_whole(units.ignored)
     elif whole_adapters(setting):
         trained = whole.trained
     else:
@@ -222,6 +225,8 @@ def _spread(architecture: Architecture, whole: Sums, units: Units, setting: Sett
         earlier=0 if once or not (trains and reduces_each(setting)) else kept * (units.root + sum(units.layers)),
         retains=outside and not trains,
         root_trains=setting.method == "full",  # adapters are inside of blocks, and flat parameters apart
+        beside=elements_of_a_layer(units.ignored) * kept if trains else 0,
+        beside_layers=len(units.layers),
         output=_outputs(architecture) * BYTES[computing.gradients] if setting.method == "full" else 0,
     )
 

@@ -47,6 +47,7 @@ class Shards:
     is reduced last. `trains` says that weights are trained;
     `whole` are all gradients in the dtype of the pass where they are reduced after the last micro-batch alone, and
     `earlier` a GPU's part of all where every micro-batch's are; else 0.
+    `beside` are gradients of the root's embeddings of anything but tokens, `end_last` that of the end's last tensor.
     Gradients are reduced in a dtype that `widens` them so many times. Of a last layer that is not freed after its
     forward, so much `stays`. A loss that is `loss_outside` the model finds the last buffer gone
     (_fsdp_state.py, _post_forward).
@@ -71,6 +72,8 @@ class Shards:
     widens: int = 1
     stays: int = 0
     loss_outside: bool = False
+    beside: int = 0
+    end_last: int | None = None
 
     @property
     def in_flight(self) -> int:
@@ -115,16 +118,24 @@ class Shards:
                 idle = self.apart or self.stays  # an end of its own begins its backward when the loss has ended
                 ahead = 0 if idle else self._ahead
                 yield self._shown(stretch, _Now(held, ahead))
-                if self.end and self.trains:  # its gradients, in a copy that is shared out
-                    sent = self.widens * self.end + self.end_sum
-                    now = _Now(held - self.end, self._ahead, sent, self.end_part, step.head)
-                    yield _beside(self._shown(replace(stretch, peaks=ALONE), now), {INCOMING: step.hidden})
+                if self.end and self.trains:
+                    yield from self._end_shared_out(step, replace(stretch, peaks=ALONE), held - self.end)
             elif stretch.name == "last layer":
                 yield from self._last(step, stretch)
             elif stretch.name == "first layer":
                 yield from self._first(step, stretch)
             else:
                 yield from self._at_embedding(step, stretch)
+
+    def _end_shared_out(self, step: Step, stretch: Stretch, held: int) -> Iterator[Stretch]:
+        """The end's gradients, in a copy; then that and a GPU's part of the sum, where the last one has a name."""
+        sent = self.widens * self.end
+        bound = step.head if self.end_last is None else self.end_last
+        for now in (
+            _Now(held, self._ahead, sent, 0, step.head),
+            _Now(held, self._ahead, sent + self.end_sum, self.end_part, bound),
+        ):
+            yield _beside(self._shown(stretch, now), {INCOMING: step.hidden})
 
     @property
     def _ahead(self) -> int:
@@ -170,7 +181,7 @@ class Shards:
 
     def _at_embedding(self, step: Step, stretch: Stretch) -> Iterator[Stretch]:
         """The embedding's gradient; the root is reduced last, in a copy beside the gradients of all that it has."""
-        own = step.embedding if self.trains and not step.tied else 0
+        own = self.beside + (step.embedding if self.trains and not step.tied else 0)
         parts, fresh = self.end_part + self.layers * self.part, self._fresh(step) + own
         last = self.root + self.embedding
         yield self._shown(stretch, _Now(last, 0, self.reduced, parts, fresh))

@@ -32,6 +32,8 @@ class Spread:
 
     `retains`: the hook that frees a frozen layer once its input has a gradient (register_multi_grad_hook) refers to the
     leaf that a reentrant checkpoint around the unit made of its input. So input and gradient stay until all is done.
+
+    `beside` are the gradients of what every layer has outside of its unit, of which there are `beside_layers`.
     """
 
     root: int
@@ -46,6 +48,8 @@ class Spread:
     earlier: int = 0
     root_trains: bool = True
     output: int = 0
+    beside: int = 0
+    beside_layers: int = 0
 
     @property
     def in_flight(self) -> int:
@@ -97,12 +101,14 @@ def gathering_backward(spread: Spread, step: Step, stretches: Iterable[Stretch])
         "first layer": spread.root + spread.first,
         "embedding": spread.root,
     }
+    beside, apart = spread.beside * spread.beside_layers, 0 if step.tied else step.embedding
     done = {
         "loss": spread.earlier,
         "last layer": spread.earlier + step.head,
         "first layer": (spread.earlier or spread.layer_gradients - spread.first_gradient) + step.head,
-        "embedding": (spread.earlier or spread.layer_gradients) + step.head + (0 if step.tied else step.embedding),
+        "embedding": (spread.earlier or spread.layer_gradients) + step.head + apart + beside,
     }
+    done["first layer"] += beside - spread.beside
     for stretch in stretches:
         rows = {GATHERED: gathered[stretch.name]}
         if spread.whole:
@@ -143,7 +149,7 @@ def _joined(spread: Spread, step: Step, at: Stretch) -> Stretch:
     rows = {**at.throughout, FLAT: unit, INCOMING: at.throughout.get(INCOMING, 0) + step.hidden}
     if at.name != "embedding":
         row = NEW_GRADIENT if spread.whole else GRADIENTS
-        rows[row] = rows.get(row, 0) + unit
+        rows[row] = rows.get(row, 0) + unit + (0 if spread.whole else spread.beside)
     elif spread.whole:  # the root's pieces, of which the largest were counted as they came
         rows[NEW_GRADIENT] = unit
     return Stretch(at.name, rows)
@@ -155,7 +161,7 @@ def _second(spread: Spread, step: Step, first: Stretch) -> Stretch:
     for row, size in step.first.items():
         rows[row] = rows.get(row, 0) + size
     rows[GATHERED] += spread.layer
-    rows[GRADIENTS] -= 0 if spread.whole or spread.earlier else spread.first_gradient
+    rows[GRADIENTS] -= 0 if spread.whole or spread.earlier else spread.first_gradient + spread.beside
     return Stretch("first layer", rows, first.peaks)
 
 

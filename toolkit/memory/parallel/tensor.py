@@ -2,9 +2,11 @@
 
 Projections into heads and into the feed-forward are cut by their outputs, those back by their inputs, embeddings and
 output projections by rows of the vocabulary; norms are whole. transformers puts the logits together on every GPU; vLLM
-pads the vocabulary, and gives every GPU at least one key-value head. Sources: transformers configuration_llama.py
-(base_model_tp_plan), distributed/tensor_parallel.py and mixin.py (5.23); vllm model_executor/layers/linear.py
-(QKVParallelLinear) and vocab_parallel_embedding.py.
+pads the vocabulary, and gives every GPU at least one key-value head. Of latent attention (DeepSeek) it cuts what goes
+from a latent into heads; what makes latents is whole, and so is their cache, which all heads share. Sources:
+transformers configuration_llama.py (base_model_tp_plan), distributed/tensor_parallel.py and mixin.py (5.23); vllm
+model_executor/layers/linear.py (QKVParallelLinear), vocab_parallel_embedding.py and models/deepseek_v2.py
+(DeepseekV2MLAAttention, DeepseekV2MoE).
 """
 
 from __future__ import annotations
@@ -19,19 +21,32 @@ from toolkit.memory.program import MAX_RECORDED
 from toolkit.memory.programs import Programs
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.size import BYTES, Size
+from toolkit.memory.storage import FLOATS
+from toolkit.spec.setting import Setting
 
 BY_OUTPUTS = frozenset({"q_proj", "k_proj", "v_proj", "gate_proj", "up_proj"})
 MERGED = frozenset({"qkv_proj", "gate_up_proj"})
 BY_INPUTS = frozenset({"o_proj", "down_proj"})
 KEYS = frozenset({"k_proj", "v_proj"})
+FROM_LATENTS = frozenset({"q_b_proj", "kv_b_proj"})
 FAMILIES = frozenset({"llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2"})
 """Families whose layers are split by these names alone."""
 
-SERVED_FAMILIES = FAMILIES | {"phi3", "qwen3_moe", "mixtral", "gpt_oss"}
+LATENT_FAMILIES = frozenset({"deepseek_v2", "deepseek_v3"})
+"""Families of latent attention; of weights in fewer than 16 bits vLLM makes 16-bit copies of what goes into heads."""
+
+SERVED_FAMILIES = FAMILIES | LATENT_FAMILIES | {"phi3", "qwen3_moe", "mixtral", "gpt_oss"}
 """Families that vLLM splits so, too: gate and up as one, and every expert by its width (fused_moe/layer.py)."""
 
 VOCABULARY_UNIT = 64
 """Rows to which vLLM pads a vocabulary before it cuts it (DEFAULT_VOCAB_PADDING_SIZE)."""
+
+
+def refuse_copies(architecture: Architecture, setting: Setting) -> None:
+    """Raise where a GPU has copies of weights of latent attention, which no formula counts."""
+    if architecture.family in LATENT_FAMILIES and setting.weights not in FLOATS:
+        reason = f"no formula for the copies that vLLM makes of {setting.weights} weights of latent attention yet"
+        raise UnsupportedRow("parallel", reason)
 
 
 @lru_cache(maxsize=MAX_RECORDED)
@@ -53,7 +68,11 @@ def _kind(kind: LayerKind, gpus: int, *, serves: bool) -> LayerKind:
             query_heads=_part(attention.query_heads, gpus, "query heads"),
             key_value_heads=_heads(attention, gpus, serves=serves),
         ),
-        feed_forward=replace(feed_forward, intermediate=_part(feed_forward.intermediate, gpus, "feed-forward widths")),
+        feed_forward=replace(
+            feed_forward,
+            intermediate=_part(feed_forward.intermediate, gpus, "feed-forward widths"),
+            shared_intermediate=_part(feed_forward.shared_intermediate, gpus, "widths of shared experts"),
+        ),
     )
 
 
@@ -74,7 +93,7 @@ def _module(module: Module, architecture: Architecture, gpus: int, *, serves: bo
         attention = architecture.layers[0].attention
         share = attention.key_value_heads // _heads(attention, gpus, serves=serves)
         return _by_outputs(module, share)
-    if module.leaf in BY_OUTPUTS | MERGED:
+    if module.leaf in BY_OUTPUTS | MERGED | FROM_LATENTS:
         if module.leaf in MERGED:
             _part(architecture.layers[0].attention.key_value_heads, gpus, "key-value heads")
         return _by_outputs(module, gpus)

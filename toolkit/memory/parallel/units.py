@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from toolkit.frozen import frozen
 from toolkit.memory.architecture import Architecture
+from toolkit.memory.parallel.ignored import is_ignored
 from toolkit.memory.size import BYTES
 from toolkit.memory.storage import ALLOCATION, FLOATS, StoredTensor, storage_of
 from toolkit.spec.setting import Setting
@@ -30,7 +31,7 @@ class Units:
     """The part that one GPU has of each unit, in elements: of the root and of each layer, in the model's order.
 
     `item` are the bytes of an element as it is gathered. `whole` are the bytes of what every GPU keeps all of, and
-    `rounding` what the allocator adds to those.
+    `rounding` what the allocator adds to those; `ignored` are the parameters among it.
     """
 
     gpus: int
@@ -39,6 +40,7 @@ class Units:
     layers: tuple[int, ...]
     whole: int
     rounding: int
+    ignored: tuple[StoredTensor, ...] = ()
 
     @property
     def parts(self) -> Mapping[int, int]:
@@ -55,9 +57,10 @@ def units_of(architecture: Architecture, setting: Setting, gpus: int) -> Units:
     stored = storage_of(architecture, setting)
     item = BYTES[setting.weights if setting.weights in FLOATS else setting.compute]
     flat: Counter[Key] = Counter()
-    kept = [tensor for tensor in stored if not is_sharded(tensor)]
+    ignored = tuple(tensor for tensor in stored if is_ignored(tensor.module, setting))
+    kept = [tensor for tensor in stored if tensor in ignored or not is_sharded(tensor)]
     for tensor in stored:
-        if is_sharded(tensor):
+        if tensor not in ignored and is_sharded(tensor):
             elements = _aligned(tensor, item)
             for key in _keys(tensor):
                 flat[key] += elements
@@ -69,6 +72,7 @@ def units_of(architecture: Architecture, setting: Setting, gpus: int) -> Units:
         layers=tuple(part for _, part in sorted(parts.items(), key=lambda one: (one[0][0], int(one[0][1])))),
         whole=sum(tensor.bytes for tensor in kept),
         rounding=sum(tensor.allocated - tensor.bytes for tensor in kept),
+        ignored=ignored,
     )
 
 

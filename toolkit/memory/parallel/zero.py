@@ -100,11 +100,11 @@ def _parts_of_each(architecture: Architecture, whole: Sums, setting: Setting) ->
         each, count = _each(tensor), tensor.module.count
         item = BYTES[tensor.part.dtype]
         weights += 0 if in_memory else count * -(-each // gpus) * item
-        if each <= sizes.param_persistence_threshold:
+        if each <= sizes.param_persistence_threshold and (gpus > 1 or in_memory):  # else its part is all of it
             kept += count * each * item
             ends += count * rounding(each * item)
     trained = sum(one.count * -(-one.elements // gpus) for one in whole.trained)
-    small = sum(one.count * one.elements for one in whole.trained if _stays(one, sizes))
+    small = sum(one.count * one.elements for one in whole.trained if _stays(one, sizes) and (gpus > 1 or in_memory))
     sums = replace(whole, weights=weights + kept, rounding=ends, unsplit=0, upcast=0)
     if setting.method != "full":
         sums = replace(sums, adapters=(0 if in_memory else trained) + small, copies=0)
@@ -168,7 +168,9 @@ def zero_sharing(architecture: Architecture, whole: Sums, mine: Sums, setting: S
 
 
 def gathering(architecture: Architecture, setting: Setting) -> Gathering:
-    """What a setting's model gathers in a step."""
+    """What a setting's model gathers in a step: nothing on one GPU that has all weights (NoGatherHandle, `.to`)."""
+    if setting.parallel.gpus == 1 and setting.parallel.offload is not True:
+        return Gathering((), sizes_of(setting, architecture.hidden), {})
     held = _held(architecture, setting)
     order = tuple(one for one in _order(architecture, setting) if one.weight not in held or one.place != places.LOGITS)
     return Gathering(order, sizes_of(setting, architecture.hidden), held)

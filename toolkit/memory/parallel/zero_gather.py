@@ -137,7 +137,7 @@ class _Coordinator:
             if visit.weight not in self.live and visit.weight not in self.flying and visit.weight not in ahead:
                 ahead[visit.weight] = visit.elements
                 coming += visit.elements
-        if len(ahead) == 1:
+        if len(ahead) == 1 or self.sizes.alone:  # NoGatherCoalescedHandle has no buffer
             self._add(ahead)
         elif ahead:
             group = _Group(coming, ahead, set(ahead))

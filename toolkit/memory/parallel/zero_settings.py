@@ -39,7 +39,10 @@ AUTO: Mapping[str, Callable[[int], int]] = {
 
 @frozen
 class Sizes:
-    """Every size decided, in elements; `buffers` are those for gradients that are being reduced."""
+    """Every size decided, in elements; `buffers` are those for gradients that are being reduced.
+
+    `alone` says that one GPU has all parts: what it gathers comes from main memory, each weight by itself.
+    """
 
     reduce_bucket_size: int
     prefetch_bucket_size: int
@@ -48,6 +51,7 @@ class Sizes:
     max_reuse_distance: int
     sub_group_size: int
     buffers: int
+    alone: bool = False
 
 
 def sizes_of(setting: Setting, hidden: int) -> Sizes:
@@ -60,7 +64,7 @@ def sizes_of(setting: Setting, hidden: int) -> Sizes:
         decided[name] = usual if said is None else said
     contiguous = zero.contiguous_gradients or bool(setting.parallel.offload and stage_of(setting) < 3)
     doubles = stage_of(setting) < 3 and zero.overlap_comm is True
-    return Sizes(**decided, buffers=(1 + doubles) if contiguous else 0)
+    return Sizes(**decided, buffers=(1 + doubles) if contiguous else 0, alone=setting.parallel.gpus == 1)
 
 
 def stage_of(setting: Setting) -> int:

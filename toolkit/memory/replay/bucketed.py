@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from toolkit.memory.context import Context
-from toolkit.memory.formula.outputs import holds_results
+from toolkit.memory.formula.outputs import hides_results
 from toolkit.memory.parallel.zero_moments import Zero
 from toolkit.memory.programs import Programs
 from toolkit.memory.replay.events import Block, Events
@@ -127,7 +127,7 @@ class BucketedRun(Run):
 def bucketed_runs(context: Context, programs: Programs, zero: Zero) -> Iterator[BucketedRun]:
     """A run, and where the loop may have a name for the result, one that has."""
     yield BucketedRun(context, programs, zero)
-    if holds_results(context):
+    if hides_results(context):
         yield BucketedRun(context, programs, zero, holds=True)
 
 

@@ -9,6 +9,7 @@ from toolkit.memory.allocator import SMALL_REQUEST
 from toolkit.memory.context import Context, Scale
 from toolkit.memory.formula.inputs import position_embeddings, token_ids
 from toolkit.memory.formula.kv_cache import growth, kept_bytes
+from toolkit.memory.formula.workspaces import workspaces_before
 from toolkit.memory.ledger import PhaseName
 from toolkit.memory.program import Program
 from toolkit.memory.programs import Programs
@@ -34,11 +35,11 @@ def generation_events(context: Context, programs: Programs) -> Events:
     """Loading, the prompt, and the tokens that are generated."""
     events = Events()
     load(events, context)
-    warm = context.setting.warmup
+    warm, workspace = context.setting.warmup, 0 if workspaces_before(context) else context.workspace
     if warm:
-        _repeat(context, programs, events)
+        _repeat(context, programs, events, workspace)
     if not warm or context.setting.generated_length:
-        _generate(context, programs, events, 0 if warm else context.workspace)
+        _generate(context, programs, events, 0 if warm else workspace)
     return events
 
 
@@ -57,14 +58,14 @@ def _generate(context: Context, programs: Programs, events: Events, workspace: i
         _decode(context, programs, events, caches, result)
 
 
-def _repeat(context: Context, programs: Programs, events: Events) -> None:
+def _repeat(context: Context, programs: Programs, events: Events, workspace: int) -> None:
     """Passes over the prompt in a loop that has a name for each result, logits and cache, until the next has it."""
     batch = events.allocate(token_ids(context, PhaseName.LOAD))
     held: list[Block] = []
     for number in range(PASSES):
         angles = events.allocate(position_embeddings(context, PhaseName.PREFILL))
         writer = Writer(events, context.scale)
-        caches, logits = _pass(programs, writer, 0 if number else context.workspace, holds=True)
+        caches, logits = _pass(programs, writer, 0 if number else workspace, holds=True)
         events.release(angles)
         writer.release(*held)
         held = [logits, *chain.from_iterable(caches)]

@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import repeat
 from typing import TypeVar
 
 from toolkit.memory.context import Context
 from toolkit.memory.formula.exllama import exllama_buffer, exllama_order, exllama_state
 from toolkit.memory.formula.position_tables import position_tables
+from toolkit.memory.formula.workspaces import workspaces_before
 from toolkit.memory.ledger import PhaseName
-from toolkit.memory.replay.events import Events
+from toolkit.memory.replay.events import Block, Events
 from toolkit.memory.size import BYTES
 from toolkit.memory.storage import ITEM_BYTES, StoredTensor, storage_of
 from toolkit.memory.sums import Trained, upcast_bytes
+from toolkit.spec.process_fields import IN_CONTEXT
 
 Counted = TypeVar("Counted")
 
 
 def load(events: Events, context: Context) -> None:
-    """The weights as stored; then what is cast anew, the adapters, and a copy of what is trained."""
+    """The weights as stored; then what is cast anew, the adapters, and a copy of what is trained.
+
+    Before them the workspaces that earlier passes left, and the tensors of the file where those are on the GPU first.
+    """
     setting = context.setting
+    events.allocate_all(repeat(context.workspace, workspaces_before(context)))
     stored = storage_of(context.architecture, setting)
     tensors = [*in_layers(stored, lambda one: one.module.count)]
+    in_file: Sequence[Block] = ()
+    if setting.loading == IN_CONTEXT:
+        item = ITEM_BYTES[setting.checkpoint_dtype or setting.weights]
+        in_file = events.allocate_all(tensor.part.elements * item for tensor in tensors)
     blocks = events.allocate_all(map(stored_bytes, tensors))
+    events.release_all(in_file)
     for table in position_tables(context, PhaseName.LOAD):
         events.allocate(table)
     for kept in (exllama_buffer, exllama_state, exllama_order):

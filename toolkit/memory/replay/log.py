@@ -44,6 +44,7 @@ class LoggedTape(Tape):
         self._seen: list[Buffer] = []  # so that no identity comes twice
         self._renamed: list[Buffer] = []
         self._begins = False
+        self._gave = False
 
     def number(self, buffer: Buffer) -> int:
         """The key of the tensor that a buffer is, or is a view of."""
@@ -65,9 +66,13 @@ class LoggedTape(Tape):
         buffer = super().new(row, width, dtype, grad=grad, size=size)
         if buffer.counted:
             self._made(buffer)
-            if row == LOGITS or (row == FLOAT and not self.records):
+            if not self._gave and (row == LOGITS or (row == FLOAT and not self.records)):
                 self.logits = self.number(buffer)
         return buffer
+
+    def gives(self, logits: Buffer) -> None:
+        """As of a tape."""
+        self.logits, self._gave = self.number(logits), True
 
     def fresh(self, row: str, size: Size, dtype: str, width: int = 0) -> Buffer:
         """As of a tape."""

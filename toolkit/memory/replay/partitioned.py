@@ -133,11 +133,15 @@ def _count(tensor: StoredTensor) -> int:
 
 
 def beside_computing(context: Context, zero: Zero3) -> tuple[Interval, int]:
-    """What both other streams have reserved, at least and at most, and what is alive there at most, in bytes."""
+    """What both other streams have reserved, at least and at most, and what is alive there at most, in bytes.
+
+    Without overlap_comm weights are gathered on the stream that computes, where what is freed is free at once
+    (deepspeed runtime/zero/parameter_offload.py, __allgather_stream).
+    """
     item = BYTES[context.setting.compute]
     moves = gathering_moves(gathering(context.architecture, context.setting))
     low, alive = _pool([(key, size * item) for key, size in moves])
-    high, _ = _pool([(key, size * item) for key, size in moves], zero.waiting)
+    high, _ = _pool([(key, size * item) for key, size in moves], zero.waiting if zero.overlaps else 0)
     shared, most = _pool(list(_shared_out(context, zero)))
     return (low + shared, high + shared), alive + most
 

@@ -12,9 +12,10 @@ from toolkit.memory.card import capacity_of
 from toolkit.memory.context import Context
 from toolkit.memory.device import LAST_SEGMENTS, Interval, device_interval, workspace_bytes
 from toolkit.memory.estimate import Estimate
-from toolkit.memory.formula.outputs import holds_results
+from toolkit.memory.formula.outputs import hides_results
 from toolkit.memory.loading import PACKAGE, WARMS
 from toolkit.memory.numerics import TORCHTITAN
+from toolkit.memory.parallel.ignored import ignores_mixtures
 from toolkit.memory.parallel.shard_moments import Shards
 from toolkit.memory.parallel.spread import Spread
 from toolkit.memory.parallel.zero_moments import Zero, Zero3
@@ -31,14 +32,18 @@ from toolkit.memory.replay.training import Run
 from toolkit.memory.sums import Sums
 from toolkit.memory.versions import older
 from toolkit.spec.objective_fields import PREFERENCES
+from toolkit.spec.process_fields import DEVICE_MAP
 
 ALONE = ("none", "ddp")
 """Strategies under which a GPU runs the whole model, and as if alone."""
 
 MOVE = (
+    "checkpoint_dtype",
+    "earlier_passes",
     "galore",
     "gradient_accumulation",
     "generated_length",
+    "loading",
     "master_weights",
     "optimizer",
     "optimizer_implementation",
@@ -181,7 +186,7 @@ def _known(context: Context, limit: int | None) -> Worked | None:
 
 
 def _key(context: Context, limit: int | None) -> Key:
-    moved = (getattr(context.setting, field) for field in MOVE)
+    moved = (*(getattr(context.setting, field) for field in MOVE), context.setting.stack.result)
     which = id(programs_of(context)), id(context.sums), context.scale, context.sharing, context.workspace
     return *which, limit, *moved
 
@@ -238,6 +243,8 @@ def _is_known(context: Context) -> bool:
         return True
     if isinstance(context.sharing, Shards):
         return context.setting.stack.trainer == TORCHTITAN  # which loads no weight whole
+    if ignores_mixtures(setting):
+        return False  # what FSDP leaves out is loaded and trained beside its units
     return isinstance(context.sharing, Spread | Zero) and context.setting.trains
 
 
@@ -257,11 +264,11 @@ def _worked_out(context: Context, programs: Programs, limit: int | None) -> Work
         return reserved_in_parts(context, programs, sharing, limit)
     if isinstance(sharing, Zero):
         return reserved_in_buckets(context, programs, sharing, limit)
-    warms = not older(context.setting, PACKAGE, WARMS)
+    warms = context.setting.loading in (None, DEVICE_MAP) and not older(context.setting, PACKAGE, WARMS)
     trains = context.setting.trains
     events = Run(context, programs).events() if trains else generation_events(context, programs)
     (low, high), alive = follow(events, warms=warms, limit=limit)
-    if trains and holds_results(context):
+    if trains and hides_results(context):
         _, held = reserved(Run(context, programs, holds=True).events(), swaps=False, limit=limit)
         high = max(high, held)
     return low, high, alive, max(events.sizes)

@@ -137,6 +137,7 @@ def _again(
     if waits:
         tape.defer(waits[0] + stream.lasts)
     else:
+        tape.leaf = x
         gradient = tape.fresh(INCOMING, result_size, stream.dtype)
     result = follow_layer(tape, x, form)
     if gradient is not None:

@@ -13,7 +13,7 @@ from packaging.version import Version
 
 from toolkit.memory.context import Context
 from toolkit.memory.formula.kv_cache import cached_bytes
-from toolkit.memory.formula.outputs import fills_caches, holds_results
+from toolkit.memory.formula.outputs import fills_caches, hides_results
 from toolkit.memory.parallel.plan import gathered_setting
 from toolkit.memory.parallel.spread import Spread
 from toolkit.memory.parallel.units import is_sharded, units_of
@@ -44,7 +44,7 @@ def sharded_runs(context: Context, programs: Programs, spread: Spread) -> Iterat
     yield ShardedRun(context, programs, spread, by_tensor=full and asks)
     if not context.setting.parallel.loads_whole:
         yield ShardedRun(context, programs, spread, by_tensor=full and asks, in_parts=True)
-    if holds_results(context):
+    if hides_results(context):
         yield ShardedRun(context, programs, spread, holds=True)
     if fills_caches(context):
         yield ShardedRun(context, programs, spread, holds=True, caches=True)

@@ -8,9 +8,12 @@ from itertools import chain
 
 from toolkit.memory.context import Context
 from toolkit.memory.formula.inputs import position_embeddings, token_ids
+from toolkit.memory.formula.logits import NAMED
 from toolkit.memory.formula.optimizer import state_blocks
 from toolkit.memory.formula.optimizer_step import step_blocks
+from toolkit.memory.formula.workspaces import workspaces_before
 from toolkit.memory.ledger import PhaseName
+from toolkit.memory.losses import loss_of
 from toolkit.memory.numerics import TORCH_FREES_GRADIENTS
 from toolkit.memory.program import CHECKPOINTS, Origin
 from toolkit.memory.programs import Programs
@@ -28,6 +31,7 @@ from toolkit.memory.replay.writer import (
 from toolkit.memory.size import BYTES
 from toolkit.memory.sums import Trained
 from toolkit.memory.versions import older
+from toolkit.spec.result_fields import UNTIL_LOSS, UNTIL_NEXT, UNTIL_STEP
 
 STEPS = 2
 MICRO_BATCHES = 2
@@ -37,11 +41,13 @@ MICRO_BATCHES = 2
 class Run:
     """A training run that writes its events. `retains`: inputs and gradients of later layers stay to the end.
 
-    `holds`: the loop has a name for the model's result, logits and all, until the next result takes its place.
+    `holds`: the loop has a name for the model's result, logits and all, until the next result takes its place;
+    otherwise for as long as the setting says, or until there is the loss.
     """
 
     def __init__(self, context: Context, programs: Programs, *, retains: bool = False, holds: bool = False) -> None:
-        self._holds = holds
+        names = holds or loss_of(context.setting) == NAMED
+        self._until = UNTIL_NEXT if names else context.setting.stack.result or UNTIL_LOSS
         self._result: Block = 0
         self._retains = retains
         self._context = context
@@ -64,6 +70,7 @@ class Run:
     def load(self) -> None:
         """The model, and what training puts beside it."""
         load(self._writer.events, self._context)
+        self._has_workspace = workspaces_before(self._context)
 
     def before_layer(self, place: int) -> None:
         """What precedes a layer's forward."""
@@ -90,6 +97,9 @@ class Run:
         """A forward and a backward pass."""
         writer, programs = self._writer, self._programs
         events = writer.events
+        if self._until == UNTIL_STEP:
+            writer.release(self._result)
+            self._result = 0
         batch = events.allocate(token_ids(self._context, PhaseName.LOAD))
         angles = events.allocate(position_embeddings(self._context, PhaseName.FORWARD_END))
         masks, front = writer.allocate_rows(programs.masks), writer.allocate_rows(programs.front)
@@ -111,7 +121,7 @@ class Run:
             writer.release(*masks)
         last = self._script(programs.head.origin, accumulates=accumulates)
         self.before_end()
-        end = play_forward(writer, last, stream, holds=self._holds)
+        end = play_forward(writer, last, stream, holds=self._until != UNTIL_LOSS)
         writer.release(*called)
         writer.release(self._result)  # the name of the last result is bound to this one
         self._result = end.logits

@@ -24,11 +24,12 @@ from toolkit.memory.numerics import (
 from toolkit.memory.trace.adapters import config_of, permuted_alike
 from toolkit.memory.trace.attention import implementation
 from toolkit.memory.trace.refusal import UnsupportedTrace
-from toolkit.memory.trace.refused import MXFP4, refusal_of, runs_trl, sums_logits
+from toolkit.memory.trace.refused import MXFP4, refusal_of, runs_trl
 from toolkit.memory.trace.releases import built, dtype_plan, no_init_weights, stops_caching
 from toolkit.memory.trace.trl_loss import OUTPUTS, OUTPUTS_OF, refuse_trl, with_head, without_dropout
 from toolkit.spec.names import CLASSIFIERS
-from toolkit.spec.objective_fields import DPO
+from toolkit.spec.objective_fields import STEADY
+from toolkit.spec.result_fields import OWN_LOOP
 from toolkit.spec.setting import Setting
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -70,7 +71,7 @@ def prepare(model: nn.Module, setting: Setting) -> nn.Module:
     model.train()
     if runs_trl(setting):
         with_head(model, OUTPUTS_OF.get(setting.objective, OUTPUTS))
-    if setting.objective == DPO:  # trl/trainer/dpo_config.py, disable_dropout
+    if setting.trains and setting.objective in STEADY:  # trl/trainer/dpo_config.py, disable_dropout
         without_dropout(model)
     if setting.lora is not None or setting.peft is not None:
         model = _adapted(model, setting)
@@ -147,7 +148,7 @@ def _config(facts: ModelFacts, setting: Setting) -> Any:
     except Exception as error:  # a stranger's config: transformers raises what its checks of each key raise
         said_why = " ".join(str(error).split())
         raise UnsupportedTrace(f"transformers does not take this config of {kind}: {said_why}") from error
-    if setting.trains and stops_caching() and not sums_logits(setting):
+    if setting.trains and stops_caching() and setting.stack.trainer != OWN_LOOP:  # nobody does in a loop of one's own
         config.use_cache = False
     elif not setting.trains:
         config.use_cache = True

@@ -5,6 +5,8 @@ What a trace runs decides as nearly every step does: no layer is left out, and n
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -26,3 +28,14 @@ def infinite(values: torch.Tensor) -> torch.Tensor:
     """Which values are infinite: none, as what peft asks for is whether logits of VB-LoRA were left out."""
     torch.isinf(values)
     return torch.zeros(values.shape, dtype=torch.bool, device="cpu")
+
+
+@contextmanager
+def distributions_unread() -> Iterator[None]:
+    """Distributions check single values that they are given (of which Gemma 3n asks a normal one for a quantile)."""
+    checks = torch.distributions.Distribution._validate_args
+    torch.distributions.Distribution.set_default_validate_args(value=False)
+    try:
+        yield
+    finally:
+        torch.distributions.Distribution.set_default_validate_args(value=checks)

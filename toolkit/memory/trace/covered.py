@@ -16,6 +16,7 @@ from toolkit.memory.trace.refused import MXFP4, refusal_of
 from toolkit.spec import kernel_names, names
 from toolkit.spec.objective_fields import OBJECTIVES, REFERENCES
 from toolkit.spec.packing_fields import PACKINGS
+from toolkit.spec.process_fields import EARLIER, LOADINGS
 from toolkit.spec.sampling_fields import SAMPLING
 from toolkit.spec.setting import Cache, Galore, Kernels, Lora, Parallel, Setting, Stack
 
@@ -129,6 +130,8 @@ PLAIN: tuple[tuple[str, Setting, tuple[str, ...]], ...] = (
     ("padding, training", TRAIN, ("true", "false")),
     ("padding, inference", RUN, ("true", "false")),
     ("warmup", RUN, ("true", "false")),
+    ("loading", RUN, tuple(LOADINGS)),
+    ("earlier_passes", RUN, tuple(EARLIER)),
     ("objective", PREFER, tuple(OBJECTIVES)),
     ("reference", PREFER, tuple(REFERENCES)),
     ("optimizer_in_backward", replace(TRAIN, stack=Stack("plain")), ("true", "false")),

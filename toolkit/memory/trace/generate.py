@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from toolkit.memory.trace.lengthen import growing, leap, lengthened, shapes
 from toolkit.memory.trace.padded import REAL, Rows, mask_of
 from toolkit.memory.trace.releases import cache_parts, first_cache, holds_results, is_double, last_logits_alone
 from toolkit.memory.trace.sounds import hears, sound_of
+from toolkit.memory.transformers_versions import is_alone
 from toolkit.spec.setting import Setting
 
 Mark = Callable[[PhaseName], None]
@@ -23,7 +25,7 @@ Cached = Callable[[Iterable[torch.Tensor]], None]
 
 
 def generate(setting: Setting, model: nn.Module, mark: Mark, cached: Cached) -> None:
-    """The prompt, then the tokens after the first; a model without a cache makes a single pass.
+    """The prompt, then the tokens after the first; a model without a cache, or called alone, makes a single pass.
 
     `mark` is told what comes, `cached` what the cache holds after each call.
     """
@@ -43,10 +45,14 @@ def generate(setting: Setting, model: nn.Module, mark: Mark, cached: Cached) -> 
             given |= mask
             ids = ids if sounds else _ids(model, setting, 1)
         else:
-            given |= last_logits_alone(model) | first_cache(model) | cache_of(setting, model)
+            asked = {} if is_alone(setting) else last_logits_alone(model)
+            given |= asked | first_cache(model) | cache_of(setting, model)
             rows = Rows(model, mask[REAL]) if mask else None
         first = given if rows is None else {**given, **rows.given(setting.sequence_length)}
         with packed_as_on_gpu(setting.cache):
+            if is_alone(setting):
+                cached(_parts(getattr(model(input_ids=ids, **first), _name_of_cache(model))))
+                return
             state = _State(given, rows, *_step(model, cached, ids, first))
             with _for_decoding(model):
                 _decode(model, setting, state, mark, cached)
@@ -70,7 +76,7 @@ def _decode(model: nn.Module, setting: Setting, state: _State, mark: Mark, cache
         mark(PhaseName.DECODE)
         before = shapes(state.cache)
         ids = _ids(model, setting, 1)
-        given = {**state.given, **_beside(state.rows), "past_key_values": state.cache}
+        given = {**state.given, **_beside(state.rows), _name_of_cache(model): state.cache}
         state.held, state.cache = _step(model, cached, ids, given)
         done += 1
         skipped = 0 if is_packed(setting) else leap(done, steps)
@@ -100,9 +106,15 @@ def _step(model: nn.Module, cached: Cached, ids: Any, given: dict[str, Any]) -> 
     """
     decoder = "decoder_input_ids" if "encoder_outputs" in given else "input_ids"
     out = model(**{decoder: ids}, **given)
-    cached(_parts(out.past_key_values))
+    cache = getattr(out, _name_of_cache(model))
+    cached(_parts(cache))
     _ = out.logits[:, -1].to(copy=True, dtype=torch.float32)
-    return out if holds_results() else None, out.past_key_values
+    return out if holds_results() else None, cache
+
+
+def _name_of_cache(model: nn.Module) -> str:
+    """What a model calls its cache: Mamba's has no keys."""
+    return "cache_params" if "cache_params" in signature(model.forward).parameters else "past_key_values"
 
 
 def _ids(model: Any, setting: Setting, length: int) -> torch.Tensor:

@@ -28,6 +28,14 @@ def multiplies(name: str) -> bool:
     return name in _MULTIPLICATIONS or name.startswith("bitsandbytes::gemm_4bit")
 
 
+def as_made(name: str, results: list[Any]) -> list[Any]:
+    """The results of an operator in the order in which its kernel on a GPU asks for them.
+
+    Dropout makes its mask first (aten/src/ATen/native/cuda/Dropout.cu, dropout_cuda).
+    """
+    return results[::-1] if name == "aten::native_dropout" else results
+
+
 def sum_of(name: str, args: Sequence[Any]) -> tuple[int, int] | None:
     """Outputs and rows of a sum of all rows of a tensor in one piece, as for the gradient of a bias.
 

@@ -41,7 +41,7 @@ LARGEST_HEAD = 256
 
 
 class Autocast:
-    """A region of autocast, with its cache of cast parameters: a leaf is cast once until the outermost region ends."""
+    """A region of autocast, with its cache of cast parameters: a leaf, no view, is cast once until all of it ends."""
 
     def __init__(self, dtype: torch.dtype) -> None:
         self.dtype = dtype
@@ -52,7 +52,7 @@ class Autocast:
         """A floating tensor in the low-precision dtype."""
         if not _floats(value) or value.dtype == self.dtype:
             return value
-        if not (value.requires_grad and value.is_leaf and value.dtype == torch.float32):
+        if not (value.requires_grad and value.is_leaf and value.dtype == torch.float32) or value._is_view():
             return value.to(self.dtype)
         if id(value) not in self._cast:
             self._cast[id(value)] = value, value.to(self.dtype)
@@ -176,7 +176,10 @@ def attention(
     if enable_gqa and query.shape[1] != key.shape[1]:
         key, value = (part.repeat_interleave(query.shape[1] // part.shape[1], 1) for part in (key, value))
         written_out = kernels._scaled_dot_product_attention_math
-        return written_out(query, key, value, attn_mask, dropout_p, is_causal, scale=scale)[0]
+        if not dropout_p:
+            return written_out(query, key, value, attn_mask, 0.0, is_causal, scale=scale)[0]
+        # Dropout inside of it would be that of a CPU, whose mask is as large as what it masks.
+        return dropout(written_out(query, key, value, attn_mask, 0.0, is_causal, scale=scale)[1], dropout_p) @ value
     bias = None if attn_mask is None else _aligned(attn_mask, query.dtype)
     if bias is not None:
         bias = bias.expand(query.shape[0], query.shape[1], query.shape[2], key.shape[2])

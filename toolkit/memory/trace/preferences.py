@@ -1,10 +1,8 @@
-"""The losses of TRL's DPOTrainer and GRPOTrainer, by their own code, and the reference that they have."""
+"""The losses of TRL's DPOTrainer, KTOTrainer and GRPOTrainer, by their own code, and the reference that they have."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from importlib import import_module
@@ -12,27 +10,31 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
+from accelerate.utils import convert_to_fp32
 from torch import nn
 
 from toolkit.facts.models import ModelFacts
+from toolkit.memory.numerics import widens_results
 from toolkit.memory.trace.build import DTYPES, load
 from toolkit.memory.trace.on_gpu import OnGpu
+from toolkit.memory.trace.pairs import pairs_loss
 from toolkit.memory.trace.refusal import UnsupportedTrace
-from toolkit.memory.trace.trl_loss import read, with_head
-from toolkit.spec.objective_fields import GRPO, MODEL, PRECOMPUTED, PREFERENCES
+from toolkit.memory.trace.trl_loss import any_trainer, with_head
+from toolkit.spec.objective_fields import GRPO, KTO, MODEL, NEXT_TOKEN, PRECOMPUTED, PREFERENCES
 from toolkit.spec.setting import Setting
 
 
 def prefers(setting: Setting) -> bool:
-    """Whether answers are held against each other, or against what a reference gives."""
-    return setting.trains and setting.objective in PREFERENCES
+    """Whether answers are scored, or held against each other or against what a reference gives."""
+    return setting.trains and setting.objective != NEXT_TOKEN
 
 
 def reference_of(setting: Setting, facts: ModelFacts) -> nn.Module | None:
     """The model that a trainer makes beside the one that it trains, as from_pretrained leaves it; else none."""
     if not prefers(setting):
         return None
-    if facts.config.get("router_aux_loss_coef"):  # trl/trainer/dpo_trainer.py, aux_loss_enabled
+    routes = bool(facts.config.get("router_aux_loss_coef"))
+    if setting.objective in PREFERENCES and routes:  # trl/trainer/dpo_trainer.py, aux_loss_enabled
         raise UnsupportedTrace(f"the loss that routers add to {setting.objective} is not traced yet")
     if setting.reference != MODEL:
         return None
@@ -45,6 +47,7 @@ def reference_of(setting: Setting, facts: ModelFacts) -> nn.Module | None:
 def passing_alone(setting: Setting, model: nn.Module, on_gpu: OnGpu) -> nn.Module:
     """Lets each pass through a model be a region of autocast of its own (accelerate accelerator.py, prepare_model).
 
+    What it gives is made float32 afterwards.
     A mask of tokens without zeros it is not given: code that reads its values finds that it says nothing.
     """
     dtype = DTYPES[setting.compute] if setting.amp and setting.compute != "fp32" else None
@@ -54,7 +57,8 @@ def passing_alone(setting: Setting, model: nn.Module, on_gpu: OnGpu) -> nn.Modul
         if not setting.padding:
             kwargs.pop("attention_mask", None)
         with on_gpu.region(dtype):
-            return original(*args, **kwargs)
+            given = original(*args, **kwargs)
+        return convert_to_fp32(given) if widens_results(setting) else given
 
     model.forward = forward
     return model
@@ -71,6 +75,10 @@ def preference_loss(
     """The loss of sequences whose every token is the answer's; metrics are not read."""
     if setting.objective == GRPO:
         return _loss_of_rewards(setting, model, inputs["input_ids"])
+    if setting.objective not in PREFERENCES:
+        return pairs_loss(setting, model, inputs)
+    if setting.objective == KTO:
+        return _loss_of_answers(setting, model, reference, inputs)
     mask = torch.ones_like(inputs["input_ids"])
     pairs = {"attention_mask": torch.ones_like(mask), **inputs, "completion_mask": mask}
     del pairs["labels"]
@@ -78,7 +86,7 @@ def preference_loss(
         for answer in ("chosen", "rejected"):
             pairs[f"ref_{answer}_logps"] = torch.zeros(setting.batch_size, dtype=torch.float32)
     trainer = SimpleNamespace(
-        **_any_trainer(model),
+        **any_trainer(model),
         ref_model=reference,
         precompute_ref_logps=setting.reference == PRECOMPUTED,
         args=SimpleNamespace(gradient_checkpointing_kwargs=_form(setting)),
@@ -93,6 +101,36 @@ def preference_loss(
         _tp_size=1,
     )
     loss: torch.Tensor = import_module("trl").DPOTrainer._compute_loss(trainer, model, pairs, False)
+    return loss
+
+
+def _loss_of_answers(
+    setting: Setting, model: nn.Module, reference: nn.Module | None, inputs: dict[str, Any]
+) -> torch.Tensor:
+    """KTOTrainer._compute_loss of answers that are wanted and not; beside each stands one of another prompt."""
+    ids = inputs["input_ids"]
+    mask = torch.ones_like(ids)
+    batch = {"input_ids": ids, "attention_mask": mask, "completion_mask": mask.clone()}
+    batch |= {f"KL_{name}": value.clone() for name, value in batch.items()}
+    batch["label"] = torch.zeros(ids.shape[0], dtype=torch.bool)
+    if setting.reference == PRECOMPUTED:
+        batch |= {name: torch.zeros(ids.shape[0], dtype=torch.float32) for name in ("ref_logps", "ref_KL_logps")}
+    trainer_class = import_module("trl").KTOTrainer
+    trainer = SimpleNamespace(
+        **any_trainer(model),
+        ref_model=reference,
+        precompute_ref_logps=setting.reference == PRECOMPUTED,
+        args=SimpleNamespace(gradient_checkpointing_kwargs=_form(setting)),
+        calculate_KL=True,
+        loss_type="kto",
+        beta=0.1,
+        desirable_weight=1.0,
+        undesirable_weight=1.0,
+        _total_train_tokens=0,
+        _tp_size=1,
+    )
+    trainer._compute_kl_logps = partial(trainer_class._compute_kl_logps, trainer)
+    loss: torch.Tensor = trainer_class._compute_loss(trainer, model, batch, False)
     return loss
 
 
@@ -111,7 +149,7 @@ def _loss_of_rewards(setting: Setting, model: nn.Module, ids: torch.Tensor) -> t
     if setting.reference is not None:
         inputs["ref_per_token_logps"] = torch.zeros(inputs["completion_ids"].shape, dtype=torch.float32)
     trainer = SimpleNamespace(
-        **_any_trainer(model),
+        **any_trainer(model),
         args=SimpleNamespace(steps_per_generation=1, delta=None, use_bias_correction_kl=False),
         beta=0.0 if setting.reference is None else 0.04,
         top_entropy_quantile=1.0,
@@ -127,19 +165,3 @@ def _loss_of_rewards(setting: Setting, model: nn.Module, ids: torch.Tensor) -> t
     trainer._get_per_token_logps_and_entropies = partial(trainer_class._get_per_token_logps_and_entropies, trainer)
     loss: torch.Tensor = trainer_class._compute_loss(trainer, model, inputs)
     return loss
-
-
-def _any_trainer(model: nn.Module) -> dict[str, Any]:
-    """What every trainer of TRL has."""
-    accelerator = SimpleNamespace(
-        device=torch.device("meta"),
-        num_processes=1,
-        is_main_process=False,
-        unwrap_model=lambda whole: whole,
-        gather_for_metrics=read,
-        gather=read,
-        reduce=lambda _, **__: torch.ones(2, device="cpu"),
-        autocast=nullcontext,  # each pass is a region of its own
-    )
-    metrics: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    return {"model": model, "accelerator": accelerator, "aux_loss_enabled": False, "_metrics": metrics}

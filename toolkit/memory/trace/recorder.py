@@ -16,7 +16,7 @@ from toolkit.facts.multiprocessors import Multiprocessors
 from toolkit.memory.ledger import Category
 from toolkit.memory.timeline import WORKSPACE, Allocation, Stage, Staged, Timeline
 from toolkit.memory.trace.eight_bit import SEQUENCES
-from toolkit.memory.trace.kernels import multiplies, scratch_of, sum_of
+from toolkit.memory.trace.kernels import as_made, multiplies, scratch_of, sum_of
 from toolkit.memory.trace.modules import ModulePaths
 from toolkit.memory.trace.routing import NONZERO, Routing
 from toolkit.memory.trace.stand_ins import IN_PLACE, SELECTIONS, selects, stand_in_for
@@ -68,7 +68,7 @@ class Recorder(TorchDispatchMode):
         else:
             spread = self.routing.nonzero(args[0]) if name == NONZERO else None
             out = stand_in_for(name, func)(*args, **(kwargs or {})) if spread is None else spread
-        for leaf in tree_leaves(out):
+        for leaf in as_made(name, tree_leaves(out)):
             if isinstance(leaf, torch.Tensor) and leaf.device.type == "meta":
                 self._see(leaf, name, path, stage)
         taken += [self._scratch(size, name, path, stage) for size in after]
@@ -99,6 +99,12 @@ class Recorder(TorchDispatchMode):
             path, stage = self.paths.here()
             index = self.timeline.allocate(Allocation(size, RESIZED, path, stage, stream=self._stream))
             self._alive[key] = index, weakref.ref(storage, partial(self._gone, key, index))
+
+    def has_run(self, *, forward: bool, backward: bool) -> None:
+        """Begins with the workspaces that passes before in the same process have left."""
+        for ran, is_forward in ((forward, True), (backward, False)):
+            if ran:
+                self._take_workspace(forward=is_forward)
 
     def _take_workspace(self, *, forward: bool) -> None:
         """One for the thread that runs forward, one for autograd's own, each when it first multiplies."""

@@ -9,9 +9,12 @@ from collections.abc import Callable
 
 from toolkit.memory.kept_caches import STATIC
 from toolkit.memory.numerics import QUANTIZED, SELECTIVE, adapter_dtype
+from toolkit.memory.transformers_versions import FROM_LOGITS
 from toolkit.spec.names import ESTIMATED_ALONE, FLOATS, GALORE, NEVER_FUSED, OPTIMIZERS_32BIT, TORCH_OPTIMIZERS
-from toolkit.spec.objective_fields import ADAPTERS_OFF, NEXT_TOKEN
+from toolkit.spec.objective_fields import ADAPTERS_OFF, NEXT_TOKEN, PREFERENCES, REWARD, WHOLE_PAIRS
 from toolkit.spec.packing_fields import UNPACKED
+from toolkit.spec.process_fields import IN_CONTEXT
+from toolkit.spec.result_fields import OWN_LOOP, UNTIL_LOSS, UNTIL_NEXT, UNTIL_STEP
 from toolkit.spec.sampling_fields import GREEDY
 from toolkit.spec.setting import OWN, Setting
 
@@ -35,6 +38,12 @@ def sums_logits(setting: Setting) -> bool:
 def names_results(setting: Setting) -> bool:
     """Whether the loss is the model's own, in a loop that has a name for each result until the next."""
     return setting.stack.trainer == "plain" and setting.stack.loss == "named"
+
+
+def takes_logits(setting: Setting) -> bool:
+    """Whether a loop takes the loss of what the model gives without labels, and has no name for it from there on."""
+    stack = setting.stack
+    return stack.trainer == OWN_LOOP and stack.loss == FROM_LOGITS and stack.result in (None, UNTIL_LOSS)
 
 
 def runs_trl(setting: Setting) -> bool:
@@ -68,9 +77,15 @@ def _master_weights(setting: Setting) -> str:
 
 
 def _loss(setting: Setting) -> str:
-    by_loop = sums_logits(setting) or names_results(setting)
+    by_loop = sums_logits(setting) or names_results(setting) or takes_logits(setting)
     known = not setting.trains or setting.stack.loss == "cross-entropy" or runs_trl(setting) or by_loop
     return "" if known else f"the {setting.stack.loss} loss of {setting.stack.trainer} is not traced yet"
+
+
+def _result(setting: Setting) -> str:
+    holds = setting.trains and setting.stack.result in (UNTIL_STEP, UNTIL_NEXT)
+    known = not holds or sums_logits(setting) or names_results(setting)
+    return "" if known else f"a loop that has a name for its result ({setting.stack.result}) is not traced yet"
 
 
 def _head(setting: Setting) -> str:
@@ -94,6 +109,11 @@ def _warmup(setting: Setting) -> str:
     return "a loop over the prompt before the run is not traced yet" if setting.warmup else ""
 
 
+def _loading(setting: Setting) -> str:
+    in_context = setting.loading == IN_CONTEXT
+    return "a file's tensors beside the model are not traced yet" if in_context else ""
+
+
 def _sampling(setting: Setting) -> str:
     return "tokens that are drawn are not traced yet" if setting.sampling != GREEDY else ""
 
@@ -102,8 +122,16 @@ def _objective(setting: Setting) -> str:
     objective = setting.objective
     if not setting.trains or objective == NEXT_TOKEN:
         return ""
-    if not runs_trl(setting) or setting.packing != UNPACKED:
+    if objective in PREFERENCES and (not runs_trl(setting) or setting.packing != UNPACKED):
         return f"{objective} is traced with the chunked loss of trl and one sample a row alone"
+    if objective not in PREFERENCES and (setting.stack.trainer != "trl" or setting.packing != UNPACKED):
+        return f"{objective} is traced of trl and with one sample a row alone"
+    if setting.answer_length:
+        return "answers that the model that trains generates itself are not traced yet"
+    if objective in WHOLE_PAIRS and setting.weights not in FLOATS:
+        return f"what the trainer of {objective} casts of packed weights is not traced yet"
+    if (objective == REWARD) != (setting.head == "sequence-classification" and setting.labels == 1):
+        return f"{objective} is not for head {setting.head} with {setting.labels} labels"
     if setting.reference == ADAPTERS_OFF and setting.method == "full":
         return "method full has no adapters to switch off"
     return f"{objective} on several GPUs is not traced yet" if setting.parallel.gpus > 1 else ""
@@ -165,8 +193,8 @@ def _trained(setting: Setting) -> str | None:
 
 
 RULES: tuple[Callable[[Setting], str], ...] = (
-    _trainer, _offload, _strategy, _weights, _master_weights, _loss, _head, _kernels, _engine, _cache, _gradients,
-    _states, _optimizer, _warmup, _sampling, _checkpoints, _objective, _in_backward,
+    _trainer, _offload, _strategy, _weights, _master_weights, _loss, _result, _head, _kernels, _engine, _cache,
+    _gradients, _states, _optimizer, _warmup, _loading, _sampling, _checkpoints, _objective, _in_backward,
     _offloaded,
 )  # fmt: skip
 """What is asked of a setting, in this order."""

@@ -31,6 +31,7 @@ from packaging.version import Version
 from torch import nn
 
 from toolkit.memory.trace.refusal import UnsupportedTrace
+from toolkit.spec.process_fields import DEVICE_MAP
 
 TRANSFORMERS = "transformers"
 ATTENTION_NAMED = Version("4.36")
@@ -110,13 +111,14 @@ def last_logits_alone(model: nn.Module) -> dict[str, int]:
     return next(({name: 1} for name in LOGITS_TO_KEEP if name in known), {})
 
 
-def loads_warm() -> tuple[bool, ...]:
+def loads_warm(loading: str | None = None) -> tuple[bool, ...]:
     """Whether a model may be loaded after a block of its whole size was asked for (caching_allocator_warmup).
 
-    Where transformers knows how, it does so if it is given a device map, and does not otherwise.
+    Where transformers knows how, it does so if it is given a device map, and does not otherwise; `loading` as of a
+    setting.
     """
     known = hasattr(import_module("transformers.modeling_utils"), "caching_allocator_warmup")
-    return (False, True) if known else (False,)
+    return (False, True) if known and loading in (None, DEVICE_MAP) else (False,)
 
 
 def holds_results() -> bool:

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 import torch
+from accelerate.utils import convert_to_fp32
 from torch import nn
 from torch.autograd.graph import _engine_run_backward
 
@@ -18,26 +19,34 @@ from toolkit.facts.models import ModelFacts
 from toolkit.facts.multiprocessors import multiprocessors_of
 from toolkit.memory.device import workspace_bytes
 from toolkit.memory.ledger import Category, PhaseName
+from toolkit.memory.numerics import widens_results
 from toolkit.memory.packing import laid_out
+from toolkit.memory.parallel.plan import gathered_setting
 from toolkit.memory.reference import paired
 from toolkit.memory.stream import Run
+from toolkit.memory.timeline import WORKSPACE
 from toolkit.memory.trace.build import DTYPES, load, prepare
+from toolkit.memory.trace.chances import distributions_unread
 from toolkit.memory.trace.generate import generate
 from toolkit.memory.trace.offloading import offloading
 from toolkit.memory.trace.old_kernels import library_uncalled, positions_unread, prepare_old_releases
 from toolkit.memory.trace.on_gpu import OnGpu
 from toolkit.memory.trace.optimizers import optimizer_of, states_of
+from toolkit.memory.trace.outside_loss import loss_of_logits
 from toolkit.memory.trace.packed import beside_ids, samples_seen
 from toolkit.memory.trace.padded import mask_of, zeros_seen
+from toolkit.memory.trace.pairs import kernel_of_pairs
 from toolkit.memory.trace.preferences import passing_alone, preference_loss, prefers, reference_of
 from toolkit.memory.trace.recorder import Recorder, note
-from toolkit.memory.trace.refused import names_results, runs_trl, sums_logits
+from toolkit.memory.trace.refused import names_results, runs_trl, sums_logits, takes_logits
 from toolkit.memory.trace.releases import packing_unasked
 from toolkit.memory.trace.replicated import replicate, replicates
 from toolkit.memory.trace.sharded import first_rank, share_out
 from toolkit.memory.trace.sounds import SOUND, hears, sound_of
 from toolkit.memory.trace.stepping import step_in_backward
 from toolkit.memory.trace.trl_loss import kernels_of_trl, sft_loss
+from toolkit.spec.objective_fields import WHOLE_PAIRS
+from toolkit.spec.process_fields import NONE, TRAINING
 from toolkit.spec.setting import Setting
 
 BUILD = "build"
@@ -66,6 +75,7 @@ def run(setting: Setting, facts: ModelFacts) -> Run:
         entered.enter_context(zeros_seen(setting, facts.config.get("model_type")))
         entered.enter_context(samples_seen(setting))
         entered.enter_context(library_uncalled())
+        entered.enter_context(distributions_unread())
         entered.enter_context(positions_unread())
         entered.enter_context(recorder.routing.read())
         entered.enter_context(on_gpu)
@@ -75,7 +85,10 @@ def run(setting: Setting, facts: ModelFacts) -> Run:
         if setting.trains and runs_trl(setting):
             recorder.selects_all = True  # every token has a label
             entered.enter_context(kernels_of_trl())
+        if setting.trains and setting.objective in WHOLE_PAIRS:
+            entered.enter_context(kernel_of_pairs())
         recorder.timeline.mark(BUILD)
+        recorder.has_run(forward=setting.earlier_passes != NONE, backward=setting.earlier_passes == TRAINING)
         model, reference = load(setting, facts), reference_of(setting, facts)
         if ranks is not None:  # a GPU first sees its part of what is ready to train
             model = share_out(prepare(model, setting) if setting.trains else model, setting, ranks)
@@ -83,14 +96,7 @@ def run(setting: Setting, facts: ModelFacts) -> Run:
         recorder.timeline.mark(PhaseName.LOAD)
         _note_loaded(recorder, kinds)
         if setting.trains:
-            if ranks is None:
-                recorder.timeline.mark(PREPARE)
-                model = prepare(model, setting)
-                if replicates(setting):
-                    buckets = partial(note, recorder, kinds, Category.GRADIENTS)
-                    model = replicate(model, lambda bucket: buckets((bucket,)))
-                gc.collect()
-                _note_loaded(recorder, kinds)
+            model = model if ranks is not None else _prepared(setting, model, recorder, kinds)
             note(recorder, kinds, Category.ADAPTERS, _parameters(setting, model, adapters=True))
         recorder.paths.name(model)
         if reference is not None:
@@ -107,11 +113,24 @@ def run(setting: Setting, facts: ModelFacts) -> Run:
     return Run(recorder.timeline, kinds)
 
 
+def _prepared(setting: Setting, model: nn.Module, recorder: Recorder, kinds: dict[int, Category]) -> nn.Module:
+    """The loaded model with adapters and casts, and where each GPU has a copy of it, as the first wraps its own."""
+    recorder.timeline.mark(PREPARE)
+    model = prepare(model, setting)
+    if replicates(setting):
+        buckets = partial(note, recorder, kinds, Category.GRADIENTS)
+        model = replicate(model, lambda bucket: buckets((bucket,)))
+    gc.collect()
+    _note_loaded(recorder, kinds)
+    return model
+
+
 def _train(
     setting: Setting, model: nn.Module, recorder: Recorder, on_gpu: OnGpu, kinds: dict[int, Category],
     reference: nn.Module | None, within: Callable[[], AbstractContextManager[Any]],
 ) -> None:  # fmt: skip
-    autocast = DTYPES[setting.compute] if setting.amp and setting.compute != "fp32" else None
+    mixes = gathered_setting(setting).amp and setting.compute != "fp32"  # not where units are gathered in 16 bit alone
+    autocast = DTYPES[setting.compute] if mixes else None
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     mark = recorder.timeline.mark
 
@@ -180,22 +199,30 @@ def _loss(
         inputs["labels"] = torch.zeros_like(ids)
     if prefers(setting):
         return preference_loss(setting, model, reference, inputs)
+    if names_results(setting) and setting.head == "causal-lm":
+        inputs["use_cache"] = False
     with on_gpu.region(autocast):
         loss: torch.Tensor = sft_loss(model, inputs) if runs_trl(setting) else _own_loss(setting, model, inputs, named)
     return loss
 
 
 def _own_loss(setting: Setting, model: nn.Module, inputs: dict[str, Any], named: list[Any]) -> torch.Tensor:
+    if takes_logits(setting):
+        return loss_of_logits(model, inputs)
     result = model(**inputs)
+    if widens_results(setting):
+        result = convert_to_fp32(result)
     named[:] = [result] if names_results(setting) else []
     loss: torch.Tensor = result.loss
     return loss
 
 
 def _note_loaded(recorder: Recorder, kinds: dict[int, Category]) -> None:
-    """Everything that is there before anything runs is weights: parameters, buffers, scales."""
-    for index in recorder.timeline.alive(len(recorder.timeline.events) - 1):
-        kinds.setdefault(index, Category.WEIGHTS)
+    """Everything that is there before anything runs is weights: parameters, buffers, scales; but for workspaces."""
+    timeline = recorder.timeline
+    for index in timeline.alive(len(timeline.events) - 1):
+        left = timeline.allocations[index].operation == WORKSPACE
+        kinds.setdefault(index, Category.WORKSPACE if left else Category.WEIGHTS)
 
 
 def _parameters(setting: Setting, model: nn.Module, *, adapters: bool) -> Iterator[nn.Parameter]:

@@ -86,7 +86,7 @@ def _is_recurrent(facts: ModelFacts) -> bool:
 def accounted(setting: Setting, seen: Run, how: str) -> Trace:
     """The account of a setting's run; `how` says which part of it was traced."""
     ledger = ledger_of(seen.timeline, seen.kinds)
-    replays = [seen.timeline.replay(PhaseName.LOAD, warm=warm) for warm in loads_warm()]
+    replays = [seen.timeline.replay(PhaseName.LOAD, warm=warm) for warm in loads_warm(setting.loading)]
     blocks = min(one.allocated for one in replays), max(one.allocated for one in replays)
     reserved = min(one.reserved for one in replays), max(one.reserved for one in replays)
     return Trace(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from functools import partial
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from types import SimpleNamespace
@@ -16,15 +17,19 @@ from torch import nn
 
 from toolkit.memory.trace.refusal import UnsupportedTrace
 from toolkit.memory.versions import older, package_version
-from toolkit.spec.objective_fields import DPO, GRPO
+from toolkit.spec.objective_fields import DPO, GRPO, KTO, NEXT_TOKEN, PREFERENCES
 from toolkit.spec.setting import Setting
 
 METRICS = Version("0.17")
 """Since about then SFTTrainer works out accuracy and entropy from the logits (trainer/sft_trainer.py)."""
 OUTPUTS = ("log_probs", "entropy", "is_top1")
 """What SFTTrainer asks its head for."""
-OUTPUTS_OF = {DPO: (*OUTPUTS, "mean_logits"), GRPO: ("log_probs", "entropy")}
-"""What DPOTrainer and GRPOTrainer do."""
+OUTPUTS_OF = {
+    DPO: (*OUTPUTS, "mean_logits"),
+    KTO: ("log_probs", "entropy", "mean_logits"),
+    GRPO: ("log_probs", "entropy"),
+}
+"""What other trainers do that have a reference."""
 
 NOT_INSTALLED = "trl is not installed, whose loss has code of its own"
 
@@ -43,7 +48,7 @@ def refuse_trl(setting: Setting) -> None:
     stated = package_version(setting, "trl")
     if stated is not None and stated.release[:2] != installed.release[:2]:
         raise UnsupportedTrace(f"trl {stated} is named and {installed} is installed, with a loss of its own")
-    if setting.stack.loss != "chunked":
+    if setting.stack.loss != "chunked" and setting.objective in (NEXT_TOKEN, *PREFERENCES):
         raise UnsupportedTrace(f"trl {installed} has no {setting.stack.loss} loss: it never forms all logits")
 
 
@@ -73,8 +78,30 @@ def sft_loss(model: nn.Module, inputs: dict[str, Any]) -> torch.Tensor:
         _tp_size=1,
     )
     compute = import_module("trl").SFTTrainer.compute_loss
-    loss: torch.Tensor = compute(trainer, model, {**inputs, "position_ids": positions})
+    passes: Any = model if "position_ids" in inputs else partial(_without_positions, model)
+    loss: torch.Tensor = compute(trainer, passes, {**inputs, "position_ids": positions})
     return loss
+
+
+def _without_positions(model: nn.Module, **inputs: Any) -> Any:
+    """Runs a model on a batch of TRL's collator, whose tokens are counted by a mask and which has no positions."""
+    return model(**{name: value for name, value in inputs.items() if name != "position_ids"})
+
+
+def any_trainer(model: nn.Module) -> dict[str, Any]:
+    """What every trainer of TRL has."""
+    accelerator = SimpleNamespace(
+        device=torch.device("meta"),
+        num_processes=1,
+        is_main_process=False,
+        unwrap_model=lambda whole: whole,
+        gather_for_metrics=read,
+        gather=read,
+        reduce=lambda _, **__: torch.ones(2, device="cpu"),
+        autocast=nullcontext,  # each pass is a region of its own
+    )
+    metrics: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    return {"model": model, "accelerator": accelerator, "aux_loss_enabled": False, "_metrics": metrics}
 
 
 def read(_: torch.Tensor) -> torch.Tensor:
@@ -90,7 +117,7 @@ def kernels_of_trl() -> Iterator[None]:
         utils: Any = import_module("trl.trainer.utils")
     except ModuleNotFoundError as error:
         raise UnsupportedTrace(NOT_INSTALLED) from error
-    in_place = _InPlace()
+    in_place = InPlace()
     stand_ins: dict[str, Any] = {
         "_use_triton": lambda _: True,
         "_forward_kernel": in_place,
@@ -111,7 +138,7 @@ def kernels_of_trl() -> Iterator[None]:
             setattr(kernels, name, value)
 
 
-class _InPlace:
+class InPlace:
     """A Triton kernel as it is launched: by its grid."""
 
     def __getitem__(self, grid: tuple[int, ...]) -> Callable[..., None]:

@@ -21,7 +21,7 @@ def _low_rank(base: Base) -> Iterator[Added]:
 
 
 def _adalora(base: Base) -> Iterator[Added]:
-    """Three factors, and the rank as a parameter."""
+    """Three factors, and the rank as a parameter, which is trained where it is made beside a model on the GPU."""
     yield from _low_rank(base)
     for module in base.modules:
         yield Added((base.rank, 1), module.count)

@@ -1,4 +1,6 @@
-"""Methods whose branch beside the layer is narrow: VeRA, VB-LoRA, RandLoRA, DeLoRA, GraLoRA (peft 0.21, tuners/*).
+"""Methods whose branch beside the layer is narrow: AdaLoRA, VeRA, VB-LoRA, RandLoRA, DeLoRA, GraLoRA.
+
+Source: peft 0.21, tuners/*/layer.py.
 
 No dropout: their configs have none unless it is asked for.
 """
@@ -6,12 +8,45 @@ No dropout: their configs have none unless it is asked for.
 from __future__ import annotations
 
 from toolkit.memory.buffer import Buffer
-from toolkit.memory.formula.operations import Given
+from toolkit.memory.formula.operations import Given, narrowed, resized
 from toolkit.memory.formula.tuned.site import Site, given
+from toolkit.memory.gradients import INCOMING
 from toolkit.memory.tape import Tape
 
 TOP = 2
 """Vectors of the bank that make a piece of an adapter (VBLoRAConfig.topk)."""
+
+
+def adalora(at: Site, x: Buffer) -> Buffer:
+    """A times a number for each rank, and B: a product of three; what it adds is scaled, and divided by the rank.
+
+    The rank is a parameter of one element in the adapter's dtype, which the quotient takes, too.
+    """
+    form, rank = at.form, at.tuner.rank
+    result = at.base(x)
+    source = at.cast(x, at.dtype)
+    scaled = at.times(at.parameter(rank * form.inputs), at.parameter(rank))
+    low = at.product(source, scaled, rank, turned=True)
+    at.drop(scaled)
+    high = at.swap(low, at.product(low, at.parameter(rank * form.outputs), form.outputs, turned=True))
+    larger = at.swap(high, at.alike(high))
+    added = at.swap(larger, _over(at, larger, at.parameter(1)))
+    at.added_in_place(result, added)
+    at.drop(added, *([source] if source is not x else []))
+    return result
+
+
+def _over(at: Site, x: Buffer, rank: Buffer) -> Buffer:
+    """`x / rank`: nothing is counted for a gradient of the rank, which a Trainer's model has not.
+
+    peft makes it before a Trainer moves the model to the GPU, and trains it where the model was there before.
+    """
+
+    def backward(tape: Tape, _: Buffer) -> Given:
+        own = tape.fresh(INCOMING, resized(x, at.dtype), at.dtype, x.width)
+        return [(x, narrowed(tape, x, own)), (rank, given(tape, rank))]
+
+    return at.made(resized(x, at.dtype), at.dtype, (x, rank), (rank,), width=x.width, backward=backward)
 
 
 def vera(at: Site, x: Buffer) -> Buffer:

@@ -9,7 +9,7 @@ from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.linear_form import LinearForm, Tuner
 from toolkit.memory.formula.tuned.blocks import c3a, miss
 from toolkit.memory.formula.tuned.changed_weights import fourierft, hira, loha, lokr, peanut
-from toolkit.memory.formula.tuned.low_rank import delora, gralora, randlora, vblora, vera
+from toolkit.memory.formula.tuned.low_rank import adalora, delora, gralora, randlora, vblora, vera
 from toolkit.memory.formula.tuned.rotations import boft, hra, oft
 from toolkit.memory.formula.tuned.site import Site
 from toolkit.memory.formula.tuned.vectors import beft, ia3, road, trainable_tokens
@@ -18,6 +18,7 @@ from toolkit.memory.tape import Tape
 Linear = Callable[[Tape, Buffer, LinearForm, str], Buffer]
 
 TUNED: Mapping[str, Callable[[Site, Buffer], Buffer]] = {
+    "adalora": adalora,
     "beft": beft,
     "boft": boft,
     "c3a": c3a,

@@ -101,9 +101,9 @@ class Site:
         """What a product takes: under autocast a copy in its dtype."""
         return x if self.form.autocast is None else self.cast(x, self.form.autocast)
 
-    def product(self, x: Buffer, weight: Buffer, width: int, row: str = "") -> Buffer:
-        """`x @ weight`, activations times a matrix."""
-        return self._multiplied(x, weight, lambda inner: widened(inner, width, inner.dtype), width, row)
+    def product(self, x: Buffer, weight: Buffer, width: int, row: str = "", *, turned: bool = False) -> Buffer:
+        """`x @ weight`, activations times a matrix; `turned` as of `matmul`."""
+        return self._multiplied(x, weight, lambda inner: widened(inner, width, inner.dtype), width, row, turned)
 
     def matmul(self, left: Buffer, right: Buffer, elements: int, *, turned: bool = False) -> Buffer:
         """`left @ right`, two matrices; `turned`: parameters as views of them, whose copies autocast does not keep."""

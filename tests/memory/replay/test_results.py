@@ -1,0 +1,69 @@
+"""How long a loop has a name for what the model gives."""
+
+from __future__ import annotations
+
+import pytest
+
+from toolkit.facts.models import ModelFacts, load_model
+from toolkit.memory.context import Context
+from toolkit.memory.estimate import Estimate, estimate
+from toolkit.memory.recording import programs_of
+from toolkit.memory.replay.reserved import replayed
+from toolkit.memory.replay.training import Run
+from toolkit.spec.setting import Setting, Stack
+
+MODEL = "Qwen/Qwen2.5-0.5B"
+LOGITS = 4 * 1024 * 151936 * 2
+
+
+def _estimate(result: str | None) -> Estimate:
+    facts = load_model(MODEL)
+    assert isinstance(facts, ModelFacts)
+    stack = Stack("plain", "from-logits", result=result)
+    fields = {"batch_size": 4, "sequence_length": 1024, "gradient_checkpointing": "reentrant", "stack": stack}
+    return estimate(Setting(MODEL, "full", "bf16", **fields), facts)  # type: ignore[arg-type]
+
+
+def _context(result: str | None) -> Context:
+    context = _estimate(result).context
+    assert context is not None
+    return context
+
+
+def _gone(result: str | None, *, holds: bool = False) -> str:
+    """When a run lets go of the logits that the first pass has given: they are made first of what is of their size."""
+    context = _context(result)
+    run = Run(context, programs_of(context), holds=holds)
+    events = run._writer.events
+    run.load()
+    run.pass_through(accumulates=False)
+    run.step()
+    stepped = len(events.order)
+    run.pass_through(accumulates=False)
+    order = events.order
+    logits = [event for event in order if event > 0 and events.sizes[event] == LOGITS]
+    released = order.index(-logits[0])
+    each = len(logits) // 2  # of the first pass, and of the second
+    if released < stepped:
+        return "in the pass" if released < order.index(logits[each - 1]) else "after the pass"
+    return "before the next" if released < order.index(logits[each]) else "in the next"
+
+
+@pytest.mark.parametrize(
+    ("result", "gone"),
+    [(None, "in the pass"), ("loss", "in the pass"), ("step", "before the next"), ("next", "in the next")],
+)
+def test_logits_go_when_their_name_does(result: str | None, gone: str) -> None:
+    assert _gone(result) == gone
+
+
+def test_what_is_not_said_may_be_either() -> None:
+    """The bounds of a loop that nobody has seen begin where it holds nothing, and end where it holds all it may."""
+    assert _gone(None, holds=True) == "in the next"
+    bounds = {result: replayed(_estimate(result)) for result in (None, "loss", "next")}
+    assert bounds[None][0] == bounds["loss"][0]
+    assert bounds["loss"][1] < bounds[None][1] <= bounds["next"][1]
+
+
+def test_what_stays_after_a_step_is_of_a_name_alone() -> None:
+    assert [_estimate(result).outputs for result in (None, "loss", "step", "next")] == [LOGITS, 0, 0, LOGITS]
