@@ -10,7 +10,7 @@ from toolkit.accuracy.convert.write import converted
 from toolkit.accuracy.score import Score
 from toolkit.finding import Place
 from toolkit.memory.estimate import Holdings
-from toolkit.spec.field_value import Field, Fixed
+from toolkit.spec.fields.value import Field, Fixed
 from toolkit.spec.published_lines import PublishedRun, Reading
 from toolkit.spec.scenario import Scenario
 

@@ -16,7 +16,7 @@ from toolkit.memory.estimate import Estimate, estimate
 from toolkit.memory.replay import reserved
 from toolkit.memory.replay.reserved import replayed
 from toolkit.spec.published import load_published
-from toolkit.spec.setting import Setting, Stack
+from toolkit.spec.settings.setting import Setting, Stack
 
 PUBLISHED = Path(__file__).parents[2] / "specs" / "published"
 MODEL = "HuggingFaceTB/SmolLM2-135M"

@@ -13,8 +13,8 @@ from toolkit.accuracy.convert.stated import COLLECTED
 from toolkit.accuracy.convert.vocabulary import gpu_of, model_of, versions_of, vocabulary
 from toolkit.accuracy.convert.write import BrokenRecordError, UnknownSourceError, converted, sources
 from toolkit.facts.models import MODEL_IDS
-from toolkit.spec import names
-from toolkit.spec.published_fields import READING_METRICS
+from toolkit.spec.fields import names
+from toolkit.spec.written.published import READING_METRICS
 
 
 def test_a_full_run_of_fms() -> None:

@@ -13,9 +13,9 @@ from tests.accuracy.build import PUBLISHED
 from tests.memory.measure.jobs import outcome, reading
 from toolkit.accuracy.convert.own import run_of, slug_of_gpu, write_own
 from toolkit.accuracy.score import score
-from toolkit.checks.measurable import computed, measurables
-from toolkit.checks.situation import all_moved
-from toolkit.checks.situations import situation_of
+from toolkit.checks.situations.measurable import computed, measurables
+from toolkit.checks.situations.situation import all_moved
+from toolkit.checks.situations.situations import situation_of
 from toolkit.evidence.record import Record, setting_key
 from toolkit.memory.measure.job import Measurable
 from toolkit.memory.measure.outcome import Outcome, OutcomeKind

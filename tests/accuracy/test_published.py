@@ -16,8 +16,8 @@ from toolkit.accuracy.table import table
 from toolkit.report.accuracy import accuracy_json
 from toolkit.report.accuracy_text import accuracy_markdown, accuracy_text
 from toolkit.spec.published import load_published
-from toolkit.spec.published_fields import READING_METRICS
 from toolkit.spec.walk import reading_folders
+from toolkit.spec.written.published import READING_METRICS
 
 RECORDS = {
     "autoawq": 32, "axolotl_examples": 25, "backpropagate_receipts": 13, "bert_large_trainer": 3,

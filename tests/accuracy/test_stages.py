@@ -9,7 +9,7 @@ import pytest
 from tests.memory.test_accelerated_peft import FUSED, LLAMA_2, MISTRAL, TRITON, TWO, of, setting
 from toolkit.accuracy.metrics import PREDICTS
 from toolkit.memory.estimate import Estimate
-from toolkit.spec.setting import Parallel, Setting, Stack
+from toolkit.spec.settings.setting import Parallel, Setting, Stack
 
 FUSED_TRITON = replace(FUSED, gptq="triton")
 

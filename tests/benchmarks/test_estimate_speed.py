@@ -20,7 +20,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from toolkit.facts.models import ModelFacts, load_model
 from toolkit.memory.estimate import Estimate, estimate
 from toolkit.memory.replay.reserved import replayed
-from toolkit.spec.setting import Lora, Parallel, Setting
+from toolkit.spec.settings.setting import Lora, Parallel, Setting
 
 REPOSITORY = Path(__file__).parents[2]
 MODEL = "mistralai/Mistral-7B-v0.1"

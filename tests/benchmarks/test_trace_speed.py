@@ -17,7 +17,7 @@ pytest.importorskip("bitsandbytes")
 
 from toolkit.facts.models import ModelFacts, load_model
 from toolkit.memory.trace.trace import trace
-from toolkit.spec.setting import Lora, Parallel, Setting
+from toolkit.spec.settings.setting import Lora, Parallel, Setting
 
 SMALL_SECONDS = 5.0
 LARGE_SECONDS = 10.0

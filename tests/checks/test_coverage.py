@@ -8,7 +8,7 @@ import pytest
 from tests.cli.command import run
 from toolkit.checks.coverage import MEMORY
 from toolkit.documents.spans import Spans
-from toolkit.spec.names import QUANTITIES
+from toolkit.spec.fields.names import QUANTITIES
 
 GUIDE = """# Memory
 

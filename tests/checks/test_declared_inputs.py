@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from tests.checks.input_bases import ANSWERING, BASES, SPREAD, TRAINING, TUNED, Flags
-from toolkit.checks.situation import REFUSALS
+from toolkit.checks.situations.situation import REFUSALS
 from toolkit.facts.models import ModelFacts, load_model
 from toolkit.memory.estimate import Estimate, Holdings, estimate, holdings
 from toolkit.memory.ledger import Category
 from toolkit.spec import FIELDS, decide, scenario_from_flags
-from toolkit.spec.field_spec import FieldSpec
-from toolkit.spec.kind import Boolean, Integer, Number, OneOf
+from toolkit.spec.fields.field import FieldSpec
+from toolkit.spec.fields.kind import Boolean, Integer, Number, OneOf
 
 HELD = ("weights", "adapters", "gradients", "optimizer_states", "master_weights")
 SERVED = ("kv_cache", "engine_pool")

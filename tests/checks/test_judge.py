@@ -21,8 +21,8 @@ from toolkit.documents.bind import BoundClaim, bind
 from toolkit.documents.document import Document
 from toolkit.finding import Severity
 from toolkit.quantity import Reading
+from toolkit.spec.fields.names import ABOUT_SCENARIO, QUANTITIES
 from toolkit.spec.load import load_spec
-from toolkit.spec.names import ABOUT_SCENARIO, QUANTITIES
 
 DOCUMENT = """\
 # Guide

@@ -11,8 +11,8 @@ import pytest
 
 from tests.memory.measure.jobs import CONFIG, reading
 from toolkit.checks.judgement import Judgement, Verdict
-from toolkit.checks.measurable import measurables
 from toolkit.checks.run import check_paths
+from toolkit.checks.situations.measurable import measurables
 from toolkit.evidence.evidence import EvidenceKind
 from toolkit.memory.measure.outcome import Outcome, OutcomeKind
 from toolkit.memory.measure.records import keep, record_of

@@ -14,7 +14,7 @@ from toolkit.codes.claim import CLAIM_CODES
 from toolkit.codes.document import DOCUMENT_CODES
 from toolkit.codes.evidence import EVIDENCE_CODES
 from toolkit.codes.spec import SPEC_CODES
-from toolkit.spec.names import ABOUT_SCENARIO, QUANTITIES
+from toolkit.spec.fields.names import ABOUT_SCENARIO, QUANTITIES
 
 PACKAGE = Path(__file__).parents[2] / "toolkit"
 CODE = re.compile(r"[A-Z][0-9]{3}")
@@ -81,5 +81,5 @@ def test_every_checker_file_has_a_test_file() -> None:
     """A quantity is judged in a file of its name, and tested in one."""
     tests = Path(__file__).parent
     for quantity in QUANTITIES:
-        assert (PACKAGE / "checks" / f"{quantity}.py").exists()
-        assert (tests / f"test_{quantity}.py").exists()
+        assert (PACKAGE / "checks" / "quantities" / f"{quantity}.py").exists()
+        assert (tests / "quantities" / f"test_{quantity}.py").exists()

@@ -12,12 +12,12 @@ import pytest
 
 from toolkit.checks.result import CheckResult
 from toolkit.checks.run import check_paths
-from toolkit.checks.traceable import jobs_of
+from toolkit.checks.situations.traceable import jobs_of
 from toolkit.evidence.evidence import EvidenceKind
 from toolkit.evidence.record import FOLDER, Record, setting_key
 from toolkit.finding import Severity
 from toolkit.memory.estimate import estimate
-from toolkit.memory.trace.campaign import Job
+from toolkit.memory.trace.many.campaign import Job
 
 SPEC = """\
 document: guide.md

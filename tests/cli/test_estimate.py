@@ -9,7 +9,7 @@ import pytest
 from tests.cli.command import Ran, run
 from toolkit.cli.field_flags import OTHER_FLAGS, flag_of
 from toolkit.facts.gpus import gpus
-from toolkit.spec.fields import FIELDS
+from toolkit.spec.fields.registry import FIELDS
 
 DECIDED = (
     *("--model", "Qwen/Qwen2.5-Coder-7B", "--method", "lora", "--weights", "bf16", "--batch-size", "2"),

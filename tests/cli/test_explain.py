@@ -7,7 +7,7 @@ import pytest
 from tests.cli.command import run
 from toolkit.checks.registry import CHECKERS
 from toolkit.codes import CODES
-from toolkit.memory.rows import ROWS
+from toolkit.memory.rows.registry import ROWS
 
 
 @pytest.mark.parametrize("name", [*CODES, *(row.name for row in ROWS)])

@@ -13,7 +13,7 @@ import pytest
 
 from tests.cli.command import REPOSITORY, run
 from tests.memory.measure.jobs import CONFIG, WORKER, job, outcome
-from toolkit.checks.measurable import computed
+from toolkit.checks.situations.measurable import computed
 from toolkit.cli import measure
 from toolkit.evidence.evidence import EvidenceKind
 from toolkit.evidence.record import Record, read_records
@@ -24,7 +24,7 @@ from toolkit.memory.measure.job import Measurable, jobs_text, read_jobs
 from toolkit.memory.measure.outcome import Outcome
 from toolkit.memory.measure.records import record_of
 from toolkit.memory.measure.results import append, append_trace
-from toolkit.spec.setting import Parallel
+from toolkit.spec.settings.setting import Parallel
 
 CARD = SeenGpu("NVIDIA H100 80GB HBM3", 80 << 30, 0, "580.1")
 SPEC = """\

@@ -15,7 +15,7 @@ from toolkit.accuracy.traced.lines import FILE, read_lines
 from toolkit.cli import trace_readings
 from toolkit.evidence.evidence import EvidenceKind
 from toolkit.evidence.record import Record, setting_key
-from toolkit.memory.trace.campaign import Job, Result
+from toolkit.memory.trace.many.campaign import Job, Result
 from toolkit.memory.trace.stack.environment import Environment
 from toolkit.memory.trace.stack.named import NamedStack
 

@@ -15,7 +15,7 @@ from toolkit.documents.read_field import read_field, resolved
 from toolkit.finding import Place
 from toolkit.spec.claim import Claim
 from toolkit.spec.document_spec import Spec, Units
-from toolkit.spec.field_value import Choices, Field, Fixed, Range, Reference
+from toolkit.spec.fields.value import Choices, Field, Fixed, Range, Reference
 from toolkit.spec.quote import Cell, Name, Quote, TableRef
 from toolkit.spec.scenario import Scenario
 

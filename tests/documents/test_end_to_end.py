@@ -15,7 +15,7 @@ from toolkit.documents.read_field import resolved
 from toolkit.finding import Finding
 from toolkit.spec.claim import Claim
 from toolkit.spec.document_spec import Spec
-from toolkit.spec.field_value import Fixed
+from toolkit.spec.fields.value import Fixed
 from toolkit.spec.load import load_spec
 from toolkit.spec.quote import Cell
 

@@ -11,7 +11,7 @@ import pytest
 
 from toolkit.evidence.evidence import EvidenceKind
 from toolkit.evidence.record import Record, read_records, setting_key
-from toolkit.spec.setting import Galore, Kernels, Lora, Parallel, Setting
+from toolkit.spec.settings.setting import Galore, Kernels, Lora, Parallel, Setting
 
 SETTING = Setting("Qwen/Qwen2.5-0.5B", "lora", "bf16", lora=Lora(8, 16, ("q_proj", "v_proj")))
 RECORD = Record(

@@ -7,7 +7,7 @@ import pytest
 from toolkit.facts.four_bits import FOUR_BIT_COPIES, FOUR_BITS, MIXED
 from toolkit.facts.models import MODEL_IDS, ModelFacts, load_model
 from toolkit.facts.names import UnknownName
-from toolkit.spec.stored_form import stored_form
+from toolkit.spec.settings.stored_form import stored_form
 
 COUNTS = {  # as the makers' repositories are counted by the Hub
     "unsloth/Meta-Llama-3.1-8B-bnb-4bit": ("meta-llama/Llama-3.1-8B", 8_030_261_248),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from toolkit.facts.models import ModelFacts, load_model
 from toolkit.memory.context import Context
 from toolkit.memory.estimate import Estimate, estimate
-from toolkit.spec.setting import Parallel, Setting, Stack
+from toolkit.spec.settings.setting import Parallel, Setting, Stack
 
 GIB = 2**30
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.facts.models import ModelFacts, load_model, model_from_config
-from toolkit.spec.setting import Lora, Setting, Stack
+from toolkit.spec.settings.setting import Lora, Setting, Stack
 
 DATA = Path(__file__).parent / "data"
 

@@ -15,7 +15,7 @@ import pytest
 from toolkit.facts.models import ModelFacts, load_model
 from toolkit.memory.estimate import Estimate, estimate
 from toolkit.memory.refusal import UnsupportedRow
-from toolkit.spec.setting import Kernels, Lora, Parallel, Setting, Stack
+from toolkit.spec.settings.setting import Kernels, Lora, Parallel, Setting, Stack
 
 MISTRAL, LLAMA_3, LLAMA_2 = "mistralai/Mistral-7B-v0.1", "meta-llama/Meta-Llama-3-8B", "meta-llama/Llama-2-70b-hf"
 TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj")

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from toolkit.facts.models import ModelFacts, load_model
-from toolkit.memory.allocator import CachingAllocator
+from toolkit.memory.allocator.caching import CachingAllocator
 from toolkit.memory.architecture.config import UnsupportedModel
 from toolkit.memory.estimate import Estimate, estimate
 from toolkit.memory.ledger import Category, PhaseName
 from toolkit.memory.refusal import UnsupportedRow
-from toolkit.spec.fields import FIELDS
-from toolkit.spec.setting import Kernels, Parallel, Setting, Stack
+from toolkit.spec.fields.registry import FIELDS
+from toolkit.spec.settings.setting import Kernels, Parallel, Setting, Stack
 
 GIB = 2**30
 MISTRAL, LLAMA_7B, LLAMA_13B = "mistralai/Mistral-7B-v0.1", "meta-llama/Llama-2-7b-hf", "meta-llama/Llama-2-13b-hf"

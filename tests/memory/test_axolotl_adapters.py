@@ -16,18 +16,18 @@ import pytest
 
 from tests.memory.trace.cut import cut
 from tests.memory.trace.methods import METHODS
-from toolkit.memory.buffer import Buffer
 from toolkit.memory.context import Scale
 from toolkit.memory.estimate import estimate
-from toolkit.memory.formula.axolotl_adapters import axolotl_feed_forward
-from toolkit.memory.formula.fused_adapters import fused_products
-from toolkit.memory.formula.linear_form import Branch, LinearForm
+from toolkit.memory.formula.adapters.axolotl_adapters import axolotl_feed_forward
+from toolkit.memory.formula.adapters.fused_adapters import fused_products
+from toolkit.memory.formula.linear.linear_form import Branch, LinearForm
 from toolkit.memory.formula.operations import Given, scale
 from toolkit.memory.ledger import PhaseName
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.size import NOTHING, Alive
-from toolkit.memory.tape import Tape
-from toolkit.spec.setting import Kernels, Lora, Setting
+from toolkit.memory.tape.buffer import Buffer
+from toolkit.memory.tape.tape import Tape
+from toolkit.spec.settings.setting import Kernels, Lora, Setting
 
 WIDTH, KEYS, INNER, RANK = 1024, 256, 2816, 8
 LAYERS = {

@@ -8,9 +8,9 @@ import pytest
 
 from toolkit.facts.models import ModelFacts, load_model
 from toolkit.memory.estimate import Estimate, estimate
-from toolkit.memory.recording import programs_of
 from toolkit.memory.size import Size
-from toolkit.spec.setting import Setting, Stack
+from toolkit.memory.tape.recording import programs_of
+from toolkit.spec.settings.setting import Setting, Stack
 
 LLAMA_7B, LLAMA_13B = "meta-llama/Llama-2-7b-hf", "meta-llama/Llama-2-13b-hf"
 

@@ -9,7 +9,7 @@ from toolkit.memory.architecture import UnsupportedModel
 from toolkit.memory.estimate import Estimate, estimate
 from toolkit.memory.layouts.encoders import READERS
 from toolkit.memory.refusal import UnsupportedRow
-from toolkit.spec.setting import Lora, Setting
+from toolkit.spec.settings.setting import Lora, Setting
 
 MIXED = {"amp": True, "gradients": "fp32", "optimizer_states": "fp32"}
 ALL_LINEAR = Lora(8, 16, "all-linear")

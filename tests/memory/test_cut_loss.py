@@ -10,17 +10,17 @@ from __future__ import annotations
 import pytest
 
 from toolkit.facts.models import ModelFacts, load_model
-from toolkit.memory.buffer import Buffer
 from toolkit.memory.estimate import estimate
-from toolkit.memory.formula.cut_loss import cut_loss
-from toolkit.memory.formula.linear_form import Branch, LinearForm
-from toolkit.memory.formula.logits import HeadForm
+from toolkit.memory.formula.ends.cut_loss import cut_loss
+from toolkit.memory.formula.ends.logits import HeadForm
+from toolkit.memory.formula.linear.linear_form import Branch, LinearForm
 from toolkit.memory.formula.norms import NormForm
 from toolkit.memory.ledger import PhaseName
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.size import Alive
-from toolkit.memory.tape import Tape
-from toolkit.spec.setting import Lora, Setting, Stack
+from toolkit.memory.tape.buffer import Buffer
+from toolkit.memory.tape.tape import Tape
+from toolkit.spec.settings.setting import Lora, Setting, Stack
 
 TOKENS, WIDTH, ENTRIES = 256, 64, 1000
 LAST = 2 * (8 + 4)
@@ -47,7 +47,7 @@ def _no_norm(monkeypatch: pytest.MonkeyPatch) -> None:
     def same(tape: Tape, x: Buffer, _: NormForm) -> Buffer:
         return tape.new("states", x.width, x.dtype, grad=True)
 
-    monkeypatch.setattr("toolkit.memory.formula.cut_loss.normalise", same)
+    monkeypatch.setattr("toolkit.memory.formula.ends.cut_loss.normalise", same)
 
 
 def form_of(how: str, *, trains: bool) -> HeadForm:

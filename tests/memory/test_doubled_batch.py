@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.checks.input_bases import BASES, EXPERTS, Flags
-from toolkit.checks.situation import REFUSALS
+from toolkit.checks.situations.situation import REFUSALS
 from toolkit.facts.models import ModelFacts, load_model
 from toolkit.memory.estimate import Estimate, estimate
-from toolkit.memory.rows import ROWS
+from toolkit.memory.rows.registry import ROWS
 from toolkit.spec import decide, scenario_from_flags
 
 TRAINED, LORA, ANSWERED = BASES["full"], BASES["lora"], BASES["answered"]

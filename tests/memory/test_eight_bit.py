@@ -11,8 +11,8 @@ from toolkit.memory.estimate import Estimate, estimate
 from toolkit.memory.ledger import Category, PhaseName
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.size import Size
-from toolkit.memory.tape import Tape
-from toolkit.spec.setting import Lora, Setting, Stack
+from toolkit.memory.tape.tape import Tape
+from toolkit.spec.settings.setting import Lora, Setting, Stack
 
 LLAMA_13B = Setting(
     "meta-llama/Llama-2-13b-chat-hf",

@@ -9,11 +9,11 @@ import pytest
 from toolkit.facts.models import MODEL_IDS, ModelFacts, load_model
 from toolkit.memory.architecture import UnsupportedModel
 from toolkit.memory.estimate import Estimate, estimate, holdings
-from toolkit.memory.formula.engine import card_of, least_to_start, share_of
+from toolkit.memory.formula.engine.engine import card_of, least_to_start, share_of
 from toolkit.memory.ledger import Category, PhaseName
 from toolkit.memory.refusal import UnsupportedRow
-from toolkit.spec.fields import FIELDS
-from toolkit.spec.setting import Lora, Setting, Stack
+from toolkit.spec.fields.registry import FIELDS
+from toolkit.spec.settings.setting import Lora, Setting, Stack
 
 REFUSALS = (UnsupportedModel, UnsupportedRow)
 GIB = 2**30

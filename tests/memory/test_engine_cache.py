@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from tests.memory.engines import GIB, context_of, estimated, served
-from toolkit.memory.formula.engine import cache_room, card_of, keys_and_values, share_of
-from toolkit.memory.formula.engine_cache import token_bytes
+from toolkit.memory.formula.engine.cache import token_bytes
+from toolkit.memory.formula.engine.engine import cache_room, card_of, keys_and_values, share_of
 from toolkit.memory.ledger import PhaseName
 from toolkit.memory.refusal import UnsupportedRow
-from toolkit.spec.setting import Setting
+from toolkit.spec.settings.setting import Setting
 
 LLAMA = "meta-llama/Llama-3.1-8B-Instruct"
 GEMMA_2 = "google/gemma-2-9b-it"

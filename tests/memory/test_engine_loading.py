@@ -8,9 +8,9 @@ import pytest
 
 from tests.memory.engines import GIB, estimated, served
 from toolkit.memory.ledger import PhaseName
-from toolkit.memory.quantization import UnsupportedStorage
 from toolkit.memory.refusal import UnsupportedRow
-from toolkit.spec.setting import Setting
+from toolkit.memory.weights.quantization import UnsupportedStorage
+from toolkit.spec.settings.setting import Setting
 
 MIB = 2**20
 

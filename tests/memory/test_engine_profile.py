@@ -8,10 +8,10 @@ import pytest
 
 from tests.memory.engines import GIB, context_of, estimated, served
 from toolkit.memory.engines.limits import Limits, limits_of
-from toolkit.memory.formula.engine import card_of, profiled
-from toolkit.memory.formula.engine_profile import sort_bytes
+from toolkit.memory.formula.engine.engine import card_of, profiled
+from toolkit.memory.formula.engine.profile import sort_bytes
 from toolkit.memory.refusal import UnsupportedRow
-from toolkit.spec.setting import Setting
+from toolkit.spec.settings.setting import Setting
 
 LLAMA = "meta-llama/Llama-3.1-8B-Instruct"
 H100 = "H100 SXM5 80GB"

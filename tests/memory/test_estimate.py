@@ -14,12 +14,12 @@ from toolkit.facts.models import MODEL_IDS, ModelFacts, load_model
 from toolkit.memory.architecture import UnsupportedModel
 from toolkit.memory.estimate import Estimate, estimate
 from toolkit.memory.ledger import Category, PhaseName
-from toolkit.memory.quantization import UnsupportedStorage
 from toolkit.memory.refusal import UnsupportedRow
-from toolkit.memory.row_rule import RowRule
-from toolkit.memory.rows import ROWS
-from toolkit.spec.names import OPTIMIZERS, STRATEGIES
-from toolkit.spec.setting import Cache, Galore, Kernels, Lora, Parallel, Run, Setting, Stack, Zero
+from toolkit.memory.rows.registry import ROWS
+from toolkit.memory.rows.rule import RowRule
+from toolkit.memory.weights.quantization import UnsupportedStorage
+from toolkit.spec.fields.names import OPTIMIZERS, STRATEGIES
+from toolkit.spec.settings.setting import Cache, Galore, Kernels, Lora, Parallel, Run, Setting, Stack, Zero
 
 REFUSALS = (UnsupportedModel, UnsupportedStorage, UnsupportedRow)
 SMALL, SMALL_HIDDEN = "HuggingFaceTB/SmolLM2-135M", 576

@@ -9,9 +9,9 @@ import pytest
 from toolkit.facts.models import ModelFacts, load_model
 from toolkit.memory.estimate import Estimate, estimate
 from toolkit.memory.ledger import PhaseName
-from toolkit.memory.recording import programs_of
 from toolkit.memory.refusal import UnsupportedRow
-from toolkit.spec.setting import Kernels, Setting, Stack
+from toolkit.memory.tape.recording import programs_of
+from toolkit.spec.settings.setting import Kernels, Setting, Stack
 
 LLAMA_7B, LLAMA_13B, LLAMA_65B = "huggyllama/llama-7b", "huggyllama/llama-13b", "huggyllama/llama-65b"
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from tests.memory.test_refusal import facts
 from toolkit.memory.estimate import Estimate, estimate
 from toolkit.memory.ledger import PhaseName
-from toolkit.spec.setting import Setting, Stack
+from toolkit.spec.settings.setting import Setting, Stack
 
 SANTACODER = Setting(
     "bigcode/gpt_bigcode-santacoder",

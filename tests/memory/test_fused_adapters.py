@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import pytest
 
-from toolkit.memory.buffer import Buffer
 from toolkit.memory.context import Scale
-from toolkit.memory.formula.fused_adapters import fused_products, fuses
-from toolkit.memory.formula.linear_form import Branch, LinearForm
+from toolkit.memory.formula.adapters.fused_adapters import fused_products, fuses
+from toolkit.memory.formula.linear.linear_form import Branch, LinearForm
 from toolkit.memory.formula.operations import Given, scale
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.size import NOTHING, Alive
-from toolkit.memory.tape import Tape
+from toolkit.memory.tape.buffer import Buffer
+from toolkit.memory.tape.tape import Tape
 
 WIDTH, KEYS, RANK = 1024, 256, 8
 LAYERS = {"qkv": (WIDTH, KEYS, KEYS), "o": (WIDTH,)}

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from toolkit.facts.models import ModelFacts, load_model
 from toolkit.memory.estimate import Estimate, estimate
-from toolkit.memory.formula.galore import fullest_projection, is_projected
-from toolkit.memory.formula.optimizer import state_blocks, state_bytes
+from toolkit.memory.formula.optimizers.galore import fullest_projection, is_projected
+from toolkit.memory.formula.optimizers.optimizer import state_blocks, state_bytes
 from toolkit.memory.ledger import PhaseName
 from toolkit.memory.refusal import UnsupportedRow
-from toolkit.memory.sums import Trained
-from toolkit.spec.setting import Galore, Lora, Parallel, Setting, Stack
+from toolkit.memory.weights.sums import Trained
+from toolkit.spec.settings.setting import Galore, Lora, Parallel, Setting, Stack
 
 LLAMA = "meta-llama/Llama-2-7b-hf"
 SETTING = Setting(

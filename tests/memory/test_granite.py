@@ -8,7 +8,7 @@ import pytest
 
 from toolkit.facts.models import ModelFacts, load_model
 from toolkit.memory.estimate import estimate
-from toolkit.spec.setting import Lora, Setting, Stack
+from toolkit.spec.settings.setting import Lora, Setting, Stack
 
 POWER = "ibm/PowerLM-3b"
 GIB = 1 << 30

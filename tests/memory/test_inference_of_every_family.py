@@ -9,7 +9,7 @@ import pytest
 from toolkit.facts.models import MODEL_IDS, ModelFacts, load_model
 from toolkit.memory.estimate import estimate
 from toolkit.memory.refusal import UnsupportedRow
-from toolkit.spec.setting import Setting
+from toolkit.spec.settings.setting import Setting
 
 
 def _smallest_of_each_type() -> dict[str, ModelFacts]:

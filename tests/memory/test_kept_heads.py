@@ -7,12 +7,12 @@ import pytest
 from toolkit.facts.models import ModelFacts, load_model
 from toolkit.memory.architecture import architecture_of
 from toolkit.memory.estimate import estimate
-from toolkit.memory.formula.chunked_loss import ChunkedProduct
-from toolkit.memory.formula.kv_cache import cached_elements, kept_elements
-from toolkit.memory.formula.linear_form import LinearForm
+from toolkit.memory.formula.caches.kv_cache import cached_elements, kept_elements
+from toolkit.memory.formula.ends.chunked_loss import ChunkedProduct
+from toolkit.memory.formula.linear.linear_form import LinearForm
 from toolkit.memory.ledger import PhaseName
 from toolkit.memory.refusal import UnsupportedRow
-from toolkit.spec.setting import Setting, Stack
+from toolkit.spec.settings.setting import Setting, Stack
 
 
 def facts(name: str) -> ModelFacts:

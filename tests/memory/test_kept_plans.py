@@ -7,7 +7,7 @@ import pytest
 from toolkit.facts.models import ModelFacts, load_model, model_from_config
 from toolkit.memory.architecture import Architecture, architecture_of, registry
 from toolkit.memory.parallel.plan import plan
-from toolkit.spec.setting import Setting
+from toolkit.spec.settings.setting import Setting
 
 SETTING = Setting("any", "inference", "fp32", compute="fp32", optimizer="none")
 

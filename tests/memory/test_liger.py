@@ -16,10 +16,10 @@ from tests.memory.trace.cut import cut
 from tests.memory.trace.methods import METHODS
 from tests.memory.whole_blocks import as_traced
 from toolkit.memory.estimate import estimate
-from toolkit.memory.formula.liger import FAMILIES, PATCHED
+from toolkit.memory.formula.trainers.liger import FAMILIES, PATCHED
 from toolkit.memory.ledger import PhaseName
 from toolkit.memory.refusal import UnsupportedRow
-from toolkit.spec.setting import Kernels, Lora, Setting, Stack
+from toolkit.spec.settings.setting import Kernels, Lora, Setting, Stack
 
 ON = Kernels(liger=True)
 FLASH: dict[str, Any] = {"attention": "flash"}

@@ -11,15 +11,15 @@ from toolkit.memory.architecture.mixers import DeltaNet
 from toolkit.memory.context import Scale
 from toolkit.memory.estimate import estimate
 from toolkit.memory.formula.arrays import per_token
-from toolkit.memory.formula.fla_delta_rule import fla_delta_rule
-from toolkit.memory.formula.rule_form import RuleForm
-from toolkit.memory.layer_order import Turn, in_turn, surroundings
+from toolkit.memory.formula.recurrence.fla_delta_rule import fla_delta_rule
+from toolkit.memory.formula.recurrence.rule_form import RuleForm
 from toolkit.memory.ledger import PhaseName
-from toolkit.memory.peaks import amounts
+from toolkit.memory.programs.layer_order import Turn, in_turn, surroundings
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.size import Alive
-from toolkit.memory.tape import Tape
-from toolkit.spec.setting import Kernels, Setting, Stack
+from toolkit.memory.tape.peaks import amounts
+from toolkit.memory.tape.tape import Tape
+from toolkit.spec.settings.setting import Kernels, Setting, Stack
 
 MIB = 2**20
 SEEN = {

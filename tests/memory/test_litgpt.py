@@ -12,11 +12,11 @@ from toolkit.memory.architecture.config import UnsupportedModel
 from toolkit.memory.architecture.litgpt import as_litgpt
 from toolkit.memory.contexts import contexts_of
 from toolkit.memory.estimate import estimate
-from toolkit.memory.fabric_loading import Made, unsplit
 from toolkit.memory.ledger import PhaseName
-from toolkit.memory.programs import Programs
-from toolkit.memory.recording import programs_of
-from toolkit.spec.setting import Lora, Setting, Stack
+from toolkit.memory.loading.fabric import Made, unsplit
+from toolkit.memory.programs.programs import Programs
+from toolkit.memory.tape.recording import programs_of
+from toolkit.spec.settings.setting import Lora, Setting, Stack
 
 HIDDEN, RANK = 4096, 8
 STABLELM = Setting(

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from toolkit.facts.models import ModelFacts, load_model
 from toolkit.memory.estimate import estimate
-from toolkit.memory.formula.muon import is_orthogonalized, orthogonalizing
-from toolkit.memory.formula.optimizer import state_bytes
+from toolkit.memory.formula.optimizers.muon import is_orthogonalized, orthogonalizing
+from toolkit.memory.formula.optimizers.optimizer import state_bytes
 from toolkit.memory.ledger import PhaseName
-from toolkit.memory.sums import Trained
-from toolkit.spec.setting import Lora, Setting, Stack
+from toolkit.memory.weights.sums import Trained
+from toolkit.spec.settings.setting import Lora, Setting, Stack
 
 LLAMA = "meta-llama/Llama-3.1-8B"
 MUON = Setting(

@@ -12,7 +12,7 @@ from toolkit.facts.models import ModelFacts, load_model, model_from_config
 from toolkit.memory.estimate import estimate
 from toolkit.memory.ledger import PhaseName
 from toolkit.memory.trace.trace import trace
-from toolkit.spec.setting import Setting, Stack
+from toolkit.spec.settings.setting import Setting, Stack
 
 pytestmark = pytest.mark.reference
 

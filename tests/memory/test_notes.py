@@ -6,7 +6,7 @@ import pytest
 
 from toolkit.facts.models import ModelFacts, load_model
 from toolkit.memory.estimate import estimate
-from toolkit.spec.setting import Setting, Stack
+from toolkit.spec.settings.setting import Setting, Stack
 
 
 def _said(model: str, word: str = "positions", **fields: object) -> list[str]:

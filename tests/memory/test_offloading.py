@@ -10,7 +10,7 @@ from toolkit.facts.models import ModelFacts, load_model
 from toolkit.memory.estimate import estimate
 from toolkit.memory.ledger import PhaseName
 from toolkit.memory.refusal import UnsupportedRow
-from toolkit.spec.setting import Lora, Parallel, Setting, Stack
+from toolkit.spec.settings.setting import Lora, Parallel, Setting, Stack
 
 MODEL, WIDTH, LAYERS = "meta-llama/Llama-3.1-8B", 4096, 32
 MOVED = Setting(

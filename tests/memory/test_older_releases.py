@@ -9,11 +9,11 @@ import pytest
 from toolkit.facts.models import ModelFacts, load_model
 from toolkit.memory.estimate import Estimate, estimate
 from toolkit.memory.ledger import PhaseName
-from toolkit.memory.recording import programs_of
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.replay.reserved import replayed
 from toolkit.memory.replay.training import Run
-from toolkit.spec.setting import Setting, Stack
+from toolkit.memory.tape.recording import programs_of
+from toolkit.spec.settings.setting import Setting, Stack
 
 MIB = 1 << 20
 LLAMA = "meta-llama/Llama-2-7b-hf"

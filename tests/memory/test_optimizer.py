@@ -13,12 +13,12 @@ import pytest
 
 from toolkit.facts.models import ModelFacts, load_model
 from toolkit.memory.estimate import estimate
-from toolkit.memory.formula.optimizer import STATES, paged, state_blocks, state_bytes
+from toolkit.memory.formula.optimizers.optimizer import STATES, paged, state_blocks, state_bytes
 from toolkit.memory.ledger import PhaseName
 from toolkit.memory.refusal import UnsupportedRow
-from toolkit.memory.sums import Trained
-from toolkit.spec.names import OPTIMIZERS
-from toolkit.spec.setting import Lora, Setting, Stack
+from toolkit.memory.weights.sums import Trained
+from toolkit.spec.fields.names import OPTIMIZERS
+from toolkit.spec.settings.setting import Lora, Setting, Stack
 
 MATRIX, VECTOR, ODD = Trained((512, 256), 1), Trained((4096,), 1), Trained((300, 100), 1)
 SMALL = Trained((4095,), 1)

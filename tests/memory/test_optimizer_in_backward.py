@@ -10,7 +10,7 @@ from toolkit.facts.models import ModelFacts, load_model
 from toolkit.memory.estimate import estimate
 from toolkit.memory.ledger import PhaseName
 from toolkit.memory.refusal import UnsupportedRow
-from toolkit.spec.setting import Galore, Parallel, Setting, Stack
+from toolkit.spec.settings.setting import Galore, Parallel, Setting, Stack
 
 MODEL = "meta-llama/Llama-3.1-8B"
 WIDTH, INNER, VOCABULARY = 4096, 14_336, 128_256

@@ -8,7 +8,7 @@ import pytest
 
 from toolkit.facts.models import ModelFacts, load_model
 from toolkit.memory.estimate import estimate, holdings
-from toolkit.spec.setting import Lora, Setting, Stack
+from toolkit.spec.settings.setting import Lora, Setting, Stack
 
 TOKENS = 4 * 768
 LOGITS = TOKENS * 128_256 * 2

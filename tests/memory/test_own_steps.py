@@ -12,14 +12,14 @@ import pytest
 
 from toolkit.facts.models import ModelFacts, load_model
 from toolkit.memory.estimate import estimate
-from toolkit.memory.formula import own_steps
-from toolkit.memory.formula.galore import fullest_projection
-from toolkit.memory.formula.optimizer import state_bytes
+from toolkit.memory.formula.optimizers import own_steps
+from toolkit.memory.formula.optimizers.galore import fullest_projection
+from toolkit.memory.formula.optimizers.optimizer import state_bytes
 from toolkit.memory.ledger import PhaseName
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.size import BYTES
-from toolkit.memory.sums import Trained
-from toolkit.spec.setting import Galore, Setting
+from toolkit.memory.weights.sums import Trained
+from toolkit.spec.settings.setting import Galore, Setting
 
 LAYER = "model.layers.{}."
 TENSORS = (

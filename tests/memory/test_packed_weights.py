@@ -8,11 +8,11 @@ import pytest
 
 from toolkit.facts.models import ModelFacts, load_model
 from toolkit.memory.estimate import Estimate, estimate
-from toolkit.memory.formula.linear import linear
-from toolkit.memory.formula.linear_form import LinearForm
+from toolkit.memory.formula.linear.linear import linear
+from toolkit.memory.formula.linear.linear_form import LinearForm
 from toolkit.memory.ledger import PhaseName
-from toolkit.memory.tape import Tape
-from toolkit.spec.setting import Setting, Stack
+from toolkit.memory.tape.tape import Tape
+from toolkit.spec.settings.setting import Setting, Stack
 
 MIB, GIB = 2**20, 2**30
 

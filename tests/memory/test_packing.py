@@ -14,7 +14,7 @@ from toolkit.memory.estimate import Estimate, estimate
 from toolkit.memory.ledger import Phase, PhaseName
 from toolkit.memory.packing import laid_out
 from toolkit.memory.refusal import UnsupportedRow
-from toolkit.spec.setting import Lora, Setting, Stack
+from toolkit.spec.settings.setting import Lora, Setting, Stack
 
 LLAMA, NEOX = "meta-llama/Llama-2-7b-hf", "EleutherAI/pythia-1b"
 BATCH, LENGTH = 4, 1024

@@ -13,7 +13,7 @@ from toolkit.facts.models import ModelFacts, load_model
 from toolkit.memory.estimate import Estimate, estimate
 from toolkit.memory.ledger import Phase, PhaseName
 from toolkit.memory.refusal import UnsupportedRow
-from toolkit.spec.setting import Lora, Setting, Stack
+from toolkit.spec.settings.setting import Lora, Setting, Stack
 
 LLAMA, QWEN = "meta-llama/Llama-2-7b-hf", "Qwen/Qwen2.5-7B"
 BATCH, LENGTH = 4, 1024

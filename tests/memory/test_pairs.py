@@ -12,11 +12,11 @@ from toolkit.finding import Place
 from toolkit.memory.estimate import estimate
 from toolkit.memory.ledger import PhaseName
 from toolkit.memory.refusal import UnsupportedRow
-from toolkit.spec.field_value import Atom, Field, Fixed
+from toolkit.spec.fields.value import Atom, Field, Fixed
 from toolkit.spec.scenario import Scenario
-from toolkit.spec.setting import Lora, Setting, Stack
-from toolkit.spec.settings import decide
-from toolkit.spec.stack_rules import losses
+from toolkit.spec.settings.decide import decide
+from toolkit.spec.settings.setting import Lora, Setting, Stack
+from toolkit.spec.settings.stack_rules import losses
 
 SMALL, WORDS = "HuggingFaceTB/SmolLM2-135M", 49_152
 TOKENS = 2 * 2 * 128

@@ -9,7 +9,7 @@ import pytest
 from tests.memory.test_refusal import facts
 from toolkit.memory.estimate import Estimate, estimate
 from toolkit.memory.ledger import PhaseName
-from toolkit.spec.setting import Cache, Setting, Stack
+from toolkit.spec.settings.setting import Cache, Setting, Stack
 
 VERSIONS = {"torch": "2.8.0", "transformers": "5.5.4"}
 QWEN = Setting(

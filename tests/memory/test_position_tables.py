@@ -10,9 +10,9 @@ from tests.memory.architecture.samples import small_facts
 from tests.memory.test_refusal import facts
 from toolkit.memory.architecture import architecture_of
 from toolkit.memory.estimate import Estimate, estimate
-from toolkit.memory.layer_tables import layer_tables
 from toolkit.memory.ledger import PhaseName
-from toolkit.spec.setting import Setting, Stack
+from toolkit.memory.libraries.layer_tables import layer_tables
+from toolkit.spec.settings.setting import Setting, Stack
 
 GENERATION = Setting(
     "EleutherAI/pythia-410m-deduped",

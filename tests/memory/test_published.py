@@ -13,7 +13,7 @@ import pytest
 from tests.memory.settings import facts_of, name_of, records, setting_of
 from toolkit.facts.models import ModelFacts, load_model
 from toolkit.memory.estimate import estimate
-from toolkit.spec.setting import Setting, Stack
+from toolkit.spec.settings.setting import Setting, Stack
 
 CLOSE = 0.0005
 UNEVEN_ROUTING = 0.005

@@ -10,8 +10,8 @@ from toolkit.facts.models import ModelFacts, load_model
 from toolkit.facts.multiprocessors import Multiprocessors
 from toolkit.memory.estimate import estimate
 from toolkit.memory.formula.reduction import ROW, STAGED_FROM, staged_bytes
-from toolkit.memory.tape import Tape
-from toolkit.spec.setting import Peft, Setting, Stack
+from toolkit.memory.tape.tape import Tape
+from toolkit.spec.settings.setting import Peft, Setting, Stack
 
 RTX_3050 = Multiprocessors(20, 1536)
 T4 = Multiprocessors(40, 1024)

@@ -12,10 +12,10 @@ from toolkit.memory.estimate import Estimate, estimate, holdings
 from toolkit.memory.ledger import PhaseName
 from toolkit.memory.reference import ROW
 from toolkit.memory.refusal import UnsupportedRow
-from toolkit.spec.field_value import Field, Fixed
+from toolkit.spec.fields.value import Field, Fixed
 from toolkit.spec.scenario import Scenario
-from toolkit.spec.setting import Lora, Parallel, Setting, Stack
-from toolkit.spec.settings import decide
+from toolkit.spec.settings.decide import decide
+from toolkit.spec.settings.setting import Lora, Parallel, Setting, Stack
 
 SMALL = "HuggingFaceTB/SmolLM2-135M"
 PAIRS = Setting(

@@ -10,7 +10,7 @@ from toolkit.facts.models import ModelFacts, load_model
 from toolkit.memory.estimate import estimate, holdings
 from toolkit.memory.ledger import Category
 from toolkit.memory.refusal import UnsupportedRow
-from toolkit.spec.setting import Lora, Parallel, Setting, Stack
+from toolkit.spec.settings.setting import Lora, Parallel, Setting, Stack
 
 QWEN = Setting("Qwen/Qwen2.5-0.5B", "full", "bf16")
 MIXTRAL = replace(QWEN, model="mistralai/Mixtral-8x7B-v0.1", method="lora", lora=Lora(8))

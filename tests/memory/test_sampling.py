@@ -13,7 +13,7 @@ from toolkit.memory.estimate import Estimate, estimate
 from toolkit.memory.ledger import PhaseName
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.spec.published import load_published
-from toolkit.spec.setting import Parallel, Setting, Stack
+from toolkit.spec.settings.setting import Parallel, Setting, Stack
 
 VOCABULARY = 151_936
 DRAWN = ("logits", "logits_float32", "drawn_scores", "sorted_scores", "sort_scratch")

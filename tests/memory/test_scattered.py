@@ -15,7 +15,7 @@ from toolkit.facts.models import ModelFacts, load_model, model_from_config
 from toolkit.memory.estimate import Estimate, estimate
 from toolkit.memory.ledger import Phase, PhaseName
 from toolkit.memory.refusal import UnsupportedRow
-from toolkit.spec.setting import Kernels, Lora, Parallel, Setting, Stack
+from toolkit.spec.settings.setting import Kernels, Lora, Parallel, Setting, Stack
 
 GRANITE, LAYERS = "ibm-granite/granite-3.0-3b-a800m-instruct", 2
 HIDDEN, INNER, EXPERTS, CHOSEN = 1536, 512, 40, 8

@@ -10,7 +10,7 @@ from toolkit.facts.models import ModelFacts, load_model
 from toolkit.memory.estimate import Estimate, estimate
 from toolkit.memory.ledger import PhaseName
 from toolkit.memory.refusal import UnsupportedRow
-from toolkit.spec.setting import Setting, Stack
+from toolkit.spec.settings.setting import Setting, Stack
 
 TOKENS, VOCABULARY = 4 * 256, 30_522
 LOGITS = TOKENS * VOCABULARY * 2

@@ -11,13 +11,13 @@ pytest.importorskip("peft")
 import torch
 
 from tests.memory.trace.agree import agree
-from toolkit.memory.formula.linear import linear
-from toolkit.memory.formula.linear_form import LinearForm
+from toolkit.memory.formula.linear.linear import linear
+from toolkit.memory.formula.linear.linear_form import LinearForm
 from toolkit.memory.formula.operations import add
-from toolkit.memory.gradients import INCOMING
 from toolkit.memory.size import NOTHING
-from toolkit.memory.tape import Tape
-from toolkit.spec.setting import Lora, Setting, Stack
+from toolkit.memory.tape.gradients import INCOMING
+from toolkit.memory.tape.tape import Tape
+from toolkit.spec.settings.setting import Lora, Setting, Stack
 
 pytestmark = pytest.mark.reference
 

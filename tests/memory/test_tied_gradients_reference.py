@@ -14,8 +14,8 @@ from torch.utils.checkpoint import checkpoint  # noqa: E402
 
 from tests.memory.trace.cut import cut  # noqa: E402
 from toolkit.memory.contexts import contexts_of  # noqa: E402
-from toolkit.memory.recording import programs_of  # noqa: E402
-from toolkit.spec.setting import Setting, Stack  # noqa: E402
+from toolkit.memory.tape.recording import programs_of  # noqa: E402
+from toolkit.spec.settings.setting import Setting, Stack  # noqa: E402
 
 pytestmark = pytest.mark.reference
 

@@ -17,7 +17,7 @@ from toolkit.memory.architecture.config import UnsupportedModel
 from toolkit.memory.estimate import estimate
 from toolkit.memory.ledger import PhaseName
 from toolkit.memory.refusal import UnsupportedRow
-from toolkit.spec.setting import Lora, Setting, Stack
+from toolkit.spec.settings.setting import Lora, Setting, Stack
 
 CONFIG = {
     "hidden_size": 512,

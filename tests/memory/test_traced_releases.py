@@ -17,7 +17,7 @@ from tests.memory.trace.cut import cut
 from toolkit.facts.models import ModelFacts
 from toolkit.memory.estimate import estimate
 from toolkit.memory.ledger import PhaseName
-from toolkit.spec.setting import Setting, Stack
+from toolkit.spec.settings.setting import Setting, Stack
 
 RECORDS = records("traced_releases")
 PEAK, ELSEWHERE = 0.0015, 0.007

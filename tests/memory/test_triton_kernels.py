@@ -14,14 +14,14 @@ from collections.abc import Callable
 
 import pytest
 
-from toolkit.memory.buffer import Buffer
 from toolkit.memory.context import Scale
-from toolkit.memory.formula.linear import linear
-from toolkit.memory.formula.linear_form import Branch, LinearForm
+from toolkit.memory.formula.linear.linear import linear
+from toolkit.memory.formula.linear.linear_form import Branch, LinearForm
 from toolkit.memory.formula.operations import Given, scale
-from toolkit.memory.formula.triton_kernels import fast_cross_entropy, fast_norm, fast_rotary
+from toolkit.memory.formula.trainers.triton_kernels import fast_cross_entropy, fast_norm, fast_rotary
 from toolkit.memory.size import NOTHING, Alive
-from toolkit.memory.tape import Tape
+from toolkit.memory.tape.buffer import Buffer
+from toolkit.memory.tape.tape import Tape
 
 WIDTH, KEYS, ENTRIES = 1024, 256, 4096
 SCALE = Scale(2, 512)

@@ -13,10 +13,10 @@ pytest.importorskip("peft")
 from toolkit.facts.models import ModelFacts, load_model, model_from_config
 from toolkit.memory.context import Context
 from toolkit.memory.estimate import estimate
-from toolkit.memory.recording import programs_of
 from toolkit.memory.replay.training import STEPS, Run
+from toolkit.memory.tape.recording import programs_of
 from toolkit.memory.trace.trace import trace
-from toolkit.spec.setting import Lora, Setting, Stack
+from toolkit.spec.settings.setting import Lora, Setting, Stack
 
 pytestmark = pytest.mark.reference
 

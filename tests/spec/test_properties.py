@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from toolkit.finding import Finding, printable
 from toolkit.spec import Spec, load_spec
-from toolkit.spec.compose import compose
-from toolkit.spec.node import Entries, Items, Node, Scalar
+from toolkit.spec.yaml.compose import compose
+from toolkit.spec.yaml.node import Entries, Items, Node, Scalar
 
 VALID = """\
 document: guide.md

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from toolkit.spec.field_value import Fixed, Range
+from toolkit.spec.fields.value import Fixed, Range
 from toolkit.spec.published import load_published
 from toolkit.spec.walk import reading_folders
 

@@ -12,10 +12,10 @@ import pytest
 import yaml
 
 from tests.spec.build import CLAIM, HEAD, load, with_claim, with_scenario
-from toolkit.spec.fields import FIELDS
-from toolkit.spec.node import typed
-from toolkit.spec.open_value import example
+from toolkit.spec.fields.registry import FIELDS
 from toolkit.spec.schema import COMMITTED, scenario_schema, schema, schema_text
+from toolkit.spec.written.open_value import example
+from toolkit.spec.yaml.node import typed
 
 SPECS = Path(__file__).parents[2] / "specs" / "documents"
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from toolkit.memory.contexts import on_gpu_alone
 from toolkit.memory.estimate import Estimate
-from toolkit.memory.layer_turns import added_up
 from toolkit.memory.ledger import Category, Phase, PhaseName
-from toolkit.memory.recording import programs_of
+from toolkit.memory.programs.layer_turns import added_up
+from toolkit.memory.tape.recording import programs_of
 
 BATCH = "token_ids"
 """The row of what a batch brings with it."""

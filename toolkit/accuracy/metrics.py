@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping
 from toolkit.accuracy.added import added_by_prompt, added_by_token
 from toolkit.memory.device import context_interval
 from toolkit.memory.estimate import Estimate, Holdings
-from toolkit.memory.formula.engine import cache_room, profiled
-from toolkit.memory.formula.engine_cache import token_bytes
+from toolkit.memory.formula.engine.cache import token_bytes
+from toolkit.memory.formula.engine.engine import cache_room, profiled
 from toolkit.memory.ledger import STEADY, Category, PhaseName
-from toolkit.memory.lora import unmerged_bytes
-from toolkit.memory.moments import NAMED
 from toolkit.memory.parallel.plan import whole_adapters
+from toolkit.memory.programs.moments import NAMED
 from toolkit.memory.replay.reserved import reserved_on_card, shown_by_card
+from toolkit.memory.weights.lora import unmerged_bytes
 
 Bytes = tuple[int, int]
 Predicts = Callable[[Estimate], Bytes | None]

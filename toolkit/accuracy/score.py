@@ -10,9 +10,9 @@ from pathlib import Path
 
 from toolkit.accuracy.ahead import replay_ahead
 from toolkit.accuracy.metrics import HELD, PARTS, PREDICTS, Bytes, Predicts, weights_bytes
-from toolkit.checks.answer import answer, held_at_extremes
-from toolkit.checks.situation import REFUSALS
-from toolkit.checks.space import TooManySettingsError
+from toolkit.checks.situations.answer import answer, held_at_extremes
+from toolkit.checks.situations.situation import REFUSALS
+from toolkit.checks.situations.space import TooManySettingsError
 from toolkit.frozen import frozen
 from toolkit.memory.estimate import Estimate, Holdings
 from toolkit.memory.ledger import Category, PhaseName
@@ -21,7 +21,7 @@ from toolkit.spec.look_up import LookUp
 from toolkit.spec.published import PublishedSource
 from toolkit.spec.published_lines import PublishedRun, Reading
 from toolkit.spec.scenario import Scenario
-from toolkit.spec.setting import Setting
+from toolkit.spec.settings.setting import Setting
 
 DEVELOPMENT, HELD_OUT = "development", "held-out"
 _VERSIONED = "stack."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from toolkit.spec.field_value import Choices, Fixed, Range
+from toolkit.spec.fields.value import Choices, Fixed, Range
 from toolkit.spec.published_lines import PublishedRun
 
 

@@ -18,7 +18,7 @@ from toolkit.spec.claim import Claim
 from toolkit.spec.scenario import Scenario
 
 if TYPE_CHECKING:
-    from toolkit.checks.situation import Situation
+    from toolkit.checks.situations.situation import Situation
 
 READINGS: tuple[Reading, ...] = ("decimal", "binary")
 LONGEST_SHOWN = 60

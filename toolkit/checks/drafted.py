@@ -27,7 +27,7 @@ from toolkit.finding import Finding, Severity
 from toolkit.frozen import frozen
 from toolkit.spec.claim import Claim
 from toolkit.spec.document_spec import Spec
-from toolkit.spec.field_value import Atom, Field, Fixed
+from toolkit.spec.fields.value import Atom, Field, Fixed
 from toolkit.spec.load import spec_from_text
 
 _BY_ITSELF: Final = frozenset({"arithmetic", "gpu_memory", "change", "parameters"})

@@ -11,8 +11,8 @@ from toolkit.checks.judgement import Acknowledgement, Claimed, Judgement, Outcom
 from toolkit.checks.readings import readings_of, tells_reading
 from toolkit.checks.registry import CHECKERS
 from toolkit.checks.result import SpecReport
-from toolkit.checks.situation import all_moved
-from toolkit.checks.situations import Situations
+from toolkit.checks.situations.situation import all_moved
+from toolkit.checks.situations.situations import Situations
 from toolkit.checks.traced import stale_findings
 from toolkit.checks.traces import read_traces
 from toolkit.documents.bind import Binding, BoundClaim

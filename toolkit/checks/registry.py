@@ -4,36 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from toolkit.checks.activations import judge_activations
-from toolkit.checks.adapted_modules import judge_adapted_modules
-from toolkit.checks.adapters import adapters_agree, judge_adapters
-from toolkit.checks.arithmetic import arithmetic_agrees, judge_arithmetic
 from toolkit.checks.case import Case
-from toolkit.checks.change import judge_change
-from toolkit.checks.checkpoint import judge_checkpoint
-from toolkit.checks.cost import judge_cost
-from toolkit.checks.disk import disk_agrees, judge_disk
-from toolkit.checks.duration import judge_duration
-from toolkit.checks.event import judge_event
-from toolkit.checks.fits import judge_fits
-from toolkit.checks.gpu_memory import judge_gpu_memory
-from toolkit.checks.gradients import gradients_agree, judge_gradients
-from toolkit.checks.host_memory import judge_host_memory
-from toolkit.checks.hyperparameter import judge_hyperparameter
 from toolkit.checks.judgement import Outcome
-from toolkit.checks.kv_cache import judge_kv_cache, kv_cache_agree
-from toolkit.checks.master_weights import judge_master_weights, master_weights_agree
-from toolkit.checks.optimizer_states import judge_optimizer_states, optimizer_states_agree
-from toolkit.checks.overhead import judge_overhead
-from toolkit.checks.parameters import judge_parameters
-from toolkit.checks.peak_memory import judge_peak_memory
-from toolkit.checks.quality import judge_quality
-from toolkit.checks.software import judge_software
-from toolkit.checks.speed_ratio import judge_speed_ratio
-from toolkit.checks.steps import judge_steps
-from toolkit.checks.trainable_parameters import judge_trainable_parameters
-from toolkit.checks.trainable_share import judge_trainable_share
-from toolkit.checks.weights import judge_weights, weights_agree
+from toolkit.checks.quantities.activations import judge_activations
+from toolkit.checks.quantities.adapted_modules import judge_adapted_modules
+from toolkit.checks.quantities.adapters import adapters_agree, judge_adapters
+from toolkit.checks.quantities.arithmetic import arithmetic_agrees, judge_arithmetic
+from toolkit.checks.quantities.change import judge_change
+from toolkit.checks.quantities.checkpoint import judge_checkpoint
+from toolkit.checks.quantities.cost import judge_cost
+from toolkit.checks.quantities.disk import disk_agrees, judge_disk
+from toolkit.checks.quantities.duration import judge_duration
+from toolkit.checks.quantities.event import judge_event
+from toolkit.checks.quantities.fits import judge_fits
+from toolkit.checks.quantities.gpu_memory import judge_gpu_memory
+from toolkit.checks.quantities.gradients import gradients_agree, judge_gradients
+from toolkit.checks.quantities.host_memory import judge_host_memory
+from toolkit.checks.quantities.hyperparameter import judge_hyperparameter
+from toolkit.checks.quantities.kv_cache import judge_kv_cache, kv_cache_agree
+from toolkit.checks.quantities.master_weights import judge_master_weights, master_weights_agree
+from toolkit.checks.quantities.optimizer_states import judge_optimizer_states, optimizer_states_agree
+from toolkit.checks.quantities.overhead import judge_overhead
+from toolkit.checks.quantities.parameters import judge_parameters
+from toolkit.checks.quantities.peak_memory import judge_peak_memory
+from toolkit.checks.quantities.quality import judge_quality
+from toolkit.checks.quantities.software import judge_software
+from toolkit.checks.quantities.speed_ratio import judge_speed_ratio
+from toolkit.checks.quantities.steps import judge_steps
+from toolkit.checks.quantities.trainable_parameters import judge_trainable_parameters
+from toolkit.checks.quantities.trainable_share import judge_trainable_share
+from toolkit.checks.quantities.weights import judge_weights, weights_agree
 from toolkit.frozen import frozen
 
 

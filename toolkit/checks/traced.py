@@ -6,16 +6,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from itertools import islice
 
-from toolkit.checks.situation import Situation
-from toolkit.checks.space import Choice
+from toolkit.checks.situations.situation import Situation
+from toolkit.checks.situations.space import Choice
 from toolkit.checks.traces import PLAIN_OF, VIEWS, Traces, is_card, peak_of, plain_of, set_aside, stack_of
 from toolkit.evidence.evidence import Evidence, EvidenceKind
 from toolkit.evidence.record import Record, setting_key
 from toolkit.facts.accuracy import known_error
 from toolkit.finding import Finding, Place, Severity, printable
 from toolkit.quantity.interval import Interval
-from toolkit.spec.peft_methods import column_of
-from toolkit.spec.setting import Setting
+from toolkit.spec.fields.peft_methods import column_of
+from toolkit.spec.settings.setting import Setting
 
 MOST_EXTREMES = 4_096
 """So many settings of a scenario are looked at to find the one that a record is of."""

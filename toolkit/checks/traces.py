@@ -14,7 +14,7 @@ from toolkit.facts.names import UnknownName
 from toolkit.finding import Finding, Place, printable
 from toolkit.memory.device import device_interval, workspace_bytes
 from toolkit.quantity.interval import Interval
-from toolkit.spec.setting import Setting
+from toolkit.spec.settings.setting import Setting
 
 VIEWS = ("allocated", "reserved", "device")
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from toolkit.checks.answer import answer
 from toolkit.checks.questions.limit import OTHER_NAMES, SOLVABLE
-from toolkit.checks.situation import REFUSALS
-from toolkit.checks.space import TooManySettingsError
+from toolkit.checks.situations.answer import answer
+from toolkit.checks.situations.situation import REFUSALS
+from toolkit.checks.situations.space import TooManySettingsError
 from toolkit.cli.estimate_questions import advised, compared, solved
 from toolkit.cli.estimate_scenario import Asked, asked
 from toolkit.cli.field_flags import OTHER_FLAGS, flag_of, written
@@ -21,9 +21,9 @@ from toolkit.cli.output import add_color, emit, hint, paint_for
 from toolkit.facts.names import nearest
 from toolkit.report.estimate import estimate_json, estimate_text
 from toolkit.report.scenario import scenario_json, scenario_yaml
-from toolkit.spec.fields import FIELDS
+from toolkit.spec.fields.registry import FIELDS
 from toolkit.spec.scenario import Scenario
-from toolkit.spec.settings import decide
+from toolkit.spec.settings.decide import decide
 from toolkit.spec.training_configs import TOOLS
 
 __all__ = ["OTHER_FLAGS", "add_arguments", "run"]

@@ -6,11 +6,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from toolkit.checks.answer import Answer
 from toolkit.checks.questions.advice import advise
 from toolkit.checks.questions.comparison import Comparison, changed_scenario, compare
 from toolkit.checks.questions.largest import Card, largest
 from toolkit.checks.questions.limit import missing
+from toolkit.checks.situations.answer import Answer
 from toolkit.cli.estimate_scenario import Asked, tell
 from toolkit.cli.field_flags import written
 from toolkit.cli.main import COULD_NOT
@@ -20,7 +20,7 @@ from toolkit.facts.names import UnknownName, nearest
 from toolkit.report.comparison import advice_json, advice_text, comparisons_json, comparisons_text
 from toolkit.report.largest import largest_json, largest_text
 from toolkit.report.terminal import Paint
-from toolkit.spec.fields import FIELDS
+from toolkit.spec.fields.registry import FIELDS
 from toolkit.spec.load import checked_scenario, fields_from_flags
 from toolkit.spec.scenario import Scenario
 

@@ -9,7 +9,7 @@ from toolkit.cli.output import add_color, emit, hint, paint_for
 from toolkit.codes import CODES
 from toolkit.facts.names import nearest
 from toolkit.finding import printable
-from toolkit.memory.rows import ROWS
+from toolkit.memory.rows.registry import ROWS
 from toolkit.report.explain import Entry, explain_json, explain_text
 
 LONGEST_NAME = 60

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from toolkit.spec.fields import FIELDS
-from toolkit.spec.kind import Integer
-from toolkit.spec.named_kind import Targets
+from toolkit.spec.fields.kind import Integer
+from toolkit.spec.fields.named_kind import Targets
+from toolkit.spec.fields.registry import FIELDS
 
 _RANGE = re.compile(r"(-?[0-9]+)\.\.(-?[0-9]+)")
 _LIST_FIELDS = tuple(name for name, field in FIELDS.items() if isinstance(field.kind, Targets))

@@ -108,7 +108,7 @@ def _jobs(arguments: argparse.Namespace) -> list[Measurable]:
             hint(f"{arguments.jobs}: {jobs}")
             return []
         return jobs
-    from toolkit.checks.measurable import measurables
+    from toolkit.checks.situations.measurable import measurables
 
     found = measurables(arguments.paths, Path(), arguments.scenario)
     for finding in found.findings:
@@ -208,7 +208,7 @@ class _Run:
     def _trace(self) -> None:
         """Traces what was measured, with the same libraries."""
         from toolkit.memory.measure.results import NAME, append_trace
-        from toolkit.memory.trace.campaign import Job, traced
+        from toolkit.memory.trace.many.campaign import Job, traced
 
         work = [Job(job.scenario, job.setting, job.facts) for job in self.measured]
         folders = {id(one): job.folder for one, job in zip(work, self.measured, strict=True)}
@@ -219,7 +219,7 @@ class _Run:
 
 def _judged(arguments: argparse.Namespace, job: Measurable, record: Record) -> bool:
     """Prints a measurement beside what was computed of it; whether it is out of its tolerance."""
-    from toolkit.checks.measurable import computed
+    from toolkit.checks.situations.measurable import computed
     from toolkit.memory.measure.compare import compare
     from toolkit.memory.measure.records import fits
     from toolkit.report.measure import comparison_text

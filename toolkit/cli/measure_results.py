@@ -44,7 +44,7 @@ def take(arguments: argparse.Namespace, jobs: Sequence[Measurable]) -> int:
 
 def _off(arguments: argparse.Namespace, records: Sequence[Record], jobs: Sequence[Measurable]) -> bool:
     """Shows what was measured beside what is computed, and traced where it was measured; whether any is too far off."""
-    from toolkit.checks.measurable import computed
+    from toolkit.checks.situations.measurable import computed
     from toolkit.memory.measure.compare import compare
     from toolkit.memory.measure.records import fits, together
     from toolkit.report.measure import comparison_text

@@ -6,7 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
-from toolkit.checks.situation import REFUSALS
+from toolkit.checks.situations.situation import REFUSALS
 from toolkit.cli.main import COULD_NOT
 from toolkit.cli.output import emit, hint, reason_of, write_whole
 from toolkit.facts.models import MAX_CONFIG_BYTES, MODEL_IDS, ModelFacts, load_model, model_from_config

@@ -20,16 +20,16 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
-from toolkit.checks.situation import REFUSALS
-from toolkit.checks.traceable import jobs_of
+from toolkit.checks.situations.situation import REFUSALS
+from toolkit.checks.situations.traceable import jobs_of
 from toolkit.cli.main import COULD_NOT
 from toolkit.cli.output import add_color, emit, hint, paint_for, reason_of, write_whole
 from toolkit.cli.trace_sizes import solved, sweep, swept
 from toolkit.evidence.record import FOLDER, Record
-from toolkit.memory.card import SOLVABLE
+from toolkit.memory.allocator.card import SOLVABLE
 from toolkit.memory.estimate import Estimate, estimate
-from toolkit.memory.trace.campaign import Job, Result, traced
 from toolkit.memory.trace.covered import models, samples
+from toolkit.memory.trace.many.campaign import Job, Result, traced
 from toolkit.memory.trace.stack.apart import traced_apart
 from toolkit.memory.trace.stack.environment import environment
 from toolkit.memory.trace.stack.named import named_stack

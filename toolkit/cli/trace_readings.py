@@ -11,7 +11,7 @@ from toolkit.cli.main import COULD_NOT
 from toolkit.cli.output import emit, hint, reason_of
 from toolkit.cli.readings_of import sources_in
 from toolkit.finding import printable
-from toolkit.memory.trace.campaign import Job, Result, traced
+from toolkit.memory.trace.many.campaign import Job, Result, traced
 from toolkit.memory.trace.stack.apart import traced_apart
 from toolkit.memory.trace.stack.environment import environment
 from toolkit.memory.trace.stack.named import NamedStack, named_stack

@@ -12,11 +12,11 @@ from toolkit.cli.main import COULD_NOT
 from toolkit.cli.output import emit, hint
 from toolkit.facts.gpus import find_gpu
 from toolkit.facts.names import UnknownName
-from toolkit.memory.card import SOLVABLE, Solved
-from toolkit.memory.trace.campaign import Job
+from toolkit.memory.allocator.card import SOLVABLE, Solved
+from toolkit.memory.trace.many.campaign import Job
 from toolkit.report.terminal import line
 from toolkit.report.trace import Size, solved_json, solved_text, sweep_json, sweep_text
-from toolkit.spec.setting import Setting
+from toolkit.spec.settings.setting import Setting
 
 MOST_SIZES = 10_000
 _SWEEP = re.compile(r"(\w+)=(\d{1,9}(?:\.\.\d{1,9}|(?:,\d{1,9})*))")
@@ -41,8 +41,8 @@ def sweep(text: str) -> Sweep:
 
 def swept(arguments: argparse.Namespace, jobs: Sequence[Job], say: Callable[[str], None]) -> int:
     """Each setting at every size that is asked for."""
+    from toolkit.memory.trace.many.sweep import swept as traces
     from toolkit.memory.trace.refusal import UnsupportedTrace
-    from toolkit.memory.trace.sweep import swept as traces
 
     asked: Mapping[str, tuple[int, ...]] = dict(arguments.sweep)
     found: list[tuple[str, list[Size]]] = []
@@ -70,8 +70,8 @@ def swept(arguments: argparse.Namespace, jobs: Sequence[Job], say: Callable[[str
 
 def solved(arguments: argparse.Namespace, jobs: Sequence[Job], say: Callable[[str], None]) -> int:
     """For each setting but for the field that is asked for: the largest that fits."""
+    from toolkit.memory.trace.many.solve import solve
     from toolkit.memory.trace.refusal import UnsupportedTrace
-    from toolkit.memory.trace.solve import solve
 
     answers: list[tuple[str, Solved]] = []
     failed = False

@@ -17,8 +17,8 @@ from toolkit.frozen import frozen
 from toolkit.quantity import Value, parse_value
 from toolkit.spec.claim import Claim
 from toolkit.spec.document_spec import Spec
-from toolkit.spec.field_value import Field, Reference
-from toolkit.spec.fields import FIELDS
+from toolkit.spec.fields.registry import FIELDS
+from toolkit.spec.fields.value import Field, Reference
 from toolkit.spec.quote import Cell, Name, Operand, Source
 from toolkit.spec.scenario import Scenario
 

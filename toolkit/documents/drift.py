@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from toolkit.documents.plain import plain
 from toolkit.quantity import Mark, Value, find_values, parse_mark, parse_value
-from toolkit.spec.field_value import Atom, Choices, Fixed, Range
+from toolkit.spec.fields.value import Atom, Choices, Fixed, Range
 
 _BETWEEN_WORDS = re.compile(r"[\s_-]+")
 _BETWEEN_NAMES = re.compile(r"\s*(?:,|/|;|\band\b|\bor\b|&|\+)\s*|\s+")

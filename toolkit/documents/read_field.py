@@ -9,9 +9,9 @@ from typing import Protocol
 from toolkit.documents.drift import answer, same_name
 from toolkit.documents.plain import plain
 from toolkit.quantity import parse_value
-from toolkit.spec.field_value import Atom, Fixed, Reference
-from toolkit.spec.fields import FIELDS
-from toolkit.spec.kind import Boolean, Integer, Number, OneOf
+from toolkit.spec.fields.kind import Boolean, Integer, Number, OneOf
+from toolkit.spec.fields.registry import FIELDS
+from toolkit.spec.fields.value import Atom, Fixed, Reference
 from toolkit.spec.scenario import Scenario
 
 

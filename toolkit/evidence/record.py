@@ -15,7 +15,7 @@ from typing import Any
 
 from toolkit.evidence.evidence import EvidenceKind
 from toolkit.frozen import frozen
-from toolkit.spec.setting import OWN, Setting
+from toolkit.spec.settings.setting import OWN, Setting
 
 FOLDER = "evidence"
 FORMAT = 1

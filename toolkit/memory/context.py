@@ -12,13 +12,13 @@ from toolkit.memory.architecture import Architecture
 from toolkit.memory.architecture.mixers import PIECE, SINGLE_PIECES
 from toolkit.memory.formula.reduction import staged_bytes
 from toolkit.memory.ledger import PhaseName
-from toolkit.memory.numerics import Numerics
 from toolkit.memory.parallel.placement import Stage
 from toolkit.memory.parallel.sharing import Sharing
 from toolkit.memory.parallel.spread import Spread
 from toolkit.memory.size import FLASH_TILE, OUTPUTS, Parts, Size
-from toolkit.memory.sums import Sums
-from toolkit.spec.setting import Setting
+from toolkit.memory.weights.numerics import Numerics
+from toolkit.memory.weights.sums import Sums
+from toolkit.spec.settings.setting import Setting
 
 
 @frozen

@@ -16,14 +16,15 @@ from toolkit.memory.architecture.torchtitan import TRAINER as TORCHTITAN
 from toolkit.memory.architecture.torchtune import TRAINER as TORCHTUNE
 from toolkit.memory.context import Context, Scale
 from toolkit.memory.device import workspace_bytes
-from toolkit.memory.formula.chunked_loss import CHUNK_TOKENS, fused_chunk
-from toolkit.memory.formula.kv_cache import Growth, growth
-from toolkit.memory.formula.litgpt import CHUNK_POSITIONS
-from toolkit.memory.formula.optimizer_step import refuse_in_backward
-from toolkit.memory.kept_caches import STATIC, room
+from toolkit.memory.formula.caches.kv_cache import Growth, growth
+from toolkit.memory.formula.ends.chunked_loss import CHUNK_TOKENS, fused_chunk
+from toolkit.memory.formula.optimizers.optimizer_step import refuse_in_backward
+from toolkit.memory.formula.trainers.litgpt import CHUNK_POSITIONS
 from toolkit.memory.layouts.families import LAYOUTS
-from toolkit.memory.losses import BY_ROWS, TILE_TOKENS, TILES, loss_of
-from toolkit.memory.numerics import LITGPT_CACHES_GROUPS, numerics
+from toolkit.memory.libraries.kept_caches import STATIC, room
+from toolkit.memory.libraries.losses import BY_ROWS, TILE_TOKENS, TILES, loss_of
+from toolkit.memory.libraries.transformers_versions import behaviour
+from toolkit.memory.libraries.versions import older
 from toolkit.memory.offloading import refuse_offloading
 from toolkit.memory.packing import laid_out, samples_of
 from toolkit.memory.parallel.covered import refuse_spread
@@ -31,14 +32,13 @@ from toolkit.memory.parallel.placement import stages
 from toolkit.memory.parallel.plan import gathered_setting, held_setting, plan
 from toolkit.memory.parallel.stages import grown, on_stage, outline_of, part_of
 from toolkit.memory.parallel.tensor import on_rank, rank_of, refuse_copies
-from toolkit.memory.parameters import total_parameters
-from toolkit.memory.programs import Programs
+from toolkit.memory.programs.programs import Programs
 from toolkit.memory.reference import paired
 from toolkit.memory.size import BYTES
-from toolkit.memory.transformers_versions import behaviour
 from toolkit.memory.tuners.prompts import lengthened
-from toolkit.memory.versions import older
-from toolkit.spec.setting import Setting
+from toolkit.memory.weights.numerics import LITGPT_CACHES_GROUPS, numerics
+from toolkit.memory.weights.parameters import total_parameters
+from toolkit.spec.settings.setting import Setting
 
 
 def contexts_of(setting: Setting, facts: ModelFacts) -> Iterator[Context]:

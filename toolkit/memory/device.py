@@ -8,7 +8,7 @@ from toolkit.facts.contexts import context_of, eager_context, loads_all
 from toolkit.facts.gpus import find_gpu
 from toolkit.facts.names import UnknownName
 from toolkit.facts.workspaces import workspace_of
-from toolkit.spec.setting import Parallel
+from toolkit.spec.settings.setting import Parallel
 
 Interval = tuple[int, int]
 

@@ -10,25 +10,25 @@ from toolkit.memory.context import Context, Moment
 from toolkit.memory.contexts import contexts_of, gradient_bytes, growing, on_gpu_alone
 from toolkit.memory.device import Interval, device_interval, reserved_interval, workspace_bytes
 from toolkit.memory.engines.refusal import refuse_serving
-from toolkit.memory.formula.engine import engine_device, engine_notes
-from toolkit.memory.formula.kv_cache import cached_growth
-from toolkit.memory.formula.outputs import last_outputs, left_by_warmup
-from toolkit.memory.formula.sampling import drawing
-from toolkit.memory.gradients import GRADIENTS
+from toolkit.memory.formula.caches.kv_cache import cached_growth
+from toolkit.memory.formula.ends.outputs import last_outputs, left_by_warmup
+from toolkit.memory.formula.ends.sampling import drawing
+from toolkit.memory.formula.engine.engine import engine_device, engine_notes
 from toolkit.memory.ledger import STEADY, Ledger, PhaseName
-from toolkit.memory.moments import Fullest, of_forward, of_generation, of_training
 from toolkit.memory.notes import notes_of
-from toolkit.memory.numerics import fuses
 from toolkit.memory.offloading import stash_of
 from toolkit.memory.own_answers import ALL_AT_ONCE, answering, between_steps, held_by_both
 from toolkit.memory.parallel.placement import Stage
 from toolkit.memory.parallel.units import loaded_before
-from toolkit.memory.pass_rows import PASS_ROWS
-from toolkit.memory.phase_sizes import PhaseSizes, ledger_of
-from toolkit.memory.recording import programs_of
+from toolkit.memory.programs.moments import Fullest, of_forward, of_generation, of_training
 from toolkit.memory.reference import reference_programs
-from toolkit.memory.rows import STANDING_ROWS
-from toolkit.spec.setting import Setting
+from toolkit.memory.rows.passes import PASS_ROWS
+from toolkit.memory.rows.phase_sizes import PhaseSizes, ledger_of
+from toolkit.memory.rows.registry import STANDING_ROWS
+from toolkit.memory.tape.gradients import GRADIENTS
+from toolkit.memory.tape.recording import programs_of
+from toolkit.memory.weights.numerics import fuses
+from toolkit.spec.settings.setting import Setting
 
 TRAINING = (PhaseName.LOAD, PhaseName.FORWARD_END, PhaseName.BACKWARD, PhaseName.OPTIMIZER_STEP)
 INFERENCE = (PhaseName.LOAD, PhaseName.PREFILL, PhaseName.DECODE)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from toolkit.spec.setting import Setting
+from toolkit.spec.settings.setting import Setting
 
 
 class Inputs(Mapping[str, int | str]):

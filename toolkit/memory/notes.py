@@ -8,15 +8,15 @@ from toolkit.facts.multiprocessors import multiprocessors_of
 from toolkit.memory.architecture.model import ModuleKind
 from toolkit.memory.architecture.stack import as_built
 from toolkit.memory.context import Context
-from toolkit.memory.formula.liger import liger_notes
-from toolkit.memory.formula.optimizer import paged_states
+from toolkit.memory.formula.optimizers.optimizer import paged_states
 from toolkit.memory.formula.reduction import STAGED_FROM
-from toolkit.memory.kept_caches import STATIC
+from toolkit.memory.formula.trainers.liger import liger_notes
 from toolkit.memory.layouts.encoders import ENCODERS
+from toolkit.memory.libraries.kept_caches import STATIC
+from toolkit.memory.libraries.recurrent_kernels import recurrence_notes
 from toolkit.memory.offloading import stash_of
-from toolkit.memory.recurrent_kernels import recurrence_notes
-from toolkit.spec.names import BITSANDBYTES, GALORE, GROUPED
-from toolkit.spec.objective_fields import PREFERENCES, WHOLE_PAIRS
+from toolkit.spec.fields.names import BITSANDBYTES, GALORE, GROUPED
+from toolkit.spec.fields.objective import PREFERENCES, WHOLE_PAIRS
 
 TRANSFORMS = frozenset({"c3a", "fourierft"})
 """Methods of peft that go through Fourier transforms."""

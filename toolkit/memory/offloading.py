@@ -16,14 +16,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from toolkit.memory.context import Scale
-from toolkit.memory.program import CHECKPOINTS
-from toolkit.memory.programs import Programs
+from toolkit.memory.programs.program import CHECKPOINTS
+from toolkit.memory.programs.programs import Programs
+from toolkit.memory.programs.stretch import Stretch
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.size import NOTHING
-from toolkit.memory.stretch import Stretch
-from toolkit.spec.objective_fields import NEXT_TOKEN
-from toolkit.spec.result_fields import OWN_LOOP
-from toolkit.spec.setting import Setting
+from toolkit.spec.fields.objective import NEXT_TOKEN
+from toolkit.spec.fields.result import OWN_LOOP
+from toolkit.spec.settings.setting import Setting
 
 STASHED = 5
 """OffloadActivations, max_fwd_stash_size."""

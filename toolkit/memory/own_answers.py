@@ -12,12 +12,12 @@ from dataclasses import replace
 
 from toolkit.memory.device import Interval
 from toolkit.memory.ledger import Category, PhaseName
-from toolkit.memory.phase_sizes import PhaseSizes
 from toolkit.memory.refusal import UnsupportedRow
-from toolkit.memory.row_rule import RowRule
-from toolkit.spec.objective_fields import NEXT_TOKEN
-from toolkit.spec.sampling_fields import TOP_K
-from toolkit.spec.setting import Setting
+from toolkit.memory.rows.phase_sizes import PhaseSizes
+from toolkit.memory.rows.rule import RowRule
+from toolkit.spec.fields.objective import NEXT_TOKEN
+from toolkit.spec.fields.sampling import TOP_K
+from toolkit.spec.settings.setting import Setting
 
 ANSWERED = (PhaseName.PREFILL, PhaseName.DECODE)
 KEPT = (Category.WEIGHTS, Category.ADAPTERS, Category.OPTIMIZER_STATES, Category.MASTER_WEIGHTS, Category.WORKSPACE)

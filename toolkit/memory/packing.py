@@ -14,11 +14,11 @@ from packaging.version import Version
 from toolkit.memory.architecture import Architecture
 from toolkit.memory.layouts.encoders import ENCODERS
 from toolkit.memory.layouts.families import LAYOUTS
+from toolkit.memory.libraries.versions import older
 from toolkit.memory.refusal import MASKS_MADE_ALIKE, PADS, UnsupportedRow
 from toolkit.memory.size import BYTES
-from toolkit.memory.versions import older
-from toolkit.spec.packing_fields import PADDING_FREE, ROWS, UNPACKED
-from toolkit.spec.setting import Setting
+from toolkit.spec.fields.packing import PADDING_FREE, ROWS, UNPACKED
+from toolkit.spec.settings.setting import Setting
 
 BY_LENGTHS = "padding-free by lengths"
 """The same where the collator says where samples begin, so that attention does not look at positions."""

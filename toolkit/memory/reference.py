@@ -24,24 +24,24 @@ from toolkit.memory.forms.heads import head_form
 from toolkit.memory.forms.layers import kernel, masks, shorter_window
 from toolkit.memory.formula.follow import AnyHead, follow_loss
 from toolkit.memory.formula.layer import RESIDUAL
-from toolkit.memory.held_embeddings import held_embeddings, held_scores
 from toolkit.memory.layouts.encoders import ENCODERS
 from toolkit.memory.ledger import PhaseName
-from toolkit.memory.losses import TRL_TILES, loss_of
-from toolkit.memory.numerics import TRL
-from toolkit.memory.own_inputs import GATE
-from toolkit.memory.own_programs import OWN_PROGRAMS
+from toolkit.memory.libraries.losses import TRL_TILES, loss_of
+from toolkit.memory.libraries.transformers_versions import behaviour
+from toolkit.memory.libraries.versions import older
 from toolkit.memory.parallel.plan import plan
-from toolkit.memory.peaks import ALONE, Peaks, amounts
-from toolkit.memory.program import MAX_RECORDED, Program, record_inference
-from toolkit.memory.programs import Programs
+from toolkit.memory.programs.own_inputs import GATE
+from toolkit.memory.programs.own_programs import OWN_PROGRAMS
+from toolkit.memory.programs.program import MAX_RECORDED, Program, record_inference
+from toolkit.memory.programs.programs import Programs
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.size import BYTES, NOTHING, Size
-from toolkit.memory.tape import Tape
-from toolkit.memory.transformers_versions import behaviour
-from toolkit.memory.versions import older
-from toolkit.spec.names import FLOATS
-from toolkit.spec.objective_fields import (
+from toolkit.memory.tape.held_embeddings import held_embeddings, held_scores
+from toolkit.memory.tape.peaks import ALONE, Peaks, amounts
+from toolkit.memory.tape.tape import Tape
+from toolkit.memory.weights.numerics import TRL
+from toolkit.spec.fields.names import FLOATS
+from toolkit.spec.fields.objective import (
     ADAPTERS_OFF,
     DPO,
     KTO,
@@ -52,8 +52,8 @@ from toolkit.spec.objective_fields import (
     REWARD,
     STEADY,
 )
-from toolkit.spec.packing_fields import UNPACKED
-from toolkit.spec.setting import Setting
+from toolkit.spec.fields.packing import UNPACKED
+from toolkit.spec.settings.setting import Setting
 
 ROW = "reference_model"
 ANSWERS = 2

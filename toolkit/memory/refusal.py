@@ -6,7 +6,11 @@ from collections.abc import Callable, Iterator, Mapping
 
 from packaging.version import Version
 
-from toolkit.memory.numerics import (
+from toolkit.memory.libraries.own_code_rules import of_torchtitan, of_torchtune
+from toolkit.memory.libraries.packed_kernels import CUDA_OLD
+from toolkit.memory.libraries.transformers_versions import MASKED_BEFORE
+from toolkit.memory.libraries.versions import older
+from toolkit.memory.weights.numerics import (
     AUTO_GPTQ_UNTIL,
     EIGHT_BIT,
     FOUR_BIT,
@@ -16,12 +20,8 @@ from toolkit.memory.numerics import (
     TORCHTITAN,
     TORCHTUNE,
 )
-from toolkit.memory.own_code_rules import of_torchtitan, of_torchtune
-from toolkit.memory.packed_kernels import CUDA_OLD
-from toolkit.memory.transformers_versions import MASKED_BEFORE
-from toolkit.memory.versions import older
-from toolkit.spec.setting import Setting
-from toolkit.spec.stack_rules import release
+from toolkit.spec.settings.setting import Setting
+from toolkit.spec.settings.stack_rules import release
 
 ENCODERS_BY_SOFTMAX = ("bert", "roberta", "xlm-roberta", "distilbert", "deberta-v2")
 """Families that take a softmax of scores alone, beside that of a few labels; DeBERTa's is its own, which saves less."""

@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from itertools import groupby, islice
 
-from toolkit.checks.answer import Answer, Bytes
+from toolkit.checks.situations.answer import Answer, Bytes
 from toolkit.frozen import frozen
 from toolkit.memory.ledger import Phase
-from toolkit.memory.rows import ROWS
+from toolkit.memory.rows.registry import ROWS
 from toolkit.pages.marks import one_line
 from toolkit.pages.subject import Situated
 from toolkit.quantity import Dimension, Interval, display_count, display_interval
-from toolkit.spec.field_value import Choices, Fixed, Range
+from toolkit.spec.fields.value import Choices, Fixed, Range
 from toolkit.spec.scenario import Scenario
 
 GIB = 2**30

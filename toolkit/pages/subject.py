@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from toolkit.checks.answer import Answer, answer
 from toolkit.checks.result import SpecReport
-from toolkit.checks.situation import REFUSALS
-from toolkit.checks.space import TooManySettingsError
+from toolkit.checks.situations.answer import Answer, answer
+from toolkit.checks.situations.situation import REFUSALS
+from toolkit.checks.situations.space import TooManySettingsError
 from toolkit.documents.bind import bind
 from toolkit.documents.document import Document, read_document
 from toolkit.documents.read_field import resolved

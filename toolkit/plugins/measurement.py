@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from toolkit.checks.measurable import computed
+from toolkit.checks.situations.measurable import computed
 from toolkit.evidence.record import Record
 from toolkit.frozen import frozen
 from toolkit.memory.measure.alone import card_alone
@@ -17,7 +17,7 @@ from toolkit.memory.measure.job import Measurable
 from toolkit.memory.measure.outcome import Outcome, OutcomeKind
 from toolkit.memory.measure.process import measured_apart
 from toolkit.memory.measure.records import REPRODUCED, keep, merged, record_of, spread
-from toolkit.memory.trace.campaign import Job, traced
+from toolkit.memory.trace.many.campaign import Job, traced
 from toolkit.report.measure import comparison_text
 from toolkit.report.terminal import Paint
 

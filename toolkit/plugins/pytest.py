@@ -118,7 +118,7 @@ class SpecFile(pytest.File):
 
     def collect(self) -> Iterator[pytest.Item]:
         """A measurement for every setting of a scenario that is worth one, and benchmarks of compared speeds."""
-        from toolkit.checks.measurable import measurables
+        from toolkit.checks.situations.measurable import measurables
         from toolkit.finding import Severity
 
         found = measurables([self.path], self.config.rootpath)
@@ -131,7 +131,7 @@ class SpecFile(pytest.File):
         yield from self._speeds()
 
     def _speeds(self) -> Iterator[pytest.Item]:
-        from toolkit.checks.speed_pairs import listed_pairs, speed_pairs
+        from toolkit.checks.situations.speed_pairs import listed_pairs, speed_pairs
         from toolkit.plugins.speed import speed_items
         from toolkit.spec.load import load_specs
         from toolkit.spec.load_scenarios import holds_scenarios

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from toolkit.checks.speed_pairs import SpeedPair
+    from toolkit.checks.situations.speed_pairs import SpeedPair
     from toolkit.memory.measure.job import Measurable
 
 PROPERTY = ("vram-toolkit", "measurement")

@@ -13,7 +13,7 @@ from toolkit.accuracy.table import BOTH, Reason, Table
 from toolkit.quantity import Dimension, Interval, display_interval
 from toolkit.report.terminal import line, plural
 from toolkit.report.terminal import table as aligned
-from toolkit.spec.published_fields import READING_METRICS
+from toolkit.spec.written.published import READING_METRICS
 
 LARGEST_ROWS = 6
 _HEAD = (

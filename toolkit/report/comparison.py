@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from toolkit.checks.answer import Answer
 from toolkit.checks.questions.advice import Advice, words
 from toolkit.checks.questions.comparison import Comparison, PhaseChange, RowChange
+from toolkit.checks.situations.answer import Answer
 from toolkit.quantity import display_bytes
 from toolkit.report.estimate import bytes_text, chosen_of, gib, left_out_of, one_or_two, open_of, title_of
 from toolkit.report.json import as_json

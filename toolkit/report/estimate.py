@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from itertools import groupby
 
-from toolkit.checks.answer import Answer, Bytes, Fit
+from toolkit.checks.situations.answer import Answer, Bytes, Fit
 from toolkit.memory.ledger import Phase
-from toolkit.memory.rows import ROWS
+from toolkit.memory.rows.registry import ROWS
 from toolkit.quantity import Dimension, Interval, display_count, display_interval
 from toolkit.report.json import as_json
 from toolkit.report.scenario import grouped, plain, read_json
 from toolkit.report.several_gpus import gpu_lines, gpus_json, heading_of, peak_text
 from toolkit.report.terminal import INDENT, Paint, line, table
-from toolkit.spec.profiles import settled_fields
 from toolkit.spec.scenario import Scenario
+from toolkit.spec.settings.profiles import settled_fields
 from toolkit.spec.training_configs.training_config import TrainingConfig
 
 SMALLEST_SHOWN = 12

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from textwrap import wrap
 
 from toolkit.codes import Code
-from toolkit.memory.row_rule import RowRule
+from toolkit.memory.rows.rule import RowRule
 from toolkit.report.json import as_json
 from toolkit.report.terminal import INDENT, Paint, line
 

@@ -9,8 +9,8 @@ from pathlib import PurePath
 
 from toolkit.finding import printable
 from toolkit.report.json import as_json, finding_json
-from toolkit.spec.field_value import Range
-from toolkit.spec.fields import FIELDS
+from toolkit.spec.fields.registry import FIELDS
+from toolkit.spec.fields.value import Range
 from toolkit.spec.scenario import Scenario
 from toolkit.spec.training_configs.training_config import TrainingConfig
 

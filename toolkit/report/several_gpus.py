@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from toolkit.checks.answer import Answer
+from toolkit.checks.situations.answer import Answer
 from toolkit.memory.estimate import Estimate
 from toolkit.memory.parallel.placement import Stage
 from toolkit.quantity import Dimension, Interval, display_interval

@@ -9,12 +9,12 @@ from typing import Any, Protocol
 
 from toolkit.evidence.record import Record
 from toolkit.frozen import frozen
-from toolkit.memory.card import DEPENDS, CardFit, Solved
+from toolkit.memory.allocator.card import DEPENDS, CardFit, Solved
 from toolkit.memory.ledger import Ledger
 from toolkit.quantity import Dimension, Interval, display_bytes, display_interval
 from toolkit.report.json import as_json
 from toolkit.report.terminal import INDENT, Paint, line, table
-from toolkit.spec.setting import Setting
+from toolkit.spec.settings.setting import Setting
 
 ROWS_SHOWN = 12
 _VERDICTS = {DEPENDS: "may not fit"}

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from toolkit.spec.claim import Acknowledgement, Claim
     from toolkit.spec.document_spec import Spec, Units
-    from toolkit.spec.field_value import Choices, Field, Fixed, Range, Reference
-    from toolkit.spec.fields import FIELDS, FieldSpec
+    from toolkit.spec.fields.registry import FIELDS, FieldSpec
+    from toolkit.spec.fields.value import Choices, Field, Fixed, Range, Reference
     from toolkit.spec.load import load_scenario, load_spec, load_specs, scenario_from_flags
-    from toolkit.spec.profiles import PROFILES, open_fields
     from toolkit.spec.quote import Cell, Name, Quote, TableRef
     from toolkit.spec.scenario import Scenario
-    from toolkit.spec.setting import Setting
-    from toolkit.spec.settings import decide
+    from toolkit.spec.settings.decide import decide
+    from toolkit.spec.settings.profiles import PROFILES, open_fields
+    from toolkit.spec.settings.setting import Setting
 
 __all__ = [
     "FIELDS",
@@ -47,27 +47,27 @@ __all__ = [
 _MODULES = {
     "Acknowledgement": "claim",
     "Cell": "quote",
-    "Choices": "field_value",
+    "Choices": "fields.value",
     "Claim": "claim",
-    "FIELDS": "fields",
-    "Field": "field_value",
-    "FieldSpec": "fields",
-    "Fixed": "field_value",
+    "FIELDS": "fields.registry",
+    "Field": "fields.value",
+    "FieldSpec": "fields.registry",
+    "Fixed": "fields.value",
     "Name": "quote",
-    "PROFILES": "profiles",
+    "PROFILES": "settings.profiles",
     "Quote": "quote",
-    "Range": "field_value",
-    "Reference": "field_value",
+    "Range": "fields.value",
+    "Reference": "fields.value",
     "Scenario": "scenario",
-    "Setting": "setting",
+    "Setting": "settings.setting",
     "Spec": "document_spec",
     "TableRef": "quote",
     "Units": "document_spec",
-    "decide": "settings",
+    "decide": "settings.decide",
     "load_scenario": "load",
     "load_spec": "load",
     "load_specs": "load",
-    "open_fields": "profiles",
+    "open_fields": "settings.profiles",
     "scenario_from_flags": "load",
 }
 

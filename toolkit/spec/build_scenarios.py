@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from toolkit.finding import Finding, Place
-from toolkit.spec.field_value import Field
-from toolkit.spec.fields import GROUPS
-from toolkit.spec.known import meant, shown
-from toolkit.spec.node import Entries, Node, place_of_key
+from toolkit.spec.fields.registry import GROUPS
+from toolkit.spec.fields.value import Field
 from toolkit.spec.quote import Quote
 from toolkit.spec.scenario import Scenario, applying, merged
-from toolkit.spec.spec_fields import ScenarioWritten
 from toolkit.spec.stated import stated_fields
+from toolkit.spec.written.spec import ScenarioWritten
+from toolkit.spec.yaml.known import meant, shown
+from toolkit.spec.yaml.node import Entries, Node, place_of_key
 
 MAX_CHAIN = 8
 

@@ -10,13 +10,13 @@ from toolkit.frozen import frozen
 from toolkit.spec.build_scenarios import unknown_scenario
 from toolkit.spec.claim import Claim
 from toolkit.spec.contradictions import contradictions
-from toolkit.spec.field_value import Field, Reference
-from toolkit.spec.known import meant, shown
+from toolkit.spec.fields.value import Field, Reference
 from toolkit.spec.look_up import LookUp
-from toolkit.spec.narrowing import narrowing_findings
-from toolkit.spec.prune import Broken
 from toolkit.spec.quote import Name
 from toolkit.spec.scenario import Scenario
+from toolkit.spec.settings.narrowing import narrowing_findings
+from toolkit.spec.yaml.known import meant, shown
+from toolkit.spec.yaml.prune import Broken
 
 UNNAMED = "scenario"
 """What a scenario is called that is a file or a command line of its own."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from toolkit.finding import Place
 from toolkit.frozen import frozen
-from toolkit.spec.field_value import Field
+from toolkit.spec.fields.value import Field
 from toolkit.spec.quote import Cell, Operand, Quote, Source
 
 ID_DIGITS = 6

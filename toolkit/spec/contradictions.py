@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator, Mapping
 
 from toolkit.finding import Finding, Place
 from toolkit.frozen import frozen
-from toolkit.spec import names
-from toolkit.spec.field_value import Atom
-from toolkit.spec.fields import FIELDS
-from toolkit.spec.objective_fields import GRPO, NEXT_TOKEN, PREFERENCES
-from toolkit.spec.peft_methods import PEFT_METHODS, owners
-from toolkit.spec.process_fields import IN_CONTEXT
-from toolkit.spec.result_fields import OWN_LOOP
-from toolkit.spec.sampling_fields import GREEDY
+from toolkit.spec.fields import names
+from toolkit.spec.fields.objective import GRPO, NEXT_TOKEN, PREFERENCES
+from toolkit.spec.fields.peft_methods import PEFT_METHODS, owners
+from toolkit.spec.fields.process import IN_CONTEXT
+from toolkit.spec.fields.registry import FIELDS
+from toolkit.spec.fields.result import OWN_LOOP
+from toolkit.spec.fields.sampling import GREEDY
+from toolkit.spec.fields.value import Atom
 from toolkit.spec.scenario import Scenario, applies
 
 _HARMLESS: dict[str, tuple[Atom, ...]] = {

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 
 from toolkit.finding import Finding, Place
 from toolkit.spec.claim import Acknowledgement, Claim
-from toolkit.spec.claim_fields import CellKeys, ClaimItem
-from toolkit.spec.known import shown
-from toolkit.spec.names import ABOUT_SCENARIO
-from toolkit.spec.node import Entries, Items, Node, place_of, place_of_key
+from toolkit.spec.fields.names import ABOUT_SCENARIO
 from toolkit.spec.quote import Cell, Quote, Source, TableRef
 from toolkit.spec.stated import Keys
+from toolkit.spec.written.claims import CellKeys, ClaimItem
+from toolkit.spec.yaml.known import shown
+from toolkit.spec.yaml.node import Entries, Items, Node, place_of, place_of_key
 
 MAX_NESTING = 2
 MAX_CLAIMS = 100_000

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from toolkit.finding import Finding, Place
 from toolkit.spec.claim import LONG_ID_DIGITS, Claim, derived_id
-from toolkit.spec.known import shown
+from toolkit.spec.yaml.known import shown
 
 
 def identified(claims: Iterable[Claim], slug: str) -> tuple[tuple[Claim, ...], list[Finding]]:

@@ -10,23 +10,23 @@ from toolkit.finding import Finding, Place, Severity
 from toolkit.spec.build_scenarios import ScenarioBuilder
 from toolkit.spec.check import UNNAMED, Checker, scenario_findings, with_model, with_model_types
 from toolkit.spec.claim import Claim
-from toolkit.spec.compose import compose
 from toolkit.spec.document_spec import Spec, Units
-from toolkit.spec.field_value import Field
+from toolkit.spec.fields.value import Field
 from toolkit.spec.flatten import Flattener
 from toolkit.spec.gather import in_order, spec_files, together
 from toolkit.spec.identify import identified
-from toolkit.spec.known import limited_guesses
 from toolkit.spec.look_up import LookUp
-from toolkit.spec.node import Entries, place_of, place_of_key, typed
 from toolkit.spec.paths import real_path, shown_path
-from toolkit.spec.prune import Broken
-from toolkit.spec.read_file import as_entries, read_entries
 from toolkit.spec.scenario import Scenario
-from toolkit.spec.spec_fields import ScenarioFile, SpecFields
 from toolkit.spec.stated import Keys, stated_fields
-from toolkit.spec.validate import validated
 from toolkit.spec.walk import slug_of
+from toolkit.spec.written.spec import ScenarioFile, SpecFields
+from toolkit.spec.yaml.compose import compose
+from toolkit.spec.yaml.known import limited_guesses
+from toolkit.spec.yaml.node import Entries, place_of, place_of_key, typed
+from toolkit.spec.yaml.prune import Broken
+from toolkit.spec.yaml.read_file import as_entries, read_entries
+from toolkit.spec.yaml.validate import validated
 
 FLAGS = "command line"
 """What the place of a flag's mistake is called."""

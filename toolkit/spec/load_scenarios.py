@@ -9,15 +9,15 @@ from toolkit.finding import Finding, Place, printable
 from toolkit.frozen import frozen
 from toolkit.spec.build_scenarios import ScenarioBuilder
 from toolkit.spec.gather import in_order
-from toolkit.spec.known import limited_guesses
 from toolkit.spec.load import checked_scenario
-from toolkit.spec.node import Entries, Items, place_of, place_of_key
 from toolkit.spec.paths import shown_path
-from toolkit.spec.read_file import read_entries
 from toolkit.spec.scenario import Scenario
-from toolkit.spec.spec_fields import SpecFields
 from toolkit.spec.stated import stated_fields
-from toolkit.spec.validate import validated
+from toolkit.spec.written.spec import SpecFields
+from toolkit.spec.yaml.known import limited_guesses
+from toolkit.spec.yaml.node import Entries, Items, place_of, place_of_key
+from toolkit.spec.yaml.read_file import read_entries
+from toolkit.spec.yaml.validate import validated
 
 NAME_END = (".scenarios.yaml", ".scenarios.yml")
 KEYS = ("title", "defaults", "scenarios", "speeds")

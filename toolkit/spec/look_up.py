@@ -10,9 +10,9 @@ from toolkit.facts.gpus import find_gpu
 from toolkit.facts.models import load_model
 from toolkit.facts.names import UnknownName
 from toolkit.finding import Finding
-from toolkit.spec.known import shown
 from toolkit.spec.scenario import Scenario
-from toolkit.spec.stored_form import quantized_from, stored_form
+from toolkit.spec.settings.stored_form import quantized_from, stored_form
+from toolkit.spec.yaml.known import shown
 
 MAX_UNKNOWN = 50
 """Unknown models and GPUs of a spec that are looked up: to find the nearest names costs milliseconds."""

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from toolkit.finding import Finding, Place
 from toolkit.frozen import frozen
-from toolkit.spec.known import limited_guesses
 from toolkit.spec.paths import real_path, shown_path
-from toolkit.spec.published_fields import HeaderFields
 from toolkit.spec.published_lines import LineReader, PublishedRun
-from toolkit.spec.read_file import read_entries, read_text_file
-from toolkit.spec.validate import validated
 from toolkit.spec.walk import READINGS, READINGS_HEADER
+from toolkit.spec.written.published import HeaderFields
+from toolkit.spec.yaml.known import limited_guesses
+from toolkit.spec.yaml.read_file import read_entries, read_text_file
+from toolkit.spec.yaml.validate import validated
 
 MAX_BYTES = 16 * 1024 * 1024
 MAX_LINES = 50_000

@@ -13,13 +13,13 @@ from pydantic_core import PydanticCustomError
 from toolkit.finding import Finding, Place
 from toolkit.frozen import frozen
 from toolkit.spec.contradictions import contradictions
-from toolkit.spec.field_value import Field, FieldValue
-from toolkit.spec.fields import FIELDS, GROUPS
-from toolkit.spec.known import meant, shown
-from toolkit.spec.node import Entries, Items, Node, Scalar, typed
-from toolkit.spec.open_value import read_open
-from toolkit.spec.published_fields import READING_METRICS, SPANS
+from toolkit.spec.fields.registry import FIELDS, GROUPS
+from toolkit.spec.fields.value import Field, FieldValue
 from toolkit.spec.scenario import Scenario
+from toolkit.spec.written.open_value import read_open
+from toolkit.spec.written.published import READING_METRICS, SPANS
+from toolkit.spec.yaml.known import meant, shown
+from toolkit.spec.yaml.node import Entries, Items, Node, Scalar, typed
 
 MAX_LINE = 50_000
 MAX_READINGS = 64

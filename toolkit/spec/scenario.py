@@ -7,12 +7,12 @@ from dataclasses import field, replace
 
 from toolkit.finding import Place
 from toolkit.frozen import frozen
-from toolkit.spec.field_value import Atom, Choices, Field, Fixed, Reference
-from toolkit.spec.fields import FIELDS, GROUPS
-from toolkit.spec.names import DEEPSPEED, DOUBLE_QUANTIZED, GROUPED, LORA, PROJECTED
-from toolkit.spec.objective_fields import GRPO, PREFERENCES
-from toolkit.spec.peft_methods import PEFT_METHODS
-from toolkit.spec.process_fields import IN_CONTEXT
+from toolkit.spec.fields.names import DEEPSPEED, DOUBLE_QUANTIZED, GROUPED, LORA, PROJECTED
+from toolkit.spec.fields.objective import GRPO, PREFERENCES
+from toolkit.spec.fields.peft_methods import PEFT_METHODS
+from toolkit.spec.fields.process import IN_CONTEXT
+from toolkit.spec.fields.registry import FIELDS, GROUPS
+from toolkit.spec.fields.value import Atom, Choices, Field, Fixed, Reference
 
 
 @frozen

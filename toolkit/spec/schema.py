@@ -12,12 +12,12 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from toolkit.spec.claim_fields import AXIS_SCHEMA
-from toolkit.spec.fields import FIELDS, GROUPS
-from toolkit.spec.kind import SEE
-from toolkit.spec.open_value import RANGE_SCHEMA, REFERENCE_SCHEMA, open_schema
-from toolkit.spec.quote_fields import DEFINED
-from toolkit.spec.spec_fields import ScenarioFile, SpecFields
+from toolkit.spec.fields.kind import SEE
+from toolkit.spec.fields.registry import FIELDS, GROUPS
+from toolkit.spec.written.claims import AXIS_SCHEMA
+from toolkit.spec.written.open_value import RANGE_SCHEMA, REFERENCE_SCHEMA, open_schema
+from toolkit.spec.written.quotes import DEFINED
+from toolkit.spec.written.spec import ScenarioFile, SpecFields
 
 COMMITTED = Path(__file__).with_name("spec.schema.json")
 DIALECT = "https://json-schema.org/draft/2020-12/schema"

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
-from toolkit.spec.open_value import Open
-from toolkit.spec.quote_fields import Reads
+from toolkit.spec.written.open_value import Open
+from toolkit.spec.written.quotes import Reads
 
 
 def fields_at(root: type[BaseModel], location: Sequence[int | str]) -> list[str]:

@@ -8,11 +8,11 @@ from typing import Any
 
 from toolkit.finding import Place
 from toolkit.frozen import frozen
-from toolkit.spec.claim_fields import ClaimKeys
-from toolkit.spec.field_value import Field
-from toolkit.spec.node import Entries, Node, place_of, place_of_key
+from toolkit.spec.fields.value import Field
 from toolkit.spec.quote import Quote
-from toolkit.spec.scenario_fields import ScenarioFields, flat_fields
+from toolkit.spec.written.claims import ClaimKeys
+from toolkit.spec.written.scenarios import ScenarioFields, flat_fields
+from toolkit.spec.yaml.node import Entries, Node, place_of, place_of_key
 
 _OF_ITEM = frozenset(
     {

@@ -15,7 +15,7 @@ from toolkit.accuracy.traced.compare import LIKE, OTHER, traced_table
 from toolkit.accuracy.traced.effects import effects
 from toolkit.accuracy.traced.lines import TracedLine, fingerprint
 from toolkit.report.accuracy_traced import traced_json, traced_markdown, traced_text
-from toolkit.spec.setting import Lora, Setting, Stack
+from toolkit.spec.settings.setting import Lora, Setting, Stack
 
 MODEL = "Qwen/Qwen2.5-0.5B-Instruct"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from toolkit.accuracy.traced.lines import FILE, TracedLine, fingerprint, read_lines, write_lines
-from toolkit.spec.setting import Setting
+from toolkit.spec.settings.setting import Setting
 
 LINE = TracedLine(
     run="a-run", of="0123456789ab", asked={"transformers": "4.45.2"}, libraries={"transformers": "4.45.2"},

@@ -12,7 +12,7 @@ from tests.accuracy.build import PUBLISHED
 from toolkit.accuracy.traced.chosen import Chosen
 from toolkit.accuracy.traced.kept import line_for, to_trace
 from toolkit.accuracy.traced.lines import TracedLine, read_lines
-from toolkit.memory.trace.campaign import Job, traced
+from toolkit.memory.trace.many.campaign import Job, traced
 from toolkit.memory.trace.stack import environment as environments
 from toolkit.memory.trace.stack.apart import traced_apart
 from toolkit.memory.trace.stack.named import NamedStack, named_stack

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from toolkit.checks.answer import Answer, answer
+from toolkit.checks.situations.answer import Answer, answer
 from toolkit.facts.gpu import GenericGpu, Gpu, GpuVariants
 from toolkit.facts.gpus import find_gpu
 from toolkit.facts.names import UnknownName

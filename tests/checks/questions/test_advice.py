@@ -7,7 +7,7 @@ from toolkit.checks.questions.advice import REMEDIES, Advice, advise, words
 from toolkit.checks.questions.comparison import changed_scenario, compare
 from toolkit.cli.field_flags import written
 from toolkit.spec.check import scenario_findings
-from toolkit.spec.fields import FIELDS
+from toolkit.spec.fields.registry import FIELDS
 from toolkit.spec.load import fields_from_flags
 from toolkit.spec.look_up import LookUp
 from toolkit.spec.scenario import Scenario

@@ -10,7 +10,7 @@ from toolkit.facts.accuracy import known_error
 from toolkit.facts.gpus import gpus
 from toolkit.finding import Place
 from toolkit.report.largest import largest_text
-from toolkit.spec.field_value import Field, Fixed
+from toolkit.spec.fields.value import Field, Fixed
 from toolkit.spec.scenario import Scenario
 
 CASES: list[tuple[Scenario, str, str]] = [

@@ -6,11 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.checks.questions.asked import BASE, scenario
-from toolkit.checks.situation import REFUSALS
-from toolkit.checks.situations import situation_of
+from toolkit.checks.situations.situation import REFUSALS
+from toolkit.checks.situations.situations import situation_of
 from toolkit.memory.estimate import Estimate, estimate
-from toolkit.memory.turns import turns
-from toolkit.spec.setting import Setting
+from toolkit.memory.libraries.turns import turns
+from toolkit.spec.settings.setting import Setting
 
 MODELS = ("Qwen/Qwen2.5-0.5B", "Qwen/Qwen2.5-7B", "microsoft/phi-2", "mistralai/Mixtral-8x7B-v0.1", "google/gemma-2-2b")
 TRAINING = (("full", "fp32"), ("full", "bf16"), ("lora", "bf16"), ("lora", "int8"), ("qlora", "nf4"))

@@ -3,8 +3,8 @@
 import pytest
 
 from tests.documents.draft.drafts import drafted
-from toolkit.spec.compose import compose
-from toolkit.spec.node import Entries
+from toolkit.spec.yaml.compose import compose
+from toolkit.spec.yaml.node import Entries
 
 PAYLOADS = [
     '"\ndocument: /etc/passwd\n#',

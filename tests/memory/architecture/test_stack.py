@@ -8,7 +8,7 @@ from tests.memory.architecture.samples import facts_of, small_facts
 from toolkit.facts.models import model_from_config
 from toolkit.memory.architecture import ModuleKind, UnsupportedModel, architecture_of
 from toolkit.memory.architecture.stack import as_built
-from toolkit.spec.setting import Setting, Stack
+from toolkit.spec.settings.setting import Setting, Stack
 
 OLD = Setting("", "qlora", "nf4", stack=Stack(versions={"transformers": "4.57.1"}))
 NEW = Setting("", "qlora", "nf4", stack=Stack(versions={"transformers": "5.23"}))

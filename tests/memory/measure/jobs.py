@@ -8,7 +8,7 @@ from typing import Any
 from toolkit.facts.models import ModelFacts, model_from_config
 from toolkit.memory.measure.job import Measurable
 from toolkit.memory.measure.outcome import Outcome, OutcomeKind
-from toolkit.spec.setting import Lora, Setting
+from toolkit.spec.settings.setting import Lora, Setting
 
 CONFIG = {
     "model_type": "qwen2",

@@ -9,7 +9,7 @@ import pytest
 
 from tests.memory.measure.jobs import LORA, job
 from toolkit.memory.measure.job import as_plain, from_plain, jobs_text, read_jobs
-from toolkit.spec.setting import Cache, Galore, Parallel, Run, Stack
+from toolkit.spec.settings.setting import Cache, Galore, Parallel, Run, Stack
 
 JOBS = [
     job(),

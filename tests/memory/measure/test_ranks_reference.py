@@ -21,7 +21,7 @@ from toolkit.memory.measure.outcome import OutcomeKind
 from toolkit.memory.measure.process import measured_apart
 from toolkit.memory.measure.records import record_of
 from toolkit.memory.trace.trace import trace
-from toolkit.spec.setting import Parallel, Stack
+from toolkit.spec.settings.setting import Parallel, Stack
 
 pytestmark = pytest.mark.reference
 

@@ -22,7 +22,7 @@ from toolkit.memory.measure import stopwatch
 from toolkit.memory.measure.outcome import OutcomeKind
 from toolkit.memory.measure.run import measure
 from toolkit.memory.trace.trace import trace
-from toolkit.spec.setting import Galore
+from toolkit.spec.settings.setting import Galore
 
 pytestmark = pytest.mark.reference
 

@@ -9,7 +9,7 @@ pytest.importorskip("torch")
 from tests.memory.parallel.fake_group import FLOAT, LAYERS, RANKS, WIDTH, run, unsynchronized
 from toolkit.memory.parallel.sharing import Step
 from toolkit.memory.parallel.spread import Spread, gathering_backward, gathering_forward
-from toolkit.memory.stretch import Stretch
+from toolkit.memory.programs.stretch import Stretch
 
 pytestmark = pytest.mark.reference
 

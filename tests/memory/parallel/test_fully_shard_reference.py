@@ -11,7 +11,7 @@ from tests.memory.parallel.fake_group import FLOAT, LAYERS, WIDTH
 from toolkit.memory.parallel.fully_shard import part_of
 from toolkit.memory.parallel.shard_moments import Shards
 from toolkit.memory.parallel.sharing import Step
-from toolkit.memory.stretch import Stretch
+from toolkit.memory.programs.stretch import Stretch
 
 pytestmark = pytest.mark.reference
 

@@ -10,8 +10,8 @@ from toolkit.facts.models import ModelFacts, load_model
 from toolkit.memory.estimate import Estimate, estimate
 from toolkit.memory.ledger import Category, PhaseName
 from toolkit.memory.refusal import UnsupportedRow
-from toolkit.spec.setting import Lora, Parallel, Setting, Stack
-from toolkit.spec.stack_rules import adapter_dtype
+from toolkit.spec.settings.setting import Lora, Parallel, Setting, Stack
+from toolkit.spec.settings.stack_rules import adapter_dtype
 
 LAYER = 2 * 4096 * 4096 + 2 * 1024 * 4096 + 3 * 14336 * 4096 + 2 * 4096
 ROOT = 2 * 32000 * 4096 + 4096

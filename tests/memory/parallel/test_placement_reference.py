@@ -20,7 +20,7 @@ from transformers.integrations import accelerate as own
 from toolkit.facts.models import ModelFacts, load_model
 from toolkit.memory.architecture import architecture_of
 from toolkit.memory.parallel.placement import placement
-from toolkit.spec.setting import Parallel, Setting, Stack
+from toolkit.spec.settings.setting import Parallel, Setting, Stack
 
 pytestmark = pytest.mark.reference
 

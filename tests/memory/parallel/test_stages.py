@@ -10,7 +10,7 @@ from toolkit.facts.models import ModelFacts, load_model
 from toolkit.memory.estimate import Estimate, estimate, on_gpu
 from toolkit.memory.ledger import Category, PhaseName
 from toolkit.memory.refusal import UnsupportedRow
-from toolkit.spec.setting import Parallel, Setting, Stack
+from toolkit.spec.settings.setting import Parallel, Setting, Stack
 
 QWEN = Setting(
     "Qwen/Qwen2.5-72B-Instruct",

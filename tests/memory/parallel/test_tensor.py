@@ -12,7 +12,7 @@ from toolkit.memory.estimate import Estimate, estimate
 from toolkit.memory.ledger import Category, PhaseName
 from toolkit.memory.parallel.tensor import BY_INPUTS, BY_OUTPUTS, FAMILIES
 from toolkit.memory.refusal import UnsupportedRow
-from toolkit.spec.setting import Parallel, Setting, Stack
+from toolkit.spec.settings.setting import Parallel, Setting, Stack
 
 QWEN = Setting(
     "Qwen/Qwen3-32B",

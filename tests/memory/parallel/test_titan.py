@@ -12,12 +12,12 @@ from toolkit.memory.contexts import contexts_of
 from toolkit.memory.estimate import Estimate, estimate
 from toolkit.memory.ledger import PhaseName
 from toolkit.memory.parallel.shard_moments import Shards
-from toolkit.memory.recording import programs_of
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.replay.fully_sharded import FullyShardedRun
 from toolkit.memory.replay.orders import reserved
 from toolkit.memory.replay.reserved import replayed
-from toolkit.spec.setting import Parallel, Setting, Stack
+from toolkit.memory.tape.recording import programs_of
+from toolkit.spec.settings.setting import Parallel, Setting, Stack
 
 LAYERS, WIDTH, KEYS, INNER, VOCABULARY, HEADS = 32, 4096, 1024, 14_336, 128_256, 32
 LAYER = 2 * WIDTH * WIDTH + 2 * KEYS * WIDTH + 3 * INNER * WIDTH + 2 * WIDTH

@@ -10,7 +10,7 @@ from tests.memory.parallel import titan
 from toolkit.facts.models import ModelFacts, model_from_config
 from toolkit.memory.estimate import estimate
 from toolkit.memory.ledger import PhaseName
-from toolkit.spec.setting import Parallel, Setting, Stack
+from toolkit.spec.settings.setting import Parallel, Setting, Stack
 
 pytestmark = pytest.mark.reference
 

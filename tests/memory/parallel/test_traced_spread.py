@@ -14,7 +14,7 @@ from tests.memory.parallel.plans import skip_without_plans
 from toolkit.facts.models import ModelFacts, load_model, model_from_config
 from toolkit.memory.estimate import estimate
 from toolkit.memory.trace.trace import trace
-from toolkit.spec.setting import Lora, Parallel, Setting, Stack
+from toolkit.spec.settings.setting import Lora, Parallel, Setting, Stack
 
 pytestmark = pytest.mark.reference
 

@@ -11,7 +11,7 @@ from toolkit.memory.estimate import Estimate, estimate
 from toolkit.memory.ledger import Category, PhaseName
 from toolkit.memory.parallel.zero_gather import LOGITS, LOSS, Visit, gathered, visits
 from toolkit.memory.parallel.zero_settings import Sizes, sizes_of
-from toolkit.spec.setting import Lora, Parallel, Setting, Stack, Zero
+from toolkit.spec.settings.setting import Lora, Parallel, Setting, Stack, Zero
 
 HIDDEN, VOCABULARY, LAYERS = 4096, 32000, 32
 LAYER = 2 * 4096 * 4096 + 2 * 1024 * 4096 + 3 * 14336 * 4096 + 2 * 4096

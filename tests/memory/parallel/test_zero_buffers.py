@@ -8,10 +8,10 @@ import pytest
 
 from tests.memory.parallel.test_zero import BACKWARD, EMBEDDING, of, row, zero
 from toolkit.memory.parallel.zero_moments import Zero as Zero12
-from toolkit.memory.recording import programs_of
 from toolkit.memory.replay.bucketed import BucketedRun
 from toolkit.memory.replay.reserved import replayed, worked_out
-from toolkit.spec.setting import Lora, Parallel, Setting, Stack, Zero
+from toolkit.memory.tape.recording import programs_of
+from toolkit.spec.settings.setting import Lora, Parallel, Setting, Stack, Zero
 
 GIB = 1 << 30
 BUFFER = 2 * 500_000_000

@@ -13,7 +13,7 @@ from toolkit.memory.parallel.zero_gather import EMBEDDING, LOSS, Gathering, gath
 from toolkit.memory.parallel.zero_moments import Zero3
 from toolkit.memory.replay.partitioned import beside_computing
 from toolkit.memory.replay.reserved import replayed
-from toolkit.spec.setting import Kernels, Parallel, Setting, Stack, Zero
+from toolkit.spec.settings.setting import Kernels, Parallel, Setting, Stack, Zero
 
 GIB = 1 << 30
 LAYER = 2 * (2 * 4096 * 4096 + 2 * 4096 * 1024 + 3 * 4096 * 14336)

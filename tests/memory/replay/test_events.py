@@ -10,14 +10,14 @@ import pytest
 from toolkit.facts.models import ModelFacts, load_model
 from toolkit.memory.estimate import Estimate, estimate
 from toolkit.memory.ledger import Category, PhaseName
-from toolkit.memory.recording import programs_of
 from toolkit.memory.replay import reserved
 from toolkit.memory.replay.events import Events
 from toolkit.memory.replay.generation import generation_events
 from toolkit.memory.replay.orders import peak
 from toolkit.memory.replay.reserved import held_on_card, replayed, reserved_on_card, shown_by_card
 from toolkit.memory.replay.training import Run
-from toolkit.spec.setting import Lora, Parallel, Setting, Stack
+from toolkit.memory.tape.recording import programs_of
+from toolkit.spec.settings.setting import Lora, Parallel, Setting, Stack
 
 MODEL = "Qwen/Qwen2.5-0.5B"
 LORA = Lora(8, 16, ("q_proj", "v_proj"))

@@ -11,16 +11,16 @@ from dataclasses import replace
 import pytest
 
 from toolkit.facts.models import ModelFacts, load_model
-from toolkit.memory.allocator import Block, CachingAllocator
-from toolkit.memory.card import capacity_of
+from toolkit.memory.allocator.caching import Block, CachingAllocator
+from toolkit.memory.allocator.card import capacity_of
 from toolkit.memory.estimate import Estimate, estimate
-from toolkit.memory.recording import programs_of
 from toolkit.memory.replay import generation
 from toolkit.memory.replay.events import Events
 from toolkit.memory.replay.generation import FOLLOWED, generation_events
 from toolkit.memory.replay.orders import peak
 from toolkit.memory.replay.reserved import replayed, reserved_on_card
-from toolkit.spec.setting import Setting, Stack
+from toolkit.memory.tape.recording import programs_of
+from toolkit.spec.settings.setting import Setting, Stack
 
 STACK = Stack(versions={"torch": "2.1.1+cu118", "transformers": "4.35.2"})
 CLOSE = 0.0005

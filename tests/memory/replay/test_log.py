@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from toolkit.memory.formula.cached import KEEPS, ROW, cached
+from toolkit.memory.formula.caches.cached import KEEPS, ROW, cached
 from toolkit.memory.replay.log import LoggedTape
 
 

@@ -14,11 +14,11 @@ pytest.importorskip("peft")
 from toolkit.facts.models import ModelFacts, load_model
 from toolkit.memory.estimate import estimate
 from toolkit.memory.ledger import PhaseName
-from toolkit.memory.recording import programs_of
 from toolkit.memory.replay.training import Run
-from toolkit.memory.timeline import Timeline
+from toolkit.memory.tape.recording import programs_of
+from toolkit.memory.timeline.timeline import Timeline
 from toolkit.memory.trace.trace import trace
-from toolkit.spec.setting import Lora, Setting, Stack
+from toolkit.spec.settings.setting import Lora, Setting, Stack
 
 pytestmark = pytest.mark.reference
 

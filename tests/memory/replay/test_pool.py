@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolkit.memory.allocator import SMALL_REQUEST, CachingAllocator
+from toolkit.memory.allocator.caching import SMALL_REQUEST, CachingAllocator
 from toolkit.memory.replay.pool import in_blocks, pool_reserved
 
 MIB = 1 << 20

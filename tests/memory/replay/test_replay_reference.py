@@ -15,7 +15,7 @@ from toolkit.facts.models import ModelFacts, load_model
 from toolkit.memory.estimate import estimate
 from toolkit.memory.replay.reserved import replayed
 from toolkit.memory.trace.trace import trace
-from toolkit.spec.setting import Lora, Setting
+from toolkit.spec.settings.setting import Lora, Setting
 
 pytestmark = pytest.mark.reference
 

@@ -7,10 +7,10 @@ import pytest
 from toolkit.facts.models import ModelFacts, load_model
 from toolkit.memory.context import Context
 from toolkit.memory.estimate import Estimate, estimate
-from toolkit.memory.recording import programs_of
 from toolkit.memory.replay.reserved import replayed
 from toolkit.memory.replay.training import Run
-from toolkit.spec.setting import Setting, Stack
+from toolkit.memory.tape.recording import programs_of
+from toolkit.spec.settings.setting import Setting, Stack
 
 MODEL = "Qwen/Qwen2.5-0.5B"
 LOGITS = 4 * 1024 * 151936 * 2

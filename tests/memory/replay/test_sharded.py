@@ -9,11 +9,11 @@ import pytest
 from toolkit.facts.models import ModelFacts, load_model
 from toolkit.memory.estimate import estimate
 from toolkit.memory.parallel.spread import Spread
-from toolkit.memory.recording import programs_of
 from toolkit.memory.replay.other_streams import opened, other_streams
 from toolkit.memory.replay.reserved import reserved_on_card, shown_by_card
 from toolkit.memory.replay.sharded import sharded_runs
-from toolkit.spec.setting import Kernels, Lora, Parallel, Setting, Stack
+from toolkit.memory.tape.recording import programs_of
+from toolkit.spec.settings.setting import Kernels, Lora, Parallel, Setting, Stack
 
 MIB = 1 << 20
 GIB = 1 << 30

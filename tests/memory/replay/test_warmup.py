@@ -15,12 +15,12 @@ import pytest
 from toolkit.facts.models import ModelFacts, load_model
 from toolkit.memory.estimate import Estimate, estimate
 from toolkit.memory.ledger import PhaseName
-from toolkit.memory.recording import programs_of
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.replay.generation import PASSES, generation_events
 from toolkit.memory.replay.orders import peak
 from toolkit.memory.replay.reserved import replayed
-from toolkit.spec.setting import Cache, Parallel, Setting, Stack
+from toolkit.memory.tape.recording import programs_of
+from toolkit.spec.settings.setting import Cache, Parallel, Setting, Stack
 
 MISTRAL = "mistralai/Mistral-7B-v0.1"
 STACK = Stack(versions={"torch": "2.1.0+cu118", "transformers": "4.35.0.dev0"})

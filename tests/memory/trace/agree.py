@@ -9,7 +9,7 @@ from tests.memory.whole_blocks import as_traced
 from toolkit.facts.models import ModelFacts
 from toolkit.memory.estimate import estimate
 from toolkit.memory.trace.trace import trace
-from toolkit.spec.setting import Setting
+from toolkit.spec.settings.setting import Setting
 
 
 def agree(setting: Setting, layers: int, *, peak: float, elsewhere: float) -> None:

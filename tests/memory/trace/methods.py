@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from toolkit.spec.setting import Lora
+from toolkit.spec.settings.setting import Lora
 
 MIXED: dict[str, Any] = {"amp": True, "gradients": "fp32", "optimizer_states": "fp32"}
 METHODS: dict[str, dict[str, Any]] = {

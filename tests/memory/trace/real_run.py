@@ -12,7 +12,7 @@ from typing import Any
 
 from toolkit.facts.models import ModelFacts
 from toolkit.memory.packing import laid_out
-from toolkit.spec.setting import Setting
+from toolkit.spec.settings.setting import Setting
 
 FORWARD = "forward begins"
 BACKWARD = "backward begins"

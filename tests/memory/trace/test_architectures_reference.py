@@ -19,7 +19,7 @@ from toolkit.memory.architecture.registry import architecture_of
 from toolkit.memory.ledger import Category, PhaseName
 from toolkit.memory.trace.refusal import UnsupportedTrace
 from toolkit.memory.trace.trace import trace
-from toolkit.spec.setting import Lora, Setting
+from toolkit.spec.settings.setting import Lora, Setting
 
 pytestmark = pytest.mark.reference
 

@@ -15,7 +15,7 @@ from tests.memory.trace.agree import agree_on
 from toolkit.facts.models import model_from_config
 from toolkit.memory.estimate import estimate
 from toolkit.memory.refusal import UnsupportedRow
-from toolkit.spec.setting import Lora, Setting, Stack
+from toolkit.spec.settings.setting import Lora, Setting, Stack
 
 pytestmark = pytest.mark.reference
 

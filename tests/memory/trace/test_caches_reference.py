@@ -21,7 +21,7 @@ from toolkit.memory.ledger import Category, PhaseName
 from toolkit.memory.trace import caches
 from toolkit.memory.trace.refusal import UnsupportedTrace
 from toolkit.memory.trace.trace import trace
-from toolkit.spec.setting import Cache, Setting
+from toolkit.spec.settings.setting import Cache, Setting
 
 pytestmark = [
     pytest.mark.reference,

@@ -18,9 +18,9 @@ from torch.nn import functional
 from tests.memory.trace.agree import agree
 from tests.memory.trace.cut import cut
 from toolkit.memory.ledger import Category, PhaseName
-from toolkit.memory.trace.on_gpu import OnGpu
+from toolkit.memory.trace.stand_ins.on_gpu import OnGpu
 from toolkit.memory.trace.trace import UnsupportedTrace, trace
-from toolkit.spec.setting import Lora, Setting
+from toolkit.spec.settings.setting import Lora, Setting
 
 pytestmark = pytest.mark.reference
 

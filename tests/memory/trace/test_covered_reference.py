@@ -15,7 +15,7 @@ pytest.importorskip("bitsandbytes")
 from tests.memory.architecture.samples import facts_of
 from tests.memory.trace.cut import cut
 from toolkit.memory.trace.covered import RUN, Sample, models, samples
-from toolkit.memory.trace.layers import whole_run
+from toolkit.memory.trace.many.layers import whole_run
 from toolkit.memory.trace.trace import UnsupportedTrace, trace
 
 pytestmark = pytest.mark.reference

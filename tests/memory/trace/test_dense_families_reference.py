@@ -19,7 +19,7 @@ from toolkit.memory.estimate import estimate
 from toolkit.memory.forms.written_scores import CODES
 from toolkit.memory.layouts.dense import DENSE_LAYOUTS
 from toolkit.memory.refusal import UnsupportedRow
-from toolkit.spec.setting import Lora, Parallel, Setting, Stack
+from toolkit.spec.settings.setting import Lora, Parallel, Setting, Stack
 
 pytestmark = pytest.mark.reference
 

@@ -11,7 +11,7 @@ pytest.importorskip("transformers")
 pytest.importorskip("peft")
 
 from tests.memory.trace.agree import agree
-from toolkit.spec.setting import Lora, Setting
+from toolkit.spec.settings.setting import Lora, Setting
 
 pytestmark = pytest.mark.reference
 

@@ -14,7 +14,7 @@ pytest.importorskip("bitsandbytes")
 from tests.memory.trace.agree import agree_on
 from tests.memory.trace.cut import cut
 from toolkit.facts.models import ModelFacts, model_from_config
-from toolkit.spec.setting import Lora, Setting, Stack
+from toolkit.spec.settings.setting import Lora, Setting, Stack
 
 pytestmark = pytest.mark.reference
 

@@ -15,7 +15,7 @@ from packaging.version import Version
 
 from tests.memory.trace.agree import agree
 from toolkit.memory.refusal import PEFT_FOLDS_FACTORS
-from toolkit.spec.setting import Lora, Setting
+from toolkit.spec.settings.setting import Lora, Setting
 
 pytestmark = [
     pytest.mark.reference,

@@ -16,7 +16,7 @@ from tests.memory.trace.cut import cut
 from tests.memory.whole_blocks import as_traced
 from toolkit.memory.estimate import estimate
 from toolkit.memory.trace.trace import trace
-from toolkit.spec.setting import Lora, Setting
+from toolkit.spec.settings.setting import Lora, Setting
 
 pytestmark = pytest.mark.reference
 

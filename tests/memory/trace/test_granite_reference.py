@@ -16,7 +16,7 @@ from tests.memory.trace.methods import METHODS
 from toolkit.facts.models import model_from_config
 from toolkit.memory.estimate import estimate
 from toolkit.memory.refusal import UnsupportedRow
-from toolkit.spec.setting import Setting, Stack
+from toolkit.spec.settings.setting import Setting, Stack
 
 pytestmark = pytest.mark.reference
 

@@ -22,9 +22,9 @@ import transformers
 from tests.memory.trace.cut import cut
 from tests.memory.whole_blocks import as_traced
 from toolkit.memory.estimate import estimate
-from toolkit.memory.trace.campaign import Job, traced
+from toolkit.memory.trace.many.campaign import Job, traced
 from toolkit.report.trace_formulas import beside_text
-from toolkit.spec.setting import Lora, Setting, Stack
+from toolkit.spec.settings.setting import Lora, Setting, Stack
 
 pytestmark = pytest.mark.reference
 

@@ -16,7 +16,7 @@ from tests.memory.trace.methods import METHODS, MIXED
 from toolkit.facts.models import ModelFacts, load_model, model_from_config
 from toolkit.memory.estimate import estimate
 from toolkit.memory.refusal import UnsupportedRow
-from toolkit.spec.setting import Kernels, Lora, Setting, Stack
+from toolkit.spec.settings.setting import Kernels, Lora, Setting, Stack
 
 pytestmark = pytest.mark.reference
 

@@ -17,7 +17,7 @@ from toolkit.facts.models import ModelFacts, model_from_config
 from toolkit.memory.architecture.mamba import FAMILIES, MAMBA2
 from toolkit.memory.estimate import estimate
 from toolkit.memory.refusal import UnsupportedRow
-from toolkit.spec.setting import Lora, Setting
+from toolkit.spec.settings.setting import Lora, Setting
 
 pytestmark = pytest.mark.reference
 

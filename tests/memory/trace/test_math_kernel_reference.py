@@ -16,9 +16,9 @@ import torch
 from toolkit.facts.models import ModelFacts, load_model
 from toolkit.memory.estimate import estimate
 from toolkit.memory.ledger import PhaseName
-from toolkit.memory.trace import on_gpu
+from toolkit.memory.trace.stand_ins import on_gpu
 from toolkit.memory.trace.trace import trace
-from toolkit.spec.setting import Kernels, Setting, Stack
+from toolkit.spec.settings.setting import Kernels, Setting, Stack
 
 pytestmark = pytest.mark.reference
 

@@ -14,7 +14,7 @@ pytest.importorskip("bitsandbytes")
 
 from tests.memory.trace.agree import agree
 from tests.memory.trace.methods import METHODS
-from toolkit.spec.setting import Setting
+from toolkit.spec.settings.setting import Setting
 
 pytestmark = pytest.mark.reference
 

@@ -18,7 +18,7 @@ from tests.memory.trace.methods import METHODS
 from toolkit.facts.models import ModelFacts, model_from_config
 from toolkit.memory.estimate import estimate
 from toolkit.memory.refusal import UnsupportedRow
-from toolkit.spec.setting import Lora, Parallel, Setting
+from toolkit.spec.settings.setting import Lora, Parallel, Setting
 
 pytestmark = pytest.mark.reference
 

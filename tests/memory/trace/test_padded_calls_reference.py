@@ -16,7 +16,7 @@ from tests.memory.trace.cut import cut
 from toolkit.facts.models import model_from_config
 from toolkit.memory.trace.build import load
 from toolkit.memory.trace.generate import generate
-from toolkit.spec.setting import Setting
+from toolkit.spec.settings.setting import Setting
 
 pytestmark = pytest.mark.reference
 

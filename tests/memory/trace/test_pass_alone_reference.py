@@ -13,7 +13,7 @@ from tests.memory.whole_blocks import as_traced
 from toolkit.memory.estimate import estimate
 from toolkit.memory.ledger import PhaseName
 from toolkit.memory.trace.trace import trace
-from toolkit.spec.setting import Setting, Stack
+from toolkit.spec.settings.setting import Setting, Stack
 
 pytestmark = pytest.mark.reference
 

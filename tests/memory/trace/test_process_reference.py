@@ -17,7 +17,7 @@ from toolkit.memory.measure.model import load_on_device
 from toolkit.memory.trace.refusal import UnsupportedTrace
 from toolkit.memory.trace.releases import loads_warm
 from toolkit.memory.trace.trace import trace
-from toolkit.spec.setting import Setting, Stack
+from toolkit.spec.settings.setting import Setting, Stack
 
 pytestmark = pytest.mark.reference
 

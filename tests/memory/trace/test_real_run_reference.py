@@ -16,7 +16,7 @@ from tests.memory.trace.real_run import real_peaks
 from toolkit.facts.models import model_from_config
 from toolkit.memory.ledger import Category, PhaseName
 from toolkit.memory.trace.trace import trace
-from toolkit.spec.setting import Lora, Setting
+from toolkit.spec.settings.setting import Lora, Setting
 
 pytestmark = pytest.mark.reference
 

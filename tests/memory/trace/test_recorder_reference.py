@@ -9,9 +9,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from toolkit.memory.timeline import Stage, Timeline  # noqa: E402
-from toolkit.memory.trace.on_gpu import OnGpu  # noqa: E402
+from toolkit.memory.timeline.timeline import Stage, Timeline  # noqa: E402
 from toolkit.memory.trace.recorder import Recorder  # noqa: E402
+from toolkit.memory.trace.stand_ins.on_gpu import OnGpu  # noqa: E402
 
 pytestmark = pytest.mark.reference
 

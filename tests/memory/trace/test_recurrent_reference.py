@@ -20,7 +20,7 @@ from toolkit.facts.models import model_from_config
 from toolkit.memory.estimate import estimate
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.trace.trace import UnsupportedTrace, trace
-from toolkit.spec.setting import Lora, Setting
+from toolkit.spec.settings.setting import Lora, Setting
 
 pytestmark = pytest.mark.reference
 

@@ -14,9 +14,9 @@ from tests.memory.whole_blocks import as_traced
 from toolkit.facts.models import ModelFacts, model_from_config
 from toolkit.memory.estimate import estimate
 from toolkit.memory.formula.reduction import ROW
-from toolkit.memory.trace.surface import Sizes
+from toolkit.memory.trace.many.surface import Sizes
 from toolkit.memory.trace.trace import trace
-from toolkit.spec.setting import Setting, Stack
+from toolkit.spec.settings.setting import Setting, Stack
 
 pytestmark = pytest.mark.reference
 

@@ -14,9 +14,10 @@ pytest.importorskip("transformers")
 import torch
 from torch import nn
 
-from toolkit.memory.trace import old_kernels, releases
-from toolkit.memory.trace.old_kernels import flash_attn_func, library_uncalled, positions_unread
+from toolkit.memory.trace import releases
 from toolkit.memory.trace.refusal import UnsupportedTrace
+from toolkit.memory.trace.stand_ins import old_kernels
+from toolkit.memory.trace.stand_ins.old_kernels import flash_attn_func, library_uncalled, positions_unread
 
 pytestmark = pytest.mark.reference
 

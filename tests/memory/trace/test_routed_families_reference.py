@@ -19,7 +19,7 @@ from toolkit.facts.models import model_from_config
 from toolkit.memory.estimate import estimate
 from toolkit.memory.layouts.routed import ROUTED_LAYOUTS
 from toolkit.memory.refusal import UnsupportedRow
-from toolkit.spec.setting import Lora, Setting
+from toolkit.spec.settings.setting import Lora, Setting
 
 pytestmark = pytest.mark.reference
 

@@ -16,7 +16,7 @@ from toolkit.memory.architecture import UnsupportedModel, architecture_of
 from toolkit.memory.architecture.deepseek_sparse import FAMILIES
 from toolkit.memory.estimate import estimate
 from toolkit.memory.refusal import UnsupportedRow
-from toolkit.spec.setting import Setting, Stack
+from toolkit.spec.settings.setting import Setting, Stack
 
 pytestmark = pytest.mark.reference
 

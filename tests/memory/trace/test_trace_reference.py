@@ -16,7 +16,7 @@ from toolkit.facts.models import ModelFacts, load_model
 from toolkit.memory.estimate import estimate
 from toolkit.memory.ledger import Category, PhaseName
 from toolkit.memory.trace.trace import UnsupportedTrace, trace
-from toolkit.spec.setting import Lora, Setting, Stack
+from toolkit.spec.settings.setting import Lora, Setting, Stack
 
 pytestmark = pytest.mark.reference
 

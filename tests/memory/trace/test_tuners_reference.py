@@ -17,8 +17,8 @@ pytest.importorskip("peft")
 from tests.memory.trace.agree import agree_on
 from tests.memory.trace.cut import cut
 from toolkit.facts.models import ModelFacts, model_from_config
-from toolkit.spec.adapter_settings import peft_of
-from toolkit.spec.setting import Setting, Stack
+from toolkit.spec.settings.adapters import peft_of
+from toolkit.spec.settings.setting import Setting, Stack
 
 pytestmark = pytest.mark.reference
 

@@ -19,7 +19,7 @@ from toolkit.facts.models import model_from_config
 from toolkit.memory.architecture import architecture_of
 from toolkit.memory.estimate import estimate
 from toolkit.memory.refusal import UnsupportedRow
-from toolkit.spec.setting import Setting
+from toolkit.spec.settings.setting import Setting
 
 pytestmark = pytest.mark.reference
 

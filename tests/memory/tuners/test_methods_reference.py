@@ -12,12 +12,12 @@ from tests.memory.architecture.reference import build
 from tests.memory.architecture.samples import small_config
 from toolkit.facts.models import model_from_config
 from toolkit.memory.architecture import architecture_of
-from toolkit.memory.parameters import total_parameters, trainable_parameters
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.tuners.methods import ADDS, added
-from toolkit.spec.adapter_settings import peft_of
-from toolkit.spec.peft_methods import PEFT_METHODS
-from toolkit.spec.setting import Setting, Stack
+from toolkit.memory.weights.parameters import total_parameters, trainable_parameters
+from toolkit.spec.fields.peft_methods import PEFT_METHODS
+from toolkit.spec.settings.adapters import peft_of
+from toolkit.spec.settings.setting import Setting, Stack
 
 peft = pytest.importorskip("peft")
 adapters = pytest.importorskip("toolkit.memory.trace.adapters")

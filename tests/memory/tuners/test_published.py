@@ -11,8 +11,8 @@ from tests.memory.architecture.samples import facts_of
 from toolkit.memory.estimate import estimate, holdings
 from toolkit.memory.ledger import PhaseName
 from toolkit.memory.refusal import UnsupportedRow
-from toolkit.spec.adapter_settings import peft_of
-from toolkit.spec.setting import Lora, Setting, Stack
+from toolkit.spec.settings.adapters import peft_of
+from toolkit.spec.settings.setting import Lora, Setting, Stack
 
 MODEL = "meta-llama/Llama-3.2-3B"
 QV = ("q_proj", "v_proj")

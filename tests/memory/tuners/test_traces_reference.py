@@ -13,8 +13,8 @@ from toolkit.memory.architecture import architecture_of
 from toolkit.memory.estimate import holdings
 from toolkit.memory.ledger import Category
 from toolkit.memory.tuners.methods import added
-from toolkit.spec.adapter_settings import peft_of
-from toolkit.spec.setting import Setting, Stack
+from toolkit.spec.settings.adapters import peft_of
+from toolkit.spec.settings.setting import Setting, Stack
 
 pytest.importorskip("peft")
 trace = pytest.importorskip("toolkit.memory.trace.run")

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from toolkit.finding import Severity
-from toolkit.spec.field_value import Atom, Fixed
+from toolkit.spec.fields.value import Atom, Fixed
 from toolkit.spec.training_configs.read import read_training_config
 from toolkit.spec.training_configs.training_config import TrainingConfig
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.spec.training_configs.reading import fields, mistakes, remarked
-from toolkit.checks.answer import answer
+from toolkit.checks.situations.answer import answer
 from toolkit.spec.training_configs.read import read_training_config
 
 QLORA = """\

@@ -2,8 +2,8 @@
 
 import pytest
 
-from toolkit.spec.names import IMPLEMENTATIONS
-from toolkit.spec.names import OPTIMIZERS as KNOWN
+from toolkit.spec.fields.names import IMPLEMENTATIONS
+from toolkit.spec.fields.names import OPTIMIZERS as KNOWN
 from toolkit.spec.training_configs import TOOLS, axolotl_keys, hugging_face, llamafactory, torchtune
 from toolkit.spec.training_configs.irrelevant import irrelevant
 from toolkit.spec.training_configs.optimizers import COMPONENTS, OPTIMIZERS

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from toolkit.accuracy.convert.vocabulary import gpu_of, model_of, versions_of, vocabulary, word
-from toolkit.spec.fields import FIELDS
+from toolkit.spec.fields.registry import FIELDS
 
 Record = Mapping[str, Any]
 _SPACED = re.compile(r"[A-Za-z_][\w.]*( [A-Za-z_][\w.]*)*")

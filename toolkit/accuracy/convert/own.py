@@ -13,8 +13,8 @@ import yaml
 from toolkit.evidence.record import Record
 from toolkit.evidence.write import write_whole
 from toolkit.memory.measure.records import REPRODUCED, fits, spread
-from toolkit.spec.fields import FIELDS, GROUPS
-from toolkit.spec.names import TORCH_OPTIMIZERS
+from toolkit.spec.fields.names import TORCH_OPTIMIZERS
+from toolkit.spec.fields.registry import FIELDS, GROUPS
 from toolkit.spec.walk import READINGS, READINGS_HEADER
 
 PREFIX = "own-"

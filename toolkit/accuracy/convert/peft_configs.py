@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from toolkit.accuracy.convert.draft import MAX_REMARK, Draft
-from toolkit.spec.peft_methods import PEFT_METHODS
+from toolkit.spec.fields.peft_methods import PEFT_METHODS
 
 RENAMED: Mapping[str, str] = {"bone": "miss"}
 """Methods that peft renamed: MiSS was Bone until 0.17."""

@@ -12,7 +12,7 @@ from typing import Any
 from toolkit.facts.gpus import find_gpu
 from toolkit.facts.models import MODEL_IDS
 from toolkit.facts.names import UnknownName
-from toolkit.spec.names import PACKAGES
+from toolkit.spec.fields.names import PACKAGES
 
 DATA = Path(__file__).parents[1] / "data" / "names.json"
 _REMARK = re.compile(r"\s*\([^()]*\)")

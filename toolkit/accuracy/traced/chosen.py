@@ -14,10 +14,10 @@ from toolkit.accuracy.traced.lines import fingerprint
 from toolkit.evidence.record import setting_key
 from toolkit.facts.models import ModelFacts, load_model, model_from_config
 from toolkit.frozen import frozen
-from toolkit.memory.numerics import QUANTIZED
+from toolkit.memory.weights.numerics import QUANTIZED
 from toolkit.spec.published import PublishedSource
 from toolkit.spec.published_lines import PublishedRun
-from toolkit.spec.setting import Setting
+from toolkit.spec.settings.setting import Setting
 
 ALLOCATED = "allocated"
 SAMPLED = (ALLOCATED, "reserved", "device")

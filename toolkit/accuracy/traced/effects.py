@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from packaging.version import Version
 
 from toolkit.frozen import frozen
-from toolkit.memory.transformers_versions import (
+from toolkit.memory.libraries.transformers_versions import (
     FLASH_REPEATS_UNTIL,
     GENERATION_UPCASTS_UNTIL,
     HOLDS_RESULT_UNTIL,

@@ -10,7 +10,7 @@ from pathlib import Path
 from toolkit import __version__
 from toolkit.accuracy.traced.chosen import ALLOCATED, SAMPLED, Chosen, comparable, like_for_like, sampled
 from toolkit.accuracy.traced.lines import TracedLine, line_of, read_lines, write_lines
-from toolkit.memory.trace.campaign import Result
+from toolkit.memory.trace.many.campaign import Result
 from toolkit.spec.published import PublishedSource
 
 Key = tuple[str, tuple[tuple[str, str], ...]]

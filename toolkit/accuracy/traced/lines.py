@@ -12,7 +12,7 @@ from typing import Any
 from toolkit.evidence.record import Record, setting_key
 from toolkit.evidence.write import write_whole
 from toolkit.frozen import frozen
-from toolkit.spec.setting import Setting
+from toolkit.spec.settings.setting import Setting
 
 FILE = "traced.jsonl"
 DIGITS = 12

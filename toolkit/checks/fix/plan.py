@@ -16,7 +16,7 @@ from toolkit.finding import Finding
 from toolkit.frozen import frozen
 from toolkit.spec.gather import spec_files
 from toolkit.spec.load import load_spec
-from toolkit.spec.rewrite import YamlText
+from toolkit.spec.yaml.rewrite import YamlText
 
 MOST_ROUNDS = 3
 """A quote may be found only after a heading has been: repairs are looked for again so often."""

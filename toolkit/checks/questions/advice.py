@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from toolkit.checks.answer import Answer
 from toolkit.checks.questions.comparison import Comparison, changed_scenario, compare
-from toolkit.checks.situation import REFUSALS
-from toolkit.checks.space import TooManySettingsError
+from toolkit.checks.situations.answer import Answer
+from toolkit.checks.situations.situation import REFUSALS
+from toolkit.checks.situations.space import TooManySettingsError
 from toolkit.finding import Severity
 from toolkit.frozen import frozen
-from toolkit.memory.losses import loss_of
-from toolkit.spec import names
+from toolkit.memory.libraries.losses import loss_of
 from toolkit.spec.check import scenario_findings
-from toolkit.spec.field_value import Atom, Field, Fixed
+from toolkit.spec.fields import names
+from toolkit.spec.fields.value import Atom, Field, Fixed
 from toolkit.spec.look_up import LookUp
 from toolkit.spec.scenario import Scenario
-from toolkit.spec.setting import Setting
+from toolkit.spec.settings.setting import Setting
 
 
 @frozen

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from toolkit.checks.answer import Answer, answer
-from toolkit.checks.situation import Situation
-from toolkit.checks.situations import situation_of
-from toolkit.checks.space import Choice, Options
+from toolkit.checks.situations.answer import Answer, answer
+from toolkit.checks.situations.situation import Situation
+from toolkit.checks.situations.situations import situation_of
+from toolkit.checks.situations.space import Choice, Options
 from toolkit.frozen import frozen
 from toolkit.memory.estimate import Estimate
 from toolkit.memory.ledger import PhaseName
-from toolkit.spec.field_value import Field, Range
+from toolkit.spec.fields.value import Field, Range
 from toolkit.spec.scenario import Scenario
 
 
@@ -111,7 +111,7 @@ def changed_scenario(scenario: Scenario, fields: Mapping[str, Field | None]) -> 
 def compare(before: Answer, changed: Scenario, said: str, base: Path) -> Comparison | None:
     """A scenario that was answered beside a changed one; None where the model is not known.
 
-    Raises one of toolkit.checks.situation.REFUSALS, or TooManySettingsError.
+    Raises one of toolkit.checks.situations.situation.REFUSALS, or TooManySettingsError.
     """
     situation, after = situation_of(changed, base), answer(changed, base)
     if situation is None or after is None:

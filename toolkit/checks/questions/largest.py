@@ -6,18 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import field, replace
 from pathlib import Path
 
-from toolkit.checks.answer import Answer, Bytes, answer
 from toolkit.checks.questions.limit import Limit, limit_of
 from toolkit.checks.questions.search import last_of_all, last_without_gap
-from toolkit.checks.situation import all_moved
-from toolkit.checks.situations import situation_of
+from toolkit.checks.situations.answer import Answer, Bytes, answer
+from toolkit.checks.situations.situation import all_moved
+from toolkit.checks.situations.situations import situation_of
 from toolkit.facts.gpu import GenericGpu, Gpu, GpuVariants
 from toolkit.facts.workspaces import workspace_of
 from toolkit.frozen import frozen
 from toolkit.memory.estimate import Estimate
 from toolkit.memory.ledger import Row
-from toolkit.memory.turns import turns
-from toolkit.spec.field_value import Field, Fixed
+from toolkit.memory.libraries.turns import turns
+from toolkit.spec.fields.value import Field, Fixed
 from toolkit.spec.scenario import Scenario
 
 Card = Gpu | GpuVariants | GenericGpu
@@ -78,7 +78,7 @@ class Solution:
 def largest(scenario: Scenario, base: Path, name: str, cards: Sequence[Card]) -> Solution | None:
     """The largest values of a field on each card; None where the model is not known.
 
-    Raises one of toolkit.checks.situation.REFUSALS, or TooManySettingsError.
+    Raises one of toolkit.checks.situations.situation.REFUSALS, or TooManySettingsError.
     """
     anywhere = scenario.with_fields({"gpu": None, name: None})
     situation = situation_of(anywhere, base)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from toolkit.frozen import frozen
 from toolkit.memory.architecture import Architecture
 from toolkit.spec.scenario import Scenario
-from toolkit.spec.setting import Setting
+from toolkit.spec.settings.setting import Setting
 
 SOLVABLE = ("batch_size", "sequence_length", "generated_length", "lora.rank", "engine.max_model_len")
-"""Whole numbers along which no peak falls, but where other kernels take over (toolkit.memory.turns)."""
+"""Whole numbers along which no peak falls, but where other kernels take over (toolkit.memory.libraries.turns)."""
 
 OTHER_NAMES = {
     "batch": "batch_size", "micro_batch_size": "batch_size", "per_device_train_batch_size": "batch_size",

@@ -9,12 +9,12 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import Final, NamedTuple
 
-from toolkit.checks.arithmetic import judge_arithmetic
 from toolkit.checks.case import READINGS, Case
 from toolkit.checks.equation.evaluate import PURE, evaluate, is_sum, unit_size, values_in
 from toolkit.checks.equation.parse import Binary, EquationError, Expression, Number, parse_equation
 from toolkit.checks.equation.rounding import ends, firm, overlap
 from toolkit.checks.judgement import Verdict
+from toolkit.checks.quantities.arithmetic import judge_arithmetic
 from toolkit.checks.unspecified.remark import Remark
 from toolkit.documents.bind import BoundClaim
 from toolkit.documents.scan.claim import Scanned

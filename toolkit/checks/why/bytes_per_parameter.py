@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 from toolkit.checks.why.hypothesis import Reproduction, Why
-from toolkit.memory.storage import ITEM_BYTES, storage_of
+from toolkit.memory.weights.storage import ITEM_BYTES, storage_of
 from toolkit.quantity import display_bytes, display_number
 
 _SIZE = re.compile(r"(?<![A-Za-z0-9.])(\d{1,4}(?:[._]\d{1,3})?)([BbMm])(?![A-Za-z0-9])")

@@ -7,8 +7,8 @@ from fractions import Fraction
 
 from toolkit.checks.case import Case
 from toolkit.checks.judgement import Claimed
-from toolkit.checks.situation import Situation
-from toolkit.checks.space import Choice
+from toolkit.checks.situations.situation import Situation
+from toolkit.checks.situations.space import Choice
 from toolkit.frozen import frozen
 from toolkit.memory.estimate import Holdings
 from toolkit.quantity.interval import Interval

@@ -8,9 +8,9 @@ from fractions import Fraction
 from functools import partial
 
 from toolkit.checks.why.hypothesis import Reproduction, Why
-from toolkit.memory.parameters import added_parameters
-from toolkit.memory.storage import stored_elements as count_stored
-from toolkit.spec.setting import Setting
+from toolkit.memory.weights.parameters import added_parameters
+from toolkit.memory.weights.storage import stored_elements as count_stored
+from toolkit.spec.settings.setting import Setting
 
 _PACKED = ("nf4", "fp4")
 

@@ -19,14 +19,14 @@ from toolkit.documents.wording import listed, nearest, shown
 from toolkit.finding import Finding, Place
 from toolkit.frozen import frozen
 from toolkit.quantity import find_values, parse_mark
-from toolkit.spec import names
 from toolkit.spec.claim import Acknowledgement, Claim
 from toolkit.spec.document_spec import Spec
+from toolkit.spec.fields import names
+from toolkit.spec.fields.kind import OneOf, one_of
 from toolkit.spec.identify import identified
-from toolkit.spec.kind import OneOf, one_of
-from toolkit.spec.node import typed
 from toolkit.spec.quote import Quote
-from toolkit.spec.scalar import read_date
+from toolkit.spec.yaml.node import typed
+from toolkit.spec.yaml.scalar import read_date
 
 KEYS = ("scenario", "metric", "id", "unchecked", "acknowledged", "until")
 LONGEST_VALUE = 200

@@ -15,10 +15,10 @@ from toolkit.facts.models import load_model
 from toolkit.facts.names import UnknownName
 from toolkit.finding import Place
 from toolkit.spec.check import scenario_findings
-from toolkit.spec.field_value import Choices, Field, Fixed, Range
+from toolkit.spec.fields.value import Choices, Field, Fixed, Range
 from toolkit.spec.look_up import LookUp
-from toolkit.spec.profiles import open_fields
 from toolkit.spec.scenario import Scenario
+from toolkit.spec.settings.profiles import open_fields
 
 _PLACE: Final = Place("draft")
 _FIELDS: Final[tuple[str, ...]] = (

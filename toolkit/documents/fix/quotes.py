@@ -24,9 +24,9 @@ from toolkit.documents.tables import Table
 from toolkit.finding import Finding, Place
 from toolkit.frozen import frozen
 from toolkit.spec.document_spec import Spec
-from toolkit.spec.node import Entries, Scalar, place_of
 from toolkit.spec.quote import Quote
-from toolkit.spec.rewrite import NodePath, YamlText
+from toolkit.spec.yaml.node import Entries, Scalar, place_of
+from toolkit.spec.yaml.rewrite import NodePath, YamlText
 
 Span = tuple[int, int]
 NO_CHOICE = frozenset({"D201", "D203", "D206"})

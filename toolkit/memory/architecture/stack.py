@@ -16,9 +16,9 @@ from toolkit.memory.architecture.model import Architecture, Module, ModuleKind, 
 from toolkit.memory.architecture.torchtitan import TRAINER as TORCHTITAN
 from toolkit.memory.architecture.torchtitan import as_torchtitan
 from toolkit.memory.architecture.torchtune import TRAINER, as_torchtune
-from toolkit.memory.numerics import LITGPT_CACHES_GROUPS
-from toolkit.memory.versions import older
-from toolkit.spec.setting import Setting
+from toolkit.memory.libraries.versions import older
+from toolkit.memory.weights.numerics import LITGPT_CACHES_GROUPS
+from toolkit.spec.settings.setting import Setting
 
 # DeepSeek-V3 has 58 layers of 256; a stranger's config may claim any number.
 MAX_EXPERT_LINEARS = 100_000

@@ -14,8 +14,8 @@ from packaging.version import Version
 
 from toolkit.memory.architecture.config import UnsupportedModel
 from toolkit.memory.architecture.model import Architecture, LayerKind
-from toolkit.memory.versions import older
-from toolkit.spec.setting import Setting
+from toolkit.memory.libraries.versions import older
+from toolkit.spec.settings.setting import Setting
 
 TRAINER = "torchtitan"
 REPEATED, SHARED = "torchtitan_repeated", "torchtitan_shared"

@@ -11,8 +11,8 @@ from packaging.version import Version
 from toolkit.facts.gpu import GenericGpu, Gpu, GpuVariants
 from toolkit.frozen import frozen
 from toolkit.memory.refusal import UnsupportedRow
-from toolkit.spec.setting import Setting
-from toolkit.spec.stack_rules import release
+from toolkit.spec.settings.setting import Setting
+from toolkit.spec.settings.stack_rules import release
 
 Card = Gpu | GpuVariants | GenericGpu
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from toolkit.memory.storage import ALLOCATION, StoredTensor
+from toolkit.memory.weights.storage import ALLOCATION, StoredTensor
 
 MERGED: Mapping[str, str] = {
     "q_proj": "qkv_proj",

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from toolkit.memory.refusal import FLOATS, UnsupportedRow
-from toolkit.spec.process_fields import NONE
-from toolkit.spec.sampling_fields import GREEDY
-from toolkit.spec.setting import Setting
+from toolkit.spec.fields.process import NONE
+from toolkit.spec.fields.sampling import GREEDY
+from toolkit.spec.settings.setting import Setting
 
 SERVED_STORAGE = FLOATS | {"fp8", "nf4", "mxfp4", "gptq-int4", "gptq-int8", "awq-int4"}
 """Stored forms of which it is known how vLLM holds them."""

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from toolkit.memory.formula.engine import (
+from toolkit.memory.formula.engine.engine import (
     engine_pool,
     least_profiled,
     one_sequence,
     rotary_table,
     vocabulary_padding,
 )
-from toolkit.memory.formula.exllama import exllama_buffer, exllama_order, exllama_state
+from toolkit.memory.formula.linear.exllama import exllama_buffer, exllama_order, exllama_state
 from toolkit.memory.ledger import Category
-from toolkit.memory.row_rule import DECODE, FORM, LOAD, PREFILL, SERVE, RowRule
+from toolkit.memory.rows.rule import DECODE, FORM, LOAD, PREFILL, SERVE, RowRule
 
 ENGINE_ROWS = (
     RowRule(

@@ -14,9 +14,18 @@ from packaging.version import Version
 from toolkit.facts.gpus import find_gpu
 from toolkit.facts.names import UnknownName
 from toolkit.memory.architecture.model import Module, ModuleKind, Tensor
-from toolkit.memory.quantization import LINEARS, ROUTERS, Part, Parts, Scheme, UnsupportedStorage, blocks, four_bit
-from toolkit.spec.setting import Setting
-from toolkit.spec.stack_rules import release
+from toolkit.memory.weights.quantization import (
+    LINEARS,
+    ROUTERS,
+    Part,
+    Parts,
+    Scheme,
+    UnsupportedStorage,
+    blocks,
+    four_bit,
+)
+from toolkit.spec.settings.setting import Setting
+from toolkit.spec.settings.stack_rules import release
 
 HOPPER, BEFORE_AMPERE = "sm_90", ("sm_60", "sm_61", "sm_70", "sm_75")
 """Marlin's kernels drop zeros that say nothing; Machete's, for Hopper, and those for older cards leave them."""

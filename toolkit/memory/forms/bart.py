@@ -5,11 +5,11 @@ from __future__ import annotations
 from toolkit.memory.architecture import LayerKind, Module
 from toolkit.memory.architecture.bart import KIN
 from toolkit.memory.forms.builder import Builder
-from toolkit.memory.formula.bart import BartAttentionForm, BartForm
-from toolkit.memory.formula.bart_ends import BartHeadForm
-from toolkit.memory.formula.bart_kernels import EAGER, FLASH, MASKED, BartKernel
+from toolkit.memory.formula.families.bart import BartAttentionForm, BartForm
+from toolkit.memory.formula.families.bart_ends import BartHeadForm
+from toolkit.memory.formula.families.bart_kernels import EAGER, FLASH, MASKED, BartKernel
 from toolkit.memory.formula.feed_forward import FeedForwardForm
-from toolkit.memory.formula.linear_form import LinearForm
+from toolkit.memory.formula.linear.linear_form import LinearForm
 
 WHISPER = "whisper"
 BIASED = ("bart", "mbart", "pegasus", "marian")

@@ -7,10 +7,10 @@ from dataclasses import replace
 from toolkit.memory.architecture import Module
 from toolkit.memory.architecture.heads import MASKED, TOKENS
 from toolkit.memory.forms.builder import Builder
-from toolkit.memory.formula.classification import EACH, FIRST, MEAN, PooledForm
-from toolkit.memory.formula.linear_form import LinearForm
-from toolkit.memory.formula.masked_head import MaskedForm
-from toolkit.memory.lora import saved_modules
+from toolkit.memory.formula.ends.classification import EACH, FIRST, MEAN, PooledForm
+from toolkit.memory.formula.ends.masked_head import MaskedForm
+from toolkit.memory.formula.linear.linear_form import LinearForm
+from toolkit.memory.weights.lora import saved_modules
 
 MODERNBERT = "modernbert"
 

@@ -8,14 +8,14 @@ from dataclasses import field, replace
 from toolkit.frozen import frozen
 from toolkit.memory.architecture import Architecture, Module, ModuleKind
 from toolkit.memory.architecture.litgpt import FAMILY as LITGPT
-from toolkit.memory.formula.liger import KEEPS_GRADIENTS, LEFT_IN_A_MODEL, takes_over
-from toolkit.memory.formula.linear_form import Branch, LinearForm, Tuner
+from toolkit.memory.formula.linear.linear_form import Branch, LinearForm, Tuner
 from toolkit.memory.formula.norms import NormForm
+from toolkit.memory.formula.trainers.liger import KEEPS_GRADIENTS, LEFT_IN_A_MODEL, takes_over
 from toolkit.memory.layouts.encoders import ENCODERS
 from toolkit.memory.layouts.families import layout_of
 from toolkit.memory.layouts.layout import Layout
-from toolkit.memory.numerics import Numerics
-from toolkit.memory.transformers_versions import Behaviour
+from toolkit.memory.libraries.transformers_versions import Behaviour
+from toolkit.memory.weights.numerics import Numerics
 
 OUTPUT = "output"
 """The key of an adapter on the product that makes logits."""

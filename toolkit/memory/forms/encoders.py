@@ -8,18 +8,18 @@ from toolkit.memory.architecture import LayerKind, Module, ModuleKind
 from toolkit.memory.architecture.heads import BASE, MASKED, SEQUENCE, TOKENS
 from toolkit.memory.forms.builder import Builder
 from toolkit.memory.forms.layers import biased
-from toolkit.memory.formula.classification import EACH, PooledForm
-from toolkit.memory.formula.disentangled import PositionsForm
+from toolkit.memory.formula.attention.disentangled import PositionsForm
+from toolkit.memory.formula.attention.encoder_attention import EncoderAttentionForm
 from toolkit.memory.formula.embeddings import EmbeddingsForm
-from toolkit.memory.formula.encoder_attention import EncoderAttentionForm
-from toolkit.memory.formula.encoder_layer import EncoderLayerForm
+from toolkit.memory.formula.ends.classification import EACH, PooledForm
+from toolkit.memory.formula.ends.masked_head import MaskedForm
+from toolkit.memory.formula.families.encoder_layer import EncoderLayerForm
 from toolkit.memory.formula.feed_forward import FeedForwardForm
-from toolkit.memory.formula.linear_form import LinearForm
-from toolkit.memory.formula.masked_head import MaskedForm
+from toolkit.memory.formula.linear.linear_form import LinearForm
 from toolkit.memory.layouts.encoders import ENCODERS, EncoderLayout
-from toolkit.memory.lora import saved_modules
-from toolkit.memory.numerics import Numerics
 from toolkit.memory.refusal import UnsupportedRow
+from toolkit.memory.weights.lora import saved_modules
+from toolkit.memory.weights.numerics import Numerics
 
 ADDED = ("position_embeddings", "token_type_embeddings")
 """Embeddings that are added to those of the tokens."""

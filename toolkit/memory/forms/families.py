@@ -25,24 +25,24 @@ from toolkit.memory.forms.recurrent import mamba_beside_form
 from toolkit.memory.forms.torchtitan import torchtitan_layer
 from toolkit.memory.forms.torchtune import torchtune_layer
 from toolkit.memory.forms.written_scores import CODES, written_layer_form
-from toolkit.memory.formula.attention_form import AttentionForm
-from toolkit.memory.formula.attention_kernels import FLASH_KERNELS
-from toolkit.memory.formula.autoawq import FusedForm
+from toolkit.memory.formula.attention.attention_form import AttentionForm
+from toolkit.memory.formula.attention.attention_kernels import FLASH_KERNELS
 from toolkit.memory.formula.block import BlockForm
-from toolkit.memory.formula.bloom import BloomForm
-from toolkit.memory.formula.falcon import FalconForm
+from toolkit.memory.formula.experts.gemma4_experts import BesideForm
+from toolkit.memory.formula.experts.mixture import MixtureForm
+from toolkit.memory.formula.families.bloom import BloomForm
+from toolkit.memory.formula.families.falcon import FalconForm
 from toolkit.memory.formula.feed_forward import FeedForwardForm
 from toolkit.memory.formula.follow import AnyLayer
-from toolkit.memory.formula.gemma4_experts import BesideForm
 from toolkit.memory.formula.layer import LayerForm
-from toolkit.memory.formula.mamba import MambaForm
-from toolkit.memory.formula.mixture import MixtureForm
-from toolkit.memory.formula.selective_scan import SelectiveForm
-from toolkit.memory.own_inputs import own_input_form
-from toolkit.memory.packed_kernels import GEMV
+from toolkit.memory.formula.recurrence.mamba import MambaForm
+from toolkit.memory.formula.recurrence.selective_scan import SelectiveForm
+from toolkit.memory.formula.trainers.autoawq import FusedForm
+from toolkit.memory.libraries.packed_kernels import GEMV
+from toolkit.memory.libraries.versions import older
+from toolkit.memory.programs.own_inputs import own_input_form
 from toolkit.memory.refusal import UnsupportedRow
-from toolkit.memory.versions import older
-from toolkit.spec.setting import Setting
+from toolkit.spec.settings.setting import Setting
 
 FLASH_WIDTH = 256
 """Of a head, at most, in FlashAttention 2 and torch's flash kernel (transformers sdpa_attention.py)."""

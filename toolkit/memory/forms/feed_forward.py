@@ -6,13 +6,13 @@ from dataclasses import replace
 
 from toolkit.memory.architecture import FeedForward
 from toolkit.memory.forms.builder import Builder
+from toolkit.memory.formula.experts.mixture import MixtureForm
 from toolkit.memory.formula.feed_forward import FeedForwardForm
-from toolkit.memory.formula.liger import OWN_EXPERTS
-from toolkit.memory.formula.linear_form import LinearForm
-from toolkit.memory.formula.mixture import MixtureForm
-from toolkit.memory.numerics import BY_ACCELERATE
+from toolkit.memory.formula.linear.linear_form import LinearForm
+from toolkit.memory.formula.trainers.liger import OWN_EXPERTS
 from toolkit.memory.refusal import UnsupportedRow
-from toolkit.spec.setting import Setting
+from toolkit.memory.weights.numerics import BY_ACCELERATE
+from toolkit.spec.settings.setting import Setting
 
 SCATTERED = ("granitemoe", "mixtral")
 """Families whose experts fms-acceleration scatters (framework_plugin_scattermoe.py), as far as they are followed."""

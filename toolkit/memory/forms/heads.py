@@ -13,13 +13,13 @@ from toolkit.memory.forms.builder import Builder
 from toolkit.memory.forms.litgpt import litgpt_head
 from toolkit.memory.forms.torchtitan import torchtitan_head
 from toolkit.memory.forms.torchtune import torchtune_head
-from toolkit.memory.formula.classification import BodyForm, ScoreForm
+from toolkit.memory.formula.ends.classification import BodyForm, ScoreForm
+from toolkit.memory.formula.ends.logits import HeadForm
+from toolkit.memory.formula.ends.summed import SUM
 from toolkit.memory.formula.follow import AnyHead
-from toolkit.memory.formula.linear_form import LinearForm
-from toolkit.memory.formula.logits import HeadForm
-from toolkit.memory.formula.summed import SUM
+from toolkit.memory.formula.linear.linear_form import LinearForm
+from toolkit.memory.libraries.transformers_versions import FROM_LOGITS
 from toolkit.memory.refusal import UnsupportedRow
-from toolkit.memory.transformers_versions import FROM_LOGITS
 
 PROJECT_OUT = "decoder.project_out"
 WHOLE = ("cross-entropy", FROM_LOGITS, SUM)

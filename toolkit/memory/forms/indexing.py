@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from toolkit.memory.architecture import Architecture, LayerKind
 from toolkit.memory.forms.builder import Builder
-from toolkit.memory.formula.indexer import IndexForm
+from toolkit.memory.formula.attention.indexer import IndexForm
 from toolkit.memory.refusal import UnsupportedRow
-from toolkit.spec.setting import Setting
+from toolkit.spec.settings.setting import Setting
 
 
 def index_form(build: Builder, kind: LayerKind) -> IndexForm:

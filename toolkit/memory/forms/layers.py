@@ -11,23 +11,23 @@ from toolkit.memory.forms.feed_forward import feed_forward_form
 from toolkit.memory.forms.indexing import index_form
 from toolkit.memory.forms.recurrent import MixerForm, mixer_form
 from toolkit.memory.forms.written_scores import MASKS, MPT, mpt_masks
-from toolkit.memory.formula.attention_form import AttentionForm
-from toolkit.memory.formula.cached import COPIES, KEEPS, PACKS, STATIC
+from toolkit.memory.formula.attention.attention_form import AttentionForm
+from toolkit.memory.formula.attention.latent import LatentForm
+from toolkit.memory.formula.attention.masked_kernel import MASK_UNIT
+from toolkit.memory.formula.caches.cached import COPIES, KEEPS, PACKS, STATIC
 from toolkit.memory.formula.follow import AnyLayer
-from toolkit.memory.formula.latent import LatentForm
 from toolkit.memory.formula.layer import LayerForm
-from toolkit.memory.formula.liger import OWN_ROTARY
-from toolkit.memory.formula.masked_kernel import MASK_UNIT
 from toolkit.memory.formula.norms import NormForm
-from toolkit.memory.keeping import Keeping
-from toolkit.memory.kept_caches import QUANTIZED, keeping_of
-from toolkit.memory.numerics import Numerics
+from toolkit.memory.formula.trainers.liger import OWN_ROTARY
+from toolkit.memory.libraries.kept_caches import QUANTIZED, keeping_of
+from toolkit.memory.libraries.transformers_versions import Behaviour
 from toolkit.memory.packing import has_masks, packed_flash
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.size import BYTES, Size
-from toolkit.memory.sizes import MASK_ALIGNMENT
-from toolkit.memory.transformers_versions import Behaviour
-from toolkit.spec.setting import Setting
+from toolkit.memory.tape.keeping import Keeping
+from toolkit.memory.timeline.sizes import MASK_ALIGNMENT
+from toolkit.memory.weights.numerics import Numerics
+from toolkit.spec.settings.setting import Setting
 
 SDPA_KERNELS = ("sdpa", "masked", "given")
 

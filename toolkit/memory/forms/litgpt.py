@@ -8,9 +8,9 @@ from toolkit.memory.architecture import LayerKind
 from toolkit.memory.forms.builder import Builder
 from toolkit.memory.forms.feed_forward import dense_form
 from toolkit.memory.forms.layers import attention_form
+from toolkit.memory.formula.ends.logits import HeadForm
 from toolkit.memory.formula.layer import LayerForm
-from toolkit.memory.formula.litgpt import LitAttentionForm
-from toolkit.memory.formula.logits import HeadForm
+from toolkit.memory.formula.trainers.litgpt import LitAttentionForm
 from toolkit.memory.size import BYTES, Size
 
 PROJECTIONS = ("q_proj", "k_proj", "v_proj")

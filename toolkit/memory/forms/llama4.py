@@ -8,10 +8,10 @@ from toolkit.memory.architecture import FeedForward, LayerKind
 from toolkit.memory.forms.builder import Builder
 from toolkit.memory.forms.feed_forward import dense_form
 from toolkit.memory.forms.layers import attention_form, layer_form
-from toolkit.memory.formula.every_expert import EveryExpertForm
+from toolkit.memory.formula.experts.every_expert import EveryExpertForm
 from toolkit.memory.formula.feed_forward import FeedForwardForm
 from toolkit.memory.formula.layer import LayerForm
-from toolkit.memory.formula.linear_form import LinearForm
+from toolkit.memory.formula.linear.linear_form import LinearForm
 from toolkit.memory.refusal import UnsupportedRow
 
 

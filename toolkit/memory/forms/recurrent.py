@@ -9,19 +9,19 @@ from toolkit.memory.architecture.falcon_h1 import FIRST
 from toolkit.memory.architecture.mamba import FAMILIES as MAMBAS
 from toolkit.memory.architecture.mixers import SINGLE_PIECES, DeltaNet, Mamba1, Mamba2, Mixer, ShortConvolution
 from toolkit.memory.forms.builder import Builder
-from toolkit.memory.formula.attention_form import AttentionForm
-from toolkit.memory.formula.convolution import TORCH, ConvolutionForm
-from toolkit.memory.formula.fla_delta_rule import FLA
-from toolkit.memory.formula.gated_delta import DeltaForm
-from toolkit.memory.formula.mamba import MambaForm
-from toolkit.memory.formula.mamba_beside import MambaBesideForm
+from toolkit.memory.formula.attention.attention_form import AttentionForm
 from toolkit.memory.formula.norms import NormForm
-from toolkit.memory.formula.rule_form import RuleForm
-from toolkit.memory.formula.selective_scan import SelectiveForm
-from toolkit.memory.formula.short_convolution import ShortForm
-from toolkit.memory.formula.state_space import ScanForm
+from toolkit.memory.formula.recurrence.convolution import TORCH, ConvolutionForm
+from toolkit.memory.formula.recurrence.fla_delta_rule import FLA
+from toolkit.memory.formula.recurrence.gated_delta import DeltaForm
+from toolkit.memory.formula.recurrence.mamba import MambaForm
+from toolkit.memory.formula.recurrence.mamba_beside import MambaBesideForm
+from toolkit.memory.formula.recurrence.rule_form import RuleForm
+from toolkit.memory.formula.recurrence.selective_scan import SelectiveForm
+from toolkit.memory.formula.recurrence.short_convolution import ShortForm
+from toolkit.memory.formula.recurrence.state_space import ScanForm
 from toolkit.memory.refusal import UnsupportedRow
-from toolkit.spec.packing_fields import UNPACKED
+from toolkit.spec.fields.packing import UNPACKED
 
 _APART = tuple(f"linear_attn.in_proj_{name}" for name in ("qkv", "z", "b", "a"))
 _JOINED = tuple(f"linear_attn.in_proj_{name}" for name in ("qkvz", "ba"))

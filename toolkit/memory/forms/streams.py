@@ -7,11 +7,11 @@ from dataclasses import replace
 from toolkit.memory.architecture import LayerKind
 from toolkit.memory.forms.builder import Builder
 from toolkit.memory.forms.layers import attention_form
-from toolkit.memory.formula.linear_form import LinearForm
+from toolkit.memory.formula.families.stream_ends import MergeForm, SpreadForm
+from toolkit.memory.formula.families.streams import StreamsForm
+from toolkit.memory.formula.linear.linear_form import LinearForm
 from toolkit.memory.formula.sparse_feed_forward import SparseForm
-from toolkit.memory.formula.stream_ends import MergeForm, SpreadForm
-from toolkit.memory.formula.streams import StreamsForm
-from toolkit.memory.own_inputs import own_input_form
+from toolkit.memory.programs.own_inputs import own_input_form
 
 SPREADS, MERGES = "altup_projections", "altup_unembed_projections"
 ALTUP, LAUREL = "altup", "laurel"

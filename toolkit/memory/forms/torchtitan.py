@@ -7,9 +7,9 @@ from toolkit.memory.architecture.torchtitan import REPEATED
 from toolkit.memory.forms.builder import Builder
 from toolkit.memory.forms.feed_forward import dense_form
 from toolkit.memory.forms.layers import attention_form
+from toolkit.memory.formula.ends.logits import HeadForm
 from toolkit.memory.formula.layer import LayerForm
-from toolkit.memory.formula.logits import HeadForm
-from toolkit.memory.formula.torchtitan import TitanAttentionForm
+from toolkit.memory.formula.trainers.torchtitan import TitanAttentionForm
 
 
 def torchtitan_layer(build: Builder, kind: LayerKind) -> LayerForm:

@@ -9,13 +9,13 @@ from toolkit.memory.architecture.torchtune import PAIRED
 from toolkit.memory.forms.builder import Builder
 from toolkit.memory.forms.feed_forward import dense_form
 from toolkit.memory.forms.layers import attention_form
-from toolkit.memory.formula.attention_form import AttentionForm
+from toolkit.memory.formula.attention.attention_form import AttentionForm
+from toolkit.memory.formula.ends.logits import HeadForm
 from toolkit.memory.formula.feed_forward import FeedForwardForm
 from toolkit.memory.formula.layer import LayerForm
-from toolkit.memory.formula.linear_form import LinearForm
-from toolkit.memory.formula.logits import HeadForm
-from toolkit.memory.formula.torchao import INDEXED
-from toolkit.memory.formula.torchtune import TuneAttentionForm
+from toolkit.memory.formula.linear.linear_form import LinearForm
+from toolkit.memory.formula.linear.torchao import INDEXED
+from toolkit.memory.formula.trainers.torchtune import TuneAttentionForm
 from toolkit.memory.refusal import UnsupportedRow
 
 

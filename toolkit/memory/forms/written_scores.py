@@ -10,14 +10,14 @@ from toolkit.frozen import frozen
 from toolkit.memory.architecture import LayerKind
 from toolkit.memory.forms.builder import Builder
 from toolkit.memory.forms.feed_forward import dense_form
-from toolkit.memory.formula.pair_rotary import PairsForm
-from toolkit.memory.formula.written_layer import WrittenLayerForm
-from toolkit.memory.formula.written_scores import BIAS, FILL, MASK, SCALE, WrittenForm
+from toolkit.memory.formula.attention.pair_rotary import PairsForm
+from toolkit.memory.formula.attention.written_scores import BIAS, FILL, MASK, SCALE, WrittenForm
+from toolkit.memory.formula.families.written_layer import WrittenLayerForm
+from toolkit.memory.libraries.versions import older
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.size import BYTES, Alive, Size
-from toolkit.memory.versions import older
-from toolkit.spec.packing_fields import UNPACKED
-from toolkit.spec.setting import Setting
+from toolkit.spec.fields.packing import UNPACKED
+from toolkit.spec.settings.setting import Setting
 
 
 @frozen

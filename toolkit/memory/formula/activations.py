@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.operations import Given, activate, add, cast, multiply, scale
 from toolkit.memory.formula.xielu import xielu
 from toolkit.memory.refusal import UnsupportedRow
-from toolkit.memory.tape import Tape
+from toolkit.memory.tape.buffer import Buffer
+from toolkit.memory.tape.tape import Tape
 
 Activation = Callable[[Tape, Buffer, str], Buffer]
 

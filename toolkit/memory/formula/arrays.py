@@ -6,12 +6,12 @@ validate_outputs, which sums a gradient over what was spread once all gradients 
 
 from __future__ import annotations
 
-from toolkit.memory.buffer import Buffer
-from toolkit.memory.formula.linear import COPIES
+from toolkit.memory.formula.linear.linear import COPIES
 from toolkit.memory.formula.operations import Given, cast, letting_go, resized, wider
-from toolkit.memory.gradients import INCOMING
 from toolkit.memory.size import BYTES, Size
-from toolkit.memory.tape import Tape
+from toolkit.memory.tape.buffer import Buffer
+from toolkit.memory.tape.gradients import INCOMING
+from toolkit.memory.tape.tape import Tape
 
 INPUT, RESULT, NOTHING_KEPT = "input", "result", ""
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.operations import Given, cast, letting_go, widened
 from toolkit.memory.size import Size
-from toolkit.memory.tape import Tape
+from toolkit.memory.tape.buffer import Buffer
+from toolkit.memory.tape.tape import Tape
 
 ROW = "norm_states"
 

@@ -6,17 +6,17 @@ Source: transformers 5.23 modeling_nemotron_h.py, NemotronHBlock.
 from __future__ import annotations
 
 from toolkit.frozen import frozen
-from toolkit.memory.buffer import Buffer
-from toolkit.memory.formula.attention import attend
-from toolkit.memory.formula.attention_form import AttentionForm
+from toolkit.memory.formula.attention.attention import attend
+from toolkit.memory.formula.attention.attention_form import AttentionForm
+from toolkit.memory.formula.experts.mixture import MixtureForm, mixture
 from toolkit.memory.formula.feed_forward import FeedForwardForm, feed_forward
 from toolkit.memory.formula.layer import RESIDUAL
-from toolkit.memory.formula.mamba import MambaForm, mamba
-from toolkit.memory.formula.mixture import MixtureForm, mixture
 from toolkit.memory.formula.norms import NormForm, normalise
 from toolkit.memory.formula.operations import add, cast
-from toolkit.memory.formula.selective_scan import SelectiveForm, selective
-from toolkit.memory.tape import Tape
+from toolkit.memory.formula.recurrence.mamba import MambaForm, mamba
+from toolkit.memory.formula.recurrence.selective_scan import SelectiveForm, selective
+from toolkit.memory.tape.buffer import Buffer
+from toolkit.memory.tape.tape import Tape
 
 
 @frozen

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from toolkit.frozen import frozen
-from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.activations import activated
-from toolkit.memory.formula.axolotl_adapters import axolotl_feed_forward
-from toolkit.memory.formula.liger import liger_product
-from toolkit.memory.formula.linear import linear
-from toolkit.memory.formula.linear_form import LinearForm
+from toolkit.memory.formula.adapters.axolotl_adapters import axolotl_feed_forward
+from toolkit.memory.formula.linear.linear import linear
+from toolkit.memory.formula.linear.linear_form import LinearForm
 from toolkit.memory.formula.operations import letting_go, multiply, scale, split, transposed
-from toolkit.memory.tape import Tape
+from toolkit.memory.formula.trainers.liger import liger_product
+from toolkit.memory.tape.buffer import Buffer
+from toolkit.memory.tape.tape import Tape
 
 ROW = "feed_forward_states"
 

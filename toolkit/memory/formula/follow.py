@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from toolkit.memory.buffer import Buffer
-from toolkit.memory.formula.autoawq import FusedForm, fused_block
-from toolkit.memory.formula.bart import BartForm, bart_layer
-from toolkit.memory.formula.bart_ends import BartHeadForm, bart_logits, bart_loss
 from toolkit.memory.formula.block import BlockForm, block
-from toolkit.memory.formula.bloom import BloomForm, bloom_layer
-from toolkit.memory.formula.chunked_loss import chunked_loss, fused_loss, fused_wide_loss
-from toolkit.memory.formula.classification import (
+from toolkit.memory.formula.ends.chunked_loss import chunked_loss, fused_loss, fused_wide_loss
+from toolkit.memory.formula.ends.classification import (
     BodyForm,
     PooledForm,
     ScoreForm,
@@ -20,30 +15,35 @@ from toolkit.memory.formula.classification import (
     score_loss,
     scores,
 )
-from toolkit.memory.formula.cut_loss import cut_loss
-from toolkit.memory.formula.encoder_layer import EncoderLayerForm, encoder_layer
-from toolkit.memory.formula.falcon import FalconForm, falcon_layer
+from toolkit.memory.formula.ends.cut_loss import cut_loss
+from toolkit.memory.formula.ends.logits import NAMED, HeadForm, last_logits, whole_loss
+from toolkit.memory.formula.ends.masked_head import MaskedForm, masked_logits, masked_loss
+from toolkit.memory.formula.ends.paired_loss import PAIRED_LOSSES, paired_loss
+from toolkit.memory.formula.ends.summed import SUM, sum_loss, summed_logits
+from toolkit.memory.formula.ends.tiled_loss import tiled_loss
+from toolkit.memory.formula.families.bart import BartForm, bart_layer
+from toolkit.memory.formula.families.bart_ends import BartHeadForm, bart_logits, bart_loss
+from toolkit.memory.formula.families.bloom import BloomForm, bloom_layer
+from toolkit.memory.formula.families.encoder_layer import EncoderLayerForm, encoder_layer
+from toolkit.memory.formula.families.falcon import FalconForm, falcon_layer
+from toolkit.memory.formula.families.own_inputs import OwnInputsForm, own_inputs
+from toolkit.memory.formula.families.stream_ends import MergeForm, SpreadForm, merge_streams, spread_streams
+from toolkit.memory.formula.families.streams import StreamsForm, streams_layer
+from toolkit.memory.formula.families.t5 import T5Form, t5_layer
+from toolkit.memory.formula.families.t5_ends import T5HeadForm, t5_logits, t5_loss
+from toolkit.memory.formula.families.written_layer import WrittenLayerForm, written_layer
 from toolkit.memory.formula.layer import LayerForm, layer
-from toolkit.memory.formula.litgpt import all_logits, chunked_logits, chunked_logits_loss
-from toolkit.memory.formula.logits import NAMED, HeadForm, last_logits, whole_loss
-from toolkit.memory.formula.masked_head import MaskedForm, masked_logits, masked_loss
 from toolkit.memory.formula.norms import normalise
 from toolkit.memory.formula.operations import letting_go
-from toolkit.memory.formula.own_inputs import OwnInputsForm, own_inputs
-from toolkit.memory.formula.paired_loss import PAIRED_LOSSES, paired_loss
-from toolkit.memory.formula.stream_ends import MergeForm, SpreadForm, merge_streams, spread_streams
-from toolkit.memory.formula.streams import StreamsForm, streams_layer
-from toolkit.memory.formula.summed import SUM, sum_loss, summed_logits
-from toolkit.memory.formula.t5 import T5Form, t5_layer
-from toolkit.memory.formula.t5_ends import T5HeadForm, t5_logits, t5_loss
-from toolkit.memory.formula.tiled_loss import tiled_loss
-from toolkit.memory.formula.torchtitan import titan_outputs_loss
-from toolkit.memory.formula.torchtune import linear_chunks_loss, output_chunks_loss, whole_outputs_loss
-from toolkit.memory.formula.written_layer import WrittenLayerForm, written_layer
-from toolkit.memory.losses import SHORT, TILES
+from toolkit.memory.formula.trainers.autoawq import FusedForm, fused_block
+from toolkit.memory.formula.trainers.litgpt import all_logits, chunked_logits, chunked_logits_loss
+from toolkit.memory.formula.trainers.torchtitan import titan_outputs_loss
+from toolkit.memory.formula.trainers.torchtune import linear_chunks_loss, output_chunks_loss, whole_outputs_loss
+from toolkit.memory.libraries.losses import SHORT, TILES
+from toolkit.memory.libraries.transformers_versions import FROM_LOGITS
 from toolkit.memory.refusal import UnsupportedRow
-from toolkit.memory.tape import Tape
-from toolkit.memory.transformers_versions import FROM_LOGITS
+from toolkit.memory.tape.buffer import Buffer
+from toolkit.memory.tape.tape import Tape
 
 AnyLayer = (
     LayerForm

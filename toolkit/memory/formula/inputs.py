@@ -7,15 +7,15 @@ from toolkit.memory.architecture.litgpt import FAMILY as LITGPT
 from toolkit.memory.architecture.torchtitan import REPEATED, SHARED
 from toolkit.memory.architecture.torchtune import HALVED, PAIRED
 from toolkit.memory.context import Context
-from toolkit.memory.formula.complex_rotary import COMPLEX, COMPLEX_BYTES
+from toolkit.memory.formula.attention.complex_rotary import COMPLEX, COMPLEX_BYTES
+from toolkit.memory.formula.attention.rotary import FLOAT_ANGLES, SPREAD_BY_LAYERS
 from toolkit.memory.formula.position_tables import QWEN
-from toolkit.memory.formula.rotary import FLOAT_ANGLES, SPREAD_BY_LAYERS
 from toolkit.memory.layouts.encoders import ENCODERS
 from toolkit.memory.layouts.families import LAYOUTS
 from toolkit.memory.ledger import PhaseName
 from toolkit.memory.packing import has_positions, lengths_bytes
 from toolkit.memory.size import BYTES
-from toolkit.spec.objective_fields import DPO, GRPO, KTO, WHOLE_PAIRS
+from toolkit.spec.fields.objective import DPO, GRPO, KTO, WHOLE_PAIRS
 
 STRIDE = 2
 """Frames of a sound that a convolution makes one of (modeling_whisper.py, WhisperEncoder)."""

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 from toolkit.frozen import frozen
-from toolkit.memory.buffer import Buffer
-from toolkit.memory.formula.attention import attend
-from toolkit.memory.formula.attention_form import AttentionForm
-from toolkit.memory.formula.every_expert import EveryExpertForm, every_expert
+from toolkit.memory.formula.attention.attention import attend
+from toolkit.memory.formula.attention.attention_form import AttentionForm
+from toolkit.memory.formula.attention.latent import LatentForm, attend_latent
+from toolkit.memory.formula.experts.every_expert import EveryExpertForm, every_expert
+from toolkit.memory.formula.experts.gemma4_experts import BesideForm, feed_beside
+from toolkit.memory.formula.experts.mixture import MixtureForm, mixture
+from toolkit.memory.formula.families.own_inputs import OwnInputForm, with_own_input
 from toolkit.memory.formula.feed_forward import FeedForwardForm, feed_forward
-from toolkit.memory.formula.gated_delta import DeltaForm, delta_net
-from toolkit.memory.formula.gemma4_experts import BesideForm, feed_beside
-from toolkit.memory.formula.latent import LatentForm, attend_latent
-from toolkit.memory.formula.litgpt import LitAttentionForm, attend_litgpt
-from toolkit.memory.formula.mamba import MambaForm, mamba
-from toolkit.memory.formula.mamba_beside import MambaBesideForm, mamba_beside
-from toolkit.memory.formula.mixture import MixtureForm, mixture
 from toolkit.memory.formula.norms import NormForm, normalise
 from toolkit.memory.formula.operations import add, drop_out, letting_go, scale, scale_in_place
-from toolkit.memory.formula.own_inputs import OwnInputForm, with_own_input
-from toolkit.memory.formula.selective_scan import SelectiveForm, selective
-from toolkit.memory.formula.short_convolution import ShortForm, short_convolution
-from toolkit.memory.formula.torchtitan import TitanAttentionForm, attend_torchtitan
-from toolkit.memory.formula.torchtune import TuneAttentionForm, attend_torchtune
-from toolkit.memory.tape import Tape
+from toolkit.memory.formula.recurrence.gated_delta import DeltaForm, delta_net
+from toolkit.memory.formula.recurrence.mamba import MambaForm, mamba
+from toolkit.memory.formula.recurrence.mamba_beside import MambaBesideForm, mamba_beside
+from toolkit.memory.formula.recurrence.selective_scan import SelectiveForm, selective
+from toolkit.memory.formula.recurrence.short_convolution import ShortForm, short_convolution
+from toolkit.memory.formula.trainers.litgpt import LitAttentionForm, attend_litgpt
+from toolkit.memory.formula.trainers.torchtitan import TitanAttentionForm, attend_torchtitan
+from toolkit.memory.formula.trainers.torchtune import TuneAttentionForm, attend_torchtune
+from toolkit.memory.tape.buffer import Buffer
+from toolkit.memory.tape.tape import Tape
 
 RESIDUAL = "residual_stream"
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from toolkit.frozen import frozen
-from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.bare_norms import bare_norm, less, mean_of, one_plus_norm
-from toolkit.memory.formula.liger import liger_norm
 from toolkit.memory.formula.operations import Given, cast, letting_go, resized, split, widened, wider
-from toolkit.memory.formula.triton_kernels import fast_norm
+from toolkit.memory.formula.trainers.liger import liger_norm
+from toolkit.memory.formula.trainers.triton_kernels import fast_norm
 from toolkit.memory.size import BYTES, Size
-from toolkit.memory.tape import Tape
+from toolkit.memory.tape.buffer import Buffer
+from toolkit.memory.tape.tape import Tape
 
 ROW = "norm_states"
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from toolkit.memory.buffer import Buffer
 from toolkit.memory.size import BYTES, Size
-from toolkit.memory.tape import Tape
+from toolkit.memory.tape.buffer import Buffer
+from toolkit.memory.tape.tape import Tape
 
 Given = list[tuple[Buffer, Buffer]]
 Backward = Callable[[Tape, Buffer], Given]

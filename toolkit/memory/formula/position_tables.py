@@ -10,12 +10,12 @@ from toolkit.memory.architecture.heads import CAUSAL
 from toolkit.memory.architecture.litgpt import FAMILY as LITGPT
 from toolkit.memory.architecture.torchtitan import REPEATED, SHARED
 from toolkit.memory.architecture.torchtune import HALVED, PAIRED
-from toolkit.memory.autoawq_loading import angles_bytes, made
 from toolkit.memory.context import Context
-from toolkit.memory.layer_tables import layer_tables
 from toolkit.memory.ledger import PhaseName
+from toolkit.memory.libraries.layer_tables import layer_tables
+from toolkit.memory.libraries.transformers_versions import behaviour
+from toolkit.memory.loading.autoawq import angles_bytes, made
 from toolkit.memory.size import BYTES
-from toolkit.memory.transformers_versions import behaviour
 
 QWEN = "qwen"
 """The first Qwen, whose code comes with its checkpoint."""

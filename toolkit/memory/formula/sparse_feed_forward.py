@@ -6,13 +6,13 @@ Source: transformers 5.23 modeling_gemma3n.py, Gemma3nTextMLP.
 from __future__ import annotations
 
 from toolkit.frozen import frozen
-from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.activations import activated, rectify
-from toolkit.memory.formula.linear import linear
-from toolkit.memory.formula.linear_form import LinearForm
+from toolkit.memory.formula.linear.linear import linear
+from toolkit.memory.formula.linear.linear_form import LinearForm
 from toolkit.memory.formula.operations import Given, letting_go, multiply
 from toolkit.memory.size import BYTES, Size
-from toolkit.memory.tape import Tape
+from toolkit.memory.tape.buffer import Buffer
+from toolkit.memory.tape.tape import Tape
 
 ROW = "feed_forward_states"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from toolkit.memory.context import Context
 from toolkit.memory.ledger import PhaseName
-from toolkit.spec import process_fields
+from toolkit.spec.fields import process as process_fields
 
 OWN = {PhaseName.LOAD: 0, PhaseName.PREFILL: 1, PhaseName.DECODE: 1}
 """Threads that have multiplied by a phase; in training two."""

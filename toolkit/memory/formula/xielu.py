@@ -7,9 +7,9 @@ the parameters and expm1 in float32, and with them all but the products with b.
 
 from __future__ import annotations
 
-from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.operations import Given, add, cast, letting_go, resized, scale
-from toolkit.memory.tape import Tape
+from toolkit.memory.tape.buffer import Buffer
+from toolkit.memory.tape.tape import Tape
 
 
 def xielu(tape: Tape, x: Buffer, row: str, *, wide: bool, trains: bool) -> Buffer:

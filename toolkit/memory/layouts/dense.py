@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from toolkit.memory.formula.rotary import FLOATED, FLOATED_PAIRS, JOINED_PAIRS, PAIRS, PROMOTED
+from toolkit.memory.formula.attention.rotary import FLOATED, FLOATED_PAIRS, JOINED_PAIRS, PAIRS, PROMOTED
 from toolkit.memory.layouts.layout import LLAMA, Layout
 
 _AFTER = replace(LLAMA, norms_after=True)

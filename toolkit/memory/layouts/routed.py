@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from toolkit.memory.formula.complex_rotary import COMPLEX
-from toolkit.memory.formula.rotary import FLOATED_PAIRS
-from toolkit.memory.formula.router import CAST_SOFTMAX, SIGMOID, SOFTMAX
+from toolkit.memory.formula.attention.complex_rotary import COMPLEX
+from toolkit.memory.formula.attention.rotary import FLOATED_PAIRS
+from toolkit.memory.formula.experts.router import CAST_SOFTMAX, SIGMOID, SOFTMAX
 from toolkit.memory.layouts.layout import LLAMA, Layout
 
 SIGMOIDS = replace(LLAMA, wide_router=True, routes_by=SIGMOID)

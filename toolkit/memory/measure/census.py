@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import nn
 
-from toolkit.memory.allocator import MIN_BLOCK
+from toolkit.memory.allocator.caching import MIN_BLOCK
 from toolkit.memory.ledger import Category
 
 

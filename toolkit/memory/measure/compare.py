@@ -8,7 +8,7 @@ from fractions import Fraction
 
 from toolkit.evidence.record import Record
 from toolkit.frozen import frozen
-from toolkit.memory.allocator import MIN_BLOCK
+from toolkit.memory.allocator.caching import MIN_BLOCK
 from toolkit.memory.estimate import Estimate
 from toolkit.memory.ledger import Category, Ledger, PhaseName
 

@@ -11,7 +11,7 @@ from typing import Any
 from toolkit.evidence.record import Record, setting_key
 from toolkit.facts.models import ModelFacts, model_from_config
 from toolkit.frozen import frozen
-from toolkit.spec.setting import Cache, Galore, Kernels, Lora, Parallel, Peft, Run, Setting, Stack, Zero
+from toolkit.spec.settings.setting import Cache, Galore, Kernels, Lora, Parallel, Peft, Run, Setting, Stack, Zero
 
 FORMAT = 1
 

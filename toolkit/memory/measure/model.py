@@ -9,16 +9,16 @@ import torch
 from torch import nn
 
 from toolkit.facts.models import ModelFacts
-from toolkit.memory.numerics import EIGHT_BIT, FOUR_BIT
 from toolkit.memory.trace.build import DTYPES, architecture, refuse
-from toolkit.memory.trace.eight_bit import put_8bit_layers
-from toolkit.memory.trace.quantized import put_4bit_layers
 from toolkit.memory.trace.refusal import UnsupportedTrace
 from toolkit.memory.trace.refused import MXFP4
-from toolkit.spec.objective_fields import NEXT_TOKEN
-from toolkit.spec.packing_fields import UNPACKED
-from toolkit.spec.process_fields import NONE
-from toolkit.spec.setting import Setting
+from toolkit.memory.trace.stand_ins.eight_bit import put_8bit_layers
+from toolkit.memory.trace.stand_ins.quantized import put_4bit_layers
+from toolkit.memory.weights.numerics import EIGHT_BIT, FOUR_BIT
+from toolkit.spec.fields.objective import NEXT_TOKEN
+from toolkit.spec.fields.packing import UNPACKED
+from toolkit.spec.fields.process import NONE
+from toolkit.spec.settings.setting import Setting
 
 SPREAD = 0.02
 """The standard deviation of random weights, as most configs have it (`initializer_range`)."""

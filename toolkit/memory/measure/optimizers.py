@@ -8,13 +8,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from toolkit.memory.trace.bitsandbytes_optimizers import arguments_of, is_of_bitsandbytes, overrides
-from toolkit.memory.trace.galore_optimizers import groups_of, keywords, library_class
-from toolkit.memory.trace.muon_optimizer import MuonAndAdamW, matrices_and_others
-from toolkit.memory.trace.optimizers import of_torch
+from toolkit.memory.trace.optimizers.bitsandbytes import arguments_of, is_of_bitsandbytes, overrides
+from toolkit.memory.trace.optimizers.galore import groups_of, keywords, library_class
+from toolkit.memory.trace.optimizers.make import of_torch
+from toolkit.memory.trace.optimizers.muon import MuonAndAdamW, matrices_and_others
 from toolkit.memory.trace.refusal import UnsupportedTrace
-from toolkit.spec.names import GALORE
-from toolkit.spec.setting import Setting
+from toolkit.spec.fields.names import GALORE
+from toolkit.spec.settings.setting import Setting
 
 RATE = 1e-5
 STATES = {"adamw": 2, "lion": 1, "ademamix": 3}

@@ -9,7 +9,7 @@ from toolkit.frozen import frozen
 from toolkit.memory.estimate import Estimate
 from toolkit.memory.measure.job import Measurable
 from toolkit.memory.measure.stopwatch import PATIENCE_S, ROUNDS, TIMED_TOKENS
-from toolkit.spec.setting import Setting
+from toolkit.spec.settings.setting import Setting
 
 START_S = 15.0
 """Starting Python, importing torch and transformers, making a context on the card, and ending all of it."""

@@ -13,12 +13,12 @@ from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 
 from toolkit.facts.models import ModelFacts
 from toolkit.memory.measure.model import fill, parameters_on_meta
-from toolkit.memory.numerics import QUANTIZED
 from toolkit.memory.trace.build import architecture, prepare, refuse
 from toolkit.memory.trace.refusal import UnsupportedTrace
 from toolkit.memory.trace.refused import FSDP2
-from toolkit.memory.trace.sharded import share_out
-from toolkit.spec.setting import Setting
+from toolkit.memory.trace.several_gpus.sharded import share_out
+from toolkit.memory.weights.numerics import QUANTIZED
+from toolkit.spec.settings.setting import Setting
 
 BACKENDS = {"cuda": "nccl", "cpu": "gloo"}
 

@@ -19,15 +19,15 @@ from toolkit.memory.measure.census import Census
 from toolkit.memory.measure.optimizers import real_optimizer
 from toolkit.memory.measure.stopwatch import PASS, STEP, TIMED_TOKENS, Warm
 from toolkit.memory.measure.watch import Watch
+from toolkit.memory.trace.batches.outside_loss import loss_of_logits
+from toolkit.memory.trace.batches.padded import mask_of
+from toolkit.memory.trace.batches.trl_loss import sft_loss
 from toolkit.memory.trace.build import DTYPES
 from toolkit.memory.trace.generate import generate
-from toolkit.memory.trace.optimizers import states_of
-from toolkit.memory.trace.outside_loss import loss_of_logits
-from toolkit.memory.trace.padded import mask_of
+from toolkit.memory.trace.optimizers.make import states_of
 from toolkit.memory.trace.refusal import UnsupportedTrace
 from toolkit.memory.trace.refused import names_results, runs_trl, sums_logits, takes_logits
-from toolkit.memory.trace.trl_loss import sft_loss
-from toolkit.spec.setting import Setting
+from toolkit.spec.settings.setting import Setting
 
 STEPS = 2
 """The first optimizer step has no states at its backward; the second is like all that follow."""

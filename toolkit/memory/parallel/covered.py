@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping
 from packaging.version import Version
 
 from toolkit.memory.engines.refusal import SERVED_STORAGE
-from toolkit.memory.numerics import FOUR_BIT, LOOPS_IN_TORCH
+from toolkit.memory.libraries.versions import older
 from toolkit.memory.refusal import UnsupportedRow
-from toolkit.memory.storage import FLOATS
-from toolkit.memory.versions import older
-from toolkit.spec.names import DEEPSPEED
-from toolkit.spec.setting import Setting
+from toolkit.memory.weights.numerics import FOUR_BIT, LOOPS_IN_TORCH
+from toolkit.memory.weights.storage import FLOATS
+from toolkit.spec.fields.names import DEEPSPEED
+from toolkit.spec.settings.setting import Setting
 
 WRAPS = frozenset({"transformers", "trl", "plain", "torchtune", "torchtitan"})
 """Trainers that wrap a model as torch and accelerate do."""

@@ -14,14 +14,14 @@ from packaging.version import Version
 
 from toolkit.frozen import frozen
 from toolkit.memory.architecture import Architecture, ModuleKind
-from toolkit.memory.numerics import LOOPS_IN_TORCH, TORCHTITAN, TORCHTUNE
+from toolkit.memory.libraries.versions import older
 from toolkit.memory.parallel.shard_moments import Shards
 from toolkit.memory.parallel.units import rounding
 from toolkit.memory.size import BYTES
-from toolkit.memory.storage import StoredTensor, storage_of
-from toolkit.memory.sums import Sums
-from toolkit.memory.versions import older
-from toolkit.spec.setting import Setting
+from toolkit.memory.weights.numerics import LOOPS_IN_TORCH, TORCHTITAN, TORCHTUNE
+from toolkit.memory.weights.storage import StoredTensor, storage_of
+from toolkit.memory.weights.sums import Sums
+from toolkit.spec.settings.setting import Setting
 
 ENDS_APART = Version("1.14")
 """accelerate pull request 4015: embedding and end of the model are units, which the root held before."""

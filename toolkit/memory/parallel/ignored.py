@@ -6,9 +6,9 @@ Source: fms_acceleration_moe framework_plugin_scattermoe.py, get_callbacks_and_r
 from __future__ import annotations
 
 from toolkit.memory.architecture import Module, ModuleKind
-from toolkit.memory.storage import StoredTensor
-from toolkit.memory.sums import Trained
-from toolkit.spec.setting import Setting
+from toolkit.memory.weights.storage import StoredTensor
+from toolkit.memory.weights.sums import Trained
+from toolkit.spec.settings.setting import Setting
 
 ROUTERS = frozenset({"router", "gate"})
 """The last part of a router's path; its module is all of a mixture but what is shared by all tokens."""

@@ -17,12 +17,12 @@ from toolkit.facts.gpus import find_gpu
 from toolkit.facts.names import UnknownName
 from toolkit.frozen import frozen
 from toolkit.memory.architecture import Architecture, ModuleKind
-from toolkit.memory.layer_tables import layer_tables
-from toolkit.memory.numerics import QUANTIZED
+from toolkit.memory.libraries.layer_tables import layer_tables
+from toolkit.memory.libraries.versions import older
 from toolkit.memory.refusal import UnsupportedRow
-from toolkit.memory.storage import StoredTensor, storage_of
-from toolkit.memory.versions import older
-from toolkit.spec.setting import Setting
+from toolkit.memory.weights.numerics import QUANTIZED
+from toolkit.memory.weights.storage import StoredTensor, storage_of
+from toolkit.spec.settings.setting import Setting
 
 OWN_PLACEMENT = Version("5.0")
 """Since then transformers takes the largest layer; accelerate takes the first."""

@@ -8,7 +8,7 @@ from packaging.version import Version
 
 from toolkit.frozen import frozen
 from toolkit.memory.architecture import Architecture, ModuleKind
-from toolkit.memory.numerics import LOOPS_IN_TORCH, TRL, flattens_frozen
+from toolkit.memory.libraries.versions import older
 from toolkit.memory.parallel.fully_shard import rows_of, shard_parts, shard_sharing
 from toolkit.memory.parallel.ignored import elements_of_a_layer, trained_whole
 from toolkit.memory.parallel.sharing import Sharing
@@ -16,12 +16,12 @@ from toolkit.memory.parallel.spread import Spread
 from toolkit.memory.parallel.units import Units, rounding, units_of
 from toolkit.memory.parallel.zero import zero_computing, zero_held, zero_parts, zero_sharing
 from toolkit.memory.size import BYTES
-from toolkit.memory.sums import Sums, Trained, reads_text, sums
-from toolkit.memory.versions import older
-from toolkit.spec.kernel_names import FSDP_IGNORES
-from toolkit.spec.names import DEEPSPEED, FLOAT_ELEMENTS
-from toolkit.spec.setting import Setting
-from toolkit.spec.stack_rules import ACCELERATE_UPCASTS
+from toolkit.memory.weights.numerics import LOOPS_IN_TORCH, TRL, flattens_frozen
+from toolkit.memory.weights.sums import Sums, Trained, reads_text, sums
+from toolkit.spec.fields.kernel_names import FSDP_IGNORES
+from toolkit.spec.fields.names import DEEPSPEED, FLOAT_ELEMENTS
+from toolkit.spec.settings.setting import Setting
+from toolkit.spec.settings.stack_rules import ACCELERATE_UPCASTS
 
 CHECKPOINTS_INSIDE = Version("4.53")
 """Layers of transformers checkpoint themselves, within their units (modeling_layers.py, GradientCheckpointingLayer).

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from toolkit.memory.ledger import Category
-from toolkit.memory.row_rule import BACKWARD, FORWARD, STEP, RowRule, pass_row
+from toolkit.memory.rows.rule import BACKWARD, FORWARD, STEP, RowRule, pass_row
 
 TEMPORARY, GRADIENTS = Category.TEMPORARY, Category.GRADIENTS
 

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from toolkit.frozen import frozen
-from toolkit.memory.gradients import GRADIENTS, INCOMING
 from toolkit.memory.parallel.sharing import Step
-from toolkit.memory.peaks import ALONE
-from toolkit.memory.stretch import Stretch
+from toolkit.memory.programs.stretch import Stretch
+from toolkit.memory.tape.gradients import GRADIENTS, INCOMING
+from toolkit.memory.tape.peaks import ALONE
 
 GATHERED = "gathered_parameters"
 BUFFER = "gathering_buffer"

@@ -7,7 +7,7 @@ from dataclasses import field
 from typing import Protocol
 
 from toolkit.frozen import frozen
-from toolkit.memory.stretch import Stretch
+from toolkit.memory.programs.stretch import Stretch
 
 
 @frozen

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from toolkit.frozen import frozen
-from toolkit.memory.gradients import GRADIENTS, INCOMING, NEW_GRADIENT
 from toolkit.memory.parallel.sharing import Step
-from toolkit.memory.stretch import Stretch
+from toolkit.memory.programs.stretch import Stretch
+from toolkit.memory.tape.gradients import GRADIENTS, INCOMING, NEW_GRADIENT
 
 GATHERED = "gathered_parameters"
 FLAT = "flat_gradient"

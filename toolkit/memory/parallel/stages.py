@@ -11,14 +11,14 @@ from dataclasses import replace
 from functools import lru_cache
 
 from toolkit.memory.architecture import Architecture, Module, ModuleKind
-from toolkit.memory.formula.kv_cache import Growth
-from toolkit.memory.formula.logits import FLOAT, LOGITS
+from toolkit.memory.formula.caches.kv_cache import Growth
+from toolkit.memory.formula.ends.logits import FLOAT, LOGITS
 from toolkit.memory.parallel.placement import Stage
-from toolkit.memory.peaks import ALONE, Peaks, amounts
-from toolkit.memory.program import MAX_RECORDED, Program
-from toolkit.memory.programs import Programs
+from toolkit.memory.programs.program import MAX_RECORDED, Program
+from toolkit.memory.programs.programs import Programs
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.size import BYTES, Size
+from toolkit.memory.tape.peaks import ALONE, Peaks, amounts
 
 
 @lru_cache(maxsize=MAX_RECORDED)

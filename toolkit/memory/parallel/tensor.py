@@ -15,14 +15,14 @@ from dataclasses import replace
 from functools import lru_cache
 
 from toolkit.memory.architecture import Architecture, Attention, LayerKind, Module, ModuleKind, Tensor
-from toolkit.memory.formula.logits import LOGITS
-from toolkit.memory.peaks import Peaks
-from toolkit.memory.program import MAX_RECORDED
-from toolkit.memory.programs import Programs
+from toolkit.memory.formula.ends.logits import LOGITS
+from toolkit.memory.programs.program import MAX_RECORDED
+from toolkit.memory.programs.programs import Programs
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.size import BYTES, Size
-from toolkit.memory.storage import FLOATS
-from toolkit.spec.setting import Setting
+from toolkit.memory.tape.peaks import Peaks
+from toolkit.memory.weights.storage import FLOATS
+from toolkit.spec.settings.setting import Setting
 
 BY_OUTPUTS = frozenset({"q_proj", "k_proj", "v_proj", "gate_proj", "up_proj"})
 MERGED = frozenset({"qkv_proj", "gate_up_proj"})

@@ -13,8 +13,8 @@ from toolkit.frozen import frozen
 from toolkit.memory.architecture import Architecture
 from toolkit.memory.parallel.ignored import is_ignored
 from toolkit.memory.size import BYTES
-from toolkit.memory.storage import ALLOCATION, FLOATS, StoredTensor, storage_of
-from toolkit.spec.setting import Setting
+from toolkit.memory.weights.storage import ALLOCATION, FLOATS, StoredTensor, storage_of
+from toolkit.spec.settings.setting import Setting
 
 ALIGNMENT = 16
 """Bytes to which each tensor of a flat parameter is aligned with use_orig_params (_flat_param.py)."""

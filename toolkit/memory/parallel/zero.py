@@ -14,8 +14,8 @@ from itertools import islice
 from packaging.version import Version
 
 from toolkit.memory.architecture import Architecture, ModuleKind
-from toolkit.memory.losses import loss_of
-from toolkit.memory.numerics import FOUR_BIT
+from toolkit.memory.libraries.losses import loss_of
+from toolkit.memory.libraries.versions import older
 from toolkit.memory.packing import BY_LENGTHS
 from toolkit.memory.parallel import zero_gather as places
 from toolkit.memory.parallel.units import rounding
@@ -30,10 +30,10 @@ from toolkit.memory.parallel.zero_settings import (
     stage_of,
 )
 from toolkit.memory.size import BYTES
-from toolkit.memory.storage import FLOATS, StoredTensor, storage_of
-from toolkit.memory.sums import Sums, Trained
-from toolkit.memory.versions import older
-from toolkit.spec.setting import Setting
+from toolkit.memory.weights.numerics import FOUR_BIT
+from toolkit.memory.weights.storage import FLOATS, StoredTensor, storage_of
+from toolkit.memory.weights.sums import Sums, Trained
+from toolkit.spec.settings.setting import Setting
 
 LOOKS_AT_POSITIONS = Version("4.44")
 """Since then FlashAttention's code in transformers tells packed rows by their positions."""

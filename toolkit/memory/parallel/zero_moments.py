@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from toolkit.frozen import frozen
-from toolkit.memory.gradients import GRADIENTS, NEW_GRADIENT
 from toolkit.memory.parallel import zero_gather as places
 from toolkit.memory.parallel.sharing import Step
+from toolkit.memory.programs.stretch import Stretch
 from toolkit.memory.size import BYTES
-from toolkit.memory.stretch import Stretch
+from toolkit.memory.tape.gradients import GRADIENTS, NEW_GRADIENT
 
 BUCKET = "reduce_bucket"
 COPY = "reduce_copy"

@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from packaging.version import Version
 
 from toolkit.frozen import frozen
-from toolkit.memory.sums import Sums
-from toolkit.memory.versions import older
-from toolkit.spec.setting import Setting, Zero
+from toolkit.memory.libraries.versions import older
+from toolkit.memory.weights.sums import Sums
+from toolkit.spec.settings.setting import Setting, Zero
 
 ALLOCATES_LATE = Version("0.18.3")
 """DeepSpeed pull request 7665: buffers come with the first gradient; before that, as backward starts."""

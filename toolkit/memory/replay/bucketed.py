@@ -10,15 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from toolkit.memory.context import Context
-from toolkit.memory.formula.outputs import hides_results
+from toolkit.memory.formula.ends.outputs import hides_results
 from toolkit.memory.parallel.zero_moments import Zero
-from toolkit.memory.programs import Programs
+from toolkit.memory.programs.programs import Programs
 from toolkit.memory.replay.events import Block, Events
 from toolkit.memory.replay.loading import in_layers, stored_bytes
 from toolkit.memory.replay.orders import Followed, follow, reserved
 from toolkit.memory.replay.training import Run
 from toolkit.memory.size import BYTES
-from toolkit.memory.storage import storage_of
+from toolkit.memory.weights.storage import storage_of
 
 
 class BucketedRun(Run):

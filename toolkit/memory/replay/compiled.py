@@ -9,7 +9,7 @@ from itertools import accumulate, chain
 
 import numpy as np
 
-from toolkit.memory.allocator import LARGE_SEGMENT, MIN_BLOCK, OWN_SEGMENT_FROM, SEGMENT_UNIT, SMALL_SEGMENT
+from toolkit.memory.allocator.caching import LARGE_SEGMENT, MIN_BLOCK, OWN_SEGMENT_FROM, SEGMENT_UNIT, SMALL_SEGMENT
 from toolkit.memory.device import Interval
 from toolkit.memory.replay.events import Events
 from toolkit.memory.replay.kernel import (

@@ -18,13 +18,13 @@ from toolkit.memory.formula.position_tables import position_tables
 from toolkit.memory.ledger import PhaseName
 from toolkit.memory.parallel.fully_shard import part_of
 from toolkit.memory.parallel.shard_moments import Shards
-from toolkit.memory.programs import Programs
+from toolkit.memory.programs.programs import Programs
 from toolkit.memory.replay.events import Block, Events
 from toolkit.memory.replay.loading import in_layers
 from toolkit.memory.replay.orders import reserved
 from toolkit.memory.replay.training import Run
 from toolkit.memory.size import BYTES
-from toolkit.memory.storage import storage_of
+from toolkit.memory.weights.storage import storage_of
 
 
 @dataclass(slots=True)

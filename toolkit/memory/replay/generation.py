@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, repeat
 
-from toolkit.memory.allocator import SMALL_REQUEST
+from toolkit.memory.allocator.caching import SMALL_REQUEST
 from toolkit.memory.context import Context, Scale
+from toolkit.memory.formula.caches.kv_cache import growth, kept_bytes
 from toolkit.memory.formula.inputs import position_embeddings, token_ids
-from toolkit.memory.formula.kv_cache import growth, kept_bytes
 from toolkit.memory.formula.workspaces import workspaces_before
 from toolkit.memory.ledger import PhaseName
-from toolkit.memory.program import Program
-from toolkit.memory.programs import Programs
+from toolkit.memory.libraries.transformers_versions import behaviour
+from toolkit.memory.programs.program import Program
+from toolkit.memory.programs.programs import Programs
 from toolkit.memory.replay.events import Block, Events
 from toolkit.memory.replay.loading import load
 from toolkit.memory.replay.script import Script, script_of
 from toolkit.memory.replay.writer import Writer, held_inputs, play_forward
-from toolkit.memory.transformers_versions import behaviour
 
 FOLLOWED = 4
 """Tokens of which tensors of any size are followed at most, evenly spread: small ones are a pool of their own."""

@@ -7,15 +7,15 @@ from itertools import repeat
 from typing import TypeVar
 
 from toolkit.memory.context import Context
-from toolkit.memory.formula.exllama import exllama_buffer, exllama_order, exllama_state
+from toolkit.memory.formula.linear.exllama import exllama_buffer, exllama_order, exllama_state
 from toolkit.memory.formula.position_tables import position_tables
 from toolkit.memory.formula.workspaces import workspaces_before
 from toolkit.memory.ledger import PhaseName
 from toolkit.memory.replay.events import Block, Events
 from toolkit.memory.size import BYTES
-from toolkit.memory.storage import ITEM_BYTES, StoredTensor, storage_of
-from toolkit.memory.sums import Trained, upcast_bytes
-from toolkit.spec.process_fields import IN_CONTEXT
+from toolkit.memory.weights.storage import ITEM_BYTES, StoredTensor, storage_of
+from toolkit.memory.weights.sums import Trained, upcast_bytes
+from toolkit.spec.fields.process import IN_CONTEXT
 
 Counted = TypeVar("Counted")
 

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from toolkit.memory.buffer import Buffer
-from toolkit.memory.formula.logits import FLOAT, LOGITS
-from toolkit.memory.gradients import GRADIENTS
-from toolkit.memory.live import Event, Live
+from toolkit.memory.formula.ends.logits import FLOAT, LOGITS
 from toolkit.memory.size import Size
-from toolkit.memory.tape import Tape
+from toolkit.memory.tape.buffer import Buffer
+from toolkit.memory.tape.gradients import GRADIENTS
+from toolkit.memory.tape.live import Event, Live
+from toolkit.memory.tape.tape import Tape
 
 
 class Change(NamedTuple):

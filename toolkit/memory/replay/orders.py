@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from toolkit.memory.allocator import MIN_BLOCK
+from toolkit.memory.allocator.caching import MIN_BLOCK
 from toolkit.memory.device import Interval
 from toolkit.memory.replay.events import Events
 from toolkit.memory.replay.requests import How, Pool, Requests, plain_requests

@@ -9,19 +9,19 @@ from collections.abc import Iterable, Iterator
 
 from packaging.version import Version
 
-from toolkit.memory.allocator import MIN_BLOCK, SMALL_REQUEST, segment_size
+from toolkit.memory.allocator.caching import MIN_BLOCK, SMALL_REQUEST, segment_size
 from toolkit.memory.context import Context
 from toolkit.memory.device import Interval
-from toolkit.memory.numerics import flattens_frozen
+from toolkit.memory.libraries.versions import older
 from toolkit.memory.parallel.plan import gathered_setting, whole_adapters
 from toolkit.memory.parallel.spread import MAX_IN_FLIGHT, Spread
 from toolkit.memory.parallel.units import units_of
 from toolkit.memory.replay.pool import in_blocks, pool_reserved
 from toolkit.memory.size import BYTES
-from toolkit.memory.storage import FLOATS
-from toolkit.memory.sums import sums
-from toolkit.memory.versions import older
-from toolkit.spec.setting import Setting
+from toolkit.memory.weights.numerics import flattens_frozen
+from toolkit.memory.weights.storage import FLOATS
+from toolkit.memory.weights.sums import sums
+from toolkit.spec.settings.setting import Setting
 
 LIMITS_FROM = Version("2.1")
 """torch pull request 104900: limit_all_gathers is on by default; before, units were gathered as fast as they were asked

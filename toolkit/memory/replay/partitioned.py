@@ -10,19 +10,19 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 
-from toolkit.memory.allocator import MIN_BLOCK, SMALL_REQUEST
+from toolkit.memory.allocator.caching import MIN_BLOCK, SMALL_REQUEST
 from toolkit.memory.context import Context
 from toolkit.memory.device import Interval
 from toolkit.memory.parallel.zero import gathering, gradients_in_order
 from toolkit.memory.parallel.zero_gather import Move, gathering_moves
 from toolkit.memory.parallel.zero_moments import Zero3
-from toolkit.memory.programs import Programs
+from toolkit.memory.programs.programs import Programs
 from toolkit.memory.replay.loading import in_layers, stored_bytes
 from toolkit.memory.replay.orders import follow
 from toolkit.memory.replay.pool import in_blocks, pool_reserved
 from toolkit.memory.replay.training import Run
 from toolkit.memory.size import BYTES
-from toolkit.memory.storage import StoredTensor, storage_of
+from toolkit.memory.weights.storage import StoredTensor, storage_of
 
 DOUBLE = 8
 """Bytes of an element while the norm of gradients is worked out (_constant_buffered_norm2)."""

@@ -1,7 +1,7 @@
 """A pool of CUDA's caching allocator, replayed for events that are all known, as fast as Python can.
 
-The same rules as in toolkit.memory.allocator, on a card without end: a run has tens of thousands of events, and is
-replayed in several orders.
+The same rules as in toolkit.memory.allocator.caching, on a card without end: a run has tens of thousands of
+events, and is replayed in several orders.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Sequence
 
-from toolkit.memory.allocator import (
+from toolkit.memory.allocator.caching import (
     LARGE_SEGMENT,
     MIN_BLOCK,
     OWN_SEGMENT_FROM,

@@ -5,22 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
-from toolkit.memory.allocator import segment_size
+from toolkit.memory.allocator.caching import segment_size
+from toolkit.memory.allocator.card import capacity_of
 from toolkit.memory.architecture.autoawq import FAMILY as AUTOAWQ
 from toolkit.memory.architecture.litgpt import FAMILY as LITGPT
-from toolkit.memory.card import capacity_of
 from toolkit.memory.context import Context
 from toolkit.memory.device import LAST_SEGMENTS, Interval, device_interval, workspace_bytes
 from toolkit.memory.estimate import Estimate
-from toolkit.memory.formula.outputs import hides_results
-from toolkit.memory.loading import PACKAGE, WARMS
-from toolkit.memory.numerics import TORCHTITAN
+from toolkit.memory.formula.ends.outputs import hides_results
+from toolkit.memory.libraries.versions import older
+from toolkit.memory.loading.unsplit import PACKAGE, WARMS
 from toolkit.memory.parallel.ignored import ignores_mixtures
 from toolkit.memory.parallel.shard_moments import Shards
 from toolkit.memory.parallel.spread import Spread
 from toolkit.memory.parallel.zero_moments import Zero, Zero3
-from toolkit.memory.programs import Programs
-from toolkit.memory.recording import programs_of
+from toolkit.memory.programs.programs import Programs
 from toolkit.memory.replay.bucketed import reserved_in_buckets
 from toolkit.memory.replay.fully_sharded import reserved_fully_sharded
 from toolkit.memory.replay.generation import generation_events
@@ -29,10 +28,11 @@ from toolkit.memory.replay.other_streams import other_streams
 from toolkit.memory.replay.partitioned import loaded_whole, reserved_in_parts
 from toolkit.memory.replay.sharded import sharded_runs
 from toolkit.memory.replay.training import Run
-from toolkit.memory.sums import Sums
-from toolkit.memory.versions import older
-from toolkit.spec.objective_fields import PREFERENCES
-from toolkit.spec.process_fields import DEVICE_MAP
+from toolkit.memory.tape.recording import programs_of
+from toolkit.memory.weights.numerics import TORCHTITAN
+from toolkit.memory.weights.sums import Sums
+from toolkit.spec.fields.objective import PREFERENCES
+from toolkit.spec.fields.process import DEVICE_MAP
 
 ALONE = ("none", "ddp")
 """Strategies under which a GPU runs the whole model, and as if alone."""

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from toolkit.frozen import frozen
-from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.follow import AnyHead, AnyLayer, follow_layer, follow_logits, follow_loss, length_of
 from toolkit.memory.formula.layer import RESIDUAL
-from toolkit.memory.gradients import INCOMING
-from toolkit.memory.program import CHECKPOINTS, MAX_RECORDED, Origin, Stream
+from toolkit.memory.programs.program import CHECKPOINTS, MAX_RECORDED, Origin, Stream
 from toolkit.memory.replay.log import Change, LoggedTape
 from toolkit.memory.size import Size
+from toolkit.memory.tape.buffer import Buffer
+from toolkit.memory.tape.gradients import INCOMING
 
 Changes = tuple[Change, ...]
 

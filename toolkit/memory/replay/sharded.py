@@ -12,21 +12,21 @@ from collections.abc import Iterable, Iterator, Sequence
 from packaging.version import Version
 
 from toolkit.memory.context import Context
-from toolkit.memory.formula.kv_cache import cached_bytes
-from toolkit.memory.formula.outputs import fills_caches, hides_results
+from toolkit.memory.formula.caches.kv_cache import cached_bytes
+from toolkit.memory.formula.ends.outputs import fills_caches, hides_results
+from toolkit.memory.libraries.versions import older
 from toolkit.memory.parallel.plan import gathered_setting
 from toolkit.memory.parallel.spread import Spread
 from toolkit.memory.parallel.units import is_sharded, units_of
-from toolkit.memory.programs import Programs
+from toolkit.memory.programs.programs import Programs
 from toolkit.memory.replay.events import Block
 from toolkit.memory.replay.loading import in_layers, stored_bytes, trained_in_order
 from toolkit.memory.replay.other_streams import units_in_flight
 from toolkit.memory.replay.training import Run
 from toolkit.memory.size import BYTES
-from toolkit.memory.storage import FLOATS, StoredTensor, storage_of
-from toolkit.memory.sums import Trained
-from toolkit.memory.versions import older
-from toolkit.spec.setting import Setting
+from toolkit.memory.weights.storage import FLOATS, StoredTensor, storage_of
+from toolkit.memory.weights.sums import Trained
+from toolkit.spec.settings.setting import Setting
 
 BY_ACCELERATE = ("transformers", "trl")
 """Trainers that leave FSDP to accelerate."""

@@ -7,16 +7,16 @@ from dataclasses import replace
 from itertools import chain
 
 from toolkit.memory.context import Context
+from toolkit.memory.formula.ends.logits import NAMED
 from toolkit.memory.formula.inputs import position_embeddings, token_ids
-from toolkit.memory.formula.logits import NAMED
-from toolkit.memory.formula.optimizer import state_blocks
-from toolkit.memory.formula.optimizer_step import step_blocks
+from toolkit.memory.formula.optimizers.optimizer import state_blocks
+from toolkit.memory.formula.optimizers.optimizer_step import step_blocks
 from toolkit.memory.formula.workspaces import workspaces_before
 from toolkit.memory.ledger import PhaseName
-from toolkit.memory.losses import loss_of
-from toolkit.memory.numerics import TORCH_FREES_GRADIENTS
-from toolkit.memory.program import CHECKPOINTS, Origin
-from toolkit.memory.programs import Programs
+from toolkit.memory.libraries.losses import loss_of
+from toolkit.memory.libraries.versions import older
+from toolkit.memory.programs.program import CHECKPOINTS, Origin
+from toolkit.memory.programs.programs import Programs
 from toolkit.memory.replay.events import Block, Events
 from toolkit.memory.replay.loading import load, trained_in_order
 from toolkit.memory.replay.script import Script, script_of
@@ -29,9 +29,9 @@ from toolkit.memory.replay.writer import (
     play_forward,
 )
 from toolkit.memory.size import BYTES
-from toolkit.memory.sums import Trained
-from toolkit.memory.versions import older
-from toolkit.spec.result_fields import UNTIL_LOSS, UNTIL_NEXT, UNTIL_STEP
+from toolkit.memory.weights.numerics import TORCH_FREES_GRADIENTS
+from toolkit.memory.weights.sums import Trained
+from toolkit.spec.fields.result import UNTIL_LOSS, UNTIL_NEXT, UNTIL_STEP
 
 STEPS = 2
 MICRO_BATCHES = 2

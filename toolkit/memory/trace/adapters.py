@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from toolkit.memory.trace.refusal import UnsupportedTrace
-from toolkit.memory.trace.stand_ins import standing_in
+from toolkit.memory.trace.stand_ins.operators import standing_in
 from toolkit.memory.tuners.methods import feedforward_of
-from toolkit.spec.setting import Lora, Peft, Setting
+from toolkit.spec.settings.setting import Lora, Peft, Setting
 
 HEARS = "whisper"
 TASKS = {

@@ -8,14 +8,14 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from toolkit.memory.numerics import QUANTIZED
-from toolkit.memory.trace.old_kernels import FLASH_NAME
-from toolkit.memory.trace.packed import attend_to_samples
-from toolkit.memory.trace.padded import varying
+from toolkit.memory.trace.batches.packed import attend_to_samples
+from toolkit.memory.trace.batches.padded import varying
 from toolkit.memory.trace.refusal import UnsupportedTrace
 from toolkit.memory.trace.releases import registers_attention, supports_flash
-from toolkit.spec.names import FLOATS
-from toolkit.spec.setting import Setting
+from toolkit.memory.trace.stand_ins.old_kernels import FLASH_NAME
+from toolkit.memory.weights.numerics import QUANTIZED
+from toolkit.spec.fields.names import FLOATS
+from toolkit.spec.settings.setting import Setting
 
 FLASH = "toolkit_tiled"  # a name with "flash" in it makes transformers look for the package
 SINKS = ("gpt_oss",)

@@ -13,7 +13,13 @@ import torch
 from torch import nn
 
 from toolkit.facts.models import ModelFacts
-from toolkit.memory.numerics import (
+from toolkit.memory.trace.adapters import config_of, permuted_alike
+from toolkit.memory.trace.attention import implementation
+from toolkit.memory.trace.batches.trl_loss import OUTPUTS, OUTPUTS_OF, refuse_trl, with_head, without_dropout
+from toolkit.memory.trace.refusal import UnsupportedTrace
+from toolkit.memory.trace.refused import MXFP4, refusal_of, runs_trl
+from toolkit.memory.trace.releases import built, dtype_plan, no_init_weights, stops_caching
+from toolkit.memory.weights.numerics import (
     EIGHT_BIT,
     FOUR_BIT,
     adapter_dtype,
@@ -21,16 +27,10 @@ from toolkit.memory.numerics import (
     prepares_for_kbit,
     working_dtype,
 )
-from toolkit.memory.trace.adapters import config_of, permuted_alike
-from toolkit.memory.trace.attention import implementation
-from toolkit.memory.trace.refusal import UnsupportedTrace
-from toolkit.memory.trace.refused import MXFP4, refusal_of, runs_trl
-from toolkit.memory.trace.releases import built, dtype_plan, no_init_weights, stops_caching
-from toolkit.memory.trace.trl_loss import OUTPUTS, OUTPUTS_OF, refuse_trl, with_head, without_dropout
-from toolkit.spec.names import CLASSIFIERS
-from toolkit.spec.objective_fields import STEADY
-from toolkit.spec.result_fields import OWN_LOOP
-from toolkit.spec.setting import Setting
+from toolkit.spec.fields.names import CLASSIFIERS
+from toolkit.spec.fields.objective import STEADY
+from toolkit.spec.fields.result import OWN_LOOP
+from toolkit.spec.settings.setting import Setting
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 AUTO_CLASSES = {
@@ -52,15 +52,15 @@ def load(setting: Setting, facts: ModelFacts) -> nn.Module:
     refuse(setting)
     model = architecture(setting, facts)
     if setting.weights in FOUR_BIT:
-        from toolkit.memory.trace.quantized import quantize_4bit
+        from toolkit.memory.trace.stand_ins.quantized import quantize_4bit
 
         quantize_4bit(model, setting.weights, DTYPES[setting.compute], double=setting.double_quant)
     elif setting.weights in EIGHT_BIT:
-        from toolkit.memory.trace.eight_bit import quantize_8bit
+        from toolkit.memory.trace.stand_ins.eight_bit import quantize_8bit
 
         quantize_8bit(model, DTYPES[setting.compute])
     elif setting.weights == MXFP4:
-        from toolkit.memory.trace.packed_experts import pack_experts
+        from toolkit.memory.trace.stand_ins.packed_experts import pack_experts
 
         pack_experts(model)
     return model.eval()

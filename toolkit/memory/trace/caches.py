@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from toolkit.memory.kept_caches import QUANTIZED, room
+from toolkit.memory.libraries.kept_caches import QUANTIZED, room
 from toolkit.memory.trace.refusal import UnsupportedTrace
-from toolkit.spec.setting import Cache, Setting
+from toolkit.spec.settings.setting import Cache, Setting
 
 PACKAGES = {"quanto": ("optimum.quanto", "optimum-quanto"), "hqq": ("hqq", "hqq")}
 """The package of each backend, as python and as pip name it."""

@@ -13,12 +13,12 @@ from toolkit.facts.models import MODEL_IDS, ModelFacts, load_model
 from toolkit.frozen import frozen
 from toolkit.memory.layouts.encoders import READERS
 from toolkit.memory.trace.refused import MXFP4, refusal_of
-from toolkit.spec import kernel_names, names
-from toolkit.spec.objective_fields import OBJECTIVES, REFERENCES
-from toolkit.spec.packing_fields import PACKINGS
-from toolkit.spec.process_fields import EARLIER, LOADINGS
-from toolkit.spec.sampling_fields import SAMPLING
-from toolkit.spec.setting import Cache, Galore, Kernels, Lora, Parallel, Setting, Stack
+from toolkit.spec.fields import kernel_names, names
+from toolkit.spec.fields.objective import OBJECTIVES, REFERENCES
+from toolkit.spec.fields.packing import PACKINGS
+from toolkit.spec.fields.process import EARLIER, LOADINGS
+from toolkit.spec.fields.sampling import SAMPLING
+from toolkit.spec.settings.setting import Cache, Galore, Kernels, Lora, Parallel, Setting, Stack
 
 PACKED = "openai/gpt-oss-20b"
 """A model whose experts are stored in MXFP4."""

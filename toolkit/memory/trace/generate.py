@@ -12,13 +12,13 @@ import torch
 from torch import nn
 
 from toolkit.memory.ledger import PhaseName
+from toolkit.memory.libraries.transformers_versions import is_alone
+from toolkit.memory.trace.batches.lengthen import growing, leap, lengthened, shapes
+from toolkit.memory.trace.batches.padded import REAL, Rows, mask_of
+from toolkit.memory.trace.batches.sounds import hears, sound_of
 from toolkit.memory.trace.caches import cache_of, is_packed, packed_as_on_gpu, parts_of
-from toolkit.memory.trace.lengthen import growing, leap, lengthened, shapes
-from toolkit.memory.trace.padded import REAL, Rows, mask_of
 from toolkit.memory.trace.releases import cache_parts, first_cache, holds_results, is_double, last_logits_alone
-from toolkit.memory.trace.sounds import hears, sound_of
-from toolkit.memory.transformers_versions import is_alone
-from toolkit.spec.setting import Setting
+from toolkit.spec.settings.setting import Setting
 
 Mark = Callable[[PhaseName], None]
 Cached = Callable[[Iterable[torch.Tensor]], None]

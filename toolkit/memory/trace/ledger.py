@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 
 from toolkit.memory.ledger import Category, Ledger, Phase, PhaseName, Row
-from toolkit.memory.timeline import WORKSPACE, Allocation, Moment, Stage, Timeline
+from toolkit.memory.timeline.timeline import WORKSPACE, Allocation, Moment, Stage, Timeline
 
 HEADS = ("lm_head", "score", "classifier", "embed_out", "output_layer")
 COPY = "module"

@@ -14,13 +14,13 @@ from torch.utils._pytree import tree_leaves
 
 from toolkit.facts.multiprocessors import Multiprocessors
 from toolkit.memory.ledger import Category
-from toolkit.memory.timeline import WORKSPACE, Allocation, Stage, Staged, Timeline
-from toolkit.memory.trace.eight_bit import SEQUENCES
-from toolkit.memory.trace.kernels import as_made, multiplies, scratch_of, sum_of
+from toolkit.memory.timeline.timeline import WORKSPACE, Allocation, Stage, Staged, Timeline
+from toolkit.memory.trace.batches.routing import NONZERO, Routing
 from toolkit.memory.trace.modules import ModulePaths
-from toolkit.memory.trace.routing import NONZERO, Routing
-from toolkit.memory.trace.stand_ins import IN_PLACE, SELECTIONS, selects, stand_in_for
-from toolkit.memory.trace.streams import Streams
+from toolkit.memory.trace.stand_ins.eight_bit import SEQUENCES
+from toolkit.memory.trace.stand_ins.kernels import as_made, multiplies, scratch_of, sum_of
+from toolkit.memory.trace.stand_ins.operators import IN_PLACE, SELECTIONS, selects, stand_in_for
+from toolkit.memory.trace.stand_ins.streams import Streams
 
 RESIZED = "resize_"
 """The operation under which storages stand that were given back their size."""

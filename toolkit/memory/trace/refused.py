@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from toolkit.memory.kept_caches import STATIC
-from toolkit.memory.numerics import QUANTIZED, SELECTIVE, adapter_dtype
-from toolkit.memory.transformers_versions import FROM_LOGITS
-from toolkit.spec.names import ESTIMATED_ALONE, FLOATS, GALORE, NEVER_FUSED, OPTIMIZERS_32BIT, TORCH_OPTIMIZERS
-from toolkit.spec.objective_fields import ADAPTERS_OFF, NEXT_TOKEN, PREFERENCES, REWARD, WHOLE_PAIRS
-from toolkit.spec.packing_fields import UNPACKED
-from toolkit.spec.process_fields import IN_CONTEXT
-from toolkit.spec.result_fields import OWN_LOOP, UNTIL_LOSS, UNTIL_NEXT, UNTIL_STEP
-from toolkit.spec.sampling_fields import GREEDY
-from toolkit.spec.setting import OWN, Setting
+from toolkit.memory.libraries.kept_caches import STATIC
+from toolkit.memory.libraries.transformers_versions import FROM_LOGITS
+from toolkit.memory.weights.numerics import QUANTIZED, SELECTIVE, adapter_dtype
+from toolkit.spec.fields.names import ESTIMATED_ALONE, FLOATS, GALORE, NEVER_FUSED, OPTIMIZERS_32BIT, TORCH_OPTIMIZERS
+from toolkit.spec.fields.objective import ADAPTERS_OFF, NEXT_TOKEN, PREFERENCES, REWARD, WHOLE_PAIRS
+from toolkit.spec.fields.packing import UNPACKED
+from toolkit.spec.fields.process import IN_CONTEXT
+from toolkit.spec.fields.result import OWN_LOOP, UNTIL_LOSS, UNTIL_NEXT, UNTIL_STEP
+from toolkit.spec.fields.sampling import GREEDY
+from toolkit.spec.settings.setting import OWN, Setting
 
 MXFP4 = "mxfp4"
 FSDP2, TENSOR, DDP = "fsdp2", "tensor", "ddp"

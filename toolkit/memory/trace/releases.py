@@ -31,7 +31,7 @@ from packaging.version import Version
 from torch import nn
 
 from toolkit.memory.trace.refusal import UnsupportedTrace
-from toolkit.spec.process_fields import DEVICE_MAP
+from toolkit.spec.fields.process import DEVICE_MAP
 
 TRANSFORMERS = "transformers"
 ATTENTION_NAMED = Version("4.36")

@@ -19,35 +19,35 @@ from toolkit.facts.models import ModelFacts
 from toolkit.facts.multiprocessors import multiprocessors_of
 from toolkit.memory.device import workspace_bytes
 from toolkit.memory.ledger import Category, PhaseName
-from toolkit.memory.numerics import widens_results
 from toolkit.memory.packing import laid_out
 from toolkit.memory.parallel.plan import gathered_setting
 from toolkit.memory.reference import paired
-from toolkit.memory.stream import Run
-from toolkit.memory.timeline import WORKSPACE
+from toolkit.memory.timeline.stream import Run
+from toolkit.memory.timeline.timeline import WORKSPACE
+from toolkit.memory.trace.batches.offloading import offloading
+from toolkit.memory.trace.batches.outside_loss import loss_of_logits
+from toolkit.memory.trace.batches.packed import beside_ids, samples_seen
+from toolkit.memory.trace.batches.padded import mask_of, zeros_seen
+from toolkit.memory.trace.batches.pairs import kernel_of_pairs
+from toolkit.memory.trace.batches.preferences import passing_alone, preference_loss, prefers, reference_of
+from toolkit.memory.trace.batches.sounds import SOUND, hears, sound_of
+from toolkit.memory.trace.batches.trl_loss import kernels_of_trl, sft_loss
 from toolkit.memory.trace.build import DTYPES, load, prepare
-from toolkit.memory.trace.chances import distributions_unread
 from toolkit.memory.trace.generate import generate
-from toolkit.memory.trace.offloading import offloading
-from toolkit.memory.trace.old_kernels import library_uncalled, positions_unread, prepare_old_releases
-from toolkit.memory.trace.on_gpu import OnGpu
-from toolkit.memory.trace.optimizers import optimizer_of, states_of
-from toolkit.memory.trace.outside_loss import loss_of_logits
-from toolkit.memory.trace.packed import beside_ids, samples_seen
-from toolkit.memory.trace.padded import mask_of, zeros_seen
-from toolkit.memory.trace.pairs import kernel_of_pairs
-from toolkit.memory.trace.preferences import passing_alone, preference_loss, prefers, reference_of
+from toolkit.memory.trace.optimizers.make import optimizer_of, states_of
+from toolkit.memory.trace.optimizers.stepping import step_in_backward
 from toolkit.memory.trace.recorder import Recorder, note
 from toolkit.memory.trace.refused import names_results, runs_trl, sums_logits, takes_logits
 from toolkit.memory.trace.releases import packing_unasked
-from toolkit.memory.trace.replicated import replicate, replicates
-from toolkit.memory.trace.sharded import first_rank, share_out
-from toolkit.memory.trace.sounds import SOUND, hears, sound_of
-from toolkit.memory.trace.stepping import step_in_backward
-from toolkit.memory.trace.trl_loss import kernels_of_trl, sft_loss
-from toolkit.spec.objective_fields import WHOLE_PAIRS
-from toolkit.spec.process_fields import NONE, TRAINING
-from toolkit.spec.setting import Setting
+from toolkit.memory.trace.several_gpus.replicated import replicate, replicates
+from toolkit.memory.trace.several_gpus.sharded import first_rank, share_out
+from toolkit.memory.trace.stand_ins.chances import distributions_unread
+from toolkit.memory.trace.stand_ins.old_kernels import library_uncalled, positions_unread, prepare_old_releases
+from toolkit.memory.trace.stand_ins.on_gpu import OnGpu
+from toolkit.memory.weights.numerics import widens_results
+from toolkit.spec.fields.objective import WHOLE_PAIRS
+from toolkit.spec.fields.process import NONE, TRAINING
+from toolkit.spec.settings.setting import Setting
 
 BUILD = "build"
 PREPARE = "prepare"

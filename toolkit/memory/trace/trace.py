@@ -7,20 +7,20 @@ from importlib.metadata import PackageNotFoundError, version
 
 from toolkit.facts.models import ModelFacts
 from toolkit.frozen import frozen
-from toolkit.memory.card import CardFit, card_fit
+from toolkit.memory.allocator.card import CardFit, card_fit
+from toolkit.memory.allocator.expandable import ExpandableAllocator
 from toolkit.memory.device import Interval, device_interval
-from toolkit.memory.expandable import ExpandableAllocator
 from toolkit.memory.ledger import Ledger, PhaseName
-from toolkit.memory.stream import Run
-from toolkit.memory.timeline import Timeline
+from toolkit.memory.timeline.stream import Run
+from toolkit.memory.timeline.timeline import Timeline
+from toolkit.memory.trace.batches.lengthen import steps_run
+from toolkit.memory.trace.batches.routing import EVENLY, spreads
 from toolkit.memory.trace.caches import is_packed
-from toolkit.memory.trace.layers import Say, grown_run, silent, whole_run
 from toolkit.memory.trace.ledger import ledger_of
-from toolkit.memory.trace.lengthen import steps_run
+from toolkit.memory.trace.many.layers import Say, grown_run, silent, whole_run
 from toolkit.memory.trace.refusal import UnsupportedTrace
 from toolkit.memory.trace.releases import loads_warm
-from toolkit.memory.trace.routing import EVENLY, spreads
-from toolkit.spec.setting import Setting
+from toolkit.spec.settings.setting import Setting
 
 __all__ = ["Trace", "UnsupportedTrace", "libraries", "trace"]
 

@@ -6,18 +6,18 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from toolkit.memory.architecture import Architecture, Module, ModuleKind
 from toolkit.memory.forms.builder import OUTPUT
-from toolkit.memory.formula.linear_form import Tuner
+from toolkit.memory.formula.linear.linear_form import Tuner
 from toolkit.memory.formula.tuned.methods import TUNED
-from toolkit.memory.losses import loss_of
-from toolkit.memory.program import Program
+from toolkit.memory.libraries.losses import loss_of
+from toolkit.memory.programs.program import Program
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.size import BYTES
 from toolkit.memory.tuners.linears import oft_blocks
 from toolkit.memory.tuners.methods import base_of, scales_inputs
 from toolkit.memory.tuners.prompts import GO_IN_FRONT
 from toolkit.memory.tuners.shared import kronecker_options
-from toolkit.spec.names import QUANTIZED
-from toolkit.spec.setting import Setting
+from toolkit.spec.fields.names import QUANTIZED
+from toolkit.spec.settings.setting import Setting
 
 WITHOUT_LINEARS = frozenset({*GO_IN_FRONT, "ln_tuning", "prefix_tuning", "trainable_tokens"})
 """Methods that are followed, and put nothing on linear layers but on an output layer that is tied."""

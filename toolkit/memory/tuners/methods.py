@@ -9,16 +9,16 @@ from packaging.version import Version
 
 from toolkit.memory.architecture import Architecture, Module, ModuleKind
 from toolkit.memory.architecture.stack import as_built
-from toolkit.memory.lora import layers_named, match_targets
+from toolkit.memory.libraries.versions import older
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.tuners.added import Added, Adds, Base
 from toolkit.memory.tuners.linears import EACH, scales_inputs
 from toolkit.memory.tuners.prompts import PROMPTS
 from toolkit.memory.tuners.shared import SHARED
-from toolkit.memory.versions import older
-from toolkit.spec.names import QUANTIZED
-from toolkit.spec.peft_methods import PEFT_METHODS, ia3_feedforward
-from toolkit.spec.setting import Peft, Setting
+from toolkit.memory.weights.lora import layers_named, match_targets
+from toolkit.spec.fields.names import QUANTIZED
+from toolkit.spec.fields.peft_methods import PEFT_METHODS, ia3_feedforward
+from toolkit.spec.settings.setting import Peft, Setting
 
 __all__ = ["ADDS", "added", "base_of", "feedforward_of", "held_bytes", "scales_inputs"]
 

@@ -8,11 +8,11 @@ from toolkit.frozen import frozen
 from toolkit.memory.forms.builder import Builder
 from toolkit.memory.formula.embeddings import ROW as EMBEDDINGS
 from toolkit.memory.formula.layer import RESIDUAL
-from toolkit.memory.program import Program
+from toolkit.memory.programs.program import Program
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.size import BYTES, NOTHING, Size
 from toolkit.memory.tuners.prompts import encoder_width, virtual_tokens
-from toolkit.spec.setting import Setting
+from toolkit.spec.settings.setting import Setting
 
 
 @frozen

@@ -8,7 +8,7 @@ from dataclasses import replace
 from toolkit.memory.architecture import Module, ModuleKind
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.tuners.added import Added, Adds, Base
-from toolkit.spec.setting import Setting
+from toolkit.spec.settings.setting import Setting
 
 FP32 = 4
 ADAPTION_FAMILIES = frozenset({"gpt2", "llama", "mistral"})

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from toolkit.memory.architecture import Module
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.tuners.added import Added, Adds, Base
-from toolkit.spec.peft_methods import Option
+from toolkit.spec.fields.peft_methods import Option
 
 FP32 = 4
 

@@ -7,8 +7,6 @@ head back afterwards: what is then in memory is what TRL since 0.26 leaves, but 
 from __future__ import annotations
 
 from toolkit.finding import Finding, Severity
-from toolkit.spec.known import unknown
-from toolkit.spec.node import Scalar
 from toolkit.spec.training_configs.adapters import take_lora
 from toolkit.spec.training_configs.axolotl_keys import (
     ADAPTER_KERNELS,
@@ -35,6 +33,8 @@ from toolkit.spec.training_configs.training_arguments import (
     take_checkpointing,
     take_model,
 )
+from toolkit.spec.yaml.known import unknown
+from toolkit.spec.yaml.node import Scalar
 
 CUT_PLUGIN = "CutCrossEntropyPlugin"
 

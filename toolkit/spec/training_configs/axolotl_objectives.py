@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from toolkit.finding import Finding
-from toolkit.spec.known import unknown
-from toolkit.spec.names import BITSANDBYTES
-from toolkit.spec.objective_fields import CPO, DPO, MODEL, ORPO, REWARD, SIMPO
+from toolkit.spec.fields.names import BITSANDBYTES
+from toolkit.spec.fields.objective import CPO, DPO, MODEL, ORPO, REWARD, SIMPO
 from toolkit.spec.training_configs.config import Config
+from toolkit.spec.yaml.known import unknown
 
 TRL = "1.8.0"
 FOLLOWED: Mapping[str, str] = {"dpo": DPO, "ipo": DPO, "orpo": ORPO, "simpo": CPO}

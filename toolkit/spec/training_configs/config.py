@@ -11,10 +11,8 @@ from pydantic_core import PydanticCustomError
 
 from toolkit.facts.names import nearest
 from toolkit.finding import Finding, Place, Severity
-from toolkit.spec.field_value import Atom, Field, Fixed
-from toolkit.spec.fields import FIELDS
-from toolkit.spec.known import may_guess, shown
-from toolkit.spec.node import Entries, Items, Node, Scalar, place_of, place_of_key, typed
+from toolkit.spec.fields.registry import FIELDS
+from toolkit.spec.fields.value import Atom, Field, Fixed
 from toolkit.spec.training_configs.scalars import (
     is_nothing,
     read_decimal,
@@ -23,6 +21,8 @@ from toolkit.spec.training_configs.scalars import (
     read_word,
     truth,
 )
+from toolkit.spec.yaml.known import may_guess, shown
+from toolkit.spec.yaml.node import Entries, Items, Node, Scalar, place_of, place_of_key, typed
 
 _Value = TypeVar("_Value")
 _INTERPOLATION = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_.]*)\}")

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import re
 
-from toolkit.spec.lora_targets import usual_targets
-from toolkit.spec.node import Scalar
-from toolkit.spec.objective_fields import GRPO, NEXT_TOKEN, PREFERENCES
+from toolkit.spec.fields.objective import GRPO, NEXT_TOKEN, PREFERENCES
+from toolkit.spec.settings.lora_targets import usual_targets
 from toolkit.spec.training_configs.adapters import take_lora
 from toolkit.spec.training_configs.config import Config
 from toolkit.spec.training_configs.optimizers import take_optimizer
@@ -29,6 +28,7 @@ from toolkit.spec.training_configs.training_arguments import (
     take_model,
     take_offloading,
 )
+from toolkit.spec.yaml.node import Scalar
 
 MODEL_KEYS = ("model_name_or_path", "model_name", "model_id", "model")
 STOPS = (

@@ -7,7 +7,6 @@ since 0.26 leaves.
 from __future__ import annotations
 
 from toolkit.finding import Finding
-from toolkit.spec.known import unknown
 from toolkit.spec.training_configs.adapters import take_lora
 from toolkit.spec.training_configs.config import Config
 from toolkit.spec.training_configs.llamafactory_projections import take_apollo, take_galore
@@ -16,6 +15,7 @@ from toolkit.spec.training_configs.optimizers import take_muon, take_optimizer
 from toolkit.spec.training_configs.packing import take_llamafactory_packing
 from toolkit.spec.training_configs.parallel import take_parallel
 from toolkit.spec.training_configs.training_arguments import take_counts, take_model
+from toolkit.spec.yaml.known import unknown
 
 STOPS = (
     ("additional_target", "whole modules that are trained beside adapters are not followed"),

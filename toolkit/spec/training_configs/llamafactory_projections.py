@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from toolkit.finding import Finding
-from toolkit.spec.known import unknown
 from toolkit.spec.training_configs.config import Config
 from toolkit.spec.training_configs.optimizers_refused import REFUSED
 from toolkit.spec.training_configs.training_arguments import facts_of
+from toolkit.spec.yaml.known import unknown
 
 GALORE = {
     "adamw_torch": "galore_adamw", "adamw_bnb_8bit": "galore_adamw_8bit", "adamw_8bit": "galore_adamw_8bit",

@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 
 from toolkit.finding import Finding, Severity
-from toolkit.spec.field_value import Fixed
-from toolkit.spec.known import unknown
-from toolkit.spec.node import Entries
+from toolkit.spec.fields.value import Fixed
 from toolkit.spec.training_configs.config import Config
 from toolkit.spec.training_configs.optimizers import take_muon
 from toolkit.spec.training_configs.training_arguments import TORCH_DTYPES, take_attention, take_model
+from toolkit.spec.yaml.known import unknown
+from toolkit.spec.yaml.node import Entries
 
 OWN = ("model_class", "dist_config", "kernel_config", "train_dataset", "sample_backend", "peft_config", "optim_config")
 """Keys that the older trainer does not have."""

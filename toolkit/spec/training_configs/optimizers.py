@@ -6,12 +6,12 @@ import re
 from collections.abc import Mapping
 
 from toolkit.finding import Finding
-from toolkit.spec.known import shown, unknown
-from toolkit.spec.names import PROJECTED
-from toolkit.spec.node import Entries, Items, Node, Scalar
+from toolkit.spec.fields.names import PROJECTED
 from toolkit.spec.training_configs.config import Config
 from toolkit.spec.training_configs.optimizers_refused import REFUSED
 from toolkit.spec.training_configs.training_arguments import facts_of
+from toolkit.spec.yaml.known import shown, unknown
+from toolkit.spec.yaml.node import Entries, Items, Node, Scalar
 
 OPTIMIZERS: Mapping[str, tuple[str, str | None]] = {
     "adamw_torch": ("adamw", "foreach"),

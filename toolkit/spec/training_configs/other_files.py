@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from toolkit.finding import Finding, Place
-from toolkit.spec.node import Entries, Scalar
+from toolkit.spec.yaml.node import Entries, Scalar
 
 _ACCELERATE = ("compute_environment", "distributed_type")
 _STRATEGIES = {"MULTI_GPU": "ddp", "FSDP": "fsdp", "DEEPSPEED": "zero"}

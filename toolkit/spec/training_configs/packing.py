@@ -7,9 +7,9 @@ and utils/schemas/validation.py; LLaMA-Factory 0.9.5 data/processor/supervised.p
 from __future__ import annotations
 
 from toolkit.finding import Finding
-from toolkit.spec.known import unknown
-from toolkit.spec.packing_fields import PADDING_FREE, ROWS
+from toolkit.spec.fields.packing import PADDING_FREE, ROWS
 from toolkit.spec.training_configs.config import Config
+from toolkit.spec.yaml.known import unknown
 
 STRATEGIES = {
     "bfd": "whole samples, cut where they are too long",

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 from toolkit.finding import Finding, Severity
-from toolkit.spec.node import Entries, Scalar
 from toolkit.spec.training_configs.config import Config
+from toolkit.spec.yaml.node import Entries, Scalar
 
 _STAGE = re.compile(r"(?:zero|z)_?([0123])(?![0-9])")
 _OFFLOADED: Mapping[int, bool | str] = {1: "optimizer", 2: "optimizer", 3: True}

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 
 from toolkit.finding import Finding, Severity
-from toolkit.spec.objective_fields import (
+from toolkit.spec.fields.objective import (
     ADAPTERS_OFF,
     CPO,
     DPO,

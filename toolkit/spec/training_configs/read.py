@@ -7,13 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from toolkit.finding import Finding, Place, Severity
-from toolkit.spec.field_value import Field
+from toolkit.spec.fields.value import Field
 from toolkit.spec.gather import in_order
-from toolkit.spec.known import limited_guesses
 from toolkit.spec.load import checked_scenario, fields_from_flags
-from toolkit.spec.node import Entries
 from toolkit.spec.paths import shown_path
-from toolkit.spec.read_file import read_entries
 from toolkit.spec.scenario import Scenario
 from toolkit.spec.training_configs.axolotl import take_axolotl
 from toolkit.spec.training_configs.config import Config
@@ -25,6 +22,9 @@ from toolkit.spec.training_configs.other_files import other_file
 from toolkit.spec.training_configs.torchtune import take_torchtune
 from toolkit.spec.training_configs.training_config import TrainingConfig
 from toolkit.spec.walk import slug_of
+from toolkit.spec.yaml.known import limited_guesses
+from toolkit.spec.yaml.node import Entries
+from toolkit.spec.yaml.read_file import read_entries
 
 _READERS: Mapping[str, Callable[[Config], None]] = {
     "trl": take_trl,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-from toolkit.spec.node import Node, Scalar
-from toolkit.spec.refusal import refusal
-from toolkit.spec.scalar import MAX_DIGITS, described
+from toolkit.spec.yaml.node import Node, Scalar
+from toolkit.spec.yaml.refusal import refusal
+from toolkit.spec.yaml.scalar import MAX_DIGITS, described
 
 TRUE = frozenset({"true", "True", "TRUE", "yes", "Yes", "YES", "on", "On", "ON"})
 FALSE = frozenset({"false", "False", "FALSE", "no", "No", "NO", "off", "Off", "OFF"})

@@ -11,10 +11,10 @@ from collections.abc import Mapping
 
 from toolkit.facts.models import ModelFacts, load_model
 from toolkit.finding import Finding, Place, Severity
-from toolkit.spec.known import shown, unknown
 from toolkit.spec.training_configs.config import Config
 from toolkit.spec.training_configs.optimizers import COMPONENTS, note_decay
 from toolkit.spec.training_configs.training_arguments import TORCH_DTYPES, take_accumulation, take_offloading
+from toolkit.spec.yaml.known import shown, unknown
 
 _BUILDER = re.compile(
     r"torchtune\.models\.[a-z0-9_]+\.(?P<form>lora_|qlora_)?(?P<model>[a-z0-9_]+?)(?:_base|(?P<chats>_instruct))?"

@@ -7,10 +7,10 @@ from pathlib import PurePosixPath
 
 from toolkit.facts.models import ModelFacts, load_model
 from toolkit.finding import Finding
-from toolkit.spec.known import shown
-from toolkit.spec.node import Entries
-from toolkit.spec.objective_fields import NEXT_TOKEN
+from toolkit.spec.fields.objective import NEXT_TOKEN
 from toolkit.spec.training_configs.config import Config
+from toolkit.spec.yaml.known import shown
+from toolkit.spec.yaml.node import Entries
 
 TORCH_DTYPES = {
     "float32": "fp32", "torch.float32": "fp32", "float": "fp32", "fp32": "fp32",

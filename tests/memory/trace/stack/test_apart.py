@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.memory.measure.jobs import job as measurable
-from toolkit.memory.trace.campaign import Job, Result
+from toolkit.memory.trace.many.campaign import Job, Result
 from toolkit.memory.trace.stack import apart
 from toolkit.memory.trace.stack.apart import traced_apart
 

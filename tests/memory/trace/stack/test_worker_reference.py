@@ -14,13 +14,13 @@ pytest.importorskip("peft")
 
 from tests.memory.measure.jobs import LORA, job, tiny
 from toolkit.facts.models import ModelFacts, load_model, model_from_config
-from toolkit.memory.trace.campaign import Job, traced
+from toolkit.memory.trace.many.campaign import Job, traced
 from toolkit.memory.trace.stack import environment as environments
 from toolkit.memory.trace.stack.apart import traced_apart
 from toolkit.memory.trace.stack.borrowed import lend, whole
 from toolkit.memory.trace.stack.environment import cache_folder
 from toolkit.memory.trace.stack.named import NamedStack, named_stack
-from toolkit.spec.setting import Lora, Setting, Stack
+from toolkit.spec.settings.setting import Lora, Setting, Stack
 
 pytestmark = pytest.mark.reference
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.operations import Backward, Given
 from toolkit.memory.formula.tuned.site import MATRIX, Site, given
-from toolkit.memory.gradients import INCOMING
 from toolkit.memory.size import BYTES, Size
-from toolkit.memory.tape import Tape
+from toolkit.memory.tape.buffer import Buffer
+from toolkit.memory.tape.gradients import INCOMING
+from toolkit.memory.tape.tape import Tape
 
 COMPLEX = 2
 """Numbers of a complex one, in float32 each."""

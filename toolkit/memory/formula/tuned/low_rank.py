@@ -7,11 +7,11 @@ No dropout: their configs have none unless it is asked for.
 
 from __future__ import annotations
 
-from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.operations import Given, narrowed, resized
 from toolkit.memory.formula.tuned.site import Site, given
-from toolkit.memory.gradients import INCOMING
-from toolkit.memory.tape import Tape
+from toolkit.memory.tape.buffer import Buffer
+from toolkit.memory.tape.gradients import INCOMING
+from toolkit.memory.tape.tape import Tape
 
 TOP = 2
 """Vectors of the bank that make a piece of an adapter (VBLoRAConfig.topk)."""

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from toolkit.memory.buffer import Buffer
-from toolkit.memory.formula.linear_form import LinearForm, Tuner
+from toolkit.memory.formula.linear.linear_form import LinearForm, Tuner
 from toolkit.memory.formula.tuned.blocks import c3a, miss
 from toolkit.memory.formula.tuned.changed_weights import fourierft, hira, loha, lokr, peanut
 from toolkit.memory.formula.tuned.low_rank import adalora, delora, gralora, randlora, vblora, vera
 from toolkit.memory.formula.tuned.rotations import boft, hra, oft
 from toolkit.memory.formula.tuned.site import Site
 from toolkit.memory.formula.tuned.vectors import beft, ia3, road, trainable_tokens
-from toolkit.memory.tape import Tape
+from toolkit.memory.tape.buffer import Buffer
+from toolkit.memory.tape.tape import Tape
 
 Linear = Callable[[Tape, Buffer, LinearForm, str], Buffer]
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.tuned.site import Site, handed_on
 from toolkit.memory.size import BYTES, Size
+from toolkit.memory.tape.buffer import Buffer
 
 NEUMANN_TERMS = 5
 """Terms of the series that stands for an inverse (OFTConfig.num_cayley_neumann_terms)."""

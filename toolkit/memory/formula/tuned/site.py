@@ -9,13 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from toolkit.memory.buffer import Buffer
-from toolkit.memory.formula.linear_form import LinearForm, Tuner
-from toolkit.memory.formula.lora_branch import BRANCH
+from toolkit.memory.formula.adapters.lora_branch import BRANCH
+from toolkit.memory.formula.linear.linear_form import LinearForm, Tuner
 from toolkit.memory.formula.operations import Backward, Given, resized, widened, wider
-from toolkit.memory.gradients import INCOMING
 from toolkit.memory.size import BYTES, Size
-from toolkit.memory.tape import Tape
+from toolkit.memory.tape.buffer import Buffer
+from toolkit.memory.tape.gradients import INCOMING
+from toolkit.memory.tape.tape import Tape
 
 MATRIX = "adapter_matrices"
 """The row of matrices that a method makes of its parameters at every pass."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from toolkit.memory.buffer import Buffer
 from toolkit.memory.formula.operations import Given
 from toolkit.memory.formula.tuned.site import Site
-from toolkit.memory.gradients import INCOMING
 from toolkit.memory.size import Size
-from toolkit.memory.tape import Tape
+from toolkit.memory.tape.buffer import Buffer
+from toolkit.memory.tape.gradients import INCOMING
+from toolkit.memory.tape.tape import Tape
 
 
 def ia3(at: Site, x: Buffer) -> Buffer:

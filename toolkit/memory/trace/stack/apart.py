@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 
 from toolkit.evidence.record import record_from
 from toolkit.memory.measure.job import Measurable, as_plain
-from toolkit.memory.trace.campaign import Job, Result
+from toolkit.memory.trace.many.campaign import Job, Result
 
 WORKER = Path(__file__).with_name("worker.py")
 OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}

@@ -30,7 +30,7 @@ def find_package() -> None:
 def work(said: dict[str, Any], out: TextIO) -> None:
     """Traces the jobs one after the other."""
     from toolkit.memory.measure.job import from_plain
-    from toolkit.memory.trace.campaign import Job, traced
+    from toolkit.memory.trace.many.campaign import Job, traced
 
     def send(line: dict[str, Any]) -> None:
         out.write(json.dumps(line) + "\n")

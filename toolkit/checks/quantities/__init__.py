@@ -1,0 +1,1 @@
+"""The quantities that a document can claim: one file each."""

@@ -1,0 +1,42 @@
+"""Memory of the optimizer's states, once the first step was made."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from toolkit.checks.case import Case
+from toolkit.checks.judgement import Outcome
+from toolkit.checks.quantities.memory_claim import agrees, judge_memory
+from toolkit.checks.quantities.memory_quantity import MemoryQuantity, point
+from toolkit.checks.situations.situation import Situation
+from toolkit.facts.accuracy import known_error
+from toolkit.memory.estimate import Holdings
+from toolkit.memory.ledger import Category, PhaseName
+from toolkit.quantity.interval import Interval
+
+
+def judge_optimizer_states(case: Case) -> Outcome:
+    """Judges a claim about the memory of the optimizer states."""
+    return judge_memory(case, QUANTITY)
+
+
+def optimizer_states_agree(case: Case) -> bool:
+    """Whether the claim holds at every setting: what shows which GB a document means."""
+    return agrees(case, QUANTITY)
+
+
+def _of(held: Holdings) -> Interval:
+    step = held.ledger.phase(PhaseName.OPTIMIZER_STEP)
+    return point(step.of(Category.OPTIMIZER_STATES) if step else 0)
+
+
+def _fact(held: Holdings) -> str:
+    setting = held.setting
+    return f"{held.parameters_trainable:,} trained parameters, {setting.optimizer} states in {setting.optimizer_states}"
+
+
+def _error(_held: Holdings) -> Fraction:
+    return known_error("computed", "optimizer_states")
+
+
+QUANTITY = MemoryQuantity("optimizer_states", Situation.holdings, _of, frozenset({"optimizer_states"}), _error, _fact)

@@ -1,0 +1,233 @@
+"""What a scenario needs over everything that it leaves open, and which cards have it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import field
+from fractions import Fraction
+from pathlib import Path
+
+from toolkit.checks.quantities.engine import cannot_start, surely_starts
+from toolkit.checks.quantities.peak_memory import peak_error, peak_floor
+from toolkit.checks.situations.situation import REFUSALS, Situation, all_moved
+from toolkit.checks.situations.situations import situation_of
+from toolkit.checks.situations.space import Choice, Options, ends_of
+from toolkit.facts.contexts import context_of
+from toolkit.facts.gpu import GenericGpu, Gpu, GpuVariants
+from toolkit.facts.gpus import find_gpu, gpus
+from toolkit.facts.names import UnknownName
+from toolkit.facts.workspaces import workspace_of
+from toolkit.frozen import frozen
+from toolkit.memory.device import NCCL_BUFFERS, context_interval, device_interval, workspace_bytes
+from toolkit.memory.estimate import Estimate, Holdings
+from toolkit.memory.replay.reserved import most_reserved, reserved_over, shown_over
+from toolkit.spec.scenario import Scenario
+from toolkit.spec.settings.setting import Setting
+
+Bytes = tuple[int, int]
+
+
+@frozen
+class Fit:
+    """Whether a card has the memory: "yes", "no", or "maybe" where what is open or not well known decides."""
+
+    gpu: str
+    verdict: str
+    usable: Bytes
+
+
+@frozen
+class Answer:
+    """The estimates of a scenario at the extremes of its open fields, between which all others lie.
+
+    `open` are the open fields with what they may be, those only that move memory. `error` is the known
+    relative error of the peak. Intervals are in bytes. `situation` makes more estimates;
+    `refused` are choices that no formula follows, with the reason.
+    """
+
+    scenario: Scenario
+    profile: str
+    open: Mapping[str, Options]
+    choices: tuple[Choice, ...]
+    estimates: tuple[Estimate, ...]
+    error: Fraction
+    situation: Situation = field(repr=False, compare=False)
+    refused: tuple[tuple[Choice, str], ...] = ()
+
+    @property
+    def largest(self) -> Estimate:
+        """The estimate with the largest peak, whose ledger is shown."""
+        return max(self.estimates, key=lambda one: one.allocated)
+
+    @property
+    def largest_choice(self) -> Choice:
+        """The decision for the open fields at which the peak is largest."""
+        return max(zip(self.choices, self.estimates, strict=True), key=lambda pair: pair[1].allocated)[0]
+
+    @property
+    def left_out(self) -> Mapping[str, Choice]:
+        """What no formula follows, by the reason: the decisions that refused choices alone take, if any do."""
+        found: dict[str, Choice] = {}
+        for choice, reason in self.refused:
+            taken = {name: value for name, value in choice.items() if not self._follows(name, value)}
+            found.setdefault(reason, taken)
+        return found
+
+    def _follows(self, name: str, value: object) -> bool:
+        """Whether a formula follows some choice with this decision."""
+        return any(choice.get(name) == value for choice in self.choices)
+
+    @property
+    def lowers(self) -> Mapping[str, int]:
+        """By how many bytes each open field alone, decided otherwise, lowers the largest peak; the strongest first.
+
+        What the formulas refuse is passed over.
+        """
+        found = {name: self._lowered_by(name) for name in self.open}
+        return dict(sorted(found.items(), key=lambda item: -item[1]))
+
+    def _lowered_by(self, name: str) -> int:
+        peaks = [self.largest.allocated]
+        for value in ends_of(self.open[name]):
+            with suppress(*REFUSALS):
+                peaks.append(self.situation.estimate({**self.largest_choice, name: value}).allocated)
+        return max(0, peaks[0] - min(peaks))
+
+    @property
+    def allocated(self) -> Bytes:
+        """The peak of live tensors."""
+        return _hull((one.allocated, one.allocated) for one in self.estimates)
+
+    @property
+    def reserved(self) -> Bytes:
+        """What the caching allocator holds at the peak."""
+        return reserved_over(self.estimates)
+
+    @property
+    def device(self) -> Bytes:
+        """What the card shows at the peak."""
+        return shown_over(self.estimates)
+
+    @property
+    def context(self) -> Bytes:
+        """What the CUDA context takes of that, by the card and the releases that are named."""
+        return _hull(context_interval(one.setting.gpu, one.setting.stack.versions) for one in self.estimates)
+
+    @property
+    def communicators(self) -> Bytes:
+        """What NCCL takes of it beside torch: nothing on one GPU."""
+        return 0, max(NCCL_BUFFERS if one.setting.parallel.gpus > 1 else 0 for one in self.estimates)
+
+    @property
+    def parameters(self) -> Bytes:
+        """The model's parameters with its adapters."""
+        return _hull((one.parameters_total, one.parameters_total) for one in self.estimates)
+
+    @property
+    def trainable(self) -> Bytes:
+        """The parameters that are trained."""
+        return _hull((one.parameters_trainable, one.parameters_trainable) for one in self.estimates)
+
+    def fits(self) -> tuple[Fit, ...]:
+        """The cards that the scenario names, if any, then every card of the table, smallest first."""
+        cards: list[Gpu | GpuVariants | GenericGpu] = sorted(gpus(), key=lambda card: (card.usable_low, card.name))
+        named = self.named_cards()
+        names = {card.name for card in named}
+        return tuple(
+            self.fit(card, replays=True) for card in (*named, *(card for card in cards if card.name not in names))
+        )
+
+    def named_cards(self) -> list[Gpu | GpuVariants | GenericGpu]:
+        """The cards that the scenario names, each once."""
+        found = (find_gpu(str(name)) for name in self.scenario.possible("gpu") if name is not None)
+        return list({card.name: card for card in found if not isinstance(card, UnknownName)}.values())
+
+    def fit(self, card: Gpu | GpuVariants | GenericGpu, *, replays: bool = False) -> Fit:
+        """The peak on this card, with its workspace and context, and widened by the known error.
+
+        Where that decides nothing, what is reserved may be replayed to know it better.
+        """
+        usable = (card.usable_low, card.usable_high)
+        if self.estimates[0].setting.stack.trainer == "vllm":  # its peak follows the card, and so does what it can hold
+            none_starts = all(cannot_start(one, card) for one in self.estimates)
+            starts = all(surely_starts(one, card) for one in self.estimates)
+            return Fit(card.name, "no" if none_starts else "yes" if starts else "maybe", usable)
+        moved = [_grown(one.setting, card) for one in self.estimates]
+        pairs = list(zip(self.estimates, moved, strict=True))
+        context_low, context_high = context_of(card, self.estimates[0].setting.stack.versions)
+        low = min(one.reserved[0] + by for one, by in pairs) + context_low
+        beside = max(by + _beside_torch(one) for one, by in pairs) + context_high
+        room = card.usable_low / (1 + self.error) - beside
+        if max(one.reserved[1] for one in self.estimates) <= room:
+            return Fit(card.name, "yes", usable)
+        if max(low * (1 - self.error), min(map(peak_floor, self.estimates))) > card.usable_high:
+            return Fit(card.name, "no", usable)
+        return Fit(card.name, "yes" if replays and most_reserved(self.estimates) <= room else "maybe", usable)
+
+
+def answer(scenario: Scenario, base: Path) -> Answer | None:
+    """The answer for a scenario; None where its model is not known.
+
+    Raises one of toolkit.checks.situations.situation.REFUSALS, or TooManySettingsError.
+    """
+    situation = situation_of(scenario, base)
+    if situation is None:
+        return None
+    fields = situation.fields(*all_moved())
+    choices, estimates, refused = _estimates(situation, situation.space.extremes(fields))
+    return Answer(
+        scenario,
+        situation.profile,
+        {name: situation.space.options[name] for name in fields},
+        choices,
+        estimates,
+        max(peak_error(one) for one in estimates),
+        situation,
+        refused,
+    )
+
+
+def _estimates(
+    situation: Situation, choices: Iterable[Choice]
+) -> tuple[tuple[Choice, ...], tuple[Estimate, ...], tuple[tuple[Choice, str], ...]]:
+    """The choices that formulas follow, with their estimates, and those that they refuse; raises where all are."""
+    followed: list[tuple[Choice, Estimate]] = []
+    refused: list[tuple[Choice, str]] = []
+    for choice in choices:
+        try:
+            followed.append((choice, situation.estimate(choice)))
+        except REFUSALS as refusal:
+            first = refusal
+            refused.append((choice, str(refusal)))
+    if not followed:
+        raise first
+    return tuple(one for one, _ in followed), tuple(one for _, one in followed), tuple(refused)
+
+
+def held_at_extremes(scenario: Scenario, base: Path) -> tuple[Holdings, ...]:
+    """What a scenario holds from step to step at the extremes of its open fields; nothing for an unknown model.
+
+    Raises one of toolkit.checks.situations.situation.REFUSALS, or TooManySettingsError.
+    """
+    situation = situation_of(scenario, base)
+    if situation is None:
+        return ()
+    return tuple(situation.holdings(choice) for choice in situation.space.extremes(situation.fields(*all_moved())))
+
+
+def _grown(setting: Setting, card: Gpu | GpuVariants | GenericGpu) -> int:
+    """How much larger a BLAS workspace is on a card than on the setting's own, in bytes."""
+    versions = setting.stack.versions
+    return workspace_of(card, versions) - workspace_bytes(setting.gpu, versions)
+
+
+def _beside_torch(one: Estimate) -> int:
+    """The most that communicators take of a card beside torch and the context: nothing on one GPU."""
+    _, most = device_interval((0, 0), one.setting.gpu, one.setting.parallel)
+    return most - context_interval(one.setting.gpu)[1]
+
+
+def _hull(intervals: Iterable[Bytes]) -> Bytes:
+    lows, highs = zip(*intervals, strict=True)
+    return min(lows), max(highs)

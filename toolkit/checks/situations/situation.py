@@ -1,0 +1,89 @@
+"""A claim's scenario made answerable: its open fields, its model, and an estimate at every setting that is tried."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from toolkit.checks.situations.space import Choice, SettingSpace
+from toolkit.checks.situations.spread import Spread
+from toolkit.checks.situations.survey import Survey
+from toolkit.checks.traces import Traces
+from toolkit.facts.models import ModelFacts
+from toolkit.facts.multiprocessors import multiprocessors_of
+from toolkit.memory.architecture import Architecture, UnsupportedModel, architecture_of
+from toolkit.memory.estimate import Estimate, Holdings, estimate, holdings, on_gpu
+from toolkit.memory.refusal import UnsupportedRow
+from toolkit.memory.weights.quantization import UnsupportedStorage
+from toolkit.quantity.interval import Interval
+from toolkit.spec.fields.registry import FIELDS
+from toolkit.spec.settings.setting import Setting
+
+REFUSALS = (UnsupportedModel, UnsupportedStorage, UnsupportedRow)
+"""What the formulas refuse by name; a claim that needs it is unchecked with that reason."""
+
+
+@dataclass(slots=True)
+class Situation:
+    """One scenario, with the fields that a claim overrides. Estimates are made once for each choice.
+
+    Claims about one scenario on several GPUs share `estimates`: a card moves only the context and the workspaces, and
+    by its multiprocessors what sums over tokens stage. `truths` and `spreads` hold what was worked out of a quantity,
+    for the claims that say the same of it; `traces` are the records beside the spec.
+    """
+
+    scenario: str
+    profile: str
+    space: SettingSpace
+    facts: ModelFacts
+    traces: Traces | None = None
+    estimates: dict[tuple[object, ...], Estimate] = field(default_factory=dict)
+    spreads: dict[tuple[str, str, Interval], tuple[Spread, Survey]] = field(default_factory=dict)
+    truths: dict[tuple[object, ...], Interval] = field(default_factory=dict)
+    _own: dict[int, Estimate] = field(default_factory=dict)
+    _held: dict[int, Holdings] = field(default_factory=dict)
+
+    def fields(self, *moved: str) -> list[str]:
+        """The open fields that move any of these categories ("weights", "parameters", "device", ...)."""
+        return [name for name in self.space.options if FIELDS[name].affects & set(moved)]
+
+    def setting(self, choice: Choice | None = None) -> Setting:
+        """The setting at a choice; by default at the first value of every open field."""
+        return self.space.setting(choice or {})
+
+    def estimate(self, choice: Choice | None = None) -> Estimate:
+        """The estimate at a choice. Raises one of REFUSALS."""
+        setting = self.setting(choice)
+        found = self._own.get(id(setting))
+        if found is None:
+            found = self._own[id(setting)] = self._shared(setting, choice or {})
+        return found
+
+    def _shared(self, setting: Setting, choice: Choice) -> Estimate:
+        key = self.space.key(choice)
+        if setting.stack.trainer == "vllm":  # it takes a share of each card, and shares out what it takes
+            key = (*key, setting.gpu)
+        elif setting.trains and setting.gpu is not None:  # by which sums over tokens take room
+            key = (*key, multiprocessors_of(setting.gpu))
+        if key not in self.estimates:
+            self.estimates[key] = estimate(setting, self.facts)
+        found = self.estimates[key]
+        return found if found.setting is setting else on_gpu(found, setting)
+
+    def holdings(self, choice: Choice | None = None) -> Holdings:
+        """What is held from step to step at a choice: cheaper than an estimate. Raises one of REFUSALS."""
+        setting = self.setting(choice)
+        found = self._held.get(id(setting))
+        if found is None:
+            found = self._held[id(setting)] = holdings(setting, self.facts)
+        return found
+
+    def architecture(self, choice: Choice | None = None) -> Architecture:
+        """The model's architecture with the scenario's head. Raises UnsupportedModel."""
+        setting = self.setting(choice)
+        return architecture_of(self.facts, setting.head, setting.labels)
+
+
+def all_moved() -> Iterable[str]:
+    """Everything that a field may move in memory: what a peak or a fit follows."""
+    return frozenset().union(*(spec.affects for spec in FIELDS.values())) - {"time", "identity", "parameters"}

@@ -1,0 +1,1 @@
+"""CUDA's caching allocator, replayed, and the card that it runs on."""

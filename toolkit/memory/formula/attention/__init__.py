@@ -1,0 +1,1 @@
+"""Attention: projections, rotary embedding, and the kernels that attend."""

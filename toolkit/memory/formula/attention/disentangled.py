@@ -1,0 +1,156 @@
+"""DeBERTa's scores of contents with relative positions. H = hidden width, R = relative positions that have a row.
+
+Source: transformers 5.23 modeling_deberta_v2.py, DisentangledSelfAttention.disentangled_attention_bias.
+"""
+
+from __future__ import annotations
+
+from toolkit.frozen import frozen
+from toolkit.memory.formula.attention.attention_form import SCORES
+from toolkit.memory.formula.linear.linear import linear
+from toolkit.memory.formula.linear.linear_form import LinearForm
+from toolkit.memory.formula.operations import Given, cast, contract, drop_out, letting_go, scale
+from toolkit.memory.size import BYTES, Size
+from toolkit.memory.tape.buffer import Buffer
+from toolkit.memory.tape.tape import Tape
+
+POSITIONS = "relative_positions"
+
+
+@frozen
+class PositionsForm:
+    """The relative positions that all layers attend to: a table of `rows` x the hidden width, of one dtype.
+
+    `key` and `query` are the linears of the table: those of the contents where they share them, then both; else those
+    of the `terms` alone, which are c2p (contents to positions) and p2c (positions to contents).
+    """
+
+    rows: int
+    width: int
+    heads: int
+    dtype: str
+    grad: bool
+    terms: tuple[str, ...]
+    key: LinearForm | None
+    query: LinearForm | None
+    shared: bool
+    dropout: bool
+    autocast: str | None = None
+
+
+def headed(tape: Tape, x: Buffer) -> Buffer:
+    """A contiguous copy with the heads before the positions, or back; its gradient is copied back too."""
+    result = tape.new(x.row, x.width, x.dtype, grad=x.grad, size=x.size)
+
+    def backward(tape: Tape, _: Buffer) -> Given:
+        return [(x, tape.gradient(x))]
+
+    return tape.node(result, backward)
+
+
+def product_in(tape: Tape, x: Buffer, y: Buffer, dtype: str, row: str, width: int, size: Size) -> Buffer:
+    """`torch.bmm(x, y)` in a dtype, to which autocast casts both anew for every product."""
+    left, right = cast(tape, x, dtype, x.row), cast(tape, y, dtype, y.row)
+    result = contract(tape, left, right, row, width, size)
+    tape.drop(*(inner for inner, part in ((left, x), (right, y)) if inner is not part))
+    return result
+
+
+def table_size(rows: int, width: int, dtype: str) -> Size:
+    """The bytes of a table of relative positions."""
+    return Size(fixed=rows * width * BYTES[dtype])
+
+
+def position_table(tape: Tape, form: PositionsForm) -> Buffer:
+    """The table after dropout. The table itself is the model's, which holds it for all layers."""
+    size = table_size(form.rows, form.width, form.dtype)
+    table = Buffer(POSITIONS, size, form.width, form.dtype, form.grad, held=False, counted=False)
+    return drop_out(tape, table, POSITIONS) if form.dropout else table
+
+
+def position_scores(
+    tape: Tape, query: Buffer, key: Buffer, table: Buffer, form: PositionsForm
+) -> tuple[Buffer, Buffer]:
+    """The scores of both terms, the second added in place; and the tensor that they are in."""
+    of_query, of_key = _tables(tape, table, form)
+    held = [part for part in (of_query, of_key) if part is not None]
+    parts: list[Buffer] = []
+    for term, states, positions in (("c2p", query, of_key), ("p2c", key, of_query)):
+        if term not in form.terms or positions is None:
+            continue
+        gathered, index = _gathered(tape, states, positions, form)
+        part = scale(tape, gathered, SCORES)
+        parts.append(_added(tape, parts[0], part) if parts else letting_go(tape, part, _score(tape, part)))
+        held += [gathered, index]
+    tape.drop(*held)
+    return parts[-1], parts[0]
+
+
+def _tables(tape: Tape, table: Buffer, form: PositionsForm) -> tuple[Buffer | None, Buffer | None]:
+    """The table as queries and as keys, each repeated for every sequence, in the order in which they are made."""
+    if form.shared:
+        of_query = _repeated(tape, table, form.query)
+        return of_query, _repeated(tape, table, form.key)
+    of_key = _repeated(tape, table, form.key)
+    return _repeated(tape, table, form.query), of_key
+
+
+def _repeated(tape: Tape, table: Buffer, form: LinearForm | None) -> Buffer | None:
+    """The projected table with its heads first, once for each sequence of the batch."""
+    if form is None:
+        return None
+    projected = linear(tape, table, form, POSITIONS)
+    single = letting_go(tape, projected, headed(tape, projected))
+    result = tape.new(POSITIONS, single.width, single.dtype, grad=single.grad, size=Size(sequence=single.size.fixed))
+
+    def backward(tape: Tape, _: Buffer) -> Given:
+        return [(single, tape.gradient(single))]
+
+    tape.node(result, backward)
+    tape.drop(single)
+    return result
+
+
+def _gathered(tape: Tape, states: Buffer, positions: Buffer, form: PositionsForm) -> tuple[Buffer, Buffer]:
+    """Scores with all R positions, of which each pair takes its own: gather saves them and the index.
+
+    Its backward fills zeros of their size in place (torch FunctionsManual.cpp, gather_backward).
+    """
+    span = Size(square=BYTES["int64"])
+    index = tape.new(POSITIONS, 0, "int64", size=span)
+    with tape.temporary(POSITIONS, span):
+        pass
+    row = form.heads * form.rows
+    dtype = form.autocast or states.dtype
+    scores = product_in(tape, states, positions, dtype, SCORES, row, Size(token=row * BYTES[dtype]))
+    saved = tape.save(scores, index) if scores.grad else ()
+    result = tape.new(SCORES, 0, scores.dtype, grad=scores.grad, size=Size(pair=form.heads * BYTES[scores.dtype]))
+
+    def backward(tape: Tape, _: Buffer) -> Given:
+        return [(scores, tape.gradient(scores))]
+
+    tape.node(result, backward, saved)
+    tape.drop(scores)
+    return result, index
+
+
+def _score(tape: Tape, part: Buffer) -> Buffer:
+    """`0 + part`: a new tensor."""
+    result = tape.new(SCORES, 0, part.dtype, grad=part.grad, size=part.size)
+
+    def backward(tape: Tape, gradient: Buffer) -> Given:
+        return [(part, tape.share(gradient, part))]
+
+    return tape.node(result, backward)
+
+
+def _added(tape: Tape, score: Buffer, part: Buffer) -> Buffer:
+    """`score += part`: in place, one gradient for both."""
+    result = Buffer(score.row, score.size, 0, score.dtype, score.grad, held=False, counted=False, base=score)
+
+    def backward(tape: Tape, gradient: Buffer) -> Given:
+        return [(x, tape.share(gradient, x)) for x in (score, part) if x.grad]
+
+    tape.node(result, backward)
+    tape.drop(part)
+    return result

@@ -1,0 +1,156 @@
+"""Heads that classify a sequence: of encoders on its first token, of decoders on its last; and no head at all."""
+
+from __future__ import annotations
+
+from toolkit.frozen import frozen
+from toolkit.memory.formula.activations import activated
+from toolkit.memory.formula.ends.logits import LOGITS, cross_entropy
+from toolkit.memory.formula.linear.linear import linear
+from toolkit.memory.formula.linear.linear_form import LinearForm
+from toolkit.memory.formula.norms import NormForm, normalise
+from toolkit.memory.formula.operations import Given, cast, drop_out, letting_go, scale
+from toolkit.memory.size import BYTES, Size
+from toolkit.memory.tape.buffer import Buffer
+from toolkit.memory.tape.gradients import INCOMING
+from toolkit.memory.tape.tape import Tape
+
+POOLED = "pooled_states"
+FIRST, MEAN, EACH = "first", "mean", "each"
+"""What of a sequence a classifier reads."""
+
+
+@frozen
+class PooledForm:
+    """The first token of each sequence through `dense`, an activation, and `out`, where the head has them.
+
+    `drops_first` and `drops_last` say that dropout comes before `dense` and before `out`. `reads` says what of the
+    sequence: its first token, the mean of all, or each of them. `before` is a norm of all tokens, `after` one of what
+    the activation gives (ModernBERT).
+    """
+
+    dense: LinearForm | None = None
+    out: LinearForm | None = None
+    activation: str = "tanh"
+    drops_first: bool = False
+    drops_last: bool = False
+    loss: str = "cross-entropy"
+    reads: str = FIRST
+    before: NormForm | None = None
+    after: NormForm | None = None
+
+
+@frozen
+class ScoreForm:
+    """The final norm of a decoder, and the scores of every token, of which one for each sequence counts."""
+
+    norm: NormForm
+    projection: LinearForm
+    loss: str = "cross-entropy"
+
+
+@frozen
+class BodyForm:
+    """The end of a decoder without a head: its final norm, unless it has none that is known of (OPT)."""
+
+    norm: NormForm | None
+    loss: str = "cross-entropy"
+
+
+def pooled_logits(tape: Tape, x: Buffer, form: PooledForm) -> Buffer:
+    """The logits of every sequence, or what the model without a head hands out; the caller keeps `x`."""
+    if form.dense is None and form.out is None:
+        return x
+    pooled = READ[form.reads](tape, x)
+    if form.dense is not None:
+        if form.drops_first:
+            pooled = _other_than(tape, x, pooled, drop_out(tape, pooled, POOLED))
+        dense = _other_than(tape, x, pooled, linear(tape, pooled, form.dense, POOLED))
+        pooled = letting_go(tape, dense, activated(tape, dense, form.activation, POOLED))
+    if form.after is not None:
+        pooled = letting_go(tape, pooled, normalise(tape, pooled, form.after))
+    if form.drops_last:
+        pooled = _other_than(tape, x, pooled, drop_out(tape, pooled, POOLED))
+    return pooled if form.out is None else _other_than(tape, x, pooled, linear(tape, pooled, form.out, LOGITS))
+
+
+def _other_than(tape: Tape, x: Buffer, original: Buffer, replacement: Buffer) -> Buffer:
+    """What replaces a tensor, which is let go of unless it is what the caller keeps."""
+    return replacement if original is x else letting_go(tape, original, replacement)
+
+
+def _first_token(tape: Tape, x: Buffer) -> Buffer:
+    """`x[:, 0]`: a view; backward puts its gradient into zeros of the size of x."""
+    size = Size(sequence=x.width * BYTES[x.dtype])
+    view = Buffer(POOLED, size, x.width, x.dtype, x.grad, held=False, counted=False, base=x)
+
+    def backward(tape: Tape, _: Buffer) -> Given:
+        return [(x, tape.gradient(x))]
+
+    return tape.node(view, backward)
+
+
+def _mean_token(tape: Tape, x: Buffer) -> Buffer:
+    """`(x * mask).sum(1) / tokens`: a product of all tokens, then one of each sequence."""
+    product = scale(tape, x, POOLED)
+    size = Size(sequence=x.width * BYTES[x.dtype])
+    total = tape.new(POOLED, x.width, x.dtype, grad=x.grad, size=size)
+
+    def backward(_: Tape, __: Buffer) -> Given:
+        given = Buffer(
+            INCOMING, Size(), product.width, product.dtype, grad=False, counted=False
+        )  # one row seen as many
+        return [(product, given)]
+
+    tape.node(total, backward)
+    tape.drop(product)
+    return letting_go(tape, total, scale(tape, total, POOLED))
+
+
+def _each_token(_: Tape, x: Buffer) -> Buffer:
+    return x
+
+
+READ = {FIRST: _first_token, MEAN: _mean_token, EACH: _each_token}
+
+
+def pooled_loss(tape: Tape, x: Buffer, form: PooledForm) -> Buffer:
+    """The loss on the logits of every sequence; the model's result holds `x` until its forward returns."""
+    if form.before is not None:
+        x = letting_go(tape, x, normalise(tape, x, form.before))
+    logits = pooled_logits(tape, x, form)
+    result = cross_entropy(tape, cast(tape, logits, "fp32", LOGITS))
+    tape.drop(logits, x)
+    return result
+
+
+def scores(tape: Tape, x: Buffer, form: ScoreForm) -> Buffer:
+    """The logits of every token: the names of the model's code hold the normed hidden states."""
+    normed = letting_go(tape, x, normalise(tape, x, form.norm))
+    return linear(tape, normed, form.projection, LOGITS)
+
+
+def score_loss(tape: Tape, x: Buffer, form: ScoreForm) -> Buffer:
+    """The loss on the logits of one token of each sequence, which the code holds with those of all."""
+    logits = scores(tape, x, form)
+    chosen = _chosen(tape, logits)
+    wide = cast(tape, chosen, "fp32", LOGITS)
+    result = cross_entropy(tape, wide)
+    tape.drop(wide, chosen, logits)
+    return result
+
+
+def chosen_scores(tape: Tape, x: Buffer, form: ScoreForm) -> Buffer:
+    """The logits of one token of each sequence alone."""
+    logits = scores(tape, x, form)
+    return letting_go(tape, logits, _chosen(tape, logits))
+
+
+def _chosen(tape: Tape, logits: Buffer) -> Buffer:
+    """The logits of one token of each sequence, picked by an index."""
+    size = Size(sequence=logits.width * BYTES[logits.dtype])
+    chosen = tape.new(LOGITS, logits.width, logits.dtype, grad=True, size=size)
+
+    def backward(tape: Tape, _: Buffer) -> Given:
+        return [(logits, tape.gradient(logits))]
+
+    return tape.node(chosen, backward)

@@ -1,0 +1,174 @@
+"""From the last layer's result to the loss or the next token: final norm, output projection, logits."""
+
+from __future__ import annotations
+
+from toolkit.frozen import frozen
+from toolkit.memory.formula.linear.linear import linear
+from toolkit.memory.formula.linear.linear_form import LinearForm
+from toolkit.memory.formula.norms import NormForm, normalise
+from toolkit.memory.formula.operations import Given, cast, letting_go, part_of, resized, scale
+from toolkit.memory.formula.trainers.triton_kernels import fast_cross_entropy
+from toolkit.memory.libraries.transformers_versions import FROM_LOGITS
+from toolkit.memory.size import BYTES, Size
+from toolkit.memory.tape.buffer import Buffer
+from toolkit.memory.tape.tape import Tape
+
+LOGITS = "logits"
+FLOAT = "logits_float32"
+PROBABILITIES = "log_probabilities"
+GRADIENT = "logits_gradient"
+LABELS = "token_ids"
+IN_PLACE = "in-place"
+NAMED = "named"
+"""The model's own loss by labels, in a loop that has a name for each result until the next."""
+
+
+@frozen
+class HeadForm:
+    """The end of a causal language model, and how the loss copies the logits.
+
+    `upcasts_early` and `shifts` are what older versions of transformers did (transformers_versions): the latter by
+    "copies", or by "views" where that takes no copy, as in a batch of one; `loss` is
+    cross-entropy, chunked or fused; `softcap` squashes the logits by tanh (Gemma 2), `scaled` divides them by a
+    number (Granite). With `project` there is no norm, but a linear to the width of the embeddings. `own` code (Qwen 1)
+    forms the logits of all tokens, and takes the loss in their dtype unless autocast has it in float32; so does a loop
+    that gives the model no labels. What 16-bit logits the model gives, its trainer `widens` to float32.
+    """
+
+    norm: NormForm
+    projection: LinearForm
+    loss: str = "cross-entropy"
+    softcap: bool = False
+    upcasts_early: bool = False
+    shifts: str = ""
+    own: bool = False
+    scaled: bool = False
+    project: LinearForm | None = None
+    widens: bool = False
+
+
+def before_logits(tape: Tape, x: Buffer, form: HeadForm) -> Buffer:
+    """What logits are made from: the normed stream, or a narrower one where the model has no norm there (OPT 350M)."""
+    result = normalise(tape, x, form.norm) if form.project is None else linear(tape, x, form.project, LOGITS)
+    tape.drop(x)
+    return result
+
+
+def whole_loss(tape: Tape, x: Buffer, form: HeadForm) -> Buffer:
+    """Transformers' ForCausalLMLoss: the logits of all tokens at once; they stay until the model's forward returns."""
+    normed = before_logits(tape, x, form)
+    logits = linear(tape, normed, form.projection, LOGITS)
+    if form.own:
+        return _own_loss(tape, normed, _handed_out(tape, logits, form), form)
+    capped = formed(tape, logits, form)
+    floats = cast(tape, capped, "fp32", FLOAT)
+    tape.gives(floats if form.upcasts_early else capped)
+    if form.upcasts_early and floats is not capped:
+        tape.drop(capped)
+    if form.loss == NAMED:
+        tape.pin(floats if form.upcasts_early else capped)
+    labels = tape.new(LABELS, 2, "int64")  # padded by one, then shifted into a contiguous copy
+    source = _shifted(tape, floats, form.shifts) if form.shifts else floats
+    result = (fast_cross_entropy if form.loss == IN_PLACE else cross_entropy)(tape, source)
+    tape.drop(normed, source, floats, labels)
+    if form.widens and capped is not floats and not form.upcasts_early:  # of what the model gave
+        with tape.temporary(FLOAT, resized(capped, "fp32")):
+            tape.drop(capped)
+        return result
+    tape.drop(capped)
+    return result
+
+
+def formed(tape: Tape, logits: Buffer, form: HeadForm) -> Buffer:
+    """The logits after what the model does to them: squashed, or divided by a number."""
+    capped = _capped(tape, logits) if form.softcap else logits
+    return letting_go(tape, logits, scale(tape, logits, LOGITS, constants=0)) if form.scaled else capped
+
+
+def _handed_out(tape: Tape, logits: Buffer, form: HeadForm) -> Buffer:
+    """The logits as the model gives them to a loop that takes the loss of them."""
+    capped = formed(tape, logits, form)
+    return letting_go(tape, capped, cast(tape, capped, "fp32", FLOAT)) if form.upcasts_early else capped
+
+
+def _own_loss(tape: Tape, normed: Buffer, logits: Buffer, form: HeadForm) -> Buffer:
+    """CrossEntropyLoss on a shifted copy of the logits, which stay until the model's forward returns.
+
+    A loop that takes it of what the model gives holds logits alone: the model's own names are gone by then.
+    """
+    tape.gives(logits)
+    if form.loss == FROM_LOGITS:
+        tape.drop(normed)
+    if form.loss == NAMED:
+        tape.pin(logits)
+    shifted = _shifted(tape, logits, form.shifts)
+    if form.loss == IN_PLACE:  # autocast does not know it; accelerate makes what the model gives float32
+        result = fast_cross_entropy(tape, shifted)
+        with tape.temporary(FLOAT, resized(logits, "fp32") if form.projection.autocast else Size()):
+            pass
+        tape.drop(shifted, normed, logits)
+        return result
+    wide = cast(tape, shifted, "fp32", FLOAT) if form.projection.autocast else shifted
+    result = cross_entropy(tape, wide)
+    tape.drop(wide, shifted, *(() if form.loss == FROM_LOGITS else (normed,)), logits)
+    return result
+
+
+def _capped(tape: Tape, logits: Buffer) -> Buffer:
+    """C * tanh(logits / c): the quotient and the product save constants, tanh its result."""
+    quotient = scale(tape, logits, LOGITS)
+    tape.drop(logits)
+    squashed = tape.new(LOGITS, quotient.width, quotient.dtype, grad=quotient.grad, size=quotient.size)
+
+    def backward(tape: Tape, _: Buffer) -> Given:
+        return [(quotient, tape.gradient(quotient))]
+
+    tape.node(squashed, backward, tape.save(squashed) if quotient.grad else ())
+    tape.drop(quotient)
+    capped = scale(tape, squashed, LOGITS)
+    tape.drop(squashed)
+    return capped
+
+
+def _shifted(tape: Tape, x: Buffer, how: str) -> Buffer:
+    """logits[:, :-1].contiguous(); its gradient is put back into a tensor of all positions."""
+    return part_of(tape, x, x.width, copies=how == "copies")
+
+
+def cross_entropy(tape: Tape, x: Buffer) -> Buffer:
+    """log_softmax (saved) and nll_loss: backward makes two gradients of the size of the logits, in their dtype."""
+    probabilities = tape.new(PROBABILITIES, x.width, x.dtype, grad=True, size=x.size)
+
+    def softmax_backward(tape: Tape, _: Buffer) -> Given:
+        return [(x, tape.gradient(x))]
+
+    tape.node(probabilities, softmax_backward, tape.save(probabilities))
+    result = tape.new(PROBABILITIES, 0, "fp32", grad=True)
+
+    def loss_backward(tape: Tape, _: Buffer) -> Given:
+        return [(probabilities, tape.gradient(probabilities))]
+
+    tape.node(result, loss_backward, tape.save(probabilities))
+    tape.drop(probabilities)
+    return result
+
+
+def last_logits(tape: Tape, x: Buffer, form: HeadForm) -> None:
+    """The logits that choose the next token, and their float32 copy, while the model's result is still held.
+
+    Where the version of transformers `upcasts_early`, those of the whole prompt, and all of them in float32; of `own`
+    code those of the whole prompt in their dtype.
+    """
+    normed = before_logits(tape, x, form)
+    dtype = form.projection.dtype
+    width = form.projection.outputs
+    if form.upcasts_early:
+        logits = tape.new(LOGITS, width, dtype)
+        floats = tape.new(FLOAT, width, "fp32")
+        tape.drop(logits)
+    elif form.own:
+        floats = formed(tape, tape.new(LOGITS, width, dtype), form)
+    else:
+        tape.new(LOGITS, 0, dtype, size=Size(sequence=width * BYTES[dtype]))
+        floats = tape.new(FLOAT, 0, "fp32", size=Size(sequence=width * BYTES["fp32"]))
+    tape.drop(normed, floats)

@@ -1,0 +1,1 @@
+"""An engine that claims a share of the card when it starts: vLLM."""

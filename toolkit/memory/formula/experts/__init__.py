@@ -1,0 +1,1 @@
+"""Mixtures of experts: routers, experts and the kernels that run them."""

@@ -1,0 +1,73 @@
+"""Which experts a token passes through, and the weights of what they give.
+
+Sources: transformers 5.23 modeling_mixtral.py, MixtralTopKRouter; modeling_granitemoe.py, GraniteMoeTopKRouter;
+modeling_deepseek_v3.py, DeepseekV3TopkRouter (sigmoid); modeling_mistral4.py, Mistral4TopkRouter (softmax).
+"""
+
+from __future__ import annotations
+
+from toolkit.memory.formula.experts.expert_adapters import merged_linear
+from toolkit.memory.formula.linear.linear import linear
+from toolkit.memory.formula.linear.linear_form import LinearForm
+from toolkit.memory.formula.operations import Given, activate, cast, letting_go
+from toolkit.memory.tape.buffer import Buffer
+from toolkit.memory.tape.tape import Tape
+
+ROUTER = "router_states"
+
+
+FLOAT_SOFTMAX, CAST_SOFTMAX, SOFTMAX, SIGMOID = "float32 softmax", "cast softmax", "softmax", "sigmoid"
+"""What makes shares of logits: in float32, which the second casts back to the dtype of the logits; or in that dtype, of
+which autocast makes float32 for a softmax alone."""
+
+
+def routes(tape: Tape, x: Buffer, router: LinearForm, chosen: int, by: str, dtype: str | None) -> Buffer:
+    """Logits over the experts, their shares (kept), and the weights of those chosen, in that dtype or another."""
+    widens = by in (FLOAT_SOFTMAX, CAST_SOFTMAX) or (by == SOFTMAX and router.autocast is not None)
+    logits, given = _logits(tape, x, router, "fp32" if widens else None)
+    probabilities = activate(tape, given, ROUTER)
+    if given is not logits:
+        tape.drop(given)
+    tape.drop(logits)
+    own = logits.dtype if by == CAST_SOFTMAX else probabilities.dtype
+    weights = tape.new(ROUTER, chosen, dtype or own, grad=x.grad)
+
+    def backward(tape: Tape, _: Buffer) -> Given:
+        return [(probabilities, tape.gradient(probabilities))]
+
+    tape.node(weights, backward, tape.save(probabilities) if x.grad else ())
+    tape.drop(probabilities)
+    return weights
+
+
+def routes_of_chosen(tape: Tape, x: Buffer, router: LinearForm, chosen: int, dtype: str) -> Buffer:
+    """The largest logits (their indices are kept), their softmax (kept), and that in a dtype (Granite).
+
+    The float32 logits have a name to the end of the feed-forward, as part of the router's result.
+    """
+    logits, wide = _logits(tape, x, router, "fp32")
+    if wide is not logits:
+        tape.drop(logits)
+    index = tape.new(ROUTER, chosen, "int64")
+    largest = tape.new(ROUTER, chosen, "fp32", grad=wide.grad)
+    tape.bound += [wide, index]
+
+    def to_logits(tape: Tape, _: Buffer) -> Given:
+        return [(wide, tape.gradient(wide))]
+
+    tape.node(largest, to_logits, tape.save(index) if wide.grad else ())
+    shares = tape.new(ROUTER, chosen, "fp32", grad=wide.grad)
+
+    def to_largest(tape: Tape, _: Buffer) -> Given:
+        return [(largest, tape.gradient(largest))]
+
+    tape.node(shares, to_largest, tape.save(shares) if wide.grad else ())
+    tape.drop(largest)
+    return letting_go(tape, shares, cast(tape, shares, dtype, ROUTER))
+
+
+def _logits(tape: Tape, x: Buffer, router: LinearForm, dtype: str | None) -> tuple[Buffer, Buffer]:
+    """As they are, and in a dtype."""
+    branch = router.branch if router.bare else None
+    logits = linear(tape, x, router, ROUTER) if branch is None else merged_linear(tape, x, router, branch, ROUTER)
+    return logits, cast(tape, logits, dtype or logits.dtype, ROUTER)

@@ -1,0 +1,1 @@
+"""Layers and ends of families that are not built like LLaMA's."""

@@ -1,0 +1,47 @@
+"""Adafactor: second moments as means over rows and over columns, and what its step needs.
+
+Source: transformers 5.23, optimization.py (Adafactor), as a Trainer sets it up: without a first moment; arXiv
+1804.04235.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from toolkit.memory.size import BYTES
+from toolkit.memory.weights.sums import Trained
+
+WIDE = BYTES["fp32"]
+"""Bytes of an element of all that Adafactor keeps and makes."""
+
+
+def factors(shape: tuple[int, ...]) -> int:
+    """Elements of the means over rows and over columns of each matrix; of one dimension there are none to factor."""
+    if len(shape) == 1:
+        return 0
+    *outer, rows, columns = shape
+    matrices = 1
+    for side in outer:
+        matrices *= side
+    return matrices * (rows + columns)
+
+
+def moments(tensor: Trained) -> int:
+    """The bytes of a tensor's second moments: whole where there is one dimension."""
+    return (factors(tensor.shape) or tensor.elements) * WIDE
+
+
+def fullest_update(turns: Iterable[Trained], *, copies: bool) -> int:
+    """The bytes at the fullest moment of a step; `copies`: 16-bit gradients and parameters are made float32."""
+    return max(_update(turns, copies=copies), default=0)
+
+
+def _update(turns: Iterable[Trained], *, copies: bool) -> Iterator[int]:
+    """A gradient's square and the update that is made of it; the update of the parameter before is still bound."""
+    before = 0
+    for tensor in turns:
+        whole = tensor.elements * WIDE
+        wide = 2 * whole if copies else 0  # the gradient and the parameter
+        yield before + wide + 2 * whole
+        yield wide + 2 * whole + factors(tensor.shape) * WIDE  # the update is the product of its factors
+        before = whole

@@ -1,0 +1,198 @@
+"""What optimizers keep from step to step. n = the elements of one trained tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+
+from toolkit.memory.context import Context
+from toolkit.memory.formula.optimizers.adafactor import moments
+from toolkit.memory.formula.optimizers.galore import is_projected, projected_blocks
+from toolkit.memory.formula.optimizers.low_bit import TRAINER_OVERRIDES, of_torchao
+from toolkit.memory.formula.optimizers.muon import is_orthogonalized
+from toolkit.memory.formula.optimizers.own_steps import came_states, mini_states
+from toolkit.memory.ledger import PhaseName
+from toolkit.memory.refusal import UnsupportedRow
+from toolkit.memory.size import BYTES, in_8_bit
+from toolkit.memory.weights.sums import Trained
+from toolkit.spec.fields.names import PROJECTED
+from toolkit.spec.settings.setting import Setting
+
+PAGED_FROM = 100_000
+"""Paged states are in CUDA managed memory from this many elements on (optim/optimizer.py, get_state_buffer)."""
+StateBytes = Callable[[Trained, Setting], int]
+
+
+def optimizer_states(context: Context, phase: PhaseName) -> int:
+    """The states of the steady state, from the second step on; none while the model loads."""
+    if phase is PhaseName.LOAD:
+        return 0
+    return sum(t.count * (state_bytes(t, setting) - paged(t, setting)) for t, setting in each(context))
+
+
+def paged_states(context: Context) -> int:
+    """States in managed memory, which torch does not count and the driver may move to the host."""
+    return sum(t.count * paged(t, setting) for t, setting in each(context))
+
+
+def each(context: Context) -> Iterator[tuple[Trained, Setting]]:
+    """Every trained tensor with the setting of its states: copies of a classifier keep its dtype beside adapters."""
+    setting, dtypes = context.setting, context.numerics
+    of_copies = setting
+    if context.sums.copies and setting.optimizer_states == dtypes.adapter != dtypes.head:
+        of_copies = replace(setting, optimizer_states=dtypes.head)
+    return ((tensor, of_copies if tensor.copied else setting) for tensor in context.sums.trained)
+
+
+def state_bytes(tensor: Trained, setting: Setting) -> int:
+    """All states of one tensor, in bytes."""
+    rule = STATES.get(setting.optimizer)
+    if rule is None:
+        raise UnsupportedRow("optimizer_states", f"no formula for the optimizer {setting.optimizer!r}")
+    return rule(tensor, setting)
+
+
+def paged(tensor: Trained, setting: Setting) -> int:
+    """The part of one tensor's states that is in managed memory: the states, not the scales of those in 8 bit.
+
+    bitsandbytes/optim/optimizer.py: `get_state_buffer` pages, and `init_state` makes the scales with torch.zeros.
+    """
+    if not setting.optimizer.startswith("paged_") or tensor.elements < PAGED_FROM:
+        return 0
+    whole = state_bytes(tensor, setting)
+    count = sum(_shares(tensor, setting))
+    in_8bit = setting.optimizer.endswith("_8bit") and whole != count * tensor.elements * BYTES["fp32"]
+    return count * tensor.elements if in_8bit else whole
+
+
+def state_blocks(tensor: Trained, setting: Setting) -> tuple[int, ...]:
+    """The bytes of the states of one tensor that torch's allocator counts, one for each that it is asked for."""
+    if setting.optimizer in PROJECTED and is_projected(tensor, setting):
+        return projected_blocks(tensor, setting)
+    held, shares = state_bytes(tensor, setting) - paged(tensor, setting), _shares(tensor, setting)
+    whole = sum(shares)
+    return tuple(held * share // whole for share in shares)
+
+
+def _shares(tensor: Trained, setting: Setting) -> tuple[int, ...]:
+    """Of each state the tensors of the parameter's shape that are in it; AdEMAMix has two averages in one."""
+    if setting.optimizer == "muon" and is_orthogonalized(tensor):
+        return (1,)
+    if setting.optimizer == "stable_adamw":
+        return (1, 1) if setting.optimizer_states == "fp32" else (1, 1, 1)
+    return SHARES.get(setting.optimizer.removeprefix("paged_").removesuffix("_8bit"), (1,))
+
+
+def _moments(count: int) -> StateBytes:
+    """`count` tensors of the parameter's shape.
+
+    AdamW: exp_avg and exp_avg_sq; schedule-free: z and exp_avg_sq, or z; AdEMAMix: two averages beside; Lion,
+    momentum, RMSprop and Adagrad: one.
+    """
+
+    def rule(tensor: Trained, setting: Setting) -> int:
+        return count * tensor.elements * BYTES[setting.optimizer_states]
+
+    return rule
+
+
+def _moments_8bit(count: int) -> StateBytes:
+    """`count` tensors of one byte an element, each with a float32 scale for a block of 256."""
+
+    def rule(tensor: Trained, setting: Setting) -> int:
+        overridden = setting.stack.trainer in TRAINER_OVERRIDES and setting.optimizer not in PROJECTED
+        if tensor.embedding and overridden:
+            return count * tensor.elements * BYTES["fp32"]
+        return count * in_8_bit(tensor.elements)
+
+    return rule
+
+
+def _compensated(tensor: Trained, setting: Setting) -> int:
+    """StableAdamW: two moments, and of a 16-bit parameter what its rounding left (optimi stableadamw.py, kahan_sum)."""
+    return (2 if setting.optimizer_states == "fp32" else 3) * tensor.elements * BYTES[setting.optimizer_states]
+
+
+def _factored(tensor: Trained, _: Setting) -> int:
+    return moments(tensor)
+
+
+def _confident(tensor: Trained, _: Setting) -> int:
+    return came_states(tensor)
+
+
+def _one_a_row(tensor: Trained, setting: Setting) -> int:
+    return mini_states(tensor) * BYTES[setting.optimizer_states]
+
+
+def _momentum_of_matrices(tensor: Trained, setting: Setting) -> int:
+    """Muon: one buffer of a matrix (torch/optim/_muon.py), AdamW's two moments of all else."""
+    return (1 if is_orthogonalized(tensor) else 2) * tensor.elements * BYTES[setting.optimizer_states]
+
+
+def _projected(otherwise: StateBytes) -> StateBytes:
+    """GaLore: moments of projections and the projectors; the states of its optimizer for what is not projected."""
+
+    def rule(tensor: Trained, setting: Setting) -> int:
+        return sum(projected_blocks(tensor, setting)) if is_projected(tensor, setting) else otherwise(tensor, setting)
+
+    return rule
+
+
+def _nothing(_: Trained, __: Setting) -> int:
+    return 0
+
+
+SHARES: Mapping[str, tuple[int, ...]] = {
+    "adamw": (1, 1),
+    **dict.fromkeys(("adamw_torchao", "adamw_torchao_4bit", "schedule_free_adamw", "schedule_free_radam"), (1, 1)),
+    "ademamix": (2, 1),
+    "muon": (1, 1),
+    "galore_adamw": (1, 1),
+    **dict.fromkeys(("apollo_adamw", "adamw_torchao_fp8", "adopt"), (1, 1)),
+}
+"""The tensors of a parameter's shape in each state of an optimizer, where that is not one in one."""
+
+
+STATES: Mapping[str, StateBytes] = {
+    "adamw": _moments(2),
+    "adamw_8bit": _moments_8bit(2),
+    "paged_adamw_8bit": _moments_8bit(2),
+    "paged_adamw": _moments(2),
+    "adafactor": _factored,
+    "lion": _moments(1),
+    "lion_8bit": _moments_8bit(1),
+    "paged_lion": _moments(1),
+    "paged_lion_8bit": _moments_8bit(1),
+    "ademamix": _moments(3),
+    "ademamix_8bit": _moments_8bit(3),
+    "paged_ademamix": _moments(3),
+    "paged_ademamix_8bit": _moments_8bit(3),
+    "sgd": _nothing,
+    "sgd_momentum": _moments(1),
+    "rmsprop": _moments(1),
+    "rmsprop_bnb": _moments(1),
+    "rmsprop_bnb_8bit": _moments_8bit(1),
+    "adagrad": _moments(1),
+    "muon": _momentum_of_matrices,
+    "adamw_torchao_8bit": of_torchao(8),
+    "adamw_torchao_4bit": of_torchao(4),
+    "schedule_free_adamw": _moments(2),
+    "schedule_free_radam": _moments(2),
+    "schedule_free_sgd": _moments(1),
+    "stable_adamw": _compensated,
+    "lion_pytorch": _moments(1),
+    "galore_adamw": _projected(_moments(2)),
+    "galore_adamw_8bit": _projected(_moments_8bit(2)),
+    "galore_adafactor": _projected(_factored),
+    "apollo_adamw": _projected(_moments(2)),
+    "adamw_torchao_fp8": of_torchao(8, table=False),
+    "adopt": _moments(2),
+    "came": _confident,
+    "adam_mini": _one_a_row,
+    "grokadamw": _nothing,
+    "lomo": _nothing,
+    "adalomo": _factored,
+    "none": _nothing,
+}
+"""What each optimizer keeps for one tensor."""

@@ -1,0 +1,1 @@
+"""Layers that mix tokens without attention: convolutions, delta rules, state spaces."""

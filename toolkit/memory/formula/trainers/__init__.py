@@ -1,0 +1,1 @@
+"""What the own code and kernels of trainers and loaders keep."""

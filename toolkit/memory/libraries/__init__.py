@@ -1,0 +1,1 @@
+"""Which way the code of a library takes, by its release."""

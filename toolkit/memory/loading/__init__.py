@@ -1,0 +1,1 @@
+"""What loading a model leaves in blocks of the allocator, loader by loader."""

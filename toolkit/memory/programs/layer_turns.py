@@ -1,0 +1,82 @@
+"""What is there beside the layer in turn: of all layers, of which some have passed and some are still to come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from toolkit.memory.context import Scale
+from toolkit.memory.programs.layer_order import Around
+from toolkit.memory.programs.programs import Joint, Programs
+from toolkit.memory.programs.stretch import Stretch
+from toolkit.memory.size import Amounts
+from toolkit.memory.tape.gradients import GRADIENTS, INCOMING, NEW_GRADIENT
+
+
+def but_one(
+    layers: list[tuple[Amounts, int]], index: int, around: tuple[Around, ...] = ()
+) -> list[tuple[Amounts, int]]:
+    """All layers but the last of those at an index, and what comes after it."""
+    after = around[index].after if around else (0,) * len(layers)
+    return [(alive, count - (place == index) - after[place]) for place, (alive, count) in enumerate(layers)]
+
+
+def made_after(scale: Scale, programs: Programs, index: int) -> int:
+    """The gradients of the layers after the last of a program."""
+    if not programs.around:
+        return 0
+    counts = programs.around[index].after
+    return sum(count * scale.bytes(one.gradients) for one, count in zip(programs.layers, counts, strict=True))
+
+
+def first_of_kinds(
+    scale: Scale, programs: Programs, stored: list[tuple[Amounts, int]], waiting: list[tuple[Amounts, int]],
+    there: Mapping[str, int],
+) -> Iterator[Stretch]:  # fmt: skip
+    """The first layer of each program but the first: those before it are still stored, and have no gradients yet."""
+    first = scale.bytes(programs.layers[0].gradients)
+    for index, around in enumerate(programs.around):
+        layer, counts = programs.layers[index], around.before
+        if index == 0:
+            continue
+        waits = [(one.gradients, count) for one, count in zip(programs.layers, counts, strict=True)]
+        left = sum(count * scale.bytes(size) for size, count in waits) + scale.bytes(layer.gradients) - first
+        kept = [(alive, count) for (alive, _), count in zip(stored, counts, strict=True)]
+        kept += [(programs.lingering, 1)] if programs.leads and index == 1 else []
+        others = added_up(scale, [*kept, *waiting], there)
+        others[GRADIENTS] -= 0 if programs.accumulates else left
+        yield Stretch("first layer", others, layer.backward)
+
+
+def at_joint(
+    scale: Scale, programs: Programs, joint: Joint, alive: list[tuple[Amounts, int]], gradients: int
+) -> Iterator[Stretch]:
+    """The gradient of a decoder's embeddings, while all that an encoder's layers saved is there.
+
+    The output weight's, which is the same weight's, waits for it; they are added in a new tensor, unless autocast's
+    copy gave the first.
+    """
+    later = programs.layers[joint.program :]
+    kept = [*alive[: joint.program], *alive[len(programs.layers) :]]
+    there = added_up(scale, kept, {})
+    between = added_up(scale, [(joint.kept, 1)], {})
+    made = (
+        between.pop(GRADIENTS, 0)
+        + scale.bytes(programs.head.gradients)
+        + sum(one.count * scale.bytes(one.gradients) for one in later)
+    )
+    there[GRADIENTS] = gradients if programs.accumulates else made
+    there.update({row: there.get(row, 0) + size for row, size in between.items()})
+    result = scale.bytes(joint.result.parts())
+    new = programs.embedding * (programs.tied + programs.accumulates)
+    yield Stretch("decoder's embedding", {**there, INCOMING: result + scale.bytes(programs.hidden), NEW_GRADIENT: new})
+    if programs.adds_anew(scale.chunks):
+        yield Stretch("decoder's embedding", {**there, INCOMING: result, NEW_GRADIENT: new + programs.embedding})
+
+
+def added_up(scale: Scale, parts: Iterable[tuple[Amounts, int]], beside: Mapping[str, int]) -> dict[str, int]:
+    """The bytes of each row: of so many of each part, and of what is beside them."""
+    rows = dict(beside)
+    for alive, count in parts:
+        for row, size in alive.items():
+            rows[row] = rows.get(row, 0) + count * scale.bytes(size)
+    return rows

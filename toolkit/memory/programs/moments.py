@@ -1,0 +1,267 @@
+"""The moments within each phase at which memory can peak, from the programs of a model's layers and end.
+
+Layers are alike, so what is alive changes evenly from layer to layer: the fullest moment is in the first or the last
+layer that a pass goes through, or in the loss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import lru_cache
+
+from toolkit.frozen import frozen
+from toolkit.memory.context import Moment, Scale
+from toolkit.memory.formula.caches.cached import ROW as CACHED
+from toolkit.memory.formula.caches.kv_cache import ROW as GROWTH
+from toolkit.memory.formula.caches.kv_cache import Growth
+from toolkit.memory.formula.ends.sampling import Drawing
+from toolkit.memory.formula.linear.products import DEQUANTIZED
+from toolkit.memory.ledger import PhaseName
+from toolkit.memory.offloading import stashed
+from toolkit.memory.parallel.sharing import Sharing, Step
+from toolkit.memory.programs.layer_turns import added_up, at_joint, but_one, first_of_kinds, made_after
+from toolkit.memory.programs.program import CHECKPOINTS, MAX_RECORDED
+from toolkit.memory.programs.programs import Programs
+from toolkit.memory.programs.stretch import Stretch
+from toolkit.memory.size import Amounts
+from toolkit.memory.tape.gradients import GRADIENTS, INCOMING, NEW_GRADIENT
+from toolkit.memory.tape.gradients import STEP as TEMPORARY
+
+NAMED = "named_result"
+"""The result of the pass that is done, for which the training loop has a name while the optimizer steps."""
+
+
+@frozen
+class Fullest:
+    """The fullest moment of each phase, and the most that each row takes at any moment, in bytes."""
+
+    moments: Mapping[PhaseName, Moment]
+    widest: Mapping[str, int]
+
+
+@lru_cache(maxsize=MAX_RECORDED)
+def of_training(
+    programs: Programs, scale: Scale, gradients: int, spread: Sharing | None = None, reference: Programs | None = None,
+    *, stash: int | None = None,
+) -> Fullest:  # fmt: skip
+    """The fullest moments of a step of training; `gradients` are the bytes of all that stay until the optimizer.
+
+    A preference loss asks its `reference` after the forward pass.
+    """
+    made = gradients if spread is None else spread.made(gradients)
+    earlier = {GRADIENTS: gradients} if programs.accumulates else {}
+    forward, backward = list(_forward(scale, programs, earlier)), list(_backward(scale, programs, made))
+    if stash is not None:
+        forward, backward = (list(stashed(stash, scale, programs, one)) for one in (forward, backward))
+    if reference is not None:
+        forward += [replace(one, name=f"reference: {one.name}") for one in _asked(scale, programs, reference, earlier)]
+    named = sum(added_up(scale, [*_pinned(programs), (programs.head.pinned, 1)], {}).values()) if programs.logits else 0
+    update = [Stretch("step", {GRADIENTS: gradients, NAMED: named})]
+    if spread is not None:
+        hidden, head = scale.bytes(programs.hidden), scale.bytes(programs.head.gradients)
+        stored = [(program.stored, program.count) for program in programs.layers]
+        inputs = added_up(scale, but_one(stored, 0), {}).get(CHECKPOINTS, 0)
+        front = added_up(scale, [(programs.layers[0].stored, 1)], {})
+        step = Step(hidden, head, programs.embedding, programs.tied, inputs, front)
+        forward, backward = list(spread.forward(step, forward)), list(spread.backward(step, backward))
+        shared = list(spread.update(gradients))
+        update = [replace(one, throughout={**one.throughout, NAMED: named}) for one in shared] if named else shared
+    phases = {
+        PhaseName.FORWARD_END: (scale, forward),
+        PhaseName.BACKWARD: (scale, backward),
+        PhaseName.OPTIMIZER_STEP: (scale, update),
+    }
+    return _fullest(phases)
+
+
+@lru_cache(maxsize=MAX_RECORDED)
+def of_forward(programs: Programs, scale: Scale) -> Fullest:
+    """The fullest moment of one pass of a model that generates nothing."""
+    return _fullest({PhaseName.PREFILL: (scale, list(_forward(scale, programs, {})))})
+
+
+@lru_cache(maxsize=MAX_RECORDED)
+def of_generation(
+    programs: Programs, scale: Scale, growth: Growth, *, fuses: bool, decodes: bool, drawing: Drawing | None = None
+) -> Fullest:
+    """The fullest moments of generation, and what is there beside them while a cache grows.
+
+    `decodes` says that there are tokens after the first, which the prompt's pass gives; `fuses` that one token of each
+    sequence is multiplied by 4-bit weights without dequantizing them. A prompt's result that is still held at the
+    second token is the prompt's: that token is the end of its phase.
+    """
+    once = Scale(scale.batch, 1, keys=growth.keys)
+    decoding = _decoding(programs, fuses=fuses)
+    prompt = list(_forward(scale, programs, {}))
+    if growth.second:
+        there = added_up(scale, [(program.kept, program.count) for program in programs.layers], dict(growth.second))
+        second = _fullest_of(once, list(_forward(once, decoding, there)))
+        prompt.append(Stretch("second token", second.rows))
+    held = dict(growth.held)
+    throughout = {**held, GROWTH: growth.last} if growth.whole else held
+    grows = Stretch("cache growth", {**held, GROWTH: growth.last})
+    steps = [grows, *_forward(once, decoding, throughout)] if decodes else [Stretch("prompt done", held)]
+    if growth.decoded and decodes:
+        there = added_up(scale, [(program.kept, program.count) for program in programs.layers], {})
+        there[GROWTH] = there.pop(CACHED, 0)  # the row of the cache is that of all tokens' cache
+        steps.append(Stretch("second token", _fullest_of(once, list(_forward(once, decoding, there))).rows))
+    if drawing is not None:
+        there = added_up(scale, [(program.kept, program.count) for program in programs.layers], dict(drawing.first))
+        prompt.append(Stretch("drawing", there))
+        steps += [Stretch("drawing", {**throughout, **dict(drawing.later)})] if decodes else []
+    phases = {PhaseName.PREFILL: (scale, prompt), PhaseName.DECODE: (once, steps)}
+    return _fullest(phases)
+
+
+@lru_cache(maxsize=MAX_RECORDED)
+def _decoding(programs: Programs, *, fuses: bool) -> Programs:
+    """The programs for one token of each sequence."""
+    decoding = replace(programs, layers=programs.decoding, before=()) if programs.decoding else programs
+    if programs.encoding:  # the encoder's result is what generation holds all the time
+        decoding = replace(decoding, called={})
+    return _fused(decoding) if fuses else decoding
+
+
+def _fused(programs: Programs) -> Programs:
+    """The programs of products that dequantize nothing."""
+    layers = (replace(program, forward=program.forward.without(DEQUANTIZED)) for program in programs.layers)
+    head = replace(programs.head, forward=programs.head.forward.without(DEQUANTIZED))
+    return replace(programs, layers=tuple(layers), head=head)
+
+
+def _fullest(phases: Mapping[PhaseName, tuple[Scale, list[Stretch]]]) -> Fullest:
+    widest: dict[str, int] = {}
+    for scale, stretches in phases.values():
+        for stretch in stretches:
+            for row, size in _widest(scale, stretch):
+                if size > widest.get(row, 0):
+                    widest[row] = size
+    return Fullest({phase: _fullest_of(*moments) for phase, moments in phases.items()}, widest)
+
+
+def _fullest_of(scale: Scale, stretches: list[Stretch]) -> Moment:
+    """The moment with the largest total; the first of equals."""
+    most, found = -1, (stretches[0], stretches[0].peaks.moments[0])
+    for stretch in stretches:
+        throughout = sum(stretch.throughout.values())
+        for moment in stretch.peaks.moments:
+            total = throughout + scale.bytes(moment.total)
+            if total > most:
+                most, found = total, (stretch, moment)
+    stretch, moment = found
+    return Moment(stretch.name, added_up(scale, [(moment.alive, 1)], stretch.throughout))
+
+
+def _widest(scale: Scale, stretch: Stretch) -> Iterator[tuple[str, int]]:
+    """The most that each row takes within a stretch."""
+    throughout, widest = stretch.throughout, stretch.peaks.widest
+    for row, sizes in widest.items():
+        most = scale.bytes(sizes[0]) if len(sizes) == 1 else max(map(scale.bytes, sizes))
+        yield row, throughout.get(row, 0) + most
+    for row in throughout.keys() - widest.keys():
+        yield row, throughout[row]
+
+
+def _forward(scale: Scale, programs: Programs, earlier: Mapping[str, int]) -> Iterator[Stretch]:
+    """The end of the forward pass: inside the last layer, or at the logits; `earlier` is there all the time."""
+    kept = [(program.kept, program.count) for program in programs.layers]
+    held = programs.masks if any(CHECKPOINTS in one.kept for one in programs.layers) else {}
+    if programs.scattered:
+        yield Stretch("embedding", {**earlier, "adapter_matrices": programs.scattered})
+    for index, program in enumerate(programs.before):  # what goes into the first is what the model's code holds
+        beside = (programs.encoding, 1) if programs.encoding else (programs.passing, min(index, 1))
+        yield Stretch("encoder", added_up(scale, [beside], earlier), program.forward)
+    last = [*_pinned(programs), (programs.head.pinned, 1)]
+    for index in _last(programs):
+        there_by = but_one(kept, index, programs.around)
+        others = [*there_by, (programs.passing, 1), (programs.masks, 1), (programs.front, 1), (programs.called, 1)]
+        others += last if programs.logits is not None else []
+        yield Stretch("last layer", added_up(scale, others, earlier), programs.layers[index].forward)
+    ends = [*kept, (held, 1), (programs.front, 1), (programs.called, 1)]
+    if programs.logits is not None:
+        yield Stretch("logits", added_up(scale, [*ends, *last], earlier), programs.logits.forward)
+    yield Stretch("logits", added_up(scale, ends, earlier), programs.head.forward)
+
+
+def _asked(scale: Scale, programs: Programs, reference: Programs, earlier: Mapping[str, int]) -> Iterator[Stretch]:
+    """The pass of a reference, beside all that the model's own has stored for backward."""
+    stored = [(program.stored, program.count) for program in programs.layers]
+    waiting = programs.masks if any(CHECKPOINTS in one.stored for one in programs.layers) else {}
+    there = [*stored, (waiting, 1), (programs.front, 1), (programs.head.stored, 1)]
+    yield from _forward(scale, reference, added_up(scale, there, earlier))
+
+
+def _backward(scale: Scale, programs: Programs, gradients: int) -> Iterator[Stretch]:
+    """The loss, the last layer (whose inputs are all still stored), the first layer, the embedding.
+
+    With gradient accumulation all gradients are there; else those of the stretches that are done, and its own.
+    """
+    stored = [(program.stored, program.count) for program in programs.layers]
+    first = programs.layers[0]
+    checkpoints = any(CHECKPOINTS in one.stored for one in programs.layers)
+    waiting = [(programs.masks if checkpoints else {}, 1), (programs.front, 1)]
+    pinned = [(program.pinned, program.count - (program is first)) for program in programs.layers]
+    last = 0 if programs.tied else programs.embedding  # a tied one has been there since the logits
+    done = {
+        "loss": 0,
+        "last layer": scale.bytes(programs.head.gradients),
+        "first layer": gradients - scale.bytes(first.gradients) - _at_the_end(scale, programs, last),
+    }
+    there = {name: {GRADIENTS: gradients if programs.accumulates else size} for name, size in done.items()}
+    if programs.tied and programs.accumulates:  # the output weight's waits for the embedding's
+        for name in ("last layer", "first layer"):
+            there[name][NEW_GRADIENT] = programs.embedding
+    yield Stretch("loss", added_up(scale, [*stored, *waiting], there["loss"]), programs.head.backward)
+    waiting.append((programs.head.pinned, 1))
+    for index in _last(programs):
+        others = added_up(scale, [*but_one(stored, index, programs.around), *waiting], there["last layer"])
+        others[GRADIENTS] += 0 if programs.accumulates else made_after(scale, programs, index)
+        yield Stretch("last layer", others, programs.layers[index].backward)
+    if programs.joint is not None and programs.embedding:
+        yield from at_joint(scale, programs, programs.joint, [*stored, *waiting], gradients)
+    yield from first_of_kinds(scale, programs, stored, waiting, there["first layer"])
+    waiting += [] if programs.leads else [(programs.lingering, 1)]
+    yield Stretch("first layer", added_up(scale, [*pinned, *waiting], there["first layer"]), first.backward)
+    if programs.inputs is not None:
+        made = there["first layer"][GRADIENTS] + (0 if programs.accumulates else scale.bytes(first.gradients))
+        hidden = {GRADIENTS: made, INCOMING: scale.bytes(programs.hidden)}
+        yield Stretch("inputs of layers", added_up(scale, [*pinned], hidden), programs.inputs.backward)
+    yield from _at_embedding(scale, programs, gradients)
+
+
+def _at_the_end(scale: Scale, programs: Programs, embedding: int) -> int:
+    """The gradients that come after those of the first layer."""
+    inputs = 0 if programs.inputs is None else scale.bytes(programs.inputs.gradients)
+    return embedding + programs.added + inputs
+
+
+def _pinned(programs: Programs) -> list[tuple[Amounts, int]]:
+    return [(program.pinned, program.count) for program in programs.layers]
+
+
+def _last(programs: Programs) -> range:
+    """The indices of the programs that the last layer may have: not the first layer's, unless it is the only one.
+
+    In inference the first layer has no program of its own.
+    """
+    if programs.around and programs.decoding:
+        return range(len(programs.layers))
+    return range(min(1, len(programs.layers) - 1), len(programs.layers))
+
+
+def _at_embedding(scale: Scale, programs: Programs, gradients: int) -> Iterator[Stretch]:
+    """The gradient of the first layer's input, and one of the embedding: the last of all, or added to what is there.
+
+    A tied one is added to the output weight's in a new tensor, unless autocast made that one or chunks are its sum.
+    """
+    pinned = added_up(scale, [*_pinned(programs), (programs.head.pinned, 1)], {GRADIENTS: gradients})
+    if programs.joint is not None and not programs.joint.shares:
+        return
+    new = programs.embedding * (programs.tied + programs.accumulates) + programs.scattered
+    if programs.steps:
+        stepping = {NEW_GRADIENT: programs.embedding, TEMPORARY: programs.steps * programs.embedding}
+        yield Stretch("embedding", {**pinned, **stepping})
+    yield Stretch("embedding", {**pinned, INCOMING: scale.bytes(programs.hidden), NEW_GRADIENT: new})
+    if programs.adds_anew(scale.chunks) and programs.joint is None:
+        yield Stretch("embedding", {**pinned, NEW_GRADIENT: new + programs.embedding})

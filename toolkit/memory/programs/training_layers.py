@@ -1,0 +1,52 @@
+"""The programs of a model's layers in training: the first alone, the others by kind, and where gradients begin."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from toolkit.memory.forms.builder import Builder
+from toolkit.memory.formula.follow import AnyLayer
+from toolkit.memory.programs.layer_order import Around, in_turn, is_ordered, surroundings
+from toolkit.memory.programs.own_inputs import as_last
+from toolkit.memory.programs.program import Program, Stream, record_layer
+
+
+def training_layers(
+    build: Builder, forms: Sequence[tuple[AnyLayer, int]], stream: Stream
+) -> tuple[tuple[Program, ...], Stream, tuple[Around, ...]]:
+    """The programs, the stream that the last layer gives, and what comes before and after each where that matters."""
+    kinds, order = build.architecture.layers, build.architecture.order
+    (form, count), *others = forms
+    first = record_layer(form, 1, stream)
+    later = replace(stream, dtype=first.result, grad=True)
+    if not is_ordered(kinds, order):
+        left = ((form, count - 1), *others)
+        return (first, *(record_layer(one, number, later) for one, number in left if number)), later, ()
+    turns, numbers = in_turn(order, first_trained(build))
+    streams = {True: later, False: replace(later, grad=False)}
+    programs = (first, *(record_layer(forms[one.kind][0], one.count, streams[one.grad]) for one in turns))
+    last = as_last(forms[order[-1]][0])
+    if last is not None and len(order) > 1:
+        programs, numbers = _with_last(programs, numbers, record_layer(last, 1, later))
+    return programs, later, surroundings(numbers)
+
+
+def _with_last(
+    programs: tuple[Program, ...], numbers: tuple[int, ...], last: Program
+) -> tuple[tuple[Program, ...], tuple[int, ...]]:
+    """A program of its own for the last layer."""
+    place = numbers[-1]
+    left = replace(programs[place], count=programs[place].count - 1)
+    if not left.count:
+        return (*programs[:place], last, *programs[place + 1 :]), numbers
+    return (*programs[:place], left, *programs[place + 1 :], last), (*numbers[:-1], len(programs))
+
+
+def first_trained(build: Builder) -> int:
+    """The first layer that a gradient flows through: that of the first adapter, where embeddings give none."""
+    if build.numerics.first_grad:
+        return 0
+    adapted = (module for module in build.architecture.modules if build.branch(module.path) is not None)
+    layers = [int(layer.partition(".")[0]) for module in adapted for layer in module.layers if layer]
+    return min(layers, default=0)

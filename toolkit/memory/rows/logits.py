@@ -1,0 +1,103 @@
+"""The rows of the end of a model: heads, logits, losses, and what loops keep of them. Letters as in pass_rows."""
+
+from __future__ import annotations
+
+from toolkit.memory.ledger import Category
+from toolkit.memory.rows.rule import BACKWARD, DECODE, PREFILL, STEP, pass_row
+
+LOGITS, TEMPORARY = Category.LOGITS, Category.TEMPORARY
+GENERATES = (PREFILL, DECODE)
+
+LOGITS_ROWS = (
+    pass_row(
+        "logits",
+        LOGITS,
+        "T x V x bytes; when generating batch x V x bytes",
+        "transformers modeling_llama.py, LlamaForCausalLM.forward",
+        "The output of the language model, held until its forward returns.",
+    ),
+    pass_row(
+        "pooled_states",
+        LOGITS,
+        "batch x hidden width x bytes, for each step of the head",
+        "transformers modeling_bert.py, BertPooler; modeling_roberta.py, RobertaClassificationHead",
+        "The first token of every sequence on its way to the classifier.",
+    ),
+    pass_row(
+        "head_states",
+        LOGITS,
+        "T x hidden width x bytes x 2",
+        "transformers modeling_bert.py, BertPredictionHeadTransform",
+        "The transform of a masked language model's head, and its activation.",
+    ),
+    pass_row(
+        "logits_float32",
+        LOGITS,
+        "T x V x 4, twice in versions that shift the logits",
+        "transformers loss/loss_utils.py, ForCausalLMLoss",
+        "The float32 copy that the loss is taken on. Losses in chunks hold that of one chunk.",
+    ),
+    pass_row(
+        "log_probabilities",
+        LOGITS,
+        "T x V x 4",
+        "aten log_softmax, saved for backward",
+        "The logarithms of the probabilities, kept from the loss to its backward.",
+    ),
+    pass_row(
+        "logits_gradient",
+        LOGITS,
+        "2 x T x V x 4 at the fullest moment",
+        "aten nll_loss_backward and log_softmax_backward_data",
+        "The gradient of the log-probabilities and that of the logits, one after the other, then the 16-bit one.",
+        (BACKWARD,),
+    ),
+    pass_row(
+        "named_result",
+        LOGITS,
+        "T x V x bytes, and layers x T x (keys + values) x bytes where the result has a cache",
+        "litgpt finetune/lora.py, fit; a loop that says outputs = model(**batch)",
+        "While the optimizer steps, the result of the last pass is there where the training loop has a name for it.",
+        (STEP,),
+    ),
+    pass_row(
+        "drawn_scores",
+        LOGITS,
+        "batch x V x 4, twice and batch x V without top_p; twice more after the first token",
+        "transformers generation/utils.py, _sample; generation/logits_process.py",
+        "Scores that processors give while a token is drawn, beside the scores and probabilities of the one before.",
+        GENERATES,
+    ),
+    pass_row(
+        "sorted_scores",
+        LOGITS,
+        "batch x V x (4 + 8)",
+        "transformers generation/logits_process.py, TopPLogitsWarper",
+        "With top_p, all scores in order and where they were.",
+        GENERATES,
+    ),
+    pass_row(
+        "sort_scratch",
+        TEMPORARY,
+        "V x 20 for one sequence; batch x V x 32 for several, x 20 from 128 on",
+        "aten/src/ATen/native/cuda/SortStable.cu; cub/device/dispatch/dispatch_radix_sort.cuh",
+        "What a sort of scores needs: indices or pairs of sequence and index, sorted keys, and second buffers.",
+        GENERATES,
+    ),
+    pass_row(
+        "loss_hidden_states",
+        LOGITS,
+        "T x hidden width x bytes",
+        "trl sft_trainer.py, _chunked_cross_entropy_loss; liger_kernel ops/fused_linear_cross_entropy.py; apple cce.py",
+        "Losses without all logits: the gathered hidden states, their copy for the product, or the gradients that a "
+        "fused loss makes already in forward.",
+    ),
+    pass_row(
+        "loss_weight_copy",
+        TEMPORARY,
+        "V x hidden width x 4",
+        "trl sft_trainer.py, _chunk; apple cut_cross_entropy/cce.py",
+        "chunked_nll casts the whole output weight to float32 for every chunk, cut cross-entropy to autocast's dtype.",
+    ),
+)
+"""Those that a tape fills there."""

@@ -1,0 +1,46 @@
+"""The sizes of a ledger's rows, phase by phase: all that totals need, from which the rows themselves are made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from toolkit.memory.inputs import Inputs
+from toolkit.memory.ledger import Category, Ledger, Phase, PhaseName, Row
+from toolkit.memory.rows.rule import RowRule
+from toolkit.spec.settings.setting import Setting
+
+
+class PhaseSizes(NamedTuple):
+    """The bytes of each row that is there at the fullest moment of a phase, which `moment` names."""
+
+    name: PhaseName
+    sizes: tuple[tuple[RowRule, int], ...]
+    moment: str = ""
+
+    @property
+    def total(self) -> int:
+        """The sum of all rows, in bytes."""
+        return sum([size for _, size in self.sizes])
+
+    def of(self, *categories: Category) -> int:
+        """The sum of the rows of some categories, in bytes."""
+        return sum([size for rule, size in self.sizes if rule.category in categories])
+
+    def with_workspaces(self, workspace: int, before: int) -> PhaseSizes:
+        """The same phase on a GPU with workspaces of so many bytes, instead of so many before."""
+        changed = (
+            (rule, size * workspace // before if rule.category is Category.WORKSPACE else size)
+            for rule, size in self.sizes
+        )
+        return self._replace(sizes=tuple(changed))
+
+
+def ledger_of(setting: Setting, phases: tuple[PhaseSizes, ...]) -> Ledger:
+    """The ledger that has these sizes at a setting."""
+    return Ledger(tuple(Phase(phase.name, tuple(_rows(setting, phase)), phase.moment) for phase in phases))
+
+
+def _rows(setting: Setting, phase: PhaseSizes) -> Iterator[Row]:
+    for rule, size in phase.sizes:
+        yield Row(rule.name, rule.category, size, rule.formula, Inputs(setting, rule.fields))

@@ -1,0 +1,113 @@
+"""What backward allocates on a tape: gradients of tensors and of weights, and how they add up."""
+
+from __future__ import annotations
+
+from toolkit.memory.size import BYTES, Size
+from toolkit.memory.tape.buffer import Buffer
+from toolkit.memory.tape.live import Live
+
+INCOMING = "activation_gradients"
+GRADIENTS = "gradients"
+NEW_GRADIENT = "new_gradient"
+STEP = "optimizer_temporary"
+LOGITS_ROWS = frozenset({"logits", "logits_float32", "log_probabilities"})
+
+
+class Gradients:
+    """The gradients of one stretch, counted among what is alive.
+
+    `accumulates` says that gradients of earlier micro-batches are there. With a `length` all sequences are so long,
+    whatever the batch's tokens: frames of a sound. `steps` are the tensors of a parameter's size that its optimizer
+    needs where it steps as soon as the gradient is there; None: it does not.
+    """
+
+    def __init__(self, *, accumulates: bool, length: int = 0) -> None:
+        self.accumulates = accumulates
+        self.length = length
+        self.steps: int | None = None
+        self._summed: dict[int, tuple[Buffer, int]] = {}
+        self._given: set[int] = set()
+        self._live = Live()
+
+    def gradient(self, of: Buffer, dtype: str | None = None) -> Buffer:
+        """Allocate the gradient of a tensor, in its dtype."""
+        size = of.size
+        if dtype not in (None, of.dtype):
+            size = Size(*[part * BYTES[dtype] // BYTES[of.dtype] for part in of.size])
+        row = "logits_gradient" if of.row in LOGITS_ROWS else INCOMING
+        return self.fresh(row, size, dtype or of.dtype, of.width)
+
+    def parameter(self, elements: int, dtype: str) -> Buffer:
+        """A trained weight, whose gradient has a dtype. With earlier gradients there, a new one is added and freed."""
+        row = NEW_GRADIENT if self.accumulates else GRADIENTS
+        size = Size(fixed=elements * BYTES[dtype])
+        return Buffer(row, size, 0, dtype, grad=True, counted=False, parameter=True)
+
+    def weight_gradient(self, weight: Buffer, dtype: str) -> Buffer:
+        """Allocate the gradient of a trained weight or of its copy in the dtype of the product that makes it."""
+        row = weight.row if weight.parameter else NEW_GRADIENT
+        return self.fresh(row, weight.size, dtype)
+
+    def fresh(self, row: str, size: Size, dtype: str, width: int = 0) -> Buffer:
+        """Allocate a tensor during backward."""
+        actual = self._measured(size)
+        buffer = Buffer(row, actual, width, dtype, grad=False)
+        self._live.add(row, actual)
+        return buffer
+
+    def _measured(self, size: Size) -> Size:
+        """A size where sequences have a length of their own."""
+        return size.of_length(self.length) if self.length else size
+
+    def share(self, gradient: Buffer, target: Buffer) -> Buffer:
+        """Hand a gradient on as it is, or as a cast copy where the target has another dtype."""
+        if gradient.dtype != target.dtype:
+            return self.gradient(target)
+        gradient.references += 1
+        return gradient
+
+    def handed(self, gradient: Buffer) -> Buffer:
+        """Hand a gradient on as it is, as one of more or of less: a part of it, or what is spread out from it."""
+        gradient.references += 1
+        return gradient
+
+    def discard(self, buffer: Buffer) -> None:
+        """Free a tensor that was allocated during backward."""
+        self._release(buffer)
+
+    def _accumulate(self, pending: dict[int, Buffer], target: Buffer, contribution: Buffer) -> None:
+        existing = pending.get(id(target))
+        if target.parameter:
+            if self.steps is not None:
+                self._step(target, contribution)
+            elif self.accumulates or id(target) in self._given:  # added to what is there, and freed
+                self._release(contribution)
+            self._given.add(id(target))
+        elif existing is None:
+            pending[id(target)] = contribution
+        elif existing.references == 1 and not existing.reshaped:
+            # The engine adds in place to what alone has its storage (input_buffer.cpp, can_accumulate_inplace).
+            self._release(contribution)
+        else:
+            total = self.fresh(existing.row, existing.size, existing.dtype, existing.width)
+            self._release(existing)
+            self._release(contribution)
+            pending[id(target)] = total
+
+    def _step(self, target: Buffer, contribution: Buffer) -> None:
+        """The optimizer of a parameter steps once its last gradient is there: until then the engine sums them up."""
+        total, left = self._summed.get(id(target), (contribution, target.uses))
+        if total is not contribution:
+            self._release(contribution)
+        if left > 1:
+            self._summed[id(target)] = total, left - 1
+            return
+        if self.steps:
+            self._live.add(STEP, total.size.times(self.steps))
+            self._live.remove(STEP, total.size.times(self.steps))
+        self._release(total)
+
+    def _release(self, buffer: Buffer) -> None:
+        buffer.references -= 1
+        if buffer.references == 0 and buffer.counted:
+            self._live.remove(buffer.row, buffer.size)

@@ -1,0 +1,81 @@
+"""What a model's code holds of its embeddings while its layers run, and what they leave for backward."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from toolkit.memory.forms.builder import Builder
+from toolkit.memory.formula.attention.attention_form import SCORES
+from toolkit.memory.formula.embeddings import ROW as EMBEDDINGS
+from toolkit.memory.packing import has_positions
+from toolkit.memory.size import BYTES, Size
+
+
+def held_embeddings(build: Builder, embedding: Size, *, trains: bool) -> Size:
+    """What the model's code holds during its layers: embeddings, those of positions once for all sequences.
+
+    To generate from padded rows each has its own, and so have packed rows (formula/inputs.py).
+    """
+    layout = build.layout
+    tokens = embedding.times(layout.embeddings or int(build.numerics.checkpointing == "false"))
+    if trains and layout.rotary == "own" and build.architecture.embedding_dropout:
+        tokens = embedding  # beside what dropout makes of them
+    if trains and layout.embeddings and build.numerics.first_grad and _leaf(build):
+        tokens = tokens.minus(embedding)  # which the graph holds anyway
+    if not layout.positions:
+        return tokens
+    each = (build.numerics.padded and not trains) or has_positions(build.numerics.packing)
+    return tokens.plus(embedding if each else Size(position=embedding.token))
+
+
+def held_scores(build: Builder, *, trains: bool) -> Mapping[str, Size]:
+    """The probabilities of the layer before, where the model's code holds what a layer gives until the next has run.
+
+    Without checkpoints the graph holds them anyway.
+    """
+    if trains and build.numerics.checkpointing == "false":
+        return {}
+    kind, *others = build.architecture.layers
+    if not (kind.attention.alibi or kind.attention.written) or (kind.count == 1 and not others):
+        return {}
+    n = build.numerics
+    values = n.stream if n.storage != "plain" else n.autocast or n.stream
+    each = kind.attention.query_heads * BYTES[values]
+    return {SCORES: Size(pair=each)}
+
+
+def first_dtype(build: Builder) -> str:
+    """The dtype of the first layer's input: autocast runs the norm of embeddings in float32."""
+    wide = build.layout.embedding_norm and build.numerics.autocast is not None
+    return "fp32" if wide else build.numerics.stream
+
+
+def front_of(build: Builder) -> Mapping[str, Size]:
+    """What embeddings leave for backward: the mask of their dropout, their norm's input, and those that are a leaf.
+
+    Frozen, they are made to need a gradient, as checkpoints want it; the graph holds them where others are added.
+    """
+    dtypes, width = build.numerics, build.architecture.hidden
+    if not dtypes.first_grad:
+        return {}
+    mask = width * BYTES["bool"] if build.architecture.embedding_dropout else 0
+    norm = width * BYTES[first_dtype(build)] + 2 * BYTES["fp32"] if build.layout.embedding_norm else 0
+    leaf = _leaf(build)
+    kept = mask + norm + (0 if norm and first_dtype(build) == dtypes.stream else leaf) + _narrow(build)
+    return {EMBEDDINGS: Size(token=kept)} if kept else {}
+
+
+def _leaf(build: Builder) -> int:
+    """Bytes of a token's embedding that the graph holds as a leaf."""
+    layout = build.layout
+    others = layout.embeddings > 0 or layout.multiplied or layout.embedding_norm
+    if not (others or build.architecture.embedding_dropout) or build.numerics.trains_base or build.adaptation.rows:
+        return 0
+    return build.architecture.hidden * BYTES[build.numerics.stream]
+
+
+def _narrow(build: Builder) -> int:
+    """Bytes of a token's embedding, where a trained linear makes it as wide as the layers (OPT 350M)."""
+    found = next((m for m in build.architecture.modules if m.path.endswith("decoder.project_in")), None)
+    trained = found is not None and build.numerics.trains_base
+    return found.in_features * BYTES[build.numerics.stream] if found is not None and trained else 0

@@ -1,0 +1,28 @@
+"""What a checkpoint that selects by operation keeps of a layer, and what the layer finds when it runs again."""
+
+from __future__ import annotations
+
+from toolkit.memory.size import Size
+from toolkit.memory.tape.buffer import Buffer
+from toolkit.memory.tape.tape import Tape
+
+
+def selected(
+    tape: Tape, row: str, width: int, dtype: str, *, grad: bool, size: Size | None = None, product: bool = False
+) -> Buffer:
+    """Allocate a result that a selective checkpoint keeps, of products every second one not.
+
+    Where the layer runs again, that is what was kept, which the checkpoint lets go of. Sources: torch.utils.checkpoint,
+    _CachingTorchDispatchMode and _CachedTorchDispatchMode; torchtitan's policy (_apply_op_sac).
+    """
+    tape.products += product
+    if tape.chosen is None or tape.stopped or (product and tape.products % 2 == 0):
+        return tape.new(row, width, dtype, grad=grad, size=size)
+    if tape.stop_after is not None:
+        buffer = tape.adopted(tape.chosen.pop(0))
+        buffer.grad = grad
+        return buffer
+    buffer = tape.new(row, width, dtype, grad=grad, size=size)
+    buffer.references += 1
+    tape.chosen.append(buffer)
+    return buffer

@@ -1,0 +1,175 @@
+"""What was allocated and released, in order: the raw material of a trace, without torch."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from toolkit.facts.multiprocessors import Multiprocessors
+from toolkit.frozen import frozen
+from toolkit.memory.allocator.caching import MIN_BLOCK, Block, CachingAllocator, CardFullError
+from toolkit.memory.formula.reduction import staged_bytes
+
+WORKSPACE = "cublas_workspace"
+"""The operation under which cuBLAS's workspaces stand."""
+
+
+class Stage(StrEnum):
+    """When something is made: on the way forward, again for a checkpoint, on the way back, or by the optimizer."""
+
+    FORWARD = "forward"
+    RECOMPUTATION = "recomputation"
+    BACKWARD = "backward"
+    STEP = "step"
+
+
+@frozen
+class Staged:
+    """A sum of so many rows to so many outputs, whose kernel stages partial sums on the multiprocessors of a GPU."""
+
+    outputs: int
+    rows: int
+    on: Multiprocessors
+
+    @property
+    def bytes(self) -> int:
+        """What it stages."""
+        return staged_bytes(self.outputs, self.rows, self.on)
+
+
+@frozen
+class Allocation:
+    """One storage or scratch buffer: `bytes` as asked for, and what asked for it.
+
+    `operation` is the operator as torch names it, `module` the path of the module whose code or gradient it was;
+    `scratch` is what a kernel takes beside its results, `stream` the stream of the device that was current (0: the
+    default one), whose memory no other stream is given. `staged` is what the bytes come from where they are those of
+    partial sums.
+    """
+
+    bytes: int
+    operation: str
+    module: str
+    stage: Stage = Stage.FORWARD
+    scratch: bool = False
+    stream: int = 0
+    staged: Staged | None = field(default=None, compare=False)
+
+    @property
+    def place(self) -> str:
+        """Where it was made, in words."""
+        return f"{self.operation} ({self.stage})" + (f" in {self.module}" if self.module else "")
+
+    @property
+    def counted(self) -> int:
+        """The bytes that torch counts: rounded up to 512."""
+        return -(-self.bytes // MIN_BLOCK) * MIN_BLOCK
+
+
+@frozen
+class Moment:
+    """A point of a timeline: the bytes that are alive right after an event."""
+
+    bytes: int
+    event: int
+
+
+@frozen
+class Replayed:
+    """What the caching allocator makes of a timeline, in bytes."""
+
+    allocated: int
+    reserved: int
+
+
+@dataclass(slots=True)
+class Timeline:
+    """Allocations in the order in which they were made, events (n: allocation n-1 made, -n: released), named phases."""
+
+    allocations: list[Allocation] = field(default_factory=list)
+    events: list[int] = field(default_factory=list)
+    marks: list[tuple[int, str]] = field(default_factory=list)
+
+    def allocate(self, allocation: Allocation) -> int:
+        """Adds an allocation and returns its index."""
+        self.allocations.append(allocation)
+        self.events.append(len(self.allocations))
+        return len(self.allocations) - 1
+
+    def release(self, index: int) -> None:
+        """Ends an allocation."""
+        self.events.append(-index - 1)
+
+    def mark(self, phase: str) -> None:
+        """Starts a phase; the same name may come again."""
+        self.marks.append((len(self.events), phase))
+
+    def peaks(self) -> dict[str, Moment]:
+        """The fullest moment of each phase, the first of equals; what a phase starts with counts too."""
+        found: dict[str, Moment] = {}
+        alive = 0
+        starts = iter(self.marks)
+        upcoming = next(starts, None)
+        phase = ""
+        for event, change in enumerate(self.events):
+            while upcoming is not None and upcoming[0] <= event:
+                phase = upcoming[1]
+                _keep_largest(found, phase, Moment(alive, event - 1))
+                upcoming = next(starts, None)
+            counted = self.allocations[abs(change) - 1].counted
+            alive += counted if change > 0 else -counted
+            _keep_largest(found, phase, Moment(alive, event))
+        return found
+
+    def alive(self, event: int) -> set[int]:
+        """The indexes of the allocations that are alive right after an event."""
+        indexes: set[int] = set()
+        for change in self.events[: event + 1]:
+            if change > 0:
+                indexes.add(change - 1)
+            else:
+                indexes.discard(-change - 1)
+        return indexes
+
+    @staticmethod
+    def _ask(allocator: CachingAllocator, made: Allocation) -> Block:
+        try:
+            return allocator.allocate(made.bytes, made.stream)
+        except CardFullError as full:
+            full.at = made.place
+            raise
+
+    def replay(self, loaded: str, allocator: CachingAllocator | None = None, *, warm: bool = False) -> Replayed:
+        """Runs the timeline through the caching allocator. Raises CardFullError where its capacity is not enough.
+
+        What is alive at the first mark named `loaded` is put there first, in the order in which it was made: how it was
+        made on tensors without storage is not how a GPU is loaded. `warm`: a block of their whole size is asked for and
+        given back before, as transformers does when it loads to a GPU by a device map (caching_allocator_warmup).
+        """
+        allocator = allocator or CachingAllocator()
+        start = next(event for event, phase in self.marks if phase == loaded)
+        there = sorted(self.alive(start - 1))
+        if warm:
+            _warm(allocator, sum(self.allocations[index].bytes for index in there))
+        blocks: dict[int, Block] = {}
+        for change in [*(index + 1 for index in there), *self.events[start:]]:
+            size = self.allocations[abs(change) - 1].bytes
+            if not size:
+                continue  # torch asks the allocator for nothing
+            if change > 0:
+                blocks[change] = self._ask(allocator, self.allocations[change - 1])
+            else:
+                allocator.free(blocks.pop(-change))
+        return Replayed(allocator.peak_allocated, allocator.peak_reserved)
+
+
+def _warm(allocator: CachingAllocator, size: int) -> None:
+    """Asks for a block and gives it back; a card without room for it will have none for the model."""
+    with suppress(CardFullError):
+        allocator.free(allocator.allocate(size))
+
+
+def _keep_largest(found: dict[str, Moment], phase: str, moment: Moment) -> None:
+    if phase not in found or moment.bytes > found[phase].bytes:
+        found[phase] = moment

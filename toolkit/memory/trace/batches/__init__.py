@@ -1,0 +1,1 @@
+"""What a traced model is given, and what it is trained towards."""

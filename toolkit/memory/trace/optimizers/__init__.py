@@ -1,0 +1,1 @@
+"""Optimizers on meta tensors, by the code of their libraries."""

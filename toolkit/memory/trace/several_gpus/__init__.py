@@ -1,0 +1,1 @@
+"""A model on several GPUs, as the first of them holds it."""

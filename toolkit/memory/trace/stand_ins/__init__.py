@@ -1,0 +1,1 @@
+"""What stands in for a GPU: kernels, switches and values that meta tensors lack."""

@@ -1,0 +1,253 @@
+"""Which modules LoRA adapts, by the rules of peft 0.21 with transformers 5, and the weights that adds."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
+from functools import lru_cache
+
+from toolkit.frozen import frozen
+from toolkit.memory.architecture.heads import SEQUENCE, TOKENS
+from toolkit.memory.architecture.model import Architecture, Module, ModuleKind, Tensor
+from toolkit.memory.architecture.stack import as_built
+from toolkit.memory.libraries.fused_names import FUSED_NAMES
+from toolkit.memory.refusal import UnsupportedRow
+from toolkit.memory.size import BYTES
+from toolkit.spec.settings.setting import Lora, Setting
+
+ALL_LINEAR = "all-linear"
+
+# peft's PeftModelForSequenceClassification and -TokenClassification train modules whose names end so in full.
+CLASSIFIER_NAMES = ("classifier", "score")
+
+ADAPTER_METHODS = ("lora", "qlora")
+
+LINEARS = (ModuleKind.LINEAR, ModuleKind.CONV1D)
+PRODUCTS = (*LINEARS, ModuleKind.HEAD)
+
+
+@frozen
+class Adapter:
+    """The adapter of a module, or of each of `copies` fused experts; `ranks` fused matrices share one."""
+
+    module: Module
+    copies: int = 1
+    ranks: int = 1
+
+    def shapes(self, rank: int) -> tuple[tuple[int, int], tuple[int, int]]:
+        """The shapes of the matrices A and B of one layer."""
+        width = rank * self.ranks * self.copies
+        return (width, self.module.in_features), (self.module.out_features, width)
+
+    def vectors(self, lora: Lora) -> tuple[tuple[int], ...]:
+        """The shapes of what stands beside A and B: DoRA's lengths of outputs, and the bias of B."""
+        return ((self.module.out_features,),) * (lora.dora + lora.bias)
+
+    def elements(self, lora: Lora) -> int:
+        """The weights of the adapters of all layers: rank x (inputs + outputs) each, and their vectors."""
+        features = self.module.in_features + self.module.out_features
+        matrices = self.copies * self.ranks * lora.rank * features
+        return self.module.count * (matrices + sum(length for (length,) in self.vectors(lora)))
+
+
+@frozen
+class TargetMatch:
+    """The adapters that targets make, the targets that make none, and how many modules each target adapts."""
+
+    adapters: tuple[Adapter, ...]
+    unmatched: tuple[str, ...]
+    per_target: Mapping[str, int]
+
+    @property
+    def matched(self) -> tuple[Module, ...]:
+        """The adapted modules; a fused parameter stands as a module of its name."""
+        return tuple(adapter.module for adapter in self.adapters)
+
+    @property
+    def count(self) -> int:
+        """The number of adapted modules, layers counted one by one."""
+        return sum(adapter.module.count for adapter in self.adapters)
+
+
+@lru_cache(maxsize=1024)
+def match_targets(architecture: Architecture, targets: str | tuple[str, ...]) -> TargetMatch:
+    """The modules that LoRA adapts. A name matches a whole path, or its end after a dot.
+
+    "all-linear" takes every linear except the output embedding and a classifier that is trained in full.
+    Another single string is a regular expression to peft; here it is a name, as a stranger's expression is
+    not run. Routers, norms and gpt-oss's fused experts have no adapter; the fused experts of Mixtral,
+    Qwen3-MoE and DeepSeek have one under the names that their linears used to have.
+    """
+    everything = isinstance(targets, str) and targets.lower() == ALL_LINEAR
+    names = (targets,) if isinstance(targets, str) else tuple(dict.fromkeys(targets))
+    fused = _fused_names(architecture)
+    per_target = dict.fromkeys(names, 0)
+    adapters: list[Adapter] = []
+    for module in _adaptable(architecture):
+        layers: set[str] = set()
+        for name in names:
+            found = _linear_layers(module, fused) if everything else layers_named(module, name, fused)
+            per_target[name] += len(found)
+            layers.update(found)
+        if layers:
+            adapters.append(Adapter(module if len(layers) == module.count else _only(module, layers)))
+    for adapter, sources in _fused_adapters(architecture, fused, _leaves(fused if everything else names)):
+        adapters.append(adapter)
+        for name in names:
+            per_target[name] += adapter.module.count if everything or _leaf(name) in sources else 0
+    unmatched = tuple(name for name, count in per_target.items() if count == 0)
+    return TargetMatch(tuple(adapters), unmatched, per_target)
+
+
+def lora_parameters(architecture: Architecture, lora: Lora) -> int:
+    """The weights of the adapters."""
+    return sum(adapter.elements(lora) for adapter in match_targets(architecture, lora.targets).adapters)
+
+
+def lora_refusal(architecture: Architecture, lora: Lora) -> str | None:
+    """Why peft refuses this configuration, or None where it does not."""
+    if lora.dora and lora.bias:
+        return "DoRA has no biases"
+    match = match_targets(architecture, lora.targets)
+    fused = _fused_names(architecture)
+    if isinstance(lora.targets, tuple) and fused:
+        incomplete = _incomplete(fused, _leaves(lora.targets))
+        if incomplete:
+            return f"{' and '.join(incomplete)} are fused into one parameter and can only be adapted together"
+    wrapping = _wrapping_linears(architecture, lora)
+    if wrapping:
+        return f"{wrapping} is a module around a linear here, which peft does not adapt (Gemma4ClippableLinear)"
+    if not match.adapters:
+        return "no module that LoRA can adapt bears one of these names"
+    if lora.dropout and any(adapter.module.kind is ModuleKind.EXPERTS for adapter in match.adapters):
+        return "adapters of fused experts cannot have dropout"
+    return None
+
+
+def _wrapping_linears(architecture: Architecture, lora: Lora) -> str:
+    """A target that is the name of a module around a linear, which is called so; empty where there is none."""
+    if not isinstance(lora.targets, tuple):
+        return ""
+    around = {module.path.split(".")[-2] for module in architecture.modules if module.path.endswith(".linear")}
+    return next((name for name in lora.targets if _leaf(name) in around), "")
+
+
+def saved_modules(architecture: Architecture) -> tuple[Module, ...]:
+    """The modules that peft copies and trains in full beside the adapters: those of a classifier."""
+    if architecture.head not in (SEQUENCE, TOKENS):
+        return ()
+    return tuple(module for module in architecture.modules if _is_classifier(module))
+
+
+def adapters_of(architecture: Architecture, setting: Setting) -> TargetMatch | None:
+    """The adapters of a setting, on the model as its stack builds it; None where the method has none."""
+    if setting.method not in ADAPTER_METHODS or setting.lora is None:
+        return None
+    built = as_built(architecture, setting)
+    refusal = lora_refusal(built, setting.lora)
+    if refusal is not None:
+        raise UnsupportedRow("adapters", f"peft refuses this: {refusal}")
+    match = match_targets(built, setting.lora.targets)
+    if setting.lora.dora or setting.lora.bias:
+        for adapter in match.adapters:
+            if adapter.module.kind not in PRODUCTS:
+                raise UnsupportedRow("adapters", f"no rule for DoRA or a bias of {adapter.module.leaf} yet")
+    return match
+
+
+def unmerged_bytes(architecture: Architecture, setting: Setting) -> int:
+    """What adapters take in inference that were not merged into the weights, in the dtype that is said of them."""
+    if setting.trains or setting.lora is None or setting.lora.dtype is None:
+        return 0
+    match = match_targets(as_built(architecture, setting), setting.lora.targets)
+    return sum(one.elements(setting.lora) for one in match.adapters) * BYTES[setting.lora.dtype]
+
+
+def _fused_names(architecture: Architecture) -> Mapping[str, str]:
+    """The names that stand for fused parameters, where the model has such."""
+    names = FUSED_NAMES.get(architecture.family, {})
+    fused = any(module.kind is ModuleKind.EXPERTS for module in architecture.modules)
+    return names if fused and architecture.older_names else {}
+
+
+def _is_classifier(module: Module) -> bool:
+    return any(part.endswith(CLASSIFIER_NAMES) for part in module.path.split("."))
+
+
+def _adaptable(architecture: Architecture) -> Iterator[Module]:
+    """The linears, embeddings and convolutions that are not trained in full."""
+    saved = set(saved_modules(architecture))
+    return (module for module in architecture.modules if module.in_features and module not in saved)
+
+
+def _linear_layers(module: Module, fused: Collection[str]) -> tuple[str, ...]:
+    return module.layers if module.kind in LINEARS and module.leaf not in fused else ()
+
+
+def layers_named(module: Module, name: str, fused: Collection[str] = ()) -> tuple[str, ...]:
+    """The layers of a module that a name takes."""
+    leaf = _leaf(name)
+    if leaf != module.leaf or leaf in fused:
+        return ()
+    ending = f".{name}"
+    before, _, after = module.path.rpartition("{}")
+    if after.endswith(ending) or f".{after}" == ending:
+        return module.layers
+    if not ending.endswith(after):
+        return ()
+    # What is left of the name says which layers: "layers.3", or "3.mlp.experts.7" where experts are linears.
+    start = ending.removesuffix(after)
+    return tuple(layer for layer in _candidates(module, start) if f".{before}{layer}".endswith(start))
+
+
+def _candidates(module: Module, start: str) -> tuple[str, ...]:
+    """The layers that may end so: one, unless layers stand for experts, too."""
+    last = _leaf(start)
+    if any("." in layer for layer in module.layers[:1]):
+        return module.layers
+    return (last,) if last in module.layers else ()
+
+
+def _only(module: Module, layers: set[str]) -> Module:
+    return replace(module, layers=tuple(layer for layer in module.layers if layer in layers))
+
+
+def _leaf(name: str) -> str:
+    return name.rsplit(".", 1)[-1]
+
+
+def _leaves(names: Collection[str]) -> frozenset[str]:
+    return frozenset(_leaf(name) for name in names)
+
+
+def _incomplete(fused: Mapping[str, str], leaves: frozenset[str]) -> tuple[str, ...]:
+    """The names that would have to be targeted together and are not."""
+    for parameter in dict.fromkeys(fused.values()):
+        sources = tuple(name for name, target in fused.items() if target == parameter)
+        if 0 < len(leaves.intersection(sources)) < len(sources):
+            return sources
+    return ()
+
+
+def _fused_adapters(
+    architecture: Architecture, fused: Mapping[str, str], leaves: frozenset[str]
+) -> Iterator[tuple[Adapter, frozenset[str]]]:
+    """The adapters of fused parameters and routers, each with the names that ask for it."""
+    if not fused or _incomplete(fused, leaves):
+        return
+    wanted: dict[str, set[str]] = {}
+    for name in leaves.intersection(fused):
+        wanted.setdefault(fused[name], set()).add(name)
+    for module in architecture.modules:
+        for tensor in module.tensors:
+            path = f"{module.path}.{tensor.name}"
+            sources = next((names for ending, names in wanted.items() if path.endswith(f".{ending}")), None)
+            if sources and not module.in_features:
+                yield _fused_adapter(module, tensor, len(sources)), frozenset(sources)
+
+
+def _fused_adapter(module: Module, tensor: Tensor, ranks: int) -> Adapter:
+    *experts, outputs, inputs = tensor.shape
+    path = f"{module.path}.{tensor.name}" if experts else module.path
+    part = replace(module, path=path, tensors=(tensor,), in_features=inputs, out_features=outputs)
+    return Adapter(part, experts[0] if experts else 1, ranks)

@@ -1,0 +1,133 @@
+"""The tensors that a model's weights are stored in, with their exact bytes.
+
+Buffers that no config sets (rotary frequencies, a router's correction) are not counted: a few KB a layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+
+from toolkit.frozen import frozen
+from toolkit.memory.architecture.model import Architecture, Module, ModuleKind, Tensor
+from toolkit.memory.architecture.stack import as_built
+from toolkit.memory.engines.storage import served_scheme
+from toolkit.memory.weights.quantization import SCHEMES, Part, Scheme, UnsupportedStorage, for_vectors, in_groups
+from toolkit.spec.fields.names import GROUPED
+from toolkit.spec.settings.setting import Setting
+
+ITEM_BYTES: Mapping[str, int] = {
+    "fp32": 4,
+    "bf16": 2,
+    "fp16": 2,
+    "int32": 4,
+    "int8": 1,
+    "uint8": 1,
+    "fp8": 1,
+}
+FLOATS = ("fp32", "bf16", "fp16")
+
+ALLOCATION = 512
+"""Bytes to which the CUDA caching allocator of torch rounds a block up."""
+
+
+@frozen
+class StoredTensor:
+    """A tensor as it lies in memory, once for each layer of its module."""
+
+    module: Module
+    tensor: Tensor
+    part: Part
+
+    @property
+    def name(self) -> str:
+        """Its name, with `{}` for the layer."""
+        return f"{self.module.path}.{self.tensor.name}{self.part.name}"
+
+    @property
+    def is_packed(self) -> bool:
+        """Whether it belongs to a quantized weight."""
+        return self.part.dtype not in FLOATS or self.part.name != ""
+
+    @property
+    def elements(self) -> int:
+        """Stored elements over all layers; two 4-bit values are one byte, one element."""
+        return self.module.count * self.part.elements
+
+    @property
+    def bytes(self) -> int:
+        """Bytes over all layers."""
+        return self.elements * ITEM_BYTES[self.part.dtype]
+
+    @property
+    def allocated(self) -> int:
+        """Bytes over all layers, each tensor rounded up as the allocator does."""
+        single = self.part.elements * ITEM_BYTES[self.part.dtype]
+        return self.module.count * (-(-single // ALLOCATION) * ALLOCATION)
+
+
+def storage_of(architecture: Architecture, setting: Setting, rest: str | None = None) -> tuple[StoredTensor, ...]:
+    """Every tensor of the weights in its stored form; tied weights once.
+
+    `rest` is the dtype of what a quantized form leaves as it is (norms, embeddings, heads, biases): by
+    default the compute dtype if that has 16 bits, else bf16. Raises UnsupportedStorage for a form that no
+    rule covers.
+    """
+    built = as_built(architecture, setting)
+    if setting.weights in FLOATS:
+        return _stored(built, None, rest or setting.weights)
+    scheme = _scheme(built, setting)
+    sixteen_bit = setting.compute if setting.compute in ("bf16", "fp16") else "bf16"
+    return _stored(built, scheme, rest or sixteen_bit)
+
+
+def stored_elements(architecture: Architecture, setting: Setting) -> int:
+    """What `sum(p.numel() for p in model.parameters())` says of the model as stored, without adapters."""
+    return sum(stored.elements for stored in storage_of(architecture, setting) if stored.part.parameter)
+
+
+def weight_bytes(architecture: Architecture, setting: Setting, rest: str | None = None) -> int:
+    """The bytes of all weights as stored."""
+    return sum(stored.bytes for stored in storage_of(architecture, setting, rest))
+
+
+def allocated_weight_bytes(architecture: Architecture, setting: Setting, rest: str | None = None) -> int:
+    """The bytes of all weights as stored, each tensor rounded up to 512 as torch's CUDA allocator does."""
+    return sum(stored.allocated for stored in storage_of(architecture, setting, rest))
+
+
+def _scheme(architecture: Architecture, setting: Setting) -> Scheme:
+    weights, double_quant = setting.weights, setting.double_quant
+    if setting.stack.trainer == "vllm" and (served := served_scheme(setting)) is not None:
+        return served
+    scheme = SCHEMES.get((weights, double_quant))
+    if weights == "awq-int4" and setting.kernels.awq == "gemv":
+        return for_vectors(setting.group_size)
+    if weights in GROUPED:
+        return in_groups(weights, setting.group_size)
+    if scheme is None and (weights, False) in SCHEMES:
+        raise UnsupportedStorage(weights, "double quantization is a feature of bitsandbytes' 4-bit weights")
+    if scheme is None:
+        known = ", ".join(dict.fromkeys([*FLOATS, *(name for name, _ in SCHEMES)]))
+        raise UnsupportedStorage(weights, f"no rule covers this form of weights; known: {known}")
+    if weights == "mxfp4" and not any(module.kind is ModuleKind.EXPERTS for module in architecture.modules):
+        raise UnsupportedStorage(weights, f"only fused experts are stored so, and {architecture.class_name} has none")
+    return scheme
+
+
+@lru_cache(maxsize=256)
+def _stored(architecture: Architecture, scheme: Scheme | None, rest: str) -> tuple[StoredTensor, ...]:
+    return tuple(
+        StoredTensor(module, tensor, part)
+        for module in architecture.modules
+        for tensor in module.tensors
+        for part in _parts(module, tensor, scheme, rest)
+    )
+
+
+def _parts(module: Module, tensor: Tensor, scheme: Scheme | None, rest: str) -> tuple[Part, ...]:
+    parts = scheme(module, tensor) if scheme is not None else None
+    if parts is not None:
+        return parts
+    dtype = "fp32" if module.float32 or (rest == "fp16" and module.float32_with_fp16) else rest
+    return (Part("", dtype, tensor.elements, parameter=True),)

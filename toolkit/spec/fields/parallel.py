@@ -1,0 +1,127 @@
+"""The fields that say how a run is spread over GPUs: data only, one entry a field."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from toolkit.spec.fields import names
+from toolkit.spec.fields.field import Applies, FieldSpec
+from toolkit.spec.fields.kind import Boolean, Integer, Kind, one_of
+from toolkit.spec.fields.named_kind import Switch
+
+_SHARDED = (
+    "weights", "adapters", "gradients", "optimizer_states", "master_weights", "activations", "logits", "kv_cache",
+    "engine_pool", "temporary", "device", "time",
+)  # fmt: skip
+_MOVED_OUT = tuple(what for what in _SHARDED if what not in ("kv_cache", "engine_pool"))
+_BUFFERS = ("temporary", "activations", "logits", "reserved", "device", "time")
+_WHOLE = ("weights", "adapters", *_BUFFERS)
+_ELEMENTS = Integer("a number of elements", 0, 10**13)
+
+
+def parallel_fields() -> Iterator[FieldSpec]:
+    """Every field of `parallel`."""
+    yield _field("gpus", Integer("a positive integer", 1, 100_000), "How many GPUs share the run.", "2", _SHARDED)
+    yield _field(
+        "strategy", one_of("a way to share a run", names.STRATEGIES), "How GPUs share the run.", "fsdp",
+        tuple(what for what in _SHARDED if what != "engine_pool"),
+    )  # fmt: skip
+    yield _field(
+        "offload",
+        Switch("true, false or optimizer", "what is kept in main memory", names.OFFLOADED),
+        "What is kept in main memory: all that the strategy can keep there, or the optimizer's part alone.",
+        "optimizer",
+        _MOVED_OUT,
+    )
+    yield _field(
+        "reshard_after_forward",
+        Boolean(),
+        "fully_shard: whether the weights of a layer are freed between its forward and its backward.",
+        "false",
+        _BUFFERS,
+        "fsdp2",
+    )
+    yield _field(
+        "loads_whole",
+        Boolean(),
+        "Whether every GPU has all weights before they are shared out: by device_map, or made before DeepSpeed starts.",
+        "true",
+        ("reserved", "device"),
+        "shards",
+    )
+    yield _field(
+        "limit_all_gathers",
+        Boolean(),
+        "FSDP: whether a unit waits to be gathered until the second one before it is free; by default as torch has it.",
+        "true",
+        ("reserved", "device"),
+        "fsdp",
+    )
+    yield from _deepspeed()
+
+
+def _deepspeed() -> Iterator[FieldSpec]:
+    yield _field(
+        "buckets",
+        one_of("a source of bucket sizes", names.BUCKETS),
+        "Where sizes of ZeRO's buckets come from that nobody says.",
+        "auto",
+        _WHOLE,
+        "deepspeed",
+    )
+    yield _field(
+        "reduce_bucket_size",
+        _ELEMENTS,
+        "ZeRO: elements of gradients that are reduced at once, which is how long the buffer for them is.",
+        "500000000",
+        _BUFFERS,
+        "deepspeed",
+    )
+    yield _field(
+        "allgather_bucket_size",
+        _ELEMENTS,
+        "ZeRO 1 and 2: elements of updated weights that are gathered at once, in place.",
+        "500000000",
+        ("time",),
+        "deepspeed",
+    )
+    yield _field(
+        "overlap_comm",
+        Boolean(),
+        "ZeRO: whether gradients are reduced while backward runs, for which ZeRO 1 and 2 have a second buffer.",
+        "true",
+        _BUFFERS,
+        "deepspeed",
+    )
+    yield _field(
+        "contiguous_gradients",
+        Boolean(),
+        "ZeRO: whether gradients are copied into one buffer as they come.",
+        "true",
+        _BUFFERS,
+        "deepspeed",
+    )
+    for name, doc, example, affects in _STAGE_3:
+        yield _field(name, _ELEMENTS, f"ZeRO 3, stage3_{name}: {doc}", example, affects, "zero3")
+    yield _field(
+        "sub_group_size",
+        _ELEMENTS,
+        "ZeRO 3: elements of a GPU's part that the optimizer updates at once.",
+        "1000000000",
+        _BUFFERS,
+        "zero3",
+    )
+
+
+_STAGE_3 = (
+    ("prefetch_bucket_size", "elements that are gathered ahead of their use.", "50000000", _BUFFERS),
+    ("param_persistence_threshold", "elements up to which a tensor stays whole on every GPU.", "100000", _WHOLE),
+    ("max_live_parameters", "elements up to which gathering goes ahead.", "1000000000", _BUFFERS),
+    ("max_reuse_distance", "elements within which a tensor's next use keeps it gathered.", "1000000000", _BUFFERS),
+)
+
+
+def _field(
+    name: str, kind: Kind, doc: str, example: str, affects: tuple[str, ...], applies: Applies = "always"
+) -> FieldSpec:
+    return FieldSpec(f"parallel.{name}", kind, doc, (example,), frozenset(affects), applies)

@@ -1,0 +1,72 @@
+"""The fields of peft's methods beside LoRA: data only, one entry a field."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from toolkit.spec.fields import names
+from toolkit.spec.fields.field import FieldSpec
+from toolkit.spec.fields.kind import Boolean, Integer, Kind, one_of
+from toolkit.spec.fields.named_kind import Targets
+
+_AFFECTS = frozenset({
+    "parameters", "adapters", "gradients", "optimizer_states", "temporary", "activations", "logits", "time",
+})  # fmt: skip
+_SIZED_ALIKE = frozenset({"activations", "logits", "temporary", "time"})
+_POSITIVE = Integer("a positive integer", 1, 10**9)
+_COUNT = Integer("a whole number", 0, 10**9)
+
+
+def peft_fields() -> Iterator[FieldSpec]:
+    """Every field of `peft`."""
+    yield _field("targets", Targets(), "The modules that the method is put on.", "[q_proj, v_proj]")
+    yield _field("rank", _COUNT, "The method's rank: r, or AdaLoRA's init_r; for OFT 0 leaves it to block_size.", "8")
+    yield _field(
+        "dtype",
+        one_of("a dtype of adapters", names.FLOATS, nullable=True),
+        "The dtype of what is trained; null: the one that the stack chooses.",
+        "fp32",
+        _AFFECTS - {"parameters"},
+    )
+    yield from _tokens()
+    yield from _blocks()
+
+
+def _tokens() -> Iterator[FieldSpec]:
+    yield _field("num_virtual_tokens", _POSITIVE, "Prompts: how many virtual tokens are trained.", "20")
+    yield _field("prefix_projection", Boolean(), "Prefix tuning: whether a network makes keys and values.", "true")
+    yield _field(
+        "encoder_hidden_size",
+        _POSITIVE,
+        "Prompts: the width of the network that makes them; without it, that of what it makes.",
+        "128",
+    )
+    yield _field("num_tokens", _POSITIVE, "Trainable tokens: how many embeddings are trained.", "2")
+    yield _field("adapter_len", _POSITIVE, "Adaption prompt: tokens of one layer.", "10")
+    yield _field("adapter_layers", _POSITIVE, "Adaption prompt: how many of the last layers have them.", "30")
+
+
+def _blocks() -> Iterator[FieldSpec]:
+    yield _field("feedforward_modules", Targets("a list of module names"), "IA3: targets that scale inputs.",
+                 "[down_proj]")  # fmt: skip
+    yield _field("block_size", _COUNT, "OFT, BOFT, C3A: the side of a block; for OFT 0 leaves it to the rank.", "32")
+    yield _field("block_share", Boolean(), "OFT: whether all blocks of a layer are one.", "true")
+    yield _field("n_frequency", _POSITIVE, "FourierFT, WaveFT: coefficients of a layer.", "1000")
+    yield _field("decompose_both", Boolean(), "LoKr: whether the first factor may be low-rank, too.", "true")
+    yield _field(
+        "decompose_factor",
+        Integer("-1 or a positive integer", -1, 10**9),
+        "LoKr: the side of the first factor; -1: near the square root.",
+        "8",
+    )
+    yield _field("form", one_of("a form of MiSS", names.MISS_FORMS), "MiSS: the form, init_weights in peft.", "bat")
+    yield _field("mini_r", _POSITIVE, "MiSS: the width of the form mini.", "64")
+    yield _field("num_vectors", _POSITIVE, "VB-LoRA: vectors of the bank.", "256")
+    yield _field("vector_length", _POSITIVE, "VB-LoRA: elements of a vector.", "256")
+    yield _field("gralora_k", _POSITIVE, "GraLoRA: blocks along a side.", "2", _SIZED_ALIKE)
+    yield _field("hybrid_r", _COUNT, "GraLoRA: the rank of a plain adapter beside the blocks.", "4")
+    yield _field("variant", one_of("a variant of RoAd", names.ROAD_VARIANTS), "RoAd: the variant.", "road_2")
+
+
+def _field(name: str, kind: Kind, doc: str, example: str, affects: frozenset[str] = _AFFECTS) -> FieldSpec:
+    return FieldSpec(f"peft.{name}", kind, doc, (example,), affects, "peft")

@@ -1,0 +1,98 @@
+"""What is trained beside a frozen model, or projected, and by whose kernels: from what is said, and by the stack."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import cast
+
+from toolkit.spec.fields import names
+from toolkit.spec.fields.kernel_names import FSDP_IGNORES
+from toolkit.spec.fields.objective import STEADY
+from toolkit.spec.fields.peft_methods import BASE_DTYPE, PEFT_METHODS, Option
+from toolkit.spec.fields.value import Atom
+from toolkit.spec.settings.setting import Galore, Kernels, Lora, Peft, Stack
+from toolkit.spec.settings.stack_rules import adapter_dtype
+
+Said = Mapping[str, Atom]
+
+
+def lora_of(said: Said, method: str, stack: Stack, weights: str, compute: str) -> Lora | None:
+    """The adapters of LoRA; None for methods that have none. TRL turns dropout off for most (disable_dropout)."""
+    if said.get("lora.rank") is None or said.get("lora.targets") is None or method not in (*names.LORA, "inference"):
+        return None
+    targets = said["lora.targets"]
+    return Lora(
+        rank=cast("int", said["lora.rank"]),
+        alpha=cast("int | None", said.get("lora.alpha")),
+        targets=targets if isinstance(targets, tuple) else str(targets),
+        dropout=0.0 if said.get("objective") in STEADY else float(cast("float", said["lora.dropout"])),
+        dtype=str(said.get("lora.dtype") or _dtype(said, stack, weights, compute)),
+        dora=bool(said.get("lora.dora")),
+        bias=bool(said.get("lora.bias")),
+    )
+
+
+def peft_of(said: Said, method: str, stack: Stack, weights: str, compute: str) -> Peft | None:
+    """What another method of peft adds, with its defaults where nothing is said; None for methods of no such kind."""
+    known = PEFT_METHODS.get(method)
+    if known is None:
+        return None
+    if method in BASE_DTYPE:
+        dtype = weights if weights in names.FLOATS else compute
+    else:
+        dtype = str(said.get("peft.dtype") or _dtype(said, stack, weights, compute))
+    options = tuple(
+        (name, cast("Option", said.get(f"peft.{name}", default))) for name, default in known.options.items()
+    )
+    targets = said.get("peft.targets")
+    return Peft(
+        targets=targets if targets is None or isinstance(targets, tuple) else str(targets),
+        rank=cast("int | None", said.get("peft.rank", known.rank)),
+        dtype=dtype,
+        options=options,
+    )
+
+
+def galore_of(said: Said) -> Galore | None:
+    """How gradients are projected, with transformers' defaults; None for optimizers that project none."""
+    if said["optimizer"] not in names.PROJECTED or said["method"] == "inference":
+        return None
+    targets = said.get("galore.targets", "all-linear")
+    return Galore(
+        rank=cast("int", said.get("galore.rank", 128)),
+        targets=targets if isinstance(targets, tuple) else str(targets),
+        update_proj_gap=cast("int", said.get("galore.update_proj_gap", 200)),
+    )
+
+
+def kernels_of(said: Said) -> Kernels:
+    """Whose kernels run parts of a model: its own code's, where nothing is said."""
+    return Kernels(
+        gptq=cast("str | None", said.get("kernels.gptq")),
+        adapters=cast("str | None", said.get("kernels.adapters")),
+        norm=bool(said.get("kernels.norm")),
+        rotary=bool(said.get("kernels.rotary")),
+        awq=cast("str | None", said.get("kernels.awq")),
+        liger=_liger(said.get("kernels.liger")),
+        experts=cast("str | None", said.get("kernels.experts")),
+        linear_attention=_beside_torch(said, "kernels.linear_attention"),
+        convolution=_beside_torch(said, "kernels.convolution"),
+        sdpa=cast("str | None", said.get("kernels.sdpa")) if said["method"] == "inference" else None,
+    )
+
+
+def _liger(value: Atom) -> bool | str:
+    """What is said of Liger's kernels: `classes` is what true means."""
+    return "instance" if value == "instance" else bool(value)
+
+
+def _beside_torch(said: Said, name: str) -> str | None:
+    """A kernel that is not torch's own operation: what nothing names is that."""
+    kernel = cast("str | None", said.get(name))
+    return None if kernel == "torch" else kernel
+
+
+def _dtype(said: Said, stack: Stack, weights: str, compute: str) -> str:
+    sharded = said["parallel.strategy"] in names.SHARDS_WEIGHTS
+    alone = said.get("kernels.adapters") in FSDP_IGNORES
+    return adapter_dtype(stack.trainer, weights, compute, stack.versions, sharded=sharded, ignored=alone)

@@ -1,0 +1,261 @@
+"""From a scenario and a decision for each open field to a setting, by the rules of the stack."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields
+from typing import Any, NamedTuple, cast
+
+from toolkit.spec.fields import names
+from toolkit.spec.fields.objective import GRPO
+from toolkit.spec.fields.process import NONE
+from toolkit.spec.fields.sampling import GREEDY
+from toolkit.spec.fields.value import Atom, Fixed, Range
+from toolkit.spec.scenario import Scenario
+from toolkit.spec.settings.adapters import galore_of, kernels_of, lora_of, peft_of
+from toolkit.spec.settings.cache import cache_of
+from toolkit.spec.settings.objective import objective_of
+from toolkit.spec.settings.profiles import Options, profile_of
+from toolkit.spec.settings.setting import Cache, Kernels, Lora, Parallel, Peft, Run, Setting, Stack, Zero
+from toolkit.spec.settings.stack_rules import checkpointing_form, compute_dtype, states_dtype
+
+_LABELLED = re.compile(r"(.+)\(([0-9]+)\)")
+_CLASSIFIER_LABELS = 2  # transformers' PretrainedConfig.num_labels
+_OFF: Mapping[str, Atom] = {
+    "head": "causal-lm",
+    "generated_length": 0,
+    "gradient_accumulation": 1,
+    "gradient_checkpointing": False,
+    "optimizer": "none",
+    "optimizer_implementation": "fused",
+    "double_quant": False,
+    "amp": False,
+    "padding": False,
+    "warmup": False,
+    "sampling": GREEDY,
+    "attention": "sdpa",
+    "lora.dropout": 0.0,
+    "parallel.gpus": 1,
+    "parallel.strategy": "none",
+    "parallel.offload": False,
+    "parallel.reshard_after_forward": True,
+    "parallel.loads_whole": False,
+    "parallel.buckets": "deepspeed",
+    "parallel.contiguous_gradients": True,
+    "stack.trainer": "transformers",
+    "stack.loss": "cross-entropy",
+}
+"""What holds of a field where neither the document nor the profile of the task says anything."""
+
+
+_COUNTS = frozenset(("batch_size", "sequence_length", "generated_length", "gradient_accumulation"))
+"""Fields that nothing else follows: decisions that differ in these alone have all the rest in common."""
+
+
+class UnresolvedError(ValueError):
+    """A scenario was asked for a setting before the document's values were put into it."""
+
+
+def decide(scenario: Scenario, given: Mapping[str, Atom]) -> Setting:
+    """The setting of a scenario at a decision; an open field without one takes its first option."""
+    return deciding(scenario)(given)
+
+
+def deciding(scenario: Scenario) -> Callable[[Mapping[str, Atom]], Setting]:
+    """`decide` for many decisions about one scenario: what is the same for all is worked out once."""
+    undecided: dict[str, Atom] = {}
+    composed: dict[tuple[tuple[str, Atom], ...], _Composed] = {}
+
+    def decide_so(given: Mapping[str, Atom]) -> Setting:
+        if not undecided:
+            undecided.update(_undecided(scenario))
+        said = {**undecided, **given}
+        key = tuple([(name, value) for name, value in given.items() if name not in _COUNTS])
+        if key not in composed:
+            composed[key] = _composed(said)
+        return _setting(said, composed[key])
+
+    return decide_so
+
+
+class _Dtypes(NamedTuple):
+    """The dtypes of a setting, and the adapters, whose dtype others follow."""
+
+    compute: str
+    amp: bool
+    master: str | None
+    lora: Lora | None
+    peft: Peft | None
+    gradients: str
+    states: str
+
+
+class _Composed(NamedTuple):
+    """What of a setting is put together from several fields, none of which is one of `_COUNTS`."""
+
+    dtypes: _Dtypes
+    head: tuple[str, int]
+    stack: Stack
+    parallel: Parallel
+    kernels: Kernels
+    cache: Cache | None
+    run: Run
+    engine: Mapping[str, str | int | float | bool]
+
+
+def _composed(said: Mapping[str, Atom]) -> _Composed:
+    stack = _stack(said)
+    return _Composed(
+        _dtypes(said, stack),
+        _head(said),
+        stack,
+        _parallel(said),
+        kernels_of(said),
+        cache_of(said),
+        Run(cast("int | None", said.get("run.examples")), cast("int | None", said.get("run.epochs"))),
+        {name: value for name, value in _group(said, "engine.") if value is not None},
+    )
+
+
+def _setting(said: Mapping[str, Atom], composed: _Composed) -> Setting:
+    """The setting in which every field is as said."""
+    dtypes, stack = composed.dtypes, composed.stack
+    head, labels = composed.head
+    trains = said["method"] != "inference"
+    objective, reference = objective_of(said)
+    return Setting(
+        model=str(said["model"]),
+        method=str(said["method"]),
+        weights=str(said["weights"]),
+        head=head,
+        labels=labels,
+        double_quant=bool(said["double_quant"]) and said["weights"] in names.DOUBLE_QUANTIZED,
+        group_size=cast("int", said.get("group_size", 128)),
+        desc_act=bool(said.get("desc_act")),
+        compute=dtypes.compute,
+        amp=dtypes.amp,
+        upcast=cast("bool | None", said.get("upcast")) if trains else None,
+        master_weights=dtypes.master,
+        gradients=dtypes.gradients,
+        optimizer=str(said["optimizer"]) if trains else "none",
+        optimizer_implementation=str(said["optimizer_implementation"]),
+        optimizer_states=dtypes.states,
+        optimizer_in_backward=trains and (bool(said.get("optimizer_in_backward")) or said["optimizer"] in names.LOMO),
+        activation_offloading=bool(said.get("activation_offloading")) and trains,
+        batch_size=_whole(said["batch_size"]),
+        sequence_length=_whole(said["sequence_length"]),
+        generated_length=0 if trains else _whole(said["generated_length"]),
+        gradient_accumulation=_whole(said["gradient_accumulation"]) if trains else 1,
+        gradient_checkpointing=_checkpointing(said["gradient_checkpointing"], stack) if trains else "false",
+        padding=bool(said["padding"]),
+        packing=str(said.get("packing", "none")) if trains else "none",
+        samples_per_row=cast("int", said.get("samples_per_row", 1)) if trains else 1,
+        warmup=bool(said["warmup"]) and not trains,
+        sampling=GREEDY if trains else str(said["sampling"]),
+        objective=objective,
+        reference=reference,
+        answer_length=cast("int", said.get("answer_length", 0)) if objective == GRPO else 0,
+        attention=str(said["attention"]),
+        loading=cast("str | None", said.get("loading")),
+        checkpoint_dtype=cast("str | None", said.get("checkpoint_dtype")),
+        earlier_passes=str(said.get("earlier_passes", NONE)),
+        lora=dtypes.lora,
+        peft=dtypes.peft,
+        galore=galore_of(said),
+        kernels=composed.kernels,
+        cache=composed.cache if composed.cache is not None and not trains else None,
+        parallel=composed.parallel,
+        gpu=cast("str | None", said.get("gpu")),
+        stack=stack,
+        engine=composed.engine,
+        run=composed.run,
+    )
+
+
+def _ends(options: Options) -> tuple[Atom, ...]:
+    if isinstance(options, Range):
+        return (options.low,) if options.low == options.high else (options.low, options.high)
+    return options
+
+
+def _undecided(scenario: Scenario) -> dict[str, Atom]:
+    """A value for every field before anything is decided: stated, assumed, or what holds where nothing is said."""
+    if scenario.unresolved:
+        raise UnresolvedError(
+            f"{', '.join(scenario.unresolved)} of {scenario.name} are still to be read from the document"
+        )
+    said = dict(_OFF)
+    for assumption in profile_of(scenario).assumptions:
+        if assumption.name not in scenario.fields:
+            options = _ends(assumption.options(scenario))
+            if options:
+                said[assumption.name] = options[0]
+    for name, field in scenario.fields.items():
+        if isinstance(field.value, Fixed):
+            said[name] = field.value.value
+        else:
+            said[name] = _ends(cast("Options", getattr(field.value, "values", field.value)))[0]
+    return said
+
+
+def _dtypes(said: Mapping[str, Atom], stack: Stack) -> _Dtypes:
+    method, weights = str(said["method"]), str(said["weights"])
+    trains = method != "inference"
+    amp = bool(said["amp"]) and trains
+    compute = str(said.get("compute") or compute_dtype(weights, amp=amp))
+    lora = lora_of(said, method, stack, weights, compute)
+    peft = peft_of(said, method, stack, weights, compute)
+    if not trains:
+        return _Dtypes(compute, amp, None, lora, peft, "none", "none")
+    trained = (peft.dtype if peft else lora and lora.dtype) or weights
+    master = cast("str | None", said.get("master_weights"))
+    gradients = str(said.get("gradients") or trained)
+    states = str(said.get("optimizer_states") or states_dtype(str(said["optimizer"]), trained, master))
+    return _Dtypes(compute, amp, master, lora, peft, gradients, states)
+
+
+def _parallel(said: Mapping[str, Atom]) -> Parallel:
+    gpus, strategy = _whole(said["parallel.gpus"]), str(said["parallel.strategy"])
+    zero = _zero(said) if strategy in names.DEEPSPEED else None
+    reshards = bool(said["parallel.reshard_after_forward"]) or strategy != "fsdp2"
+    whole = bool(said["parallel.loads_whole"]) and strategy in ("fsdp", "zero3")
+    limits = cast("bool | None", said.get("parallel.limit_all_gathers")) if strategy == "fsdp" else None
+    return Parallel(gpus, strategy, cast("bool | str", said["parallel.offload"]), zero, reshards, whole, limits)
+
+
+def _zero(said: Mapping[str, Atom]) -> Zero:
+    said_of = [one.name for one in fields(Zero) if said.get(f"parallel.{one.name}") is not None]
+    return Zero(**{name: cast("Any", said[f"parallel.{name}"]) for name in said_of})
+
+
+def _stack(said: Mapping[str, Atom]) -> Stack:
+    versions = {package: str(value) for package in names.PACKAGES if (value := said.get(f"stack.{package}"))}
+    result = cast("str | None", said.get("stack.result"))
+    return Stack(str(said["stack.trainer"]), str(said["stack.loss"]), versions, result)
+
+
+def _head(said: Mapping[str, Atom]) -> tuple[str, int]:
+    head, labels = str(said["head"]), said.get("labels")
+    if with_labels := _LABELLED.fullmatch(head):
+        return with_labels[1], int(with_labels[2])
+    if head not in names.CLASSIFIERS:
+        return head, 0
+    return head, _whole(labels) if labels is not None else _CLASSIFIER_LABELS
+
+
+def _checkpointing(value: Atom, stack: Stack) -> str:
+    if value is True:
+        return checkpointing_form(stack.trainer, stack.versions)
+    return str(value) if value else "false"
+
+
+def _group(said: Mapping[str, Atom], prefix: str) -> Iterator[tuple[str, str | int | float | bool | None]]:
+    for name, value in said.items():
+        if name.startswith(prefix) and not isinstance(value, tuple):
+            yield name.removeprefix(prefix), value
+
+
+def _whole(value: Atom) -> int:
+    assert isinstance(value, int)
+    return value

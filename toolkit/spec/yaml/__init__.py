@@ -1,0 +1,1 @@
+"""YAML read with places: every mistake is found at its line and column."""
