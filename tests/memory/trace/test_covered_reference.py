@@ -78,5 +78,10 @@ def test_a_model_of_the_tables_is_traced_or_refused_as_the_list_says(sample: Sam
         if sample.refusal:
             with pytest.raises(UnsupportedTrace, match=re.escape(sample.refusal)):
                 whole_run(replace(setting, sequence_length=64), model)
-        else:
+            continue
+        try:
             whole_run(replace(setting, sequence_length=64), model)
+        except UnsupportedTrace as refused:
+            if "is not installed" in str(refused):
+                pytest.skip(str(refused))
+            raise

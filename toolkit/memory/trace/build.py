@@ -98,8 +98,12 @@ def architecture(setting: Setting, facts: ModelFacts) -> nn.Module:
     stored = DTYPES[working_dtype(setting.weights, setting.compute)]
     auto = _auto_class(setting, facts, config)
     kernel = implementation(setting, auto._model_mapping[type(config)])
-    with no_init_weights(), _default_dtype(stored):
-        model: nn.Module = built(auto, config, kernel)
+    try:
+        with no_init_weights(), _default_dtype(stored):
+            model: nn.Module = built(auto, config, kernel)
+    except ImportError as error:  # of Gemma 3n's tower is a library's own
+        needed = " and ".join(re.findall(r"pip install (\S+?)`", str(error))) or str(error)
+        raise UnsupportedTrace(f"what transformers needs for {config.model_type} is not installed: {needed}") from error
     for pattern, dtype in dtype_plan(model, stored).items():
         for name, tensor in chain(model.named_parameters(), model.named_buffers()):
             if re.search(pattern, name):

@@ -47,7 +47,11 @@ class Sample:
     refusal: str
 
 
-TARGETS = {"nemotron_h": ("q_proj", "v_proj", "in_proj"), "llama4": ("q_proj", "v_proj", "gate_proj")}
+MAMBA = ("in_proj", "x_proj")
+TARGETS = {
+    "nemotron_h": ("q_proj", "v_proj", "in_proj"), "llama4": ("q_proj", "v_proj", "gate_proj"),
+    "mamba": MAMBA, "falcon_mamba": MAMBA,
+}  # fmt: skip
 """Modules that peft adapts where among all linear ones some are that it cannot: it refuses Mamba's output projection,
 and fails at Llama 4's router, a linear layer that gives two tensors."""
 
