@@ -274,3 +274,15 @@ def test_nothing_is_joined_where_only_frozen_weights_lie() -> None:
     adapters = replace(GEMMA, method="lora", lora=Lora(8, targets=("q_proj", "v_proj"), dropout=0.05))
     found = litgpt_rows(replace(adapters, sequence_length=8))
     assert found["flat_gradient"] == pytest.approx(block, rel=0.01)
+
+
+def test_a_loop_of_ones_own_checkpoints_within_the_units() -> None:
+    """As torch's apply_activation_checkpointing does: not every layer's input has a gradient that stays.
+
+    By hand: the input of a layer is 2 rows of 4,096 tokens, 4,096 wide, of 2 bytes.
+    """
+    hidden = 2 * 4096 * 4096 * 2
+    around = row(LORA, PhaseName.BACKWARD, "activation_gradients")
+    own = replace(LORA, stack=replace(LORA.stack, trainer="plain"))
+    assert around >= 31 * hidden
+    assert row(own, PhaseName.BACKWARD, "activation_gradients") <= 3 * hidden

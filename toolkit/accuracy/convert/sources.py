@@ -9,8 +9,8 @@ from typing import Any
 from toolkit.accuracy.convert.axolotl import axolotl_example
 from toolkit.accuracy.convert.draft import MAX_REMARK, Draft, Record
 from toolkit.accuracy.convert.fms import fms
+from toolkit.accuracy.convert.fsdp_qlora import fsdp_qlora
 from toolkit.accuracy.convert.peft_configs import peft_method
-from toolkit.accuracy.convert.qlora_notebooks import is_notebook, say_process
 from toolkit.accuracy.convert.stated import COLLECTED, as_stated
 from toolkit.accuracy.convert.titan import torchtitan
 
@@ -108,38 +108,6 @@ def _optimum(draft: Draft, record: Record, _reading: dict[str, Any]) -> None:
     )
     for package, version in stated or _OPTIMUM_FIRST.items():
         draft.say(f"stack.{'torch' if package == 'PyTorch' else package}", version)
-
-
-def _fsdp_qlora(draft: Draft, record: Record, reading: dict[str, Any]) -> None:
-    """A plain loop; the notebooks have no loss that a field could name.
-
-    The page's template command has a reentrant checkpoint, and leaves train.py its precision: bf16 without autocast.
-    Its Linear4bit is made with bitsandbytes' own compress_statistics, which is a double quantization.
-    """
-    draft.say("stack.trainer", "plain")
-    if record["source"]["path"] == "benchmarks_03_2024.md":
-        draft.say("amp", False)
-        draft.say("gradient_checkpointing", "reentrant")
-        if record["weight_dtype"] == "nf4":
-            draft.say("double_quant", True)
-        if draft.fields.get("parallel.strategy") == "ddp":  # a footnote of the page says what it is
-            draft.beyond["parallel"] = "FSDP that shards nothing (NO_SHARD)"
-    if record["task"].startswith("inference"):
-        draft.say("generated_length", 0)
-    if record["quantization"] == "bitsandbytes nf4, lm_head kept bf16, no double quant":
-        draft.say("weights", "nf4")
-        draft.say("double_quant", False)
-        draft.beyond.pop("weights", None)
-    if draft.fields.get("method") == "full":
-        draft.say("optimizer", "none")
-    path = record["source"]["path"]
-    if is_notebook(path):
-        cell = int(record["config_id"].split("-")[-2])
-        again = say_process(draft, path, cell, record["seq_len"])
-        if again and reading["metric"] == "allocated_at_load":
-            reading["apart"] = again
-    if reading["metric"] == "allocated" and "logits.mean" in (record["notes"] or ""):
-        reading["apart"] = "the loss is the mean of the logits, without a cross-entropy"
 
 
 def _gptq_for_llama(draft: Draft, record: Record, reading: dict[str, Any]) -> None:
@@ -240,7 +208,7 @@ RULES: Mapping[str, Rule] = {
     "peft_metamathqa": _peft,
     "qwen_speed_docs": _qwen_speed,
     "optimum_gptq_benchmark": _optimum,
-    "fsdp_qlora": _fsdp_qlora,
+    "fsdp_qlora": fsdp_qlora,
     "torchtitan": torchtitan,
     "gptq_for_llama": _gptq_for_llama,
     "llm_d_planner_vllm": _vllm,

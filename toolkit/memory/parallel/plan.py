@@ -20,6 +20,7 @@ from toolkit.memory.weights.numerics import LOOPS_IN_TORCH, TRL, flattens_frozen
 from toolkit.memory.weights.sums import Sums, Trained, reads_text, sums
 from toolkit.spec.fields.kernel_names import FSDP_IGNORES
 from toolkit.spec.fields.names import DEEPSPEED, FLOAT_ELEMENTS
+from toolkit.spec.fields.result import OWN_LOOP
 from toolkit.spec.settings.setting import Setting
 from toolkit.spec.settings.stack_rules import ACCELERATE_UPCASTS
 
@@ -207,9 +208,18 @@ def _offloaded(whole: Sums, units: Units) -> Sums:
     )
 
 
+def _checkpoints_outside(setting: Setting) -> bool:
+    """Whether a reentrant checkpoint lies around a unit: put by the model, before its layers did so themselves.
+
+    A loop of somebody's own puts torch's wrapper around what is in a unit (apply_activation_checkpointing).
+    """
+    by_the_model = setting.stack.trainer != OWN_LOOP and older(setting, "transformers", CHECKPOINTS_INSIDE)
+    return setting.gradient_checkpointing == "reentrant" and by_the_model
+
+
 def _spread(architecture: Architecture, whole: Sums, units: Units, setting: Setting, computing: Setting) -> Spread:
     trains = setting.method == "full" or flattens_frozen(setting)
-    outside = setting.gradient_checkpointing == "reentrant" and older(setting, "transformers", CHECKPOINTS_INSIDE)
+    outside = _checkpoints_outside(setting)
     kept = 0 if setting.parallel.offload else BYTES[setting.gradients]
     first = units.layers[0] if units.layers else 0
     once = setting.gradient_accumulation == 1

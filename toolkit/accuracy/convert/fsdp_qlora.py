@@ -1,0 +1,44 @@
+"""What AnswerDotAI/fsdp_qlora's page of benchmarks and its notebooks leave to their code (train.py at 05ed9f2)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from toolkit.accuracy.convert.draft import Draft, Record
+from toolkit.accuracy.convert.qlora_notebooks import is_notebook, say_process
+
+
+def fsdp_qlora(draft: Draft, record: Record, reading: dict[str, Any]) -> None:
+    """A plain loop; the notebooks have no loss that a field could name.
+
+    The page's template command has a reentrant checkpoint, and leaves train.py its precision: bf16 without autocast.
+    Its Linear4bit is made with bitsandbytes' own compress_statistics, which is a double quantization. The loop lets go
+    of what the model gave once the optimizer has stepped. The page is of February and March 2024, and the README of the
+    commit admits neither of the releases of transformers that came then (4.38 and 4.39).
+    """
+    draft.say("stack.trainer", "plain")
+    if record["source"]["path"] == "benchmarks_03_2024.md":
+        draft.say("amp", False)
+        draft.say("gradient_checkpointing", "reentrant")
+        draft.say("stack.result", "step")
+        draft.say("stack.transformers", "4.37.2")
+        if record["weight_dtype"] == "nf4":
+            draft.say("double_quant", True)
+        if draft.fields.get("parallel.strategy") == "ddp":  # a footnote of the page says what it is
+            draft.beyond["parallel"] = "FSDP that shards nothing (NO_SHARD)"
+    if record["task"].startswith("inference"):
+        draft.say("generated_length", 0)
+    if record["quantization"] == "bitsandbytes nf4, lm_head kept bf16, no double quant":
+        draft.say("weights", "nf4")
+        draft.say("double_quant", False)
+        draft.beyond.pop("weights", None)
+    if draft.fields.get("method") == "full":
+        draft.say("optimizer", "none")
+    path = record["source"]["path"]
+    if is_notebook(path):
+        cell = int(record["config_id"].split("-")[-2])
+        again = say_process(draft, path, cell, record["seq_len"])
+        if again and reading["metric"] == "allocated_at_load":
+            reading["apart"] = again
+    if reading["metric"] == "allocated" and "logits.mean" in (record["notes"] or ""):
+        reading["apart"] = "the loss is the mean of the logits, without a cross-entropy"
