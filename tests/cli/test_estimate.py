@@ -171,11 +171,11 @@ def test_what_no_formula_covers_is_refused_by_name_with_the_command_that_may_do_
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     (tmp_path / "scenario.yaml").write_text(
-        "model: {model_type: mamba2, hidden_size: 64}\nmethod: inference\nweights: bf16\n", encoding="utf-8"
+        "model: {model_type: rwkv, hidden_size: 64}\nmethod: inference\nweights: bf16\n", encoding="utf-8"
     )
     ran = run(capsys, "estimate", "scenario.yaml")
     assert (ran.code, ran.out) == (2, "")
-    assert "no family here reads the model type 'mamba2'" in ran.err
+    assert "no family here reads the model type 'rwkv'" in ran.err
     assert "`toolkit trace` may do it" in ran.err
     for others in (("--stack-trainer", "autoawq"), ("--weights", "awq-int4", "--kernels-gptq", "exllama")):
         asked = ("--model", "meta-llama/Llama-3.1-8B", "--method", "inference", "--batch-size", "1", *others)

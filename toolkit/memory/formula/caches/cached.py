@@ -20,7 +20,7 @@ STATIC = "static"
 PACKS = "packs"
 """While tokens are decoded: each attends to all that the cache has."""
 
-LAID_OUT = (COPIES, READS, STATIC)
+LAID_OUT = (COPIES, HOLDS, READS, STATIC)
 """Where keys and values are those of a cache that lays them out with heads before positions."""
 
 
