@@ -15,6 +15,7 @@ from toolkit.accuracy.score import Score, Scores, score
 from toolkit.accuracy.table import table
 from toolkit.report.accuracy import accuracy_json
 from toolkit.report.accuracy_text import accuracy_markdown, accuracy_text
+from toolkit.spec.fields.value import Field, Fixed
 from toolkit.spec.published import load_published
 from toolkit.spec.walk import reading_folders
 from toolkit.spec.written.published import READING_METRICS
@@ -203,3 +204,16 @@ def test_runs_of_mixed_lengths_are_not_taken_for_exact_ones(scores: Scores) -> N
 def test_intervals_are_narrow_where_nothing_is_open(scores: Scores) -> None:
     widths = sorted(one.width for one in scores.scored if one.reading.metric == "device" and one.complete)
     assert widths[len(widths) // 2] <= 2 * 0.12
+
+
+def test_what_goes_by_the_speed_of_a_gpu_is_open(scores: Scores) -> None:
+    """FSDP of torch 2.1's nightlies gathers units as fast as they are asked for; with a limit two are there at most."""
+    [read] = [one for one in scores.scored if one.run.configuration == "distilbert-after"]
+    assert not read.complete
+    limit = Field(Fixed(value=True), read.run.scenario.place)
+    limited = replace(read.run.scenario, fields={**read.run.scenario.fields, "parallel.limit_all_gathers": limit})
+    [source] = [load_published(PUBLISHED / read.source, PUBLISHED)[0]]
+    assert source is not None
+    [again] = score([replace(source, runs=(replace(read.run, scenario=limited),))], PUBLISHED).scored
+    assert again.complete
+    assert again.width < read.width

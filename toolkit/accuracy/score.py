@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from toolkit.accuracy.ahead import replay_ahead
-from toolkit.accuracy.metrics import HELD, PARTS, PREDICTS, Bytes, Predicts, weights_bytes
+from toolkit.accuracy.metrics import HELD, PARTS, PREDICTS, REPLAYED, Bytes, Predicts, weights_bytes
 from toolkit.checks.situations.answer import answer, held_at_extremes
 from toolkit.checks.situations.situation import REFUSALS
 from toolkit.checks.situations.space import TooManySettingsError
@@ -17,6 +17,7 @@ from toolkit.frozen import frozen
 from toolkit.memory.estimate import Estimate, Holdings
 from toolkit.memory.ledger import Category, PhaseName
 from toolkit.memory.refusal import UnsupportedRow
+from toolkit.memory.replay.other_streams import gathers_unlimited
 from toolkit.spec.look_up import LookUp
 from toolkit.spec.published import PublishedSource
 from toolkit.spec.published_lines import PublishedRun, Reading
@@ -168,7 +169,7 @@ class _Scorer:
             return Unscored(slug, run, reading, reason, apart=True)
         estimated = min(low for low, _ in ends), max(high for _, high in ends)
         family = self.look_up.model_type(run.scenario) or "unknown"
-        complete = len(set(ends)) == 1 and len(reading.bytes) == 1
+        complete = len(set(ends)) == 1 and len(reading.bytes) == 1 and not _goes_by_speed(reading, found)
         read = _nearest(reading.bytes, estimated)
         settings = tuple(one.setting for one in found.estimates)
         return Score(slug, run, reading, read, estimated, complete, family, _unversioned(run), found.largest, settings)
@@ -200,6 +201,11 @@ class _Scorer:
             return held_at_extremes(scenario, self.base)
         except (*REFUSALS, TooManySettingsError):
             return ()
+
+
+def _goes_by_speed(reading: Reading, found: _Found) -> bool:
+    """Whether what was read depends on how fast a GPU is beside what drives it, which no record states."""
+    return reading.metric in REPLAYED and any(gathers_unlimited(one.setting) for one in found.estimates)
 
 
 def _over(reading: Reading, estimate: Estimate, predicts: Predicts) -> Bytes | None:

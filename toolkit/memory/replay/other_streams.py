@@ -58,12 +58,19 @@ def other_streams(context: Context, spread: Spread) -> Interval:
 def units_in_flight(context: Context) -> int:
     """Units that were let go of and whose blocks may not be free yet: all of both passes where nothing limits them."""
     setting = context.setting
+    if not gathers_unlimited(setting):
+        return MAX_IN_FLIGHT
+    return 2 * len(units_of(context.architecture, gathered_setting(setting), setting.parallel.gpus).layers)
+
+
+def gathers_unlimited(setting: Setting) -> bool:
+    """Whether FSDP gathers units as fast as they are asked for: how many are there at once goes by the GPU's speed."""
+    if setting.parallel.strategy != "fsdp":
+        return False
     limited = setting.parallel.limit_all_gathers
     if limited is None:
         limited = setting.stack.trainer != "plain" or not older(setting, "torch", LIMITS_FROM)
-    if limited:
-        return MAX_IN_FLIGHT
-    return 2 * len(units_of(context.architecture, gathered_setting(setting), setting.parallel.gpus).layers)
+    return not limited
 
 
 def _shared_out(context: Context) -> Iterator[tuple[int, int]]:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
-from types import SimpleNamespace
+from importlib.util import find_spec
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import torch
 from torch import nn
 
-from toolkit.memory.trace.batches.trl_loss import InPlace, any_trainer
+from toolkit.memory.trace.batches.trl_loss import NOT_INSTALLED, InPlace, any_trainer
+from toolkit.memory.trace.refusal import UnsupportedTrace
 from toolkit.spec.fields.objective import ORPO, REWARD, SIMPO
 from toolkit.spec.settings.setting import Setting
 
@@ -75,8 +78,12 @@ def _collated(inputs: dict[str, Any]) -> dict[str, Any]:
 @contextmanager
 def kernel_of_pairs() -> Iterator[None]:
     """Lets log-probabilities come from TRL's Triton kernel, as on a GPU; it works in place and takes no memory."""
-    utils: Any = import_module("trl.trainer.utils")
-    kernel: Any = import_module("trl.kernels.logprob_entropy")
+    try:
+        utils: Any = import_module("trl.trainer.utils")
+        with _triton():
+            kernel: Any = import_module("trl.kernels.logprob_entropy")
+    except ModuleNotFoundError as error:
+        raise UnsupportedTrace(NOT_INSTALLED) from error
     stand_ins: dict[Any, dict[str, Any]] = {
         utils: {
             "is_triton_available": lambda: True,
@@ -95,3 +102,22 @@ def kernel_of_pairs() -> Iterator[None]:
     finally:
         for restore in before:
             restore()
+
+
+@contextmanager
+def _triton() -> Iterator[None]:
+    """Lets a file of kernels be imported where Triton is not installed: none of them is compiled or run."""
+    if find_spec("triton"):
+        yield
+        return
+    language = ModuleType("triton.language")
+    vars(language).update(constexpr=int)
+    package = ModuleType("triton")
+    vars(package).update(jit=lambda kernel: kernel, cdiv=lambda whole, part: -(-whole // part), language=language)
+    stand_ins = {"triton": package, "triton.language": language}
+    sys.modules.update(stand_ins)
+    try:
+        yield
+    finally:
+        for name in stand_ins:
+            sys.modules.pop(name)
