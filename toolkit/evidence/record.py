@@ -27,7 +27,10 @@ NOT_RUN = ("gpu", "run")
 """Fields that name where and how long, not what is run: a trace is the same for every card but for its workspaces."""
 
 ADDED: Mapping[str, Mapping[str, Any]] = {
-    "parallel": {"zero": None, "reshard_after_forward": True, "loads_whole": False, "limit_all_gathers": None},
+    "parallel": {
+        "zero": None, "reshard_after_forward": True, "loads_whole": False, "limit_all_gathers": None,
+        "sync_module_states": None,
+    },
     "lora": {"dora": False, "bias": False},
     "stack": {"result": None},
 }

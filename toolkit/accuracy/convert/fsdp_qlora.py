@@ -11,7 +11,8 @@ from toolkit.accuracy.convert.qlora_notebooks import is_notebook, say_process
 def fsdp_qlora(draft: Draft, record: Record, reading: dict[str, Any]) -> None:
     """A plain loop; the notebooks have no loss that a field could name.
 
-    The page's template command has a reentrant checkpoint, and leaves train.py its precision: bf16 without autocast.
+    The page's template command has a reentrant checkpoint, and leaves train.py its precision: bf16 without autocast; and
+    low_memory, with which rank 0 alone has the weights and sends them to the others.
     Its Linear4bit is made with bitsandbytes' own compress_statistics, which is a double quantization. The loop lets go
     of what the model gave once the optimizer has stepped. The page is of February and March 2024, and the README of the
     commit admits neither of the releases of transformers that came then (4.38 and 4.39).
@@ -26,6 +27,8 @@ def fsdp_qlora(draft: Draft, record: Record, reading: dict[str, Any]) -> None:
             draft.say("double_quant", True)
         if draft.fields.get("parallel.strategy") == "ddp":  # a footnote of the page says what it is
             draft.beyond["parallel"] = "FSDP that shards nothing (NO_SHARD)"
+        if draft.fields.get("parallel.strategy") == "fsdp":
+            draft.say("parallel.sync_module_states", True)
     if record["task"].startswith("inference"):
         draft.say("generated_length", 0)
     if record["quantization"] == "bitsandbytes nf4, lm_head kept bf16, no double quant":

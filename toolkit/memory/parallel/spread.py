@@ -17,7 +17,11 @@ from toolkit.memory.tape.gradients import GRADIENTS, INCOMING, NEW_GRADIENT
 
 GATHERED = "gathered_parameters"
 FLAT = "flat_gradient"
-MAX_IN_FLIGHT = 2
+MAX_IN_FLIGHT = 1
+"""Layers that were let go of and whose blocks may not be free as another is gathered.
+
+Of two that wait the older is waited for first (_FreeEventQueue in _limiter_utils.py, _unshard in _runtime_utils.py).
+"""
 CHECKPOINTS = "layer_inputs"
 
 

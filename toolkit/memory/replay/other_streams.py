@@ -32,8 +32,9 @@ def other_streams(context: Context, spread: Spread) -> Interval:
     """What is reserved for gathered units and for the parts of gradients, at least and at most, in bytes.
 
     A unit waits until the second one before it is free (_limiter_utils.py), and not for the first where the GPU is as
-    fast as the code that drives it; in backward the next may be gathered ahead, by FSDP's backward_prefetch. Adapters
-    are units, too, one after the other. What is shared out stays to the end of the step, unless it goes to the CPU.
+    fast as the code that drives it; in backward the next may be gathered ahead, by FSDP's backward_prefetch. What it is
+    gathered from is cast or copied before it waits. Adapters are units, too, one after the other. What is shared out
+    stays to the end of the step, unless it goes to the CPU.
     """
     ahead = int(spread.prefetches)
     offload, gpus = context.setting.parallel.offload, context.setting.parallel.gpus
@@ -51,8 +52,8 @@ def other_streams(context: Context, spread: Spread) -> Interval:
     parts += opened(size for size, count in shared for _ in range(1 if offload else count))
     gathered = opened(size for size, _ in adapters) + (opened(size for size, _ in shared) if offload else 0)
     least = root + layer + max(before)  # a layer's part may take the root's block
-    flights = units_in_flight(context)
-    return least + parts, root + before[0] + (1 + ahead + flights) * (layer + before[1]) + parts + gathered
+    layers = 1 + ahead + units_in_flight(context)
+    return least + parts, root + before[0] + layers * layer + (layers + 1) * before[1] + parts + gathered
 
 
 def units_in_flight(context: Context) -> int:

@@ -19,6 +19,7 @@ from toolkit.memory.parallel.plan import gathered_setting
 from toolkit.memory.parallel.spread import Spread
 from toolkit.memory.parallel.units import is_sharded, units_of
 from toolkit.memory.programs.programs import Programs
+from toolkit.memory.replay.broadcast import broadcast, sends_states
 from toolkit.memory.replay.events import Block
 from toolkit.memory.replay.loading import in_layers, stored_bytes, trained_in_order
 from toolkit.memory.replay.other_streams import units_in_flight
@@ -38,11 +39,11 @@ def sharded_runs(context: Context, programs: Programs, spread: Spread) -> Iterat
     """A run for each thing that a setting leaves open of FSDP.
 
     With use_orig_params the states are those of the tensors that a part is made of, else of the part: a Trainer asks
-    for it. Some loaders bring no unit to the GPU whole.
+    for it. Some loaders bring no unit to the GPU whole, unless one GPU sends it to the others.
     """
     full, asks = context.setting.method == "full", _asks_for_tensors(context.setting)
     yield ShardedRun(context, programs, spread, by_tensor=full and asks)
-    if not context.setting.parallel.loads_whole:
+    if not context.setting.parallel.loads_whole and not context.setting.parallel.sync_module_states:
         yield ShardedRun(context, programs, spread, by_tensor=full and asks, in_parts=True)
     if hides_results(context):
         yield ShardedRun(context, programs, spread, holds=True)
@@ -51,7 +52,7 @@ def sharded_runs(context: Context, programs: Programs, spread: Spread) -> Iterat
     if full and not asks:
         yield ShardedRun(context, programs, spread, by_tensor=True)
     if full:
-        yield ShardedRun(context, programs, spread, by_tensor=asks, late=units_in_flight(context))
+        yield ShardedRun(context, programs, spread, by_tensor=asks, late=units_in_flight(context) + 1)
 
 
 def _asks_for_tensors(setting: Setting) -> bool:
@@ -112,6 +113,8 @@ class ShardedRun(Run):
         scales = self._made(kept) if whole else []
         for part, members in zip((*self._units.layers, self._units.root), self._members, strict=True):
             tensors = before.pop(0) or ([] if self._in_parts else self._made(members))
+            if sends_states(context.setting):
+                broadcast(events, tensors)
             joined = 0 if self._in_parts else events.allocate(part * self._units.gpus * self._item)
             events.release_all(tensors)
             if not context.setting.parallel.offload:

@@ -57,6 +57,14 @@ def parallel_fields() -> Iterator[FieldSpec]:
         ("reserved", "device"),
         "fsdp",
     )
+    yield _field(
+        "sync_module_states",
+        Boolean(),
+        "FSDP: whether one GPU sends its weights to the others as units are made; by default as the trainer has it.",
+        "true",
+        ("reserved", "device"),
+        "fsdp",
+    )
     yield from _deepspeed()
 
 

@@ -220,8 +220,11 @@ def _parallel(said: Mapping[str, Atom]) -> Parallel:
     zero = _zero(said) if strategy in names.DEEPSPEED else None
     reshards = bool(said["parallel.reshard_after_forward"]) or strategy != "fsdp2"
     whole = bool(said["parallel.loads_whole"]) and strategy in ("fsdp", "zero3")
-    limits = cast("bool | None", said.get("parallel.limit_all_gathers")) if strategy == "fsdp" else None
-    return Parallel(gpus, strategy, cast("bool | str", said["parallel.offload"]), zero, reshards, whole, limits)
+    offload = cast("bool | str", said["parallel.offload"])
+    of_fsdp = said if strategy == "fsdp" else {}
+    limits = cast("bool | None", of_fsdp.get("parallel.limit_all_gathers"))
+    syncs = cast("bool | None", of_fsdp.get("parallel.sync_module_states"))
+    return Parallel(gpus, strategy, offload, zero, reshards, whole, limits, syncs)
 
 
 def _zero(said: Mapping[str, Atom]) -> Zero:

@@ -110,7 +110,7 @@ class Parallel:
 
     `offload` is true for all that the strategy can keep in main memory, "optimizer" for the optimizer's part.
     `zero` is for DeepSpeed, `reshard_after_forward` for fully_shard. `loads_whole`: each GPU has all weights first.
-    `limit_all_gathers` is for FSDP; None: as torch has it.
+    `limit_all_gathers` and `sync_module_states` are for FSDP; None: as torch and the trainer have it.
     """
 
     gpus: int = 1
@@ -120,6 +120,7 @@ class Parallel:
     reshard_after_forward: bool = True
     loads_whole: bool = False
     limit_all_gathers: bool | None = None
+    sync_module_states: bool | None = None
 
 
 @frozen

@@ -107,6 +107,7 @@ class ParallelFields(Written):
     reshard_after_forward: Annotated[FieldValue | None, Open("parallel.reshard_after_forward")] = None
     loads_whole: Annotated[FieldValue | None, Open("parallel.loads_whole")] = None
     limit_all_gathers: Annotated[FieldValue | None, Open("parallel.limit_all_gathers")] = None
+    sync_module_states: Annotated[FieldValue | None, Open("parallel.sync_module_states")] = None
     buckets: Annotated[FieldValue | None, Open("parallel.buckets")] = None
     reduce_bucket_size: Annotated[FieldValue | None, Open("parallel.reduce_bucket_size")] = None
     allgather_bucket_size: Annotated[FieldValue | None, Open("parallel.allgather_bucket_size")] = None
