@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
 
 from tests.accuracy.build import PUBLISHED, lines_of, record
+from toolkit.accuracy.convert.header import sources
 from toolkit.accuracy.convert.sources import RULES
 from toolkit.accuracy.convert.stated import COLLECTED
 from toolkit.accuracy.convert.vocabulary import gpu_of, model_of, versions_of, vocabulary
-from toolkit.accuracy.convert.write import BrokenRecordError, UnknownSourceError, converted, sources
+from toolkit.accuracy.convert.write import convert
 from toolkit.facts.models import MODEL_IDS
 from toolkit.spec.fields import names
 from toolkit.spec.written.published import READING_METRICS
@@ -286,6 +286,14 @@ def test_a_unit_that_nobody_settled_means_either() -> None:
                                 "printed": "6.7 G"}]  # fmt: skip
 
 
+def test_whole_modules_that_are_trained_are_said() -> None:
+    [run] = lines_of(
+        "qwen1_readme", record(task="lora", value_bytes=1, lora={"r": 8, "modules_to_save": ["wte", "lm_head"]})
+    )
+    assert run["scenario"]["lora"] == {"rank": 8, "modules_to_save": ["wte", "lm_head"]}
+    assert "lora.modules_to_save" not in run.get("beyond", {})
+
+
 def test_gpus_and_releases_lose_their_remarks() -> None:
     assert gpu_of("2x NVIDIA RTX 3090 24GB (no NVLink, 280 W)") == "GeForce RTX 3090"
     assert gpu_of("NVIDIA A100-SXM4-80GB") == "A100 SXM4 80GB"
@@ -294,15 +302,6 @@ def test_gpus_and_releases_lose_their_remarks() -> None:
         {"torch": "2.9.0+cu128", "vllm": "v0.11.0 (stated)", "trl": "git+https://x", "torchao": "eab345c"}
     )
     assert found == {"torch": "2.9.0+cu128", "vllm": "0.11.0"}
-
-
-def test_broken_records_are_named() -> None:
-    with pytest.raises(UnknownSourceError, match="no rule for records of elsewhere"):
-        converted("elsewhere", [])
-    with pytest.raises(BrokenRecordError, match="line 2: "):
-        converted("torchtitan", [json.dumps(record(task="full", value_bytes=1)), "{"])
-    with pytest.raises(BrokenRecordError, match=r"line 1 is no record: it lacks .*batch_size"):
-        converted("torchtitan", ["{}"])
 
 
 def test_every_word_of_the_tables_is_one_of_ours() -> None:
@@ -335,6 +334,7 @@ def test_collected_records_state_what_no_common_field_is_for() -> None:
 @pytest.mark.parametrize("slug", COLLECTED)
 def test_what_is_committed_is_what_its_records_say(slug: str) -> None:
     folder = PUBLISHED / slug
-    header, lines = converted(slug, (folder / f"{slug}.jsonl").read_text(encoding="utf-8").splitlines())
-    assert lines == (folder / "readings.jsonl").read_text(encoding="utf-8")
-    assert header == (folder / "source.yaml").read_text(encoding="utf-8")
+    found = convert(slug, (folder / f"{slug}.jsonl").read_text(encoding="utf-8").splitlines())
+    assert found.sound
+    assert found.readings == (folder / "readings.jsonl").read_text(encoding="utf-8")
+    assert found.header == (folder / "source.yaml").read_text(encoding="utf-8")

@@ -42,6 +42,22 @@ def test_what_no_field_says_of_it_is_kept_beside(keys: dict[str, Any], beyond: d
     assert run_of(keys)["beyond"] == beyond
 
 
+def test_figures_beside_dropout_are_older_than_kernels_that_know_it() -> None:
+    """Until b3289fd19 of axolotl's repository its kernels were left off where nothing but dropout was said of them."""
+    source = {**record()["source"], "repo": "axolotl-ai-cloud/axolotl"}
+    lora = {"r": 8, "targets": ["q_proj"]}
+    without, known = (run_of({}, source=source, lora={**lora, "dropout": dropout}) for dropout in (0.05, 0.0))
+    assert "kernels" not in without["scenario"]
+    assert "beyond" not in without
+    assert known["scenario"]["kernels"] == {"adapters": "axolotl"}
+
+
+def test_all_linear_modules_are_said_by_a_key_of_their_own() -> None:
+    found = run_of(PLAIN, lora={"r": 8, "targets": "all linear (lora_target_linear)"})
+    assert found["scenario"]["lora"]["targets"] == "all-linear"
+    assert "beyond" not in found
+
+
 def test_checkpoints_whose_form_is_said_are_left_as_they_are() -> None:
     keys = {**PLAIN, "gradient_checkpointing": True, "gradient_checkpointing_kwargs": {"use_reentrant": False}}
     assert run_of(keys)["scenario"]["gradient_checkpointing"] is True

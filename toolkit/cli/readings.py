@@ -2,16 +2,29 @@
 
 The records of a source are lines of JSON in a file called after the source, such as torchtitan.jsonl. Names of
 models, GPUs, dtypes and strategies become those of this toolkit; what it has no name for is kept beside the scenario.
+A source that the toolkit does not know is converted by a general rule: what its records leave open stays open. What was
+not read is said with its line; where a line is no record, every such line is said and nothing is written.
+
+A record is an object with the keys id, config_id (the same for all readings of one run), grade, source {repo, commit,
+path, url}, model, model_as_published, task, weight_dtype, quantization, compute_dtype, batch_size, grad_accum, seq_len,
+gen_len, gradient_checkpointing, attn_impl, optimizer, lora {r, alpha, dropout, targets}, parallelism {gpus, kind}, gpu,
+metric, value, unit, value_bytes (null where GB or GiB is not decided), versions {package: release}, verbatim, notes;
+null says that the source does not say. It may have `fields` of a scenario by name ("stack.trainer"), `beyond` for what
+none says, and `apart` for why a figure is not what it seems. `toolkit accuracy FOLDER` compares the readings.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from toolkit.cli.main import COULD_NOT
 from toolkit.cli.output import hint, reason_of, write_whole
-from toolkit.finding import printable
+from toolkit.finding import Finding, Severity, printable
+
+MAX_WARNINGS = 40
+"""Of what was not read, how many are said."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,24 +36,63 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Converts every file, and says how many runs each became."""
-    from toolkit.accuracy.convert.write import BrokenRecordError, UnknownSourceError, converted
+    """Converts every file, says what it could not read, and how many runs each became."""
+    return COULD_NOT if [path for path in arguments.records if not _converted(path, arguments.out)] else 0
+
+
+def _converted(path: Path, out: Path) -> bool:
+    """Whether the records of a file were converted; every mistake is said, and with one nothing is written."""
+    from toolkit.accuracy.convert.slug import slug_problem
+    from toolkit.accuracy.convert.write import convert
     from toolkit.spec.walk import READINGS, READINGS_HEADER
 
-    for path in arguments.records:
-        shown = printable(str(path))
-        try:
-            with path.open(encoding="utf-8") as lines:
-                header, readings = converted(path.stem, lines)
-            folder = arguments.out / path.stem
-            folder.mkdir(parents=True, exist_ok=True)
-            write_whole(folder / READINGS_HEADER, header)
-            write_whole(folder / READINGS, readings)
-        except (UnknownSourceError, BrokenRecordError, UnicodeDecodeError) as error:
-            hint(f"{shown}: {error}")
-            return COULD_NOT
-        except OSError as error:
-            hint(f"{shown}: {reason_of(error)}")
-            return COULD_NOT
-        hint(f"{shown}: {readings.count(chr(10)):,} runs in {printable(str(folder))}")
-    return 0
+    name = printable(str(path))
+    problem = slug_problem(path.stem)
+    if problem:
+        hint(f"{name}: {problem}")
+        return False
+    try:
+        conversion = convert(path.stem, _lines(path), str(path))
+        _say(conversion.findings)
+        if not conversion.sound:
+            return False
+        folder = out / path.stem
+        folder.mkdir(parents=True, exist_ok=True)
+        write_whole(folder / READINGS_HEADER, conversion.header)
+        write_whole(folder / READINGS, conversion.readings)
+    except _UnreadableError as error:
+        hint(f"{name}: {error}")
+        return False
+    except OSError as error:
+        hint(f"{name}: {reason_of(error)}")
+        return False
+    hint(f"{name}: {conversion.readings.count(chr(10)):,} runs in {printable(str(folder))}")
+    return True
+
+
+class _UnreadableError(Exception):
+    """A file that holds no lines of text."""
+
+
+def _lines(path: Path) -> list[str]:
+    """The lines of a file. Raises _UnreadableError for one that is too large, or no text."""
+    from toolkit.accuracy.convert.form import MAX_BYTES
+
+    with path.open("rb") as stream:
+        read = stream.read(MAX_BYTES + 1)
+    if len(read) > MAX_BYTES:
+        raise _UnreadableError(f"more than {MAX_BYTES:,} bytes: split the file")
+    try:
+        return read.decode("utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        raise _UnreadableError(str(error)) from error
+
+
+def _say(findings: Sequence[Finding]) -> None:
+    """Every mistake, and of what was not read so much as somebody reads."""
+    warnings = [one for one in findings if one.severity is not Severity.ERROR]
+    for finding in findings:
+        if finding.severity is Severity.ERROR or finding in warnings[:MAX_WARNINGS]:
+            hint(str(finding))
+    if len(warnings) > MAX_WARNINGS:
+        hint(f"... and {len(warnings) - MAX_WARNINGS:,} more that were not read")

@@ -17,6 +17,11 @@ MAX_FILES = 200_000
 _PASSED_OVER = frozenset({"evidence", "node_modules", "__pycache__", "venv"})
 
 
+def is_passed_over(name: str) -> bool:
+    """Whether folders of that name are not looked into."""
+    return name in _PASSED_OVER or name.startswith(".")
+
+
 def is_spec(name: str) -> bool:
     """Whether a file of that name holds a spec: claims.yaml, or guide.claims.yaml beside guide.md."""
     return name in SPEC_NAMES or name.endswith(tuple(f".{spec}" for spec in SPEC_NAMES))

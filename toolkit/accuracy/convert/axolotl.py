@@ -11,6 +11,10 @@ CUT_PLUGIN = "CutCrossEntropyPlugin"
 ADAPTER_KERNELS = ("lora_mlp_kernel", "lora_qkv_kernel", "lora_o_kernel")
 KEYS = "yaml keys: "
 FOUR_BIT = "nf4"
+EXAMPLES = "axolotl-ai-cloud/axolotl"
+"""Where each figure beside a configuration with dropout is older than kernels with dropout, which came on 22 March 2026
+(b3289fd19): until then axolotl left its kernels off there (schemas/config.py, check_auto_enable_lora_kernels)."""
+ALL_LINEAR = "all linear (lora_target_linear)"
 BESIDE = ("activation_offloading", "quantize_moe_experts")
 """Keys that move memory and that no field says."""
 
@@ -21,15 +25,25 @@ def axolotl_example(draft: Draft, record: Record, _reading: dict[str, Any]) -> N
     weights, adapts = draft.fields.get("weights"), draft.fields.get("method") in ("lora", "qlora")
     draft.say("stack.trainer", "trl" if adapts and weights in (FOUR_BIT, "int8") else "transformers")
     draft.say("amp", True)
-    cut = any(CUT_PLUGIN in plugin for plugin in keys.get("plugins", ()))
+    plugins = keys.get("plugins")
+    cut = isinstance(plugins, list) and any(CUT_PLUGIN in str(plugin) for plugin in plugins)
     draft.say("stack.loss", "cut" if cut else "cross-entropy")
     if keys.get("gradient_checkpointing") is True and "gradient_checkpointing_kwargs" not in keys:
         draft.say("gradient_checkpointing", "reentrant")
     if adapts:
         draft.say("lora.dtype", "fp32")
+        if draft.beyond.get("lora.targets") == ALL_LINEAR:
+            draft.say("lora.targets", "all-linear")
+            draft.beyond.pop("lora.targets")
         if weights == FOUR_BIT:
             draft.say("double_quant", True)
-    _beyond(draft, keys, own_kernels=adapts and weights != "int8")
+    older = record["source"].get("repo") == EXAMPLES and bool(draft.fields.get("lora.dropout"))
+    _beyond(draft, keys, own_kernels=adapts and weights != "int8" and not older)
+
+
+def quotes_axolotl(record: Record) -> bool:
+    """Whether a record's notes quote the keys of a configuration, and among them two that are axolotl's alone."""
+    return _keys(record).keys() >= {"micro_batch_size", "sequence_len"}
 
 
 def _beyond(draft: Draft, keys: dict[str, Any], *, own_kernels: bool) -> None:
@@ -48,5 +62,8 @@ def _beyond(draft: Draft, keys: dict[str, Any], *, own_kernels: bool) -> None:
 def _keys(record: Record) -> dict[str, Any]:
     """The keys of the configuration that a record's notes quote."""
     _, found, rest = (record["notes"] or "").partition(KEYS)
-    keys = json.JSONDecoder().raw_decode(rest)[0] if found else {}
+    try:
+        keys = json.JSONDecoder().raw_decode(rest)[0] if found else {}
+    except (ValueError, RecursionError):
+        keys = {}
     return keys if isinstance(keys, dict) else {}

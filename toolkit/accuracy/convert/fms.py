@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from toolkit.accuracy.convert.draft import Draft, Record
+from toolkit.accuracy.convert.vocabulary import checkpoint_groups
 
-_FRAMEWORK = re.compile(r"framework_config=(\S+)")
+_FRAMEWORK = re.compile(r"\bframework_config=([^\s;,]+)")
 
 _STOCK = ("none", "baseline-peft-bnb")
 
@@ -77,32 +78,41 @@ The fullest batch of a run has at least as many; of multipack's none has more.
 _CAP = 4096
 """The longest sample (scripts/benchmarks/defaults.yaml and sft_trainer.py, max_seq_length)."""
 
-_WITHOUT_GROUPS = ("TheBloke/Mixtral-8x7B-Instruct-v0.1-GPTQ", "TheBloke/Llama-2-70B-GPTQ")
-"""Checkpoints whose main branch has no groups (GS None): one scale for all inputs of an output."""
-
 
 def fms(draft: Draft, record: Record, _reading: dict[str, Any]) -> None:
     """TRL's trainer; what plugins do that no field can say stays beyond."""
-    framework = _FRAMEWORK.match(record["notes"] or "")
-    kernels = framework[1] if framework else ""
+    kernels = framework_of(record)
     mean = _MEAN.search(record["notes"] or "")
     if mean and "sequence_length" not in draft.fields:
         least = 1 if _MULTIPACK in kernels else int(mean[1])
         draft.say("sequence_length", {"from": least, "to": _CAP})
-    if kernels not in _STOCK:
-        _plugins(draft, record, kernels)
     draft.say("stack.trainer", "trl")
     for package, version in () if record["versions"] else _UNPINNED.items():
         draft.say(f"stack.{package}", version)
     draft.say("optimizer_implementation", "foreach")
     if draft.fields.get("weights") == "nf4":
         draft.say("double_quant", True)
-    if record["model_as_published"] in _WITHOUT_GROUPS:
-        draft.say("group_size", -1)
-    if _MIXED in kernels or record["source"]["commit"].startswith(_ALL_MIXED):
+    draft.say("group_size", checkpoint_groups(record["model_as_published"]))
+    if (record["source"].get("commit") or "").startswith(_ALL_MIXED):
         draft.say("amp", True)
     elif record["compute_dtype"] in ("float16", "bfloat16"):
         draft.say("amp", False)
+    say_framework(draft, record)
+
+
+def framework_of(record: Record) -> str:
+    """The configuration of fms-acceleration that a record's notes name; empty where they name none."""
+    framework = _FRAMEWORK.search(record["notes"] or "")
+    return framework[1] if framework else ""
+
+
+def say_framework(draft: Draft, record: Record) -> None:
+    """Says what the plugins of such a configuration replace, whoever ran it, and that some need autocast."""
+    kernels = framework_of(record)
+    if kernels not in ("", *_STOCK):
+        _plugins(draft, record, kernels)
+    if _MIXED in kernels:
+        draft.say("amp", True)
 
 
 _IGNORED, _IGNORED_AT = (
@@ -125,16 +135,20 @@ def _plugins(draft: Draft, record: Record, kernels: str) -> None:
     if free:
         draft.say("packing", "padding-free")
     changed = dict(_PLUGINS.get(base, {}))
-    if base != kernels and record["source"]["commit"].startswith(_IGNORED_AT) and "parallel.gpus" in draft.fields:
+    if (
+        base != kernels
+        and (record["source"].get("commit") or "").startswith(_IGNORED_AT)
+        and "parallel.gpus" in draft.fields
+    ):
         draft.beyond["parallel"] = _IGNORED
     if base != kernels or kernels == _ALONE:
         changed |= _FAST
         if record["model_as_published"] == _ONLY_LOSS:
             changed = {name: value for name, value in changed.items() if name not in ("kernels.norm", "kernels.rotary")}
         if base not in (kernels, _EXPERTS):
-            masks = record["source"]["commit"].startswith(_MASKS)
+            masks = (record["source"].get("commit") or "").startswith(_MASKS)
             changed["kernels.adapters"] = "masked" if masks else "unsloth"
-    if "kernels.gptq" in changed and record["source"]["commit"].startswith(_WHOLE_FIRST):
+    if "kernels.gptq" in changed and (record["source"].get("commit") or "").startswith(_WHOLE_FIRST):
         changed |= {"parallel.loads_whole": True} if draft.fields.get("parallel.strategy") == "fsdp" else {}
     if liger:
         changed |= _LIGER_LOSS
@@ -153,5 +167,5 @@ def _say_fsdp(draft: Draft, record: Record, base: str) -> None:
 def _unfollowed(draft: Draft, record: Record, kernels: str) -> bool:
     """Whether scattered experts stand beside something that no field says."""
     several = "parallel.gpus" in draft.fields and draft.fields.get("parallel.strategy") != "fsdp"
-    replaces = kernels.endswith(_FOAK) and not record["source"]["commit"].startswith(_LOSS_IN_MODELS)
+    replaces = kernels.endswith(_FOAK) and not (record["source"].get("commit") or "").startswith(_LOSS_IN_MODELS)
     return several or "parallel" in draft.beyond or replaces

@@ -44,6 +44,30 @@ _FIXED: Mapping[str, object] = {
 """Values that would change sizes, were they others than these."""
 
 
+_PLAIN_LORA = frozenset({
+    "peft_type", "peft_version", "r", "target_modules", "lora_alpha", "init_lora_weights", "use_rslora",
+    "megatron_core", "qalora_group_size", "lora_dropout",
+})  # fmt: skip
+"""Settings of a LoraConfig that leave memory as it is or are read for themselves: names, scales, parts that are off."""
+
+_LORA_FLAGS: Mapping[str, str] = {"use_dora": "lora.dora", "lora_bias": "lora.bias"}
+
+_RANDOM_WEIGHTS = (True, False, None, "gaussian", "orthogonal")
+
+
+def lora_options(draft: Draft, config: Mapping[str, Any]) -> None:
+    """Says what a LoraConfig says beside rank, scale and targets; what no field can say stays beyond."""
+    dropout = config.get("lora_dropout") or 0
+    draft.say("lora.dropout", float(dropout) if isinstance(dropout, int | float) else None)
+    for name, value in sorted(config.items()):
+        if name in _LORA_FLAGS and value is True:
+            draft.say(_LORA_FLAGS[name], value)
+        elif value and name not in _PLAIN_LORA and value != "none":
+            draft.beyond[f"lora.{name}"[:MAX_REMARK]] = str(value)[:MAX_REMARK]
+    if config.get("init_lora_weights") not in _RANDOM_WEIGHTS:
+        draft.beyond["lora.init_lora_weights"] = str(config.get("init_lora_weights"))[:MAX_REMARK]
+
+
 def peft_method(draft: Draft, method: str, config: Mapping[str, Any]) -> None:
     """Says a method of peft with the fields that its config says; what no field can say stays beyond."""
     name = RENAMED.get(method, method)
@@ -53,25 +77,26 @@ def peft_method(draft: Draft, method: str, config: Mapping[str, Any]) -> None:
     draft.beyond = {key: text for key, text in draft.beyond.items() if key != "method" and not key.startswith("lora.")}
     draft.say("method", name)
     if known.on in ("linears", "norms"):
-        draft.say("peft.targets", sorted(config["target_modules"]))
+        targets = config.get("target_modules")
+        draft.say("peft.targets", sorted(map(str, targets)) if isinstance(targets, list) else targets)
     if known.rank is not None:
         draft.say("peft.rank", config.get("init_r") or config.get("r"))
     for key, value in sorted(config.items()):
         field = _FIELDS.get(key, key)
         if key in _FIXED and value != _FIXED[key]:
-            draft.beyond[f"peft.{key}"] = str(value)[:MAX_REMARK]
+            draft.beyond[f"peft.{key}"[:MAX_REMARK]] = str(value)[:MAX_REMARK]
         elif field in known.options:
             _say(draft, field, value)
         elif value and key not in (*_ELSEWHERE, *_SCALES) and value != "none":
-            draft.beyond[f"peft.{key}"] = str(value)[:MAX_REMARK]
+            draft.beyond[f"peft.{key}"[:MAX_REMARK]] = str(value)[:MAX_REMARK]
 
 
 def _say(draft: Draft, field: str, value: Any) -> None:
     if field == "num_tokens":
-        draft.say("peft.num_tokens", len(value))
+        draft.say("peft.num_tokens", len(value) if isinstance(value, list) else value)
     elif field == "form":
         draft.say("peft.form", value if isinstance(value, str) else "default")
     elif isinstance(value, list):
-        draft.say(f"peft.{field}", sorted(value))
+        draft.say(f"peft.{field}", sorted(value, key=str))
     else:
         draft.say(f"peft.{field}", value)

@@ -19,12 +19,13 @@ CUDA = "11.8"
 """What the README's own command takes, of the three releases that it was tested on."""
 
 RELEASES: Mapping[str, Mapping[str, str]] = {
-    LORA: {"transformers": "4.36.2", "torch": "2.1.2", "cuda": CUDA},
-    HQQ: {"transformers": "4.38.1", "torch": "2.2.0", "cuda": CUDA},
+    LORA: {"transformers": "4.36.2", "torch": "2.1.2", "cuda": CUDA, "bitsandbytes": "0.42.0"},
+    HQQ: {"transformers": "4.38.1", "torch": "2.2.0", "cuda": CUDA, "bitsandbytes": "0.42.0"},
 }
 """LORA: the newest when all but its last cell were committed (d0ba7be, 16 January 2024); its warning of use_cache ends
 as until 4.37. HQQ: its warning ends as since 4.38, and it was committed on 22 February 2024 (0719cd0), when 4.38.0 and
-4.38.1 were there, whose modeling_llama.py is the same. torch: the newest by then."""
+4.38.1 were there, whose modeling_llama.py is the same. torch and bitsandbytes: the newest by then, the latter until
+8 March 2024, four days after the last commit of the first notebook (c21fff0)."""
 
 THREADS = ("none", "inference", "training")
 """By how many threads had multiplied."""
@@ -52,8 +53,13 @@ def is_notebook(path: str) -> bool:
 
 
 def say_process(draft: Draft, path: str, cell: int, length: int) -> str | None:
-    """Says how the model came to the GPU and what ran before; returns why a reading at load is none, if it is not."""
+    """Says how the model came to the GPU and what ran before; returns why a reading at load is none, if it is not.
+
+    The loss is the mean of the logits, of which a sum leaves as much at the stages that were read.
+    """
     draft.say("loading", "moved")
+    if draft.fields.get("method") != "inference":
+        draft.say("stack.loss", "sum")
     if (path, cell) in ADAPTED:
         for name, value in _ADAPTERS.items():
             draft.say(f"lora.{name}", value)
@@ -62,7 +68,10 @@ def say_process(draft: Draft, path: str, cell: int, length: int) -> str | None:
     if draft.fields.get("method") == "qlora":
         draft.say("amp", False)
         draft.say("upcast", False)
+    if draft.fields.get("gradient_checkpointing"):  # create_lora_model, create_qlora_model: use_reentrant=False
+        draft.say("gradient_checkpointing", "non-reentrant")
     if (path, cell) in READS_FIRST:
+        draft.say("stack.bitsandbytes", RELEASES[path]["bitsandbytes"])
         return READ_AFTER
     for package, version in RELEASES[path].items():
         draft.say(f"stack.{package}", version)

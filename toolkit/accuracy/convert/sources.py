@@ -7,25 +7,16 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from toolkit.accuracy.convert.axolotl import axolotl_example
-from toolkit.accuracy.convert.draft import MAX_REMARK, Draft, Record
+from toolkit.accuracy.convert.draft import Draft, Record
 from toolkit.accuracy.convert.fms import fms
 from toolkit.accuracy.convert.fsdp_qlora import fsdp_qlora
-from toolkit.accuracy.convert.peft_configs import peft_method
-from toolkit.accuracy.convert.stated import COLLECTED, as_stated
+from toolkit.accuracy.convert.general import general
+from toolkit.accuracy.convert.peft_configs import lora_options, peft_method
+from toolkit.accuracy.convert.stated import COLLECTED, STATES, as_stated
 from toolkit.accuracy.convert.titan import torchtitan
 
 Rule = Callable[[Draft, Record, dict[str, Any]], None]
 """Completes the draft of a run and one of its readings from the record of that reading."""
-
-_PLAIN_LORA = frozenset({
-    "peft_type", "peft_version", "r", "target_modules", "lora_alpha", "init_lora_weights", "use_rslora",
-    "megatron_core", "qalora_group_size",
-})  # fmt: skip
-"""Settings of a LoraConfig that leave memory as it is: names, scales, and options of parts that are off."""
-
-_LORA_FLAGS: Mapping[str, str] = {"use_dora": "lora.dora", "lora_bias": "lora.bias"}
-
-_RANDOM_WEIGHTS = (True, False, "gaussian", "orthogonal")
 
 _OPTIMUM_KERNELS = {"exllama": "exllama", "exllamav2": "exllamav2", "autogptq-cuda-old": "cuda-old"}
 _OPTIMUM_FIRST = {"torch": "2.0.1", "transformers": "4.32"}
@@ -39,23 +30,12 @@ def _peft(draft: Draft, record: Record, reading: dict[str, Any]) -> None:
     draft.say("sequence_length", {"from": 1, "to": record["seq_len"]})
     settings = (record["lora"] or {}).get("peft_config") or {}
     if draft.fields.get("method") == "lora":
-        draft.say("lora.dropout", float(settings.get("lora_dropout") or 0))
-        for name, value in sorted(settings.items()):
-            if name in _LORA_FLAGS and value is True:
-                draft.say(_LORA_FLAGS[name], value)
-            elif value and name not in (*_PLAIN_LORA, "lora_dropout") and value != "none":
-                draft.beyond[f"lora.{name}"] = str(value)[:MAX_REMARK]
-        if settings.get("init_lora_weights") not in _RANDOM_WEIGHTS:
-            draft.beyond["lora.init_lora_weights"] = str(settings.get("init_lora_weights"))
+        lora_options(draft, settings)
     else:
         draft.fields = {name: value for name, value in draft.fields.items() if not name.startswith("lora.")}
         peft_method(draft, record["task"], settings)
-    name = str(record["optimizer"]).split(" ")[0]
-    if name == "AdamW":
-        draft.beyond.pop("optimizer", None)
-        draft.say("optimizer", "adamw")
-    else:
-        draft.beyond["optimizer"] = name
+    if "optimizer" in draft.beyond:
+        draft.beyond["optimizer"] = draft.beyond["optimizer"].split(" ")[0]
     if record["metric"] == "reserved_max":
         reading["apart"] = "the maximum over the whole run includes generation for the evaluation at batch 50"
 
@@ -103,11 +83,8 @@ def _optimum(draft: Draft, record: Record, _reading: dict[str, Any]) -> None:
     draft.beyond.pop("weights", None)
     draft.say("kernels.gptq", next((kernel for cell, kernel in _OPTIMUM_KERNELS.items() if cell in cells), None))
     draft.say("generated_length", 1 if "512" in cells else 512)
-    stated = re.findall(
-        r"(PyTorch|bitsandbytes|transformers) ([0-9.]*[0-9])", (record["versions"] or {}).get("text") or ""
-    )
-    for package, version in stated or _OPTIMUM_FIRST.items():
-        draft.say(f"stack.{'torch' if package == 'PyTorch' else package}", version)
+    for package, version in () if "stack.torch" in draft.fields else _OPTIMUM_FIRST.items():
+        draft.say(f"stack.{package}", version)
 
 
 def _gptq_for_llama(draft: Draft, record: Record, reading: dict[str, Any]) -> None:
@@ -203,6 +180,11 @@ def _as_it_is(_draft: Draft, _record: Record, _reading: dict[str, Any]) -> None:
     """Nothing beside what all sources say alike."""
 
 
+def _collected(draft: Draft, record: Record, reading: dict[str, Any]) -> None:
+    """A record that states fields has been read by a person; another of the same source has not."""
+    (as_stated if STATES & record.keys() else general)(draft, record, reading)
+
+
 RULES: Mapping[str, Rule] = {
     "fms_acceleration": fms,
     "peft_metamathqa": _peft,
@@ -221,6 +203,6 @@ RULES: Mapping[str, Rule] = {
     "rwkv_peft": _trainer("RWKV-PEFT"),
     "exllama": _exllama,
     "deepspeed_blogs": _as_it_is,
-    **dict.fromkeys(COLLECTED, as_stated),
+    **dict.fromkeys(COLLECTED, _collected),
 }
 """The rule of each source that can be converted."""

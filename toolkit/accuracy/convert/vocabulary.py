@@ -9,14 +9,22 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from toolkit.documents.scan.names import gpus_in, models_in
 from toolkit.facts.gpus import find_gpu
-from toolkit.facts.models import MODEL_IDS
+from toolkit.facts.models import ALIASES, MODEL_IDS, load_model
 from toolkit.facts.names import UnknownName
 from toolkit.spec.fields.names import PACKAGES
 
 DATA = Path(__file__).parents[1] / "data" / "names.json"
 _REMARK = re.compile(r"\s*\([^()]*\)")
-_COUNT = re.compile(r"\s*\d+x\s+")
+_COUNT = re.compile(r"^\s*\d+ ?[x×*]\s*(?=\D)|\s+[x×*] ?\d+$")
+_MEMORY = re.compile(r"\d ?gi?b\b", re.IGNORECASE)
+_SEVERAL = re.compile(r"[+&]|\band\b|\bor\b")
+_STORED = re.compile(
+    r"[-_](?:gptq|awq|fp8|bnb|unsloth|quantized|4bit|8bit|int4|int8|w4a16|w8a8|w8a16)(?:[-_.].*)?$", re.IGNORECASE
+)
+"""What the name of a copy says of the form of its weights."""
+_LISTED = re.compile(r"([A-Za-z][\w-]*) v?(\d[\w.+]*?)\.?")
 _VERSION = re.compile(r"v?([0-9]+(?:\.[0-9A-Za-z]+)*(?:[-+.][0-9A-Za-z.]+)?)")
 _KNOWN = frozenset(MODEL_IDS)
 
@@ -45,26 +53,60 @@ def model_of(published: str) -> str | Mapping[str, Any]:
             return str(tables["models"][name])
         ending = next((one for one in tables["endings"] if name.endswith(one)), None)
         if ending is None:
-            return published
+            return _by_other_names(published)
         name = name.removesuffix(ending)
     return name
 
 
+def _by_other_names(published: str) -> str:
+    """A verified model by an alias, a name with the form of its weights behind it, or a name without its makers."""
+    if not isinstance(load_model(published), UnknownName):
+        return published
+    plain = _STORED.sub("", published)
+    for name in (plain, ALIASES.get(plain, plain)):
+        if name in _KNOWN:
+            return name
+    text = plain.rpartition("/")[2]
+    found = models_in(text)
+    whole = len(found) == 1 and len(found[0].name) == len(text)
+    return found[0].id or published if found and (whole or ("/" not in published and len(found) == 1)) else published
+
+
+def checkpoint_groups(name: str | None) -> int | None:
+    """Inputs that share a scale in a published checkpoint, where it has other groups than of 128; -1: all of them."""
+    found: int | None = vocabulary()["groups"].get(name)
+    return found
+
+
 def gpu_of(published: str | None) -> str | None:
-    """The GPU's name in the table of GPUs; None where the record names none that is in it."""
+    """The GPU's name in the table of GPUs; None where the record names none that is in it, or several."""
     if published is None:
         return None
-    found = find_gpu(_COUNT.sub("", _REMARK.sub("", published), count=1))
-    return None if isinstance(found, UnknownName) else found.name
+    plain = _COUNT.sub("", _REMARK.sub("", published), count=1)
+    found = find_gpu(plain)
+    if not isinstance(found, UnknownName):
+        return found.name
+    if _MEMORY.search(plain):
+        return None
+    named = {one.card.name for one in gpus_in(published)}
+    return named.pop() if len(named) == 1 and not _SEVERAL.search(published) else None
+
+
+def _listed(text: object) -> dict[str, str]:
+    """The releases of a text that lists nothing but names and numbers: "PyTorch 2.0.1, transformers 4.35."."""
+    parts = [_LISTED.fullmatch(part.strip()) for part in text.split(",")] if isinstance(text, str) else []
+    listed = {part[1]: part[2] for part in parts if part}
+    return listed if len(listed) == len(parts) else {}
 
 
 def versions_of(published: Mapping[str, str | None]) -> dict[str, str]:
     """The releases that a record states, by the names of packages in a stack; commits and remarks are left out."""
     tables = vocabulary()
     found = {}
-    for written, version in published.items():
+    for written, version in {**_listed(published.get("text")), **published}.items():
         package = tables["packages"].get(written, written)
-        match = _VERSION.match(version or "")
-        if package in PACKAGES and match and (match.end() == len(version or "") or (version or "")[match.end()] == " "):
+        text = version if isinstance(version, str) else ""
+        match = _VERSION.match(text)
+        if package in PACKAGES and match and (match.end() == len(text) or text[match.end()] == " "):
             found[package] = match[1]
     return dict(sorted(found.items()))

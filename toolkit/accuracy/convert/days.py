@@ -1,0 +1,83 @@
+"""Releases that a record leaves out, by the days of those that it states.
+
+A run is no older than the newest of its releases, and seldom half a year younger: who installs a library for a new
+run takes one of these days. So a library of which no release is stated may be any from the newest of the first of these
+days to the newest of the last, and stands as these two. A record without any release is of the days of the others of
+its source; where none of them states one, nothing is said: the profile decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import date, timedelta
+from functools import cache
+
+from toolkit.accuracy.convert.draft import Draft, Record
+from toolkit.accuracy.convert.vocabulary import versions_of
+from toolkit.facts.releases import PACKAGES, Release, parse_version, release, versions
+from toolkit.spec.fields import names
+
+WINDOW = timedelta(days=180)
+"""How much younger than the newest of its stated releases a run is taken to be at most."""
+
+Days = tuple[date, date]
+"""The first day and the last."""
+
+_STACK = "stack."
+_OWN_CODE = ("vllm", "autoawq", "litgpt", "torchtune", "torchtitan")
+"""Software that runs models by code of its own."""
+
+
+def days_of(records: Iterable[Record]) -> Days | None:
+    """The days between which the runs of a source were made, so far as any of its records states releases."""
+    found = [day for record in records if (day := _newest_day(versions_of(record["versions"] or {}))) is not None]
+    return (min(found), max(found)) if found else None
+
+
+def say_releases(draft: Draft, days: Days | None) -> None:
+    """Says the releases that move memory and are not stated. `days` are those of the source."""
+    stated = {
+        name.removeprefix(_STACK): version
+        for name, version in draft.fields.items()
+        if name.startswith(_STACK) and isinstance(version, str)
+    }
+    newest = _newest_day(stated)
+    between = days if newest is None else (newest, newest + WINDOW)
+    if between is None or draft.fields.get("stack.trainer") in _OWN_CODE:
+        return
+    for package in _needed(draft, alone=newest is None):
+        if package in stated or f"{_STACK}{package}" in draft.fields:
+            continue
+        found = list(dict.fromkeys(filter(None, (_newest(package, day) for day in between))))
+        if found:
+            draft.say(f"{_STACK}{package}", found if len(found) > 1 else found[0])
+            draft.notes.append(f"{package}, whose release is not stated, for {' or '.join(found)}, by days of others")
+
+
+def _needed(draft: Draft, *, alone: bool) -> Iterable[str]:
+    """The packages whose releases move memory; `alone`: of a run that states no release at all."""
+    weights = draft.fields.get("weights")
+    yield "transformers"
+    if set(weights if isinstance(weights, list) else [weights]) & names.BITSANDBYTES:
+        yield "bitsandbytes"
+    if alone:
+        yield "torch"
+        if draft.fields.get("method") in names.LORA:
+            yield "peft"
+
+
+def _newest_day(stated: Mapping[str, str]) -> date | None:
+    """The day of the newest of some releases."""
+    found = [release(package, version) for package, version in stated.items() if package in PACKAGES]
+    return max((date.fromisoformat(one.date) for one in found if isinstance(one, Release)), default=None)
+
+
+@cache
+def _newest(package: str, day: date) -> str | None:
+    """The highest release of a package that was there on a day, and is no preview."""
+    known = [release(package, version) for version in versions(package)]
+    there = [one for one in known if isinstance(one, Release) and one.yanked is None and one.date <= day.isoformat()]
+    parsed = [(parse_version(one.version), one.version) for one in there]
+    return max(
+        ((number, text) for number, text in parsed if number and not number.is_prerelease), default=(None, None)
+    )[1]

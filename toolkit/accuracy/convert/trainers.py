@@ -1,0 +1,88 @@
+"""The software that ran, and its releases: by what a record says of them in its task, remarks, repository, versions."""
+
+from __future__ import annotations
+
+import re
+
+from toolkit.accuracy.convert.draft import MAX_REMARK, Draft, Record
+from toolkit.accuracy.convert.remarks import remarks_of
+from toolkit.accuracy.convert.vocabulary import vocabulary
+from toolkit.facts.models import load_model
+from toolkit.facts.names import UnknownName
+
+_MASKED_LM = re.compile(r"\bmasked[ -]lm\b|\bmlm\b")
+_CLASSIFIER = re.compile(r"\b(?:sequence|text)[ -]classif\w+")
+_HUGGING_FACE = re.compile(
+    r"\badamw_(?:torch|hf|bnb|apex|anyprecision)|\bpaged_\w+_\d+bit\b|\bhf (?:trainer|default)\b|\btrainingarguments\b"
+    r"|\b(?:hugging ?face|transformers)(?:'s?|\.)? trainer\b|\btrainer of transformers\b"
+)
+"""Words of transformers' training arguments: a Trainer ran, its own or TRL's, but not a loop of somebody's own."""
+
+
+def head_of(task: str) -> str | None:
+    """The head that a task names, None for that of a language model or where none is named."""
+    if _MASKED_LM.search(task.casefold()):
+        return "masked-lm"
+    return "sequence-classification" if _CLASSIFIER.search(task.casefold()) else None
+
+
+def say_head(draft: Draft, record: Record) -> None:
+    """Says the head that a task names; that of an encoder, which has none of a causal model, is open."""
+    named = head_of(record["task"])
+    if named is None and "head" not in draft.fields and _is_encoder(draft.fields.get("model")):
+        trains = draft.fields.get("method") != "inference"
+        draft.say("head", ["sequence-classification", "masked-lm", *([] if trains else ["base"])])
+    draft.say("head", named)
+
+
+def _is_encoder(model: object) -> bool:
+    """Whether a model's own architecture fills in masked words: transformers has no causal one of such."""
+    facts = load_model(model) if isinstance(model, str) else None
+    if facts is None or isinstance(facts, UnknownName):
+        return False
+    named = facts.config.get("architectures") or ()
+    return bool(named) and all(str(one).endswith(("ForMaskedLM", "ForPreTraining")) for one in named)
+
+
+def say_trainer(draft: Draft, record: Record) -> None:
+    """The software that ran, where the record surely says it: in its task, its repository, remarks or releases."""
+    if "stack.trainer" in draft.fields:
+        return
+    repository = record["source"]["repo"].rpartition("/")[2]
+    own = " ; ".join(str(record[name] or "") for name in ("task", "metric", "attn_impl"))
+    own = f"{repository} ; {own.replace('_', ' ')}".casefold()
+    text = f"{own} ; {remarks_of(record)}"
+    found = {name for sign, name in vocabulary()["frameworks"].items() if _names(sign, text)}
+    found |= _trainers_by_release(draft)
+    others = [sign for sign in vocabulary()["other_frameworks"] if _names(sign, own if sign in _KERNELS_TOO else text)]
+    if "vllm" in found or draft.fields.get("method") == "inference":
+        found &= {"vllm", "autoawq", "litgpt", "transformers"}
+    if others:
+        draft.beyond["trainer"] = ", ".join(others)[:MAX_REMARK]
+    elif found:
+        draft.say("stack.trainer", next((name for name in _MOST_SPECIAL if name in found), None))
+    elif draft.fields.get("method") not in (None, "inference") and not _had_trainer(record):
+        language = "head" not in draft.fields  # all that TRL trains is a language model
+        draft.say("stack.trainer", ["transformers", *(["trl"] if language else []), "plain"])
+
+
+def _had_trainer(record: Record) -> bool:
+    """Whether a Trainer surely ran, and no loop of somebody's own; which of the two that there are, may be open."""
+    return _HUGGING_FACE.search(f"{record['optimizer'] or ''} ; {remarks_of(record)}".casefold()) is not None
+
+
+_KERNELS_TOO = ("exllama",)
+"""Engines whose kernels others use: a remark that names one may be about these."""
+
+_MOST_SPECIAL = ("vllm", "autoawq", "litgpt", "torchtune", "torchtitan", "unsloth", "trl", "transformers")
+"""Where several are named, the first: Unsloth stands on TRL, TRL on transformers."""
+
+
+def _names(sign: str, text: str) -> bool:
+    return re.search(rf"(?<![\w-]){re.escape(sign)}(?![\w-])", text) is not None
+
+
+def _trainers_by_release(draft: Draft) -> set[str]:
+    """Software whose release is stated for this run alone is there because it ran."""
+    return {name for name in ("vllm", "litgpt", "torchtune", "torchtitan", "unsloth", "trl") if
+            f"stack.{name}" in draft.fields}  # fmt: skip
