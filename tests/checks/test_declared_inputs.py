@@ -40,6 +40,7 @@ VALUES: dict[str, tuple[str, ...]] = {
     "engine.gpu_memory_utilization": ("0.5", "0.95"),
     "peft.rank": ("1", "64", "1000"),
     "lora.targets": ("[q_proj]", "[down_proj]", "[query, value]"),
+    "lora.modules_to_save": ("[lm_head]", "[embed_tokens, lm_head]", "[norm]", "[k_proj]"),
     "peft.targets": ("[q_proj]", "[k_proj, v_proj, down_proj]"),
     "peft.feedforward_modules": ("[down_proj]",),
     "galore.targets": ("[attn, mlp]",),

@@ -57,7 +57,7 @@ def test_solving_for_a_list_of_cards_and_for_all(capsys: pytest.CaptureFixture[s
     every = said(run(capsys, *asked, "--format", "json"))["solve"]["gpus"]
     assert len(every) == len(gpus())
     same = {card["gpu"]: card for card in every}["GeForce RTX 4090"]
-    assert same["surely"]["value"] == two[0]["surely"]["value"]
+    assert 1 <= same["surely"]["value"] <= two[0]["surely"]["value"], "of many cards nothing is replayed"
     text = run(capsys, *asked).out
     assert "GeForce RTX 4090" in text
     assert "largest row" in text
@@ -94,7 +94,7 @@ def test_nothing_and_everything(capsys: pytest.CaptureFixture[str]) -> None:
         ((*BASE, "--solve", "batch_size", "--gpu", "RTX 4091"), "RTX 4090"),
         ((*BASE, "--solve", "batch_size", "--advise"), "not allowed with"),
         ((*BASE, "--compare", "optimiser=adamw_8bit"), "did you mean optimizer"),
-        ((*BASE, "--compare", "optimizer"), "FIELD=VALUE"),
+        ((*BASE, "--compare", "optimizer"), "says no value of optimizer"),
         ((*BASE, "--compare", "optimizer=adamw_9bit"), "write adamw_8bit"),
         ((*BASE, "--compare", "lora.rank=8"), "lora.rank is for adapters"),
         (("--from", "axolotl", "nowhere.yml"), "S111"),

@@ -86,7 +86,30 @@ def test_a_time_is_read_or_refused(text: str, seconds: float | None) -> None:
 
 def test_specs_or_jobs_and_never_both(spec: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(capsys, "measure").code == 2
-    assert run(capsys, "measure", "specs", "--jobs", "jobs.json").code == 2
+    both = run(capsys, "measure", "specs", "--jobs", "jobs.json")
+    assert (both.code, "not both" in both.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("said", "needed"),
+    [
+        (("--jobs-file", "jobs.json"), "--jobs-file goes with --plan"),
+        (("--trace",), "--trace goes with --out"),
+        (("--readings", "own"), "--readings goes with --results"),
+        (("--anew",), "--anew goes with --write or --readings"),
+    ],
+)
+def test_what_would_do_nothing_alone_is_refused(
+    spec: Path, capsys: pytest.CaptureFixture[str], said: tuple[str, ...], needed: str
+) -> None:
+    ran = run(capsys, "measure", "specs", *said)
+    assert (ran.code, needed in ran.err) == (2, True)
+
+
+def test_a_scenario_that_there_is_not_is_named_with_the_nearest(spec: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ran = run(capsys, "measure", "specs", "--plan", "--scenario", "smal")
+    assert ran.code == 2
+    assert "no scenario is called 'smal'; did you mean small?" in ran.err
 
 
 def test_results_go_where_their_specs_are_and_nowhere_else(spec: Path, capsys: pytest.CaptureFixture[str]) -> None:

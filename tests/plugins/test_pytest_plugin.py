@@ -78,6 +78,18 @@ def test_a_scenario_is_an_item_for_its_first_its_smallest_and_its_largest_settin
     ]
 
 
+def test_a_scenario_that_nothing_measures_is_an_item_that_says_why(
+    project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_card(project, 80)
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT}:{project.path}")
+    spec = project.path / "specs" / "claims.yaml"
+    spec.write_text(SPEC.replace("generated_length: 3", "generated_length: 3, loading: moved"), "utf-8")
+    result = run(project, "-p", "fake_card", "-m", "gpu", "-k", "inference", "specs")
+    result.assert_outcomes(skipped=1, deselected=1)
+    assert "1 not measured; loading moved is not measured: the model is made on the GPU" in lines(result)
+
+
 @pytest.mark.parametrize("arguments", [(), ("-m", "not gpu"), ("-m", "not slow"), ("-k", "gpu")])
 def test_a_run_that_asks_for_no_measurement_collects_none(project: pytest.Pytester, arguments: tuple[str, ...]) -> None:
     result = run(project, *arguments)

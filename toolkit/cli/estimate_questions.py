@@ -67,7 +67,10 @@ def _changed(found: Asked, text: str) -> Scenario | None:
     said: dict[str, str] = {}
     for part in _NEXT_FIELD.split(text):
         name, equals, value = (piece.strip() for piece in part.partition("="))
-        if name not in FIELDS or not equals:
+        if name in FIELDS and not equals:
+            hint(f"--compare takes FIELD=VALUE, and {part[:60]!r} says no value of {name}")
+            return None
+        if name not in FIELDS:
             near = nearest(name, FIELDS)
             known = f"; did you mean {' or '.join(near)}?" if near else ""
             hint(f"--compare takes FIELD=VALUE, and {part[:60]!r} names no field{known}")

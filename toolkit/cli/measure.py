@@ -30,6 +30,7 @@ from toolkit.memory.measure.campaign import LIMIT_S, Left, Result, campaign
 from toolkit.memory.measure.gpu import SeenGpu, count_cards, seen_gpu
 from toolkit.memory.measure.job import Measurable, jobs_text, read_jobs
 from toolkit.memory.measure.plan import Planned, planned
+from toolkit.memory.measure.refused import missing, refusal
 from toolkit.memory.measure.shard import WRITTEN, Shard, parsed_shard
 from toolkit.report.terminal import line, plural
 
@@ -78,8 +79,9 @@ def shard(text: str) -> Shard:
 
 def run(arguments: argparse.Namespace) -> int:
     """Plans, measures, or takes what was measured elsewhere."""
-    if bool(arguments.paths) == bool(arguments.jobs):
-        hint("name specs, or a file of jobs by --jobs")
+    problem = _usage(arguments)
+    if problem:
+        hint(problem)
         return COULD_NOT
     if arguments.results is not None:
         return take(arguments, _jobs(arguments))
@@ -99,6 +101,18 @@ def run(arguments: argparse.Namespace) -> int:
     if isinstance(card, str):
         return _none_measured(arguments, plan, card)
     return _Run(arguments, [one.job for one in plan], card).go()
+
+
+def _usage(arguments: argparse.Namespace) -> str:
+    """What does not go together; empty where all does."""
+    if bool(arguments.paths) == bool(arguments.jobs):
+        return "name specs, or a file of jobs by --jobs" + (", and not both" if arguments.jobs else "")
+    for name, needed in (("jobs_file", "plan"), ("trace", "out"), ("readings", "results")):
+        if getattr(arguments, name) and not getattr(arguments, needed):
+            return f"--{name.replace('_', '-')} goes with --{needed}"
+    if arguments.anew and not (arguments.write or arguments.readings):
+        return "--anew goes with --write or --readings"
+    return ""
 
 
 def _jobs(arguments: argparse.Namespace) -> list[Measurable]:
@@ -155,7 +169,7 @@ class _Run:
 
     def go(self) -> int:
         """Measures, keeps and compares; says last how many were not measured."""
-        self.jobs = [replace(job, setting=replace(job.setting, gpu=self.card.name)) for job in self._enough_gpus()]
+        self.jobs = [replace(job, setting=replace(job.setting, gpu=self.card.name)) for job in self._runnable()]
         if self.arguments.out is not None:
             self.arguments.out.mkdir(parents=True, exist_ok=True)
         outcomes = campaign(self.jobs, self.arguments.budget, self.arguments.rounds, self.arguments.limit)
@@ -171,16 +185,18 @@ class _Run:
         hint(f"{plural(len(self.records), 'record')}; {len(self.left)} not measured")
         return COULD_NOT if not self.records else FINDINGS if self.failed else 0
 
-    def _enough_gpus(self) -> Iterator[Measurable]:
-        """The jobs for which the machine has as many GPUs as they share; of the others it is said."""
+    def _runnable(self) -> Iterator[Measurable]:
+        """The jobs for which the machine has the GPUs that they share, and the libraries; of the others it is said."""
         cards = max(1, count_cards())
         for job in self.jobs:
-            if job.setting.parallel.gpus <= cards:
-                yield job
-            else:
+            reason = refusal(job.setting) or missing(job.setting)
+            if job.setting.parallel.gpus > cards:
                 reason = f"needs {job.setting.parallel.gpus} GPUs, and there {'is' if cards == 1 else 'are'} {cards}"
-                self.left.append((job.label, reason))
-                hint(line(f"{job.label}: not measured: {reason}"))
+            if not reason:
+                yield job
+                continue
+            self.left.append((job.label, reason))
+            hint(line(f"{job.label}: not measured: {reason}"))
 
     def _one(self, result: Result | Left) -> None:
         if self.arguments.out is not None:

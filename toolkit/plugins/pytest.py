@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from toolkit.memory.measure.gpu import SeenGpu
     from toolkit.memory.measure.job import Measurable
 
 MARKERS = (
@@ -86,7 +85,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skips what this machine's GPU cannot run, with the reason."""
     if PROPERTY in item.user_properties or item.config.getini("vram_markers"):
-        reason = _unmet(item)
+        from toolkit.plugins.needs import unmet
+
+        reason = unmet(item)
         if reason:
             pytest.skip(reason)
 
@@ -128,6 +129,8 @@ class SpecFile(pytest.File):
         for job in found.jobs:
             here = replace(job, folder=str(self.config.rootpath / job.folder))
             yield Measurement.from_parent(self, name=job.name, job=here)
+        for scenario, reasons in found.refused.items():
+            yield Refused.from_parent(self, name=f"{scenario}[refused]", reason="; ".join(dict.fromkeys(reasons)))
         yield from self._speeds()
 
     def _speeds(self) -> Iterator[pytest.Item]:
@@ -178,47 +181,30 @@ class Measurement(pytest.Item):
         return self.path, None, f"measurement: {self.name}"
 
 
+class Refused(pytest.Item):
+    """The settings of a scenario that nothing here can measure: counted as not measured, with the reason."""
+
+    def __init__(self, *, reason: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._reason = reason
+        self.user_properties.append(PROPERTY)
+        self.add_marker(pytest.mark.gpu)
+
+    def runtest(self) -> None:
+        """Skips, on every machine."""
+        pytest.skip(self._reason)
+
+    def reportinfo(self) -> tuple[Path, int | None, str]:
+        """The spec and the scenario."""
+        return self.path, None, f"measurement: {self.name}"
+
+
 class MeasurementError(Exception):
     """A measurement that was not made, or lies outside the stated tolerances."""
 
 
 def _asked(config: pytest.Config) -> bool:
     return bool(config.getoption("--vram-measure") or ASKS_FOR_GPU.search(config.getoption("-m") or ""))
-
-
-def _unmet(item: pytest.Item) -> str:
-    """Why this machine's GPU cannot run an item; empty where it can, or where it asks for none."""
-    marks = [item.get_closest_marker(name) for name in ("gpu", "gpu_memory", "gpu_name", "gpu_count")]
-    if not any(marks):
-        return ""
-    from toolkit.memory.measure.gpu import seen_gpu
-
-    card = seen_gpu()
-    if isinstance(card, str):
-        return card
-    _, memory, names, count = marks
-    return _too_small(memory, card) or _other(names, card) or _too_few(count)
-
-
-def _too_few(count: pytest.Mark | None) -> str:
-    if count is None or not count.args:
-        return ""
-    from toolkit.memory.measure.gpu import count_cards
-
-    there = max(1, count_cards())
-    return f"needs {count.args[0]} GPUs, and the machine has {there}" if there < count.args[0] else ""
-
-
-def _too_small(memory: pytest.Mark | None, card: SeenGpu) -> str:
-    if memory is None or not memory.args or card.total >= memory.args[0] * GIB:
-        return ""
-    return f"needs {memory.args[0]} GiB, and {card.name} has {card.total / GIB:.1f}"
-
-
-def _other(names: pytest.Mark | None, card: SeenGpu) -> str:
-    if names is None or any(str(name).casefold() in card.name.casefold() for name in names.args):
-        return ""
-    return f"needs {' or '.join(map(str, names.args))}, and the GPU is {card.name}"
 
 
 def _group(item: pytest.Item) -> str | None:

@@ -26,7 +26,8 @@ def fix_text(result: FixResult, paint: Paint) -> str:
         for fix in result.plan.fixes:
             change = f"{shown(fix.old, _LONGEST)} is now {shown(fix.new, _LONGEST)}"
             lines.append(f"{line(f'{fix.place}: {fix.code} ')} {paint.green('fixed')}: {line(change)}")
-    lines += [finding_text(finding, paint) for finding in result.findings]
+    shown_below = result.check.all_findings
+    lines += [finding_text(finding, paint) for finding in result.findings if finding not in shown_below]
     lines += [check_text(result.check, paint=paint).rstrip("\n"), fix_summary(result)]
     return "\n".join(lines) + "\n"
 

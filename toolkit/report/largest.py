@@ -134,6 +134,8 @@ def _many_cards(solution: Solution, paint: Paint) -> list[str]:
     lines = [line(text) for text in table(rows, frozenset({1, 2}))]
     if any("*" in row[1] + row[2] for row in rows[1:]):
         lines.append(line(f"* the limit: {solution.limit.reason}"))
+    if not solution.replayed:
+        lines.append(line("surely: by bounds; for few settings on few cards (--gpu) what is reserved is replayed"))
     if hold < len(solution.cards):
         lines.append(line(f"no {solution.field} fits on {len(solution.cards) - hold} of {len(solution.cards)} GPUs"))
     return [paint.bold(lines[0]), *lines[1:]]

@@ -103,7 +103,7 @@ def test_a_whole_measurement_by_the_calls_of_cuda(calls: list[str]) -> None:
     assert found["context"] == 400 << 20
     assert found["device"] == {
         "gpu": SMI.name, "capability": "9.0", "usable_bytes": str(79 * GIB), "driver": "580.1",
-        "cuda": str(torch.version.cuda), "device_by": "nvidia-smi",
+        "cuda": str(torch.version.cuda), "device_by": "nvidia-smi", "sdpa": "flash_attention",
     }  # fmt: skip
     started = [call.partition("(")[0] for call in calls]
     assert started[:3] == ["set_device", "synchronize", "empty_cache"]
@@ -114,6 +114,17 @@ def test_a_whole_measurement_by_the_calls_of_cuda(calls: list[str]) -> None:
 def test_the_card_is_asked_before_there_is_a_context(calls: list[str]) -> None:
     assert StandIn().before == SMI.used
     assert calls == []
+
+
+@pytest.mark.parametrize(("order", "first"), [([3, 1, 2, 0], "cudnn_attention"), ([1, 2, 0], "flash_attention")])
+def test_the_kernel_that_attends_first_is_said(
+    calls: list[str], monkeypatch: pytest.MonkeyPatch, order: list[int], first: str
+) -> None:
+    """cuDNN's is put before the others on Hopper and Blackwell, by a torch with a cuDNN that is new enough."""
+    monkeypatch.setattr(torch._C, "_get_sdp_priority_order", lambda: order)
+    assert StandIn().description()["sdpa"] == first
+    monkeypatch.delattr(torch._C, "_get_sdp_priority_order")
+    assert StandIn().description()["sdpa"] == "unknown"
 
 
 def test_without_a_driver_to_ask_the_card_is_asked_by_torch_once_there_is_a_context(

@@ -14,15 +14,20 @@ pytest.importorskip("torch")
 pytest.importorskip("transformers")
 pytest.importorskip("peft")
 
+import torch
+from transformers.models.qwen2.modeling_qwen2 import Qwen2Attention
+
 from tests.memory.measure.accounting import CONTEXT, AccountingDevice
 from tests.memory.measure.jobs import LORA, job
 from toolkit.memory.estimate import estimate
 from toolkit.memory.ledger import Category, PhaseName
-from toolkit.memory.measure import stopwatch
+from toolkit.memory.measure import steps, stopwatch
 from toolkit.memory.measure.outcome import OutcomeKind
 from toolkit.memory.measure.run import measure
+from toolkit.memory.trace.batches import outside_loss
+from toolkit.memory.trace.batches.outside_loss import own_loss
 from toolkit.memory.trace.trace import trace
-from toolkit.spec.settings.setting import Galore
+from toolkit.spec.settings.setting import Galore, Stack
 
 pytestmark = pytest.mark.reference
 
@@ -115,6 +120,44 @@ def test_what_is_loaded_for_inference_is_what_a_trace_sees(fields: dict[str, Any
     )
     if decodes:  # 66 tokens of 2 examples, keys and values of 2 heads of 64 in 16 bit, in 3 layers
         assert found["rows"]["kv_cache"]["bytes"] == 66 * 2 * 2 * 2 * 64 * 2 * 3
+
+
+@pytest.mark.parametrize(("trainer", "times"), [("transformers", 2 + ROUNDS), ("plain", 0)])
+def test_a_trainer_has_all_results_made_float32_under_autocast(
+    monkeypatch: pytest.MonkeyPatch, trainer: str, times: int
+) -> None:
+    """Logits and loss of each pass, as accelerate does (prepare_model); a loop of one's own does not."""
+    made: list[Any] = []
+    widen = outside_loss.convert_to_fp32
+    monkeypatch.setattr(outside_loss, "convert_to_fp32", lambda result: made.append(widen(result)) or made[-1])
+    measured({**FP32, "weights": "fp32", "amp": True, "stack": Stack(trainer=trainer)})
+    assert [result.logits.dtype for result in made] == [torch.float32] * times
+
+
+def test_every_token_of_an_answer_is_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A trace tells most of 40 steps from others; each is one call of a model of 3 layers."""
+    calls: list[int] = []
+    forward = Qwen2Attention.forward
+    monkeypatch.setattr(Qwen2Attention, "forward", lambda *args, **kw: calls.append(1) or forward(*args, **kw))
+    monkeypatch.setattr(stopwatch, "ROUNDS", 1)
+    measured({"method": "inference", "generated_length": 40, "sequence_length": 8})
+    assert len(calls) == 3 * (40 + 8)  # and the 8 tokens that are timed
+
+
+def test_a_run_is_the_same_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What goes by values, as tokens to experts, is the same in both readings of a record."""
+    monkeypatch.setattr(stopwatch, "ROUNDS", 1)
+    first = run_and_look()
+    assert len(set(first)) == len(first) == 3, "each batch has tokens of its own"
+    assert run_and_look() == first
+
+
+def run_and_look() -> list[float]:
+    seen: list[float] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(steps, "own_loss", lambda *given: seen.append(float(loss := own_loss(*given))) or loss)
+        measured({})
+    return seen
 
 
 def test_a_quantized_model_is_never_whole_in_16_bit() -> None:

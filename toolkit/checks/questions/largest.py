@@ -22,6 +22,12 @@ from toolkit.spec.scenario import Scenario
 
 Card = Gpu | GpuVariants | GenericGpu
 
+REPLAYED = 4
+"""For so many settings on so many cards, multiplied, what is reserved is replayed where bounds decide nothing.
+
+Of more, which takes long, at 1 alone.
+"""
+
 
 @frozen
 class Found:
@@ -67,12 +73,16 @@ class Largest:
 
 @frozen
 class Solution:
-    """The largest values of a field by card, for a scenario that says nothing of it."""
+    """The largest values of a field by card, for a scenario that says nothing of it.
+
+    `replayed`: what surely fits was told by replays, too, and not by bounds of what is reserved alone.
+    """
 
     scenario: Scenario
     field: str
     limit: Limit
     cards: tuple[Largest, ...]
+    replayed: bool
 
 
 def largest(scenario: Scenario, base: Path, name: str, cards: Sequence[Card]) -> Solution | None:
@@ -88,7 +98,7 @@ def largest(scenario: Scenario, base: Path, name: str, cards: Sequence[Card]) ->
     settings = [situation.setting(choice) for choice in situation.space.extremes(situation.fields(*all_moved()))]
     limit = min((limit_of(name, one, architecture) for one in settings), key=lambda one: one.value)
     where = sorted({turn for one in settings for turn in turns(one, name)})
-    shared = _Asked(anywhere, base, name, limit.value, where)
+    shared = _Asked(anywhere, base, name, limit.value, where, len(cards) * len(settings) <= REPLAYED)
     found: list[Largest] = []
     alike: dict[tuple[int, ...], Largest] = {}
     for card in cards:
@@ -99,7 +109,7 @@ def largest(scenario: Scenario, base: Path, name: str, cards: Sequence[Card]) ->
         if settings[0].stack.trainer == "vllm":  # what it takes follows the card
             asked = replace(shared, scenario=_with(anywhere, "gpu", card.name), known={})
         found.append(alike.setdefault(memory, asked.on(card)))
-    return Solution(anywhere, name, limit, tuple(found))
+    return Solution(anywhere, name, limit, tuple(found), shared.closely)
 
 
 def _memory(card: Card, versions: Mapping[str, str]) -> tuple[int, ...]:
@@ -117,6 +127,7 @@ class _Asked:
     name: str
     most: int
     turns: Sequence[int]
+    closely: bool
     known: dict[int, Answer] = field(default_factory=dict)
 
     def on(self, card: Card) -> Largest:
@@ -127,8 +138,8 @@ class _Asked:
         return Largest(card.name, usable, self.found(surely), self.found(perhaps), self.at(1))
 
     def fit(self, value: int, card: Card) -> str:
-        """Whether the card holds the scenario with that value."""
-        return self.at(value).fit(card).verdict
+        """Whether the card holds the scenario with that value, as an estimate of it says."""
+        return self.at(value).fit(card, replays=self.closely or value == 1).verdict
 
     def found(self, value: int | None) -> Found | None:
         """A value with its answer, and how it goes on."""

@@ -18,11 +18,11 @@ from toolkit.finding import Finding
 from toolkit.memory.estimate import Estimate, estimate
 from toolkit.memory.measure.job import Measurable
 from toolkit.memory.measure.plan import expected_bytes, expected_seconds
+from toolkit.memory.measure.refused import refusal
 from toolkit.memory.trace.many.campaign import Job
 from toolkit.spec.document_spec import Spec
 from toolkit.spec.load import load_specs
 from toolkit.spec.quote import Name
-from toolkit.spec.settings.setting import Setting
 from toolkit.spec.walk import is_spec
 
 MEASURED = frozenset(
@@ -34,11 +34,15 @@ MEASURED = frozenset(
 
 @dataclass(slots=True)
 class Measurables:
-    """Jobs, what is wrong with the files, and what was left out with its reason."""
+    """Jobs, what is wrong with the files, and what was left out with its reason.
+
+    `refused` has the reasons of settings that are left out because nothing measures them, by scenario.
+    """
 
     jobs: list[Measurable] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
+    refused: dict[str, list[str]] = field(default_factory=dict)
 
 
 def measurables(paths: Sequence[Path], root: Path, names: Sequence[str] | None = None) -> Measurables:
@@ -53,9 +57,10 @@ def measurables(paths: Sequence[Path], root: Path, names: Sequence[str] | None =
     found = Measurables(findings=traceable.findings, left_out=traceable.left_out)
     stated: dict[tuple[Path, str], Measurable] = {}
     for job, folder, decides in _each(traceable.jobs, decisive(specs, root), names):
-        refusal = _refusal(job.setting)
-        if refusal:
-            found.left_out.append(f"{job.scenario}: {refusal}")
+        reason = refusal(job.setting)  # what no process need be started for; the rest is refused there, by name
+        if reason:
+            found.left_out.append(f"{job.scenario}: {reason}")
+            found.refused.setdefault(job.scenario, []).append(reason)
             continue
         waiting = decides or claims[folder, job.scenario]
         known = _key(job) in measured.get(folder, ())
@@ -105,19 +110,6 @@ def computed(job: Measurable) -> Estimate | None:
         return estimate(job.setting, job.facts)
     except REFUSALS:
         return None
-
-
-def _refusal(setting: Setting) -> str:
-    """What no process need be started for: the rest is refused there, by name."""
-    if setting.stack.trainer == "autoawq":
-        return "AutoAWQ's own modules are not measured yet"
-    if setting.stack.trainer == "vllm" or setting.engine:
-        return "an engine takes its share of a card whatever it runs: it is not measured"
-    if setting.parallel.offload:
-        return "offloading is not measured yet"
-    if setting.parallel.gpus != 1 and setting.parallel.strategy != "fsdp2":
-        return f"{setting.parallel.strategy} on several GPUs is not measured yet"
-    return ""
 
 
 def measurable(job: Job, folder: str, claims: int = 0) -> Measurable:

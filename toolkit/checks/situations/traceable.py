@@ -16,6 +16,7 @@ from toolkit.documents.bind import bind
 from toolkit.documents.document import Document, read_document
 from toolkit.documents.read_field import resolved
 from toolkit.evidence.record import FOLDER
+from toolkit.facts.names import nearest
 from toolkit.finding import Finding
 from toolkit.memory.trace.many.campaign import Job
 from toolkit.spec.load import load_scenario, load_specs
@@ -27,12 +28,16 @@ from toolkit.spec.walk import is_spec
 
 @dataclass(slots=True)
 class Traceable:
-    """Jobs with the folder of their records, what is wrong with the files, and what was left out with its reason."""
+    """Jobs with the folder of their records, what is wrong with the files, and what was left out with its reason.
+
+    `seen` has the names of all scenarios that were read.
+    """
 
     jobs: list[tuple[Job, Path]] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
     stated: bool = False
+    seen: set[str] = field(default_factory=set)
 
 
 def jobs_of(
@@ -59,6 +64,9 @@ def jobs_of(
             specs.append(path)
     if specs:
         _add_specs(found, specs, root, names)
+    for name in sorted(set(names or ()) - found.seen) if found.seen else ():
+        near = " or ".join(nearest(name, found.seen))
+        found.left_out.append(f"no scenario is called {name!r}" + (f"; did you mean {near}?" if near else ""))
     return found
 
 
@@ -76,6 +84,7 @@ def _add_specs(found: Traceable, paths: Sequence[Path], root: Path, names: Seque
 
 
 def _add(found: Traceable, scenario: Scenario, base: Path, names: Sequence[str] | None) -> None:
+    found.seen.add(scenario.name)
     if names and scenario.name not in names:
         return
     situation = situation_of(scenario, base)

@@ -68,7 +68,7 @@ class Cuda:
         return int(total - free)
 
     def description(self) -> Mapping[str, str]:
-        """The card, its driver, CUDA, and by what the card was asked."""
+        """The card, its driver, CUDA, by what the card was asked, and by which kernel torch first tries to attend."""
         properties = torch.cuda.get_device_properties(self._number)
         seen = ask_driver(visible(self._number))
         return {
@@ -78,12 +78,24 @@ class Cuda:
             "driver": seen.driver if isinstance(seen, SeenGpu) else "unknown",
             "cuda": str(torch.version.cuda),
             "device_by": self.source,
+            "sdpa": _first_kernel(),
         }
 
     def is_full(self, error: BaseException) -> bool:
         """Whether it is torch's error for a full card, or what a library says of one."""
         said = str(error).lower()
         return isinstance(error, torch.cuda.OutOfMemoryError) or any(words in said for words in FULL)
+
+
+def _first_kernel() -> str:
+    """The first of torch's kernels of attention, once one has run: cuDNN's on some cards, by its release.
+
+    Source: aten/src/ATen/native/transformers/cuda/sdp_utils.cpp, check_prefer_cudnn_attention.
+    """
+    try:
+        return str(torch._C._SDPBackend(torch._C._get_sdp_priority_order()[0]).name).lower()
+    except (AttributeError, IndexError, ValueError):  # torch before 2.6 has no order to ask for
+        return "unknown"
 
 
 def _nvml_handle(card: str) -> Any:

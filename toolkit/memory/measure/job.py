@@ -88,7 +88,9 @@ def setting_from(said: Mapping[str, Any]) -> Setting:
     lora = fields.pop("lora", None)
     if lora is not None:
         targets = lora["targets"]
-        fields["lora"] = Lora(**{**lora, "targets": targets if isinstance(targets, str) else tuple(targets)})
+        saved = tuple(lora.get("modules_to_save", ()))
+        whole = {"targets": targets if isinstance(targets, str) else tuple(targets), "modules_to_save": saved}
+        fields["lora"] = Lora(**{**lora, **whole})
     if fields.get("cache") is not None:
         fields["cache"] = Cache(**fields["cache"])
     peft = fields.pop("peft", None)

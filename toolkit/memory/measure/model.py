@@ -10,14 +10,9 @@ from torch import nn
 
 from toolkit.facts.models import ModelFacts
 from toolkit.memory.trace.build import DTYPES, architecture, refuse
-from toolkit.memory.trace.refusal import UnsupportedTrace
-from toolkit.memory.trace.refused import MXFP4
 from toolkit.memory.trace.stand_ins.eight_bit import put_8bit_layers
 from toolkit.memory.trace.stand_ins.quantized import put_4bit_layers
 from toolkit.memory.weights.numerics import EIGHT_BIT, FOUR_BIT
-from toolkit.spec.fields.objective import NEXT_TOKEN
-from toolkit.spec.fields.packing import UNPACKED
-from toolkit.spec.fields.process import NONE
 from toolkit.spec.settings.setting import Setting
 
 SPREAD = 0.02
@@ -30,16 +25,6 @@ def load_on_device(setting: Setting, facts: ModelFacts) -> nn.Module:
     A quantized model is never whole in 16 bit: as when a checkpoint is loaded, one layer is made, packed, and the next.
     """
     refuse(setting)
-    if setting.packing != UNPACKED:
-        raise UnsupportedTrace("packed rows are not measured yet")
-    if setting.objective != NEXT_TOKEN:
-        raise UnsupportedTrace(f"the objective {setting.objective} is not measured yet")
-    if setting.weights == MXFP4:
-        raise UnsupportedTrace("weights in MXFP4 are not measured yet")
-    if setting.loading is not None:
-        raise UnsupportedTrace(f"loading {setting.loading} is not measured: the model is made on the GPU")
-    if setting.earlier_passes != NONE:
-        raise UnsupportedTrace("one process measures one scenario: it has run nothing before")
     if setting.weights in FOUR_BIT or setting.weights in EIGHT_BIT:
         with parameters_on_meta():
             model = architecture(setting, facts)

@@ -35,9 +35,15 @@ SETTLED = {
     "PYTORCH_NO_CUDA_MEMORY_CACHING": "",
     "CUDA_LAUNCH_BLOCKING": "",
     "CUDA_MODULE_LOADING": "",
+    "TORCH_CUDNN_SDPA_DEPRIORITIZED": "",
+    "TORCH_CUDNN_SDPA_PREFERRED": "",
+    "TORCH_BLAS_PREFER_CUBLASLT": "",
+    "DISABLE_ADDMM_CUDA_LT": "",
+    "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE": "",
+    "NVIDIA_TF32_OVERRIDE": "",
 }
 """Nothing is fetched; GPUs are numbered as the driver numbers them; what would change the allocator, the workspaces of
-cuBLAS, the context or the speed is as it is by default."""
+cuBLAS, the kernels, the context or the speed is as it is by default."""
 
 
 def measured_apart(job: Measurable, limit_s: float, command: Sequence[str] | None = None) -> Outcome:

@@ -15,9 +15,7 @@ from toolkit.facts.models import ModelFacts
 from toolkit.memory.measure.model import fill, parameters_on_meta
 from toolkit.memory.trace.build import architecture, prepare, refuse
 from toolkit.memory.trace.refusal import UnsupportedTrace
-from toolkit.memory.trace.refused import FSDP2
 from toolkit.memory.trace.several_gpus.sharded import share_out
-from toolkit.memory.weights.numerics import QUANTIZED
 from toolkit.spec.settings.setting import Setting
 
 BACKENDS = {"cuda": "nccl", "cpu": "gloo"}
@@ -29,10 +27,6 @@ def ranks_of(setting: Setting, kind: str) -> Iterator[DeviceMesh | None]:
     if setting.parallel.gpus == 1:
         yield None
         return
-    if setting.parallel.strategy != FSDP2 or setting.parallel.offload:
-        raise UnsupportedTrace(f"{setting.parallel.strategy} on several GPUs is not measured yet")
-    if setting.weights in QUANTIZED or not setting.trains:
-        raise UnsupportedTrace("of FSDP2, training of weights that are not quantized is measured")
     if os.environ.get("WORLD_SIZE") != str(setting.parallel.gpus):
         raise UnsupportedTrace(f"{setting.parallel.gpus} GPUs need as many processes of torchrun")
     here = torch.device(kind, torch.cuda.current_device()) if kind == "cuda" else None

@@ -43,7 +43,7 @@ def records_in(file: Path) -> Iterator[tuple[str, Record] | str]:
     try:
         lines = file.read_text("utf-8").splitlines()
     except (OSError, ValueError) as error:
-        yield f"{file.name} cannot be read: {error}"
+        yield f"{file} cannot be read: {getattr(error, 'strerror', None) or error}"
         return
     for number, text in enumerate(lines, 1):
         try:

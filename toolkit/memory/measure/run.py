@@ -17,6 +17,7 @@ from toolkit.memory.measure.job import Measurable
 from toolkit.memory.measure.model import load_on_device
 from toolkit.memory.measure.outcome import OutcomeKind
 from toolkit.memory.measure.ranks import load_shared, ranks_of
+from toolkit.memory.measure.refused import refusal
 from toolkit.memory.measure.steps import infer, train
 from toolkit.memory.measure.stopwatch import Stopwatch, Warm
 from toolkit.memory.measure.watch import Watch
@@ -27,16 +28,23 @@ from toolkit.memory.trace.trace import libraries
 BUILD, PREPARE = "build", "prepare"
 """What comes before the phases of a ledger, as in a trace."""
 
+SEED = 0
+"""Weights and tokens are the same in every run: what goes by values, as tokens to experts, is too."""
+
 
 def measure(job: Measurable, device: Device) -> dict[str, Any]:
     """Runs a job; what was read, or why there is nothing to read. Errors that are no answer are raised."""
     started = time.perf_counter()
     watch = Watch(device)
+    reason = refusal(job.setting)
+    if reason:
+        return {"kind": OutcomeKind.REFUSED, "reason": reason}
     try:
         device.start()
+        torch.manual_seed(SEED)
         found = _run(job, device, watch)
-    except UnsupportedTrace as refusal:
-        return {"kind": OutcomeKind.REFUSED, "reason": str(refusal)}
+    except UnsupportedTrace as refused:
+        return {"kind": OutcomeKind.REFUSED, "reason": str(refused)}
     except Exception as error:
         if not device.is_full(error):
             raise

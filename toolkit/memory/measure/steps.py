@@ -19,14 +19,16 @@ from toolkit.memory.measure.census import Census
 from toolkit.memory.measure.optimizers import real_optimizer
 from toolkit.memory.measure.stopwatch import PASS, STEP, TIMED_TOKENS, Warm
 from toolkit.memory.measure.watch import Watch
-from toolkit.memory.trace.batches.outside_loss import loss_of_logits
+from toolkit.memory.parallel.plan import gathered_setting
+from toolkit.memory.trace.batches.outside_loss import own_loss
 from toolkit.memory.trace.batches.padded import mask_of
+from toolkit.memory.trace.batches.sounds import SOUND, hears, sound_of
 from toolkit.memory.trace.batches.trl_loss import sft_loss
-from toolkit.memory.trace.build import DTYPES
+from toolkit.memory.trace.build import DTYPES, SPAN
 from toolkit.memory.trace.generate import generate
 from toolkit.memory.trace.optimizers.make import states_of
 from toolkit.memory.trace.refusal import UnsupportedTrace
-from toolkit.memory.trace.refused import names_results, runs_trl, sums_logits, takes_logits
+from toolkit.memory.trace.refused import runs_trl, sums_logits
 from toolkit.spec.settings.setting import Setting
 
 STEPS = 2
@@ -97,8 +99,8 @@ def _parts(setting: Setting) -> int:
 
 
 def autocast(setting: Setting, kind: str) -> AbstractContextManager[Any]:
-    """Autocast as a trainer enters it around the forward pass."""
-    if not setting.amp or setting.compute == "fp32":
+    """Autocast as a trainer enters it around the forward pass; not where units are gathered in 16 bit alone."""
+    if not gathered_setting(setting).amp or setting.compute == "fp32":
         return nullcontext()
     return torch.autocast(kind, DTYPES[setting.compute])
 
@@ -113,15 +115,8 @@ def _loss(setting: Setting, model: nn.Module, kind: str, named: list[Any]) -> to
             named[:] = [model(**inputs)]
             total: torch.Tensor = named[0].logits.sum()
             return total
-        if names_results(setting):
-            named[:] = [model(**inputs)]
-            own: torch.Tensor = named[0].loss
-            return own
-        if takes_logits(setting):
-            return loss_of_logits(model, inputs)
         if not runs_trl(setting):
-            plain: torch.Tensor = model(**inputs).loss
-            return plain
+            return own_loss(setting, model, inputs, named)
         with torch.device(kind):  # which the trainer would have put its inputs on
             return sft_loss(model, inputs)
 
@@ -136,6 +131,10 @@ def _inputs(setting: Setting, model: nn.Module) -> dict[str, torch.Tensor]:
     if padding is not None:
         ids += (ids >= padding).to(ids.dtype)
     given = {"input_ids": ids, **mask_of(setting, ids, left=False)}
+    if hears(model):
+        given = {**mask_of(setting, ids, left=False), SOUND: sound_of(setting, model)}
     if setting.head == "sequence-classification":
         return {**given, "labels": torch.randint(0, max(1, setting.labels), (setting.batch_size,))}
+    if setting.head == "question-answering":
+        return {**given, **{name: torch.randint(0, setting.sequence_length, (setting.batch_size,)) for name in SPAN}}
     return {**given, "labels": ids % max(1, setting.labels) if setting.head == "token-classification" else ids.clone()}
