@@ -35,6 +35,8 @@ def test_kernels_are_loaded_lazily_since_cuda_11_7_and_torch_1_13(versions: dict
     ("gpu", "versions", "seen"),
     [
         ("RTX 3090", {"torch": "2.7.1+cu128"}, 256),
+        ("RTX 3090", {"torch": "2.2.0"}, 738),  # as a model is loaded
+        ("RTX 3090", {"torch": "2.2.0"}, 1_114),  # once it has run forward and backward
         ("RTX 3090", {"torch": "1.7.1+cu110"}, 1_480),
         ("RTX 6000 Ada", {"torch": "2.10+cu130"}, 426),
         ("V100 16GB", {"torch": "1.10.1", "cuda": "11.2"}, 1_343),

@@ -53,6 +53,15 @@ ENCODERS: dict[str, dict[str, Any]] = {
         "intermediate_size": 128,
         "max_position_embeddings": 128,
     },
+    "nomic_bert": {
+        "model_type": "nomic_bert",
+        "vocab_size": 1000,
+        "hidden_size": 64,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+        "intermediate_size": 128,
+        "max_position_embeddings": 128,
+    },
     "umt5": {
         "model_type": "umt5",
         "vocab_size": 1000,
@@ -128,6 +137,7 @@ ENCODER_VARIANTS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("modernbert", {"global_attn_every_n_layers": 2, "classifier_bias": True, "tie_word_embeddings": False}),
     ("modernbert", {"num_hidden_layers": 1}),
     ("mt5", {"feed_forward_proj": "relu", "num_decoder_layers": None}),
+    ("nomic_bert", {"type_vocab_size": 1, "head_dim": 32, "tie_word_embeddings": False}),
     ("umt5", {"feed_forward_proj": "relu", "num_decoder_layers": None}),
 )
 """Forms of them that the samples have not."""

@@ -50,6 +50,7 @@ PUBLISHED = {
     "roberta": "FacebookAI/roberta-base",
     "xlm-roberta": "FacebookAI/xlm-roberta-base",
     "distilbert": "distilbert/distilbert-base-uncased",
+    "deberta": "microsoft/deberta-base",
     "deberta-v2": "microsoft/deberta-v3-small",
 }
 
@@ -106,6 +107,8 @@ VARIANTS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("bert", {"tie_word_embeddings": False}),
     ("roberta", {"tie_word_embeddings": False}),
     ("distilbert", {"tie_word_embeddings": False}),
+    ("deberta", {"relative_attention": False, "position_biased_input": True, "type_vocab_size": 2}),
+    ("deberta", {"pos_att_type": "c2p", "max_relative_positions": 100, "tie_word_embeddings": False}),
     ("deberta-v2", {"relative_attention": False, "position_biased_input": True, "type_vocab_size": 2}),
     ("deberta-v2", {"share_att_key": False, "norm_rel_ebd": "none", "position_buckets": -1}),
     ("deberta-v2", {"share_att_key": False, "pos_att_type": "c2p", "tie_word_embeddings": False}),

@@ -112,8 +112,22 @@ TABLE = {
     "tiiuae/Falcon3-3B-Base": 3_227_655_168,
 }
 
-# Encoders without a head, as Keras counts them (and an engine's test, of the last).
+# Encoders without a head, as Keras counts them (and an engine's test, of the last); BART, mBART and the first DeBERTa
+# as others printed of models that they had loaded.
 ENCODERS = {
+    "albert/albert-base-v1": 11_683_584,
+    "albert/albert-large-v1": 17_683_968,
+    "albert/albert-large-v2": 17_683_968,
+    "albert/albert-xlarge-v1": 58_724_864,
+    "albert/albert-xlarge-v2": 58_724_864,
+    "albert/albert-xxlarge-v1": 222_595_584,
+    "albert/albert-xxlarge-v2": 222_595_584,
+    "facebook/bart-base": 139_420_416,
+    "facebook/bart-large": 406_291_456,
+    "facebook/mbart-large-50-many-to-many-mmt": 610_879_488,
+    "microsoft/deberta-base": 138_601_728,
+    "microsoft/deberta-large": 405_163_008,
+    "microsoft/deberta-xlarge": 757_804_032,
     "distilbert/distilbert-base-cased": 65_190_912,
     "google-bert/bert-base-cased": 108_310_272,
     "google-bert/bert-base-chinese": 102_267_648,

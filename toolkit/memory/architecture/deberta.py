@@ -34,17 +34,19 @@ DEBERTA_DEFAULTS = {
 
 def deberta(config: Config, head: Head) -> Architecture:
     """DeBERTa v2 and v3; v2's convolution and a narrower embedding are refused."""
-    _refuse_uncovered(config)
+    if config.whole("conv_kernel_size", 0, MAX_SIZE):
+        raise config.refuse("a convolution beside the first layer (conv_kernel_size) is not covered")
+    refuse_other_widths(config)
     hidden, vocabulary = config.size("hidden_size"), config.size("vocab_size")
     positions = config.size("max_position_embeddings")
     types = config.whole("type_vocab_size", 0, MAX_SIZE)
     modules = (
         parts.embedding("embeddings.word_embeddings", vocabulary, hidden),
-        *_table(config, "embeddings.position_embeddings", positions if config.flag("position_biased_input") else 0),
-        *_table(config, "embeddings.token_type_embeddings", types),
+        *table(config, "embeddings.position_embeddings", positions if config.flag("position_biased_input") else 0),
+        *table(config, "embeddings.token_type_embeddings", types),
         parts.layer_norm("embeddings.LayerNorm", hidden),
         *_layers(config),
-        *_table(config, "encoder.rel_embeddings", _relative_positions(config) or 0),
+        *table(config, "encoder.rel_embeddings", _relative_positions(config) or 0),
         *((parts.layer_norm("encoder.LayerNorm", hidden),) if _norms_positions(config) else ()),
     )
     body = Body(modules, (_kind(config),), hidden, vocabulary, "deberta", positions, is_decoder=False)
@@ -52,19 +54,19 @@ def deberta(config: Config, head: Head) -> Architecture:
         if not config.flag("legacy"):
             raise config.refuse("the newer masked head (legacy false) is not covered")
         return assemble(config, head, body, *masked_head(config, "cls.predictions", hidden, vocabulary))
-    return assemble(config, head, body, _classifier(config, head, hidden), ())
+    return assemble(config, head, body, classifier(config, head, hidden), ())
 
 
-def _refuse_uncovered(config: Config) -> None:
-    if config.whole("conv_kernel_size", 0, MAX_SIZE):
-        raise config.refuse("a convolution beside the first layer (conv_kernel_size) is not covered")
+def refuse_other_widths(config: Config) -> None:
+    """Raise where embeddings or heads have a width of their own."""
     if config.value("embedding_size") not in (None, config.value("hidden_size")):
         raise config.refuse("an embedding narrower than the model (embedding_size) is not covered")
     if config.value("attention_head_size") is not None:
         raise config.refuse("a head width of its own (attention_head_size) is not covered")
 
 
-def _table(config: Config, path: str, rows: int) -> tuple[Module, ...]:
+def table(config: Config, path: str, rows: int) -> tuple[Module, ...]:
+    """An embedding of so many rows; none of no rows."""
     return (parts.embedding(path, rows, config.size("hidden_size")),) if rows else ()
 
 
@@ -85,8 +87,8 @@ def _position_attention(config: Config) -> tuple[str, ...]:
     return config.words("pos_att_type") or ()
 
 
-def _position_terms(config: Config) -> tuple[str, ...]:
-    """The terms of attention to positions that DeBERTa v2 and v3 have; other words are passed over as there."""
+def position_terms(config: Config) -> tuple[str, ...]:
+    """The terms of attention to positions that DeBERTa has; other words are passed over as there."""
     kinds = _position_attention(config) if config.flag("relative_attention") else ()
     return tuple(term for term in ("c2p", "p2c") if term in kinds)
 
@@ -118,7 +120,7 @@ def _kind(config: Config) -> LayerKind:
             width,
             width,
             relative_positions=_relative_positions(config),
-            position_terms=_position_terms(config),
+            position_terms=position_terms(config),
             dropout=dropout,
         ),
         FeedForward(config.size("intermediate_size"), gated=False, activation=config.word("hidden_act")),
@@ -128,7 +130,8 @@ def _kind(config: Config) -> LayerKind:
     )
 
 
-def _classifier(config: Config, head: Head, hidden: int) -> tuple[Module, ...]:
+def classifier(config: Config, head: Head, hidden: int) -> tuple[Module, ...]:
+    """The modules of a classifier: of a sequence with a pooler of its own."""
     if head.kind == SEQUENCE:
         # transformers gives the pooler the hidden size where the file has none.
         width = config.optional_size("pooler_hidden_size") or hidden

@@ -5,7 +5,7 @@ from __future__ import annotations
 from toolkit.memory.architecture import parts
 from toolkit.memory.architecture.config import Config
 from toolkit.memory.architecture.decoder import split
-from toolkit.memory.architecture.heads import MASKED, SEQUENCE, TOKENS, Body, Head, assemble
+from toolkit.memory.architecture.heads import MASKED, QUESTION, SEQUENCE, TOKENS, Body, Head, assemble
 from toolkit.memory.architecture.model import Architecture, Attention, FeedForward, LayerKind, Module
 
 DISTILBERT_DEFAULTS = {
@@ -17,6 +17,7 @@ DISTILBERT_DEFAULTS = {
     "hidden_dim": 3072,
     "dropout": 0.1,
     "attention_dropout": 0.1,
+    "qa_dropout": 0.1,
     "activation": "gelu",
     "tie_word_embeddings": True,
 }
@@ -50,6 +51,8 @@ def distilbert(config: Config, head: Head) -> Architecture:
         dropout=config.share("dropout"),
         stack="encoder",
     )
+    if head.kind == QUESTION and (config.share("qa_dropout") > 0) != (kind.dropout > 0):
+        raise config.refuse("dropout before the answers alone, or everywhere but there (qa_dropout), is not covered")
     body = Body(modules, (kind,), hidden, vocabulary, "distilbert", positions, is_decoder=False)
     return assemble(config, head, body, *_head(config, head, hidden, vocabulary))
 

@@ -1,4 +1,4 @@
-"""What stands on top of a model: the four heads, and how they name and extend the modules of the body."""
+"""What stands on top of a model: the heads, and how they name and extend the modules of the body."""
 
 from __future__ import annotations
 
@@ -14,10 +14,13 @@ CAUSAL = "causal-lm"
 MASKED = "masked-lm"
 SEQUENCE = "sequence-classification"
 TOKENS = "token-classification"
+QUESTION = "question-answering"
 BASE = "base"
 
-HEADS = (CAUSAL, SEQUENCE, TOKENS, MASKED, BASE)
+HEADS = (CAUSAL, SEQUENCE, TOKENS, QUESTION, MASKED, BASE)
 """The heads that a scenario may name."""
+SPAN = 2
+"""Numbers of a token that answer a question: whether the answer starts there, and whether it ends there."""
 
 
 @frozen
@@ -74,7 +77,9 @@ def prefixed(modules: Iterable[Module], prefix: str) -> tuple[Module, ...]:
 
 
 def assemble(config: Config, head: Head, body: Body, extra: tuple[Module, ...], tied: tuple[str, ...]) -> Architecture:
-    """The architecture of a body with the modules of a head."""
+    """The architecture of a body with the modules of a head; what answers questions has one name in all families."""
+    if head.kind == QUESTION:
+        extra = (parts.head("qa_outputs", body.output_width or body.hidden, head.labels, bias=True),)
     inside = body.modules if head.kind == BASE else prefixed(body.modules, body.prefix)
     return Architecture(
         family=config.model_type,

@@ -176,6 +176,7 @@ class Architecture:
     scales_output: bool = False  # T5: a factor before the output weight, where that is the embedding's
     positions_by_row: bool = False  # each sequence has angles of its own (Qwen-VL)
     older_names: bool = True  # peft knows what experts were called before, where they are fused
+    caches: bool = True  # nothing in training where its config says `use_cache: false`
     caches_in_training: bool = False  # `use_cache`, which trainers turn off, does not reach its text model
     embedding_dropout: float = 0.0  # of what goes into the first layer
     frames: int = 0  # positions of an encoder that reads no tokens, but a sound of a fixed length (Whisper)

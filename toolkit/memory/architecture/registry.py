@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from toolkit.facts.models import ModelFacts
 from toolkit.facts.names import nearest
@@ -10,6 +11,7 @@ from toolkit.memory.architecture import (
     bert,
     bloom,
     deberta,
+    deberta_first,
     deepseek,
     distilbert,
     falcon,
@@ -45,7 +47,9 @@ from toolkit.memory.architecture.heads import (
     BASE,
     CAUSAL,
     HEADS,
+    QUESTION,
     SEQUENCE,
+    SPAN,
     TOKENS,
     Head,
     classes,
@@ -64,6 +68,9 @@ _FIRST: Mapping[str, Family] = {
     ),
     "bert": Family(bert.bert, bert.BERT_DEFAULTS, encoder_classes("Bert", "BertLMHeadModel")),
     "bloom": Family(bloom.bloom, bloom.BLOOM_DEFAULTS, classes("Bloom"), bloom.BLOOM_ALIASES),
+    deberta_first.FAMILY: Family(
+        deberta_first.deberta_first, deberta_first.DEBERTA_FIRST_DEFAULTS, encoder_classes("Deberta")
+    ),
     "deberta-v2": Family(deberta.deberta, deberta.DEBERTA_DEFAULTS, encoder_classes("DebertaV2")),
     "deepseek_v2": Family(
         deepseek.deepseek,
@@ -217,11 +224,14 @@ def _build(facts: ModelFacts, head: str, labels: int) -> Architecture:
         known = ", ".join(name for name in HEADS if name in family.classes)
         raise UnsupportedModel(facts.id, f"transformers has no {head} head for {model_type}; it has {known}")
     config = Config(facts.id, model_type, facts.config, family.defaults, family.aliases)
-    return family.build(config, Head(head, _labels(config, head, labels), class_name))
+    built = family.build(config, Head(head, _labels(config, head, labels), class_name))
+    return replace(built, caches=False) if facts.config.get("use_cache") is False else built
 
 
 def _labels(config: Config, head: str, labels: int) -> int:
-    """The labels of a classification head: as asked, as in the config, or transformers' default of 2."""
+    """The labels of a classification head: as asked, as in the config, or transformers' default of 2; of a span."""
+    if head == QUESTION:
+        return SPAN
     if head not in (SEQUENCE, TOKENS):
         return 0
     if labels:

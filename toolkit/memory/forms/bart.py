@@ -103,6 +103,7 @@ def bart_head_form(build: Builder) -> BartHeadForm:
         begins=not architecture.frames,
         holds_encoded=not keeps_encoded(build),
         frames=architecture.frames,
+        wide_result=build.numerics.widens_results,
     )
 
 

@@ -35,6 +35,9 @@ class Adaptation:
     rows: bool = False  # rows of the embedding are trained
     prefix: int = 0  # virtual tokens whose keys and values every layer has
     norms: tuple[bool, bool, bool] = (False, False, False)  # trained: before attention and feed-forward, at the end
+    saved: frozenset[str] = frozenset()  # paths of modules of which whole copies are trained
+    embeds: bool = False  # the token embedding is one of them
+    outputs: bool = False  # so is what makes logits
 
 
 @frozen
@@ -61,18 +64,19 @@ class Builder:
 
     def form_of(self, module: Module) -> LinearForm:
         """The form of a linear layer."""
-        n = self.numerics
+        n, saved = self.numerics, module.path in self.adaptation.saved
+        dtype = "fp32" if module.float32 else n.linear
         quantized = module.quantized and module.kind is not ModuleKind.HEAD and n.storage != "plain"
         return LinearForm(
             inputs=module.in_features,
             outputs=module.out_features,
-            dtype="fp32" if module.float32 else n.linear,
+            dtype=dtype,
             bias=any(tensor.name == "bias" for tensor in module.tensors),
-            trains=n.trains_base,
+            trains=n.trains_base or saved,
             storage=n.storage if quantized else "plain",
             compute=n.compute,
             autocast=n.autocast,
-            gradient=n.gradient,
+            gradient=dtype if saved else n.gradient,
             nested=n.nested,
             keeps_input=n.keeps_input,
             follows=n.follows,
@@ -88,10 +92,10 @@ class Builder:
             inputs=self.architecture.hidden,
             outputs=self.architecture.vocabulary,
             dtype=n.head,
-            trains=n.trains_base,
+            trains=n.trains_base or self.adaptation.outputs,
             compute=n.compute,
             autocast=n.autocast,
-            gradient=n.gradient,
+            gradient=n.head if self.adaptation.outputs else n.gradient,
             tuner=self.adaptation.tuners.get(OUTPUT),
         )
 

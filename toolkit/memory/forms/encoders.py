@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from toolkit.memory.architecture import LayerKind, Module, ModuleKind
-from toolkit.memory.architecture.heads import BASE, MASKED, SEQUENCE, TOKENS
+from toolkit.memory.architecture.deberta_first import NORM as WRITTEN_OUT
+from toolkit.memory.architecture.heads import BASE, MASKED, QUESTION, SEQUENCE, TOKENS
 from toolkit.memory.forms.builder import Builder
 from toolkit.memory.forms.layers import biased
 from toolkit.memory.formula.attention.disentangled import PositionsForm
 from toolkit.memory.formula.attention.encoder_attention import EncoderAttentionForm
+from toolkit.memory.formula.attention.joined_attention import JoinedForm
 from toolkit.memory.formula.embeddings import EmbeddingsForm
 from toolkit.memory.formula.ends.classification import EACH, PooledForm
 from toolkit.memory.formula.ends.masked_head import MaskedForm
@@ -18,11 +20,12 @@ from toolkit.memory.formula.feed_forward import FeedForwardForm
 from toolkit.memory.formula.linear.linear_form import LinearForm
 from toolkit.memory.layouts.encoders import ENCODERS, EncoderLayout
 from toolkit.memory.refusal import UnsupportedRow
-from toolkit.memory.weights.lora import saved_modules
 from toolkit.memory.weights.numerics import Numerics
 
 ADDED = ("position_embeddings", "token_type_embeddings")
 """Embeddings that are added to those of the tokens."""
+
+WHOLE = "cross-entropy"
 
 EncoderHead = PooledForm | MaskedForm
 
@@ -32,8 +35,12 @@ def embeddings_form(build: Builder) -> EmbeddingsForm:
     kind = build.architecture.layers[0]
     masked = ENCODERS[build.architecture.family].disentangled
     summed = sum(module.path.endswith(ADDED) for module in build.architecture.modules) > 0
-    leaf = summed and build.numerics.first_grad and not build.numerics.trains_base
-    form = EmbeddingsForm(embedding_width(build), build.norm(kind.norm), kind.dropout > 0, masked, leaf)
+    trained = build.numerics.trains_base or build.adaptation.embeds
+    leaf = build.numerics.first_grad and not trained
+    kept = leaf and not summed and kind.norm == WRITTEN_OUT
+    form = EmbeddingsForm(
+        embedding_width(build), build.norm(kind.norm), kind.dropout > 0, masked, leaf and summed, kept
+    )
     return replace(form, project=_projection(build))
 
 
@@ -87,7 +94,10 @@ def mask_dtype(dtypes: Numerics) -> str | None:
 
 def _attention(build: Builder, kind: LayerKind, layout: EncoderLayout) -> EncoderAttentionForm:
     a, n = kind.attention, build.numerics
-    query, key, value = (build.linear(name) for name in (layout.query, layout.key, layout.value))
+    names = (layout.joined,) * 3 if layout.joined else (layout.query, layout.key, layout.value)
+    query, key, value = (build.linear(name) for name in names)
+    if layout.joined:
+        return _joined(build, kind, query, build.linear(layout.output))
     positions = None
     if layout.disentangled:
         positions, query, key = _positions(build, kind, query, key)
@@ -111,22 +121,67 @@ def _attention(build: Builder, kind: LayerKind, layout: EncoderLayout) -> Encode
     )
 
 
+def reaches_all(kind: LayerKind, sequence: int) -> bool:
+    """Whether a sequence is as long as relative positions go: of the first DeBERTa's those beyond it do not attend."""
+    return kind.norm != WRITTEN_OUT or 2 * sequence >= (kind.attention.relative_positions or 0)
+
+
+def _joined(build: Builder, kind: LayerKind, joined: LinearForm, output: LinearForm) -> EncoderAttentionForm:
+    """The form of the first DeBERTa's attention."""
+    a, n = kind.attention, build.numerics
+    _refuse_without_positions(build, kind)
+    if n.autocast is not None:
+        # Queries with their biases are float32, whose least number no score of 16 bit can be filled with.
+        reason = "transformers' code of the first DeBERTa fails under autocast (modeling_deberta.py, masked_fill)"
+        raise UnsupportedRow("attention_scores", reason)
+    own = {name: build.by_suffix.get(f"attention.self.{name}") for name in ("pos_proj", "pos_q_proj")}
+    of_key, of_query = (build.form_of(module) if module else None for module in own.values())
+    width = build.architecture.hidden
+    positions = PositionsForm(
+        rows=a.relative_positions or 0,
+        width=width,
+        heads=a.query_heads,
+        dtype=n.stream,
+        grad=n.trains_base,
+        terms=a.position_terms,
+        key=of_key,
+        query=of_query,
+        shared=False,
+        dropout=kind.dropout > 0,
+    )
+    form = JoinedForm(
+        heads=a.query_heads,
+        width=width,
+        joined=joined,
+        positions=positions,
+        biases=n.norm,
+        trains=n.trains_base,
+        cut=not reaches_all(kind, build.sequence),
+        dropout=a.dropout > 0,
+    )
+    return EncoderAttentionForm(a.query_heads, width, joined, joined, joined, output, "eager", joined=form)
+
+
+def _refuse_without_positions(build: Builder, kind: LayerKind) -> None:
+    if kind.attention.relative_positions is None or not kind.attention.position_terms:
+        raise UnsupportedRow("attention_scores", "no formula for DeBERTa without attention to relative positions yet")
+    if build.numerics.attention == "flash":
+        raise UnsupportedRow("attention_scores", "transformers has no flash attention for DeBERTa, only its own")
+
+
 def _positions(
     build: Builder, kind: LayerKind, query: LinearForm, key: LinearForm
 ) -> tuple[PositionsForm, LinearForm, LinearForm]:
     """The form of DeBERTa's relative positions, and the projections of contents, named where positions share them."""
     a, n = kind.attention, build.numerics
-    if a.relative_positions is None or not a.position_terms:
-        raise UnsupportedRow("attention_scores", "no formula for DeBERTa without attention to relative positions yet")
-    if n.attention == "flash":
-        raise UnsupportedRow("attention_scores", "transformers has no flash attention for DeBERTa, only its own")
+    _refuse_without_positions(build, kind)
     own = {name: build.by_suffix.get(f"attention.self.pos_{name}_proj") for name in ("key", "query")}
     shared = not any(own.values())
     if shared:
         query, key = replace(query, shared="query"), replace(key, shared="key")
     of_key, of_query = (build.form_of(module) if module else None for module in own.values())
     positions = PositionsForm(
-        rows=a.relative_positions,
+        rows=a.relative_positions or 0,
         width=build.architecture.hidden,
         heads=a.query_heads,
         dtype=n.stream,
@@ -151,11 +206,12 @@ def encoder_head_form(build: Builder, loss: str, *, trains: bool) -> EncoderHead
         widens = build.numerics.autocast is not None
         return MaskedForm(
             _head_linear(build, layout.transform),
-            build.norm(kind.norm),
+            build.norm(layout.head_norm or kind.norm),
             _decoder(build, layout),
             activation,
             widens,
             loss,
+            wide_result=build.numerics.widens_results,
         )
     drops = kind.dropout > 0
     if architecture.head == SEQUENCE:
@@ -163,11 +219,16 @@ def encoder_head_form(build: Builder, loss: str, *, trains: bool) -> EncoderHead
         return PooledForm(dense, out, layout.activation, drops and layout.drops_first, drops, loss)
     if architecture.head == TOKENS:
         return PooledForm(None, _head_linear(build, "classifier"), drops_last=drops, loss=loss, reads=EACH)
+    if architecture.head == QUESTION:
+        if loss != WHOLE:
+            raise UnsupportedRow("logits", f"no formula for the loss {loss!r} of a head that answers questions yet")
+        out = _head_linear(build, "qa_outputs")
+        return PooledForm(None, out, drops_last=drops and layout.compact, loss=loss, reads=EACH, answers=True)
     if architecture.head == BASE and not trains:
         return PooledForm(_head_linear(build, layout.pooler) if layout.pooler else None)
     if architecture.head == BASE:
         raise UnsupportedRow("logits", "a model without a head has no loss to train it by")
-    heads = f"{MASKED}, {SEQUENCE}, {TOKENS} or, without training, {BASE}"
+    heads = f"{MASKED}, {SEQUENCE}, {TOKENS}, {QUESTION} or, without training, {BASE}"
     raise UnsupportedRow("logits", f"no formula for a {architecture.head} head of an encoder yet; say head: {heads}")
 
 
@@ -182,7 +243,7 @@ def _head_linear(build: Builder, path: str) -> LinearForm:
     module = _module(build, path)
     form = build.form_of(module)
     dtypes = build.numerics
-    if dtypes.adapter is None or module not in saved_modules(build.architecture):
+    if dtypes.adapter is None or module.path not in build.adaptation.saved:
         return form
     return replace(form, dtype=dtypes.head, gradient=dtypes.head, trains=True, storage="plain", branch=None)
 

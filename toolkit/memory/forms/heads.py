@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from toolkit.memory.architecture.heads import BASE
 from toolkit.memory.architecture.litgpt import FAMILY as LITGPT
+from toolkit.memory.architecture.nomic_bert import FAMILY as NOMIC
 from toolkit.memory.architecture.torchtitan import REPEATED, SHARED
 from toolkit.memory.architecture.torchtune import HALVED, PAIRED
 from toolkit.memory.forms.both_ways import both_ways_head
@@ -21,6 +22,8 @@ from toolkit.memory.formula.linear.linear_form import LinearForm
 from toolkit.memory.libraries.transformers_versions import FROM_LOGITS
 from toolkit.memory.refusal import UnsupportedRow
 
+NORMED_SUMS = ("opt", NOMIC)
+"""Families of which some or all have no norm after the last layer, but one of its sums."""
 PROJECT_OUT = "decoder.project_out"
 WHOLE = ("cross-entropy", FROM_LOGITS, SUM)
 """Losses on the logits of all tokens at once, as the model gives them."""
@@ -34,7 +37,7 @@ def head_form(build: Builder, loss: str, *, trains: bool) -> AnyHead:
     if architecture.head == "sequence-classification":
         return _score_form(build, loss)
     if architecture.head == BASE and not trains:
-        return BodyForm(build.norm(architecture.layers[0].norm) if architecture.family != "opt" else None)
+        return BodyForm(build.norm(architecture.layers[0].norm) if architecture.family not in NORMED_SUMS else None)
     if architecture.head != "causal-lm":
         raise UnsupportedRow("logits", f"no formula for a {architecture.head} head yet")
     if architecture.family == LITGPT:

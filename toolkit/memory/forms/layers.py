@@ -27,6 +27,7 @@ from toolkit.memory.size import BYTES, Size
 from toolkit.memory.tape.keeping import Keeping
 from toolkit.memory.timeline.sizes import MASK_ALIGNMENT
 from toolkit.memory.weights.numerics import Numerics
+from toolkit.spec.fields.evaluation import UNCACHED
 from toolkit.spec.settings.setting import Setting
 
 SDPA_KERNELS = ("sdpa", "masked", "given")
@@ -67,9 +68,9 @@ def kernel(kind: LayerKind, dtypes: Numerics, version: Behaviour, sequence: int)
         return "eager"
     if version.converted:
         return "sdpa" if version.converted != "given" else "given padded" if sequence % MASK_UNIT else "given"
-    if dtypes.padded and version.gives_biases:
+    if dtypes.padded and version.gives_biases and not version.one_mask:
         return biased(dtypes, sequence)
-    if a.always_masked or dtypes.padded or has_masks(dtypes.packing):
+    if version.one_mask or a.always_masked or dtypes.padded or has_masks(dtypes.packing):
         return "masked"
     # transformers masking_utils.py, _ignore_causal_mask_sdpa: a window as long as the sequence makes a mask.
     return (dtypes.kernels.sdpa or "sdpa") if shorter_window(kind, sequence) is None else "masked"
@@ -89,6 +90,8 @@ def biased(dtypes: Numerics, sequence: int) -> str:
 
 def cache_of(build: Builder, setting: Setting) -> str:
     """What a cache does with the keys and values of a prompt: copies them, keeps them as they are, or otherwise."""
+    if setting.evaluation == UNCACHED:
+        return ""
     if setting.cache is not None:
         return PACKS if setting.cache.implementation == QUANTIZED else STATIC
     return COPIES if build.version.copies_into_cache else KEEPS
@@ -117,6 +120,8 @@ def masks(build: Builder) -> Size:
     if build.architecture.family == MPT:
         biases_of_all, mask = mpt_masks(build)
         return biases_of_all[MASKS].plus(mask[MASKS])
+    if build.version.one_mask and build.numerics.attention != "flash":
+        return _of_all_positions(build)
     if build.layout.masks_itself and build.numerics.padded:
         raise UnsupportedRow("attention_mask", f"no formula for padded rows of {build.architecture.family} yet")
     dtypes = {} if build.layout.masks_itself else {"eager": build.numerics.stream, "masked": "bool"}
@@ -136,6 +141,13 @@ def masks(build: Builder) -> Size:
     alike = 0 if apart else sum(name == "masked" for name, _ in made)
     pairs, prefix = sum(BYTES[dtypes[name]] for name, _ in made) - alike, alike * build.adaptation.prefix
     return Size(pair=pairs, token=alibi, square=alike, position=prefix)
+
+
+def _of_all_positions(build: Builder) -> Size:
+    """A mask of all positions that the model knows for every sequence; of twice as many where there are more tokens."""
+    known = build.architecture.max_positions or 0
+    positions = known * (2 if build.sequence > known else 1)
+    return Size(sequence=positions**2 * BYTES[build.numerics.stream])
 
 
 def _by_blocks(build: Builder) -> bool:

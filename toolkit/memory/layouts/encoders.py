@@ -17,7 +17,9 @@ class EncoderLayout:
     says that the tokenizer gives token types, `holds_all` that the model's code holds every layer's input to the end.
     `projects` is the linear between embeddings and layers, where their widths differ. With `shares` all layers have the
     same weights, and attention holds its names until its norm is done (ALBERT). With `biases` scores, which are always
-    written out, get one for each pair of positions, and the output projection is attention's own (MPNet).
+    written out, get one for each pair of positions, and the output projection is attention's own (MPNet). `joined` is
+    the linear that makes queries, keys and values, `head_norm` the masked head's norm, where it is not the layers' (the
+    first DeBERTa).
     """
 
     query: str = "attention.self.query"
@@ -41,6 +43,8 @@ class EncoderLayout:
     projects: str | None = None
     shares: bool = False
     biases: bool = False
+    joined: str | None = None
+    head_norm: str | None = None
 
 
 ROBERTA = EncoderLayout(
@@ -100,6 +104,15 @@ ENCODERS: Mapping[str, EncoderLayout] = {
         types=False,
         biases=True,
     ),
+    "deberta": EncoderLayout(
+        dense="pooler.dense",
+        activation="gelu",
+        pooler=None,
+        disentangled=True,
+        holds_all=True,
+        joined="attention.self.in_proj",
+        head_norm="layer",
+    ),
     "deberta-v2": EncoderLayout(
         query="attention.self.query_proj",
         key="attention.self.key_proj",
@@ -128,5 +141,5 @@ ENCODERS: Mapping[str, EncoderLayout] = {
 }
 """The families of encoders whose layers are followed operation by operation."""
 
-READERS = (*ENCODERS, "eurobert", "modernbert")
+READERS = (*ENCODERS, "eurobert", "modernbert", "nomic_bert")
 """All families that read in both directions: the last are built as decoders are."""

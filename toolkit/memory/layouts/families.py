@@ -36,6 +36,7 @@ LAYOUTS: Mapping[str, Layout] = {
     "granitemoe": replace(ROUTED, multiplied=True, routes_chosen=True),
     "gpt_oss": replace(ROUTED, unit_offset_norm=True),
     "eurobert": LLAMA,
+    "nomic_bert": replace(LLAMA, normed_sums=True, embedding_norm=True, narrow_softmax=True, holds="attention"),
     "modernbert": replace(
         LLAMA,
         fused="attn.Wqkv",
