@@ -120,6 +120,7 @@ def test_settings_are_what_they_were_before_more_could_be_said_of_several_gpus()
         "optimizer_in_backward",
         "activation_offloading",
         "warmup",
+        "evaluation",
         "sampling",
         "loading",
         "checkpoint_dtype",

@@ -31,6 +31,10 @@ CLIPS = "weights: Gemma 3n's code clips weights in training, which fails where t
 EMBEDS = "embedding_states: no formula for training what Gemma 3n sees with yet"
 VISION = "gradients: no formula for training mllama on text alone but with adapters yet"
 MAMBAS = tuple(name for name in MODEL_IDS if "mamba-" in name)
+FIRST_DEBERTA = tuple(f"microsoft/deberta-{size}" for size in ("base", "large", "xlarge"))
+MASKED_FILL = (
+    "attention_scores: transformers' code of the first DeBERTa fails under autocast (modeling_deberta.py, masked_fill)"
+)
 PACKED = "recurrence_states: no formula for packed weights of Mamba, whose code multiplies dt_proj's weight itself, yet"
 REFUSED = (
     {
@@ -41,6 +45,7 @@ REFUSED = (
     | {(name, method): ROUTER for name in LLAMA_4 for method in ("lora", "qlora")}
     | {(name, method): why for name in GEMMA_3N for method, why in (("full", EMBEDS), ("qlora", CLIPS))}
     | {(name, method): why for name in MAMBAS for method, why in (("lora", MAMBA_OUTPUT), ("qlora", PACKED))}
+    | {(name, method): MASKED_FILL for name in FIRST_DEBERTA for method in METHODS if method != "inference"}
     | {("meta-llama/Llama-3.2-11B-Vision-Instruct", "full"): VISION}
     | {("nvidia/NVIDIA-Nemotron-3-Nano-30B-A3B-BF16", method): MAMBA_OUTPUT for method in ("lora", "qlora")}
 )

@@ -31,6 +31,7 @@ MORE: dict[str, Flags] = {
     "pairs of positions": {**TRAINED, "model": "EleutherAI/gpt-neox-20b"},
     "sums on a card": {**BASES["classifier"], "gpu": "T4"},
     "offloaded zero3": {**BASES["zero3"], "parallel.offload": "true"},
+    "overflowed zero2": {**BASES["zero2"], "weights": "fp16", "compute": "fp16", "stack.deepspeed": "0.14.0"},
 }
 SHORT: dict[str, Flags] = {
     "short classifier": {**BASES["classifier"], "sequence_length": "1"},
@@ -55,7 +56,7 @@ OF_THE_MODEL = frozenset({
     "flat_gradient", "float32_gradients", "gathered_parameters", "gathering_buffer", "gradient_buckets", "gradients",
     "kv_cache_of_one_sequence", "loss_weight_copy", "master_weights", "merged_experts", "new_gradient",
     "newton_schulz", "offload_buffer", "optimizer_states", "optimizer_temporary", "profile_run", "projector_update",
-    "reduce_bucket", "reduce_copy", "reference_model", "rotary_caches", "rotary_table",
+    "reduce_bucket", "reduce_copy", "reference_model", "rotary_caches", "rotary_table", "skipped_gradients",
     "upcast_parameters", "vocabulary_padding", "weights",
 })  # fmt: skip
 OF_BOTH: Mapping[str, str] = {

@@ -84,6 +84,7 @@ OTHERS: dict[str, tuple[object, ...]] = {
     "reference": ("precomputed", "adapters-off"),
     "answer_length": (),
     "warmup": (True,),
+    "evaluation": (),
     "sampling": ("top-k", "top-p"),
     "loading": ("device-map", "moved"),
     "checkpoint_dtype": (),

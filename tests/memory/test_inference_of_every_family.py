@@ -31,7 +31,7 @@ def _said(setting: Setting, facts: ModelFacts) -> list[tuple[str, str, int]] | s
     return [(phase.name.value, row.name, row.bytes) for phase in phases for row in phase.rows]
 
 
-ENCODERS = ("albert", "deberta-v2", "distilbert", "modernbert", "mpnet")
+ENCODERS = ("albert", "deberta", "deberta-v2", "distilbert", "modernbert", "mpnet")
 """Families of which transformers has no class that generates."""
 
 FAMILIES = _smallest_of_each_type()

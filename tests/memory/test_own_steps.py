@@ -59,7 +59,7 @@ def test_states_are_those_that_the_library_makes(optimizer: str, dtype: str) -> 
 @pytest.mark.parametrize(("optimizer", "dtype"), STEPS)
 def test_a_step_needs_what_that_of_the_library_does(optimizer: str, dtype: str) -> None:
     bytes_of = {
-        "came": lambda: own_steps.fullest_confidence(TENSORS, copies=dtype != "fp32"),
+        "came": lambda: own_steps.fullest_confidence(TENSORS, copies=lambda _: dtype != "fp32"),
         "adam_mini": lambda: own_steps.fullest_mini(TENSORS) * BYTES[dtype],
         "grokadamw": lambda: own_steps.fullest_grokking(TENSORS) * BYTES[dtype],
         "apollo_adamw": lambda: fullest_projection(TENSORS, setting_of(optimizer, dtype)).total,

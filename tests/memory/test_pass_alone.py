@@ -26,10 +26,14 @@ def found(setting: Setting) -> Estimate:
     return estimate(setting, facts(setting.model))
 
 
-def logits(setting: Setting) -> int:
+def bytes_of(name: str, setting: Setting) -> int:
     phase = found(setting).ledger.phase(PhaseName.PREFILL)
     assert phase is not None
-    return sum(row.bytes for row in phase.rows if row.name == "logits")
+    return sum(row.bytes for row in phase.rows if row.name == name)
+
+
+def logits(setting: Setting) -> int:
+    return bytes_of("logits", setting)
 
 
 def test_a_loop_of_its_own_gets_the_logits_of_all_tokens_in_their_dtype() -> None:
@@ -37,8 +41,14 @@ def test_a_loop_of_its_own_gets_the_logits_of_all_tokens_in_their_dtype() -> Non
 
 
 def test_generation_asks_for_those_of_the_last_token() -> None:
-    for other in (replace(QWEN, generated_length=1), replace(QWEN, stack=Stack("transformers", versions=VERSIONS))):
-        assert logits(other) < 4 * VOCABULARY
+    assert logits(replace(QWEN, stack=Stack("transformers", versions=VERSIONS), generated_length=1)) < 4 * VOCABULARY
+
+
+def test_the_angles_of_positions_are_gone_where_logits_are_the_most() -> None:
+    """The model's body has their name; where a layer is the fullest moment, they are there: cosines and sines."""
+    assert bytes_of("position_embeddings", QWEN) == 0
+    asked = replace(QWEN, stack=Stack("transformers", versions=VERSIONS), generated_length=1)
+    assert bytes_of("position_embeddings", asked) == 2 * 4096 * 128 * 2
 
 
 def test_squashed_logits_are_there_twice() -> None:

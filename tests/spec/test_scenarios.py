@@ -159,6 +159,22 @@ def test_a_quote_stays_with_the_field_that_it_speaks_of(tmp_path: Path) -> None:
             "S113 stack.result is for stack.trainer plain",
         ),
         (
+            "method: inference, weights: bf16, generated_length: 8, stack: {trainer: plain, result: loss}",
+            "S113 a result is not held so in inference: loss",
+        ),
+        (
+            "method: full, weights: bf16, stack: {trainer: plain, result: end}",
+            "S113 a result is not held so in training: end",
+        ),
+        (
+            "method: inference, weights: bf16, generated_length: 0, evaluation: cached",
+            "S113 evaluation is for stack.trainer plain",
+        ),
+        (
+            "method: inference, weights: bf16, generated_length: 8, evaluation: cached, stack: {trainer: plain}",
+            "S113 evaluation is for generated_length 0",
+        ),
+        (
             "method: lora, weights: bf16, optimizer: galore_adamw",
             "S113 galore_adamw projects the gradients of whole matrices, and method lora has none",
         ),

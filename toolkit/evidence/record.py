@@ -28,17 +28,20 @@ NOT_RUN = ("gpu", "run")
 
 ADDED: Mapping[str, Mapping[str, Any]] = {
     "parallel": {
-        "zero": None, "reshard_after_forward": True, "loads_whole": False, "limit_all_gathers": None,
+        "zero": None,
+        "reshard_after_forward": True,
+        "loads_whole": False,
+        "limit_all_gathers": None,
         "sync_module_states": None,
     },
-    "lora": {"dora": False, "bias": False},
+    "lora": {"dora": False, "bias": False, "modules_to_save": []},
     "stack": {"result": None},
 }
 """Fields of groups that came later, with what they are in a run that does not have them."""
 
 LEFT_OUT: Mapping[str, Any] = {
     "peft": None, "galore": None, "padding": False, "packing": "none", "samples_per_row": 1, "warmup": False,
-    "sampling": "greedy", "loading": None, "checkpoint_dtype": None, "earlier_passes": "none",
+    "evaluation": "none", "sampling": "greedy", "loading": None, "checkpoint_dtype": None, "earlier_passes": "none",
     "objective": "next-token", "reference": None, "answer_length": 0, "optimizer_in_backward": False,
     "activation_offloading": False,
     "cache": None, "upcast": None, "group_size": 128, "desc_act": False,

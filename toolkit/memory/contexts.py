@@ -16,7 +16,7 @@ from toolkit.memory.architecture.torchtitan import TRAINER as TORCHTITAN
 from toolkit.memory.architecture.torchtune import TRAINER as TORCHTUNE
 from toolkit.memory.context import Context, Scale
 from toolkit.memory.device import workspace_bytes
-from toolkit.memory.formula.caches.kv_cache import Growth, growth
+from toolkit.memory.formula.caches.growth import Growth, growth
 from toolkit.memory.formula.ends.chunked_loss import CHUNK_TOKENS, fused_chunk
 from toolkit.memory.formula.optimizers.optimizer_step import refuse_in_backward
 from toolkit.memory.formula.trainers.litgpt import CHUNK_POSITIONS
@@ -36,8 +36,9 @@ from toolkit.memory.programs.programs import Programs
 from toolkit.memory.reference import paired
 from toolkit.memory.size import BYTES
 from toolkit.memory.tuners.prompts import lengthened
-from toolkit.memory.weights.numerics import LITGPT_CACHES_GROUPS, numerics
+from toolkit.memory.weights.numerics import LITGPT_CACHES_GROUPS, Numerics, numerics
 from toolkit.memory.weights.parameters import total_parameters
+from toolkit.memory.weights.saved import is_token_embedding, saved_by
 from toolkit.spec.settings.setting import Setting
 
 
@@ -77,13 +78,22 @@ def _context(setting: Setting, architecture: Architecture) -> Context:
     return Context(
         setting=setting,
         architecture=architecture,
-        numerics=numerics(computing),
+        numerics=_numerics(architecture, computing),
         sums=shared.sums,
         sharing=shared.sharing,
         scale=_scale(setting, architecture),
         workspace=workspace_bytes(setting.gpu, setting.stack.versions),
         rotary=architecture.family in LAYOUTS and LAYOUTS[architecture.family].rotary not in ("none", "own"),
     )
+
+
+def _numerics(architecture: Architecture, setting: Setting) -> Numerics:
+    """The dtypes of a run, and whether a copy of the token embedding is trained, from which gradients flow on."""
+    found = numerics(setting)
+    if not setting.trains or setting.lora is None or not setting.lora.modules_to_save:
+        return found
+    embeds = any(is_token_embedding(module, architecture) for module in saved_by(architecture, setting))
+    return replace(found, first_grad=found.first_grad or embeds)
 
 
 def on_gpu_alone(programs: Programs, context: Context) -> Programs:
@@ -103,7 +113,7 @@ def growing(context: Context) -> Growth:
 
 
 def gradient_bytes(context: Context) -> int:
-    """The gradients that stay until the optimizer steps; those of a copied classifier have its dtype."""
+    """The gradients that stay until the optimizer steps; those of copies have their dtype."""
     sums, dtypes = context.sums, context.numerics
     if context.setting.optimizer_in_backward:
         return 0

@@ -14,6 +14,7 @@ from toolkit.memory.formula.caches.kv_cache import cached_growth
 from toolkit.memory.formula.ends.outputs import last_outputs, left_by_warmup
 from toolkit.memory.formula.ends.sampling import drawing
 from toolkit.memory.formula.engine.engine import engine_device, engine_notes
+from toolkit.memory.formula.inputs import angles, ends_before_logits
 from toolkit.memory.ledger import STEADY, Ledger, PhaseName
 from toolkit.memory.notes import notes_of
 from toolkit.memory.offloading import stash_of
@@ -93,10 +94,10 @@ def holdings(setting: Setting, facts: ModelFacts) -> Holdings:
 def _held(context: Context) -> Holdings:
     if context.serves:
         refuse_serving(context.setting, generates=context.generates)
-    phases = [_phase(context, PhaseName.LOAD)]
+    phases = [phase_of(context, PhaseName.LOAD)]
     if context.setting.trains:
         context.moments = {PhaseName.OPTIMIZER_STEP: Moment("step", {GRADIENTS: gradient_bytes(context)})}
-        phases.append(_phase(context, PhaseName.OPTIMIZER_STEP))
+        phases.append(phase_of(context, PhaseName.OPTIMIZER_STEP))
     return Holdings(
         setting=context.setting,
         phases=tuple(phases),
@@ -135,7 +136,7 @@ def _together(each: list[Estimate]) -> Estimate:
 def _on_one(setting: Setting, context: Context) -> Estimate:
     found = _fullest(context)
     context.moments = found.moments
-    phases = tuple([_phase(context, name) for name in _phases(context)])
+    phases = tuple([phase_of(context, name) for name in _phases(context)])
     allocated = max([phase.total for phase in phases])
     reserved, device = _on_card(context, phases, allocated, found)
     return Estimate(
@@ -199,7 +200,10 @@ def _fullest(context: Context) -> Fullest:
         setting = context.setting
         decodes, drawn = setting.generated_length > 1, drawing(context)
         grows = growing(context)
-        return of_generation(programs, scale, grows, fuses=fuses(setting), decodes=decodes, drawing=drawn)
+        turned = angles(context, PhaseName.PREFILL) if ends_before_logits(context) else 0
+        return of_generation(
+            programs, scale, grows, fuses=fuses(setting), decodes=decodes, drawing=drawn, angles=turned
+        )
     return of_forward(programs, scale)
 
 
@@ -233,7 +237,8 @@ def on_gpu(known: Estimate, setting: Setting) -> Estimate:
     )
 
 
-def _phase(context: Context, name: PhaseName) -> PhaseSizes:
+def phase_of(context: Context, name: PhaseName) -> PhaseSizes:
+    """The rows of a phase at its fullest moment, as the context has it."""
     moment = context.moments.get(name)
     alive = moment.rows if moment else {}
     held, passing = RULES_OF[name]

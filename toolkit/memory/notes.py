@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from toolkit.facts.multiprocessors import multiprocessors_of
+from toolkit.memory.architecture.deberta_first import FAMILY as DEBERTA_FIRST
 from toolkit.memory.architecture.model import ModuleKind
 from toolkit.memory.architecture.stack import as_built
 from toolkit.memory.context import Context
@@ -50,6 +51,8 @@ def notes_of(context: Context) -> Iterator[str]:
     if layout is not None and (layout.disentangled or layout.biases) and context.setting.attention != "eager":
         name = "DeBERTa" if layout.disentangled else "MPNet"
         yield f"attention: transformers has no {context.setting.attention} for {name}, which attends eagerly"
+    if context.architecture.family == DEBERTA_FIRST and context.numerics.norm != "fp32":
+        yield "weights: from_pretrained of transformers 5 leaves q_bias and v_bias in float32; 16 bit needs model.to()"
 
 
 def _unstaged(context: Context) -> Iterator[str]:

@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator, Mapping
 from toolkit.finding import Finding, Place
 from toolkit.frozen import frozen
 from toolkit.spec.fields import names
+from toolkit.spec.fields.evaluation import NO_LABELS
 from toolkit.spec.fields.objective import GRPO, NEXT_TOKEN, PREFERENCES
 from toolkit.spec.fields.peft_methods import PEFT_METHODS, owners
 from toolkit.spec.fields.process import IN_CONTEXT
 from toolkit.spec.fields.registry import FIELDS
-from toolkit.spec.fields.result import OWN_LOOP
+from toolkit.spec.fields.result import DECODED, OWN_LOOP, TRAINED
 from toolkit.spec.fields.sampling import GREEDY
 from toolkit.spec.fields.value import Atom
 from toolkit.spec.scenario import Scenario, applies
@@ -27,6 +28,7 @@ _HARMLESS: dict[str, tuple[Atom, ...]] = {
     "amp": (False,),
     "double_quant": (False,),
     "warmup": (False,),
+    "evaluation": (NO_LABELS,),
     "sampling": (GREEDY,),
     "objective": (NEXT_TOKEN,),
     "answer_length": (0,),
@@ -202,6 +204,26 @@ def _result(scenario: Scenario) -> Iterator[Contradiction]:
     trainers = scenario.possible("stack.trainer")
     if "stack.result" in scenario.fields and (not trainers or any(one != OWN_LOOP for one in trainers)):
         yield Contradiction("stack.result", f"stack.result is for stack.trainer {OWN_LOOP}", "delete stack.result")
+    there, what = (TRAINED, "training") if scenario.trains else (DECODED, "inference")
+    for result in scenario.possible("stack.result"):
+        if result not in there:
+            known = " or ".join(there)
+            yield Contradiction("stack.result", f"a result is not held so in {what}: {result}", f"write {known}")
+
+
+def _evaluation(scenario: Scenario) -> Iterator[Contradiction]:
+    """Labels are given by a loop that calls the model itself, on whole rows of tokens."""
+    if not set(scenario.possible("evaluation")) - {NO_LABELS}:
+        return
+    wanted: dict[str, tuple[Atom, bool]] = {
+        "stack.trainer": (OWN_LOOP, True),
+        "generated_length": (0, True),
+        "head": ("causal-lm", False),
+    }
+    for name, (known, needed) in wanted.items():
+        values = scenario.possible(name)
+        if (needed and not values) or any(value != known for value in values):
+            yield Contradiction("evaluation", f"evaluation is for {name} {known}", f"write {name}: {known}")
 
 
 def _cache(scenario: Scenario) -> Iterator[Contradiction]:
@@ -235,4 +257,5 @@ RULES: tuple[Callable[[Scenario], Iterator[Contradiction]], ...] = (
     _engine,
     _cache,
     _result,
+    _evaluation,
 )

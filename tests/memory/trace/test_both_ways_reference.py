@@ -43,6 +43,7 @@ RUNS: dict[str, dict[str, Any]] = {
     "padded inference": {"method": "inference", "padding": True},
 }
 MODERN: dict[str, Any] = {"model_type": "modernbert", "num_hidden_layers": 5}
+NOMIC: dict[str, Any] = {"model_type": "nomic_bert", "num_hidden_layers": 3}
 EURO: dict[str, Any] = {"model_type": "eurobert", "num_hidden_layers": 3, "num_key_value_heads": 4}
 
 
@@ -75,7 +76,7 @@ def test_eurobert_takes_what_a_trace_sees(head: str, run: str) -> None:
     agree_on(setting(head, RUNS[run]), model_from_config(EURO, "euro"), peak=PEAK, elsewhere=ELSEWHERE)
 
 
-@pytest.mark.parametrize("kind", ["modernbert", "eurobert", "mpnet", "bert"])
+@pytest.mark.parametrize("kind", ["modernbert", "eurobert", "nomic_bert", "mpnet", "bert"])
 def test_vectors_of_texts(kind: str) -> None:
     """A model without a head, as of embeddings: one pass, and no cache."""
     facts = model_from_config({"model_type": kind, "num_hidden_layers": 3}, kind)
@@ -88,6 +89,24 @@ def test_tags_of_tokens(kind: str, run: str) -> None:
     layers = {"n_layers": 3} if kind == "distilbert" else {"num_hidden_layers": 3}
     facts = model_from_config({"model_type": kind, **layers}, kind)
     agree_on(setting(TAGS, RUNS[run]), facts, peak=PEAK, elsewhere=ELSEWHERE)
+
+
+@pytest.mark.parametrize("run", RUNS)
+@pytest.mark.parametrize("head", ["masked-lm", "sequence-classification", TAGS])
+def test_nomic_bert_takes_what_a_trace_sees(head: str, run: str) -> None:
+    peak = EAGERLY if run == "padded inference" else PEAK
+    changes = RUNS[run]
+    if run == "adapters" and head != "masked-lm":
+        changes = {**changes, "lora": Lora(8, 16, ("q_proj", "v_proj", "up_proj"))}
+    agree_on(setting(head, changes), model_from_config(NOMIC, "nomic"), peak=peak, elsewhere=ELSEWHERE)
+
+
+@pytest.mark.parametrize("checkpointing", ["false", "non-reentrant"])
+def test_adapters_beside_embeddings_that_are_summed(checkpointing: str) -> None:
+    """The graph holds the embeddings of the tokens, to which those of token types are added, and the norm their sum."""
+    changes = {"method": "lora", "lora": Lora(8, 16, "all-linear"), "gradients": "fp32"}
+    adapted = setting("masked-lm", {**changes, "gradient_checkpointing": checkpointing})
+    agree_on(adapted, model_from_config(NOMIC, "nomic"), peak=PEAK, elsewhere=ELSEWHERE)
 
 
 def test_all_linears_of_a_tagger_are_refused_as_peft_does() -> None:

@@ -22,6 +22,7 @@ pytestmark = pytest.mark.reference
 
 COMPUTED = 0.0003
 """What is left are tensors of a few kilobytes: positions, labels, lengths."""
+MASKS_STAY = 0.001
 ELSEWHERE = 0.001
 """Beside the peak: 0.7 MB more at the end of T5's forward pass where autocast and checkpoints meet, cause not found."""
 
@@ -83,4 +84,6 @@ def test_a_formula_gives_what_the_trace_sees(name: str, layers: int, fields: dic
         other = computed.phase(phase.name)
         assert other is not None
         allowed = COMPUTED if phase is seen.peak and SAME else ELSEWHERE
+        if name == T5 and fields is CHECKPOINTED:  # its masks are gone as accelerate copies its logits, not so here
+            allowed = max(allowed, MASKS_STAY)
         assert as_traced(other) == pytest.approx(phase.total, rel=allowed), phase.name

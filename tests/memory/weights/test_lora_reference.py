@@ -11,7 +11,7 @@ from tests.memory.architecture.reference import build
 from tests.memory.architecture.samples import PUBLISHED, small_config
 from toolkit.facts.models import model_from_config
 from toolkit.memory.architecture import FAMILIES, Architecture, architecture_of
-from toolkit.memory.architecture.heads import SEQUENCE, TOKENS
+from toolkit.memory.architecture.heads import QUESTION, SEQUENCE, TOKENS
 from toolkit.memory.weights.lora import match_targets
 from toolkit.memory.weights.parameters import total_parameters, trainable_parameters
 from toolkit.spec.settings.setting import Lora, Setting
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.reference
 
 LABELS = 3
 RANK = 16
-TASKS = {"causal-lm": "CAUSAL_LM", SEQUENCE: "SEQ_CLS", TOKENS: "TOKEN_CLS"}
+TASKS = {"causal-lm": "CAUSAL_LM", SEQUENCE: "SEQ_CLS", TOKENS: "TOKEN_CLS", QUESTION: "QUESTION_ANS"}
 
 KINDS = ("", "embedding_")
 SEVEN = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -48,13 +48,15 @@ NAMED = [
     ("t5", "causal-lm", ("q", "v", "wo")),
     ("t5", SEQUENCE, ("q", "dense", "out_proj")),
     ("bert", SEQUENCE, ("query", "dense", "classifier")),
+    ("bert", QUESTION, ("query", "dense")),
     ("roberta", SEQUENCE, ("query", "dense")),
     ("roberta", "masked-lm", ("dense", "decoder")),
     ("distilbert", SEQUENCE, ("q_lin", "v_lin")),
+    ("deberta", SEQUENCE, ("in_proj", "pos_proj", "dense")),
     ("deberta-v2", SEQUENCE, ("query_proj", "value_proj", "dense")),
 ]
 # peft makes adapters of these classifiers under "all-linear", and then fails to train them in full.
-FAILING = {("distilbert", SEQUENCE)} | {(model_type, TOKENS) for model_type in PUBLISHED}
+FAILING = {("distilbert", SEQUENCE)} | {(model_type, head) for model_type in PUBLISHED for head in (QUESTION, TOKENS)}
 EVERYTHING = [
     (model_type, head, "all-linear")
     for model_type in PUBLISHED

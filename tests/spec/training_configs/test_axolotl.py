@@ -88,6 +88,41 @@ def test_kernels_that_axolotl_turns_on_by_itself_are_assumed_where_they_are_foll
     assert "adapter: axolotl runs adapters by kernels of its own where it can" in told
 
 
+@pytest.mark.parametrize(
+    "model", ["ByteDance-Seed/Seed-OSS-36B-Instruct", "LGAI-EXAONE/EXAONE-4.0-1.2B", "baidu/ERNIE-4.5-0.3B-PT"]
+)
+def test_they_are_followed_of_families_whose_attention_they_are_put_into(tmp_path: Path, model: str) -> None:
+    """monkeypatch/lora_kernels.py, QKV_PATCHES: the lines that it replaces are those of the model's code."""
+    text = QLORA.replace("meta-llama/Llama-3.1-8B", model).replace("lora_dropout: 0.05\n", "")
+    assert fields(tmp_path, text, "axolotl")["kernels.adapters"] == "axolotl"
+    assert not remarked(tmp_path, text, "axolotl")
+
+
+@pytest.mark.parametrize(
+    "key", ["gradient_checkpointing: offload", "gradient_checkpointing: true\nactivation_offloading: true"]
+)
+def test_activations_are_moved_by_trls_class(tmp_path: Path, key: str) -> None:
+    """Beside adapters axolotl wraps no layer in a checkpoint (loaders/model.py, _apply_activation_checkpointing)."""
+    full = f"base_model: Qwen/Qwen2.5-0.5B\nbf16: true\nflash_attention: true\n{key}\n"
+    found = fields(tmp_path, full, "axolotl")
+    assert (found["activation_offloading"], found["gradient_checkpointing"]) == (True, "non-reentrant")
+    assert found["stack.trainer"] == "trl"
+    assert not remarked(tmp_path, full, "axolotl")
+    for other in (
+        "adapter: lora\n",
+        "rl: dpo\n",
+        "fsdp_version: 2\ndp_shard_size: 2\nfsdp_config: {reshard_after_forward: true}\n",
+    ):
+        assert "activation_offloading" not in fields(tmp_path, full + other, "axolotl")
+        assert any("moved to main memory" in remark for remark in remarked(tmp_path, full + other, "axolotl"))
+
+
+def test_a_form_that_no_class_of_trls_is_counted_on_the_gpu(tmp_path: Path) -> None:
+    text = "base_model: Qwen/Qwen2.5-0.5B\nbf16: true\nflash_attention: true\ngradient_checkpointing: true\n"
+    [told] = remarked(tmp_path, text + "activation_offloading: legacy\n", "axolotl")
+    assert "counted on the GPU" in told
+
+
 def test_defaults_are_those_of_axolotl(tmp_path: Path) -> None:
     assert fields(tmp_path, "base_model: Qwen/Qwen2.5-0.5B\n", "axolotl") == {
         "model": "Qwen/Qwen2.5-0.5B",
@@ -194,13 +229,17 @@ def test_cut_cross_entropy_is_a_loss_of_its_own(tmp_path: Path, lines: str, loss
     assert bool(made_wide) is (loss != "cut")  # loaders/model.py casts them back for it
 
 
+def test_whole_modules_are_trained_beside_adapters(tmp_path: Path) -> None:
+    text = "base_model: Qwen/Qwen2.5-0.5B\nadapter: lora\nlora_r: 8\nbf16: true\nlora_modules_to_save: [lm_head]\n"
+    assert fields(tmp_path, text, "axolotl")["lora.modules_to_save"] == ("lm_head",)
+
+
 @pytest.mark.parametrize(
     ("line", "code", "column", "words"),
     [
         ("rl: kto", "S115", 5, "forms all logits"),
         ("rl: grpo", "S115", 5, "generated"),
         ("rl: dopo", "S107", 5, "known: dpo, ipo, orpo, simpo"),
-        ("lora_modules_to_save: [lm_head]", "S115", 23, "beside adapters"),
         ("peft_layers_to_transform: [0, 1]", "S115", 27, "some layers"),
         ("unfrozen_parameters: ['^lm_head']", "S115", 22, "some of a model's"),
         ("lora_target_modules: 'layers.[0-3].q_proj'", "S115", 22, "pattern"),

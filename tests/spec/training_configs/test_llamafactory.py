@@ -112,6 +112,14 @@ def test_what_is_not_followed_stops(tmp_path: Path, line: str) -> None:
     assert all(f"config.yaml:3:{len(line.partition(':')[0]) + 3}: " in one for one in found)
 
 
+def test_copies_of_whole_modules_keep_the_dtype_where_all_is_pure(tmp_path: Path) -> None:
+    """Else they are made float32 beside a model in 16 bits (model/adapter.py)."""
+    text = LEAST + "pure_bf16: true\nadditional_target: embed_tokens,lm_head\n"
+    assert fields(tmp_path, text, "llamafactory")["lora.modules_to_save"] == ("embed_tokens", "lm_head")
+    [found] = mistakes(tmp_path, LEAST + "bf16: true\nadditional_target: lm_head\n", "llamafactory")
+    assert "made float32" in found
+
+
 def test_inference_and_merging_train_nothing(tmp_path: Path) -> None:
     found = mistakes(tmp_path, "model_name_or_path: Qwen/Qwen2.5-0.5B\ntemplate: qwen\n", "llamafactory")
     assert "nothing is trained" in found[0]

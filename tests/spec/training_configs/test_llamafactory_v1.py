@@ -33,6 +33,11 @@ def test_adapters_have_pefts_dtype_and_defaults_of_the_plugin(tmp_path: Path) ->
     )  # fmt: skip
 
 
+def test_whole_modules_are_trained_beside_adapters(tmp_path: Path) -> None:
+    found = fields(tmp_path, ADAPTED + "  modules_to_save: [lm_head]\n", "llamafactory")
+    assert found["lora.modules_to_save"] == ("lm_head",)
+
+
 def test_fsdp2_mixes_dtypes_and_needs_a_number_of_gpus(tmp_path: Path) -> None:
     text = SMALL + "global_batch_size: 32\ndist_config:\n  name: fsdp2\n  offload_params: true\n"
     [asked] = mistakes(tmp_path, text, "llamafactory")

@@ -92,6 +92,11 @@ def test_adapters_have_trls_defaults_and_pefts_modules(tmp_path: Path) -> None:
     assert found["method"] == "lora"
 
 
+def test_whole_modules_are_trained_beside_adapters(tmp_path: Path) -> None:
+    text = COMMAND_LINE + "use_peft: true\nlora_modules_to_save: [embed_tokens, lm_head]\n"
+    assert fields(tmp_path, text, "trl")["lora.modules_to_save"] == ("embed_tokens", "lm_head")
+
+
 def test_an_sft_config_alone_does_not_say_model_or_method(tmp_path: Path) -> None:
     text = json.dumps({"per_device_train_batch_size": 2, "max_length": 512, "bf16": True}, indent=1)
     found = mistakes(tmp_path, text, "trl")

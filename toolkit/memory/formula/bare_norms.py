@@ -1,4 +1,4 @@
-"""LayerNorms of a few families: without weights (OLMo), written out in float32 (Cohere), of 1 + weight (Nemotron)."""
+"""LayerNorms of a few families: without weights (OLMo), in float32 (Cohere, DeBERTa), of 1 + weight (Nemotron)."""
 
 from __future__ import annotations
 
@@ -61,5 +61,35 @@ def less(tape: Tape, wide: Buffer, mean: Buffer) -> Buffer:
         with tape.temporary("activation_gradients", wide.size):
             to_mean = tape.gradient(mean)
         return [(wide, tape.share(gradient, wide)), (mean, to_mean)]
+
+    return tape.node(result, backward)
+
+
+def divided(tape: Tape, wide: Buffer, root: Buffer) -> Buffer:
+    """`wide / root`, both float32 and kept: the root's gradient takes four tensors of the row in passing.
+
+    Source: torch/csrc/autograd/FunctionsManual.cpp, div_tensor_other_grad.
+    """
+    saved = tape.save(wide, root) if wide.grad else ()
+    result = tape.new(ROW, wide.width, "fp32", grad=wide.grad, size=wide.size)
+
+    def backward(tape: Tape, _: Buffer) -> Given:
+        passing = [tape.gradient(wide) for _ in range(4)]
+        to_root = tape.gradient(root)
+        for temporary in passing:
+            tape.discard(temporary)
+        return [(wide, tape.gradient(wide)), (root, to_root)]
+
+    return tape.node(result, backward, saved)
+
+
+def biased_row(tape: Tape, x: Buffer, *, trains: bool) -> Buffer:
+    """`x + bias`: saves nothing; where the bias is trained, its gradient is summed over the tokens."""
+    result = tape.new(ROW, x.width, x.dtype, grad=x.grad, size=x.size)
+
+    def backward(tape: Tape, gradient: Buffer) -> Given:
+        if trains and x.size.token:
+            tape.summed(x.width)
+        return [(x, tape.share(gradient, x))]
 
     return tape.node(result, backward)

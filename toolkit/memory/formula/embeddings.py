@@ -19,6 +19,7 @@ class EmbeddingsForm:
 
     With `leaf` the embeddings of the tokens are a leaf of the graph that is summed with others: frozen, they were made
     to need a gradient, as checkpoints want it (transformers, enable_input_require_grads), and the graph holds them.
+    Where they are `kept`, nothing is added to them, and the norm saves copies in float32 alone (the first DeBERTa).
     `hidden` is their width, from which `project` leads to that of the layers.
     """
 
@@ -27,6 +28,7 @@ class EmbeddingsForm:
     dropout: bool
     masked: bool = False
     leaf: bool = False
+    kept: bool = False
     project: LinearForm | None = None
 
 
@@ -35,6 +37,8 @@ def embed(tape: Tape, form: EmbeddingsForm, dtype: str, *, grad: bool) -> Buffer
     if form.leaf:
         tape.save(tape.new(ROW, form.hidden, dtype))
     total = tape.new(ROW, form.hidden, dtype, grad=grad)
+    if form.kept:
+        tape.save(total)
     result = letting_go(tape, total, normalise(tape, total, form.norm))
     if form.masked:
         result = letting_go(tape, result, scale(tape, result, ROW))

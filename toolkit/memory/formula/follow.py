@@ -44,6 +44,7 @@ from toolkit.memory.libraries.transformers_versions import FROM_LOGITS
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.tape.buffer import Buffer
 from toolkit.memory.tape.tape import Tape
+from toolkit.spec.fields.result import UNTIL_NEXT
 
 AnyLayer = (
     LayerForm
@@ -157,12 +158,16 @@ def follow_logits(tape: Tape, x: Buffer, form: AnyHead) -> None:
         tape.drop(x if form.norm is None else letting_go(tape, x, normalise(tape, x, form.norm)))
     elif form.loss == LITGPT:
         all_logits(tape, x, form)
+    elif form.evaluates:
+        tape.drop(whole_loss(tape, x, form))
     else:
         last_logits(tape, x, form)
 
 
 def names_logits(form: AnyHead) -> bool:
     """Whether the training loop has a name for what this end gives before its loss."""
+    if isinstance(form, HeadForm) and form.held == UNTIL_NEXT:
+        return True
     return not isinstance(form, (*OF_PAIRS, BodyForm)) and form.loss in NAMES_LOGITS
 
 
@@ -172,7 +177,7 @@ def follow_named(tape: Tape, x: Buffer, form: AnyHead) -> None:
         chunked_logits(tape, x, form)
     elif isinstance(form, MaskedForm) and form.loss == NAMED:
         masked_loss(tape, x, form, names=True)
-    elif isinstance(form, HeadForm) and form.loss == NAMED:
+    elif isinstance(form, HeadForm) and (form.loss == NAMED or (form.held and form.loss != FROM_LOGITS)):
         whole_loss(tape, x, form)
     elif not isinstance(form, (*OF_PAIRS, BodyForm)):
         summed_logits(tape, x, form)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from toolkit.memory.architecture.heads import SEQUENCE
+from toolkit.memory.architecture.heads import QUESTION, SEQUENCE, SPAN
 from toolkit.memory.architecture.litgpt import FAMILY as LITGPT
 from toolkit.memory.architecture.torchtitan import REPEATED, SHARED
 from toolkit.memory.architecture.torchtune import HALVED, PAIRED
@@ -17,6 +17,8 @@ from toolkit.memory.packing import has_positions, lengths_bytes
 from toolkit.memory.size import BYTES
 from toolkit.spec.fields.objective import DPO, GRPO, KTO, WHOLE_PAIRS
 
+ANGLES = "position_embeddings"
+CAUSAL = "causal-lm"
 STRIDE = 2
 """Frames of a sound that a convolution makes one of (modeling_whisper.py, WhisperEncoder)."""
 KEEP_THEIR_OWN = (QWEN, PAIRED, HALVED, REPEATED, SHARED)
@@ -31,7 +33,7 @@ COLLATED = 2
 
 
 def token_ids(context: Context, phase: PhaseName) -> int:
-    """int64 ids, attention mask, token types and, in training, labels of every token or of every sequence.
+    """int64 ids, attention mask, token types and, in training, labels of each token or one or two of each sequence.
 
     Shifted labels are there at the loss.
     """
@@ -42,7 +44,7 @@ def token_ids(context: Context, phase: PhaseName) -> int:
     columns += BESIDE_PREFERENCES.get(setting.objective, 0)
     each = columns * setting.sequence_length
     if setting.trains:
-        each += 1 if context.architecture.head == SEQUENCE else setting.sequence_length
+        each += {SEQUENCE: 1, QUESTION: SPAN}.get(context.architecture.head, setting.sequence_length)
     given = setting.batch_size * each * BYTES["int64"] + context.at(phase, "token_ids")
     return given + lengths_bytes(setting)
 
@@ -55,6 +57,23 @@ def _sounds(context: Context) -> int:
 
 
 def position_embeddings(context: Context, phase: PhaseName) -> int:
+    """Cosines and sines, which a model lets go of before it makes logits: it is the body's forward that has their name.
+
+    What generates asks for no gradients, and nothing else keeps them (modeling_llama.py, LlamaModel.forward).
+    """
+    moment = context.moments.get(phase)
+    if phase is PhaseName.PREFILL and moment is not None and ends_before_logits(context):
+        return moment.rows.get(ANGLES, 0)
+    return angles(context, phase)
+
+
+def ends_before_logits(context: Context) -> bool:
+    """Whether the logits are made when the body of the model, which has the angles, has returned."""
+    family, head = context.architecture.family, context.architecture.head
+    return not context.setting.trains and family != LITGPT and head == CAUSAL and context.architecture.is_decoder
+
+
+def angles(context: Context, phase: PhaseName) -> int:
     """Cosines and sines for every position, shared by all layers, in the dtype of the residual stream.
 
     To generate from padded rows each has its own (generation/utils.py, _prepare_position_ids_for_generation), and so

@@ -83,7 +83,7 @@ def _sequential(tape: Tape, x: Buffer, form: LayerForm) -> Buffer:
     attended = _after(tape, _attended(tape, normed, form), form)
     if form.holds != "normed":
         _done_with(tape, normed, x)
-    middle = _onto(tape, x, attended, form)
+    middle = _onto(tape, x, attended, form, named=form.holds != "none")
     if form.holds == "none":
         tape.drop(attended)
     inner = normalise(tape, middle, form.inner_norm or form.norm) if form.before else middle
@@ -104,10 +104,15 @@ def _done_with(tape: Tape, normed: Buffer, x: Buffer) -> None:
         tape.drop(normed)
 
 
-def _onto(tape: Tape, x: Buffer, branch: Buffer, form: LayerForm) -> Buffer:
-    """The sum of the stream and of a branch, or of a number's multiple of it: the branch has its name meanwhile."""
+def _onto(tape: Tape, x: Buffer, branch: Buffer, form: LayerForm, *, named: bool = False) -> Buffer:
+    """The sum of the stream and of a branch, or of a number's multiple of it: the branch has its name meanwhile.
+
+    Where the sum is normed it takes that name first, unless the branch is `named` to the end of the layer.
+    """
     if form.normed_sums:
         total = add(tape, x, branch, RESIDUAL)
+        if not named:
+            tape.drop(branch)
         return letting_go(tape, total, normalise(tape, total, form.norm))
     if not form.multiplied:
         return add(tape, x, branch, RESIDUAL)

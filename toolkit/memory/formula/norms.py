@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from toolkit.frozen import frozen
-from toolkit.memory.formula.bare_norms import bare_norm, less, mean_of, one_plus_norm
+from toolkit.memory.formula.bare_norms import bare_norm, biased_row, divided, less, mean_of, one_plus_norm
 from toolkit.memory.formula.operations import Given, cast, letting_go, resized, split, widened, wider
 from toolkit.memory.formula.trainers.liger import liger_norm
 from toolkit.memory.formula.trainers.triton_kernels import fast_norm
@@ -227,6 +227,25 @@ def _written_norm(tape: Tape, x: Buffer, form: NormForm) -> Buffer:
     return letting_go(tape, product, cast(tape, product, x.dtype, ROW))
 
 
+def _deberta_norm(tape: Tape, x: Buffer, form: NormForm) -> Buffer:
+    """(x - mean) / sqrt(mean((x - mean)^2)) in float32, cast back, times the weight, and a bias (DebertaLayerNorm)."""
+    wide = cast(tape, x, "fp32", ROW)
+    mean = mean_of(tape, wide)
+    first = less(tape, wide, mean)
+    root = inverse_root(tape, first)
+    tape.drop(first)
+    second = less(tape, wide, mean)
+    scaled = divided(tape, second, root)
+    if wide is not x:
+        tape.drop(wide)
+    tape.drop(second, root)
+    narrow = letting_go(tape, scaled, cast(tape, scaled, x.dtype, ROW))
+    product = times_weight(tape, narrow, wider(x.dtype, form.dtype), form)
+    result = biased_row(tape, product, trains=form.trains)
+    tape.drop(product, narrow, mean)
+    return result
+
+
 NORMS = {
     "layer": _layer_norm,
     "rms": _rms_norm,
@@ -235,6 +254,7 @@ NORMS = {
     "bare layer": _bare_norm,
     "bare rms": _bare_rms_norm,
     "written layer": _written_norm,
+    "deberta layer": _deberta_norm,
     "layer plus one": _one_plus_norm,
 }
 """How each kind of norm is run."""

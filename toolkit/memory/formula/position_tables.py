@@ -39,14 +39,18 @@ def position_tables(context: Context, phase: PhaseName) -> tuple[int, ...]:
     own = OF_FAMILY.get(context.architecture.family)
     if own is not None:
         return own(context, phase)
-    tables = layer_tables(context.architecture, context.setting, context.numerics.loaded)
-    return (*_one_mask(context), *context.architecture.layer_count * (*tables, *_last_angles(context, phase)))
+    reached = 0 if phase is PhaseName.LOAD else context.setting.sequence_length
+    tables = layer_tables(context.architecture, context.setting, context.numerics.loaded, reached)
+    return (*_one_mask(context, reached), *context.architecture.layer_count * (*tables, *_last_angles(context, phase)))
 
 
-def _one_mask(context: Context) -> tuple[int, ...]:
-    """One mask of all pairs of positions for all layers (modeling_llama.py of 4.38, LlamaModel, causal_mask)."""
+def _one_mask(context: Context, reached: int) -> tuple[int, ...]:
+    """One mask of all pairs of positions for all layers (modeling_llama.py of 4.38, LlamaModel, causal_mask).
+
+    A pass over more positions puts one in its place that is made in main memory, and stays there (_update_causal_mask).
+    """
     dtype, positions = behaviour(context.architecture, context.setting).one_mask, context.architecture.max_positions
-    return (positions**2 * BYTES[dtype],) if dtype and positions else ()
+    return (positions**2 * BYTES[dtype],) if dtype and positions and reached <= positions else ()
 
 
 def _last_angles(context: Context, phase: PhaseName) -> tuple[int, ...]:

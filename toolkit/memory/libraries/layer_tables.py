@@ -11,10 +11,11 @@ FLOAT32_ANGLES = frozenset({"gpt_neox"})
 """Families whose layers kept their angles in float32, not in the dtype of the weights."""
 
 
-def layer_tables(architecture: Architecture, setting: Setting, dtype: str) -> tuple[int, ...]:
+def layer_tables(architecture: Architecture, setting: Setting, dtype: str, reached: int = 0) -> tuple[int, ...]:
     """The bytes of the tensors of one layer: a mask of all pairs of positions, cosines, sines.
 
-    `dtype` is that of the weights.
+    `dtype` is that of the weights. Angles are worked out anew once a pass has `reached` more positions than the model
+    knows (modeling_llama.py, modeling_mistral.py and others, _set_cos_sin_cache).
     """
     positions, kept = architecture.max_positions, behaviour(architecture, setting)
     if positions is None:
@@ -24,5 +25,5 @@ def layer_tables(architecture: Architecture, setting: Setting, dtype: str) -> tu
         return masks
     attention = architecture.layers[0].attention
     width = attention.rope_dim or attention.head_dim
-    angles = positions * width * BYTES["fp32" if architecture.family in FLOAT32_ANGLES else dtype]
+    angles = max(positions, reached) * width * BYTES["fp32" if architecture.family in FLOAT32_ANGLES else dtype]
     return (*masks, angles, angles)

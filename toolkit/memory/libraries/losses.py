@@ -9,6 +9,7 @@ from toolkit.memory.libraries.versions import older
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.weights.numerics import TORCHTUNE
 from toolkit.spec.fields.objective import DPO, SIMPO, WHOLE_PAIRS
+from toolkit.spec.fields.result import UNTIL_NEXT, UNTIL_STEP
 from toolkit.spec.settings.setting import Setting
 
 TRL_TILES = Version("1.15")
@@ -59,6 +60,14 @@ def loss_of(setting: Setting) -> str:
     if loss == "fused" and older(setting, "liger-kernel", LIGER_STAYS_SHORT):
         return "fused wide"
     return _chunked(setting) if loss == "chunked" else loss
+
+
+def held_result(setting: Setting, family: str = "") -> str:
+    """How long a loop of somebody's own has a name for the logits, once there is the loss; empty where it has none."""
+    names = setting.trains and _is_followed(setting, family)
+    if not names or setting.stack.result not in (UNTIL_STEP, UNTIL_NEXT):
+        return ""
+    return setting.stack.result if loss_of(setting) in ("cross-entropy", FROM_LOGITS) else ""
 
 
 def several(setting: Setting) -> bool:

@@ -10,7 +10,7 @@ from toolkit.memory.forms.layers import cache_of
 from toolkit.memory.formula.caches.cached import HOLDS
 from toolkit.memory.formula.ends.logits import NAMED
 from toolkit.memory.formula.ends.summed import SUM
-from toolkit.memory.libraries.losses import loss_of
+from toolkit.memory.libraries.losses import held_result, loss_of
 from toolkit.memory.libraries.transformers_versions import Behaviour
 from toolkit.memory.libraries.versions import older
 from toolkit.spec.fields.result import OWN_LOOP
@@ -25,8 +25,8 @@ def training_cache(build: Builder, setting: Setting) -> str:
     """What becomes of keys and values in a forward pass of training, as of a tape; nothing beside checkpoints."""
     if build.numerics.checkpointing != "false":
         return ""
-    if loss_of(setting) == SUM:
-        return cache_of(build, setting)
+    if loss_of(setting) == SUM or held_result(setting, build.architecture.family):
+        return cache_of(build, setting) if build.architecture.caches else ""
     reaches = build.architecture.caches_in_training and loss_of(setting) != NAMED
     return HOLDS if reaches or fills_unread(setting, build.architecture, build.version) else ""
 
@@ -43,4 +43,4 @@ def fills_unread(setting: Setting, architecture: Architecture, version: Behaviou
     stays = trainer == OWN_LOOP or (trainer == "transformers" and older(setting, "transformers", TRAINER_STOPS))
     layers = architecture.layers
     plain = all(one.stack == "decoder" and one.mixer is None and not one.attention.recurrent for one in layers)
-    return stays and plain and architecture.is_decoder
+    return stays and plain and architecture.is_decoder and architecture.caches

@@ -14,6 +14,8 @@ from toolkit.frozen import frozen
 from toolkit.memory.architecture import Architecture
 from toolkit.memory.architecture.mamba import FAMILIES as MAMBAS
 from toolkit.memory.libraries.versions import package_version
+from toolkit.spec.fields.evaluation import NO_LABELS
+from toolkit.spec.fields.result import OWN_LOOP, UNTIL_END, UNTIL_NEXT
 from toolkit.spec.settings.setting import Setting
 
 PACKAGE = "transformers"
@@ -63,7 +65,11 @@ ROTARY_CACHED_UNTIL: Mapping[str, Version] = {
 }
 """Every layer kept cosines and sines of all positions."""
 ONE_MASK: Mapping[str, tuple[Version, Version]] = dict.fromkeys(("gemma", "llama"), (Version("4.38"), Version("4.39")))
-"""The releases in which the model kept one mask of all pairs of positions, a buffer (causal_mask)."""
+"""The releases in which the model kept one mask of all pairs of positions, a buffer (causal_mask).
+
+Each pass made one of the model's dtype for every sequence, each layer copied what it attends to, and sdpa was given
+that and contiguous heads (modeling_llama.py, _update_causal_mask and LlamaSdpaAttention).
+"""
 WIDE_MASK_UNTIL = Version("4.38.2")
 """Until then of 64-bit integers, for torch.full had no dtype. Llama's layers kept no angles until then either, but
 those of the last pass (modeling_llama.py, LlamaRotaryEmbedding.forward, _cos_cached)."""
@@ -92,6 +98,17 @@ OWN_TUPLES_UNTIL: Mapping[str, Version] = {
     "qwen": Version("5"),
 }
 """Models got and gave keys and values as tuples, which generation keeps: some until they took a Cache to fill."""
+_FIRST, _LATER, _LAST = Version("4.48"), Version("4.54"), Version("4.56")
+LOOP_TUPLES_UNTIL: Mapping[str, Version] = {
+    **dict.fromkeys(("cohere", "gemma", "glm", "granite", "llama", "mistral", "mixtral"), _FIRST),
+    **dict.fromkeys(("olmo", "olmo2", "phi", "phi3", "qwen2", "starcoder2"), _FIRST),
+    "gpt_neox": Version("4.49"),
+    **dict.fromkeys(("bloom", "codegen", "falcon", "gpt_neo", "gptj", "olmoe", "opt", "qwen2_moe", "stablelm"), _LATER),
+    **dict.fromkeys(("biogpt", "gpt2", "gpt_bigcode"), _LAST),
+    "qwen": Version("5"),
+}
+"""Whoever called the model without a Cache got its keys and values as tuples (return_legacy_cache), for longer than
+generation, which handed it a Cache of its own. Read in 4.36.2 to 4.56.2, modeling_*.py."""
 SDPA_CAPS_UNTIL = Version("5.21")
 """Gemma 2 ran sdpa where it was asked for, and left its caps of scores out; since then it writes the scores out."""
 T5_OWN_ATTENTION_UNTIL = Version("5.15")
@@ -160,6 +177,8 @@ UNLABELLED = "training without labels"
 """The model gives logits as it does to generate; a loop of its own takes the loss."""
 ALONE = "a pass alone"
 """A loop of somebody's own calls the model once: nobody asks for the logits of the last token alone."""
+DECODING = "decoding"
+"""Such a loop calls it on the prompt, and then on each token; what follows says how long it holds results."""
 
 
 @frozen
@@ -177,6 +196,7 @@ class Behaviour:
     narrow_softmax: bool
     wide_angles: bool
     holds_result: bool
+    keeps_prompt: bool
     hands_on_tuples: bool
     binds_probabilities: bool
     copies_into_cache: bool
@@ -199,6 +219,10 @@ def behaviour(architecture: Architecture, setting: Setting) -> Behaviour:
     """What the version of transformers that a setting names does with a model."""
     version, several = package_version(setting, PACKAGE), setting.batch_size > 1
     what = ALONE if is_alone(setting) else "inference"
+    if decodes_itself(setting):
+        what = DECODING + (setting.stack.result or UNTIL_NEXT)
+    if setting.evaluation != NO_LABELS:
+        what = "training"  # the branch of the model's code that takes the loss
     if setting.trains:
         what = UNLABELLED if setting.stack.loss == FROM_LOGITS else "training"
     return _behaviour(architecture.family, version, what, setting.attention, several)
@@ -207,6 +231,11 @@ def behaviour(architecture: Architecture, setting: Setting) -> Behaviour:
 def is_alone(setting: Setting) -> bool:
     """Whether a loop of somebody's own calls the model on the prompt and generates nothing: it gets all logits."""
     return not setting.trains and setting.stack.trainer == "plain" and setting.generated_length == 0
+
+
+def decodes_itself(setting: Setting) -> bool:
+    """Whether a loop of somebody's own calls the model on a prompt, and then on one token after the other."""
+    return not setting.trains and setting.stack.trainer == OWN_LOOP and setting.generated_length > 0
 
 
 @lru_cache(maxsize=256)
@@ -220,7 +249,9 @@ def _behaviour(family: str, named: Version | None, what: str, attention: str, se
         return family in releases and not before(releases[family][0]) and before(releases[family][1])
 
     last_angles = within(LAST_ANGLES)
-    trains, unlabelled = what not in ("inference", ALONE), what == UNLABELLED
+    decodes = what.startswith(DECODING)
+    trains, unlabelled = what not in ("inference", ALONE) and not decodes, what == UNLABELLED
+    tuples = LOOP_TUPLES_UNTIL if decodes else OWN_TUPLES_UNTIL
     training = TRAINING_UPCASTS_UNTIL.get(family, UPCASTS_UNTIL)
     owns = (OWN_LOSS_UNTIL if trains and not unlabelled else ALL_LOGITS_UNTIL).get(family)
     owned = owns is not None and before(owns)
@@ -241,18 +272,20 @@ def _behaviour(family: str, named: Version | None, what: str, attention: str, se
         keeps_masks=family in MASKS_KEPT_UNTIL and before(MASKS_KEPT_UNTIL[family]),
         narrow_softmax=family in NARROW_SOFTMAX_UNTIL and before(NARROW_SOFTMAX_UNTIL[family]),
         wide_angles=family in WIDE_ANGLES_UNTIL and before(WIDE_ANGLES_UNTIL[family]),
-        holds_result=before(HOLDS_RESULT_UNTIL),
-        hands_on_tuples=before(OWN_TUPLES_UNTIL.get(family, TUPLES_UNTIL)),
+        holds_result=what == DECODING + UNTIL_NEXT if decodes else before(HOLDS_RESULT_UNTIL),
+        keeps_prompt=what == DECODING + UNTIL_END,
+        hands_on_tuples=before(tuples.get(family, TUPLES_UNTIL)),
         binds_probabilities=not before(PROBABILITIES_BOUND_FROM),
         copies_into_cache=not before(CACHE_COPIES_FROM),
         keeps_all=keeps_all,
         slices=keeps_all and attention == "flash" and before(SLICES_UNTIL),
         caches_in_training=family in CACHES_UNTIL and before(CACHES_UNTIL[family]),
-        own_head=owned or unlabelled or what == ALONE,
+        own_head=owned or unlabelled or what == ALONE or decodes,
         lays_biases_out=not before(LAYS_BIASES_OUT_FROM),
         gives_biases=before(GIVES_BIASES_UNTIL),
         shapes=family in SHAPES_UNTIL and before(SHAPES_UNTIL[family]),
-        lays_out=family in LAYS_OUT_FROM and before(LAYS_OUT_UNTIL) and not before(LAYS_OUT_FROM[family]),
+        lays_out=within(ONE_MASK)
+        or (family in LAYS_OUT_FROM and before(LAYS_OUT_UNTIL) and not before(LAYS_OUT_FROM[family])),
         clamps=family in CLAMPS_UNTIL and before(CLAMPS_UNTIL[family]),
         row_masks=family in ROW_MASKS_UNTIL and before(ROW_MASKS_UNTIL[family]),
         t5_attends="own" if family in ("t5", "mt5") and before(T5_OWN_ATTENTION_UNTIL) else "",

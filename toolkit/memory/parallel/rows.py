@@ -73,6 +73,15 @@ _ROWS = (
         "The buffer through which gradients go to main memory.",
         (FORWARD, BACKWARD, STEP),
     ),
+    pass_row(
+        "skipped_gradients",
+        TEMPORARY,
+        "ZeRO 1 and 2 in float16, DeepSpeed from 0.8.2 until 0.17.1: bytes of the gradients that a GPU keeps",
+        "deepspeed runtime/zero/stage_1_and_2.py, step (overflow: averaged_gradients = {}); utils/tensor_fragment.py, "
+        "gradient_dict",
+        "What the first step leaves behind whose scaled gradients overflow, for as long as the run lasts.",
+        (FORWARD, BACKWARD, STEP),
+    ),
 )
 
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import lru_cache
 
 from toolkit.memory.architecture import Architecture, Module, ModuleKind
-from toolkit.memory.formula.caches.kv_cache import Growth
+from toolkit.memory.formula.caches.growth import Growth
 from toolkit.memory.formula.ends.logits import FLOAT, LOGITS
 from toolkit.memory.parallel.placement import Stage
 from toolkit.memory.programs.program import MAX_RECORDED, Program

@@ -21,9 +21,11 @@ from toolkit.memory.parallel import zero_gather as places
 from toolkit.memory.parallel.units import rounding
 from toolkit.memory.parallel.zero_gather import Gathering, Visit, gathered, visits
 from toolkit.memory.parallel.zero_moments import Zero, Zero3
+from toolkit.memory.parallel.zero_partition import each_of, kept_whole
 from toolkit.memory.parallel.zero_settings import (
     Sizes,
     joined,
+    keeps_skipped,
     makes_buffers_early,
     overlaps,
     sizes_of,
@@ -31,7 +33,7 @@ from toolkit.memory.parallel.zero_settings import (
 )
 from toolkit.memory.size import BYTES
 from toolkit.memory.weights.numerics import FOUR_BIT
-from toolkit.memory.weights.storage import FLOATS, StoredTensor, storage_of
+from toolkit.memory.weights.storage import FLOATS, storage_of
 from toolkit.memory.weights.sums import Sums, Trained
 from toolkit.spec.settings.setting import Setting
 
@@ -97,7 +99,7 @@ def _parts_of_each(architecture: Architecture, whole: Sums, setting: Setting) ->
     in_memory = setting.parallel.offload is True
     weights = kept = ends = 0
     for tensor in storage_of(architecture, setting):
-        each, count = _each(tensor), tensor.module.count
+        each, count = each_of(tensor), tensor.module.count
         item = BYTES[tensor.part.dtype]
         weights += 0 if in_memory else count * -(-each // gpus) * item
         if each <= sizes.param_persistence_threshold and (gpus > 1 or in_memory):  # else its part is all of it
@@ -111,10 +113,6 @@ def _parts_of_each(architecture: Architecture, whole: Sums, setting: Setting) ->
     return _updated(sums, 0 if setting.parallel.offload else trained)
 
 
-def _each(tensor: StoredTensor) -> int:
-    return tensor.elements // tensor.module.count
-
-
 def _stays(tensor: Trained, sizes: Sizes) -> bool:
     return tensor.elements <= sizes.param_persistence_threshold
 
@@ -125,11 +123,14 @@ def zero_sharing(architecture: Architecture, whole: Sums, mine: Sums, setting: S
     stage, offloads = stage_of(setting), bool(setting.parallel.offload)
     inside = [t.elements for t in whole.trained if t.count > 1] or [whole.largest]
     layers = max((one.count for one in whole.trained), default=1)
+    kept = (mine.elements if stage == 3 else kept_whole(architecture, setting, mine.elements)) * item
     shared = Zero(
         stage=stage,
         bucket=sizes.buffers * sizes.reduce_bucket_size * item,
         limit=sizes.reduce_bucket_size * item,
         part=mine.elements * item,
+        kept=kept,
+        skipped=kept if keeps_skipped(setting) else 0,
         whole=whole.elements * item,
         largest=max(inside) * item,
         widest=whole.largest * item,
@@ -192,20 +193,6 @@ def _of_one_layer(elements: Mapping[str, int]) -> int:
     return max((size for layer, size in layers.items() if layer), default=0)
 
 
-def gradients_in_order(architecture: Architecture, setting: Setting) -> Iterator[int]:
-    """Elements of the gradients of weights as backward makes them, layer by layer from the end."""
-    if setting.method != "full":
-        return
-    modules = [one for one in storage_of(architecture, setting) if one.part.parameter]
-    ends = [one for one in modules if "{}" not in one.name]
-    yield from (_each(one) for one in ends if one.module.kind is ModuleKind.HEAD)
-    layers = max((one.module.count for one in modules), default=0)
-    inside = [one for one in modules if "{}" in one.name][::-1]
-    for layer in range(layers):
-        yield from (_each(one) for one in inside if layer < one.module.count)
-    yield from (_each(one) for one in ends if one.module.kind is not ModuleKind.HEAD)
-
-
 def _held(architecture: Architecture, setting: Setting) -> Mapping[str, int]:
     """The output weight, where a fused loss reads it outside its module; none that stays gathered anyway.
 
@@ -218,7 +205,7 @@ def _held(architecture: Architecture, setting: Setting) -> Mapping[str, int]:
     threshold = sizes_of(setting, architecture.hidden).param_persistence_threshold
     kind = ModuleKind.EMBEDDING if architecture.tied else ModuleKind.HEAD
     found = (one for one in storage_of(architecture, setting) if one.module.kind is kind and "{}" not in one.name)
-    return {one.name: _each(one) for one in islice(found, 1) if _each(one) > threshold}
+    return {one.name: each_of(one) for one in islice(found, 1) if each_of(one) > threshold}
 
 
 def _temporary(setting: Setting) -> int:
@@ -235,7 +222,7 @@ def _order(architecture: Architecture, setting: Setting) -> Iterator[Visit]:
     after: list[Visit] = []
     layers: dict[int, list[Visit]] = {}
     for tensor in storage_of(architecture, setting):
-        each = _each(tensor)
+        each = each_of(tensor)
         if each <= sizes.param_persistence_threshold:
             continue
         for name in tensor.module.layers:

@@ -17,6 +17,7 @@ COPY = "reduce_copy"
 FLOAT = "float32_gradients"
 FLAT = "flat_gradient"
 STAGED = "offload_buffer"
+SKIPPED = "skipped_gradients"
 UPDATE = "optimizer_temporary"
 GATHERED = "gathered_parameters"
 
@@ -34,10 +35,11 @@ class Zero:
     """How ZeRO 1 and 2 share a step, in bytes.
 
     `bucket` is that of the `buffers` for gradients, of which one is reduced once `limit` bytes are in it. A GPU keeps
-    the `part` of the gradients of the `whole`, of which one weight has at most `widest`, and one of a layer `largest`.
-    What is in a buffer is `copied` before it is reduced, if at all; each of the `layers` has gradients of so many
-    bytes, a `layer`. `updated` are the elements that its optimizer updates, with `updates` bytes beside each; a buffer
-    of offloading is `staged`. Where the buffers come `early`, they are there before the loss runs backward. With
+    the `part` of the gradients of the `whole`, of which one weight has at most `widest`, and one of a layer `largest`;
+    until they are joined, all of the weight where the part ends is `kept`; as much may stay of a `skipped` step. What
+    is in a buffer is `copied` before it is reduced, if at all; each of the `layers` has gradients of so many bytes, a
+    `layer`. `updated` are the elements that its optimizer updates, with `updates` bytes beside each; a buffer of
+    offloading is `staged`. Where the buffers come `early`, they are there before the loss runs backward. With
     `overlaps` they are reduced on a stream of their own.
     """
 
@@ -45,6 +47,8 @@ class Zero:
     bucket: int
     limit: int
     part: int
+    kept: int
+    skipped: int
     whole: int
     largest: int
     widest: int
@@ -77,10 +81,10 @@ class Zero:
 
     def forward(self, step: Step, stretches: Iterable[Stretch]) -> Iterator[Stretch]:
         """With gradient accumulation those of earlier micro-batches are there: all with ZeRO 1, else the part."""
-        earlier = (self.whole if self.stage == 1 else self.part) if self.accumulates else 0
+        earlier = (self.whole if self.stage == 1 else self.kept) if self.accumulates else 0
         del step
         for stretch in stretches:
-            yield _with(stretch, {GRADIENTS: earlier, STAGED: self.staged})
+            yield _with(stretch, {GRADIENTS: earlier, STAGED: self.staged, SKIPPED: self.skipped})
 
     def backward(self, step: Step, stretches: Iterable[Stretch]) -> Iterator[Stretch]:
         """A buffer is there from the first gradient on; with ZeRO 2 gradients leave for it one weight at a time.
@@ -89,16 +93,16 @@ class Zero:
         """
         for stretch in stretches:
             there = self.early or stretch.name != LOSS
-            rows = {STAGED: self.staged, BUCKET: self.bucket if there else 0}
+            rows = {STAGED: self.staged, SKIPPED: self.skipped, BUCKET: self.bucket if there else 0}
             if self.stage == 1:
                 yield _with(stretch, rows)
             else:
-                yield _with(_leaving(stretch), rows | self._left(step, stretch) | self._new(step, stretch.name))
+                yield _with(_leaving(stretch), rows | self._left(step, stretch) | self._new(step, stretch))
                 yield from self._filled(step, stretch, rows)
         if self.stage == 1:  # after backward gradients move into the buffer, and of it a GPU's own to their place
             moved = self.whole if self.whole <= self.limit else max(0, self.limit - self.widest)
-            rows = {GRADIENTS: self.whole - moved + self.part, BUCKET: self.bucket, STAGED: self.staged}
-            yield Stretch("reduction", {**rows, COPY: self.copied})
+            rows = {GRADIENTS: self.whole - moved + self.kept, BUCKET: self.bucket, STAGED: self.staged}
+            yield Stretch("reduction", {**rows, SKIPPED: self.skipped, COPY: self.copied})
 
     def _left(self, step: Step, stretch: Stretch) -> dict[str, int]:
         """The parts of gradients: of earlier micro-batches, and from the first time that the buffer is reduced.
@@ -109,7 +113,7 @@ class Zero:
         begun = stretch.name == EMBEDDING or stretch.throughout.get(GRADIENTS, 0) + inside > self.limit
         before = (0 if step.tied else step.head) + (self.layers - 1) * self.layer
         reduces = stretch.name != FIRST or before // self.limit < (before + self.layer) // self.limit
-        return {GRADIENTS: self.part * (self.accumulates + begun), COPY: self.copied * (begun and reduces)}
+        return {GRADIENTS: self.kept * (self.accumulates + begun), COPY: self.copied * (begun and reduces)}
 
     def _filled(self, step: Step, stretch: Stretch, rows: Mapping[str, int]) -> Iterator[Stretch]:
         """A layer between the last and the first, if the buffer is full for the first time there."""
@@ -117,23 +121,27 @@ class Zero:
         if stretch.name != LAST or not 0 < before < self.layers - 1:
             return
         left = {row: max(0, size - before * step.first.get(row, 0)) for row, size in stretch.throughout.items()}
-        full = {GRADIENTS: self.part * (self.accumulates + 1), COPY: self.copied}
+        full = {GRADIENTS: self.kept * (self.accumulates + 1), COPY: self.copied}
         shown = _leaving(replace(stretch, throughout=left))
-        yield _with(shown, {**rows, **full, **self._new(step, LAST)})
+        yield _with(shown, {**rows, **full, **self._new(step, stretch)})
 
-    def _new(self, step: Step, name: str) -> dict[str, int]:
-        """The newest gradient, which the buffer gets next; that of a tied output weight waits for the embedding's."""
-        alone = {LOSS: step.head, EMBEDDING: step.embedding}.get(name, self.largest)
-        waits = step.head if step.tied and name != LOSS else 0
-        return {NEW_GRADIENT: alone + waits}
+    def _new(self, step: Step, stretch: Stretch) -> dict[str, int]:
+        """The newest gradient, which the buffer gets next; that of a tied output weight waits for the embedding's.
+
+        At the loss it is among the moments.
+        """
+        if stretch.name == LOSS:
+            return {}
+        alone = step.embedding if stretch.name == EMBEDDING else self.largest
+        return {NEW_GRADIENT: alone + (step.head if step.tied else 0)}
 
     def update(self, gradients: int) -> Iterator[Stretch]:
         """The part of the gradients is joined and made float32, and then the optimizer runs."""
         del gradients
-        beside = {STAGED: self.staged}
+        beside = {STAGED: self.staged, SKIPPED: self.skipped}
         wide = self.updated * BYTES["fp32"]
         flat = self.part
-        yield Stretch("gradients made float32", {**beside, GRADIENTS: self.part, FLAT: flat, FLOAT: wide})
+        yield Stretch("gradients made float32", {**beside, GRADIENTS: self.kept, FLAT: flat, FLOAT: wide})
         yield Stretch("step", {**beside, FLOAT: wide, UPDATE: self.updated * self.updates})
 
 
@@ -189,7 +197,7 @@ class Zero3(Zero):
             place = _PLACES[stretch.name]
             rows = {GRADIENTS: self.part, BUCKET: self.bucket, GATHERED: self._at(place)}
             copied = 0 if stretch.name == LOSS else self.copied
-            yield _with(_leaving(stretch), rows | {COPY: copied} | self._new(step, stretch.name))
+            yield _with(_leaving(stretch), rows | {COPY: copied} | self._new(step, stretch))
 
     def _at(self, place: str) -> int:
         return dict(self.places).get(place, 0)
@@ -207,9 +215,10 @@ _PLACES = {LOSS: places.LOSS, LAST: places.LAST_BACK, FIRST: places.FIRST_BACK, 
 
 
 def _leaving(stretch: Stretch) -> Stretch:
-    """A stretch whose gradients do not stay."""
+    """A stretch whose gradients do not stay; the output weight's is there from when the loss's backward makes it."""
     kept = {row: size for row, size in stretch.throughout.items() if row not in (GRADIENTS, NEW_GRADIENT)}
-    peaks = stretch.peaks.without(GRADIENTS).without(NEW_GRADIENT)
+    peaks = stretch.peaks.without(NEW_GRADIENT)
+    peaks = peaks.renamed(GRADIENTS, NEW_GRADIENT) if stretch.name == LOSS else peaks.without(GRADIENTS)
     return replace(stretch, throughout=kept, peaks=peaks)
 
 

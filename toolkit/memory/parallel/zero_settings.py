@@ -14,8 +14,12 @@ from toolkit.memory.libraries.versions import older
 from toolkit.memory.weights.sums import Sums
 from toolkit.spec.settings.setting import Setting, Zero
 
-ALLOCATES_LATE = Version("0.18.3")
-"""DeepSpeed pull request 7665: buffers come with the first gradient; before that, as backward starts."""
+ALLOCATES_LATE = Version("0.17.2")
+"""DeepSpeed pull request 6993: buffers come with the first gradient; before that, as backward starts."""
+
+REMEMBERS_FROM, FORGETS_FROM = Version("0.8.2"), Version("0.17.1")
+"""Between them every weight refers to the gradients of the first step that overflows (tensor_fragment.py,
+gradient_dict), which the optimizer skips and forgets (stage_1_and_2.py, step). Pull request 6976 lets go of them."""
 
 JOINS_FROM = Version("0.12.4")
 """DeepSpeed pull request 4695: what is in a buffer is joined anew for one reduction. Before, it is reduced in place."""
@@ -75,6 +79,12 @@ def stage_of(setting: Setting) -> int:
 def makes_buffers_early(setting: Setting) -> bool:
     """Whether ZeRO 1 and 2 have their buffers for gradients before the loss runs backward."""
     return older(setting, "deepspeed", ALLOCATES_LATE)
+
+
+def keeps_skipped(setting: Setting) -> bool:
+    """Whether the gradients of a step that is skipped stay: float16's first ones overflow by a loss scaled by 2^16."""
+    remembers = older(setting, "deepspeed", FORGETS_FROM) and not older(setting, "deepspeed", REMEMBERS_FROM)
+    return remembers and setting.compute == "fp16" and not setting.parallel.offload and stage_of(setting) < 3
 
 
 def overlaps(setting: Setting) -> bool:

@@ -194,7 +194,8 @@ def _norm(build: Builder) -> NormForm:
 
 def _head_form(build: Builder, kind: LayerKind) -> T5HeadForm:
     scales = build.architecture.scales_output
-    return T5HeadForm(_norm(build), build.output_weight(), kind.dropout > 0, scales, not _keeps(build))
+    wide = build.numerics.widens_results
+    return T5HeadForm(_norm(build), build.output_weight(), kind.dropout > 0, scales, not _keeps(build), wide)
 
 
 def _keeps(build: Builder) -> bool:

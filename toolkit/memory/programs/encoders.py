@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from toolkit.memory.architecture import ModuleKind
-from toolkit.memory.architecture.heads import TOKENS
+from toolkit.memory.architecture.heads import QUESTION, TOKENS
 from toolkit.memory.forms.builder import Builder
 from toolkit.memory.forms.encoders import (
     embedding_width,
@@ -16,8 +16,7 @@ from toolkit.memory.forms.encoders import (
     mask_dtype,
 )
 from toolkit.memory.formula.attention.attention_form import SCORES
-from toolkit.memory.formula.attention.disentangled import POSITIONS, table_size
-from toolkit.memory.formula.attention.encoder_attention import MASK
+from toolkit.memory.formula.attention.disentangled import MASK, POSITIONS, table_size
 from toolkit.memory.formula.embeddings import embed
 from toolkit.memory.formula.families.encoder_layer import EncoderLayerForm
 from toolkit.memory.formula.layer import RESIDUAL
@@ -37,7 +36,8 @@ from toolkit.memory.programs.programs import Programs
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.size import BYTES, Alive, Size
 from toolkit.memory.tape.tape import Tape
-from toolkit.memory.weights.lora import ALL_LINEAR, saved_modules
+from toolkit.memory.weights.lora import ALL_LINEAR
+from toolkit.memory.weights.saved import saved_modules
 from toolkit.spec.settings.setting import Setting
 
 
@@ -141,7 +141,7 @@ def _refuse_copied(build: Builder, setting: Setting) -> None:
 
     So it does with what classifies tokens.
     """
-    saved, tags = saved_modules(build.architecture), build.architecture.head == TOKENS
+    saved, tags = saved_modules(build.architecture), build.architecture.head in (QUESTION, TOKENS)
     linears = [module.path for module in saved if tags or module.kind is ModuleKind.LINEAR]
     if setting.lora is not None and setting.lora.targets == ALL_LINEAR and linears and setting.trains:
         raise UnsupportedRow("adapter_states", f"peft refuses all-linear here: it trains a copy of {linears[0]}")
@@ -188,6 +188,8 @@ def _masks(build: Builder) -> Alive:
             made = mask_dtype(dtypes) if dtypes.attention == "sdpa" else None
         return {MASK: Size(pair=BYTES[made])} if made is not None else {}
     rows = architecture.layers[0].attention.relative_positions or 0
+    if ENCODERS[architecture.family].joined is not None:  # whose table is the model's own
+        rows = 0
     table = table_size(rows, architecture.hidden, dtypes.stream)
     return {
         MASK: Size(pair=BYTES["int64"]),

@@ -13,9 +13,11 @@ from functools import lru_cache
 from toolkit.frozen import frozen
 from toolkit.memory.context import Moment, Scale
 from toolkit.memory.formula.caches.cached import ROW as CACHED
-from toolkit.memory.formula.caches.kv_cache import ROW as GROWTH
-from toolkit.memory.formula.caches.kv_cache import Growth
+from toolkit.memory.formula.caches.growth import ROW as GROWTH
+from toolkit.memory.formula.caches.growth import Growth
+from toolkit.memory.formula.ends.logits import HeadForm
 from toolkit.memory.formula.ends.sampling import Drawing
+from toolkit.memory.formula.inputs import ANGLES
 from toolkit.memory.formula.linear.products import DEQUANTIZED
 from toolkit.memory.ledger import PhaseName
 from toolkit.memory.offloading import stashed
@@ -28,6 +30,7 @@ from toolkit.memory.size import Amounts
 from toolkit.memory.tape.gradients import GRADIENTS, INCOMING, NEW_GRADIENT
 from toolkit.memory.tape.gradients import STEP as TEMPORARY
 
+LOGITS = "logits"
 NAMED = "named_result"
 """The result of the pass that is done, for which the training loop has a name while the optimizer steps."""
 
@@ -56,7 +59,8 @@ def of_training(
         forward, backward = (list(stashed(stash, scale, programs, one)) for one in (forward, backward))
     if reference is not None:
         forward += [replace(one, name=f"reference: {one.name}") for one in _asked(scale, programs, reference, earlier)]
-    named = sum(added_up(scale, [*_pinned(programs), (programs.head.pinned, 1)], {}).values()) if programs.logits else 0
+    result = [*_pinned(programs), (programs.head.pinned, 1)] if _holds_logits(programs) else []
+    named = sum(added_up(scale, result, {}).values())
     update = [Stretch("step", {GRADIENTS: gradients, NAMED: named})]
     if spread is not None:
         hidden, head = scale.bytes(programs.hidden), scale.bytes(programs.head.gradients)
@@ -75,16 +79,29 @@ def of_training(
     return _fullest(phases)
 
 
+def _holds_logits(programs: Programs) -> bool:
+    form = programs.head.origin.form if programs.head.origin is not None else None
+    return programs.logits is not None or (isinstance(form, HeadForm) and bool(form.held))
+
+
 @lru_cache(maxsize=MAX_RECORDED)
 def of_forward(programs: Programs, scale: Scale) -> Fullest:
     """The fullest moment of one pass of a model that generates nothing."""
     return _fullest({PhaseName.PREFILL: (scale, list(_forward(scale, programs, {})))})
 
 
+def _prompt(scale: Scale, programs: Programs, angles: int) -> Iterator[Stretch]:
+    """The pass over a prompt; the body of the model has `angles` of its positions, and its end none any more."""
+    for stretch in _forward(scale, programs, {}):
+        held = {} if stretch.name == LOGITS or not angles else {ANGLES: angles}
+        yield replace(stretch, throughout={**stretch.throughout, **held})
+
+
 @lru_cache(maxsize=MAX_RECORDED)
 def of_generation(
-    programs: Programs, scale: Scale, growth: Growth, *, fuses: bool, decodes: bool, drawing: Drawing | None = None
-) -> Fullest:
+    programs: Programs, scale: Scale, growth: Growth, *, fuses: bool, decodes: bool, drawing: Drawing | None = None,
+    angles: int = 0,
+) -> Fullest:  # fmt: skip
     """The fullest moments of generation, and what is there beside them while a cache grows.
 
     `decodes` says that there are tokens after the first, which the prompt's pass gives; `fuses` that one token of each
@@ -93,7 +110,7 @@ def of_generation(
     """
     once = Scale(scale.batch, 1, keys=growth.keys)
     decoding = _decoding(programs, fuses=fuses)
-    prompt = list(_forward(scale, programs, {}))
+    prompt = list(_prompt(scale, programs, angles))
     if growth.second:
         there = added_up(scale, [(program.kept, program.count) for program in programs.layers], dict(growth.second))
         second = _fullest_of(once, list(_forward(once, decoding, there)))
@@ -103,7 +120,7 @@ def of_generation(
     grows = Stretch("cache growth", {**held, GROWTH: growth.last})
     steps = [grows, *_forward(once, decoding, throughout)] if decodes else [Stretch("prompt done", held)]
     if growth.decoded and decodes:
-        there = added_up(scale, [(program.kept, program.count) for program in programs.layers], {})
+        there = added_up(scale, [(program.kept, program.count) for program in programs.layers], held)
         there[GROWTH] = there.pop(CACHED, 0)  # the row of the cache is that of all tokens' cache
         steps.append(Stretch("second token", _fullest_of(once, list(_forward(once, decoding, there))).rows))
     if drawing is not None:
@@ -180,16 +197,13 @@ def _forward(scale: Scale, programs: Programs, earlier: Mapping[str, int]) -> It
         yield Stretch("last layer", added_up(scale, others, earlier), programs.layers[index].forward)
     ends = [*kept, (held, 1), (programs.front, 1), (programs.called, 1)]
     if programs.logits is not None:
-        yield Stretch("logits", added_up(scale, [*ends, *last], earlier), programs.logits.forward)
-    yield Stretch("logits", added_up(scale, ends, earlier), programs.head.forward)
+        yield Stretch(LOGITS, added_up(scale, [*ends, *last], earlier), programs.logits.forward)
+    yield Stretch(LOGITS, added_up(scale, ends, earlier), programs.head.forward)
 
 
 def _asked(scale: Scale, programs: Programs, reference: Programs, earlier: Mapping[str, int]) -> Iterator[Stretch]:
     """The pass of a reference, beside all that the model's own has stored for backward."""
-    stored = [(program.stored, program.count) for program in programs.layers]
-    waiting = programs.masks if any(CHECKPOINTS in one.stored for one in programs.layers) else {}
-    there = [*stored, (waiting, 1), (programs.front, 1), (programs.head.stored, 1)]
-    yield from _forward(scale, reference, added_up(scale, there, earlier))
+    yield from _forward(scale, reference, added_up(scale, programs.waiting, earlier))
 
 
 def _backward(scale: Scale, programs: Programs, gradients: int) -> Iterator[Stretch]:

@@ -6,7 +6,7 @@ from dataclasses import field
 
 from toolkit.frozen import frozen, frozen_by_identity
 from toolkit.memory.programs.layer_order import Around
-from toolkit.memory.programs.program import Program
+from toolkit.memory.programs.program import CHECKPOINTS, Program
 from toolkit.memory.size import Amounts, Size
 
 
@@ -70,6 +70,13 @@ class Programs:
     inputs: Program | None = None
     lingering: Amounts = field(default_factory=dict)
     leads: bool = False
+
+    @property
+    def waiting(self) -> list[tuple[Amounts, int]]:
+        """What waits for backward once the forward pass is over: so many of each part."""
+        checkpoints = any(CHECKPOINTS in one.stored for one in self.layers)
+        stored = [(one.stored, one.count) for one in self.layers]
+        return [*stored, (self.masks if checkpoints else {}, 1), (self.front, 1), (self.head.stored, 1)]
 
     def adds_anew(self, chunks: int) -> bool:
         """Whether the gradients of a tied embedding are added in a new tensor, after so many chunks of a loss."""

@@ -54,6 +54,7 @@ class BucketedRun(Run):
         super().step()
         events.release(gradients)
         events.allocate(zero.staged)
+        events.allocate(zero.skipped)
 
     def pass_through(self, *, accumulates: bool) -> None:
         """With ZeRO 2 a gradient leaves its weight at once, and is added to no other there."""
@@ -120,7 +121,7 @@ class BucketedRun(Run):
         if self._zero.copied:
             self.reducing.release(self.reducing.allocate(self._inside))
         if self._inside and not self._part:
-            self._part = self.reducing.allocate(self._zero.part)
+            self._part = self.reducing.allocate(self._zero.kept)
         self._inside = 0
 
 
@@ -144,7 +145,7 @@ def reserved_in_buckets(
         alive = followed.alive
         if run.reducing is not events:
             beside = reserved(run.reducing, swaps=False)
-            low, high, alive = low + beside[0], high + beside[1], alive + zero.part
+            low, high, alive = low + beside[0], high + beside[1], alive + zero.kept
         found.append(Followed((low, high), alive))
         largest = max(largest, *events.sizes)
     return min(one.reserved[0] for one in found), max(one.reserved[1] for one in found), found[0].alive, largest

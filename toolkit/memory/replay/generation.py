@@ -7,8 +7,10 @@ from itertools import chain, repeat
 
 from toolkit.memory.allocator.caching import SMALL_REQUEST
 from toolkit.memory.context import Context, Scale
-from toolkit.memory.formula.caches.kv_cache import growth, kept_bytes
-from toolkit.memory.formula.inputs import position_embeddings, token_ids
+from toolkit.memory.formula.caches.growth import growth
+from toolkit.memory.formula.caches.kv_cache import kept_bytes
+from toolkit.memory.formula.inputs import angles as angles_of
+from toolkit.memory.formula.inputs import token_ids
 from toolkit.memory.formula.workspaces import workspaces_before
 from toolkit.memory.ledger import PhaseName
 from toolkit.memory.libraries.transformers_versions import behaviour
@@ -49,7 +51,7 @@ def _generate(context: Context, programs: Programs, events: Events, workspace: i
     Of Mistral and Vicuna in five storages, at one to 16 sequences, a second moves the ends by a hundredth at most.
     """
     batch = events.allocate(token_ids(context, PhaseName.LOAD))
-    angles = events.allocate(position_embeddings(context, PhaseName.PREFILL))
+    angles = events.allocate(angles_of(context, PhaseName.PREFILL))
     writer = Writer(events, context.scale)
     caches, result = _pass(programs, writer, workspace, holds=_holds_result(context))
     events.release(angles)
@@ -63,7 +65,7 @@ def _repeat(context: Context, programs: Programs, events: Events, workspace: int
     batch = events.allocate(token_ids(context, PhaseName.LOAD))
     held: list[Block] = []
     for number in range(PASSES):
-        angles = events.allocate(position_embeddings(context, PhaseName.PREFILL))
+        angles = events.allocate(angles_of(context, PhaseName.PREFILL))
         writer = Writer(events, context.scale)
         caches, logits = _pass(programs, writer, 0 if number else workspace, holds=True)
         events.release(angles)
@@ -94,9 +96,10 @@ def _pass(programs: Programs, writer: Writer, workspace: int, *, holds: bool) ->
 
 
 def _holds_result(context: Context) -> bool:
-    """Whether the loop has a name for the prompt's logits while the next token is decoded."""
+    """Whether the loop has a name for the prompt's logits while the next token is decoded, or all of them."""
     decodes = context.generates and context.setting.generated_length > 1
-    return decodes and behaviour(context.architecture, context.setting).holds_result
+    version = behaviour(context.architecture, context.setting)
+    return decodes and (version.holds_result or version.keeps_prompt)
 
 
 def _scripts(programs: tuple[Program, ...]) -> Iterator[Script]:
@@ -109,9 +112,11 @@ def _scripts(programs: tuple[Program, ...]) -> Iterator[Script]:
 def _decode(context: Context, programs: Programs, events: Events, caches: list[list[Block]], result: Block) -> None:
     """Each token's keys and values are put together with those before in new tensors (cache_utils.py, torch.cat).
 
-    The prompt's `result` has a name until the second pass gives the next one (generation/utils.py, greedy_search).
+    The prompt's `result` has a name until the second pass gives the next one (generation/utils.py, greedy_search), or
+    in a loop of somebody's own to the end.
     """
     setting = context.setting
+    keeps_prompt = behaviour(context.architecture, setting).keeps_prompt
     scripts = [*_scripts(programs.decoding or programs.layers), *_scripts((programs.head,))]
     distinct = [*{id(script): script for script in scripts}.values()]
     whole = growth(context).whole
@@ -144,9 +149,11 @@ def _decode(context: Context, programs: Programs, events: Events, caches: list[l
                 stream = play_forward(writer, scripts[place], stream).result
         played = play_forward(writer, scripts[-1], stream)
         writer.release(*(block for block in played.blocks.values() if block != played.given))
-        events.release(result)
-        result = 0
+        if not keeps_prompt:
+            events.release(result)
+            result = 0
         events.release_all(passed)  # versions that hand on tuples hold the whole old cache meanwhile
+    events.release(result)
 
 
 def _is_plain(caches: Sequence[Sequence[Block]], sizes: Sequence[int]) -> bool:

@@ -13,9 +13,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from toolkit.memory.allocator.caching import MIN_BLOCK, SMALL_REQUEST
 from toolkit.memory.context import Context
 from toolkit.memory.device import Interval
-from toolkit.memory.parallel.zero import gathering, gradients_in_order
+from toolkit.memory.parallel.zero import gathering
 from toolkit.memory.parallel.zero_gather import Move, gathering_moves
 from toolkit.memory.parallel.zero_moments import Zero3
+from toolkit.memory.parallel.zero_partition import gradients_in_order
 from toolkit.memory.programs.programs import Programs
 from toolkit.memory.replay.loading import in_layers, stored_bytes
 from toolkit.memory.replay.orders import follow

@@ -9,7 +9,7 @@ from itertools import chain
 from toolkit.memory.context import Context
 from toolkit.memory.formula.ends.logits import NAMED
 from toolkit.memory.formula.inputs import position_embeddings, token_ids
-from toolkit.memory.formula.optimizers.optimizer import state_blocks
+from toolkit.memory.formula.optimizers.optimizer import setting_of_copies, state_blocks
 from toolkit.memory.formula.optimizers.optimizer_step import step_blocks
 from toolkit.memory.formula.workspaces import workspaces_before
 from toolkit.memory.ledger import PhaseName
@@ -154,7 +154,9 @@ class Run:
         setting, events = self._context.setting, self._writer.events
         if not self._has_states:
             self._has_states = True
-            events.allocate_all(_of_each(self.states(), lambda one: state_blocks(one, setting)))
+            copies = setting_of_copies(self._context)
+            states = _of_each(self.states(), lambda one: state_blocks(one, copies if one.copied else setting))
+            events.allocate_all(states)
         if self._step is None:
             self._step = self._step_blocks()
         events.release_all(events.allocate_all(self._step))
@@ -167,7 +169,8 @@ class Run:
         setting = self._context.setting
         parts = [*chain.from_iterable(step_blocks(self._context))]
         if setting.optimizer == "adamw" and setting.optimizer_implementation == "foreach" and any(parts):
-            return [*_of_each(self.states(), lambda one: (one.elements * BYTES[setting.optimizer_states],))]
+            item, of_copies = (BYTES[one.optimizer_states] for one in (setting, setting_of_copies(self._context)))
+            return [*_of_each(self.states(), lambda one: (one.elements * (of_copies if one.copied else item),))]
         return parts
 
     def states(self) -> Iterator[Trained]:

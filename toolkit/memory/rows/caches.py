@@ -52,8 +52,9 @@ CACHE_ROWS = (
     pass_row(
         "kv_cache_growth",
         TEMPORARY,
-        "bytes of one layer's old keys; of a layer with a window, keys and values; before 4.42 a second cache",
-        "transformers cache_utils.py, DynamicLayer.update; before 4.42 generation/utils.py, model_kwargs",
+        "bytes of one layer's old keys; of a layer with a window, keys and values; a second cache where it is tuples",
+        "transformers cache_utils.py, DynamicLayer.update; before 4.42 generation/utils.py, model_kwargs; what calls "
+        "the model itself: modeling_llama.py, return_legacy_cache",
         "A growing cache puts old and new tokens together in a new tensor, beside the old one. Caches that are tuples, "
         "as older versions handed them on, are kept whole until the next one is complete. A quantized cache unpacks a "
         "layer, puts it together with what is new, and packs it anew when enough has come; a static layer whose window "

@@ -40,14 +40,14 @@ LOGITS_ROWS = (
     pass_row(
         "log_probabilities",
         LOGITS,
-        "T x V x 4",
-        "aten log_softmax, saved for backward",
-        "The logarithms of the probabilities, kept from the loss to its backward.",
+        "T x V x 4; of 16-bit logits under autocast T x V x (2 + 4)",
+        "aten log_softmax, saved for backward; aten/src/ATen/native/LossNLL.cpp, cross_entropy_loss",
+        "The logarithms of the probabilities, kept from the loss to its backward, and autocast's float32 copy of them.",
     ),
     pass_row(
         "logits_gradient",
         LOGITS,
-        "2 x T x V x 4 at the fullest moment",
+        "2 x T x V x 4 at the fullest moment; of 16-bit logits under autocast T x V x 4",
         "aten nll_loss_backward and log_softmax_backward_data",
         "The gradient of the log-probabilities and that of the logits, one after the other, then the 16-bit one.",
         (BACKWARD,),

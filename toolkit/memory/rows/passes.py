@@ -107,7 +107,8 @@ PASS_ROWS = (
         "bytes)",
         "transformers modeling_deberta_v2.py, disentangled_attention_bias",
         "DeBERTa: for each layer the indices of relative positions, the table of their embeddings after dropout, and "
-        "its projections, repeated for every sequence.",
+        "its projections, repeated for every sequence. The first DeBERTa projects only as many rows as the sequence "
+        "reaches, twice its length.",
     ),
     pass_row(
         "embedding_states",

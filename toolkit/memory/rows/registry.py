@@ -125,12 +125,13 @@ HELD_ROWS = (
         "adapters",
         Category.ADAPTERS,
         TRAINING,
-        "sum over adapted modules of rank x (inputs + outputs), x bytes; and a trained copy of a classifier",
-        "peft tuners/lora/layer.py; autocast_adapter_dtype in tuners_utils.py",
+        "sum over adapted modules of rank x (inputs + outputs), x bytes; and elements x bytes of copied modules",
+        "peft tuners/lora/layer.py; autocast_adapter_dtype in tuners_utils.py; ModulesToSaveWrapper in utils/other.py",
         adapters,
         TRAINED,
         "The LoRA matrices, or what another method of peft adds and trains: float32, or bfloat16 where TRL casts those "
-        "of quantized models.",
+        "of quantized models. Beside them copies of whole modules that are trained (modules_to_save, a classifier), in "
+        "the dtype of what they copy, which stays.",
     ),
     RowRule(
         "adapter_buffers",

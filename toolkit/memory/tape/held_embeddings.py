@@ -18,6 +18,9 @@ def held_embeddings(build: Builder, embedding: Size, *, trains: bool) -> Size:
     """
     layout = build.layout
     tokens = embedding.times(layout.embeddings or int(build.numerics.checkpointing == "false"))
+    kept = build.numerics.trains_base and build.numerics.autocast is None  # by the first layer's products
+    if trains and layout.normed_sums and layout.embedding_norm and kept:
+        tokens = Size()
     if trains and layout.rotary == "own" and build.architecture.embedding_dropout:
         tokens = embedding  # beside what dropout makes of them
     if trains and layout.embeddings and build.numerics.first_grad and _leaf(build):
@@ -61,7 +64,8 @@ def front_of(build: Builder) -> Mapping[str, Size]:
     mask = width * BYTES["bool"] if build.architecture.embedding_dropout else 0
     norm = width * BYTES[first_dtype(build)] + 2 * BYTES["fp32"] if build.layout.embedding_norm else 0
     leaf = _leaf(build)
-    kept = mask + norm + (0 if norm and first_dtype(build) == dtypes.stream else leaf) + _narrow(build)
+    alone = norm and first_dtype(build) == dtypes.stream and not _adds_types(build)
+    kept = mask + norm + (0 if alone else leaf) + _narrow(build)
     return {EMBEDDINGS: Size(token=kept)} if kept else {}
 
 
@@ -69,9 +73,16 @@ def _leaf(build: Builder) -> int:
     """Bytes of a token's embedding that the graph holds as a leaf."""
     layout = build.layout
     others = layout.embeddings > 0 or layout.multiplied or layout.embedding_norm
-    if not (others or build.architecture.embedding_dropout) or build.numerics.trains_base or build.adaptation.rows:
+    if not (others or build.architecture.embedding_dropout) or build.numerics.trains_base:
+        return 0
+    if build.adaptation.rows or build.adaptation.embeds:
         return 0
     return build.architecture.hidden * BYTES[build.numerics.stream]
+
+
+def _adds_types(build: Builder) -> bool:
+    """Whether embeddings of token types are added before the norm, which then keeps their sum."""
+    return any(module.path.endswith("token_type_embeddings") for module in build.architecture.modules)
 
 
 def _narrow(build: Builder) -> int:

@@ -43,6 +43,12 @@ class Peaks:
         """The same moments, less a row."""
         return Peaks.of({name: parts for name, parts in peak.alive.items() if name != row} for peak in self.moments)
 
+    def renamed(self, row: str, name: str) -> Peaks:
+        """The same moments, in which what was in a row is in another, which none of them has."""
+        return Peaks.of(
+            {name if one == row else one: parts for one, parts in peak.alive.items()} for peak in self.moments
+        )
+
 
 def amounts(alive: Alive) -> Amounts:
     """What is alive, with each size in its parts."""

@@ -12,6 +12,7 @@ from toolkit.memory.architecture.mixers import piece_of
 from toolkit.memory.architecture.stack import as_built
 from toolkit.memory.context import Context
 from toolkit.memory.forms.builder import Adaptation, Builder, builder
+from toolkit.memory.forms.encoders import reaches_all
 from toolkit.memory.forms.families import form_of_layer, refuse_older, refuse_passed_over
 from toolkit.memory.forms.feed_forward import refuse_scattered
 from toolkit.memory.forms.heads import head_form
@@ -20,10 +21,10 @@ from toolkit.memory.forms.layers import cache_of, keeping, kernel, masks, readin
 from toolkit.memory.forms.litgpt import litgpt_mask
 from toolkit.memory.forms.recurrent import pieces_of
 from toolkit.memory.forms.written_scores import MPT, mpt_masks, refuse_unread
-from toolkit.memory.formula.ends.logits import NAMED
+from toolkit.memory.formula.ends.logits import NAMED, HeadForm
 from toolkit.memory.formula.layer import RESIDUAL
 from toolkit.memory.libraries.kept_caches import refuse_cache, room
-from toolkit.memory.libraries.losses import SUMS_CHUNKS, TILES, loss_of, refuse_sum
+from toolkit.memory.libraries.losses import SUMS_CHUNKS, TILES, held_result, loss_of, refuse_sum
 from toolkit.memory.libraries.recurrent_kernels import refuse_recurrent_kernels
 from toolkit.memory.libraries.training_caches import fills_unread, training_cache
 from toolkit.memory.libraries.transformers_versions import behaviour
@@ -46,11 +47,14 @@ from toolkit.memory.programs.training_layers import training_layers
 from toolkit.memory.refusal import UnsupportedRow, refuse_expert_adapters, refuse_passes, refuse_warmup
 from toolkit.memory.size import BYTES, OPEN, Size
 from toolkit.memory.tape.held_embeddings import first_dtype, front_of, held_embeddings, held_scores
+from toolkit.memory.tuners.copies import refuse_copies, refuse_unmade, with_copies
 from toolkit.memory.tuners.forms import norms_of, prefix_of, refuse_unfollowed, scattered_bytes, tuners_of
 from toolkit.memory.tuners.prompt_passes import prompted
 from toolkit.memory.tuners.prompts import of_prompts
 from toolkit.memory.weights.lora import adapters_of
 from toolkit.memory.weights.numerics import TORCHTITAN, TORCHTUNE
+from toolkit.memory.weights.saved import saved_by
+from toolkit.spec.fields.evaluation import NO_LABELS
 from toolkit.spec.settings.setting import Lora, Setting
 
 KERNELS_OF_THEIR_OWN = ("mxfp4",)
@@ -72,6 +76,7 @@ def programs_of(context: Context) -> Programs:
     refuse_unlike(architecture, setting)
     refuse_older(setting, architecture.family)
     refuse_passed_over(setting, architecture.family)
+    refuse_copies(setting)
     version = behaviour(architecture, setting)
     if setting.warmup and not setting.trains:
         all_made = version.upcasts_early or version.own_head or not context.generates
@@ -84,10 +89,12 @@ def programs_of(context: Context) -> Programs:
     peft = (setting.method, setting.peft) if setting.trains else None
     pieces = pieces_of(setting.sequence_length, piece_of(architecture.layers))
     shape = indexing(architecture, setting)
+    reached = tuple(reaches_all(kind, setting.sequence_length) for kind in architecture.layers)
     unread = fills_unread(setting, architecture, version)
+    beyond = bool(version.one_mask) and setting.sequence_length > (architecture.max_positions or 0)
     key = (
         id(built), dtypes, setting.trains, lora, peft, loss_of(setting), version, kernels, windows, rooms, pieces,
-        shape, unread,
+        shape, reached, unread, held_result(setting, architecture.family), setting.evaluation, beyond,
     )  # fmt: skip
     found = _PROGRAMS.get(key)
     if found is None:
@@ -97,7 +104,11 @@ def programs_of(context: Context) -> Programs:
         build = builder(built, dtypes, adaptation, version, setting.sequence_length)
         build = replace(build, indexing=shape)
         # With what it was recorded of: while that is kept, its id stays its own.
-        found = _PROGRAMS[key] = built, _with_gradients(_record(build, setting), context)
+        made = _with_gradients(_record(build, setting), context)
+        if lora is not None and lora.modules_to_save and setting.trains:
+            once = replace(build, numerics=replace(dtypes, accumulates=False))
+            refuse_unmade(_record(once, setting) if dtypes.accumulates else made, context)
+        found = _PROGRAMS[key] = built, made
     return found[1]
 
 
@@ -114,7 +125,7 @@ def _with_gradients(programs: Programs, context: Context) -> Programs:
         biases = sum(one.elements * one.count for one in sums.trained if one.copied and len(one.shape) == 1)
         made = (sums.elements - biases) * BYTES[dtypes.gradient]
         refuse_unfollowed((*programs.layers, programs.head), context.setting, made)
-    embedding = sums.embedding and sums.embedding * BYTES[dtypes.gradient]
+    embedding = sums.embedding and sums.embedding * BYTES[_of_embeddings(context)]
     return replace(
         programs,
         embedding=embedding,
@@ -133,7 +144,13 @@ def _added(context: Context) -> int:
     if of_prompts(context.setting):
         return context.sums.adapters * BYTES[context.numerics.gradient]
     each = (tensor.elements * tensor.count for tensor in context.sums.trained if tensor.embedding)
-    return (sum(each) - context.sums.embedding) * BYTES[context.numerics.gradient]
+    return (sum(each) - context.sums.embedding) * BYTES[_of_embeddings(context)]
+
+
+def _of_embeddings(context: Context) -> str:
+    """The dtype of the gradients of embeddings: of copies that peft trains their own."""
+    dtypes = context.numerics
+    return dtypes.embedding if context.sums.copies else dtypes.gradient
 
 
 def refuse_steps(steps: int | None, architecture: Architecture) -> None:
@@ -148,7 +165,8 @@ def _adaptation(architecture: Architecture, setting: Setting) -> Adaptation:
     if setting.peft is not None and setting.trains:
         norms, prefix = norms_of(architecture, setting), prefix_of(architecture, setting)
         rows, tuners = setting.method == "trainable_tokens", tuners_of(architecture, setting)
-        return Adaptation(tuners=tuners, norms=norms, prefix=prefix, rows=rows)
+        saved = frozenset(module.path for module in saved_by(architecture, setting))
+        return Adaptation(tuners=tuners, norms=norms, prefix=prefix, rows=rows, saved=saved)
     match = adapters_of(architecture, setting)
     if match is None or setting.lora is None or not setting.trains:
         return Adaptation()
@@ -157,7 +175,8 @@ def _adaptation(architecture: Architecture, setting: Setting) -> Adaptation:
     paths = frozenset(module.path for module in match.matched)
     shared = tuple(adapter.module.path for adapter in match.adapters if adapter.ranks > 1)
     lora = setting.lora
-    return Adaptation(paths, OPEN, lora.dropout > 0, dora=lora.dora, bias=lora.bias, shared=shared)
+    adaptation = Adaptation(paths, OPEN, lora.dropout > 0, dora=lora.dora, bias=lora.bias, shared=shared)
+    return with_copies(adaptation, architecture, setting)
 
 
 def _record(build: Builder, setting: Setting) -> Programs:
@@ -166,6 +185,8 @@ def _record(build: Builder, setting: Setting) -> Programs:
     if own is not None:
         return own(build, setting)
     head = head_form(build, loss_of(setting), trains=setting.trains)
+    if isinstance(head, HeadForm):
+        head = replace(head, held=held_result(setting, architecture.family), evaluates=setting.evaluation != NO_LABELS)
     forms = [(form_of_layer(build, kind), kind.count) for kind in architecture.layers]
     hidden = architecture.hidden
     embedding = Size(token=hidden * BYTES[dtypes.stream])

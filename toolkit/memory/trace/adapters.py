@@ -16,6 +16,7 @@ TASKS = {
     "causal-lm": "CAUSAL_LM",
     "sequence-classification": "SEQ_CLS",
     "token-classification": "TOKEN_CLS",
+    "question-answering": "QUESTION_ANS",
     "masked-lm": None,
     "base": None,
 }
@@ -100,14 +101,15 @@ def _task(setting: Setting, family: str) -> str | None:
 def _lora(setting: Setting, lora: Lora, family: str) -> Any:
     import peft
 
-    asked = {"use_dora": lora.dora, "lora_bias": lora.bias}  # only where they are: older releases know neither
+    saved = list(lora.modules_to_save)
+    asked = {"use_dora": lora.dora, "lora_bias": lora.bias, "modules_to_save": saved}  # older releases know not all
     return peft.LoraConfig(
         r=lora.rank,
         lora_alpha=lora.alpha or lora.rank,
         target_modules=lora.targets if isinstance(lora.targets, str) else list(lora.targets),
         lora_dropout=lora.dropout,
         task_type=_task(setting, family),
-        **{name: True for name, said in asked.items() if said},
+        **{name: said for name, said in asked.items() if said},
     )
 
 

@@ -19,6 +19,7 @@ from toolkit.memory.trace.batches.trl_loss import OUTPUTS, OUTPUTS_OF, refuse_tr
 from toolkit.memory.trace.refusal import UnsupportedTrace
 from toolkit.memory.trace.refused import MXFP4, refusal_of, runs_trl
 from toolkit.memory.trace.releases import built, dtype_plan, no_init_weights, stops_caching
+from toolkit.memory.trace.stand_ins.first_deberta import cast_biases
 from toolkit.memory.weights.numerics import (
     EIGHT_BIT,
     FOUR_BIT,
@@ -37,9 +38,12 @@ AUTO_CLASSES = {
     "causal-lm": "AutoModelForCausalLM",
     "sequence-classification": "AutoModelForSequenceClassification",
     "token-classification": "AutoModelForTokenClassification",
+    "question-answering": "AutoModelForQuestionAnswering",
     "masked-lm": "AutoModelForMaskedLM",
     "base": "AutoModel",
 }
+SPAN = ("start_positions", "end_positions")
+"""The labels of a head that answers questions."""
 COPIED = ".modules_to_save."
 """In the names of parameters that peft trains a copy of (utils/other.py, ModulesToSaveWrapper)."""
 CHANCES = ("layerdrop", "encoder_layerdrop", "decoder_layerdrop")
@@ -108,6 +112,7 @@ def architecture(setting: Setting, facts: ModelFacts) -> nn.Module:
         for name, tensor in chain(model.named_parameters(), model.named_buffers()):
             if re.search(pattern, name):
                 tensor.data = tensor.data.to(dtype)
+    cast_biases(model, config.model_type, stored)
     model.tie_weights()
     return model
 
@@ -180,8 +185,8 @@ def _adapted(model: nn.Module, setting: Setting) -> nn.Module:
     adapters = DTYPES[adapter_dtype(setting) or "fp32"]
     embeddings = DTYPES[setting.compute] if casts_back(setting) else None
     for name, parameter in adapted.named_parameters():
-        trained = adapters if COPIED not in name else None  # peft casts what it puts in, not what it copies
-        wanted = trained if parameter.requires_grad else embeddings if _embeds(name) else None
+        copied = COPIED in name  # peft casts what it puts in, not what it copies
+        wanted = adapters if parameter.requires_grad and not copied else embeddings if _embeds(name) else None
         if wanted is not None and parameter.dtype != wanted:
             parameter.data = parameter.data.to(wanted)
     return adapted

@@ -14,6 +14,7 @@ from toolkit.frozen import frozen
 from toolkit.memory.layouts.encoders import READERS
 from toolkit.memory.trace.refused import MXFP4, refusal_of
 from toolkit.spec.fields import kernel_names, names
+from toolkit.spec.fields.evaluation import EVALUATIONS
 from toolkit.spec.fields.objective import OBJECTIVES, REFERENCES
 from toolkit.spec.fields.packing import PACKINGS
 from toolkit.spec.fields.process import EARLIER, LOADINGS
@@ -134,6 +135,7 @@ PLAIN: tuple[tuple[str, Setting, tuple[str, ...]], ...] = (
     ("padding, training", TRAIN, ("true", "false")),
     ("padding, inference", RUN, ("true", "false")),
     ("warmup", RUN, ("true", "false")),
+    ("evaluation", replace(RUN, generated_length=0, stack=Stack("plain")), tuple(EVALUATIONS)),
     ("loading", RUN, tuple(LOADINGS)),
     ("earlier_passes", RUN, tuple(EARLIER)),
     ("objective", PREFER, tuple(OBJECTIVES)),

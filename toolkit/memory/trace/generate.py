@@ -1,4 +1,4 @@
-"""Inference as generate() runs it: the prompt, then tokens one by one."""
+"""Inference as generate() runs it, or a loop of somebody's own: the prompt, then tokens one by one."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ import torch
 from torch import nn
 
 from toolkit.memory.ledger import PhaseName
-from toolkit.memory.libraries.transformers_versions import is_alone
+from toolkit.memory.libraries.transformers_versions import decodes_itself, is_alone
 from toolkit.memory.trace.batches.lengthen import growing, leap, lengthened, shapes
 from toolkit.memory.trace.batches.padded import REAL, Rows, mask_of
 from toolkit.memory.trace.batches.sounds import hears, sound_of
 from toolkit.memory.trace.caches import cache_of, is_packed, packed_as_on_gpu, parts_of
 from toolkit.memory.trace.releases import cache_parts, first_cache, holds_results, is_double, last_logits_alone
+from toolkit.spec.fields.evaluation import NO_LABELS, UNCACHED
+from toolkit.spec.fields.result import UNTIL_END, UNTIL_NEXT
 from toolkit.spec.settings.setting import Setting
 
 Mark = Callable[[PhaseName], None]
@@ -27,7 +29,8 @@ Cached = Callable[[Iterable[torch.Tensor]], None]
 def generate(setting: Setting, model: nn.Module, mark: Mark, cached: Cached) -> None:
     """The prompt, then the tokens after the first; a model without a cache, or called alone, makes a single pass.
 
-    `mark` is told what comes, `cached` what the cache holds after each call.
+    `mark` is told what comes, `cached` what the cache holds after each call. On meta tensors most steps of a long
+    answer are told from others; a model that has values runs every one, on tokens drawn at random.
     """
     with torch.no_grad():
         mark(PhaseName.PREFILL)
@@ -36,7 +39,7 @@ def generate(setting: Setting, model: nn.Module, mark: Mark, cached: Cached) -> 
         if setting.head != "causal-lm":
             model(input_ids=ids, **mask)
             return
-        given: dict[str, Any] = {"use_cache": True}
+        given: dict[str, Any] = {"use_cache": setting.evaluation != UNCACHED}
         rows = None
         if model.config.is_encoder_decoder:
             sounds = hears(model)
@@ -45,16 +48,19 @@ def generate(setting: Setting, model: nn.Module, mark: Mark, cached: Cached) -> 
             given |= mask
             ids = ids if sounds else _ids(model, setting, 1)
         else:
-            asked = {} if is_alone(setting) else last_logits_alone(model)
-            given |= asked | first_cache(model) | cache_of(setting, model)
+            own = is_alone(setting) or decodes_itself(setting)
+            asked = {} if own else last_logits_alone(model)
+            given |= asked | ({} if own else first_cache(model)) | cache_of(setting, model)
             rows = Rows(model, mask[REAL]) if mask else None
         first = given if rows is None else {**given, **rows.given(setting.sequence_length)}
-        with packed_as_on_gpu(setting.cache):
+        with nullcontext() if _has_values(model) else packed_as_on_gpu(setting.cache):
             if is_alone(setting):
-                cached(_parts(getattr(model(input_ids=ids, **first), _name_of_cache(model))))
+                out = model(input_ids=ids, **first, **_evaluated(setting, ids))
+                cached(_parts(getattr(out, _name_of_cache(model))))
                 return
-            state = _State(given, rows, *_step(model, cached, ids, first))
-            with _for_decoding(model):
+            state = _State(given, rows, *_step(setting, model, cached, ids, first))
+            kept = state.held if decodes_itself(setting) and setting.stack.result == UNTIL_END else None
+            with nullcontext(kept) if decodes_itself(setting) else _for_decoding(model):
                 _decode(model, setting, state, mark, cached)
 
 
@@ -77,9 +83,9 @@ def _decode(model: nn.Module, setting: Setting, state: _State, mark: Mark, cache
         before = shapes(state.cache)
         ids = _ids(model, setting, 1)
         given = {**state.given, **_beside(state.rows), _name_of_cache(model): state.cache}
-        state.held, state.cache = _step(model, cached, ids, given)
+        state.held, state.cache = _step(setting, model, cached, ids, given)
         done += 1
-        skipped = 0 if is_packed(setting) else leap(done, steps)
+        skipped = 0 if is_packed(setting) or _has_values(model) else leap(done, steps)
         axes = growing(before, shapes(state.cache)) if skipped else None
         if axes is not None:
             state.cache = lengthened(state.cache, axes, skipped)
@@ -99,8 +105,8 @@ def _beside(rows: Rows | None) -> Mapping[str, torch.Tensor]:
     return rows.given(1)
 
 
-def _step(model: nn.Module, cached: Cached, ids: Any, given: dict[str, Any]) -> tuple[Any, Any]:
-    """One call of the model, and the float32 copy of its last logits that the next token is taken from.
+def _step(setting: Setting, model: nn.Module, cached: Cached, ids: Any, given: dict[str, Any]) -> tuple[Any, Any]:
+    """One call of the model, and the float32 copy of its last logits that generate() takes the next token from.
 
     Returns what is kept of the result until the next call returns, and the cache.
     """
@@ -108,8 +114,16 @@ def _step(model: nn.Module, cached: Cached, ids: Any, given: dict[str, Any]) -> 
     out = model(**{decoder: ids}, **given)
     cache = getattr(out, _name_of_cache(model))
     cached(_parts(cache))
+    if decodes_itself(setting):
+        out.logits[:, -1].argmax(dim=-1)
+        return out if setting.stack.result in (None, UNTIL_NEXT, UNTIL_END) else None, cache
     _ = out.logits[:, -1].to(copy=True, dtype=torch.float32)
     return out if holds_results() else None, cache
+
+
+def _evaluated(setting: Setting, ids: torch.Tensor) -> dict[str, torch.Tensor]:
+    """What a loop that measures perplexity passes beside the prompt."""
+    return {} if setting.evaluation == NO_LABELS else {"labels": ids}
 
 
 def _name_of_cache(model: nn.Module) -> str:
@@ -118,7 +132,15 @@ def _name_of_cache(model: nn.Module) -> str:
 
 
 def _ids(model: Any, setting: Setting, length: int) -> torch.Tensor:
-    return torch.zeros(setting.batch_size, length, dtype=torch.long, device=model.device)
+    """Tokens: where there are values they differ, for those that are alike all go to the same experts."""
+    shape = setting.batch_size, length
+    if not _has_values(model):
+        return torch.zeros(shape, dtype=torch.long, device=model.device)
+    return torch.randint(0, model.config.get_text_config().vocab_size, shape, device=model.device)
+
+
+def _has_values(model: Any) -> bool:
+    return bool(model.device.type != "meta")
 
 
 def _parts(cache: Any) -> Iterator[torch.Tensor]:

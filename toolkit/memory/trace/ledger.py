@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from toolkit.memory.ledger import Category, Ledger, Phase, PhaseName, Row
 from toolkit.memory.timeline.timeline import WORKSPACE, Allocation, Moment, Stage, Timeline
 
-HEADS = ("lm_head", "score", "classifier", "embed_out", "output_layer")
+HEADS = ("lm_head", "score", "classifier", "qa_outputs", "embed_out", "output_layer")
 COPY = "module"
 WRAPPERS = ("base_model.model", "base_model")
 _NUMBER = re.compile(r"\.\d+(?=\.|$)")

@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from toolkit.memory.libraries.kept_caches import STATIC
+from toolkit.memory.libraries.losses import held_result
 from toolkit.memory.libraries.transformers_versions import FROM_LOGITS
 from toolkit.memory.weights.numerics import QUANTIZED, SELECTIVE, adapter_dtype
 from toolkit.spec.fields.names import ESTIMATED_ALONE, FLOATS, GALORE, NEVER_FUSED, OPTIMIZERS_32BIT, TORCH_OPTIMIZERS
 from toolkit.spec.fields.objective import ADAPTERS_OFF, NEXT_TOKEN, PREFERENCES, REWARD, WHOLE_PAIRS
 from toolkit.spec.fields.packing import UNPACKED
 from toolkit.spec.fields.process import IN_CONTEXT
-from toolkit.spec.fields.result import OWN_LOOP, UNTIL_LOSS, UNTIL_NEXT, UNTIL_STEP
+from toolkit.spec.fields.result import OWN_LOOP, UNTIL_NEXT, UNTIL_STEP
 from toolkit.spec.fields.sampling import GREEDY
 from toolkit.spec.settings.setting import OWN, Setting
 
@@ -41,9 +42,8 @@ def names_results(setting: Setting) -> bool:
 
 
 def takes_logits(setting: Setting) -> bool:
-    """Whether a loop takes the loss of what the model gives without labels, and has no name for it from there on."""
-    stack = setting.stack
-    return stack.trainer == OWN_LOOP and stack.loss == FROM_LOGITS and stack.result in (None, UNTIL_LOSS)
+    """Whether a loop takes the loss of what the model gives without labels."""
+    return setting.stack.trainer == OWN_LOOP and setting.stack.loss == FROM_LOGITS
 
 
 def runs_trl(setting: Setting) -> bool:
@@ -84,7 +84,7 @@ def _loss(setting: Setting) -> str:
 
 def _result(setting: Setting) -> str:
     holds = setting.trains and setting.stack.result in (UNTIL_STEP, UNTIL_NEXT)
-    known = not holds or sums_logits(setting) or names_results(setting)
+    known = not holds or sums_logits(setting) or names_results(setting) or bool(held_result(setting))
     return "" if known else f"a loop that has a name for its result ({setting.stack.result}) is not traced yet"
 
 

@@ -11,7 +11,6 @@ from functools import partial
 from typing import Any
 
 import torch
-from accelerate.utils import convert_to_fp32
 from torch import nn
 from torch.autograd.graph import _engine_run_backward
 
@@ -25,26 +24,26 @@ from toolkit.memory.reference import paired
 from toolkit.memory.timeline.stream import Run
 from toolkit.memory.timeline.timeline import WORKSPACE
 from toolkit.memory.trace.batches.offloading import offloading
-from toolkit.memory.trace.batches.outside_loss import loss_of_logits
+from toolkit.memory.trace.batches.outside_loss import own_loss
 from toolkit.memory.trace.batches.packed import beside_ids, samples_seen
 from toolkit.memory.trace.batches.padded import mask_of, zeros_seen
 from toolkit.memory.trace.batches.pairs import kernel_of_pairs
 from toolkit.memory.trace.batches.preferences import passing_alone, preference_loss, prefers, reference_of
 from toolkit.memory.trace.batches.sounds import SOUND, hears, sound_of
 from toolkit.memory.trace.batches.trl_loss import kernels_of_trl, sft_loss
-from toolkit.memory.trace.build import DTYPES, load, prepare
+from toolkit.memory.trace.build import DTYPES, SPAN, load, prepare
 from toolkit.memory.trace.generate import generate
 from toolkit.memory.trace.optimizers.make import optimizer_of, states_of
 from toolkit.memory.trace.optimizers.stepping import step_in_backward
 from toolkit.memory.trace.recorder import Recorder, note
-from toolkit.memory.trace.refused import names_results, runs_trl, sums_logits, takes_logits
+from toolkit.memory.trace.refused import runs_trl, sums_logits
 from toolkit.memory.trace.releases import packing_unasked
 from toolkit.memory.trace.several_gpus.replicated import replicate, replicates
 from toolkit.memory.trace.several_gpus.sharded import first_rank, share_out
 from toolkit.memory.trace.stand_ins.chances import distributions_unread
+from toolkit.memory.trace.stand_ins.first_deberta import spans_counted
 from toolkit.memory.trace.stand_ins.old_kernels import library_uncalled, positions_unread, prepare_old_releases
 from toolkit.memory.trace.stand_ins.on_gpu import OnGpu
-from toolkit.memory.weights.numerics import widens_results
 from toolkit.spec.fields.objective import WHOLE_PAIRS
 from toolkit.spec.fields.process import NONE, TRAINING
 from toolkit.spec.settings.setting import Setting
@@ -77,6 +76,7 @@ def run(setting: Setting, facts: ModelFacts) -> Run:
         entered.enter_context(library_uncalled())
         entered.enter_context(distributions_unread())
         entered.enter_context(positions_unread())
+        entered.enter_context(spans_counted(facts.config.get("model_type")))
         entered.enter_context(recorder.routing.read())
         entered.enter_context(on_gpu)
         ranks = entered.enter_context(first_rank(setting, recorder))
@@ -195,25 +195,14 @@ def _loss(
         return total
     if setting.head == "sequence-classification":
         inputs["labels"] = torch.zeros(setting.batch_size, dtype=torch.long)
+    elif setting.head == "question-answering":
+        inputs.update({name: torch.zeros(setting.batch_size, dtype=torch.long) for name in SPAN})
     else:
         inputs["labels"] = torch.zeros_like(ids)
     if prefers(setting):
         return preference_loss(setting, model, reference, inputs)
-    if names_results(setting) and setting.head == "causal-lm":
-        inputs["use_cache"] = False
     with on_gpu.region(autocast):
-        loss: torch.Tensor = sft_loss(model, inputs) if runs_trl(setting) else _own_loss(setting, model, inputs, named)
-    return loss
-
-
-def _own_loss(setting: Setting, model: nn.Module, inputs: dict[str, Any], named: list[Any]) -> torch.Tensor:
-    if takes_logits(setting):
-        return loss_of_logits(model, inputs)
-    result = model(**inputs)
-    if widens_results(setting):
-        result = convert_to_fp32(result)
-    named[:] = [result] if names_results(setting) else []
-    loss: torch.Tensor = result.loss
+        loss: torch.Tensor = sft_loss(model, inputs) if runs_trl(setting) else own_loss(setting, model, inputs, named)
     return loss
 
 

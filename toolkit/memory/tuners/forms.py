@@ -109,16 +109,21 @@ def norms_of(architecture: Architecture, setting: Setting) -> tuple[bool, bool, 
     if setting.method != "ln_tuning":
         return (False, False, False)
     base = base_of(architecture, setting)
-    norms = [module for module in base.architecture.modules if module.kind is ModuleKind.NORM]
-    trained = {module.path: module.count for module in base.modules}
+    return trained_norms(base.architecture, base.modules, setting.method)
+
+
+def trained_norms(architecture: Architecture, trains: Iterable[Module], method: str) -> tuple[bool, bool, bool]:
+    """Whether norms before attention, before feed-forward and at the end are trained; refuses what is not followed."""
+    norms = [module for module in architecture.modules if module.kind is ModuleKind.NORM]
+    trained = {module.path: module.count for module in trains}
     layers = [module.path for module in norms if "{}" in module.path and not module.leaf.startswith(OF_HEADS)]
     ends = [module.path for module in norms if "{}" not in module.path]
     found = [trained.get(path) == module.count for module in norms for path in layers if path == module.path]
     others = trained.keys() - {*layers, *ends}
     if others or len(ends) != 1 or len(found) not in (2, 4) or (len(found) == 4 and len(set(found)) > 1):
-        raise UnsupportedRow("activations", f"no formula for a pass with ln_tuning of {architecture.family} yet")
+        raise UnsupportedRow("activations", f"no formula for a pass with {method} of {architecture.family} yet")
     if any(0 < trained.get(path, 0) < module.count for module in norms for path in layers if path == module.path):
-        raise UnsupportedRow("activations", "no formula for a pass with ln_tuning and some layers alone yet")
+        raise UnsupportedRow("activations", f"no formula for a pass with {method} and some layers alone yet")
     return found[0], found[1], ends[0] in trained
 
 

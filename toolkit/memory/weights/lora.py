@@ -7,18 +7,16 @@ from dataclasses import replace
 from functools import lru_cache
 
 from toolkit.frozen import frozen
-from toolkit.memory.architecture.heads import SEQUENCE, TOKENS
 from toolkit.memory.architecture.model import Architecture, Module, ModuleKind, Tensor
 from toolkit.memory.architecture.stack import as_built
 from toolkit.memory.libraries.fused_names import FUSED_NAMES
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.size import BYTES
+from toolkit.memory.weights.numerics import working_dtype
+from toolkit.memory.weights.saved import adapted_before, refuse_saved, saved_by, saved_modules
 from toolkit.spec.settings.setting import Lora, Setting
 
 ALL_LINEAR = "all-linear"
-
-# peft's PeftModelForSequenceClassification and -TokenClassification train modules whose names end so in full.
-CLASSIFIER_NAMES = ("classifier", "score")
 
 ADAPTER_METHODS = ("lora", "qlora")
 
@@ -70,20 +68,23 @@ class TargetMatch:
 
 
 @lru_cache(maxsize=1024)
-def match_targets(architecture: Architecture, targets: str | tuple[str, ...]) -> TargetMatch:
+def match_targets(
+    architecture: Architecture, targets: str | tuple[str, ...], saves: tuple[str, ...] = ()
+) -> TargetMatch:
     """The modules that LoRA adapts. A name matches a whole path, or its end after a dot.
 
     "all-linear" takes every linear except the output embedding and a classifier that is trained in full.
     Another single string is a regular expression to peft; here it is a name, as a stranger's expression is
     not run. Routers, norms and gpt-oss's fused experts have no adapter; the fused experts of Mixtral,
-    Qwen3-MoE and DeepSeek have one under the names that their linears used to have.
+    Qwen3-MoE and DeepSeek have one under the names that their linears used to have. What peft `saves` a copy
+    of has none.
     """
     everything = isinstance(targets, str) and targets.lower() == ALL_LINEAR
     names = (targets,) if isinstance(targets, str) else tuple(dict.fromkeys(targets))
     fused = _fused_names(architecture)
     per_target = dict.fromkeys(names, 0)
     adapters: list[Adapter] = []
-    for module in _adaptable(architecture):
+    for module in _adaptable(architecture, saves):
         layers: set[str] = set()
         for name in names:
             found = _linear_layers(module, fused) if everything else layers_named(module, name, fused)
@@ -101,14 +102,14 @@ def match_targets(architecture: Architecture, targets: str | tuple[str, ...]) ->
 
 def lora_parameters(architecture: Architecture, lora: Lora) -> int:
     """The weights of the adapters."""
-    return sum(adapter.elements(lora) for adapter in match_targets(architecture, lora.targets).adapters)
+    return sum(adapter.elements(lora) for adapter in _match(architecture, lora).adapters)
 
 
 def lora_refusal(architecture: Architecture, lora: Lora) -> str | None:
     """Why peft refuses this configuration, or None where it does not."""
     if lora.dora and lora.bias:
         return "DoRA has no biases"
-    match = match_targets(architecture, lora.targets)
+    match = _match(architecture, lora)
     fused = _fused_names(architecture)
     if isinstance(lora.targets, tuple) and fused:
         incomplete = _incomplete(fused, _leaves(lora.targets))
@@ -117,6 +118,10 @@ def lora_refusal(architecture: Architecture, lora: Lora) -> str | None:
     wrapping = _wrapping_linears(architecture, lora)
     if wrapping:
         return f"{wrapping} is a module around a linear here, which peft does not adapt (Gemma4ClippableLinear)"
+    plain = match_targets(architecture, lora.targets).matched if lora.modules_to_save else ()
+    copied = adapted_before(architecture, lora.modules_to_save, plain)
+    if copied:
+        return f"modules_to_save takes {copied}, which has an adapter by then"
     if not match.adapters:
         return "no module that LoRA can adapt bears one of these names"
     if lora.dropout and any(adapter.module.kind is ModuleKind.EXPERTS for adapter in match.adapters):
@@ -132,11 +137,8 @@ def _wrapping_linears(architecture: Architecture, lora: Lora) -> str:
     return next((name for name in lora.targets if _leaf(name) in around), "")
 
 
-def saved_modules(architecture: Architecture) -> tuple[Module, ...]:
-    """The modules that peft copies and trains in full beside the adapters: those of a classifier."""
-    if architecture.head not in (SEQUENCE, TOKENS):
-        return ()
-    return tuple(module for module in architecture.modules if _is_classifier(module))
+def _match(architecture: Architecture, lora: Lora) -> TargetMatch:
+    return match_targets(architecture, lora.targets, lora.modules_to_save)
 
 
 def adapters_of(architecture: Architecture, setting: Setting) -> TargetMatch | None:
@@ -147,7 +149,8 @@ def adapters_of(architecture: Architecture, setting: Setting) -> TargetMatch | N
     refusal = lora_refusal(built, setting.lora)
     if refusal is not None:
         raise UnsupportedRow("adapters", f"peft refuses this: {refusal}")
-    match = match_targets(built, setting.lora.targets)
+    refuse_saved(built, setting)
+    match = _match(built, setting.lora)
     if setting.lora.dora or setting.lora.bias:
         for adapter in match.adapters:
             if adapter.module.kind not in PRODUCTS:
@@ -156,11 +159,16 @@ def adapters_of(architecture: Architecture, setting: Setting) -> TargetMatch | N
 
 
 def unmerged_bytes(architecture: Architecture, setting: Setting) -> int:
-    """What adapters take in inference that were not merged into the weights, in the dtype that is said of them."""
+    """What adapters take in inference that were not merged into the weights, in the dtype that is said of them.
+
+    Copies of whole modules that were trained beside them have the dtype of those.
+    """
     if setting.trains or setting.lora is None or setting.lora.dtype is None:
         return 0
-    match = match_targets(as_built(architecture, setting), setting.lora.targets)
-    return sum(one.elements(setting.lora) for one in match.adapters) * BYTES[setting.lora.dtype]
+    match = _match(as_built(architecture, setting), setting.lora)
+    named = saved_by(architecture, setting) if setting.lora.modules_to_save else ()
+    copies = sum(module.elements for module in named) * BYTES[working_dtype(setting.weights, setting.compute)]
+    return copies + sum(one.elements(setting.lora) for one in match.adapters) * BYTES[setting.lora.dtype]
 
 
 def _fused_names(architecture: Architecture) -> Mapping[str, str]:
@@ -170,14 +178,13 @@ def _fused_names(architecture: Architecture) -> Mapping[str, str]:
     return names if fused and architecture.older_names else {}
 
 
-def _is_classifier(module: Module) -> bool:
-    return any(part.endswith(CLASSIFIER_NAMES) for part in module.path.split("."))
-
-
-def _adaptable(architecture: Architecture) -> Iterator[Module]:
+def _adaptable(architecture: Architecture, saves: tuple[str, ...]) -> Iterator[Module]:
     """The linears, embeddings and convolutions that are not trained in full."""
-    saved = set(saved_modules(architecture))
-    return (module for module in architecture.modules if module.in_features and module not in saved)
+    copied = {module.path: frozenset(module.layers) for module in saved_modules(architecture, saves)}
+    for module in architecture.modules:
+        left = frozenset(module.layers) - copied[module.path] if module.path in copied else module.layers
+        if module.in_features and left:
+            yield module if len(left) == module.count else _only(module, left)
 
 
 def _linear_layers(module: Module, fused: Collection[str]) -> tuple[str, ...]:
@@ -208,7 +215,7 @@ def _candidates(module: Module, start: str) -> tuple[str, ...]:
     return (last,) if last in module.layers else ()
 
 
-def _only(module: Module, layers: set[str]) -> Module:
+def _only(module: Module, layers: Collection[str]) -> Module:
     return replace(module, layers=tuple(layer for layer in module.layers if layer in layers))
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from toolkit.memory.architecture.model import Architecture
 from toolkit.memory.tuners.methods import added
-from toolkit.memory.weights.lora import adapters_of, saved_modules
+from toolkit.memory.weights.lora import adapters_of
+from toolkit.memory.weights.saved import saved_by
 from toolkit.spec.settings.setting import Setting
 
 
 def total_parameters(architecture: Architecture, setting: Setting) -> int:
-    """All parameters, tied ones once: of the model, the adapters, and the classifier that peft copies."""
+    """All parameters, tied ones once: of the model, the adapters, and the modules that peft copies."""
     return architecture.parameters + added_parameters(architecture, setting)
 
 
@@ -21,20 +22,14 @@ def trainable_parameters(architecture: Architecture, setting: Setting) -> int:
 
 
 def added_parameters(architecture: Architecture, setting: Setting) -> int:
-    """The parameters that the method adds to the model: adapters, and a copy of a classifier."""
+    """The parameters that the method adds to the model: adapters, and copies of whole modules."""
     if setting.peft is not None and setting.trains:
-        trained = sum(one.elements for one in added(architecture, setting) if one.trained)
-        return trained + classifier_parameters(architecture)
-    if setting.peft is not None and setting.trains:
-        trained = sum(one.elements for one in added(architecture, setting) if one.trained)
-        return trained + classifier_parameters(architecture)
+        return _copies(architecture, setting) + sum(one.elements for one in added(architecture, setting) if one.trained)
     match = adapters_of(architecture, setting)
     if match is None or setting.lora is None:
         return 0
-    lora = setting.lora
-    return sum(adapter.elements(lora) for adapter in match.adapters) + classifier_parameters(architecture)
+    return _copies(architecture, setting) + sum(adapter.elements(setting.lora) for adapter in match.adapters)
 
 
-def classifier_parameters(architecture: Architecture) -> int:
-    """The parameters of a classifier, of which peft trains a copy beside the adapters; 0 without one."""
-    return sum(module.elements for module in saved_modules(architecture))
+def _copies(architecture: Architecture, setting: Setting) -> int:
+    return sum(module.elements for module in saved_by(architecture, setting))

@@ -10,9 +10,10 @@ from toolkit.memory.architecture import Architecture, Module, ModuleKind
 from toolkit.memory.device import segment_rounding
 from toolkit.memory.loading.unsplit import unsplit_bytes
 from toolkit.memory.tuners.methods import added, held_bytes
-from toolkit.memory.weights.lora import adapters_of, saved_modules
+from toolkit.memory.weights.lora import adapters_of
 from toolkit.memory.weights.numerics import FOUR_BIT, casts_back, prepares_for_kbit
 from toolkit.memory.weights.parameters import total_parameters, trainable_parameters
+from toolkit.memory.weights.saved import is_token_embedding, saved_by
 from toolkit.memory.weights.storage import StoredTensor, storage_of
 from toolkit.spec.fields.names import DEEPSPEED
 from toolkit.spec.settings.setting import Setting
@@ -40,7 +41,7 @@ LINEARS = (ModuleKind.LINEAR, ModuleKind.CONV1D)
 class Trained:
     """One form of trained tensor: its shape, how many there are, whether it is an embedding's weight or a copy.
 
-    Copies are those that peft makes of a classifier, in its dtype. `linear` is the path of the linear layer whose
+    Copies are those that peft makes of whole modules, in their dtype. `linear` is the path of the linear layer whose
     weight it is, an output layer's among them, which `head` says.
     """
 
@@ -64,7 +65,7 @@ class Trained:
 class Sums:
     """Trained elements: all, those of the embeddings and of the head, the largest tensor; and every form of tensor.
 
-    `adapters` and `copies` are the elements of adapters and of a classifier that peft trains a copy of; `frozen` is
+    `adapters` and `copies` are the elements of adapters and of modules that peft trains copies of; `frozen` is
     what a method of peft keeps beside, in bytes; `parameters` is all of the model with both, `trainable` those that
     get gradients.
     """
@@ -97,8 +98,8 @@ def sums(architecture: Architecture, setting: Setting) -> Sums:
         trained=trained,
         elements=sum(tensor.elements * tensor.count for tensor in trained),
         largest=max((tensor.elements for tensor in trained), default=0),
-        embedding=_token_embedding(architecture) if setting.method == "full" else 0,
-        tied=bool(architecture.tied),
+        embedding=_trained_embedding(architecture, setting),
+        tied=bool(architecture.tied) and setting.method == "full",
         adapters=adapters,
         frozen=held_bytes(architecture, setting),
         copies=sum(tensor.elements * tensor.count for tensor in trained if tensor.copied),
@@ -145,10 +146,24 @@ def _trained(architecture: Architecture, setting: Setting) -> Iterator[Trained]:
                 is_head, is_table = kind is ModuleKind.HEAD, kind is ModuleKind.EMBEDDING
                 yield Trained(tensor.shape, module.count, is_table, head=is_head, linear=linear)
     elif setting.trains and (setting.lora is not None or setting.peft is not None):
+        front, rest = _around_layers(saved_by(architecture, setting), architecture)
+        yield from _copies(front)
         yield from _adapters(architecture, setting, reached=True)
-        for module in saved_modules(architecture):
-            for tensor in module.tensors:
-                yield Trained(tensor.shape, module.count, copied=True)
+        yield from _copies(rest)
+
+
+def _around_layers(saved: tuple[Module, ...], architecture: Architecture) -> tuple[list[Module], list[Module]]:
+    """What of the modules comes before the layers, and what does not."""
+    places = {module.path: place for place, module in enumerate(architecture.modules)}
+    first = next((places[module.path] for module in architecture.modules if module.count > 1), 0)
+    early = [module for module in saved if places.get(module.path, first) < first]
+    return early, [module for module in saved if module not in early]
+
+
+def _copies(saved: Iterable[Module]) -> Iterator[Trained]:
+    for module in saved:
+        for tensor in module.tensors:
+            yield Trained(tensor.shape, module.count, module.kind is ModuleKind.EMBEDDING, copied=True)
 
 
 def _adapters(architecture: Architecture, setting: Setting, *, reached: bool = False) -> Iterator[Trained]:
@@ -163,6 +178,13 @@ def _adapters(architecture: Architecture, setting: Setting, *, reached: bool = F
         if reads_text(adapter.module) or not reached:
             for shape in (*adapter.shapes(setting.lora.rank), *adapter.vectors(setting.lora)):
                 yield Trained(shape, adapter.module.count)
+
+
+def _trained_embedding(architecture: Architecture, setting: Setting) -> int:
+    if setting.method == "full":
+        return _token_embedding(architecture)
+    saved = saved_by(architecture, setting) if setting.trains else ()
+    return sum(module.elements for module in saved if is_token_embedding(module, architecture))
 
 
 def _token_embedding(architecture: Architecture) -> int:

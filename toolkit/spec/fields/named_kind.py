@@ -120,6 +120,24 @@ class Targets:
 
 
 @frozen
+class ModuleNames(Targets):
+    """The names of modules, which stand for themselves: there is no word for all of a kind."""
+
+    wanted: str = "a list of module names"
+
+    def read(self, raw: Node) -> tuple[str, ...]:
+        """The names in the order in which they are written."""
+        if not isinstance(raw, Items):
+            raise refusal("S104", f"{shown(read_text(raw, self.wanted))} is not {self.wanted}")
+        return self._names(raw)
+
+    def schema(self) -> Schema:
+        """Names."""
+        listed: Schema = Targets.schema(self)["anyOf"][1]
+        return listed
+
+
+@frozen
 class Version:
     """A release number as a package index writes it; `5.10` stays `5.10`."""
 

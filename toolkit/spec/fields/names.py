@@ -126,6 +126,7 @@ HEADS = {
     "causal-lm": "a language model's output layer",
     "sequence-classification": "a classifier; `sequence-classification(3)` or `labels: 3` for three labels",
     "token-classification": "a classifier of every token, as for names; `token-classification(9)` for nine labels",
+    "question-answering": "where the answer to a question starts and ends in a text",
     "masked-lm": "an encoder's output layer",
     "base": "no head",
 }

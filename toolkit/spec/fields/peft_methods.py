@@ -96,6 +96,7 @@ _IA3: Mapping[str, tuple[str, ...]] = {
     **_IA3_QUERIES,
     "bert": ("key", "value", "output.dense"),
     "bloom": ("query_key_value", "mlp.dense_4h_to_h"),
+    "deberta": ("in_proj", "output.dense"),
     "deberta-v2": ("key_proj", "value_proj", "output.dense"),
     "falcon": ("query_key_value", "dense_4h_to_h"),
     "gpt2": ("c_attn", "mlp.c_proj"),

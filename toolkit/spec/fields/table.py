@@ -6,11 +6,12 @@ from collections.abc import Iterator
 
 from toolkit.spec.fields import names
 from toolkit.spec.fields.cache import cache_fields
+from toolkit.spec.fields.evaluation import evaluation_fields
 from toolkit.spec.fields.field import Applies, FieldSpec
 from toolkit.spec.fields.galore import galore_fields
 from toolkit.spec.fields.kernels import kernel_fields
 from toolkit.spec.fields.kind import Boolean, Integer, Kind, Number, one_of
-from toolkit.spec.fields.named_kind import Checkpointing, Gpu, Head, Model, Targets, Version
+from toolkit.spec.fields.named_kind import Checkpointing, Gpu, Head, Model, ModuleNames, Targets, Version
 from toolkit.spec.fields.objective import objective_fields
 from toolkit.spec.fields.optimizer import optimizer_fields
 from toolkit.spec.fields.packing import packing_fields
@@ -245,6 +246,7 @@ def _workload_fields() -> Iterator[FieldSpec]:
         ("logits", "kv_cache", "reserved", "device"),
         "inference",
     )
+    yield from evaluation_fields()
     yield from sampling_fields()
     yield _field(
         "attention",
@@ -307,6 +309,14 @@ def _workload_fields() -> Iterator[FieldSpec]:
         "Whether the second matrix of an adapter has a bias (lora_bias in peft).",
         ["true"],
         _ADAPTED,
+        "adapters",
+    )
+    yield _field(
+        "lora.modules_to_save",
+        ModuleNames(),
+        "Whole modules of which peft trains copies beside the adapters: all whose names end in one of these.",
+        ["[embed_tokens, lm_head]"],
+        (*_ADAPTED, "logits"),
         "adapters",
     )
     yield from peft_fields()

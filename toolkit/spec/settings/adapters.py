@@ -29,6 +29,7 @@ def lora_of(said: Said, method: str, stack: Stack, weights: str, compute: str) -
         dtype=str(said.get("lora.dtype") or _dtype(said, stack, weights, compute)),
         dora=bool(said.get("lora.dora")),
         bias=bool(said.get("lora.bias")),
+        modules_to_save=cast("tuple[str, ...]", said.get("lora.modules_to_save") or ()),
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import fields
 from typing import Any, NamedTuple, cast
 
 from toolkit.spec.fields import names
+from toolkit.spec.fields.evaluation import NO_LABELS
 from toolkit.spec.fields.objective import GRPO
 from toolkit.spec.fields.process import NONE
 from toolkit.spec.fields.sampling import GREEDY
@@ -33,6 +34,7 @@ _OFF: Mapping[str, Atom] = {
     "amp": False,
     "padding": False,
     "warmup": False,
+    "evaluation": NO_LABELS,
     "sampling": GREEDY,
     "attention": "sdpa",
     "lora.dropout": 0.0,
@@ -152,6 +154,7 @@ def _setting(said: Mapping[str, Atom], composed: _Composed) -> Setting:
         packing=str(said.get("packing", "none")) if trains else "none",
         samples_per_row=cast("int", said.get("samples_per_row", 1)) if trains else 1,
         warmup=bool(said["warmup"]) and not trains,
+        evaluation=NO_LABELS if trains else str(said["evaluation"]),
         sampling=GREEDY if trains else str(said["sampling"]),
         objective=objective,
         reference=reference,

@@ -23,6 +23,7 @@ _BY_TYPE: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     **dict.fromkeys(("bert", "roberta", "xlm-roberta"), _ROBERTA),
     **dict.fromkeys(("bloom", "falcon", "gpt_neox"), _FUSED),
+    "deberta": (("in_proj",),),
     "deberta-v2": (("query_proj", "value_proj"), ("query_proj", "key_proj", "value_proj")),
     "distilbert": (("q_lin", "v_lin"), ("q_lin", "k_lin", "v_lin", "out_lin")),
     "gpt2": (("c_attn",),),

@@ -13,7 +13,8 @@ from toolkit.spec.fields.peft_methods import Option
 class Lora:
     """LoRA as peft configures it.
 
-    `targets` is "all-linear" or module names as peft matches them (by suffix).
+    `targets` is "all-linear" or module names as peft matches them (by suffix); of those named `modules_to_save` peft
+    trains whole copies beside the adapters.
     """
 
     rank: int
@@ -23,6 +24,7 @@ class Lora:
     dtype: str | None = None  # None: what the trainer of the stack does
     dora: bool = False
     bias: bool = False
+    modules_to_save: tuple[str, ...] = ()
 
 
 @frozen
@@ -184,6 +186,7 @@ class Setting:
     packing: str = "none"  # none | padding-free | rows
     samples_per_row: int = 1
     warmup: bool = False
+    evaluation: str = "none"  # none | cached | uncached
     sampling: str = "greedy"  # greedy | top-k | top-p
     objective: str = "next-token"  # next-token | dpo | kto | orpo | cpo | simpo | reward | grpo
     reference: str | None = None  # of dpo, kto and grpo: model | adapters-off | precomputed

@@ -22,3 +22,10 @@ def take_lora(config: Config, *, tool: str, rank_key: str, dora_key: str, rank: 
         config.assume("lora.dropout", dropout, f"the default of {tool}")
     if config.truth(dora_key):
         config.put("lora.dora", True, dora_key)
+
+
+def take_copies(config: Config, key: str) -> None:
+    """Takes the modules of which whole copies are trained beside adapters, in the dtype of what they copy."""
+    names = config.words(key)
+    if names:
+        config.put("lora.modules_to_save", names, key)

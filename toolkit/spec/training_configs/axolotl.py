@@ -7,7 +7,7 @@ head back afterwards: what is then in memory is what TRL since 0.26 leaves, but 
 from __future__ import annotations
 
 from toolkit.finding import Finding, Severity
-from toolkit.spec.training_configs.adapters import take_lora
+from toolkit.spec.training_configs.adapters import take_copies, take_lora
 from toolkit.spec.training_configs.axolotl_keys import (
     ADAPTER_KERNELS,
     ELSEWHERE,
@@ -15,8 +15,12 @@ from toolkit.spec.training_configs.axolotl_keys import (
     GOES_WITHOUT,
     KERNEL_FAMILIES,
     LIGER,
+    MOVED,
+    MOVED_ALL,
+    OFFLOADING,
     ONE,
     PARTLY,
+    SHARED,
     STOPS,
 )
 from toolkit.spec.training_configs.axolotl_objectives import take_objective
@@ -76,7 +80,8 @@ def take_axolotl(config: Config) -> None:
     all_of_liger = all(config.truth(key) for key in LIGER)
     if all_of_liger:
         config.put("kernels.liger", "classes", *LIGER)
-    config.matters_where_said((row for row in GOES_WITHOUT if not (all_of_liger and row[0] in LIGER)), stops=False)
+    followed = {*(LIGER if all_of_liger else ()), *((OFFLOADING,) if config.node(OFFLOADING) == "true" else ())}
+    config.matters_where_said((row for row in GOES_WITHOUT if row[0] not in followed), stops=False)
 
 
 def _accumulation(config: Config, micro: int) -> None:
@@ -147,15 +152,28 @@ def _adapters(config: Config) -> None:
         config.node("lora_target_modules")
     else:
         take_targets(config, "lora_target_modules")
+    take_copies(config, "lora_modules_to_save")
 
 
 def _offloaded_checkpoints(config: Config) -> None:
-    """Where it says no more, axolotl takes torch's older form (utils/config/__init__.py, normalize_config)."""
+    """Checkpoints, or TRL's OffloadActivations in their place.
+
+    It runs since axolotl 0.12 (core/trainers/mixins/activation_checkpointing.py). Where all is trained layers are
+    wrapped in checkpoints of torch's newer form, whose inputs it moves (loaders/model.py, ac_wrap_hf_model); beside
+    adapters nothing runs again, and every activation is moved. Where nothing more is said, axolotl's checkpoints are of
+    the older form (utils/config/__init__.py, normalize_config).
+    """
     node = config.node("gradient_checkpointing")
-    if node in ("offload", "offload_disk"):
+    if node in ("offload", "offload_disk") or config.node(OFFLOADING) == "true":
+        key = "gradient_checkpointing" if node in ("offload", "offload_disk") else OFFLOADING
         config.node("gradient_checkpointing_kwargs")
-        config.matters("gradient_checkpointing", "what is moved to main memory is counted on the GPU", stops=False)
         config.put("gradient_checkpointing", "non-reentrant", "gradient_checkpointing")
+        alone = config.value("objective") is None and all(config.node(key) is None for key in SHARED)
+        if node != "offload_disk" and config.value("method") == "full" and alone:
+            config.put("activation_offloading", True, key)
+            config.assume("stack.trainer", "trl", "whose OffloadActivations axolotl runs")
+        else:
+            config.matters(key, MOVED if config.value("method") == "full" else MOVED_ALL, stops=False)
         return
     said = config.node("gradient_checkpointing_kwargs") is not None
     take_checkpointing(config, default=False, form=None if said else "reentrant")

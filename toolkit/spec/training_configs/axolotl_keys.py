@@ -5,7 +5,6 @@ from __future__ import annotations
 STOPS = (
     ("process_reward_model", "rewards of single steps are not followed"),
     ("unfrozen_parameters", "training of some of a model's parameters is not followed"),
-    ("lora_modules_to_save", "whole modules that are trained beside adapters are not followed"),
     ("lora_target_parameters", "adapters of parameters that are no modules are not followed"),
     ("lora_rank_pattern", "ranks that differ by module are not followed"),
     ("peft_layers_to_transform", "adapters of some layers are not followed"),
@@ -46,8 +45,16 @@ ONE = frozenset(
 LIGER = ("liger_rms_norm", "liger_glu_activation", "liger_rope")
 """Keys of Liger's kernels for parts of a layer: all of them are followed, or none."""
 
+OFFLOADING = "activation_offloading"
+SHARED = ("fsdp", "fsdp_config", "deepspeed")
+"""Keys of runs on several GPUs, of which TRL's class is not followed."""
+MOVED = "activations that are moved to main memory are counted on the GPU"
+MOVED_ALL = (
+    "beside adapters every activation is moved to main memory and none is made again: counted as if layers ran again"
+)
+
 GOES_WITHOUT = (
-    ("activation_offloading", "activations that are moved to main memory are counted on the GPU"),
+    (OFFLOADING, MOVED),
     ("torch_compile", "what torch.compile fuses is not followed: the estimate is that of eager code"),
     ("neftune_noise_alpha", "the noise on embeddings is not counted"),
     ("liger_rms_norm", "Liger's kernel for norms is not followed: transformers' code is"),
@@ -80,8 +87,9 @@ ADAPTER_KERNELS = (*FOLLOWED_KERNELS, "lora_embedding_kernel")
 """Keys of axolotl's kernels for adapters: the first three are followed together, or none."""
 KERNEL_FAMILIES = frozenset(
     {
-        "gemma", "gemma2", "gemma3", "gemma3_text", "glm4", "granite", "llama", "mistral", "mixtral", "olmo2", "olmo3",
-        "qwen2", "qwen3", "qwen3_moe", "smollm3",
+        "cwm", "ernie4_5", "exaone4", "gemma", "gemma2", "gemma3", "gemma3_text", "glm4", "granite", "helium",
+        "hunyuan_v1_dense", "hyperclovax", "llama", "ministral", "ministral3", "mistral", "mixtral", "olmo2", "olmo3",
+        "qwen2", "qwen3", "qwen3_moe", "seed_oss", "smollm3",
     }
 )  # fmt: skip
 """Model types with norms that keep 16 bit and gated feed-forwards, beside which these kernels are followed."""

@@ -10,7 +10,7 @@ import re
 
 from toolkit.spec.fields.objective import GRPO, NEXT_TOKEN, PREFERENCES
 from toolkit.spec.settings.lora_targets import usual_targets
-from toolkit.spec.training_configs.adapters import take_lora
+from toolkit.spec.training_configs.adapters import take_copies, take_lora
 from toolkit.spec.training_configs.config import Config
 from toolkit.spec.training_configs.optimizers import take_optimizer
 from toolkit.spec.training_configs.packing import take_trl_packing
@@ -32,7 +32,6 @@ from toolkit.spec.yaml.node import Scalar
 
 MODEL_KEYS = ("model_name_or_path", "model_name", "model_id", "model")
 STOPS = (
-    ("lora_modules_to_save", "whole modules that are trained beside adapters are not followed"),
     ("lora_target_parameters", "adapters of parameters that are no modules are not followed"),
     ("parallelism_config", "parallelism beyond DDP, FSDP and ZeRO is not followed"),
     ("tensor_parallel_size", "tensor parallelism is not followed here"),
@@ -135,6 +134,7 @@ def _weights(config: Config) -> None:
 def _adapters(config: Config) -> None:
     take_lora(config, tool="trl", rank_key="lora_r", dora_key="use_dora", rank=16, dropout=0.05)
     take_targets(config, "lora_target_modules")
+    take_copies(config, "lora_modules_to_save")
 
 
 def take_targets(config: Config, *keys: str) -> None:

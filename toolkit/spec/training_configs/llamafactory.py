@@ -7,7 +7,7 @@ since 0.26 leaves.
 from __future__ import annotations
 
 from toolkit.finding import Finding
-from toolkit.spec.training_configs.adapters import take_lora
+from toolkit.spec.training_configs.adapters import take_copies, take_lora
 from toolkit.spec.training_configs.config import Config
 from toolkit.spec.training_configs.llamafactory_projections import take_apollo, take_galore
 from toolkit.spec.training_configs.llamafactory_v1 import is_v1, take_llamafactory_v1
@@ -18,7 +18,6 @@ from toolkit.spec.training_configs.training_arguments import take_counts, take_m
 from toolkit.spec.yaml.known import unknown
 
 STOPS = (
-    ("additional_target", "whole modules that are trained beside adapters are not followed"),
     ("use_badam", "no formula for BAdam yet"),
     ("use_llama_pro", "training of some layers is not followed"),
     ("mixture_of_depths", "mixture of depths is not followed"),
@@ -158,6 +157,11 @@ def _adapters(config: Config) -> None:
         config.assume("lora.targets", "all-linear", "lora_target: all, the default of llamafactory")
     else:
         config.put("lora.targets", targets, "lora_target")
+    if config.truth("pure_bf16"):
+        take_copies(config, "additional_target")
+    elif config.words("additional_target"):
+        reason = "copies of whole modules are made float32, which is followed with pure_bf16 alone, where they are not"
+        config.matters("additional_target", reason)
 
 
 def _rotations(config: Config) -> None:

@@ -10,6 +10,7 @@ import re
 
 from toolkit.finding import Finding, Severity
 from toolkit.spec.fields.value import Fixed
+from toolkit.spec.training_configs.adapters import take_copies
 from toolkit.spec.training_configs.config import Config
 from toolkit.spec.training_configs.optimizers import take_muon
 from toolkit.spec.training_configs.training_arguments import TORCH_DTYPES, take_attention, take_model
@@ -23,7 +24,6 @@ STOPS = (
     ("cp_size", "context parallelism is not followed"),
     ("mp_replicate_size", "shards on groups of GPUs are not followed"),
     ("pref_loss", "its losses on pairs are not followed"),
-    ("peft_config.modules_to_save", "whole modules that are trained beside adapters are not followed"),
     ("peft_config.adapter_name_or_path", "training that goes on from a saved adapter is not followed"),
 )
 ONE = frozenset({"cp_size", "mp_replicate_size"})
@@ -128,6 +128,7 @@ def _adapters(config: Config) -> None:
         config.put("lora.dora", True, "peft_config.use_dora")
     targets = config.words("peft_config.target_modules") or ("all",)
     config.assume("lora.targets", "all-linear" if targets == ("all",) else targets, "peft_config.target_modules")
+    take_copies(config, "peft_config.modules_to_save")
 
 
 def _quantized(config: Config) -> None:

@@ -33,6 +33,7 @@ class LoraFields(Written):
     dtype: Annotated[FieldValue | None, Open("lora.dtype")] = None
     dora: Annotated[FieldValue | None, Open("lora.dora")] = None
     bias: Annotated[FieldValue | None, Open("lora.bias")] = None
+    modules_to_save: Annotated[FieldValue | None, Open("lora.modules_to_save")] = None
 
 
 class PeftFields(Written):
@@ -197,6 +198,7 @@ class ScenarioFields(Written):
     packing: Annotated[FieldValue | None, Open("packing")] = None
     samples_per_row: Annotated[FieldValue | None, Open("samples_per_row")] = None
     warmup: Annotated[FieldValue | None, Open("warmup")] = None
+    evaluation: Annotated[FieldValue | None, Open("evaluation")] = None
     sampling: Annotated[FieldValue | None, Open("sampling")] = None
     objective: Annotated[FieldValue | None, Open("objective")] = None
     reference: Annotated[FieldValue | None, Open("reference")] = None

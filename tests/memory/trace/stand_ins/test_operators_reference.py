@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -80,3 +83,32 @@ def test_a_mask_that_picks_all_copies_rows_and_writes_positions_out() -> None:
 def test_a_mask_is_refused_where_it_may_pick_some() -> None:
     with Recorder(0), torch.device("meta"), pytest.raises(UnsupportedTrace, match="by a mask"):
         torch.empty(2, 3, 8)[torch.empty(2, 3, dtype=torch.bool)]
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_autocast_has_the_second_half_of_a_loss_in_float32(dtype: torch.dtype) -> None:
+    """Of 16-bit logits: their logarithms, a float32 copy of these, and after the loss a gradient of each."""
+    on_gpu = OnGpu()
+    with on_gpu, Recorder(0) as recorder, torch.device("meta"), on_gpu.region(dtype):
+        logits = torch.empty(64, 1024, dtype=dtype, requires_grad=True)
+        start = len(recorder.timeline.allocations)
+        loss = torch.nn.functional.cross_entropy(logits, torch.empty(64, dtype=torch.long))
+        sizes = [one.bytes for one in recorder.timeline.allocations[start:] if one.bytes > 4096]
+        torch.autograd.backward([loss])
+    each = 64 * 1024
+    assert sizes == [each * 2, each * 4]
+    assert logits.grad is not None
+    assert logits.grad.dtype == dtype
+
+
+def test_autocast_of_the_installed_torch_does_not_know_cross_entropy() -> None:
+    """Its lists: nll_loss is run in float32, log_softmax where no dtype is named, and cross-entropy is on none."""
+    header = Path(torch.__file__).parent / "include" / "ATen" / "autocast_mode.h"
+    text = header.read_text(encoding="utf-8")
+    listed = {
+        name: re.findall(r"_\((\w+)", body)
+        for name, body in re.findall(r"#define (AT_FORALL_FP32\w*)\(_\)((?:.*\\\n)+)", text)
+    }
+    assert not [name for name, has in listed.items() if "cross_entropy_loss" in has]
+    assert "nll_loss" in listed["AT_FORALL_FP32"]
+    assert "log_softmax" in listed["AT_FORALL_FP32_SET_OPT_DTYPE"]

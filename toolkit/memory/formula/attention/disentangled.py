@@ -15,6 +15,7 @@ from toolkit.memory.tape.buffer import Buffer
 from toolkit.memory.tape.tape import Tape
 
 POSITIONS = "relative_positions"
+MASK = "attention_mask"
 
 
 @frozen
@@ -78,9 +79,11 @@ def position_scores(
     for term, states, positions in (("c2p", query, of_key), ("p2c", key, of_query)):
         if term not in form.terms or positions is None:
             continue
-        gathered, index = _gathered(tape, states, positions, form)
+        row = Size(token=form.heads * form.rows * BYTES[form.autocast or states.dtype])
+        gathered, index = gathered_scores(tape, states, positions, form, row)
         part = scale(tape, gathered, SCORES)
-        parts.append(_added(tape, parts[0], part) if parts else letting_go(tape, part, _score(tape, part)))
+        parts.append(added_score(tape, parts[0], part) if parts else whole_score(tape, part))
+        tape.drop(part)
         held += [gathered, index]
     tape.drop(*held)
     return parts[-1], parts[0]
@@ -111,18 +114,22 @@ def _repeated(tape: Tape, table: Buffer, form: LinearForm | None) -> Buffer | No
     return result
 
 
-def _gathered(tape: Tape, states: Buffer, positions: Buffer, form: PositionsForm) -> tuple[Buffer, Buffer]:
-    """Scores with all R positions, of which each pair takes its own: gather saves them and the index.
+def gathered_scores(
+    tape: Tape, states: Buffer, positions: Buffer, form: PositionsForm, row: Size, *, copies: bool = False
+) -> tuple[Buffer, Buffer]:
+    """Scores with all positions, of the size `row`, of which each pair takes its own; and the index of these.
 
-    Its backward fills zeros of their size in place (torch FunctionsManual.cpp, gather_backward).
+    Where both are `copies` that the product makes, they go with it.
+
+    Gather saves both. Its backward fills zeros of their size in place (torch FunctionsManual.cpp, gather_backward).
     """
     span = Size(square=BYTES["int64"])
     index = tape.new(POSITIONS, 0, "int64", size=span)
     with tape.temporary(POSITIONS, span):
         pass
-    row = form.heads * form.rows
-    dtype = form.autocast or states.dtype
-    scores = product_in(tape, states, positions, dtype, SCORES, row, Size(token=row * BYTES[dtype]))
+    scores = product_in(tape, states, positions, form.autocast or states.dtype, SCORES, form.heads * form.rows, row)
+    if copies:
+        tape.drop(states, positions)
     saved = tape.save(scores, index) if scores.grad else ()
     result = tape.new(SCORES, 0, scores.dtype, grad=scores.grad, size=Size(pair=form.heads * BYTES[scores.dtype]))
 
@@ -134,7 +141,7 @@ def _gathered(tape: Tape, states: Buffer, positions: Buffer, form: PositionsForm
     return result, index
 
 
-def _score(tape: Tape, part: Buffer) -> Buffer:
+def whole_score(tape: Tape, part: Buffer) -> Buffer:
     """`0 + part`: a new tensor."""
     result = tape.new(SCORES, 0, part.dtype, grad=part.grad, size=part.size)
 
@@ -144,13 +151,24 @@ def _score(tape: Tape, part: Buffer) -> Buffer:
     return tape.node(result, backward)
 
 
-def _added(tape: Tape, score: Buffer, part: Buffer) -> Buffer:
+def added_score(tape: Tape, score: Buffer, part: Buffer) -> Buffer:
     """`score += part`: in place, one gradient for both."""
     result = Buffer(score.row, score.size, 0, score.dtype, score.grad, held=False, counted=False, base=score)
 
     def backward(tape: Tape, gradient: Buffer) -> Given:
         return [(x, tape.share(gradient, x)) for x in (score, part) if x.grad]
 
-    tape.node(result, backward)
-    tape.drop(part)
+    return tape.node(result, backward)
+
+
+def masked_scores(tape: Tape, scores: Buffer) -> Buffer:
+    """masked_fill with the inverted mask of each sequence, which is saved."""
+    mask = tape.new(MASK, 0, "bool", size=Size(pair=BYTES["bool"]))
+    result = tape.new(SCORES, 0, scores.dtype, grad=scores.grad, size=scores.size)
+
+    def backward(tape: Tape, _: Buffer) -> Given:
+        return [(scores, tape.gradient(scores))]
+
+    tape.node(result, backward, tape.save(mask) if scores.grad else ())
+    tape.drop(mask)
     return result

@@ -8,12 +8,15 @@ from toolkit.frozen import frozen
 from toolkit.memory.formula.attention.attention_form import OUTPUT, SCORES, STATES, AttentionForm
 from toolkit.memory.formula.attention.attention_kernels import KERNELS
 from toolkit.memory.formula.attention.disentangled import (
+    MASK,
     PositionsForm,
     headed,
+    masked_scores,
     position_scores,
     position_table,
     product_in,
 )
+from toolkit.memory.formula.attention.joined_attention import JoinedForm, attend_jointly
 from toolkit.memory.formula.linear.linear import linear
 from toolkit.memory.formula.linear.linear_form import LinearForm
 from toolkit.memory.formula.operations import (
@@ -32,8 +35,6 @@ from toolkit.memory.size import BYTES, Size
 from toolkit.memory.tape.buffer import Buffer
 from toolkit.memory.tape.tape import Tape
 
-MASK = "attention_mask"
-
 
 @frozen
 class EncoderAttentionForm:
@@ -43,7 +44,7 @@ class EncoderAttentionForm:
     of the probabilities, which fused kernels draw without a mask; `keeps_scores` says that softmax saves what it is
     given, too; `mask` is the dtype of the mask that eager attention adds; `names_scores` says that its code has a
     name for the scores to its end, as before transformers 5. `bias` is the dtype of one for each pair and head, which
-    is added in place (MPNet).
+    is added in place (MPNet). With `joined` one product makes all three (the first DeBERTa).
     """
 
     heads: int
@@ -62,6 +63,7 @@ class EncoderAttentionForm:
     names_scores: bool = False
     bias: str | None = None
     trains_bias: bool = False
+    joined: JoinedForm | None = None
 
 
 Attended = tuple[Buffer, tuple[Buffer, ...], tuple[Buffer, ...]]
@@ -70,6 +72,8 @@ Attended = tuple[Buffer, tuple[Buffer, ...], tuple[Buffer, ...]]
 
 def attend_both_ways(tape: Tape, x: Buffer, form: EncoderAttentionForm) -> Attended:
     """The heads' values side by side, before the output projection; the caller keeps `x`."""
+    if form.joined is not None:
+        return attend_jointly(tape, x, form.joined), (), ()
     if form.positions is not None:
         return _disentangled(tape, x, form, form.positions), (), ()
     query, key, value = (linear(tape, x, part, STATES) for part in (form.query, form.key, form.value))
@@ -163,7 +167,7 @@ def _disentangled(tape: Tape, x: Buffer, form: EncoderAttentionForm, positions: 
     related, whole = position_scores(tape, query, key, table, positions)
     total = letting_go(tape, contents, add(tape, contents, related, SCORES))
     ones = tape.new(MASK, 0, "bool", size=Size(pair=BYTES["bool"]))
-    masked = letting_go(tape, total, _masked(tape, total))
+    masked = letting_go(tape, total, masked_scores(tape, total))
     weights = _dropped_out(tape, _softmax(tape, masked, form), form)
     mixed = _mix(tape, weights, value, form)
     result = letting_go(tape, mixed, headed(tape, mixed))
@@ -175,16 +179,3 @@ def _projected(tape: Tape, x: Buffer, form: LinearForm) -> Buffer:
     """A projection with its heads before the positions: a contiguous copy."""
     whole = linear(tape, x, form, STATES)
     return letting_go(tape, whole, headed(tape, whole))
-
-
-def _masked(tape: Tape, scores: Buffer) -> Buffer:
-    """masked_fill with the inverted mask of each sequence, which is saved."""
-    mask = tape.new(MASK, 0, "bool", size=Size(pair=BYTES["bool"]))
-    result = tape.new(SCORES, 0, scores.dtype, grad=scores.grad, size=scores.size)
-
-    def backward(tape: Tape, _: Buffer) -> Given:
-        return [(scores, tape.gradient(scores))]
-
-    tape.node(result, backward, tape.save(mask) if scores.grad else ())
-    tape.drop(mask)
-    return result

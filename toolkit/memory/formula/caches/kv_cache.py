@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from toolkit.frozen import frozen
 from toolkit.memory.architecture import LayerKind
 from toolkit.memory.architecture.autoawq import FAMILY as AUTOAWQ
 from toolkit.memory.architecture.litgpt import FAMILY as LITGPT
 from toolkit.memory.context import Context
 from toolkit.memory.formula.caches import cached
-from toolkit.memory.formula.caches.quantized_cache import at_step, last_update, quantized_bytes, steps_of
-from toolkit.memory.formula.ends.logits import FLOAT, LOGITS
+from toolkit.memory.formula.caches.quantized_cache import at_step, quantized_bytes, steps_of
 from toolkit.memory.ledger import PhaseName
 from toolkit.memory.libraries.kept_caches import QUANTIZED, STATIC, room
 from toolkit.memory.libraries.transformers_versions import behaviour
-from toolkit.memory.loading.autoawq import keys_bytes, made, room_of
+from toolkit.memory.loading.autoawq import keys_bytes, made
 from toolkit.memory.size import BYTES
-
-ROW = "kv_cache_growth"
 
 
 def kv_cache(context: Context, phase: PhaseName) -> int:
@@ -83,7 +79,7 @@ def _wider_keys(context: Context, kind: LayerKind, tokens: int) -> int:
     if not behaviour(context.architecture, context.setting).wide_angles:
         return 0
     more = BYTES["fp32"] - BYTES[context.numerics.stream]
-    return _tokens(context, kind, tokens) * kind.attention.key_value_heads * kind.attention.head_dim * more
+    return kept_tokens(context, kind, tokens) * kind.attention.key_value_heads * kind.attention.head_dim * more
 
 
 def state_bytes(context: Context, kind: LayerKind) -> int:
@@ -99,9 +95,9 @@ def _elements(context: Context, kind: LayerKind, tokens: int) -> int:
     if kind.stack == "encoder" or kind.attention.recurrent or kind.attention.shares_keys:
         return 0
     if cross is None:
-        return _tokens(context, kind, tokens) * kept_elements(kind)
+        return kept_tokens(context, kind, tokens) * kept_elements(kind)
     width = cross.key_value_heads * (cross.head_dim + cross.value_head_dim)
-    return _own_tokens(context, tokens) * kept_elements(kind) + encoded_length(context) * width
+    return own_tokens(context, tokens) * kept_elements(kind) + encoded_length(context) * width
 
 
 def encoded_length(context: Context) -> int:
@@ -109,7 +105,7 @@ def encoded_length(context: Context) -> int:
     return context.architecture.frames or context.setting.sequence_length
 
 
-def _own_tokens(context: Context, tokens: int) -> int:
+def own_tokens(context: Context, tokens: int) -> int:
     """Of so many tokens those that a decoder has itself: one of an encoder's prompt, or all beside a sound."""
     return tokens if context.architecture.frames else tokens - context.setting.sequence_length + 1
 
@@ -124,114 +120,24 @@ def cached_elements(kind: LayerKind) -> int:
 
 def kept_elements(kind: LayerKind) -> int:
     """Elements that transformers keeps of one token in one layer."""
-    return cached_elements(kind) * _kept_heads(kind) // kind.attention.key_value_heads
+    return cached_elements(kind) * kept_heads(kind) // kind.attention.key_value_heads
 
 
-def _kept_heads(kind: LayerKind) -> int:
+def kept_heads(kind: LayerKind) -> int:
     """Key-value heads, unless they are repeated for every query head before they are kept (Falcon)."""
     a = kind.attention
     return a.query_heads if a.caches_queries else a.key_value_heads
 
 
-def _tokens(context: Context, kind: LayerKind, tokens: int) -> int:
+def kept_tokens(context: Context, kind: LayerKind, tokens: int) -> int:
     """A layer with a window keeps that many tokens: a view of all but the first (DynamicSlidingWindowLayer).
 
     Before there was one, it kept all.
     """
-    window = _window(context, kind)
+    window = window_of(context, kind)
     return tokens if window is None else min(tokens, window)
 
 
-def _window(context: Context, kind: LayerKind) -> int | None:
+def window_of(context: Context, kind: LayerKind) -> int | None:
+    """Tokens that a layer's cache has room for; None where it keeps all."""
     return None if behaviour(context.architecture, context.setting).keeps_all else kind.attention.window
-
-
-@frozen
-class Growth:
-    """What is there beside a cache that grows, in bytes by row: `last` at the last token, `second` at the second.
-
-    `whole` says that `last` is there throughout the pass. `second` is what is there beside the prompt's cache, and
-    empty where no more is there than later; with `decoded` the prompt's cache is there while the second token makes its
-    own, which takes more where keys and values are views of what holds queries, too. `keys` are the tokens that the
-    last one attends to; `held` is an encoder's result, which generation keeps.
-    """
-
-    last: int
-    keys: int
-    held: tuple[tuple[str, int], ...] = ()
-    whole: bool = False
-    second: tuple[tuple[str, int], ...] = ()
-    decoded: bool = False
-
-
-def growth(context: Context) -> Growth:
-    """One layer's old keys; where versions hand on tuples the whole old cache, and the logits of the prompt with it."""
-    setting = context.setting
-    version = behaviour(context.architecture, setting)
-    keys = setting.sequence_length + max(setting.generated_length - 1, 0)
-    if context.architecture.family == LITGPT:
-        return Growth(0, context.scale.keys or keys)
-    if context.architecture.family == AUTOAWQ:
-        return Growth(_rolled(context), keys)
-    if setting.cache is not None:
-        return _of_another_growth(context)
-    if setting.generated_length < 2 or not version.hands_on_tuples:
-        return Growth(_one_layer(context), keys, _encoded(context))
-    last = cached_bytes(context, setting.sequence_length + setting.generated_length - 2)
-    if not version.holds_result:
-        return Growth(last, keys, whole=True, decoded=True)
-    wide = BYTES[context.numerics.head] if version.own_head else BYTES["fp32"]
-    logits = setting.batch_size * setting.sequence_length * context.architecture.vocabulary * wide
-    new = cached_bytes(context, setting.sequence_length + 1)
-    return Growth(last, keys, whole=True, second=((ROW, new), (LOGITS if version.own_head else FLOAT, logits)))
-
-
-def _rolled(context: Context) -> int:
-    """The values of a layer made anew, moved by 100 tokens, where there is no room for the next (roll_kv_n_steps)."""
-    kind, setting = context.architecture.layers[0], context.setting
-    full = setting.sequence_length + setting.generated_length - 1 > room_of(context)
-    return keys_bytes(context, kind) if full and setting.generated_length > 1 else 0
-
-
-def _of_another_growth(context: Context) -> Growth:
-    """What a token needs beside a cache that does not grow, and the mask by which it leaves out what is still empty.
-
-    A static layer whose window is full moves all it has by one place, in new tensors (StaticSlidingWindowLayer).
-    """
-    setting = context.setting
-    if setting.cache is not None and setting.cache.implementation == QUANTIZED:
-        return Growth(last_update(context), setting.sequence_length + steps_of(context))
-    tokens = room(setting)
-    seen = setting.sequence_length + max(setting.generated_length - 2, 0)
-    full = [kind for kind in context.architecture.layers if (kind.attention.window or tokens) <= min(seen, tokens - 1)]
-    mask = setting.batch_size * tokens * BYTES["bool"] if setting.attention == "sdpa" else 0
-    last = max((kept_bytes(context, kind, tokens) for kind in full), default=0)
-    return Growth(last, tokens, (("attention_mask", mask),) if mask else ())
-
-
-def _encoded(context: Context) -> tuple[tuple[str, int], ...]:
-    """The result of an encoder: a vector of the hidden width for every token of the prompt."""
-    if all(kind.cross_attention is None for kind in context.architecture.layers):
-        return ()
-    tokens = context.setting.batch_size * encoded_length(context)
-    return (("residual_stream", tokens * context.architecture.hidden * BYTES[context.numerics.stream]),)
-
-
-def _one_layer(context: Context) -> int:
-    """The old keys of one layer while new ones are put together; of a layer with a window keys and values."""
-    setting = context.setting
-    tokens = setting.sequence_length + max(setting.generated_length - 2, 0)
-    every = (kind for kind in context.architecture.layers if kind.stack != "encoder")
-    layers = [kind for kind in every if not kind.attention.recurrent]
-    if any(kind.cross_attention is not None for kind in layers):
-        tokens = _own_tokens(context, tokens)
-    each = (_tokens(context, kind, tokens) * _growing_elements(context, kind) for kind in layers)
-    largest = max(each, default=0)
-    return setting.batch_size * largest * BYTES[context.numerics.stream]
-
-
-def _growing_elements(context: Context, kind: LayerKind) -> int:
-    a = kind.attention
-    if a.latent_rank is not None or _window(context, kind) is not None:
-        return kept_elements(kind)
-    return _kept_heads(kind) * max(a.head_dim, a.value_head_dim)

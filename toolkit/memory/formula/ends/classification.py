@@ -8,13 +8,15 @@ from toolkit.memory.formula.ends.logits import LOGITS, cross_entropy
 from toolkit.memory.formula.linear.linear import linear
 from toolkit.memory.formula.linear.linear_form import LinearForm
 from toolkit.memory.formula.norms import NormForm, normalise
-from toolkit.memory.formula.operations import Given, cast, drop_out, letting_go, scale
+from toolkit.memory.formula.operations import Given, add, cast, drop_out, letting_go, part_of, scale
 from toolkit.memory.size import BYTES, Size
 from toolkit.memory.tape.buffer import Buffer
 from toolkit.memory.tape.gradients import INCOMING
 from toolkit.memory.tape.tape import Tape
 
 POOLED = "pooled_states"
+SPAN = 2
+"""Where an answer starts, and where it ends."""
 FIRST, MEAN, EACH = "first", "mean", "each"
 """What of a sequence a classifier reads."""
 
@@ -24,8 +26,9 @@ class PooledForm:
     """The first token of each sequence through `dense`, an activation, and `out`, where the head has them.
 
     `drops_first` and `drops_last` say that dropout comes before `dense` and before `out`. `reads` says what of the
-    sequence: its first token, the mean of all, or each of them. `before` is a norm of all tokens, `after` one of what
-    the activation gives (ModernBERT).
+    sequence: its first token, the mean of all, or each of them; where it `answers`, what each gives is split into
+    where an answer starts and where it ends, of which both have a loss over the sequence. `before` is a norm of all
+    tokens, `after` one of what the activation gives (ModernBERT).
     """
 
     dense: LinearForm | None = None
@@ -37,6 +40,7 @@ class PooledForm:
     reads: str = FIRST
     before: NormForm | None = None
     after: NormForm | None = None
+    answers: bool = False
 
 
 @frozen
@@ -118,9 +122,22 @@ def pooled_loss(tape: Tape, x: Buffer, form: PooledForm) -> Buffer:
     if form.before is not None:
         x = letting_go(tape, x, normalise(tape, x, form.before))
     logits = pooled_logits(tape, x, form)
+    if form.answers:
+        return _span_loss(tape, x, logits, form)
     result = cross_entropy(tape, cast(tape, logits, "fp32", LOGITS))
     tape.drop(logits, x)
     return result
+
+
+def _span_loss(tape: Tape, x: Buffer, logits: Buffer, form: PooledForm) -> Buffer:
+    """Cross-entropy of both columns, each copied, which autocast takes in float32 (modeling_bert.py)."""
+    columns = [part_of(tape, logits, 1, copies=True) for _ in range(SPAN)]
+    tape.drop(logits)
+    wide = form.out is not None and form.out.autocast is not None
+    losses = [cross_entropy(tape, cast(tape, one, "fp32", LOGITS) if wide else one) for one in columns]
+    total = add(tape, losses[0], losses[1], LOGITS)
+    tape.drop(*losses, *columns, x)
+    return total
 
 
 def scores(tape: Tape, x: Buffer, form: ScoreForm) -> Buffer:

@@ -32,7 +32,9 @@ class HeadForm:
     cross-entropy, chunked or fused; `softcap` squashes the logits by tanh (Gemma 2), `scaled` divides them by a
     number (Granite). With `project` there is no norm, but a linear to the width of the embeddings. `own` code (Qwen 1)
     forms the logits of all tokens, and takes the loss in their dtype unless autocast has it in float32; so does a loop
-    that gives the model no labels. What 16-bit logits the model gives, its trainer `widens` to float32.
+    that gives the model no labels. What 16-bit logits the model gives, its trainer `widens` to float32. A loop may have
+    a name for what the model gave: it is `held` until the next "step" is done, or until the "next" is given. One that
+    `evaluates` takes a loss without gradients.
     """
 
     norm: NormForm
@@ -45,6 +47,8 @@ class HeadForm:
     scaled: bool = False
     project: LinearForm | None = None
     widens: bool = False
+    held: str = ""
+    evaluates: bool = False
 
 
 def before_logits(tape: Tape, x: Buffer, form: HeadForm) -> Buffer:
@@ -65,17 +69,13 @@ def whole_loss(tape: Tape, x: Buffer, form: HeadForm) -> Buffer:
     tape.gives(floats if form.upcasts_early else capped)
     if form.upcasts_early and floats is not capped:
         tape.drop(capped)
-    if form.loss == NAMED:
+    if form.loss == NAMED or form.held:
         tape.pin(floats if form.upcasts_early else capped)
     labels = tape.new(LABELS, 2, "int64")  # padded by one, then shifted into a contiguous copy
     source = _shifted(tape, floats, form.shifts) if form.shifts else floats
     result = (fast_cross_entropy if form.loss == IN_PLACE else cross_entropy)(tape, source)
     tape.drop(normed, source, floats, labels)
-    if form.widens and capped is not floats and not form.upcasts_early:  # of what the model gave
-        with tape.temporary(FLOAT, resized(capped, "fp32")):
-            tape.drop(capped)
-        return result
-    tape.drop(capped)
+    let_go_of_result(tape, capped, widens=form.widens and capped is not floats and not form.upcasts_early)
     return result
 
 
@@ -99,7 +99,7 @@ def _own_loss(tape: Tape, normed: Buffer, logits: Buffer, form: HeadForm) -> Buf
     tape.gives(logits)
     if form.loss == FROM_LOGITS:
         tape.drop(normed)
-    if form.loss == NAMED:
+    if form.loss == NAMED or form.held:
         tape.pin(logits)
     shifted = _shifted(tape, logits, form.shifts)
     if form.loss == IN_PLACE:  # autocast does not know it; accelerate makes what the model gives float32
@@ -108,10 +108,19 @@ def _own_loss(tape: Tape, normed: Buffer, logits: Buffer, form: HeadForm) -> Buf
             pass
         tape.drop(shifted, normed, logits)
         return result
-    wide = cast(tape, shifted, "fp32", FLOAT) if form.projection.autocast else shifted
-    result = cross_entropy(tape, wide)
-    tape.drop(wide, shifted, *(() if form.loss == FROM_LOGITS else (normed,)), logits)
+    result = cross_entropy(tape, shifted, widens=form.projection.autocast is not None)
+    tape.drop(shifted, *(() if form.loss == FROM_LOGITS else (normed,)))
+    let_go_of_result(tape, logits, widens=form.widens)
     return result
+
+
+def let_go_of_result(tape: Tape, logits: Buffer, *, widens: bool) -> None:
+    """Drops what the model gave, of which accelerate, where it `widens` 16-bit results, makes a float32 copy first."""
+    if widens and logits.dtype != "fp32":
+        with tape.temporary(FLOAT, resized(logits, "fp32")):
+            tape.drop(logits)
+        return
+    tape.drop(logits)
 
 
 def _capped(tape: Tape, logits: Buffer) -> Buffer:
@@ -135,21 +144,27 @@ def _shifted(tape: Tape, x: Buffer, how: str) -> Buffer:
     return part_of(tape, x, x.width, copies=how == "copies")
 
 
-def cross_entropy(tape: Tape, x: Buffer) -> Buffer:
-    """log_softmax (saved) and nll_loss: backward makes two gradients of the size of the logits, in their dtype."""
+def cross_entropy(tape: Tape, x: Buffer, *, widens: bool = False) -> Buffer:
+    """log_softmax (saved) and nll_loss: backward makes two gradients of the size of the logits, in their dtype.
+
+    Autocast `widens` the second alone: cross_entropy_loss, which it does not know, names the dtype of the logits for
+    log_softmax, and autocast leaves a dtype that is named. nll_loss takes and saves a float32 copy
+    (aten/src/ATen/native/LossNLL.cpp, cross_entropy_loss; ATen/autocast_mode.h, AT_FORALL_FP32, set_opt_dtype).
+    """
     probabilities = tape.new(PROBABILITIES, x.width, x.dtype, grad=True, size=x.size)
 
     def softmax_backward(tape: Tape, _: Buffer) -> Given:
         return [(x, tape.gradient(x))]
 
     tape.node(probabilities, softmax_backward, tape.save(probabilities))
+    taken = cast(tape, probabilities, "fp32", PROBABILITIES) if widens else probabilities
     result = tape.new(PROBABILITIES, 0, "fp32", grad=True)
 
     def loss_backward(tape: Tape, _: Buffer) -> Given:
-        return [(probabilities, tape.gradient(probabilities))]
+        return [(taken, tape.gradient(taken))]
 
-    tape.node(result, loss_backward, tape.save(probabilities))
-    tape.drop(probabilities)
+    tape.node(result, loss_backward, tape.save(taken))
+    tape.drop(taken, probabilities)
     return result
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from toolkit.frozen import frozen
 from toolkit.memory.formula.activations import activated
-from toolkit.memory.formula.ends.logits import FLOAT, LOGITS, cross_entropy
+from toolkit.memory.formula.ends.logits import FLOAT, LOGITS, cross_entropy, let_go_of_result
 from toolkit.memory.formula.linear.linear import linear
 from toolkit.memory.formula.linear.linear_form import LinearForm
 from toolkit.memory.formula.norms import NormForm, normalise
@@ -19,9 +19,9 @@ ROW = "head_states"
 class MaskedForm:
     """A masked-language head: `transform`, an activation, a norm, where it has them, and the output embedding.
 
-    `widens` says that autocast runs the loss in float32; else it runs in the dtype of the logits. `loss` is as of a
-    causal language model's head. `before` is a norm at the end of the layers, and `floats` that the loss is always
-    taken in float32 (ModernBERT).
+    `widens` says that autocast has a part of the loss in float32; else all is in the dtype of the logits. `loss` is as
+    of a causal language model's head. `before` is a norm at the end of the layers, and `floats` that the loss is always
+    taken in float32 (ModernBERT). Of 16-bit logits that the model gives, accelerate may make a `wide_result`.
     """
 
     transform: LinearForm | None
@@ -32,6 +32,7 @@ class MaskedForm:
     loss: str = "cross-entropy"
     before: NormForm | None = None
     floats: bool = False
+    wide_result: bool = False
 
 
 def masked_logits(tape: Tape, x: Buffer, form: MaskedForm) -> Buffer:
@@ -54,7 +55,8 @@ def masked_loss(tape: Tape, x: Buffer, form: MaskedForm, *, names: bool = False)
     logits = masked_logits(tape, x, form)
     if names:
         tape.pin(logits)
-    wide = cast(tape, logits, "fp32", FLOAT) if form.widens or form.floats else logits
-    result = cross_entropy(tape, wide)
-    tape.drop(wide, logits, x)
+    taken = cast(tape, logits, "fp32", FLOAT) if form.floats else logits
+    result = cross_entropy(tape, taken, widens=form.widens)
+    tape.drop(*(() if taken is logits else (taken,)), x)
+    let_go_of_result(tape, logits, widens=form.wide_result)
     return result

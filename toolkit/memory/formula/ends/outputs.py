@@ -11,6 +11,7 @@ from toolkit.memory.ledger import PhaseName
 from toolkit.memory.libraries.losses import SHORT, TILES, loss_of
 from toolkit.memory.libraries.transformers_versions import behaviour
 from toolkit.memory.size import BYTES
+from toolkit.spec.fields.evaluation import UNCACHED
 from toolkit.spec.fields.result import OWN_LOOP, UNTIL_NEXT
 
 MADE_IN_CHUNKS = ("chunked", SHORT, "fused", "fused wide", *TILES, "cut")
@@ -64,10 +65,12 @@ def left_by_warmup(context: Context) -> int:
 
 
 def _logits_of_a_pass(context: Context) -> int:
-    setting = context.setting
-    if not setting.warmup:
-        return 0
-    architecture = context.architecture
+    return given_by_a_pass(context) if context.setting.warmup else 0
+
+
+def given_by_a_pass(context: Context) -> int:
+    """Bytes of what one pass gives beside its cache: the logits of all tokens, or what a model without a head has."""
+    setting, architecture = context.setting, context.architecture
     if architecture.head == SEQUENCE and not architecture.is_decoder:
         return setting.batch_size * architecture.labels * BYTES[context.numerics.head]
     each = architecture.hidden if architecture.head == BASE else architecture.labels or architecture.vocabulary
@@ -76,7 +79,8 @@ def _logits_of_a_pass(context: Context) -> int:
 
 
 def _cache_of_a_pass(context: Context) -> int:
-    return cached_bytes(context, context.setting.sequence_length) if context.setting.warmup else 0
+    setting = context.setting
+    return cached_bytes(context, setting.sequence_length) if setting.warmup and setting.evaluation != UNCACHED else 0
 
 
 def last_outputs(context: Context) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from toolkit.frozen import frozen
 from toolkit.memory.formula.activations import activated
 from toolkit.memory.formula.embeddings import ROW as EMBEDDINGS
-from toolkit.memory.formula.ends.logits import FLOAT, LOGITS, cross_entropy
+from toolkit.memory.formula.ends.logits import FLOAT, LOGITS, cross_entropy, let_go_of_result
 from toolkit.memory.formula.inputs import STRIDE
 from toolkit.memory.formula.linear.linear import linear
 from toolkit.memory.formula.linear.linear_form import LinearForm
@@ -24,6 +24,7 @@ class BartHeadForm:
 
     `begins` says that a decoder's prompt is one token of each sequence. `holds_encoded` says that the encoder's result
     is there by its name alone, until the model's forward returns: `frames` of each sequence, or where that is 0 tokens.
+    Of 16-bit logits accelerate makes a `wide_result` then.
     """
 
     norm: NormForm | None
@@ -32,18 +33,20 @@ class BartHeadForm:
     begins: bool = True
     holds_encoded: bool = False
     frames: int = 0
+    wide_result: bool = False
 
 
 def bart_loss(tape: Tape, x: Buffer, form: BartHeadForm) -> Buffer:
-    """Cross-entropy on logits as they are, which autocast makes float32; the model's code holds them and its states."""
-    each = x.width * BYTES[x.dtype]
-    encoded = Size(sequence=form.frames * each) if form.frames else Size(token=each)
-    held = (tape.new(ROW, x.width, x.dtype, size=encoded),) if form.holds_encoded else ()
+    """Cross-entropy on logits as they are; the model's code holds them and its states."""
     states = _normed(tape, x, form)
+    each = states.width * BYTES[states.dtype]
+    encoded = Size(sequence=form.frames * each) if form.frames else Size(token=each)
+    held = (tape.new(ROW, states.width, states.dtype, size=encoded),) if form.holds_encoded else ()
     logits = _biased(tape, linear(tape, states, form.projection, LOGITS), form)
-    wide = cast(tape, logits, "fp32", FLOAT) if form.projection.autocast else logits
-    result = cross_entropy(tape, wide)
-    tape.drop(wide, logits, states, *held)
+    result = cross_entropy(tape, logits, widens=form.projection.autocast is not None)
+    tape.drop(states)
+    let_go_of_result(tape, logits, widens=form.wide_result)
+    tape.drop(*held)
     return result
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from toolkit.frozen import frozen
-from toolkit.memory.formula.ends.logits import FLOAT, LOGITS, cross_entropy
+from toolkit.memory.formula.ends.logits import FLOAT, LOGITS, cross_entropy, let_go_of_result
 from toolkit.memory.formula.linear.linear import linear
 from toolkit.memory.formula.linear.linear_form import LinearForm
 from toolkit.memory.formula.norms import NormForm, normalise
-from toolkit.memory.formula.operations import cast, drop_out, letting_go, resized, scale
+from toolkit.memory.formula.operations import drop_out, letting_go, resized, scale
 from toolkit.memory.size import BYTES, Size
 from toolkit.memory.tape.buffer import Buffer
 from toolkit.memory.tape.tape import Tape
@@ -19,7 +19,8 @@ ROW = "head_states"
 class T5HeadForm:
     """The decoder's final norm, dropout, a factor where the output weight is the embedding's (`scaled`), and logits.
 
-    `holds_encoded` says that the encoder's result is there by its name alone, until the model's forward returns.
+    `holds_encoded` says that the encoder's result is there by its name alone, until the model's forward returns, and
+    `wide_result` that accelerate makes float32 tensors of 16-bit ones that the model gives: logits and encoded states.
     """
 
     norm: NormForm
@@ -27,6 +28,7 @@ class T5HeadForm:
     dropout: bool
     scaled: bool
     holds_encoded: bool = False
+    wide_result: bool = False
 
 
 def stack_end(tape: Tape, x: Buffer, norm: NormForm, *, dropout: bool) -> Buffer:
@@ -36,14 +38,17 @@ def stack_end(tape: Tape, x: Buffer, norm: NormForm, *, dropout: bool) -> Buffer
 
 
 def t5_loss(tape: Tape, x: Buffer, form: T5HeadForm) -> Buffer:
-    """Cross-entropy on logits as they are, which autocast makes float32; the model's code holds them and its states."""
+    """Cross-entropy on logits as they are; the model's code holds them and its states."""
     held = (tape.new(ROW, x.width, x.dtype),) if form.holds_encoded else ()
     states = stack_end(tape, x, form.norm, dropout=form.dropout)
     factored = scale(tape, states, ROW, constants=0) if form.scaled else states
     logits = linear(tape, factored, form.projection, LOGITS)
-    wide = cast(tape, logits, "fp32", FLOAT) if form.projection.autocast else logits
-    result = cross_entropy(tape, wide)
-    tape.drop(wide, logits, factored, states, *held)
+    result = cross_entropy(tape, logits, widens=form.projection.autocast is not None)
+    encoded = resized(states, "fp32") if form.wide_result and states.dtype != "fp32" else Size()
+    tape.drop(factored, states)
+    with tape.temporary(ROW, encoded):
+        let_go_of_result(tape, logits, widens=form.wide_result)
+        tape.drop(*held)
     return result
 
 

@@ -6,7 +6,7 @@ Source: transformers 5.23, optimization.py (Adafactor), as a Trainer sets it up:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from toolkit.memory.size import BYTES
 from toolkit.memory.weights.sums import Trained
@@ -31,17 +31,17 @@ def moments(tensor: Trained) -> int:
     return (factors(tensor.shape) or tensor.elements) * WIDE
 
 
-def fullest_update(turns: Iterable[Trained], *, copies: bool) -> int:
-    """The bytes at the fullest moment of a step; `copies`: 16-bit gradients and parameters are made float32."""
+def fullest_update(turns: Iterable[Trained], *, copies: Callable[[Trained], bool]) -> int:
+    """The bytes at the fullest moment of a step; `copies`: of which gradient and parameter are made float32."""
     return max(_update(turns, copies=copies), default=0)
 
 
-def _update(turns: Iterable[Trained], *, copies: bool) -> Iterator[int]:
+def _update(turns: Iterable[Trained], *, copies: Callable[[Trained], bool]) -> Iterator[int]:
     """A gradient's square and the update that is made of it; the update of the parameter before is still bound."""
     before = 0
     for tensor in turns:
         whole = tensor.elements * WIDE
-        wide = 2 * whole if copies else 0  # the gradient and the parameter
+        wide = 2 * whole if copies(tensor) else 0  # the gradient and the parameter
         yield before + wide + 2 * whole
         yield wide + 2 * whole + factors(tensor.shape) * WIDE  # the update is the product of its factors
         before = whole

@@ -36,12 +36,17 @@ def paged_states(context: Context) -> int:
 
 
 def each(context: Context) -> Iterator[tuple[Trained, Setting]]:
-    """Every trained tensor with the setting of its states: copies of a classifier keep its dtype beside adapters."""
-    setting, dtypes = context.setting, context.numerics
-    of_copies = setting
-    if context.sums.copies and setting.optimizer_states == dtypes.adapter != dtypes.head:
-        of_copies = replace(setting, optimizer_states=dtypes.head)
+    """Every trained tensor with the setting of its states: copies of whole modules keep their dtype beside adapters."""
+    setting, of_copies = context.setting, setting_of_copies(context)
     return ((tensor, of_copies if tensor.copied else setting) for tensor in context.sums.trained)
+
+
+def setting_of_copies(context: Context) -> Setting:
+    """The setting of the states of copies, which are as adapters' unless those follow the dtype of adapters."""
+    setting, dtypes = context.setting, context.numerics
+    if context.sums.copies and setting.optimizer_states == dtypes.adapter != dtypes.head:
+        return replace(setting, optimizer_states=dtypes.head)
+    return setting
 
 
 def state_bytes(tensor: Trained, setting: Setting) -> int:

@@ -9,7 +9,7 @@ from toolkit.memory.context import Context
 from toolkit.memory.formula.optimizers.adafactor import fullest_update
 from toolkit.memory.formula.optimizers.galore import fullest_projection
 from toolkit.memory.formula.optimizers.muon import is_orthogonalized, orthogonalizing
-from toolkit.memory.formula.optimizers.optimizer import each
+from toolkit.memory.formula.optimizers.optimizer import each, setting_of_copies
 from toolkit.memory.formula.optimizers.own_steps import fullest_confidence, fullest_grokking, fullest_mini
 from toolkit.memory.ledger import PhaseName
 from toolkit.memory.refusal import UnsupportedRow
@@ -92,7 +92,7 @@ def _widens_in_backward(setting: Setting) -> bool:
 def _update(context: Context) -> int:
     if context.setting.optimizer == "adamw" and _widens(context):
         fused = context.setting.optimizer_implementation == "fused"
-        return 0 if fused else _one_after_another(context, 2, "fp32")
+        return 0 if fused else _one_after_another(context, 2)
     rule = TEMPORARIES.get(context.setting.optimizer, {}).get(context.setting.optimizer_implementation)
     return 0 if rule is None else rule(context)
 
@@ -113,10 +113,12 @@ def _square_roots(context: Context) -> int:
     return sum(t.count * t.elements * BYTES[setting.optimizer_states] for t, setting in divided)
 
 
-def _one_after_another(context: Context, tensors: int, dtype: str) -> int:
-    """So many tensors of one parameter's shape, and the last of the parameter before, whose name is still bound."""
-    sizes = [one.elements for one in in_turn(one for one in context.sums.trained if _divides(one, context.setting))]
-    return max((before + tensors * now for before, now in pairwise([0, *sizes])), default=0) * BYTES[dtype]
+def _one_after_another(context: Context, tensors: int) -> int:
+    """So many tensors of one state's form, and the last of the parameter before, whose name is still bound."""
+    divided = (one for one in context.sums.trained if _divides(one, context.setting))
+    item, of_copies = (BYTES[one.optimizer_states] for one in (context.setting, setting_of_copies(context)))
+    sizes = [one.elements * (of_copies if one.copied else item) for one in in_turn(divided)]
+    return max((before + tensors * now for before, now in pairwise([0, *sizes])), default=0)
 
 
 def _divides(tensor: Trained, setting: Setting) -> bool:
@@ -126,24 +128,24 @@ def _divides(tensor: Trained, setting: Setting) -> bool:
 
 def _square_root(context: Context) -> int:
     """Torch's for-loop RMSprop and Adagrad: the square root of one parameter's state."""
-    return _one_after_another(context, 1, context.setting.optimizer_states)
+    return _one_after_another(context, 1)
 
 
 def _square_roots_and_numerators(context: Context) -> int:
     """Torch's foreach Adagrad: all square roots, and all gradients times the rate (torch/optim/adagrad.py)."""
-    numerators = sum(t.count * t.elements for t in context.sums.trained) * BYTES[context.setting.gradients]
+    item, of_copies = BYTES[context.setting.gradients], BYTES[context.numerics.head]
+    numerators = sum(t.count * t.elements * (of_copies if t.copied else item) for t in context.sums.trained)
     return _square_roots(context) + numerators
 
 
 def _square_root_and_quotient(context: Context) -> int:
     """Torch's for-loop AdamW: the square root of one parameter's second moment, and its quotient."""
-    return _one_after_another(context, 2, context.setting.optimizer_states)
+    return _one_after_another(context, 2)
 
 
 def _factored_update(context: Context) -> int:
     """Transformers' Adafactor: square and update of one gradient, and float32 copies of 16-bit ones and parameters."""
-    trained = context.numerics.adapter or context.setting.weights
-    return fullest_update(in_turn(context.sums.trained), copies=trained != "fp32")
+    return fullest_update(in_turn(context.sums.trained), copies=_is_narrow(context))
 
 
 def _sign_of_sum(context: Context) -> int:
@@ -152,13 +154,15 @@ def _sign_of_sum(context: Context) -> int:
     return 2 * largest * BYTES[context.setting.optimizer_states]
 
 
-def _trained_dtype(context: Context) -> str:
-    return context.numerics.adapter or context.setting.weights
+def _is_narrow(context: Context) -> Callable[[Trained], bool]:
+    """Whether a trained tensor has 16 bits: those of copies may be others than those of adapters."""
+    own = context.numerics.adapter or context.setting.weights
+    return lambda tensor: (context.numerics.head if tensor.copied else own) != "fp32"
 
 
 def _squares(context: Context) -> int:
     """came_pytorch: squares of one gradient, beside what names of the parameter before hold."""
-    return fullest_confidence(in_turn(context.sums.trained), copies=_trained_dtype(context) != "fp32")
+    return fullest_confidence(in_turn(context.sums.trained), copies=_is_narrow(context))
 
 
 def _updates(context: Context) -> int:

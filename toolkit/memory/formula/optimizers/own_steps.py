@@ -7,7 +7,7 @@ the other, and names of the one before stay bound until they are bound anew.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from toolkit.memory.formula.optimizers.adafactor import WIDE, factors
 from toolkit.memory.weights.sums import Trained
@@ -18,15 +18,15 @@ def came_states(tensor: Trained) -> int:
     return (tensor.elements + (2 * factors(tensor.shape) or tensor.elements)) * WIDE
 
 
-def fullest_confidence(turns: Iterable[Trained], *, copies: bool) -> int:
+def fullest_confidence(turns: Iterable[Trained], *, copies: Callable[[Trained], bool]) -> int:
     """CAME, in bytes: where the instability of an update is made, and where it is put together from its factors.
 
-    `copies`: a 16-bit gradient is made float32. The instability of the parameter before is bound until then, and what
-    was put together for the matrix before all the time.
+    `copies`: whose 16-bit gradient is made float32. The instability of the parameter before is bound until then, and
+    what was put together for the matrix before all the time.
     """
     before = together = most = 0
     for tensor in turns:
-        made = (4 if copies else 3) * tensor.elements
+        made = (4 if copies(tensor) else 3) * tensor.elements
         rows = tensor.elements // tensor.shape[-1] if len(tensor.shape) > 1 else 0
         most = max(most, together + made + max(before, rows))
         before = tensor.elements

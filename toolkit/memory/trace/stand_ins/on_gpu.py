@@ -23,7 +23,7 @@ LOW = frozenset([
 """What autocast runs in its low-precision dtype (torch's list of operators under CUDA autocast)."""
 
 HIGH = frozenset([
-    "layer_norm", "group_norm", "cross_entropy", "nll_loss", "mse_loss", "l1_loss", "smooth_l1_loss",
+    "layer_norm", "group_norm", "nll_loss", "mse_loss", "l1_loss", "smooth_l1_loss",
     "binary_cross_entropy_with_logits", "kl_div", "cosine_similarity", "norm", "exp", "expm1", "log", "log10", "log2",
     "log1p", "pow", "square", "__pow__", "__rpow__", "rsqrt", "reciprocal", "acos", "asin", "cosh", "sinh", "tan",
     "softplus", "softmin", "erfinv", "dist", "cdist", "renorm",
@@ -85,6 +85,8 @@ class OnGpu(TorchFunctionMode):
             return getattr(torch, f"_{name}")(args[0], kwargs.get("dim", args[1] if len(args) > 1 else -1), True)
         if region is not None and region.enabled and name in WIDE_RESULTS and _wants_width(args, kwargs):
             kwargs = {**kwargs, "dtype": torch.float32}
+        elif region is not None and region.enabled and func is F.cross_entropy:
+            return cross_entropy(*args, **kwargs)
         elif region is not None and region.enabled and name in LOW | HIGH:
             convert = region.low if name in LOW else region.high
             # The last argument first, as compilers of torch's releases evaluate a call: backward goes by that order.
@@ -204,6 +206,18 @@ def dropout(input: torch.Tensor, p: float = 0.5, training: bool = True, inplace:
     """Dropout as one kernel: it keeps a mask of one byte for each element."""
     del inplace
     return torch.native_dropout(input, p, True)[0] if training and 0 < p < 1 else input
+
+
+def cross_entropy(input: torch.Tensor, target: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:  # noqa: A002
+    """Cross-entropy under autocast, which knows its parts alone: log_softmax keeps the dtype that it is told.
+
+    Source: aten/src/ATen/native/LossNLL.cpp, cross_entropy_loss; ATen/autocast_mode.h, AT_FORALL_FP32, set_opt_dtype.
+    """
+    if args or kwargs.get("label_smoothing") or target.is_floating_point() or input.dtype == torch.float32:
+        return F.cross_entropy(Autocast.high(input), target, *args, **kwargs)
+    kwargs.pop("label_smoothing", None)
+    logs = torch.log_softmax(input, 0 if input.dim() == 1 else 1, dtype=input.dtype)
+    return F.nll_loss(logs.float(), target, **kwargs)
 
 
 def contains(values: torch.Tensor, element: Any) -> bool:

@@ -1,0 +1,136 @@
+"""What is there beside a cache while it grows: old keys, an old cache as a whole, results that still have a name."""
+
+from __future__ import annotations
+
+from toolkit.frozen import frozen
+from toolkit.memory.architecture import LayerKind
+from toolkit.memory.architecture.autoawq import FAMILY as AUTOAWQ
+from toolkit.memory.architecture.litgpt import FAMILY as LITGPT
+from toolkit.memory.context import Context
+from toolkit.memory.formula.caches.kv_cache import (
+    cached_bytes,
+    encoded_length,
+    kept_bytes,
+    kept_elements,
+    kept_heads,
+    kept_tokens,
+    own_tokens,
+    window_of,
+)
+from toolkit.memory.formula.caches.quantized_cache import last_update, steps_of
+from toolkit.memory.formula.ends.logits import FLOAT, LOGITS
+from toolkit.memory.libraries.kept_caches import QUANTIZED, room
+from toolkit.memory.libraries.transformers_versions import Behaviour, behaviour, decodes_itself
+from toolkit.memory.loading.autoawq import keys_bytes, room_of
+from toolkit.memory.size import BYTES
+
+ROW = "kv_cache_growth"
+
+
+@frozen
+class Growth:
+    """What is there beside a cache that grows, in bytes by row: `last` at the last token, `second` at the second.
+
+    `whole` says that `last` is there throughout the pass. `second` is what is there beside the prompt's cache, and
+    empty where no more is there than later; with `decoded` the prompt's cache is there while the second token makes its
+    own, which takes more where keys and values are views of what holds queries, too. `keys` are the tokens that the
+    last one attends to; `held` is an encoder's result, which generation keeps.
+    """
+
+    last: int
+    keys: int
+    held: tuple[tuple[str, int], ...] = ()
+    whole: bool = False
+    second: tuple[tuple[str, int], ...] = ()
+    decoded: bool = False
+
+
+def growth(context: Context) -> Growth:
+    """One layer's old keys; where versions hand on tuples the whole old cache, and the logits of the prompt with it."""
+    setting = context.setting
+    version = behaviour(context.architecture, setting)
+    keys = setting.sequence_length + max(setting.generated_length - 1, 0)
+    if context.architecture.family == LITGPT:
+        return Growth(0, context.scale.keys or keys)
+    if context.architecture.family == AUTOAWQ:
+        return Growth(_rolled(context), keys)
+    if setting.cache is not None:
+        return _of_another_growth(context)
+    given, held = _given(context, version, setting.sequence_length), _held(context, version)
+    new = cached_bytes(context, setting.sequence_length + 1)
+    if setting.generated_length < 2 or not version.hands_on_tuples:
+        second = ((ROW, _one_layer(context, 2) + new - cached_bytes(context, setting.sequence_length)), given)
+        named = decodes_itself(setting) and version.holds_result and setting.generated_length > 1
+        return Growth(_one_layer(context), keys, (*_encoded(context), *held), second=second if named else ())
+    last = cached_bytes(context, setting.sequence_length + setting.generated_length - 2)
+    if not version.holds_result:
+        return Growth(last, keys, held, whole=True, decoded=True)
+    return Growth(last, keys, held, whole=True, second=((ROW, new), given))
+
+
+def _given(context: Context, version: Behaviour, tokens: int) -> tuple[str, int]:
+    """The logits of so many tokens of each sequence, as the model gives them."""
+    setting = context.setting
+    wide = version.upcasts_early if decodes_itself(setting) else not version.own_head
+    width = BYTES["fp32" if wide else context.numerics.head]
+    return FLOAT if wide else LOGITS, setting.batch_size * tokens * context.architecture.vocabulary * width
+
+
+def _held(context: Context, version: Behaviour) -> tuple[tuple[str, int], ...]:
+    """What a loop of somebody's own has a name for at the last token: the result before, or the prompt's with it."""
+    setting = context.setting
+    named = decodes_itself(setting) and (version.holds_result or version.keeps_prompt)
+    before = 1 if named and setting.generated_length > 2 else 0
+    tokens = before + (setting.sequence_length if version.keeps_prompt else 0)
+    return (_given(context, version, tokens),) if tokens else ()
+
+
+def _rolled(context: Context) -> int:
+    """The values of a layer made anew, moved by 100 tokens, where there is no room for the next (roll_kv_n_steps)."""
+    kind, setting = context.architecture.layers[0], context.setting
+    full = setting.sequence_length + setting.generated_length - 1 > room_of(context)
+    return keys_bytes(context, kind) if full and setting.generated_length > 1 else 0
+
+
+def _of_another_growth(context: Context) -> Growth:
+    """What a token needs beside a cache that does not grow, and the mask by which it leaves out what is still empty.
+
+    A static layer whose window is full moves all it has by one place, in new tensors (StaticSlidingWindowLayer).
+    """
+    setting = context.setting
+    if setting.cache is not None and setting.cache.implementation == QUANTIZED:
+        return Growth(last_update(context), setting.sequence_length + steps_of(context))
+    tokens = room(setting)
+    seen = setting.sequence_length + max(setting.generated_length - 2, 0)
+    full = [kind for kind in context.architecture.layers if (kind.attention.window or tokens) <= min(seen, tokens - 1)]
+    mask = setting.batch_size * tokens * BYTES["bool"] if setting.attention == "sdpa" else 0
+    last = max((kept_bytes(context, kind, tokens) for kind in full), default=0)
+    return Growth(last, tokens, (("attention_mask", mask),) if mask else ())
+
+
+def _encoded(context: Context) -> tuple[tuple[str, int], ...]:
+    """The result of an encoder: a vector of the hidden width for every token of the prompt."""
+    if all(kind.cross_attention is None for kind in context.architecture.layers):
+        return ()
+    tokens = context.setting.batch_size * encoded_length(context)
+    return (("residual_stream", tokens * context.architecture.hidden * BYTES[context.numerics.stream]),)
+
+
+def _one_layer(context: Context, generated: int | None = None) -> int:
+    """The old keys of one layer while new ones are put together; of a layer with a window keys and values."""
+    setting = context.setting
+    tokens = setting.sequence_length + max((generated or setting.generated_length) - 2, 0)
+    every = (kind for kind in context.architecture.layers if kind.stack != "encoder")
+    layers = [kind for kind in every if not kind.attention.recurrent]
+    if any(kind.cross_attention is not None for kind in layers):
+        tokens = own_tokens(context, tokens)
+    each = (kept_tokens(context, kind, tokens) * _growing_elements(context, kind) for kind in layers)
+    largest = max(each, default=0)
+    return setting.batch_size * largest * BYTES[context.numerics.stream]
+
+
+def _growing_elements(context: Context, kind: LayerKind) -> int:
+    a = kind.attention
+    if a.latent_rank is not None or window_of(context, kind) is not None:
+        return kept_elements(kind)
+    return kept_heads(kind) * max(a.head_dim, a.value_head_dim)
