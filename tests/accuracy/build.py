@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any, cast
 
-from toolkit.accuracy.convert.write import converted
+from toolkit.accuracy.convert.write import convert
 from toolkit.accuracy.score import Score
 from toolkit.finding import Place
 from toolkit.memory.estimate import Holdings
@@ -71,5 +71,6 @@ def record(**fields: Any) -> dict[str, Any]:
 
 def lines_of(slug: str, *records: dict[str, Any]) -> list[dict[str, Any]]:
     """The runs that records of a source become."""
-    _, readings = converted(slug, [json.dumps(one) for one in records])
-    return [json.loads(line) for line in readings.splitlines()]
+    found = convert(slug, [json.dumps(one) for one in records])
+    assert found.sound, found.findings
+    return [json.loads(line) for line in found.readings.splitlines()]

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from toolkit.accuracy.added import added_by_prompt, added_by_token
-from toolkit.memory.device import context_interval
+from toolkit.memory.context import Context
+from toolkit.memory.device import context_interval, workspace_bytes
 from toolkit.memory.estimate import Estimate, Holdings
 from toolkit.memory.formula.engine.cache import token_bytes
 from toolkit.memory.formula.engine.engine import cache_room, profiled
 from toolkit.memory.ledger import STEADY, Category, PhaseName
 from toolkit.memory.parallel.plan import whole_adapters
+from toolkit.memory.parallel.zero_moments import SKIPPED
+from toolkit.memory.pass_ends import after_backward, after_forward
 from toolkit.memory.programs.moments import NAMED
 from toolkit.memory.replay.reserved import reserved_on_card, shown_by_card
+from toolkit.memory.rows.phase_sizes import PhaseSizes
 from toolkit.memory.weights.lora import unmerged_bytes
 
 Bytes = tuple[int, int]
+UPCAST = "upcast_parameters"
+"""The row of what prepare_model_for_kbit_training adds, which comes before adapters."""
 Predicts = Callable[[Estimate], Bytes | None]
 Held = Callable[[Holdings], Bytes | None]
 
@@ -29,9 +36,10 @@ def _allocated(estimate: Estimate) -> Bytes:
 
 
 def _at_load(estimate: Estimate) -> Bytes | None:
-    """The model as it is loaded, with the adapters that it was given."""
-    phase = estimate.ledger.phase(PhaseName.LOAD)
-    return _point(phase.total + _adapters(estimate)) if phase else None
+    """The model as it is loaded, with the adapters that it was given, and what preparing it for these made float32."""
+    phase, trained = estimate.ledger.phase(PhaseName.LOAD), estimate.ledger.phase(PhaseName.FORWARD_END)
+    prepared = sum(row.bytes for row in trained.rows if row.name == UPCAST) if trained is not None else 0
+    return _point(phase.total + _adapters(estimate) + prepared) if phase else None
 
 
 def _adapters(estimate: Estimate) -> int:
@@ -60,7 +68,7 @@ def _after_step(estimate: Holdings) -> Bytes | None:
         return None
     steps_apart = estimate.setting.parallel.strategy in ("zero1", "zero2")
     kept = [category for category in STEADY if not (steps_apart and category is Category.GRADIENTS)]
-    held = phase.of(*kept, Category.WORKSPACE) + sum(row.bytes for row in phase.rows if row.name == NAMED)
+    held = phase.of(*kept, Category.WORKSPACE) + sum(row.bytes for row in phase.rows if row.name in (NAMED, SKIPPED))
     return held, held + estimate.outputs
 
 
@@ -80,6 +88,30 @@ def _after_stage(estimate: Estimate) -> Bytes | None:
     uncounted = (Category.GRADIENTS, Category.ADAPTERS) if ignores else (Category.GRADIENTS,)
     kept = [category for category in STEADY if category not in uncounted]
     return _point(phase.of(*kept, Category.WORKSPACE)) if phase else None
+
+
+def _after_forward(estimate: Estimate) -> Bytes | None:
+    """What waits for backward, or what a pass without gradients gave; there is the result, if only for that long."""
+    return _ends(estimate, after_forward)
+
+
+def _after_backward(estimate: Estimate) -> Bytes | None:
+    """The gradients, and what the loop still has a name for."""
+    return _ends(estimate, after_backward)
+
+
+def _ends(estimate: Estimate, after: Callable[[Context], tuple[PhaseSizes, ...]]) -> Bytes | None:
+    """From the least to the most of what may be alive when a pass is over, on the estimate's GPU.
+
+    An adapter that no pass trains is in no row.
+    """
+    if estimate.context is None:
+        return None
+    setting = estimate.setting
+    workspace = workspace_bytes(setting.gpu, setting.stack.versions)
+    totals = [phase.total for phase in after(replace(estimate.context, workspace=workspace))]
+    beside = 0 if setting.trains else _adapters(estimate)
+    return (min(totals) + beside, max(totals) + beside) if totals else None
 
 
 def _between_tokens(estimate: Estimate) -> Bytes | None:
@@ -128,8 +160,8 @@ PREDICTS: Mapping[str, Predicts | str] = {
     "allocated_after_step": _after_step,
     "allocated_after_stage": _after_stage,
     "allocated_between_tokens": _between_tokens,
-    "allocated_after_forward": "no row of a ledger is of the moment after the forward pass",
-    "allocated_after_backward": "no row of a ledger is of the moment after the backward pass",
+    "allocated_after_forward": _after_forward,
+    "allocated_after_backward": _after_backward,
     "allocated_and_context": _with_context,
     "added_by_prompt": _added_by_prompt,
     "added_by_token": _added_by_token,

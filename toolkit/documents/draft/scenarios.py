@@ -34,6 +34,7 @@ _MODEL_ALONE: Final = frozenset({"parameters"})
 _HEADS: Final = {
     "ForSequenceClassification": "sequence-classification",
     "ForTokenClassification": "token-classification",
+    "ForQuestionAnswering": "question-answering",
     "ForMaskedLM": "masked-lm",
 }
 """Heads by the end of the name of a model's class, where it is no causal language model's."""
