@@ -38,7 +38,11 @@ def test_adapters_that_come_between_two_stages_are_in_no_sum_of_stages(said: Set
 
 
 def test_zero_2_lets_go_of_gradients_and_a_loop_keeps_the_result_that_it_names() -> None:
-    """OPT 1.3B on 16 GPUs: weights, a 16th of three float32 copies, logits of 8 x 512 tokens, and two workspaces."""
+    """OPT 1.3B on 16 GPUs: weights, a 16th of three float32 copies, logits of 8 x 512 tokens, and two workspaces.
+
+    From 0.8.2 to 0.17.1 DeepSpeed keeps the gradients of a first step that overflows in float16: where a GPU's part
+    ends in a weight, those of all of it, as of the embedding of 50,272 x 2,048, which is longer than a 16th.
+    """
     opt = Setting(
         "facebook/opt-1.3b", "full", "fp16", compute="fp16", batch_size=8, sequence_length=512, attention="eager",
         gradients="fp16", optimizer_states="fp32", master_weights="fp32", parallel=Parallel(16, "zero2"),
@@ -46,4 +50,6 @@ def test_zero_2_lets_go_of_gradients_and_a_loop_keeps_the_result_that_it_names()
     )  # fmt: skip
     parameters, logits = 1_315_758_080, 8 * 512 * 50_272
     held = 2 * parameters + 3 * 4 * parameters // 16 + 2 * logits + 2 * 8_519_680
-    assert left("allocated_after_step", of(opt)) == pytest.approx(held, rel=0.0005)
+    assert left("allocated_after_step", of(opt)) == pytest.approx(held + 2 * 50_272 * 2_048, rel=0.0005)
+    later = replace(opt, stack=Stack("plain", "named", {"transformers": "4.28.1", "deepspeed": "0.17.2"}))
+    assert left("allocated_after_step", of(later)) == pytest.approx(held, rel=0.0005)

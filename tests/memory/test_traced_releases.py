@@ -37,6 +37,7 @@ def name_of(record: dict[str, Any]) -> str:
 def setting_of(record: dict[str, Any]) -> Setting:
     trains = record["run"] in ("sum", "padded")
     generates = not trains and record["head"] == "causal-lm"
+    loss = "sum" if record["run"] == "sum" else "cross-entropy"
     return Setting(
         record["model"],
         "full" if trains else "inference",
@@ -52,7 +53,7 @@ def setting_of(record: dict[str, Any]) -> Setting:
         attention=record["attention"],
         padding=record["run"] != "sum",
         gpu="L40S",
-        stack=Stack("plain", "sum" if record["run"] == "sum" else "cross-entropy", versions(record)),
+        stack=Stack("plain" if trains else "transformers", loss, versions(record)),
     )
 
 

@@ -16,6 +16,7 @@ from toolkit.facts.models import ModelFacts, model_from_config
 from toolkit.memory.estimate import estimate
 from toolkit.memory.ledger import PhaseName
 from toolkit.memory.refusal import UnsupportedRow
+from toolkit.memory.trace.trace import UnsupportedTrace, trace
 from toolkit.spec.settings.setting import Lora, Setting, Stack
 
 pytestmark = pytest.mark.reference
@@ -27,7 +28,7 @@ MIXED: dict[str, Any] = {
     "weights": "fp32", "gradients": "fp32", "optimizer_states": "fp32", "amp": True, "optimizer": "adamw",
 }  # fmt: skip
 ADAPTED: dict[str, Any] = {**MIXED, "method": "lora", "weights": "bf16", "lora": Lora(8, 16, "all-linear")}
-INFERENCE: dict[str, Any] = {"method": "inference", "generated_length": 3}
+INFERENCE: dict[str, Any] = {"method": "inference", "generated_length": 3, "stack": Stack("transformers")}
 RUNS: dict[str, dict[str, Any]] = {
     "full": {},
     "eagerly": {"attention": "eager"},
@@ -116,6 +117,14 @@ def test_float16_widens_the_stream_of_t5(kind: str, attention: str) -> None:
     agree_on(setting({**INFERENCE, **short}), model, peak=PEAK, elsewhere=ELSEWHERE)
     with pytest.raises(UnsupportedRow, match="but in inference"):
         estimate(setting(short), model)
+
+
+def test_a_loop_that_calls_both_itself_is_refused() -> None:
+    looped = setting({**INFERENCE, "stack": Stack("plain")})
+    with pytest.raises(UnsupportedRow, match="an encoder and a decoder itself"):
+        estimate(looped, facts("bart"))
+    with pytest.raises(UnsupportedTrace, match="an encoder and a decoder itself"):
+        trace(looped, facts("bart"))
 
 
 def test_positions_of_a_sound_do_not_go_with_the_tokens() -> None:

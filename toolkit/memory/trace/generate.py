@@ -11,12 +11,14 @@ from typing import Any
 import torch
 from torch import nn
 
+from toolkit.memory.formula.caches.growth import WITH_ENCODER
 from toolkit.memory.ledger import PhaseName
 from toolkit.memory.libraries.transformers_versions import decodes_itself, is_alone
 from toolkit.memory.trace.batches.lengthen import growing, leap, lengthened, shapes
 from toolkit.memory.trace.batches.padded import REAL, Rows, mask_of
 from toolkit.memory.trace.batches.sounds import hears, sound_of
 from toolkit.memory.trace.caches import cache_of, is_packed, packed_as_on_gpu, parts_of
+from toolkit.memory.trace.refusal import UnsupportedTrace
 from toolkit.memory.trace.releases import cache_parts, first_cache, holds_results, is_double, last_logits_alone
 from toolkit.spec.fields.evaluation import NO_LABELS, UNCACHED
 from toolkit.spec.fields.result import UNTIL_END, UNTIL_NEXT
@@ -42,6 +44,8 @@ def generate(setting: Setting, model: nn.Module, mark: Mark, cached: Cached) -> 
         given: dict[str, Any] = {"use_cache": setting.evaluation != UNCACHED}
         rows = None
         if model.config.is_encoder_decoder:
+            if decodes_itself(setting):
+                raise UnsupportedTrace(f"a loop that calls {WITH_ENCODER}")
             sounds = hears(model)
             source = sound_of(setting, model) if sounds else ids
             given["encoder_outputs"] = model.get_encoder()(source, return_dict=True, **mask)

@@ -22,9 +22,12 @@ from toolkit.memory.formula.ends.logits import FLOAT, LOGITS
 from toolkit.memory.libraries.kept_caches import QUANTIZED, room
 from toolkit.memory.libraries.transformers_versions import Behaviour, behaviour, decodes_itself
 from toolkit.memory.loading.autoawq import keys_bytes, room_of
+from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.size import BYTES
 
 ROW = "kv_cache_growth"
+
+WITH_ENCODER = "an encoder and a decoder itself is not followed; for generate() say stack.trainer: transformers"
 
 
 @frozen
@@ -48,6 +51,8 @@ class Growth:
 def growth(context: Context) -> Growth:
     """One layer's old keys; where versions hand on tuples the whole old cache, and the logits of the prompt with it."""
     setting = context.setting
+    if decodes_itself(setting) and any(kind.stack == "encoder" for kind in context.architecture.layers):
+        raise UnsupportedRow(ROW, f"a loop that calls {WITH_ENCODER}")
     version = behaviour(context.architecture, setting)
     keys = setting.sequence_length + max(setting.generated_length - 1, 0)
     if context.architecture.family == LITGPT:
