@@ -119,15 +119,17 @@ _NEEDED: dict[str, Flags] = {
     "adaption_prompt": {"peft.adapter_len": "10", "peft.adapter_layers": "5"},
     "c3a": {"peft.block_size": "64"},
     "ia3": {"peft.targets": "[k_proj, v_proj, down_proj]", "peft.feedforward_modules": "[v_proj]"},
+    "lily": {"peft.targets": "[q_proj, v_proj]"},
     "p_tuning": {"peft.num_virtual_tokens": "20"},
     "prefix_tuning": {"peft.num_virtual_tokens": "20", "peft.prefix_projection": "true"},
+    "psoft": {"peft.targets": "[q_proj, v_proj]", "stack.trainer": "plain"},
     "prompt_tuning": {"peft.num_virtual_tokens": "20"},
     "trainable_tokens": {"peft.num_tokens": "10"},
     "vblora": {"peft.vector_length": "64", "peft.num_vectors": "60"},
 }
 _METHODS = (
     "beft", "boft", "delora", "fourierft", "gralora", "hira", "hra", "ln_tuning", "loha", "lokr", "miss", "oft",
-    "peanut", "randlora", "road", "vera",
+    "peanut", "randlora", "road", "tinylora", "vera",
 )  # fmt: skip
 TUNED: dict[str, Flags] = {
     **{name: {**_TRAINED, "method": name} for name in _METHODS},

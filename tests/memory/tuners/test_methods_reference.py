@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from tests.memory.architecture.samples import small_config
 from toolkit.facts.models import model_from_config
 from toolkit.memory.architecture import architecture_of
 from toolkit.memory.refusal import UnsupportedRow
-from toolkit.memory.tuners.methods import ADDS, added
+from toolkit.memory.tuners.methods import ADDS, added, held_bytes
 from toolkit.memory.weights.parameters import total_parameters, trainable_parameters
 from toolkit.spec.fields.peft_methods import PEFT_METHODS
 from toolkit.spec.settings.adapters import peft_of
@@ -37,6 +38,7 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
     "c3a": [{"block_size": 8}],
     "gralora": [{"rank": 8}, {"rank": 8, "gralora_k": 4, "hybrid_r": 3}],
     "ia3": [{}, {"feedforward_modules": ("none_of_them",)}],
+    "lily": [{}, {"rank": 5, "stride_a": 2, "num_b": 3}, {"rank": 0}],
     "loha": [{}, {"rank": 3}],
     "lokr": [
         {},
@@ -54,12 +56,37 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
         {"num_virtual_tokens": 5, "prefix_projection": True},
     ],
     "prompt_tuning": [{"num_virtual_tokens": 20}],
+    "psoft": [
+        {"rank": 8},
+        {"rank": 8, "psoft_orth": False},
+        {"rank": 3, "psoft_mag_a": False, "psoft_svd": "lowrank"},
+        {"rank": 4, "psoft_mag_b": False, "ab_svd_init": "pissa_init"},
+        {"rank": 1},
+        {"rank": 0},
+        {"rank": 100_000},
+    ],
     "randlora": [{}, {"rank": 7}],
     "road": [{}, {"variant": "road_2"}, {"variant": "road_4"}],
     "shira": [{}, {"rank": 4}],
+    "tinylora": [
+        {},
+        {"u": 5, "weight_tying": 0.25},
+        {"u": 3, "weight_tying": 0.6, "rank": 4},
+        {"weight_tying": 1.0, "rank": 100_000},
+        {"rank": 0},
+    ],
     "trainable_tokens": [{"num_tokens": 3}],
     "vblora": [{"vector_length": 16, "num_vectors": 40}],
     "vera": [{}, {"rank": 5}],
+}
+TINY = {
+    **small_config("llama"),
+    "hidden_size": 64,
+    "intermediate_size": 160,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "vocab_size": 128,
 }
 CASES = [
     (family, method, options)
@@ -107,6 +134,56 @@ def test_what_is_added_is_what_peft_adds(family: str, method: str, options: dict
     held = Counter(tuple(part.shape) for part in adapted.buffers() if id(part) not in before)
     if method != "shira":  # whose indices are no buffers
         assert counted(ours, trained=False) == held
+
+
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [
+        ("psoft", {"rank": 8}),
+        ("psoft", {"rank": 8, "psoft_svd": "lowrank"}),
+        ("psoft", {"rank": 8, "ab_svd_init": "pissa_init", "psoft_orth": False}),
+        ("tinylora", {"u": 5, "weight_tying": 0.5}),
+        ("vera", {"rank": 5}),
+    ],
+)
+def test_storages_of_what_is_kept_on_a_gpu(method: str, options: dict[str, Any]) -> None:
+    """Tensors without storage are laid out as on a GPU, so that a view there is a view here."""
+    config = TINY
+    architecture = architecture_of(model_from_config(config, "llama"), "causal-lm", 0)
+    setting = replace(setting_of("llama", method, options), stack=Stack("plain"))
+    model = build(architecture.class_name, config).bfloat16()
+    before = {id(tensor) for tensor in model.buffers()}
+    adapted = put_on(model, setting)
+    kept = [part.untyped_storage() for part in adapted.buffers() if id(part) not in before]
+    assert held_bytes(architecture, setting) == sum({one._cdata: one.nbytes() for one in kept}.values())
+
+
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [
+        ("psoft", {"rank": 8}),
+        ("psoft", {"rank": 8, "psoft_svd": "lowrank"}),
+        ("tinylora", {"rank": 3}),
+    ],
+)
+def test_what_a_trainer_moves_of_what_is_kept(method: str, options: dict[str, Any]) -> None:
+    """Factors of real weights in main memory: each tensor is moved by itself, without what it is a view of."""
+    config = TINY
+    architecture = architecture_of(model_from_config(config, "llama"), "causal-lm", 0)
+    setting = setting_of("llama", method, options)
+    model = build(architecture.class_name, config).to_empty(device="cpu").bfloat16()
+    for weight in model.parameters():
+        weight.data.normal_()
+    before = {id(tensor) for tensor in model.buffers()}
+    adapted = put_on(model, setting)
+    kept = sum(part.numel() * part.element_size() for part in adapted.buffers() if id(part) not in before)
+    assert held_bytes(architecture, setting) == kept
+
+
+def put_on(model: Any, setting: Setting) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return peft.get_peft_model(model, adapters.config_of(setting, "llama"))
 
 
 def counted(ours: list[Any], *, trained: bool) -> Counter[tuple[int, ...]]:

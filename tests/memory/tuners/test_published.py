@@ -40,6 +40,8 @@ def setting_of(method: str, trainer: str = "plain", **options: Any) -> Setting:
         ("gralora", {"targets": QV}, 9_175_040),
         ("hira", {"targets": QV}, 9_175_040),
         ("ia3", {"targets": ("k_proj", "v_proj", "down_proj")}, 286_720),
+        ("lily", {"targets": ("gate_proj", "up_proj", "down_proj"), "rank": 140, "stride_a": 14}, 9_485_280),
+        ("lily", {"targets": QV, "rank": 896, "stride_a": 14}, 18_450_432),
         ("ln_tuning", {"targets": NORMS}, 175_104),
         ("loha", {"targets": QV, "rank": 32}, 18_350_080),
         ("lokr", {"targets": QV, "rank": 32}, 279_552),
@@ -50,9 +52,12 @@ def setting_of(method: str, trainer: str = "plain", **options: Any) -> Setting:
         ("peanut", {"targets": QV, "rank": 1}, 229_376),
         ("prefix_tuning", {"num_virtual_tokens": 200}, 11_468_800),
         ("prompt_tuning", {"num_virtual_tokens": 200}, 614_400),
+        ("psoft", {"targets": QV, "rank": 256}, 1_856_512),
         ("randlora", {"targets": QV}, 9_289_728),
         ("road", {"targets": QV, "variant": "road_2"}, 229_376),
         ("shira", {"targets": QV}, 9_175_040),
+        ("tinylora", {"targets": QV}, 3_584),
+        ("tinylora", {"targets": QV, "weight_tying": 1.0}, 64),
         ("trainable_tokens", {"num_tokens": 2}, 6_144),
         ("vblora", {"targets": QV}, 1_212_416),
         ("vera", {"targets": QV}, 129_024),
@@ -87,6 +92,22 @@ def test_vectors_beside_lora(dora: bool, bias: bool, trained: int) -> None:
         # A square of the inputs for each of 56 modules, which peft leaves in main memory and a Trainer moves.
         ("boft", {"targets": QV}, "transformers", 56 * 3072 * 3072 * 4),
         ("boft", {"targets": QV}, "plain", 0),
+        # Factors of ranks 2 and 64 matrices of 2 x 2 for each of 56 modules.
+        ("tinylora", {"targets": QV}, "plain", 28 * 4 * (2 * (3072 + 3072) + 2 * (3072 + 1024) + 2 * 64 * 4)),
+        # All right singular vectors where they are found on the GPU, those of the rank where they are moved there;
+        # the other factor, and rows and columns of a triangle in 64 bit.
+        (
+            "psoft",
+            {"targets": QV, "rank": 256},
+            "plain",
+            28 * (4 * 3072 * (3072 + 1024) + 4 * 256 * (3072 + 1024) + 2 * 2 * 8 * 256 * 255 // 2),
+        ),
+        (
+            "psoft",
+            {"targets": QV, "rank": 256},
+            "transformers",
+            28 * (4 * 256 * (3072 + 3072) + 4 * 256 * (3072 + 1024) + 2 * 2 * 8 * 256 * 255 // 2),
+        ),
         ("loha", {"targets": QV}, "transformers", 0),
     ],
 )
@@ -109,6 +130,11 @@ def test_what_is_kept_beside(method: str, options: dict[str, Any], trainer: str,
         ("vblora", {"targets": QV, "vector_length": 100}, "vectors of 100"),
         ("adaption_prompt", {"adapter_len": 1, "adapter_layers": 99}, "28 layers, not 99"),
         ("ln_tuning", {"targets": ("q_proj",)}, "which is no norm"),
+        ("psoft", {"targets": QV, "rank": 2000}, "a rank of 2000 on v_proj, which has 1024"),
+        ("tinylora", {"targets": QV, "rank": 0}, "a rank of 0"),
+        ("lily", {"targets": ("self_attn.q_proj", "q_proj")}, "shares by self_attn.q_proj, q_proj"),
+        ("lily", {"targets": "all-linear"}, "targets that are no list of names"),
+        ("lily", {"targets": ("layers.3.self_attn.q_proj",)}, "lily on some layers alone"),
     ],
 )
 def test_what_peft_refuses_is_refused(method: str, options: dict[str, Any], reason: str) -> None:
@@ -116,9 +142,10 @@ def test_what_peft_refuses_is_refused(method: str, options: dict[str, Any], reas
         holdings(setting_of(method, **options), facts_of(MODEL))
 
 
-def test_passes_are_refused_by_the_name_of_the_method() -> None:
-    with pytest.raises(UnsupportedRow, match="activations: no formula for a pass with waveft yet"):
-        estimate(setting_of("waveft", targets=QV), facts_of(MODEL))
+@pytest.mark.parametrize("method", ["waveft", "lily", "psoft", "tinylora"])
+def test_passes_are_refused_by_the_name_of_the_method(method: str) -> None:
+    with pytest.raises(UnsupportedRow, match=f"activations: no formula for a pass with {method} yet"):
+        estimate(setting_of(method, targets=QV), facts_of(MODEL))
 
 
 @pytest.mark.parametrize(

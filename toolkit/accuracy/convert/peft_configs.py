@@ -14,7 +14,9 @@ RENAMED: Mapping[str, str] = {"bone": "miss"}
 _FIELDS: Mapping[str, str] = {
     "boft_block_size": "block_size",
     "init_weights": "form",
+    "num_B": "num_b",
     "oft_block_size": "block_size",
+    "stride_A": "stride_a",
     "token_indices": "num_tokens",
 }
 """What peft calls a field of a method, where a scenario calls it otherwise."""
@@ -29,6 +31,7 @@ _SCALES = frozenset({
     "alpha", "beta1", "beta2", "d_initial", "delora_lambda", "deltaT", "eps", "init_logits_std",
     "init_vector_bank_bound", "init_weights", "init_ia3_weights", "init_lora_weights", "lora_alpha",
     "num_cayley_neumann_terms", "orth_reg_weight", "projection_prng_key", "prompt_tuning_init", "random_loc_seed",
+    "cayley_neumann_eps", "init_v_bound", "projection_seed", "psoft_alpha", "psoft_svd_lowrank_niter",
     "random_seed", "randlora_alpha", "rank_pattern", "save_projection", "scaling", "target_r", "tfinal", "tinit",
     "topk", "total_step", "use_cayley_neumann", "use_idwt", "wavelet_family", "act_fn", "group_size", "mask_type",
     "boft_n_butterfly_factor", "encoder_reparameterization_type", "encoder_num_layers", "prefix_projection",

@@ -33,6 +33,7 @@ CLASSES: Mapping[str, str] = {
     "hira": "HiraConfig",
     "hra": "HRAConfig",
     "ia3": "IA3Config",
+    "lily": "LilyConfig",
     "ln_tuning": "LNTuningConfig",
     "loha": "LoHaConfig",
     "lokr": "LoKrConfig",
@@ -42,9 +43,11 @@ CLASSES: Mapping[str, str] = {
     "peanut": "PeanutConfig",
     "prefix_tuning": "PrefixTuningConfig",
     "prompt_tuning": "PromptTuningConfig",
+    "psoft": "PsoftConfig",
     "randlora": "RandLoraConfig",
     "road": "RoadConfig",
     "shira": "ShiraConfig",
+    "tinylora": "TinyLoraConfig",
     "trainable_tokens": "TrainableTokensConfig",
     "vblora": "VBLoRAConfig",
     "vera": "VeraConfig",
@@ -57,6 +60,8 @@ OPTION_NAMES: Mapping[tuple[str, str], str] = {
     ("oft", "block_size"): "oft_block_size",
     ("miss", "form"): "init_weights",
     ("adalora", "rank"): "init_r",
+    ("lily", "num_b"): "num_B",
+    ("lily", "stride_a"): "stride_A",
 }
 """What peft calls an option of a method, where a scenario calls it otherwise."""
 

@@ -14,7 +14,8 @@ class Added:
     """One form of tensor: its shape, how many there are, and whether it is trained, or held as it is made.
 
     What is held has `item` bytes an element. `stays` is a buffer that a method leaves where it was made, in main
-    memory, until somebody moves the whole model. `embedding`: it is the weight of an embedding.
+    memory, until somebody moves the whole model. `embedding`: it is the weight of an embedding. `view_of` is the
+    shape of a tensor of which it is a view, and whose storage it keeps, where it is made on the GPU.
     """
 
     shape: tuple[int, ...]
@@ -23,11 +24,17 @@ class Added:
     item: int = 0
     stays: bool = False
     embedding: bool = False
+    view_of: tuple[int, ...] = ()
 
     @property
     def elements(self) -> int:
         """The elements of all of them."""
         return self.count * prod(self.shape)
+
+    @property
+    def stored(self) -> int:
+        """The elements of the storages of all of them where they are made on the GPU."""
+        return self.count * prod(self.view_of or self.shape)
 
 
 @frozen

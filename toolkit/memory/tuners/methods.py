@@ -12,6 +12,7 @@ from toolkit.memory.architecture.stack import as_built
 from toolkit.memory.libraries.versions import older
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.tuners.added import Added, Adds, Base
+from toolkit.memory.tuners.factored import FACTORED
 from toolkit.memory.tuners.linears import EACH, scales_inputs
 from toolkit.memory.tuners.prompts import PROMPTS
 from toolkit.memory.tuners.shared import SHARED
@@ -22,12 +23,12 @@ from toolkit.spec.settings.setting import Peft, Setting
 
 __all__ = ["ADDS", "added", "base_of", "feedforward_of", "held_bytes", "scales_inputs"]
 
-ADDS: Mapping[str, Adds] = {**EACH, **SHARED, **PROMPTS}
+ADDS: Mapping[str, Adds] = {**EACH, **SHARED, **FACTORED, **PROMPTS}
 """Every method with its rule."""
 
 PRODUCTS = frozenset({ModuleKind.LINEAR, ModuleKind.HEAD})
 TRANSPOSED = frozenset({
-    "adalora", "fourierft", "gralora", "hira", "ia3", "randlora", "vblora", "vera", "waveft",
+    "adalora", "fourierft", "gralora", "hira", "ia3", "randlora", "tinylora", "vblora", "vera", "waveft",
 })  # fmt: skip
 """Methods that peft puts on GPT-2's Conv1D, too, as on a linear."""
 
@@ -71,11 +72,12 @@ def held_bytes(architecture: Architecture, setting: Setting) -> int:
     """What a method keeps on the GPU beside what it trains.
 
     A buffer outside the containers that peft moves with an adapter (tuners_utils.py,
-    _move_adapter_to_device_of_base_layer) comes along only where a Trainer moves the whole model.
+    _move_adapter_to_device_of_base_layer) comes along only where a Trainer moves the whole model. What such a move
+    takes along of a view is the view alone.
     """
     moves = setting.stack.trainer != "plain" and setting.weights not in QUANTIZED
     found = (one for one in added(architecture, setting) if not one.trained and (moves or not one.stays))
-    return sum(one.elements * one.item for one in found)
+    return sum((one.elements if moves else one.stored) * one.item for one in found)
 
 
 def _modules(architecture: Architecture, setting: Setting, peft: Peft) -> Iterator[Module]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from toolkit.memory.architecture import Module
@@ -45,6 +46,31 @@ def _vblora(base: Base) -> Iterator[Added]:
     yield Added((vectors, length))
 
 
+def _lily(base: Base) -> Iterator[Added]:
+    """A for each `stride_a` layers of a target, B for all of them, a router for each (tuners/lily/model.py)."""
+    if base.rank < 1:
+        raise UnsupportedRow("adapters", "peft refuses a rank of 0")
+    stride, experts = base.number("stride_a"), base.number("num_b")
+    alike: Counter[tuple[str, int, int]] = Counter()
+    for module in base.modules:
+        alike[_sharing_target(base, module), module.out_features, module.in_features] += module.count
+        yield Added((experts, base.rank), module.count)
+    for (_, outputs, inputs), layers in alike.items():
+        yield Added((base.rank, inputs), -(-layers // stride))
+        yield Added((experts * base.rank, outputs))
+
+
+def _sharing_target(base: Base, module: Module) -> str:
+    """The one target with which a module's path ends: those of one target and one shape share."""
+    if any(part.isdigit() for target in base.targets for part in target.split(".")):
+        raise UnsupportedRow("adapters", "no rule for lily on some layers alone yet")
+    ends = [target for target in base.targets if module.path.endswith(target)]
+    if len(ends) != 1:
+        said = ", ".join(ends) or "targets that are no list of names"
+        raise UnsupportedRow("adapters", f"no rule for which adapters of lily {module.leaf} shares by {said} yet")
+    return ends[0]
+
+
 def _lokr(base: Base) -> Iterator[Added]:
     """Two factors of which each is low-rank where that is less (tuners/lokr/layer.py)."""
     for module in base.modules:
@@ -83,5 +109,11 @@ def _factors(whole: int, factor: int) -> tuple[int, int]:
     return small, whole // small
 
 
-SHARED: Mapping[str, Adds] = {"lokr": _lokr, "randlora": _randlora, "vblora": _vblora, "vera": _vera}
+SHARED: Mapping[str, Adds] = {
+    "lily": _lily,
+    "lokr": _lokr,
+    "randlora": _randlora,
+    "vblora": _vblora,
+    "vera": _vera,
+}
 """What each method adds."""

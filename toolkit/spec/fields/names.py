@@ -23,6 +23,14 @@ ROAD_VARIANTS = {
     "road_2": "one for each output",
     "road_4": "two for each output",
 }
+PSOFT_SOLVERS = {
+    "full": "all singular vectors of a weight",
+    "lowrank": "the first ones alone, by a random projection",
+}
+PSOFT_FACTORS = {
+    "psoft_init": "the singular values are in the factor over the outputs",
+    "pissa_init": "their roots are in both factors",
+}
 
 WEIGHTS = {
     "fp32": "4 bytes a parameter",

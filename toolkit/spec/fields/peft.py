@@ -6,13 +6,14 @@ from collections.abc import Iterator
 
 from toolkit.spec.fields import names
 from toolkit.spec.fields.field import FieldSpec
-from toolkit.spec.fields.kind import Boolean, Integer, Kind, one_of
+from toolkit.spec.fields.kind import Boolean, Integer, Kind, Number, one_of
 from toolkit.spec.fields.named_kind import Targets
 
 _AFFECTS = frozenset({
     "parameters", "adapters", "gradients", "optimizer_states", "temporary", "activations", "logits", "time",
 })  # fmt: skip
 _SIZED_ALIKE = frozenset({"activations", "logits", "temporary", "time"})
+_STEADY = frozenset({"parameters", "adapters", "gradients", "optimizer_states"})
 _POSITIVE = Integer("a positive integer", 1, 10**9)
 _COUNT = Integer("a whole number", 0, 10**9)
 
@@ -30,6 +31,7 @@ def peft_fields() -> Iterator[FieldSpec]:
     )
     yield from _tokens()
     yield from _blocks()
+    yield from _factors()
 
 
 def _tokens() -> Iterator[FieldSpec]:
@@ -66,6 +68,26 @@ def _blocks() -> Iterator[FieldSpec]:
     yield _field("gralora_k", _POSITIVE, "GraLoRA: blocks along a side.", "2", _SIZED_ALIKE)
     yield _field("hybrid_r", _COUNT, "GraLoRA: the rank of a plain adapter beside the blocks.", "4")
     yield _field("variant", one_of("a variant of RoAd", names.ROAD_VARIANTS), "RoAd: the variant.", "road_2")
+
+
+def _factors() -> Iterator[FieldSpec]:
+    yield _field("stride_a", _POSITIVE, "Lily: how many layers share an adapter's A.", "4", _STEADY)
+    yield _field("num_b", Integer("a number from 2 on", 2, 10**9), "Lily: how many Bs are mixed.", "2", _STEADY)
+    yield _field("u", _POSITIVE, "TinyLoRA: elements of a trained vector.", "13", _STEADY)
+    yield _field(
+        "weight_tying",
+        Number("a share from 0 to 1", 0.0, 1.0),
+        "TinyLoRA: the share of modules that have no vector of their own.",
+        "0.5",
+        _STEADY,
+    )
+    yield _field("psoft_orth", Boolean(), "PSOFT: whether the matrix is a rotation, of a triangle.", "false", _STEADY)
+    yield _field("psoft_mag_a", Boolean(), "PSOFT: whether columns of the matrix are scaled.", "false", _STEADY)
+    yield _field("psoft_mag_b", Boolean(), "PSOFT: whether rows of the matrix are scaled.", "false", _STEADY)
+    solvers = one_of("a way to find singular vectors", names.PSOFT_SOLVERS)
+    yield _field("psoft_svd", solvers, "PSOFT: how a weight's factors are found.", "lowrank", frozenset({"adapters"}))
+    factors = one_of("a form of PSOFT's factors", names.PSOFT_FACTORS)
+    yield _field("ab_svd_init", factors, "PSOFT: what the factors are.", "pissa_init", frozenset({"adapters"}))
 
 
 def _field(name: str, kind: Kind, doc: str, example: str, affects: frozenset[str] = _AFFECTS) -> FieldSpec:

@@ -7,7 +7,7 @@ from dataclasses import field
 
 from toolkit.frozen import frozen
 
-Option = str | int | bool | tuple[str, ...] | None
+Option = str | int | float | bool | tuple[str, ...] | None
 """What an option of a method may be; None where peft has no default, so that it must be said."""
 
 
@@ -42,6 +42,9 @@ PEFT_METHODS: Mapping[str, PeftMethod] = {
     "hra": PeftMethod("train reflections of inputs", rank=8),
     "ia3": PeftMethod(
         "train factors of keys, values and feed-forward inputs", options={"feedforward_modules": ()}, quantized=True),
+    "lily": PeftMethod(
+        "train low-rank adapters that layers share, and what routes them", rank=32,
+        options={"stride_a": 1, "num_b": 2}),
     "ln_tuning": PeftMethod("train copies of norms", "norms"),
     "loha": PeftMethod("train two low-rank adapters that are multiplied", rank=8),
     "lokr": PeftMethod(
@@ -57,9 +60,16 @@ PEFT_METHODS: Mapping[str, PeftMethod] = {
         "train keys and values of virtual tokens", "prompts", None,
         {"num_virtual_tokens": None, "prefix_projection": False, "encoder_hidden_size": None}),
     "prompt_tuning": PeftMethod("train virtual tokens", "prompts", None, {"num_virtual_tokens": None}),
+    "psoft": PeftMethod(
+        "train a rotation of the weights' first singular vectors", rank=32,
+        options={"psoft_orth": True, "psoft_mag_a": True, "psoft_mag_b": True, "psoft_svd": "full",
+                 "ab_svd_init": "psoft_init"}),
     "randlora": PeftMethod("train scales of frozen random bases", rank=32, quantized=True),
     "road": PeftMethod("train rotations of pairs of outputs", options={"variant": "road_1"}, quantized=True),
     "shira": PeftMethod("train a few weights of each layer", rank=32),
+    "tinylora": PeftMethod(
+        "train one vector over random matrices between the weights' first singular vectors", rank=2,
+        options={"u": 64, "weight_tying": 0.0}),
     "trainable_tokens": PeftMethod("train the embeddings of a few tokens", "embeddings", None, {"num_tokens": None}),
     "vblora": PeftMethod(
         "train a bank of vectors and which of them make an adapter", rank=4,

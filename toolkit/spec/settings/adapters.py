@@ -8,7 +8,7 @@ from typing import cast
 from toolkit.spec.fields import names
 from toolkit.spec.fields.kernel_names import FSDP_IGNORES
 from toolkit.spec.fields.objective import STEADY
-from toolkit.spec.fields.peft_methods import BASE_DTYPE, PEFT_METHODS, Option
+from toolkit.spec.fields.peft_methods import BASE_DTYPE, PEFT_METHODS
 from toolkit.spec.fields.value import Atom
 from toolkit.spec.settings.setting import Galore, Kernels, Lora, Peft, Stack
 from toolkit.spec.settings.stack_rules import adapter_dtype
@@ -42,9 +42,7 @@ def peft_of(said: Said, method: str, stack: Stack, weights: str, compute: str) -
         dtype = weights if weights in names.FLOATS else compute
     else:
         dtype = str(said.get("peft.dtype") or _dtype(said, stack, weights, compute))
-    options = tuple(
-        (name, cast("Option", said.get(f"peft.{name}", default))) for name, default in known.options.items()
-    )
+    options = tuple((name, said.get(f"peft.{name}", default)) for name, default in known.options.items())
     targets = said.get("peft.targets")
     return Peft(
         targets=targets if targets is None or isinstance(targets, tuple) else str(targets),

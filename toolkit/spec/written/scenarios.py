@@ -61,6 +61,15 @@ class PeftFields(Written):
     gralora_k: Annotated[FieldValue | None, Open("peft.gralora_k")] = None
     hybrid_r: Annotated[FieldValue | None, Open("peft.hybrid_r")] = None
     variant: Annotated[FieldValue | None, Open("peft.variant")] = None
+    stride_a: Annotated[FieldValue | None, Open("peft.stride_a")] = None
+    num_b: Annotated[FieldValue | None, Open("peft.num_b")] = None
+    u: Annotated[FieldValue | None, Open("peft.u")] = None
+    weight_tying: Annotated[FieldValue | None, Open("peft.weight_tying")] = None
+    psoft_orth: Annotated[FieldValue | None, Open("peft.psoft_orth")] = None
+    psoft_mag_a: Annotated[FieldValue | None, Open("peft.psoft_mag_a")] = None
+    psoft_mag_b: Annotated[FieldValue | None, Open("peft.psoft_mag_b")] = None
+    psoft_svd: Annotated[FieldValue | None, Open("peft.psoft_svd")] = None
+    ab_svd_init: Annotated[FieldValue | None, Open("peft.ab_svd_init")] = None
 
 
 class KernelFields(Written):
