@@ -13,7 +13,6 @@ pytest.importorskip("bitsandbytes")
 from tests.memory.trace.cut import cut
 from toolkit.memory.estimate import estimate
 from toolkit.memory.ledger import Category, PhaseName
-from toolkit.memory.measure.model import load_on_device
 from toolkit.memory.trace.refusal import UnsupportedTrace
 from toolkit.memory.trace.releases import loads_warm
 from toolkit.memory.trace.trace import trace
@@ -48,15 +47,3 @@ def test_only_a_device_map_may_warm_the_allocator() -> None:
 def test_a_files_tensors_are_not_traced() -> None:
     with pytest.raises(UnsupportedTrace, match="a file's tensors beside the model"):
         trace(replace(READ, loading="device-context", checkpoint_dtype="fp32"), cut(MODEL, 1))
-
-
-@pytest.mark.parametrize(
-    ("more", "why"),
-    [
-        ({"loading": "moved"}, "the model is made on the GPU"),
-        ({"earlier_passes": "training"}, "has run nothing before"),
-    ],
-)
-def test_what_a_measurement_cannot_run_is_refused_by_name(more: dict[str, str], why: str) -> None:
-    with pytest.raises(UnsupportedTrace, match=why):
-        load_on_device(replace(READ, **more), cut(MODEL, 1))  # type: ignore[arg-type]
