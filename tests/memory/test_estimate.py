@@ -309,3 +309,8 @@ def test_any_setting_is_estimated_or_refused_by_name(
         return
     assert all(isinstance(row.bytes, int) and row.bytes > 0 for phase in found.ledger.phases for row in phase.rows)
     assert found.allocated >= found.ledger.phases[0].total
+
+
+def test_gradients_of_weights_that_none_are_made_of_are_not_exchanged() -> None:
+    with pytest.raises(UnsupportedRow, match="what is trained in place of nf4 weights"):
+        of(Setting("Qwen/Qwen2.5-0.5B", "full", "nf4", head="causal-lm", parallel=Parallel(2, "ddp")))

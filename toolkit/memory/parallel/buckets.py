@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from toolkit.memory.context import Context
 from toolkit.memory.ledger import PhaseName
+from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.size import BYTES
+
+ROW = "gradient_buckets"
 
 
 def gradient_buckets(context: Context, phase: PhaseName) -> int:
@@ -17,4 +20,6 @@ def gradient_buckets(context: Context, phase: PhaseName) -> int:
     if setting.parallel.strategy != "ddp" or setting.parallel.gpus == 1 or phase is PhaseName.LOAD:
         return 0
     own = dtypes.adapter or setting.weights
+    if own not in BYTES:
+        raise UnsupportedRow(ROW, f"what is trained in place of {own} weights is not known")
     return (sums.elements - sums.copies) * BYTES[own] + sums.copies * BYTES[dtypes.head]
