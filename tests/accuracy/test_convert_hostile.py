@@ -15,6 +15,7 @@ from tests.accuracy.build import record
 from tests.cli.command import run
 from toolkit.accuracy.convert import form
 from toolkit.accuracy.convert.form import NEEDED
+from toolkit.accuracy.convert.remarks import _OTHER_LOSS
 from toolkit.accuracy.convert.slug import slug_problem
 from toolkit.accuracy.convert.sources import RULES
 from toolkit.accuracy.convert.write import Conversion, convert
@@ -180,3 +181,9 @@ def test_texts_in_fields_of_texts_never_stop_the_rest(odd: dict[str, Any]) -> No
     """What a text means may be unknown, and that is a remark; only a field of another kind is a mistake."""
     kinds = {name: value for name, value in odd.items() if name in form._TEXTS and name != "model"}
     assert convert("new", lines({**record(value_bytes=1), **kinds})).sound
+
+
+@pytest.mark.parametrize(("notes", "apart"), [("loss is logits.mean()", True), ("loss is " * 12_000, False)])
+def test_long_remarks_are_read_in_time(notes: str, apart: bool) -> None:
+    """Each place where one may begin looks a little ahead, not to the end: time grows with the length."""
+    assert (_OTHER_LOSS.search(notes) is not None) == apart

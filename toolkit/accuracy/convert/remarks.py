@@ -36,7 +36,7 @@ _MEAN_OVER = re.compile(r"\bmean over (?:all )?(?:the )?(?:gpus|devices|cards)\b
 _FIRST = re.compile(r"\brank 0\b|\bfirst gpu\b")
 
 _EVALUATION = re.compile(r"training and (?:the )?(?:validation|evaluation|test)[^;.]{0,20}generation")
-_OTHER_LOSS = re.compile(r"loss is (?!the model)[^;]*(?:no cross.?entropy|\.mean\(\)|\.sum\(\))")
+_OTHER_LOSS = re.compile(r"loss is (?!the model)[^;]{0,200}(?:no cross.?entropy|\.mean\(\)|\.sum\(\))")
 _IMAGE = re.compile(r"\b(?:one|an?|each|per) image\b|\+ image\b|\bimage (?:a|per) sample\b")
 _COMPILED = re.compile(r"\btorch[._]compile(?:d)?\b(?!\s*=\s*false)|(?<![\w.])compile=true")
 

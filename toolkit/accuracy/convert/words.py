@@ -16,7 +16,7 @@ _FLOATS = re.compile(r"\b(?:torch\.)?(bf16|bfloat16|fp16|float16|half|fp32|float
 _FLOAT_NAMES: Mapping[str, str] = {"bfloat16": "bf16", "float16": "fp16", "half": "fp16", "float32": "fp32",
                                    "tf32": "fp32"}  # fmt: skip
 _MASTER = re.compile(r"\bfp32 master\b")
-_REMARK = re.compile(r"\s*[({].*", re.DOTALL)
+_REMARK = re.compile(r"[({].*", re.DOTALL)
 _AUTOCAST = re.compile(r"\b(?:amp|autocast|mixed(?:[ -]precision)?)\b")
 
 _UNSTORED = re.compile(
