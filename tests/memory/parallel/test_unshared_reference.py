@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 
-import torch.distributed as dist  # noqa: E402
-from torch.distributed.fsdp import FullyShardedDataParallel  # noqa: E402
-from torch.distributed.fsdp.wrap import ModuleWrapPolicy  # noqa: E402
-from torch.testing._internal.distributed.fake_pg import FakeStore  # noqa: E402
+import torch
+import torch.distributed as dist
+from torch.distributed.fsdp import FullyShardedDataParallel
+from torch.distributed.fsdp.wrap import ModuleWrapPolicy
+from torch.testing._internal.distributed.fake_pg import FakeStore
 
-from tests.memory.parallel.fake_group import FLOAT, LAYERS, RANKS, WIDTH, Layer, Model, Storages  # noqa: E402
-from toolkit.memory.parallel.unshared import beside_whole  # noqa: E402
+from tests.memory.parallel.fake_group import FLOAT, LAYERS, RANKS, WIDTH, Layer, Model, Storages
+from toolkit.memory.parallel.unshared import beside_whole
 
 pytestmark = pytest.mark.reference
 

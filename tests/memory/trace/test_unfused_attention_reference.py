@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -75,6 +76,6 @@ def test_a_newer_card_and_heads_that_are_not_shared_have_a_kernel() -> None:
         ({"stack": Stack("plain", versions={"torch": "2.4.1"})}, "torch before 2.5 on V100"),
     ],
 )
-def test_what_is_not_followed_is_refused_by_name(fields: dict[str, object], reason: str) -> None:
+def test_what_is_not_followed_is_refused_by_name(fields: dict[str, Any], reason: str) -> None:
     with pytest.raises(UnsupportedRow, match=reason):
-        total(replace(QWEN, **fields))  # type: ignore[arg-type]
+        total(replace(QWEN, **fields))

@@ -146,7 +146,7 @@ def clusters(monkeypatch: pytest.MonkeyPatch) -> None:
             return numpy.array([min(int((2 * row) ** 0.5), self.count - 1) for row in range(len(rows))])
 
     package, inner = ModuleType("sklearn"), ModuleType("sklearn.cluster")
-    inner.KMeans = KMeans  # type: ignore[attr-defined]
+    vars(inner)["KMeans"] = KMeans
     monkeypatch.setitem(sys.modules, "sklearn", package)
     monkeypatch.setitem(sys.modules, "sklearn.cluster", inner)
 

@@ -14,7 +14,8 @@ SAID = {"model": "Qwen/Qwen2.5-0.5B", "method": "full", "parallel__gpus": "2"}
 
 
 def arguments(**fsdp_config: Any) -> str:
-    return json.dumps({"fsdp": "full_shard auto_wrap", "fsdp_config": fsdp_config})
+    """The first FSDP, unless it is said to be another."""
+    return json.dumps({"fsdp": "full_shard auto_wrap", "fsdp_config": {"version": 1, **fsdp_config}})
 
 
 def taken(tmp_path: Path, **fsdp_config: Any) -> dict[str, Any]:
@@ -40,10 +41,30 @@ def test_when_a_unit_is_gathered_ahead(tmp_path: Path, said: dict[str, str], mea
     assert taken(tmp_path, **said)["parallel.backward_prefetch"] == meant
 
 
+@pytest.mark.parametrize("fsdp", [False, "false", "", [], None])
+def test_where_it_is_not_asked_for_there_is_none(tmp_path: Path, fsdp: object) -> None:
+    found = fields(tmp_path, json.dumps({"fsdp": fsdp}), "transformers", **SAID)
+    assert found["parallel.strategy"] == "ddp"
+
+
+@pytest.mark.parametrize(("release", "strategy"), [(None, "fsdp2"), ("5.10.0", "fsdp2"), ("5.9.0", "fsdp")])
+def test_which_one_it_is_where_nothing_is_said(tmp_path: Path, release: str | None, strategy: str) -> None:
+    """fsdp_config.get("version", 1) in 5.9.0, and 2 in 5.10.0."""
+    said = {**SAID, **({"stack__transformers": release} if release else {})}
+    for asked in (True, "full_shard"):
+        found = fields(tmp_path, json.dumps({"fsdp": asked}), "transformers", **said)
+        assert found["parallel.strategy"] == strategy
+
+
+def test_offloading_has_had_two_names(tmp_path: Path) -> None:
+    assert taken(tmp_path, cpu_offload=True)["parallel.offload"] is True
+    assert taken(tmp_path, offload_params=True)["parallel.offload"] is True
+
+
 def test_fully_shard_has_none_of_it(tmp_path: Path) -> None:
-    found = taken(tmp_path, fsdp_version=2, backward_prefetch="BACKWARD_PRE", sync_module_states=True)
+    found = taken(tmp_path, version=2, backward_prefetch="BACKWARD_PRE", sync_module_states=True)
     assert {name for name in found if name.startswith("parallel.")} == {"parallel.strategy", "parallel.gpus"}
-    kept = taken(tmp_path, fsdp_version=2, reshard_after_forward=False)
+    kept = taken(tmp_path, version=2, reshard_after_forward=False)
     assert kept["parallel.reshard_after_forward"] is False
 
 
@@ -53,6 +74,7 @@ def test_layers_that_stay_gathered(tmp_path: Path, said: dict[str, Any]) -> None
     assert (found["parallel.strategy"], found["parallel.reshard_after_forward"]) == ("fsdp", False)
     option = json.dumps({"fsdp": ["shard_grad_op", "auto_wrap"]})
     assert fields(tmp_path, option, "transformers", **SAID)["parallel.reshard_after_forward"] is False
+    assert taken(tmp_path, reshard_after_forward="shard_grad_op")["parallel.reshard_after_forward"] is False
 
 
 def test_who_waits_and_who_sends(tmp_path: Path) -> None:

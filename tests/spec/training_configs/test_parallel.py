@@ -43,18 +43,18 @@ def test_one_gpu_is_the_run_that_says_nothing_of_gpus(tmp_path: Path, tool: str)
     assert "parallel.strategy" in fields(tmp_path, CONFIGS[tool], tool, parallel__gpus="2", **flags)
 
 
-@pytest.mark.parametrize("tool", ["trl", "transformers", "llamafactory"])
-def test_fsdp_on_one_gpu_shards_nothing_and_that_is_said(tmp_path: Path, tool: str) -> None:
+@pytest.mark.parametrize(("tool", "name"), [("trl", "fsdp2"), ("transformers", "fsdp2"), ("llamafactory", "fsdp")])
+def test_fsdp_on_one_gpu_shards_nothing_and_that_is_said(tmp_path: Path, tool: str, name: str) -> None:
     flags = {"parallel__gpus": "1", **FLAGS.get(tool, {})}
     text = CONFIGS[tool] + "fsdp: full_shard auto_wrap\n"
     found = fields(tmp_path, text, tool, **flags)
     assert found == fields(tmp_path, CONFIGS[tool], tool, **flags)
     line = text.count("\n")
-    assert f"{line}:7 S115 fsdp: fsdp shards nothing on one GPU: counted without it" in remarked(
+    assert f"{line}:7 S115 fsdp: {name} shards nothing on one GPU: counted without it" in remarked(
         tmp_path, text, tool, **flags
     )
     offloads = text.replace("auto_wrap", "auto_wrap offload")
-    assert any("offloading of fsdp on one GPU" in one for one in mistakes(tmp_path, offloads, tool, **flags))
+    assert any(f"offloading of {name} on one GPU" in one for one in mistakes(tmp_path, offloads, tool, **flags))
 
 
 def test_deepspeed_on_one_gpu_does_what_it_does_there(tmp_path: Path) -> None:

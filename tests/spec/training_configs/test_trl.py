@@ -176,7 +176,9 @@ def test_a_deepspeed_config_written_out_is_read(tmp_path: Path) -> None:
 def test_fsdp(tmp_path: Path) -> None:
     for text in ("fsdp: full_shard auto_wrap offload\n", "fsdp: [full_shard, offload]\n"):
         found = fields(tmp_path, COMMAND_LINE + text, "trl", parallel__gpus="2")
-        assert (found["parallel.strategy"], found["parallel.offload"]) == ("fsdp", True)
+        assert (found["parallel.strategy"], found["parallel.offload"]) == ("fsdp2", True)
+        before = fields(tmp_path, COMMAND_LINE + text, "trl", parallel__gpus="2", stack__transformers="4.57.1")
+        assert (before["parallel.strategy"], before["parallel.offload"]) == ("fsdp", True)
     assert "no formula for hybrid_shard" in mistakes(tmp_path, COMMAND_LINE + "fsdp: hybrid_shard\n", "trl")[0]
 
 

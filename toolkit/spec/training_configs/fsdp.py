@@ -9,7 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from packaging.version import InvalidVersion, Version
+
 from toolkit.frozen import frozen
+from toolkit.spec.fields.value import Fixed
 from toolkit.spec.training_configs.config import Config
 from toolkit.spec.yaml.known import shown, unknown
 from toolkit.spec.yaml.node import Entries
@@ -19,6 +22,8 @@ PREFETCHES: Mapping[str, str] = {
 }  # fmt: skip
 """accelerate's names and numbers of when a unit is gathered ahead in backward, and ours."""
 UNSAID = "what transformers asks for where nothing is said (training_args.py)"
+SECOND_FROM = Version("5.10")
+"""Since then fsdp_config's version is 2 unless it is said (training_args.py; 5.9 has 1)."""
 BY_LAYERS = "TRANSFORMER_BASED_WRAP"
 _A_LAYER = re.compile(r"\w*(?:Layer|Block)")
 """How transformers calls what a decoder or an encoder is made of many of."""
@@ -33,6 +38,7 @@ class _Said:
     policy: str
     least: int
     classes: tuple[str, ...]
+    reshards: str
     prefetch: str | None
     forward: bool
     limit: bool | None
@@ -41,31 +47,54 @@ class _Said:
 
 def take_fsdp(config: Config) -> str | None:
     """Takes how FSDP shares a run out; the strategy, or None where the file does not ask for FSDP."""
-    options = config.words("fsdp") or ()
+    options = _options(config)
     node = config.node("fsdp_config")
     said = _said(config)  # read in any case, as a dump of arguments has them all
-    if not options and not (isinstance(node, Entries) and bool(node) and config.tool == "axolotl"):
+    if options is None and not (isinstance(node, Entries) and bool(node) and config.tool == "axolotl"):
         return None
-    shard = config.word(*_keys("sharding_strategy")) or ""
+    shares = {*(options or ()), (config.word(*_keys("sharding_strategy")) or "").lower(), said.reshards}
     for name in ("hybrid_shard", "hybrid_shard_zero2", "no_shard"):
-        if name in options or shard.lower() == name:
-            config.matters("fsdp" if name in options else "fsdp_config", f"no formula for {name} yet")
+        if name in shares:
+            config.matters("fsdp" if name in (options or ()) else "fsdp_config", f"no formula for {name} yet")
             return None
-    version = config.whole("fsdp_version", "fsdp_config.fsdp_version", "fsdp_config.version")
-    strategy = "fsdp2" if version == 2 else "fsdp"
+    strategy = _strategy(config)
     config.put("parallel.strategy", strategy, "fsdp", "fsdp_config")
-    if "shard_grad_op" in options or shard.lower() in ("shard_grad_op", "2"):
-        config.put("parallel.reshard_after_forward", False, "fsdp", "fsdp_config")
-    if "offload" in options or config.truth(*_keys("offload_params")):
+    if shares & {"shard_grad_op", "2", "false"}:
+        config.put("parallel.reshard_after_forward", False, *_keys("reshard_after_forward"), "fsdp", "fsdp_config")
+    if "offload" in shares or config.truth(*_keys("offload_params")) or config.truth(*_keys("cpu_offload")):
         config.put("parallel.offload", True, "fsdp_config", "fsdp")
     _units(config, said)
-    if strategy == "fsdp2":
-        _reshards(config)
-    else:
+    if strategy == "fsdp":
         _gathers(config, said)
     if config.truth(*_keys("activation_checkpointing")):
         config.put("gradient_checkpointing", "non-reentrant", *_keys("activation_checkpointing"))
     return strategy
+
+
+def _options(config: Config) -> tuple[str, ...] | None:
+    """What `fsdp` asks for; None where it does not: a dump of arguments may say false, or nothing in quotes."""
+    words = config.words("fsdp") or ()
+    asked = tuple(word for word in words if word.lower() != "false")
+    return asked or None
+
+
+def _strategy(config: Config) -> str:
+    """Which FSDP it is: transformers' own arguments mean fully_shard where nothing is said, since 5.10."""
+    version = config.whole("fsdp_version", "fsdp_config.fsdp_version", "fsdp_config.version")
+    if version is None and config.tool in ("transformers", "trl"):
+        version = 1 if _runs_before(config, SECOND_FROM) else 2
+    return "fsdp2" if version == 2 else "fsdp"
+
+
+def _runs_before(config: Config, release: Version) -> bool:
+    """Whether the command line names a release of transformers before one; what is not said is the newest."""
+    field = config.said.get("stack.transformers")
+    if field is None or not isinstance(field.value, Fixed):
+        return False
+    try:
+        return Version(str(field.value.value)) < release
+    except InvalidVersion:
+        return False
 
 
 def _keys(name: str) -> tuple[str, str]:
@@ -83,6 +112,7 @@ def _said(config: Config) -> _Said:
         policy=(config.word(*_keys("auto_wrap_policy")) or "").upper(),
         least=config.whole(*_LEAST) or 0,
         classes=config.words(*_CLASSES) or (),
+        reshards=(config.word(*_keys("reshard_after_forward")) or "").lower(),
         prefetch=config.word(*_PREFETCH),
         forward=bool(config.truth(*_keys("forward_prefetch"))),
         limit=config.truth(*_keys("limit_all_gathers")),
@@ -93,19 +123,15 @@ def _said(config: Config) -> _Said:
 def _units(config: Config, said: _Said) -> None:
     """What is not a layer as a unit: by size, the whole model, or other modules besides."""
     if said.policy == "NO_WRAP":
-        config.matters(config.present(*_keys("auto_wrap_policy")), "no formula for a whole model as one unit yet")
+        config.matters(
+            config.present(*_keys("auto_wrap_policy")), "no formula for a whole model as one unit yet", repair=None
+        )
     elif said.policy == "SIZE_BASED_WRAP" or (said.least and said.policy != BY_LAYERS):
         config.matters(config.present(*_keys("auto_wrap_policy"), *_LEAST), BY_SIZE, stops=False)
     for name in said.classes:
         if not _A_LAYER.fullmatch(name):
             reason = f"that {shown(name)} is a unit of its own is not followed"
             config.matters(config.present(*_CLASSES), reason, stops=False)
-
-
-def _reshards(config: Config) -> None:
-    """Whether fully_shard frees a layer between its passes."""
-    if config.truth(*_keys("reshard_after_forward")) is False:
-        config.put("parallel.reshard_after_forward", False, *_keys("reshard_after_forward"))
 
 
 def _gathers(config: Config, said: _Said) -> None:
