@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.checks.input_bases import ANSWERING, BASES, SPREAD, TRAINING, TUNED, Flags
-from toolkit.checks.situations.situation import REFUSALS
+from toolkit.checks.refusals import REFUSALS
 from toolkit.facts.models import ModelFacts, load_model
 from toolkit.memory.estimate import Estimate, Holdings, estimate, holdings
 from toolkit.memory.ledger import Category

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.checks.input_bases import BASES, EXPERTS, Flags
-from toolkit.checks.situations.situation import REFUSALS
+from toolkit.checks.refusals import REFUSALS
 from toolkit.facts.models import ModelFacts, load_model
 from toolkit.memory.estimate import Estimate, estimate
 from toolkit.memory.rows.registry import ROWS
@@ -29,7 +29,8 @@ MORE: dict[str, Flags] = {
     "adapted experts": {**LORA, "model": "mistralai/Mixtral-8x7B-v0.1", "lora.targets": "all-linear"},
     "prepared": {**BASES["read long ago"], "warmup": "true"},
     "pairs of positions": {**TRAINED, "model": "EleutherAI/gpt-neox-20b"},
-    "sums on a card": {**BASES["classifier"], "gpu": "T4"},
+    "a pipeline": {**TRAINED, "model": "Qwen/Qwen3-0.6B", "parallel.strategy": "pipeline", "parallel.gpus": "2"},
+    "sums on a card": {**BASES["classifier"], "gpu": "RTX 4090"},
     "offloaded zero3": {**BASES["zero3"], "parallel.offload": "true"},
     "overflowed zero2": {**BASES["zero2"], "weights": "fp16", "compute": "fp16", "stack.deepspeed": "0.14.0"},
 }
@@ -41,6 +42,8 @@ SHORT: dict[str, Flags] = {
     "drawn": {**ANSWERED, "sequence_length": "1", "generated_length": "4", "sampling": "top-p"},
     "whole before it is shared out": {**BASES["fsdp"], "parallel.loads_whole": "true"},
     "odd vocabulary": {**BASES["vllm"], "model": "openai-community/gpt2"},
+    # Twice as many tokens, and another moment of the loss is the fullest: two chunks of logits, not one and a gradient.
+    "fused loss": {**BASES["fused loss"], "sequence_length": "2048"},
 }
 SCENARIOS: dict[str, Flags] = {**BASES, **MORE, **SHORT}
 
@@ -64,6 +67,7 @@ OF_BOTH: Mapping[str, str] = {
     "adapter_states": "DoRA and adapters of experts hold matrices of each weight, too",
     "attention_mask": "AutoAWQ has one for all sequences",
     "attention_scores": "T5's positions have a score for each pair, whatever the sequence",
+    "copied_inputs": "one row of cosines and sines serves all sequences, masks do not",
     "embedding_states": "p-tuning's network makes its virtual tokens once",
     "fused_copies": "AutoAWQ lays out its cache beside a layer's copies",
     "logits": "a chunked loss has those of as many tokens at a time as before",

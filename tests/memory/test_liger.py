@@ -112,3 +112,22 @@ def test_norms_that_a_trainer_leaves_as_they_are_are_told(model: str, case: str,
     assert sum(note.startswith("Liger: ") for note in estimate(setting, cut(model, 2)).notes) == said
     for other in (replace(setting, kernels=Kernels(liger="instance")), replace(setting, stack=Stack("plain"))):
         assert not any(note.startswith("Liger: ") for note in estimate(other, cut(model, 2)).notes)
+
+
+@pytest.mark.parametrize(("release", "bytes_a_weight"), [("0.6.1", 0), ("0.6.2", 2 + 4), ("0.8.0", 2 + 4)])
+def test_what_a_chunk_adds_to_the_output_weights_gradient_is_made_float32_since_a_release(
+    release: str, bytes_a_weight: int
+) -> None:
+    """`grad_weight += torch.mm(...).float()`: the product and its copy; before, addmm with `out=grad_weight`.
+
+    Source: liger_kernel/ops/fused_linear_cross_entropy.py at the tags v0.6.1, v0.6.2 and v0.8.0.
+    """
+    model, tokens = "meta-llama/Llama-3.1-8B", 512
+    stack = Stack("plain", "fused", {"liger-kernel": release})
+    setting = Setting(
+        model, method="full", weights="bf16", sequence_length=tokens, stack=stack, gradient_checkpointing="reentrant"
+    )
+    phase = estimate(setting, cut(model, 1)).ledger.phase(PhaseName.FORWARD_END)
+    assert phase is not None
+    rows = {row.name: row.bytes for row in phase.rows}
+    assert rows.get("new_gradient", 0) == bytes_a_weight * 128256 * 4096

@@ -24,9 +24,9 @@ class EvidenceKind(StrEnum):
 class Evidence:
     """A known value of a quantity, in the base unit of its dimension.
 
-    `value` is the value itself (a point, or an interval where the fact is known only so far); `error` is the known
-    relative error of this kind and class of evidence, by which `interval` is wider. `facts` are sentences that a reason
-    may quote ("7,615,616,512 parameters x 4 bytes").
+    `value` is a point, or an interval where no more is known. `error` is the known relative error of this kind and
+    class of evidence, by which `interval` is widened. `facts` are sentences that a reason may quote ("7,615,616,512
+    parameters x 4 bytes").
     """
 
     kind: EvidenceKind

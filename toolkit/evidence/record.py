@@ -1,8 +1,7 @@
-"""Evidence that lasts: one file for each setting that was traced or measured, with all that produced it.
+"""Records: stored evidence, one file for each setting that was traced or measured, with all that produced it.
 
-A record's identity is what was run: the setting, the hash of the model's config, and the libraries; of a measurement
-also the card and its driver. When any of them changes the identity does, so that stale evidence is seen and never taken
-for new.
+The identity of a record is a hash of what was run: the setting, the model's config and the libraries, and for a
+measurement also the card and its driver. When one of them changes, so does the identity: stale evidence is recognised.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ MAX_BYTES = 4_000_000
 INTERVALS = ("blocks", "reserved", "device")
 LARGEST = 1 << 60
 NOT_RUN = ("gpu", "run")
-"""Fields that name where and how long, not what is run: a trace is the same for every card but for its workspaces."""
+"""Fields that say where and how long something runs, not what: of a trace, a card changes the workspaces alone."""
 
 ADDED: Mapping[str, Mapping[str, Any]] = {
     "parallel": {
@@ -35,6 +34,8 @@ ADDED: Mapping[str, Mapping[str, Any]] = {
         "limit_all_gathers": None,
         "sync_module_states": None,
         "backward_prefetch": "pre",
+        "use_orig_params": None,
+        "quant_storage": None,
     },
     "lora": {
         "dora": False,
@@ -47,7 +48,7 @@ ADDED: Mapping[str, Mapping[str, Any]] = {
     },
     "stack": {"result": None},
 }
-"""Fields of groups that came later, with what they are in a run that does not have them."""
+"""Fields that groups gained after records had been written, each with the value that those older runs had."""
 
 LEFT_OUT: Mapping[str, Any] = {
     "peft": None, "galore": None, "padding": False, "packing": "none", "samples_per_row": 1, "warmup": False,
@@ -57,7 +58,7 @@ LEFT_OUT: Mapping[str, Any] = {
     "cache": None, "upcast": None, "group_size": 128, "desc_act": False,
     "kernels": asdict(OWN),
 }  # fmt: skip
-"""The same of fields that are in no group."""
+"""The same for fields outside groups."""
 
 
 @frozen
@@ -90,12 +91,12 @@ class Record:
 
     @property
     def driver(self) -> tuple[str, str]:
-        """The driver of a measurement's card and the release of CUDA, where known: with others it is another run."""
+        """The driver of a measurement's card and its release of CUDA, where known; both are part of the identity."""
         return str(self.made.get("driver", "")), str(self.made.get("cuda", ""))
 
     @property
     def name(self) -> str:
-        """The file's name: kind, scenario and identity."""
+        """The name of the record's file: kind, scenario and identity."""
         plain = "".join(
             letter if letter.isascii() and (letter.isalnum() or letter in "-_") else "-" for letter in self.scenario
         )
@@ -107,17 +108,17 @@ class Record:
 
     @property
     def digest(self) -> str:
-        """What tells that a file was changed by hand."""
+        """A hash of the whole content, by which a file that was changed by hand is recognised."""
         return hashlib.sha256(_canonical(self._plain).encode("ascii")).hexdigest()[:DIGITS]
 
     def text(self) -> str:
-        """The record as its file has it; the same bytes for the same record."""
+        """The content of the record's file; the same bytes for the same record."""
         whole = {"format": FORMAT, "identity": self.identity, "digest": self.digest, **self._plain}
         return json.dumps(whole, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def setting_key(setting: Setting) -> dict[str, Any]:
-    """What of a setting is run, as plain values."""
+    """The part of a setting that decides what is run, as plain values."""
     run = {one.name: getattr(setting, one.name) for one in fields(setting) if one.name not in NOT_RUN}
     loaded: dict[str, Any] = json.loads(json.dumps(run, default=asdict))
     for group, added in ADDED.items():
@@ -127,19 +128,19 @@ def setting_key(setting: Setting) -> dict[str, Any]:
 
 
 def _without_defaults(said: Mapping[str, Any], added: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields without those that say nothing new of a run without them: records were made before it could be said."""
+    """The fields without those at their old value, so that records from before a field existed keep their identity."""
     return {name: value for name, value in said.items() if name not in added or value != added[name]}
 
 
 def read_records(folder: Path) -> Iterator[Record | tuple[Path, str]]:
-    """The records of a folder in order of their names; for a file that is none, its path and why."""
+    """The records of a folder, by name; for a file that is no valid record, its path and the reason."""
     for path in sorted(folder.glob("*.json")):
         found = read_record(path)
         yield found if isinstance(found, Record) else (path, found)
 
 
 def read_record(path: Path) -> Record | str:
-    """The record in a file, or why it is none."""
+    """The record in a file, or the reason why it cannot be read."""
     try:
         if path.stat().st_size > MAX_BYTES:
             return f"larger than {MAX_BYTES:,} bytes"
@@ -149,7 +150,7 @@ def read_record(path: Path) -> Record | str:
 
 
 def record_from(loaded: Any) -> Record:
-    """The record of loaded JSON. Raises ValueError, KeyError or TypeError for what is none."""
+    """A record from loaded JSON. Raises ValueError, KeyError or TypeError where it is not one."""
     if not isinstance(loaded, dict) or loaded.get("format") != FORMAT:
         raise ValueError(f"not a record of format {FORMAT}")
     record = Record(
@@ -169,7 +170,7 @@ def record_from(loaded: Any) -> Record:
 
 
 def _peak(peak: dict[str, Any]) -> dict[str, Any]:
-    """A record's peak; ValueError where its bytes are none."""
+    """The peak of a record. Raises ValueError where its numbers of bytes are invalid."""
     for name in INTERVALS:
         ends = peak[name]
         if not (isinstance(ends, list) and len(ends) == 2 and all(map(_is_size, ends)) and ends[0] <= ends[1]):

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Atomic writing of files."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def write_whole(file: Path, text: str) -> None:
-    """Writes a file so that nobody ever sees half of it. Raises OSError where it cannot be written."""
+    """Writes a file atomically: readers see the old content or the new. Raises OSError where it cannot be written."""
     import tempfile  # noqa: PLC0415 - few runs write a file, and it takes a while to import
 
     descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name[:80]}.")

@@ -32,12 +32,12 @@ SUBJECTS = (
     "peak_qlora",
     "overhead",
 )
-"""What evidence speaks of, so far as its error differs."""
+"""The classes of quantities, each with its own known error."""
 
 
 @frozen
 class KnownError:
-    """A relative error (a share of 1), the number of readings behind it, and why; a floor is a decision."""
+    """A relative error (a share of 1), from `n` readings, and its source; a `floor` is decided, not measured."""
 
     error: Fraction
     n: int
@@ -51,7 +51,7 @@ def known_error(kind: str, subject: str) -> Fraction:
 
 
 def error_record(kind: str, subject: str) -> KnownError:
-    """Look up the known error with all that is recorded of it. An unknown name is a mistake of the caller."""
+    """Look up the known error with its source. Raises LookupError for an unknown kind or subject."""
     for name, known in ((kind, KINDS), (subject, SUBJECTS)):
         if name not in known:
             near = ", ".join(nearest(name, known)) or "none near it"

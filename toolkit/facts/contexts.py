@@ -1,7 +1,7 @@
-"""What a CUDA context takes of a card, beside all that PyTorch counts: by the card, and by the release of CUDA.
+"""The memory that a CUDA context takes, which PyTorch does not count: by the card and by the release of CUDA.
 
-Until CUDA 11.7 a context had all kernels of the libraries that a program links; since then they are loaded when they
-are first called, and PyTorch asks for that from 1.13 on (pull request 86509).
+Before CUDA 11.7 a context held all kernels of the libraries that a program links. Since then kernels are loaded when
+they are first called, which PyTorch asks for from 1.13 on (pull request 86509).
 """
 
 from __future__ import annotations
@@ -12,28 +12,28 @@ from functools import lru_cache
 
 from packaging.version import InvalidVersion, Version
 
-from toolkit.facts.gpu import GenericGpu, Gpu, GpuVariants
+from toolkit.facts.gpu import Card
 from toolkit.facts.gpu_table import MIB, table
 
 _BUILD = re.compile(r"cu(\d+)(\d)")
-"""The release of CUDA in a release of PyTorch, such as 2.1.1+cu118."""
+"""The release of CUDA in the label of a release of PyTorch, such as 2.1.1+cu118."""
 
 
-def context_of(card: Gpu | GpuVariants | GenericGpu, versions: Mapping[str, str]) -> tuple[int, int]:
-    """The least and the most that a context takes of a card, in bytes, under releases by package; newest for none."""
+def context_of(card: Card, versions: Mapping[str, str]) -> tuple[int, int]:
+    """The least and the most that a context takes, in bytes. `versions` are releases by package (none: the newest)."""
     if loads_all(versions) and all(member.vendor == "NVIDIA" for member in card.members):
         return eager_context()
     return card.context_low, card.context_high
 
 
 def eager_context() -> tuple[int, int]:
-    """The same of any of NVIDIA's cards where a context has all kernels."""
+    """The least and the most, in bytes, on any NVIDIA card where a context holds all kernels."""
     low, high = table()["eager_context"]["mib"]
     return low * MIB, high * MIB
 
 
 def loads_all(versions: Mapping[str, str]) -> bool:
-    """Whether releases by package are known to load all kernels at once."""
+    """Whether these releases are known to load all kernels when the context is made."""
     torch, built_with = _parsed(versions.get("torch"))
     named, _ = _parsed(versions.get("cuda"))
     cuda = named or built_with
@@ -44,7 +44,7 @@ def loads_all(versions: Mapping[str, str]) -> bool:
 
 @lru_cache(maxsize=256)
 def _parsed(text: str | None) -> tuple[Version | None, Version | None]:
-    """A release, and that of CUDA in its label, so far as they are any."""
+    """A release and the release of CUDA in its label; None for what cannot be read."""
     try:
         found = Version(text or "")
     except InvalidVersion:

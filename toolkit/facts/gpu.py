@@ -109,3 +109,7 @@ class GenericGpu(GpuSet):
     def marketing_bytes(self) -> int:
         """The memory that they are sold with, in bytes."""
         return self.members[0].marketing_bytes
+
+
+Card = Gpu | GpuVariants | GenericGpu
+"""What a name of a GPU stands for: one card, several that share the name, or all with an amount of memory."""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from functools import cache, lru_cache
 
-from toolkit.facts.gpu import GenericGpu, Gpu, GpuVariants, Reading
+from toolkit.facts.gpu import Card, GenericGpu, Gpu, GpuVariants, Reading
 from toolkit.facts.gpu_table import GIB, gpus, table
 from toolkit.facts.names import MAX_NAME, UnknownName, nearest
 
@@ -31,7 +31,7 @@ def __getattr__(name: str) -> tuple[Gpu, ...]:
 
 
 @lru_cache(maxsize=1024)
-def find_gpu(name: str) -> Gpu | GpuVariants | GenericGpu | UnknownName:
+def find_gpu(name: str) -> Card | UnknownName:
     """Find the card of that name: letter case, spaces, hyphens and the maker's name do not matter.
 
     A name of several cards is `GpuVariants`, narrowed by a memory size in it ("A100 80GB"); a memory size

@@ -105,6 +105,18 @@ def load_model(name_or_path: str, *, base: Path | None = None) -> ModelFacts | U
     return _load_file(name_or_path, pinned, base)
 
 
+def is_written_out(model: str) -> bool:
+    """Whether the model of a scenario is a config, written out as JSON, and not a name."""
+    return model.startswith("{")
+
+
+def model_of(model: str, *, base: Path | None = None) -> ModelFacts | UnknownName:
+    """The model of a scenario: a config that is written out, or else an id or a path as in `load_model`."""
+    if is_written_out(model):
+        return model_from_config(json.loads(model), "the config of the scenario")
+    return load_model(model, base=base)
+
+
 @cache
 def _verified(model_id: str) -> ModelFacts:
     path = _DATA / "models" / f"{model_id.replace('/', '--')}.json"

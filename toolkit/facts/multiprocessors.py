@@ -17,7 +17,7 @@ DATA = Path(__file__).parent / "data" / "multiprocessors.json"
 
 @frozen
 class Multiprocessors:
-    """So many on a GPU, and the threads that each holds at most (cudaDeviceProp's maxThreadsPerMultiProcessor)."""
+    """The multiprocessors of a GPU, and the most threads of each (cudaDeviceProp's maxThreadsPerMultiProcessor)."""
 
     count: int
     threads: int
@@ -25,14 +25,14 @@ class Multiprocessors:
 
 @cache
 def multiprocessor_table() -> Mapping[str, Any]:
-    """Read the table as it is written."""
+    """The table as it is stored."""
     read: Mapping[str, Any] = json.loads(DATA.read_text(encoding="utf-8"))
     return read
 
 
 @cache
 def multiprocessors_of(gpu: str) -> Multiprocessors | None:
-    """Those of a GPU by any of its names; of several that share a name the most; None where any is not in the table."""
+    """Those of a GPU, by any name; of several GPUs with that name the most; None where one is not in the table."""
     found = find_gpu(gpu)
     if isinstance(found, UnknownName):
         return None

@@ -1,4 +1,4 @@
-"""Unknown names: what they are told apart from, and the known names nearest to them."""
+"""Unknown names, and the known names nearest to them."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from toolkit.frozen import frozen
 
 MAX_NAME = 100
-"""Characters of a name that are compared; longer input is cut, so that no input costs more than this."""
+"""The most characters of a name that are compared: longer ones are cut, which bounds the cost."""
 
 MAX_KNOWN = 5_000
-"""Known names that are compared at most."""
+"""The most known names that one is compared with."""
 
 
 @frozen
@@ -25,7 +25,7 @@ class UnknownName:
 def nearest(name: str, known: Iterable[str], count: int = 3, alike: float | None = None) -> tuple[str, ...]:
     """List the known names most like `name`, best first; equal ones in the order in which they are known.
 
-    With `alike` (0 to 1) those alone that are at least so much like it: that one lies inside the other is not enough.
+    `alike` (0 to 1) is the least similarity; with it, being a part of the other name is not enough.
     """
     from difflib import SequenceMatcher, get_close_matches  # noqa: PLC0415 - imported only for a mistake
 
@@ -42,6 +42,7 @@ def nearest(name: str, known: Iterable[str], count: int = 3, alike: float | None
 
 
 ALIKE = 0.5
-"""How much a name is at least like one that may be meant (0 to 1), where nothing else is asked for."""
+"""The least similarity (0 to 1) of a suggestion, unless the caller asks for another."""
+
 INSIDE = 0.2
-"""What it adds to the likeness of two names (0 to 1) that one lies inside the other."""
+"""The bonus in similarity where one name is a part of the other."""

@@ -1,4 +1,4 @@
-"""What a BLAS handle takes from PyTorch's allocator: by the card, and by the release of PyTorch."""
+"""The BLAS workspace that a handle takes from PyTorch's allocator: by the card and by the release of PyTorch."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from functools import lru_cache
 
 from packaging.version import InvalidVersion, Version
 
-from toolkit.facts.gpu import GenericGpu, Gpu, GpuVariants
+from toolkit.facts.gpu import Card, GenericGpu
 from toolkit.facts.gpu_table import table
 
 OF_ROCM = "gfx"
-"""How the names of AMD's architectures begin."""
+"""The prefix of AMD's architectures."""
 
 
-def workspace_of(card: Gpu | GpuVariants | GenericGpu, versions: Mapping[str, str]) -> int:
-    """The largest workspace of a card, in bytes, under releases by package; that of the newest for none.
+def workspace_of(card: Card, versions: Mapping[str, str]) -> int:
+    """The largest workspace of a card, in bytes. `versions` are releases by package; by default the newest.
 
-    Where a version of CUDA is among them, a card known by its memory alone is one that CUDA runs on.
+    If they name a release of CUDA, AMD's cards are left out of those that share an amount of memory.
 
     Source: aten/src/ATen/cuda/CublasHandlePool.cpp, parseChosenWorkspaceSize; its table in data/gpus.json.
     """

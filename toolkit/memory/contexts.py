@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from packaging.version import Version
+
 from toolkit.facts.models import ModelFacts
 from toolkit.facts.multiprocessors import multiprocessors_of
 from toolkit.memory.architecture import Architecture, architecture_of
@@ -18,6 +20,7 @@ from toolkit.memory.context import Context, Scale
 from toolkit.memory.device import workspace_bytes
 from toolkit.memory.formula.caches.growth import Growth, growth
 from toolkit.memory.formula.ends.chunked_loss import CHUNK_TOKENS, fused_chunk
+from toolkit.memory.formula.inputs import shared_angles
 from toolkit.memory.formula.optimizers.optimizer_step import refuse_in_backward
 from toolkit.memory.formula.trainers.litgpt import CHUNK_POSITIONS
 from toolkit.memory.layouts.families import LAYOUTS
@@ -32,14 +35,18 @@ from toolkit.memory.parallel.placement import stages
 from toolkit.memory.parallel.plan import gathered_setting, held_setting, plan
 from toolkit.memory.parallel.stages import grown, on_stage, outline_of, part_of
 from toolkit.memory.parallel.tensor import on_rank, rank_of, refuse_copies
+from toolkit.memory.parallel.trained_stages import train_on_stage
 from toolkit.memory.programs.programs import Programs
 from toolkit.memory.reference import paired
 from toolkit.memory.size import BYTES
 from toolkit.memory.tuners.prompts import lengthened
 from toolkit.memory.weights.numerics import LITGPT_CACHES_GROUPS, Numerics, numerics
-from toolkit.memory.weights.parameters import total_parameters
+from toolkit.memory.weights.parameters import total_parameters, trainable_parameters
 from toolkit.memory.weights.saved import is_token_embedding, saved_by
 from toolkit.spec.settings.setting import Setting
+
+HOOKS_ONCE = Version("5.23")
+"""Since then a checkpoint is put around a layer's forward, not around its call (modeling_layers.py)."""
 
 
 def contexts_of(setting: Setting, facts: ModelFacts) -> Iterator[Context]:
@@ -59,16 +66,19 @@ def contexts_of(setting: Setting, facts: ModelFacts) -> Iterator[Context]:
         for stage in stages(architecture, setting):
             context = _part(_context(setting, part_of(architecture, stage)), architecture)
             context.stage = stage
-            if not stage.layers:
-                context.architecture = outline_of(architecture, stage)
+            context.architecture = outline_of(architecture, stage)
+            if setting.trains and not stage.embeds:  # what the GPU before gives needs a gradient
+                context.numerics = replace(context.numerics, first_grad=True)
             yield context
     else:
         yield _context(setting, architecture)
 
 
 def _part(context: Context, whole: Architecture) -> Context:
-    """A context of a part of a model, which has as many parameters as all of it."""
-    context.sums = replace(context.sums, parameters=total_parameters(whole, context.setting))
+    """A context of a part of a model, which has as many parameters as all of it, and trains as many."""
+    setting = context.setting
+    parameters, trainable = total_parameters(whole, setting), trainable_parameters(whole, setting)
+    context.sums = replace(context.sums, parameters=parameters, trainable=trainable)
     return context
 
 
@@ -97,7 +107,10 @@ def _numerics(architecture: Architecture, setting: Setting) -> Numerics:
 
 
 def on_gpu_alone(programs: Programs, context: Context) -> Programs:
-    """The programs of what one GPU has of a model in inference."""
+    """The programs of what one GPU has of a model."""
+    if context.setting.trains:
+        stage, again = context.stage, older(context.setting, "transformers", HOOKS_ONCE)
+        return programs if stage is None else train_on_stage(programs, stage, shared_angles(context), hooks_again=again)
     vocabulary, dtype, setting = context.architecture.vocabulary, context.numerics.head, context.setting
     if context.stage is not None:
         early = behaviour(context.architecture, setting).upcasts_early

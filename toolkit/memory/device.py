@@ -31,6 +31,7 @@ src/init.cc, computeBuffSizes; src/include/device.h). Few GPUs open fewer channe
 """
 
 ALONE = Parallel()
+PIPELINE = "pipeline"
 
 SEGMENT_UNIT = 2 << 20
 LAST_SEGMENTS = 2 * ((20 << 20) + (2 << 20))
@@ -83,4 +84,9 @@ def device_interval(
 ) -> Interval:
     """Reserved plus the CUDA context under some releases, and what NCCL allocates beside torch."""
     low, high = context_interval(gpu, versions)
-    return reserved[0] + low, reserved[1] + high + (NCCL_BUFFERS if parallel.gpus > 1 else 0)
+    return reserved[0] + low, reserved[1] + high + nccl_bytes(parallel)
+
+
+def nccl_bytes(parallel: Parallel) -> int:
+    """The most that NCCL takes on a GPU. Layers that one process spreads over GPUs send nothing by it."""
+    return NCCL_BUFFERS if parallel.gpus > 1 and parallel.strategy != PIPELINE else 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -19,6 +20,7 @@ from toolkit.memory.ledger import STEADY, Ledger, PhaseName
 from toolkit.memory.notes import notes_of
 from toolkit.memory.offloading import stash_of
 from toolkit.memory.own_answers import ALL_AT_ONCE, answering, between_steps, held_by_both
+from toolkit.memory.parallel.buckets import sent_at_first
 from toolkit.memory.parallel.placement import Stage
 from toolkit.memory.parallel.unshared import parts_beside_whole
 from toolkit.memory.programs.moments import Fullest, of_forward, of_generation, of_training
@@ -110,11 +112,25 @@ def _held(context: Context) -> Holdings:
 
 def estimate(setting: Setting, facts: ModelFacts) -> Estimate:
     """The estimate of a setting; raises UnsupportedModel or UnsupportedRow for what no formula covers."""
-    each = [_on_one(setting, context) for context in contexts_of(setting, facts)]
+    each = list(_on_each(setting, facts))
     if setting.answer_length:
         answered = estimate(answering(setting), facts)
         each = [_with_answers(one, answered) for one in each]
     return _together(each) if len(each) > 1 else each[0]
+
+
+def _on_each(setting: Setting, facts: ModelFacts) -> Iterator[Estimate]:
+    """The estimate of each GPU that holds something else; of those with as many layers alike it is worked out once."""
+    known: dict[object, Estimate] = {}
+    for context in contexts_of(setting, facts):
+        stage, architecture = context.stage, context.architecture
+        if stage is None:
+            yield _on_one(setting, context)
+            continue
+        alike = replace(stage, gpu=0, first=0, end=stage.layers), architecture.layers, architecture.order
+        if alike not in known:
+            known[alike] = _on_one(setting, context)
+        yield replace(known[alike], stage=stage)
 
 
 def _with_answers(known: Estimate, answered: Estimate) -> Estimate:
@@ -169,7 +185,7 @@ def _on_card(
                 most[rule.name] = size
     waiting = context.sharing.in_flight if context.sharing else 0
     grows = cached_growth(context) if context.generates and not setting.trains else 0
-    more = [waiting, grows, left_by_warmup(context), parts_beside_whole(context)]
+    more = [waiting, grows, left_by_warmup(context), parts_beside_whole(context), sent_at_first(context)]
     least = max(allocated, _in_pools(context, phases, found))
     reserved = reserved_interval(least, [*most.values(), *more], context.sums.segments)
     return reserved, device_interval(reserved, setting.gpu, setting.parallel, setting.stack.versions)
@@ -190,12 +206,11 @@ def _fullest(context: Context) -> Fullest:
     if context.serves:
         refuse_serving(context.setting, generates=context.generates)
         return Fullest({}, {})
-    programs, scale = programs_of(context), context.scale
+    programs, scale = on_gpu_alone(programs_of(context), context), context.scale
     if context.setting.trains:
         beside = reference_programs(context)
         stash = stash_of(context.setting)
         return of_training(programs, scale, gradient_bytes(context), context.sharing, beside, stash=stash)
-    programs = on_gpu_alone(programs, context)
     if context.generates:
         setting = context.setting
         decodes, drawn = setting.generated_length > 1, drawing(context)

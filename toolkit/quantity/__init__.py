@@ -23,6 +23,7 @@ from __future__ import annotations
 from toolkit.quantity.display import (
     Reading,
     display_amount,
+    display_byte_range,
     display_bytes,
     display_count,
     display_interval,
@@ -47,6 +48,7 @@ __all__ = [
     "Unit",
     "Value",
     "display_amount",
+    "display_byte_range",
     "display_bytes",
     "display_count",
     "display_interval",

@@ -120,6 +120,11 @@ def display_amount(amount: int | Fraction, dimension: Dimension, reading: Readin
     return _with_unit(digits, scale)
 
 
+def display_byte_range(low: int, high: int, reading: Reading) -> str:
+    """Bytes from `low` to `high`: "27.5–28.5 GiB"; a single amount where both are equal."""
+    return display_interval(Interval.between(low, high), Dimension.BYTES, reading)
+
+
 @lru_cache(maxsize=MAX_SHOWN)
 def display_interval(interval: Interval, dimension: Dimension, reading: Reading = "decimal") -> str:
     """An interval in the base unit of a dimension: "27.5–28.5 GB", "≥ 15.5 GB"; differing ends look so."""

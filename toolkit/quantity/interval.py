@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from fractions import Fraction
+from functools import reduce
 
 from toolkit.frozen import frozen
 
@@ -19,6 +21,16 @@ class Interval:
         """The interval that holds one number."""
         exact = Fraction(value)
         return cls(exact, exact)
+
+    @classmethod
+    def between(cls, low: Fraction | int, high: Fraction | int) -> Interval:
+        """The numbers from `low` to `high`."""
+        return cls(Fraction(low), Fraction(high))
+
+    @classmethod
+    def covering(cls, intervals: Iterable[Interval]) -> Interval:
+        """The smallest interval that holds all of these, of which there is at least one."""
+        return reduce(cls.hull, intervals)
 
     def __contains__(self, value: Fraction | int) -> bool:
         return (self.low is None or self.low <= value) and (self.high is None or value <= self.high)

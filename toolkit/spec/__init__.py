@@ -1,4 +1,4 @@
-"""What a person writes: specs, their scenarios and claims, loaded with the place of everything in them."""
+"""Specs as people write them: scenarios and claims, loaded with the place of everything in the file."""
 
 from __future__ import annotations
 

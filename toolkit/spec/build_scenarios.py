@@ -1,4 +1,4 @@
-"""From written scenarios to resolved ones: what they take over is filled in."""
+"""Resolves written scenarios: fills in what they inherit from defaults and from the scenarios that they extend."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from toolkit.spec.yaml.node import Entries, Node, place_of_key
 MAX_CHAIN = 8
 
 Layer = Mapping[str, Field | None]
-"""Fields that are said, and, as None, fields and groups that are forgotten."""
+"""Fields by name; None stands for a field or group that is removed again."""
 
 
 @dataclass(slots=True)
@@ -47,7 +47,7 @@ class ScenarioBuilder:
         return Scenario(name, place_of_key(self.raw, name, self.path), applying(fields), self.written[name].title)
 
     def _layer(self, name: str, chain: tuple[str, ...]) -> Layer:
-        """What a scenario and those that it extends say, without the defaults."""
+        """The fields of a scenario and of those that it extends, without the defaults."""
         if name not in self.layers:
             written, raw = self.written[name], self.raw.get(name)
             own = stated_fields(written, raw, self.path, written.quotes)
@@ -61,7 +61,7 @@ class ScenarioBuilder:
         return self.layers[name]
 
     def _extended(self, written: ScenarioWritten, raw: Node | None, chain: tuple[str, ...]) -> Layer | None:
-        """What the extended scenario says; None if that, or some of it, cannot be known."""
+        """The fields of the extended scenario; None if some of them cannot be known."""
         name = written.extends
         if name is None:
             return {}
@@ -81,7 +81,7 @@ class ScenarioBuilder:
         return None
 
     def _check_quotes(self, name: str, quotes: Mapping[str, Quote], raw: Node | None, own: Layer) -> None:
-        """A quote of a field that the scenario does not say is a mistake."""
+        """Reports quotes of fields that the scenario does not state."""
         for key, quote in quotes.items():
             said = key in own or any(stated.startswith(f"{key}.") for stated in own)
             if not said and name not in self.spoilt:

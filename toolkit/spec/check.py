@@ -1,4 +1,4 @@
-"""What pydantic cannot see: broken references, and scenarios that contradict themselves."""
+"""Checks beyond pydantic: broken references, and scenarios that contradict themselves."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from toolkit.spec.yaml.known import meant, shown
 from toolkit.spec.yaml.prune import Broken
 
 UNNAMED = "scenario"
-"""What a scenario is called that is a file or a command line of its own."""
+"""The name of a scenario that comes from a file of its own or from a command line."""
 
 NEEDED = ("model", "method")
-"""Fields without which nothing can be said of a scenario."""
+"""Fields that every scenario needs."""
 
 
 def scenario_findings(
@@ -47,7 +47,7 @@ def scenario_findings(
 
 
 def several(scenario: Scenario) -> list[Finding]:
-    """A scenario is one model and one method, and says which itself."""
+    """Reports a model or method with several values: a scenario has exactly one of each."""
     return [
         Finding(scenario.place_of(name), "S104", f"{name}: a scenario has one {name}, written out", repair)
         for name, repair in (("model", "name the model by its id"), ("method", "write a scenario for each"))
@@ -57,7 +57,7 @@ def several(scenario: Scenario) -> list[Finding]:
 
 @frozen
 class Checker:
-    """Checks the references of one spec; what was taken out of it as broken is nobody's mistake twice."""
+    """Checks the references of one spec; references to what was removed as broken are not reported again."""
 
     scenarios: Mapping[str, Scenario]
     values: Iterable[str]
@@ -92,7 +92,7 @@ class Checker:
         return found
 
     def _overrides(self, claim: Claim) -> list[Finding]:
-        """A scenario as one claim says it anew."""
+        """Reports mistakes in the scenario as one claim overrides it."""
         stated = {name: said for name, said in claim.overrides.items() if said is not None}
         found = self._references(stated)
         if claim.scenario is None:
@@ -136,5 +136,5 @@ def with_model_types(scenarios: Mapping[str, Scenario], look_up: LookUp) -> dict
 
 
 def with_model(scenario: Scenario, look_up: LookUp) -> Scenario:
-    """The scenario with what the config of its model says."""
+    """The scenario with the type and the storage from the config of its model."""
     return replace(scenario, model_type=look_up.model_type(scenario), stored=look_up.stored(scenario))

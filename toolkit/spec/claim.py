@@ -60,13 +60,13 @@ class Claim:
 
 
 def derived_id(slug: str, scenario: str | None, quantity: str, source: Source, digits: int = ID_DIGITS) -> str:
-    """The id of a claim that names none: it stays when other claims come and go, and when lines move."""
+    """The id of a claim without one of its own; it does not change with other claims or with line numbers."""
     digest = hashlib.sha256("\x1f".join(_identity(source)).encode("utf-8", "replace")).hexdigest()
     return f"{slug}/{scenario or 'document'}/{quantity}/{digest[:digits]}"
 
 
 def _identity(source: Source) -> tuple[str, ...]:
-    """What tells two places of a document apart: under, quote, row, column, occurrence."""
+    """The parts of a source that identify its place: under, quote, row, column, occurrence."""
     if isinstance(source, Quote):
         return (source.under or "", source.text, "", "", str(source.occurrence or 1))
     table = source.table

@@ -36,7 +36,7 @@ _HARMLESS: dict[str, tuple[Atom, ...]] = {
     "activation_offloading": (False,),
     "cache.implementation": ("dynamic",),
 }
-"""Values that say of a field no more than that the scenario does not have it."""
+"""Values that mean the absence of a field, so that they contradict nothing."""
 
 _WHERE = {
     "training": "is for training, and this scenario is inference",
@@ -52,7 +52,7 @@ _WHERE = {
     "zero3": "is for strategy zero3",
     "fsdp": "is for strategy fsdp",
     "fsdp or fsdp2": "is for strategies fsdp and fsdp2",
-    "shards": "is for strategies fsdp and zero3",
+    "shards": "is for strategies fsdp, fsdp2 and zero3",
     "static cache": "is for cache.implementation static",
     "quantized cache": "is for cache.implementation quantized",
     "answers": f"is for objective {GRPO}",

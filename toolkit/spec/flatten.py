@@ -20,7 +20,7 @@ MAX_CLAIMS = 100_000
 
 @dataclass(slots=True)
 class Flattener:
-    """Walks the items of `claims` and collects claims without ids, and what is wrong with their structure."""
+    """Walks the items of `claims`, and collects claims without ids and findings about the structure."""
 
     path: str
     findings: list[Finding] = field(default_factory=list)
@@ -96,7 +96,7 @@ class Flattener:
                 self._claim(identity, Cell(_table_of(item, merged), row, column, place, pattern), merged)
 
     def _cells(self, item: ClaimItem, raw: Node) -> dict[tuple[str, str], tuple[CellKeys, Node]]:
-        """What is said of single cells, by row and column."""
+        """The keys of single cells, by row and column."""
         found: dict[tuple[str, str], tuple[CellKeys, Node]] = {}
         nodes = _child(raw, "cells")
         for cell, node in zip(item.cells or (), nodes if isinstance(nodes, Items) else (), strict=True):
@@ -161,7 +161,7 @@ def _sources(item: ClaimItem) -> Iterator[Source]:
 
 
 def _located(source: Source, keys: Keys) -> Source:
-    """A source with the heading and occurrence that its claim or group says."""
+    """A source with the heading and occurrence of its claim or group."""
     under, occurrence = keys.values.get("under"), keys.values.get("occurrence")
     if isinstance(source, Quote):
         return Quote(source.text, source.place, source.under or under, source.occurrence or occurrence, source.has_slot)

@@ -1,4 +1,4 @@
-"""Which files hold specs, and what is said of all of them together: nothing of it needs what reads one."""
+"""Finds the files of specs, and joins the results of loading them; needs no code that parses them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def spec_files(paths: Iterable[Path], root: Path) -> tuple[list[Path], list[Finding]]:
-    """The files of specs among paths and in folders; what is missing is a finding, and so is no path at all."""
+    """The files of specs among paths and in folders; a missing path is a finding, and so is an empty list."""
     paths = list(paths)
     files, findings = spec_paths(paths, root)
     if not paths:
@@ -26,7 +26,7 @@ def spec_files(paths: Iterable[Path], root: Path) -> tuple[list[Path], list[Find
 def together(
     loaded: Sequence[tuple[Spec | None, list[Finding]]], findings: list[Finding]
 ) -> tuple[list[Spec], list[Finding]]:
-    """The specs of files that were loaded one by one, and all findings; `findings` are those of the search for them."""
+    """Joins specs that were loaded one by one, and all findings; `findings` are those of the search for files."""
     specs = [spec for spec, _ in loaded if spec is not None]
     found = [*findings, *chain.from_iterable(said for _, said in loaded), *_slug_findings(specs)]
     return specs, in_order(found)
@@ -39,7 +39,7 @@ def in_order(findings: Iterable[Finding]) -> list[Finding]:
 
 
 def _slug_findings(specs: Sequence[Spec]) -> list[Finding]:
-    """Specs whose claims would have the same ids."""
+    """Findings about specs with the same slug, whose claims would have the same ids."""
     first: dict[str, Spec] = {}
     findings = []
     for spec in specs:

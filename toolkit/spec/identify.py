@@ -11,7 +11,7 @@ from toolkit.spec.yaml.known import shown
 
 
 def identified(claims: Iterable[Claim], slug: str) -> tuple[tuple[Claim, ...], list[Finding]]:
-    """The claims with their ids, and the claims that say again what another says."""
+    """The claims with their ids, and findings about claims that repeat another."""
     findings: list[Finding] = []
     named = list(claims)
     short: dict[str, list[int]] = {}
@@ -30,7 +30,7 @@ def identified(claims: Iterable[Claim], slug: str) -> tuple[tuple[Claim, ...], l
 
 
 def _repeated(claims: list[Claim]) -> list[Finding]:
-    """Claims whose ids are equal although they are long enough to tell different claims apart."""
+    """Findings about claims with equal ids, which are long enough to differ for different claims."""
     findings = []
     first: dict[str, Place] = {}
     for claim in claims:

@@ -29,7 +29,7 @@ from toolkit.spec.yaml.read_file import as_entries, read_entries
 from toolkit.spec.yaml.validate import validated
 
 FLAGS = "command line"
-"""What the place of a flag's mistake is called."""
+"""The path in findings about flags."""
 
 
 def load_specs(paths: Iterable[Path], root: Path) -> tuple[list[Spec], list[Finding]]:
@@ -64,7 +64,7 @@ def _spec(
 def load_scenario(
     path: Path, root: Path, flags: Mapping[str, str] | None = None
 ) -> tuple[Scenario | None, list[Finding]]:
-    """The scenario in a file that holds nothing else, or None with every mistake in it; flags say fields anew."""
+    """The scenario in a file that holds nothing else, or None, with every mistake in it; flags override fields."""
     entries, findings = read_entries(path, root, "a scenario")
     if entries is None:
         return None, in_order(findings)
@@ -87,7 +87,7 @@ def scenario_from_flags(flags: Mapping[str, str], base: Path) -> tuple[Scenario 
 
 
 def fields_from_flags(flags: Mapping[str, str]) -> tuple[dict[str, Field] | None, list[Finding]]:
-    """Flat fields as they are written on a command line, and what is wrong with them; None where one is lost."""
+    """Fields from the texts of flags, and findings about them; None where one cannot be read."""
     findings: list[Finding] = []
     entries = _entries()
     for name, text in flags.items():
@@ -105,7 +105,7 @@ def fields_from_flags(flags: Mapping[str, str]) -> tuple[dict[str, Field] | None
 def checked_scenario(
     scenario: Scenario, base: Path, findings: Iterable[Finding] = ()
 ) -> tuple[Scenario | None, list[Finding]]:
-    """A scenario of its own with its model's type, or None with all that is wrong with it."""
+    """A scenario outside of specs, with the type of its model, or None, with all findings about it."""
     look_up = LookUp(base)
     found = [*findings, *scenario_findings(scenario, look_up, narrows=False)]
     found += [

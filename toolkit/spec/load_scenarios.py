@@ -1,4 +1,4 @@
-"""Files of scenarios alone (`grid.scenarios.yaml`): what is measured beside documents."""
+"""Files of scenarios without claims (`grid.scenarios.yaml`), which are there to be measured."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from toolkit.spec.yaml.validate import validated
 NAME_END = (".scenarios.yaml", ".scenarios.yml")
 KEYS = ("title", "defaults", "scenarios", "speeds")
 WORK = ("training", "prefill", "decode", "inference")
-"""In what a speed may be compared."""
+"""The kinds of work by which speeds are compared."""
 
 
 def holds_scenarios(path: Path) -> bool:
@@ -32,7 +32,7 @@ def holds_scenarios(path: Path) -> bool:
 
 @frozen
 class Compared:
-    """Two scenarios whose speeds are compared, by their names, and in what work."""
+    """Two scenarios whose speeds are compared, by name, and the kind of work."""
 
     start: str
     end: str
@@ -88,7 +88,7 @@ def _speeds(entries: Entries, known: Collection[str], shown: str, findings: list
 
 
 def _built(entries: Entries, shown: str, findings: list[Finding]) -> list[Scenario]:
-    """What the scenarios say with all that they take over."""
+    """The resolved scenarios."""
     known = Entries()
     known.line, known.column = entries.line, entries.column
     for key in KEYS[:-1]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from toolkit.facts.gpus import find_gpu
-from toolkit.facts.models import load_model
+from toolkit.facts.models import is_written_out, load_model
 from toolkit.facts.names import UnknownName
 from toolkit.finding import Finding
 from toolkit.spec.scenario import Scenario
@@ -15,7 +15,7 @@ from toolkit.spec.settings.stored_form import quantized_from, stored_form
 from toolkit.spec.yaml.known import shown
 
 MAX_UNKNOWN = 50
-"""Unknown models and GPUs of a spec that are looked up: to find the nearest names costs milliseconds."""
+"""The most unknown models and GPUs of a spec that are looked up: finding similar names takes milliseconds each."""
 
 
 @dataclass(slots=True)
@@ -63,7 +63,7 @@ class LookUp:
         return self.forms.get(model)
 
     def _answer(self, kind: str, name: str) -> str | UnknownName | None:
-        """What is known of a name; None for one that was not looked up, after too many unknown ones."""
+        """The answer about a name; None for one that was not looked up, after too many unknown ones."""
         if (kind, name) not in self.answers:
             if self.unknown >= MAX_UNKNOWN:
                 return None
@@ -73,7 +73,7 @@ class LookUp:
         return self.answers[kind, name]
 
     def _model(self, name: str) -> str | UnknownName:
-        if name.startswith("{"):  # a config that is written out
+        if is_written_out(name):
             config, dtype = json.loads(name), None
         else:
             facts = load_model(name, base=self.base)
@@ -92,7 +92,7 @@ def _find_gpu(name: str) -> str | UnknownName:
 
 
 def _repair(kind: str, unknown: UnknownName) -> str | None:
-    """What to write instead; another model can be made known."""
+    """The repair for an unknown name: a similar one, or how to add a model."""
     ways = [f"write {' or '.join(unknown.nearest)}"] if unknown.nearest else []
     if kind == "model":
         ways = [f"write {whole} with weights {form}" for whole, form in quantized_from(unknown.name)] or ways

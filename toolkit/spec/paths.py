@@ -1,4 +1,4 @@
-"""Paths as messages show them, and where they really lead."""
+"""Paths for messages, and real paths behind links."""
 
 from __future__ import annotations
 
@@ -15,5 +15,5 @@ def shown_path(path: Path, root: Path) -> str:
 
 
 def real_path(path: Path) -> Path:
-    """The path with its symbolic links followed, as far as they lead anywhere."""
+    """The path with symbolic links resolved, as far as they exist."""
     return Path(os.path.realpath(path))

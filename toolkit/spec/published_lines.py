@@ -32,7 +32,7 @@ _TEXTS = ("run", "configuration", "grade", "path", "commit", "apart")
 class Reading:
     """One published figure. `bytes` are the values that it may mean: two where GB or GiB is not decided.
 
-    `apart` says why it is not what it seems, and is reported apart.
+    `apart` is the reason why it is not what it seems; such a reading is listed, but not scored.
     """
 
     id: str
@@ -47,7 +47,7 @@ class Reading:
 class PublishedRun:
     """One run that somebody measured. `configuration` is the same for repeats under other software.
 
-    `beyond` is what the source says of it that no field of a scenario can say: such a run is not estimated.
+    `beyond` holds facts from the source that no field of a scenario can express: such a run is not estimated.
     """
 
     run: str
@@ -60,13 +60,13 @@ class PublishedRun:
     beyond: Mapping[str, str] = field(default_factory=dict)
 
 
-class _RefusedLine(Exception):  # noqa: N818 - ends the reading of one line, and carries its finding
+class _RefusedLine(Exception):  # noqa: N818 - ends the reading of a line, and carries its finding
     def __init__(self, key: str, code: str, message: str, repair: str | None = None, column: int = 1) -> None:
         super().__init__(message)
         self.key, self.code, self.message, self.repair, self.column = key, code, message, repair, column
 
     def place(self, path: str, line: str, number: int) -> Place:
-        """Where the key stands in the line, or the column that is known."""
+        """The place of the key in the line, or the known column."""
         found = line.find(f'"{self.key}"') if self.key else -1
         return Place(path, number, self.column if found < 0 else found + 1)
 
@@ -78,7 +78,7 @@ class LineReader:
     path: str
     findings: list[Finding] = field(default_factory=list)
     _seen: set[str] = field(default_factory=set)
-    _values: dict[tuple[str, str], FieldValue] = field(default_factory=dict)
+    _values: dict[tuple[str, type, object], FieldValue] = field(default_factory=dict)
 
     def run(self, line: str, number: int) -> PublishedRun | None:
         """The run of a line; None where a finding says what is wrong with it."""
@@ -129,8 +129,8 @@ class LineReader:
         return scenario
 
     def _value(self, name: str, value: Any) -> FieldValue:
-        """What is said of a field, read as in a scenario of a spec; equal values are read once."""
-        key = (name, json.dumps(value, sort_keys=True))
+        """The value of a field, read as in a scenario of a spec; equal values are read once."""
+        key = (name, type(value), json.dumps(value, sort_keys=True) if isinstance(value, (list, dict)) else value)
         if key not in self._values:
             if name not in FIELDS:
                 guess = meant(name, FIELDS)
@@ -191,7 +191,7 @@ def _object(line: str) -> dict[str, Any]:
 
 
 def node_of(value: object) -> Node:
-    """A value of JSON as the YAML tree has it: text in quotes, numbers and truth values without."""
+    """A value of JSON as a YAML tree: text in quotes, numbers and truth values without."""
     if isinstance(value, dict):
         entries = Entries()
         entries.line = entries.column = 1
@@ -228,7 +228,7 @@ def _text(said: Mapping[str, Any], key: str) -> str:
 
 
 def _amounts(said: Any) -> tuple[int, ...]:
-    """Bytes: a whole number, or a list of those that the figure may mean. One may be negative as printed."""
+    """The bytes of a reading: a whole number, or a list of those that it may mean; negative ones are allowed."""
     amounts = said if isinstance(said, list) else [said]
     if not amounts or not all(type(amount) is int for amount in amounts):
         raise _RefusedLine("bytes", "S104", "bytes: a whole number of bytes is asked for, or a list of them")

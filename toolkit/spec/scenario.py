@@ -7,7 +7,7 @@ from dataclasses import field, replace
 
 from toolkit.finding import Place
 from toolkit.frozen import frozen
-from toolkit.spec.fields.names import DEEPSPEED, DOUBLE_QUANTIZED, GROUPED, LORA, PROJECTED
+from toolkit.spec.fields.names import DEEPSPEED, DOUBLE_QUANTIZED, GROUPED, LORA, PROJECTED, SHARDS_WEIGHTS
 from toolkit.spec.fields.objective import GRPO, PREFERENCES
 from toolkit.spec.fields.peft_methods import PEFT_METHODS
 from toolkit.spec.fields.process import IN_CONTEXT
@@ -31,7 +31,7 @@ class Scenario:
     stored: str | None = None
 
     def place_of(self, name: str) -> Place:
-        """Where a field stands in the spec; the scenario's place if it says nothing of the field."""
+        """The place of a field in the spec; that of the scenario for a field that it does not state."""
         said = self.fields.get(name)
         return said.place if said else self.place
 
@@ -86,7 +86,7 @@ class Scenario:
 
 
 def merged(base: Mapping[str, Field], own: Mapping[str, Field | None]) -> dict[str, Field]:
-    """Fields said anew over inherited ones; None forgets a field, or all fields of a group."""
+    """Fields over inherited ones; None removes a field, or all fields of a group."""
     result = dict(base)
     for name, said in own.items():
         if name in GROUPS:
@@ -99,7 +99,7 @@ def merged(base: Mapping[str, Field], own: Mapping[str, Field | None]) -> dict[s
 
 
 def applying(fields: Mapping[str, Field]) -> dict[str, Field]:
-    """The fields without those that were taken over and do not belong to such a scenario."""
+    """The fields without inherited ones that do not apply to such a scenario."""
     return {name: said for name, said in fields.items() if said.origin == "own" or applies(name, fields)}
 
 
@@ -120,7 +120,7 @@ SUBJECTS = {
     "answers": "objective",
     "device context": "loading",
 }
-"""The field that decides whether others belong to a scenario; of all others it is the method."""
+"""The field that decides whether another applies; for fields that are not here it is the method."""
 
 _ONLY_WHERE_SAID = (
     "galore", "vllm", "autoawq", "deepspeed", "zero3", "fsdp", "fsdp or fsdp2", "shards", "static cache",
@@ -129,7 +129,7 @@ _ONLY_WHERE_SAID = (
 
 
 def applies(name: str, fields: Mapping[str, Field]) -> bool:
-    """Whether a field belongs to a scenario with these fields; where its method is open, every field does."""
+    """Whether a field applies to a scenario with these fields; where the method is open, every field does."""
     rule = FIELDS[name].applies
     if rule == "always":
         return True
@@ -160,7 +160,7 @@ def _belongs(rule: str, value: Atom) -> bool:
         "zero3": value == "zero3",
         "fsdp": value == "fsdp",
         "fsdp or fsdp2": value in ("fsdp", "fsdp2"),
-        "shards": value in ("fsdp", "zero3"),
+        "shards": value in SHARDS_WEIGHTS,
         "static cache": value == "static",
         "quantized cache": value == "quantized",
         "preferences": value in PREFERENCES,

@@ -26,7 +26,7 @@ def fields_at(root: type[BaseModel], location: Sequence[int | str]) -> list[str]
 
 
 def _inside(annotation: Any, part: int | str) -> Any:
-    """The type of what a key or an index leads to; None where the type does not say."""
+    """The type behind a key or an index; None where the type does not determine it."""
     for option in _options(annotation):
         for model in _models(option):
             for name, field in model.model_fields.items():

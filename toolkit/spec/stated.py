@@ -1,4 +1,4 @@
-"""What is said of a scenario's fields and of claims, each with its place."""
+"""The keys that a spec states of fields and claims, each with its place."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ _OF_ITEM = frozenset(
         "with_",
     }
 )
-"""Keys that say what one item is; all others are defaults for what is inside it."""
+"""Keys that belong to one item alone; all others are defaults for the items inside."""
 
 
 def stated_fields(
     fields: ScenarioFields, raw: Node | None, path: str, quotes: Mapping[str, Quote] | None = None
 ) -> dict[str, Field | None]:
-    """The fields that are written, by flat name, each with the place of its value and its quote."""
+    """The written fields by flat name, each with the place of its value and its quote."""
     quoted = quotes or {}
     stated: dict[str, Field | None] = {}
     for name, value in flat_fields(fields):
@@ -60,7 +60,7 @@ def _place(raw: Node | None, name: str, path: str) -> Place:
 
 @frozen
 class Keys:
-    """What is said of a claim by its group, table, row, column and itself, and where; the innermost wins."""
+    """The keys of a claim from its group, table, row, column and itself, with their places; the innermost wins."""
 
     values: Mapping[str, Any] = field(default_factory=dict)
     places: Mapping[str, Place] = field(default_factory=dict)

@@ -18,7 +18,7 @@ _PASSED_OVER = frozenset({"evidence", "node_modules", "__pycache__", "venv"})
 
 
 def is_passed_over(name: str) -> bool:
-    """Whether folders of that name are not looked into."""
+    """Whether folders of that name are skipped."""
     return name in _PASSED_OVER or name.startswith(".")
 
 
@@ -34,7 +34,7 @@ def slug_of(path: Path) -> str:
 
 
 def spec_paths(paths: Iterable[Path], root: Path) -> tuple[list[Path], list[Finding]]:
-    """The spec files among paths and in folders, each once, in order; what is missing is a finding."""
+    """The spec files among paths and in folders, each once, in order; a missing path is a finding."""
     found: dict[Path, Path] = {}
     findings: list[Finding] = []
     for path in paths:
@@ -59,17 +59,17 @@ def reading_folders(paths: Iterable[Path]) -> Iterator[Path]:
     seen: set[Path] = set()
     for path in paths:
         for current, folders, files in os.walk(path, followlinks=False):
-            folders[:] = sorted(name for name in folders if name not in _PASSED_OVER and not name.startswith("."))
+            folders[:] = sorted(name for name in folders if not is_passed_over(name))
             if READINGS in files and (real := real_path(Path(current))) not in seen:
                 seen.add(real)
                 yield Path(current)
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    """Spec files below a folder; links to folders, hidden folders and evidence are passed over."""
+    """Spec files below a folder; links to folders, hidden folders and evidence are skipped."""
     count = 0
     for current, folders, files in os.walk(folder, followlinks=False):
-        folders[:] = sorted(name for name in folders if name not in _PASSED_OVER and not name.startswith("."))
+        folders[:] = sorted(name for name in folders if not is_passed_over(name))
         count += len(files)
         if count > MAX_FILES:
             return

@@ -8,8 +8,8 @@ pytest.importorskip("torch")
 
 from tests.memory.parallel import fully_sharded
 from tests.memory.parallel.fake_group import FLOAT, LAYERS, WIDTH
-from toolkit.memory.parallel.fully_shard import part_of
 from toolkit.memory.parallel.shard_moments import Shards
+from toolkit.memory.parallel.shard_rows import part_of
 from toolkit.memory.parallel.sharing import Step
 from toolkit.memory.programs.stretch import Stretch
 

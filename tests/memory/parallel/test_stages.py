@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -92,6 +93,61 @@ def test_what_is_free_on_each_card_is_not_guessed() -> None:
         of(replace(QWEN, gpu="L40S", parallel=Parallel(2, "pipeline")))
 
 
-def test_layers_of_several_kinds_are_refused() -> None:
-    with pytest.raises(UnsupportedRow, match="several kinds"):
-        of(replace(QWEN, model="google/gemma-2-9b", stack=Stack("transformers"), parallel=Parallel(2, "pipeline")))
+def test_kinds_of_layers_are_where_their_layers_are() -> None:
+    """Of Gemma 2's 42 layers every second one has a window of 4,096: the sum over GPUs keeps what one GPU would."""
+    setting = replace(QWEN, model="google/gemma-2-9b", sequence_length=6000, stack=Stack("transformers"))
+    alone, spread = of(setting), of(replace(setting, parallel=Parallel(2, "pipeline")))
+    caches = [part.ledger.phase(PhaseName.DECODE) for part in (alone, *spread.each)]
+    whole, *parts = (phase.of(Category.KV_CACHE) for phase in caches if phase)
+    assert sum(parts) == whole
+
+
+TRAINED = Setting("Qwen/Qwen3-8B", "full", "bf16", batch_size=1, sequence_length=1024, parallel=Parallel(2, "pipeline"))
+
+
+def held(one: Estimate) -> int:
+    """Weights, gradients and states as the optimizer steps."""
+    step = one.ledger.phase(PhaseName.OPTIMIZER_STEP)
+    assert step is not None
+    return sum(step.of(kind) for kind in (Category.WEIGHTS, Category.GRADIENTS, Category.OPTIMIZER_STATES))
+
+
+@pytest.mark.parametrize("gpus", [2, 3, 4])
+def test_what_is_trained_is_shared_out(gpus: int) -> None:
+    """Weights, gradients and two states of 8,190,735,360 parameters in 16 bits."""
+    spread = of(replace(TRAINED, parallel=Parallel(gpus, "pipeline")))
+    assert sum(map(held, spread.each)) == 4 * 2 * 8_190_735_360
+
+
+def test_where_hooks_run_again_a_checkpoint_keeps_its_input_on_the_gpu_before() -> None:
+    """Before 5.23 a layer's first checkpoint on a GPU has it from the one before: 1,024 x 4,096 x 2 bytes."""
+    kept = []
+    for release in ("5.22.0", "5.23.0"):
+        stack = Stack("transformers", versions={"transformers": release})
+        parts = of(replace(TRAINED, gradient_checkpointing="non-reentrant", stack=stack)).each
+        ends = [part.ledger.phase(PhaseName.FORWARD_END) for part in parts]
+        kept.append([sum(row.bytes for row in end.rows if row.name == "layer_inputs") for end in ends if end])
+    (first, last), (now_first, now_last) = kept
+    assert (first - now_first, now_last - last) == (1024 * 4096 * 2, 1024 * 4096 * 2)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"stack": Stack("plain")}, "pipeline by plain"),
+        ({"head": "sequence-classification", "labels": 2}, "a sequence-classification head with pipeline"),
+        ({"objective": "dpo", "stack": Stack("trl", loss="chunked")}, "pipeline and the loss of dpo"),
+        ({"model": "google/flan-t5-large"}, "whose order is not known"),
+        ({"parallel": Parallel(2, "pipeline", offload=True)}, "offloading with strategy pipeline"),
+    ],
+)
+def test_what_is_not_followed_of_training_is_refused_by_name(change: dict[str, Any], reason: str) -> None:
+    with pytest.raises(UnsupportedRow, match=reason):
+        of(replace(TRAINED, **change))
+
+
+def test_one_process_on_all_gpus_has_no_communicator() -> None:
+    """What the cards show beside torch's memory is the context alone, with DDP also NCCL's 688 MiB at most."""
+    piped, copied = (of(replace(TRAINED, parallel=Parallel(2, way))) for way in ("pipeline", "ddp"))
+    beyond = [one.device[1] - one.reserved[1] for one in (piped, copied)]
+    assert beyond[1] - beyond[0] == 688 << 20

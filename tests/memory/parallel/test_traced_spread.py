@@ -13,6 +13,7 @@ pytest.importorskip("accelerate")
 from tests.memory.parallel.plans import skip_without_plans
 from toolkit.facts.models import ModelFacts, load_model, model_from_config
 from toolkit.memory.estimate import estimate
+from toolkit.memory.ledger import Category, PhaseName
 from toolkit.memory.trace.trace import trace
 from toolkit.spec.settings.setting import Lora, Parallel, Setting, Stack
 
@@ -94,5 +95,7 @@ def agree(setting: Setting) -> None:
     assert found.allocated == pytest.approx(read.allocated, rel=0.001)
     for phase in read.ledger.phases:
         mine = next((one for one in found.phases if one.name == phase.name), None)
+        # What is shared out is ready to train when it is traced: adapters are there, which a ledger has from then on.
+        adapters = phase.of(Category.ADAPTERS) if phase.name is PhaseName.LOAD else 0
         if mine is not None:
-            assert mine.total == pytest.approx(phase.total, rel=0.005), phase.name
+            assert mine.total == pytest.approx(phase.total - adapters, rel=0.005), phase.name

@@ -53,6 +53,19 @@ def test_deepspeed_cuts_tensor_by_tensor() -> None:
     assert 0 <= whole - 2 * LLAMA - 2 * ITS_EMBEDDING // 8 < MIB
 
 
+ADAPTERS = 32 * 8 * (4_096 + 4_096)
+"""LoRA of rank 8 on q_proj of 32 layers."""
+
+
+def test_accelerate_keeps_all_until_every_unit_is_cut() -> None:
+    """All weights and adapters, and a quarter of both; adapters are float32."""
+    whole, found = loaded("meta-llama/Llama-3.1-8B", Parallel(4, "fsdp2", loads_whole=True))
+    assert 0 <= whole - (2 * LLAMA + 4 * ADAPTERS) * 5 // 4 < MIB
+    assert found.allocated == whole
+    in_parts, _ = loaded("meta-llama/Llama-3.1-8B", Parallel(4, "fsdp2"))
+    assert 0 <= in_parts - 2 * LLAMA // 4 < MIB
+
+
 @pytest.mark.parametrize(
     ("parts", "keeps", "most"),
     [([10, 10], True, 30), ([10, 40], True, 40 * 3 - 10), ([10, 40], False, 40 * 3 - 20), ([], True, 0)],

@@ -99,7 +99,7 @@ def test_weights_that_are_gathered_on_the_stream_that_computes_never_wait() -> N
 
 
 READ = {32768: 25.8, 65536: 37.5, 131072: 66.5, 196608: 95.7, 262144: 124.5}
-MISSING = {32768: 0.35}
+MISSING = {32768: 0.15}
 """GiB that no cause was found for: the header of these readings says so."""
 
 
@@ -107,7 +107,20 @@ MISSING = {32768: 0.35}
 def test_what_eight_gpus_were_read_to_reserve(length: int) -> None:
     low, high = replayed(of(benchmark(length)))
     assert low <= READ[length] * GIB <= high + MISSING.get(length, 0) * GIB
-    assert high - low < 0.24 * READ[length] * GIB
+    assert high - low < 0.2 * READ[length] * GIB
+
+
+def test_no_pool_has_blocks_of_another_whatever_order_hooks_let_go_in() -> None:
+    """By hand at 8,192 tokens: each stream's own peak, of which no two need be at one moment.
+
+    On the stream that computes there are, as the loss adds to the output weight's gradient, a GPU's weights, the
+    bucket, the inputs of 32 layers, and that gradient three times and once more in float32 but for the first; what is
+    gathered is at most both matrices outside of layers; what is shared out is a copy of nearly a bucket.
+    """
+    low, _ = replayed(of(benchmark(8192)))
+    weights, bucket, inputs = 2 * 8_030_261_248 // 8, 2 * 500_000_000, 32 * 8192 * 4096 * 2
+    computes = weights + bucket + inputs + HEAD + HEAD + 2 * HEAD
+    assert low >= computes + 2 * HEAD + 0.8 * bucket
 
 
 def test_a_model_that_was_made_before_comes_to_the_gpu_whole() -> None:

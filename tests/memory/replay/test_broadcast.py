@@ -1,10 +1,10 @@
-"""What one GPU sends as FSDP shares a model out, against torch's own code; it runs on the CPU, in one process."""
+"""What one GPU sends as FSDP shares a model out, or DDP copies it (torch's own code, on the CPU)."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from itertools import product
+from itertools import cycle, product
 
 import pytest
 
@@ -33,6 +33,9 @@ def group() -> Iterator[object]:
     dist.destroy_process_group()
 
 
+BYTES = {"bf16": torch.bfloat16, "fp32": torch.float32, "uint8": torch.uint8}
+
+
 @pytest.mark.parametrize(
     ("sizes", "buffer"),
     [
@@ -43,23 +46,25 @@ def group() -> Iterator[object]:
         ([10], 5),
     ],
 )
-def test_buffers_are_those_that_torch_makes(group: object, sizes: list[int], buffer: int) -> None:
-    tensors = [torch.zeros(size * KIB, dtype=torch.uint8) for size in sizes]
+@pytest.mark.parametrize("dtypes", [("uint8",), ("bf16", "fp32"), ("uint8", "uint8", "fp32", "bf16", "fp32")])
+def test_buffers_are_those_that_torch_makes(
+    group: object, dtypes: tuple[str, ...], sizes: list[int], buffer: int
+) -> None:
+    """Of every dtype by itself, in the order of their first tensors."""
+    sent = [(dtype, 4 * size * KIB) for dtype, size in zip(cycle(dtypes), sizes, strict=False)]
+    tensors = [torch.zeros(size, dtype=torch.uint8).view(BYTES[dtype]) for dtype, size in sent]
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as run:
-        dist._broadcast_coalesced(group, tensors, buffer * KIB, 0)
+        dist._broadcast_coalesced(group, tensors, 4 * buffer * KIB, 0)
     moved = [one for one in run.profiler.kineto_results.events() if one.name() == "[memory]"]
     seen = [one.nbytes() for one in sorted(moved, key=lambda one: one.start_ns()) if abs(one.nbytes()) >= KIB]
-    assert [size for size in buffers((one * KIB for one in sizes), buffer * KIB) if size] == [
-        one for one in seen if one > 0
-    ]
+    assert [size for size in buffers(sent, 4 * buffer * KIB) if size] == [one for one in seen if one > 0]
 
 
 def test_two_buffers_are_on_their_way_at_most() -> None:
     events = Events()
-    broadcast(events, events.allocate_all([200 << 20] * 8))
-    sent = events.order[8:]
-    assert sent == [9, 10, -9, 11, -10, 12, -11, -12]
-    assert set(events.sizes[9:]) == {400 << 20}
+    broadcast(events, [("bf16", 200 << 20)] * 8)
+    assert events.order == [1, 2, -1, 3, -2, 4, -3, -4]
+    assert set(events.sizes[1:]) == {400 << 20}
 
 
 class Units:

@@ -34,6 +34,7 @@ HOWS = st.builds(
     swaps=st.booleans(),
     warm=st.sampled_from([0, 1, 100 * MIB]),
     limit=st.sampled_from([None, 0, 50 * MIB, 500 * MIB]),
+    settled=st.one_of(st.none(), st.integers(0, 80)),
 )
 
 
@@ -68,6 +69,7 @@ def _events(steps: list[tuple[int, int]]) -> Events:
 def test_compiled_code_reserves_what_python_does(steps: list[tuple[int, int]], how: How) -> None:
     """In both pools, whatever is there first, in each order, and as far as the limit."""
     events = _events(steps)
+    events.loaded, events.settled = how.loaded, how.settled
     compiled, plain = compiled_requests(events), plain_requests(events)
     assert compiled is not None
     assert compiled.large.reserved(how) == plain.large.reserved(how)

@@ -32,6 +32,19 @@ def test_a_release_may_come_just_before_or_just_after_the_next_allocation() -> N
     assert reserved(events, swaps=False) == (30 * MIB, 30 * MIB)
 
 
+@pytest.mark.parametrize(("settles", "low"), [(False, 36), (True, 72)])
+def test_a_cache_never_has_the_place_of_what_it_is_put_together_from(settles: bool, low: int) -> None:
+    """Once an order is settled: the old one is read until the new one is there, so that there are two segments."""
+    events = Events()
+    block = events.allocate(36 * MIB)
+    if settles:
+        events.is_settled()
+    for _ in range(4):
+        [block] = events.exchange([block], [36 * MIB])
+    assert reserved(events)[0] == low * MIB
+    assert reserved(events, swaps=False) == (72 * MIB, 72 * MIB)
+
+
 def test_beyond_a_limit_nothing_is_followed() -> None:
     events = _events(*((f"{number}", 30 * MIB) for number in range(10)))
     assert reserved(events) == (300 * MIB, 300 * MIB)
@@ -42,6 +55,9 @@ def test_beyond_a_limit_nothing_is_followed() -> None:
 
 def test_a_model_may_be_cut_out_of_one_block() -> None:
     events = _events(("a", 11 * MIB), ("b", 11 * MIB), ("c", 11 * MIB), loaded=3)
+    events.block = 33 * MIB
+    assert reserved(events, warms=True, swaps=False) == (34 * MIB, 36 * MIB)
+    events.block += MIB // 2  # for small ones, which have a pool of their own: more is left of it
     assert reserved(events, warms=True, swaps=False) == (34 * MIB, 36 * MIB)
 
 

@@ -36,6 +36,8 @@ CASES: dict[str, tuple[str, tuple[str, ...], dict[str, Any]]] = {
     "square roots of both dtypes": (TIED, ENDS, {"optimizer_implementation": "foreach"}),
     "one parameter after another": (TIED, ENDS, {"optimizer_implementation": "for-loop"}),
     "adafactor": (TIED, ENDS, {"optimizer": "adafactor"}),
+    "states that are float32 beside any dtype": (TIED, ENDS, {"optimizer": "lion"}),
+    "the same of three averages": (TIED, ENDS, {"optimizer": "ademamix"}),
     "softcapped logits": ("google/gemma-2-2b", ENDS, AMP),
     "4 bits": (UNTIED, ENDS, {**PACKED, "gradient_checkpointing": "reentrant"}),
     "4 bits that TRL casts back": (UNTIED, ENDS, {**PACKED, **SHORT, "stack": Stack("trl", versions={"trl": "0.16"})}),

@@ -119,6 +119,12 @@ CASES = [
     for options in OPTIONS.get(method, [{}])
     if (method not in VALUED or family in ("llama", "qwen2")) and (method, family) != ("osf", "gpt2")
 ]
+CASES += [
+    (family, method, options)
+    for method in ("p_tuning", "prefix_tuning", "prompt_tuning")
+    for family in ("t5", "bart")
+    for options in OPTIONS[method]
+]
 """Of GPT-2's Conv1D OSF leaves all as it is, and says nothing."""
 
 

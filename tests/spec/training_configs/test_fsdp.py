@@ -82,6 +82,12 @@ def test_who_waits_and_who_sends(tmp_path: Path) -> None:
     assert (found["parallel.limit_all_gathers"], found["parallel.sync_module_states"]) == (False, False)
 
 
+def test_what_the_optimizer_has(tmp_path: Path) -> None:
+    assert taken(tmp_path, fsdp_use_orig_params=False)["parallel.use_orig_params"] is False
+    assert taken(tmp_path, use_orig_params="true")["parallel.use_orig_params"] is True
+    assert "parallel.use_orig_params" not in taken(tmp_path, version=2, use_orig_params=True)
+
+
 @pytest.mark.parametrize(
     ("said", "reason"),
     [

@@ -8,8 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.spec.training_configs.reading import read
+from toolkit.checks.refusals import REFUSALS
 from toolkit.checks.situations.answer import answer
-from toolkit.checks.situations.situation import REFUSALS
 from toolkit.checks.situations.space import TooManySettingsError
 from toolkit.codes import CODES
 from toolkit.finding import Severity

@@ -1,6 +1,6 @@
 """Published configs as architectures: exact names and shapes of every parameter, without torch."""
 
-from toolkit.memory.architecture.config import UnsupportedModel
+from toolkit.memory.architecture.config import MalformedConfig, UnsupportedModel
 from toolkit.memory.architecture.model import (
     Architecture,
     Attention,
@@ -19,6 +19,7 @@ __all__ = [
     "Attention",
     "FeedForward",
     "LayerKind",
+    "MalformedConfig",
     "Module",
     "ModuleKind",
     "Tensor",

@@ -23,6 +23,10 @@ class UnsupportedModel(Exception):  # noqa: N818 - a refusal by name; the user's
         self.reason = reason
 
 
+class MalformedConfig(UnsupportedModel):
+    """A config with a value that no model can have, so that no library builds the model, either."""
+
+
 @frozen
 class Config:
     """A config and the defaults that transformers gives to keys that it lacks.
@@ -50,15 +54,19 @@ class Config:
         """The exception that refuses this model."""
         return UnsupportedModel(self.name, reason)
 
+    def malformed(self, reason: str) -> MalformedConfig:
+        """The exception that refuses a value."""
+        return MalformedConfig(self.name, reason)
+
     def whole(self, key: str, low: int, high: int) -> int:
         """A whole number within bounds."""
         value = self.value(key)
         if value is None:
             raise self.refuse(f"the config has no {key}")
         if isinstance(value, bool) or not isinstance(value, int):
-            raise self.refuse(f"{key} is {_shown(value)}, not a whole number")
+            raise self.malformed(f"{key} is {_shown(value)}, not a whole number")
         if not low <= value <= high:
-            raise self.refuse(f"{key} is {_shown(value)}, outside {low:,} to {high:,}")
+            raise self.malformed(f"{key} is {_shown(value)}, outside {low:,} to {high:,}")
         return value
 
     def size(self, key: str) -> int:
@@ -74,7 +82,9 @@ class Config:
         return self.whole(key, 1, MAX_HEADS)
 
     def experts(self, key: str) -> int:
-        """A number of experts."""
+        """A number of experts. None at all is a model to some libraries, but not here."""
+        if self.value(key) == 0:
+            raise self.refuse(f"{key} is 0, outside 1 to {MAX_EXPERTS:,}")
         return self.whole(key, 1, MAX_EXPERTS)
 
     def optional_size(self, key: str) -> int | None:
@@ -86,7 +96,7 @@ class Config:
         value = self.value(key)
         if value is None or isinstance(value, bool):
             return bool(value)
-        raise self.refuse(f"{key} is {_shown(value)}, not true or false")
+        raise self.malformed(f"{key} is {_shown(value)}, not true or false")
 
     def share(self, key: str) -> float:
         """A probability, such as dropout; null is 0."""
@@ -94,14 +104,14 @@ class Config:
         if value is None:
             return 0.0
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-            raise self.refuse(f"{key} is {_shown(value)}, not a number from 0 to 1")
+            raise self.malformed(f"{key} is {_shown(value)}, not a number from 0 to 1")
         return float(value)
 
     def word(self, key: str) -> str:
         """A short text, such as the name of an activation function."""
         value = self.value(key)
         if not isinstance(value, str) or not 0 < len(value) <= 100:
-            raise self.refuse(f"{key} is {_shown(value)}, not a name")
+            raise self.malformed(f"{key} is {_shown(value)}, not a name")
         return value
 
     def words(self, key: str) -> tuple[str, ...] | None:
@@ -110,9 +120,9 @@ class Config:
         if value is None:
             return None
         if not isinstance(value, list) or len(value) > MAX_LAYERS:
-            raise self.refuse(f"{key} is {_shown(value)}, not a list of names")
+            raise self.malformed(f"{key} is {_shown(value)}, not a list of names")
         if not all(isinstance(word, str) for word in value):
-            raise self.refuse(f"{key} is {_shown(value)}, not a list of names")
+            raise self.malformed(f"{key} is {_shown(value)}, not a list of names")
         return tuple(value)
 
     def given(self, **values: Any) -> Config:
@@ -123,7 +133,7 @@ class Config:
         """A config inside this one, such as that of the text model of an image-text model."""
         value = self.value(key)
         if not isinstance(value, dict):
-            raise self.refuse(f"{key} is {_shown(value)}, not a config")
+            raise self.malformed(f"{key} is {_shown(value)}, not a config")
         return Config(self.name, model_type, value, defaults)
 
 

@@ -43,7 +43,7 @@ def dimensions(config: Config) -> Dimensions:
     key_value_heads = heads if config.value("num_key_value_heads") is None else config.heads("num_key_value_heads")
     head_dim = config.optional_size("head_dim") or split(config, hidden, heads)
     if heads % key_value_heads:
-        raise config.refuse(f"{heads} attention heads cannot share {key_value_heads} key-value heads")
+        raise config.malformed(f"{heads} attention heads cannot share {key_value_heads} key-value heads")
     return Dimensions(
         hidden=hidden,
         intermediate=config.size("intermediate_size"),
@@ -59,7 +59,7 @@ def dimensions(config: Config) -> Dimensions:
 def split(config: Config, hidden: int, heads: int) -> int:
     """The width of a head where the heads share the hidden width."""
     if hidden % heads:
-        raise config.refuse(f"a hidden size of {hidden} cannot be split into {heads} attention heads")
+        raise config.malformed(f"a hidden size of {hidden} cannot be split into {heads} attention heads")
     return hidden // heads
 
 

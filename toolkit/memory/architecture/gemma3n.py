@@ -128,7 +128,7 @@ def _kinds(config: Config, d: Dimensions, widths: list[object] | None) -> tuple[
         raise config.refuse(f"layer_types does not name {FULL} or {SLIDING} for each of {d.layers} layers")
     first = d.layers - config.whole("num_kv_shared_layers", 0, MAX_LAYERS)
     if first < 1 or (first < d.layers and set(types[:first]) != set(types)):
-        raise config.refuse(f"{d.layers - first} layers cannot share the keys of the layers before them")
+        raise config.malformed(f"{d.layers - first} layers cannot share the keys of the layers before them")
     inner = [d.intermediate] * d.layers if widths is None else [_width(config, one) for one in widths]
     sparse = _sparse(config, d)
     if len(inner) != d.layers or len(sparse) != d.layers:

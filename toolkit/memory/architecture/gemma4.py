@@ -118,7 +118,7 @@ def _kinds(config: Config, d: Dimensions) -> tuple[_Kind, ...]:
     shared = config.whole("num_kv_shared_layers", 0, MAX_LAYERS)
     first = d.layers - shared
     if first < 1 or (shared and set(types[:first]) != set(types)):
-        raise config.refuse(f"{shared} layers cannot share the keys of the layers before them")
+        raise config.malformed(f"{shared} layers cannot share the keys of the layers before them")
     return tuple(_Kind(kind == SLIDING, index >= first) for index, kind in enumerate(types))
 
 
@@ -133,7 +133,7 @@ def _heads(config: Config, d: Dimensions, kind: _Kind) -> tuple[int, int]:
     several = config.flag("attention_k_eq_v") and config.value("num_global_key_value_heads") is not None
     heads = config.heads("num_global_key_value_heads") if several else d.key_value_heads
     if d.heads % heads:
-        raise config.refuse(f"{d.heads} attention heads cannot share {heads} key-value heads")
+        raise config.malformed(f"{d.heads} attention heads cannot share {heads} key-value heads")
     return heads, config.size("global_head_dim")
 
 

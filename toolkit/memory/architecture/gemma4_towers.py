@@ -136,7 +136,7 @@ def _audio(config: Config) -> tuple[Module, ...]:
     if not isinstance(channels, list) or len(channels) != 2 or not all(_is_size(each) for each in channels):
         raise config.refuse("subsampling_conv_channels is not two numbers of channels")
     if width % heads:
-        raise config.refuse(f"a hidden size of {width} cannot be split into {heads} attention heads")
+        raise config.malformed(f"a hidden size of {width} cannot be split into {heads} attention heads")
     first, second = channels
     layers = parts.layer_names(0, config.layers("num_hidden_layers"))
     stem, attention = "subsample_conv_projection", f"{_LAYER}.self_attn"

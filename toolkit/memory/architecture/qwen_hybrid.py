@@ -197,7 +197,7 @@ def _net(config: Config) -> DeltaNet:
         kernel=config.size("linear_conv_kernel_dim"),
     )
     if net.value_heads % net.key_heads:
-        raise config.refuse(f"{net.value_heads} heads of values cannot share {net.key_heads} heads of keys")
+        raise config.malformed(f"{net.value_heads} heads of values cannot share {net.key_heads} heads of keys")
     return net
 
 

@@ -39,7 +39,7 @@ from toolkit.memory.architecture import (
     stablelm,
     t5,
 )
-from toolkit.memory.architecture.config import Config, UnsupportedModel
+from toolkit.memory.architecture.config import Config, MalformedConfig, UnsupportedModel
 from toolkit.memory.architecture.dense_families import DENSE
 from toolkit.memory.architecture.encoder_families import ENCODER_FAMILIES, encoder_classes
 from toolkit.memory.architecture.family import Family
@@ -212,7 +212,7 @@ def architecture_of(facts: ModelFacts, head: str = CAUSAL, labels: int = 0) -> A
 def _build(facts: ModelFacts, head: str, labels: int) -> Architecture:
     model_type = facts.config.get("model_type")
     if not isinstance(model_type, str):
-        raise UnsupportedModel(facts.id, "the config has no model_type")
+        raise MalformedConfig(facts.id, "the config has no model_type")
     model_type = SAME_CODE.get(model_type, model_type)
     family = FAMILIES.get(model_type)
     if family is None:

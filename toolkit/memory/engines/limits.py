@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from packaging.version import Version
 
-from toolkit.facts.gpu import GenericGpu, Gpu, GpuVariants
+from toolkit.facts.gpu import Card
 from toolkit.frozen import frozen
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.spec.settings.setting import Setting
 from toolkit.spec.settings.stack_rules import release
-
-Card = Gpu | GpuVariants | GenericGpu
 
 ROW = "profile_run"
 

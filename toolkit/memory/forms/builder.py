@@ -110,8 +110,8 @@ class Builder:
             return None
         rank = 2 * a.rank if found in a.shared else a.rank
         branch = Branch(
-            rank, n.adapter, n.gradient, a.dropout, n.adapter_products, magnitude=a.dora, bias=a.bias, frozen=a.frozen,
-            blocks=a.blocks.get(found, (1, 1)),
+            rank, n.gathered_adapter or n.adapter, n.gradient, a.dropout, n.adapter_products, magnitude=a.dora,
+            bias=a.bias, frozen=a.frozen, blocks=a.blocks.get(found, (1, 1)),
         )  # fmt: skip
         if n.kernels.adapters is not None:
             masks, axolotl = n.kernels.adapters == "masked", n.kernels.adapters == "axolotl"

@@ -19,8 +19,10 @@ from toolkit.memory.formula.families.encoder_layer import EncoderLayerForm
 from toolkit.memory.formula.feed_forward import FeedForwardForm
 from toolkit.memory.formula.linear.linear_form import LinearForm
 from toolkit.memory.layouts.encoders import ENCODERS, EncoderLayout
+from toolkit.memory.libraries.unfused_attention import ALL
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.weights.numerics import Numerics
+from toolkit.spec.fields.kernel_names import MATH
 
 ADDED = ("position_embeddings", "token_type_embeddings")
 """Embeddings that are added to those of the tokens."""
@@ -76,10 +78,10 @@ def encoder_layer_form(build: Builder, kind: LayerKind) -> EncoderLayerForm:
 def kernel(build: Builder) -> str:
     """The kernel that encoders attend with: without a mask sdpa is a flash kernel; a mask was a bias before 5."""
     dtypes = build.numerics
-    if ENCODERS[build.architecture.family].biases:
+    if ENCODERS[build.architecture.family].biases or dtypes.attention == "eager":
         return "eager"
-    if dtypes.attention == "eager" or not dtypes.padded:
-        return "eager" if dtypes.attention == "eager" else "flash"
+    if not dtypes.padded:
+        return MATH if dtypes.unfused == ALL else "flash"
     if dtypes.attention == "flash":
         return "varying"
     return biased(dtypes, build.sequence) if dtypes.adds_masks else "masked"

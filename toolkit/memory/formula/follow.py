@@ -16,7 +16,7 @@ from toolkit.memory.formula.ends.classification import (
     scores,
 )
 from toolkit.memory.formula.ends.cut_loss import cut_loss
-from toolkit.memory.formula.ends.logits import NAMED, HeadForm, last_logits, whole_loss
+from toolkit.memory.formula.ends.logits import NAMED, HeadForm, NormEndForm, last_logits, whole_loss
 from toolkit.memory.formula.ends.masked_head import MaskedForm, masked_logits, masked_loss
 from toolkit.memory.formula.ends.paired_loss import PAIRED_LOSSES, paired_loss
 from toolkit.memory.formula.ends.summed import SUM, sum_loss, summed_logits
@@ -39,7 +39,7 @@ from toolkit.memory.formula.trainers.autoawq import FusedForm, fused_block
 from toolkit.memory.formula.trainers.litgpt import all_logits, chunked_logits, chunked_logits_loss
 from toolkit.memory.formula.trainers.torchtitan import titan_outputs_loss
 from toolkit.memory.formula.trainers.torchtune import linear_chunks_loss, output_chunks_loss, whole_outputs_loss
-from toolkit.memory.libraries.losses import SHORT, TILES
+from toolkit.memory.libraries.losses import ADDS_IN_PLACE, SHORT, TILES
 from toolkit.memory.libraries.transformers_versions import FROM_LOGITS
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.tape.buffer import Buffer
@@ -61,7 +61,7 @@ AnyLayer = (
     | SpreadForm
     | MergeForm
 )
-AnyHead = HeadForm | PooledForm | ScoreForm | MaskedForm | T5HeadForm | BartHeadForm | BodyForm
+AnyHead = HeadForm | NormEndForm | PooledForm | ScoreForm | MaskedForm | T5HeadForm | BartHeadForm | BodyForm
 
 LITGPT = "litgpt"
 LOSSES = {
@@ -74,6 +74,7 @@ LOSSES = {
     **dict.fromkeys(TILES, tiled_loss),
     **dict.fromkeys(PAIRED_LOSSES, paired_loss),
     "fused": fused_loss,
+    ADDS_IN_PLACE: fused_loss,
     "fused wide": fused_wide_loss,
     "cut": cut_loss,
     LITGPT: chunked_logits_loss,
@@ -124,6 +125,8 @@ def follow_loss(tape: Tape, x: Buffer, form: AnyHead) -> Buffer:
     """The loss of a model whose last layer gave `x`."""
     if isinstance(form, BodyForm):
         raise UnsupportedRow("logits", "a model without a head has no loss to train it by")
+    if isinstance(form, NormEndForm):
+        return letting_go(tape, x, normalise(tape, x, form.norm))
     if not isinstance(form, OF_PAIRS) and form.loss == SUM:
         return sum_loss(tape, x, form)
     if isinstance(form, PooledForm):
@@ -154,7 +157,7 @@ def follow_logits(tape: Tape, x: Buffer, form: AnyHead) -> None:
         t5_logits(tape, x, form)
     elif isinstance(form, BartHeadForm):
         bart_logits(tape, x, form)
-    elif isinstance(form, BodyForm):
+    elif isinstance(form, BodyForm | NormEndForm):
         tape.drop(x if form.norm is None else letting_go(tape, x, normalise(tape, x, form.norm)))
     elif form.loss == LITGPT:
         all_logits(tape, x, form)
@@ -168,7 +171,7 @@ def names_logits(form: AnyHead) -> bool:
     """Whether the training loop has a name for what this end gives before its loss."""
     if isinstance(form, HeadForm) and form.held == UNTIL_NEXT:
         return True
-    return not isinstance(form, (*OF_PAIRS, BodyForm)) and form.loss in NAMES_LOGITS
+    return not isinstance(form, (*OF_PAIRS, BodyForm, NormEndForm)) and form.loss in NAMES_LOGITS
 
 
 def follow_named(tape: Tape, x: Buffer, form: AnyHead) -> None:
@@ -179,5 +182,5 @@ def follow_named(tape: Tape, x: Buffer, form: AnyHead) -> None:
         masked_loss(tape, x, form, names=True)
     elif isinstance(form, HeadForm) and (form.loss == NAMED or (form.held and form.loss != FROM_LOGITS)):
         whole_loss(tape, x, form)
-    elif not isinstance(form, (*OF_PAIRS, BodyForm)):
+    elif not isinstance(form, (*OF_PAIRS, BodyForm, NormEndForm)):
         summed_logits(tape, x, form)

@@ -14,7 +14,7 @@ from toolkit.memory.layouts.encoders import ENCODERS
 from toolkit.memory.layouts.families import LAYOUTS
 from toolkit.memory.ledger import PhaseName
 from toolkit.memory.packing import has_positions, lengths_bytes
-from toolkit.memory.size import BYTES
+from toolkit.memory.size import BYTES, Size
 from toolkit.spec.fields.objective import DPO, GRPO, KTO, WHOLE_PAIRS
 
 ANGLES = "position_embeddings"
@@ -61,6 +61,8 @@ def position_embeddings(context: Context, phase: PhaseName) -> int:
 
     What generates asks for no gradients, and nothing else keeps them (modeling_llama.py, LlamaModel.forward).
     """
+    if context.setting.trains and context.stage is not None and not context.stage.turns:
+        return 0  # each layer has a copy
     moment = context.moments.get(phase)
     if phase is PhaseName.PREFILL and moment is not None and ends_before_logits(context):
         return moment.rows.get(ANGLES, 0)
@@ -98,6 +100,15 @@ def angles(context: Context, phase: PhaseName) -> int:
         return rows * positions * width // 2 * COMPLEX_BYTES
     wide = taken or turns in FLOAT_ANGLES
     return 2 * rows * positions * width * BYTES["fp32" if wide else context.numerics.stream]
+
+
+def shared_angles(context: Context) -> Size:
+    """The same that a layer is given in training, by position, or by token where each row has its own."""
+    setting = context.setting
+    windows = {kind.attention.window for kind in context.architecture.layers} if _turns_by_window(context) else {None}
+    each = angles(context, PhaseName.FORWARD_END) // setting.sequence_length // len(windows)
+    own = has_positions(setting.packing) or context.architecture.positions_by_row
+    return Size(token=each // setting.batch_size) if own else Size(position=each)
 
 
 def _turns_by_window(context: Context) -> bool:

@@ -49,6 +49,8 @@ def _one_mask(context: Context, reached: int) -> tuple[int, ...]:
 
     A pass over more positions puts one in its place that is made in main memory, and stays there (_update_causal_mask).
     """
+    if context.stage is not None and not context.stage.embeds:  # the model's, and so on its first GPU
+        return ()
     dtype, positions = behaviour(context.architecture, context.setting).one_mask, context.architecture.max_positions
     return (positions**2 * BYTES[dtype],) if dtype and positions and reached <= positions else ()
 

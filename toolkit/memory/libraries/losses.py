@@ -29,6 +29,9 @@ SUMS_CHUNKS = ("chunked", SHORT)
 """Losses whose chunks each give the output weight a gradient: autograd adds them in one new tensor."""
 LIGER_STAYS_SHORT = Version("0.5")
 """Before, the logits of a chunk were made float32 for the loss (liger_kernel/ops/fused_linear_cross_entropy.py)."""
+LIGER_WIDENS = Version("0.6.2")
+"""Since then what a chunk gives the output weight is made float32 before it is added; before, addmm added in place."""
+ADDS_IN_PLACE = "fused in place"
 TORCHTUNE_LINEAR_LOSS = Version("0.7")
 """Since then its chunked loss forms logits by itself; until 0.6.1 the model handed out those of all tokens in parts."""
 TORCHTUNE_LOSSES = {
@@ -59,6 +62,8 @@ def loss_of(setting: Setting) -> str:
         return outputs if older(setting, TORCHTUNE, TORCHTUNE_LINEAR_LOSS) else newer
     if loss == "fused" and older(setting, "liger-kernel", LIGER_STAYS_SHORT):
         return "fused wide"
+    if loss == "fused" and older(setting, "liger-kernel", LIGER_WIDENS):
+        return ADDS_IN_PLACE
     return _chunked(setting) if loss == "chunked" else loss
 
 

@@ -7,11 +7,15 @@ from collections.abc import Callable, Mapping
 from packaging.version import Version
 
 from toolkit.memory.engines.refusal import SERVED_STORAGE
+from toolkit.memory.formula.optimizers.on_parts import refusal_on_parts
 from toolkit.memory.libraries.versions import older
+from toolkit.memory.parallel.shard_covered import refuse_adapters
+from toolkit.memory.parallel.shard_rows import UNSHARDED
 from toolkit.memory.refusal import UnsupportedRow
-from toolkit.memory.weights.numerics import FOUR_BIT, LOOPS_IN_TORCH
+from toolkit.memory.weights.numerics import FOUR_BIT
 from toolkit.memory.weights.storage import FLOATS
 from toolkit.spec.fields.names import DEEPSPEED
+from toolkit.spec.fields.objective import NEXT_TOKEN
 from toolkit.spec.settings.setting import Setting
 
 WRAPS = frozenset({"transformers", "trl", "plain", "torchtune", "torchtitan"})
@@ -20,8 +24,11 @@ WRAPS = frozenset({"transformers", "trl", "plain", "torchtune", "torchtitan"})
 SHARDED_STORAGE = frozenset({"fp32", "bf16", "fp16", "nf4", "fp4", "gptq-int4"})
 """Stored forms of which FSDP makes flat parameters."""
 
-ELEMENTWISE = frozenset({"adamw", "sgd", "sgd_momentum", "lion", "none"})
-"""Optimizers whose states follow the elements, wherever a parameter is cut."""
+HANDS_OUT = frozenset({"transformers", "trl"})
+"""Trainers of which it is known how long they have a name for what the model gives on its first GPU."""
+
+UNIFORM = "Must flatten tensors with uniform dtype"
+"""torch/distributed/fsdp/_flat_param.py, _validate_tensors_to_flatten: of what is packed and the rest of a layer."""
 
 ALONE_FROM = Version("0.9")
 """Since then ZeRO 3 joins no buffers where one GPU has all parts (partition_parameters.py, _no_gather_coalesced)."""
@@ -61,33 +68,46 @@ def _shards(setting: Setting) -> None:
         raise UnsupportedRow("parallel", f"no formula for inference with {strategy} yet")
     if setting.weights not in SHARDED_STORAGE:
         raise UnsupportedRow("parallel", f"no formula for {setting.weights} weights with {strategy} yet")
-    _elementwise(setting)
+    if strategy == "fsdp" and setting.parallel.quant_storage not in (None, setting.compute):
+        reason = f"FSDP does not join {setting.parallel.quant_storage} and {setting.compute}: {UNIFORM}"
+        raise UnsupportedRow("parallel", reason)
+    _on_parts(setting)
 
 
 def _cut_by_rows(setting: Setting) -> None:
     """Raise for what fully_shard does otherwise than it is known here."""
     _shards(setting)
-    if setting.weights in FOUR_BIT:
-        raise UnsupportedRow("parallel", f"no formula for {setting.weights} weights with fsdp2 yet")
-    if setting.method != "full" and setting.stack.trainer not in LOOPS_IN_TORCH:
-        raise UnsupportedRow("parallel", f"no formula for adapters as units of fsdp2 with {setting.stack.trainer} yet")
+    if setting.method != "full" or setting.weights not in FLOATS:
+        refuse_adapters(setting)
 
 
-def _elementwise(setting: Setting) -> None:
-    if setting.optimizer not in ELEMENTWISE:
-        raise UnsupportedRow(
-            "optimizer_states", f"no formula for the states of {setting.optimizer} on parts of tensors"
-        )
+def _on_parts(setting: Setting) -> None:
+    if reason := refusal_on_parts(setting):
+        raise UnsupportedRow("optimizer_states", reason)
 
 
 def _stages(setting: Setting) -> None:
-    """Raise for pipelines other than one that `device_map` makes for inference."""
+    """Raise for pipelines other than one that `device_map` makes."""
     if setting.trains:
-        raise UnsupportedRow("parallel", "no formula for training with pipeline yet")
+        _train_in_stages(setting)
+        return
     if setting.head != "causal-lm":
         raise UnsupportedRow("parallel", f"no formula for a {setting.head} head on several GPUs yet")
     if setting.stack.trainer != "transformers":
         raise UnsupportedRow("parallel", f"no formula for pipeline with {setting.stack.trainer} yet")
+
+
+def _train_in_stages(setting: Setting) -> None:
+    """Raise for what is not known of training a model that `device_map` spreads over GPUs."""
+    if setting.stack.trainer not in HANDS_OUT:
+        raise UnsupportedRow("parallel", f"no formula for training with pipeline by {setting.stack.trainer} yet")
+    if setting.head != "causal-lm":
+        raise UnsupportedRow("parallel", f"no formula for training a {setting.head} head with pipeline yet")
+    if setting.stack.loss not in ("cross-entropy", "fused", "chunked") or setting.objective != NEXT_TOKEN:
+        what = setting.stack.loss if setting.objective == NEXT_TOKEN else setting.objective
+        raise UnsupportedRow("parallel", f"no formula for training with pipeline and the loss of {what} yet")
+    if setting.optimizer_in_backward:
+        raise UnsupportedRow("parallel", "no formula for steps inside of backward with pipeline yet")
 
 
 def _zero(setting: Setting) -> None:
@@ -96,14 +116,18 @@ def _zero(setting: Setting) -> None:
     _copies(setting)
     if not setting.trains:
         raise UnsupportedRow("parallel", f"no formula for inference with {strategy} yet")
-    if setting.weights not in (FLOATS if strategy == "zero3" else SHARDED_STORAGE):
+    if setting.weights not in ((*FLOATS, *FOUR_BIT) if strategy == "zero3" else SHARDED_STORAGE):
         raise UnsupportedRow("parallel", f"no formula for {setting.weights} weights with {strategy} yet")
+    storage = setting.parallel.quant_storage
+    if storage not in (None, UNSHARDED, setting.compute):  # engine.py, _configure_distributed_model
+        reason = f"DeepSpeed casts what is packed in {storage} to {setting.compute}: no such weights"
+        raise UnsupportedRow("parallel", reason)
     if strategy == "zero3" and setting.parallel.gpus == 1 and older(setting, "deepspeed", ALONE_FROM):
         reason = f"no formula for what zero3 gathers on one GPU before DeepSpeed {ALONE_FROM} yet"
         raise UnsupportedRow("parallel", reason)
     if strategy != "zero3" and setting.parallel.offload is True:
         raise UnsupportedRow("parallel", f"{strategy} keeps weights on the GPU: it offloads the optimizer")
-    _elementwise(setting)
+    _on_parts(setting)
 
 
 def _split(setting: Setting) -> None:

@@ -7,19 +7,18 @@ fsdp2_prepare_model, for what is a unit of its own.
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import replace
 
 from packaging.version import Version
 
-from toolkit.frozen import frozen
-from toolkit.memory.architecture import Architecture, ModuleKind
+from toolkit.memory.architecture import Architecture
+from toolkit.memory.libraries.losses import TILES, loss_of
 from toolkit.memory.libraries.versions import older
 from toolkit.memory.parallel.shard_moments import Shards
-from toolkit.memory.parallel.units import rounding
+from toolkit.memory.parallel.shard_rows import Rows, part_of
+from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.size import BYTES
-from toolkit.memory.weights.numerics import LOOPS_IN_TORCH, TORCHTITAN, TORCHTUNE
-from toolkit.memory.weights.storage import StoredTensor, storage_of
+from toolkit.memory.weights.numerics import LOOPS_IN_TORCH, TORCHTITAN, TORCHTUNE, TRL, numerics
 from toolkit.memory.weights.sums import Sums
 from toolkit.spec.settings.setting import Setting
 
@@ -29,73 +28,26 @@ ENDS_APART = Version("1.14")
 TITAN_ENDS_APART = Version("0.2")
 """torchtitan/models/llama3/infra/parallelize.py, apply_fsdp: so are they since, and the end is not freed in between."""
 
-EMBEDDING, END, LAYERS = "embedding", "end", "layers"
-
-
-@frozen
-class Rows:
-    """Elements that are gathered of each unit: the layers in order, the embedding, the end; and parts of tensors.
-
-    `beside` are those of embeddings of anything but tokens, `last` those of the end's last tensor.
-    """
-
-    layers: tuple[int, ...]
-    embedding: int
-    end: int
-    parts: tuple[tuple[int, int], ...]
-    beside: int = 0
-    last: int = 0
-
-
-def rows_of(architecture: Architecture, setting: Setting) -> Rows:
-    """The units of a model whose tensors are cut into rows for so many GPUs; the first GPU's parts are the largest."""
-    gpus = setting.parallel.gpus
-    units: Counter[tuple[str, int]] = Counter()
-    parts: list[tuple[int, int]] = []
-    largest = last = 0
-    for tensor in storage_of(architecture, setting):
-        part = part_of(tensor.tensor.shape, gpus)
-        parts.append((part, tensor.module.count))
-        for unit in _units(tensor):
-            units[unit] += part * gpus
-            largest = max(largest, part * gpus) if unit[0] == EMBEDDING else largest
-            last = part * gpus if unit[0] == END else last
-    layers = tuple(size for (kind, _), size in sorted(units.items()) if kind == LAYERS)
-    embedding, end = units[EMBEDDING, 0], units[END, 0]
-    return Rows(layers, embedding, end, tuple(parts), embedding - largest, last)
-
-
-def part_of(shape: tuple[int, ...], gpus: int) -> int:
-    """Elements of the largest part of a tensor that is cut along its rows."""
-    rows, *rest = shape
-    product = -(-rows // gpus)
-    for side in rest:
-        product *= side
-    return product
-
-
-def _units(tensor: StoredTensor) -> list[tuple[str, int]]:
-    if "{}" in tensor.module.path:
-        return [(LAYERS, int(name.partition(".")[0])) for name in tensor.module.layers]
-    return [(EMBEDDING if tensor.module.kind is ModuleKind.EMBEDDING else END, 0)]
-
 
 def shard_parts(rows: Rows, whole: Sums, setting: Setting) -> Sums:
     """The sums of one GPU's parts; with offloading they are in main memory, where the optimizer runs."""
     if setting.parallel.offload:
-        return replace(whole, trained=(), elements=0, largest=0, adapters=0, copies=0, weights=0, unsplit=0, rounding=0)
-    item, gpus = BYTES[setting.weights], setting.parallel.gpus
+        return replace(
+            whole, trained=(), elements=0, largest=0, adapters=0, copies=0, weights=rows.whole, unsplit=0, rounding=0
+        )
+    gpus = setting.parallel.gpus
     trained = tuple(replace(one, shape=(part_of(one.shape, gpus),)) for one in whole.trained)
     elements = sum(one.elements * one.count for one in trained)
+    idle = whole.adapters - (whole.elements - whole.copies)  # adapters that no gradient reaches
     return replace(
         whole,
         trained=trained,
         elements=elements,
         largest=max((one.elements for one in trained), default=0),
-        adapters=0 if setting.method == "full" else elements,
+        adapters=0 if setting.method == "full" else elements - (-idle // gpus),
         copies=0,
-        weights=item * sum(part * count for part, count in rows.parts),
-        rounding=sum(rounding(part * item) * count for part, count in rows.parts),
+        weights=rows.held,
+        rounding=rows.rounding,
         unsplit=0,
         upcast=0,
     )
@@ -105,51 +57,65 @@ def shard_sharing(
     architecture: Architecture, rows: Rows, whole: Sums, mine: Sums, setting: Setting, computing: Setting
 ) -> Shards:
     """What a step gathers and reduces, in the dtypes in which a GPU computes."""
-    gpus, item = setting.parallel.gpus, BYTES[computing.weights]
+    gpus, item = setting.parallel.gpus, BYTES[computing.gradients]
     reduced = _reduced_item(setting, item)
     kept = 0 if setting.parallel.offload else BYTES[setting.gradients]
-    full = setting.method == "full"
     apart = _ends_apart(setting) and not architecture.tied
-    layer = max(rows.layers, default=0)
-    adapters = -(-whole.elements // max(1, len(rows.layers))) * BYTES[setting.gradients]
+    embedding, end, layer = rows.embedding, rows.end, rows.layer
+    around = embedding.trained + end.trained
+    if setting.method != "full" and (around or whole.copies) and setting.stack.trainer not in LOOPS_IN_TORCH:
+        what = "copies of modules beside adapters" if whole.copies else "adapters outside of layers"
+        raise UnsupportedRow("parallel", f"no formula for {what} with fsdp2 yet")
     accumulates = setting.gradient_accumulation > 1
-    last = rows.embedding + (0 if apart else rows.end)  # what is reduced after all else
+    last = embedding.trained + (0 if apart else end.trained)  # what is reduced after all else
     return Shards(
-        root=0 if apart else (rows.embedding + rows.end) * item,
-        embedding=rows.embedding * item if apart else 0,
-        end=rows.end * item if apart else 0,
-        layer=layer * item,
+        root=0 if apart else embedding.bytes + end.bytes,
+        embedding=embedding.bytes if apart else 0,
+        end=end.bytes if apart else 0,
+        layer=layer.bytes,
         layers=len(rows.layers),
         reshards=setting.parallel.reshard_after_forward,
-        reduced=layer * reduced if full else adapters,
-        part=(layer // gpus if full else -(-whole.elements // (gpus * max(1, len(rows.layers))))) * kept,
+        reduced=layer.trained * reduced,
+        part=layer.trained // gpus * kept,
         apart=_ends_apart(setting),
-        end_part=rows.end // gpus * kept if full and apart else 0,
-        end_sum=rows.end // gpus * reduced if full and apart and kept != reduced else 0,
+        end_part=end.trained // gpus * kept if apart else 0,
+        end_sum=end.trained // gpus * reduced if apart and kept != reduced else 0,
         last_part=last // gpus * kept,
         last_sum=last // gpus * reduced if kept != reduced else 0,
-        beside=rows.beside * item if full else 0,
-        end_last=rows.last * item if full else 0,
-        trains=full,
-        whole=whole.elements * BYTES[computing.gradients] if accumulates and _syncs_last(setting) else 0,
+        beside=rows.beside * item,
+        end_last=rows.last * item if around else 0,
+        trains=around > 0,
+        whole=whole.elements * item if accumulates and _syncs_last(setting) else 0,
         earlier=sum(one.elements * one.count for one in mine.trained) * kept
         if accumulates and not _syncs_last(setting)
         else 0,
         widens=reduced // item,
         loss_outside=setting.stack.trainer in (TORCHTITAN, TORCHTUNE),
-        stays=layer * item if setting.parallel.reshard_after_forward and _keeps_last(setting) else 0,
+        stays=layer.bytes if setting.parallel.reshard_after_forward and _keeps_last(setting) else 0,
+        again=around > 0 or numerics(computing).first_grad,
+        joined=_reads_output(setting),
+        by_loss=_reads_output(setting) and setting.method != "full" and apart,
     )
+
+
+def _reads_output(setting: Setting) -> bool:
+    """Whether the loss multiplies by the output weight outside its module: TRL's (trainer/utils.py, _fused_forward)."""
+    return setting.stack.trainer in TRL and loss_of(setting) in TILES
 
 
 def _syncs_last(setting: Setting) -> bool:
     """Whether gradients are reduced after the last micro-batch alone: accelerate's no_sync; a plain loop has none."""
-    return setting.stack.trainer not in LOOPS_IN_TORCH
+    return not _in_torch(setting)
+
+
+def _in_torch(setting: Setting) -> bool:
+    return setting.stack.trainer in LOOPS_IN_TORCH
 
 
 def _ends_apart(setting: Setting) -> bool:
     if setting.stack.trainer == TORCHTITAN:
         return not older(setting, TORCHTITAN, TITAN_ENDS_APART)
-    return setting.stack.trainer not in LOOPS_IN_TORCH and not older(setting, "accelerate", ENDS_APART)
+    return not _in_torch(setting) and not older(setting, "accelerate", ENDS_APART)
 
 
 def _reduced_item(setting: Setting, item: int) -> int:

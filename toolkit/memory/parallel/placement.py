@@ -18,6 +18,7 @@ from toolkit.facts.names import UnknownName
 from toolkit.frozen import frozen
 from toolkit.memory.architecture import Architecture, ModuleKind
 from toolkit.memory.libraries.layer_tables import layer_tables
+from toolkit.memory.libraries.transformers_versions import behaviour
 from toolkit.memory.libraries.versions import older
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.weights.numerics import QUANTIZED
@@ -29,13 +30,19 @@ OWN_PLACEMENT = Version("5.0")
 LARGEST_LEAF = Version("5.18")
 """Since then transformers weighs it against the largest leaf; before, as accelerate does, against the mean of all."""
 
+NORM_BEFORE = "model.decoder.final_layer_norm"
+"""OPT makes its last norm before its layers, so that it lies with the embeddings (modeling_opt.py, OPTDecoder)."""
+
 KEPT_FREE = 10
 """One part in so many that quantizers of bitsandbytes leave free (quantizer_bnb_4bit.py, adjust_max_memory)."""
 
 
 @frozen
 class Stage:
-    """What one GPU has of a model: layers `first` up to but not including `end`, and what lies around them."""
+    """What one GPU has of a model: layers `first` up to but not including `end`, and what lies around them.
+
+    It `hands_on` what its last layer gives to a layer on the next GPU. It `turns` where the model makes its angles.
+    """
 
     gpu: int
     first: int
@@ -43,6 +50,8 @@ class Stage:
     embeds: bool
     norms: bool
     projects: bool
+    hands_on: bool = False
+    turns: bool = True
 
     @property
     def layers(self) -> int:
@@ -101,7 +110,10 @@ def placement(architecture: Architecture, setting: Setting) -> Placement:
         share -= share // KEPT_FREE
     placed = _fill(list(root.children.values()), share, gpus)
     last = sum(leaf.size for gpu, leaf in placed if gpu == gpus - 1)
-    return Placement(tuple(_stages_of([(gpu, leaf.name) for gpu, leaf in placed], architecture)), share, last)
+    kept = behaviour(architecture, setting)
+    each_turns = kept.caches_rotary or bool(kept.last_angles)
+    where = _stages_of([(gpu, leaf.name) for gpu, leaf in placed], architecture, each_turns=each_turns)
+    return Placement(tuple(where), share, last)
 
 
 def _refuse_full(found: Placement, setting: Setting) -> None:
@@ -151,10 +163,12 @@ def _grow(root: _Node, steps: Iterable[str], size: int) -> None:
 
 
 def _order(tensor: StoredTensor) -> int:
-    """Embeddings come first and the head last; what is normed after the layers comes after them."""
+    """Embeddings come first and the head last; what is normed after the layers comes after them, but in OPT."""
     module = tensor.module
     if module.kind is ModuleKind.HEAD:
         return 3
+    if module.path == NORM_BEFORE:
+        return 0
     if "{}" in module.path:
         return 1
     return 0 if module.kind is ModuleKind.EMBEDDING or "embed" in module.path else 2
@@ -198,23 +212,30 @@ def _fill(nodes: list[_Node], share: int, gpus: int) -> list[tuple[int, _Node]]:
     return placed
 
 
-def _stages_of(placed: list[tuple[int, str]], architecture: Architecture) -> Iterator[Stage]:
-    """What each GPU got. An output projection that shares the embedding's weight goes where that is."""
+def _stages_of(placed: list[tuple[int, str]], architecture: Architecture, *, each_turns: bool) -> Iterator[Stage]:
+    """What each GPU got. An output projection that shares the embedding's weight goes where that is.
+
+    The module that makes angles comes after the norm, unless `each_turns`: each layer has one of its own.
+    """
     first = next((at for at, (_, name) in enumerate(placed) if _layer(name) is not None), len(placed))
     before = {name for _, name in placed[:first]}
     projects = {module.path for module in architecture.modules if module.kind is ModuleKind.HEAD and module.tensors}
+    ends = {name for _, name in placed if _layer(name) is None} - (before - {NORM_BEFORE}) - projects
+    count = sum(_layer(name) is not None for _, name in placed)
     for gpu in sorted({gpu for gpu, _ in placed}):
         names = [name for where, name in placed if where == gpu]
         layers = [layer for name in names if (layer := _layer(name)) is not None]
         around = {name for name in names if _layer(name) is None}
-        embeds = bool(around & before)
+        embeds, norms = bool(around & (before - {NORM_BEFORE})), bool(around & ends)
         yield Stage(
             gpu=gpu,
             first=min(layers, default=0),
             end=max(layers, default=-1) + 1,
             embeds=embeds,
-            norms=bool(around - before - projects),
+            norms=norms,
             projects=bool(around & projects) or (embeds and bool(architecture.tied)),
+            hands_on=bool(layers) and max(layers) + 1 < count,
+            turns=norms or each_turns,
         )
 
 

@@ -9,17 +9,22 @@ from packaging.version import Version
 from toolkit.frozen import frozen
 from toolkit.memory.architecture import Architecture, ModuleKind
 from toolkit.memory.libraries.versions import older
-from toolkit.memory.parallel.fully_shard import rows_of, shard_parts, shard_sharing
-from toolkit.memory.parallel.ignored import elements_of_a_layer, trained_whole
+from toolkit.memory.parallel.flat_parts import flat_parts
+from toolkit.memory.parallel.fully_shard import shard_parts, shard_sharing
+from toolkit.memory.parallel.ignored import elements_of_a_layer
+from toolkit.memory.parallel.no_units import refuse_units
+from toolkit.memory.parallel.shard_rows import rows_of
 from toolkit.memory.parallel.sharing import Sharing
 from toolkit.memory.parallel.split import split_sharing
 from toolkit.memory.parallel.spread import Spread
-from toolkit.memory.parallel.units import Units, rounding, units_of
+from toolkit.memory.parallel.stack_shards import stack_shards
+from toolkit.memory.parallel.stack_spread import StackSpread
+from toolkit.memory.parallel.two_stacks import has_two, of_units, refuse_stacks
+from toolkit.memory.parallel.units import Units, units_of
 from toolkit.memory.parallel.zero import zero_computing, zero_held, zero_parts, zero_sharing
 from toolkit.memory.size import BYTES
 from toolkit.memory.weights.numerics import LOOPS_IN_TORCH, TRL, flattens_frozen
-from toolkit.memory.weights.sums import Sums, Trained, reads_text, sums
-from toolkit.spec.fields.kernel_names import FSDP_IGNORES
+from toolkit.memory.weights.sums import Sums, reads_text, sums
 from toolkit.spec.fields.names import DEEPSPEED, FLOAT_ELEMENTS
 from toolkit.spec.fields.result import OWN_LOOP
 from toolkit.spec.settings.setting import Setting
@@ -64,18 +69,26 @@ def gathered_setting(setting: Setting) -> Setting:
     """The setting in whose dtypes a GPU computes: under mixed precision units are gathered in the compute dtype."""
     if setting.parallel.strategy in DEEPSPEED:
         return zero_computing(setting)
-    if setting.parallel.strategy == "fsdp2" or reduces_each(setting):  # each backward makes gradients of its own
+    if reduces_each(setting):  # each backward makes gradients of its own
         setting = replace(setting, gradient_accumulation=1)
-    if not _mixes(setting) or setting.weights in FLOAT_ELEMENTS:
+    if not _mixes(setting):
         return setting
-    gradients = setting.compute if setting.method == "full" else setting.gradients
+    with_layers = setting.parallel.strategy == "fsdp2"  # adapters are in their layers' units
+    gradients = setting.compute if setting.method == "full" or with_layers else setting.gradients
+    if setting.weights in FLOAT_ELEMENTS:
+        return replace(setting, gradients=gradients, upcast=False if with_layers else setting.upcast)
     autocast = setting.stack.trainer in TRAINERS  # accelerate's, beside what units are gathered in
     return replace(setting, weights=setting.compute, gradients=gradients, amp=autocast)
 
 
 def reduces_each(setting: Setting) -> bool:
-    """Whether FSDP shares out the gradients of every micro-batch: a loop in torch has no no_sync, accelerate has."""
-    return setting.parallel.strategy == "fsdp" and setting.stack.trainer in LOOPS_IN_TORCH
+    """Whether each backward makes gradients that are added to none: FSDP shares out those of every micro-batch.
+
+    A loop in torch has no no_sync, accelerate has. What fully_shard adds to whole gradients is counted with them.
+    """
+    if setting.parallel.strategy == "fsdp2" and setting.method == "full":
+        return True
+    return setting.parallel.strategy in ("fsdp", "fsdp2") and setting.stack.trainer in LOOPS_IN_TORCH
 
 
 def _mixes(setting: Setting) -> bool:
@@ -134,13 +147,17 @@ def plan(architecture: Architecture, setting: Setting) -> Plan:
 
 
 def _planned(architecture: Architecture, setting: Setting, whole: Sums) -> Plan:
+    refuse_stacks(architecture, setting)
     if setting.parallel.strategy in DEEPSPEED:
         mine = zero_parts(architecture, whole, setting)
         return Plan(mine, zero_sharing(architecture, whole, mine, setting))
     if setting.parallel.strategy == "fsdp2":
+        refuse_units(architecture, setting)
         computing = gathered_setting(setting)
         rows = rows_of(architecture, setting)
         mine = shard_parts(rows, whole, setting)
+        if has_two(architecture):
+            return Plan(mine, stack_shards(architecture, whole, mine, setting, computing))
         return Plan(mine, shard_sharing(architecture, rows, whole, mine, setting, computing))
     if setting.parallel.strategy == "tensor" and setting.trains:
         return Plan(whole, split_sharing(architecture, setting))
@@ -148,67 +165,12 @@ def _planned(architecture: Architecture, setting: Setting, whole: Sums) -> Plan:
         return Plan(whole)
     computing = gathered_setting(setting)
     units = units_of(architecture, computing, setting.parallel.gpus)
-    return Plan(_parts(whole, units, setting), _spread(architecture, whole, units, setting, computing))
-
-
-def _parts(whole: Sums, units: Units, setting: Setting) -> Sums:
-    """The sums of one GPU's parts: of units, or of adapters, each matrix of which is a unit (peft utils/other.py)."""
-    if setting.parallel.offload:
-        return _offloaded(whole, units)
-    item = units.item if setting.weights in FLOAT_ELEMENTS else BYTES[setting.weights]
-    if setting.method == "full":
-        trained = tuple(Trained((part,), count) for part, count in units.parts.items()) + trained_whole(units.ignored)
-    elif whole_adapters(setting):
-        trained = whole.trained
-    else:
-        trained = tuple(replace(one, shape=(-(-one.elements // units.gpus),)) for one in whole.trained)
-    elements = sum(one.elements * one.count for one in trained)
-    copies = sum(one.elements * one.count for one in trained if one.copied)
-    idle = whole.adapters - (whole.elements - whole.copies)  # adapters that no gradient reaches
-    return replace(
-        whole,
-        trained=trained,
-        elements=elements,
-        largest=max((one.elements for one in trained), default=0),
-        adapters=whole.adapters if whole_adapters(setting) else _part_of_adapters(setting, elements - copies, idle),
-        copies=copies,
-        weights=units.whole + item * sum(part * count for part, count in units.parts.items()),
-        unsplit=0,  # what FSDP holds was loaded elsewhere
-        upcast=0,
-        rounding=units.rounding + sum(rounding(part * item) * count for part, count in units.parts.items()),
-    )
-
-
-def _part_of_adapters(setting: Setting, elements: int, idle: int) -> int:
-    return 0 if setting.method == "full" else elements - (-idle // setting.parallel.gpus)
-
-
-def whole_adapters(setting: Setting) -> bool:
-    """Whether every GPU has all adapters, which FSDP ignores: an operation that uses them calls none of their modules.
-
-    Source: fms_acceleration_foak utils.py, lora_adapters_switch_ddp_from_fsdp.
-    """
-    return setting.kernels.adapters in FSDP_IGNORES and setting.lora is not None
-
-
-def _offloaded(whole: Sums, units: Units) -> Sums:
-    """What stays on a GPU whose parts are in main memory, where the optimizer runs: what is sharded nowhere.
-
-    A part is copied to the GPU to be gathered, and a gradient's part goes back at once (_flat_param.py, pre_unshard;
-    _runtime_utils.py, _offload_grad).
-    """
-    return replace(
-        whole,
-        trained=(),
-        elements=0,
-        largest=0,
-        adapters=0,
-        copies=0,
-        weights=units.whole,
-        unsplit=0,
-        upcast=0,
-        rounding=units.rounding,
-    )
+    mine = flat_parts(architecture, whole, units, setting, computing)
+    spread = _spread(architecture, whole, units, setting, computing)
+    if has_two(architecture):
+        kept = 0 if setting.parallel.offload else BYTES[setting.gradients]
+        return Plan(mine, StackSpread.of(spread, of_units(architecture, units), units, kept))
+    return Plan(mine, spread)
 
 
 def _checkpoints_outside(setting: Setting) -> bool:

@@ -20,6 +20,7 @@ GATHERED = "gathered_parameters"
 BUFFER = "gathering_buffer"
 FLAT = "flat_gradient"
 STREAM = "residual_stream"
+LOGITS = "logits"
 
 
 @frozen
@@ -50,7 +51,9 @@ class Shards:
     `beside` are gradients of the root's embeddings of anything but tokens, `end_last` that of the end's last tensor.
     Gradients are reduced in a dtype that `widens` them so many times. Of a last layer that is not freed after its
     forward, so much `stays`. A loss that is `loss_outside` the model finds the last buffer gone
-    (_fsdp_state.py, _post_forward).
+    (_fsdp_state.py, _post_forward). A frozen embedding is gathered `again` where a gradient flows to what it gives.
+    An end that a loss reads outside its module is `joined` to the root: its backward begins as the loss's does. Where
+    it is a unit without the norm before it nothing else gathers it, which the loss does itself, at once: `by_loss`.
     """
 
     root: int
@@ -74,6 +77,9 @@ class Shards:
     loss_outside: bool = False
     beside: int = 0
     end_last: int | None = None
+    again: bool = True
+    joined: bool = False
+    by_loss: bool = False
 
     @property
     def in_flight(self) -> int:
@@ -93,6 +99,8 @@ class Shards:
         """The forward pass: when a layer has been copied out, the buffers of two units are there."""
         accumulated = {GRADIENTS: self.whole or self.earlier}
         first = self.root or self.embedding
+        embedded = {GATHERED: self.root + self.embedding, BUFFER: first, STREAM: step.hidden}
+        yield Stretch("embedding", {**accumulated, **embedded})
         rows = {GATHERED: self._held(1), BUFFER: first + self.layer, STREAM: step.hidden}
         yield Stretch("first layer", {**accumulated, **rows})
         for stretch in stretches:
@@ -106,18 +114,23 @@ class Shards:
 
     def _at_end(self, step: Step, stretch: Stretch) -> Iterator[Stretch]:
         held = self._kept + self.end + self._left(self.layers) + self.stays
-        if self.end:
+        comes = self.end and not self.by_loss
+        if comes:
             yield _beside(stretch, {GATHERED: held, BUFFER: self.layer + self.end, STREAM: step.hidden})
-        yield _with(stretch, {GATHERED: held, BUFFER: 0 if self.loss_outside else self.end or self.layer})
+        last = self.end if comes else self.layer
+        yield _with(stretch, {GATHERED: held, BUFFER: 0 if self.loss_outside else last})
 
     def backward(self, step: Step, stretches: Iterable[Stretch]) -> Iterator[Stretch]:
         """The backward pass: the layer that runs, the next one's buffer, and the last one's gradients."""
         for stretch in stretches:
             if stretch.name == "loss":
                 held = self._kept + self.end + self._left(self.layers) + self.stays
-                idle = self.apart or self.stays  # an end of its own begins its backward when the loss has ended
-                ahead = 0 if idle else self._ahead
+                apart = self.apart and not self.joined  # an end of its own begins its backward when the loss has ended
+                ahead = 0 if apart or self.stays else self._ahead
                 yield self._shown(stretch, _Now(held, ahead))
+                if apart:
+                    product = self._shown(replace(stretch, peaks=ALONE), _Now(held, self._ahead, fresh=step.head))
+                    yield _beside(product, {LOGITS: step.logits, INCOMING: step.hidden})
                 if self.end and self.trains:
                     yield from self._end_shared_out(step, replace(stretch, peaks=ALONE), held - self.end)
             elif stretch.name == "last layer":
@@ -184,8 +197,12 @@ class Shards:
         own = self.beside + (step.embedding if self.trains and not step.tied else 0)
         parts, fresh = self.end_part + self.layers * self.part, self._fresh(step) + own
         last = self.root + self.embedding
-        yield self._shown(stretch, _Now(last, 0, self.reduced, parts, fresh))
-        if self.trains:
+        if not self.trains:
+            if self.again:  # what it gave is a leaf, whose gradient comes
+                now = _Now(last, self.embedding if self.reshards else 0, self.reduced, parts, fresh)
+                yield _with(self._shown(stretch, now), {STREAM: step.hidden})
+        else:
+            yield self._shown(stretch, _Now(last, 0, self.reduced, parts, fresh))
             yield self._shown(stretch, _Now(0, 0, self.widens * last, parts, fresh))
             yield self._shared_out(step, stretch, parts)
 
@@ -202,10 +219,15 @@ class Shards:
     def _shown(self, stretch: Stretch, now: _Now) -> Stretch:
         """A stretch with what is there at a moment.
 
-        Gradients that are reduced after the last micro-batch are there in whole, and nothing is sent before.
+        Gradients that are reduced after the last micro-batch are there in whole, and nothing is sent before; of
+        adapters, also as they go then, layer by layer.
         """
         gradients = (self.whole or self.earlier or now.parts) + now.fresh
         sent = 0 if self.whole else now.sent
+        if self.whole and self.part and not self.trains:
+            left = self.whole - now.parts // self.part * self.reduced + now.parts
+            if left + now.sent > gradients:
+                gradients, sent = left, now.sent
         return _with(stretch, {GATHERED: now.held, BUFFER: now.ahead, FLAT: sent, GRADIENTS: gradients})
 
     def update(self, gradients: int) -> Iterator[Stretch]:

@@ -18,7 +18,8 @@ class Step:
     """Bytes of a step: the residual stream, the gradients of the model's end and of the token embedding.
 
     `inputs` are the inputs of all layers but the first, as checkpoints keep them; `first` is what the first layer has
-    stored, by row.
+    stored, by row. `logits` are the gradient of the logits as the product with the output weight is given it, where a
+    loss of all logits gives one.
     """
 
     hidden: int
@@ -27,6 +28,7 @@ class Step:
     tied: bool
     inputs: int
     first: Mapping[str, int] = field(default_factory=dict)
+    logits: int = 0
 
 
 def placed(places: Mapping[str, Placed], stretch: Stretch, strategy: str) -> Placed:

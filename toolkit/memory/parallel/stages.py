@@ -6,6 +6,7 @@ result goes back to the GPU of its input, the first (`io_same_device`), keys and
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache
@@ -14,6 +15,7 @@ from toolkit.memory.architecture import Architecture, Module, ModuleKind
 from toolkit.memory.formula.caches.growth import Growth
 from toolkit.memory.formula.ends.logits import FLOAT, LOGITS
 from toolkit.memory.parallel.placement import Stage
+from toolkit.memory.programs.layer_order import is_ordered
 from toolkit.memory.programs.program import MAX_RECORDED, Program
 from toolkit.memory.programs.programs import Programs
 from toolkit.memory.refusal import UnsupportedRow
@@ -24,16 +26,23 @@ from toolkit.memory.tape.peaks import ALONE, Peaks, amounts
 @lru_cache(maxsize=MAX_RECORDED)
 def part_of(architecture: Architecture, stage: Stage) -> Architecture:
     """The part of a model that one GPU has: its modules, and how many layers."""
-    if len(architecture.layers) > 1:
-        raise UnsupportedRow("parallel", "no formula for layers of several kinds on several GPUs yet")
-    layers = (replace(architecture.layers[0], count=stage.layers),)
-    return replace(architecture, modules=tuple(_modules(architecture, stage)), layers=layers)
+    kinds, order = architecture.layers, architecture.order
+    if len(kinds) == 1:
+        order = (0,) * architecture.layer_count
+    elif not is_ordered(kinds, order):
+        raise UnsupportedRow("parallel", "no formula for layers of kinds whose order is not known on several GPUs yet")
+    counts = Counter(order[stage.first : stage.end])
+    mine = sorted(counts) or [0]
+    layers = tuple(replace(kinds[kind], count=counts[kind]) for kind in mine)
+    own = tuple(mine.index(kind) for kind in order[stage.first : stage.end]) if architecture.order else ()
+    return replace(architecture, modules=tuple(_modules(architecture, stage)), layers=layers, order=own)
 
 
 @lru_cache(maxsize=MAX_RECORDED)
 def outline_of(architecture: Architecture, stage: Stage) -> Architecture:
-    """What the forms of layers are made of, on a GPU that has no layers: the whole model's modules."""
-    return replace(architecture, layers=part_of(architecture, stage).layers)
+    """What the forms of layers are made of: of the whole model's modules, some of which say what others are like."""
+    part = part_of(architecture, stage)
+    return replace(architecture, layers=part.layers, order=part.order)
 
 
 def _modules(architecture: Architecture, stage: Stage) -> Iterator[Module]:

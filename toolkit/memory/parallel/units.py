@@ -6,6 +6,7 @@ torch/distributed/fsdp/_flat_param.py; transformers' `_no_split_modules`, by whi
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 
@@ -21,6 +22,12 @@ ALIGNMENT = 16
 
 MADE_PARAMETERS = (".qweight", ".qzeros")
 """Of GPTQ weights: float16 views of their packed values and zeros; scales and groups stay on every GPU in full."""
+
+IN_A_LAYER = re.compile(r"((?:\w+\.)*block\.)(\d+)\.")
+"""What one layer alone has: T5's biases of relative positions."""
+
+OF_ENCODER = re.compile(r"(?:model\.)?encoder\.")
+"""The stack whose layers run before a decoder's."""
 
 Key = tuple[str, str]
 ROOT: Key = ("", "")
@@ -47,6 +54,11 @@ class Units:
         """How many units have parts of each size."""
         return Counter((self.root, *self.layers))
 
+    @property
+    def elements(self) -> int:
+        """Elements of one GPU's parts of all units, and of what it has all of."""
+        return self.root + sum(self.layers) + sum(one.elements for one in self.ignored)
+
     def gathered(self, part: int) -> int:
         """The bytes of a unit of which one GPU has a part, once it is gathered."""
         return part * self.gpus * self.item
@@ -61,19 +73,25 @@ def units_of(architecture: Architecture, setting: Setting, gpus: int) -> Units:
     kept = [tensor for tensor in stored if tensor in ignored or not is_sharded(tensor)]
     for tensor in stored:
         if tensor not in ignored and is_sharded(tensor):
-            elements = _aligned(tensor, item)
-            for key in _keys(tensor):
+            elements = aligned(tensor, item)
+            for key in keys_of(tensor):
                 flat[key] += elements
     parts = {key: -(-elements // gpus) for key, elements in flat.items()}
     return Units(
         gpus=gpus,
         item=item,
         root=parts.pop(ROOT, 0),
-        layers=tuple(part for _, part in sorted(parts.items(), key=lambda one: (one[0][0], int(one[0][1])))),
+        layers=tuple(part for _, part in sorted(parts.items(), key=lambda one: in_order(one[0]))),
         whole=sum(tensor.bytes for tensor in kept),
         rounding=sum(tensor.allocated - tensor.bytes for tensor in kept),
         ignored=ignored,
     )
+
+
+def in_order(key: Key) -> tuple[bool, str, int]:
+    """By which units are sorted: the layers of a stack in turn, an encoder's before those of its decoder."""
+    stack, layer = key
+    return OF_ENCODER.match(stack) is None, stack, int(layer)
 
 
 def rounding(part: int) -> int:
@@ -86,15 +104,17 @@ def is_sharded(tensor: StoredTensor) -> bool:
     return tensor.part.parameter or tensor.part.name in MADE_PARAMETERS
 
 
-def _aligned(tensor: StoredTensor, item: int) -> int:
+def aligned(tensor: StoredTensor, item: int) -> int:
     """Elements of one tensor in its flat parameter: 4-bit weights are stored in elements of the compute dtype."""
     return -(-tensor.bytes // tensor.module.count // ALIGNMENT) * ALIGNMENT // item
 
 
-def _keys(tensor: StoredTensor) -> list[Key]:
+def keys_of(tensor: StoredTensor) -> list[Key]:
     """The units that have such tensors: the stack of layers and the layer's index, or the root.
 
     A name may go on after the index, as those of the experts of a mixture do.
     """
+    if alone := IN_A_LAYER.match(tensor.module.path):
+        return [(alone[1], alone[2])]
     stack, layer, _ = tensor.module.path.partition("{}")
     return [(stack, name.partition(".")[0]) for name in tensor.module.layers] if layer else [ROOT]

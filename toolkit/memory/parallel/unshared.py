@@ -6,7 +6,9 @@ from collections.abc import Iterable
 
 from toolkit.memory.context import Context
 from toolkit.memory.ledger import PhaseName
+from toolkit.memory.parallel.shard_rows import rows_of
 from toolkit.memory.parallel.units import units_of
+from toolkit.memory.weights.numerics import LOOPS_IN_TORCH
 from toolkit.memory.weights.storage import StoredTensor, storage_of
 
 
@@ -21,6 +23,8 @@ def unshared_weights(context: Context, _: PhaseName) -> int:
     setting = context.setting
     if not setting.parallel.loads_whole:
         return 0
+    if setting.parallel.strategy == "fsdp2":
+        return _beside_parts(context)
     stored = storage_of(context.architecture, setting)
     beside = _first_part(context, stored) if setting.parallel.strategy == "zero3" else _joined(context)
     whole = sum(one.allocated for one in stored)
@@ -46,6 +50,20 @@ def beside_whole(parts: Iterable[int], gpus: int, *, keeps: bool = True) -> int:
         most = max(most, part * gpus + part - gone)
         gone += part * gpus - (part if keeps else 0)
     return most
+
+
+def _beside_parts(context: Context) -> int:
+    """fully_shard: all that is shared out, adapters too, beside a GPU's parts of it.
+
+    accelerate has all of it in a state of the model until every unit is cut (utils/fsdp_utils.py, fsdp2_prepare_model,
+    original_sd); in a loop of torch a unit's tensors go when it is cut, so that the first unit's parts are all.
+    """
+    setting = context.setting
+    rows = rows_of(context.architecture, setting)
+    if setting.stack.trainer in LOOPS_IN_TORCH:
+        return max(0, rows.shared + rows.layer.part - rows.parts)
+    adapters = rows.parts - (rows.held - rows.whole)  # which the ledger has once training begins
+    return rows.shared + (0 if setting.parallel.offload else adapters)
 
 
 def _joined(context: Context) -> int:

@@ -14,14 +14,16 @@ from itertools import islice
 from packaging.version import Version
 
 from toolkit.memory.architecture import Architecture, ModuleKind
-from toolkit.memory.libraries.losses import loss_of
+from toolkit.memory.formula.optimizers.on_parts import bytes_beside
+from toolkit.memory.libraries.losses import ADDS_IN_PLACE, loss_of
 from toolkit.memory.libraries.versions import older
 from toolkit.memory.packing import BY_LENGTHS
 from toolkit.memory.parallel import zero_gather as places
+from toolkit.memory.parallel.two_stacks import encoder_layers, has_two
 from toolkit.memory.parallel.units import rounding
 from toolkit.memory.parallel.zero_gather import Gathering, Visit, gathered, visits
 from toolkit.memory.parallel.zero_moments import Zero, Zero3
-from toolkit.memory.parallel.zero_partition import each_of, kept_whole
+from toolkit.memory.parallel.zero_partition import as_cut, each_of, kept_whole
 from toolkit.memory.parallel.zero_settings import (
     Sizes,
     joined,
@@ -31,6 +33,8 @@ from toolkit.memory.parallel.zero_settings import (
     sizes_of,
     stage_of,
 )
+from toolkit.memory.parallel.zero_stacks import stack_visits
+from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.size import BYTES
 from toolkit.memory.weights.numerics import FOUR_BIT
 from toolkit.memory.weights.storage import FLOATS, storage_of
@@ -40,7 +44,7 @@ from toolkit.spec.settings.setting import Setting
 LOOKS_AT_POSITIONS = Version("4.44")
 """Since then FlashAttention's code in transformers tells packed rows by their positions."""
 
-READS_OUTPUT_WEIGHT = ("fused", "fused wide", "cut")
+READS_OUTPUT_WEIGHT = ("fused", "fused wide", ADDS_IN_PLACE, "cut")
 """Losses that multiply by the output weight themselves: Liger's, and cut cross-entropy."""
 
 SIXTEEN_BIT = ("bf16", "fp16")
@@ -99,8 +103,11 @@ def _parts_of_each(architecture: Architecture, whole: Sums, setting: Setting) ->
     in_memory = setting.parallel.offload is True
     weights = kept = ends = 0
     for tensor in storage_of(architecture, setting):
-        each, count = each_of(tensor), tensor.module.count
-        item = BYTES[tensor.part.dtype]
+        (each, item), count = as_cut(tensor, setting), tensor.module.count
+        if not tensor.part.parameter:  # scales of packed weights, of which DeepSpeed does not know
+            kept += count * each * item
+            ends += count * rounding(each * item)
+            continue
         weights += 0 if in_memory else count * -(-each // gpus) * item
         if each <= sizes.param_persistence_threshold and (gpus > 1 or in_memory):  # else its part is all of it
             kept += count * each * item
@@ -138,24 +145,28 @@ def zero_sharing(architecture: Architecture, whole: Sums, mine: Sums, setting: S
         item=item,
         accumulates=setting.gradient_accumulation > 1,
         staged=whole.largest * item if offloads and stage < 3 else 0,
-        updates=_temporary(setting),
+        updates=bytes_beside(setting),
         early=makes_buffers_early(setting),
         copied=joined(whole, sizes, setting) * item,
         layer=sum(one.elements * one.count for one in whole.trained if one.count > 1) // layers * item,
         layers=layers,
         buffers=sizes.buffers,
         overlaps=overlaps(setting),
+        encoder=encoder_layers(architecture),
     )
     if stage < 3:
         return shared
     at_once = min(mine.elements, sizes.sub_group_size + -(-whole.largest // setting.parallel.gpus))
     of = gathering(architecture, setting)
     found = gathered(of.order, sizes, of.held)
-    weight = BYTES[setting.compute if setting.weights in FOUR_BIT else setting.weights]
+    packed = setting.weights in FOUR_BIT  # whose sizes are bytes, as elements are of several dtypes
+    if packed and has_two(architecture):
+        raise UnsupportedRow("parallel", f"no formula for {setting.weights} weights of two stacks with zero3 yet")
+    weight = 1 if packed else BYTES[setting.weights]
     adapter = 0 if setting.method == "full" else max((t.elements for t in whole.trained), default=0)
     pair = 2 * adapter if adapter > sizes.param_persistence_threshold else 0  # an adapter's, which come in turn
-    there = tuple((place, (elements + pair) * weight) for place, elements in found.items())
-    each = {one.weight: one.elements for one in of.order if one.weight not in of.held}
+    there = tuple((place, size * weight + pair * item) for place, size in found.items())
+    each = {one.weight: one.size for one in of.order if one.weight not in of.held}
     waits = _waits(setting)
     waiting = _of_one_layer(each) if waits else sum(each.values())
     same = {one.name: getattr(shared, one.name) for one in fields(Zero)}
@@ -208,30 +219,28 @@ def _held(architecture: Architecture, setting: Setting) -> Mapping[str, int]:
     return {one.name: each_of(one) for one in islice(found, 1) if each_of(one) > threshold}
 
 
-def _temporary(setting: Setting) -> int:
-    """Bytes for each element that torch's AdamW needs while it updates one flat tensor."""
-    if setting.optimizer != "adamw":
-        return 0
-    return {"foreach": BYTES["fp32"], "for-loop": 2 * BYTES["fp32"]}.get(setting.optimizer_implementation, 0)
-
-
 def _order(architecture: Architecture, setting: Setting) -> Iterator[Visit]:
     """The modules of a step whose weights do not stay gathered, in the order in which they run."""
     sizes = sizes_of(setting, architecture.hidden)
+    recomputes = setting.gradient_checkpointing != "false"
+    if has_two(architecture):
+        stored = storage_of(architecture, setting)
+        freed = [one for one in stored if each_of(one) > sizes.param_persistence_threshold]
+        yield from stack_visits(architecture, freed, recomputes=recomputes)
+        return
     before: list[Visit] = []
     after: list[Visit] = []
     layers: dict[int, list[Visit]] = {}
     for tensor in storage_of(architecture, setting):
-        each = each_of(tensor)
-        if each <= sizes.param_persistence_threshold:
+        each, item = as_cut(tensor, setting)
+        if each <= sizes.param_persistence_threshold or not tensor.part.parameter:
             continue
         for name in tensor.module.layers:
-            visit = Visit(tensor.name.replace("{}", name), each)
+            visit = Visit(tensor.name.replace("{}", name), each, item=item if setting.weights in FOUR_BIT else 1)
             if "{}" in tensor.name:
                 layers.setdefault(int(name.partition(".")[0]), []).append(visit)
             else:
                 (after if tensor.module.kind is ModuleKind.HEAD else before).append(visit)
     if architecture.tied and before:
         after = [before[0]]
-    recomputes = setting.gradient_checkpointing != "false"
     yield from visits(before, [layers[index] for index in sorted(layers)], after, recomputes=recomputes)

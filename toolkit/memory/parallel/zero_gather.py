@@ -29,11 +29,20 @@ NONE: Mapping[str, int] = {}
 
 @frozen
 class Visit:
-    """A module that a pass goes through: which weight it has, of how many elements, and where that is in the pass."""
+    """A module that a pass goes through: which weight it has, of how many elements, and where that is in the pass.
+
+    DeepSpeed's limits are in elements; `item` is what one takes while it is gathered, bytes or elements.
+    """
 
     weight: str
     elements: int
     place: str = ""
+    item: int = 1
+
+    @property
+    def size(self) -> int:
+        """What the weight takes."""
+        return self.elements * self.item
 
 
 def visits(
@@ -42,7 +51,7 @@ def visits(
     """One step: forward, and backward in reverse; a checkpointed layer runs again before its backward."""
 
     def at(place: str, those: Sequence[Visit]) -> Iterator[Visit]:
-        return (Visit(one.weight, one.elements, place) for one in those)
+        return (replace(one, place=place) for one in those)
 
     end = len(layers) - 1
     yield from before
@@ -65,7 +74,7 @@ Move = tuple[str | int, int]
 class _Group:
     """Weights that are gathered together: they are copied out of one buffer, which stays until all were asked for."""
 
-    elements: int
+    size: int
     members: dict[str, int]
     waiting: set[str]
     arrived: bool = False
@@ -87,8 +96,9 @@ class _Coordinator:
     next_use: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._add(self.held)
-        self.available = self.gathered
+        items = {visit.weight: visit.item for visit in self.order}
+        self._add({weight: elements * items.get(weight, 1) for weight, elements in self.held.items()})
+        self.available = sum(self.held.values())
         self.queue = deque(range(len(self.order)))
         self.ends = [0]
         for visit in self.order:
@@ -102,7 +112,7 @@ class _Coordinator:
     def fetch(self, step: int) -> None:
         visit = self.order[step]
         if visit.weight not in self.live and visit.weight not in self.flying:
-            self._add({visit.weight: visit.elements})
+            self._add({visit.weight: visit.size})
             self.available += visit.elements
         elif visit.weight in self.flying:
             self._arrive(self.flying[visit.weight], visit.weight)
@@ -123,26 +133,26 @@ class _Coordinator:
         del self.flying[weight]
         group.waiting.discard(weight)
         if not group.waiting:
-            self.gathered -= group.elements
+            self.gathered -= group.size
             self.moves.append((id(group), 0))
 
     def prefetch(self) -> None:
         room = min(self.sizes.max_live_parameters - self.available, self.sizes.prefetch_bucket_size)
         ahead: dict[str, int] = {}
-        coming = 0
+        coming = size = 0
         while self.queue and coming < room:
             step = self.queue.popleft()
             visit = self.order[step]
             self.looked_up_to[visit.weight] = max(self.looked_up_to.get(visit.weight, -1), step)
             if visit.weight not in self.live and visit.weight not in self.flying and visit.weight not in ahead:
-                ahead[visit.weight] = visit.elements
-                coming += visit.elements
+                ahead[visit.weight] = visit.size
+                coming, size = coming + visit.elements, size + visit.size
         if len(ahead) == 1 or self.sizes.alone:  # NoGatherCoalescedHandle has no buffer
             self._add(ahead)
         elif ahead:
-            group = _Group(coming, ahead, set(ahead))
-            self.gathered += coming
-            self.moves.append((id(group), coming))
+            group = _Group(size, ahead, set(ahead))
+            self.gathered += size
+            self.moves.append((id(group), size))
             self.flying |= dict.fromkeys(ahead, group)
         self.available += coming
 
@@ -155,10 +165,10 @@ class _Coordinator:
         near = later < len(self.order) and self.ends[later] - self.ends[following] < self.sizes.max_reuse_distance
         if near or self.looked_up_to.get(weight, -1) > following:
             return
-        elements = self.live.pop(weight, 0)
+        size = self.live.pop(weight, 0)
         self.moves.append((weight, 0))
-        self.available -= elements
-        self.gathered -= elements
+        self.available -= size // self.order[step].item
+        self.gathered -= size
 
 
 @frozen
@@ -190,8 +200,8 @@ def gathered(order: Sequence[Visit], sizes: Sizes, held: Mapping[str, int] = NON
 
     `held` are weights that are there throughout.
     """
-    most: dict[str, int] = dict.fromkeys((LOGITS, LOSS), sum(held.values())) if held else {}
     coordinator = _Coordinator(order, sizes, held)
+    most: dict[str, int] = dict.fromkeys((LOGITS, LOSS), coordinator.gathered) if held else {}
     for step, visit in enumerate(order):
         coordinator.fetch(step)
         arrived = coordinator.gathered

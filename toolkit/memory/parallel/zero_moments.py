@@ -8,6 +8,8 @@ from dataclasses import replace
 from toolkit.frozen import frozen
 from toolkit.memory.parallel import zero_gather as places
 from toolkit.memory.parallel.sharing import Step, placed
+from toolkit.memory.parallel.two_stacks import BETWEEN
+from toolkit.memory.parallel.zero_stacks import place_of
 from toolkit.memory.programs.stretch import Stretch
 from toolkit.memory.size import BYTES
 from toolkit.memory.tape.gradients import GRADIENTS, NEW_GRADIENT
@@ -40,7 +42,7 @@ class Zero:
     is in a buffer is `copied` before it is reduced, if at all; each of the `layers` has gradients of so many bytes, a
     `layer`. `updated` are the elements that its optimizer updates, with `updates` bytes beside each; a buffer of
     offloading is `staged`. Where the buffers come `early`, they are there before the loss runs backward. With
-    `overlaps` they are reduced on a stream of their own.
+    `overlaps` they are reduced on a stream of their own. Before a decoder's come so many layers of an `encoder`.
     """
 
     stage: int
@@ -63,6 +65,7 @@ class Zero:
     layers: int
     buffers: int
     overlaps: bool
+    encoder: int
 
     @property
     def in_flight(self) -> int:
@@ -132,8 +135,19 @@ class Zero:
         """
         if stretch.name == LOSS:
             return {}
-        alone = step.embedding if stretch.name == EMBEDDING else self.largest
-        return {NEW_GRADIENT: alone + (step.head if step.tied else 0)}
+        alone = step.embedding if stretch.name in (EMBEDDING, BETWEEN) else self.largest
+        return {NEW_GRADIENT: alone + self._waiting(step, stretch)}
+
+    def _waiting(self, step: Step, stretch: Stretch) -> int:
+        """The gradient of a weight that is used again: the output's, or that of a decoder's embedding.
+
+        Where there are both they are added in a new tensor.
+        """
+        if stretch.name == BETWEEN:
+            return step.head + step.embedding if step.tied else 0
+        in_encoder = stretch.place is not None and stretch.place < self.encoder
+        between = self.encoder and (in_encoder or stretch.name == EMBEDDING)
+        return step.head if step.tied else step.embedding * bool(between)
 
     def update(self, gradients: int) -> Iterator[Stretch]:
         """The part of the gradients is joined and made float32, and then the optimizer runs."""
@@ -188,13 +202,14 @@ class Zero3(Zero):
         """Buffers, parts of gradients, and what is gathered then."""
         del step
         for stretch in stretches:
-            place = places.LAST if stretch.name == LAST else places.LOGITS
+            alone = places.LAST if stretch.name == LAST else places.LOGITS
+            place = place_of(stretch, back=False) or alone
             yield _with(stretch, {GRADIENTS: self.part, BUCKET: self.bucket, GATHERED: self._at(place)})
 
     def backward(self, step: Step, stretches: Iterable[Stretch]) -> Iterator[Stretch]:
         """The same, the newest gradient, and the copy that is shared out, which waits for none."""
         for stretch in stretches:
-            place = placed(_PLACES, stretch, "ZeRO 3")
+            place = place_of(stretch, back=True) or placed(_PLACES, stretch, "ZeRO 3")
             rows = {GRADIENTS: self.part, BUCKET: self.bucket, GATHERED: self._at(place)}
             copied = 0 if stretch.name == LOSS else self.copied
             yield _with(_leaving(stretch), rows | {COPY: copied} | self._new(step, stretch))

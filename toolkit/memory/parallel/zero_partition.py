@@ -6,13 +6,26 @@ from collections.abc import Iterator
 from itertools import accumulate
 
 from toolkit.memory.architecture import Architecture, ModuleKind
-from toolkit.memory.weights.storage import StoredTensor, storage_of
+from toolkit.memory.weights.numerics import FOUR_BIT
+from toolkit.memory.weights.storage import ITEM_BYTES, StoredTensor, storage_of
 from toolkit.spec.settings.setting import Setting
 
 
 def each_of(tensor: StoredTensor) -> int:
     """The elements of one of a tensor's repeats."""
     return tensor.elements // tensor.module.count
+
+
+def as_cut(tensor: StoredTensor, setting: Setting) -> tuple[int, int]:
+    """The elements of one of a tensor's repeats as DeepSpeed cuts them, and the bytes of one.
+
+    4-bit weights are of elements of the dtype that they are packed in, two values a byte.
+    """
+    each, item = each_of(tensor), ITEM_BYTES[tensor.part.dtype]
+    if setting.weights not in FOUR_BIT or not tensor.is_packed or not tensor.part.parameter:
+        return each, item
+    item = ITEM_BYTES[setting.parallel.quant_storage or setting.compute]
+    return -(-each // item), item
 
 
 def gradients_in_order(architecture: Architecture, setting: Setting) -> Iterator[int]:

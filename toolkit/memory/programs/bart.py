@@ -24,6 +24,7 @@ from toolkit.memory.formula.families.bart_kernels import EAGER
 from toolkit.memory.formula.layer import RESIDUAL
 from toolkit.memory.formula.norms import normalise
 from toolkit.memory.formula.operations import drop_out, letting_go
+from toolkit.memory.libraries.unfused_attention import ALL
 from toolkit.memory.programs.layer_order import surroundings
 from toolkit.memory.programs.program import (
     Stream,
@@ -116,6 +117,9 @@ def _refuse(build: Builder) -> None:
     if build.architecture.head != CAUSAL:
         raise UnsupportedRow("logits", f"no formula for a {build.architecture.head} head of an encoder-decoder yet")
     dtypes = build.numerics
+    if dtypes.unfused == ALL:
+        reason = "no formula for an encoder-decoder's sdpa in bfloat16 on GPUs before Ampere yet"
+        raise UnsupportedRow("attention_scores", reason)
     if dtypes.padded and dtypes.attention == "flash":
         raise UnsupportedRow("attention_mask", "no formula for FlashAttention of an encoder-decoder's padded rows yet")
     if dtypes.padded and build.architecture.family == WHISPER:

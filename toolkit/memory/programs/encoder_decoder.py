@@ -19,6 +19,7 @@ from toolkit.memory.formula.feed_forward import FeedForwardForm
 from toolkit.memory.formula.layer import RESIDUAL
 from toolkit.memory.formula.linear.linear_form import LinearForm
 from toolkit.memory.formula.norms import NormForm
+from toolkit.memory.libraries.unfused_attention import ALL
 from toolkit.memory.programs.layer_order import surroundings
 from toolkit.memory.programs.program import (
     Stream,
@@ -108,6 +109,8 @@ def _refuse(build: Builder, *, trains: bool) -> None:
         raise UnsupportedRow("logits", f"no formula for a {build.architecture.head} head of T5 yet")
     if dtypes.attention == "flash" and build.version.t5_attends != OWN:
         raise UnsupportedRow("attention_scores", "transformers has no flash attention for T5")
+    if dtypes.unfused == ALL and not build.version.t5_attends:
+        raise UnsupportedRow("attention_scores", "no formula for T5's biases in bfloat16 on GPUs before Ampere yet")
     if dtypes.padded and not build.version.lays_biases_out:
         raise UnsupportedRow("attention_mask", "no formula for padded rows of T5 before transformers 5.20 yet")
     if build.version.t5_attends == OWN and dtypes.trains_base and dtypes.checkpointing != "false":

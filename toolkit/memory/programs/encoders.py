@@ -34,7 +34,8 @@ from toolkit.memory.programs.program import (
 )
 from toolkit.memory.programs.programs import Programs
 from toolkit.memory.refusal import UnsupportedRow
-from toolkit.memory.size import BYTES, Alive, Size
+from toolkit.memory.size import BYTES, Alive, Amounts, Size
+from toolkit.memory.tape.peaks import amounts
 from toolkit.memory.tape.tape import Tape
 from toolkit.memory.weights.lora import ALL_LINEAR
 from toolkit.memory.weights.saved import saved_modules
@@ -147,15 +148,15 @@ def _refuse_copied(build: Builder, setting: Setting) -> None:
         raise UnsupportedRow("adapter_states", f"peft refuses all-linear here: it trains a copy of {linears[0]}")
 
 
-def _front(build: Builder) -> Alive:
-    """What the embeddings save until their backward."""
+def _front(build: Builder) -> Amounts:
+    """What the embeddings save until their backward: an adapter of theirs goes by the rank."""
     tape = Tape(records=True)
     out = embed(tape, embeddings_form(build), build.numerics.stream, grad=build.numerics.first_grad)
     tape.drop(out)
     rows = dict(tape.alive)
     if ENCODERS[build.architecture.family].biases and build.numerics.trains_base:
         rows[SCORES] = Size(square=BYTES["int64"])  # which row of the biases each pair has
-    return rows
+    return amounts(rows)
 
 
 def _inputs(build: Builder, layers: tuple[Program, ...]) -> Alive:

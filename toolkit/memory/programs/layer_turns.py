@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from toolkit.memory.context import Scale
+from toolkit.memory.parallel.two_stacks import BETWEEN
 from toolkit.memory.programs.layer_order import Around
 from toolkit.memory.programs.programs import Joint, Programs
 from toolkit.memory.programs.stretch import Stretch
@@ -21,11 +22,29 @@ def but_one(
 
 
 def made_after(scale: Scale, programs: Programs, index: int) -> int:
-    """The gradients of the layers after the last of a program."""
+    """The gradients of the layers after the last of a program; before a decoder's there is that of its embedding."""
     if not programs.around:
         return 0
     counts = programs.around[index].after
-    return sum(count * scale.bytes(one.gradients) for one, count in zip(programs.layers, counts, strict=True))
+    joint = programs.joint
+    embedded = programs.embedding if joint is not None and index < joint.program and not programs.tied else 0
+    layers = zip(programs.layers, counts, strict=True)
+    return embedded + sum(count * scale.bytes(one.gradients) for one, count in layers)
+
+
+def before_last(
+    scale: Scale, programs: Programs, index: int, stored: list[tuple[Amounts, int]], waiting: list[tuple[Amounts, int]],
+    there: Mapping[str, int],
+) -> Iterator[Stretch]:  # fmt: skip
+    """The layer before the last of a program, whose gradients are there by then: of a decoder beside an encoder."""
+    place, program = programs.last_of(index), programs.layers[index]
+    if place is None or program.count == 1:
+        return
+    left = [(alive, count - (number == index)) for number, (alive, count) in enumerate(stored)]
+    others = added_up(scale, [*but_one(left, index, programs.around), *waiting], there)
+    made = made_after(scale, programs, index) + scale.bytes(program.gradients)
+    others[GRADIENTS] += 0 if programs.accumulates else made
+    yield Stretch("last layer", others, program.backward, place - 1)
 
 
 def first_of_kinds(
@@ -43,8 +62,11 @@ def first_of_kinds(
         kept = [(alive, count) for (alive, _), count in zip(stored, counts, strict=True)]
         kept += [(programs.lingering, 1)] if programs.leads and index == 1 else []
         others = added_up(scale, [*kept, *waiting], there)
+        joint = programs.joint
+        if joint is not None and index >= joint.program and programs.shares_embedding and not programs.tied:
+            left += programs.embedding
         others[GRADIENTS] -= 0 if programs.accumulates else left
-        yield Stretch("first layer", others, layer.backward)
+        yield Stretch("first layer", others, layer.backward, programs.first_of(index))
 
 
 def at_joint(
@@ -67,10 +89,13 @@ def at_joint(
     there[GRADIENTS] = gradients if programs.accumulates else made
     there.update({row: there.get(row, 0) + size for row, size in between.items()})
     result = scale.bytes(joint.result.parts())
-    new = programs.embedding * (programs.tied + programs.accumulates)
-    yield Stretch("decoder's embedding", {**there, INCOMING: result + scale.bytes(programs.hidden), NEW_GRADIENT: new})
+    new = programs.embedding * (1 + (programs.tied and programs.accumulates))
+    place = sum(one.count for one in programs.layers[: joint.program])
+    beside = {INCOMING: result + scale.bytes(programs.hidden), NEW_GRADIENT: new}
+    yield Stretch(BETWEEN, {**there, **beside}, place=place)
     if programs.adds_anew(scale.chunks):
-        yield Stretch("decoder's embedding", {**there, INCOMING: result, NEW_GRADIENT: new + programs.embedding})
+        beside = {INCOMING: result, NEW_GRADIENT: new + programs.embedding}
+        yield Stretch(BETWEEN, {**there, **beside}, place=place)
 
 
 def added_up(scale: Scale, parts: Iterable[tuple[Amounts, int]], beside: Mapping[str, int]) -> dict[str, int]:

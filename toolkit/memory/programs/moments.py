@@ -22,11 +22,11 @@ from toolkit.memory.formula.linear.products import DEQUANTIZED
 from toolkit.memory.ledger import PhaseName
 from toolkit.memory.offloading import stashed
 from toolkit.memory.parallel.sharing import Sharing, Step
-from toolkit.memory.programs.layer_turns import added_up, at_joint, but_one, first_of_kinds, made_after
+from toolkit.memory.programs.layer_turns import added_up, at_joint, before_last, but_one, first_of_kinds, made_after
 from toolkit.memory.programs.program import CHECKPOINTS, MAX_RECORDED
 from toolkit.memory.programs.programs import Programs
 from toolkit.memory.programs.stretch import Stretch
-from toolkit.memory.size import Amounts
+from toolkit.memory.size import BYTES, Amounts, Size
 from toolkit.memory.tape.gradients import GRADIENTS, INCOMING, NEW_GRADIENT
 from toolkit.memory.tape.gradients import STEP as TEMPORARY
 
@@ -67,7 +67,7 @@ def of_training(
         stored = [(program.stored, program.count) for program in programs.layers]
         inputs = added_up(scale, but_one(stored, 0), {}).get(CHECKPOINTS, 0)
         front = added_up(scale, [(programs.layers[0].stored, 1)], {})
-        step = Step(hidden, head, programs.embedding, programs.tied, inputs, front)
+        step = Step(hidden, head, programs.embedding, programs.tied, inputs, front, _logits_gradient(scale, programs))
         forward, backward = list(spread.forward(step, forward)), list(spread.backward(step, backward))
         shared = list(spread.update(gradients))
         update = [replace(one, throughout={**one.throughout, NAMED: named}) for one in shared] if named else shared
@@ -77,6 +77,15 @@ def of_training(
         PhaseName.OPTIMIZER_STEP: (scale, update),
     }
     return _fullest(phases)
+
+
+def _logits_gradient(scale: Scale, programs: Programs) -> int:
+    """The bytes of the gradient that the product with the output weight gets, of a loss that has all logits."""
+    form = programs.head.origin.form if programs.head.origin is not None else None
+    if not isinstance(form, HeadForm) or form.loss != "cross-entropy":
+        return 0
+    product = form.projection
+    return scale.bytes(Size(token=product.outputs * BYTES[product.autocast or product.dtype]).parts())
 
 
 def _holds_logits(programs: Programs) -> bool:
@@ -196,7 +205,8 @@ def _forward(scale: Scale, programs: Programs, earlier: Mapping[str, int]) -> It
         there_by = but_one(kept, index, programs.around)
         others = [*there_by, (programs.passing, 1), (programs.masks, 1), (programs.front, 1), (programs.called, 1)]
         others += last if programs.logits is not None else []
-        yield Stretch("last layer", added_up(scale, others, earlier), programs.layers[index].forward)
+        place = programs.last_of(index)
+        yield Stretch("last layer", added_up(scale, others, earlier), programs.layers[index].forward, place)
     ends = [*kept, (held, 1), (programs.front, 1), (programs.called, 1)]
     if programs.logits is not None:
         yield Stretch(LOGITS, added_up(scale, [*ends, *last], earlier), programs.logits.forward)
@@ -218,7 +228,7 @@ def _backward(scale: Scale, programs: Programs, gradients: int) -> Iterator[Stre
     checkpoints = any(CHECKPOINTS in one.stored for one in programs.layers)
     waiting = [(programs.masks if checkpoints else {}, 1), (programs.front, 1)]
     pinned = [(program.pinned, program.count - (program is first)) for program in programs.layers]
-    last = 0 if programs.tied else programs.embedding  # a tied one has been there since the logits
+    last = 0 if programs.shares_embedding else programs.embedding  # a tied one has been there since the logits
     done = {
         "loss": 0,
         "last layer": scale.bytes(programs.head.gradients),
@@ -233,12 +243,14 @@ def _backward(scale: Scale, programs: Programs, gradients: int) -> Iterator[Stre
     for index in _last(programs):
         others = added_up(scale, [*but_one(stored, index, programs.around), *waiting], there["last layer"])
         others[GRADIENTS] += 0 if programs.accumulates else made_after(scale, programs, index)
-        yield Stretch("last layer", others, programs.layers[index].backward)
+        yield Stretch("last layer", others, programs.layers[index].backward, programs.last_of(index))
+        yield from before_last(scale, programs, index, stored, waiting, there["last layer"])
     if programs.joint is not None and programs.embedding:
         yield from at_joint(scale, programs, programs.joint, [*stored, *waiting], gradients)
     yield from first_of_kinds(scale, programs, stored, waiting, there["first layer"])
     waiting += [] if programs.leads else [(programs.lingering, 1)]
-    yield Stretch("first layer", added_up(scale, [*pinned, *waiting], there["first layer"]), first.backward)
+    place = None if programs.joint is None else 0
+    yield Stretch("first layer", added_up(scale, [*pinned, *waiting], there["first layer"]), first.backward, place)
     if programs.inputs is not None:
         made = there["first layer"][GRADIENTS] + (0 if programs.accumulates else scale.bytes(first.gradients))
         hidden = {GRADIENTS: made, INCOMING: scale.bytes(programs.hidden)}
@@ -274,7 +286,7 @@ def _at_embedding(scale: Scale, programs: Programs, gradients: int) -> Iterator[
     pinned = added_up(scale, [*_pinned(programs), (programs.head.pinned, 1)], {GRADIENTS: gradients})
     if programs.joint is not None and not programs.joint.shares:
         return
-    new = programs.embedding * (programs.tied + programs.accumulates) + programs.scattered
+    new = programs.embedding * (programs.shares_embedding + programs.accumulates) + programs.scattered
     if programs.steps:
         stepping = {NEW_GRADIENT: programs.embedding, TEMPORARY: programs.steps * programs.embedding}
         yield Stretch("embedding", {**pinned, **stepping})

@@ -78,6 +78,21 @@ class Programs:
         stored = [(one.stored, one.count) for one in self.layers]
         return [*stored, (self.masks if checkpoints else {}, 1), (self.front, 1), (self.head.stored, 1)]
 
+    def first_of(self, index: int) -> int | None:
+        """The place of a program's first layer, where a decoder's follow an encoder's."""
+        return None if self.joint is None else sum(self.around[index].before)
+
+    def last_of(self, index: int) -> int | None:
+        """The place of its last."""
+        if self.joint is None:
+            return None
+        return sum(one.count for one in self.layers) - 1 - sum(self.around[index].after)
+
+    @property
+    def shares_embedding(self) -> bool:
+        """Whether a trained embedding has a gradient before that of the first layer's input: another's, to be added."""
+        return self.tied or (self.joint is not None and self.joint.shares)
+
     def adds_anew(self, chunks: int) -> bool:
         """Whether the gradients of a tied embedding are added in a new tensor, after so many chunks of a loss."""
         return self.tied and not self.adds_in_place and not (self.sums_chunks and chunks > 1)

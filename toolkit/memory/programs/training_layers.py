@@ -19,7 +19,7 @@ def training_layers(
     kinds, order = build.architecture.layers, build.architecture.order
     (form, count), *others = forms
     first = record_layer(form, 1, stream)
-    later = replace(stream, dtype=first.result, grad=True)
+    later = replace(stream, dtype=build.numerics.between or first.result, grad=True)
     if not is_ordered(kinds, order):
         left = ((form, count - 1), *others)
         return (first, *(record_layer(one, number, later) for one, number in left if number)), later, ()

@@ -56,7 +56,9 @@ class CompiledPool:
             asked.append((AS_WRITTEN, warm))
         found = [warm]
         if warm <= MOST_BLOCKS:
-            mine, rules = (self._wanted, self._order, how.loaded), RULES_OF_SMALL if self._small else RULES_OF_LARGE
+            settled = len(self._order) if how.settled is None else min(how.settled, len(self._order))
+            mine = self._wanted, self._order, (how.loaded, settled)
+            rules = RULES_OF_SMALL if self._small else RULES_OF_LARGE
             found = [int(replay_blocks(*mine, order, first, limit, rules)) for order, first in asked]
         if limit == MOST_BLOCKS < max(found):
             return PlainPool(self._wanted.tolist(), self._order.tolist(), small=self._small).reserved(how)
@@ -73,10 +75,11 @@ def compiled_requests(events: Events) -> Requests | None:
     if largest > MOST_BLOCKS * MIN_BLOCK:
         return None
     wanted = (sizes + (MIN_BLOCK - 1) >> BLOCK_BITS).astype(np.int32)
-    large, small, loaded, most = by_pool(wanted, _order(events), events.loaded, MOST_SMALL)
+    order = _order(events)
+    places = events.loaded, len(order) if events.settled is None else events.settled
+    large, small, (loaded, settled), most = by_pool(wanted, order, places, MOST_SMALL)
     pools = CompiledPool(wanted, large, small=False), CompiledPool(wanted, small, small=True)
-    of_model = large[:loaded]
-    return Requests(*pools, loaded, int(sizes[of_model[of_model > 0]].sum()), int(most), largest)
+    return Requests(*pools, loaded, settled, int(most), largest)
 
 
 def _order(events: Events) -> Numbers:

@@ -36,6 +36,8 @@ class Events:
     written: list[int] = field(default_factory=list)
     moved: list[Moved] = field(default_factory=list)
     loaded: int = 0  # events by whose end the model is loaded
+    settled: int | None = None  # events after which none changes places with another
+    block: int = 0  # bytes of the block that may be asked for before the model is loaded
 
     @property
     def order(self) -> list[int]:
@@ -56,7 +58,11 @@ class Events:
 
     def is_loaded(self) -> None:
         """The model is there: what comes from here on is of its passes."""
-        self.loaded = len(self.written) + sum(len(one.moves) for one in self.moved)
+        self.loaded = self._count()
+
+    def is_settled(self) -> None:
+        """What comes from here on comes in this order alone."""
+        self.settled = self._count()
 
     def allocate(self, size: int) -> Block:
         """Adds an allocation."""
@@ -94,6 +100,10 @@ class Events:
     def move(self, moves: Moves, before: Block) -> None:
         """Adds the events of a stretch, whose blocks follow so many others."""
         self.moved.append(Moved(len(self.written), moves, before))
+
+    def _count(self) -> int:
+        """How many events there are."""
+        return len(self.written) + sum(len(one.moves) for one in self.moved)
 
     def _numbers(self, sizes: Sequence[int]) -> range:
         """The numbers of new blocks of so many bytes."""

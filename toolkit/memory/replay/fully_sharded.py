@@ -16,8 +16,8 @@ from toolkit.memory.context import Context
 from toolkit.memory.device import Interval
 from toolkit.memory.formula.position_tables import position_tables
 from toolkit.memory.ledger import PhaseName
-from toolkit.memory.parallel.fully_shard import part_of
 from toolkit.memory.parallel.shard_moments import Shards
+from toolkit.memory.parallel.shard_rows import part_of
 from toolkit.memory.programs.programs import Programs
 from toolkit.memory.replay.events import Block, Events
 from toolkit.memory.replay.loading import in_layers

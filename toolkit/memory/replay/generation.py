@@ -112,8 +112,10 @@ def _decode(context: Context, programs: Programs, events: Events, caches: list[l
     """Each token's keys and values are put together with those before in new tensors (cache_utils.py, torch.cat).
 
     The prompt's `result` has a name until the second pass gives the next one (generation/utils.py, greedy_search), or
-    in a loop of somebody's own to the end.
+    in a loop of somebody's own to the end. What is put together is there until it has been: no release of it comes
+    before the new tensor, nor behind that of the next layer, for the name is bound at once.
     """
+    events.is_settled()
     setting = context.setting
     keeps_prompt = behaviour(context.architecture, setting).keeps_prompt
     scripts = [*_scripts(programs.decoding or programs.layers), *_scripts((programs.head,))]

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 Numbers: TypeAlias = NDArray[np.int32]
 Keys: TypeAlias = NDArray[np.int64]
 Rules = tuple[int, int, int, int]
+Span = tuple[int, int]
 Kernel = TypeVar("Kernel", bound=Callable[..., object])
 
 AS_WRITTEN, LATE, EARLY = range(3)
@@ -75,9 +76,9 @@ def _place(keys: Keys, free: int, key: int) -> int:
 
 
 @numba.njit
-def _changes_places(order: Numbers, at: int, loaded: int, swap: int) -> bool:
+def _changes_places(order: Numbers, at: int, loaded: int, settled: int, swap: int) -> bool:
     """Whether an event changes places with the next one."""
-    if swap == AS_WRITTEN or at < loaded or at + 1 >= len(order):
+    if swap == AS_WRITTEN or at < loaded or at + 1 >= settled:
         return False
     if swap == LATE:
         return order[at] < 0 < order[at + 1]
@@ -86,9 +87,11 @@ def _changes_places(order: Numbers, at: int, loaded: int, swap: int) -> bool:
 
 @_kept
 def replay_blocks(  # noqa: C901 - see below
-    wanted: Numbers, order: Numbers, loaded: int, swap: int, warm: int, limit: int, rules: Rules
+    wanted: Numbers, order: Numbers, open_to_change: Span, swap: int, warm: int, limit: int, rules: Rules
 ) -> int:
     """The blocks that are reserved, of which `warm` are there first, as one that is free.
+
+    Events from one number on, and up to another, are open to change places.
 
     What is free is in no order: some hundred pieces are, and all of them are sooner compared than kept in order. All in
     one function, whose counts stay in registers: with functions for its parts it takes a third longer.
@@ -96,6 +99,7 @@ def replay_blocks(  # noqa: C901 - see below
     most = 2 * min(len(order), len(wanted)) + 3
     pieces, piece_of = np.empty((most, 5), np.int64), np.empty(len(wanted), np.int64)
     keys, numbers, spare = np.empty(most, np.int64), np.empty(most, np.int64), np.empty(most, np.int64)
+    loaded, settled = open_to_change
     reserved = made = free = spared = 0  # spare are numbers of pieces that were joined with others
     pieces[0, PLACE] = NOWHERE
     if warm:
@@ -107,7 +111,7 @@ def replay_blocks(  # noqa: C901 - see below
         event = order[at]
         if after >= 0:
             event, after = order[after], -1
-        elif _changes_places(order, at, loaded, swap):
+        elif _changes_places(order, at, loaded, settled, swap):
             event, after = order[at + 1], at
         if event > 0:
             # Of the pieces that are large enough the smallest, of equals the first.
@@ -211,16 +215,19 @@ def written_out(
 
 
 @_kept
-def by_pool(wanted: Numbers, order: Numbers, loaded: int, most_small: int) -> tuple[Numbers, Numbers, int, int]:
+def by_pool(wanted: Numbers, order: Numbers, places: Span, most_small: int) -> tuple[Numbers, Numbers, Span, int]:
     """The events of large blocks and those of small ones; and how many blocks of 512 bytes are alive at most.
 
-    Between them how many events of large blocks are among the first `loaded` ones.
+    Between them how many events of large blocks are before each of two `places`.
     """
     large, small = np.empty(len(order), np.int32), np.empty(len(order), np.int32)
-    larges = smalls = first = alive = most = 0
+    loaded, settled = places
+    larges = smalls = first = second = alive = most = 0
     for place in range(len(order)):
         if place == loaded:
             first = larges
+        if place == settled:
+            second = larges
         event = order[place]
         size = wanted[abs(event)]
         alive += size if event > 0 else -size
@@ -233,4 +240,6 @@ def by_pool(wanted: Numbers, order: Numbers, loaded: int, most_small: int) -> tu
             smalls += 1
     if loaded >= len(order):
         first = larges
-    return large[:larges], small[:smalls], first, most
+    if settled >= len(order):
+        second = larges
+    return large[:larges], small[:smalls], (first, second), most

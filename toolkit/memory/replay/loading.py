@@ -15,7 +15,7 @@ from toolkit.memory.ledger import PhaseName
 from toolkit.memory.replay.events import Block, Events
 from toolkit.memory.size import BYTES
 from toolkit.memory.weights.storage import ITEM_BYTES, StoredTensor, storage_of
-from toolkit.memory.weights.sums import Trained, upcast_bytes
+from toolkit.memory.weights.sums import Trained, passing_upcast, upcast_bytes
 from toolkit.spec.fields.process import IN_CONTEXT
 
 Counted = TypeVar("Counted")
@@ -35,6 +35,8 @@ def load(events: Events, context: Context) -> None:
         in_file = events.allocate_all(of_stored(stored, lambda one: one.part.elements * item))
     blocks = events.allocate_all(of_stored(stored, stored_bytes))
     events.release_all(in_file)
+    # transformers asks for a block for all of them, small ones and all (modeling_utils.py, get_total_byte_count).
+    events.block = sum(one.bytes for one in stored)
     for table in position_tables(context, PhaseName.LOAD):
         events.allocate(table)
     for kept in (exllama_buffer, exllama_state, exllama_order):
@@ -43,13 +45,19 @@ def load(events: Events, context: Context) -> None:
     if not setting.trains:
         return
     upcasts = of_stored(stored, lambda one: upcast_bytes(one, setting) // one.module.count)
-    for more, block in zip(upcasts, blocks, strict=True):
-        if more:
-            events.allocate(2 * more)
+    passing = of_stored(stored, lambda one: passing_upcast(one, setting) // one.module.count)
+    wide: list[tuple[Block, int]] = []
+    for more, back, block in zip(upcasts, passing, blocks, strict=True):
+        if more or back:
+            made = events.allocate(2 * (more or back))
+            wide += [(made, back)] if back else []
             events.release(block)
     if context.numerics.adapter is not None:
         head, adapter = BYTES[context.numerics.head], BYTES[context.numerics.adapter]
         events.allocate_all(of_trained(context, lambda one: one.elements * (head if one.copied else adapter)))
+    for block, size in wide:  # trl trainer/utils.py, peft_module_casting_to_bf16
+        events.allocate(size)
+        events.release(block)
     if setting.master_weights is not None:
         width = BYTES[setting.master_weights]
         events.allocate_all(of_trained(context, lambda one: one.elements * width))

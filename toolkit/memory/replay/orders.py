@@ -71,13 +71,11 @@ def follow(events: Events, *, warms: bool = False, swaps: bool = True, limit: in
     Forward, large tensors come and go in the order of the code, as traces of it do. Not all of them do backward, where
     a kernel asks for scratch, or a copy is made that no row counts; and published readings of training lie up to 4 %
     below what the order of the code reserves, for a reason not found. So, with `swaps`, each release is also put behind
-    an allocation that follows it, and before one that precedes it. Requests of up to 1 MiB have a pool of their own and
-    are replayed once.
+    an allocation that follows it, and before one that precedes it, as long as their order is not settled. Requests of
+    up to 1 MiB have a pool of their own and are replayed once.
     """
     asked = _requests(events)
-    # transformers asks for a block of the whole size and gives it back before it loads (caching_allocator_warmup).
-    warm = asked.loaded_bytes if warms else 0
-    low, high = _once(asked.large, How(asked.loaded, swaps, warm, limit))
+    low, high = _once(asked.large, How(asked.loaded, swaps, events.block if warms else 0, limit, asked.settled))
     more, _ = _once(asked.small, How())
     return Followed((low + more, high + more), MIN_BLOCK * asked.most, asked.largest)
 

@@ -13,7 +13,8 @@ from toolkit.memory.allocator.caching import MIN_BLOCK, SMALL_REQUEST, segment_s
 from toolkit.memory.context import Context
 from toolkit.memory.device import Interval
 from toolkit.memory.libraries.versions import older
-from toolkit.memory.parallel.plan import gathered_setting, whole_adapters
+from toolkit.memory.parallel.flat_parts import whole_adapters
+from toolkit.memory.parallel.plan import gathered_setting
 from toolkit.memory.parallel.spread import MAX_IN_FLIGHT, Spread
 from toolkit.memory.parallel.units import units_of
 from toolkit.memory.replay.pool import in_blocks, pool_reserved
@@ -83,11 +84,15 @@ def gathers_unlimited(setting: Setting) -> bool:
 def _shared_out(context: Context) -> Iterator[tuple[int, int]]:
     """The elements of each part of gradients, and how many there are of it: frozen ones have some where they must."""
     setting = context.setting
-    if not flattens_frozen(setting):
+    if setting.method != "full" and not flattens_frozen(setting):
         yield from ((one.elements, one.count) for one in context.sums.trained)
         return
-    for part in units_of(context.architecture, gathered_setting(setting), setting.parallel.gpus).layers:
+    units = units_of(context.architecture, gathered_setting(setting), setting.parallel.gpus)
+    for part in units.layers:
         yield part, 1
+    if setting.method == "full":
+        yield units.root, 1
+        yield from ((one.tensor.elements, one.module.count) for one in units.ignored)
 
 
 def _is_cast(setting: Setting) -> bool:

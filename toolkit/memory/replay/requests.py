@@ -19,13 +19,15 @@ Order = Sequence[int]
 class How(NamedTuple):
     """How requests are replayed: also with releases that change places after so many `loaded` events, where it `swaps`.
 
-    And, where there are `warm` bytes, also with them there first. Beyond a `limit` in bytes nothing is followed.
+    But not after so many that are `settled`, None for all. And, where there are `warm` bytes, also with them there
+    first. Beyond a `limit` in bytes nothing is followed.
     """
 
     loaded: int = 0
     swaps: bool = False
     warm: int = 0
     limit: int | None = None
+    settled: int | None = None
 
 
 class Pool(Protocol):
@@ -54,7 +56,7 @@ class PlainPool:
 
     def reserved(self, how: How) -> Interval:
         """The least and the most bytes that are reserved over the orders."""
-        orders = (self._order, *(swapped(self._order, how.loaded) if how.swaps else ()))
+        orders = (self._order, *(swapped(self._order, how.loaded, how.settled) if how.swaps else ()))
         found = [pool_reserved(self._wanted, order, small=self._small, most=how.limit) for order in orders]
         if how.warm:
             found.append(pool_reserved(self._wanted, self._order, how.warm, small=self._small, most=how.limit))
@@ -64,14 +66,14 @@ class PlainPool:
 class Requests(NamedTuple):
     """The requests of a run: of `large` blocks and of `small` ones, which have pools of their own.
 
-    So many events of large blocks load the model, and ask for so many `loaded_bytes`. In blocks of 512 bytes, so many
-    are alive at `most`. The `largest` is in bytes.
+    So many events of large blocks load the model; after so many that are `settled` none changes places. In blocks of
+    512 bytes, so many are alive at `most`. The `largest` is in bytes.
     """
 
     large: Pool
     small: Pool
     loaded: int
-    loaded_bytes: int
+    settled: int
     most: int
     largest: int
 
@@ -87,24 +89,25 @@ def plain_requests(events: Events) -> Requests:
         PlainPool(blocks, [*compress(order, is_large)], small=False),
         PlainPool(blocks, [*compress(order, is_small)], small=True),
         len(loaded),
-        sum(events.sizes[event] for event in loaded if event > 0),
+        sum(is_large[: events.settled]),
         max(accumulate(taken, initial=0)),
         max(events.sizes),
     )
 
 
-def swapped(order: Order, loaded: int) -> tuple[list[int], list[int]]:
+def swapped(order: Order, loaded: int, settled: int | None = None) -> tuple[list[int], list[int]]:
     """Once every release behind the allocation after it, and once before the one that precedes it."""
     late, early = list(order), list(order)
     length = len(order)
+    last = (length if settled is None else min(settled, length)) - 1
     # One byte for each event, all in one number: all neighbours are compared at once.
     allocates = int.from_bytes(bytes(map((0).__lt__, order)), "little")
     following = allocates >> 8
     rises = (following & ~allocates).to_bytes(length, "little")
     falls = (allocates & ~following).to_bytes(length, "little")
-    for place in compress(range(loaded, length - 1), rises[loaded:]):
+    for place in compress(range(loaded, last), rises[loaded:]):
         late[place], late[place + 1] = order[place + 1], order[place]
-    for place in compress(range(loaded, length - 1), falls[loaded:]):
+    for place in compress(range(loaded, last), falls[loaded:]):
         if order[place] != -order[place + 1]:
             early[place], early[place + 1] = order[place + 1], order[place]
     return late, early

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import fields, replace
 from operator import attrgetter
 
-from toolkit.memory.allocator.caching import segment_size
+from toolkit.memory.allocator.caching import LARGE_SEGMENT, SMALL_SEGMENT, segment_size
 from toolkit.memory.allocator.card import capacity_of
 from toolkit.memory.architecture.autoawq import FAMILY as AUTOAWQ
 from toolkit.memory.architecture.litgpt import FAMILY as LITGPT
@@ -16,6 +16,7 @@ from toolkit.memory.estimate import Estimate
 from toolkit.memory.formula.ends.outputs import hides_results
 from toolkit.memory.libraries.versions import older
 from toolkit.memory.loading.unsplit import PACKAGE, WARMS
+from toolkit.memory.parallel.buckets import replicates
 from toolkit.memory.parallel.ignored import ignores_mixtures
 from toolkit.memory.parallel.shard_moments import Shards
 from toolkit.memory.parallel.spread import Spread
@@ -28,10 +29,11 @@ from toolkit.memory.replay.generation import generation_events
 from toolkit.memory.replay.orders import follow
 from toolkit.memory.replay.other_streams import other_streams
 from toolkit.memory.replay.partitioned import loaded_whole, reserved_in_parts
+from toolkit.memory.replay.replicated import ReplicatedRun
 from toolkit.memory.replay.sharded import sharded_runs
 from toolkit.memory.replay.training import Run
 from toolkit.memory.tape.recording import programs_of
-from toolkit.memory.weights.numerics import TORCHTITAN
+from toolkit.memory.weights.numerics import FOUR_BIT, TORCHTITAN
 from toolkit.memory.weights.sums import Sums
 from toolkit.spec.fields.objective import PREFERENCES
 from toolkit.spec.fields.process import DEVICE_MAP
@@ -44,6 +46,12 @@ ELSEWHERE = frozenset({"engine", "gpu", "run", "stack"})
 """Fields of a setting that move no run, or that are in a key as what they move: a workspace, a limit, sums."""
 
 _own_fields = attrgetter(*(one.name for one in fields(Setting) if one.name not in ELSEWHERE))
+
+SHARED_SEGMENTS = LARGE_SEGMENT + SMALL_SEGMENT
+"""The last segment of requests of 1 to 10 MiB and that of smaller ones.
+
+Whether either is opened goes by a few KiB, as of tensors that rows leave out or count as one.
+"""
 
 KEPT = 1 << 14
 """More runs than any table has: all are replayed ahead, and what is forgotten before it is compared is done again."""
@@ -72,9 +80,10 @@ def replayed(known: Estimate, limit: int | None = None) -> Interval:
     low, high, alive, _ = worked_out(context, limit)
     missing = max(known.allocated - context.sums.unsplit - alive, 0)  # what no event is of; ends of blocks are replayed
     whole = missing // SEGMENT_UNIT * SEGMENT_UNIT  # the rest may be where a segment has room
-    low, high = max(low + whole, known.allocated), high + missing + LAST_SEGMENTS
+    low, high = max(low + whole - SHARED_SEGMENTS, known.allocated), high + missing + LAST_SEGMENTS
     if isinstance(context.sharing, Zero3):  # hooks let go of weights and gradients in an order that is not followed
-        low = min(low, max(known.reserved[0], loaded_whole(context)))
+        apart = alive if context.sharing.overlaps else 0  # the peaks of three pools: none has blocks of another
+        low = min(low, max(known.reserved[0], apart, loaded_whole(context)))
     return (low, max(high, known.reserved[1])) if _is_exceeded(context) else (low, high)
 
 
@@ -199,6 +208,8 @@ def _is_known(context: Context) -> bool:
         return True
     if isinstance(context.sharing, Shards):
         return context.setting.stack.trainer == TORCHTITAN  # which loads no weight whole
+    if isinstance(context.sharing, Zero3) and setting.weights in FOUR_BIT:
+        return False  # packed weights come in elements of another size
     if ignores_mixtures(setting):
         return False  # what FSDP leaves out is loaded and trained beside its units
     return isinstance(context.sharing, Spread | Zero) and context.setting.trains
@@ -224,8 +235,9 @@ def _worked_out(context: Context, programs: Programs, limit: int | None) -> Work
     if not context.setting.trains:
         (low, high), alive, largest = follow(generation_events(context, programs), warms=warms, limit=limit)
         return low, high, alive, largest
-    (low, high), alive, largest = follow_run(Run(context, programs), warms=warms, limit=limit)
+    run = ReplicatedRun if replicates(context.setting) else Run
+    (low, high), alive, largest = follow_run(run(context, programs), warms=warms, limit=limit)
     if hides_results(context):
-        (_, held), *_ = follow_run(Run(context, programs, holds=True), swaps=False, limit=limit)
+        (_, held), *_ = follow_run(run(context, programs, holds=True), swaps=False, limit=limit)
         high = max(high, held)
     return low, high, alive, largest

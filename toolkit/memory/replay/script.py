@@ -37,7 +37,8 @@ class Script:
     In `forward` the input comes in and the result goes on, in `backward` the gradients of result and input. Where
     `apart` is true, backward runs on tensors of its own: the stretch runs again in it, from an input that was kept.
     `chosen` are the keys of what a selective checkpoint keeps, forward and backward.
-    `logits` are those that the model's result has; the first product has run after `product` events of `forward`.
+    `logits` are those that the model's result has; the first product has run after `product` events of `forward`, and
+    the first on the way back after so many of `backward`.
     """
 
     forward: Pass
@@ -46,6 +47,7 @@ class Script:
     apart: bool = False
     logits: int | None = None
     product: int | None = None
+    product_back: int | None = None
     chosen: tuple[tuple[int, int], ...] = ()
 
 
@@ -90,9 +92,10 @@ def _then_back(tape: LoggedTape, x: Buffer, out: Buffer) -> Script:
     tape.drop(out)
     tape.unwind()
     leaving = tape.cut()
+    product, tape.product = tape.product, None
     tape.backward(out)
     backward = Pass(tape.cut(), tape.start, tape.end)
-    return Script(forward, leaving, backward, logits=tape.logits, product=tape.product)
+    return Script(forward, leaving, backward, logits=tape.logits, product=product, product_back=tape.product)
 
 
 def _checkpointed(form: AnyLayer, stream: Stream) -> Script:
@@ -109,9 +112,9 @@ def _checkpointed(form: AnyLayer, stream: Stream) -> Script:
     leaving = tape.cut()
     pinned = [(row, size, stream.dtype) for row, size in tape.pinned.items()]
     chosen = tape.chosen or []
-    again, found = _again(form, stream, out.size, None if reenters else (tape.saves, pinned), chosen)
+    again, found, product = _again(form, stream, out.size, None if reenters else (tape.saves, pinned), chosen)
     keys = tuple(zip(map(tape.number, chosen), found, strict=True))
-    return Script(forward, leaving, again, apart=True, product=tape.product, chosen=keys)
+    return Script(forward, leaving, again, apart=True, product=tape.product, product_back=product, chosen=keys)
 
 
 def _again(
@@ -120,10 +123,10 @@ def _again(
     result_size: Size,
     waits: tuple[int, list[tuple[str, Size, str]]] | None,
     chosen: Sequence[Buffer],
-) -> tuple[Pass, list[int]]:
+) -> tuple[Pass, list[int], int | None]:
     """The backward of a checkpointed layer: `waits` says that it runs again at the first of so many saved tensors.
 
-    Also the keys of what was `chosen` to be kept for it.
+    Also the keys of what was `chosen` to be kept for it, and after how many events its first product has run.
     """
     tape = LoggedTape(records=True, accumulates=stream.accumulates, length=length_of(form))
     foreign = [tape.fresh(row, size, dtype) for row, size, dtype in (waits[1] if waits else ())]
@@ -147,4 +150,4 @@ def _again(
     tape.unwind()
     tape.backward(result, gradient)
     mine = frozenset(map(tape.number, foreign))
-    return Pass(tape.cut(), tape.start, tape.end, mine), [*map(tape.number, found)]
+    return Pass(tape.cut(), tape.start, tape.end, mine), [*map(tape.number, found)], tape.product

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 
-from packaging.version import Version
-
+from toolkit.memory.architecture import ModuleKind
 from toolkit.memory.context import Context
 from toolkit.memory.formula.caches.kv_cache import cached_bytes
 from toolkit.memory.formula.ends.outputs import fills_caches, hides_results
-from toolkit.memory.libraries.versions import older
 from toolkit.memory.parallel.plan import gathered_setting
+from toolkit.memory.parallel.slices import sees_tensors
 from toolkit.memory.parallel.spread import Spread
 from toolkit.memory.parallel.units import is_sharded, units_of
 from toolkit.memory.programs.programs import Programs
@@ -27,21 +26,16 @@ from toolkit.memory.replay.training import Run
 from toolkit.memory.size import BYTES
 from toolkit.memory.weights.storage import FLOATS, StoredTensor, storage_of
 from toolkit.memory.weights.sums import Trained
-from toolkit.spec.settings.setting import Setting
-
-BY_ACCELERATE = ("transformers", "trl")
-"""Trainers that leave FSDP to accelerate."""
-
-ASKS_FROM = Version("0.25")
 
 
 def sharded_runs(context: Context, programs: Programs, spread: Spread) -> Iterator[ShardedRun]:
     """A run for each thing that a setting leaves open of FSDP.
 
-    With use_orig_params the states are those of the tensors that a part is made of, else of the part: a Trainer asks
-    for it. Some loaders bring no unit to the GPU whole, unless one GPU sends it to the others.
+    With use_orig_params the states are those of the tensors that a part is made of, else of the part. Some loaders
+    bring no unit to the GPU whole, unless one GPU sends it to the others.
     """
-    full, asks = context.setting.method == "full", _asks_for_tensors(context.setting)
+    full, sees = context.setting.method == "full", sees_tensors(context.setting)
+    asks = bool(sees)
     yield ShardedRun(context, programs, spread, by_tensor=full and asks)
     if not context.setting.parallel.loads_whole and not context.setting.parallel.sync_module_states:
         yield ShardedRun(context, programs, spread, by_tensor=full and asks, in_parts=True)
@@ -49,18 +43,10 @@ def sharded_runs(context: Context, programs: Programs, spread: Spread) -> Iterat
         yield ShardedRun(context, programs, spread, holds=True)
     if fills_caches(context):
         yield ShardedRun(context, programs, spread, holds=True, caches=True)
-    if full and not asks:
+    if full and sees is None:
         yield ShardedRun(context, programs, spread, by_tensor=True)
     if full:
         yield ShardedRun(context, programs, spread, by_tensor=asks, late=units_in_flight(context) + 1)
-
-
-def _asks_for_tensors(setting: Setting) -> bool:
-    """Whether FSDP is told use_orig_params where nobody says otherwise (accelerate commands/launch.py, 0.25).
-
-    So does a Trainer that is told fsdp itself (transformers training_args.py).
-    """
-    return setting.stack.trainer in BY_ACCELERATE and not older(setting, "accelerate", ASKS_FROM)
 
 
 class ShardedRun(Run):
@@ -119,7 +105,7 @@ class ShardedRun(Run):
         for part, members in zip((*self._units.layers, self._units.root), self._members, strict=True):
             tensors = before.pop(0) or ([] if self._in_parts else self._made(members))
             if sends_states(context.setting):
-                broadcast(events, tensors)
+                broadcast(events, (("", events.sizes[block]) for block in tensors))
             joined = 0 if self._in_parts else events.allocate(part * self._units.gpus * self._item)
             if not context.setting.parallel.offload:
                 events.allocate(part * self._item)
@@ -178,7 +164,8 @@ class ShardedRun(Run):
         for part, members in zip((*self._units.layers, self._units.root), self._members, strict=True):
             left = part
             for one in members:
-                yield Trained((min(left, one.part.elements),), 1)
+                embeds = one.module.kind is ModuleKind.EMBEDDING
+                yield Trained((min(left, one.part.elements),), 1, embedding=embeds)
                 left -= min(left, one.part.elements)
 
 

@@ -12,6 +12,7 @@ from toolkit.memory.formula.optimizers.optimizer_step import is_narrow, step_blo
 from toolkit.memory.replay.events import Block, Events
 from toolkit.memory.size import BYTES
 from toolkit.memory.weights.sums import Trained
+from toolkit.spec.fields.names import DEEPSPEED
 
 FOREACH = {"adamw": 1, "rmsprop": 1, "adagrad": 2}
 """Tensors that torch's foreach step makes of each parameter, all of one kind before the next: square roots of second
@@ -24,7 +25,7 @@ def step_events(context: Context, trained: Iterable[Trained]) -> Events:
     parts = [*chain.from_iterable(step_blocks(context))]
     if not any(parts):
         return events
-    if setting.optimizer == "adafactor" and context.sharing is None:
+    if setting.optimizer == "adafactor" and setting.parallel.strategy not in DEEPSPEED:
         _factored(events, trained, is_narrow(context))
         return events
     if setting.optimizer in FOREACH and setting.optimizer_implementation == "foreach":

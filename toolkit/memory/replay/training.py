@@ -67,7 +67,8 @@ class Run:
         """
         self._load_once()
         there = self._writer.events
-        return type(self), self.course, self._has_workspace, tuple(there.sizes), tuple(there.written), there.loaded
+        loading = tuple(there.sizes), tuple(there.written), there.loaded, there.block
+        return type(self), self.course, self._has_workspace, loading
 
     def _load_once(self) -> None:
         if not self._is_loaded:
@@ -135,9 +136,8 @@ class Run:
         for played in (*layers, end):
             leave(writer, played)
         self.before_loss()
-        events.allocate(self._new_workspace(2))
         earlier = len(writer.gradients)
-        gradient = play_backward(writer, end, 0)
+        gradient = play_backward(writer, end, 0, self._new_workspace(2))
         waiting = self._of_output(earlier, accumulates=accumulates) if course.joins else 0
         held: list[Block] = []
         for place, played in reversed([*enumerate(layers)]):

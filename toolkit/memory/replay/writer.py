@@ -179,22 +179,27 @@ def leave(writer: Writer, played: Played) -> None:
     writer.play(mine, played.blocks)
 
 
-def play_backward(writer: Writer, played: Played, gradient: Block) -> Block:
-    """Writes a backward pass on the gradient of the result, and returns the block of the input's."""
+def play_backward(writer: Writer, played: Played, gradient: Block, workspace: int = 0) -> Block:
+    """Writes a backward pass on the gradient of the result, and returns the block of the input's.
+
+    Its first product asks for `workspace` bytes, which stay.
+    """
     script = played.script
     backward = script.backward
-    if script.chosen:
-        blocks = {again: played.blocks.pop(first, 0) for first, again in script.chosen}
-        if backward.given is not None:
-            blocks[backward.given] = gradient
-        writer.play(backward.events, blocks, backward.foreign)
-    elif script.apart:
+    first = script.product_back or 0
+    if not first:
+        writer.events.allocate(workspace)
+    if script.apart and not script.chosen and not (workspace and first):
         blocks = writer.play_afresh(backward, gradient)
     else:
         blocks = played.blocks
+        if script.apart:
+            blocks = {again: played.blocks.pop(kept, 0) for kept, again in script.chosen}
         if backward.given is not None:
             blocks[backward.given] = gradient
-        writer.play(backward.events, blocks, backward.foreign)
+        writer.play(backward.events[:first], blocks, backward.foreign)
+        writer.events.allocate(workspace if first else 0)
+        writer.play(backward.events[first:], blocks, backward.foreign)
     left = blocks.pop(backward.result, 0) if backward.result is not None else 0
     if script.apart:  # what ran again is gone as a whole: its graph, its result, and the input that was kept for it
         writer.release(*blocks.values(), played.given)

@@ -28,7 +28,8 @@ OPTIMIZER_ROWS = (
         optimizer_states,
         (*TRAINED, "optimizer", "optimizer_states", "galore", "gradients"),
         "What the optimizer remembers of each parameter, from the second step on. States in managed memory (paged "
-        "optimizers) are outside torch's count and are not in this row. A Trainer keeps those of embeddings in 32 bit.",
+        "optimizers) are outside torch's count and are not in this row. A Trainer keeps those of embeddings in 32 bit. "
+        "FSDP and ZeRO give an optimizer flat parts, of which n elements are the first GPU's.",
     ),
     RowRule(
         "optimizer_temporary",

@@ -101,6 +101,14 @@ PASS_ROWS = (
         "64-bit integers for all layers, and keeps a boolean one in each.",
     ),
     pass_row(
+        "copied_inputs",
+        ACTIVATIONS,
+        "layers x sequence x head width x 2 x bytes, and masks; of one layer where layers run again",
+        "accelerate hooks.py, AlignDevicesHook.pre_forward",
+        "Where the layers of a model lie on several GPUs, each layer is given copies of cosines, sines and masks that "
+        "were made on another.",
+    ),
+    pass_row(
         "relative_positions",
         ACTIVATIONS,
         "layers x (2 x sequence x sequence x 8 + rows x hidden width x (bytes + 1) + 2 x batch x rows x hidden width x "

@@ -49,7 +49,7 @@ HELD_ROWS = (
         "elements of every tensor x bytes of its stored form, tied tensors once",
         "module shapes of transformers 5.23; bitsandbytes functional.py for 4-bit forms",
         weights,
-        (*FORM, "double_quant", "compute", "amp", "kernels", "parallel"),
+        (*FORM, "double_quant", "compute", "amp", "upcast", "kernels", "parallel"),
         "The model as stored: quantized linears with their scales and tables, the rest in 16 or 32 bit.",
     ),
     RowRule(
@@ -70,7 +70,7 @@ HELD_ROWS = (
         "sum over stored tensors of (size rounded up to 512 - size)",
         "c10/cuda/CUDACachingAllocator.cpp, kMinBlockSize",
         rounding,
-        (*FORM, "double_quant", "compute", "amp", "kernels", "parallel"),
+        (*FORM, "double_quant", "compute", "amp", "upcast", "kernels", "parallel"),
         "torch's allocator counts every tensor in units of 512 bytes.",
     ),
     RowRule(
@@ -101,10 +101,12 @@ HELD_ROWS = (
         "unshared_weights",
         Category.TEMPORARY,
         (LOAD,),
-        "all weights - a GPU's part + FSDP: a unit joined in one and its part, less what went before; ZeRO 3: a part",
-        "torch/distributed/fsdp/_flat_param.py, _init_utils.py; deepspeed runtime/zero/partition_parameters.py",
+        "all weights - a GPU's part + FSDP: a unit joined in one and its part, less what went before; ZeRO 3: a part; "
+        "fully_shard by accelerate: all that is shared out, and a GPU's part of adapters; in a loop the first unit's",
+        "torch/distributed/fsdp/_flat_param.py, _init_utils.py; deepspeed runtime/zero/partition_parameters.py; "
+        "accelerate utils/fsdp_utils.py, fsdp2_prepare_model",
         unshared_weights,
-        (*FORM, "double_quant", "compute", "parallel"),
+        (*FORM, "double_quant", "compute", "amp", "upcast", "lora", "parallel"),
         "Where every GPU has all weights before they are shared out, it holds them all while the first are cut.",
     ),
     *EXLLAMA_ROWS,

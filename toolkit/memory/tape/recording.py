@@ -97,7 +97,7 @@ def programs_of(context: Context) -> Programs:
     key = (
         id(built), dtypes, setting.trains, lora, peft, loss_of(setting), version, kernels, windows, rooms, pieces,
         shape, reached, unread, held_result(setting, architecture.family), setting.evaluation, setting.uncached, beyond,
-        pads,
+        pads, context.stage,
     )  # fmt: skip
     found = _PROGRAMS.get(key)
     if found is None:

@@ -44,8 +44,8 @@ class Allocation:
 
     `operation` is the operator as torch names it, `module` the path of the module whose code or gradient it was;
     `scratch` is what a kernel takes beside its results, `stream` the stream of the device that was current (0: the
-    default one), whose memory no other stream is given. `staged` is what the bytes come from where they are those of
-    partial sums.
+    default one), whose memory no other stream is given, `gpu` the device where a run has several. `staged` is what the
+    bytes come from where they are those of partial sums.
     """
 
     bytes: int
@@ -54,6 +54,7 @@ class Allocation:
     stage: Stage = Stage.FORWARD
     scratch: bool = False
     stream: int = 0
+    gpu: int = 0
     staged: Staged | None = field(default=None, compare=False)
 
     @property

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from toolkit.memory.architecture.bart import KIN
+from toolkit.memory.programs.encoder_decoder import FAMILIES as LIKE_T5
 from toolkit.memory.trace.refusal import UnsupportedTrace
 from toolkit.memory.trace.stand_ins.operators import standing_in
 from toolkit.memory.tuners.methods import feedforward_of
@@ -13,6 +15,8 @@ from toolkit.spec.fields.rank_kind import ranks_of
 from toolkit.spec.settings.setting import Lora, Peft, Setting
 
 HEARS = "whisper"
+READS_AND_WRITES = frozenset({*LIKE_T5, *KIN})
+"""Model types of an encoder of text and a decoder."""
 TASKS = {
     "causal-lm": "CAUSAL_LM",
     "sequence-classification": "SEQ_CLS",
@@ -111,6 +115,8 @@ def permuted_alike() -> Iterator[None]:
 
 def _task(setting: Setting, family: str) -> str | None:
     """The task of peft's wrapper: of a model that hears there is none whose forward hands on a sound."""
+    if setting.head == "causal-lm" and family in READS_AND_WRITES:
+        return "SEQ_2_SEQ_LM"
     return None if family == HEARS else TASKS[setting.head]
 
 

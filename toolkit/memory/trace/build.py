@@ -17,10 +17,11 @@ from toolkit.memory.trace.adapters import config_of, permuted_alike
 from toolkit.memory.trace.attention import implementation
 from toolkit.memory.trace.batches.trl_loss import OUTPUTS, OUTPUTS_OF, refuse_trl, with_head, without_dropout
 from toolkit.memory.trace.refusal import UnsupportedTrace
-from toolkit.memory.trace.refused import MXFP4, refusal_of, runs_trl
+from toolkit.memory.trace.refused import MXFP4, SHARES, refusal_of, runs_trl
 from toolkit.memory.trace.releases import built, dtype_plan, no_init_weights, stops_caching, unties
 from toolkit.memory.trace.stand_ins.first_deberta import cast_biases
 from toolkit.memory.weights.numerics import (
+    CASTS_BACK,
     EIGHT_BIT,
     FOUR_BIT,
     adapter_dtype,
@@ -59,7 +60,8 @@ def load(setting: Setting, facts: ModelFacts) -> nn.Module:
         from toolkit.memory.trace.stand_ins.quantized import quantize_4bit
 
         stored = DTYPES[working_dtype(setting)]
-        quantize_4bit(model, setting.weights, DTYPES[setting.compute], double=setting.double_quant, stored=stored)
+        kinds = {"double": setting.double_quant, "stored": stored, "storage": _packed_dtype(setting)}
+        quantize_4bit(model, setting.weights, DTYPES[setting.compute], **kinds)
     elif setting.weights in EIGHT_BIT:
         from toolkit.memory.trace.stand_ins.eight_bit import quantize_8bit
 
@@ -69,6 +71,12 @@ def load(setting: Setting, facts: ModelFacts) -> nn.Module:
 
         pack_experts(model)
     return model.eval()
+
+
+def _packed_dtype(setting: Setting) -> torch.dtype:
+    """What 4-bit values are written into: bytes, or where they are shared out what is said, or the compute dtype."""
+    said = setting.parallel.quant_storage or setting.compute
+    return DTYPES[said] if setting.parallel.strategy in SHARES and said in DTYPES else torch.uint8
 
 
 def prepare(model: nn.Module, setting: Setting) -> nn.Module:
@@ -189,7 +197,7 @@ def _adapted(model: nn.Module, setting: Setting) -> nn.Module:
             parameter.requires_grad_(parameter.requires_grad and "lora_A" not in name)
     adapters = DTYPES[adapter_dtype(setting) or "fp32"]
     embeddings = DTYPES[setting.compute] if casts_back(setting) else None
-    for name, parameter in adapted.named_parameters():
+    for name, parameter in adapted.named_parameters(remove_duplicate=False):  # a tied one by any of its names
         copied = COPIED in name  # peft casts what it puts in, not what it copies
         added = parameter.requires_grad or ".lora_" in name  # one matrix of LoRA may stay as it is
         wanted = adapters if added and not copied else embeddings if _embeds(name) else None
@@ -200,7 +208,7 @@ def _adapted(model: nn.Module, setting: Setting) -> nn.Module:
 
 def _embeds(name: str) -> bool:
     """Whether TRL's peft_module_casting_to_bf16 casts a parameter of that name."""
-    return "embed_tokens" in name or "lm_head" in name
+    return any(part in name for part in CASTS_BACK) and "norm" not in name
 
 
 @contextmanager

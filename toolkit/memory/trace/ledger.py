@@ -8,10 +8,9 @@ from collections.abc import Mapping
 
 from toolkit.memory.ledger import Category, Ledger, Phase, PhaseName, Row
 from toolkit.memory.timeline.timeline import WORKSPACE, Allocation, Moment, Stage, Timeline
+from toolkit.memory.trace.modules import unwrapped
 
 HEADS = ("lm_head", "score", "classifier", "qa_outputs", "embed_out", "output_layer")
-COPY = "module"
-WRAPPERS = ("base_model.model", "base_model")
 _NUMBER = re.compile(r"\.\d+(?=\.|$)")
 
 
@@ -46,7 +45,7 @@ def _category(allocation: Allocation) -> Category:
         return Category.WORKSPACE
     if allocation.scratch or allocation.stage in (Stage.BACKWARD, Stage.STEP):
         return Category.TEMPORARY
-    path = _unwrapped(allocation.module)
+    path = unwrapped(allocation.module)
     ends = path.rsplit(".", 1)[-1] in HEADS or path == ""
     return Category.LOGITS if ends and not _is_input(allocation) else Category.ACTIVATIONS
 
@@ -55,20 +54,9 @@ def _is_input(allocation: Allocation) -> bool:
     return allocation.operation in ("aten::zeros", "aten::zeros_like")
 
 
-def _unwrapped(path: str) -> str:
-    if path.startswith(COPY):  # of DistributedDataParallel
-        path = path[len(COPY) :].removeprefix(".")
-    for wrapper in WRAPPERS:
-        if path == wrapper:
-            return ""
-        if path.startswith(wrapper + "."):
-            return path[len(wrapper) + 1 :]
-    return path
-
-
 def _place(path: str) -> str:
     """A module's path, the same for all layers."""
-    return _NUMBER.sub(".*", _unwrapped(path))
+    return _NUMBER.sub(".*", unwrapped(path))
 
 
 def _moment(timeline: Timeline, moment: Moment) -> str:

@@ -11,6 +11,21 @@ from torch.nn.modules.module import register_module_forward_hook, register_modul
 
 from toolkit.memory.timeline.timeline import Stage
 
+COPY = "module"
+WRAPPERS = ("base_model.model", "base_model")
+
+
+def unwrapped(path: str) -> str:
+    """A module's path as its model has it, without what DistributedDataParallel and peft put before."""
+    if path.startswith(COPY):
+        path = path[len(COPY) :].removeprefix(".")
+    for wrapper in WRAPPERS:
+        if path == wrapper:
+            return ""
+        if path.startswith(wrapper + "."):
+            return path[len(wrapper) + 1 :]
+    return path
+
 
 class ModulePaths:
     """The path of the module that runs.
@@ -43,6 +58,11 @@ class ModulePaths:
             return "", Stage.FORWARD
         stage = Stage.RECOMPUTATION if torch.is_grad_enabled() else Stage.BACKWARD
         return self._made_in.get(node._sequence_nr(), ""), stage
+
+    @property
+    def at_work(self) -> bool:
+        """Whether anything runs of a model, its way back or an optimizer, and not the loop around them."""
+        return bool(self._stack) or self.optimizing or torch._C._current_autograd_node() is not None
 
     @contextmanager
     def watching(self) -> Iterator[None]:

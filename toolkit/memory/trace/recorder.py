@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -16,7 +18,7 @@ from toolkit.facts.multiprocessors import Multiprocessors
 from toolkit.memory.ledger import Category
 from toolkit.memory.timeline.timeline import WORKSPACE, Allocation, Stage, Staged, Timeline
 from toolkit.memory.trace.batches.routing import NONZERO, Routing
-from toolkit.memory.trace.modules import ModulePaths
+from toolkit.memory.trace.modules import ModulePaths, unwrapped
 from toolkit.memory.trace.stand_ins.eight_bit import SEQUENCES
 from toolkit.memory.trace.stand_ins.kernels import as_made, multiplies, scratch_of, sum_of
 from toolkit.memory.trace.stand_ins.operators import IN_PLACE, SELECTIONS, selects, stand_in_for
@@ -42,7 +44,10 @@ class Recorder(TorchDispatchMode):
         self.selects_all = False  # whether masks that pick elements pick all of them
         self._workspace = workspace
         self._multiprocessors = multiprocessors
-        self._has_workspace: set[bool] = set()
+        self._has_workspace: set[tuple[bool, int]] = set()
+        self._gpu = 0
+        self._asked: int | None = None
+        self._places: dict[str, int] = {}
         self._alive: dict[int, tuple[int, weakref.ref[torch.UntypedStorage]]] = {}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -51,6 +56,7 @@ class Recorder(TorchDispatchMode):
             return NotImplemented  # a DTensor runs its operator on what this rank holds, which comes here again
         name = func.name()
         path, stage = self.paths.here()
+        self._gpu = self._gpu_here((args, kwargs), path) if self._places else 0
         if multiplies(name):
             self._take_workspace(forward=stage is Stage.FORWARD)
         before, after = scratch_of(name, args, kwargs or {})
@@ -84,6 +90,51 @@ class Recorder(TorchDispatchMode):
         entry = self._alive.get(tensor.untyped_storage()._cdata)
         return entry[0] if entry else None
 
+    def gpu_of(self, values: Iterable[object]) -> int:
+        """The GPU of the first tensor that is known, the first GPU where none is."""
+        for value in values:
+            if isinstance(value, torch.Tensor) and (index := self.index(value)) is not None:
+                return self.timeline.allocations[index].gpu
+        return 0
+
+    def put(self, tensor: torch.Tensor, gpu: int) -> None:
+        """Says that a tensor has been on a GPU from the first."""
+        if (index := self.index(tensor)) is not None:
+            self.timeline.allocations[index] = replace(self.timeline.allocations[index], gpu=gpu)
+
+    def map_modules(self, places: Mapping[str, int]) -> None:
+        """Learns on which GPUs modules run, by their paths."""
+        self._places = dict(places)
+
+    @contextmanager
+    def on(self, gpu: int) -> Iterator[None]:
+        """Makes what is made meanwhile on a GPU, whatever it is made of."""
+        before, self._asked = self._asked, gpu
+        try:
+            yield
+        finally:
+            self._asked = before
+
+    def _gpu_here(self, inputs: Any, path: str) -> int:
+        """The GPU of what an operator is given; of what is made of nothing, that of the module at work.
+
+        Between modules, on the way back and in an optimizer, it is made beside what was looked at last.
+        """
+        if self._asked is not None:
+            return self._asked
+        given = [leaf for leaf in tree_leaves(inputs) if isinstance(leaf, torch.Tensor)]
+        for leaf in sorted(given, key=lambda one: one.ndim == 0):  # numbers may lie elsewhere
+            if (index := self.index(leaf)) is not None:
+                return self.timeline.allocations[index].gpu
+        between = self.paths.at_work and not unwrapped(path)
+        return self._gpu if between else self.place_of(path)
+
+    def place_of(self, path: str) -> int:
+        """The GPU of a module or of what it has, by its path: the first GPU's where none is known."""
+        path = unwrapped(path)
+        there = [place for place in self._places if path == place or path.startswith(f"{place}.")]
+        return self._places[max(there, key=len)] if there else 0
+
     @property
     def _stream(self) -> int:
         return self.streams.current_stream().number
@@ -108,9 +159,9 @@ class Recorder(TorchDispatchMode):
 
     def _take_workspace(self, *, forward: bool) -> None:
         """One for the thread that runs forward, one for autograd's own, each when it first multiplies."""
-        if forward not in self._has_workspace:
-            self._has_workspace.add(forward)
-            self.timeline.allocate(Allocation(self._workspace, WORKSPACE, ""))
+        if (forward, self._gpu) not in self._has_workspace:
+            self._has_workspace.add((forward, self._gpu))
+            self.timeline.allocate(Allocation(self._workspace, WORKSPACE, "", gpu=self._gpu))
 
     def _staged(self, name: str, args: Sequence[Any], path: str, stage: Stage) -> list[int]:
         summed = sum_of(name, args)
@@ -120,7 +171,7 @@ class Recorder(TorchDispatchMode):
         return [self._scratch(staged.bytes, name, path, stage, staged)]
 
     def _scratch(self, size: int, name: str, path: str, stage: Stage, staged: Staged | None = None) -> int:
-        made = Allocation(size, name, path, stage, scratch=True, stream=self._stream, staged=staged)
+        made = Allocation(size, name, path, stage, scratch=True, stream=self._stream, gpu=self._gpu, staged=staged)
         return self.timeline.allocate(made)
 
     def _see(self, tensor: torch.Tensor, name: str, path: str, stage: Stage) -> None:
@@ -128,7 +179,8 @@ class Recorder(TorchDispatchMode):
         key = storage._cdata
         if key in self._alive:
             return
-        index = self.timeline.allocate(Allocation(storage.nbytes(), name, path, stage, stream=self._stream))
+        made = Allocation(storage.nbytes(), name, path, stage, stream=self._stream, gpu=self._gpu)
+        index = self.timeline.allocate(made)
         self._alive[key] = index, weakref.ref(storage, partial(self._gone, key, index))
 
     def _gone(self, key: int, index: int, _: object) -> None:

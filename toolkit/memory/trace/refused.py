@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from toolkit.memory.formula.optimizers.on_parts import refusal_on_parts
 from toolkit.memory.libraries.kept_caches import STATIC
 from toolkit.memory.libraries.losses import held_result
 from toolkit.memory.libraries.transformers_versions import FROM_LOGITS
@@ -20,7 +21,7 @@ from toolkit.spec.fields.sampling import GREEDY
 from toolkit.spec.settings.setting import OWN, Setting
 
 MXFP4 = "mxfp4"
-FSDP2, TENSOR, DDP = "fsdp2", "tensor", "ddp"
+FSDP2, TENSOR, DDP, PIPELINE = "fsdp2", "tensor", "ddp", "pipeline"
 SHARES = (FSDP2, TENSOR)
 """The strategies by which sharded.py shares a model out, by their names in a scenario."""
 TRAINERS = ("transformers", "plain", "trl")
@@ -62,7 +63,9 @@ def _offload(setting: Setting) -> str:
 
 def _strategy(setting: Setting) -> str:
     strategy = setting.parallel.strategy
-    known = setting.parallel.gpus == 1 or strategy in (*SHARES, DDP)
+    known = setting.parallel.gpus == 1 or strategy in (*SHARES, DDP, PIPELINE)
+    if strategy == PIPELINE and setting.trains and setting.stack.trainer == OWN_LOOP:
+        return "loops of one's own are not traced with pipeline yet"
     return "" if known else f"{strategy} on several GPUs is not traced yet"
 
 
@@ -178,6 +181,11 @@ def _states(setting: Setting) -> str:
     return f"{states} are not traced yet: {setting.optimizer} keeps {wanted}"
 
 
+def _on_parts(setting: Setting) -> str:
+    """What a library does not run of parameters that are shared out, or does otherwise on a CPU than on a GPU."""
+    return refusal_on_parts(setting) if setting.parallel.strategy == FSDP2 else ""
+
+
 def _optimizer(setting: Setting) -> str:
     """What a library does not have of an optimizer, or is not run of it."""
     if setting.trains and setting.optimizer in ESTIMATED_ALONE:
@@ -198,7 +206,7 @@ def _trained(setting: Setting) -> str | None:
 
 RULES: tuple[Callable[[Setting], str], ...] = (
     _trainer, _offload, _strategy, _weights, _master_weights, _loss, _result, _head, _kernels, _engine, _cache,
-    _gradients, _states, _optimizer, _warmup, _loading, _sampling, _checkpoints, _objective, _in_backward,
+    _gradients, _states, _optimizer, _on_parts, _warmup, _loading, _sampling, _checkpoints, _objective, _in_backward,
     _offloaded, _values,
 )  # fmt: skip
 """What is asked of a setting, in this order."""

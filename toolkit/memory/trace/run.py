@@ -39,8 +39,9 @@ from toolkit.memory.trace.optimizers.stepping import step_in_backward
 from toolkit.memory.trace.recorder import Recorder, note
 from toolkit.memory.trace.refused import runs_trl, sums_logits
 from toolkit.memory.trace.releases import packing_unasked
+from toolkit.memory.trace.several_gpus.dispatched import dispatch, dispatches, moving, settle
 from toolkit.memory.trace.several_gpus.replicated import replicate, replicates
-from toolkit.memory.trace.several_gpus.sharded import first_rank, share_out
+from toolkit.memory.trace.several_gpus.sharded import different_passes, first_rank, share_out, sync_last
 from toolkit.memory.trace.stand_ins.chances import distributions_unread
 from toolkit.memory.trace.stand_ins.first_deberta import spans_counted
 from toolkit.memory.trace.stand_ins.old_kernels import library_uncalled, positions_unread, prepare_old_releases
@@ -82,6 +83,7 @@ def run(setting: Setting, facts: ModelFacts) -> Run:
         entered.enter_context(on_gpu)
         ranks = entered.enter_context(first_rank(setting, recorder))
         entered.enter_context(recorder)
+        moves = entered.enter_context(moving(setting, recorder))
         entered.enter_context(torch.device("meta"))
         if setting.trains and runs_trl(setting):
             recorder.selects_all = True  # every token has a label
@@ -90,7 +92,7 @@ def run(setting: Setting, facts: ModelFacts) -> Run:
             entered.enter_context(kernel_of_pairs())
         recorder.timeline.mark(BUILD)
         recorder.has_run(forward=setting.earlier_passes != NONE, backward=setting.earlier_passes == TRAINING)
-        model, reference = load(setting, facts), reference_of(setting, facts)
+        model, reference = dispatch(load(setting, facts), setting, moves), reference_of(setting, facts)
         if ranks is not None:  # a GPU first sees its part of what is ready to train
             model = share_out(prepare(model, setting) if setting.trains else model, setting, ranks)
         gc.collect()
@@ -121,6 +123,8 @@ def _prepared(setting: Setting, model: nn.Module, recorder: Recorder, kinds: dic
     if replicates(setting):
         buckets = partial(note, recorder, kinds, Category.GRADIENTS)
         model = replicate(model, lambda bucket: buckets((bucket,)))
+    if dispatches(setting):
+        settle(model, recorder)
     gc.collect()
     _note_loaded(recorder, kinds)
     return model
@@ -145,8 +149,9 @@ def _train(
         optimizer = optimizer_of(setting, model, trained)
     named: list[Any] = []
     for _ in range(STEPS):
-        for _ in range(min(2, setting.gradient_accumulation)):
+        for left in reversed(range(min(different_passes(setting), setting.gradient_accumulation))):
             mark(PhaseName.FORWARD_END)
+            sync_last(setting, model, last=left == 0)
             _autocast_in_recomputation(model, on_gpu, autocast)  # a reference's pass puts new checkpoints in
             with within():
                 loss = _loss(setting, model, on_gpu, autocast, named, reference)

@@ -15,7 +15,7 @@ from toolkit.memory.size import BYTES
 from toolkit.memory.tuners.factored import osf_options
 from toolkit.memory.tuners.linears import OFT_IN_TRIANGLES, oft_blocks
 from toolkit.memory.tuners.methods import base_of, scales_inputs
-from toolkit.memory.tuners.prompts import GO_IN_FRONT
+from toolkit.memory.tuners.prompts import GO_IN_FRONT, of_prompts
 from toolkit.memory.tuners.shared import kronecker_options, lily_shares
 from toolkit.spec.fields.names import QUANTIZED
 from toolkit.spec.settings.setting import Setting
@@ -34,6 +34,9 @@ def tuners_of(architecture: Architecture, setting: Setting) -> Mapping[str, Tune
     """The adapter of each module, by its path; refuses by name what no formula follows."""
     if setting.method in WITHOUT_LINEARS:
         _refuse_others(setting)
+        if of_prompts(setting) and any(kind.stack == "encoder" for kind in architecture.layers):
+            reason = f"no formula for a pass with {setting.method} and an encoder-decoder yet"
+            raise UnsupportedRow("activations", reason)
         return dict(_tied_head(architecture, setting))
     if setting.method not in TUNED:
         raise UnsupportedRow("activations", f"no formula for a pass with {setting.method} yet")

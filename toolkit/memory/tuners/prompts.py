@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from toolkit.memory.architecture import Module, ModuleKind
+from toolkit.memory.architecture import Architecture, Module, ModuleKind
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.tuners.added import Added, Adds, Base
 from toolkit.spec.settings.setting import Setting
@@ -41,14 +41,31 @@ def virtual_tokens(setting: Setting) -> int:
     return count
 
 
+def reads_and_writes(architecture: Architecture) -> bool:
+    """Whether a model is an encoder of text and a decoder, each of which peft gives a prompt.
+
+    Source: peft_model.py, num_transformer_submodules, for the task SEQ_2_SEQ_LM.
+    """
+    return not architecture.frames and any(kind.stack == "encoder" for kind in architecture.layers)
+
+
+def _rows(base: Base) -> int:
+    """The rows of the embedding of virtual tokens: as many again for a decoder beside an encoder."""
+    return base.number("num_virtual_tokens") * (2 if reads_and_writes(base.architecture) else 1)
+
+
 def _prompt_tuning(base: Base) -> Iterator[Added]:
-    yield Added((base.number("num_virtual_tokens"), base.architecture.hidden), embedding=True)
+    yield Added((_rows(base), base.architecture.hidden), embedding=True)
 
 
 def _prefix_tuning(base: Base) -> Iterator[Added]:
-    """Keys and values of all layers for each token, or a smaller embedding and the network that makes them."""
-    width = _key_width(base)
-    made = 2 * base.architecture.layer_count * width
+    """Keys and values of all layers for each token, or a smaller embedding and the network that makes them.
+
+    Of a decoder beside an encoder they are as many as the encoder has layers, whose number peft reads.
+    """
+    width, layers = _key_width(base), base.architecture.layers
+    stack = "encoder" if reads_and_writes(base.architecture) else "decoder"
+    made = 2 * sum(kind.count for kind in layers if kind.stack == stack) * width
     tokens = base.number("num_virtual_tokens")
     if not base.options["prefix_projection"]:
         yield Added((tokens, made), embedding=True)
@@ -63,7 +80,7 @@ def _p_tuning(base: Base) -> Iterator[Added]:
     """An embedding of the tokens, and three layers (tuners/p_tuning/model.py, MLP)."""
     width = base.architecture.hidden
     hidden = encoder_width(base.options, width)
-    yield Added((base.number("num_virtual_tokens"), width), embedding=True)
+    yield Added((_rows(base), width), embedding=True)
     yield from _dense(width, hidden)
     yield from _dense(hidden, hidden)
     yield from _dense(hidden, width)
@@ -106,7 +123,9 @@ def encoder_width(options: Mapping[str, object], width: int) -> int:
 
 
 def _key_width(base: Base) -> int:
-    """The width of the keys of a layer, of the widest where they differ."""
+    """The width of the keys of a layer, of the widest where they differ; of T5 and BART peft takes the model's."""
+    if reads_and_writes(base.architecture):
+        return base.architecture.hidden
     kinds = [kind.attention for kind in base.architecture.layers]
     if base.architecture.family in KEYS_OF_THEIR_OWN or any(one.latent_rank for one in kinds):
         raise UnsupportedRow("adapters", f"no rule for prefix tuning of {base.architecture.family} yet")

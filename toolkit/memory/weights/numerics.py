@@ -73,6 +73,9 @@ LITGPT_CACHES_GROUPS = Version("0.5.5")
 """LitGPT pull requests 1013 and 1891; before, keys and values were repeated for every query head, then kept."""
 TRL_PREPARES_UNTIL = stack_rules.TRL_CASTS_ADAPTERS  # since then SFTTrainer leaves the base as it is loaded
 
+CASTS_BACK = ("embed_tokens", "lm_head", "wpe", "wte")
+"""Parts of the names of modules that TRL casts back to bfloat16 after peft has prepared them (trainer/utils.py)."""
+
 
 @frozen
 class Numerics:
@@ -105,6 +108,8 @@ class Numerics:
     attention: str
     checkpointing: str
     adapter_products: str | None = None
+    gathered_adapter: str | None = None  # the dtype of adapters while their unit is gathered, where it is another one
+    between: str | None = None  # the dtype to which every unit casts what it gives
     padded: bool = False  # the mask of tokens has zeros
     packing: str = "none"  # as packing.laid_out says
     adds_in_place: bool = False  # what adapters give, to what the layer gives
@@ -145,6 +150,8 @@ def numerics(setting: Setting) -> Numerics:
         attention="flash" if setting.stack.trainer in UNSLOTH else setting.attention,
         checkpointing=_checkpoints(setting) if setting.trains else "false",
         adapter_products=adapter_products(setting),
+        gathered_adapter=gathered_adapter(setting),
+        between=_between(setting),
         padded=setting.padding,
         packing=setting.packing,
         kernels=setting.kernels,
@@ -308,6 +315,21 @@ def adapter_products(setting: Setting) -> str | None:
     apart = setting.kernels.adapters in FSDP_IGNORES  # which FSDP ignores
     gathers = not apart and setting.parallel.strategy == "fsdp" and setting.stack.trainer in ("transformers", *TRL)
     return setting.compute if gathers and setting.weights in names.FLOAT_ELEMENTS and setting.lora is not None else None
+
+
+def gathered_adapter(setting: Setting) -> str | None:
+    """The dtype in which fully_shard gathers adapters with their layer, which is that of their gradients in a pass."""
+    shares = setting.trains and setting.parallel.strategy == "fsdp2" and setting.lora is not None
+    return setting.gradients if shares else None
+
+
+def _between(setting: Setting) -> str | None:
+    """The dtype to which units of fully_shard cast what they give: accelerate's policy says one of outputs.
+
+    Source: accelerate utils/dataclasses.py, set_mixed_precision (output_dtype).
+    """
+    mixes = setting.trains and setting.amp and setting.parallel.strategy == "fsdp2"
+    return setting.compute if mixes and setting.stack.trainer in BY_ACCELERATE else None
 
 
 def fuses(setting: Setting) -> bool:

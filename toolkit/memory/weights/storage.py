@@ -34,11 +34,15 @@ ALLOCATION = 512
 
 @frozen
 class StoredTensor:
-    """A tensor as it lies in memory, once for each layer of its module."""
+    """A tensor as it lies in memory, once for each layer of its module.
+
+    `also` are the names of others whose weight it is.
+    """
 
     module: Module
     tensor: Tensor
     part: Part
+    also: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -117,11 +121,17 @@ def _scheme(architecture: Architecture, setting: Setting) -> Scheme:
 @lru_cache(maxsize=256)
 def _stored(architecture: Architecture, scheme: Scheme | None, rest: str) -> tuple[StoredTensor, ...]:
     return tuple(
-        StoredTensor(module, tensor, part)
+        StoredTensor(module, tensor, part, _tied_to(architecture, module, tensor))
         for module in architecture.modules
         for tensor in module.tensors
         for part in _parts(module, tensor, scheme, rest)
     )
+
+
+def _tied_to(architecture: Architecture, module: Module, tensor: Tensor) -> tuple[str, ...]:
+    """The names that a table of all tokens has beside its own."""
+    whole = module.kind is ModuleKind.EMBEDDING and tensor.shape[0] == architecture.vocabulary
+    return architecture.tied if whole else ()
 
 
 def _parts(module: Module, tensor: Tensor, scheme: Scheme | None, rest: str) -> tuple[Part, ...]:

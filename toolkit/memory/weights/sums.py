@@ -11,7 +11,7 @@ from toolkit.memory.device import segment_rounding
 from toolkit.memory.loading.unsplit import unsplit_bytes
 from toolkit.memory.tuners.methods import added, held_bytes
 from toolkit.memory.weights.lora import adapters_of
-from toolkit.memory.weights.numerics import FOUR_BIT, casts_back, prepares_for_kbit
+from toolkit.memory.weights.numerics import CASTS_BACK, FOUR_BIT, casts_back, prepares_for_kbit
 from toolkit.memory.weights.parameters import frozen_parameters, total_parameters, trainable_parameters
 from toolkit.memory.weights.saved import is_token_embedding, saved_by
 from toolkit.memory.weights.storage import StoredTensor, storage_of
@@ -88,7 +88,7 @@ class Sums:
     unsplit: int
 
 
-def _shares_output(architecture: Architecture) -> bool:
+def shares_output(architecture: Architecture) -> bool:
     """Whether a weight is shared, and not by embeddings alone beside an output that has its own (FLAN-T5)."""
     heads = (one for one in architecture.modules if one.kind is ModuleKind.HEAD)
     own = any(
@@ -111,7 +111,7 @@ def sums(architecture: Architecture, setting: Setting) -> Sums:
         elements=sum(tensor.elements * tensor.count for tensor in trained),
         largest=max((tensor.elements for tensor in trained), default=0),
         embedding=_trained_embedding(architecture, setting),
-        tied=_shares_output(architecture) and setting.method == "full",
+        tied=shares_output(architecture) and setting.method == "full",
         adapters=adapters,
         frozen=held_bytes(architecture, setting),
         beside=sum(one.elements * (one.shared - 1) for one in added(architecture, setting) if one.trained),
@@ -225,6 +225,18 @@ def upcast_bytes(stored: StoredTensor, setting: Setting) -> int:
     in_4bit = stored.module.quantized and setting.weights in FOUR_BIT
     if stored.tensor.name == "bias" and in_4bit and stored.module.kind in LINEARS:
         return 0
-    if casts_back(setting) and stored.module.kind in (ModuleKind.EMBEDDING, ModuleKind.HEAD):
+    return 0 if _cast_back(stored, setting) else 2 * stored.elements
+
+
+def passing_upcast(stored: StoredTensor, setting: Setting) -> int:
+    """The same of what TRL casts back to 16 bits once there are adapters: it is wide for that long."""
+    if stored.is_packed or stored.part.dtype not in SIXTEEN_BIT:
         return 0
-    return 2 * stored.elements
+    return 2 * stored.elements if _cast_back(stored, setting) else 0
+
+
+def _cast_back(stored: StoredTensor, setting: Setting) -> bool:
+    """Whether TRL casts a tensor back by one of its names (trl/trainer/utils.py, peft_module_casting_to_bf16)."""
+    if not casts_back(setting) or stored.module.kind not in (ModuleKind.EMBEDDING, ModuleKind.HEAD):
+        return False
+    return any(part in name for name in (stored.name, *stored.also) for part in CASTS_BACK)

@@ -15,26 +15,26 @@ from toolkit.spec.yaml.scalar import is_null, read_boolean, read_integer, read_n
 Schema = dict[str, Any]
 
 SEE = "$see"
-"""Stands in a part of the JSON Schema for a reference to a definition, until the whole is put together."""
+"""Marks a reference to a definition in a part of the JSON Schema, until the whole is assembled."""
 
 
 def see(name: str) -> Schema:
-    """What the definition of that name says."""
+    """A reference to the definition of that name."""
     return {SEE: name}
 
 
 class Kind(Protocol):
-    """A kind of value: what it is called in messages, how it is read, and its JSON Schema."""
+    """A kind of value: its name in messages, its reader, and its JSON Schema."""
 
     @property
     def wanted(self) -> str:
-        """What is asked for, as a message says it: "a positive integer"."""
+        """The expected value, for messages: "a positive integer"."""
 
     def read(self, raw: Node) -> Atom:
-        """The value; a refusal where it is none."""
+        """Reads the value; raises a refusal where it is not of this kind."""
 
     def schema(self) -> Schema:
-        """What an editor accepts."""
+        """The JSON Schema of such a value."""
 
 
 @frozen

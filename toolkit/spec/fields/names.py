@@ -68,6 +68,11 @@ FLOAT_ELEMENTS = DOUBLE_QUANTIZED | {"gptq-int4"}
 """4-bit weights that FSDP shards as elements of the compute dtype: bitsandbytes' bnb_4bit_quant_storage, and views of
 GPTQ's int32 (fms-acceleration, plugins/accelerated-peft, autogptq_utils.py)."""
 BITSANDBYTES = DOUBLE_QUANTIZED | {"int8"}
+PACKED_IN = {
+    "uint8": "bytes, which fully_shard leaves whole on every GPU and ZeRO 3 shares out",
+    **{name: f"elements of {dtype}, which are shared out" for name, dtype in FLOATS.items()},
+}
+"""bitsandbytes' bnb_4bit_quant_storage."""
 
 OPTIMIZERS = {
     "adamw": "torch.optim.AdamW: two states a parameter",

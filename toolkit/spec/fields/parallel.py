@@ -50,6 +50,15 @@ def parallel_fields() -> Iterator[FieldSpec]:
         "shards",
     )
     yield _field(
+        "quant_storage",
+        one_of("a dtype to pack 4-bit weights in", names.PACKED_IN),
+        "The dtype of the elements that bitsandbytes packs 4-bit weights in (bnb_4bit_quant_storage); by default bytes "
+        "with fsdp2 and zero3, and the compute dtype with fsdp, which takes no other.",
+        "bf16",
+        ("weights", *_BUFFERS),
+        "shards",
+    )
+    yield _field(
         "backward_prefetch",
         one_of("when a unit is gathered ahead", names.PREFETCHES),
         "FSDP: when in backward the next unit is gathered; `pre` is torch's own and that of accelerate's launcher.",
@@ -71,6 +80,14 @@ def parallel_fields() -> Iterator[FieldSpec]:
         "FSDP: whether one GPU sends its weights to the others as units are made; by default as the trainer has it.",
         "true",
         ("reserved", "device"),
+        "fsdp",
+    )
+    yield _field(
+        "use_orig_params",
+        Boolean(),
+        "FSDP: whether an optimizer has its part of each tensor, not flat parameters; by default as the trainer.",
+        "true",
+        ("optimizer_states", "temporary", "reserved", "device"),
         "fsdp",
     )
     yield from _deepspeed()

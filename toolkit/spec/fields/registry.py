@@ -8,7 +8,7 @@ from toolkit.spec.fields.table import all_fields
 __all__ = ["FIELDS", "GROUPS", "FieldSpec"]
 
 FIELDS: dict[str, FieldSpec] = {field.name: field for field in all_fields()}
-"""Every field by its name; those of groups, which are the fields that hold fields, as "lora.rank"."""
+"""Every field by its name; fields of groups by dotted names, as "lora.rank"."""
 
 GROUPS = ("lora", "peft", "galore", "kernels", "cache", "parallel", "stack", "engine", "run")
-"""The fields that hold fields."""
+"""The names of the groups of fields."""

@@ -1,4 +1,4 @@
-"""How long a loop of somebody's own has a name for what the model gives."""
+"""The field that says how long a loop of one's own keeps a reference to the model's output."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ RESULTS = {
 TRAINED, DECODED = (UNTIL_LOSS, UNTIL_STEP, UNTIL_NEXT), (UNTIL_STEP, UNTIL_NEXT, UNTIL_END)
 """What there is in training, and in a loop that calls the model on a prompt and on each token after it."""
 OWN_LOOP = "plain"
-"""The trainer that is a loop of somebody's own."""
+"""The trainer that stands for a loop of one's own."""
 
 
 def result_fields() -> Iterator[FieldSpec]:
-    """The field, which a scenario leaves out where the loop's code was not seen."""
+    """The field; a scenario leaves it open where the code of the loop is not known."""
     yield FieldSpec(
         "stack.result",
         one_of("how long a result has a name", RESULTS),

@@ -1,4 +1,4 @@
-"""What is trained beside a frozen model, or projected, and by whose kernels: from what is said, and by the stack."""
+"""The adapters, projections and kernels of a setting, from the stated fields and the defaults of the stack."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def lora_of(said: Said, method: str, stack: Stack, weights: str, compute: str) -
 
 
 def peft_of(said: Said, method: str, stack: Stack, weights: str, compute: str) -> Peft | None:
-    """What another method of peft adds, with its defaults where nothing is said; None for methods of no such kind."""
+    """The adapters of another method of peft, with peft's defaults; None for other methods."""
     known = PEFT_METHODS.get(method)
     if known is None:
         return None
@@ -59,7 +59,7 @@ def peft_of(said: Said, method: str, stack: Stack, weights: str, compute: str) -
 
 
 def galore_of(said: Said) -> Galore | None:
-    """How gradients are projected, with transformers' defaults; None for optimizers that project none."""
+    """The projection of gradients, with transformers' defaults; None for optimizers without one."""
     if said["optimizer"] not in names.PROJECTED or said["method"] == "inference":
         return None
     targets = said.get("galore.targets", "all-linear")
@@ -71,7 +71,7 @@ def galore_of(said: Said) -> Galore | None:
 
 
 def kernels_of(said: Said) -> Kernels:
-    """Whose kernels run parts of a model: its own code's, where nothing is said."""
+    """The kernels that run parts of a model; by default those of its own code."""
     return Kernels(
         gptq=cast("str | None", said.get("kernels.gptq")),
         adapters=cast("str | None", said.get("kernels.adapters")),
@@ -87,12 +87,12 @@ def kernels_of(said: Said) -> Kernels:
 
 
 def _liger(value: Atom) -> bool | str:
-    """What is said of Liger's kernels: `classes` is what true means."""
+    """The kernels of Liger that are used; `true` stands for `classes`."""
     return "instance" if value == "instance" else bool(value)
 
 
 def _beside_torch(said: Said, name: str) -> str | None:
-    """A kernel that is not torch's own operation: what nothing names is that."""
+    """A kernel other than torch's own operation; None for torch's."""
     kernel = cast("str | None", said.get(name))
     return None if kernel == "torch" else kernel
 

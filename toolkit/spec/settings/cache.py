@@ -1,4 +1,4 @@
-"""How generation keeps keys and values, from what is said of it."""
+"""The cache of keys and values in generation, from the stated fields."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ UNKEPT = "none"
 
 
 def keeps_none(said: Mapping[str, Atom]) -> bool:
-    """Whether inference is told to keep no keys and values."""
+    """Whether inference runs without a cache."""
     return said["method"] == "inference" and said.get("cache.implementation") == UNKEPT
 
 
@@ -32,7 +32,7 @@ def lengths_of(said: Mapping[str, Atom]) -> tuple[int, int]:
 
 
 def names_before(said: Mapping[str, Atom]) -> bool:
-    """Whether a loop without a cache has a name for the result of the pass before its last: logits of all tokens."""
+    """Whether a loop without a cache still references the logits of the pass before its last."""
     again = keeps_none(said) and said["stack.trainer"] == OWN_LOOP and cast("int", said["generated_length"]) > 1
     return again and said.get("stack.result") != UNTIL_STEP
 

@@ -12,12 +12,12 @@ from toolkit.spec.fields.evaluation import NO_LABELS
 from toolkit.spec.fields.objective import GRPO
 from toolkit.spec.fields.process import NONE
 from toolkit.spec.fields.sampling import GREEDY
-from toolkit.spec.fields.value import Atom, Fixed, Range
+from toolkit.spec.fields.value import Atom, FieldValue, Fixed, Range, Reference
 from toolkit.spec.scenario import Scenario
 from toolkit.spec.settings.adapters import galore_of, kernels_of, lora_of, peft_of
 from toolkit.spec.settings.cache import cache_of, keeps_none, lengths_of, names_before
 from toolkit.spec.settings.objective import objective_of
-from toolkit.spec.settings.profiles import Options, profile_of
+from toolkit.spec.settings.profiles import profile_of
 from toolkit.spec.settings.setting import Cache, Kernels, Lora, Parallel, Peft, Run, Setting, Stack, Zero
 from toolkit.spec.settings.stack_rules import checkpointing_form, compute_dtype, states_dtype
 
@@ -42,22 +42,25 @@ _OFF: Mapping[str, Atom] = {
     "parallel.strategy": "none",
     "parallel.offload": False,
     "parallel.reshard_after_forward": True,
-    "parallel.loads_whole": False,
     "parallel.backward_prefetch": "pre",
     "parallel.buckets": "deepspeed",
     "parallel.contiguous_gradients": True,
     "stack.trainer": "transformers",
     "stack.loss": "cross-entropy",
 }
-"""What holds of a field where neither the document nor the profile of the task says anything."""
+"""The values of fields that neither the document nor the profile of the task states."""
 
 
 _COUNTS = frozenset(("batch_size", "sequence_length", "generated_length", "gradient_accumulation"))
-"""Fields that nothing else follows: decisions that differ in these alone have all the rest in common."""
+"""Fields that no other field depends on: decisions that differ in these alone share everything else."""
+
+
+_BYTES = "uint8"
+"""The default of bitsandbytes' bnb_4bit_quant_storage."""
 
 
 class UnresolvedError(ValueError):
-    """A scenario was asked for a setting before the document's values were put into it."""
+    """A scenario still refers to values of the document, so that it has no setting yet."""
 
 
 def decide(scenario: Scenario, given: Mapping[str, Atom]) -> Setting:
@@ -66,7 +69,7 @@ def decide(scenario: Scenario, given: Mapping[str, Atom]) -> Setting:
 
 
 def deciding(scenario: Scenario) -> Callable[[Mapping[str, Atom]], Setting]:
-    """`decide` for many decisions about one scenario: what is the same for all is worked out once."""
+    """`decide` for many decisions about one scenario: what they share is computed once."""
     undecided: dict[str, Atom] = {}
     composed: dict[tuple[tuple[str, Atom], ...], _Composed] = {}
 
@@ -95,7 +98,7 @@ class _Dtypes(NamedTuple):
 
 
 class _Composed(NamedTuple):
-    """What of a setting is put together from several fields, none of which is one of `_COUNTS`."""
+    """The parts of a setting that depend on several fields, none of them one of `_COUNTS`."""
 
     dtypes: _Dtypes
     head: tuple[str, int]
@@ -122,7 +125,7 @@ def _composed(said: Mapping[str, Atom]) -> _Composed:
 
 
 def _setting(said: Mapping[str, Atom], composed: _Composed) -> Setting:
-    """The setting in which every field is as said."""
+    """The setting with these values of fields."""
     dtypes, stack = composed.dtypes, composed.stack
     head, labels = composed.head
     trains = said["method"] != "inference"
@@ -179,30 +182,25 @@ def _setting(said: Mapping[str, Atom], composed: _Composed) -> Setting:
     )
 
 
-def _ends(options: Options) -> tuple[Atom, ...]:
-    if isinstance(options, Range):
-        return (options.low,) if options.low == options.high else (options.low, options.high)
-    return options
-
-
 def _undecided(scenario: Scenario) -> dict[str, Atom]:
-    """A value for every field before anything is decided: stated, assumed, or what holds where nothing is said."""
+    """A value for every field before any decision: the stated one, else the assumed one, else that of `_OFF`."""
     if scenario.unresolved:
         raise UnresolvedError(
             f"{', '.join(scenario.unresolved)} of {scenario.name} are still to be read from the document"
         )
     said = dict(_OFF)
     for assumption in profile_of(scenario).assumptions:
-        if assumption.name not in scenario.fields:
-            options = _ends(assumption.options(scenario))
-            if options:
-                said[assumption.name] = options[0]
-    for name, field in scenario.fields.items():
-        if isinstance(field.value, Fixed):
-            said[name] = field.value.value
-        else:
-            said[name] = _ends(cast("Options", getattr(field.value, "values", field.value)))[0]
-    return said
+        if assumption.name not in scenario.fields and (options := assumption.options(scenario)):
+            said[assumption.name] = options.low if isinstance(options, Range) else options[0]
+    return said | {name: _first(field.value) for name, field in scenario.fields.items()}
+
+
+def _first(value: FieldValue) -> Atom:
+    """The first value that a field may have; a reference has none until its document is read."""
+    assert not isinstance(value, Reference)
+    if isinstance(value, Fixed):
+        return value.value
+    return value.low if isinstance(value, Range) else value.values[0]
 
 
 def _dtypes(said: Mapping[str, Atom], stack: Stack) -> _Dtypes:
@@ -225,13 +223,32 @@ def _parallel(said: Mapping[str, Atom]) -> Parallel:
     gpus, strategy = _whole(said["parallel.gpus"]), str(said["parallel.strategy"])
     zero = _zero(said) if strategy in names.DEEPSPEED else None
     reshards = bool(said["parallel.reshard_after_forward"]) or strategy not in ("fsdp", "fsdp2")
-    whole = bool(said["parallel.loads_whole"]) and strategy in ("fsdp", "zero3")
+    whole = _loads_whole(said, strategy)
     offload = cast("bool | str", said["parallel.offload"])
     of_fsdp = said if strategy == "fsdp" else {}
     limits = cast("bool | None", of_fsdp.get("parallel.limit_all_gathers"))
     syncs = cast("bool | None", of_fsdp.get("parallel.sync_module_states"))
     ahead = str(of_fsdp.get("parallel.backward_prefetch", "pre"))
-    return Parallel(gpus, strategy, offload, zero, reshards, whole, limits, syncs, ahead)
+    tensors = cast("bool | None", of_fsdp.get("parallel.use_orig_params"))
+    packed = str(said["weights"]) in names.DOUBLE_QUANTIZED and strategy in names.SHARDS_WEIGHTS
+    storage = said.get("parallel.quant_storage") or (None if strategy == "fsdp" else _BYTES)
+    return Parallel(
+        gpus, strategy, offload, zero, reshards, whole, limits, syncs, ahead,
+        quant_storage=cast("str | None", storage) if packed else None, use_orig_params=tensors,
+    )  # fmt: skip
+
+
+def _loads_whole(said: Mapping[str, Atom], strategy: str) -> bool:
+    """Whether every GPU has all weights first: packed ones with fsdp2 and ZeRO 3, unless it is said otherwise.
+
+    transformers quantizes on the GPU that is current where no device_map is said (quantizer_bnb_4bit.py,
+    update_device_map), and so does TRL (trainer/utils.py, get_kbit_device_map). It leaves out zero.Init for what is
+    quantized (modeling_utils.py, get_init_context).
+    """
+    whole = said.get("parallel.loads_whole")
+    if strategy in ("fsdp2", "zero3") and whole is None:
+        return str(said["weights"]) in names.DOUBLE_QUANTIZED
+    return bool(whole) and strategy in names.SHARDS_WEIGHTS
 
 
 def _zero(said: Mapping[str, Atom]) -> Zero:

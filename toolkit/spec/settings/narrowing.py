@@ -35,7 +35,7 @@ def _finding(scenario: Scenario, name: str, said: Field) -> Finding | None:
 
 
 def _outside(value: object, assumed: Options) -> str | None:
-    """What of a list or range a profile does not have; None where all of it is inside."""
+    """The part of a list or range that lies outside a profile; None where there is none."""
     if isinstance(value, Range):
         ends = [value.low, value.high]
         outside = [end for end in ends if not _inside(end, assumed)]

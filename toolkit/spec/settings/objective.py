@@ -1,4 +1,4 @@
-"""What a model is trained towards: from what is said, and as TRL's trainers choose where nothing is."""
+"""The objective of training, from the stated fields and the defaults of TRL's trainers."""
 
 from __future__ import annotations
 

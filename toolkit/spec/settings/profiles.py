@@ -30,12 +30,12 @@ __all__ = [
 ]
 
 Options = tuple[Atom, ...] | Range
-"""What an open field may be: values, or a range of whole numbers."""
+"""The options of an open field: values, or a range of whole numbers."""
 
 
 @frozen
 class Assumption:
-    """What a reader would assume of one field, and why. `options` are those for one scenario, or none."""
+    """What a reader would assume of one field, and why. `options` gives those for a scenario, or none."""
 
     name: str
     options: Callable[[Scenario], Options]
@@ -276,11 +276,11 @@ def open_fields(scenario: Scenario, profile: Profile | None = None) -> dict[str,
 
 
 _OWN_TO_ENGINES = frozenset({"padding", "attention"})
-"""What an engine does in a way of its own, whatever a scenario says."""
+"""Fields that an engine decides in its own way, whatever a scenario states."""
 
 
 def settled_fields(scenario: Scenario) -> dict[str, Atom]:
-    """The fields that nothing is said of and that the profile leaves no choice for, with what it takes of each."""
+    """The unstated fields for which the profile has a single value, with that value."""
     return {
         assumption.name: options[0]
         for assumption in profile_of(scenario).assumptions

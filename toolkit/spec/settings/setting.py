@@ -1,4 +1,4 @@
-"""A setting: a scenario with every field decided. What estimates, traces and measurements are made of."""
+"""A setting: a scenario with every field decided, the input of estimates, traces and measurements."""
 
 from __future__ import annotations
 
@@ -117,8 +117,9 @@ class Parallel:
 
     `offload` is true for all that the strategy can keep in main memory, "optimizer" for the optimizer's part.
     `zero` is for DeepSpeed, `reshard_after_forward` for both forms of FSDP. With `loads_whole` each GPU has all weights
-    first. `backward_prefetch`, `limit_all_gathers` and `sync_module_states` are for FSDP; None: as torch and the
-    trainer have it.
+    first. `backward_prefetch`, `limit_all_gathers`, `sync_module_states` and `use_orig_params` are for FSDP; None: as
+    torch and the trainer have it. `quant_storage` is the dtype of the elements that 4-bit weights are packed in; None:
+    the compute dtype.
     """
 
     gpus: int = 1
@@ -130,6 +131,8 @@ class Parallel:
     limit_all_gathers: bool | None = None
     sync_module_states: bool | None = None
     backward_prefetch: str = "pre"
+    quant_storage: str | None = None
+    use_orig_params: bool | None = None
 
 
 @frozen
@@ -152,7 +155,7 @@ class Stack:
 
 @frozen
 class Run:
-    """What steps, time and cost follow from; None where nothing is said."""
+    """The amounts that decide steps, time and cost; None where not stated."""
 
     examples: int | None = None
     epochs: int | None = None
@@ -216,7 +219,7 @@ class Setting:
 
     @property
     def keeps_none(self) -> bool:
-        """Whether a model that generates is told to keep no keys and values: use_cache=False."""
+        """Whether a model generates without a cache: use_cache=False."""
         return self.uncached or self.evaluation == "uncached"
 
     @property

@@ -1,4 +1,4 @@
-"""In which of the forms of weights a published checkpoint is stored, as its config says."""
+"""The form of weights in which a published checkpoint is stored, from its config."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ENDINGS = {
     "nf4": re.compile(r"(-unsloth)?-bnb-4bit$", re.IGNORECASE),
     "fp8": re.compile(r"-FP8(-dynamic)?$", re.IGNORECASE),
 }
-"""How the names of quantized copies of a model end."""
+"""The endings of names of quantized copies of a model."""
 
 
 def stored_form(config: Mapping[str, Any], dtype: str | None = None) -> str | None:

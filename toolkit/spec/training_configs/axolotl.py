@@ -8,30 +8,30 @@ from __future__ import annotations
 
 from toolkit.finding import Finding, Severity
 from toolkit.spec.training_configs.adapters import take_copies, take_lora
+from toolkit.spec.training_configs.axolotl_kernels import take_adapter_kernels
 from toolkit.spec.training_configs.axolotl_keys import (
-    ADAPTER_KERNELS,
-    ELSEWHERE,
-    FOLLOWED_KERNELS,
     GOES_WITHOUT,
-    KERNEL_FAMILIES,
     LIGER,
     MOVED,
     MOVED_ALL,
     OFFLOADING,
     ONE,
-    PARTLY,
     SHARED,
     STOPS,
 )
+from toolkit.spec.training_configs.axolotl_model import note_preparation, take_filling, take_model_changes
 from toolkit.spec.training_configs.axolotl_objectives import take_objective
+from toolkit.spec.training_configs.axolotl_plugins import take_plugins
 from toolkit.spec.training_configs.config import Config
+from toolkit.spec.training_configs.fsdp import take_storage
 from toolkit.spec.training_configs.hugging_face import take_targets
 from toolkit.spec.training_configs.optimizers import take_muon, take_optimizer
 from toolkit.spec.training_configs.packing import take_axolotl_packing
 from toolkit.spec.training_configs.parallel import take_parallel
+from toolkit.spec.training_configs.trainer_keys import note_device
 from toolkit.spec.training_configs.training_arguments import (
     ATTENTION,
-    facts_of,
+    TORCH_DTYPES,
     take_accumulation,
     take_attention,
     take_checkpointing,
@@ -40,12 +40,14 @@ from toolkit.spec.training_configs.training_arguments import (
 from toolkit.spec.yaml.known import unknown
 from toolkit.spec.yaml.node import Scalar
 
-CUT_PLUGIN = "CutCrossEntropyPlugin"
+EACH_A_UNIT = "axolotl has fully_shard make each matrix of an adapter a unit of its own, which is not followed"
+"""monkeypatch/accelerate/fsdp2.py, _process_lora_module_for_fsdp."""
 
 
 def take_axolotl(config: Config) -> None:
     """Reads an axolotl configuration."""
     take_model(config, "base_model")
+    take_model_changes(config)
     batch = config.whole("micro_batch_size")
     if batch is not None:
         config.put("batch_size", batch, "micro_batch_size")
@@ -61,6 +63,8 @@ def take_axolotl(config: Config) -> None:
         config.put("sequence_length", length, "sequence_len")
     else:
         config.assume("sequence_length", 512, "the default of axolotl")
+    take_filling(config)
+    note_device(config)
     _precision(config)
     _method(config)
     take_objective(config)
@@ -73,9 +77,12 @@ def take_axolotl(config: Config) -> None:
     take_axolotl_packing(config)
     _shards(config)
     take_parallel(config)
+    take_storage(config, "bnb_config_kwargs.bnb_4bit_quant_storage", TORCH_DTYPES)
+    if config.value("parallel.strategy") == "fsdp2" and config.value("method") != "full":
+        config.matters("adapter", EACH_A_UNIT, repair=None)
     _loss(config)
     _casts(config)
-    _adapter_kernels(config)
+    take_adapter_kernels(config)
     config.matters_where_said(row for row in STOPS if not (row[0] in ONE and config.node(row[0]) == "1"))
     all_of_liger = all(config.truth(key) for key in LIGER)
     if all_of_liger:
@@ -153,6 +160,7 @@ def _adapters(config: Config) -> None:
     else:
         take_targets(config, "lora_target_modules")
     take_copies(config, "lora_modules_to_save")
+    note_preparation(config)
 
 
 def _offloaded_checkpoints(config: Config) -> None:
@@ -204,35 +212,6 @@ def _casts(config: Config) -> None:
         config.findings.append(Finding(place, "S115", message, None, Severity.WARNING))
 
 
-def _has_none(config: Config) -> bool:
-    """Where axolotl leaves its kernels for adapters off unless they are asked for."""
-    sharded = config.value("parallel.strategy") == "fsdp"
-    return sharded or config.node("rl") is not None or bool(config.truth("trust_remote_code"))
-
-
-def _adapter_kernels(config: Config) -> None:
-    """Axolotl turns them on where nothing is said of them (0.19, schemas/config.py, check_auto_enable_lora_kernels)."""
-    adapts = config.value("method") == "qlora" or (
-        config.value("method") == "lora" and config.value("weights") != "int8"
-    )
-    said = [key for key in ADAPTER_KERNELS if config.node(key) is not None]
-    on = [key for key in FOLLOWED_KERNELS if config.truth(key)]
-    if said:
-        if len(on) == len(FOLLOWED_KERNELS):
-            config.put("kernels.adapters", "axolotl", *FOLLOWED_KERNELS)
-        else:
-            config.matters_where_said(((key, PARTLY) for key in ADAPTER_KERNELS), stops=False)
-    elif adapts and not _has_none(config):
-        facts = facts_of(config)
-        if facts is None or facts.config.get("model_type") not in KERNEL_FAMILIES:
-            config.matters("adapter", ELSEWHERE, stops=False)
-            return
-        config.assume("kernels.adapters", "axolotl", "what axolotl turns on where no lora_*_kernel says otherwise")
-        if config.value("lora.dropout"):
-            reason = "axolotl's kernels for adapters are followed: before they knew dropout, peft's code ran instead"
-            config.matters("lora_dropout", reason, stops=False)
-
-
 def _shards(config: Config) -> None:
     """`dp_shard_size` is the number of GPUs that FSDP shares out to."""
     count = config.whole("dp_shard_size")
@@ -243,7 +222,7 @@ def _shards(config: Config) -> None:
 def _loss(config: Config) -> None:
     """The plugin of cut cross-entropy brings a key that turns it off (integrations/cut_cross_entropy/args.py)."""
     cut = config.truth("cut_cross_entropy")
-    if any(CUT_PLUGIN in plugin for plugin in config.words("plugins") or ()) and cut is not False:
+    if take_plugins(config) and cut is not False:
         config.put("stack.loss", "cut", "plugins")
     elif cut:
         config.put("stack.loss", "cut", "cut_cross_entropy")

@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
+UNSLOTH = "Unsloth's code within axolotl, which newer releases refuse, is not followed"
+OF_UNSLOTH = (
+    "unsloth_cross_entropy_loss", "unsloth_lora_mlp", "unsloth_lora_qkv", "unsloth_lora_o", "unsloth_rms_norm",
+    "unsloth_rope",
+)  # fmt: skip
+"""utils/schemas/validation.py, check_deprecated_unsloth_fields."""
+EMPTIES = "what is reserved is counted as if caches were not emptied between steps"
+GENERATES = "what evaluation generates between steps is not followed"
+
 STOPS = (
     ("process_reward_model", "rewards of single steps are not followed"),
     ("unfrozen_parameters", "training of some of a model's parameters is not followed"),
@@ -27,6 +36,14 @@ STOPS = (
     ("dp_replicate_size", "shards on groups of GPUs are not followed"),
     ("diffusion", "training on masked tokens has a loss of its own, which is not followed"),
     ("use_onebitllms", "weights in 1.58 bit are not followed"),
+    ("relora_steps", "no formula for ReLoRA yet"),
+    ("use_eaft", "a loss that weighs tokens by their entropy takes all logits, which is not followed"),
+    ("max_packed_sequence_len", "rows that are packed to another length are not followed"),
+    ("trainer_cls", "a trainer of one's own is not followed"),
+    ("dpo_use_weighting", "weights of answers take all logits, which is not followed"),
+    ("dpo_use_liger_kernel", "Liger's loss of preferences is not followed"),
+    ("peft_ensure_weight_tying", "one copy of modules that are tied is not followed"),
+    *((key, UNSLOTH) for key in OF_UNSLOTH),
     ("chunked_cross_entropy", "no formula for axolotl's chunks of the loss yet"),
 )
 """Of another run than the one that would be estimated."""
@@ -78,20 +95,21 @@ GOES_WITHOUT = (
     ("max_memory", "a limit for a card is not followed"),
     ("gpu_memory_limit", "a limit for a card is not followed"),
     ("fp32_norms", "norms in float32 are not followed"),
+    ("torch_empty_cache_steps", EMPTIES),
+    ("gc_steps", EMPTIES),
+    ("gc_collect_steps", EMPTIES),
+    ("generate_samples", GENERATES),
+    ("eval_table_size", GENERATES),
+    ("do_causal_lm_eval", GENERATES),
+    ("do_bench_eval", GENERATES),
+    ("additional_special_tokens", "the rows that added tokens need are not counted"),
+    ("special_tokens.additional_special_tokens", "the rows that added tokens need are not counted"),
+    ("freeze_mm_modules", "which parts of a model of images are frozen is not followed"),
+    ("image_size", "images, and what a model makes of them, are not counted"),
+    ("dpo_padding_free", "rows of preferences are counted with their padding"),
+    ("dpo_generate_during_eval", GENERATES),
+    ("liger_cross_entropy", "Liger's kernel for the loss of all logits is not followed: transformers' code is"),
+    ("ray_num_workers", "under Ray so many GPUs share the run: add --parallel-gpus N"),
     ("embeddings_skip_upcast", "axolotl's casts of embeddings are taken to be undone, as they are with adapters"),
 )
 """What the estimate goes without, or counts as something else."""
-
-FOLLOWED_KERNELS = ("lora_mlp_kernel", "lora_qkv_kernel", "lora_o_kernel")
-ADAPTER_KERNELS = (*FOLLOWED_KERNELS, "lora_embedding_kernel")
-"""Keys of axolotl's kernels for adapters: the first three are followed together, or none."""
-KERNEL_FAMILIES = frozenset(
-    {
-        "cwm", "ernie4_5", "exaone4", "gemma", "gemma2", "gemma3", "gemma3_text", "glm4", "granite", "helium",
-        "hunyuan_v1_dense", "hyperclovax", "llama", "ministral", "ministral3", "mistral", "mixtral", "olmo2", "olmo3",
-        "qwen2", "qwen3", "qwen3_moe", "seed_oss", "smollm3",
-    }
-)  # fmt: skip
-"""Model types with norms that keep 16 bit and gated feed-forwards, beside which these kernels are followed."""
-ELSEWHERE = "axolotl runs adapters by kernels of its own where it can: with this model peft's code is followed"
-PARTLY = "axolotl's kernels for LoRA keep less than peft's code, which is followed unless all three are on"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from typing import TypeVar
 
@@ -207,18 +208,18 @@ class Config:
             message = f"{len(left) - MAX_UNREAD:,} more keys are not read"
             self.findings.append(Finding(Place(self.shown), "S116", message, None, Severity.NOTE))
 
-    def _keys(self) -> Iterator[tuple[str, Node]]:
+    def _keys(self, inside: str = "", entries: Entries | None = None) -> Iterator[tuple[str, Node]]:
         """Every key with its value, and those inside of mappings of which something was read."""
-        for key, node in self.entries.items():
-            inside = isinstance(node, Entries) and any(one.startswith(f"{key}.") for one in self.read)
-            if inside and isinstance(node, Entries):
-                yield from ((f"{key}.{inner}", value) for inner, value in node.items())
+        for key, node in (self.entries if entries is None else entries).items():
+            name = f"{inside}{key}"
+            if isinstance(node, Entries) and any(one.startswith(f"{name}.") for one in self.read):
+                yield from self._keys(f"{name}.", node)
             else:
-                yield key, node
+                yield name, node
 
     def _key_place(self, key: str) -> Place:
-        outer, _, inner = key.partition(".")
-        holder = self.entries.get(outer)
+        outer, _, inner = key.rpartition(".")
+        holder = self._walk(outer)
         if key not in self.entries and isinstance(holder, Entries):
             return place_of_key(holder, inner, self.shown)
         return place_of_key(self.entries, key, self.shown)
@@ -231,8 +232,7 @@ def _off(node: Node) -> bool:
 
 def _covered(key: str, harmless: frozenset[str]) -> bool:
     """Whether a key, or a family of keys that ends in *, is known to leave memory alone."""
-    parts = key.split(".")
-    if key in harmless or parts[0] in harmless:
+    if any(outer in harmless for outer in accumulate(key.split("."), "{}.{}".format)):
         return True
     return any(one.endswith("*") and key.startswith(one[:-1]) for one in harmless)
 

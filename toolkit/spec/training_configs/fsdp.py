@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from toolkit.frozen import frozen
-from toolkit.spec.fields.value import Fixed
+from toolkit.spec.fields.names import SHARDS_WEIGHTS
 from toolkit.spec.training_configs.config import Config
+from toolkit.spec.training_configs.stated_release import stated_release
 from toolkit.spec.yaml.known import shown, unknown
 from toolkit.spec.yaml.node import Entries
 
@@ -43,6 +44,7 @@ class _Said:
     forward: bool
     limit: bool | None
     sync: bool | None
+    tensors: bool | None
 
 
 def take_fsdp(config: Config) -> str | None:
@@ -71,6 +73,13 @@ def take_fsdp(config: Config) -> str | None:
     return strategy
 
 
+def take_storage(config: Config, key: str, dtypes: Mapping[str, str]) -> None:
+    """Takes what 4-bit weights are packed in; it moves memory where they are shared out."""
+    said = config.word(key)
+    if said is not None and config.value("parallel.strategy") in SHARDS_WEIGHTS:
+        config.put("parallel.quant_storage", dtypes.get(said, said), key)
+
+
 def _options(config: Config) -> tuple[str, ...] | None:
     """What `fsdp` asks for; None where it does not: a dump of arguments may say false, or nothing in quotes."""
     words = config.words("fsdp") or ()
@@ -82,19 +91,9 @@ def _strategy(config: Config) -> str:
     """Which FSDP it is: transformers' own arguments mean fully_shard where nothing is said, since 5.10."""
     version = config.whole("fsdp_version", "fsdp_config.fsdp_version", "fsdp_config.version")
     if version is None and config.tool in ("transformers", "trl"):
-        version = 1 if _runs_before(config, SECOND_FROM) else 2
+        release = stated_release(config, "transformers")
+        version = 1 if release is not None and release < SECOND_FROM else 2
     return "fsdp2" if version == 2 else "fsdp"
-
-
-def _runs_before(config: Config, release: Version) -> bool:
-    """Whether the command line names a release of transformers before one; what is not said is the newest."""
-    field = config.said.get("stack.transformers")
-    if field is None or not isinstance(field.value, Fixed):
-        return False
-    try:
-        return Version(str(field.value.value)) < release
-    except InvalidVersion:
-        return False
 
 
 def _keys(name: str) -> tuple[str, str]:
@@ -105,6 +104,9 @@ def _keys(name: str) -> tuple[str, str]:
 _CLASSES = (*_keys("transformer_layer_cls_to_wrap"), "fsdp_transformer_layer_cls_to_wrap")
 _LEAST = (*_keys("min_num_params"), "fsdp_min_num_params")
 _PREFETCH = (*_keys("backward_prefetch"), *_keys("backward_prefetch_policy"))
+
+_TRUTHS = {"true": True, "false": False}
+"""In quotes, too: transformers makes text of what is said, and reads that (training_args.py)."""
 
 
 def _said(config: Config) -> _Said:
@@ -117,6 +119,7 @@ def _said(config: Config) -> _Said:
         forward=bool(config.truth(*_keys("forward_prefetch"))),
         limit=config.truth(*_keys("limit_all_gathers")),
         sync=config.truth(*_keys("sync_module_states")),
+        tensors=_TRUTHS.get((config.word(*_keys("use_orig_params")) or "").lower()),
     )
 
 
@@ -149,3 +152,5 @@ def _gathers(config: Config, said: _Said) -> None:
         config.put("parallel.limit_all_gathers", said.limit, *_keys("limit_all_gathers"))
     if said.sync is not None:
         config.put("parallel.sync_module_states", said.sync, *_keys("sync_module_states"))
+    if said.tensors is not None:
+        config.put("parallel.use_orig_params", said.tensors, *_keys("use_orig_params"))

@@ -12,11 +12,14 @@ from toolkit.spec.fields.objective import GRPO, NEXT_TOKEN, PREFERENCES
 from toolkit.spec.settings.lora_targets import usual_targets
 from toolkit.spec.training_configs.adapters import take_copies, take_lora
 from toolkit.spec.training_configs.config import Config
+from toolkit.spec.training_configs.fsdp import take_storage
+from toolkit.spec.training_configs.losses import SMOOTHING, refuse_smoothing, take_trl_loss
 from toolkit.spec.training_configs.optimizers import take_optimizer
-from toolkit.spec.training_configs.packing import take_trl_packing
+from toolkit.spec.training_configs.packing import fill_up, take_trl_packing
 from toolkit.spec.training_configs.parallel import take_parallel
 from toolkit.spec.training_configs.preferences import take_objective, take_reference
 from toolkit.spec.training_configs.target_patterns import names_of
+from toolkit.spec.training_configs.trainer_keys import COMPILED
 from toolkit.spec.training_configs.training_arguments import (
     TORCH_DTYPES,
     facts_of,
@@ -38,11 +41,16 @@ STOPS = (
     ("fp8", "no formula for training in fp8 yet"),
 )
 GOES_WITHOUT = (
-    ("torch_compile", "what torch.compile fuses is not followed: the estimate is that of eager code"),
+    ("torch_compile", COMPILED),
     ("liger_kernel_config", "which of Liger's kernels run is not read: all of them are followed"),
     ("neftune_noise_alpha", "the noise on embeddings is not counted"),
     ("include_num_input_tokens_seen", "gathered counts of tokens are not counted"),
 )
+OF_TRL = (
+    ("router_aux_loss_coef", "what the loss that balances experts keeps of the router is not counted"),
+    ("chat_template_path", "the rows that a template's tokens add to embeddings are not counted"),
+)
+"""Keys of TRL's SFTConfig (trl 1.16 trainer/sft_trainer.py: clone_chat_template, output_router_logits)."""
 _PATTERN = re.compile(r"[][\\(){}|*+?^$]")
 TRANSFORMERS, TRL = "transformers", "trl"
 
@@ -61,6 +69,7 @@ def take_transformers(config: Config) -> None:
     config.assume("stack.loss", "fused" if config.truth("use_liger_kernel") else "cross-entropy", "use_liger_kernel")
     if config.truth("use_liger_kernel"):
         config.put("kernels.liger", "instance", "use_liger_kernel")
+    refuse_smoothing(config)
     take_parallel(config)
     _common(config)
 
@@ -80,6 +89,8 @@ def take_trl(config: Config) -> None:
     take_reference(config, objective)
     take_offloading(config, "activation_offloading", objective)
     take_attention(config, "attn_implementation", "model_init_kwargs.attn_implementation")
+    if objective != NEXT_TOKEN:
+        config.node(SMOOTHING)  # which losses of their own do not read
     if objective in PREFERENCES:
         config.assume("stack.loss", "chunked", "what trl's trainers take since 1.15")
         _liger(config)
@@ -88,8 +99,10 @@ def take_trl(config: Config) -> None:
         _liger(config)
     else:
         take_trl_packing(config)
-        _loss(config)
+        take_trl_loss(config, fused=_liger(config))
     take_parallel(config)
+    take_storage(config, "bnb_4bit_quant_storage", TORCH_DTYPES)
+    config.matters_where_said(OF_TRL, stops=False)
     _common(config)
 
 
@@ -99,12 +112,17 @@ def _common(config: Config) -> None:
 
 
 def _length(config: Config) -> None:
+    """Takes the length of rows, which are filled up to a multiple that is said (trl/trainer/utils.py, pad)."""
     keys = ("max_length", "max_seq_length")
     length = config.whole(*keys)
     if length is not None:
         config.put("sequence_length", length, *keys)
     elif not any(key in config.entries for key in keys):
         config.assume("sequence_length", 1024, "the default of trl")
+    multiple = config.node("pad_to_multiple_of")
+    if multiple is None or multiple in ("auto", "none", "null"):
+        return
+    fill_up(config, config.whole("pad_to_multiple_of") or 0, packs=bool(config.truth("packing", "padding_free")))
 
 
 def _weights(config: Config) -> None:
@@ -161,16 +179,6 @@ def _by_pattern(config: Config, pattern: str, *keys: str) -> None:
         return
     config.put("lora.targets", names, *keys)
     config.matters(keys[0], f"the pattern is read as {', '.join(names)}, wherever these are", stops=False)
-
-
-def _loss(config: Config) -> None:
-    kind = config.word("loss_type")
-    if kind not in (None, "nll", "chunked_nll"):
-        config.matters("loss_type", f"no formula for the loss {str(kind)[:40]!r} yet", repair=None)
-    if _liger(config):
-        config.put("stack.loss", "fused", "use_liger_kernel", "use_liger")
-    elif "stack.trl" not in config.said:
-        config.assume("stack.loss", "chunked", "what trl takes since 1.7")
 
 
 def _liger(config: Config) -> bool:

@@ -2,7 +2,8 @@
 
 Names are those of the tools' own argument classes (transformers training_args.py; TRL trainer/sft_config.py,
 trainer/model_config.py, scripts/utils.py; axolotl utils/schemas/; LLaMA-Factory hparams/; torchtune recipes/), of this
-and of earlier releases; one that ends in * stands for a family of keys.
+and of earlier releases, and of DeepSpeed's settings (deepspeed_keys.py names the sources) that a file holds or names;
+one that ends in * stands for a family of keys.
 """
 
 from __future__ import annotations
@@ -19,4 +20,4 @@ def irrelevant(tool: str) -> frozenset[str]:
     """The keys of a tool, with those of transformers' TrainingArguments where it takes them, too."""
     keys = json.loads((Path(__file__).parent / "irrelevant.json").read_text("utf-8"))
     shared = keys["transformers"] if tool in _ON_TRAINING_ARGUMENTS else ()
-    return frozenset((*keys[tool], *shared))
+    return frozenset((*keys[tool], *shared, *keys["deepspeed"]))

@@ -13,9 +13,11 @@ from toolkit.spec.training_configs.adapters import take_copies, take_lora
 from toolkit.spec.training_configs.config import Config
 from toolkit.spec.training_configs.llamafactory_projections import take_apollo, take_galore
 from toolkit.spec.training_configs.llamafactory_v1 import is_v1, take_llamafactory_v1
+from toolkit.spec.training_configs.losses import refuse_smoothing
 from toolkit.spec.training_configs.optimizers import take_muon, take_optimizer
 from toolkit.spec.training_configs.packing import take_llamafactory_packing
 from toolkit.spec.training_configs.parallel import take_parallel
+from toolkit.spec.training_configs.trainer_keys import COMPILED
 from toolkit.spec.training_configs.training_arguments import take_counts, take_model
 from toolkit.spec.yaml.known import shown, unknown
 
@@ -40,14 +42,21 @@ STOPS = (
     ("upcast_lmhead_output", "logits in float32 from the head are not followed"),
     ("fp8", "no formula for training in fp8 yet"),
     ("resize_vocab", "a resized vocabulary is not followed"),
+    ("add_tokens", "added tokens resize the vocabulary, which is not followed"),
+    ("add_special_tokens", "added tokens resize the vocabulary, which is not followed"),
+    ("new_special_tokens_config", "added tokens resize the vocabulary, which is not followed"),
+    ("freeze_language_model", "training of parts of a model of images is not followed"),
     ("adapter_name_or_path", "training that goes on from a saved adapter is not followed"),
 )
 GOES_WITHOUT = (
-    ("torch_compile", "what torch.compile fuses is not followed: the estimate is that of eager code"),
+    ("torch_compile", COMPILED),
     ("use_v1_kernels", "LLaMA-Factory's own kernels are not followed: transformers' code is"),
     ("moe_aux_loss_coef", "the router's logits are not counted"),
     ("neftune_noise_alpha", "the noise on embeddings is not counted"),
+    ("pissa_init", "what it takes to make such adapters before training is not counted"),
 )
+TRAINED_UNLESS_TRUE = ("freeze_vision_tower", "freeze_multi_modal_projector")
+"""hparams/finetuning_args.py: what is not the language model is frozen unless false is said."""
 ATTENTION = {"auto": "sdpa", "sdpa": "sdpa", "fa2": "flash", "fa3": "flash", "disabled": "eager"}
 """extras/constants.py, AttentionFunction; model/model_utils/attention.py."""
 STAGES = ("sft", "pt")
@@ -83,16 +92,17 @@ def take_llamafactory(config: Config) -> None:
     if method not in METHODS:
         message, repair = unknown("a way of fine-tuning that is followed", method, METHODS)
         config.findings.append(Finding(config.place("finetuning_type"), "S107", f"finetuning_type: {message}", repair))
-    take_parallel(config)
+    _optimizer(config)
+    take_parallel(config)  # whose optimizer goes before
     _precision(config, method)
     if method == "lora":
         _adapters(config)
     elif method == "oft":
         _rotations(config)
     _checkpointing(config)
-    _optimizer(config)
     _attention(config)
     take_llamafactory_packing(config)
+    refuse_smoothing(config)
     liger = config.truth("enable_liger_kernel")
     if config.value("stack.trainer") != "unsloth":  # which takes its own
         config.assume("stack.loss", "fused" if liger else "cross-entropy", "enable_liger_kernel")
@@ -102,6 +112,7 @@ def take_llamafactory(config: Config) -> None:
     if workers is not None and workers > 1 and "parallel.gpus" not in config.said:
         config.matters("ray_num_workers", "under Ray so many GPUs share the run: add --parallel-gpus N", stops=False)
     config.matters_where_said(STOPS)
+    _refuse_images(config)
     config.matters_where_said(GOES_WITHOUT, stops=False)
 
 
@@ -116,6 +127,12 @@ def _is_followed(config: Config) -> None:
     if not config.truth("do_train"):
         message = "nothing is trained: LLaMA-Factory trains where do_train: true is written"
         config.findings.append(Finding(config.place("do_train"), "S105", message, "add do_train: true"))
+
+
+def _refuse_images(config: Config) -> None:
+    for key in TRAINED_UNLESS_TRUE:
+        if config.truth(key) is False:
+            config.matters(key, "training of what makes tokens of images is not followed")
 
 
 def _precision(config: Config, method: str) -> None:
@@ -162,6 +179,9 @@ def _quantized(config: Config, bits: int, method: str) -> None:
         config.put("weights", config.word("quantization_type") or "nf4", "quantization_type", "quantization_bit")
         config.assume("double_quant", config.truth("double_quantization") is not False, "double_quantization")
         config.assume("method", "qlora", "finetuning_type with quantization_bit")
+        if config.value("parallel.strategy") in ("fsdp2", "zero3"):
+            packed = config.value("compute") or "bf16"
+            config.assume("parallel.quant_storage", packed, "the compute dtype (model/model_utils/quantization.py)")
     if config.value("stack.trainer") == "transformers":
         config.assume("stack.trainer", "trl", "what it leaves of a quantized model is what LLaMA-Factory leaves")
 

@@ -38,6 +38,18 @@ def take_trl_packing(config: Config) -> None:
         config.assume("samples_per_row", 1, COUNTED)
 
 
+def fill_up(config: Config, multiple: int, *, packs: bool) -> None:
+    """Takes rows as long as they are once padding fills them up to a multiple; of packed rows it says that it does."""
+    key, length = "pad_to_multiple_of", config.value("sequence_length")
+    if multiple < 1 or not isinstance(length, int) or length % multiple == 0:
+        return
+    filled = -(-length // multiple) * multiple
+    if packs:
+        config.matters(key, "what padding adds to a packed row is not counted", stops=False)
+    else:
+        config.put("sequence_length", filled, key)
+
+
 def take_axolotl_packing(config: Config) -> None:
     """`sample_packing` makes one row for FlashAttention, and as many as the batch has otherwise, each with a mask."""
     flash = config.value("attention") == "flash"

@@ -11,6 +11,7 @@ from toolkit.spec.fields.names import DEEPSPEED
 from toolkit.spec.fields.value import Fixed
 from toolkit.spec.training_configs.config import Config
 from toolkit.spec.training_configs.deepspeed_file import beside_it
+from toolkit.spec.training_configs.deepspeed_keys import take_deepspeed_settings
 from toolkit.spec.training_configs.fsdp import take_fsdp
 from toolkit.spec.training_configs.irrelevant import irrelevant
 from toolkit.spec.yaml.node import Entries, Scalar
@@ -114,7 +115,8 @@ def _written_out(config: Config) -> str:
     inside = "deepspeed.zero_optimization"
     stage = config.whole(f"{inside}.stage") or 0
     parts = {
-        what: (config.word(f"{inside}.offload_{what}.device") or "none") != "none" for what in ("optimizer", "param")
+        what: (config.word(f"{inside}.offload_{what}.device") or "none") != "none" or bool(config.truth(old))
+        for what, old in (("optimizer", f"{inside}.cpu_offload"), ("param", f"{inside}.cpu_offload_param"))
     }
     if parts["param"] and not parts["optimizer"]:
         config.matters("deepspeed", "no formula for parameters alone in main memory yet")
@@ -130,6 +132,7 @@ def _written_out(config: Config) -> str:
         value = config.truth(f"{inside}.{name}")
         if value is not None:
             config.put(f"parallel.{name}", value, f"{inside}.{name}")
+    take_deepspeed_settings(config, stage)
     return strategy
 
 

@@ -14,6 +14,9 @@ from toolkit.finding import Finding, Place, Severity
 from toolkit.spec.training_configs.config import Config
 from toolkit.spec.training_configs.optimizers import COMPONENTS, note_decay
 from toolkit.spec.training_configs.parallel import is_alone, runs_alone
+from toolkit.spec.training_configs.torchtune_loss import take_loss
+from toolkit.spec.training_configs.torchtune_sizes import note_validation, take_dimensions
+from toolkit.spec.training_configs.trainer_keys import note_device
 from toolkit.spec.training_configs.training_arguments import TORCH_DTYPES, take_accumulation, take_offloading
 from toolkit.spec.yaml.known import shown, unknown
 
@@ -57,6 +60,10 @@ STOPS = (
     ("model.decoder_trainable", "models of images and text are not followed here"),
     ("tensor_parallel_plan", "tensor parallelism is not followed here"),
     ("quantizer", "quantization-aware training is not followed"),
+    ("enable_fp8_training", "no formula for training in fp8 yet"),
+    ("ac_mode", "checkpointing of some layers is not followed"),
+    ("optimizer.amsgrad", "no formula for a third state of each parameter"),
+    ("optimizer.centered", "no formula for a third state of each parameter"),
 )
 OTHER_RUNS = (
     ("teacher_model", "distillation holds a second model, which is not followed"),
@@ -69,11 +76,6 @@ GOES_WITHOUT = (
     ("compile", "what torch.compile fuses is not followed: the estimate is that of eager code"),
     ("dataset.packed", "flex attention to packed samples is not followed: rows are counted as one sample each"),
 )
-WHOLE_LOSS = "torch.nn.CrossEntropyLoss"
-OUTPUTS_LOSS = "torchtune.modules.loss.CEWithChunkedOutputLoss"
-OUTPUTS_UNTIL = "0.6.1"
-"""The last release in which a chunked loss is that of the model's outputs in parts."""
-LINEAR_LOSS = "torchtune.modules.loss.LinearCrossEntropyLoss"
 
 
 def take_torchtune(config: Config) -> None:
@@ -94,7 +96,7 @@ def take_torchtune(config: Config) -> None:
     config.assume("attention", "sdpa", "torchtune/modules/attention.py")
     take_offloading(config, "enable_activation_offloading")
     _optimizer(config)
-    _loss(config)
+    take_loss(config)
     if config.truth("fsdp_cpu_offload", "fsdp.cpu_offload"):
         config.put("parallel.offload", True, "fsdp_cpu_offload", "fsdp.cpu_offload")
     keeps = config.truth("fsdp_reshard_after_forward") is False
@@ -106,6 +108,9 @@ def take_torchtune(config: Config) -> None:
             config.put("parallel.reshard_after_forward", False, "fsdp_reshard_after_forward")
     else:
         config.findings.append(Finding(Place(config.shown), "S115", _ONE_GPU, "add --parallel-gpus N", Severity.NOTE))
+    take_dimensions(config)
+    note_validation(config)
+    note_device(config)
     config.matters_where_said(STOPS)
     config.matters_where_said(OTHER_RUNS, repair=None)
     config.matters_where_said(GOES_WITHOUT, stops=False)
@@ -210,7 +215,9 @@ def _optimizer(config: Config) -> None:
     fused = config.truth("optimizer.fused")
     _in_backward(config)
     if component.startswith("torch."):
-        config.assume("optimizer_implementation", "fused" if fused else "foreach", "optimizer.fused")
+        one_by_one = config.truth("optimizer.foreach") is False
+        implementation = "fused" if fused else "for-loop" if one_by_one else "foreach"
+        config.assume("optimizer_implementation", implementation, "optimizer.fused, optimizer.foreach")
 
 
 def _in_backward(config: Config) -> None:
@@ -221,25 +228,3 @@ def _in_backward(config: Config) -> None:
         config.put("optimizer_in_backward", True, "optimizer_in_bwd")
     else:
         config.matters("optimizer_in_bwd", "torchtune's recipes for adapters do not read it", stops=False)
-
-
-def _loss(config: Config) -> None:
-    component = config.word("loss._component_")
-    chunked = component in (OUTPUTS_LOSS, LINEAR_LOSS)
-    if component not in (None, WHOLE_LOSS, OUTPUTS_LOSS, LINEAR_LOSS):
-        config.matters("loss._component_", "only the losses of supervised fine-tuning are followed")
-    elif config.value("stack.trainer") == "torchtune":
-        config.assume("stack.loss", "chunked" if chunked else "cross-entropy", "loss._component_")
-        if component == OUTPUTS_LOSS and "stack.torchtune" not in config.said:
-            config.assume("stack.torchtune", OUTPUTS_UNTIL, "loss._component_, which later releases deprecate")
-    elif component == LINEAR_LOSS:
-        _taken_for(config, "chunked", "torchtune takes an eighth of the tokens at a time, not TRL's chunks")
-    elif component == OUTPUTS_LOSS:
-        _taken_for(config, "cross-entropy", "float32 copies are taken to exist of all logits, not of a part at a time")
-    else:
-        config.assume("stack.loss", "cross-entropy", "loss._component_")
-
-
-def _taken_for(config: Config, loss: str, reason: str) -> None:
-    config.assume("stack.loss", loss, "loss._component_")
-    config.matters("loss._component_", reason, stops=False)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import PurePosixPath
 
-from toolkit.facts.models import ModelFacts, load_model
+from toolkit.facts.models import ModelFacts, is_written_out, load_model
 from toolkit.finding import Finding
 from toolkit.spec.fields.objective import NEXT_TOKEN
 from toolkit.spec.training_configs.config import Config
+from toolkit.spec.training_configs.trainer_keys import note_evaluation, take_other_arguments
 from toolkit.spec.yaml.known import shown
-from toolkit.spec.yaml.node import Entries
 
 TORCH_DTYPES = {
     "float32": "fp32", "torch.float32": "fp32", "float": "fp32", "fp32": "fp32",
@@ -25,7 +24,7 @@ ATTENTION = {
 """transformers modeling_utils.py: the implementations that a model takes, as they are called here."""
 
 BATCH = 8
-"""transformers training_args.py, per_device_train_batch_size."""
+"""transformers training_args.py, per_device_train_batch_size and per_device_eval_batch_size."""
 
 
 def take_counts(config: Config, batch_default: int = BATCH) -> None:
@@ -36,11 +35,8 @@ def take_counts(config: Config, batch_default: int = BATCH) -> None:
     else:
         config.assume("batch_size", batch_default, f"the default of {config.tool}")
     take_accumulation(config)
-    evaluated = config.whole("per_device_eval_batch_size", "per_gpu_eval_batch_size")
-    evaluates = config.word("eval_strategy", "evaluation_strategy") not in (None, "no") or config.truth("do_eval")
-    if evaluates and evaluated is not None and evaluated > (batch or batch_default):
-        reason = "evaluation works on more sequences at once than training, and is not followed"
-        config.matters("per_device_eval_batch_size", reason, stops=False)
+    note_evaluation(config, batch or batch_default, BATCH)
+    take_other_arguments(config)
     if config.truth("auto_find_batch_size"):
         config.matters("auto_find_batch_size", "the batch shrinks until it fits", stops=False)
 
@@ -127,7 +123,7 @@ def take_dtype(config: Config, default: str | None, *keys: str) -> None:
 def facts_of(config: Config) -> ModelFacts | None:
     """What is known of the model that the file names, if it is one of the table."""
     name = config.value("model")
-    facts = load_model(name) if isinstance(name, str) and not name.startswith("{") else None
+    facts = load_model(name) if isinstance(name, str) and not is_written_out(name) else None
     return facts if isinstance(facts, ModelFacts) else None
 
 
@@ -144,10 +140,3 @@ def take_model(config: Config, *keys: str) -> None:
         config.lost.add("model")
     else:
         config.put("model", name, *keys)
-
-
-def inner_keys(config: Config, name: str) -> Iterator[str]:
-    """The keys of a mapping inside the file, with its name before them."""
-    node = config.entries.get(name)
-    if isinstance(node, Entries):
-        yield from (f"{name}.{key}" for key in node)

@@ -1,4 +1,4 @@
-"""What a header of published readings may say, and the names of what was read."""
+"""The header of published readings, and the names of metrics."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ READING_METRICS = {
     "vllm_kv_per_token": "vLLM's log: what is left for the cache over the tokens that it has, both as printed",
     "unstated": "the source does not say which of allocated, reserved and device was read",
 }
-"""What a reading may be of. Two metrics are never compared with one another."""
+"""The metrics of readings, each with its meaning; two metrics are never compared with each other."""
 
 SPANS = {
     "one": "one GPU, or each of several",
@@ -40,7 +40,7 @@ SPANS = {
     "mean": "the mean over several GPUs",
     "sum": "the sum over several GPUs",
 }
-"""What a reading says of a run on several GPUs."""
+"""How a reading of a run on several GPUs counts them."""
 
 
 class HeaderFields(Written):

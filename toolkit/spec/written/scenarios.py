@@ -130,9 +130,11 @@ class ParallelFields(Written):
     offload: Annotated[FieldValue | None, Open("parallel.offload")] = None
     reshard_after_forward: Annotated[FieldValue | None, Open("parallel.reshard_after_forward")] = None
     loads_whole: Annotated[FieldValue | None, Open("parallel.loads_whole")] = None
+    quant_storage: Annotated[FieldValue | None, Open("parallel.quant_storage")] = None
     backward_prefetch: Annotated[FieldValue | None, Open("parallel.backward_prefetch")] = None
     limit_all_gathers: Annotated[FieldValue | None, Open("parallel.limit_all_gathers")] = None
     sync_module_states: Annotated[FieldValue | None, Open("parallel.sync_module_states")] = None
+    use_orig_params: Annotated[FieldValue | None, Open("parallel.use_orig_params")] = None
     buckets: Annotated[FieldValue | None, Open("parallel.buckets")] = None
     reduce_bucket_size: Annotated[FieldValue | None, Open("parallel.reduce_bucket_size")] = None
     allgather_bucket_size: Annotated[FieldValue | None, Open("parallel.allgather_bucket_size")] = None
@@ -247,7 +249,7 @@ _NOT_FIELDS = frozenset({"extends", "quotes", "title", "note"})
 
 
 def flat_fields(fields: ScenarioFields) -> Iterator[tuple[str, FieldValue | None]]:
-    """The fields that are written, by flat name ("lora.rank"); a group that is `null` as None."""
+    """The written fields by flat name ("lora.rank"); a group that is `null` as None."""
     for name in _written(fields):
         value = getattr(fields, name)
         if name in _NOT_FIELDS:
@@ -261,5 +263,5 @@ def flat_fields(fields: ScenarioFields) -> Iterator[tuple[str, FieldValue | None
 
 
 def _written(model: Written) -> list[str]:
-    """The names of the fields that are written, in the order in which they are declared."""
+    """The names of the written fields, in the order of declaration."""
     return [name for name in type(model).model_fields if name in model.model_fields_set]

@@ -1,4 +1,4 @@
-"""Names that are not known: what to say of them, and which known one was most likely meant."""
+"""Messages about unknown names, with the known one that was most likely meant."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from toolkit.finding import printable
 from toolkit.spec.fields.names import OTHER_SPELLINGS
 
 MAX_SHOWN = 80
-"""Characters of a stranger's text that a message repeats."""
+"""The most characters of input that a message repeats."""
 
 MAX_GUESSES = 100
-"""Unknown names of a file for which a known one is looked for: each look costs up to some milliseconds."""
+"""The most unknown names of a file that get a suggestion: each costs up to some milliseconds."""
 
 MAX_COMPARED = 1_000
-"""Known names that one unknown name is compared with."""
+"""The most known names that an unknown one is compared with."""
 
 _guesses_left: ContextVar[int | None] = ContextVar("guesses_left", default=None)
 
 
 @contextmanager
 def limited_guesses(count: int = MAX_GUESSES) -> Iterator[None]:
-    """Within it, only so many unknown names get a suggestion, so that a file of mistakes costs no minutes."""
+    """A context in which only so many unknown names get a suggestion, so that a file full of mistakes stays fast."""
     token = _guesses_left.set(count)
     try:
         yield
@@ -33,7 +33,7 @@ def limited_guesses(count: int = MAX_GUESSES) -> Iterator[None]:
 
 
 def may_guess() -> bool:
-    """Whether one more suggestion may be looked for; counts it."""
+    """Whether one more suggestion is allowed; counts it."""
     left = _guesses_left.get()
     if left is None:
         return True
@@ -48,7 +48,7 @@ def shown(text: str) -> str:
 
 
 def meant(name: str, known: Iterable[str]) -> str | None:
-    """The known name that was most likely meant; None where none is alike, or after too many guesses."""
+    """The known name that was most likely meant; None where none is similar, or after too many suggestions."""
     names = list(known)
     other = OTHER_SPELLINGS.get(name.casefold())
     if other in names:
@@ -58,7 +58,7 @@ def meant(name: str, known: Iterable[str]) -> str | None:
 
 
 def unknown(noun: str, name: str, known: Iterable[str]) -> tuple[str, str | None]:
-    """Message and repair for a name that a known list does not have."""
+    """The message and the repair for a name that is not in a list."""
     names = list(known)
     guess = meant(name, names)
     message = f"{shown(name)} is not {noun}; known: {', '.join(names)}"

@@ -1,4 +1,4 @@
-"""What a YAML file holds before any field has said what it means: text, lists, mappings, and their places."""
+"""The tree of a YAML file before its values are interpreted: text, lists, mappings, and their places."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ Node = Scalar | Items | Entries
 
 
 def typed(text: str) -> Scalar:
-    """Text that came from elsewhere than a file (a command line), read as an unquoted scalar is."""
+    """Text from outside a file (a command line), as an unquoted scalar."""
     scalar = Scalar(text)
     scalar.line = scalar.column = scalar.end_line = 1
     scalar.end_column = len(text) + 1
@@ -51,13 +51,13 @@ def typed(text: str) -> Scalar:
 
 
 def place_of(node: Node, path: str) -> Place:
-    """Where a node starts and, for a scalar, ends."""
+    """The place of a node: where it starts and, for a scalar, where it ends."""
     if isinstance(node, Scalar):
         return Place(path, node.line, node.column, node.end_line, node.end_column)
     return Place(path, node.line, node.column)
 
 
 def place_of_key(entries: Entries, key: str, path: str) -> Place:
-    """Where a key stands; the start of the mapping if it does not."""
+    """The place of a key, or the start of the mapping if the key is missing."""
     written = entries.keys_at.get(key)
     return place_of(entries if written is None else written, path)

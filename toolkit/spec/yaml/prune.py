@@ -1,4 +1,4 @@
-"""Takes what is broken out of a spec, so that the rest is checked in the same run."""
+"""Removes broken parts of a spec, so that the rest is checked in the same run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from toolkit.spec.yaml.node import Entries, Items, Node
 from toolkit.spec.yaml.translate import Location
 
 _DIVISIBLE = ("scenarios", "defaults", "values")
-"""Sections whose entries stand by themselves."""
+"""Sections whose entries are independent of each other."""
 
 
 @dataclass(slots=True)
@@ -25,7 +25,7 @@ class Broken:
     claims: bool = False
 
     def add(self, other: Broken) -> None:
-        """Notes what was taken out in another round."""
+        """Adds what was removed in another round."""
         self.keys |= other.keys
         self.scenarios |= other.scenarios
         self.values |= other.values
@@ -33,7 +33,7 @@ class Broken:
 
 
 def prune(root: Entries, locations: Iterable[Location]) -> Broken:
-    """Removes the smallest part around each location that the rest can do without."""
+    """Removes, around each location, the smallest part that the rest does not need."""
     broken = Broken()
     doomed: dict[int, tuple[Entries | Items, set[int | str]]] = {}
     for location in locations:

@@ -1,4 +1,4 @@
-"""Reads a spec's file, and refuses what leads out of the folder, is no text, or is too large."""
+"""Reads the file of a spec; refuses files outside the folder, files that are no text, and large ones."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from toolkit.spec.yaml.scalar import described
 
 
 def read_entries(path: Path, root: Path, what: str) -> tuple[Entries | None, list[Finding]]:
-    """The mapping in a YAML file, with all that is wrong with its form."""
+    """The mapping in a YAML file, and all findings about its form."""
     shown = shown_path(path, root)
     text = read_text_file(path, root)
     if isinstance(text, Finding):
@@ -22,7 +22,7 @@ def read_entries(path: Path, root: Path, what: str) -> tuple[Entries | None, lis
 
 
 def as_entries(node: Node | None, findings: list[Finding], shown: str, what: str) -> Entries | None:
-    """The node if it is a mapping; otherwise a finding says what it is."""
+    """The node, if it is a mapping; otherwise a finding."""
     if isinstance(node, Entries):
         return node
     if node is not None:
@@ -34,7 +34,7 @@ def as_entries(node: Node | None, findings: list[Finding], shown: str, what: str
 
 
 def read_text_file(path: Path, root: Path, most: int = MAX_BYTES) -> str | Finding:
-    """The text of a file inside `root` of at most so many bytes, or why it is not read."""
+    """The text of a file inside `root` with a bounded number of bytes, or a finding why it is not read."""
     shown = shown_path(path, root)
     place = Place(shown)
     try:

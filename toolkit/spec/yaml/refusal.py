@@ -1,4 +1,4 @@
-"""How a reader of one value says no, in the form that pydantic carries to the place of the value."""
+"""The error by which a reader refuses a value, in the form that pydantic reports at the place of the value."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Puts another text into one scalar of a YAML file, and leaves every other character as it is."""
+"""Replaces the text of single scalars of a YAML file, and leaves every other character as it is."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class YamlText:
         return self._collections.get((place.line, place.column)) or (written and written[0])
 
     def node(self, path: NodePath) -> Node | None:
-        """What a path leads to."""
+        """The node at the end of a path."""
         node = self.root
         for step in path:
             if isinstance(node, Entries) and isinstance(step, str):
@@ -61,7 +61,7 @@ class YamlText:
         return start, min(len(self.text), self._starts[scalar.end_line - 1] + scalar.end_column - 1)
 
     def with_texts(self, texts: Mapping[NodePath, str]) -> str | None:
-        """The YAML with other texts in some scalars; None where that would change anything else."""
+        """The YAML with new texts in some scalars; None where that would change anything else."""
         edits = sorted((*self.span(scalar), path) for path, scalar in _scalars(self.root) if path in texts)
         pieces, done = [], 0
         for start, end, path in edits:

@@ -1,4 +1,4 @@
-"""Readers of a single value: each says what it accepts, and refuses what YAML readers disagree about."""
+"""Readers of single values; they refuse what YAML parsers disagree about."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _NOTHING = frozenset({"", "~", "null", "Null", "NULL"})
 
 
 def described(raw: Node) -> str:
-    """What stands there, for a message."""
+    """A description of a node, for messages."""
     if isinstance(raw, Entries):
         return "a mapping"
     if isinstance(raw, Items):
@@ -65,8 +65,10 @@ def read_integer(raw: Node, wanted: str, low: int | None = None, high: int | Non
     """A whole number within bounds, written in decimal digits."""
     digits = _digits(raw, _INTEGER, wanted)
     number = int(digits)
-    if (low is not None and number < low) or (high is not None and number > high):
+    if low is not None and number < low:
         raise refusal("S104", f"{number} is not {wanted}")
+    if high is not None and number > high:
+        raise refusal("S104", f"{number:,} is too large: the most that can be said is {high:,}")
     return number
 
 
@@ -106,7 +108,7 @@ def plain_data(raw: Node) -> object:
 
 
 def untyped(raw: Scalar) -> str | int | float | bool | None:
-    """What a scalar is where no field says it (in a config), as all YAML readers agree."""
+    """The value of a scalar without a field that decides its type (in a config), as all YAML parsers read it."""
     if not raw.plain:
         return str(raw)
     if raw in ("true", "false", "null"):
@@ -130,7 +132,7 @@ def _digits(raw: Node, pattern: re.Pattern[str], wanted: str) -> str:
 
 
 def _written_out(raw: Scalar) -> str | None:
-    """What a number with a k or an m after it stands for: `2k` tokens are 2048, and to some 2000."""
+    """A remark for numbers with a suffix: `2k` tokens are 2048 to some and 2000 to others."""
     found = _SHORT.fullmatch(raw)
     if found is None:
         return None

@@ -1,4 +1,4 @@
-"""From pydantic's errors to findings: the place in the YAML, our code, and words that a person would use."""
+"""Translates pydantic's errors into findings: with the place in the YAML, our code, and plain words."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _EXPECTED = {
 }
 KEY = "[key]"
 _ADDED = {"table": "add table: with the heading that it stands under, or table: {} for the document's first"}
-"""How a field is added whose value its name does not tell."""
+"""The repair for a missing field whose name does not say what its value looks like."""
 
 
 def findings_of(error: ValidationError, root: Node, path: str, model: type[BaseModel]) -> list[Finding]:
-    """Every mistake that pydantic found, at its place."""
+    """A finding for every error of pydantic, at its place."""
     found = []
     for item in error.errors(include_url=False, include_context=True):
         location = item["loc"]
@@ -39,7 +39,7 @@ def findings_of(error: ValidationError, root: Node, path: str, model: type[BaseM
 
 
 def walk(root: Node, location: Location) -> list[Node]:
-    """The nodes from the root to a location, as far as they exist; parts that name no node are left out."""
+    """The nodes from the root to a location, as far as they exist."""
     trail = [root]
     for part in location:
         node = trail[-1]
@@ -50,7 +50,7 @@ def walk(root: Node, location: Location) -> list[Node]:
 
 
 def child(node: Node, part: int | str) -> Node | None:
-    """What a key or an index leads to."""
+    """The node behind a key or an index."""
     if isinstance(node, Entries):
         return node.get(part) if isinstance(part, str) else None
     return node[part] if isinstance(node, Items) and isinstance(part, int) and part < len(node) else None

@@ -1,4 +1,4 @@
-"""Runs pydantic over a YAML tree until nothing broken is left in it, and keeps every mistake on the way."""
+"""Validates a YAML tree with pydantic until nothing broken is left in it, and collects every mistake."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ROUNDS = 8  # a part that lost a field may lack it: each round takes out more, 
 
 
 def validated(model: type[_Model], root: Entries, path: str, findings: list[Finding]) -> tuple[_Model, Broken]:
-    """What is written, without its broken parts; the tree loses them, and `findings` says what they were."""
+    """The validated model without its broken parts; they are removed from the tree, and reported in `findings`."""
     broken = Broken()
     for _ in range(_ROUNDS):
         try:

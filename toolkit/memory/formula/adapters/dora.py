@@ -39,7 +39,8 @@ def with_magnitude(tape: Tape, x: Buffer, base: Buffer, form: LinearForm, branch
     tape.drop(result, more)
     if source is not x:
         tape.drop(source)
-    return letting_go(tape, total, cast(tape, total, base.dtype, row))
+    # Beside packed weights under autocast the sum stays as wide as it is (tuners/lora/bnb.py, requires_conversion).
+    return letting_go(tape, total, cast(tape, total, base.dtype, row)) if casts else total
 
 
 def _added(tape: Tape, x: Buffer, result: Buffer, form: LinearForm, branch: Branch, row: str, *, again: bool) -> Buffer:
@@ -123,11 +124,13 @@ def _weight(tape: Tape, dtype: str, form: LinearForm) -> Buffer | None:
 
 
 def _norms(tape: Tape, dtype: str, form: LinearForm) -> Buffer:
-    """The lengths of the rows of weight + scaling * change; autocast measures them in float32."""
+    """The lengths of the rows of weight + scaling * change.
+
+    Autocast asks for them in float32, which the kernel gives without a copy of what it measures (ATen/autocast_mode.h,
+    fp32_set_opt_dtype; ReduceNormKernel.cu).
+    """
     scaled = _matrix(tape, form, dtype)
     total = letting_go(tape, scaled, _matrix(tape, form, dtype))
-    if form.autocast is not None:
-        total = letting_go(tape, total, cast(tape, total, "fp32", MATRIX))
     norms = tape.new(BRANCH, form.outputs, dtype, size=Size(fixed=form.outputs * BYTES[dtype]))
     tape.drop(total)
     return norms

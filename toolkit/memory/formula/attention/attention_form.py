@@ -62,6 +62,7 @@ class AttentionForm:
     returns_gradients: bool = False  # keys and values of an earlier layer get gradients, too (Gemma 4)
     last: bool = False  # and are the first to get them, as no layer follows
     gated: bool = False  # queries come with a gate of their width, whose sigmoid the result is multiplied by
+    causal: bool = True  # a token attends to none after it, which is a bias where scores are written out
 
     @property
     def is_grouped(self) -> bool:

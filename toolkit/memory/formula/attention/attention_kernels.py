@@ -5,7 +5,7 @@ from __future__ import annotations
 from toolkit.memory.formula.attention.attention_form import OUTPUT, SCORES, STATES, AttentionForm
 from toolkit.memory.formula.attention.fused_kernel import flash_working, fused
 from toolkit.memory.formula.attention.masked_kernel import given, given_padded, masked, wide
-from toolkit.memory.formula.attention.math_kernel import in_float32
+from toolkit.memory.formula.attention.math_kernel import causal_bias, in_float32
 from toolkit.memory.formula.attention.repeated import repeated
 from toolkit.memory.formula.attention.varying_kernel import packed, packed_by_lengths, varying
 from toolkit.memory.formula.caches.cached import LAID_OUT
@@ -45,24 +45,24 @@ def flash(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: Attention
 def written_out(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: AttentionForm) -> Buffer:
     """What sdpa does where no kernel takes float32 heads in groups: repeated heads, a bias, scores and probabilities.
 
-    Source: aten/src/ATen/native/transformers/attention.cpp, _scaled_dot_product_attention_math; sdp_utils.cpp.
+    Where attention goes both ways there is no bias. Source: aten/src/ATen/native/transformers/attention.cpp,
+    _scaled_dot_product_attention_math; sdp_utils.cpp.
     """
     keys, values = repeated(tape, key, form), repeated(tape, value, form)
     first = scale(tape, query, STATES, constants=0)
-    with tape.temporary(SCORES, Size(square=2 * BYTES["bool"])):
-        pass
-    bias = tape.new(SCORES, 0, "fp32", size=Size(square=BYTES["fp32"]))
+    bias = causal_bias(tape) if form.causal else None
     second = scale(tape, keys, STATES, constants=0)
     laid_out = transposed(tape, first)
-    product = contract(tape, laid_out, second, SCORES, 0, Size(pair=form.query_heads * BYTES["fp32"]))
+    scores = contract(tape, laid_out, second, SCORES, 0, Size(pair=form.query_heads * BYTES["fp32"]))
     tape.drop(laid_out, second)
-    biased = letting_go(tape, product, add(tape, product, bias, SCORES))
-    probabilities = letting_go(tape, biased, _saving_result(tape, biased))
+    if bias is not None:
+        scores = letting_go(tape, scores, add(tape, scores, bias, SCORES))
+    probabilities = letting_go(tape, scores, _saving_result(tape, scores))
     if form.dropout:
         probabilities = letting_go(tape, probabilities, drop_out(tape, probabilities, SCORES))
     width = form.query_heads * form.value_head_dim
     mixed = contract(tape, probabilities, values, OUTPUT, width, Size(token=width * BYTES["fp32"]))
-    tape.drop(probabilities, values, keys, first, bias)
+    tape.drop(probabilities, values, keys, first, *([bias] if bias is not None else []))
     return letting_go(tape, mixed, transposed(tape, mixed))
 
 
@@ -189,7 +189,11 @@ def _softmax_with_sinks(tape: Tape, scores: Buffer, dtype: str, form: AttentionF
     joined = _with_sinks(tape, scores, form)
     shifted = letting_go(tape, joined, _less_maximum(tape, joined, form))
     whole = _saving_result(tape, shifted)
-    result = cast(tape, _without_sinks(tape, whole, form), dtype, SCORES)
+    kept = _without_sinks(tape, whole, form)
+    dropped = drop_out(tape, kept, SCORES) if form.dropout else kept
+    result = cast(tape, dropped, dtype, SCORES)
+    if dropped not in (kept, result):
+        tape.drop(dropped)
     tape.drop(scores)  # whose name the result gets
     return (result, shifted) if result.base is whole else (result, shifted, whole)
 

@@ -34,17 +34,18 @@ from toolkit.memory.formula.operations import (
 from toolkit.memory.size import BYTES, Size
 from toolkit.memory.tape.buffer import Buffer
 from toolkit.memory.tape.tape import Tape
+from toolkit.spec.fields.kernel_names import MATH
 
 
 @frozen
 class EncoderAttentionForm:
     """The attention of an encoder layer: `heads` heads over `width`, with q, k and v from linears of their own.
 
-    `kernel` is flash or eager, or masked or varying where rows are padded; `positions` are DeBERTa's. `dropout` is that
-    of the probabilities, which fused kernels draw without a mask; `keeps_scores` says that softmax saves what it is
-    given, too; `mask` is the dtype of the mask that eager attention adds; `names_scores` says that its code has a
-    name for the scores to its end, as before transformers 5. `bias` is the dtype of one for each pair and head, which
-    is added in place (MPNet). With `joined` one product makes all three (the first DeBERTa).
+    `kernel` is flash, eager or math (torch's own operations), or masked or varying where rows are padded; `positions`
+    are DeBERTa's. `dropout` is that of the probabilities, which fused kernels draw without a mask; `keeps_scores` says
+    that softmax saves what it is given, too; `mask` is the dtype of the mask that eager attention adds; `names_scores`
+    says that its code has a name for the scores to its end, as before transformers 5. `bias` is the dtype of one for
+    each pair and head, which is added in place (MPNet). With `joined` one product makes all three (the first DeBERTa).
     """
 
     heads: int
@@ -84,11 +85,12 @@ def attend_both_ways(tape: Tape, x: Buffer, form: EncoderAttentionForm) -> Atten
 
 
 def _as_decoders(form: EncoderAttentionForm) -> AttentionForm:
-    """The form that a kernel knows: as many keys as queries, nothing repeated."""
+    """The form that a kernel knows: as many keys as queries, nothing repeated, each token sees all."""
     head = form.width // form.heads
     projections = (form.query, form.key, form.value)
     form_of_heads = AttentionForm(form.heads, form.heads, head, head, projections, form.output, form.kernel, "none")
-    return replace(form_of_heads, autocast=form.autocast, narrows=form.narrows)
+    drops = form.dropout and form.kernel == MATH
+    return replace(form_of_heads, autocast=form.autocast, narrows=form.narrows, dropout=drops, causal=False)
 
 
 def _eager(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: EncoderAttentionForm) -> tuple[Buffer, Buffer]:

@@ -23,6 +23,7 @@ from toolkit.memory.formula.operations import Given, cast, letting_go, split, wi
 from toolkit.memory.size import BYTES, Size
 from toolkit.memory.tape.buffer import Buffer
 from toolkit.memory.tape.tape import Tape
+from toolkit.spec.fields.kernel_names import MATH
 
 ROTARY = "rotary_states"
 
@@ -173,7 +174,7 @@ def _mixed(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: LatentFo
     """The values of all heads, mixed by the kernel that attends."""
     if form.attention.kernel == "eager":
         return eager(tape, query, key, value, form.attention)
-    if form.head == form.value:
+    if form.head == form.value or form.attention.kernel == MATH:
         return KERNELS[form.attention.kernel](tape, query, key, value, form.attention)
     if form.attention.kernel in FLASH_KERNELS:
         return _filled_up(tape, query, key, value, form)

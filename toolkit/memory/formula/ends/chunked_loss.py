@@ -9,7 +9,7 @@ from toolkit.memory.formula.ends.logits import FLOAT, GRADIENT, LABELS, LOGITS, 
 from toolkit.memory.formula.linear.linear_form import LinearForm
 from toolkit.memory.formula.norms import normalise
 from toolkit.memory.formula.operations import Given, part_of
-from toolkit.memory.libraries.losses import SHORT
+from toolkit.memory.libraries.losses import ADDS_IN_PLACE, SHORT
 from toolkit.memory.size import BYTES, Size
 from toolkit.memory.tape.buffer import Buffer
 from toolkit.memory.tape.gradients import GRADIENTS, NEW_GRADIENT
@@ -140,19 +140,19 @@ def _weight_gradient(tape: Tape, chunk: ChunkedProduct) -> None:
 
 
 def fused_loss(tape: Tape, x: Buffer, form: HeadForm) -> Buffer:
-    """Liger: the forward pass makes the gradients of hidden states and weight, one chunk of logits at a time."""
+    """Liger: the forward pass makes the gradients of hidden states and weight, one chunk of logits at a time.
+
+    Since 0.6.2 what a chunk adds to the weight's gradient is made float32 first; before, it was added as it is made.
+    """
     normed = normalise(tape, x, form.norm)
     tape.drop(x)
     projection = form.projection
     given = tape.new(HIDDEN, normed.width, normed.dtype)
     saved = [given]
-    working = Size(chunk=projection.outputs * BYTES[projection.dtype])
     if projection.trains:
         own = Size(fixed=projection.elements * BYTES[projection.gradient])
         saved.append(tape.new(NEW_GRADIENT if tape.accumulates else GRADIENTS, 0, projection.gradient, size=own))
-    with tape.temporary(LOGITS, working), ExitStack() as alive:
-        if projection.trains:
-            alive.enter_context(tape.temporary(NEW_GRADIENT, Size(fixed=projection.elements * BYTES[projection.dtype])))
+    _fused_chunks(tape, projection, adds_in_place=form.loss == ADDS_IN_PLACE)
     result = tape.new(PROBABILITIES, 0, "fp32", grad=True)
 
     def backward(tape: Tape, _: Buffer) -> Given:
@@ -164,6 +164,31 @@ def fused_loss(tape: Tape, x: Buffer, form: HeadForm) -> Buffer:
     tape.node(result, backward, tape.save(*saved))
     tape.drop(normed, *saved)
     return result
+
+
+def _fused_chunks(tape: Tape, projection: LinearForm, *, adds_in_place: bool) -> None:
+    """Two chunks, of which the second is as all later ones: the logits before it have a name until its own are made.
+
+    Source: liger_kernel/ops/fused_linear_cross_entropy.py, fused_linear_cross_entropy_forward.
+    """
+    dtype = projection.autocast or projection.dtype
+    logits: list[Buffer] = []
+    for _ in range(2):
+        logits.append(tape.new(LOGITS, 0, dtype, size=Size(chunk=projection.outputs * BYTES[dtype])))
+        tape.drop(*logits[:-1])
+        del logits[:-1]
+        with tape.temporary("activation_gradients", Size(chunk=projection.inputs * BYTES[dtype])):
+            pass
+        if not projection.trains or adds_in_place:
+            continue
+        made = tape.new(NEW_GRADIENT, 0, dtype, size=Size(fixed=projection.elements * BYTES[dtype]))
+        if dtype == "fp32":
+            tape.drop(made)
+            continue
+        wide = tape.new(NEW_GRADIENT, 0, "fp32", size=Size(fixed=projection.elements * BYTES["fp32"]))
+        tape.drop(made)
+        tape.drop(wide)
+    tape.drop(*logits)
 
 
 def fused_wide_loss(tape: Tape, x: Buffer, form: HeadForm) -> Buffer:

@@ -36,6 +36,7 @@ class HeadForm:
     a name for what the model gave: it is `held` until the next "step" is done, or until the "next" is given. One that
     `evaluates` takes a loss without gradients. generate() `clones` all logits in some releases; where each pass gives
     all `anew`, as there is no cache, what it took of the float32 ones before, a view of their clone, is still there.
+    What it is given may be `normed` already, on another GPU.
     """
 
     norm: NormForm
@@ -52,10 +53,21 @@ class HeadForm:
     evaluates: bool = False
     clones: bool = False
     anew: bool = False
+    normed: bool = False
+
+
+@frozen
+class NormEndForm:
+    """What is left of an end whose logits are made on another GPU: the norm after the last layer."""
+
+    norm: NormForm
+    loss: str = ""
 
 
 def before_logits(tape: Tape, x: Buffer, form: HeadForm) -> Buffer:
     """What logits are made from: the normed stream, or a narrower one where the model has no norm there (OPT 350M)."""
+    if form.normed:
+        return x
     result = normalise(tape, x, form.norm) if form.project is None else linear(tape, x, form.project, LOGITS)
     tape.drop(x)
     return result
@@ -65,6 +77,8 @@ def whole_loss(tape: Tape, x: Buffer, form: HeadForm) -> Buffer:
     """Transformers' ForCausalLMLoss: the logits of all tokens at once; they stay until the model's forward returns."""
     normed = before_logits(tape, x, form)
     logits = linear(tape, normed, form.projection, LOGITS)
+    if form.normed:  # a copy that the hook alone has a name for
+        tape.drop(normed)
     if form.own:
         return _own_loss(tape, normed, _handed_out(tape, logits, form), form)
     capped = formed(tape, logits, form)

@@ -8,12 +8,12 @@ from toolkit.memory.formula.caches.kv_cache import cached_bytes
 from toolkit.memory.formula.ends.logits import NAMED
 from toolkit.memory.formula.ends.summed import SUM
 from toolkit.memory.ledger import PhaseName
-from toolkit.memory.libraries.losses import SHORT, TILES, loss_of
+from toolkit.memory.libraries.losses import ADDS_IN_PLACE, SHORT, TILES, loss_of
 from toolkit.memory.libraries.transformers_versions import behaviour
 from toolkit.memory.size import BYTES
 from toolkit.spec.fields.result import OWN_LOOP, UNTIL_NEXT
 
-MADE_IN_CHUNKS = ("chunked", SHORT, "fused", "fused wide", *TILES, "cut")
+MADE_IN_CHUNKS = ("chunked", SHORT, "fused", "fused wide", ADDS_IN_PLACE, *TILES, "cut")
 """Losses under which the logits of all tokens never are: the result has none."""
 
 

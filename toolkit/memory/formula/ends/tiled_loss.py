@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from toolkit.memory.formula.ends.logits import LABELS, LOGITS, PROBABILITIES, HeadForm
+from toolkit.memory.formula.ends.logits import LABELS, LOGITS, PROBABILITIES, HeadForm, before_logits
 from toolkit.memory.formula.linear.linear_form import LinearForm
-from toolkit.memory.formula.norms import normalise
 from toolkit.memory.formula.operations import Given, resized
 from toolkit.memory.libraries.losses import TILED_AGAIN
 from toolkit.memory.size import BYTES, Size
@@ -27,8 +26,7 @@ TILE_ENTRIES = 32_768
 
 def tiled_loss(tape: Tape, x: Buffer, form: HeadForm) -> Buffer:
     """Hidden states gathered once, then a tile of logits at a time, in forward and again in backward."""
-    normed = normalise(tape, x, form.norm)
-    tape.drop(x)
+    normed = before_logits(tape, x, form)
     projection = form.projection
     order = tape.new(LABELS, 2, "int64")
     gathered = tape.new(HIDDEN, normed.width, normed.dtype, grad=True)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from math import ceil
 
-from toolkit.facts.gpu import GenericGpu, Gpu, GpuVariants
+from toolkit.facts.gpu import Card
 from toolkit.facts.gpus import find_gpu
 from toolkit.facts.names import UnknownName
 from toolkit.memory.context import Context
@@ -25,7 +25,6 @@ from toolkit.spec.settings.setting import Setting
 from toolkit.spec.settings.stack_rules import counts_graphs, vllm_shares
 
 Interval = tuple[int, int]
-Card = Gpu | GpuVariants | GenericGpu
 
 VOCABULARY_UNIT = 64
 """Rows to which embeddings and heads are padded (vllm/model_executor/layers/vocab_parallel_embedding.py)."""

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from packaging.version import Version
 
+from toolkit.facts.gpu import Card
 from toolkit.memory.architecture import LayerKind
 from toolkit.memory.context import Context
-from toolkit.memory.engines.limits import ROW, Card, Limits, limits_of
+from toolkit.memory.engines.limits import ROW, Limits, limits_of
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.size import BYTES
 from toolkit.memory.weights.sums import OF_IMAGES

@@ -10,7 +10,7 @@ from toolkit.memory.formula.adapters.lora_branch import adapted
 from toolkit.memory.formula.linear.gptq_training import torch_product, triton_product
 from toolkit.memory.formula.linear.linear_form import LinearForm
 from toolkit.memory.formula.linear.packed_weights import awq_product, biased, fp8_product, gptq_product
-from toolkit.memory.formula.linear.products import DEQUANTIZED, dequantized, multiplied, product, weight_of
+from toolkit.memory.formula.linear.products import DEQUANTIZED, dequantized, multiplied, product, scales, weight_of
 from toolkit.memory.formula.linear.torchao import INDEXED, nf4_product
 from toolkit.memory.formula.operations import Given, cast, letting_go, lowered, resized, widened
 from toolkit.memory.formula.tuned.methods import tuned
@@ -83,16 +83,17 @@ def _four_bit(tape: Tape, x: Buffer, form: LinearForm, row: str) -> Buffer:
     if form.follows and x.dtype != form.compute and x.dtype != "fp16":
         return _four_bit_as_given(tape, x, form, row)
     inner = cast(tape, x, form.compute, COPIES)
-    made = tape.new(row, form.outputs, form.compute, grad=x.grad, size=widened(x, form.outputs, form.compute))
     unpacked = dequantized(form) if form.unpacks else multiplied(form)
-    with tape.temporary(DEQUANTIZED, unpacked):
-        pass
+    first = scales(form) if form.unpacks or not form.halved else Size()
+    rest = unpacked.minus(first)
+    with tape.temporary(DEQUANTIZED, first), tape.temporary(DEQUANTIZED, rest):  # before the product has a place
+        made = tape.new(row, form.outputs, form.compute, grad=x.grad, size=widened(x, form.outputs, form.compute))
 
     def backward(tape: Tape, _: Buffer) -> Given:
         if form.halved and form.unpacks:  # what is cast is let go before the product
             with tape.temporary(DEQUANTIZED, multiplied(form)):
                 pass
-        with tape.temporary(DEQUANTIZED, unpacked):
+        with tape.temporary(DEQUANTIZED, first), tape.temporary(DEQUANTIZED, rest):
             given = tape.gradient(inner)
         return [(inner, given)]
 

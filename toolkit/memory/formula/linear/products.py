@@ -61,10 +61,12 @@ def product(
         given = [] if bias is None else [(bias, tape.weight_gradient(bias, dtype))]
         if weight is not None and trains:
             given.append((weight, tape.weight_gradient(weight, dtype)))
+            tape.multiplied()
             _multiplied(tape, gradient)
         if x.grad:
             given.append((x, tape.gradient(x)))
             given[-1][1].reshaped = True  # a matrix, seen as sequences
+            tape.multiplied()
             _multiplied(tape, gradient)
         if (biased or bias is not None) and x.size.token:
             tape.returned()
@@ -88,9 +90,16 @@ def _multiplied(tape: Tape, gradient: Buffer) -> None:
 
 
 def dequantized(form: LinearForm) -> Size:
-    """The weight in the compute dtype, and with double quantization its float32 scales, one for 64 elements."""
-    scales = form.elements // 64 * BYTES["fp32"] if form.nested else 0
-    return Size(fixed=form.elements * BYTES[form.compute] + scales)
+    """The weight in the compute dtype, and with double quantization its scales."""
+    return Size(fixed=form.elements * BYTES[form.compute]).plus(scales(form))
+
+
+def scales(form: LinearForm) -> Size:
+    """With double quantization the scales in float32, one for 64 elements: a request of their own, before the weight's.
+
+    Source: bitsandbytes functional.py, dequantize_4bit.
+    """
+    return Size(fixed=form.elements // 64 * BYTES["fp32"] if form.nested else 0)
 
 
 def multiplied(form: LinearForm) -> Size:

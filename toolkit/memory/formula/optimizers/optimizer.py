@@ -15,7 +15,7 @@ from toolkit.memory.ledger import PhaseName
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.size import BYTES, in_8_bit
 from toolkit.memory.weights.sums import Trained
-from toolkit.spec.fields.names import OPTIMIZERS_8BIT, PROJECTED
+from toolkit.spec.fields.names import OPTIMIZERS_8BIT, OPTIMIZERS_32BIT, PROJECTED
 from toolkit.spec.settings.setting import Setting
 
 PAGED_FROM = 100_000
@@ -42,9 +42,13 @@ def each(context: Context) -> Iterator[tuple[Trained, Setting]]:
 
 
 def setting_of_copies(context: Context) -> Setting:
-    """The setting of the states of copies, which are as adapters' unless those follow the dtype of adapters."""
+    """The setting of the states of copies, which are as adapters' unless those follow the dtype of adapters.
+
+    bitsandbytes' states of 32 bits follow none: they are float32 (bitsandbytes/optim/optimizer.py, init_state).
+    """
     setting, dtypes = context.setting, context.numerics
-    if context.sums.copies and setting.optimizer_states == dtypes.adapter != dtypes.head:
+    follows = setting.optimizer_states == dtypes.adapter and setting.optimizer not in OPTIMIZERS_32BIT
+    if context.sums.copies and follows and dtypes.adapter != dtypes.head:
         return replace(setting, optimizer_states=dtypes.head)
     return setting
 

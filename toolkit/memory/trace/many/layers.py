@@ -9,11 +9,13 @@ from dataclasses import replace
 from toolkit.facts.models import ModelFacts
 from toolkit.frozen import frozen
 from toolkit.memory.ledger import PhaseName
+from toolkit.memory.timeline.one_gpu import fullest_gpu
 from toolkit.memory.timeline.pattern import NoPatternError, Pattern, learn
 from toolkit.memory.timeline.stream import Run, settled
 from toolkit.memory.trace.refusal import UnsupportedTrace
 from toolkit.memory.trace.releases import text_config
 from toolkit.memory.trace.run import run
+from toolkit.memory.trace.several_gpus.dispatched import dispatches
 from toolkit.memory.trace.several_gpus.replicated import replicates
 from toolkit.spec.settings.setting import Setting
 
@@ -60,8 +62,9 @@ class Grown:
 
 
 def whole_run(setting: Setting, facts: ModelFacts) -> Run:
-    """Every layer traced. Raises UnsupportedTrace."""
-    return settled(run(setting, facts), PhaseName.LOAD)
+    """Every layer traced; of GPUs that differ, what the fullest of them sees. Raises UnsupportedTrace."""
+    seen = run(setting, facts)
+    return settled(fullest_gpu(seen) if dispatches(setting) else seen, PhaseName.LOAD)
 
 
 def grown_run(setting: Setting, facts: ModelFacts, say: Say = silent) -> tuple[Run, str]:
@@ -69,7 +72,7 @@ def grown_run(setting: Setting, facts: ModelFacts, say: Say = silent) -> tuple[R
 
     Raises UnsupportedTrace.
     """
-    layers = layers_of(facts)
+    layers = layers_of(facts) if not dispatches(setting) else None  # which GPU is the fullest hangs on their number
     if layers is not None:
         try:
             grown = grow(setting, facts, layers, say)

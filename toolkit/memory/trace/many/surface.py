@@ -26,6 +26,7 @@ from toolkit.memory.timeline.sizes import (
 from toolkit.memory.timeline.stream import Run
 from toolkit.memory.timeline.timeline import Allocation
 from toolkit.memory.trace.many.layers import Grown, Layers, Say, grow, layers_of, same, silent, whole_run, with_layers
+from toolkit.memory.trace.several_gpus.dispatched import dispatches
 from toolkit.spec.settings.setting import Setting
 
 PASSES = 8
@@ -74,7 +75,7 @@ class Sizes:
 
     def __init__(self, setting: Setting, facts: ModelFacts, say: Say = silent) -> None:
         self._setting, self._facts, self._say = setting, facts, say
-        self._layers = layers_of(facts)
+        self._layers = layers_of(facts) if not dispatches(setting) else None
         self._runs: dict[tuple[int | None, Point], Run] = {}
         self._grown: dict[Point, Grown | None] = {}
 

@@ -89,7 +89,7 @@ def on_meta(library: type[Any]) -> type[Any]:
 
         def _state(self, parameter: torch.Tensor, shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
             if not self.is_paged or parameter.numel() < PAGED_FROM:  # type: ignore[attr-defined]  # same
-                return torch.zeros(tuple(shape), dtype=dtype, device=parameter.device)
+                return parameter.new_zeros(tuple(shape), dtype=dtype)  # on its GPU
             state = torch.zeros((), dtype=dtype, device="cpu").expand(tuple(shape))
             state.is_paged = True
             return state

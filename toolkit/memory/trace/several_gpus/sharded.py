@@ -19,7 +19,7 @@ from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from toolkit.memory.trace.build import DTYPES
 from toolkit.memory.trace.recorder import Recorder
 from toolkit.memory.trace.refusal import UnsupportedTrace
-from toolkit.memory.trace.refused import SHARES, TENSOR
+from toolkit.memory.trace.refused import FSDP2, SHARES, TENSOR
 from toolkit.memory.trace.several_gpus.replicated import replicates
 from toolkit.memory.trace.stand_ins.operators import standing_in
 from toolkit.spec.settings.setting import Setting
@@ -79,9 +79,20 @@ def _shards_on_meta(recorder: Recorder) -> Iterator[None]:
             (import_module(f"{_SHARD}._fsdp_param"), "alloc_storage", alloc),
             (import_module(f"{_SHARD}._fsdp_param"), "free_storage", free),
             (torch, "meta", recorder.streams),
+            (torch.accelerator, "current_stream", lambda *_: recorder.streams.current_stream()),
+            *_unread(),
         ):
             entered.enter_context(standing_in(owner, name, stand_in))
         yield
+
+
+def _unread() -> Iterator[tuple[Any, str, Any]]:
+    """What bitsandbytes writes of 4-bit weights into a model's state has values in it, which accelerate asks for."""
+    try:
+        state = import_module("bitsandbytes.functional").QuantState
+    except ImportError:
+        return
+    yield state, "as_dict", lambda *_, **__: {}
 
 
 def share_out(model: nn.Module, setting: Setting, mesh: DeviceMesh) -> nn.Module:
@@ -91,6 +102,24 @@ def share_out(model: nn.Module, setting: Setting, mesh: DeviceMesh) -> nn.Module
     if setting.stack.trainer == "plain":
         return _by_layer(model, setting, mesh)
     return _by_accelerate(model, setting, mesh)
+
+
+def _syncs_last(setting: Setting) -> bool:
+    return setting.parallel.strategy == FSDP2 and setting.stack.trainer != "plain"
+
+
+def different_passes(setting: Setting) -> int:
+    """How many micro-batches differ: the first makes gradients, the next adds to them; the last may share them out."""
+    return 2 + _syncs_last(setting)
+
+
+def sync_last(setting: Setting, model: nn.Module, *, last: bool) -> None:
+    """Lets a model reduce the gradients of the last micro-batch alone, as accelerate's no_sync does."""
+    shared: Any = model
+    if _syncs_last(setting):
+        shared.set_requires_gradient_sync(last)
+    elif replicates(setting) and setting.stack.trainer != "plain":
+        shared.require_backward_grad_sync = last  # as DDP's own no_sync
 
 
 def _by_plan(model: nn.Module, setting: Setting, mesh: DeviceMesh) -> nn.Module:
@@ -126,8 +155,12 @@ def _by_layer(model: nn.Module, setting: Setting, mesh: DeviceMesh) -> nn.Module
     policy = MixedPrecisionPolicy(param_dtype=DTYPES[setting.compute] if setting.amp else None)
     frees = setting.parallel.reshard_after_forward
     names = set(getattr(model, "_no_split_modules", None) or ())
-    for module in model.modules():
-        if type(module).__name__ in names:
+    if not names:
+        raise UnsupportedTrace("transformers names no layers of this model that a loop could shard")
+    inside: set[nn.Module] = set()
+    for module in model.modules():  # from outside in
+        if type(module).__name__ in names and module not in inside:
+            inside.update(module.modules())
             fully_shard(module, mesh=mesh, mp_policy=policy, reshard_after_forward=frees)
     fully_shard(model, mesh=mesh, mp_policy=policy)
     return model
@@ -154,5 +187,13 @@ def _by_accelerate(model: nn.Module, setting: Setting, mesh: DeviceMesh) -> nn.M
         is_main_process=False,
         device=torch.device("meta"),
     )
-    shared: nn.Module = fsdp2_prepare_model(accelerator, model)
-    return shared
+    try:
+        shared: Any = fsdp2_prepare_model(accelerator, model)
+    except RuntimeError as error:  # of a parameter that two units would have
+        raise UnsupportedTrace(f"accelerate does not share this model out: {error}") from error
+    try:
+        shared._get_fsdp_state()._lazy_init()  # as its first forward would
+    except ValueError as error:
+        raise UnsupportedTrace(f"torch does not run what accelerate sharded: {error}") from error
+    prepared: nn.Module = shared
+    return prepared

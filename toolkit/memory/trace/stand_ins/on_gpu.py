@@ -184,15 +184,15 @@ def attention(
     if short and not lone and attn_mask is None and query.shape[-1] == value.shape[-1] <= LARGEST_HEAD:
         return kernels._scaled_dot_product_flash_attention(query, key, value, dropout_p, is_causal, scale=scale)[0]
     if grouped or (lone and short):
-        if grouped:
-            key, value = (part.repeat_interleave(query.shape[1] // part.shape[1], 1) for part in (key, value))
+        shared = {"enable_gqa": True} if grouped else {}
         written_out = kernels._scaled_dot_product_attention_math
         if not dropout_p:
-            return written_out(query, key, value, attn_mask, 0.0, is_causal, scale=scale)[0]
+            return written_out(query, key, value, attn_mask, 0.0, is_causal, scale=scale, **shared)[0]
         # Dropout inside of it would be that of a CPU, whose mask is as large as what it masks.
         wide = [part.float() for part in (query, key, value)]
-        probabilities = written_out(*wide, attn_mask, 0.0, is_causal, scale=scale)[1]
-        return (dropout(probabilities, dropout_p) @ wide[2]).to(query.dtype)
+        probabilities = written_out(*wide, attn_mask, 0.0, is_causal, scale=scale, **shared)[1]
+        values = wide[2].repeat_interleave(query.shape[1] // value.shape[1], 1) if grouped else wide[2]
+        return (dropout(probabilities, dropout_p) @ values).to(query.dtype)
     bias = None if attn_mask is None else _aligned(attn_mask, query.dtype)
     if bias is not None:
         bias = bias.expand(query.shape[0], query.shape[1], query.shape[2], key.shape[2])

@@ -12,17 +12,23 @@ NESTED_BLOCK = 256
 
 
 def quantize_4bit(
-    model: nn.Module, kind: str, compute: torch.dtype, *, double: bool, stored: torch.dtype | None = None
+    model: nn.Module,
+    kind: str,
+    compute: torch.dtype,
+    *,
+    double: bool,
+    stored: torch.dtype | None = None,
+    storage: torch.dtype = torch.uint8,
 ) -> None:
     """Puts bitsandbytes' Linear4bit where transformers would, with packed weights and scales of the right sizes.
 
     bitsandbytes packs when a weight moves to a GPU; meta tensors never do, so that the packed state is made by hand
     (functional.py, quantize_4bit: two values a byte, a float32 scale for each 64; doubly quantized: a byte for each
     scale, with a scale for each 256 of them, a table and an offset). `stored` is the dtype of the weights before that,
-    where it is not `compute`.
+    where it is not `compute`; `storage` that of the elements that two values a byte are written into.
     """
     for layer in put_4bit_layers(model, kind, compute, double=double, stored=stored):
-        _pack(layer, kind, stored or compute, double=double)
+        _pack(layer, kind, stored or compute, storage, double=double)
 
 
 def put_4bit_layers(
@@ -47,19 +53,18 @@ def put_4bit_layers(
     return [module for module in model.modules() if isinstance(module, bnb.nn.Linear4bit)]
 
 
-def _pack(layer: nn.Module, kind: str, stored: torch.dtype, *, double: bool) -> None:
+def _pack(layer: nn.Module, kind: str, stored: torch.dtype, storage: torch.dtype, *, double: bool) -> None:
     import bitsandbytes as bnb
 
     rows, columns = layer.weight.shape
-    weight = torch.Tensor._make_subclass(
-        bnb.nn.Params4bit, torch.empty((-(-rows * columns // 2), 1), dtype=torch.uint8), False
-    )
+    packed = torch.empty((-(-rows * columns // (2 * storage.itemsize)), 1), dtype=storage)
+    weight = torch.Tensor._make_subclass(bnb.nn.Params4bit, packed, False)
     state = _state(torch.Size((rows, columns)), kind, stored, double=double)
     weight.blocksize, weight.quant_type, weight.compress_statistics = BLOCK, kind, double
-    weight.quant_storage, weight.quant_state, weight.bnb_quantized = torch.uint8, state, True
+    weight.quant_storage, weight.quant_state, weight.bnb_quantized = storage, state, True
     weight.module = layer
     layer.weight = weight
-    layer.quant_state = state
+    layer.quant_storage, layer.quant_state = storage, state
     if layer.bias is not None:
         layer.bias = nn.Parameter(torch.empty(rows, dtype=stored), requires_grad=False)
 
