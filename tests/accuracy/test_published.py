@@ -44,6 +44,8 @@ RECORDS = {
     "accelerate_big_models": 7, "inference_quantization": 36, "pythia_prefill_flash": 6,
     "pythia_streaming_baselines": 6, "qwen25_oom_sweep": 37, "vllm026_a40": 13, "vllm090_qwen3_tp4": 4,
     "axolotl_expert_offload": 6, "llama3_lora_bench": 5, "llm_action_logs": 10, "llm_chi": 34, "reasontune_csqa": 4,
+    "gx10_finetuning": 3, "kv_cache_methods": 17, "language_model_pipeline": 20, "leverage_sft": 9,
+    "premai_benchmarks": 20, "rtx500_quant_bench": 2, "smollm3_fsdp2": 2,
 }  # fmt: skip
 """How many records each source has, counted in what was collected."""
 

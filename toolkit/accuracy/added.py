@@ -1,4 +1,4 @@
-"""What one pass adds to what is on the GPU before it: readings of torch's peak less what was allocated at its reset."""
+"""The memory that one pass adds: readings of torch's peak, less what was allocated when it was reset."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from toolkit.memory.programs.layer_turns import added_up
 from toolkit.memory.tape.recording import programs_of
 
 BATCH = "token_ids"
-"""The row of what a batch brings with it."""
+"""The row of the batch itself."""
 
 
 def added_by_prompt(estimate: Estimate) -> int | None:
@@ -19,7 +19,7 @@ def added_by_prompt(estimate: Estimate) -> int | None:
 
 
 def added_by_token(estimate: Estimate) -> int | None:
-    """Bytes that the pass of one token adds to these, and to what the prompt left in the cache."""
+    """Bytes that the pass of one token adds to these and to the cache of the prompt."""
     before, phase = _before(estimate, PhaseName.DECODE), estimate.ledger.phase(PhaseName.DECODE)
     context = estimate.context
     if before is None or phase is None or context is None:

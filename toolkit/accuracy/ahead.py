@@ -1,4 +1,4 @@
-"""Replays for all readings of reserved memory, by all cores and ahead: they are most of a table's work."""
+"""Replays the runs with readings of reserved memory ahead, on all cores: they are most of a table's work."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from toolkit.spec.published import PublishedSource
 from toolkit.spec.published_lines import PublishedRun
 
 MANY = 100
-"""So many replays take longer than numba takes to load."""
+"""From so many replays on, it pays to load numba."""
 
 EstimatesOf = Callable[[PublishedRun], Sequence[Estimate]]
 
 
 def replay_ahead(sources: Sequence[PublishedSource], estimates_of: EstimatesOf) -> None:
-    """Works out what the allocator reserves in each run that is asked for, so that it is known when it is compared.
+    """Computes and caches what the allocator reserves in the runs that need it, before they are compared.
 
-    Estimates are not handed over by processes: the first one makes all of them while others begin to replay.
+    Estimates are not passed between processes: this one makes all of them while the others begin to replay.
     """
     groups = asked_runs(sources)
     if sum(map(len, groups)) >= MANY:
@@ -32,7 +32,7 @@ def replay_ahead(sources: Sequence[PublishedSource], estimates_of: EstimatesOf) 
         nonlocal waiting
         asked = [*_replayed_of(group, estimates_of)]
         waiting += len(asked)
-        if waiting >= MANY:  # of few runs, whose open fields have many settings
+        if waiting >= MANY:  # few runs may still span many settings
             compile_replays()
         return [worked_out(*one) for one in asked]
 
@@ -48,7 +48,7 @@ def replay_ahead(sources: Sequence[PublishedSource], estimates_of: EstimatesOf) 
 
 
 def asked_runs(sources: Iterable[PublishedSource]) -> list[list[PublishedRun]]:
-    """The runs of which something is read that is replayed; those of one model and method together, the most first."""
+    """The runs with a reading that needs a replay, grouped by model and method, the largest group first."""
     groups: dict[tuple[object, ...], list[PublishedRun]] = {}
     for source in sources:
         for run in source.runs:
@@ -59,7 +59,7 @@ def asked_runs(sources: Iterable[PublishedSource]) -> list[list[PublishedRun]]:
 
 
 def _replayed_of(runs: Iterable[PublishedRun], estimates_of: EstimatesOf) -> Iterator[Asked]:
-    """What is replayed of runs, in their order: so that processes that estimate the same mean the same."""
+    """The replays of runs, in a fixed order that all processes share."""
     for run in runs:
         for one in estimates_of(run):
             yield from runs_of(one.parts or (one,))

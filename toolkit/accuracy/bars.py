@@ -1,7 +1,8 @@
 """The bars that estimates are held to, and the sources where they miss one.
 
-A column is what is compared by itself: peaks of live tensors by method, of one GPU and of several, of stock code and of
-other kernels; reserved memory; what the card shows. Only complete readings count, those of live tensors of grade A.
+A column groups readings that are compared by themselves: peaks of live tensors by method, on one GPU and on several,
+with stock and with other kernels; reserved memory; device memory. Only complete readings count, for live tensors only
+those of grade A.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ SEVERAL = "several GPUs"
 
 @frozen
 class Bar:
-    """What the runs of one column and source may reach at most, as shares of what was read; None: not asked.
+    """The largest errors allowed for the runs of one column and source, as shares of what was read; None: no limit.
 
-    `outside` is the share of runs whose reading the interval does not hold, `width` that of the widest interval.
+    `outside` is the share of runs whose reading lies outside its interval, `width` the width of the widest interval.
     """
 
     median: float | None = None
@@ -32,7 +33,7 @@ class Bar:
 
 @frozen
 class Miss:
-    """A source that misses the bar of a column: how far, and the causes that are known, as its header says them."""
+    """A source that misses the bar of a column: by how much, and the known causes, from its header."""
 
     source: str
     column: str
@@ -77,12 +78,12 @@ def column_of(score: Score) -> str | None:
 
 
 def is_alone(scenario: Scenario) -> bool:
-    """Whether a run is of one GPU."""
+    """Whether a run uses one GPU."""
     return scenario.fixed("parallel.gpus") in (None, 1)
 
 
 def is_stock(scenario: Scenario) -> bool:
-    """Whether the model's own code runs, by torch and by what inference has for the storage of its weights."""
+    """Whether a run uses the model's own code with stock kernels, and for inference those of its weight format."""
     usual = "kernels.gptq" if scenario.method == "inference" else ""
     named = any(name.startswith("kernels.") and name != usual for name in scenario.fields)
     return not named and scenario.fixed("stack.loss") != "in-place" and scenario.fixed("stack.trainer") != "autoawq"
@@ -100,7 +101,7 @@ def _above(reached: float, most: float | None) -> bool:
 
 
 _BARS: Mapping[str, Bar | None] = {"allocated": None, "reserved": RESERVED, "device": DEVICE}
-"""The bar of each metric; that of live tensors goes by the number of GPUs."""
+"""The bar of each metric; that of live tensors depends on the number of GPUs."""
 
 _REACHED: Mapping[str, Callable[[Errors, float], float]] = {
     "median": lambda errors, _widest: errors.median,

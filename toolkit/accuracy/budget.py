@@ -9,6 +9,7 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
+from toolkit.accuracy.statistics import Errors
 from toolkit.accuracy.table import BOTH, Table
 from toolkit.frozen import frozen
 
@@ -35,6 +36,12 @@ class Entry:
     p95: float
     width: float
 
+    @classmethod
+    def of(cls, group: str, metric: str, errors: Errors, *, complete: bool) -> Entry:
+        """The entry of a group with these errors."""
+        shares = (up(errors.median), up(errors.p95), up(errors.width))
+        return cls(group, metric, complete, errors.runs, errors.readings, *shares)
+
     @property
     def key(self) -> tuple[str, str, bool]:
         """What the entry is about."""
@@ -42,31 +49,22 @@ class Entry:
 
 
 def entries(table: Table) -> list[Entry]:
-    """What a table would have committed."""
+    """The entries that a table would commit."""
     return [
-        Entry(
-            group.value,
-            group.metric,
-            group.complete,
-            group.errors.runs,
-            group.errors.readings,
-            up(group.errors.median),
-            up(group.errors.p95),
-            up(group.errors.width),
-        )
+        Entry.of(group.value, group.metric, group.errors, complete=group.complete)
         for group in table.groups
         if group.half == BOTH and group.by == _GROUP
     ]
 
 
 def budget_json(found: Iterable[Entry], about: str = _ABOUT) -> str:
-    """The committed form: one group a line, in order."""
+    """The content of the committed file: one group a line, in order."""
     lines = ",\n".join(f"  {json.dumps(_plain(one), ensure_ascii=False)}" for one in found)
     return f'{{\n "about": {json.dumps(about)},\n "errors": [\n{lines}\n ]\n}}\n'
 
 
 def read_budget(path: Path) -> list[Entry]:
-    """The committed entries. Raises OSError or ValueError where the file is none of ours."""
+    """The committed entries. Raises OSError or ValueError where they cannot be read."""
     try:
         return [Entry(**one) for one in json.loads(path.read_text(encoding="utf-8"))["errors"]]
     except (KeyError, TypeError) as error:
@@ -74,7 +72,7 @@ def read_budget(path: Path) -> list[Entry]:
 
 
 def grown(committed: Iterable[Entry], found: Iterable[Entry]) -> Iterator[str]:
-    """What is worse than committed: a larger error, a wider interval, or fewer readings."""
+    """A sentence for each entry that is worse than committed: a larger error, a wider interval, or fewer readings."""
     now = {one.key: one for one in found}
     for old in committed:
         name = f"{old.group}, {old.metric}, {'complete' if old.complete else 'open'}"
@@ -95,6 +93,6 @@ def _plain(entry: Entry) -> Mapping[str, Any]:
 
 
 def up(share: float) -> float:
-    """A share rounded up, so that an error is never above what is committed for it by rounding alone."""
+    """A share rounded up, so that rounding alone never makes an error larger than the committed one."""
     scale: int = 10**DIGITS
     return ceil(round(share * scale, 3)) / scale

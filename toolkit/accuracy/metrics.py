@@ -1,4 +1,4 @@
-"""What a ledger says of each thing that a reading may be of. One is never compared with another."""
+"""The prediction of each metric that a reading may have. A reading is compared with its own metric alone."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from toolkit.memory.estimate import Estimate, Holdings
 from toolkit.memory.formula.engine.cache import token_bytes
 from toolkit.memory.formula.engine.engine import cache_room, profiled
 from toolkit.memory.ledger import STEADY, Category, Phase, PhaseName
-from toolkit.memory.parallel.plan import whole_adapters
+from toolkit.memory.parallel.flat_parts import whole_adapters
 from toolkit.memory.parallel.zero_moments import BUCKET, FLOAT, SKIPPED
 from toolkit.memory.pass_ends import after_backward, after_forward
 from toolkit.memory.programs.moments import NAMED
@@ -22,7 +22,7 @@ from toolkit.memory.weights.lora import unmerged_bytes
 
 Bytes = tuple[int, int]
 UPCAST = "upcast_parameters"
-"""The row of what prepare_model_for_kbit_training adds, which comes before adapters."""
+"""The row of what peft's prepare_model_for_kbit_training adds, which runs before adapters are added."""
 Predicts = Callable[[Estimate], Bytes | None]
 Held = Callable[[Holdings], Bytes | None]
 
@@ -36,7 +36,7 @@ def _allocated(estimate: Estimate) -> Bytes:
 
 
 def _at_load(estimate: Estimate) -> Bytes | None:
-    """The model as it is loaded, with the adapters that it was given, and what preparing it for these made float32."""
+    """The loaded model with its adapters, and the parameters that were upcast to float32 before."""
     phase, trained = estimate.ledger.phase(PhaseName.LOAD), estimate.ledger.phase(PhaseName.FORWARD_END)
     prepared = sum(row.bytes for row in trained.rows if row.name == UPCAST) if trained is not None else 0
     return _point(phase.total + _adapters(estimate) + prepared) if phase else None
@@ -50,7 +50,7 @@ def _adapters(estimate: Estimate) -> int:
 
 
 def weights_bytes(estimate: Holdings) -> Bytes | None:
-    """The model's weights as they are stored on the GPU; of vLLM what loading adds to what torch counts."""
+    """The model's weights as stored on the GPU; for vLLM, all that loading adds to what torch counts."""
     phase = estimate.ledger.phase(PhaseName.LOAD)
     if phase is not None and estimate.setting.stack.trainer == "vllm":
         return _point(phase.total)
@@ -58,10 +58,10 @@ def weights_bytes(estimate: Holdings) -> Bytes | None:
 
 
 def _after_step(estimate: Holdings) -> Bytes | None:
-    """What stays from step to step, and the workspaces, which torch's allocator holds; and a result that has a name.
+    """What is held between steps, the workspaces in torch's allocator, and results that are still referenced.
 
-    Within a loop of somebody's own the last outputs may still be referenced. ZeRO 1 and 2 let go of all gradients while
-    they step (deepspeed runtime/zero/stage_1_and_2.py, step: averaged_gradients, single_grad_partition).
+    A training loop of one's own may still reference the last outputs. ZeRO 1 and 2 free all gradients while they step
+    (deepspeed runtime/zero/stage_1_and_2.py, step: averaged_gradients, single_grad_partition).
     """
     phase = estimate.ledger.phase(PhaseName.OPTIMIZER_STEP)
     if phase is None:
@@ -75,7 +75,7 @@ def _after_step(estimate: Holdings) -> Bytes | None:
 
 
 def _buffers(phase: Phase) -> int:
-    """Bytes that ZeRO 3 has beside what stays of other steps: a bucket, but no float32 gradients of a step.
+    """The bytes that ZeRO 3 holds in addition between steps: a bucket, less the float32 gradients of a step.
 
     Source: deepspeed runtime/zero/stage3.py, _setup_for_real_optimizer, _release_sub_group.
     """
@@ -85,11 +85,12 @@ def _buffers(phase: Phase) -> int:
 def _after_stage(estimate: Estimate) -> Bytes | None:
     """The same without gradients, which are set to None after the last step.
 
-    FSDP takes note of that before the next pass alone (torch/distributed/fsdp/_runtime_utils.py, _root_pre_forward),
-    but of none that it ignores. Nor has the sum of what changed within stages the adapters that it ignores: they are
-    put on the GPU when the Trainer is there and its training has not begun (fms_acceleration_foak
-    framework_plugin_fast_kernels.py, get_callbacks_and_ready_for_train; transformers trainer_utils.py,
-    TrainerMemoryTracker). ZeRO 3 has its gradients in a buffer of its own (stage3.py, grad_partitions_flat_buffer).
+    FSDP frees the gradients that it shards only before the next pass (torch/distributed/fsdp/_runtime_utils.py,
+    _root_pre_forward); those of parameters that it ignores are free by then. Ignored adapters are not in the sum of
+    what changed within stages: they are moved to the GPU after the Trainer is made and before its training begins
+    (fms_acceleration_foak framework_plugin_fast_kernels.py, get_callbacks_and_ready_for_train; transformers
+    trainer_utils.py, TrainerMemoryTracker). ZeRO 3 has its gradients in a buffer of its own (stage3.py,
+    grad_partitions_flat_buffer).
     """
     if estimate.setting.parallel.strategy == "zero3":
         return _after_step(estimate)
@@ -103,19 +104,19 @@ def _after_stage(estimate: Estimate) -> Bytes | None:
 
 
 def _after_forward(estimate: Estimate) -> Bytes | None:
-    """What waits for backward, or what a pass without gradients gave; there is the result, if only for that long."""
+    """What is saved for backward, or the result of a pass without gradients, as long as it is referenced."""
     return _ends(estimate, after_forward)
 
 
 def _after_backward(estimate: Estimate) -> Bytes | None:
-    """The gradients, and what the loop still has a name for."""
+    """The gradients, and what the training loop still references."""
     return _ends(estimate, after_backward)
 
 
 def _ends(estimate: Estimate, after: Callable[[Context], tuple[PhaseSizes, ...]]) -> Bytes | None:
-    """From the least to the most of what may be alive when a pass is over, on the estimate's GPU.
+    """The least and the most that may be alive at the end of a pass, on the estimate's GPU.
 
-    An adapter that no pass trains is in no row.
+    Adapters that are not trained have no row and are added here.
     """
     if estimate.context is None:
         return None
@@ -147,7 +148,7 @@ def _with_context(estimate: Estimate) -> Bytes:
 
 
 def _unstated(estimate: Estimate) -> Bytes:
-    """From the least to the most that it can have been: live tensors, or what the card shows."""
+    """The least and the most that a reading without a metric can mean: live tensors up to device memory."""
     return estimate.allocated, estimate.device[1]
 
 
@@ -189,7 +190,7 @@ PREDICTS: Mapping[str, Predicts | str] = {
     "vllm_kv_per_token": _per_token,
     "unstated": _unstated,
 }
-"""Each metric's bytes at one setting, or why an estimate has none."""
+"""How each metric is predicted from an estimate, or why it cannot be."""
 
 REPLAYED = frozenset(name for name, predicts in PREDICTS.items() if predicts in (reserved_on_card, shown_by_card))
 """Metrics for which runs are replayed through the caching allocator."""
@@ -199,7 +200,7 @@ HELD: Mapping[str, Held] = {
     "weights": weights_bytes,
     "vllm_kv_per_token": _per_token,
 }
-"""Metrics of what is held from step to step, which is known where no formula follows a pass."""
+"""How metrics are predicted that need no pass through the model: what is held between steps."""
 
 PARTS = frozenset({"added_by_prompt", "added_by_token", "vllm_activations", "vllm_kv_cache", "vllm_kv_per_token"})
-"""Metrics of what is there beside the weights, which may be less than these."""
+"""Metrics of memory other than weights, which may be less than the weights."""

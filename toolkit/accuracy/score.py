@@ -1,4 +1,4 @@
-"""One reading against the estimate of its run."""
+"""Scores: published readings compared with the estimates of their runs."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 
 from toolkit.accuracy.ahead import replay_ahead
 from toolkit.accuracy.metrics import HELD, PARTS, PREDICTS, REPLAYED, Bytes, Predicts, weights_bytes
+from toolkit.checks.refusals import REFUSALS
 from toolkit.checks.situations.answer import answer, held_at_extremes
-from toolkit.checks.situations.situation import REFUSALS
 from toolkit.checks.situations.space import TooManySettingsError
 from toolkit.frozen import frozen
 from toolkit.memory.estimate import Estimate, Holdings
@@ -27,16 +27,15 @@ from toolkit.spec.settings.setting import Setting
 DEVELOPMENT, HELD_OUT = "development", "held-out"
 _VERSIONED = "stack."
 _PRINTED_GAP = 0.005
-"""What a figure may lie below the weights by the digits that it is printed with, and by small buffers."""
+"""The share by which a reading may be below the weights: rounding of its digits, and small buffers."""
 
 
 @frozen
 class Score:
-    """A reading and what was estimated for it, in bytes. `complete`: nothing that moves it was left open.
+    """A reading (`read`) and its estimate, in bytes. `complete`: the run leaves nothing open that moves it.
 
-    `unversioned` is what its run states but for releases.
-    `largest` is the estimate with the largest peak, or of what is held where no formula has the peak; `settings` are
-    those at which there is a formula for it.
+    `unversioned` identifies what the run states, apart from releases. `largest` is the estimate with the largest peak,
+    or the holdings where no formula covers the peak; `settings` are those that formulas cover.
     """
 
     source: str
@@ -52,7 +51,7 @@ class Score:
 
     @property
     def error(self) -> float:
-        """How far the estimate lies above the reading, as a share of it; 0 where the interval holds it."""
+        """The distance of the estimate above the reading, as a share of the reading; 0 where the interval holds it."""
         low, high = self.estimated
         distance = low - self.read if self.read < low else min(high - self.read, 0)
         return distance / self.read
@@ -64,18 +63,18 @@ class Score:
 
     @property
     def half(self) -> str:
-        """The half that the run belongs to."""
+        """The half of the runs that this one belongs to: development or held-out."""
         return half_of(self.run.run)
 
     @property
     def identity(self) -> tuple[str, str, str, str]:
-        """What repeats of one configuration share: all but releases and commits."""
+        """A key that repeats of one configuration share, whatever their releases and commits."""
         return self.source, self.run.configuration, self.unversioned, self.reading.metric
 
 
 @frozen
 class Unscored:
-    """A reading without an error, and why. `apart`: the reading itself is not what it seems."""
+    """A reading without a score, and why. `apart`: because the reading itself is not what it seems."""
 
     source: str
     run: PublishedRun
@@ -86,7 +85,7 @@ class Unscored:
 
 @frozen
 class Scores:
-    """All readings of some sources: those with an error, and those without. `causes`: of misses, by source."""
+    """The scores of some sources, and the readings without one. `causes` are known causes of misses, by source."""
 
     scored: tuple[Score, ...] = ()
     unscored: tuple[Unscored, ...] = ()
@@ -94,7 +93,7 @@ class Scores:
 
 
 def half_of(run: str) -> str:
-    """A fixed half by the hash of a run's name: formulas are developed by one half alone."""
+    """The half of a run, fixed by the hash of its name: formulas are developed on one half alone."""
     return (DEVELOPMENT, HELD_OUT)[hashlib.sha256(run.encode()).digest()[0] & 1]
 
 
@@ -117,7 +116,7 @@ def score(sources: Iterable[PublishedSource], base: Path) -> Scores:
 
 @frozen
 class _Found:
-    """The estimates of a run, or why there are none and what it holds from step to step."""
+    """The estimates of a run, or why there are none, and then what it holds between steps as far as that is known."""
 
     estimates: tuple[Estimate, ...] = ()
     refused: str = ""
@@ -125,7 +124,7 @@ class _Found:
 
     @property
     def largest(self) -> Holdings:
-        """What has the largest peak."""
+        """The estimate, or the holdings, with the largest peak."""
         if self.estimates:
             return max(self.estimates, key=lambda one: one.allocated)
         return max(self.held, key=lambda one: one.peak.total)
@@ -133,7 +132,7 @@ class _Found:
 
 @dataclass(slots=True)
 class _Scorer:
-    """Estimates runs; those with the same scenario once."""
+    """Estimates runs, each scenario once."""
 
     look_up: LookUp
     base: Path
@@ -183,7 +182,7 @@ class _Scorer:
         return self._known[key]
 
     def _estimated(self, run: PublishedRun) -> _Found:
-        """The estimates at all that the run leaves open, or why there are none."""
+        """The estimates at the extremes of what the run leaves open, or why there are none."""
         scenario = replace(run.scenario, model_type=self.look_up.model_type(run.scenario))
         try:
             found = answer(scenario, self.base)
@@ -196,7 +195,7 @@ class _Scorer:
         return _Found(found.estimates)
 
     def _held(self, scenario: Scenario) -> tuple[Holdings, ...]:
-        """What a run holds from step to step, so far as that is known."""
+        """The memory held between steps; empty where that is not known either."""
         try:
             return held_at_extremes(scenario, self.base)
         except (*REFUSALS, TooManySettingsError):
@@ -204,12 +203,12 @@ class _Scorer:
 
 
 def _goes_by_speed(reading: Reading, found: _Found) -> bool:
-    """Whether what was read depends on how fast a GPU is beside what drives it, which no record states."""
+    """Whether the reading depends on the speed of the GPU relative to its host, which no record states."""
     return reading.metric in REPLAYED and any(gathers_unlimited(one.setting) for one in found.estimates)
 
 
 def _over(reading: Reading, estimate: Estimate, predicts: Predicts) -> Bytes | None:
-    """What is predicted of the GPUs that a reading is over: the one that needs most, or the sum of all."""
+    """The prediction for the GPUs that a reading covers: the one that needs most, or the sum of all."""
     if reading.over != "sum":
         return predicts(estimate)
     each = [predicts(one) for one in estimate.each]
@@ -223,9 +222,9 @@ def _held_over(reading: Reading, estimate: Estimate) -> int:
 
 
 def _held(estimate: Holdings, metric: str) -> int:
-    """What no reading of a run is below: its weights, and the cache of all tokens at a peak of inference.
+    """The bytes that no reading of a run can be below: its weights, and at a peak of inference the cache of all tokens.
 
-    Both are counted from shapes and dtypes; no formula for what is computed is in them. What is allocated is reserved.
+    Both follow from shapes and dtypes alone, without any formula for what is computed.
     """
     found = weights_bytes(estimate) if metric not in PARTS else None
     last = estimate.ledger.phase(PhaseName.DECODE) if metric in ("allocated", "reserved") else None
@@ -233,7 +232,7 @@ def _held(estimate: Holdings, metric: str) -> int:
 
 
 def _nearest(amounts: tuple[int, ...], estimated: Bytes) -> int:
-    """Of the bytes that a figure may mean, those nearest to the estimate."""
+    """Of the amounts that a figure may mean, the one nearest to the estimate."""
     low, high = estimated
     return min(amounts, key=lambda amount: max(low - amount, amount - high, 0) / max(abs(amount), 1))
 

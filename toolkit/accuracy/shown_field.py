@@ -1,4 +1,4 @@
-"""What a run says of a field, as it is shown."""
+"""The value of a run's field, as it is shown."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from toolkit.spec.published_lines import PublishedRun
 
 
 def shown_field(run: PublishedRun, name: str) -> str:
-    """What a run says of a field, for the head of a group: its value, or that it is open."""
+    """The value of a run's field as the name of a group, or that the field is open."""
     said = run.scenario.fields.get(name)
     if said is None:
         return "not stated"

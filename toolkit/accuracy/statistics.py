@@ -40,7 +40,7 @@ class Errors:
 
 @frozen
 class Group:
-    """The errors of one group of one metric: all with `value` in `by`. Points and intervals are told apart."""
+    """The errors of a group of readings of one metric: those whose `by` is `value`; complete and open ones apart."""
 
     metric: str
     complete: bool
@@ -60,11 +60,11 @@ BY: Mapping[str, Callable[[Score], str]] = {
     "gpus": lambda score: str(score.run.scenario.fixed("parallel.gpus") or 1),
     "source and method": lambda score: f"{score.source} {score.run.scenario.method}",
 }
-"""By what readings are grouped, each within one metric."""
+"""The ways to group the readings of a metric."""
 
 
 def distinct(scores: Iterable[Score]) -> list[RunError]:
-    """The error of each distinct run, in the order in which they come."""
+    """The error of each distinct run, in the order of first appearance."""
     repeats: dict[tuple[str, str, str, str], list[Score]] = {}
     for score in scores:
         repeats.setdefault(score.identity, []).append(score)
@@ -79,7 +79,7 @@ def distinct(scores: Iterable[Score]) -> list[RunError]:
 
 
 def errors_of(scores: Sequence[Score]) -> Errors:
-    """The errors of some readings, of at least one, by distinct run."""
+    """The errors of readings (at least one), over their distinct runs."""
     runs = distinct(scores)
     absolute = sorted(run.absolute for run in runs)
     return Errors(

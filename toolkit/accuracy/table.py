@@ -31,7 +31,7 @@ class Column:
 
 @frozen
 class Reason:
-    """Why readings have no error: how many runs and readings of which source."""
+    """A reason why readings of a source have no score, with the number of runs and readings."""
 
     source: str
     reason: str
@@ -42,7 +42,7 @@ class Reason:
 
 @frozen
 class Table:
-    """All that is known of the errors of estimates."""
+    """The table of errors of estimates."""
 
     columns: tuple[Column, ...]
     misses: tuple[Miss, ...]
@@ -109,7 +109,7 @@ def worst(scores: Iterable[Score], count: int = WORST) -> list[Score]:
 
 
 def reasons(unscored: Iterable[Unscored]) -> list[Reason]:
-    """Why readings have no error, most readings first."""
+    """The reasons why readings have no score, those with most readings first."""
     readings: Counter[tuple[str, str, bool]] = Counter()
     runs: dict[tuple[str, str, bool], set[str]] = {}
     for one in unscored:

@@ -1,8 +1,9 @@
-"""What remarks say of inference that moves memory and no field says, and releases that they state in a sentence."""
+"""What remarks say of inference that moves memory and no field says, of releases, and of a card that bounds nothing."""
 
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from toolkit.accuracy.convert.draft import MAX_REMARK, Draft, Record
 from toolkit.accuracy.convert.remarks import remarks_of
@@ -26,6 +27,19 @@ _PASS = re.compile(
 )
 _RELEASE = re.compile(r"(?<![\w/.-])(vllm|transformers) ?(?:==|version |v)? ?(\d+\.\d+(?:\.\d+)?)(?![\w.]*\d|\+|\.dev)")
 _SOFTER = re.compile(r"(?:until|before|since|from|than|of|needs|asks|requires|to|or|and|>=|<=|>|<) ?$")
+
+
+_SPILLS = re.compile(r"\b(?:wsl2?|wddm)\b")
+
+
+def say_spill(draft: Draft, record: Record, reading: dict[str, Any]) -> None:
+    """Of what torch reserves under WSL the card is no bound: NVIDIA's driver for Windows goes on in main memory.
+
+    Its cudaMalloc does not fail, so that the caching allocator never gives its free segments back; no field says so.
+    """
+    if reading["metric"].startswith("reserved") and "gpu" in draft.fields and _SPILLS.search(remarks_of(record)):
+        draft.notes.append("the GPU is left out: under WSL it does not bound what torch reserves")
+        del draft.fields["gpu"]
 
 
 def say_beside(draft: Draft, record: Record) -> None:

@@ -21,7 +21,12 @@ _QUANTIZED = re.compile(
     r"\bquantizedcache\b|\b(?:quanto|hqq)(?:quantized)?cache\b"
     r"|\b(?:quanto|hqq)\b[^;]{0,60}\bkv[- ]cache\b|\bkv[- ]cache\b[^;]{0,60}\b(?:quanto|hqq)\b"
 )
-_OTHER = re.compile(r"\b(?:offloaded|sink|hybrid|sliding ?window) ?cache\b")
+_OTHER = re.compile(
+    r"\b(?:offloaded|sink|hybrid|sliding ?window) ?cache\b"
+    r"|\bcaches? (?:is |are )?(?:turned |converted |unpacked )?(?:in)?to (?:legacy )?tuples?\b"
+    r"|\b(?:to|from)_legacy_cache\b"
+)
+"""Caches that no field says; a loop that has its keys and values in tuples holds those before the last token, too."""
 _BACKEND = re.compile(r"\b(quanto|hqq)(?:quantized)?(?:cache)?\b")
 _BITS = re.compile(r"\b(?:u?int)?([12348])(?:[- ]bits?)? kv[- ]cache\b|\bkv[- ]cache (?:in|at) (?:int)?([12348])\b")
 _NUMBERS = ("nbits", "axis_key", "axis_value", "q_group_size", "residual_length")

@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from toolkit.accuracy.convert.axolotl import axolotl_example, quotes_axolotl
-from toolkit.accuracy.convert.beside import say_beside, say_stated_releases
+from toolkit.accuracy.convert.beside import say_beside, say_spill, say_stated_releases
 from toolkit.accuracy.convert.caches import say_cache
 from toolkit.accuracy.convert.days import Days, say_releases
 from toolkit.accuracy.convert.draft import MAX_REMARK, Draft, Record
 from toolkit.accuracy.convert.fitting import fit
 from toolkit.accuracy.convert.fms import say_framework
+from toolkit.accuracy.convert.loops import say_loop, say_loops_autocast, say_pass
 from toolkit.accuracy.convert.peft_configs import lora_options, peft_method
 from toolkit.accuracy.convert.remarks import (
     pairs_of,
@@ -29,7 +30,7 @@ from toolkit.accuracy.convert.remarks import (
 from toolkit.accuracy.convert.stated import as_stated
 from toolkit.accuracy.convert.trainers import say_head, say_trainer
 from toolkit.accuracy.convert.vocabulary import checkpoint_groups
-from toolkit.accuracy.convert.words import weights_of
+from toolkit.accuracy.convert.words import reshards, weights_of
 from toolkit.spec.fields import names
 
 _GROUP = re.compile(r"\bgroup(?:[ _-]?size)?[ =:]*(-1|-(?!\d)|\d+)|(?<=-)(\d+)g\b|\bg ?=? ?(-1|\d+)\b")
@@ -72,6 +73,7 @@ def as_recorded(draft: Draft, record: Record, reading: dict[str, Any]) -> None:
     say_head(draft, record)
     say_stated_releases(draft, record)
     say_trainer(draft, record)
+    say_loop(draft, record)
     if draft.fields.get("stack.trainer") != "autoawq":
         draft.fields.pop("stack.autoawq", None)  # transformers runs its kernels, which are alike since 0.2
     _say_storage(draft, record)
@@ -79,6 +81,7 @@ def as_recorded(draft: Draft, record: Record, reading: dict[str, Any]) -> None:
     _say_adapters(draft, record)
     say_framework(draft, record)
     say_autocast(draft, record)
+    say_loops_autocast(draft, record)
     say_lengths(draft, record)
     say_engine(draft, record)
     say_cache(draft, record)
@@ -87,6 +90,8 @@ def as_recorded(draft: Draft, record: Record, reading: dict[str, Any]) -> None:
     say_beyond(draft, record)
     say_beside(draft, record)
     say_reading(draft, record, reading)
+    say_pass(draft, record, reading)
+    say_spill(draft, record, reading)
 
 
 def _say_storage(draft: Draft, record: Record) -> None:
@@ -144,7 +149,7 @@ def _say_task(draft: Draft, record: Record) -> None:
 def _say_adapters(draft: Draft, record: Record) -> None:
     """What a config of peft says, and targets as torchtune calls them."""
     lora = record["lora"] or {}
-    config = lora.get("peft_config")
+    config = lora.get("peft_config") or _config_of(lora)
     if isinstance(config, dict):
         if draft.fields.get("method") in names.LORA:
             lora_options(draft, config)
@@ -156,6 +161,14 @@ def _say_adapters(draft: Draft, record: Record) -> None:
     targets = draft.fields.get("lora.targets")
     if draft.fields.get("stack.trainer") == "torchtune" and isinstance(targets, list):
         draft.say("lora.targets", [name for one in targets for name in TORCHTUNE_NAMES.get(one, (one,))])
+
+
+def _config_of(lora: Record) -> Record | None:
+    """The config of a method of peft that a record's adapters name themselves: its options, and its targets."""
+    if not lora.get("peft_type") or str(lora["peft_type"]).casefold() == "lora":
+        return None
+    targets = {"target_modules": lora["targets"]} if lora.get("targets") else {}
+    return {**{name: value for name, value in lora.items() if name not in ("targets", "alpha", "dropout")}, **targets}
 
 
 def _say_checkpointing(draft: Draft, record: Record) -> None:
@@ -185,6 +198,8 @@ def _say_several(draft: Draft, record: Record) -> None:
     kind = (record["parallelism"] or {}).get("kind") or ""
     if "no_shard" in kind.casefold():
         draft.beyond["parallel"] = kind[:MAX_REMARK]
+    if draft.fields.get("parallel.strategy") in ("fsdp", "fsdp2") and reshards(kind) is False:
+        draft.say("parallel.reshard_after_forward", False)
     if draft.fields.get("parallel.strategy") == "none" and draft.fields["parallel.gpus"] > 1:
         gpus = draft.fields.pop("parallel.gpus")
         del draft.fields["parallel.strategy"]

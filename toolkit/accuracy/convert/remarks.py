@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from toolkit.accuracy.convert.draft import Draft, Record
+from toolkit.accuracy.convert.draft import MAX_REMARK, Draft, Record
 from toolkit.spec.fields import names
 
 MAX_READ = 4_000
@@ -19,6 +19,7 @@ MAX_READ = 4_000
 _CAP = re.compile(
     r"\b(?:truncation|length is a) cap\b|\b(?:is|as) a cap\b|\bare caps\b|padded to (?:(?:the|their|its) )?longest"
     r"|\bunpacked\b|\breal lengths\b"
+    r"|\b(?:row|sequence|sample|example|text)(?:s|'s|s')? (?:own )?lengths? (?:is|are|was|were) not stated"
     r"|longest (?:batch|sample) not stated|\bcut (?:off )?at\b|\btruncated (?:at|to)\b|dynamic padding"
 )
 _PADDED = re.compile(
@@ -44,6 +45,19 @@ _NO_AUTOCAST = re.compile(r"\b(?:no|without|not under) (?:autocast|amp|mixed[ -]
 _COMPILED = re.compile(
     r"(?<!no )(?<!not )(?<!without )\btorch[._]compiled?\b(?!\s*=\s*false| (?:is )?(?:not|off|unused|disabled)\b)"
     r"|(?<![\w.])compile=true"
+)
+
+_OTHER_COMPILER = re.compile(
+    r"\bthunder\.jit\b|--compile[ =](?!eager|false|none|no\b|off)[\w+.-]+|\bcompiled with (?!torch)[\w.-]+"
+)
+_OWN_MODEL = re.compile(
+    r"(?<!not )\bfrom[- ]scratch (?:model|implementation|code|version)\b"
+    r"|(?<!no )\b(?:own|custom|hand-?written) (?:model|implementation|architecture|transformer|gpt)\b(?! (?:size|name))"
+)
+_OWN_ATTENTION = re.compile(r"^(?:own|custom|hand-?written|from[- ]scratch|manual)\b")
+_CUT = re.compile(
+    r"\b(?:cut|reduced|shortened|truncated) to (?:the )?(?:first )?\d+ layers?\b|--n[_-]?layers?[ =]\d+"
+    r"|\bonly (?:the )?(?:first )?\d+ (?:of (?:its |the )?\d+ )?layers\b"
 )
 
 _PAIR = re.compile(r"(?<![\w-])(?:--([a-z][\w-]{1,40})[= ]|([A-Za-z][\w-]{1,40})(?:=|: ?))\"?(-?[\w./][\w./-]{0,59})")
@@ -95,7 +109,13 @@ def say_lengths(draft: Draft, record: Record) -> None:
         draft.say("sequence_length", {"from": least, "to": int(limit[1])})
     elif length and _CAP.search(text) and draft.fields.get("method") != "inference":
         draft.say("sequence_length", {"from": 1, "to": length})
-    elif length and length > 1 and draft.fields.get("method") == "inference" and _ONE_BY_ONE.search(text):
+    elif (
+        length
+        and length > 1
+        and not record["gen_len"]  # else the words are of the tokens that are generated, and the prompt is one pass
+        and draft.fields.get("method") == "inference"
+        and _ONE_BY_ONE.search(text)
+    ):
         draft.say("sequence_length", 1)
         draft.say("generated_length", length - 1)
     elif record["gen_len"] == 0 and draft.fields.get("method") == "inference" and "stack.trainer" not in draft.fields:
@@ -151,6 +171,15 @@ def say_beyond(draft: Draft, record: Record) -> None:
     text = f"{record['config_id'].casefold()} {remarks_of(record)}"
     if _COMPILED.search(text):
         draft.beyond["kernels"] = "torch.compile"
+    elif other := _OTHER_COMPILER.search(text):
+        draft.beyond["kernels"] = other[0][:MAX_REMARK]
+    for sign in (_OWN_MODEL, _CUT):
+        if (found := sign.search(text)) and "model" not in (record.get("fields") or {}):
+            draft.beyond.setdefault("model", found[0][:MAX_REMARK])
+    attention = record["attn_impl"] or ""
+    if "attention" not in draft.fields and _OWN_ATTENTION.search(attention.casefold()):
+        draft.unread.pop("attention", None)
+        draft.beyond["attention"] = attention[:MAX_REMARK]
     if _IMAGE.search(text):
         draft.beyond["input"] = "images"
 

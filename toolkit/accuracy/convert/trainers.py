@@ -9,9 +9,15 @@ from toolkit.accuracy.convert.remarks import remarks_of
 from toolkit.accuracy.convert.vocabulary import vocabulary
 from toolkit.facts.models import load_model
 from toolkit.facts.names import UnknownName
+from toolkit.spec.fields import names
 
 _MASKED_LM = re.compile(r"\bmasked[ -]lm\b|\bmlm\b")
 _CLASSIFIER = re.compile(r"\b(?:sequence|text)[ -]classif\w+")
+_MODEL_CLASS = re.compile(r"\b\w*(?<!t5)for(sequenceclassification|tokenclassification|maskedlm|causallm)\b")
+_HEADS = {"sequenceclassification": "sequence-classification", "tokenclassification": "token-classification",
+          "maskedlm": "masked-lm", "causallm": "causal-lm"}  # fmt: skip
+"""Classes of transformers' models with a head, as they end, and the head."""
+_LABELS = re.compile(r"\b(\d{1,5}) labels\b|\bnum_labels ?= ?(\d{1,5})\b")
 _HUGGING_FACE = re.compile(
     r"\badamw_(?:torch|hf|bnb|apex|anyprecision)|\bpaged_\w+_\d+bit\b|\bhf (?:trainer|default)\b|\btrainingarguments\b"
     r"|\b(?:hugging ?face|transformers)(?:'s?|\.)? trainer\b|\btrainer of transformers\b"
@@ -35,11 +41,19 @@ def head_of(task: str) -> str | None:
 
 def say_head(draft: Draft, record: Record) -> None:
     """Says the head that a task names; that of an encoder, which has none of a causal model, is open."""
-    named = head_of(record["task"])
+    named = head_of(record["task"]) or _head_in(remarks_of(record))
+    if named in names.CLASSIFIERS and (labels := _LABELS.search(remarks_of(record))):
+        draft.say("labels", int(labels[1] or labels[2]))
     if named is None and "head" not in draft.fields and _is_encoder(draft.fields.get("model")):
         trains = draft.fields.get("method") != "inference"
         draft.say("head", ["sequence-classification", "masked-lm", *([] if trains else ["base"])])
     draft.say("head", named)
+
+
+def _head_in(text: str) -> str | None:
+    """The head of the one class of models that remarks name: AutoModelForSequenceClassification."""
+    found = {_HEADS[one] for one in _MODEL_CLASS.findall(text)}
+    return found.pop() if len(found) == 1 else None
 
 
 def _is_encoder(model: object) -> bool:

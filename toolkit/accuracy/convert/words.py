@@ -30,7 +30,8 @@ _LOAD_IN = re.compile(r"\bload_in_([48])bit\b(?!\s*=\s*false)")
 _BITSANDBYTES = re.compile(r"\b(?:bitsandbytes|bnb|llm\.int8)\b")
 
 _SPLIT = re.compile(
-    r"\b(?:tp|pp|cp|ep|sp)[ =x]?\d|megatron|expert|context|sequence|ulysses|no_shard|hybrid|grad_op|not stated| x tp"
+    r"\b(?:tp|pp|cp|ep|sp)[ =x]?\d|megatron|expert|context|sequence|ulysses|no_shard|hybrid|size.based|min_num_params"
+    r"|not stated| x tp"
 )
 """Words of a run that is shared out in two ways, or in one that no scenario has."""
 
@@ -162,9 +163,19 @@ def strategy_of(kind: str) -> tuple[str | None, bool]:
     if known is not None:
         return str(known), offloads
     found = {name for sign, name in _STRATEGIES if sign.search(text)}
+    if found & {"fsdp", "fsdp2"}:
+        found -= {"zero2", "zero3"}  # whose names FSDP's two ways to shard have, too
     if _SPLIT.search(text) or len(found) != 1:
         return None, offloads
     return found.pop(), offloads
+
+
+def reshards(kind: str) -> bool | None:
+    """Whether FSDP frees the weights of a layer after its forward pass, None where its kind does not say."""
+    text = kind.casefold()
+    if re.search(r"\bgrad_op\b|shard_grad_op|reshard_after_forward\W{0,3}false|\bzero[ _-]?2\b", text):
+        return False
+    return True if re.search(r"full_shard|reshard_after_forward\W{0,3}true|\bzero[ _-]?3\b", text) else None
 
 
 def method_of(task: str) -> str | None:

@@ -1,1 +1,1 @@
-"""Traces of the runs of published readings, with the releases that their records state: kept, and compared."""
+"""Traces of published runs, made with the releases that their records state, and compared with the readings."""

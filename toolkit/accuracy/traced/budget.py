@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from toolkit.accuracy.budget import Entry, up
+from toolkit.accuracy.budget import Entry
 from toolkit.accuracy.traced.compare import LIKE, TracedTable
 
 FILE = "traced.json"
@@ -13,18 +13,9 @@ ABOUT = (
 
 
 def traced_entries(table: TracedTable) -> list[Entry]:
-    """What a table would have committed: what is like for like. How far other releases are from it is no error."""
+    """The entries that a table would commit: those like for like. The distance of other releases is no error."""
     return [
-        Entry(
-            f"{column.kind}: {column.method}",
-            column.metric,
-            True,
-            column.errors.runs,
-            column.errors.readings,
-            up(column.errors.median),
-            up(column.errors.p95),
-            up(column.errors.width),
-        )
+        Entry.of(f"{column.kind}: {column.method}", column.metric, column.errors, complete=True)
         for column in table.columns
         if column.kind == LIKE and not column.source
     ]

@@ -1,4 +1,4 @@
-"""How far the installed releases are from those that records name, and what is known to have changed in between."""
+"""The difference between the installed releases and those that records state, and its known causes."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ Pair = tuple[TracedLine, TracedLine]
 
 @frozen
 class Change:
-    """How far the installed releases are from those stated, by method and stated release of transformers.
+    """The difference between installed and stated releases, for one method and stated release of transformers.
 
-    `share` is the median of what they take more, as a share; `phases` says where the peak moved to another, `parts` are
-    the parts of the peak that change most, in bytes, at the median; `known` what is known to have changed.
+    `share` is the median share by which the installed ones take more. `phases` says where the peak moved to another
+    phase, `parts` are the parts of the peak that changed most, in bytes, at the median, `known` are known causes.
     """
 
     method: str
@@ -34,7 +34,7 @@ class Change:
 
 
 def changes(pairs: Mapping[tuple[str, str], Sequence[Pair]]) -> Iterator[Change]:
-    """By method and stated release of transformers."""
+    """The changes, by method and stated release of transformers."""
     for (method, release), both in sorted(pairs.items()):
         yield _change(method, release, both)
 

@@ -1,4 +1,4 @@
-"""Which runs of published readings are traced, and with which releases. Decided before any error is looked at."""
+"""Which published runs are traced, and with which releases; the choice is made before any error is known."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from toolkit.accuracy.score import Score, Scores, Unscored, score
 from toolkit.accuracy.shown_field import shown_field
 from toolkit.accuracy.traced.lines import fingerprint
 from toolkit.evidence.record import setting_key
-from toolkit.facts.models import ModelFacts, load_model, model_from_config
+from toolkit.facts.models import ModelFacts, model_of
 from toolkit.frozen import frozen
 from toolkit.memory.weights.numerics import QUANTIZED
 from toolkit.spec.published import PublishedSource
@@ -21,22 +21,22 @@ from toolkit.spec.settings.setting import Setting
 
 ALLOCATED = "allocated"
 SAMPLED = (ALLOCATED, "reserved", "device")
-"""What a trace says of a run, and a reading may be of."""
+"""The metrics that a trace predicts."""
 
 RUN_BY_TRACES = ("transformers", "peft", "bitsandbytes")
-"""The packages whose code a trace runs: it is like for like where their releases are those that the record names."""
+"""The packages whose code a trace runs; with the releases that a record states, the trace is like for like."""
 
 RULE = (
     "Traced like for like are all runs on one GPU by stock libraries whose peak of allocated memory was published with"
     " its whole configuration (grade A: nothing that moves it is open) and with the releases of the libraries. What a"
     " record leaves open without moving the computed peak is traced in every way, and the worst of them counts."
 )
-"""Held before any error was looked at: no part of it can see one."""
+"""The rule, fixed before any error was known; nothing in it depends on one."""
 
 
 @frozen
 class Chosen:
-    """A setting of runs to be traced with some releases; none named: those that are installed here."""
+    """A setting to be traced with the releases in `pins`; without any, with the installed ones."""
 
     score: Score
     setting: Setting
@@ -50,33 +50,33 @@ class Chosen:
 
     @property
     def run(self) -> str:
-        """The name of the run, or of the first that is the same."""
+        """The name of the run, or of the first of several with the same setting."""
         return self.score.run.run
 
     @property
     def of(self) -> str:
-        """The fingerprint of what is run."""
+        """The fingerprint of the setting and the model's config."""
         return fingerprint(self.setting, self.facts.config_hash)
 
     @property
     def key(self) -> tuple[str, tuple[tuple[str, str], ...]]:
-        """What is traced, and with what."""
+        """The fingerprint of what is traced, and the releases that trace it."""
         return self.of, self.pins
 
 
 @frozen
 class LeftOut:
-    """Runs that are not traced like for like, and why."""
+    """A run that is not traced like for like, and why."""
 
     score: Score
     reason: str
 
 
 def comparable(sources: Iterable[PublishedSource], metrics: Sequence[str]) -> Scores:
-    """The scores of runs on one GPU, of what a trace can say something of; sources without any are left out.
+    """The scores of runs on one GPU, for the metrics that a trace predicts; sources without any are left out.
 
-    What the allocator reserves and a card shows is not estimated here: it takes long, and whether a record leaves
-    anything open that moves memory is seen by the peak of what is allocated.
+    All are scored as if they were allocated memory: that shows as well whether a record leaves anything open that moves
+    memory, and is much faster than to estimate what is reserved or on the device.
     """
     kept = []
     for source in sources:
@@ -93,7 +93,7 @@ def comparable(sources: Iterable[PublishedSource], metrics: Sequence[str]) -> Sc
 
 
 def like_for_like(scores: Scores) -> tuple[list[Chosen], list[LeftOut]]:
-    """What is traced with the releases that records name."""
+    """What is traced with the releases that records state, and what is not, with the reason."""
     chosen: list[Chosen] = []
     left_out: list[LeftOut] = []
     for one in _in_full(scores):
@@ -106,16 +106,16 @@ def like_for_like(scores: Scores) -> tuple[list[Chosen], list[LeftOut]]:
 
 
 def not_in_full(scores: Scores) -> Iterator[tuple[Unscored, str]]:
-    """Peaks of allocated memory of grade A that nothing is compared with, and why: they would be traced otherwise."""
+    """Peaks of allocated memory of grade A without a score, and why: otherwise they would be traced."""
     for one in scores.unscored:
         if one.reading.metric == ALLOCATED and one.run.grade == "A":
             yield one, f"the reading stands apart: {one.reason}" if one.apart else one.reason
 
 
 def sampled(scores: Scores) -> list[Chosen]:
-    """What is traced with the releases that are installed: the same runs, and a sample of all others.
+    """What is traced with the installed releases: the same runs, and a sample of the other complete ones.
 
-    Of runs on one GPU that are known in full it has the first of each source, metric, method, model and storage.
+    The sample has the first run of each source, metric, method, model and storage of weights.
     """
     wide = [one for one in scores.scored if one.complete and _says_card(one)]
     full = {id(one) for one in _in_full(scores)}
@@ -131,13 +131,13 @@ def sampled(scores: Scores) -> list[Chosen]:
 
 
 def pins(setting: Setting) -> tuple[tuple[str, str], ...]:
-    """The releases that a setting names of what a trace runs."""
+    """The releases that a setting states of the packages that a trace runs."""
     named = setting.stack.versions
     return tuple((name, str(named[name])) for name in sorted(RUN_BY_TRACES) if name in named)
 
 
 def unnamed(setting: Setting) -> Iterator[str]:
-    """Packages that a setting needs and names no release of."""
+    """The packages that a setting needs without stating their release."""
     needed = {
         "transformers": True,
         "peft": setting.lora is not None or setting.peft is not None,
@@ -148,26 +148,23 @@ def unnamed(setting: Setting) -> Iterator[str]:
 
 @cache
 def _facts(model: str) -> ModelFacts:
-    """The facts of a model by its name, or by its config written out, as checks.situations has them."""
-    if model.startswith("{"):
-        return model_from_config(json.loads(model), "the config of the scenario")
-    found = load_model(model)
-    assert isinstance(found, ModelFacts), model  # or it would have no score
+    found = model_of(model)
+    assert isinstance(found, ModelFacts), model  # without facts the run would have no score
     return found
 
 
 def facts_of(setting: Setting) -> ModelFacts:
-    """The facts of a setting's model, which is known: it was estimated."""
+    """The facts of a setting's model, which is known, as the setting was estimated."""
     return _facts(setting.model)
 
 
 def distinct(settings: Iterable[Setting]) -> list[Setting]:
-    """Settings that are run differently."""
+    """The settings without duplicates of what is run."""
     return list({json.dumps(setting_key(one), sort_keys=True): one for one in settings}.values())
 
 
 def _says_card(one: Score) -> bool:
-    """Whether a run names its GPU, where that is part of what was read."""
+    """Whether a run names its GPU, if its metric depends on that."""
     return one.reading.metric == ALLOCATED or one.run.scenario.fixed("gpu") is not None
 
 

@@ -1,4 +1,4 @@
-"""Traces of published runs against their readings, by column: those like for like, and those of other releases."""
+"""The table of traces against published readings: like for like, and with the installed releases."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Lines = Mapping[tuple[str, tuple[tuple[str, str], ...]], TracedLine]
 
 @frozen
 class Compared:
-    """A reading with the traces of its run: `score` has the worst of them in place of an estimate."""
+    """A reading with the traces of its run; `score` has the worst of them as the estimate."""
 
     score: Score
     lines: tuple[TracedLine, ...]
@@ -41,7 +41,7 @@ class Compared:
 
     @property
     def farther(self) -> Score:
-        """The score by the end of the traced interval that is farther from what was read."""
+        """The score with the farther end of the traced interval alone."""
         low, high = self.score.estimated
         end = low if abs(low - self.score.read) > abs(high - self.score.read) else high
         return replace(self.score, estimated=(end, end))
@@ -72,7 +72,7 @@ class Column:
 
 @frozen
 class TracedTable:
-    """All that is known of the errors of traces."""
+    """The table of errors of traces."""
 
     columns: tuple[Column, ...]
     misses: tuple[Compared, ...]
@@ -83,7 +83,7 @@ class TracedTable:
 
 
 def compared(scores: Scores, lines: Lines) -> tuple[list[Compared], list[tuple[Chosen | LeftOut, str]]]:
-    """Every reading whose traces there are, and what was not traced, with why; an empty reason: no trace is kept."""
+    """Every traced reading, and what was not traced, with the reason; an empty one means that no trace is stored."""
     chosen, left_out = like_for_like(scores)
     found: list[Compared] = []
     without: list[tuple[Chosen | LeftOut, str]] = [(one, one.reason) for one in left_out]
@@ -101,7 +101,7 @@ def compared(scores: Scores, lines: Lines) -> tuple[list[Compared], list[tuple[C
 
 
 def traced_table(scores: Scores, lines: Lines) -> TracedTable:
-    """The table of some scores and the traces that are kept."""
+    """The table of scores and stored traces."""
     found, without = compared(scores, lines)
     missed = [one for one in found if one.like and abs(one.score.error) > NOTED]
     return TracedTable(
@@ -115,7 +115,7 @@ def traced_table(scores: Scores, lines: Lines) -> TracedTable:
 
 
 def _not_traced(scores: Scores, without: Iterable[tuple[Chosen | LeftOut, str]]) -> Iterator[tuple[str, str, int]]:
-    """Sources, reasons, and how many runs each is the reason of."""
+    """The sources and reasons of runs that are not traced, with the number of runs."""
     reasons: dict[tuple[str, str], set[str]] = defaultdict(set)
     for one, reason in without:
         if reason:
@@ -127,7 +127,7 @@ def _not_traced(scores: Scores, without: Iterable[tuple[Chosen | LeftOut, str]])
 
 
 def _stacks(found: Iterable[Compared]) -> Iterator[tuple[str, int]]:
-    """Stacks that ran, and of how many runs there are traces with each."""
+    """The stacks that ran, and the number of runs traced with each."""
     stacks: dict[str, set[str]] = defaultdict(set)
     for line in (line for one in found for line in one.lines if line.asked):
         stacks[", ".join(f"{name} {version}" for name, version in sorted(line.asked.items()))].add(line.of)
@@ -143,7 +143,7 @@ def _by_score(chosen: Iterable[Chosen]) -> list[list[Chosen]]:
 
 
 def _made(some: Sequence[Chosen], lines: Lines, *, found_like: bool) -> Compared | str:
-    """The comparison of a reading with the traces of all that its record admits; or why there is none."""
+    """The comparison of a reading with the traces of all settings that its record admits, or why there is none."""
     kept = [lines.get(one.key) for one in some]
     known = [line for line in kept if line is not None]
     refused = [line.reason for line in known if line.reason]
@@ -157,7 +157,7 @@ def _made(some: Sequence[Chosen], lines: Lines, *, found_like: bool) -> Compared
 
 
 def _as_asked(line: TracedLine) -> bool:
-    """Whether the releases ran that were asked for."""
+    """Whether the requested releases ran."""
     return all(line.libraries.get(name) == version for name, version in line.asked.items())
 
 
@@ -201,7 +201,7 @@ def _ran(some: Iterable[Compared], packages: Iterable[str]) -> tuple[str, ...]:
 
 
 def _pairs(found: Iterable[Compared]) -> dict[tuple[str, str], list[Pair]]:
-    """The readings that have traces of both, by method and stated release of transformers."""
+    """The runs with traces of both kinds, by method and stated release of transformers."""
     stated = {one.score.reading.id: one for one in found if one.like}
     pairs: dict[tuple[str, str], list[Pair]] = defaultdict(list)
     for one in found:

@@ -1,4 +1,4 @@
-"""What is known to have changed between releases of transformers, by the part of a peak that it moves."""
+"""Known changes between releases of transformers, by the part of a peak that they move."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from toolkit.memory.libraries.transformers_versions import (
 
 @frozen
 class Effect:
-    """A change in the release `since`, of one part of the peak of some methods."""
+    """A change in release `since` that moves one part of the peak of some methods."""
 
     since: Version
     part: str
@@ -45,7 +45,7 @@ EFFECTS = (
 
 
 def effects(stated: str, installed: str, part: str, method: str) -> Iterator[Effect]:
-    """Those between two releases that move a part of a method's peak."""
+    """The changes between two releases that move a part of a method's peak."""
     for one in EFFECTS:
         if one.part == part and method in one.methods and Version(stated) < one.since <= Version(installed):
             yield one

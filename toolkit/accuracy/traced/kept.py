@@ -1,4 +1,4 @@
-"""The traces of published runs that there are, and those that there should be."""
+"""The stored traces of published runs, and those that are still to be made."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ Key = tuple[str, tuple[tuple[str, str], ...]]
 
 
 def to_trace(sources: Iterable[PublishedSource], *, stated: bool) -> list[Chosen]:
-    """What is traced with the releases that records name, or with those that are installed."""
+    """The settings to trace, with the releases that records state or with the installed ones."""
     scores = comparable(sources, (ALLOCATED,) if stated else SAMPLED)
     return like_for_like(scores)[0] if stated else sampled(scores)
 
 
 def line_for(chosen: Chosen, result: Result) -> TracedLine:
-    """What is kept of a result."""
+    """The line that is stored for a result."""
     asked = dict(chosen.pins)
     if result.record is not None:
         return line_of(result.record, chosen.run, chosen.of, asked)
@@ -33,9 +33,9 @@ def line_for(chosen: Chosen, result: Result) -> TracedLine:
 
 @dataclass(slots=True)
 class Kept:
-    """The traces beside readings, of which those are kept that are still asked for.
+    """The traces stored beside readings, without those that are no longer chosen.
 
-    `chosen` is all that is traced with one kind of releases; traces with the other kind stay as they are.
+    `chosen` is everything to be traced with one kind of releases; traces with the other kind stay as they are.
     """
 
     folders: Mapping[str, Path]
@@ -51,11 +51,11 @@ class Kept:
             self._lines[slug] = {one.key: one for one in lines}
 
     def has(self, one: Chosen) -> bool:
-        """Whether there is a trace of it."""
+        """Whether its trace is stored."""
         return one.key in self._lines[one.source]
 
     def add(self, made: TracedLine) -> None:
-        """Takes a trace in place of the one that there was."""
+        """Adds a trace, or replaces the stored one."""
         self._lines[self._source[made.key]][made.key] = made
 
     def write(self) -> None:

@@ -1,4 +1,4 @@
-"""Traces of published runs as they are kept: one line of JSON each, beside the readings."""
+"""Stored traces of published runs: one line of JSON each, beside the readings."""
 
 from __future__ import annotations
 
@@ -48,21 +48,21 @@ class TracedLine:
 
     @property
     def key(self) -> tuple[str, tuple[tuple[str, str], ...]]:
-        """What is traced, and with what."""
+        """The fingerprint of what is traced, and the releases that trace it."""
         return self.of, tuple(sorted(self.asked.items()))
 
     def text(self) -> str:
-        """The line; the same bytes for the same trace."""
+        """The line of JSON; the same bytes for the same trace."""
         return json.dumps(_plain(self) | {"digest": _digest(self)}, ensure_ascii=False) + "\n"
 
 
 def fingerprint(setting: Setting, config_hash: str) -> str:
-    """What is run, in hexadecimal."""
+    """A hash of what is run, in hexadecimal."""
     return _hash({"setting": setting_key(setting), "config": config_hash})
 
 
 def line_of(record: Record, run: str, of: str, asked: Mapping[str, str]) -> TracedLine:
-    """What is kept of a record."""
+    """The line that is stored for a record."""
     peak = record.peak
     phase = next(one for one in record.phases if one["phase"] == peak["phase"])
     return TracedLine(
@@ -83,7 +83,7 @@ def line_of(record: Record, run: str, of: str, asked: Mapping[str, str]) -> Trac
 
 
 def read_lines(folder: Path) -> list[TracedLine]:
-    """The traces beside the readings of a folder. Raises OSError, or ValueError where a line is none of ours."""
+    """The traces beside the readings of a folder. Raises OSError, or ValueError for an invalid line."""
     path = folder / FILE
     if not path.exists():
         return []
