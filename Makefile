@@ -8,7 +8,7 @@ PYTHON ?= python3
 VENV ?= .venv
 EXTRAS ?=
 BIN := $(VENV)/bin
-# A Python without ensurepip makes an environment without pip; its own pip then installs into it.
+# A Python without ensurepip makes an environment without pip; the pip of that Python then installs into it.
 PIP = $$($(BIN)/python -c 'import pip' 2>/dev/null && echo $(BIN)/python -m pip || echo $(PYTHON) -m pip --python $(BIN)/python)
 INSTALL = $(PIP) install --quiet --disable-pip-version-check --constraint constraints.txt
 INPUTS := pyproject.toml constraints.txt
@@ -22,7 +22,7 @@ DEV = $(VENV)/.dev$(if $(EXTRAS),+$(subst $(COMMA),+,$(EXTRAS)))
 check: $(VENV)/.core
 	$(BIN)/toolkit check specs/
 
-# By as many processes as there are cores, each with up to 2 GB; `make test ARGS="-n 0"` is one, for a debugger.
+# Runs a process for each core (at most 8), each with up to 2 GB; `make test ARGS="-n 0"` runs one, for a debugger.
 test: $(DEV)
 	$(BIN)/python -m pytest -n auto --maxprocesses 8 $(ARGS)
 
@@ -39,11 +39,11 @@ bench: $(VENV)/.dev
 corpus: $(VENV)/.core
 	$(BIN)/python -m tests.documents.corpus.score $(ARGS)
 
-# Measures every scenario of the specs on the GPU of this machine; without one all are skipped, with the reason.
+# Measures every scenario of the specs on the GPU of this machine; without a GPU all are skipped, with the reason.
 measure: $(DEV)
 	$(BIN)/python -m pytest -m gpu specs/ $(ARGS)
 
-# The table of errors against published readings; `toolkit accuracy --refresh` renews what is committed of it.
+# The tables of errors against published readings; `toolkit accuracy --refresh` updates the committed errors.
 accuracy: $(VENV)/.core
 	@mkdir -p build
 	$(BIN)/toolkit accuracy --check
@@ -62,8 +62,8 @@ site: $(VENV)/.dev+pages
 	$(BIN)/toolkit pages specs/documents --accuracy specs/published
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-# The pages are plain files: one process writes them anew when a spec, a template or a hand-written page changes, the
-# other shows them.
+# The pages are plain files: one process rewrites them when a spec, a template or a hand-written page changes, the
+# other serves them.
 serve: $(VENV)/.dev+pages
 	$(BIN)/toolkit pages specs/documents
 	@$(BIN)/toolkit pages specs/documents --watch & watcher=$$!; trap "kill $$watcher" EXIT INT TERM; \

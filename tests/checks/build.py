@@ -135,6 +135,14 @@ def judged(
     return Judged(judge_spec(specs[0], bind(specs[0], read), today))
 
 
+def written(folder: Path, spec: str, guide: str) -> Path:
+    """A new folder with a spec and the document that it calls guide.md."""
+    folder.mkdir()
+    (folder / "claims.yaml").write_text(spec, encoding="utf-8")
+    (folder / "guide.md").write_text(guide, encoding="utf-8")
+    return folder
+
+
 def judge_text(folder: Path, text: str, claim: str, *, scenarios: str = SCENARIOS, head: str = "") -> Judged:
     """One claim, as the inside of a YAML flow mapping, whose slot is the text between two bars."""
     return judged(

@@ -15,19 +15,15 @@ from toolkit.checks import ahead
 from toolkit.checks.ahead import MAX_AHEAD, largest_first, load_here, loading_ahead
 from toolkit.checks.side_by_side import as_bytes
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux forks here")
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="only Linux forks here"),
+    pytest.mark.usefixtures("no_process_is_left"),
+]
 FIRST = os.getpid()
 PIPE_BYTES = 64 * 1024
 OPEN = Path("/proc/self/fd")
 CLAIM = '  - {quantity: parameters, scenario: qwen-fp32, quote: "has **{}** parameters"}\n'
 MANY = "".join(CLAIM.replace("has", f"sentence {number} has") for number in range(2_500))
-
-
-@pytest.fixture(autouse=True)
-def no_process_is_left() -> object:
-    yield
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.checks.build import written
 from tests.cli.command import run
 from toolkit.checks.coverage import MEMORY
 from toolkit.documents.spans import Spans
@@ -32,10 +33,7 @@ claims:
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "specs").mkdir()
-    (tmp_path / "specs" / "claims.yaml").write_text(SPEC, encoding="utf-8")
-    (tmp_path / "specs" / "guide.md").write_text(GUIDE, encoding="utf-8")
-    return tmp_path / "specs"
+    return written(tmp_path / "specs", SPEC, GUIDE)
 
 
 def test_what_no_claim_is_bound_to_is_listed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

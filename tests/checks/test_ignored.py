@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.checks.build import written
 from tests.cli.command import run
 
 SPEC = """document: guide.md
@@ -25,10 +26,7 @@ The second is 2 + 2 = 4.
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "specs").mkdir()
-    (tmp_path / "specs" / "claims.yaml").write_text(SPEC, encoding="utf-8")
-    (tmp_path / "specs" / "guide.md").write_text(GUIDE, encoding="utf-8")
-    return tmp_path / "specs"
+    return written(tmp_path / "specs", SPEC, GUIDE)
 
 
 def put(folder: Path, *pairs: tuple[str, str]) -> None:

@@ -21,15 +21,11 @@ from toolkit.checks import side_by_side as forking
 from toolkit.checks.run import check_paths
 from toolkit.checks.side_by_side import MAX_THINGS, side_by_side
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux forks here")
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="only Linux forks here"),
+    pytest.mark.usefixtures("no_process_is_left"),
+]
 FIRST = os.getpid()
-
-
-@pytest.fixture(autouse=True)
-def no_process_is_left() -> object:
-    yield
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
 
 
 @pytest.fixture

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.checks.build import written
+
 DOCUMENT = "# Sums\n\nThe first sum is 11 + 11 = {first}.\nThe second sum is 22 + 22 = 44.\nSums are easy.\n"
 SPEC = """document: document.md
 claims:
@@ -46,7 +48,4 @@ GUIDE = "# Guide\n\n## Here\n\nNothing.\n\n## There\n\nThe sum is 1 + 1 = 2.\n"
 def fixable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of a spec that can be fixed; the working folder of the test is the one above."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "specs").mkdir()
-    (tmp_path / "specs" / "claims.yaml").write_text(MOVED, encoding="utf-8")
-    (tmp_path / "specs" / "guide.md").write_text(GUIDE, encoding="utf-8")
-    return tmp_path / "specs"
+    return written(tmp_path / "specs", MOVED, GUIDE)

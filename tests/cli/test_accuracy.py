@@ -51,6 +51,18 @@ def test_errors_may_only_shrink(folder: Path, capsys: pytest.CaptureFixture[str]
     assert run(capsys, "accuracy", "--refresh", "--allow-growth").code == 0
 
 
+def test_what_cannot_be_read_or_written_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    budget = folder / "specs/published/errors.json"
+    assert "specs/published/errors.json yet: --refresh writes them" in run(capsys, "accuracy", "--check").err
+    budget.write_text("{", encoding="utf-8")
+    ran = run(capsys, "accuracy", "--check")
+    assert (ran.code, ran.out) == (2, "")
+    assert "cannot read the committed errors in specs/published/errors.json" in ran.err
+    ran = run(capsys, "accuracy", "--output", "missing/table.txt")
+    assert (ran.code, ran.out) == (2, "")
+    assert "cannot write missing/table.txt: No such file or directory" in ran.err
+
+
 def test_check_reads_readings_and_judges_none(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ran = run(capsys, "check", "specs")
     assert ran.code == 0

@@ -100,7 +100,16 @@ def test_output_is_written_whole_and_nothing_is_left_beside(
 def test_output_that_cannot_be_written_is_told(repository: Repository, capsys: pytest.CaptureFixture[str]) -> None:
     ran = run(capsys, "check", "--output", "missing/report.txt")
     assert ran.code == 2
-    assert "cannot write" in ran.err
+    assert "cannot write missing/report.txt: No such file or directory" in ran.err
+
+
+@pytest.mark.parametrize("share", ["101", "-1", "nan", "most"])
+def test_a_coverage_that_is_no_share_is_told(
+    repository: Repository, capsys: pytest.CaptureFixture[str], share: str
+) -> None:
+    ran = run(capsys, "check", f"--min-coverage={share}")
+    assert ran.code == 2
+    assert f"{share!r} is no number from 0 to 100" in ran.err
 
 
 @pytest.mark.parametrize(

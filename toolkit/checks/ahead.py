@@ -1,4 +1,4 @@
-"""Specs loaded by a process of their own, while this one imports what judges them: each takes as long as the other."""
+"""Loads specs in a second process while this one imports the checks: the two take about as long as each other."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ if TYPE_CHECKING:
     Load = Callable[[Path, Path], Loaded]
 
 MAX_AHEAD = 64
-"""Files that are loaded ahead: each takes a pipe and a file in memory, and a process may open few of them."""
+"""The most files that are loaded ahead: each needs a pipe and a file in memory, and open files are limited."""
 
 
 def load_here(path: Path, root: Path) -> Loaded:
-    """The spec in a file, or None with every mistake in it; loaded by this process."""
-    from toolkit.spec.load import load_spec  # noqa: PLC0415 - with it comes pydantic, for which nobody should wait
+    """The spec in a file, or None, with every mistake in it; loaded in this process."""
+    from toolkit.spec.load import load_spec  # noqa: PLC0415 - imports pydantic, which is slow
 
     return load_spec(path, root)
 
 
 def largest_first(files: Sequence[Path]) -> list[Path]:
-    """Files in the order in which they are begun: large ones first, so that processes end together."""
+    """Files in the order in which to begin them: large ones first, so that all processes end at about the same time."""
     return sorted(files, key=lambda path: -_size(path))
 
 
 @contextmanager
 def loading_ahead(paths: Sequence[Path], root: Path) -> Iterator[Load]:
-    """What loads the specs of these paths: from the other process, or here, where that does not hand one over."""
+    """A function that loads the specs of these paths: from the second process, or here where that fails to deliver."""
     files = largest_first(spec_files(paths, root)[0])
     if not (can_fork() and hasattr(os, "memfd_create") and 0 < len(files) <= MAX_AHEAD):
         yield load_here
@@ -56,7 +56,7 @@ def loading_ahead(paths: Sequence[Path], root: Path) -> Iterator[Load]:
     try:
         yield load
     finally:
-        os.kill(child, signal.SIGKILL)  # it is through, or nobody waits for it any more
+        os.kill(child, signal.SIGKILL)  # it has finished, or its result is no longer needed
         os.waitpid(child, 0)
         for one in coming.values():
             os.close(one.place)
@@ -64,20 +64,20 @@ def loading_ahead(paths: Sequence[Path], root: Path) -> Iterator[Load]:
 
 
 class _Coming(NamedTuple):
-    """A spec on its way: in a file in memory, of any size, once the pipe ends. Nobody waits for it to be read."""
+    """A spec on its way: written to a file in memory, which is complete once the pipe `end` is closed."""
 
     place: int
     end: int
     memory: int
 
     def written(self) -> bytes:
-        """All that was written, as soon as it is; the other process may have ended on the way."""
+        """The content, once it is complete; cut short where the other process died."""
         os.read(self.place, 1)
         return os.pread(self.memory, os.fstat(self.memory).st_size, 0)
 
 
 def _load_all(coming: Mapping[Path, _Coming], root: Path) -> NoReturn:
-    """What the other process does: it ends here, and nothing of this one's is written or cleaned up twice."""
+    """The body of the second process. It leaves by `_exit`: nothing of the first is flushed or cleaned up twice."""
     try:
         for file, one in coming.items():
             with os.fdopen(one.memory, "wb") as stream:
@@ -88,7 +88,7 @@ def _load_all(coming: Mapping[Path, _Coming], root: Path) -> NoReturn:
 
 
 def _size(path: Path) -> int:
-    """How large a file is; what cannot be read is soon done."""
+    """The size of a file in bytes; 0 where it cannot be read."""
     try:
         return path.stat().st_size
     except OSError:

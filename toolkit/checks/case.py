@@ -1,4 +1,4 @@
-"""What a checker is given: the claim, the text at its quote, and the facts it may ask for."""
+"""The input of a checker: a claim, the text at its quote, and the facts that the checker may ask for."""
 
 from __future__ import annotations
 
@@ -29,11 +29,10 @@ _BINARY_UNIT = re.compile(r"[0-9][ \u00a0]?[KMGTP]i(?:[Bb]|\b)")
 class Case:
     """One claim to be judged.
 
-    `readings` are the meanings of "GB" that the document admits, `named` the values of the spec bound in it,
-    `parsed` those of them that are values as written,
-    `situation` the claim's scenario made answerable (None for a claim without one, or
-    of a model that is not known), `scenario` the scenario as stated, `gpu` the card that it names. `start` and `end`
-    are the situations between which something changes.
+    `readings` are the meanings of "GB" that the document admits. `named` are the named values of the spec as found in
+    the document, `parsed` those that are values with a number. `scenario` is the scenario as stated, `situation` the
+    same ready for estimates (None for a claim without one, or with an unknown model), `gpu` the card that it names.
+    `start` and `end` are the situations between which something changes.
     """
 
     bound: BoundClaim
@@ -53,7 +52,7 @@ class Case:
 
     @property
     def text(self) -> str:
-        """The text in the claimed slot; of a quote without one, all of it."""
+        """The text in the claimed slot, or the whole quote where it has none."""
         return self.bound.quote_text if self.bound.slot_text is None else self.bound.slot_text
 
     @property
@@ -63,13 +62,13 @@ class Case:
         return "binary" if binary else "decimal"
 
     def value(self, dimension: Dimension) -> Value | None:
-        """The claimed value, if the text at the quote is one of that dimension; its column may give a cell its unit."""
+        """The claimed value, if the text is one of that dimension. A cell may have its unit in the column's heading."""
         heading = unit_of_heading(self.bound.column or "")
         implied = heading if heading is not None and heading.dimension is dimension else None
         value = parse_value(self.text, dimension, implied=implied)
         if value is None or not comparable(value.unit.dimension, dimension):
             return None
-        # "0.04" may be a share; "80 %" is no number of steps.
+        # "0.04" may be a share, but "80 %" is no number of steps.
         return None if value.unit.dimension is Dimension.SHARE is not dimension else value
 
     def claimed(self, value: Value) -> Claimed:
@@ -79,12 +78,12 @@ class Case:
         return Claimed(value.text, value.unit.dimension, value.unit.symbol, admitted or every)
 
     def values(self) -> dict[str, Value]:
-        """The values that a formula may name: those of the claim over those of the spec."""
+        """The values that a formula may name; those of the claim take precedence over those of the spec."""
         own = {name: value for name, one in self.bound.where.items() if (value := one.value) is not None}
         return {**self.parsed, **own}
 
     def referred(self, text: str) -> str:
-        """A text of the claim's subject: "{name}" is the document's value of that name."""
+        """A text of the claim's subject, with "{name}" replaced by the value of that name in the document."""
         if text.startswith("{") and text.endswith("}") and text[1:-1] in self.named:
             return self.named[text[1:-1]].text
         return text
@@ -94,13 +93,13 @@ PURE = frozenset({Dimension.NUMBER, Dimension.COUNT, Dimension.RATIO})
 
 
 def comparable(first: Dimension, second: Dimension) -> bool:
-    """Whether values of two dimensions may be compared: the same one, or plain numbers."""
+    """Whether values of two dimensions may be compared: they are the same, or both plain numbers."""
     dimensions = {first, second}
     return first is second or dimensions <= PURE or dimensions == {Dimension.NUMBER, Dimension.SHARE}
 
 
 def malformed(expected: str, case: Case) -> Outcome:
-    """The outcome of a claim whose slot holds something else than the quantity needs."""
+    """The outcome for a claim whose slot does not hold what its quantity needs."""
     text = case.text if len(case.text) <= LONGEST_SHOWN else f"{case.text[: LONGEST_SHOWN - 3]}..."
     return Outcome(
         Verdict.UNCHECKED,

@@ -1,4 +1,4 @@
-"""Which memory figures of a document a claim speaks of, and which nobody does."""
+"""Coverage: which memory figures of a document have a claim bound to them, and which have none."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ MEMORY = frozenset(
         "change",
     }
 )
-"""Quantities of a scan that are memory; parameters and space on disk are not."""
+"""The quantities that count as memory figures; parameters and disk space do not."""
 
 
 @frozen
@@ -50,27 +50,27 @@ class Coverage:
 
     @property
     def open(self) -> tuple[Figure, ...]:
-        """Those that nobody answers for."""
+        """Figures with neither a claim nor a comment."""
         return tuple(figure for figure in self.figures if not figure.covered and not figure.ignored)
 
     @property
     def counted(self) -> int:
-        """How many there are without those that the document asks to ignore."""
+        """The number of figures, without those that the document asks to ignore."""
         return sum(figure.covered or not figure.ignored for figure in self.figures)
 
     @property
     def ignored(self) -> int:
-        """How many the document asks to ignore."""
+        """The number of figures that the document asks to ignore."""
         return len(self.figures) - self.counted
 
     @property
     def share(self) -> float:
-        """The share that claims are bound to, in percent; a document without figures lacks none."""
+        """The share of figures with a claim, in percent; 100 for a document without figures."""
         return 100 * (1 - len(self.open) / self.counted) if self.counted else 100.0
 
 
 def figures_of(document: Document, binding: Binding) -> tuple[Figure, ...]:
-    """The memory figures of a document in order, each with whether a claim of the binding is bound to it."""
+    """The memory figures of a document in order, each marked if a claim of the binding covers it."""
     spans = Spans(
         (document.offset(place.line, place.column), document.offset(place.end_line, place.end_column))
         for claim in binding.claims
@@ -95,7 +95,7 @@ def figures_of(document: Document, binding: Binding) -> tuple[Figure, ...]:
 
 
 def coverages(result: CheckResult) -> tuple[Coverage, ...]:
-    """The figures of each document, covered where any spec of it covers them; none where nobody looked."""
+    """The coverage of each document by all of its specs; empty where the run did not look for figures."""
     by_document: dict[str, dict[Place, Figure]] = {}
     names: dict[str, str] = {}
     for report in result.reports:
@@ -110,7 +110,7 @@ def coverages(result: CheckResult) -> tuple[Coverage, ...]:
 
 
 def gated(result: CheckResult, minimum: float) -> CheckResult:
-    """The result with a finding for each document of whose memory figures too few are bound to claims."""
+    """The result with a finding for each document whose coverage is below `minimum` percent."""
     found = []
     for one in coverages(result):
         if one.share < minimum:
@@ -123,9 +123,9 @@ def gated(result: CheckResult, minimum: float) -> CheckResult:
 
 
 def _places(claim: BoundClaim) -> Iterator[Place]:
-    """Where the figures of a claim stand: the claimed one, and those that it is worked out from.
+    """The places of a claim's figures: of the claimed one, and of those that it is worked out from.
 
-    Whether something fits is said of all of its sentence: "fits on a 16 GB GPU" claims nothing else of the 16 GB.
+    A claim of quantity `fits` covers its whole quote: "fits on a 16 GB GPU" makes no other claim about the 16 GB.
     """
     whole = claim.claim.quantity == "fits" or claim.slot_place is None
     yield claim.place if whole or claim.slot_place is None else claim.slot_place

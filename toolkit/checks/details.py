@@ -1,4 +1,4 @@
-"""All that is said of a claim beside its verdict, or of a finding beside its message: what every report shows."""
+"""The details of a claim or a finding that every report shows, as pairs of a label and a text."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ LONGEST_LINE = 160
 
 
 def verdict_text(judgement: Judgement) -> str:
-    """The verdict, and who answers for it where somebody does."""
+    """The verdict, with "(acknowledged)" or "(ignored)" where a spec or a document accepts it."""
     by = " (acknowledged)" if judgement.acknowledged else " (ignored)" if judgement.ignored else ""
     return f"{judgement.verdict.value}{by}"
 
 
 def claim_details(judgement: Judgement) -> Iterator[tuple[str, str]]:
-    """All that is said of a claim beside its verdict, each with a word for what it is."""
+    """The details of a claim beside its verdict: reason, evidence, boundary, repair, acknowledgement, spec."""
     outcome = judgement.outcome
     if outcome.reason:
         yield "reason", outcome.reason
@@ -39,7 +39,7 @@ def claim_details(judgement: Judgement) -> Iterator[tuple[str, str]]:
 
 
 def finding_details(finding: Finding) -> Iterator[tuple[str, str]]:
-    """All that is said of a finding beside its message, each with a word for what it is."""
+    """The details of a finding beside its message: difference, candidates, repair."""
     if finding.suggestion is not None:
         shown = {"=": "{}", "-": "[-{}-]", "+": "{{+{}+}}"}  # as `git diff --word-diff` writes it
         yield "difference", "".join(shown[sign].format(text) for sign, text in finding.suggestion.diff)

@@ -7,11 +7,11 @@ from toolkit.evidence.evidence import Evidence
 from toolkit.quantity import Dimension, Interval, Reading, display_count, display_interval
 
 LARGEST = 10**15
-"""Counts from here on are shown by their leading digits."""
+"""Counts from here on are shown with their leading digits only."""
 
 
 def evidence_line(evidence: Evidence, claimed: Claimed | None, reason: str = "") -> str:
-    """The kind, the value with its known error, the software, and the facts that the reason leaves out."""
+    """The kind, the value with its known error, the software, and the facts that the reason does not state."""
     parts = [evidence.kind.value]
     if claimed is not None and claimed.dimension is not None:
         parts.append(amount(evidence.value, claimed.dimension, reading_of(claimed)))

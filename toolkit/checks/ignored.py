@@ -1,4 +1,4 @@
-"""What a document asks to ignore, brought to the claims that it speaks of, and told where it speaks of none."""
+"""Applies a document's comments that ask to ignore something to the claims, and reports the needless ones."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ from toolkit.spec.document_spec import Spec
 
 UNREAD = "D213"
 LOST = frozenset({"D201", "D202", "D203", "D204", "D206"})
-"""Codes of claims that are not judged, as nobody knows where they stand."""
+"""Codes of quotes that were not found in the document, so that their claims are not judged."""
+
 CAN_IGNORE = frozenset({Verdict.DISAGREES, Verdict.DEPENDS})
 
 
 @frozen
 class Heard:
-    """What one spec's run made of the comments of its document.
+    """How the comments of a document were used for one spec.
 
-    `used` holds the codes of each comment that spoke of something, `findings` are those of comments that are not
-    understood or are over. `unread` is a mark of a claim that this spec does not read.
+    `used` maps each comment to those of its codes that applied to something, `findings` are about comments that are
+    malformed or expired. `unread` is the first mark of a claim, where the spec does not read marks.
     """
 
     used: Mapping[Ignore, frozenset[str]]
@@ -36,7 +37,7 @@ class Heard:
 
 
 def hear(report: SpecReport, document: Document, today: date) -> tuple[SpecReport, Heard]:
-    """The report with the claims that the document answers for, and what is to be said of its comments."""
+    """The report with the claims that comments ask to ignore marked as such, and how the comments were used."""
     ignores, findings = current_ignores(document, today)
     used: dict[Ignore, set[str]] = {ignore: set() for ignore in ignores}
     judgements = tuple(_answered(judgement, used, document) for judgement in report.judgements)
@@ -53,7 +54,7 @@ def hear(report: SpecReport, document: Document, today: date) -> tuple[SpecRepor
 
 
 def told(heard: Iterable[tuple[Spec, Heard]]) -> list[Finding]:
-    """The findings about comments of all documents: those that nobody needs, and marks that no spec reads."""
+    """The findings about comments: malformed, expired and needless ones, and marks that no spec reads."""
     findings: dict[Finding, None] = {}
     used: dict[Ignore, set[str]] = {}
     unread: dict[str, Place] = {}
@@ -76,7 +77,7 @@ def told(heard: Iterable[tuple[Spec, Heard]]) -> list[Finding]:
 
 
 def _answered(judgement: Judgement, used: Mapping[Ignore, set[str]], document: Document) -> Judgement:
-    """A claim with the comment that answers for it, if it needs one."""
+    """The claim, marked as ignored if it needs that and a comment applies to it."""
     if judgement.verdict not in CAN_IGNORE or judgement.acknowledged is not None:
         return judgement
     if judgement.place.path != document.path:
@@ -89,7 +90,7 @@ def _answered(judgement: Judgement, used: Mapping[Ignore, set[str]], document: D
 
 
 def _use_remarks(used: Mapping[Ignore, set[str]], document: Document) -> None:
-    """Notes the codes that the checks without a spec need: a comment may be there for them alone."""
+    """Marks codes as used that the checks without a spec need: a comment may be there for those checks alone."""
     if not any(set(ignore.codes) - codes - {UNCOVERED} for ignore, codes in used.items()):
         return
     from toolkit.checks.unspecified.run import judged  # noqa: PLC0415 - few documents ask to ignore anything
@@ -102,7 +103,7 @@ def _use_remarks(used: Mapping[Ignore, set[str]], document: Document) -> None:
 
 
 def _use_uncovered(used: Mapping[Ignore, set[str]], report: SpecReport) -> None:
-    """Notes where figures without a claim are ignored; all such comments count where nobody looked for figures."""
+    """Marks comments as used that ignore figures without a claim; all of them if the run did not look for figures."""
     for ignore, codes in used.items():
         figures = report.figures
         if figures is None or any(not one.covered and ignore.holds(one.place, UNCOVERED) for one in figures):

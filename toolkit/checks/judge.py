@@ -23,7 +23,7 @@ from toolkit.spec.document_spec import Spec
 
 
 def judge_spec(spec: Spec, binding: Binding, today: date) -> SpecReport:
-    """Judges every bound claim. Lost quotes are in the binding's findings already; they are passed on."""
+    """Judges every bound claim of a spec. The findings of the binding (lost quotes) are passed on."""
     traces, unread = read_traces(spec.path, spec.shown_path)
     situations = Situations(spec, binding.values, traces)
     parsed = {name: value for name, bound in binding.values.items() if (value := bound.value) is not None}
@@ -59,7 +59,7 @@ def _case(bound: BoundClaim, binding: Binding, parsed: Mapping[str, Value], situ
 
 
 def _judged(case: Case) -> Outcome:
-    """A claim that the spec says nothing can check stays so, with the spec's reason; its slot need hold no value."""
+    """The outcome of a claim; one that the spec declares unchecked stays so, with the spec's reason."""
     if case.claim.unchecked is not None:
         return Outcome(Verdict.UNCHECKED, case.claim.unchecked, Claimed(case.text))
     return CHECKERS[case.claim.quantity].judge(case)
@@ -82,7 +82,7 @@ def _judgement(bound: BoundClaim, outcome: Outcome) -> Judgement:
 
 
 def _about(claim: Claim, bound: BoundClaim, outcome: Outcome, today: date) -> Iterator[Finding]:
-    """Findings beside the verdict: a slot that holds no value, an acknowledgement that is over or needless."""
+    """Findings about a claim: a slot that holds no value, an acknowledgement that has expired or is needless."""
     if outcome.malformed is not None:
         place: Place = bound.slot_place or bound.place
         message = f"claim {claim.id}: {outcome.malformed}"

@@ -1,4 +1,4 @@
-"""What is said of a claim: its verdict, the evidence, the reason and the repair. Values, not prints."""
+"""The result of judging a claim: verdict, evidence, reason and repair."""
 
 from __future__ import annotations
 
@@ -23,9 +23,13 @@ class Verdict(StrEnum):
     UNCHECKED = "unchecked"
 
 
+BEST_FIRST = (Verdict.AGREES, Verdict.DEPENDS, Verdict.DISAGREES)
+"""The order in which readings of a unit are preferred: of two, the one under which a claim holds more often."""
+
+
 @frozen
 class Claimed:
-    """What the document says: the text as written and the interval it stands for, under each reading of its unit."""
+    """The claimed value: the text as written, and the interval that it stands for under each reading of its unit."""
 
     text: str
     dimension: Dimension | None = None
@@ -54,7 +58,7 @@ class Outcome:
 
 @frozen
 class Acknowledgement:
-    """A known error, accepted with its reason until a date."""
+    """A known error that the spec accepts, with its reason and last day."""
 
     reason: str
     until: date | None = None
@@ -62,7 +66,7 @@ class Acknowledgement:
 
 @frozen
 class Ignored:
-    """A comment in the document that answers for a claim: its reason, until when, and where it stands."""
+    """A comment in the document that asks to ignore a claim: its reason, its last day, and its place."""
 
     reason: str
     until: date | None
@@ -71,7 +75,7 @@ class Ignored:
 
 @frozen
 class Judgement:
-    """One claim with all that is said of it. `place` is in the document, `spec_place` in the spec."""
+    """One claim and its outcome. `place` is in the document, `spec_place` in the spec."""
 
     id: str
     place: Place

@@ -1,17 +1,17 @@
-"""A record of one card told for another: with the other's workspaces of cuBLAS, and with its CUDA context.
+"""Translates a record of one card for another, with the other card's cuBLAS workspaces and CUDA context.
 
-What a run allocates is the same on every card but for the workspaces, which are blocks of the allocator like any other,
-and for what kernels take that some cards have and others do not. So the one workspace is taken off and the other put
-on, phase by phase: with larger ones a run may peak elsewhere. By how much other kernels move a peak the ledgers of both
-cards say, and what the allocator holds beside is known between bounds only: both widen what is told.
+What a run allocates is the same on every card, except for the workspaces, which are blocks of the allocator like any
+other, and for kernels that only some cards have. So one card's workspaces are replaced by the other's, phase by phase:
+with larger ones a run may peak in another phase. How far other kernels move a peak is the difference between the
+ledgers of the two cards. What the allocator holds unused is known between bounds only. The last two widen the result.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from fractions import Fraction
 
+from toolkit.checks.refusals import REFUSALS
 from toolkit.evidence.evidence import EvidenceKind
 from toolkit.evidence.record import Record
 from toolkit.facts.gpu import GenericGpu
@@ -19,7 +19,6 @@ from toolkit.facts.gpu_table import table
 from toolkit.facts.gpus import find_gpu
 from toolkit.facts.models import ModelFacts
 from toolkit.facts.names import UnknownName
-from toolkit.memory.architecture import UnsupportedModel
 from toolkit.memory.device import (
     OWN_SEGMENT_FROM,
     SEGMENT_UNIT,
@@ -31,21 +30,18 @@ from toolkit.memory.device import (
 from toolkit.memory.estimate import Estimate, estimate
 from toolkit.memory.formula.workspaces import workspaces_at
 from toolkit.memory.ledger import Category
-from toolkit.memory.refusal import UnsupportedRow
-from toolkit.memory.weights.quantization import UnsupportedStorage
 from toolkit.quantity.interval import Interval
 from toolkit.spec.settings.setting import Setting
 
 Bytes = tuple[int, int]
-"""The least and the most."""
+"""The least and the most, in bytes."""
 
 SAME: Bytes = (0, 0)
-REFUSALS = (UnsupportedModel, UnsupportedStorage, UnsupportedRow)
 UNNAMED = "a card that is not named"
 
 
 def is_card(record: Record, named: str | None) -> bool:
-    """Whether a record was measured on the card of that name."""
+    """Whether a record was made on the card of that name, as far as both are known."""
     if named is None or record.gpu is None:
         return False
     stated, measured = find_gpu(named), find_gpu(record.gpu)
@@ -55,9 +51,9 @@ def is_card(record: Record, named: str | None) -> bool:
 
 
 def grown(record: Record, setting: Setting) -> Bytes:
-    """By how many bytes one workspace is larger on the card of a setting than where a record was made.
+    """The bytes by which one workspace is larger on the setting's card than on the record's.
 
-    A setting without a card has the workspace that its ledger counts, or the record's.
+    A setting without a card has either the workspace that its ledger counts or that of the record.
     """
     least, most = _took(record)
     now = workspace_bytes(setting.gpu, _releases(record, setting))
@@ -66,10 +62,11 @@ def grown(record: Record, setting: Setting) -> Bytes:
 
 
 def by_kernels(record: Record, setting: Setting, facts: ModelFacts) -> int:
-    """By how many bytes the phase of a record's peak is larger on the card of a setting beside its workspaces.
+    """The bytes by which other kernels make the phase of the record's peak larger on the setting's card.
 
-    So it is in the ledgers of both cards: sums stage more where there are more multiprocessors, and before Ampere no
-    fused kernel attends in bfloat16. Where no formula follows the setting, or a card is not known, nothing is.
+    This is the difference between the ledgers of both cards without workspaces: reductions stage more on a card with
+    more multiprocessors, and before Ampere no fused attention kernel takes bfloat16. 0 where no formula covers the
+    setting, or a card is not known.
     """
     if record.gpu == setting.gpu or is_card(record, setting.gpu):
         return 0
@@ -87,9 +84,9 @@ def _beside(known: Estimate, phase: str) -> int:
 
 
 def peak_of(record: Record, setting: Setting, view: str, kernels: int = 0) -> Interval:
-    """The peak of a record in bytes, as `view` counts it, on the card of the setting.
+    """The peak of a record in bytes, translated to the setting's card and counted as `view` says.
 
-    Its `kernels` take so many bytes more there than where the record was made: at the peak, or at another moment.
+    `kernels` are the bytes that other kernels take there (see `by_kernels`), at the peak or at another moment.
     """
     counted = (int(record.peak["allocated"]), *map(int, record.peak["blocks"]))
     allocated = _allocated(record, setting, (min(counted), max(counted)), kernels)
@@ -104,7 +101,7 @@ def peak_of(record: Record, setting: Setting, view: str, kernels: int = 0) -> In
 
 
 def told_for(record: Record, setting: Setting, view: str, kernels: int = 0) -> str:
-    """What of a record is another card's, in words: ", with the workspaces and context of RTX 4090"; else empty."""
+    """What was translated, in words: ", with the workspaces and context of RTX 4090"; empty where nothing was."""
     shows = record.kind is EvidenceKind.MEASURED and view == "device"
     moved = {
         "workspaces": grown(record, setting) != SAME,
@@ -122,17 +119,17 @@ def _named(setting: Setting) -> str:
 
 
 def _shown(record: Record, setting: Setting) -> bool:
-    """Whether the card itself showed what it held, as the setting's would."""
+    """Whether the device memory was read on the setting's own card, so that no translation is needed."""
     return record.kind is EvidenceKind.MEASURED and is_card(record, setting.gpu) and grown(record, setting) == SAME
 
 
 def _releases(record: Record, setting: Setting) -> dict[str, str]:
-    """The releases that made a record, which are those that the setting names, and what else it names."""
+    """The releases by package: those of the record, and others that the setting names."""
     return {**setting.stack.versions, **record.libraries}
 
 
 def _took(record: Record) -> Bytes:
-    """A workspace where a record was made; between those of all cards where it was measured on an unknown one."""
+    """The bytes of one workspace on the record's card; between those of all cards where that card is unknown."""
     if record.kind is EvidenceKind.MEASURED and isinstance(find_gpu(record.gpu or ""), UnknownName):
         sizes = [int(facts["blas_workspace"]) for facts in table()["architectures"].values()]
         return min(sizes), max(sizes)
@@ -141,19 +138,19 @@ def _took(record: Record) -> Bytes:
 
 
 def _allocated(record: Record, setting: Setting, ends: Bytes, kernels: int) -> Bytes:
-    """The peak of live tensors, with the least and the most that workspaces may have grown by."""
+    """The least and the most of the peak of live tensors, with the setting's workspaces."""
     low, high = (end + _rise(record, setting, grows) for end, grows in zip(ends, grown(record, setting), strict=True))
     return low + min(0, kernels), high + max(0, kernels)
 
 
 def _rise(record: Record, setting: Setting, grows: int) -> int:
-    """By how much the fullest phase rises where each workspace grows by so much."""
+    """The bytes by which the peak over all phases rises if each workspace grows by `grows`."""
     phases = list(_phases(record, setting))
     return max(total + count * grows for total, count in phases) - max(total for total, _ in phases)
 
 
 def _reserved(record: Record, setting: Setting, allocated: Bytes, kernels: int) -> Bytes:
-    """What the allocator holds: a smaller block fits where the larger one was, a larger one may need a segment."""
+    """The least and the most that the allocator holds: smaller blocks fit in old places, larger may need a segment."""
     low, high = map(int, record.peak["reserved"])
     (shrinks, grows), count = grown(record, setting), max(count for _, count in _phases(record, setting))
     most = _took(record)[1]
@@ -163,16 +160,16 @@ def _reserved(record: Record, setting: Setting, allocated: Bytes, kernels: int) 
 
 
 def _segment(size: int) -> int:
-    """The segment that the caching allocator opens for a block (c10/cuda/CUDACachingAllocator.cpp)."""
+    """The bytes of the segment that the caching allocator opens for a block (c10/cuda/CUDACachingAllocator.cpp)."""
     if size < OWN_SEGMENT_FROM:
         return SHARED_SEGMENT if size > SHARED_FROM else SEGMENT_UNIT
     return -(-size // SEGMENT_UNIT) * SEGMENT_UNIT
 
 
 def _phases(record: Record, setting: Setting) -> Iterator[Bytes]:
-    """The peak and the workspaces of every phase: as many as a trace counted, else as a ledger does.
+    """The bytes at the peak, and the number of workspaces, of every phase: as traced, else as the ledger counts them.
 
-    Of a record that keeps no phases, those of the peak's.
+    A record without phases has the phase of its peak alone.
     """
     known = record.phases or ({"phase": record.peak["phase"], "total": record.peak["allocated"]},)
     for phase in known:
@@ -184,4 +181,4 @@ def _phases(record: Record, setting: Setting) -> Iterator[Bytes]:
 
 
 def _interval(ends: Bytes) -> Interval:
-    return Interval(Fraction(ends[0]), Fraction(ends[1]))
+    return Interval.between(ends[0], ends[1])

@@ -1,4 +1,4 @@
-"""Which GB a document means: the one it declares, else the one under which its exact statements agree."""
+"""Whether a document's GB are decimal or binary: as it declares, else as its exact statements require."""
 
 from __future__ import annotations
 

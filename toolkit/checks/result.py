@@ -1,4 +1,4 @@
-"""What one run of the check found: a report for each spec, its claims judged, and what is wrong beside."""
+"""The result of one run of the check: a report for each spec, and the findings outside of reports."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from toolkit.frozen import frozen
 from toolkit.spec.document_spec import Spec
 
 UNREADABLE = frozenset({"S101", "S111", "S114", "D205"})
-"""Codes of findings that say that the check could not look."""
+"""Codes of findings that say that something could not be read at all."""
 
 
 @frozen
 class Figure:
-    """A memory figure of a document, and whether a claim is bound to it, or a comment answers for it."""
+    """A memory figure of a document: whether a claim covers it, or a comment asks to ignore it."""
 
     place: Place
     text: str
@@ -27,9 +27,9 @@ class Figure:
 
 @frozen
 class SpecReport:
-    """All that is said of one spec: its claims judged, in the order of the document, and what is wrong with it.
+    """The judgements on the claims of one spec, in the order of the document, and the findings about it.
 
-    `figures` are the memory figures of its document; None where nobody looked for them.
+    `figures` are the memory figures of its document; None where the run did not look for them.
     """
 
     spec: Spec
@@ -46,7 +46,7 @@ class SpecReport:
 
 @frozen
 class CheckResult:
-    """All that one run found: a report for each spec with a document, and what is wrong beside.
+    """The reports on all specs whose document could be read, and the findings outside of them.
 
     `readings` counts the published readings whose form was checked; no reading is judged as a claim.
     """
@@ -77,7 +77,7 @@ class CheckResult:
 
     @property
     def ignored(self) -> int:
-        """How many claims that disagree or depend the document itself answers for."""
+        """How many claims that disagree or depend are ignored by a comment in the document."""
         return sum(one.ignored is not None for one in self.judgements)
 
     @property
@@ -87,7 +87,7 @@ class CheckResult:
 
     @property
     def unreadable(self) -> bool:
-        """Whether there was something at which the check could not look."""
+        """Whether something could not be read at all."""
         return any(finding.code in UNREADABLE for finding in self.all_findings)
 
     def gates(self, fail_on: frozenset[Verdict]) -> bool:

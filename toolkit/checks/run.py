@@ -1,10 +1,12 @@
-"""One run of the check: every spec is loaded, its document read and bound, and every claim judged."""
+"""One run of the check: loads every spec, reads and binds its document, and judges every claim."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import date
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -36,7 +38,7 @@ def check_paths(
 ) -> CheckResult:
     """Judges all specs in files and folders inside `root`. `today` tells which acknowledgements are over.
 
-    `forks` lets a second process do half of it: what the reports say of specs then leaves out what is in them.
+    `forks` shares the work out to a process for each core; the specs in the reports then come without their content.
     `coverage` looks for memory figures that no claim is bound to. `load` loads a spec.
     """
     documents: dict[Path, Document | Finding] = {}
@@ -52,30 +54,35 @@ def check_paths(
 
     paths = list(paths)
     files, findings = spec_files(paths, root)
-    found = _side_by_side(checked, files) if forks else [checked(path) for path in files]
+    folders = list(reading_folders(paths))
+    look = _side_by_side if forks else _one_by_one
+    found, readings = look(files, checked, folders, lambda folder: _readings(folder, root))
     _, findings = together([(one.spec, one.findings) for one in found], findings)
     findings += [one.said for one in found if isinstance(one.said, Finding)]
     findings += _about_comments(found)
     reports = [one.said for one in found if isinstance(one.said, SpecReport)]
     reports.sort(key=lambda report: report.spec.shown_path)
-    readings = _readings(paths, root, findings)
-    return CheckResult(tuple(reports), tuple(dict.fromkeys(findings)), readings)
+    for one in readings:
+        findings += one.findings
+    return CheckResult(tuple(reports), tuple(dict.fromkeys(findings)), sum(one.number for one in readings))
 
 
-def _readings(paths: Iterable[Path], root: Path, findings: list[Finding]) -> int:
-    """How many published readings are there; what is wrong with their form goes to `findings`."""
-    count = 0
-    for folder in reading_folders(paths):
-        from toolkit.spec.published import load_published  # noqa: PLC0415 - most runs meet no readings
+class _Readings(NamedTuple):
+    """A folder of published readings: their number, and what is wrong with their form."""
 
-        source, found = load_published(folder, root)
-        findings += found
-        count += sum(len(run.readings) for run in source.runs) if source else 0
-    return count
+    number: int
+    findings: list[Finding]
+
+
+def _readings(folder: Path, root: Path) -> _Readings:
+    from toolkit.spec.published import load_published  # noqa: PLC0415 - most runs meet no readings
+
+    source, findings = load_published(folder, root)
+    return _Readings(sum(len(run.readings) for run in source.runs) if source else 0, findings)
 
 
 class _Checked(NamedTuple):
-    """A file of a spec: what it holds, what is wrong with it, and what is said of its document, if that was read."""
+    """A file of a spec: the spec, what is wrong with it, and the report on its document, if that could be read."""
 
     spec: Spec | None
     findings: list[Finding]
@@ -84,11 +91,11 @@ class _Checked(NamedTuple):
 
 
 def _judged(spec: Spec, document: Document, today: date, *, coverage: bool) -> tuple[SpecReport, Heard | None]:
-    """The claims of a spec judged; with them, what the document says in comments."""
+    """The report on a spec, and what was found of the comments in its document."""
     binding = bind(spec, document)
     report = judge_spec(spec, binding, today)
     if coverage:
-        from toolkit.checks.coverage import figures_of  # noqa: PLC0415 - to scan costs time, and few ask for it
+        from toolkit.checks.coverage import figures_of  # noqa: PLC0415 - few runs ask for it, and scanning is slow
 
         report = replace(report, figures=figures_of(document, binding))
     if not ("toolkit:" in document.text and "<!--" in document.text):
@@ -99,7 +106,7 @@ def _judged(spec: Spec, document: Document, today: date, *, coverage: bool) -> t
 
 
 def _about_comments(found: Iterable[_Checked]) -> list[Finding]:
-    """What is to be said of comments that documents make to the toolkit."""
+    """Findings about the comments by which documents address the toolkit."""
     heard = [(one.spec, one.heard) for one in found if one.spec is not None and one.heard is not None]
     if not heard:
         return []
@@ -108,16 +115,34 @@ def _about_comments(found: Iterable[_Checked]) -> list[Finding]:
     return told(heard)
 
 
-def _side_by_side(checked: Callable[[Path], _Checked], files: Sequence[Path]) -> list[_Checked]:
-    """What is found of each file, in order."""
-    parser()  # what every file needs is made once, before the processes part
+_Check = Callable[[Path], _Checked]
+_Read = Callable[[Path], _Readings]
+_Found = tuple[list[_Checked], list[_Readings]]
+
+
+def _one_by_one(files: Sequence[Path], check: _Check, folders: Sequence[Path], read: _Read) -> _Found:
+    """What is found in files of specs and in folders of readings, each in order."""
+    return [check(path) for path in files], [read(folder) for folder in folders]
+
+
+def _side_by_side(files: Sequence[Path], check: _Check, folders: Sequence[Path], read: _Read) -> _Found:
+    """The same by a process for each core; specs come without their content."""
+    # What several processes need is made once, before they are forked.
+    if files:
+        parser()
+    if folders:
+        import_module("toolkit.spec.published")
     begun = largest_first(files)
-    found = dict(zip(begun, side_by_side(lambda path: _without_content(checked(path)), begun), strict=True))
-    return [found[path] for path in files]
+    tasks: list[Callable[[], _Checked | _Readings]] = [partial(_without_content, check, path) for path in begun]
+    tasks += [partial(read, folder) for folder in folders]
+    done = side_by_side(lambda task: task(), tasks)
+    checked = dict(zip(begun, (one for one in done if isinstance(one, _Checked)), strict=True))
+    return [checked[path] for path in files], [one for one in done if isinstance(one, _Readings)]
 
 
-def _without_content(one: _Checked) -> _Checked:
-    """The same without what the spec holds, which no report tells: it would take long to hand over."""
+def _without_content(check: _Check, path: Path) -> _Checked:
+    """What is found in a file, without the content of its spec: no report shows it, and it is slow to hand over."""
+    one = check(path)
     if one.spec is None:
         return one
     spec = replace(one.spec, claims=(), values={}, scenarios={})

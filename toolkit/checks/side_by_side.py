@@ -1,4 +1,4 @@
-"""Work on many things in as many processes as there are cores, where they can be forked; in one, where none can."""
+"""Work on many things, in a forked process for each core where that is possible, else in this process."""
 
 from __future__ import annotations
 
@@ -17,18 +17,19 @@ Thing = TypeVar("Thing")
 Result = TypeVar("Result")
 
 NUMBER = 2
-"""Bytes in which the place of a thing is written to the pipe from which all processes draw."""
+"""Bytes of an index in the pipe from which all processes draw their work."""
+
 MAX_THINGS = 2_000
-"""So many places fit into the smallest pipe, one page: more could not be written before the first is read."""
+"""The most indices that fit into the smallest pipe (one page): they are all written before any is read."""
 
 
 def side_by_side(
     work: Callable[[Thing], Result], things: Sequence[Thing], meanwhile: Callable[[], object] | None = None
 ) -> list[Result]:
-    """The result of `work` for each thing, in order. What comes first is begun first.
+    """The result of `work` for each thing, in order; things are begun in that order, too.
 
-    Other processes only ever help: whatever they do not hand over, the first does itself. Where there are any, it does
-    something else `meanwhile`, which nobody else can, and then joins them.
+    Other processes only help: what they fail to deliver, this one does itself. If there are any, this one first calls
+    `meanwhile`, which only it can do, and then joins them.
     """
     if not can_fork() or not 1 < len(things) <= MAX_THINGS:
         return [work(thing) for thing in things]
@@ -50,19 +51,19 @@ def side_by_side(
 
 
 def cores() -> int:
-    """The cores that this process may run on; one, where forked processes do not work."""
-    if sys.platform != "linux":  # system libraries of others do not outlive a fork
+    """The number of cores that this process may run on; 1 where forking is not safe."""
+    if sys.platform != "linux":  # elsewhere, system libraries do not survive a fork
         return 1
     return len(os.sched_getaffinity(0))
 
 
 def can_fork() -> bool:
-    """Whether there is a second core, and no thread that a forked process would be without."""
+    """Whether there is a second core, and no second thread, which a forked process would lack."""
     return cores() > 1 and len(list(Path("/proc/self/task").iterdir())) == 1
 
 
 def _pipe_of_places(count: int) -> int:
-    """A pipe that holds the places of all things, and ends after them."""
+    """A pipe that holds the indices of all things, and nothing after them."""
     places, end = os.pipe()
     os.write(end, b"".join(place.to_bytes(NUMBER, "big") for place in range(count)))
     os.close(end)
@@ -70,13 +71,13 @@ def _pipe_of_places(count: int) -> int:
 
 
 def _drawn(places: int) -> Iterator[int]:
-    """The places that this process draws, each when it is done with the one before."""
+    """The indices that this process draws, each when it has finished the one before."""
     while drawn := os.read(places, NUMBER):
         yield int.from_bytes(drawn, "big")
 
 
 def _helper(work: Callable[[int], object], places: int, others: Iterable[int]) -> dict[int, int]:
-    """A process that helps, and the pipe by which it answers beside `others`; none where no more can be had."""
+    """A new helper process with the pipe on which it answers; empty where no more can be made."""
     try:
         answers, answer = os.pipe()
     except OSError:
@@ -94,7 +95,7 @@ def _helper(work: Callable[[int], object], places: int, others: Iterable[int]) -
 
 
 def _end(helpers: Mapping[int, int]) -> None:
-    """They are through, or nobody waits for them any more."""
+    """Ends all helpers: they have finished, or their results are no longer needed."""
     for child in helpers:
         os.kill(child, signal.SIGKILL)
     for child, answers in helpers.items():
@@ -103,10 +104,10 @@ def _end(helpers: Mapping[int, int]) -> None:
 
 
 def _help(work: Callable[[int], object], places: int, answer: int, answers: Iterable[int]) -> NoReturn:
-    """What a helper does: it ends here, and nothing of the first's is written or cleaned up twice."""
+    """The body of a helper. It leaves by `_exit`: nothing of the first process is flushed or cleaned up twice."""
     try:
         for one in answers:
-            os.close(one)  # or whoever writes there would wait for ever to be read, were the first process gone
+            os.close(one)  # else a writer would block for ever if the first process were gone
         written = as_bytes({place: work(place) for place in _drawn(places)})
         with open(answer, "wb") as stream:
             stream.write(written)
@@ -115,9 +116,9 @@ def _help(work: Callable[[int], object], places: int, answer: int, answers: Iter
 
 
 def as_bytes(results: object) -> bytes:
-    """Results as bytes, for a process forked with this one.
+    """Results as bytes, for another process of this program.
 
-    A fraction goes as two numbers: as text, which is its own way, it would have to be parsed.
+    A fraction is pickled as two numbers; its own way is a text, which is slow to parse.
     """
     stream = io.BytesIO()
     pickler = pickle.Pickler(stream, pickle.HIGHEST_PROTOCOL)
@@ -127,8 +128,8 @@ def as_bytes(results: object) -> bytes:
 
 
 def from_bytes(written: bytes) -> Any:
-    """The results of another process; None, where it did not come to the end."""
+    """The results of another process; None where it did not finish."""
     try:
-        return pickle.loads(written)  # noqa: S301 - this program's other half wrote it
+        return pickle.loads(written)  # noqa: S301 - written by a process of this program
     except (EOFError, pickle.UnpicklingError):
         return None

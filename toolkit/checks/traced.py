@@ -1,4 +1,4 @@
-"""What records beside a spec say of a situation's peak, and which of them are none of it any more."""
+"""The peak of a situation by the records beside the spec, and the records that no longer fit any of its settings."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ from toolkit.spec.fields.peft_methods import column_of
 from toolkit.spec.settings.setting import Setting
 
 MOST_EXTREMES = 4_096
+"""The most settings of a scenario that are compared with a record."""
+
 CONFIG_CHANGED = "the config of its model has changed"
 SCENARIO_CHANGED = "the scenario has changed since"
-"""So many settings of a scenario are looked at to find the one that a record is of."""
 
 
 def traced(situation: Situation, choice: Choice, view: str) -> Interval | None:
-    """The traced or measured peak at a choice, in bytes, by what a claim is about; None where there is none."""
+    """The traced or measured peak at a choice, in bytes, by `view` (allocated, reserved, device); None without one."""
     setting, record = _record(situation, choice, view)
     if record is None or set_aside(record, setting):
         return None
@@ -33,7 +34,7 @@ def traced(situation: Situation, choice: Choice, view: str) -> Interval | None:
 
 
 def _record(situation: Situation, choice: Choice, view: str) -> tuple[Setting, Record | None]:
-    """The setting at a choice, and the record of it that speaks of a view, if there is one."""
+    """The setting at a choice, and the record of it that knows the view, if there is one."""
     setting = situation.setting(choice)
     if situation.traces is None or view not in VIEWS:
         return setting, None
@@ -41,7 +42,7 @@ def _record(situation: Situation, choice: Choice, view: str) -> tuple[Setting, R
 
 
 def traced_evidence(situation: Situation, choices: Sequence[Choice], view: str) -> tuple[Evidence, ...]:
-    """What was traced or measured of these choices, as at most one piece of evidence: of both kinds the weaker."""
+    """The traces and measurements of these choices as one piece of evidence, of the weaker kind; empty without any."""
     found = []
     for choice in choices:
         setting, record = _record(situation, choice, view)
@@ -50,9 +51,7 @@ def traced_evidence(situation: Situation, choices: Sequence[Choice], view: str) 
             found.append((record, setting, value))
     if not found:
         return ()
-    whole = found[0][2]
-    for _, _, value in found[1:]:
-        whole = whole.hull(value)
+    whole = Interval.covering(value for _, _, value in found)
     record, setting, _ = min(found, key=lambda one: one[0].kind is EvidenceKind.MEASURED)
     fact = _fact(record, setting, view, by_kernels(record, setting, situation.facts))
     if len(found) < len(choices):
@@ -61,7 +60,7 @@ def traced_evidence(situation: Situation, choices: Sequence[Choice], view: str) 
 
 
 def _fact(record: Record, setting: Setting, view: str, kernels: int) -> str:
-    """Where the peak is; of a measurement also the card, and what of it is another's."""
+    """Where the peak is, and for a measurement the card and what was replaced by another card's."""
     phase = str(record.peak["phase"]).replace("_", " ")
     where = f"on {record.gpu}" if record.kind is EvidenceKind.MEASURED else record.peak["operation"]
     joined = ", " if record.kind is EvidenceKind.MEASURED else ": "
@@ -69,7 +68,7 @@ def _fact(record: Record, setting: Setting, view: str, kernels: int) -> str:
 
 
 def reasons_aside(situation: Situation, choices: Iterable[Choice], view: str) -> str:
-    """Why records of these choices are not gone by; empty where there are none such."""
+    """Why records of these choices are not used, for the end of a sentence; empty where all are."""
     reasons: dict[str, None] = {}
     for choice in choices:
         setting, record = _record(situation, choice, view)
@@ -86,9 +85,9 @@ def traced_error(situation: Situation) -> Fraction:
 def stale_findings(
     traces: Traces, situations: Mapping[str, Situation | None], moved: Iterable[str]
 ) -> Iterator[Finding]:
-    """Notes on records that are of none of their scenario's settings any more; those of other specs are left alone.
+    """Notes on records that fit no setting of their scenario any more; records of other specs are passed over.
 
-    `moved` is what a peak follows.
+    `moved` are the categories that move a peak.
     """
     for record in (*traces.records, *traces.measured):
         situation = situations.get(record.scenario)
@@ -101,7 +100,7 @@ def stale_findings(
 
 
 def stale(record: Record, situation: Situation, moved: Iterable[str]) -> str:
-    """Why a record is none of its scenario as it is now; empty where it is. `moved` is what a peak follows."""
+    """Why a trace fits no setting of its scenario any more; empty where it fits one. `moved`: see `stale_findings`."""
     if record.config_hash != situation.facts.config_hash:
         return CONFIG_CHANGED
     settings = _extremes(situation, moved)

@@ -1,4 +1,4 @@
-"""Records beside a spec, traced and measured: evidence about the settings that they are of, and about no other."""
+"""The traced and measured records beside a spec, each evidence about the one setting that was run."""
 
 from __future__ import annotations
 
@@ -15,21 +15,20 @@ from toolkit.spec.settings.setting import Setting
 
 VIEWS = ("allocated", "reserved", "device")
 
-
 GROUPED = ("lora", "peft", "galore", "kernels", "cache", "parallel", "stack", "engine")
 
 PLAIN = tuple(one.name for one in fields(Setting) if one.name not in (*NOT_RUN, *GROUPED))
-"""The fields of a setting that are plain values: what differs in one of them needs no closer look."""
+"""The fields of a setting that are plain values; they are compared first, as that is cheap."""
 
 PLAIN_OF = attrgetter(*PLAIN)
-"""The plain fields of a setting."""
+"""Reads the plain fields of a setting."""
 
 
 MADE_ANEW: Mapping[str, str] = {EvidenceKind.TRACED: "trace it anew", EvidenceKind.MEASURED: "measure it anew"}
-"""How a record of a kind comes to be there again."""
+"""What to do about a record that cannot be used, by its kind."""
 
 NAMED: Mapping[str, str] = {EvidenceKind.TRACED: "trace", EvidenceKind.MEASURED: "measurement"}
-"""What a record of a kind is called."""
+"""What a record is called, by its kind."""
 
 
 @dataclass(slots=True)
@@ -50,7 +49,7 @@ class Traces:
     def at(self, setting: Setting, config_hash: str) -> Record | None:
         """The record of exactly this setting and config.
 
-        What was measured goes before what was traced, and what is of the setting's own card before that of another.
+        A measurement is preferred to a trace, and a record of the setting's own card to that of another.
         """
         known = self._found.get(id(setting))
         if known is None:
@@ -63,7 +62,7 @@ class Traces:
 
 
 def _rank(record: Record, setting: Setting) -> tuple[bool, ...]:
-    """What of a record stands against going by it, first what weighs most."""
+    """The disadvantages of a record, the weightiest first: records are ordered by them."""
     return (
         bool(set_aside(record, setting)),
         record.kind is not EvidenceKind.MEASURED,
@@ -73,7 +72,7 @@ def _rank(record: Record, setting: Setting) -> tuple[bool, ...]:
 
 
 def set_aside(record: Record, setting: Setting) -> str:
-    """Why a record of a setting says nothing of it; empty where it does."""
+    """Why a record of a setting cannot be used for it, having run with other releases; empty where it can."""
     for name, version in sorted(setting.stack.versions.items()):
         made_with = record.libraries.get(name)
         if made_with is None:
@@ -94,13 +93,13 @@ def plain_of(record: Record) -> tuple[object, ...]:
 
 
 def _same_version(said: str, made_with: str) -> bool:
-    """Whether a version is meant by another, which may be said in part: "5.23" means 5.23.0."""
+    """Whether a version matches a stated one, which may be shorter: "5.23" matches 5.23.0."""
     parts = said.split(".")
     return made_with.split(".")[: len(parts)] == parts
 
 
 def read_traces(spec: Path, shown_spec: str) -> tuple[Traces | None, list[Finding]]:
-    """The records beside a spec, and what is wrong with their files; nothing where there is no such folder."""
+    """The records in the folder beside a spec, and findings about unreadable ones; None without such a folder."""
     folder = spec.parent / FOLDER
     shown = f"{''.join(shown_spec.rpartition('/')[:2])}{FOLDER}"
     if not folder.is_dir():
@@ -115,12 +114,12 @@ def read_traces(spec: Path, shown_spec: str) -> tuple[Traces | None, list[Findin
             findings.append(Finding(place, "E101", message, _made_anew(one[0].name)))
         elif one.kind is EvidenceKind.TRACED:
             records.append(one)
-        elif one.kind is EvidenceKind.MEASURED and "outcome" not in one.peak:  # of a full card no peak is known
+        elif one.kind is EvidenceKind.MEASURED and "outcome" not in one.peak:  # a run that did not fit has no peak
             measured.append(one)
     return Traces(shown, tuple(records), tuple(measured)), findings
 
 
 def _made_anew(name: str) -> str:
-    """How a record comes to be there again, by what the name of its file says that it is."""
+    """What to do about a file that holds no valid record, by the kind in its name."""
     kind = name.partition("-")[0]
     return MADE_ANEW.get(kind, "trace or measure it anew")

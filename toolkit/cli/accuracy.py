@@ -1,7 +1,7 @@
 """Compare estimates with readings that others published, and show the table of errors.
 
-Each metric is compared with its own: allocated with allocated, reserved with the reserved interval, device with the
-device interval. --check compares the errors with those that are committed beside the readings, which may only shrink.
+A reading is compared with the estimate of the same metric: allocated, reserved or device memory. --check compares the
+errors with those that are committed beside the readings: they may only shrink.
 """
 
 from __future__ import annotations
@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from toolkit.cli.main import COULD_NOT
-from toolkit.cli.output import emit, hint, reason_of
+from toolkit.cli.output import add_output, emit
 from toolkit.cli.readings_of import DEFAULT, sources_in
-from toolkit.finding import printable
 
 if TYPE_CHECKING:
     from toolkit.accuracy.score import Scores
@@ -27,16 +26,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of `toolkit accuracy`."""
     parser.add_argument("paths", nargs="*", type=Path, metavar="PATH", help=f"folders of readings (default: {DEFAULT})")
     parser.add_argument("--format", choices=("text", "json", "markdown"), default="text", help="(default: text)")
-    parser.add_argument("--output", "-o", type=Path, metavar="FILE", help="write the table to a file, not to stdout")
+    add_output(parser, "the table")
     parser.add_argument(
         "--worst", choices=HALVES, default=HALVES[0], help="the half whose worst runs are shown (default: development)"
     )
     parser.add_argument(
         "--traced", action="store_true", help="compare the traces that are kept beside the readings, not estimates"
     )
-    parser.add_argument("--check", action="store_true", help="only compare with the committed errors; 1 if one grew")
-    parser.add_argument("--refresh", action="store_true", help="write the committed errors anew, unless one grew")
-    parser.add_argument("--allow-growth", action="store_true", help="with --refresh: write them even so")
+    parser.add_argument("--check", action="store_true", help="only compare with the committed errors: 1 if one grew")
+    parser.add_argument("--refresh", action="store_true", help="replace the committed errors, unless one grew")
+    parser.add_argument("--allow-growth", action="store_true", help="with --refresh: replace them even if one grew")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -54,15 +53,9 @@ def run(arguments: argparse.Namespace) -> int:
         return compare_traces(arguments, sources)
     scores = score([source for source, _ in sources], paths[0])
     found = table(scores, worst_half=arguments.worst)
-    try:
-        if arguments.check or arguments.refresh:
-            return _budget(found, paths[0], refresh=arguments.refresh, anyway=arguments.allow_growth)
-        emit(_text(found, scores, arguments.format), arguments.output)
-    except (OSError, ValueError) as error:
-        if isinstance(error, BrokenPipeError):
-            raise
-        hint(printable(reason_of(error) if isinstance(error, OSError) else str(error)))
-        return COULD_NOT
+    if arguments.check or arguments.refresh:
+        return _budget(found, paths[0], refresh=arguments.refresh, anyway=arguments.allow_growth)
+    emit(_text(found, scores, arguments.format), arguments.output)
     return 0
 
 
@@ -77,7 +70,7 @@ def _text(found: Table, scores: Scores, form: str) -> str:
 
 
 def _budget(found: Table, folder: Path, *, refresh: bool, anyway: bool) -> int:
-    """Compares with the committed errors, and writes them anew where that is asked for."""
+    """Compares with the committed errors, and replaces them where that is asked for."""
     from toolkit.accuracy.budget import FILE, budget_json, entries
     from toolkit.cli.committed_errors import against_committed
 

@@ -1,10 +1,10 @@
 """Judge every claim that the specs make about documents, each at its line.
 
-A document may answer for a claim in a comment, `<!-- toolkit: ignore M301 reason="…" until=2027-03-01 -->`, and mark
-claims of its own, `<!-- toolkit: claim peak_memory scenario=qlora -->28 GB`: see `toolkit explain D211`.
+A document may ask in a comment to ignore a claim, `<!-- toolkit: ignore M301 reason="…" until=2027-03-01 -->`, and
+mark a claim of its own, `<!-- toolkit: claim peak_memory scenario=qlora -->28 GB`: see `toolkit explain D211`.
 
-A Markdown file, or a folder of them without specs, is judged by the checks that need no spec: see `toolkit scan`,
-which lists all it finds. Statements that two of them make with different figures are shown, and do not gate.
+A Markdown file, or a folder of them without specs, is judged by the checks that need no spec; `toolkit scan` lists all
+that these find. Where two documents give different figures for one thing, both are shown, and neither gates.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from toolkit.checks.ahead import loading_ahead
 from toolkit.cli.main import COULD_NOT
-from toolkit.cli.output import FORMATS, add_color, emit, hint, paint_for, reason_of
+from toolkit.cli.output import FORMATS, add_color, add_output, add_root, emit, hint, paint_for
 from toolkit.finding import printable
 from toolkit.report.terminal import Paint
 
@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="VERDICT",
-        help="let a verdict gate beside disagrees, which always does: depends, unchecked (repeatable)",
+        help="a verdict that gates, too: depends, unchecked (disagrees always does; may be repeated)",
     )
     parser.add_argument(
         "--coverage", action="store_true", help="list the memory figures of each document that no claim is bound to"
@@ -53,21 +53,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--min-coverage",
         type=percent,
         metavar="PERCENT",
-        help="gate a document of whose memory figures fewer are bound to claims (D210)",
+        help="gate documents of whose memory figures a smaller share is bound to claims (D210)",
     )
-    parser.add_argument("--output", "-o", type=Path, metavar="FILE", help="write the report to a file, not to stdout")
-    parser.add_argument(
-        "--root",
-        type=Path,
-        default=Path(),
-        metavar="FOLDER",
-        help="the folder that holds specs and documents (default: .)",
-    )
+    add_output(parser, "the report")
+    add_root(parser)
     add_color(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Checks, prints, and says what gates."""
+    """Checks, prints the report, and returns whether anything gates."""
     root: Path = arguments.root
     paths = [Path(path) for path in arguments.paths] or [root / DEFAULT]
     asked = arguments.coverage or arguments.min_coverage is not None
@@ -86,13 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
 
         result = gated(result, arguments.min_coverage)
     fail_on = frozenset(Verdict(name) for name in arguments.fail_on)
-    try:
-        _report(result, arguments, fail_on)
-    except OSError as error:
-        if isinstance(error, BrokenPipeError) or arguments.output is None:
-            raise
-        hint(f"cannot write {arguments.output}: {reason_of(error)}")
-        return COULD_NOT
+    _report(result, arguments, fail_on)
     if result.readings:
         hint(f"{result.readings:,} published readings are well formed; `toolkit accuracy` compares them with estimates")
     if result.unreadable or not (result.judgements or result.all_findings or result.readings):
@@ -106,7 +94,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _checked(paths: Sequence[Path], root: Path, *, coverage: bool) -> CheckResult:
-    """The result; what judges specs is imported while they are loaded."""
+    """The result of the check; the checks are imported while specs are loaded."""
     with loading_ahead(paths, root) as load:
         from toolkit.checks.run import check_paths
 
@@ -114,7 +102,7 @@ def _checked(paths: Sequence[Path], root: Path, *, coverage: bool) -> CheckResul
 
 
 def _usage(paths: Sequence[Path], root: Path, *, named: bool, coverage: bool) -> str | None:
-    """What is wrong with the command line, if anything; missing files are findings and come later."""
+    """What is wrong with the command line, if anything; missing files become findings later."""
     if not root.is_dir():
         return f"--root {printable(str(root))} is no folder"
     if not named and not paths[0].exists():
@@ -175,7 +163,7 @@ def _report(result: CheckResult, arguments: argparse.Namespace, fail_on: frozens
         _log((_coverage(result, Paint(), every=True) if _looked(result) else "") + check_text(result))
         return
     else:
-        paint = paint_for(arguments.color if arguments.output is None or arguments.color == "always" else "never")
+        paint = paint_for(arguments.color, arguments.output)
         every = arguments.verbose or arguments.coverage
         covered = _coverage(result, paint, every=every) if _looked(result) else ""
         emit(covered + check_text(result, verbose=arguments.verbose, paint=paint), arguments.output)
@@ -184,15 +172,18 @@ def _report(result: CheckResult, arguments: argparse.Namespace, fail_on: frozens
 
 
 def percent(text: str) -> float:
-    """A share in percent, as a flag has it."""
-    number = float(text)
+    """A share in percent, from the text of a flag."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
     if not 0 <= number <= 100:
-        raise ValueError
+        raise argparse.ArgumentTypeError(f"{text[:60]!r} is no number from 0 to 100")
     return number
 
 
 def _looked(result: CheckResult) -> bool:
-    """Whether this run looked for figures without a claim."""
+    """Whether this run looked for figures without a claim (--coverage)."""
     return any(report.figures is not None for report in result.reports)
 
 
@@ -204,7 +195,7 @@ def _coverage(result: CheckResult, paint: Paint, *, every: bool) -> str:
 
 
 def _log(text: str) -> None:
-    """The full list beside the annotations, of which GitHub shows ten of a level."""
+    """Prints the full list to the log, as GitHub shows only ten annotations of a level."""
     import sys
 
     sys.stderr.write(text)

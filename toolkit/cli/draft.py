@@ -1,8 +1,8 @@
 """Draft the spec of a Markdown document that has none.
 
 Scenarios hold what the document states and nothing else; claims are bound by quotes, so that no figure is typed
-again. What is left to a guess stays unchecked, with the question that would settle it. `toolkit check` runs on the
-draft at once.
+again. Where the document leaves something to a guess, the claim stays unchecked, and the draft asks the question that
+would settle it. `toolkit check` accepts the draft as it is.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from toolkit.checks.drafted import JudgedDraft, Target, judged_draft
 from toolkit.checks.judgement import Verdict
 from toolkit.cli.main import COULD_NOT
-from toolkit.cli.output import emit, hint, reason_of, write_whole
+from toolkit.cli.output import add_root, emit, hint, reason_of
 from toolkit.documents.document import read_document
 from toolkit.documents.draft.target import place_of_draft
 from toolkit.finding import Finding, printable
@@ -28,19 +28,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output", "-o", type=Path, metavar="FILE", help="(default: specs/…/DOC.claims.yaml, below the root)"
     )
-    parser.add_argument(
-        "--root",
-        type=Path,
-        default=Path(),
-        metavar="FOLDER",
-        help="the folder that holds specs and documents (default: .)",
-    )
+    add_root(parser)
     parser.add_argument("--force", action="store_true", help="write over a file that is there")
     parser.add_argument("--format", choices=("text", "json"), default="text", help="of the summary (default: text)")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Drafts, writes, and says what is in it."""
+    """Drafts the spec, writes it, and prints a summary."""
     document = read_document(arguments.document, arguments.root)
     if isinstance(document, Finding):
         hint(str(document))
@@ -58,10 +52,10 @@ def run(arguments: argparse.Namespace) -> int:
         return COULD_NOT
     try:
         target.path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(target.path, found.text)
     except OSError as error:
         hint(f"cannot write {printable(str(target.path))}: {reason_of(error)}")
         return COULD_NOT
+    emit(found.text, target.path)
     emit((draft_json if arguments.format == "json" else draft_text)(found, target.path))
     if not any(count for verdict, count in found.counts.items() if verdict is not Verdict.UNCHECKED):
         hint("nothing in it can be judged yet: answer its questions first")
@@ -69,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _problem(found: JudgedDraft, shown: str) -> str | None:
-    """Why nothing is written, if so."""
+    """Why nothing is written, if that is so."""
     if not found.draft.claims:
         return f"{shown} states nothing about memory that can be bound"
     if found.findings:

@@ -1,7 +1,7 @@
 """Show where a scenario's memory goes, phase by phase, its peak, and which GPUs it fits.
 
-A field that neither the file nor a flag says is open: it takes what a reader would assume, and the peak is an
-interval. Lists are written 1,2,4 or [1, 2, 4], ranges 1..8. A flag beside a file says a field anew.
+A field that neither the file nor a flag states is open: it takes the values that a reader would assume, and the peak is
+an interval. Lists are written 1,2,4 or [1, 2, 4], ranges 1..8. A flag beside a file overrides a field of it.
 """
 
 from __future__ import annotations
@@ -10,15 +10,17 @@ import argparse
 from pathlib import Path
 
 from toolkit.checks.questions.limit import OTHER_NAMES, SOLVABLE
+from toolkit.checks.refusals import REFUSALS
 from toolkit.checks.situations.answer import answer
-from toolkit.checks.situations.situation import REFUSALS
 from toolkit.checks.situations.space import TooManySettingsError
+from toolkit.cli.estimate_notes import notes_of, unsaid_gpus
 from toolkit.cli.estimate_questions import advised, compared, solved
 from toolkit.cli.estimate_scenario import Asked, asked
 from toolkit.cli.field_flags import OTHER_FLAGS, flag_of, written
 from toolkit.cli.main import COULD_NOT
 from toolkit.cli.output import add_color, emit, hint, paint_for
 from toolkit.facts.names import nearest
+from toolkit.memory.architecture import MalformedConfig
 from toolkit.report.estimate import estimate_json, estimate_text
 from toolkit.report.scenario import scenario_json, scenario_yaml
 from toolkit.spec.fields.registry import FIELDS
@@ -64,16 +66,16 @@ def _add_questions(parser: argparse.ArgumentParser) -> None:
         "--compare",
         action="append",
         metavar="FIELD=VALUE[,…]",
-        help="before and after a change, row by row (may be repeated)",
+        help="the memory before and after a change, row by row (may be repeated)",
     )
-    questions.add_argument("--advise", action="store_true", help="what known changes would save, most first")
+    questions.add_argument("--advise", action="store_true", help="known changes that would save memory, the best first")
     questions.add_argument(
-        "--print-scenario", "--as-spec", dest="printed", action="store_true", help="the scenario as a file of its own"
+        "--print-scenario", "--as-spec", dest="printed", action="store_true", help="the scenario, in the form of a file"
     )
 
 
 def _solvable(text: str) -> str:
-    """A field that can be solved for, by its name or that of another tool."""
+    """A field that can be solved for, by its name here or in another tool."""
     name = OTHER_NAMES.get(text, text)
     if name not in SOLVABLE:
         near = nearest(text, (*SOLVABLE, *OTHER_NAMES), 1)
@@ -83,7 +85,7 @@ def _solvable(text: str) -> str:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Answers, prints, and says what could not be done."""
+    """Prints the answer, or what could not be done."""
     said = {name: written(name, text) for name in FIELDS if (text := getattr(arguments, name)) is not None}
     if arguments.scenario is None and (not said or arguments.tool is not None):
         hint("no file to read" if arguments.tool else "no scenario: name a file, or give --model and --method")
@@ -91,11 +93,16 @@ def run(arguments: argparse.Namespace) -> int:
     found = asked(arguments.scenario, arguments.tool, said)
     if found is None:
         return COULD_NOT
+    if not arguments.printed and (unsaid := unsaid_gpus(found.scenario)) is not None:
+        hint(unsaid)
+        return COULD_NOT
+    for note in notes_of(found.scenario, found.base):
+        hint(note)
     try:
         return _answered(arguments, found)
     except REFUSALS as refusal:
         hint(f"this cannot be computed: {refusal}")
-        if _may_be_traced(found.scenario, str(refusal)):
+        if not isinstance(refusal, MalformedConfig) and _may_be_traced(found.scenario, str(refusal)):
             hint("`toolkit trace` may do it: it runs the code of transformers and peft, and needs no formula of ours")
     except TooManySettingsError as error:
         hint(f"{error}; say more of the scenario")
@@ -103,7 +110,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _may_be_traced(scenario: Scenario, refusal: str) -> bool:
-    """Whether nothing is known to stand against a trace; what transformers and peft lack, no trace has."""
+    """Whether a trace may succeed where formulas refuse; not if transformers or peft themselves lack support."""
     from toolkit.memory.trace.refused import refusal_of
 
     lacked = any(words in refusal for words in ("transformers has no", "peft refuses"))

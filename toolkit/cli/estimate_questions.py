@@ -8,13 +8,14 @@ from dataclasses import replace
 
 from toolkit.checks.questions.advice import advise
 from toolkit.checks.questions.comparison import Comparison, changed_scenario, compare
-from toolkit.checks.questions.largest import Card, largest
+from toolkit.checks.questions.largest import largest
 from toolkit.checks.questions.limit import missing
 from toolkit.checks.situations.answer import Answer
 from toolkit.cli.estimate_scenario import Asked, tell
 from toolkit.cli.field_flags import written
 from toolkit.cli.main import COULD_NOT
 from toolkit.cli.output import emit, hint
+from toolkit.facts.gpu import Card
 from toolkit.facts.gpus import find_gpu, gpus
 from toolkit.facts.names import UnknownName, nearest
 from toolkit.report.comparison import advice_json, advice_text, comparisons_json, comparisons_text
@@ -63,7 +64,7 @@ def compared(found: Asked, before: Answer, changes: Sequence[str], paint: Paint,
 
 
 def _changed(found: Asked, text: str) -> Scenario | None:
-    """The scenario with the fields that a change says anew; None where it cannot be read."""
+    """The scenario with the fields of a change; None where it cannot be read."""
     said: dict[str, str] = {}
     for part in _NEXT_FIELD.split(text):
         name, equals, value = (piece.strip() for piece in part.partition("="))

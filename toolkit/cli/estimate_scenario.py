@@ -1,4 +1,4 @@
-"""Which scenario `toolkit estimate` is asked about: of a file, of flags, or of another tool's configuration."""
+"""Reads the scenario of `toolkit estimate`: from a file, from flags, or from another tool's configuration."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 from toolkit.cli.output import hint
 from toolkit.finding import Finding
 from toolkit.frozen import frozen
-from toolkit.report.terminal import line
 from toolkit.spec.load import load_scenario, scenario_from_flags
 from toolkit.spec.scenario import Scenario
 from toolkit.spec.training_configs.training_config import TrainingConfig
@@ -16,7 +15,7 @@ from toolkit.spec.training_configs.training_config import TrainingConfig
 
 @frozen
 class Asked:
-    """A scenario, the folder that its local files are in, and the other tool's file that it was read from, if any."""
+    """A scenario, the folder of its local files, and the other tool's configuration that it was read from."""
 
     scenario: Scenario
     base: Path
@@ -24,7 +23,7 @@ class Asked:
 
 
 def asked(file: Path | None, tool: str | None, said: Mapping[str, str]) -> Asked | None:
-    """The scenario, with every mistake on stderr; None where there is one."""
+    """The scenario, or None after printing every mistake to stderr."""
     if file is None:
         scenario, findings = scenario_from_flags(said, Path())
         tell(findings)
@@ -39,14 +38,14 @@ def asked(file: Path | None, tool: str | None, said: Mapping[str, str]) -> Asked
     read = read_training_config(file, root, None if tool == "auto" else tool, said)
     tell(read.findings)
     for note in read.notes:
-        hint(line(note))
+        hint(note)
     if read.scenario is None:
         return None
     return Asked(read.scenario, file.parent, read)
 
 
 def _without_tool(file: Path, root: Path, findings: list[Finding]) -> list[Finding]:
-    """What is wrong with a file; of one that is another tool's, that alone."""
+    """The findings about a file, or, if it belongs to another tool, only a finding that says so."""
     from toolkit.spec.training_configs.read import whose
 
     other = whose(file, root)
@@ -54,7 +53,7 @@ def _without_tool(file: Path, root: Path, findings: list[Finding]) -> list[Findi
 
 
 def tell(findings: Iterable[Finding]) -> None:
-    """Says what is wrong, each with its repair."""
+    """Prints findings to stderr, each with its repair."""
     for finding in findings:
         repair = f" ({finding.repair})" if finding.repair else ""
-        hint(line(f"{finding}{repair}"))
+        hint(f"{finding}{repair}")

@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Prints what the names mean; a name that nothing has is told with the nearest ones."""
+    """Prints what the names mean; for an unknown name, the nearest known ones."""
     known: dict[str, Entry] = {**CODES, **{row.name: row for row in ROWS}}
     names: list[str] = list(known) if arguments.all else arguments.names
     if not names:
@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
         entry = known.get(name) or known.get(name.upper()) or known.get(name.lower())
         if entry is None:
             meant = " or ".join(nearest(name, known))
-            guess = f"; did you mean {meant}?" if meant else ""
+            guess = f"; did you mean {meant}?" if meant else "; --all lists every name"
             hint(f"nothing is called {printable(name[:LONGEST_NAME])!r}{guess}")
             missing = True
         else:

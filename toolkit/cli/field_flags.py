@@ -10,7 +10,7 @@ from toolkit.spec.fields.registry import FIELDS
 
 _RANGE = re.compile(r"(-?[0-9]+)\.\.(-?[0-9]+)")
 _LIST_FIELDS = tuple(name for name, field in FIELDS.items() if isinstance(field.kind, Targets))
-"""The fields whose value is itself a list: a,b is one value of it."""
+"""The fields whose value is itself a list: a,b is a single value."""
 
 
 OTHER_FLAGS = {
@@ -28,7 +28,7 @@ OTHER_FLAGS = {
     "--gpu-memory-utilization": "--engine-gpu-memory-utilization",
     "--kv-cache-dtype": "--engine-kv-cache-dtype",
 }
-"""Flags of other tools and of habit, and what they are here; for the suggestion in a message alone."""
+"""Flags of other tools, and their names here; used only to suggest the right one."""
 
 
 def flag_of(field: str) -> str:
@@ -37,7 +37,7 @@ def flag_of(field: str) -> str:
 
 
 def written(name: str, text: str) -> str:
-    """A flag's text as YAML has it: 1..8 is a range, 1,2,4 a list."""
+    """The text of a flag as YAML: 1..8 is a range, 1,2,4 a list."""
     text = text.strip()
     field_range = _RANGE.fullmatch(text)
     if field_range and isinstance(FIELDS[name].kind, Integer):

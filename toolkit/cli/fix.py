@@ -21,7 +21,7 @@ from toolkit.checks.fix.plan import Wanted
 from toolkit.checks.fix.run import FixResult, fix_paths
 from toolkit.cli.check import DEFAULT, MARKDOWN
 from toolkit.cli.main import COULD_NOT
-from toolkit.cli.output import add_color, emit, hint, paint_for
+from toolkit.cli.output import add_color, add_root, emit, hint, paint_for
 from toolkit.finding import printable
 from toolkit.report.fix import fix_diff, fix_json, fix_summary, fix_text
 
@@ -43,18 +43,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--acknowledged", action="store_true", help="with --unsafe-fixes: correct those of acknowledged claims, too"
     )
     parser.add_argument("--format", choices=("text", "json"), default="text", help="(default: text)")
-    parser.add_argument(
-        "--root",
-        type=Path,
-        default=Path(),
-        metavar="FOLDER",
-        help="the folder that holds specs and documents (default: .)",
-    )
+    add_root(parser)
     add_color(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Fixes, prints, and says what is left."""
+    """Fixes, prints the changes, and returns whether anything is left that gates."""
     root: Path = arguments.root
     paths = arguments.paths or [root / DEFAULT]
     if problem := _usage(arguments, root):

@@ -1,7 +1,7 @@
-"""The command: finds the subcommand, calls it, and turns whatever happens into an exit code.
+"""The entry point: finds the subcommand, runs it, and turns whatever happens into an exit code.
 
-0: nothing gates. 1: findings that gate. 2: the tool could not do its job. Each subcommand is imported only
-when it is asked for, so that the others cost it nothing.
+0: nothing gates. 1: findings that gate. 2: the tool could not do its job. A subcommand is imported only when it
+is called, so that no command pays for the imports of another.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from importlib import import_module
 from types import MappingProxyType
 from typing import NoReturn
 
-from toolkit import __version__
+import toolkit
 from toolkit.finding import printable
 
 COMMANDS: Mapping[str, str] = {
@@ -34,7 +34,7 @@ COMMANDS: Mapping[str, str] = {
     "models": "list, show or add models",
     "software": "bring the table of releases up to date from the package index",
 }
-"""Every subcommand; each is the module of that name beside this one."""
+"""Every subcommand with its summary; its module has the same name."""
 
 COULD_NOT = 2
 INTERRUPTED = 130
@@ -42,14 +42,18 @@ PIPE_CLOSED = 141
 TRACEBACK = "TOOLKIT_TRACEBACK"
 
 
+class CouldNotError(Exception):
+    """Ends a command that cannot do its job: `main` prints the message and returns COULD_NOT."""
+
+
 def entry() -> NoReturn:
-    """What the installed command calls."""
+    """The entry point of the installed command."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")  # a terminal without "≥" is no reason to stop
-    gc.disable()  # a run is short and makes no cycles worth looking for; it would be looked for a hundred times
+            stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show "≥" must not end the run
+    gc.disable()  # a short process that makes few reference cycles: collections would only cost time
     code = main(sys.argv[1:])
-    gc.freeze()  # nor is there anything to look for at the end of all
+    gc.freeze()  # no collection at interpreter exit either
     sys.exit(code)
 
 
@@ -61,11 +65,14 @@ def main(argv: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # Nobody reads on. Python would complain once more when it closes stdout.
+        # The reader closed the pipe (`| head`). With stdout redirected, Python does not fail again when it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_CLOSED
     except SystemExit as exit_:  # argparse
         return exit_.code if isinstance(exit_.code, int) else COULD_NOT
+    except CouldNotError as reason:
+        print(f"toolkit: {printable(str(reason))}", file=sys.stderr)
+        return COULD_NOT
     except Exception as error:
         _tell_bug(error)
         return COULD_NOT
@@ -96,12 +103,12 @@ def _run(argv: Sequence[str]) -> int:
 
 
 class _Arguments(argparse.ArgumentParser):
-    """The arguments of a command; of a flag that it does not have it names what is meant by it, or the nearest."""
+    """The arguments of a command. For an unknown flag the error suggests its name here, or the nearest known one."""
 
     others: Mapping[str, str] = MappingProxyType({})
 
     def error(self, message: str) -> NoReturn:
-        """Says what is wrong, and exits."""
+        """Prints what is wrong, with a suggestion where there is one, and exits."""
         _, unknown, rest = message.partition("unrecognized arguments: ")
         flags = [word.partition("=")[0] for word in rest.split() if word.startswith("--")]
         near = [flag for asked in flags for flag in self._near(asked)] if unknown else []
@@ -121,12 +128,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="toolkit",
         usage="toolkit [--version] [--help] COMMAND ...",
-        description=f"Makes documented GPU memory numbers tested things.\n\ncommands:\n{listed}",
+        description=f"{toolkit.__doc__}\n\ncommands:\n{listed}",
         epilog="`toolkit COMMAND --help` says more. Exit codes: 0 nothing gates, 1 findings, 2 trouble.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action="version", version=f"toolkit {__version__}")
+    parser.add_argument("--version", action="version", version=f"toolkit {toolkit.__version__}")
     return parser
 
 
@@ -150,7 +157,3 @@ def _tell_bug(error: Exception) -> None:
         from traceback import print_exception
 
         print_exception(error, file=sys.stderr)
-
-
-if __name__ == "__main__":
-    entry()

@@ -1,14 +1,15 @@
 """Measure scenarios on a GPU: their real code, random weights of the real architecture, one process each.
 
-Takes specs, folders of specs and files with one scenario. `--plan` says what would be measured, and in which order;
-without a GPU nothing is measured and that is said. On a machine that has torch, transformers and peft and nothing else:
+Takes specs, folders of specs and files with one scenario. `--plan` lists what would be measured, and in which order.
+Without a GPU nothing is measured, and the exit code is 2. To measure on another machine, which needs only torch,
+transformers, peft and a copy of this repository:
 
-  toolkit measure specs/ --plan --jobs-file jobs.json         here, with the specs
-  python3 -m toolkit measure --jobs jobs.json --out out --budget 8m    there, from a copy of the repository
-  toolkit measure specs/ --results out/results.jsonl --write  here again
+  toolkit measure specs/ --plan --jobs-file jobs.json                  here, with the specs
+  python3 -m toolkit measure --jobs jobs.json --out out --budget 8m    there
+  toolkit measure specs/ --results out/results.jsonl --write           here again
 
-A file of scenarios (`grid.scenarios.yaml`) has no claims: `--readings specs/published` makes its results readings, with
-which `toolkit accuracy` compares.
+A file of scenarios (`grid.scenarios.yaml`) has no claims: with `--readings specs/published` its results become
+readings, with which `toolkit accuracy` compares.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from toolkit.memory.measure.job import Measurable, jobs_text, read_jobs
 from toolkit.memory.measure.plan import Planned, planned
 from toolkit.memory.measure.refused import missing, refusal
 from toolkit.memory.measure.shard import WRITTEN, Shard, parsed_shard
-from toolkit.report.terminal import line, plural
+from toolkit.report.terminal import plural
 
 SPAN = re.compile(r"(\d{1,6}(?:\.\d{1,3})?)(s|m|h|)")
 UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
@@ -44,16 +45,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "paths", nargs="*", type=Path, metavar="SPEC", help="a spec, a folder, or a file with one scenario"
     )
     parser.add_argument("--scenario", action="append", metavar="NAME", help="only that scenario (may be repeated)")
-    parser.add_argument("--plan", action="store_true", help="only say what would be measured, in which order")
+    parser.add_argument("--plan", action="store_true", help="only list what would be measured, in which order")
     parser.add_argument("--jobs-file", type=Path, metavar="FILE", help="with --plan: write the jobs to a file")
     parser.add_argument("--jobs", type=Path, metavar="FILE", help="measure the jobs of a file instead of specs")
-    parser.add_argument("--shard", type=shard, metavar="K/N", help="only the K-th of N parts, for several machines")
+    parser.add_argument("--shard", type=shard, metavar="K/N", help="only the K-th of N shards, for several machines")
     parser.add_argument("--out", type=Path, metavar="DIR", help="add every result to DIR/results.jsonl at once")
     parser.add_argument("--trace", action="store_true", help="with --out: also trace what was measured, here")
     parser.add_argument("--results", type=Path, metavar="FILE", help="take results that were measured elsewhere")
     parser.add_argument("--write", action="store_true", help=f"keep the records in {FOLDER}/ beside each spec")
     parser.add_argument("--readings", type=Path, metavar="DIR", help="with --results: add them to readings of each GPU")
-    parser.add_argument("--anew", action="store_true", help="with --write or --readings: forget what was there")
+    parser.add_argument("--anew", action="store_true", help="with --write or --readings: replace what was there")
     parser.add_argument("--budget", type=span, metavar="TIME", help="stop in time: 480, 8m, 1.5h")
     parser.add_argument("--limit", type=span, default=LIMIT_S, metavar="TIME", help="for each scenario (default: 5m)")
     parser.add_argument("--rounds", type=int, choices=(1, 2, 3), default=2, help="readings of each (default: 2)")
@@ -70,7 +71,7 @@ def span(text: str) -> float:
 
 
 def shard(text: str) -> Shard:
-    """The part that "2/5" names."""
+    """The shard that "2/5" names."""
     found = parsed_shard(text)
     if found is None:
         raise argparse.ArgumentTypeError(f"a part is {WRITTEN}")
@@ -104,7 +105,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _usage(arguments: argparse.Namespace) -> str:
-    """What does not go together; empty where all does."""
+    """Which flags do not go together; empty if all do."""
     if bool(arguments.paths) == bool(arguments.jobs):
         return "name specs, or a file of jobs by --jobs" + (", and not both" if arguments.jobs else "")
     for name, needed in (("jobs_file", "plan"), ("trace", "out"), ("readings", "results")):
@@ -126,9 +127,9 @@ def _jobs(arguments: argparse.Namespace) -> list[Measurable]:
 
     found = measurables(arguments.paths, Path(), arguments.scenario)
     for finding in found.findings:
-        hint(line(str(finding)))
+        hint(str(finding))
     for reason in found.left_out:
-        hint(line(reason))
+        hint(reason)
     return found.jobs
 
 
@@ -146,7 +147,7 @@ def _show(arguments: argparse.Namespace, plan: Sequence[Planned], card: str) -> 
 
 
 def _none_measured(arguments: argparse.Namespace, plan: Sequence[Planned], reason: str) -> int:
-    """Nothing that was asked for could be done: said, and no pass."""
+    """Reports that nothing was measured, which is never a pass."""
     if arguments.format == "json":
         from toolkit.report.measure import measured_json
 
@@ -157,7 +158,7 @@ def _none_measured(arguments: argparse.Namespace, plan: Sequence[Planned], reaso
 
 @dataclass(slots=True)
 class _Run:
-    """One campaign on this machine's card."""
+    """One campaign on the card of this machine."""
 
     arguments: argparse.Namespace
     jobs: list[Measurable]
@@ -168,7 +169,7 @@ class _Run:
     failed: bool = False
 
     def go(self) -> int:
-        """Measures, keeps and compares; says last how many were not measured."""
+        """Measures, stores and compares, and prints how many were not measured."""
         self.jobs = [replace(job, setting=replace(job.setting, gpu=self.card.name)) for job in self._runnable()]
         if self.arguments.out is not None:
             self.arguments.out.mkdir(parents=True, exist_ok=True)
@@ -186,7 +187,7 @@ class _Run:
         return COULD_NOT if not self.records else FINDINGS if self.failed else 0
 
     def _runnable(self) -> Iterator[Measurable]:
-        """The jobs for which the machine has the GPUs that they share, and the libraries; of the others it is said."""
+        """The jobs for which this machine has enough GPUs and the libraries; the others are reported."""
         cards = max(1, count_cards())
         for job in self.jobs:
             reason = refusal(job.setting) or missing(job.setting)
@@ -196,7 +197,7 @@ class _Run:
                 yield job
                 continue
             self.left.append((job.label, reason))
-            hint(line(f"{job.label}: not measured: {reason}"))
+            hint(f"{job.label}: not measured: {reason}")
 
     def _one(self, result: Result | Left) -> None:
         if self.arguments.out is not None:
@@ -207,9 +208,9 @@ class _Run:
         if isinstance(result, Left):
             if result.round == 1:
                 self.left.append((result.job.label, result.reason))
-            hint(line(f"{name}: not measured: {result.reason}"))
+            hint(f"{name}: not measured: {result.reason}")
             return
-        hint(line(f"{name}: {result.outcome.text(self.card.name)}"))
+        hint(f"{name}: {result.outcome.text(self.card.name)}")
         if result.record is None:
             self.left.append((result.job.label, result.outcome.text()))
             return
@@ -234,7 +235,7 @@ class _Run:
 
 
 def _judged(arguments: argparse.Namespace, job: Measurable, record: Record) -> bool:
-    """Prints a measurement beside what was computed of it; whether it is out of its tolerance."""
+    """Prints a measurement beside the estimate; returns whether it is out of tolerance."""
     from toolkit.checks.situations.measurable import computed
     from toolkit.memory.measure.compare import compare
     from toolkit.memory.measure.records import fits

@@ -1,4 +1,4 @@
-"""What `toolkit measure --results` does: takes measurements of another machine, where they belong."""
+"""`toolkit measure --results`: takes in measurements that were made on another machine."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from toolkit.cli.output import emit, hint, paint_for, reason_of
 from toolkit.evidence.evidence import EvidenceKind
 from toolkit.evidence.record import Record
 from toolkit.memory.measure.job import Measurable, identity_of
-from toolkit.report.terminal import line, plural
+from toolkit.report.terminal import plural
 
 FINDINGS = 1
 
 
 def take(arguments: argparse.Namespace, jobs: Sequence[Measurable]) -> int:
-    """Keeps results of another machine where they belong to the jobs of what is named, and compares them."""
+    """Stores the results that belong to the named specs, and compares them."""
     from toolkit.memory.measure.results import records_in
 
     folders = {job.folder for job in jobs}
     taken, failed = [], False
     for one in records_in(arguments.results):
         if isinstance(one, str):
-            hint(line(one))
+            hint(one)
             continue
         folder, record = one
         if folder not in folders:
-            hint(line(f"{record.scenario}: its folder {folder} is not that of a spec that is named"))
+            hint(f"{record.scenario}: its folder {folder} is not that of a spec that is named")
             continue
         taken.append(record)
         if arguments.write:
@@ -43,7 +43,7 @@ def take(arguments: argparse.Namespace, jobs: Sequence[Measurable]) -> int:
 
 
 def _off(arguments: argparse.Namespace, records: Sequence[Record], jobs: Sequence[Measurable]) -> bool:
-    """Shows what was measured beside what is computed, and traced where it was measured; whether any is too far off."""
+    """Prints measurements beside estimates and traces; returns whether any is out of tolerance."""
     from toolkit.checks.situations.measurable import computed
     from toolkit.memory.measure.compare import compare
     from toolkit.memory.measure.records import fits, together
@@ -65,24 +65,24 @@ def _off(arguments: argparse.Namespace, records: Sequence[Record], jobs: Sequenc
 
 
 def _published(arguments: argparse.Namespace, records: Sequence[Record]) -> bool:
-    """Adds measurements to the readings that `toolkit accuracy` compares with; several of one setting are one."""
+    """Adds measurements to the published readings, several of one setting as one."""
     from toolkit.accuracy.convert.own import write_own
     from toolkit.memory.measure.records import together
 
     try:
         folders, left = write_own(together(records), arguments.readings, anew=arguments.anew)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        hint(line(f"{arguments.readings}: {reason_of(error) if isinstance(error, OSError) else error}"))
+        hint(f"{arguments.readings}: {reason_of(error) if isinstance(error, OSError) else error}")
         return False
     for reason in left:
-        hint(line(reason))
+        hint(reason)
     for folder in folders:
-        hint(line(f"{folder}: readings added"))
+        hint(f"{folder}: readings added")
     return True
 
 
 def kept(record: Record, folder: Path, *, anew: bool) -> bool:
-    """Whether a record could be kept; if not, why is said."""
+    """Stores a record; returns whether that worked, and prints why not."""
     from toolkit.memory.measure.records import keep
 
     try:
@@ -90,5 +90,5 @@ def kept(record: Record, folder: Path, *, anew: bool) -> bool:
     except OSError as error:
         refusal = reason_of(error)
     if refusal:
-        hint(line(f"{record.name} not written: {refusal}"))
+        hint(f"{record.name} not written: {refusal}")
     return not refusal

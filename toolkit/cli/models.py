@@ -6,7 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
-from toolkit.checks.situations.situation import REFUSALS
+from toolkit.checks.refusals import REFUSALS
 from toolkit.cli.main import COULD_NOT
 from toolkit.cli.output import emit, hint, reason_of, write_whole
 from toolkit.facts.models import MAX_CONFIG_BYTES, MODEL_IDS, ModelFacts, load_model, model_from_config
@@ -19,7 +19,7 @@ from toolkit.report.models import family_of, model_json, model_text, models_json
 
 HUB = "https://huggingface.co/{id}/resolve/main/config.json"
 REMOTE_CODE = "auto_map"
-"""The key by which a config asks for code of its repository; such code is never run here."""
+"""The key by which a config asks for code from its repository, which is never run here."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Does what is asked."""
+    """Runs the action."""
     return {"list": _list, "show": _show, "add": _add}[arguments.action](arguments)
 
 
@@ -111,7 +111,7 @@ def _config(name: str, file: Path | None) -> dict[str, object] | str:
 
 
 def _refusal(name: str, config: dict[str, object]) -> str | None:
-    """Why a config cannot be used, if it cannot."""
+    """Why a config cannot be used, if that is so."""
     kind = config.get("model_type")
     if REMOTE_CODE in config and not (isinstance(kind, str) and kind in FAMILIES):
         asks = f"its config asks for code of its own ({REMOTE_CODE}), which is never run here"

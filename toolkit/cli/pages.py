@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from toolkit.cli.main import COULD_NOT
-from toolkit.cli.output import emit, hint, reason_of
+from toolkit.cli.output import add_root, emit, hint, reason_of
 from toolkit.finding import printable
 
 DEFAULT = "specs"
@@ -26,17 +26,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("paths", nargs="*", metavar="PATH", help=f"specs and folders of specs (default: {DEFAULT}/)")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="where the tree goes (default: build/docs)")
     parser.add_argument("--site", type=Path, metavar="FOLDER", help="hand-written pages and assets (default: site/)")
-    parser.add_argument(
-        "--root",
-        type=Path,
-        default=Path(),
-        metavar="FOLDER",
-        help="the folder that holds specs, documents and site (default: .)",
-    )
+    add_root(parser, "specs, documents and site")
     parser.add_argument(
         "--accuracy", type=Path, metavar="FOLDER", help="add the tables of errors against the readings of this folder"
     )
-    parser.add_argument("--watch", action="store_true", help="go on, and write anew whenever a file changes")
+    parser.add_argument("--watch", action="store_true", help="keep running, and write pages again when a file changes")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -59,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def accuracy_tables(folder: Path) -> Pages | None:
-    """The pages of errors against published readings; None where the readings cannot be read, which is said."""
+    """The pages with the tables of errors; None, after printing why, where readings cannot be read."""
     from toolkit.accuracy.score import score
     from toolkit.accuracy.table import table
     from toolkit.cli.accuracy_traced import kept_table
@@ -124,7 +118,7 @@ def _said(problem: Exception) -> str:
 
 
 def _watch(paths: Sequence[Path], build: Callable[[], int]) -> None:
-    """Looks once a second, until it is interrupted."""
+    """Rebuilds when a file changes, looking once a second, until it is interrupted."""
     from toolkit.pages.templates import folder
 
     watched = [*paths, folder()]

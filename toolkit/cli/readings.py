@@ -1,16 +1,17 @@
 """Convert records of measurements that others published into readings: a header, and one run a line of JSON.
 
-The records of a source are lines of JSON in a file called after the source, such as torchtitan.jsonl. Names of
-models, GPUs, dtypes and strategies become those of this toolkit; what it has no name for is kept beside the scenario.
-A source that the toolkit does not know is converted by a general rule: what its records leave open stays open. What was
-not read is said with its line; where a line is no record, every such line is said and nothing is written.
+The records of a source are lines of JSON in a file named after the source, such as torchtitan.jsonl. Names of models,
+GPUs, dtypes and strategies are translated into those of this toolkit; what it has no name for is kept beside the
+scenario. A source that the toolkit does not know is converted by a general rule: what its records leave open stays
+open. Whatever could not be read is reported with its line. If a line is no valid record, nothing is written.
 
 A record is an object with the keys id, config_id (the same for all readings of one run), grade, source {repo, commit,
 path, url}, model, model_as_published, task, weight_dtype, quantization, compute_dtype, batch_size, grad_accum, seq_len,
 gen_len, gradient_checkpointing, attn_impl, optimizer, lora {r, alpha, dropout, targets}, parallelism {gpus, kind}, gpu,
 metric, value, unit, value_bytes (null where GB or GiB is not decided), versions {package: release}, verbatim, notes;
-null says that the source does not say. It may have `fields` of a scenario by name ("stack.trainer"), `beyond` for what
-none says, and `apart` for why a figure is not what it seems. `toolkit accuracy FOLDER` compares the readings.
+null means that the source does not say. A record may also have `fields` of a scenario by name ("stack.trainer"),
+`beyond` for facts that no field expresses, and `apart` for why a figure is not what it seems.
+`toolkit accuracy FOLDER` compares the readings.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from toolkit.cli.output import hint, reason_of, write_whole
 from toolkit.finding import Finding, Severity, printable
 
 MAX_WARNINGS = 40
-"""Of what was not read, how many are said."""
+"""The most warnings that are printed."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,12 +37,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Converts every file, says what it could not read, and how many runs each became."""
+    """Converts every file, and prints what could not be read and how many runs each gave."""
     return COULD_NOT if [path for path in arguments.records if not _converted(path, arguments.out)] else 0
 
 
 def _converted(path: Path, out: Path) -> bool:
-    """Whether the records of a file were converted; every mistake is said, and with one nothing is written."""
+    """Converts the records of a file; returns whether that worked. With a mistake in it nothing is written."""
     from toolkit.accuracy.convert.slug import slug_problem
     from toolkit.accuracy.convert.write import convert
     from toolkit.spec.walk import READINGS, READINGS_HEADER
@@ -71,7 +72,7 @@ def _converted(path: Path, out: Path) -> bool:
 
 
 class _UnreadableError(Exception):
-    """A file that holds no lines of text."""
+    """A file that cannot be read as lines of text."""
 
 
 def _lines(path: Path) -> list[str]:
@@ -89,7 +90,7 @@ def _lines(path: Path) -> list[str]:
 
 
 def _say(findings: Sequence[Finding]) -> None:
-    """Every mistake, and of what was not read so much as somebody reads."""
+    """Prints every mistake, and the first warnings."""
     warnings = [one for one in findings if one.severity is not Severity.ERROR]
     for finding in findings:
         if finding.severity is Severity.ERROR or finding in warnings[:MAX_WARNINGS]:

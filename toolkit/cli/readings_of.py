@@ -1,4 +1,4 @@
-"""The sources of published readings in folders, with whatever is wrong with them said."""
+"""Loads the sources of published readings in folders, and prints what is wrong with them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 DEFAULT = Path("specs/published")
-"""Where readings are, if nobody says."""
+"""The default folder of readings."""
 
 
 def sources_in(paths: Sequence[Path]) -> list[tuple[PublishedSource, Path]] | None:

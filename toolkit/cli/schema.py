@@ -1,4 +1,4 @@
-"""Print the JSON Schema of a spec, which editors complete and check by."""
+"""Print the JSON Schema of a spec, with which editors complete and check specs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bring the table of releases up to date from the package index; nothing else of the toolkit asks it."""
+"""Update the table of releases from the package index, which no other command reads; only `trace --stack` runs pip."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Refreshes, and says what is new and what could not be had."""
+    """Updates the tables, and prints what is new and what could not be fetched."""
     try:
         done = refresh(arguments.folder, packages=arguments.packages or tuple(PACKAGES))
     except OSError as error:

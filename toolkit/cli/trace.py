@@ -1,13 +1,13 @@
-"""Trace scenarios: run their real training code without weights and without a GPU, and account every byte.
+"""Trace scenarios: run their real training code without weights and without a GPU, and account for every byte.
 
-Takes specs, folders of specs and files with one scenario. What a scenario leaves open is traced where the formulas say
-that the peak is smallest and largest. Needs the extra `trace` (torch, transformers, peft, bitsandbytes).
+Takes specs, folders of specs and files with one scenario. A scenario with open fields is traced where, by the formulas,
+its peak is smallest and largest. Needs the extra `trace` (torch, transformers, peft, bitsandbytes).
 
---readings traces the runs of published readings in folders of them, and --write keeps the traces beside the readings:
-`toolkit accuracy --traced` compares them.
+--readings traces the runs of published readings, and --write stores the traces beside them, for
+`toolkit accuracy --traced`.
 
---stack traces with other releases: it makes a virtual environment with them, once, by venv and pip, under
-$XDG_CACHE_HOME/vram-toolkit/stacks. torch is that of this environment unless the stack names one.
+--stack traces with other releases: on first use it makes a virtual environment for them, with venv and pip, under
+$XDG_CACHE_HOME/vram-toolkit/stacks. torch is that of this environment, unless the stack names a release of it.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
-from toolkit.checks.situations.situation import REFUSALS
+from toolkit.checks.refusals import REFUSALS
 from toolkit.checks.situations.traceable import jobs_of
 from toolkit.cli.main import COULD_NOT
 from toolkit.cli.output import add_color, emit, hint, paint_for, reason_of, write_whole
+from toolkit.cli.trace_readings import INSTALLED, STATED, trace_readings
 from toolkit.cli.trace_sizes import solved, sweep, swept
 from toolkit.evidence.record import FOLDER, Record
 from toolkit.memory.allocator.card import SOLVABLE
@@ -33,7 +34,6 @@ from toolkit.memory.trace.many.campaign import Job, Result, traced
 from toolkit.memory.trace.stack.apart import traced_apart
 from toolkit.memory.trace.stack.environment import environment
 from toolkit.memory.trace.stack.named import named_stack
-from toolkit.report.terminal import line
 from toolkit.report.trace import trace_text, traces_json
 from toolkit.report.trace_covered import covered_json, covered_text
 from toolkit.report.trace_formulas import beside_text, computed_phases
@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "paths", nargs="*", type=Path, metavar="SPEC", help="a spec, a folder, or a file with one scenario"
     )
-    parser.add_argument("--covered", action="store_true", help="list what is traced of everything a scenario may say")
+    parser.add_argument("--covered", action="store_true", help="list which values of which fields can be traced")
     parser.add_argument(
         "--scenario", action="append", metavar="NAME", help="only the scenario of that name (may be repeated)"
     )
@@ -57,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="trace every layer (default: a few, where the others prove to be alike)",
     )
     parser.add_argument(
-        "--formulas", action="store_true", help="put what the formulas say beside each phase and category of a trace"
+        "--formulas", action="store_true", help="show the formulas beside each phase and category of a trace"
     )
     parser.add_argument("--write", action="store_true", help=f"keep the records in {FOLDER}/ beside each spec")
     parser.add_argument(
@@ -75,7 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--readings",
-        choices=("stated", "installed"),
+        choices=(STATED, INSTALLED),
         help="trace the runs of published readings in these folders, each with the releases that its record states, "
         "or with those that are installed; --write keeps the traces beside the readings",
     )
@@ -86,22 +86,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Traces, prints, and says what could not be done."""
+    """Traces, and prints the result and what could not be traced."""
     if arguments.covered or not arguments.paths:
         return _without_scenarios(arguments)
     missing = [name for name in NEEDED if find_spec(name) is None]
-    if missing and arguments.stack is None and arguments.readings != "stated":
+    if missing and arguments.stack is None and arguments.readings != STATED:
         hint(f"{', '.join(missing)} not installed: pip install 'vram-toolkit[trace]'")
         return COULD_NOT
     if arguments.readings is not None:
-        from toolkit.cli.trace_readings import trace_readings
-
-        return trace_readings(arguments, _progress)
+        return trace_readings(arguments, hint)
     found = jobs_of(arguments.paths, Path(), arguments.scenario)
     for finding in found.findings:
-        hint(line(str(finding)))
+        hint(str(finding))
     for reason in found.left_out:
-        hint(line(reason))
+        hint(reason)
     if not found.jobs:
         hint("there is no scenario to trace")
         return COULD_NOT
@@ -110,17 +108,17 @@ def run(arguments: argparse.Namespace) -> int:
         hint("--solve and --sweep work with the libraries of this environment alone, not with --stack")
         return COULD_NOT
     if sizes is not None:
-        return sizes(arguments, [job for job, _ in found.jobs], _progress)
+        return sizes(arguments, [job for job, _ in found.jobs], hint)
     jobs = [(replace(job, whole=arguments.whole), folder) for job, folder in found.jobs]
     tracing = _tracing(arguments)
     if isinstance(tracing, str):
-        hint(line(tracing))
+        hint(tracing)
         return COULD_NOT
     return _traced(arguments, [job for job, _ in jobs], {id(job): folder for job, folder in jobs}, tracing)
 
 
 def _without_scenarios(arguments: argparse.Namespace) -> int:
-    """Every value of every field, traced or refused by name, if that is what is asked for."""
+    """Prints the coverage of traces, if --covered asks for it."""
     if not arguments.covered:
         hint("the following arguments are required: SPEC")
         return COULD_NOT
@@ -130,11 +128,11 @@ def _without_scenarios(arguments: argparse.Namespace) -> int:
 
 
 def _tracing(arguments: argparse.Namespace) -> Tracing | str:
-    """What traces jobs: this process and others like it, or those of a stack's environment; or why nothing does."""
+    """The function that traces jobs, here or in the environment of --stack; or why there is none."""
     if arguments.stack is None:
         return traced
     stack = named_stack(arguments.stack)
-    found = stack if isinstance(stack, str) else environment(stack, _progress)
+    found = stack if isinstance(stack, str) else environment(stack, hint)
     return found if isinstance(found, str) else partial(traced_apart, found.python)
 
 
@@ -143,12 +141,12 @@ def _traced(arguments: argparse.Namespace, jobs: list[Job], folders: dict[int, P
     beside: dict[str, list[dict[str, object]]] = {}
     failed = False
     paint = paint_for(arguments.color)
-    for number, result in enumerate(tracing(jobs, arguments.jobs, _progress), 1):
+    for number, result in enumerate(tracing(jobs, arguments.jobs, hint), 1):
         if result.record is None:
             failed = True
-            hint(line(f"[{number}/{len(jobs)}] {result.job.scenario}: {result.reason}"))
+            hint(f"[{number}/{len(jobs)}] {result.job.scenario}: {result.reason}")
             continue
-        hint(line(f"[{number}/{len(jobs)}] {result.job.scenario}: {result.record.made['seconds']} s"))
+        hint(f"[{number}/{len(jobs)}] {result.job.scenario}: {result.record.made['seconds']} s")
         records.append(result.record)
         computed = _computed(result.job, result.record.libraries)
         if arguments.format == "text":
@@ -165,16 +163,12 @@ def _traced(arguments: argparse.Namespace, jobs: list[Job], folders: dict[int, P
 
 
 def _computed(job: Job, libraries: Mapping[str, str]) -> Estimate | None:
-    """What the formulas say of the same run with the libraries that ran it, if they say anything."""
+    """The estimate of the same run with the same libraries; None where the formulas refuse it."""
     stack = replace(job.setting.stack, versions={**job.setting.stack.versions, **libraries})
     try:
         return estimate(replace(job.setting, stack=stack), job.facts)
     except REFUSALS:
         return None
-
-
-def _progress(text: str) -> None:
-    hint(line(text))
 
 
 def _kept(record: Record, folder: Path) -> bool:

@@ -23,15 +23,17 @@ if TYPE_CHECKING:
     from toolkit.accuracy.traced.lines import TracedLine
 
 STATED, INSTALLED = "stated", "installed"
+"""Which releases trace a run: those that its record states, or those of this environment."""
+
 EVERY_SO_MANY = 10
-"""Traces after which they are written, so that a run that is broken off keeps what it has."""
+"""How many traces are made between two writes, so that an interrupted run keeps most of them."""
 
 Say = Callable[[str], None]
 Pins = tuple[tuple[str, str], ...]
 
 
 def trace_readings(arguments: argparse.Namespace, say: Say) -> int:
-    """Traces what is chosen, prints each beside its reading, and keeps the traces where that is asked for."""
+    """Traces the chosen runs, prints each beside its reading, and stores the traces with --write."""
     from toolkit.accuracy.traced.kept import Kept, to_trace
 
     sources = sources_in(arguments.paths)
@@ -41,7 +43,7 @@ def trace_readings(arguments: argparse.Namespace, say: Say) -> int:
     try:
         kept = Kept({source.slug: folder for source, folder in sources}, chosen)
     except (OSError, ValueError) as error:
-        hint(printable(reason_of(error) if isinstance(error, OSError) else str(error)))
+        hint(f"cannot read the kept traces: {reason_of(error)}")
         return COULD_NOT
     jobs = [one for one in chosen if not arguments.scenario or one.run in arguments.scenario]
     if arguments.missing:
@@ -53,7 +55,7 @@ def trace_readings(arguments: argparse.Namespace, say: Say) -> int:
 
 
 def _traced(arguments: argparse.Namespace, jobs: Sequence[Chosen], kept: Kept, say: Say) -> int:
-    """Traces with one stack after the other; runs that are the same are traced once."""
+    """Traces stack by stack; equal runs are traced once."""
     by_stack: dict[Pins, list[Chosen]] = defaultdict(list)
     for one in {one.key: one for one in jobs}.values():
         by_stack[one.pins].append(one)
@@ -79,7 +81,7 @@ def _written(kept: Kept) -> bool:
 
 
 def _of_stack(pins: Pins, chosen: Sequence[Chosen], processes: int, say: Say) -> Iterator[TracedLine]:
-    """The traces with one stack, as they come; where it cannot be made, why, for each."""
+    """The traces with one stack as they finish, or for each the reason why the stack cannot be made."""
     from toolkit.accuracy.traced.kept import line_for
 
     by_job = {one.of: one for one in chosen}
@@ -89,7 +91,7 @@ def _of_stack(pins: Pins, chosen: Sequence[Chosen], processes: int, say: Say) ->
 
 
 def _results(pins: Pins, jobs: list[Job], processes: int, say: Say, layers: Say) -> Iterator[Result]:
-    """Results with one stack. `say` hears of environments that are made, `layers` how far each trace is."""
+    """Results with one stack. `say` is told of new environments, `layers` of the progress of each trace."""
     if not pins:
         yield from traced(jobs, processes, layers)
         return
@@ -102,7 +104,7 @@ def _results(pins: Pins, jobs: list[Job], processes: int, say: Say, layers: Say)
 
 
 def _said(made: TracedLine, chosen: Sequence[Chosen]) -> str:
-    """One trace beside the reading that it is of."""
+    """One trace beside its reading, in words."""
     if made.reason:
         return printable(f"{made.run}: {made.reason}")
     one = next(one for one in chosen if one.of == made.of)

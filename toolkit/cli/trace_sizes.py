@@ -14,7 +14,6 @@ from toolkit.facts.gpus import find_gpu
 from toolkit.facts.names import UnknownName
 from toolkit.memory.allocator.card import SOLVABLE, Solved
 from toolkit.memory.trace.many.campaign import Job
-from toolkit.report.terminal import line
 from toolkit.report.trace import Size, solved_json, solved_text, sweep_json, sweep_text
 from toolkit.spec.settings.setting import Setting
 
@@ -40,7 +39,7 @@ def sweep(text: str) -> Sweep:
 
 
 def swept(arguments: argparse.Namespace, jobs: Sequence[Job], say: Callable[[str], None]) -> int:
-    """Each setting at every size that is asked for."""
+    """Traces each setting at every size, and prints the tables."""
     from toolkit.memory.trace.many.sweep import swept as traces
     from toolkit.memory.trace.refusal import UnsupportedTrace
 
@@ -60,7 +59,7 @@ def swept(arguments: argparse.Namespace, jobs: Sequence[Job], say: Callable[[str
             reason = str(refusal)
         if reason:
             failed = True
-            hint(line(f"{job.scenario}: {reason}"))
+            hint(f"{job.scenario}: {reason}")
         elif arguments.format == "text":
             emit(sweep_text(*found[-1]))
     if arguments.format == "json":
@@ -69,7 +68,7 @@ def swept(arguments: argparse.Namespace, jobs: Sequence[Job], say: Callable[[str
 
 
 def solved(arguments: argparse.Namespace, jobs: Sequence[Job], say: Callable[[str], None]) -> int:
-    """For each setting but for the field that is asked for: the largest that fits."""
+    """Finds, for each setting, the largest value of a field that fits, and prints it."""
     from toolkit.memory.trace.many.solve import solve
     from toolkit.memory.trace.refusal import UnsupportedTrace
 
@@ -85,7 +84,7 @@ def solved(arguments: argparse.Namespace, jobs: Sequence[Job], say: Callable[[st
             reason = str(refusal)
         if reason:
             failed = True
-            hint(line(f"{job.scenario}: {reason}"))
+            hint(f"{job.scenario}: {reason}")
             continue
         if arguments.format == "text":
             emit(solved_text(*answers[-1]))
@@ -95,7 +94,7 @@ def solved(arguments: argparse.Namespace, jobs: Sequence[Job], say: Callable[[st
 
 
 def _no_card(name: str | None) -> str:
-    """Why nothing can be said of a card; empty where something can."""
+    """Why a card cannot be used: it is not named, or not known; empty where it can."""
     if name is None:
         return "the scenario names no GPU: say which with --gpu"
     found = find_gpu(name)
@@ -104,7 +103,7 @@ def _no_card(name: str | None) -> str:
 
 
 def _unlike(jobs: Sequence[Job], fields: Sequence[str] | Mapping[str, object]) -> Iterator[Job]:
-    """Jobs that differ in more than some fields."""
+    """The jobs without those that differ from an earlier one in these fields alone."""
     seen = set()
     for job in jobs:
         key = job.scenario, repr(_without(job.setting, fields))

@@ -1,4 +1,4 @@
-"""Bind a spec to its document: every claim, named value and scenario quote to the text that it points at."""
+"""Binds a spec to its document: finds the text of every claim, named value and quote of a scenario."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class BoundClaim:
 
 @frozen
 class Binding:
-    """What was found of a spec in its document, and what was not; a claim that lost its quote is left out."""
+    """The claims and values of a spec as found in its document, and findings; claims with lost quotes are left out."""
 
     claims: tuple[BoundClaim, ...]
     values: Mapping[str, BoundValue]
@@ -78,7 +78,7 @@ class Binding:
 
 
 def bind(spec: Spec, document: Document) -> Binding:
-    """Find all that a spec points at in its document, and say what is lost, ambiguous or not as typed."""
+    """Finds everything that a spec points at in its document; lost, ambiguous and contradicted quotes are findings."""
     binder = _Binder(document)
     for name, source in spec.values.items():
         value = binder.value(source, f"value {name}")
@@ -94,7 +94,7 @@ def bind(spec: Spec, document: Document) -> Binding:
 
 
 class _Binder:
-    """Binds one thing after the other and collects what is wrong."""
+    """Binds one thing after the other, and collects findings."""
 
     def __init__(self, document: Document) -> None:
         self.document = document
@@ -102,7 +102,7 @@ class _Binder:
         self.findings: list[Finding] = []
 
     def match(self, source: Source, subject: str) -> Match | None:
-        """Where a quote or cell stands; if nowhere, the finding names the subject that pointed at it."""
+        """The match of a quote or cell; if there is none, adds a finding that names the subject."""
         hint = len(self.findings) < _HINTS
         if isinstance(source, Cell):
             result = find_cell(self.document, source, hint=hint)
@@ -114,7 +114,7 @@ class _Binder:
         return result
 
     def value(self, source: Source, subject: str) -> BoundValue | None:
-        """The text in the slot of a quote or cell, or of the quote as a whole."""
+        """The value in the slot of a quote or cell, or the quote as a whole."""
         match = self.match(source, subject)
         if match is None:
             return None
@@ -124,7 +124,7 @@ class _Binder:
         return BoundValue(match.quote_text, self.document.place(match.start, match.end))
 
     def claim(self, claim: Claim) -> BoundClaim | None:
-        """A claim with all that it points at; None when any of it is not found."""
+        """A claim with everything that it points at; None if some of it is not found."""
         known = len(self.findings)
         subject = f"claim {claim.id}"
         match = self.match(claim.source, subject)
@@ -150,7 +150,7 @@ class _Binder:
         )
 
     def marked(self, spec: Spec) -> list[BoundClaim]:
-        """The claims that the document marks itself."""
+        """The claims that the document marks in comments."""
         from toolkit.documents.directives.mark import marked_claims  # noqa: PLC0415 - few documents mark claims
 
         found, wrong = marked_claims(spec, self.document)
@@ -167,7 +167,7 @@ class _Binder:
         return None if operand is None else self.value(operand, subject)
 
     def scenarios(self, scenarios: Iterable[Scenario]) -> None:
-        """The quotes of all fields, each looked up once, however many scenarios inherit it."""
+        """Checks the quotes of fields, each once, however many scenarios inherit it."""
         quoted: dict[Place, dict[str, Field]] = {}
         names: dict[Place, str] = {}
         for scenario in scenarios:
@@ -181,7 +181,7 @@ class _Binder:
             self._fields(names[place], fields)
 
     def _fields(self, scenario: str, fields: Mapping[str, Field]) -> None:
-        """The fields that share a quote: a slot is compared when it can only be about one of them."""
+        """Checks the fields that share a quote; a slot is compared if it can only be about one of them."""
         name, said = next(iter(fields.items()))
         assert said.quote is not None
         subject = f"scenario {scenario}, {name if len(fields) == 1 else name.partition('.')[0]}"
@@ -196,7 +196,7 @@ class _Binder:
             self.findings.append(Finding(said.place, "D208", printable(message), printable(repair)))
 
     def _reference(self, name: str, said: Field, reference: Reference, subject: str) -> None:
-        """A field whose value is read from the document: it must be one that the field can have."""
+        """Checks a field whose value is read from the document: the field must allow that value."""
         bound = self.values.get(reference.name)
         if bound is None or read_field(name, bound.text) is not None:
             return

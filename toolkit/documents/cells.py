@@ -17,7 +17,7 @@ from toolkit.spec.quote import Cell, TableRef
 
 
 def find_cell(document: Document, cell: Cell, *, hint: bool = True) -> Match | Finding:
-    """The place of a cell's pattern, or of the whole cell; a finding lies at the cell's place in the spec."""
+    """The match of a cell's pattern, or of the whole cell; a finding points at the cell in the spec."""
     table = find_table(document, cell.table, hint=hint)
     if isinstance(table, Finding):
         return table

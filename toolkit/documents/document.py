@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 LARGEST_DOCUMENT = 2**20  # bytes
 LARGEST_SCANNED = 2**26
-"""Bytes of a document that is read for its figures alone, in time that grows with it and no faster."""
+"""The most bytes of a document that is only scanned for figures, which takes time linear in its size."""
 
 
 @dataclass(frozen=True, eq=False)

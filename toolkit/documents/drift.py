@@ -1,4 +1,4 @@
-"""Whether the text in the slot of a scenario's quote still says what the spec has typed."""
+"""Checks that the text in the slot of a scenario's quote still states the value in the spec."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def says(text: str, typed: Fixed | Choices | Range) -> bool:
 
 
 def written(typed: Fixed | Choices | Range) -> str:
-    """A typed value as a message shows it."""
+    """A value of the spec, for messages."""
     if isinstance(typed, Range):
         return f"{typed.low} to {typed.high}"
     values = typed.values if isinstance(typed, Choices) else (typed.value,)

@@ -1,4 +1,4 @@
-"""The text of a document whose bytes are not all UTF-8, for those who only look for figures in it."""
+"""Decodes documents that are not UTF-8, for scanning alone."""
 
 from __future__ import annotations
 

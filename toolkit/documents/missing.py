@@ -1,4 +1,4 @@
-"""What to say when a quote is not found, or found more than once."""
+"""Findings for quotes that are not found, or found more than once."""
 
 from __future__ import annotations
 

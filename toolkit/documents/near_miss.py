@@ -1,4 +1,4 @@
-"""The sentence that a lost quote may have become: its words set beside those of the document, one by one."""
+"""Finds the sentence that a lost quote may have become, by aligning its words with those of the document."""
 
 from __future__ import annotations
 

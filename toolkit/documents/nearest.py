@@ -1,4 +1,4 @@
-"""The line that a lost quote may have become."""
+"""Finds the line that a lost quote may have become."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a quote asks for: literal text with slots."""
+"""Patterns of quotes: literal text with slots."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Pattern:
 
 @lru_cache(maxsize=4096)
 def make_pattern(quote: str) -> Pattern | PatternError:
-    """Take a quote apart; a spec's loader has refused what is wrong here already."""
+    """Parses a quote; the loader of specs has refused malformed ones before."""
     slots = count_slots(quote)
     if isinstance(slots, PatternError):
         return slots

@@ -1,4 +1,4 @@
-"""What a lost quote reads now: the same sentence in other typography, or the one most like it."""
+"""Finds what a lost quote reads now: the same sentence in other typography, or the most similar one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from toolkit.frozen import frozen
 from toolkit.spec.pattern import PatternError
 
 LONGEST = 1000
-"""Characters of a quote that is written anew."""
+"""The most characters of a rewritten quote."""
 
 _LOOKED_AT = 20  # places in other typography
 

@@ -1,4 +1,4 @@
-"""The public tables of errors: what others measured against estimates, and against traces."""
+"""The pages with the tables of errors: published readings against estimates, and against traces."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ LINK = f"[How far estimates are off]({ESTIMATES}){{ .md-button }}"
 
 
 def accuracy_pages(estimates: str, traces: str) -> Iterator[tuple[str, str]]:
-    """The paths and texts of the pages; `estimates` and `traces` are their tables as Markdown that is safe to show."""
+    """The paths and texts of the pages; `estimates` and `traces` are the tables as escaped Markdown."""
     yield ESTIMATES, rendered("accuracy.md.j2", table=estimates)
     yield TRACES, rendered("traces.md.j2", table=traces)

@@ -20,7 +20,7 @@ LAST = 0xFFFFD
 LARGEST_NUMBER = (LAST - FIRST) // 2
 ANCHOR = re.compile(f"[{chr(FIRST)}-{chr(LAST)}]")
 _PARSES = 60
-"""How often a document is parsed to find the marks that would change it; those not settled by then are left out."""
+"""The most parses of a document in the search for marks that would change it; undecided ones are left out."""
 
 
 def opening(mark: Mark) -> str:
@@ -57,7 +57,7 @@ class _Anchoring:
         return self.parser.parse(with_anchors(self.source, self._harmless(marks)))
 
     def _harmless(self, marks: Sequence[Mark]) -> list[Mark]:
-        """The marks that change nothing, looked for by halves."""
+        """The marks that change nothing, found by halving."""
         if not marks or self.left <= 0:
             return []
         if self._same(marks):
@@ -75,7 +75,7 @@ class _Anchoring:
 
 
 def with_anchors(source: str, marks: Sequence[Mark]) -> str:
-    """The source with the anchors of marks; where several meet, the longer mark is around the shorter."""
+    """The source with the anchors of marks; where several meet, the longer encloses the shorter."""
     ends = [(mark.end, 0, -mark.start, mark.end, closing(mark)) for mark in marks]
     starts = [(mark.start, 1, -mark.end, mark.start, opening(mark)) for mark in marks]
     pieces, last = [], 0
@@ -86,7 +86,7 @@ def with_anchors(source: str, marks: Sequence[Mark]) -> str:
 
 
 def _shape(tokens: Sequence[Token]) -> Iterator[tuple[object, ...]]:
-    """What a page is made of: kinds, tags, attributes and contents of all tokens, anchors aside."""
+    """The structure of a page: kinds, tags, attributes and contents of all tokens, without anchors."""
     for token in tokens:
         content = "" if token.children is not None else ANCHOR.sub("", token.content)
         if token.type != "text" or content:

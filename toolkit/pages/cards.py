@@ -1,4 +1,4 @@
-"""A model card for each model that the scenarios name: what it needs, and what documents say of it wrongly."""
+"""A model card for each model that the scenarios name: what it needs, and wrong claims about it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from toolkit.quantity import display_count
 
 @dataclass(slots=True)
 class Card:
-    """One model with its scenarios, each with the document that it is of."""
+    """One model with its scenarios, each with its document."""
 
     facts: ModelFacts
     parameters: str
@@ -58,7 +58,7 @@ def _parameters(facts: ModelFacts) -> int:
 
 
 def card_page(card: Card) -> str:
-    """A model card as the Hub reads it: a YAML header with what is known, then Markdown."""
+    """A model card in the form of the Hub: a YAML header, then Markdown."""
     header: dict[str, object] = {"model_name": card.name}
     if isinstance(card.facts.config.get("model_type"), str):
         header["library_name"] = "transformers"

@@ -1,4 +1,4 @@
-"""A stranger's Markdown as HTML in which nothing is live: no tags or scripts of its own, no images, no local links."""
+"""Untrusted Markdown as HTML without active content: no raw HTML, no scripts, no images, no local links."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _COMMENT = re.compile(r"\s*<!--(?:(?!-->).)*-->\s*", re.DOTALL)
 _BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 _NOT_IN_SLUG = re.compile(r"[^\w\- ]")
 HEADING_PREFIX = "in-"
-"""Before the ids of a document's headings, so that no heading can take an id of the site's own."""
+"""The prefix of ids of a document's headings, so that none can be an id of the site's own."""
 
 
 @frozen
@@ -35,12 +35,12 @@ class Block:
 
 
 class _Renderer(RendererHTML):
-    """Renders tokens whose tags are the document's own as the text that they are."""
+    """Renders raw HTML of the document as text."""
 
     def html_inline(
         self, tokens: Sequence[Token], idx: int, _options: OptionsDict, _env: MutableMapping[str, Any]
     ) -> str:
-        """A line break, nothing for a comment, and text for any other tag."""
+        """Renders a line break as such, a comment as nothing, and any other tag as text."""
         content = tokens[idx].content
         if _BREAK.fullmatch(ANCHOR.sub("", content)):
             return f"{_anchors(content)}<br>"
@@ -49,16 +49,16 @@ class _Renderer(RendererHTML):
     def html_block(
         self, tokens: Sequence[Token], idx: int, _options: OptionsDict, _env: MutableMapping[str, Any]
     ) -> str:
-        """Nothing for a comment; else the source of the block."""
+        """Renders a comment as nothing, and any other block as its source."""
         content = tokens[idx].content
         return _anchors(content) if _is_comment(content) else f'<pre class="vt-source">{escape(content)}</pre>\n'
 
     def fence(self, tokens: Sequence[Token], idx: int, _options: OptionsDict, _env: MutableMapping[str, Any]) -> str:
-        """Code without the language, which would become a class of the page."""
+        """Renders code without its language, which would become a CSS class of the page."""
         return f"<pre><code>{escape(tokens[idx].content)}</code></pre>\n"
 
     def image(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: MutableMapping[str, Any]) -> str:
-        """The text of an image: no page of ours loads what a document names."""
+        """Renders the alternative text of an image: pages load nothing that a document names."""
         text = self.renderInlineAsText(tokens[idx].children or [], options, env)
         return f'<span class="vt-image">[image: {escape(text)}]</span>'
 
@@ -121,7 +121,7 @@ def _rendered(tokens: Sequence[Token]) -> str:
 
 
 def _links_apart(children: Sequence[Token]) -> Iterator[Token]:
-    """Inline tokens with links to the web and within the document; others are left as their text."""
+    """Inline tokens with links to the web or within the document only; other links become their text."""
     kept: list[bool] = []
     for token in children:
         if token.type == "link_open":

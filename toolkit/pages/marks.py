@@ -1,4 +1,4 @@
-"""Marks: the places of a document at which claims stand, each with what is said of them."""
+"""Marks: the places of claims in a document, each with the verdicts to show."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from toolkit.finding import printable
 from toolkit.frozen import frozen
 
 SHAPES = {Verdict.AGREES: "✓", Verdict.DISAGREES: "✗", Verdict.DEPENDS: "◐", Verdict.UNCHECKED: "?"}
-"""A sign for each verdict, which tells it without colour."""
+"""A sign for each verdict, readable without colour."""
 
 WORST_FIRST = (Verdict.DISAGREES, Verdict.DEPENDS, Verdict.UNCHECKED, Verdict.AGREES)
 
@@ -20,7 +20,7 @@ MARKUP_AT_EDGES = ("**", "__", "~~", "*", "_", "`", " ", "\t", "\r", "\n")
 
 @frozen
 class ClaimView:
-    """One claim as a page shows it: all text is plain, and safe once it is escaped for the page."""
+    """One claim as a page shows it. All texts are plain and still have to be escaped."""
 
     line: int
     claimed: str
@@ -53,7 +53,7 @@ class Mark:
 
     @property
     def worst(self) -> ClaimView:
-        """The claim that colours the mark: what is wrong and not yet known comes first."""
+        """The claim that colours the mark: the worst one, of which unacknowledged errors come first."""
         return min(self.claims, key=lambda claim: (WORST_FIRST.index(Verdict(claim.verdict)), claim.known))
 
 
@@ -82,12 +82,12 @@ def _view(judgement: Judgement, claimed: str) -> ClaimView:
 
 
 def one_line(text: str) -> str:
-    """A stranger's text on one line, without characters that hide or reorder others."""
+    """Untrusted text on one line, without characters that hide or reorder others."""
     return printable(" ".join(text.split()))
 
 
 def counts(claims: Sequence[ClaimView]) -> Iterator[tuple[str, str, int]]:
-    """Every verdict with its sign and how many claims have it, acknowledged ones apart."""
+    """The sign, the label and the count of every verdict; acknowledged claims are counted apart."""
     for verdict in (Verdict.AGREES, Verdict.DISAGREES):
         count = sum(claim.verdict == verdict and not claim.known for claim in claims)
         yield SHAPES[verdict], verdict.value, count

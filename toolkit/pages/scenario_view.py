@@ -7,23 +7,24 @@ from fractions import Fraction
 from itertools import groupby, islice
 
 from toolkit.checks.situations.answer import Answer, Bytes
+from toolkit.facts.models import is_written_out
 from toolkit.frozen import frozen
 from toolkit.memory.ledger import Phase
 from toolkit.memory.rows.registry import ROWS
 from toolkit.pages.marks import one_line
 from toolkit.pages.subject import Situated
-from toolkit.quantity import Dimension, Interval, display_count, display_interval
+from toolkit.quantity import display_byte_range, display_count
 from toolkit.spec.fields.value import Choices, Fixed, Range
 from toolkit.spec.scenario import Scenario
 
 GIB = 2**30
 SHORT_LIST = 4
-"""How many sizes of cards are listed, from the smallest on."""
+"""The number of memory sizes that are listed, from the smallest on."""
 
 
 @frozen
 class ScenarioView:
-    """What a page says of a scenario: all text, in the order in which it is shown."""
+    """The texts of a page about a scenario, in the order in which they are shown."""
 
     title: str
     model: str
@@ -102,7 +103,7 @@ def shown(value: object) -> str:
 
 
 def _model(scenario: Scenario) -> str:
-    return "a config written out" if scenario.model.startswith("{") else one_line(scenario.model)
+    return "a config written out" if is_written_out(scenario.model) else one_line(scenario.model)
 
 
 def _fields(scenario: Scenario) -> Iterator[tuple[str, str]]:
@@ -131,7 +132,7 @@ def _gib(amount: int | None) -> str:
 
 
 def _fits(found: Answer) -> Iterator[tuple[str, str, str]]:
-    """What the named card has to say, then the smallest cards that fit surely, and that may."""
+    """The fit on the named card, then the smallest cards that surely fit, and that may."""
     fits = found.fits()
     if "gpu" in found.scenario.fields:
         said = {"yes": "fits", "no": "does not fit", "maybe": "may fit, or not"}[fits[0].verdict]
@@ -145,8 +146,7 @@ def _fits(found: Answer) -> Iterator[tuple[str, str, str]]:
 
 
 def _bytes(ends: Bytes, *, binary: bool) -> str:
-    interval = Interval.point(ends[0]).hull(Interval.point(ends[1]))
-    return display_interval(interval, Dimension.BYTES, "binary" if binary else "decimal")
+    return display_byte_range(ends[0], ends[1], "binary" if binary else "decimal")
 
 
 def _count(ends: Bytes) -> str:

@@ -16,9 +16,9 @@ from toolkit.pages.templates import assets, rendered
 
 INDEX = "index.md"
 COUNTS = "<!-- toolkit: counts -->"
-"""Where a hand-written index wants the counts."""
+"""The place in a hand-written index for the table of counts."""
 ACCURACY = "<!-- toolkit: accuracy -->"
-"""Where it wants the way to the tables of errors, if the site has them."""
+"""The place in it for the link to the tables of errors, if the site has them."""
 
 
 class SameNameError(Exception):

@@ -1,4 +1,4 @@
-"""What the pages of one spec are about: its document, its marks, and its scenarios answered."""
+"""The subject of the pages of one spec: its document, its marks, and its scenarios with their answers."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from toolkit.checks.refusals import REFUSALS
 from toolkit.checks.result import SpecReport
 from toolkit.checks.situations.answer import Answer, answer
-from toolkit.checks.situations.situation import REFUSALS
 from toolkit.checks.situations.space import TooManySettingsError
 from toolkit.documents.bind import bind
 from toolkit.documents.document import Document, read_document
@@ -74,7 +74,7 @@ def subject_of(report: SpecReport, root: Path) -> Subject | None:
 
 
 def file_name(name: str) -> str:
-    """A name that is a file's in any system: letters, digits, dots, hyphens, with nothing hidden or above."""
+    """A name that is safe as a file name on any system: letters, digits, dots and hyphens."""
     return _UNSAFE.sub("-", name.replace("/", "--")).strip(".-")[:120] or "unnamed"
 
 

@@ -48,22 +48,22 @@ def rendered(template: str, **values: object) -> str:
 
 
 def assets() -> Iterable[tuple[str, bytes]]:
-    """The files that pages need beside them: their paths in the site, and their contents."""
+    """The static files that pages need: their paths in the site, and their contents."""
     for path in sorted((folder() / "assets").iterdir()):
         yield f"assets/{path.name}", path.read_bytes()
 
 
 def markdown_text(text: object) -> Markup:
-    """Text that means nothing in Markdown or HTML: what could is written as character references."""
+    """Text escaped for Markdown and HTML by character references."""
     return Markup(_MARKDOWN.sub(lambda found: f"&#{ord(found.group())};", one_line(str(text))))  # noqa: S704 - escaped here
 
 
 def html(text: str) -> Markup:
-    """HTML that this package made itself, of escaped text."""
+    """HTML that this package made from escaped text."""
     return Markup(text)  # noqa: S704 - only what weave and markdown made
 
 
 def front_matter(values: dict[str, object]) -> Markup:
-    """A YAML header between its lines."""
+    """A YAML header between lines of hyphens."""
     body = yaml.safe_dump(values, sort_keys=False, allow_unicode=False, width=10_000)
     return Markup(f"---\n{body}---\n")  # noqa: S704 - YAML, whose strings are quoted by its own writer

@@ -1,4 +1,4 @@
-"""Weaves marks into HTML: what stands between two anchors is marked, and a button after it opens what is said."""
+"""Weaves marks into HTML: the text between two anchors is marked, and a button after it opens the verdicts."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _inert(text: str) -> str:
 
 
 class _Weaver:
-    """Spans are closed before every tag and opened again after it, so that they nest with the document's tags."""
+    """Builds the HTML. Spans are closed before every tag and opened again after it, so that all tags nest."""
 
     def __init__(self, marks: Mapping[int, Mark], placed: set[int]) -> None:
         self.marks = marks
@@ -112,7 +112,7 @@ class _Weaver:
         self.opened = []
 
     def _buttons(self) -> None:
-        """The buttons that stand here: after the words of every mark around them, and after a link's end."""
+        """The buttons due here: after the end of every mark that encloses them, and after a link's end."""
         if self.links or self.active:
             return
         self.pieces += [button(mark, f"mark-{mark.number}") for mark in self.waiting]
@@ -120,7 +120,7 @@ class _Weaver:
 
 
 def button(mark: Mark, anchor: str) -> str:
-    """The button that opens what is said of a mark: its sign, its verdict, and how many claims it is about."""
+    """The button that opens the verdicts of a mark: the sign, the worst verdict, and the number of claims."""
     worst = mark.worst
     more = f" ({len(mark.claims)})" if len(mark.claims) > 1 else ""
     said = f'<span aria-hidden="true">{worst.shape}</span> {escape(worst.label)}{more}'

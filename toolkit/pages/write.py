@@ -1,4 +1,4 @@
-"""Writes a tree of pages into a folder of its own: each file whole, nothing of anybody else's touched."""
+"""Writes a tree of pages into a folder of its own, file by file, and touches no file that is not its own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from toolkit.frozen import frozen
 
 MANIFEST = ".toolkit-pages.json"
-"""Names the files of an output folder that are ours; without it a folder that holds anything is somebody's."""
+"""The file that lists what an earlier run wrote; a folder with other content and without it is not ours."""
 
 
 class ForeignFolderError(Exception):
@@ -19,7 +19,7 @@ class ForeignFolderError(Exception):
 
 @frozen
 class Written:
-    """What a run did: paths inside the output folder."""
+    """The result of a run; paths are inside the output folder."""
 
     written: tuple[str, ...]
     unchanged: int

@@ -1,1 +1,1 @@
-"""What other programs load of the toolkit: pytest."""
+"""Plugins for other programs: pytest."""

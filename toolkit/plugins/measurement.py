@@ -1,4 +1,4 @@
-"""One measurement as a test: run twice, kept, and held against what was computed and traced."""
+"""One measurement as a test: run twice, recorded, and compared with the formulas and a trace."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from toolkit.report.terminal import Paint
 
 @frozen
 class Found:
-    """The ledgers side by side with what is wrong, and whether anything is."""
+    """The ledgers side by side with what is out of tolerance, and whether anything is."""
 
     text: str
     failed: bool = False
@@ -32,18 +32,18 @@ class Found:
 
 @dataclass(slots=True)
 class Readings:
-    """What was measured in this session: an item that needs what another has measured does not measure again."""
+    """The measurements of a session: items that need the same one share it."""
 
     _outcomes: dict[str, list[Outcome]] = field(default_factory=dict)
     _kept: dict[tuple[str, str], str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, config: pytest.Config) -> Readings:
-        """Those of a session of pytest."""
+        """The measurements of a session of pytest."""
         return config.stash.setdefault(_READINGS, cls())
 
     def outcomes(self, job: Measurable, limit_s: float) -> list[Outcome]:
-        """Two runs of a job, alone on the GPU that is there; one where the first came to no end."""
+        """Two runs of a job, alone on the GPU; one, if the first did not finish."""
         if job.identity not in self._outcomes:
             with card_alone():
                 found = [measured_apart(job, limit_s)]
@@ -60,7 +60,7 @@ class Readings:
         return ended[0].text(here.setting.gpu or "") if ended else both(here, outcomes)
 
     def keep(self, record: Record, job: Measurable) -> str:
-        """Keeps a record beside its spec, once in a session; otherwise why it is not written."""
+        """Writes a record beside its spec, once in a session; returns why it was not written, if so."""
         key = (job.folder, record.name)
         if key not in self._kept:
             self._kept[key] = keep(record, Path(job.folder))
@@ -71,14 +71,14 @@ _READINGS: pytest.StashKey[Readings] = pytest.StashKey()
 
 
 def on_card(job: Measurable) -> Measurable:
-    """The job on the GPU that is there."""
+    """The job with the GPU of this machine."""
     card = seen_gpu()
     assert isinstance(card, SeenGpu), card  # whoever asks has looked
     return replace(job, setting=replace(job.setting, gpu=card.name))
 
 
 def both(job: Measurable, outcomes: list[Outcome]) -> Record:
-    """One record of two runs that came to their end."""
+    """One record of two finished runs."""
     first, second = (record_of(job, one) for one in outcomes)
     assert first is not None
     assert second is not None
@@ -86,7 +86,7 @@ def both(job: Measurable, outcomes: list[Outcome]) -> Record:
 
 
 def measure_and_compare(job: Measurable, config: pytest.Config) -> Found:
-    """Measures a job twice on the GPU that is there, and holds both readings against the formulas and a trace."""
+    """Measures a job twice on this GPU, and compares both readings with the formulas and a trace."""
     card, readings = seen_gpu(), Readings.of(config)
     assert isinstance(card, SeenGpu), card
     here, write = on_card(job), bool(config.getoption("--vram-write"))

@@ -1,4 +1,4 @@
-"""What a test needs of the machine that it runs on, by its markers and, of a measurement, by its setting."""
+"""The needs of a test: GPUs and libraries, by its markers and, for a measurement, by its setting."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MARKERS = ("gpu", "gpu_memory", "gpu_name", "gpu_count")
 
 
 def unmet(item: pytest.Item) -> str:
-    """Why this machine cannot run an item; empty where it can, or where the item asks for no GPU."""
+    """Why this machine cannot run an item; empty where it can, or the item needs no GPU."""
     marks = [item.get_closest_marker(name) for name in MARKERS]
     if not any(marks):
         return ""

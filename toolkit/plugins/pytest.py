@@ -28,6 +28,8 @@ MARKERS = (
     "slow: takes more than a minute",
 )
 PROPERTY = ("vram-toolkit", "measurement")
+"""The property that marks the reports of measurements: workers of pytest-xdist send it along."""
+
 GIB = 1 << 30
 SLOW_S = 60.0
 LIMIT_S = 300.0
@@ -35,13 +37,13 @@ NOT_AN_ERROR = (
     "Not saving anything, no benchmarks have been run",
     "Benchmarks are automatically disabled because xdist plugin is active",
 )
-"""Warnings of pytest-benchmark where there is no GPU, or several workers: neither is wrong, even where all else is."""
+"""Warnings of pytest-benchmark without a GPU or with several workers; they are no errors, even under -W error."""
 
 ASKS_FOR_GPU = re.compile(r"(?<!not )\bgpu\b")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Adds the options, each with the toolkit's prefix."""
+    """Adds the options, all with the prefix --vram."""
     group = parser.getgroup("vram-toolkit", "measurements of GPU memory")
     group.addoption("--vram-measure", action="store_true", help="collect scenarios of claims.yaml, as `-m gpu` does")
     group.addoption("--vram-write", action="store_true", help="keep the records in evidence/ beside each spec")
@@ -53,7 +55,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Makes the markers known."""
+    """Registers the markers."""
     for marker in MARKERS:
         config.addinivalue_line("markers", marker)
     if _asked(config):
@@ -67,7 +69,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _pass_over_warnings(config: pytest.Config) -> None:
-    """Has the warnings of NOT_AN_ERROR passed over: within pytest's own contexts, and where it ends outside of them."""
+    """Ignores the warnings of NOT_AN_ERROR, both within pytest's own contexts and after them."""
     ours = ExitStack()
     ours.enter_context(warnings.catch_warnings())
     for message in NOT_AN_ERROR:
@@ -77,7 +79,7 @@ def _pass_over_warnings(config: pytest.Config) -> None:
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-    """Specs and files of scenarios, where measurements are asked for."""
+    """Collects specs and files of scenarios, if measurements are asked for."""
     if not file_path.name.endswith((".yaml", ".yml")) or not _asked(parent.config):
         return None
     from toolkit.spec.load_scenarios import holds_scenarios
@@ -89,7 +91,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leaves this machine's part of the measurements, told by their ids alone: no machine needs to know of others."""
+    """Deselects the measurements of other shards, by their ids alone."""
     if config.getoption("--vram-shard") is None:
         return
     from toolkit.memory.measure.shard import parsed_shard
@@ -113,7 +115,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Says how many measurements were made, and how many were not, and why."""
+    """Prints how many measurements were made, how many were not, and why."""
     made = [report for name in ("passed", "failed") for report in _own(terminalreporter, name)]
     skipped = _own(terminalreporter, "skipped")
     if not made and not skipped:
@@ -124,7 +126,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Gives each worker of pytest-xdist a card of its own, as far as there are several."""
+    """Gives each worker of pytest-xdist a GPU of its own, as far as there are enough."""
     worker = os.environ.get("PYTEST_XDIST_WORKER")
     if worker and _asked(session.config):
         from toolkit.memory.measure.gpu import card_of_worker, count_cards
@@ -135,10 +137,10 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 
 class SpecFile(pytest.File):
-    """The scenarios of one file."""
+    """A file with scenarios."""
 
     def collect(self) -> Iterator[pytest.Item]:
-        """A measurement for every setting of a scenario that is worth one, and benchmarks of compared speeds."""
+        """Yields a measurement for every setting that is worth one, and benchmarks for compared speeds."""
         from toolkit.checks.situations.measurable import measurables
         from toolkit.finding import Severity
 
@@ -167,7 +169,7 @@ class SpecFile(pytest.File):
 
 
 class Measurement(pytest.Item):
-    """One scenario at one setting, measured twice on the GPU and held against the formulas and a trace."""
+    """A test: one scenario at one setting, measured twice on the GPU and compared with the formulas and a trace."""
 
     def __init__(self, *, job: Measurable, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -182,7 +184,7 @@ class Measurement(pytest.Item):
             self.add_marker(pytest.mark.slow)
 
     def runtest(self) -> None:
-        """Measures and compares."""
+        """Measures, compares, and fails where something is out of tolerance."""
         from toolkit.plugins.measurement import measure_and_compare
 
         found = measure_and_compare(self.job, self.config)
@@ -211,7 +213,7 @@ class Refused(pytest.Item):
         self.add_marker(pytest.mark.gpu)
 
     def runtest(self) -> None:
-        """Skips, on every machine."""
+        """Skips on every machine."""
         pytest.skip(self._reason)
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
@@ -228,7 +230,7 @@ def _asked(config: pytest.Config) -> bool:
 
 
 def _group(item: pytest.Item) -> str | None:
-    """What has to be measured by one machine: a measurement alone, or both sides of a ratio; None for other tests."""
+    """The id by which an item is sharded: both sides of a compared speed share one; None for other tests."""
     if PROPERTY not in item.user_properties:
         return None
     if item.parent is not None and hasattr(item, "group"):

@@ -1,6 +1,6 @@
 """Speeds that a document compares, as benchmarks: pytest-benchmark shows and stores what was timed on the GPU.
 
-The clock of a benchmark here is not this process's: each round takes what a round took in the process that measured.
+The clock of these benchmarks is not that of this process: it replays the rounds of the process that measured.
 """
 
 from __future__ import annotations
@@ -12,22 +12,21 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from toolkit.plugins.pytest import PROPERTY
+
 if TYPE_CHECKING:
     from toolkit.checks.situations.speed_pairs import SpeedPair
     from toolkit.memory.measure.job import Measurable
 
-PROPERTY = ("vram-toolkit", "measurement")
-"""What reports of measurements have, and of no other test."""
-
 
 class Speed(pytest.Function):
-    """One of two scenarios, timed in one kind of work; pytest-benchmark sets it beside the other."""
+    """One of two compared scenarios, timed in one kind of work."""
 
     group: str
 
 
 def speed_items(parent: pytest.Collector, pairs: Sequence[SpeedPair]) -> Iterator[Speed]:
-    """Two benchmarks for each pair, in a group of their own."""
+    """Two benchmarks for each pair, as one group."""
     root = parent.config.rootpath
     for pair in pairs:
         for job in (pair.start, pair.end):
@@ -48,14 +47,14 @@ def speed_items(parent: pytest.Collector, pairs: Sequence[SpeedPair]) -> Iterato
 
 
 class Clock:
-    """Goes on by what each round took, as its rounds are run again."""
+    """A clock that advances by the recorded duration of each round while pytest-benchmark "runs" it."""
 
     def __init__(self) -> None:
         self._now = 0.0
         self._rounds: list[float] = []
 
     def load(self, rounds: Sequence[Fraction]) -> None:
-        """The rounds that are to come, in seconds."""
+        """Sets the durations of the rounds, in seconds."""
         self._rounds = [float(one) for one in rounds]
 
     def now(self) -> float:
@@ -63,7 +62,7 @@ class Clock:
         return self._now
 
     def go_on(self) -> None:
-        """One round; once all are over, nothing."""
+        """Advances by one round; does nothing after the last."""
         if self._rounds:
             self._now += self._rounds.pop(0)
 

@@ -1,1 +1,1 @@
-"""Facts to text: what is said, for people and for programs. Nothing here reads or prints."""
+"""Reports: results as text, JSON, SARIF, JUnit, annotations. Nothing here reads files or prints."""

@@ -1,4 +1,4 @@
-"""The table of errors for programs: every group, every reading, the worst runs with their ledgers."""
+"""The table of errors as JSON: every group, every reading, and the worst runs with their ledgers."""
 
 from __future__ import annotations
 

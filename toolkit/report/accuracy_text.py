@@ -1,4 +1,4 @@
-"""The table of errors for readers: as text for a terminal, and as Markdown."""
+"""The table of errors as text for a terminal and as Markdown."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from toolkit.accuracy.bars import DEVICE, ONE_GPU, RESERVED, SEVERAL_GPUS, Bar, 
 from toolkit.accuracy.score import DEVELOPMENT, HELD_OUT, Score
 from toolkit.accuracy.statistics import Group
 from toolkit.accuracy.table import BOTH, Reason, Table
-from toolkit.quantity import Dimension, Interval, display_interval
+from toolkit.quantity import display_byte_range
 from toolkit.report.terminal import line, plural
 from toolkit.report.terminal import table as aligned
 from toolkit.spec.written.published import READING_METRICS
@@ -46,7 +46,7 @@ def accuracy_text(table: Table) -> str:
 
 
 def accuracy_markdown(table: Table) -> str:
-    """The table as Markdown; nothing that a source calls itself becomes markup."""
+    """The table as Markdown; names from sources are escaped."""
     parts = [f"{_summary(table)}"]
     for title, note, rows in _sections(table):
         parts += ["", f"## {cell(title)}", ""] + ([cell(note), ""] if note else [])
@@ -66,7 +66,7 @@ def _summary(table: Table) -> str:
 
 
 def _sections(table: Table) -> Iterator[tuple[str, str, Rows]]:
-    """Every table of the report: its title, a remark, and its rows with their head."""
+    """Every table of the report: its title, a remark, and its rows, of which the first is the head."""
     yield (
         "Peaks of live tensors on one GPU, complete and of grade A; means over sources",
         "Errors are shares of what was read, by distinct run: repeats of one configuration are averaged.",
@@ -170,12 +170,11 @@ def _worst(score: Score) -> Iterator[str]:
 
 
 def _bytes(low: int, high: int) -> str:
-    interval = Interval.point(low).hull(Interval.point(high))
-    return display_interval(interval, Dimension.BYTES, "binary")
+    return display_byte_range(low, high, "binary")
 
 
 def short(text: str, most: int = 110) -> str:
-    """A text cut off where it is long."""
+    """A text, cut to `most` characters."""
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
@@ -189,7 +188,7 @@ def markdown_rows(rows: Rows) -> Iterable[str]:
 
 
 def cell(text: str) -> str:
-    """Text that stays text in a Markdown table."""
+    """Text escaped for a cell of a Markdown table."""
     safe = escape(line(text), quote=False)
     for sign in ("\\", "|", "`", "*", "_", "[", "]", "#"):
         safe = safe.replace(sign, f"\\{sign}")

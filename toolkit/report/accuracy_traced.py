@@ -43,7 +43,7 @@ def traced_text(table: TracedTable) -> str:
 
 
 def traced_markdown(table: TracedTable) -> str:
-    """The table as Markdown; nothing that a source calls itself becomes markup."""
+    """The table as Markdown; names from sources are escaped."""
     parts = [cell(RULE)]
     for title, note, rows in _sections(table):
         if len(rows) > 1:

@@ -1,4 +1,4 @@
-"""What changes of a scenario do to its memory, as text and as JSON."""
+"""Comparisons of a scenario with changed ones, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CARDS_SHOWN = 8
 
 
 def comparisons_json(before: Answer, comparisons: Sequence[Comparison], read: TrainingConfig | None = None) -> str:
-    """The comparisons for programs; the ledgers are those at `setting`."""
+    """The comparisons as JSON; the ledgers are those at `setting`."""
     return as_json(
         {
             "scenario": grouped({name: said.value for name, said in before.scenario.fields.items()}),
@@ -30,7 +30,7 @@ def comparisons_json(before: Answer, comparisons: Sequence[Comparison], read: Tr
 
 
 def advice_json(before: Answer, advice: Sequence[Advice], read: TrainingConfig | None = None) -> str:
-    """Every change that applies, for programs, the one that saves most first."""
+    """Every change that applies, as JSON, the one that saves most first."""
     return as_json(
         {
             "scenario": grouped({name: said.value for name, said in before.scenario.fields.items()}),
@@ -86,7 +86,7 @@ def _change(row: RowChange) -> dict[str, object]:
 
 
 def comparisons_text(before: Answer, comparisons: Sequence[Comparison], paint: Paint | None = None) -> str:
-    """The comparisons for people."""
+    """The comparisons as text."""
     colours = paint or Paint()
     lines = _heading(before, colours)
     for one in comparisons:
@@ -99,7 +99,7 @@ def comparisons_text(before: Answer, comparisons: Sequence[Comparison], paint: P
 
 
 def advice_text(before: Answer, advice: Sequence[Advice], paint: Paint | None = None) -> str:
-    """Every change that applies, for people, the one that saves most first."""
+    """Every change that applies, as text, the one that saves most first."""
     colours = paint or Paint()
     lines = [*_heading(before, colours), ""]
     if not advice:

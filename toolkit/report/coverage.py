@@ -1,4 +1,4 @@
-"""How many memory figures of each document are bound to claims, and which are not."""
+"""The coverage of documents as text: how many memory figures have a claim, and which have none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is said of a draft: how much of it is judged, and what it asks."""
+"""The summary of a draft: how much of it is judged, and its questions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SAID = {Verdict.AGREES: "agree", Verdict.DISAGREES: "disagree", Verdict.DEPENDS
 
 
 def draft_text(found: JudgedDraft, path: Path) -> str:
-    """The file, its counts, and the questions that are asked most."""
+    """The file, the counts, and the most frequent questions."""
     draft, counts = found.draft, found.counts
     judged = ", ".join(f"{counts[verdict]} {word}" for verdict, word in _SAID.items())
     held = f"{_many(len(draft.claims), 'claim')} in {_many(len(draft.scenarios), 'scenario')}"
@@ -31,7 +31,7 @@ def draft_text(found: JudgedDraft, path: Path) -> str:
 
 
 def draft_json(found: JudgedDraft, path: Path) -> str:
-    """The same for programs."""
+    """The same as JSON."""
     draft = found.draft
     return as_json(
         {

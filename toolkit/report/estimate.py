@@ -1,4 +1,4 @@
-"""An estimate as text and as JSON: the ledger by phase, the peak, the parameters, the cards that it fits."""
+"""An estimate as text and as JSON: the ledger by phase, the peak, the parameters, and the fit on cards."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from itertools import groupby
 
 from toolkit.checks.situations.answer import Answer, Bytes, Fit
+from toolkit.facts.models import is_written_out
 from toolkit.memory.ledger import Phase
 from toolkit.memory.rows.registry import ROWS
-from toolkit.quantity import Dimension, Interval, display_count, display_interval
+from toolkit.quantity import Reading, display_byte_range, display_count
 from toolkit.report.json import as_json
 from toolkit.report.scenario import grouped, plain, read_json
 from toolkit.report.several_gpus import gpu_lines, gpus_json, heading_of, peak_text
@@ -26,7 +27,7 @@ GIB = 2**30
 
 
 def estimate_json(answer: Answer, read: TrainingConfig | None = None) -> str:
-    """The answer for programs. Phases are those at `setting`, where what is open makes the peak largest."""
+    """The answer as JSON. The phases are those at `setting`: the choice of open fields with the largest peak."""
     return as_json(
         {
             "scenario": grouped({name: said.value for name, said in answer.scenario.fields.items()}),
@@ -67,12 +68,12 @@ def _phase(phase: Phase) -> dict[str, object]:
 
 
 def one_or_two(ends: Bytes) -> int | list[int]:
-    """An amount, or both ends of an interval, for programs."""
+    """An amount, or the two ends of an interval, for JSON."""
     return ends[0] if ends[0] == ends[1] else list(ends)
 
 
 def estimate_text(answer: Answer, paint: Paint | None = None) -> str:
-    """The answer for people."""
+    """The answer as text."""
     colours = paint or Paint()
     lines = [colours.bold(line(title_of(answer.scenario)))]
     lines += [f"{INDENT}{line(text)}" for text in _said_of(answer) if text]
@@ -82,7 +83,7 @@ def estimate_text(answer: Answer, paint: Paint | None = None) -> str:
 
 
 def room_notes(answer: Answer) -> tuple[str, ...]:
-    """That a card which is full keeps less, where one fits that has less than is shown; nothing otherwise."""
+    """A note where a card fits that has less memory than the peak shown: a full card caches less."""
     if answer.largest.setting.stack.trainer == "vllm":
         return ()  # it takes what a card has
     least = answer.device[0]
@@ -95,12 +96,12 @@ def title_of(scenario: Scenario) -> str:
         name: shown_value(field.value) for name, field in scenario.fields.items() if name not in ("model", "method")
     }
     rest = "".join(f", {name} {value}" for name, value in said.items())
-    model = "a config written out" if scenario.model.startswith("{") else scenario.model
+    model = "a config written out" if is_written_out(scenario.model) else scenario.model
     return f"{model}, {scenario.method}{rest}"
 
 
 def open_of(answer: Answer) -> Iterator[str]:
-    """The open fields with what they may be, and by how much each alone, otherwise decided, lowers the largest peak."""
+    """The open fields with their options, and the bytes by which each alone can lower the largest peak."""
     if not answer.open:
         return
     yield f"open, assumed by profile {answer.profile} where nothing is said, and how far each alone can lower the peak:"
@@ -120,26 +121,26 @@ def _said_of(answer: Answer) -> Iterator[str]:
 
 
 def settled_of(scenario: Scenario) -> str:
-    """What is taken of fields that nothing is said of, where there is no choice; empty where all are said."""
+    """The values assumed for unstated fields that have only one option; empty where there are none."""
     taken = ", ".join(f"{name} {shown_value(value)}" for name, value in settled_fields(scenario).items())
     return f"assumed without another choice: {taken}" if taken else ""
 
 
 def left_out_of(answer: Answer) -> Iterator[str]:
-    """What of the open fields is not counted, as no formula follows it."""
+    """The options of open fields that are left out because no formula covers them."""
     for reason, taken in answer.left_out.items():
         what = ", ".join(f"{name} {shown_value(value)}" for name, value in taken.items()) or "some of these together"
         yield f"not counted: {what}, for {reason}"
 
 
 def chosen_of(answer: Answer) -> str:
-    """At which decision for the open fields the ledger is; empty where none is open."""
+    """The choice of open fields that the ledger shows; empty where none is open."""
     chosen = ", ".join(f"{name} {shown_value(value)}" for name, value in answer.largest_choice.items())
     return f"the ledger is the one with the largest peak: {chosen}" if answer.open else ""
 
 
 def shown_value(value: object) -> str:
-    """A field's value for people."""
+    """The value of a field as text."""
     data = plain(value)
     if isinstance(data, Mapping):
         return f"{data['from']}..{data['to']}"
@@ -151,7 +152,7 @@ def shown_value(value: object) -> str:
 
 
 def _ledger(answer: Answer, paint: Paint) -> list[str]:
-    """One column for each phase, one line for each row that any phase has; in GiB."""
+    """The ledger in GiB: a column for each phase, a line for each row that any phase has."""
     phases = answer.largest.ledger.phases
     alive = {row.name for phase in phases for row in phase.rows}
     names = [rule.name for rule in ROWS if rule.name in alive]
@@ -164,7 +165,7 @@ def _ledger(answer: Answer, paint: Paint) -> list[str]:
 
 
 def gib(amount: int | None) -> str:
-    """An amount in GiB for a table; a dot for none."""
+    """An amount in GiB for a table; a dot for 0."""
     if amount is None:
         return "·"
     return f"{amount / GIB:,.3f}" if amount * 2000 >= GIB else "<0.001"
@@ -194,22 +195,21 @@ def _peak(answer: Answer, paint: Paint) -> list[str]:
 
 
 def share_of(part: int, whole: int) -> str:
-    """What part of a whole something is, for people."""
+    """A part in percent of the whole, in words."""
     return f"{100 * part / whole:.3g} % of it"
 
 
 def _beside(answer: Answer) -> Iterator[tuple[str, str, str]]:
-    """What of the device's memory PyTorch does not count."""
+    """The parts of device memory that PyTorch does not count."""
     parts = [("of it the CUDA context", answer.context), ("of it NCCL", answer.communicators)]
     for name, ends in parts if answer.largest.setting.stack.trainer != "vllm" else ():
         if ends[1]:
             yield f"    {name}", bytes_text(ends, "binary"), bytes_text(ends, "decimal")
 
 
-def bytes_text(ends: Bytes, reading: str) -> str:
-    """An amount or an interval with its unit, "binary" or "decimal"."""
-    interval = Interval.point(ends[0]).hull(Interval.point(ends[1]))
-    return display_interval(interval, Dimension.BYTES, "binary" if reading == "binary" else "decimal")
+def bytes_text(ends: Bytes, reading: Reading) -> str:
+    """An amount or an interval of bytes with its unit."""
+    return display_byte_range(ends[0], ends[1], reading)
 
 
 def _count(ends: Bytes) -> str:
@@ -217,7 +217,7 @@ def _count(ends: Bytes) -> str:
 
 
 def _fits(answer: Answer, paint: Paint) -> list[str]:
-    """The named card, or the smallest cards that fit, by the memory that they have."""
+    """The fit on the named cards, or else the smallest cards that fit, by their memory."""
     fits = answer.fits()
     if named := len(answer.named_cards()):
         said = {"yes": "it fits", "no": "it does not fit", "maybe": "it may fit, or not"}
@@ -237,6 +237,6 @@ def _fits(answer: Answer, paint: Paint) -> list[str]:
 
 
 def _smallest(fits: list[Fit]) -> Iterator[str]:
-    """Cards by the memory that they surely have, as many as make a short list."""
+    """A short list of cards, by the memory that they surely have."""
     for usable, cards in groupby(fits[:SMALLEST_SHOWN], key=lambda fit: fit.usable):
         yield f"{bytes_text(usable, 'binary')} usable: {', '.join(card.gpu for card in cards)}"

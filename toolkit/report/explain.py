@@ -1,4 +1,4 @@
-"""What codes and ledger rows mean, as text and as JSON."""
+"""Explanations of finding codes and ledger rows, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def explain_json(entries: Sequence[Entry]) -> str:
 
 
 def explain_text(entries: Sequence[Entry], paint: Paint | None = None) -> str:
-    """The entries one after the other, a blank line between them."""
+    """The entries, with blank lines between them."""
     colours = paint or Paint()
     return "\n\n".join("\n".join(_entry(one, colours)) for one in entries) + "\n"
 

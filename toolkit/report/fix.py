@@ -1,4 +1,4 @@
-"""What `toolkit fix` changed or would change: as text, as a unified diff, as JSON."""
+"""The changes of `toolkit fix`, made or proposed: as text, as a unified diff, as JSON."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _COMMAND = re.compile(r"([+\- ]?\s*):(?=:)")
 
 
 def fix_text(result: FixResult, paint: Paint) -> str:
-    """Each fix, then what the check says of all as it is now."""
+    """Each fix, then the result of the check after them."""
     lines = []
     if result.written:
         for fix in result.plan.fixes:
@@ -33,7 +33,7 @@ def fix_text(result: FixResult, paint: Paint) -> str:
 
 
 def fix_summary(result: FixResult, *, diff: bool = False) -> str:
-    """How much was changed, in one line."""
+    """The number of changes, in one line."""
     fixes, files = len(result.plan.fixes), len(result.plan.changes)
     if not fixes:
         return "nothing to fix"
@@ -69,7 +69,7 @@ def _safe(text: str) -> str:
 
 
 def fix_json(result: FixResult) -> str:
-    """The fixes, the files that they are in, what was left alone, and the counts of the check."""
+    """The fixes, the changed files, the files left alone, and the counts of the check, as JSON."""
     return as_json(
         {
             "fixes": [

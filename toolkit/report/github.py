@@ -40,7 +40,7 @@ class _Annotation:
 
 
 def check_github(result: CheckResult, fail_on: frozenset[Verdict] = frozenset()) -> str:
-    """One command a line: what gates as errors, what is open or acknowledged as notices."""
+    """One workflow command a line: errors for what gates, notices for what is open or acknowledged."""
     annotations = [_of_finding(finding) for finding in result.all_findings]
     annotations += [one for judgement in result.judgements for one in _of_claim(judgement, fail_on)]
     annotations.sort(key=lambda one: (one.place.path, one.place.line, one.place.column, one.title))
@@ -78,12 +78,12 @@ def _one_line(text: str) -> str:
 
 
 def _data(text: str) -> str:
-    """A message: line ends are ours, everything else that steers is an escape."""
+    """The message of a command: its line ends are encoded, other control characters escaped."""
     lines = (printable(part) for part in text.split("\n"))
     return "%0A".join(part.replace("%", "%25") for part in lines)
 
 
 def _property(text: str) -> str:
-    """A property's value: GitHub turns its escapes back, so that it finds the file."""
+    """The value of a property, encoded as GitHub decodes it, so that it finds the file."""
     escapes = {"%": "%25", "\r": "%0D", "\n": "%0A", ":": "%3A", ",": "%2C"}
     return printable("".join(escapes.get(letter, letter) for letter in text))

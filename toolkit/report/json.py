@@ -21,7 +21,7 @@ BASE_UNITS: Mapping[Dimension, str] = {
     Dimension.RATIO: "ratio",
     Dimension.NUMBER: "number",
 }
-"""The units in which the ends of intervals are given."""
+"""The unit of the ends of intervals, by dimension."""
 
 
 def check_json(result: CheckResult) -> str:
@@ -37,7 +37,7 @@ def check_json(result: CheckResult) -> str:
 
 
 def _coverage(result: CheckResult) -> dict[str, object]:
-    """The memory figures of each document, where somebody looked for them."""
+    """The coverage of each document, if the run looked for figures."""
     if all(report.figures is None for report in result.reports):
         return {}
     from toolkit.checks.coverage import coverages  # noqa: PLC0415 - few runs ask for it
@@ -78,7 +78,7 @@ def as_json(value: object) -> str:
 
 
 def number(value: Fraction | int | None) -> int | float | None:
-    """An exact number as JSON has it: whole ones exact, others as the nearest float."""
+    """An exact number for JSON: a whole number as int, any other as the nearest float."""
     if value is None:
         return None
     exact = Fraction(value)
@@ -113,15 +113,13 @@ def _claim(judgement: Judgement) -> dict[str, object]:
 
 
 def ignored_json(ignored: Ignored) -> dict[str, object]:
-    """Who answers for a claim in the document itself, as JSON has it."""
+    """The comment that ignores a claim, as a JSON object."""
     until = ignored.until.isoformat() if ignored.until else None
     return {"reason": ignored.reason, "until": until, "path": ignored.place.path, **place_json(ignored.place)}
 
 
 def _claimed(claimed: Claimed) -> dict[str, object]:
-    whole: Interval | None = None
-    for interval in claimed.readings.values():
-        whole = interval if whole is None else whole.hull(interval)
+    whole = Interval.covering(claimed.readings.values()) if claimed.readings else None
     return {
         "text": claimed.text,
         "low": number(whole.low) if whole else None,
@@ -147,7 +145,7 @@ def _interval(interval: Interval) -> dict[str, int | float | None]:
 
 
 def finding_json(finding: Finding) -> dict[str, object]:
-    """A finding as JSON has it."""
+    """A finding as a JSON object."""
     return {
         "path": finding.place.path,
         **place_json(finding.place),
@@ -169,7 +167,7 @@ def _suggestion(suggestion: Suggestion) -> dict[str, object]:
 
 
 def place_json(place: Place) -> dict[str, int | None]:
-    """A place as JSON has it, without its path."""
+    """A place as a JSON object, without its path."""
     return {
         "line": place.line,
         "column": place.column,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from toolkit.checks.questions.largest import Found, Largest, Solution
+from toolkit.checks.situations.answer import Answer, Bytes
 from toolkit.quantity import display_bytes
 from toolkit.report.estimate import bytes_text, left_out_of, open_of, title_of
 from toolkit.report.json import as_json
@@ -13,11 +14,11 @@ from toolkit.report.terminal import INDENT, Paint, line, table
 from toolkit.spec.training_configs.training_config import TrainingConfig
 
 NAMED_CARDS = 4
-"""Cards of one line that are named; of more, the rest is counted."""
+"""The most cards that a line names; the others are counted."""
 
 
 def largest_json(solution: Solution, read: TrainingConfig | None = None) -> str:
-    """The answer for programs: `surely` with all below it, `perhaps` with nothing above it that fits."""
+    """The answer as JSON: up to `surely` every value fits, above `perhaps` none does."""
     first = solution.cards[0].at_one
     return as_json(
         {
@@ -62,7 +63,7 @@ def _found_json(found: Found) -> Mapping[str, object]:
 
 
 def largest_text(solution: Solution, paint: Paint | None = None) -> str:
-    """The answer for people: one card in sentences, several in a table."""
+    """The answer as text: one card in sentences, several in a table."""
     colours = paint or Paint()
     first = solution.cards[0].at_one
     lines = [colours.bold(line(f"largest {solution.field} of {title_of(solution.scenario)}"))]
@@ -76,7 +77,7 @@ def largest_text(solution: Solution, paint: Paint | None = None) -> str:
 
 
 def verdict_of(solution: Solution, card: Largest) -> str:
-    """What fits on a card, in a sentence."""
+    """The largest values that fit on a card, as a sentence."""
     name, limit = solution.field, solution.limit
     if limit.value < 1:
         return f"there is no {name} to ask for: {limit.reason}"
@@ -93,7 +94,7 @@ def _one_card(solution: Solution, card: Largest) -> Iterator[str]:
     yield f"{card.gpu} ({bytes_text(card.usable, 'binary')} usable): {verdict_of(solution, card)}"
     for word, found in (("surely", card.surely), ("perhaps", card.perhaps)):
         if found is not None and (word == "surely" or found != card.surely):
-            yield f"{INDENT}{_described(word, found, solution)}"
+            yield f"{INDENT}{_described(word, found, solution, card.usable)}"
     if card.surely is None and (card.perhaps is None or card.perhaps.value > 1):
         needs, row = card.at_one.device, _largest_row(card)
         yield f"{INDENT}at 1 it needs {bytes_text(needs, 'binary')} on the device; largest row: {row}"
@@ -108,19 +109,31 @@ def _largest_row(card: Largest) -> str:
     return f"{row.name} {display_bytes(row.bytes, 'binary')}"
 
 
-def _described(word: str, found: Found, solution: Solution) -> str:
-    what = {"surely": "surely fits, as does all below it", "perhaps": "may fit, and nothing above it"}[word]
+def _described(word: str, found: Found, solution: Solution, usable: Bytes) -> str:
+    fits, rest = {
+        "surely": ("surely fits", "as does all below it"),
+        "perhaps": ("may fit", "and nothing above it"),
+    }[word]
     if found.value == solution.limit.value:
-        what = f"{'surely' if word == 'surely' else 'may'} fits" if word == "surely" else "may fit"
-        what += f", and {solution.limit.reason}"
+        rest = f"and {solution.limit.reason}"
     phase = found.answer.largest.ledger.peak.name.replace("_", " ")
     row = f"{found.largest_row.name} {display_bytes(found.largest_row.bytes, 'binary')}"
-    device = bytes_text(found.answer.device, "binary")
-    return f"{found.value:,} {what}: device {device}, peak at {phase}; largest row: {row}"
+    device = bytes_text(found.answer.device, "binary") + _above(found.answer, usable)
+    return f"{found.value:,} {fits}, {rest}: device {device}, peak at {phase}; largest row: {row}"
+
+
+def _above(answer: Answer, usable: Bytes) -> str:
+    """Why a run may fit that needs more than the card has in every case: estimates may be that much too high."""
+    least, most = answer.device
+    if least <= usable[1]:
+        return ""
+    opened = " by what is open" if most > least and answer.open else ""
+    above, error = 100 * (1 - usable[1] / least), 100 * float(answer.error)
+    return f"{opened}, the least of which fits if it is {above:.3g} % too high (known to ±{error:.3g} %)"
 
 
 def _many_cards(solution: Solution, paint: Paint) -> list[str]:
-    """One line for all cards on which the answer is the same, those with the least memory first."""
+    """One line for all cards with the same answer, those with the least memory first."""
     alike: dict[tuple[object, ...], list[Largest]] = {}
     for card in sorted(solution.cards, key=lambda one: (one.usable, one.gpu)):
         key = (card.usable, card.surely and card.surely.value, card.perhaps and card.perhaps.value)

@@ -17,7 +17,7 @@ FITS = {True: "fits", False: "does not fit", None: "not known"}
 
 
 def plan_text(plan: Sequence[Planned], card: str, budget_s: float | None) -> str:
-    """The jobs in their order, what each is expected to take, and where a budget ends."""
+    """The jobs in their order, the time and memory that each is expected to take, and where the budget ends."""
     rows = [("", "scenario", "claims", "expected", "needed", f"on {card}")]
     spent, cut = 0.0, False
     for number, one in enumerate(plan, 1):
@@ -34,7 +34,7 @@ def plan_text(plan: Sequence[Planned], card: str, budget_s: float | None) -> str
 
 
 def plan_json(plan: Sequence[Planned], card: str) -> str:
-    """The plan for programs."""
+    """The plan as JSON."""
     jobs = [
         {
             "scenario": one.job.label,
@@ -51,7 +51,7 @@ def plan_json(plan: Sequence[Planned], card: str) -> str:
 
 
 def measured_json(records: Sequence[Record], not_measured: Sequence[tuple[str, str]]) -> str:
-    """The records for programs, and what was not measured with its reason."""
+    """The records as JSON, and what was not measured, with the reason."""
     left: list[dict[str, Any]] = [{"scenario": scenario, "reason": reason} for scenario, reason in not_measured]
     return as_json(
         {"measured": [{"identity": record.identity, **asdict(record)} for record in records], "not_measured": left}
@@ -59,7 +59,7 @@ def measured_json(records: Sequence[Record], not_measured: Sequence[tuple[str, s
 
 
 def comparison_text(record: Record, comparison: Comparison, paint: Paint) -> str:
-    """The ledgers side by side, and below them what is out of its tolerance."""
+    """The ledgers side by side, and below them what is outside its tolerance."""
     peak = record.peak
     reserved, card = _ends(peak["reserved"]), _ends(peak["device"])
     lines = [

@@ -1,4 +1,4 @@
-"""Models as text and as JSON: which are known, and what is known of one."""
+"""Models as text and as JSON: the list of known models, and the facts of one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from toolkit.report.terminal import line, table
 
 
 def models_text(models: Sequence[ModelFacts]) -> str:
-    """One line for each model: id, type, parameters, and where nothing published confirms them, that."""
+    """One line for each model: id, type, parameters, and a remark where no publication confirms them."""
     rows = [
         (line(one.id), line(family_of(one)), _count(one.verified_params), "" if one.verified else "not verified")
         for one in models
@@ -37,7 +37,7 @@ def family_of(facts: ModelFacts) -> str:
 
 
 def model_text(facts: ModelFacts) -> str:
-    """All that is known of one model, a line for each fact."""
+    """The facts of one model, one on each line."""
     lines = [f"{name}: {value}" for name, value in _facts(facts).items() if value not in (None, [], "")]
     lines += [f"source: {source}" for source in facts.sources] + [f"note: {note}" for note in facts.notes]
     return "".join(f"{line(text)}\n" for text in lines)

@@ -82,7 +82,7 @@ def _of_claim(judgement: Judgement, rules: Sequence[str], *, failed: bool) -> Js
 
 
 def _suppressions(judgement: Judgement) -> list[Json]:
-    """Who answers for a claim: the spec, which is beside the document, or a comment in it."""
+    """The suppressions of a claim: external by its spec, or inSource by a comment in the document."""
     said = []
     if judgement.acknowledged is not None:
         said.append({"kind": "external", "status": "accepted", "justification": judgement.acknowledged.reason})
@@ -92,7 +92,7 @@ def _suppressions(judgement: Judgement) -> list[Json]:
 
 
 def _message(lines: Sequence[str]) -> Json:
-    """Plain text in which nothing steers; a bracket would begin a link (3.11.6)."""
+    """Plain text without control characters; brackets are escaped, as they would begin a link (3.11.6)."""
     shown = (printable(" ".join(line.split())) for line in lines)
     return {"text": "\n".join(line.replace("\\", "\\\\").replace("[", "\\[").replace("]", "\\]") for line in shown)}
 

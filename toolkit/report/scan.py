@@ -57,7 +57,7 @@ def scan_github(result: ScanResult) -> str:
 
 
 def scanned_findings(result: ScanResult) -> CheckResult:
-    """The figures that disagree, as findings: without a spec no figure is a claim that somebody made."""
+    """The figures that disagree, as findings: without a spec there are no claims."""
     false = tuple(_of_claim(claim) for claim in result.claims if claim.gates or claim.ignored)
     return CheckResult((), result.findings + false)
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import PurePath
 
+from toolkit.facts.models import is_written_out
 from toolkit.finding import printable
 from toolkit.report.json import as_json, finding_json
 from toolkit.spec.fields.registry import FIELDS
@@ -19,7 +20,7 @@ _MEANS_ELSE = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "n
 
 
 def read_json(read: TrainingConfig | None) -> dict[str, object]:
-    """What was read of another tool's file, beside the fields of an answer for programs; nothing of a scenario."""
+    """For JSON, what was read from another tool's file; {} for a scenario of our own."""
     if read is None:
         return {}
     findings = [finding_json(finding) for finding in read.findings]
@@ -27,7 +28,7 @@ def read_json(read: TrainingConfig | None) -> dict[str, object]:
 
 
 def scenario_yaml(scenario: Scenario, read: TrainingConfig | None = None) -> str:
-    """The fields of a scenario as its file would say them, each with what of another tool's file it was read from."""
+    """A scenario as YAML, each field with a comment on the key of another tool's file that it comes from."""
     said = read.remarks if read else {}
     heading = f"read from {PurePath(scenario.place.path).name}, a configuration of {read.tool}" if read else ""
     fields = grouped(_in_order(scenario))
@@ -48,7 +49,7 @@ def _lines(fields: Mapping[str, object], remarks: Mapping[str, str]) -> Iterator
 
 
 def _value(value: object) -> str:
-    """A value in flow style, text in quotes wherever a reader could take it for something else."""
+    """A value in flow style, with text in quotes wherever YAML could read it as something else."""
     if isinstance(value, str):
         safe = _PLAIN.fullmatch(value) and value.casefold() not in _MEANS_ELSE
         return value if safe else json.dumps(value)
@@ -62,7 +63,7 @@ def _value(value: object) -> str:
 
 
 def scenario_json(scenario: Scenario) -> str:
-    """The fields of a scenario for programs: JSON that may be kept as its file, too."""
+    """A scenario as JSON, which can also serve as its file."""
     return as_json(grouped(_in_order(scenario)))
 
 
@@ -72,7 +73,7 @@ def _in_order(scenario: Scenario) -> dict[str, object]:
 
 
 def grouped(fields: Mapping[str, object]) -> dict[str, object]:
-    """Fields as a scenario's file has them: "lora.rank" inside of "lora"."""
+    """Fields as a scenario's file nests them: "lora.rank" inside "lora"."""
     written: dict[str, object] = {}
     for name, value in fields.items():
         group, _, inner = name.rpartition(".")
@@ -85,12 +86,12 @@ def grouped(fields: Mapping[str, object]) -> dict[str, object]:
 
 
 def _model(name: str) -> object:
-    """A model's name, or its config where that is written out."""
-    return json.loads(name) if name.startswith("{") else name
+    """The id of a model, or the config that is written into the scenario."""
+    return json.loads(name) if is_written_out(name) else name
 
 
 def plain(value: object) -> object:
-    """A field's value as JSON has it."""
+    """The value of a field for JSON."""
     if isinstance(value, Range):
         return {"from": value.low, "to": value.high}
     for inner in ("value", "values"):

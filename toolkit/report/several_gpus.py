@@ -1,4 +1,4 @@
-"""What an estimate of several GPUs says of each of them, as text and as JSON."""
+"""An estimate for several GPUs, GPU by GPU, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from toolkit.quantity import Dimension, Interval, display_interval
 
 
 def gpus_json(answer: Answer) -> dict[str, object]:
-    """How many GPUs there are, and where they need different amounts, what each holds and needs; {} for one GPU."""
+    """The number of GPUs and, where they need different amounts, what each holds and needs; {} for one GPU."""
     parallel = answer.largest.setting.parallel
     if parallel.gpus == 1:
         return {}
@@ -40,7 +40,7 @@ def shown_gpu(answer: Answer) -> str:
 
 
 def heading_of(answer: Answer) -> str:
-    """What heads a ledger in GiB: with several GPUs, of which one it is."""
+    """The heading of a ledger; with several GPUs it says which one is shown."""
     parallel = answer.largest.setting.parallel
     if parallel.gpus == 1:
         return "GiB"
@@ -48,7 +48,7 @@ def heading_of(answer: Answer) -> str:
 
 
 def peak_text(answer: Answer) -> str:
-    """What stands before the figures of the peak: nothing for one GPU."""
+    """The words before the figures of the peak; empty for one GPU."""
     parallel = answer.largest.setting.parallel
     if parallel.gpus == 1:
         return ""
@@ -64,7 +64,7 @@ def gpu_lines(answer: Answer) -> Iterator[tuple[str, str, str]]:
 
 
 def holds(stage: Stage) -> str:
-    """What one GPU has of a model, in words."""
+    """The part of the model that one GPU holds, in words."""
     parts = []
     if stage.embeds:
         parts.append("embeddings")

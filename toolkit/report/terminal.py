@@ -1,4 +1,4 @@
-"""Text for a terminal or a log: lines that nobody's words can leave, and colour where it is wanted."""
+"""Text for a terminal or a log: single lines that no input can break out of, colours, and tables."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ class Paint:
     on: bool = False
 
     def red(self, text: str) -> str:
-        """What is wrong."""
+        """Red, for what is wrong."""
         return self._painted("31", text)
 
     def yellow(self, text: str) -> str:
-        """What is open."""
+        """Yellow, for what is open."""
         return self._painted("33", text)
 
     def green(self, text: str) -> str:
-        """What is right."""
+        """Green, for what is right."""
         return self._painted("32", text)
 
     def dim(self, text: str) -> str:
-        """What matters less."""
+        """Dim, for what matters less."""
         return self._painted("2", text)
 
     def bold(self, text: str) -> str:
-        """What stands above the rest."""
+        """Bold, for headings and summaries."""
         return self._painted("1", text)
 
     def _painted(self, colour: str, text: str) -> str:

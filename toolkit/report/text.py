@@ -1,4 +1,4 @@
-"""The check as text: document by document, each claim that is not plainly true, then the counts."""
+"""The check as text: document by document, each claim that disagrees or depends, then the counts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LONGEST_TEXT = 120
 
 
 def check_text(result: CheckResult, *, verbose: bool = False, paint: Paint | None = None) -> str:
-    """The whole report; `verbose` shows the claims that agree and those that nothing can check, too."""
+    """The whole report; `verbose` adds the claims that agree and those that are unchecked."""
     colours = paint or Paint()
     blocks = [finding_text(finding, colours) for finding in result.findings]
     for report in result.reports:
@@ -57,7 +57,7 @@ def _claim(judgement: Judgement, paint: Paint) -> str:
 
 
 def _labelled(label: str, text: str, paint: Paint) -> str:
-    """A line of its own with a word for what it is, so that no text stands at the start of a line."""
+    """A line with a label, so that no text of the input stands at the start of a line."""
     said = line(f"{label}: {text}")
     return f"{INDENT}{paint.dim(said[: len(label) + 1])}{said[len(label) + 1 :]}"
 

@@ -4,32 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
-from fractions import Fraction
 from typing import Any, Protocol
 
 from toolkit.evidence.record import Record
 from toolkit.frozen import frozen
-from toolkit.memory.allocator.card import DEPENDS, CardFit, Solved
+from toolkit.memory.allocator.card import CardFit, Solved
 from toolkit.memory.ledger import Ledger
-from toolkit.quantity import Dimension, Interval, display_bytes, display_interval
+from toolkit.quantity import display_byte_range, display_bytes
 from toolkit.report.json import as_json
 from toolkit.report.terminal import INDENT, Paint, line, table
 from toolkit.spec.settings.setting import Setting
 
 ROWS_SHOWN = 12
-_VERDICTS = {DEPENDS: "may not fit"}
 
 
 class Traced(Protocol):
-    """What is shown of a trace, which this module does not import: it would import torch."""
+    """The parts of a trace that are shown; a protocol, because the class itself would import torch."""
 
     @property
     def setting(self) -> Setting:
-        """What was traced."""
+        """The setting that was traced."""
 
     @property
     def ledger(self) -> Ledger:
-        """Where its memory is."""
+        """The ledger of the trace."""
 
     @property
     def reserved(self) -> tuple[int, int]:
@@ -45,11 +43,11 @@ class Traced(Protocol):
 
     @property
     def how(self) -> str:
-        """Which part of it was traced."""
+        """Which part of the run was traced."""
 
 
 def traces_json(records: Iterable[Record], computed: Mapping[str, object]) -> str:
-    """The records for programs; `computed` is what the formulas say of some, by identity."""
+    """The records as JSON; `computed` holds the phases of the formulas for some, by identity."""
     return as_json({
         "traces": [
             {"identity": record.identity, **asdict(record)}
@@ -61,7 +59,7 @@ def traces_json(records: Iterable[Record], computed: Mapping[str, object]) -> st
 
 @frozen
 class Size:
-    """One batch and length of a sweep, as it is shown."""
+    """One point of a sweep: a batch, a length, and the amounts shown."""
 
     batch_size: int
     sequence_length: int
@@ -74,7 +72,7 @@ class Size:
 
     @classmethod
     def of(cls, found: Traced) -> Size:
-        """What is shown of a trace."""
+        """The point of a sweep from a trace."""
         setting, peak = found.setting, found.ledger.peak
         return cls(
             setting.batch_size, setting.sequence_length, peak.name.value, peak.total, found.reserved, found.device,
@@ -83,12 +81,12 @@ class Size:
 
 
 def sweep_json(found: Iterable[tuple[str, list[Size]]]) -> str:
-    """The sizes of each scenario, for programs."""
+    """The points of each scenario, as JSON."""
     return as_json({"swept": [{"scenario": name, "sizes": [asdict(one) for one in sizes]} for name, sizes in found]})
 
 
 def sweep_text(scenario: str, sizes: list[Size]) -> str:
-    """A row for each size, and from what they are."""
+    """A table with a row for each point, and how they were traced."""
     heads = ("batch", "length", "allocated", "reserved", "device", "peak in", "")
     rows = table([heads, *map(_size_row, sizes)], frozenset({0, 1, 2, 3, 4}))
     sources = [f"{INDENT}traced    {line(how)}" for how in dict.fromkeys(one.traced for one in sizes)]
@@ -106,7 +104,7 @@ def _size_row(size: Size) -> tuple[str, ...]:
 
 
 def solved_json(answers: Iterable[tuple[str, Solved]]) -> str:
-    """The largest values that fit, by scenario, for programs."""
+    """The largest values that fit, by scenario, as JSON."""
     return as_json({"solved": [{"scenario": scenario, **asdict(answer)} for scenario, answer in answers]})
 
 
@@ -121,7 +119,7 @@ def solved_text(scenario: str, answer: Solved) -> str:
 
 
 def trace_text(record: Record, paint: Paint, computed: int | None) -> str:
-    """One record for people: its peak, beside what the formulas say, and where the memory is at that moment."""
+    """One record as text: its peak, that of the formulas, and where the memory is at that moment."""
     peak = record.peak
     fullest = next(phase for phase in record.phases if phase["phase"] == peak["phase"])
     blocks = " to ".join(f"{end:,}" for end in dict.fromkeys(peak["blocks"]))
@@ -154,4 +152,4 @@ def _row(row: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _interval(ends: list[int]) -> str:
-    return display_interval(Interval(Fraction(ends[0]), Fraction(ends[1])), Dimension.BYTES, "binary")
+    return display_byte_range(ends[0], ends[1], "binary")

@@ -1,4 +1,4 @@
-"""What is traced, value by value, as text and as JSON."""
+"""What can be traced, value by value, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from toolkit.report.json import as_json
 from toolkit.report.terminal import INDENT, Paint, line, table
 
 MOST_NAMED = 20
-"""So many values are named one by one."""
+"""The most values that are named one by one."""
 
 Covered = tuple[str, str, str]
-"""A field, a value, and why it is not traced (empty: it is)."""
+"""A field, a value, and why it cannot be traced (empty: it can)."""
 
 
 def covered_json(found: Sequence[Covered]) -> str:
-    """The list for programs."""
+    """The list as JSON."""
     rows = [
         {"field": field, "value": value, "traced": not refusal, "reason": refusal or None}
         for field, value, refusal in found

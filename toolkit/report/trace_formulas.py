@@ -1,4 +1,4 @@
-"""A trace beside what the formulas say of the same run, category by category."""
+"""A trace beside the formulas for the same run, category by category."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TOTAL = "total"
 
 
 def beside_text(record: Record, computed: Ledger) -> str:
-    """Each phase of a trace, with its bytes by category, those of the formulas, and the gap."""
+    """A table of each phase by category: bytes traced, bytes computed, and the gap."""
     heads = ("phase", "category", "traced", "computed", "gap", "of the phase")
     rows = [heads, *(tuple(map(line, row)) for phase in record.phases for row in _rows(phase, computed))]
     return "\n".join(f"{INDENT}{text}" for text in table(rows, frozenset({2, 3, 4, 5}))) + "\n"
@@ -37,7 +37,7 @@ def _gap(seen: int, said: int, total: int) -> tuple[str, str, str, str]:
 
 
 def computed_phases(computed: Ledger) -> list[dict[str, object]]:
-    """The ledger of the formulas as records of traces have theirs."""
+    """The ledger of the formulas in the form that records of traces have."""
     return [
         {
             "phase": phase.name.value,

@@ -9,13 +9,6 @@ import pytest
 from tests.checks.build import outcome_of
 
 
-@pytest.mark.parametrize(
-    ("text", "claim", "verdict", "reason"),
-    [
-        ("success", "", "unchecked", "no record"),
-        ("2025-11-05", "", "unchecked", "no record"),
-    ],
-)
-def test_event(tmp_path: Path, text: str, claim: str, verdict: str, reason: str) -> None:
-    outcome = outcome_of(tmp_path, text, f"quantity: event, {claim}".rstrip(", "), verdict)
-    assert reason in outcome.reason
+@pytest.mark.parametrize("text", ["success", "2025-11-05"])
+def test_event(tmp_path: Path, text: str) -> None:
+    assert "no record" in outcome_of(tmp_path, text, "quantity: event", "unchecked").reason

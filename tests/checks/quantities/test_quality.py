@@ -9,13 +9,6 @@ import pytest
 from tests.checks.build import outcome_of
 
 
-@pytest.mark.parametrize(
-    ("text", "claim", "verdict", "reason"),
-    [
-        ("69%", "", "unchecked", "needs the trained model"),
-        ("good", "", "unchecked", "needs the trained model"),
-    ],
-)
-def test_quality(tmp_path: Path, text: str, claim: str, verdict: str, reason: str) -> None:
-    outcome = outcome_of(tmp_path, text, f"quantity: quality, {claim}".rstrip(", "), verdict)
-    assert reason in outcome.reason
+@pytest.mark.parametrize("text", ["69%", "good"])
+def test_quality(tmp_path: Path, text: str) -> None:
+    assert "needs the trained model" in outcome_of(tmp_path, text, "quantity: quality", "unchecked").reason

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.checks.questions.asked import BASE, scenario
-from toolkit.checks.situations.situation import REFUSALS
+from toolkit.checks.refusals import REFUSALS
 from toolkit.checks.situations.situations import situation_of
 from toolkit.memory.estimate import Estimate, estimate
 from toolkit.memory.libraries.turns import turns

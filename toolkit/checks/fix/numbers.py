@@ -20,7 +20,7 @@ _SEPARATOR = re.compile(r"[0-9]([, \u00a0\u2009\u202f])[0-9]{3}")
 
 @frozen
 class NumberFix:
-    """Digits of a document and those that take their place; offsets are those of its text."""
+    """A change of digits in a document; offsets are those of its text."""
 
     claim: str
     place: Place

@@ -1,4 +1,4 @@
-"""What to change: the repairs of a document and its specs that the check proves to be better."""
+"""Plans the repairs of a document and its specs that, by the check, make things better."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from toolkit.spec.load import load_spec
 from toolkit.spec.yaml.rewrite import YamlText
 
 MOST_ROUNDS = 3
-"""A quote may be found only after a heading has been: repairs are looked for again so often."""
+"""The most rounds of repairs: a quote may be found only after its heading has been repaired."""
 
 MOST_TRIALS = 128
-"""Sets of repairs of one file that are tried in one round."""
+"""The most sets of repairs of a file that are tried in one round."""
 
 One = TypeVar("One")
 
@@ -38,7 +38,7 @@ class Plan:
 
 @frozen
 class Wanted:
-    """What may be changed beside quotes: numbers in documents, those of acknowledged claims among them."""
+    """What may be changed besides quotes: numbers in documents, and those of acknowledged claims."""
 
     numbers: bool = False
     acknowledged: bool = False
@@ -97,7 +97,7 @@ def _trial(files: Sequence[SpecFile], root: Path) -> tuple[Trial | None, Source 
 
 
 def repaired(trial: Trial, file: SpecFile) -> tuple[Trial, list[Fix]]:
-    """The trial with the lost quotes of a spec repaired, and what was."""
+    """The trial with the lost quotes of a spec repaired, and the repairs."""
     fixed: list[Fix] = []
     for _ in range(MOST_ROUNDS):
         trial, repairs = _round(trial, file)
@@ -127,7 +127,7 @@ def _round(trial: Trial, file: SpecFile) -> tuple[Trial, list[Repair]]:
 
 
 def _with_numbers(trial: Trial, today: date, *, acknowledged: bool) -> tuple[Trial, list[NumberFix]]:
-    """The trial with false numbers of the document corrected, and which were."""
+    """The trial with false numbers of the document corrected, and the corrections."""
     before = trial.reports(today)
     judgements = [judgement for report in before for judgement in report.judgements]
     found = [number_fix(judgement, trial.document, acknowledged=acknowledged) for judgement in judgements]

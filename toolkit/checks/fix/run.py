@@ -1,4 +1,4 @@
-"""Makes the planned changes, checks again, and takes them back if that is not better."""
+"""Makes the planned changes, checks again, and undoes them if the result is not better."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from toolkit.frozen import frozen
 
 @frozen
 class FixResult:
-    """What was changed, what is to be said of files that were not, and the check of all as it is now."""
+    """The changes, findings about files that were left alone, and the result of the check after the changes."""
 
     plan: Plan
     written: bool
@@ -47,6 +47,6 @@ def fix_paths(paths: Sequence[Path], root: Path, today: date, wanted: Wanted, *,
 
 
 def _weight(result: CheckResult) -> tuple[int, int]:
-    """How far from right: lost quotes first, then claims that disagree."""
+    """The problems left: lost quotes first, then claims that disagree."""
     lost = sum(finding.code in LOST for finding in result.all_findings)
     return lost, sum(judgement.verdict.value == "disagrees" for judgement in result.judgements)

@@ -1,4 +1,4 @@
-"""Files that are to be changed: read with all that a change must keep, written whole or not at all."""
+"""Files to be changed: read with everything that a change must keep, and written atomically."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ class Source:
         return self.data.decode("utf-8-sig")
 
     def bytes_of(self, text: str) -> bytes:
-        """Another text as this file would hold it."""
+        """The bytes of another text in the encoding of this file."""
         mark = codecs.BOM_UTF8 if self.data.startswith(codecs.BOM_UTF8) else b""
         return mark + text.encode("utf-8")
 
 
 @frozen
 class Change:
-    """A file and what it is to hold."""
+    """A file and its new text."""
 
     source: Source
     text: str
@@ -48,7 +48,7 @@ class Change:
 
 
 def read_source(path: Path, root: Path) -> Source | Finding:
-    """A UTF-8 file inside the folder, links followed; a finding says why it is left alone."""
+    """Reads a UTF-8 file inside the folder, links followed; a finding says why it is left alone."""
     shown = shown_path(path, root)
     resolved = real_path(path)
     if not resolved.is_relative_to(real_path(root)):
@@ -69,7 +69,7 @@ def refusal(shown: str, reason: str) -> Finding:
 
 
 def write_all(changes: Sequence[Change]) -> Finding | None:
-    """Writes every file, or none: what fails, or has changed since it was read, undoes those before it."""
+    """Writes all files or none: if one fails, or has changed since it was read, those before it are restored."""
     for done, change in enumerate(changes):
         problem = _replaced(change.source.path, change.source.shown, change.source.data, change.data)
         if problem is not None:
@@ -79,13 +79,13 @@ def write_all(changes: Sequence[Change]) -> Finding | None:
 
 
 def restore(changes: Sequence[Change]) -> list[Finding]:
-    """Puts back what files held; one that somebody else has changed meanwhile is left as it is, and told."""
+    """Restores files; one that was changed by others meanwhile is left alone and reported."""
     problems = [_replaced(one.source.path, one.source.shown, one.data, one.source.data) for one in changes]
     return [problem for problem in problems if problem is not None]
 
 
 def _replaced(path: Path, shown: str, expected: bytes, data: bytes) -> Finding | None:
-    """Puts bytes in the place of others in one step, with the rights that the file had."""
+    """Replaces the content of a file atomically, and keeps its permissions."""
     beside: Path | None = None
     try:
         mode = path.stat().st_mode & 0o7777

@@ -1,4 +1,4 @@
-"""Specs and their document as texts in memory: what the check says of them, before anything is written."""
+"""Specs and their document as texts in memory, which are checked before anything is written."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from toolkit.spec.load import spec_from_text
 
 LOST = frozenset({"D201", "D203", "D206"})
 REVEALED = frozenset({"D204", "D208", "S113"})
-"""Codes of findings that a quote may lead to once it is found: what its slot holds is then looked at."""
+"""Codes of findings that may appear once a quote is found, as its slot is then checked."""
 
 
 @frozen
@@ -44,13 +44,13 @@ class Trial:
     _bound: dict[SpecFile, tuple[Spec | None, list[Finding]]] = field(default_factory=dict, repr=False)
 
     def spec(self, file: SpecFile) -> tuple[Spec | None, list[Finding]]:
-        """The spec in a file's text, and what is wrong with it."""
+        """The spec in the text of a file, and its findings."""
         if file not in self._bound:
             self._bound[file] = spec_from_text(self.specs[file], file.path, self.root)
         return self._bound[file]
 
     def binding(self, file: SpecFile) -> Binding | None:
-        """What is found of a spec in the document."""
+        """The binding of a spec to the document; None where the spec cannot be read."""
         spec, _ = self.spec(file)
         return bind(spec, self.document) if spec is not None else None
 
@@ -61,7 +61,7 @@ class Trial:
         return Counter(finding.code for finding in (*findings, *(binding.findings if binding else ())))
 
     def reports(self, today: date) -> list[SpecReport]:
-        """All claims judged, with what the document answers for itself."""
+        """The reports on all specs, with claims that the document asks to ignore marked as such."""
         reports = []
         for file in self.specs:
             spec, binding = self.spec(file)[0], self.binding(file)
@@ -80,7 +80,7 @@ class Trial:
 
 
 def quotes_better(before: Counter[str], after: Counter[str]) -> bool:
-    """Whether fewer quotes are lost, and nothing is wrong that was not, but for what found quotes reveal."""
+    """Whether fewer quotes are lost, without new problems other than those that found quotes reveal."""
     if sum(after[code] for code in LOST) >= sum(before[code] for code in LOST):
         return False
     return all(after[code] <= before[code] for code in after if code not in LOST | REVEALED)

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from toolkit.checks.case import Case, malformed
 from toolkit.checks.judgement import Claimed, Outcome, Verdict
 from toolkit.checks.quantities.memory_claim import NO_SCENARIO
-from toolkit.checks.situations.situation import REFUSALS, Situation
+from toolkit.checks.refusals import REFUSALS
+from toolkit.checks.situations.situation import Situation
 from toolkit.evidence.evidence import Evidence, EvidenceKind
 from toolkit.memory.architecture import ModuleKind
 from toolkit.memory.architecture.stack import as_built

@@ -8,7 +8,8 @@ from fractions import Fraction
 from toolkit.checks.case import Case, malformed
 from toolkit.checks.judgement import Claimed, Outcome, Verdict
 from toolkit.checks.quantities.memory_claim import NO_SCENARIO
-from toolkit.checks.situations.situation import REFUSALS, Situation
+from toolkit.checks.refusals import REFUSALS
+from toolkit.checks.situations.situation import Situation
 from toolkit.checks.situations.space import Choice, Side, TooManySettingsError
 from toolkit.checks.situations.spread import over_settings, side_of
 from toolkit.checks.why import Why, explain

@@ -8,7 +8,8 @@ from fractions import Fraction
 from toolkit.checks.case import Case, malformed
 from toolkit.checks.judgement import Claimed, Outcome, Verdict
 from toolkit.checks.quantities.checkpoint import published_format
-from toolkit.checks.situations.situation import REFUSALS, Situation
+from toolkit.checks.refusals import REFUSALS
+from toolkit.checks.situations.situation import Situation
 from toolkit.checks.situations.space import Side
 from toolkit.checks.situations.spread import side_of
 from toolkit.evidence.evidence import Evidence, EvidenceKind

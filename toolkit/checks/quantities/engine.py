@@ -1,4 +1,4 @@
-"""What can be said of an engine that claims a share of the card: whether it starts, and what it shares out."""
+"""Claims about engines that reserve a share of the card, as vLLM: whether they start, and what they allot."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from toolkit.checks.judgement import Outcome, Verdict
 from toolkit.checks.quantities.peak_memory import load_error
 from toolkit.checks.situations.situation import Situation, all_moved
 from toolkit.evidence.evidence import Evidence, EvidenceKind
+from toolkit.facts.gpu import Card
 from toolkit.facts.gpus import find_gpu
 from toolkit.facts.names import UnknownName
 from toolkit.memory.estimate import Estimate
-from toolkit.memory.formula.engine.engine import Card, least_to_start, most_to_start, share_of
+from toolkit.memory.formula.engine.engine import least_to_start, most_to_start, share_of
 from toolkit.memory.ledger import Category
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.quantity import Mark, display_bytes
@@ -22,13 +23,13 @@ NOT_FOLLOWED = "what its profile run takes beside them is not modelled"
 
 
 def refuse_shared_out(estimate: Estimate, row: str) -> None:
-    """Raise for a row that vLLM fills from its pool, of which the whole is known and not the parts."""
+    """Raises for a row that vLLM fills from its pool: only the size of the pool is known, not its parts."""
     if any(phase.of(Category.ENGINE_POOL) for phase in estimate.phases):
         raise UnsupportedRow(row, "vLLM shares out its pool by a profile run, which no formula follows yet")
 
 
 def cannot_start(estimate: Estimate, card: Card) -> bool:
-    """Whether vLLM's share of a card is too small for it to start, whatever is left open."""
+    """Whether vLLM's share of a card is too small for it to start, at every setting."""
     _, high = share_of(estimate.setting, card)
     return _least(estimate) * (1 - load_error(estimate)) > high
 
@@ -51,7 +52,7 @@ def surely_starts(estimate: Estimate, card: Card) -> bool:
 
 
 def _least(estimate: Estimate) -> int:
-    """The weights and one sequence of full length; where nobody says how long that is, the weights alone."""
+    """The bytes of the weights and one sequence of full length; without a known length, of the weights alone."""
     if "max_model_len" in estimate.setting.engine:
         return least_to_start(estimate.ledger)
     return estimate.phases[0].of(Category.WEIGHTS)
@@ -60,7 +61,7 @@ def _least(estimate: Estimate) -> int:
 def judge_start(situation: Situation, mark: Mark, card: Card) -> Outcome:
     """Judges whether vLLM starts on a card: that it does not can be shown, that it does cannot.
 
-    Raises one of toolkit.checks.situations.situation.REFUSALS, or TooManySettingsError.
+    Raises one of toolkit.checks.refusals.REFUSALS, or TooManySettingsError.
     """
     choices = situation.space.extremes(situation.fields(*all_moved()))
     estimates = [situation.estimate(choice) for choice in choices]

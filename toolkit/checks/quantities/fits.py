@@ -11,12 +11,13 @@ from toolkit.checks.quantities.engine import judge_start
 from toolkit.checks.quantities.memory_claim import NO_SCENARIO
 from toolkit.checks.quantities.memory_quantity import PEAK, Known, MemoryQuantity
 from toolkit.checks.quantities.peak_memory import AT_LOAD, METRICS, at_load, load_error
-from toolkit.checks.situations.situation import REFUSALS, Situation, all_moved
+from toolkit.checks.refusals import REFUSALS
+from toolkit.checks.situations.situation import Situation, all_moved
 from toolkit.checks.situations.space import Choice, Side, TooManySettingsError
 from toolkit.checks.situations.spread import over_settings
 from toolkit.checks.traced import reasons_aside, traced_evidence
 from toolkit.evidence.evidence import Evidence, EvidenceKind
-from toolkit.facts.gpu import GenericGpu, Gpu, GpuVariants
+from toolkit.facts.gpu import Card
 from toolkit.facts.gpus import find_gpu
 from toolkit.facts.names import UnknownName
 from toolkit.quantity import Mark, display_bytes, display_interval, parse_mark
@@ -52,7 +53,7 @@ def judge_fits(case: Case) -> Outcome:
         return Outcome(Verdict.UNCHECKED, f"cannot be computed: {refusal}", claimed)
 
 
-def _judged(case: Case, situation: Situation, mark: Mark, card: Gpu | GpuVariants | GenericGpu) -> Outcome:
+def _judged(case: Case, situation: Situation, mark: Mark, card: Card) -> Outcome:
     if not at_load(case) and situation.setting().stack.trainer == "vllm":
         return judge_start(situation, mark, card)
     if at_load(case):
@@ -62,8 +63,8 @@ def _judged(case: Case, situation: Situation, mark: Mark, card: Gpu | GpuVariant
     return _over_settings(situation, mark, card, METRICS["device"])
 
 
-def _held_alone(situation: Situation, card: Gpu | GpuVariants | GenericGpu) -> Outcome | None:
-    """That it does not fit, where what is held from step to step is more than the card has at every setting."""
+def _held_alone(situation: Situation, card: Card) -> Outcome | None:
+    """The outcome that it does not fit, where the memory held between steps alone exceeds the card at every setting."""
     choices = list(situation.space.extremes(situation.fields("weights", *STEADY)))
     held = [situation.holdings(choice) for choice in choices]
     least = min(held, key=lambda one: one.peak.total)
@@ -79,9 +80,7 @@ def _held_alone(situation: Situation, card: Gpu | GpuVariants | GenericGpu) -> O
     return Outcome(Verdict.AGREES, reason, None, (evidence,))
 
 
-def _over_settings(
-    situation: Situation, mark: Mark, card: Gpu | GpuVariants | GenericGpu, quantity: MemoryQuantity[Known]
-) -> Outcome:
+def _over_settings(situation: Situation, mark: Mark, card: Card, quantity: MemoryQuantity[Known]) -> Outcome:
     def side_at(choice: Choice) -> Side:
         need = quantity.truth(situation, choice)
         assert need.low is not None
@@ -93,9 +92,7 @@ def _over_settings(
     spread, found = over_settings(situation.space, situation.fields(*all_moved()), side_at)
     looked = [quantity.look(situation, choice) for choice, _ in found.choices]
     needs = [quantity.of(known) for known in looked]
-    whole = needs[0]
-    for need in needs[1:]:
-        whole = whole.hull(need)
+    whole = Interval.covering(needs)
     least = min(looked, key=lambda known: quantity.of(known).low or Fraction(0))
     evidence = Evidence(
         EvidenceKind.COMPUTED, whole, quantity.error(least), least.setting.stack.label(), (quantity.fact(least),)
@@ -114,6 +111,6 @@ def _over_settings(
     return Outcome(spread.verdict, reason, None, (evidence, *seen), spread.boundary, repair, turns=spread.turns)
 
 
-def _usable(card: Gpu | GpuVariants | GenericGpu) -> str:
-    usable = Interval(Fraction(card.usable_low), Fraction(card.usable_high))
+def _usable(card: Card) -> str:
+    usable = Interval.between(card.usable_low, card.usable_high)
     return f"{card.name} has {display_interval(usable, Dimension.BYTES, 'binary')} usable"

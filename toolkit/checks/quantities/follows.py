@@ -1,7 +1,7 @@
-"""What follows from other printed figures, where nothing else shows it: a cost from a price and a time, say.
+"""Judges a figure by a formula over other printed figures, as a cost by a price and a time.
 
-A price of 1.50 to 2.00 dollars an hour leaves open what is paid. So a claim agrees when it admits all that the figures
-give, disagrees when it admits none of it, and depends in between.
+A price of 1.50 to 2.00 dollars an hour gives a range of costs. A claim agrees if it admits the whole range, disagrees
+if it admits nothing of it, and depends otherwise.
 """
 
 from __future__ import annotations
@@ -9,12 +9,10 @@ from __future__ import annotations
 from toolkit.checks.case import Case, comparable, malformed
 from toolkit.checks.equation.evaluate import Amount, evaluate, is_sum, unit_size, values_in
 from toolkit.checks.equation.parse import EquationError, Expression, parse_expression
-from toolkit.checks.judgement import Outcome, Verdict
+from toolkit.checks.judgement import BEST_FIRST, Outcome, Verdict
 from toolkit.evidence.evidence import Evidence, EvidenceKind
 from toolkit.quantity import Reading, display_interval
 from toolkit.quantity.value import Dimension, Value
-
-BEST_FIRST = (Verdict.AGREES, Verdict.DEPENDS, Verdict.DISAGREES)
 
 
 def judge_stated(case: Case, dimension: Dimension, noun: str, reason: str) -> Outcome:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
-
 from toolkit.checks.case import Case, malformed
 from toolkit.checks.judgement import Claimed, Outcome, Verdict
 from toolkit.evidence.evidence import Evidence, EvidenceKind
-from toolkit.facts.gpu import GenericGpu, Gpu, GpuVariants
+from toolkit.facts.gpu import Card
 from toolkit.facts.gpus import find_gpu
 from toolkit.facts.names import UnknownName
 from toolkit.quantity import display_interval
@@ -43,7 +41,7 @@ def _claimed(value: Value) -> Claimed:
     return Claimed(value.text, value.unit.dimension, value.unit.symbol, admitted)
 
 
-def _marketing(card: Gpu | GpuVariants | GenericGpu, claimed: Claimed) -> Outcome:
+def _marketing(card: Card, claimed: Claimed) -> Outcome:
     memories = sorted({gpu.marketing_bytes for gpu in card.members})
     shown = " or ".join(f"{memory >> 30} GB" for memory in memories)
     evidence = Evidence(EvidenceKind.EXACT, _hull(memories), facts=(f"{card.name} is sold with {shown}",))
@@ -54,8 +52,8 @@ def _marketing(card: Gpu | GpuVariants | GenericGpu, claimed: Claimed) -> Outcom
     return Outcome(Verdict.DISAGREES, evidence.facts[0] + note, claimed, (evidence,), repair=f"print {shown}")
 
 
-def _usable(card: Gpu | GpuVariants | GenericGpu, claimed: Claimed) -> Outcome:
-    truth = Interval(Fraction(card.usable_low), Fraction(card.usable_high))
+def _usable(card: Card, claimed: Claimed) -> Outcome:
+    truth = Interval.between(card.usable_low, card.usable_high)
     shown = display_interval(truth, Dimension.BYTES, "binary")
     fact = f"programs were seen to have {shown} of a {card.name}"
     if card.usable_kind == "derived":
@@ -70,4 +68,4 @@ def _usable(card: Gpu | GpuVariants | GenericGpu, claimed: Claimed) -> Outcome:
 
 
 def _hull(memories: list[int]) -> Interval:
-    return Interval(Fraction(memories[0]), Fraction(memories[-1]))
+    return Interval.between(memories[0], memories[-1])

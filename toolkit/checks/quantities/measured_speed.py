@@ -22,7 +22,7 @@ from toolkit.quantity.value import Dimension
 
 WORDED: Mapping[str, Interval] = {
     "faster": Interval(Fraction(1), None),
-    "slower": Interval(Fraction(0), Fraction(1)),
+    "slower": Interval.between(0, 1),
 }
 """Ratios that a word alone claims."""
 

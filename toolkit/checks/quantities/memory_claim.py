@@ -1,4 +1,4 @@
-"""The common way of a claim about bytes: evidence at every setting, the verdict over them, and why one is wrong."""
+"""Judges claims about bytes: evidence at every setting, the verdict over them, and why a wrong claim is wrong."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from toolkit.checks.case import Case, malformed
-from toolkit.checks.judgement import Claimed, Outcome, Verdict
+from toolkit.checks.judgement import BEST_FIRST, Claimed, Outcome, Verdict
 from toolkit.checks.quantities.added_rows import AddedRowsError, with_added
 from toolkit.checks.quantities.memory_quantity import PEAK, Known, MemoryQuantity
-from toolkit.checks.situations.situation import REFUSALS, Situation
+from toolkit.checks.refusals import REFUSALS
+from toolkit.checks.situations.situation import Situation
 from toolkit.checks.situations.space import Choice, Side, TooManySettingsError
 from toolkit.checks.situations.spread import Spread, over_settings, side_of
 from toolkit.checks.situations.survey import Survey
@@ -57,7 +58,7 @@ def agrees(case: Case, quantity: MemoryQuantity[Known]) -> bool:
 
 
 def _present(case: Case, quantity: MemoryQuantity[Known], mark: Mark) -> Outcome:
-    """A mark instead of an amount says that the quantity is there at all, or is not."""
+    """Judges a mark in place of an amount, which says whether the quantity is there at all."""
     claimed = Claimed(case.text)
     if case.situation is None:
         return Outcome(Verdict.UNCHECKED, NO_SCENARIO, claimed)
@@ -71,7 +72,7 @@ def _present(case: Case, quantity: MemoryQuantity[Known], mark: Mark) -> Outcome
         looked = [quantity.look(situation, choice) for choice, _ in found.choices]
     except (*REFUSALS, TooManySettingsError) as refusal:
         return Outcome(Verdict.UNCHECKED, f"cannot be computed: {refusal}", claimed)
-    shown, amount = looked[0], _hull([quantity.of(known) for known in looked])
+    shown, amount = looked[0], Interval.covering(quantity.of(known) for known in looked)
     fact = f"{display_interval(amount, Dimension.BYTES, case.reading)} of {quantity.name.replace('_', ' ')}"
     evidence = Evidence(EvidenceKind.COMPUTED, amount, quantity.error(shown), shown.setting.stack.label(), (fact,))
     return Outcome(spread.verdict, fact, claimed, (evidence,), spread.boundary, spread.repair)
@@ -93,7 +94,7 @@ def _over_settings(case: Case, situation: Situation, claimed: Claimed, quantity:
     choices = [choice for choice, _ in found.choices]
     estimates = [quantity.look(situation, choice) for choice in choices]
     values = [quantity.of(estimate) for estimate in estimates]
-    whole = _hull(values)
+    whole = Interval.covering(values)
     nearest = choices[_nearest(values, claimed)]
     shown = quantity.look(situation, nearest)
     evidence = Evidence(
@@ -110,12 +111,8 @@ def _over_settings(case: Case, situation: Situation, claimed: Claimed, quantity:
     return Outcome(spread.verdict, reason, claimed, (evidence, *seen), spread.boundary, repair, turns=spread.turns)
 
 
-BEST_FIRST = (Verdict.AGREES, Verdict.DEPENDS, Verdict.DISAGREES)
-"""A document means one GB throughout: where it may mean either, the one under which a claim holds more often counts."""
-
-
 def _spread(situation: Situation, quantity: MemoryQuantity[Known], claimed: Interval) -> tuple[Spread, Survey]:
-    """The verdict on one reading of a claim; claims that say the same of the same are worked out once."""
+    """The verdict on one reading of a claim, computed once for claims that state the same."""
     key = (quantity.name, quantity.view, claimed)
     if key not in situation.spreads:
         situation.spreads[key] = over_settings(
@@ -126,15 +123,8 @@ def _spread(situation: Situation, quantity: MemoryQuantity[Known], claimed: Inte
     return situation.spreads[key]
 
 
-def _hull(values: list[Interval]) -> Interval:
-    whole = values[0]
-    for value in values[1:]:
-        whole = whole.hull(value)
-    return whole
-
-
 def _nearest(values: list[Interval], claimed: Claimed) -> int:
-    """The index of the value that comes nearest to what is claimed."""
+    """The index of the value nearest to the claim."""
     intervals = list(claimed.readings.values())
 
     def distance(index: int) -> Fraction:
@@ -165,7 +155,7 @@ def _known(case: Case, evidence: Evidence) -> str:
 
 
 def _off(claimed: Claimed, evidence: Evidence) -> str:
-    """How far the nearest end of the evidence lies from the nearest end of the claim, in percent of the claim."""
+    """The distance between the nearest ends of evidence and claim, in percent of the claim, in words."""
     best: tuple[Fraction, str] | None = None
     for interval in claimed.readings.values():
         gap = _gap(evidence.value, interval)

@@ -1,4 +1,4 @@
-"""A quantity of bytes that claims state: what it is read off, how, and how well it is known."""
+"""Quantities of bytes that claims state: how each is read from an estimate, and how well it is known."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from toolkit.memory.estimate import Holdings
 from toolkit.quantity.interval import Interval
 
 PEAK = "peak_memory"
-"""The quantity that a trace knows."""
+"""The only quantity for which traces and measurements are evidence."""
 
 Known = TypeVar("Known", bound=Holdings)
 
 
 @frozen
 class MemoryQuantity(Generic[Known]):
-    """A quantity of bytes: what it is read off, and how; which categories move it, and how well it is known.
+    """A quantity of bytes: how it is read from an estimate, which categories move it, and how well it is known.
 
-    `look` is what a situation holds at a choice, or its whole estimate; `fact` says in words how the value comes about,
-    `floor` what the value never falls below, whatever the error.
+    `look` gets the holdings or the whole estimate of a situation at a choice, and `of` reads the quantity from it.
+    `fact` explains the value in words. The value is never below `floor`, whatever its `error`.
     """
 
     name: str
@@ -37,7 +37,7 @@ class MemoryQuantity(Generic[Known]):
     floor: Callable[[Known], Fraction] | None = None
 
     def truth(self, situation: Situation, choice: Choice) -> Interval:
-        """What the true value lies in at a choice, by the known error; worked out once."""
+        """The interval of the true value at a choice, by the known error; computed once."""
         key = (self.name, self.view, *situation.space.key(choice))
         found = situation.truths.get(key)
         if found is None:
@@ -56,5 +56,5 @@ class MemoryQuantity(Generic[Known]):
 
 
 def point(value: int) -> Interval:
-    """A number of bytes that is known as one number."""
+    """An exact number of bytes."""
     return Interval.point(value)

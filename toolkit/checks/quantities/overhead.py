@@ -18,7 +18,7 @@ from toolkit.quantity.interval import Interval
 from toolkit.quantity.value import Dimension
 
 DECISIVE = 2
-"""Bounds that lie further apart than by this factor confirm no figure between them."""
+"""Bounds that differ by more than this factor confirm no figure between them."""
 
 
 def judge_overhead(case: Case) -> Outcome:
@@ -40,7 +40,7 @@ def judge_overhead(case: Case) -> Outcome:
 
 
 def _within_bounds(case: Case, outcome: Outcome) -> Outcome:
-    """The outcome, unless it confirms a figure that lies between bounds too wide for that."""
+    """The outcome, or unchecked where it would confirm a figure between bounds that are too wide."""
     if outcome.verdict is Verdict.DISAGREES or not outcome.evidence or case.value(Dimension.BYTES) is None:
         return outcome
     known = outcome.evidence[0].value
@@ -54,7 +54,7 @@ def _within_bounds(case: Case, outcome: Outcome) -> Outcome:
 
 
 def beyond(bytes_each: Fraction) -> MemoryQuantity[Estimate]:
-    """What the card shows at the peak beyond so many bytes for each parameter of the model."""
+    """The device memory at the peak beyond `bytes_each` bytes for each parameter of the model."""
 
     def of(estimate: Estimate) -> Interval:
         counted = estimate.parameters_total * bytes_each
@@ -72,7 +72,7 @@ def _of(estimate: Estimate) -> Interval:
     peak = estimate.peak
     workspace = peak.of(Category.WORKSPACE)
     low, high = (end - peak.total + workspace for end in estimate.device)
-    return Interval(Fraction(low), Fraction(high))
+    return Interval.between(low, high)
 
 
 def _fact(estimate: Estimate) -> str:

@@ -20,7 +20,7 @@ from toolkit.spec.fields.peft_methods import column_of
 
 LARGEST_ROWS = 3
 WELL_KNOWN = ("none", "ddp", "fsdp")
-"""Ways to share a run whose peaks were compared with readings as often as those of one GPU."""
+"""Parallel strategies whose peaks were compared with as many readings as those of one GPU."""
 
 
 def judge_peak_memory(case: Case) -> Outcome:
@@ -35,9 +35,9 @@ def at_load(case: Case) -> bool:
 
 
 def peak_error(estimate: Estimate) -> Fraction:
-    """The known relative error of a computed peak of this method, or of an engine that fills a share of the card.
+    """The known relative error of a computed peak of this method, or of an engine that claims a share of the card.
 
-    Ways to share a run of which few readings are known have an error of their own.
+    Parallel strategies with few readings have an error of their own.
     """
     if estimate.setting.parallel.strategy not in WELL_KNOWN:
         return known_error("computed", "peak_several")
@@ -46,7 +46,7 @@ def peak_error(estimate: Estimate) -> Fraction:
 
 
 def peak_floor(estimate: Estimate) -> Fraction:
-    """What a peak never falls below, in bytes: what is held from step to step, known as well as weights are."""
+    """The bytes that a peak is never below: those held between steps, known as well as weights are."""
     return estimate.steady * _known_of_weights()
 
 
@@ -56,9 +56,9 @@ def _known_of_weights() -> Fraction:
 
 
 def device_interval(estimate: Estimate) -> Interval:
-    """What the card shows at the peak, in bytes."""
+    """The device memory at the peak, in bytes."""
     low, high = estimate.device
-    return Interval(Fraction(low), Fraction(high))
+    return Interval.between(low, high)
 
 
 def peak_fact(estimate: Estimate) -> str:
@@ -70,14 +70,14 @@ def peak_fact(estimate: Estimate) -> str:
 
 
 def loaded_interval(held: Holdings) -> Interval:
-    """What the card shows once the model is loaded: the weights and the CUDA context, in bytes."""
+    """The device memory once the model is loaded, in bytes: the weights and the CUDA context."""
     setting, loaded = held.setting, _loaded(held)
     low, high = device_interval_of((loaded, loaded), setting.gpu, setting.parallel, setting.stack.versions)
-    return Interval(Fraction(low), Fraction(high))
+    return Interval.between(low, high)
 
 
 def loaded_fact(held: Holdings) -> str:
-    """What is there once the model is loaded."""
+    """The memory of the loaded model, in words."""
     return f"loaded and not run: weights {display_bytes(_loaded(held), 'binary')}"
 
 
@@ -92,7 +92,7 @@ def _loaded(held: Holdings) -> int:
 
 def _reserved(estimate: Estimate) -> Interval:
     low, high = estimate.reserved
-    return Interval(Fraction(low), Fraction(high))
+    return Interval.between(low, high)
 
 
 def _allocated(estimate: Estimate) -> Interval:

@@ -1,4 +1,4 @@
-"""A change between two scenarios: how much more or less memory one takes than the other, and the share of it."""
+"""Changes between two scenarios: how much more or less memory one takes than the other, in bytes or as a share."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from toolkit.checks.case import Case, malformed
 from toolkit.checks.judgement import Claimed, Outcome, Verdict
 from toolkit.checks.quantities.direction import Direction, direction_of
 from toolkit.checks.quantities.trainable_parameters import trained
-from toolkit.checks.situations.situation import REFUSALS, Situation, all_moved
+from toolkit.checks.refusals import REFUSALS
+from toolkit.checks.situations.situation import Situation, all_moved
 from toolkit.checks.situations.space import Choice, SettingSpace, Side, TooManySettingsError
 from toolkit.checks.situations.spread import over_settings, side_of
 from toolkit.evidence.evidence import Evidence, EvidenceKind
@@ -27,7 +28,7 @@ from toolkit.quantity.value import Dimension, Value
 
 NO_SCENARIOS = "the claim does not say between which two scenarios it changes"
 COUNTED: Mapping[str, Callable[[Situation, Choice], int]] = {"trainable_parameters": trained}
-"""Quantities that are counted in each of two scenarios, without error."""
+"""Quantities that are counted exactly in both scenarios."""
 
 LESS = Interval(None, Fraction(0))
 MORE = Interval(Fraction(0), None)
@@ -35,21 +36,21 @@ MORE = Interval(Fraction(0), None)
 
 @frozen
 class Amount:
-    """Bytes of one scenario by category, with what no category knows: CUDA context, and blocks held unused."""
+    """Bytes of one scenario by category, and those in no category: CUDA context, and blocks held unused."""
 
     rows: Mapping[str, int]
     context: tuple[int, int] = (0, 0)
     unused: int = 0
 
     def whole(self) -> Interval:
-        """All of it, within the known errors."""
+        """The sum, within the known errors."""
         known = sum(self.rows.values())
         off = _off(self.rows)
         return Interval(known - off + self.context[0], known + off + self.context[1] + self.unused)
 
 
 def judge_scenario_change(case: Case) -> Outcome:
-    """Judges a difference, share or ratio between what two scenarios take, each open field alike in both."""
+    """Judges a difference, share or ratio between two scenarios, with each open field at the same value in both."""
     direction = direction_of(case)
     claim = case.value(Dimension.BYTES) or case.value(Dimension.SHARE) or case.value(Dimension.RATIO)
     if claim is None and direction is None:
@@ -87,9 +88,7 @@ class _Change:
         # What grows in both scenarios may grow faster in either: nothing is taken to be monotone.
         spread, found = over_settings(space, fields, self.side_at, grows=False)
         truths = [self.truth(choice) for choice, _ in found.choices]
-        whole = truths[0]
-        for truth in truths[1:]:
-            whole = whole.hull(truth)
+        whole = Interval.covering(truths)
         dimension = self.claim.unit.dimension if self.claim else Dimension.BYTES
         shown = display_interval(whole, dimension, self.case.reading)
         of = str(self.case.claim.of).replace("_", " ")
@@ -99,13 +98,13 @@ class _Change:
         return Outcome(spread.verdict, fact, self.claimed, (evidence,), spread.boundary, repair)
 
     def reached(self) -> str:
-        """What the change leads to: another scenario, or the same with what the claim says anew."""
+        """The end of the change in words: another scenario, or the same with the fields that the claim overrides."""
         anew = self.case.claim.overrides if self.case.claim.end is None and self.case.scenario else {}
         said = ", ".join(f"{name} {self.case.scenario.fixed(name)}" for name in anew if self.case.scenario)
         return f"{self.end.scenario} with {said}" if said else self.end.scenario
 
     def words(self) -> str:
-        """In which direction the shown amount counts."""
+        """The word for the direction in which the shown amount counts."""
         return "less" if self.falls() else "more"
 
     def falls(self) -> bool:
@@ -118,7 +117,7 @@ class _Change:
         return side_of(admitted, self.truth(choice))
 
     def truth(self, choice: Choice) -> Interval:
-        """The change at one setting, counted in the direction of the claim; worked out once."""
+        """The change at one setting, counted in the direction of the claim; computed once."""
         key = tuple(choice.items())
         if key not in self.known:
             self.known[key] = self._change(choice)
@@ -137,24 +136,24 @@ class _Change:
 
 
 def difference(before: Amount, after: Amount) -> Interval:
-    """How much more the second takes: what is equal in both cancels out, and so do its errors."""
+    """The bytes that the second takes more. What both have in common cancels out, and so does its error."""
     rows = {name: after.rows.get(name, 0) - before.rows.get(name, 0) for name in {*before.rows, *after.rows}}
     known, off = sum(rows.values()), _off(rows)
     low, high = known - off - before.unused, known + off + after.unused
     if before.context != after.context:
         low, high = low + after.context[0] - before.context[1], high + after.context[1] - before.context[0]
-    return Interval(Fraction(low), Fraction(high))
+    return Interval.between(low, high)
 
 
 def _off(rows: Mapping[str, int]) -> Fraction:
-    """How far the sum of rows may be off: each category by its own known error, the rest as activations are."""
+    """The error of a sum of rows: of each category its known error, of others that of activations."""
     errors, unit = _errors()
     return Fraction(sum([abs(size) * errors.get(name, errors["activations"]) for name, size in rows.items()]), unit)
 
 
 @cache
 def _errors() -> tuple[Mapping[str, int], int]:
-    """The known error of each category, counted in a unit that divides them all: the second is how many make 1."""
+    """The known error of each category as a multiple of a common unit, and how many of these units make 1."""
     errors = {name: known_error("computed", name) for name in SUBJECTS}
     unit = lcm(*(error.denominator for error in errors.values()))
     return {name: int(error * unit) for name, error in errors.items()}, unit
@@ -172,7 +171,7 @@ def _end(bound: Fraction | None) -> Fraction:
 
 
 def _looks(case: Case) -> Callable[[Situation, Choice], Amount] | None:
-    """How the quantity that changes is read off a scenario; None where nothing here tells it."""
+    """The function that reads the changing quantity from a scenario; None where it is not known."""
     counted = COUNTED.get(case.claim.of or "")
     if counted is not None:
         return lambda situation, choice: _counted(counted(situation, choice))
@@ -184,7 +183,7 @@ def _looks(case: Case) -> Callable[[Situation, Choice], Amount] | None:
 
 
 def _counted(count: int) -> Amount:
-    """What is counted, and so known without error."""
+    """Reads a quantity that is counted, and so known without error."""
     return Amount({}, (count, count))
 
 

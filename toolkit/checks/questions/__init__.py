@@ -1,1 +1,1 @@
-"""What people ask of an estimate: the largest that fits, and what a change would save."""
+"""Questions about an estimate: the largest value that fits, and what a change would save."""

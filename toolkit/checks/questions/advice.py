@@ -1,4 +1,4 @@
-"""Changes that people make to need less memory, and what each would save in a scenario to which it applies."""
+"""Known changes that save memory, and what each would save in a scenario to which it applies."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from toolkit.checks.questions.comparison import Comparison, changed_scenario, compare
+from toolkit.checks.refusals import REFUSALS
 from toolkit.checks.situations.answer import Answer
-from toolkit.checks.situations.situation import REFUSALS
 from toolkit.checks.situations.space import TooManySettingsError
 from toolkit.finding import Severity
 from toolkit.frozen import frozen
@@ -22,9 +22,9 @@ from toolkit.spec.settings.setting import Setting
 
 @frozen
 class Remedy:
-    """A change that may save memory: the fields that it says anew (None: forgets), and to what it applies.
+    """A change that may save memory: the new values of fields (None: the field is left out), and where it applies.
 
-    `costs` says what it is paid with.
+    `costs` says what one pays for it.
     """
 
     fields: Mapping[str, Atom]
@@ -116,16 +116,15 @@ REMEDIES: tuple[Remedy, ...] = (
     ),
     Remedy({"batch_size": 1}, "more steps", lambda setting: setting.batch_size > 1),
 )
-"""Every change that is tried, as a scenario writes it."""
-
+"""Every change that is tried."""
 
 ANOTHER_RUN = ("method", "weights", "batch_size")
-"""Fields that nobody changes beside others without a thought."""
+"""Fields whose change makes it another run: they are not combined with other changes."""
 
 
 @frozen
 class Advice:
-    """A change that applies, what it is paid with, and what it does."""
+    """A change that applies to the scenario, and the comparison with it."""
 
     remedy: Remedy
     comparison: Comparison
@@ -134,7 +133,7 @@ class Advice:
 def advise(before: Answer, base: Path) -> list[Advice]:
     """Every change that applies to a scenario and that the formulas cover, the one that saves most first.
 
-    Among them is one of all that leave method, weights and batch as they are, the best of each kind.
+    One of them combines the best changes of each kind that leave method, weights and batch as they are.
     """
     setting, look_up = before.largest.setting, LookUp(base)
     applicable = (remedy for remedy in REMEDIES if remedy.applies(setting))
@@ -152,7 +151,7 @@ def _difference(advice: Advice) -> int:
 
 
 def _advice(before: Answer, remedy: Remedy, look_up: LookUp) -> Advice | None:
-    """What a remedy does; None where it contradicts the scenario or no formula covers it."""
+    """The effect of a remedy; None where it contradicts the scenario or no formula covers it."""
     changed = changed_scenario(before.scenario, dict(_fields(remedy, before.scenario)))
     if any(one.severity is Severity.ERROR for one in scenario_findings(changed, look_up, narrows=False)):
         return None
@@ -164,7 +163,7 @@ def _advice(before: Answer, remedy: Remedy, look_up: LookUp) -> Advice | None:
 
 
 def _together(found: Sequence[Advice]) -> Remedy | None:
-    """The first of each kind of saving that leaves training what it is; None of fewer than two."""
+    """The first remedies of each kind that leave the run as it is, as one; None if there are fewer than two."""
     fields: dict[str, Atom] = {}
     kinds = 0
     for advice in found:
@@ -182,7 +181,7 @@ def _fields(remedy: Remedy, scenario: Scenario) -> Iterator[tuple[str, Field | N
 
 
 def words(fields: Mapping[str, Atom]) -> str:
-    """A change as --compare takes it; what it forgets is left out."""
+    """A change in the form of --compare, without the fields that it leaves out."""
     said = {name: value for name, value in fields.items() if value is not None}
     return ",".join(
         f"{name}={str(value).lower() if isinstance(value, bool) else value}" for name, value in said.items()

@@ -1,4 +1,4 @@
-"""What a change of a scenario does to its memory: phase by phase, row by row, and which cards then fit."""
+"""The effect of a change on a scenario's memory: phase by phase, row by row, and on which cards it then fits."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class RowChange:
 
     @property
     def difference(self) -> int:
-        """The bytes that it takes more; negative where it takes less."""
+        """The bytes added; negative where it takes less."""
         return self.after - self.before
 
     @property
     def percent(self) -> float | None:
-        """The difference in percent of what it was; None of nothing."""
+        """The difference in percent of the bytes before; None where there were none."""
         return 100 * self.difference / self.before if self.before else None
 
 
@@ -50,10 +50,10 @@ class PhaseChange:
 
 @frozen
 class Comparison:
-    """A scenario before and after a change, which `said` puts into words.
+    """A scenario before and after a change, which `said` describes.
 
-    `choice` decides the open fields for both estimates: as they make the peak before the change largest, and those that
-    only the change opens as they make the peak after it largest.
+    Both estimates take the open fields at the `choice` that makes the peak before the change largest; fields that only
+    the change opens are taken where they make the peak after it largest (`changed_choice`).
     """
 
     said: str
@@ -70,7 +70,7 @@ class Comparison:
         return RowChange("peak", self.estimate_before.allocated, self.estimate_after.allocated)
 
     def phases(self) -> Iterator[PhaseChange]:
-        """Every phase that either has."""
+        """Every phase that either scenario has."""
         before, after = self.estimate_before.ledger, self.estimate_after.ledger
         for name in PhaseName:
             phases = [phase for phase in (before.phase(name), after.phase(name)) if phase is not None]
@@ -85,7 +85,7 @@ class Comparison:
             yield PhaseChange(name, tuple(rows))
 
     def newly(self, verdict: str = "yes") -> list[str]:
-        """The cards that have a verdict after the change and had not before."""
+        """The cards that have a verdict after the change that they did not have before."""
         had = {fit.gpu for fit in self.before.fits() if fit.verdict == verdict}
         return [fit.gpu for fit in self.after.fits() if fit.verdict == verdict and fit.gpu not in had]
 
@@ -99,19 +99,19 @@ FOLLOWS: Mapping[str, tuple[str, ...]] = {
     "optimizer": ("optimizer_implementation", "optimizer_states"),
     "head": ("labels",),
 }
-"""Fields that are said of another's value: when that is said anew they are forgotten, unless they are said, too."""
+"""Fields that qualify another: when that one changes they are dropped, unless the change states them, too."""
 
 
 def changed_scenario(scenario: Scenario, fields: Mapping[str, Field | None]) -> Scenario:
-    """The scenario with fields said anew, and without what was said of their old values."""
+    """The scenario with new values of fields, and without the fields that qualified the old ones."""
     follows = {name: None for said in fields for name in FOLLOWS.get(said, ())}
     return scenario.with_fields({**follows, **fields})
 
 
 def compare(before: Answer, changed: Scenario, said: str, base: Path) -> Comparison | None:
-    """A scenario that was answered beside a changed one; None where the model is not known.
+    """An answered scenario compared with a changed one; None where the model is not known.
 
-    Raises one of toolkit.checks.situations.situation.REFUSALS, or TooManySettingsError.
+    Raises one of toolkit.checks.refusals.REFUSALS, or TooManySettingsError.
     """
     situation, after = situation_of(changed, base), answer(changed, base)
     if situation is None or after is None:
@@ -122,7 +122,7 @@ def compare(before: Answer, changed: Scenario, said: str, base: Path) -> Compari
 
 
 def _decided(situation: Situation, after: Answer, choice: Choice) -> Choice:
-    """The choice for the changed scenario: what both leave open as before, the rest as it makes the peak largest."""
+    """The choice for the changed scenario: as before in what both leave open, else where the peak is largest."""
     shared = {
         name: value
         for name, value in choice.items()

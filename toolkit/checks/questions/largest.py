@@ -1,4 +1,4 @@
-"""The largest value of a field at which a scenario surely fits on a card, and at which it may."""
+"""The largest value of a field at which a scenario surely fits on a card, and the largest at which it may."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from toolkit.checks.questions.search import last_of_all, last_without_gap
 from toolkit.checks.situations.answer import Answer, Bytes, answer
 from toolkit.checks.situations.situation import all_moved
 from toolkit.checks.situations.situations import situation_of
-from toolkit.facts.gpu import GenericGpu, Gpu, GpuVariants
+from toolkit.facts.gpu import Card
 from toolkit.facts.workspaces import workspace_of
 from toolkit.frozen import frozen
 from toolkit.memory.estimate import Estimate
@@ -20,20 +20,18 @@ from toolkit.memory.libraries.turns import turns
 from toolkit.spec.fields.value import Field, Fixed
 from toolkit.spec.scenario import Scenario
 
-Card = Gpu | GpuVariants | GenericGpu
-
 REPLAYED = 4
-"""For so many settings on so many cards, multiplied, what is reserved is replayed where bounds decide nothing.
+"""Up to so many settings times cards, runs are replayed through the allocator where bounds decide nothing.
 
-Of more, which takes long, at 1 alone.
+Replays are slow: beyond that only the value 1 is replayed.
 """
 
 
 @frozen
 class Found:
-    """One value of the field, and the answer there, on the card.
+    """One value of the field with its answer on the card.
 
-    `more` is the answer at one more, or one less at the limit.
+    `more` is the answer at the next value, or at the limit that of the one before.
     """
 
     value: int
@@ -47,7 +45,7 @@ class Found:
 
     @property
     def growth(self) -> tuple[int, str] | None:
-        """What one more takes at the peak, in bytes, and the row that takes most of it; None where nobody knows."""
+        """The bytes that the next value adds at the peak, and the row that adds most; None where that is not known."""
         if self.more is None:
             return None
         here, there = _peak_rows(self.answer.largest), _peak_rows(self.more.largest)
@@ -62,9 +60,10 @@ def _peak_rows(estimate: Estimate) -> dict[str, int]:
 
 @frozen
 class Largest:
-    """What fits on one card. `surely`: with all below it; `perhaps`: above it nothing does; None: not even 1.
+    """The largest values that fit on one card; None where not even 1 does.
 
-    `at_one` is the answer at 1, which says what there is too much of where nothing fits.
+    `surely` fits together with all values below it, and above `perhaps` nothing fits. `at_one` is the answer at 1,
+    which shows what takes too much where nothing fits.
     """
 
     gpu: str
@@ -76,9 +75,9 @@ class Largest:
 
 @frozen
 class Solution:
-    """The largest values of a field by card, for a scenario that says nothing of it.
+    """The largest values of a field on each card, for a scenario without that field.
 
-    `replayed`: what surely fits was told by replays, too, and not by bounds of what is reserved alone.
+    `replayed`: replays through the allocator decided, too, and not only bounds of what is reserved.
     """
 
     scenario: Scenario
@@ -91,7 +90,7 @@ class Solution:
 def largest(scenario: Scenario, base: Path, name: str, cards: Sequence[Card]) -> Solution | None:
     """The largest values of a field on each card; None where the model is not known.
 
-    Raises one of toolkit.checks.situations.situation.REFUSALS, or TooManySettingsError.
+    Raises one of toolkit.checks.refusals.REFUSALS, or TooManySettingsError.
     """
     anywhere = scenario.with_fields({"gpu": None, name: None})
     situation = situation_of(anywhere, base)
@@ -110,20 +109,20 @@ def largest(scenario: Scenario, base: Path, name: str, cards: Sequence[Card]) ->
             found.append(replace(alike[memory], gpu=card.name))
             continue
         there = replace(shared, scenario=_with(anywhere, "gpu", card.name), known={})
-        asked = there if settings[0].stack.trainer == "vllm" else shared  # what an engine takes follows the card
+        asked = there if settings[0].stack.trainer == "vllm" else shared  # what an engine takes depends on the card
         found.append(alike.setdefault(memory, asked.on(card, there)))
     return Solution(anywhere, name, limit, tuple(found), shared.closely)
 
 
 def _memory(card: Card, versions: Mapping[str, str]) -> tuple[int, ...]:
-    """All that an answer depends on: cards that have it in common hold the same."""
+    """All of a card that an answer depends on: cards that agree in it have the same answer."""
     workspace = workspace_of(card, versions)
     return card.usable_low, card.usable_high, workspace, card.context_low, card.context_high
 
 
 @frozen
 class _Asked:
-    """A scenario at the values of a field that were tried, each answered once."""
+    """A scenario with the values of a field that were tried, each answered once."""
 
     scenario: Scenario
     base: Path
@@ -134,18 +133,18 @@ class _Asked:
     known: dict[int, Answer] = field(default_factory=dict)
 
     def on(self, card: Card, there: _Asked) -> Largest:
-        """The largest values on one card, with the answers `there`: on the card, which cannot hold more than it has."""
+        """The largest values on one card. The answers come from `there`, the same scenario with the card named."""
         surely = last_without_gap(lambda value: self.fit(value, card) == "yes", self.most, self.turns)
         perhaps = last_of_all(lambda value: self.fit(value, card) != "no", self.most, self.turns)
         usable = (card.usable_low, card.usable_high)
         return Largest(card.name, usable, there.found(surely), there.found(perhaps), there.at(1))
 
     def fit(self, value: int, card: Card) -> str:
-        """Whether the card holds the scenario with that value, as an estimate of it says."""
+        """The verdict on whether the scenario with that value fits on the card."""
         return self.at(value).fit(card, replays=self.closely or value == 1, alone=True).verdict
 
     def found(self, value: int | None) -> Found | None:
-        """A value with its answer, and how it goes on."""
+        """A value with its answer and that of the next one."""
         if value is None:
             return None
         beside = value + 1 if value < self.most else value - 1

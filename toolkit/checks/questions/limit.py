@@ -1,4 +1,4 @@
-"""The fields whose largest value can be asked for, and up to where there is anything to ask."""
+"""The fields whose largest value can be asked for, and the largest value that makes sense."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from toolkit.spec.scenario import Scenario
 from toolkit.spec.settings.setting import Setting
 
 SOLVABLE = ("batch_size", "sequence_length", "generated_length", "lora.rank", "engine.max_model_len")
-"""Whole numbers along which no peak falls, but where other kernels take over (toolkit.memory.libraries.turns)."""
+"""Whole numbers along which a peak grows, except where other kernels take over (toolkit.memory.libraries.turns)."""
 
 OTHER_NAMES = {
     "batch": "batch_size", "micro_batch_size": "batch_size", "per_device_train_batch_size": "batch_size",
@@ -16,15 +16,15 @@ OTHER_NAMES = {
     "lora.r": "lora.rank", "lora_r": "lora.rank", "lora_rank": "lora.rank", "rank": "lora.rank",
     "max_new_tokens": "generated_length", "max_model_len": "engine.max_model_len",
 }  # fmt: skip
-"""What others call a field that can be solved for."""
+"""The names of these fields in other tools."""
 
 MOST = 65_536
-"""Where the search ends if nothing else ends it."""
+"""The largest value that is tried where nothing else limits it."""
 
 
 @frozen
 class Limit:
-    """The largest value that is tried, and why none above it is."""
+    """The largest value that is tried, and the reason why no larger one is."""
 
     value: int
     reason: str
@@ -50,7 +50,7 @@ def _beside(field: str, setting: Setting) -> int:
 
 
 def missing(field: str, scenario: Scenario) -> str | None:
-    """Why a scenario has no such field; None where it has."""
+    """Why a scenario cannot have the field; None where it can."""
     reasons = {
         "generated_length": (not scenario.trains, "training generates nothing: generated_length is for inference"),
         "lora.rank": (scenario.method in ("lora", "qlora"), f"method {scenario.method} has no adapters to rank"),

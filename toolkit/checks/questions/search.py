@@ -1,24 +1,24 @@
-"""The last value of a whole number for which something holds, where it turns once between known turns."""
+"""Search for the largest whole number at which a condition holds that changes once between known turns."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
 WINDOW = 4
-"""How many values beyond the last that holds are tried for themselves."""
+"""The number of values beyond the last that holds that are tried one by one."""
 
 Holds = Callable[[int], bool]
 
 
 def stretches(most: int, turns: Iterable[int]) -> Iterator[tuple[int, int]]:
-    """The values from 1 to `most`, cut before every turn: first and last of each stretch."""
+    """The first and the last value of each stretch, from 1 to `most`, cut before every turn."""
     starts = sorted({1, *(turn for turn in turns if 1 < turn <= most)})
     for first, after in zip(starts, [*starts[1:], most + 1], strict=True):
         yield first, after - 1
 
 
 def last_of_all(holds: Holds, most: int, turns: Iterable[int]) -> int | None:
-    """The largest value from 1 to `most` that holds, whatever those below it do; None where none does."""
+    """The largest value from 1 to `most` that holds, whether or not those below it do; None where none does."""
     found = [last for first, end in stretches(most, turns) if (last := _last(holds, first, end)) is not None]
     return max(found) if found else None
 
@@ -37,7 +37,7 @@ def last_without_gap(holds: Holds, most: int, turns: Iterable[int]) -> int | Non
 
 
 def _last(holds: Holds, first: int, end: int) -> int | None:
-    """The last that holds of a stretch in which it turns from true to false at most once."""
+    """The last value that holds of a stretch in which the condition turns from true to false at most once."""
     if first > end or not holds(first):
         return None
     low, step = first, 1
@@ -55,7 +55,7 @@ def _last(holds: Holds, first: int, end: int) -> int | None:
 
 
 def _beyond(holds: Holds, last: int, end: int) -> int:
-    """Nobody has to believe that it turns only once near the answer: the next few values are tried."""
+    """The last value that holds, after trying the next few, in case the condition turns more than once."""
     tried = last + 1
     while tried <= min(last + WINDOW, end):
         if holds(tried):

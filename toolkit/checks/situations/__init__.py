@@ -1,1 +1,1 @@
-"""A claim's scenario made answerable: its open fields, and the settings that are tried."""
+"""Scenarios ready for estimates: their open fields, and the settings that are tried."""

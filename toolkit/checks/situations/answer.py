@@ -1,4 +1,4 @@
-"""What a scenario needs over everything that it leaves open, and which cards have it."""
+"""The memory that a scenario needs, over all settings that it leaves open, and the cards that have it."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from pathlib import Path
 
 from toolkit.checks.quantities.engine import cannot_start, surely_starts
 from toolkit.checks.quantities.peak_memory import peak_error, peak_floor
-from toolkit.checks.situations.situation import REFUSALS, Situation, all_moved
+from toolkit.checks.refusals import REFUSALS
+from toolkit.checks.situations.situation import Situation, all_moved
 from toolkit.checks.situations.situations import situation_of
 from toolkit.checks.situations.space import Choice, Options, ends_of
 from toolkit.facts.contexts import context_of
-from toolkit.facts.gpu import GenericGpu, Gpu, GpuVariants
+from toolkit.facts.gpu import Card
 from toolkit.facts.gpus import find_gpu, gpus
 from toolkit.facts.names import UnknownName
 from toolkit.facts.workspaces import workspace_of
 from toolkit.frozen import frozen
-from toolkit.memory.device import NCCL_BUFFERS, context_interval, device_interval, workspace_bytes
+from toolkit.memory.device import context_interval, device_interval, nccl_bytes, workspace_bytes
 from toolkit.memory.estimate import Estimate, Holdings
 from toolkit.memory.replay.on_card import device_over, most_reserved, reserved_over
 from toolkit.spec.scenario import Scenario
@@ -31,7 +32,7 @@ Bytes = tuple[int, int]
 
 @frozen
 class Fit:
-    """Whether a card has the memory: "yes", "no", or "maybe" where what is open or not well known decides."""
+    """Whether a scenario fits on a card: "yes", "no", or "maybe" where open fields or bounds decide. Bytes."""
 
     gpu: str
     verdict: str
@@ -42,9 +43,9 @@ class Fit:
 class Answer:
     """The estimates of a scenario at the extremes of its open fields, between which all others lie.
 
-    `open` are the open fields with what they may be, those only that move memory. `error` is the known
-    relative error of the peak. Intervals are in bytes. `situation` makes more estimates;
-    `refused` are choices that no formula follows, with the reason.
+    `open` are the open fields that move memory, with their options. `error` is the known relative error of the peak.
+    Intervals are in bytes. `situation` makes further estimates. `refused` are choices that no formula covers, with the
+    reason.
     """
 
     scenario: Scenario
@@ -63,12 +64,12 @@ class Answer:
 
     @property
     def largest_choice(self) -> Choice:
-        """The decision for the open fields at which the peak is largest."""
+        """The choice for the open fields at which the peak is largest."""
         return max(zip(self.choices, self.estimates, strict=True), key=lambda pair: pair[1].allocated)[0]
 
     @property
     def left_out(self) -> Mapping[str, Choice]:
-        """What no formula follows, by the reason: the decisions that refused choices alone take, if any do."""
+        """The values of open fields that no formula covers, by the reason: those that occur in refused choices only."""
         found: dict[str, Choice] = {}
         for choice, reason in self.refused:
             taken = {name: value for name, value in choice.items() if not self._follows(name, value)}
@@ -76,14 +77,14 @@ class Answer:
         return found
 
     def _follows(self, name: str, value: object) -> bool:
-        """Whether a formula follows some choice with this decision."""
+        """Whether formulas cover some choice with this value of a field."""
         return any(choice.get(name) == value for choice in self.choices)
 
     @property
     def lowers(self) -> Mapping[str, int]:
-        """By how many bytes each open field alone, decided otherwise, lowers the largest peak; the strongest first.
+        """The bytes by which each open field alone can lower the largest peak, the strongest first.
 
-        What the formulas refuse is passed over.
+        Values that the formulas refuse are passed over.
         """
         found = {name: self._lowered_by(name) for name in self.open}
         return dict(sorted(found.items(), key=lambda item: -item[1]))
@@ -102,56 +103,56 @@ class Answer:
 
     @property
     def reserved(self) -> Bytes:
-        """The most that the caching allocator holds; on a card that is named, no more than what it has."""
+        """The most that the caching allocator holds; on a named card, at most the memory of that card."""
         return reserved_over(self.estimates, self.may_run)
 
     @property
     def device(self) -> Bytes:
-        """What the card shows then."""
+        """The device memory at the peak, as nvidia-smi shows it."""
         return device_over(self.estimates, self.may_run)
 
     @property
     def context(self) -> Bytes:
-        """What the CUDA context takes of that, by the card and the releases that are named."""
+        """The part of `device` that is the CUDA context, for the named card and releases."""
         return _hull(context_interval(one.setting.gpu, one.setting.stack.versions) for one in self.estimates)
 
     @property
     def communicators(self) -> Bytes:
-        """What NCCL takes of it beside torch: nothing on one GPU."""
-        return 0, max(NCCL_BUFFERS if one.setting.parallel.gpus > 1 else 0 for one in self.estimates)
+        """The part of `device` that NCCL takes outside of torch: 0 on one GPU."""
+        return 0, max(nccl_bytes(one.setting.parallel) for one in self.estimates)
 
     @property
     def parameters(self) -> Bytes:
-        """The model's parameters with its adapters."""
+        """The number of the model's parameters, adapters included."""
         return _hull((one.parameters_total, one.parameters_total) for one in self.estimates)
 
     @property
     def trainable(self) -> Bytes:
-        """The parameters that are trained."""
+        """The number of trained parameters."""
         return _hull((one.parameters_trainable, one.parameters_trainable) for one in self.estimates)
 
     def fits(self) -> tuple[Fit, ...]:
-        """The cards that the scenario names, if any, then every card of the table, smallest first."""
-        cards: list[Gpu | GpuVariants | GenericGpu] = sorted(gpus(), key=lambda card: (card.usable_low, card.name))
+        """The fit on each card that the scenario names, then on every other card of the table, smallest first."""
+        cards: list[Card] = sorted(gpus(), key=lambda card: (card.usable_low, card.name))
         named = self.named_cards()
         names = {card.name for card in named}
         return tuple(
             self.fit(card, replays=True) for card in (*named, *(card for card in cards if card.name not in names))
         )
 
-    def named_cards(self) -> list[Gpu | GpuVariants | GenericGpu]:
+    def named_cards(self) -> list[Card]:
         """The cards that the scenario names, each once."""
         found = (find_gpu(str(name)) for name in self.scenario.possible("gpu") if name is not None)
         return list({card.name: card for card in found if not isinstance(card, UnknownName)}.values())
 
-    def fit(self, card: Gpu | GpuVariants | GenericGpu, *, replays: bool = False, alone: bool = False) -> Fit:
-        """The peak on this card, with its workspace and context, and widened by the known error.
+    def fit(self, card: Card, *, replays: bool = False, alone: bool = False) -> Fit:
+        """Whether the peak fits on this card, with the card's workspace and context, whatever the known error.
 
-        Where that decides nothing, what is reserved may be replayed to know it better: as far as this card needs it,
-        where it is asked about `alone`, and else to the end, for all cards.
+        Where bounds decide nothing, `replays` allows to replay the run through the caching allocator, which bounds what
+        is reserved more closely: only as far as needed if the question is about this card `alone`, else to the end.
         """
         usable = (card.usable_low, card.usable_high)
-        if self.estimates[0].setting.stack.trainer == "vllm":  # its peak follows the card, and so does what it can hold
+        if self.estimates[0].setting.stack.trainer == "vllm":  # what vLLM takes and what it can hold depend on the card
             none_starts = all(cannot_start(one, card) for one in self.estimates)
             starts = all(surely_starts(one, card) for one in self.estimates)
             return Fit(card.name, "no" if none_starts else "yes" if starts else "maybe", usable)
@@ -169,22 +170,22 @@ class Answer:
         return Fit(card.name, "yes" if enough else "maybe", usable)
 
     def may_run(self, one: Estimate) -> bool:
-        """Whether one of the estimates is not known to be more than its own card has; False where it names none."""
+        """Whether an estimate may fit on the card that its setting names; False where it names none."""
         card = find_gpu(one.setting.gpu) if one.setting.gpu is not None else None
         if card is None or isinstance(card, UnknownName):
             return False
         low = one.reserved[0] + context_of(card, one.setting.stack.versions)[0]
         return not self._exceeds(low, peak_floor(one), card)
 
-    def _exceeds(self, low: int, held: Fraction, card: Gpu | GpuVariants | GenericGpu) -> bool:
-        """Whether a peak, whatever its error, or what is `held` from step to step is more than a card has."""
+    def _exceeds(self, low: int, held: Fraction, card: Card) -> bool:
+        """Whether a peak of at least `low` bytes, less its error, or the `held` bytes exceed the memory of a card."""
         return max(low * (1 - self.error), held) > card.usable_high
 
 
 def answer(scenario: Scenario, base: Path) -> Answer | None:
     """The answer for a scenario; None where its model is not known.
 
-    Raises one of toolkit.checks.situations.situation.REFUSALS, or TooManySettingsError.
+    Raises one of toolkit.checks.refusals.REFUSALS, or TooManySettingsError.
     """
     situation = situation_of(scenario, base)
     if situation is None:
@@ -206,7 +207,7 @@ def answer(scenario: Scenario, base: Path) -> Answer | None:
 def _estimates(
     situation: Situation, choices: Iterable[Choice]
 ) -> tuple[tuple[Choice, ...], tuple[Estimate, ...], tuple[tuple[Choice, str], ...]]:
-    """The choices that formulas follow, with their estimates, and those that they refuse; raises where all are."""
+    """The choices that formulas cover, their estimates, and the refused choices; raises where all are refused."""
     followed: list[tuple[Choice, Estimate]] = []
     refused: list[tuple[Choice, str]] = []
     for choice in choices:
@@ -221,9 +222,9 @@ def _estimates(
 
 
 def held_at_extremes(scenario: Scenario, base: Path) -> tuple[Holdings, ...]:
-    """What a scenario holds from step to step at the extremes of its open fields; nothing for an unknown model.
+    """The memory held between steps at the extremes of the open fields; empty for an unknown model.
 
-    Raises one of toolkit.checks.situations.situation.REFUSALS, or TooManySettingsError.
+    Raises one of toolkit.checks.refusals.REFUSALS, or TooManySettingsError.
     """
     situation = situation_of(scenario, base)
     if situation is None:
@@ -231,14 +232,14 @@ def held_at_extremes(scenario: Scenario, base: Path) -> tuple[Holdings, ...]:
     return tuple(situation.holdings(choice) for choice in situation.space.extremes(situation.fields(*all_moved())))
 
 
-def _grown(setting: Setting, card: Gpu | GpuVariants | GenericGpu) -> int:
-    """How much larger a BLAS workspace is on a card than on the setting's own, in bytes."""
+def _grown(setting: Setting, card: Card) -> int:
+    """The bytes by which a BLAS workspace is larger on a card than on the setting's own."""
     versions = setting.stack.versions
     return workspace_of(card, versions) - workspace_bytes(setting.gpu, versions)
 
 
 def _beside_torch(one: Estimate) -> int:
-    """The most that communicators take of a card beside torch and the context: nothing on one GPU."""
+    """The most bytes that communicators take outside of torch and the context: 0 on one GPU."""
     _, most = device_interval((0, 0), one.setting.gpu, one.setting.parallel)
     return most - context_interval(one.setting.gpu)[1]
 

@@ -1,4 +1,4 @@
-"""The settings that decide a claim that depends: on either side of where it turns from true to false."""
+"""The settings that decide claims that depend: on both sides of the boundary between true and false."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ from toolkit.spec.document_spec import Spec
 
 
 def decisive(specs: Iterable[Spec], root: Path) -> Iterator[tuple[Job, Path]]:
-    """A job for either side of every claim that depends, with the folder of its records.
+    """For every claim that depends, a job on either side of its boundary, with the folder of its records.
 
-    One comes as often as it decides a claim. The sides are those of what is known now: a record of one of them may move
-    the boundary.
+    A job is repeated for each claim that it decides. The boundary is the one known now; a new record may move it.
     """
     for spec in specs:
         document = read_document(spec.document_path, root)

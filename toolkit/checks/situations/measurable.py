@@ -1,4 +1,4 @@
-"""The settings of scenarios that are worth measuring, and what waits for each measurement."""
+"""The settings of scenarios that are worth measuring, each with the number of claims that it would decide."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from toolkit.checks.refusals import REFUSALS
 from toolkit.checks.situations.decisive import decisive
-from toolkit.checks.situations.situation import REFUSALS
 from toolkit.checks.situations.traceable import jobs_of
 from toolkit.evidence.evidence import EvidenceKind
 from toolkit.evidence.record import FOLDER, Record, read_records, setting_key
@@ -29,14 +29,14 @@ MEASURED = frozenset(
     ("peak_memory", "weights", "gradients", "optimizer_states", "activations", "kv_cache", "overhead", "fits",
      "gpu_memory", "adapters", "change", "speed_ratio")
 )  # fmt: skip
-"""Quantities that a measurement of their scenario speaks of."""
+"""The quantities for which a measurement of the scenario is evidence."""
 
 
 @dataclass(slots=True)
 class Measurables:
-    """Jobs, what is wrong with the files, and what was left out with its reason.
+    """Jobs, findings about the files, and what was left out, with the reason.
 
-    `refused` has the reasons of settings that are left out because nothing measures them, by scenario.
+    `refused` holds, by scenario, why settings are left out that cannot be measured.
     """
 
     jobs: list[Measurable] = field(default_factory=list)
@@ -48,7 +48,7 @@ class Measurables:
 def measurables(paths: Sequence[Path], root: Path, names: Sequence[str] | None = None) -> Measurables:
     """The jobs of specs, folders of specs, and files with one scenario, each with the claims that wait for it.
 
-    Folders of records are told from `root`, as another machine has them too.
+    Folders of records are given relative to `root`, so that they name the same folder on another machine.
     """
     traceable = jobs_of(paths, root, names, stated=True)
     specs, _ = load_specs([path for path in paths if path.is_dir() or is_spec(path.name)], root)
@@ -57,7 +57,7 @@ def measurables(paths: Sequence[Path], root: Path, names: Sequence[str] | None =
     found = Measurables(findings=traceable.findings, left_out=traceable.left_out)
     stated: dict[tuple[Path, str], Measurable] = {}
     for job, folder, decides in _each(traceable.jobs, decisive(specs, root), names):
-        reason = refusal(job.setting)  # what no process need be started for; the rest is refused there, by name
+        reason = refusal(job.setting)  # known without starting a process; the rest is refused there, by name
         if reason:
             found.left_out.append(f"{job.scenario}: {reason}")
             found.refused.setdefault(job.scenario, []).append(reason)
@@ -74,7 +74,7 @@ def measurables(paths: Sequence[Path], root: Path, names: Sequence[str] | None =
 def _each(
     stated: Iterable[tuple[Job, Path]], turning: Iterable[tuple[Job, Path]], names: Sequence[str] | None
 ) -> Iterator[tuple[Job, Path, int]]:
-    """Every setting once, with how many claims it decides alone: 0 for one that all claims of its scenario wait for."""
+    """Every setting once, with the number of claims that it alone decides; 0 for those that matter to all claims."""
     first = {(folder, job.scenario, _key(job)): (job, folder) for job, folder in stated}
     for job, folder in first.values():
         yield job, folder, 0
@@ -87,7 +87,7 @@ def _each(
 
 
 def _apart(first: Mapping[str, Any], other: Mapping[str, Any], prefix: str = "") -> str:
-    """The fields by which a setting differs from the first, with its values."""
+    """The fields in which a setting differs from the first, with its values: "batch_size=4,lora.rank=8"."""
     said = []
     for name in other:
         one, two = first.get(name), other[name]
@@ -99,13 +99,13 @@ def _apart(first: Mapping[str, Any], other: Mapping[str, Any], prefix: str = "")
 
 
 def shown(folder: Path, root: Path) -> str:
-    """A folder as another machine has it too: told from `root`."""
+    """A folder relative to `root`, which names it on another machine, too."""
     whole, base = folder.resolve(), root.resolve()
     return (whole.relative_to(base) if whole.is_relative_to(base) else whole).as_posix()
 
 
 def computed(job: Measurable) -> Estimate | None:
-    """What the formulas say of a job, if they say anything."""
+    """The estimate of a job; None where the formulas refuse it."""
     try:
         return estimate(job.setting, job.facts)
     except REFUSALS:
@@ -113,7 +113,7 @@ def computed(job: Measurable) -> Estimate | None:
 
 
 def measurable(job: Job, folder: str, claims: int = 0) -> Measurable:
-    """A job with what it is expected to take."""
+    """A job with the seconds and the bytes that it is expected to take."""
     plain = Measurable(job.scenario, job.setting, job.facts, folder, claims)
     known = computed(plain)
     parameters = known.parameters_total if known else job.facts.verified_params or 0
@@ -129,9 +129,9 @@ def measurable(job: Job, folder: str, claims: int = 0) -> Measurable:
 
 
 def _claims(specs: Iterable[Spec]) -> Counter[tuple[Path, str]]:
-    """How many claims of each scenario, by the folder of its records, a measurement speaks of.
+    """How many claims of each scenario (by folder of records and name) a measurement would be evidence for.
 
-    A change between two scenarios waits for both.
+    A claim of a change between two scenarios counts for both.
     """
     counted: Counter[tuple[Path, str]] = Counter()
     for spec in specs:
@@ -145,7 +145,7 @@ def _claims(specs: Iterable[Spec]) -> Counter[tuple[Path, str]]:
 
 
 def _measured(folder: Path) -> set[str]:
-    """The settings of which there is a measurement."""
+    """The identities of the settings that were measured already."""
     if not folder.is_dir():
         return set()
     records = (one for one in read_records(folder) if isinstance(one, Record))

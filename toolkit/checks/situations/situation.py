@@ -1,4 +1,4 @@
-"""A claim's scenario made answerable: its open fields, its model, and an estimate at every setting that is tried."""
+"""A scenario ready for estimates: its open fields, its model, and the estimate at every setting that is tried."""
 
 from __future__ import annotations
 
@@ -11,26 +11,21 @@ from toolkit.checks.situations.survey import Survey
 from toolkit.checks.traces import Traces
 from toolkit.facts.models import ModelFacts
 from toolkit.facts.multiprocessors import multiprocessors_of
-from toolkit.memory.architecture import Architecture, UnsupportedModel, architecture_of
+from toolkit.memory.architecture import Architecture, architecture_of
 from toolkit.memory.estimate import Estimate, Holdings, estimate, holdings, on_gpu
 from toolkit.memory.libraries.unfused_attention import unfused
-from toolkit.memory.refusal import UnsupportedRow
-from toolkit.memory.weights.quantization import UnsupportedStorage
 from toolkit.quantity.interval import Interval
 from toolkit.spec.fields.registry import FIELDS
 from toolkit.spec.settings.setting import Setting
 
-REFUSALS = (UnsupportedModel, UnsupportedStorage, UnsupportedRow)
-"""What the formulas refuse by name; a claim that needs it is unchecked with that reason."""
-
 
 @dataclass(slots=True)
 class Situation:
-    """One scenario, with the fields that a claim overrides. Estimates are made once for each choice.
+    """One scenario, with the fields that a claim overrides. Each estimate is made once.
 
-    Claims about one scenario on several GPUs share `estimates`: a card moves only the context and the workspaces, and
-    by its multiprocessors what sums over tokens stage. `truths` and `spreads` hold what was worked out of a quantity,
-    for the claims that say the same of it; `traces` are the records beside the spec.
+    Claims about one scenario on several GPUs share `estimates`: a card changes only the context, the workspaces, and,
+    by its number of multiprocessors, the buffers of reductions over tokens. `truths` and `spreads` cache the results
+    for claims that state the same. `traces` are the records beside the spec.
     """
 
     scenario: str
@@ -62,18 +57,18 @@ class Situation:
 
     def _shared(self, setting: Setting, choice: Choice) -> Estimate:
         key = self.space.key(choice)
-        if setting.stack.trainer == "vllm":  # it takes a share of each card, and shares out what it takes
+        if setting.stack.trainer == "vllm":  # it claims a share of the card, whatever it needs
             key = (*key, setting.gpu)
-        elif setting.trains and setting.gpu is not None:  # by which sums over tokens take room
+        elif setting.trains and setting.gpu is not None:  # which size the buffers of reductions over tokens
             key = (*key, multiprocessors_of(setting.gpu))
-        key = (*key, unfused(setting))  # by which attention has a kernel
+        key = (*key, unfused(setting))  # whether the card has a fused attention kernel
         if key not in self.estimates:
             self.estimates[key] = estimate(setting, self.facts)
         found = self.estimates[key]
         return found if found.setting is setting else on_gpu(found, setting)
 
     def holdings(self, choice: Choice | None = None) -> Holdings:
-        """What is held from step to step at a choice: cheaper than an estimate. Raises one of REFUSALS."""
+        """The memory held between steps at a choice, which is cheaper than an estimate. Raises one of REFUSALS."""
         setting = self.setting(choice)
         found = self._held.get(id(setting))
         if found is None:
@@ -87,5 +82,5 @@ class Situation:
 
 
 def all_moved() -> Iterable[str]:
-    """Everything that a field may move in memory: what a peak or a fit follows."""
+    """All categories of memory that a field may move: those on which a peak or a fit depends."""
     return frozenset().union(*(spec.affects for spec in FIELDS.values())) - {"time", "identity", "parameters"}

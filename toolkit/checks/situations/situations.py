@@ -1,8 +1,7 @@
-"""Scenarios made answerable, once for each distinct one, however many claims are about it."""
+"""The situations of a spec, each made once, however many claims are about it."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,8 +12,7 @@ from toolkit.checks.situations.space import Choice, SettingSpace
 from toolkit.checks.traces import Traces
 from toolkit.documents.bind import BoundValue
 from toolkit.documents.read_field import resolved
-from toolkit.facts.models import ModelFacts, load_model, model_from_config
-from toolkit.facts.names import UnknownName
+from toolkit.facts.models import ModelFacts, model_of
 from toolkit.memory.estimate import Estimate
 from toolkit.spec.claim import Claim
 from toolkit.spec.document_spec import Spec
@@ -37,7 +35,7 @@ class Situations:
     _made: dict[tuple[str, str], Situation | None] = field(default_factory=dict)
 
     def scenario(self, claim: Claim) -> Scenario | None:
-        """The claim's scenario with the document's values in it; None where it has none."""
+        """The claim's scenario, with values read from the document filled in; None where it has none."""
         stated = self.spec.scenario_of(claim)
         if stated is None:
             return None
@@ -47,7 +45,7 @@ class Situations:
         return self._resolved[key]
 
     def situation(self, claim: Claim) -> Situation | None:
-        """The claim's scenario made answerable; None without one, or where its model is not known."""
+        """The situation of the claim; None without a scenario, or where its model is not known."""
         scenario = self.scenario(claim)
         if scenario is None:
             return None
@@ -59,7 +57,7 @@ class Situations:
         return self._made[key]
 
     def of_scenarios(self, names: Iterable[str]) -> dict[str, Situation | None]:
-        """The situations of scenarios of the spec by name, as they are without what a claim overrides."""
+        """The situations of scenarios by name, without the overrides of any claim."""
         stated = {name: self.spec.scenarios[name] for name in names if name in self.spec.scenarios}
         return {
             name: situation_of(resolved(scenario, self.values), self.spec.path.parent)
@@ -67,7 +65,7 @@ class Situations:
         }
 
     def ends_of_change(self, claim: Claim) -> tuple[Situation | None, Situation | None]:
-        """The scenarios between which something changes; what leads to no other ends at the claim's own."""
+        """The situations between which a claim states a change; one without an end leads to the claim's own."""
         if claim.of is None:
             return None, None
         end = self.situation(claim) if claim.end is None else self._named(claim, claim.end)
@@ -85,11 +83,11 @@ def situation_of(
     estimates: dict[tuple[object, ...], Estimate] | None = None,
     traces: Traces | None = None,
 ) -> Situation | None:
-    """A resolved scenario made answerable; None where its model is not known.
+    """The situation of a resolved scenario; None where its model is not known.
 
-    `estimates` holds those made for the same scenario on other GPUs, `traces` the records beside the spec.
+    `estimates` are those made for the same scenario on other GPUs, `traces` the records beside the spec.
     """
-    facts = _facts(scenario.model, base)
+    facts = model_of(scenario.model, base=base)
     if not isinstance(facts, ModelFacts):
         return None
     space = SettingSpace(open_fields(scenario), cast("Callable[[Choice], Setting]", deciding(scenario)))
@@ -101,10 +99,3 @@ def situation_of(
         traces,
         {} if estimates is None else estimates,
     )
-
-
-def _facts(model: str, base: Path) -> ModelFacts | UnknownName:
-    """What is known of a model by its name, its file, or its config written out in the scenario."""
-    if model.startswith("{"):
-        return model_from_config(json.loads(model), "the config of the scenario")
-    return load_model(model, base=base)

@@ -25,15 +25,14 @@ class Side(IntEnum):
 
 
 class TooManySettingsError(ValueError):
-    """The open fields span more settings than are worth trying; the scenario says too little."""
+    """The open fields span too many settings to try; the scenario has to say more."""
 
 
 @dataclass(slots=True)
 class SettingSpace:
-    """What is open in a scenario, and how a choice for every open field becomes a setting.
+    """The open fields of a scenario, and the function that makes a setting of a choice for each.
 
-    `options` maps each open field to its values, or to a range of whole numbers. Settings are made
-    once for each choice.
+    `options` maps each open field to its values, or to a range of whole numbers. Each setting is made once.
     """
 
     options: Mapping[str, Options]

@@ -21,7 +21,7 @@ from toolkit.spec.load_scenarios import load_scenarios
 
 @frozen
 class SpeedPair:
-    """Two scenarios of a spec, and the work in which the second is said to be so many times as fast as the first."""
+    """Two scenarios of a spec, and the work by which a claim compares their speeds."""
 
     work: str
     start: Measurable
@@ -34,12 +34,12 @@ class SpeedPair:
 
 
 def speed_pairs(specs: Iterable[Spec], root: Path) -> list[SpeedPair]:
-    """The pairs of claims that name two scenarios by `of: duration`; each once, however many claims it has."""
+    """The pairs of scenarios that claims compare by `of: duration`, each once."""
     return _once(pair for spec in specs for pair in _of(spec, root))
 
 
 def listed_pairs(path: Path, root: Path) -> list[SpeedPair]:
-    """The pairs that a file of scenarios lists."""
+    """The pairs in a file of scenarios."""
     listed, _ = load_scenarios(path, path.resolve().parent)
     jobs = {}
     for scenario in listed.scenarios:

@@ -1,4 +1,4 @@
-"""From what is claimed and what is known at each setting to a verdict, its boundary and the settling line."""
+"""The verdict on a claim over all settings, the boundary where it turns, and the YAML that would settle it."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from toolkit.quantity.interval import Interval
 from toolkit.spec.fields.value import Range
 
 MAX_TRIES = 64
-"""How many settings are tried to leave a field unsaid that makes no difference."""
+"""The most settings that are tried to find out whether a field may be left out of the boundary."""
 
 
 @frozen
 class Spread:
-    """The verdict over all settings, where it turns, and the YAML that would settle it.
+    """The verdict over all settings, the boundary in words, and the YAML that would settle it.
 
-    `turns`: the nearest two choices that were tried of which it is true at the first and false at the second.
+    `turns` are the two nearest choices that were tried of which the claim holds at the first and fails at the second.
     """
 
     verdict: Verdict
@@ -30,7 +30,7 @@ class Spread:
 
 
 def side_of(claimed: Iterable[Interval], truth: Interval) -> Side:
-    """Where the truth lies beside a claim of one or more readings: it meets one, or lies below all."""
+    """On which side of a claim the truth lies: it meets one of the intervals, lies below all, or else above."""
     intervals = list(claimed)
     if any(interval.meets(truth) for interval in intervals):
         return Side.HOLDS
@@ -55,7 +55,7 @@ def over_settings(
 
 @frozen
 class _Turn:
-    """Where a claim turns from true to false, in words, with the choices that the words speak of."""
+    """The boundary between true and false in words, and the choices on either side that the words mention."""
 
     words: str
     said: frozenset[str]
@@ -64,7 +64,7 @@ class _Turn:
 
     @property
     def nearest(self) -> tuple[Choice, Choice]:
-        """A true and a false choice with the least between them."""
+        """The nearest pair of a true and a false choice."""
         return min(product(self.true, self.false), key=lambda pair: _distance(pair[0], pair[1], self.said))
 
 
@@ -83,7 +83,7 @@ def _turn(space: SettingSpace, found: Survey, side_at: Callable[[Choice], Side])
 
 
 def _by_weight(space: SettingSpace, found: Survey) -> list[str]:
-    """The open fields, those first that alone tell true from false, then ranges, then the rest."""
+    """The open fields: first those that alone separate true from false, then ranges, then the rest."""
     names = list(found.choices[0][0])
 
     def rank(name: str) -> tuple[bool, bool]:
@@ -100,7 +100,7 @@ def _separates(found: Survey, name: str) -> bool:
 
 
 def _distance(first: Choice, second: Choice, names: Iterable[str]) -> int:
-    """How far two choices lie apart: whole numbers by what is between them, all else by 1."""
+    """The distance of two choices: the difference of whole numbers, and 1 for any other field that differs."""
     pairs = [(first[name], second[name]) for name in names]
     return sum(abs(one - two) if isinstance(one, int) and isinstance(two, int) else one != two for one, two in pairs)
 
@@ -110,7 +110,7 @@ def _differ(first: Choice, second: Choice) -> list[str]:
 
 
 def _turn_of(space: SettingSpace, name: str, holds: Choice, fails: Choice, side_at: Callable[[Choice], Side]) -> _Turn:
-    """Where it turns along one field; a range that holds in its middle alone turns twice."""
+    """The boundary along one field; a claim that holds in the middle of a range alone has two."""
     start, end, options = holds[name], fails[name], space.options[name]
     if not (isinstance(options, Range) and isinstance(start, int) and isinstance(end, int)):
         words = f"true with {name} {shown(start)}, false with {name} {shown(end)}"
@@ -141,7 +141,7 @@ def _turn_of(space: SettingSpace, name: str, holds: Choice, fails: Choice, side_
 
 
 def _context(space: SettingSpace, found: Survey, turn: _Turn, side_at: Callable[[Choice], Side]) -> str:
-    """The other open fields that have to be as they are for the words to be true, with their values."""
+    """The other open fields that the boundary depends on, with their values, as the end of the sentence."""
 
     def free(names: Sequence[str]) -> bool:
         return _stays(turn, list(probes(space, names, grows=found.grows)), side_at)
@@ -155,7 +155,7 @@ def _context(space: SettingSpace, found: Survey, turn: _Turn, side_at: Callable[
 
 
 def _stays(turn: _Turn, others: Sequence[Choice], side_at: Callable[[Choice], Side]) -> bool:
-    """Whether what is true and false stays so at all these other values; too many to try count as no."""
+    """Whether the boundary is the same at all these other choices; False where there are too many to try."""
     if len(others) * (len(turn.true) + len(turn.false)) > MAX_TRIES:
         return False
 
@@ -167,7 +167,7 @@ def _stays(turn: _Turn, others: Sequence[Choice], side_at: Callable[[Choice], Si
 
 
 def _matters(found: Survey, name: str) -> bool:
-    """Whether changing this field alone changes the answer anywhere."""
+    """Whether changing this field alone changes the side of any choice that was tried."""
     outcomes: dict[tuple[object, ...], bool] = {}
     for choice, side in found.choices:
         holds = side is Side.HOLDS
@@ -177,12 +177,12 @@ def _matters(found: Survey, name: str) -> bool:
 
 
 def _without(name: str, choice: Choice) -> tuple[object, ...]:
-    """The values of all other fields: the same for choices that differ in this one alone."""
+    """The values of all fields but one: a key that choices share which differ in that field alone."""
     return tuple(value for other, value in choice.items() if other != name)
 
 
 def _settling(space: SettingSpace, found: Survey, side_at: Callable[[Choice], Side]) -> str:
-    """Few fields that, once stated, make the claim true: `batch_size: 1`, or several in one mapping."""
+    """YAML with as few fields as make the claim true once they are stated: `batch_size: 1`, or a mapping."""
     names = list(found.choices[0][0])
     needed = dict(found.holds[0])
     for name in names:
@@ -199,7 +199,7 @@ def _holds_with(
     pinned: Mapping[str, object],
     side_at: Callable[[Choice], Side],
 ) -> bool:
-    """Whether the claim holds at every extreme of the other fields while these are pinned."""
+    """Whether the claim holds at every extreme of the other fields with these pinned."""
     others = [name for name in names if name not in pinned]
     return all(
         side_at({name: {**extreme, **pinned}[name] for name in names}) is Side.HOLDS
@@ -225,7 +225,7 @@ def yaml_line(fields: Mapping[str, object]) -> str:
 
 
 def shown(value: object) -> str:
-    """A value of a field as YAML writes it."""
+    """The value of a field in YAML."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, tuple):

@@ -1,4 +1,4 @@
-"""The search through open settings for where a claim turns from true to false."""
+"""The search through the settings of a scenario for where a claim holds and where it fails."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from toolkit.checks.situations.space import Choice, SettingSpace, Side
 from toolkit.frozen import frozen
 
 MAX_ROWS = 128
-"""How many combinations of ranges are searched one by one before a claim is said to hold nowhere."""
+"""The most combinations of ranges that are searched before a claim is said to hold nowhere."""
 
 
 @frozen
 class Survey:
-    """On which side evidence lies, at every choice tried. `grows`: it falls along no range."""
+    """The side on which evidence lies, at every choice tried. `grows`: evidence falls along no range."""
 
     sides: Mapping[tuple[tuple[str, object], ...], Side]
     grows: bool = True
@@ -31,27 +31,26 @@ class Survey:
 
     @property
     def fails(self) -> list[Choice]:
-        """The choices at which it does not."""
+        """The choices at which it fails."""
         return [choice for choice, side in self.choices if side is not Side.HOLDS]
 
 
 def survey(
     space: SettingSpace, fields: Iterable[str], side_at: Callable[[Choice], Side], *, grows: bool = True
 ) -> Survey:
-    """Tries every extreme; where evidence lies below at one and above at the other, looks between them.
+    """Tries every extreme, and searches between two where evidence lies below at one and above at the other.
 
-    Evidence has to be monotone along each range, and the claim one interval. Then it holds everywhere if it
-    holds at the extremes; and if it holds anywhere, a place is found as long as all ranges but the longest
-    span at most `MAX_ROWS` combinations (beyond that, as long as one step of the longest is finer than the
-    claim).
-    `grows` says that evidence falls along no range; else every corner counts as an extreme.
+    Evidence has to be monotone along each range, and the claim one interval. Then a claim that holds at the extremes
+    holds everywhere. If it holds anywhere, such a choice is found as long as all ranges but the longest span at most
+    `MAX_ROWS` combinations (beyond that, as long as one step of the longest is finer than the claim). `grows` says that
+    evidence falls along no range; otherwise every corner is tried as an extreme.
     """
     extremes = list(probes(space, fields, grows=grows))
     groups = [list(group) for _, group in groupby(extremes, lambda choice: _without_ranges(space, choice))]
     sides = {_key(choice): side_at(choice) for choice in extremes}
     for group in groups:
         if len({sides[_key(choice)] for choice in group}) > 1:
-            # What turns here turns along some range: the mixed corners show along which.
+            # The claim turns along some range: the mixed corners show along which.
             sides.update({_key(corner): side_at(corner) for corner in space.corners(group[0])})
             if found := _between_any(space, group, sides, side_at, _between):
                 sides[_key(found)] = Side.HOLDS
@@ -94,7 +93,7 @@ def _between_any(
     side_at: Callable[[Choice], Side],
     look: Look,
 ) -> Choice | None:
-    """A choice that holds, between extremes that differ in ranges alone and lie on opposite sides."""
+    """A choice that holds, between two extremes on opposite sides that differ in ranges alone."""
     below = [choice for choice in group if sides[_key(choice)] is Side.BELOW]
     above = [choice for choice in group if sides[_key(choice)] is Side.ABOVE]
     ranges = space.ranges(group[0])
@@ -102,9 +101,9 @@ def _between_any(
 
 
 def _between(low: Choice, high: Choice, ranges: Sequence[str], side_at: Callable[[Choice], Side]) -> Choice | None:
-    """A choice between the two at which the claim holds, moving one range after the other.
+    """A choice between the two at which the claim holds, found by moving one range after the other.
 
-    The coarse first range may step over the claim, the next then fills the step.
+    A step of the first range may jump over the claim; the next range then fills the gap.
     """
     current = dict(low)
     for name in ranges:
@@ -119,7 +118,7 @@ def _between(low: Choice, high: Choice, ranges: Sequence[str], side_at: Callable
 
 
 def _row_by_row(low: Choice, high: Choice, ranges: Sequence[str], side_at: Callable[[Choice], Side]) -> Choice | None:
-    """The same for every combination of all ranges but the longest: slow, and misses nothing."""
+    """The same, for every combination of all ranges but the longest: slow, but complete."""
     lengths = {name: abs(_whole(high[name]) - _whole(low[name])) + 1 for name in ranges}
     longest = max(ranges, key=lambda name: lengths[name])
     spans = [_span(_whole(low[name]), _whole(high[name])) for name in ranges if name != longest]
@@ -137,7 +136,7 @@ def _row_by_row(low: Choice, high: Choice, ranges: Sequence[str], side_at: Calla
 
 
 def _crossing(choice: Choice, name: str, end: int, side_at: Callable[[Choice], Side]) -> tuple[int, int | None]:
-    """The last value before `end` at which evidence lies below, and one that holds, if any."""
+    """The last value before `end` at which evidence lies below the claim, and one that holds, if any."""
     lower, upper = _whole(choice[name]), end
     if side_at({**choice, name: upper}) is Side.HOLDS:
         return lower, upper

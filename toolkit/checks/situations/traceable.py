@@ -1,6 +1,6 @@
 """The settings of scenarios that are worth tracing: those with the smallest and the largest computed peak.
 
-To be measured is also what a scenario states or its profile assumes first.
+Measurements also take the setting with the first value of every open field.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from toolkit.checks.situations.situation import REFUSALS, Situation, all_moved
+from toolkit.checks.refusals import REFUSALS
+from toolkit.checks.situations.situation import Situation, all_moved
 from toolkit.checks.situations.situations import situation_of
 from toolkit.checks.situations.space import TooManySettingsError
 from toolkit.documents.bind import bind
@@ -28,9 +29,9 @@ from toolkit.spec.walk import is_spec
 
 @dataclass(slots=True)
 class Traceable:
-    """Jobs with the folder of their records, what is wrong with the files, and what was left out with its reason.
+    """Jobs with the folder of their records, findings about the files, and what was left out, with the reason.
 
-    `seen` has the names of all scenarios that were read.
+    `seen` holds the names of all scenarios that were read.
     """
 
     jobs: list[tuple[Job, Path]] = field(default_factory=list)
@@ -45,7 +46,7 @@ def jobs_of(
 ) -> Traceable:
     """The jobs for specs, folders of specs, and files with one scenario; only of the scenarios in `names`, if given.
 
-    `stated`: before the smallest and the largest of each scenario, that with the first value of every open field.
+    `stated` adds, as the first of each scenario, the setting with the first value of every open field.
     """
     found = Traceable(stated=stated)
     specs = []

@@ -21,7 +21,7 @@ _MARKUP: Final = re.compile(r"[\s*_`\\]+")
 _WORD: Final = re.compile(r"[^\W\d_]{2,}|[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af]")
 _FEWEST_WORDS: Final = 5
 _SPECIFIC: Final = ("model", "method", "precision", "batch_size", "sequence_length")
-"""What a statement names that needs no words to be known again."""
+"""The names by which a statement is recognised without its words."""
 
 
 @frozen
@@ -32,7 +32,7 @@ class _Statement:
 
 
 class Statements:
-    """What the documents of one run have stated so far; of each statement the first is kept."""
+    """The statements of all documents so far; of equal statements the first."""
 
     def __init__(self) -> None:
         self._first: dict[tuple[str | None, ...], _Statement] = {}
@@ -62,7 +62,7 @@ def _finding(first: _Statement, statement: _Statement, claim: FoundClaim) -> Fin
 
 
 def _keys(claim: FoundClaim) -> Iterator[tuple[str | None, ...]]:
-    """What tells that another document makes the same statement: its words or its row, or all that it names."""
+    """The keys by which the same statement is recognised in another document: its words, its row, or all its names."""
     if claim.quantity not in STATED or "model" not in claim.context:
         return
     situation = (claim.quantity, *(claim.context.get(name) for name in TOLD_APART))

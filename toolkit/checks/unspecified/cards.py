@@ -21,7 +21,7 @@ from toolkit.quantity import Bound, Dimension
 
 _BESIDE: Final = re.compile(r"[\s*_`]*(?:(?i:gpus?|cards?)\s(?=with|has|have))?(?:\(|,|-|/|:|with|has|have)?[\s*_`]*\Z")
 _OTHERS: Final = re.compile(r"[\s*_`]*(?:of\s)?(?:(?:system|cpu|host)\s)?ram\b", re.IGNORECASE)
-"""Memory that may be that of the machine: "an A100 with 32 GB of RAM"."""
+"""Words by which an amount may be main memory: "an A100 with 32 GB of RAM"."""
 
 _SEVERAL: Final = re.compile(
     r"\b(?:\d{1,3}\s?[x×]|[x×]\s?\d{1,3}|two|three|four|eight|dual|multi\w*"
@@ -30,7 +30,7 @@ _SEVERAL: Final = re.compile(
     re.IGNORECASE,
 )
 _SHARED: Final = re.compile(r"\b(?:split|across|used|uses|using|budget|cap|limit\w*)\b|[\s\w][+&]\s", re.IGNORECASE)
-"""What shows that an amount beside a card may be what is used of it, or that of several."""
+"""Words by which an amount beside a card may be what is used of it, or the memory of several cards."""
 
 _CAPACITY: Final = re.compile(
     r"\W*(?:gpu )?(?:v-?ram|memory|mem|gpu ram|capacity)(?: size| capacity)?\W*(?:gi?b)?\W*", re.IGNORECASE

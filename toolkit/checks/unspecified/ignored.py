@@ -1,4 +1,4 @@
-"""Statements of a document that it answers for itself, where no spec is at hand."""
+"""Applies the comments of a document that ask to ignore something, where there is no spec."""
 
 from __future__ import annotations
 

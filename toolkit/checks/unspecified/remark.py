@@ -1,4 +1,4 @@
-"""What a check says of a statement."""
+"""Remarks: the verdicts of checks without a spec."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CODE_OF: Final[Mapping[str, str]] = MappingProxyType(
         "arithmetic": "A501", "change": "A502", "disk": "R604", "host_memory": "R605",
     }
 )  # fmt: skip
-"""The code of each quantity that is looked for without a spec."""
+"""The code of each quantity that is judged without a spec."""
 
 
 @frozen

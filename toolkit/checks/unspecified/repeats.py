@@ -17,13 +17,13 @@ from toolkit.quantity import Bound, Value
 STATED: Final = frozenset(
     {"peak_memory", "weights", "gradients", "optimizer_states", "activations", "kv_cache", "parameters"}
 )
-"""Quantities of which a situation has one."""
+"""Quantities with a single value in one situation."""
 
 TOLD_APART: Final = ("model", "method", "gpu", "precision", "batch_size", "sequence_length")
-"""What tells situations apart, as far as a document says it."""
+"""The fields that distinguish situations."""
 
 _NEEDED: Final = frozenset({"method", "precision"})
-"""Of which a situation names one at least, beside its model: models alone are spoken of in many situations."""
+"""Fields of which a situation must name at least one beside its model, as a model alone has many situations."""
 
 
 def check_repeats(scanned: Scanned) -> Iterator[Remark]:

@@ -1,4 +1,4 @@
-"""What the checks without a spec found in documents: every figure, with what is said of it."""
+"""The result of scanning documents: every figure with its verdict."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class ScannedClaim:
 
     @property
     def gates(self) -> bool:
-        """Whether this statement is false, and nobody answers for it."""
+        """Whether this statement is false and not ignored by a comment."""
         return self.verdict is Verdict.DISAGREES and self.ignored is None
 
 
@@ -61,12 +61,12 @@ class ScanResult:
 
     @property
     def ignored(self) -> int:
-        """How many false statements the documents themselves answer for."""
+        """How many false statements are ignored by comments."""
         return sum(claim.ignored is not None for claim in self.claims)
 
     @property
     def gates(self) -> bool:
-        """Whether anything is false that nobody answers for, or wrong with a document."""
+        """Whether a statement gates, or a document has an error."""
         return any(claim.gates for claim in self.claims) or any(
             finding.severity is Severity.ERROR for finding in self.findings
         )

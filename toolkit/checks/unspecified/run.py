@@ -1,4 +1,4 @@
-"""Runs every check that needs no spec over documents, and brings their remarks to the figures that they speak of."""
+"""Runs every check that needs no spec over documents, and joins their remarks with the figures."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ CHECKS: Final[tuple[Callable[[Scanned], Iterator[Remark]], ...]] = (
     check_parameters,
     check_weights,
 )
-"""Every check that needs no spec; what a later one says of a figure stands before what an earlier one says."""
+"""Every check that needs no spec; the verdict of a later one on a figure replaces that of an earlier one."""
 
 _LONGEST_QUOTE: Final = 160
 
@@ -71,7 +71,7 @@ def scan_documents(
 
 
 def judged(scanned: Scanned) -> list[ScannedClaim]:
-    """Every figure of a document, and every remark that speaks of something else, in the order of the text."""
+    """Every figure of a document with its remark, and the remarks about other statements, in the order of the text."""
     remarks: dict[tuple[int, str], Remark] = {}
     for check in CHECKS:
         for remark in check(scanned):

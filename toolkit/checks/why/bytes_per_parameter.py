@@ -1,4 +1,4 @@
-"""Bytes reckoned by parameters times bytes, with a rounded count or without what a quantized form adds."""
+"""Hypotheses about parameters times bytes: a rounded count, or packed weights without their scales."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def _product(why: Why, parameters: str) -> str:
 
 
 def _unpacked(why: Why) -> str:
-    """What the packed form leaves unpacked, and what its scales take."""
+    """The bytes of what the packed form leaves unpacked, and of its scales."""
     stored = storage_of(why.situation.architecture(), why.estimate.setting)
     plain = sum(tensor.bytes for tensor in stored if not tensor.is_packed)
     elements = sum(tensor.elements for tensor in stored if not tensor.is_packed)

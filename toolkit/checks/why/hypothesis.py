@@ -1,4 +1,4 @@
-"""What a hypothesis is given, and what it answers."""
+"""The input and the output of a hypothesis."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Why:
 
 @frozen
 class Reproduction:
-    """A value that a named mistake gives, in base units, and the sentence that says how, made only where it is told."""
+    """The value that a mistake gives, in base units, and a function that makes the sentence about it."""
 
     value: Fraction
     sentence: Callable[[], str]
@@ -41,7 +41,7 @@ class Reproduction:
 
 @frozen
 class Hypothesis:
-    """A findable cause of wrong numbers, for the quantities it can explain."""
+    """A possible cause of wrong numbers, with the quantities that it can explain."""
 
     name: str
     quantities: frozenset[str]

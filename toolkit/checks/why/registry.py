@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from toolkit.checks.situations.situation import REFUSALS
+from toolkit.checks.refusals import REFUSALS
 from toolkit.checks.why.bytes_per_parameter import bits_alone, size_in_the_name
 from toolkit.checks.why.forgotten_terms import forgotten_row, steady_terms, weights_alone
 from toolkit.checks.why.hypothesis import Hypothesis, Why

@@ -1,1 +1,1 @@
-"""What a document says to the toolkit in HTML comments: `<!-- toolkit: ignore … -->`, `<!-- toolkit: claim … -->`."""
+"""Comments in documents that address the toolkit: `<!-- toolkit: ignore … -->`, `<!-- toolkit: claim … -->`."""

@@ -1,4 +1,4 @@
-"""Comments that speak to the toolkit: a verb, words, and keys with their values, each with its place."""
+"""Comments that address the toolkit: a verb, words, and keys with values, each with its place."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from toolkit.finding import Finding, Place
 from toolkit.frozen import frozen
 
 LONGEST = 2_000
-"""Characters of one comment."""
+"""The most characters of one comment."""
 MOST = 1_000
-"""Comments of one document."""
+"""The most comments of one document."""
 VERBS = ("ignore", "claim", "end")
 MALFORMED = "D211"
 
@@ -45,7 +45,7 @@ class Comment:
 
 
 def addressed(document: Document) -> bool:
-    """Whether a document may say anything to the toolkit: a look at the text that costs next to nothing."""
+    """Whether a document may address the toolkit at all: a cheap first look at the text."""
     return "toolkit:" in document.text and "<!--" in document.text
 
 
@@ -69,12 +69,12 @@ def read_comments(document: Document) -> tuple[list[Comment], list[Finding]]:
 
 
 def malformed(place: Place, said: str, repair: str | None = None) -> Finding:
-    """The finding for a comment that speaks to the toolkit and is not understood."""
+    """The finding for a comment that addresses the toolkit and cannot be understood."""
     return Finding(place, MALFORMED, said, repair)
 
 
 def nearest_of(name: str, known: tuple[str, ...]) -> str | None:
-    """A repair for a name that is not known, if one is like it."""
+    """The repair for an unknown name, if a known one is similar."""
     near = get_close_matches(name[:80], known, 1, 0.5)
     return f"write {near[0]}" if near else None
 

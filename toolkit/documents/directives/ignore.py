@@ -1,4 +1,4 @@
-"""`<!-- toolkit: ignore CODE reason="…" until=YYYY-MM-DD -->`: what the author of a document answers for."""
+"""`<!-- toolkit: ignore CODE reason="…" until=YYYY-MM-DD -->`: known problems that a document asks to ignore."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from toolkit.frozen import frozen
 UNCOVERED = "D210"
 DIFFERING = "D214"
 IGNORABLE = (*(code.code for code in CLAIM_CODES if not code.code.startswith("K")), UNCOVERED, DIFFERING)
-"""Codes of what a document states; what is wrong with a spec is answered for in the spec."""
+"""Codes of what a document states; problems of a spec cannot be ignored in the document."""
 KEYS = ("reason", "until")
 
 _MARKERS = re.compile(r"[\s>]*(?:[-+*]|[0-9]{1,9}[.)])?\s*")
@@ -37,12 +37,12 @@ class Ignore:
     last: int
 
     def holds(self, place: Place, code: str) -> bool:
-        """Whether it speaks of a code at a place of its document."""
+        """Whether it applies to a code at a place of its document."""
         return code in self.codes and self.first <= place.line <= self.last
 
 
 def read_ignores(document: Document) -> tuple[list[Ignore], list[Finding]]:
-    """What a document asks to ignore, and every comment in it that is not understood."""
+    """The comments that ask to ignore something, and findings about those that cannot be understood."""
     comments, findings = read_comments(document)
     own = _own_lines(document, comments)
     following = _following(document, own)
@@ -101,7 +101,7 @@ def _is_date(text: str) -> bool:
 
 
 def _own_lines(document: Document, comments: list[Comment]) -> set[int]:
-    """Lines that hold comments to the toolkit and nothing else."""
+    """The lines with nothing but comments to the toolkit."""
     own: set[int] = set()
     lines = dict.fromkeys((document.lines.at(one.start), document.lines.at(one.end)) for one in comments)
     for first, last in lines:
@@ -112,7 +112,7 @@ def _own_lines(document: Document, comments: list[Comment]) -> set[int]:
 
 
 def _following(document: Document, own: set[int]) -> list[int]:
-    """For each line the first, it or after it, that holds text which is no comment to the toolkit."""
+    """For each line, the first line from there on with text other than comments to the toolkit."""
     count = len(document.lines)
     following = [count] * (count + 1)
     for line in range(count - 1, -1, -1) if own else ():
@@ -121,7 +121,7 @@ def _following(document: Document, own: set[int]) -> list[int]:
 
 
 def _scope(document: Document, comment: Comment, own: set[int], following: Sequence[int]) -> tuple[int, int] | None:
-    """The lines that a comment speaks of: its own if text stands there, else those of the next block."""
+    """The lines to which a comment applies: its own, if it holds other text, else the next block."""
     first, last = document.lines.at(comment.start), document.lines.at(comment.end)
     if first not in own:
         return first + 1, last + 1

@@ -40,7 +40,7 @@ _WORD = re.compile(r"[^\s|*_`<]+")
 
 @frozen
 class Marked:
-    """A claim with what it is bound to: offsets of the value in the document, and the words around it."""
+    """A marked claim, with the offsets of its value in the document and the words around it."""
 
     claim: Claim
     start: int
@@ -49,7 +49,7 @@ class Marked:
 
 
 def marked_claims(spec: Spec, document: Document) -> tuple[list[Marked], list[Finding]]:
-    """The claims that a document marks, for the spec that says so, and what is wrong with them."""
+    """The claims that a document marks, for a spec with `marks: true`, and findings about them."""
     comments, _ = read_comments(document)  # `read_ignores` tells of those that cannot be read
     findings: list[Finding] = []
     found: list[Marked] = []
@@ -109,7 +109,7 @@ def _until(comment: Comment) -> Iterator[Finding]:
 
 
 def _named(kind: OneOf, written: Written) -> Iterator[Finding]:
-    """The finding for a name that is not in a list, as for one in a spec."""
+    """The finding for an unknown name, as for one in a spec."""
     try:
         kind.read(typed(written.text))
     except PydanticCustomError as error:

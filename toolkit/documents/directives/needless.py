@@ -1,4 +1,4 @@
-"""Comments that ask to ignore something and should go: their time is over, or nothing needs them any more."""
+"""Findings about comments that are expired, or that nothing needs any more."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _REPAIR = "correct the document, or say anew why it stays"
 
 
 def current_ignores(document: Document, today: date) -> tuple[list[Ignore], list[Finding]]:
-    """What a document asks to ignore today; findings for the comments that are not understood or are over."""
+    """The comments in force today, and findings about those that cannot be understood or have expired."""
     ignores, findings = read_ignores(document)
     over = [ignore for ignore in ignores if ignore.until is not None and ignore.until < today]
     findings += [Finding(one.place, OVER, f"this comment ended on {one.until}", _REPAIR) for one in over]
@@ -22,7 +22,7 @@ def current_ignores(document: Document, today: date) -> tuple[list[Ignore], list
 
 
 def needless(used: Mapping[Ignore, Iterable[str]]) -> list[Finding]:
-    """A finding for each comment that asks to ignore what is not there."""
+    """A finding for each code in a comment that nothing in the document needs."""
     found = []
     for ignore, codes in used.items():
         spare = [code for code in ignore.codes if code not in codes]

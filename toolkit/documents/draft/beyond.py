@@ -1,4 +1,4 @@
-"""What a draft binds beyond figures of memory: changes of speed and size, and cards by name that something runs on."""
+"""Claims of a draft beyond figures of memory: changes of speed and size, and named cards that something runs on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The question that keeps a claim from being judged: what the document leaves to a guess."""
+"""The questions of a draft: what a document leaves to a guess, so that a claim cannot be judged yet."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from toolkit.documents.scan.context import named_in
 from toolkit.documents.scan.pieces import Kind
 
 PEAKS: Final = frozenset({"peak_memory", "activations", "overhead", "kv_cache", "fits"})
-"""Quantities that batch, length and software move."""
+"""Quantities that depend on batch, length and software."""
 
 HELD: Final = frozenset({"weights", "gradients", "optimizer_states", "master_weights", "adapters"})
 TRAINED: Final = frozenset({"trainable_parameters", "trainable_share"})
@@ -70,7 +70,7 @@ def _of_words(claim: FoundClaim, quantity: str, around: Passages, method: str | 
 
 
 def _harmless(quantity: str, word: str, method: str | None) -> bool:
-    """Whether a word says no more than its claim does: what is added, or that LoRA freezes the model."""
+    """Whether a word adds nothing to its claim, such as that LoRA freezes the model."""
     word = word.casefold()
     if method in {"lora", "qlora"} and word.startswith(("freez", "frozen")):
         return True

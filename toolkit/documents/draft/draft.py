@@ -1,4 +1,4 @@
-"""Drafts the claims of a document: what is said, of which scenario, and what has to be asked first."""
+"""Drafts the claims of a document: each with its quantity, its scenario, and the question to answer first."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from toolkit.quantity import Dimension, parse_mark, parse_value
 from toolkit.spec.quote import Cell, Quote, Source
 
 MOST_CLAIMS: Final = 1_000
-"""Claims that one draft holds: what is beyond them nobody would read through."""
+"""The most claims of a draft."""
 
 _NEVER_JUDGED: Final = {
     "host_memory": "which program's main memory, and on which machine?",
@@ -49,11 +49,11 @@ _NEVER_JUDGED: Final = {
 _LONGEST_TITLE: Final = 120
 
 Settled = Mapping[tuple[int, str], bool]
-"""What the checks that need no spec say, by a figure's offset and quantity: whether it is true."""
+"""The verdicts of the checks that need no spec, by offset and quantity: whether a figure is true."""
 
 
 def draft(scanned: Scanned, settled: Settled) -> Draft:
-    """Drafts what a scanned document states; `settled` is what its own words and the fact tables show of it."""
+    """Drafts the claims of a scanned document; `settled` are the verdicts of the checks that need no spec."""
     return _Drafting(scanned, settled).run()
 
 
@@ -224,13 +224,13 @@ class _Drafting:
 
 
 def _elsewhere(numbers: Mapping[int, int]) -> str:
-    """What a document names for a setting, with the lines, as a remark."""
+    """A remark on what the document names elsewhere for a setting, with the lines."""
     named = [f"line {line} names {number:,}" for number, line in sorted(numbers.items())[:3]]
     return f"; {', '.join(named)}" if named else ""
 
 
 def _unlike(claim: FoundClaim, found: Found) -> str | None:
-    """Whether the text in a slot, as it stands in the file, is another figure than the one that was meant."""
+    """Whether the text in a slot, as it stands in the file, differs from the figure that was meant."""
     if claim.value is None:
         return None
     implied = unit_of_heading(found.source.column) if isinstance(found.source, Cell) else None

@@ -1,4 +1,4 @@
-"""What a draft holds: claims with their sources, their scenarios, named values, and figures left over."""
+"""The content of a draft: claims with their sources, scenarios, named values, and unbound figures."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class DraftedClaim:
 
 @frozen
 class Loose:
-    """A figure that is bound to nothing: its line, its text, and why."""
+    """A figure that no claim is bound to: its line, its text, and the reason."""
 
     line: int
     text: str

@@ -1,4 +1,4 @@
-"""Figures of a document that no claim is drafted for, so that nobody takes them for checked."""
+"""Figures of a document without a drafted claim; they are listed, so that nobody takes them for checked."""
 
 from __future__ import annotations
 

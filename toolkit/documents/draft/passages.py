@@ -1,4 +1,4 @@
-"""The texts that a figure's situation is read from, each with its place: its own words, its labels, what is over it."""
+"""The passages from which the situation of a figure is read: its sentence, its labels, headings and leads."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PARAGRAPH: Final = 600
 
 
 class Level(IntEnum):
-    """How near to a figure something is said: of itself, over it, or by the document as a whole."""
+    """How close to a figure something is stated: with it, above it, near it, or by the document as a whole."""
 
     OWN = 0
     ABOVE = 1

@@ -1,4 +1,4 @@
-"""What a claim needs beside its quote: the ends of a change, the card that something fits, and which way."""
+"""What claims need beside their quote: the ends of a change, or the card of a statement of fit."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def is_card(text: str) -> bool:
 
 
 def is_about_fit(claim: FoundClaim, sentence: str) -> str | None:
-    """The question that the words of a statement of fit raise; None where it plainly says that something fits."""
+    """The question about a statement of fit; None where it plainly says that something fits."""
     if claim.mark is not None or claim.piece.kind is Kind.CELL:
         return None
     return "does it fit, or not, or under a condition?" if words.NEGATES.search(sentence) else None

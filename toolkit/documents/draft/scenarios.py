@@ -1,4 +1,4 @@
-"""Groups what is stated of figures into scenarios: one for each situation, with a name that can be read."""
+"""Groups stated fields into scenarios: one for each situation, with a readable name."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _PLACE: Final = Place("draft")
 _FIELDS: Final[tuple[str, ...]] = (
     "model", "head", "method", "weights", "master_weights", "batch_size", "sequence_length", "gpu",
 )  # fmt: skip
-"""The fields that a draft says, in the order in which they are written."""
+"""The fields of a drafted scenario, in the order of writing."""
 
 OF_A_PART: Final[tuple[str, ...]] = ("gradients", "optimizer_states", "lora.dtype")
 """Fields of one part of the memory: what a claim about that part says for itself."""
@@ -141,7 +141,7 @@ def _head(model: str) -> dict[str, DraftedField]:
 
 
 def reason_of(name: str, said: Said) -> str:
-    """Why a field has its value, where no line of the document says it."""
+    """The reason for the value of a field that no line of the document states."""
     if said.level is not Level.WHOLE:
         return ""
     return NO_TRAINING if name == "method" else WHOLE

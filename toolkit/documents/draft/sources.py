@@ -1,4 +1,4 @@
-"""Where a figure stands, said so that it is found again: the shortest quote that no other place has, or a cell."""
+"""Sources for figures: the shortest quote that stands in no other place, or a cell of a table."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from toolkit.frozen import frozen
 from toolkit.spec.quote import Cell, Quote, Source, TableRef
 
 DRAFTED: Final = Place("draft")
-"""The place of what has none yet: the spec is still to be written."""
+"""A dummy place: the spec is still to be written."""
 
 _REACH: Final = 200
 _TOKENS: Final = 12
 _TRIES: Final = 48
 _MANY: Final = 400
 _COUNTED: Final = 6
-"""Quotes of one figure of which it is counted how often they stand."""
+"""The most quotes of a figure that are tried."""
 
 _WORDS: Final = 2
 _ENOUGH: Final = 8
-"""Letters of the words that a quote should have."""
+"""The fewest letters that the words of a quote should have."""
 
 _SENTENCE_ENDS: Final = re.compile(r"[.!?] ")
 _LONGEST_LABEL: Final = 200
@@ -45,7 +45,7 @@ FRONT_MATTER: Final = "---"
 
 @frozen
 class Found:
-    """A source, and what stands in its slot."""
+    """A source, and the text in its slot."""
 
     source: Source
     text: str

@@ -1,4 +1,4 @@
-"""What a document states of the situation that a figure is said of, and where."""
+"""Reads from a document the fields of a figure's situation, and where they are stated."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ COMPONENTS: Final = frozenset({"gradients", "optimizer_states", "master_weights"
 _OWN_DTYPE: Final = {"gradients": "gradients", "optimizer_states": "optimizer_states", "adapters": "lora.dtype"}
 _LIKE: Final = 0.2
 _HALVES: Final = frozenset({"fp16", "bf16"})
-"""Two precisions of the same size."""
+"""Precisions of the same size."""
 
 _ALL: Final = frozenset({"fp32", "bf16", "fp16", "int8", "nf4", "mxfp4"})
 _POSSIBLE: Final[Mapping[str, frozenset[str]]] = {
@@ -58,7 +58,7 @@ class Said:
 
 @frozen
 class Stated:
-    """The fields that a document states of one figure, and those of which it says several things at once."""
+    """The fields that a document states of one figure, and those for which it names several values."""
 
     fields: Mapping[str, Said]
     several: frozenset[str]

@@ -1,4 +1,4 @@
-"""Where the spec of a document goes: below `specs/`, in the folders that the document lies in."""
+"""The place of a drafted spec: below `specs/`, in folders like those of the document."""
 
 from __future__ import annotations
 

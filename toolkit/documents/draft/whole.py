@@ -1,4 +1,4 @@
-"""What a document names as a whole: what it may be about where a figure does not say."""
+"""The models, settings and words that a document names anywhere: candidates where a figure names none."""
 
 from __future__ import annotations
 

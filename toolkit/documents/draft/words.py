@@ -1,4 +1,4 @@
-"""Words that tell how a model is run or trained beyond what a scenario's first fields say."""
+"""Words that change what a figure means, beyond the fields of a drafted scenario."""
 
 from __future__ import annotations
 

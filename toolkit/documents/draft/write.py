@@ -1,4 +1,4 @@
-"""A draft as YAML: what a person would have written, with the questions that are still open as comments."""
+"""Writes a draft as YAML, as a person would, with open questions as comments."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Repairs of quotes: what a spec must say so that its claims are found again where the document states them."""
+"""Repairs of lost quotes: changes of a spec by which its claims are found in the document again."""

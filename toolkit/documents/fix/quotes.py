@@ -30,7 +30,7 @@ from toolkit.spec.yaml.rewrite import NodePath, YamlText
 
 Span = tuple[int, int]
 NO_CHOICE = frozenset({"D201", "D203", "D206"})
-"""Codes of what is lost, and may stand elsewhere."""
+"""Codes of quotes and tables that are lost and may be found elsewhere."""
 
 
 @frozen
@@ -56,7 +56,7 @@ class Repair:
 
 @dataclass(slots=True)
 class _Heading:
-    """A scalar that names a heading, where all that it is said of stands now, and the code of what was lost."""
+    """A scalar that names a heading, the present headings of all that is under it, and the code of what was lost."""
 
     scalar: Scalar | None = None
     spans: list[Span] = field(default_factory=list)

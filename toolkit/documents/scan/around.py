@@ -1,4 +1,4 @@
-"""The words around a figure, by which it is judged."""
+"""The words around a figure, from which its quantity is determined."""
 
 from __future__ import annotations
 

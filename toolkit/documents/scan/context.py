@@ -1,4 +1,4 @@
-"""What a document says around a figure of its model, method, precision, batch and sequence."""
+"""Reads model, method, precision, batch and sequence of a figure from the words around it."""
 
 from __future__ import annotations
 

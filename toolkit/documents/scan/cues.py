@@ -1,4 +1,4 @@
-"""Which quantity a figure is said of, by the words nearest to it."""
+"""Determines the quantity of a figure by the words nearest to it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _FLAGS: Final = re.IGNORECASE | re.ASCII
 """Words of Latin letters end where other scripts begin: "VRAM이", "24GBのGPU"."""
 
 _KEPT: Final = 4096
-"""Answers that are kept: headings, labels and leads are asked about at every figure."""
+"""The size of caches: headings, labels and leads are looked at for every figure."""
 
 _WORDS: Final = re.compile(r"[^\W\d_]{3}|[A-Za-z][0-9]|[\u3040-\uffff]|[Kk]/?[Vv]")
 """Letters enough for any of the cues: a text without them, of figures and units alone, is not searched."""
@@ -32,7 +32,7 @@ _OWNER: Final = 32
 _TAIL: Final = 24
 _LATER: Final = 12
 _ELSEWHERE: Final = 40
-"""How much farther a word counts that follows later, or that belongs to another amount or clause."""
+"""The extra distance of a word that follows the figure, or that belongs to another amount or clause."""
 
 _NEED: Final = re.compile(
     r"\b(?:needs?|requires?|required|takes?|uses?|used|using|adds?|consum\w+|occup\w+|fits?|loads?|loaded|runs?|oom"

@@ -1,4 +1,4 @@
-"""What tells an amount of data from one of memory: a data set, a payload, the size of a file's pieces."""
+"""Recognises amounts of data that are not memory: data sets, payloads, shards of files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a figure is a figure of, or that it is none of memory."""
+"""Determines the quantity that a figure states, or that it is no figure of memory."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _LEAST_CARD: Final = 1_000_000_000
 
 _CLOSE: Final = 48
 _TAIL: Final = 24
-"""How much of what stands before a figure is looked at for what ends there."""
+"""The characters before a figure that are searched for a lead."""
 
 _EACH: Final = re.compile(r"[\s*_`]*(?:/\s?|per )(?:gpu|card|device)\b|\s?/\s?卡", re.IGNORECASE)
 _AT: Final = re.compile(r"[0-9]\s?Gi?B @ ?~?\Z")

@@ -1,4 +1,4 @@
-"""What other languages than English write around a number to make it approximate, or a bound."""
+"""Hedges and bounds around numbers in languages other than English."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ _LETTERS: Final = 3
 
 
 def local_edits(text: str) -> list[Edit]:
-    """What is read otherwise than it stands, in order, no two at one place."""
+    """The edits that bring a text to one form, in order and without overlap."""
     hyphens = [Edit(*found.span(), " ") for found in _HYPHENED.finditer(text) if _names_card(text, found.start())]
     text = _HYPHENED.sub(lambda found: " " if _names_card(text, found.start()) else "-", text) if hyphens else text
     edits = hyphens + [Edit(*found.span(2), _UNITS[found[2]]) for found in _UNIT.finditer(text)]

@@ -23,10 +23,10 @@ _SETTING: Final = re.compile(
     r"\boffload\w*|\bcheckpoint\w*|\bflash|\bquanti\w*|\bsupport\w*|\bnvlink\b|\becc\b|\bavailab\w+|\btested\b|\bdefault\b",
     re.IGNORECASE,
 )
-"""Columns of answers that ask what is set or had, not what fits."""
+"""Columns with answers about options or features, not about fit."""
 
 _EXPLAINS: Final = re.compile(r"\bwhy\b|\bhow\b|\breason\w*|\bstatus\b", re.IGNORECASE)
-"""Columns that say something of the answer, not the answer."""
+"""Columns with remarks on an answer."""
 
 _SHORT: Final = 60
 

@@ -17,14 +17,14 @@ from toolkit.documents.scan.local import local_edits
 from toolkit.documents.scan.multiples import Edit
 
 CODECS: Final = ("cp1252", "cp1254", "mac_roman")
-"""The encodings that UTF-8 is taken for by mistake, the likelier first."""
+"""The encodings that UTF-8 is mistaken for, the likelier first."""
 
 _LOST: Final[Mapping[str, str]] = MappingProxyType({"âŒ": "❌"})
 """Signs of which a byte that the encoding has no character for was dropped on the way."""
 
 
 class Mended:
-    """A text with edits made, which knows where each of its characters came from."""
+    """An edited text that knows where each of its characters came from."""
 
     __slots__ = ("_offsets", "_spots", "text")
 

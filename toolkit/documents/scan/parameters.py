@@ -1,4 +1,4 @@
-"""Which count of parameters, or share of them, a figure states, or that it states none."""
+"""Determines which count of parameters, or share of them, a figure states, if any."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ _PARAMETERS_AFTER: Final = re.compile(
     r"|파라미터|(?:尺寸|规模|量级))(?![A-Za-z])(?!\s?[×*x]\s)",
     re.IGNORECASE,
 )
+"""After a count: "7B parameters", "4.2 M trainable params"."""
+
 _PARAMETERS_BEFORE: Final = re.compile(
     r"(?:(?:\b|_)param(?:eter)?s?(?: counts?| size)?(?: (?:in total|that train\w*|trained|overall))?|参数量?"
     r"|\bparameter(?:an)?zahl|\banzahl der parameter|\bnombre de paramètres|\bnúmero de par[áâ]metros"
@@ -28,22 +30,32 @@ _PARAMETERS_BEFORE: Final = re.compile(
     r"[\s*_`]*(?:[:：=|≈~]|\bis\b|\bof\b|\bto\b|为|是|约|共|达|は|が)[\s*_`~≈(约約]*\Z",
     re.IGNORECASE,
 )
+"""Before a count: "Parameters: ", "number of params trained is"."""
+
 _CHANGES_TO: Final = re.compile(
     r"\bparam(?:eter)?s?\b[^.;\d]{0,24}\b(?:from|to)\s(?:[0-9][0-9.,]*\s?[BM]?\sto\s)?\Z", re.IGNORECASE
 )
+"""Before the end of a change: "reduces parameters from 7B to"."""
+
 _RANGES_TO: Final = re.compile(
     r"(?:,\s?[0-9][0-9.,]*\s?[BM]){0,5}(?:,?\s?(?:and|&|/|or|y|et|und|e)\s"
     r"|\s?[/、,]\s?)[0-9][0-9.,]*\s?[BM]\s(?:[a-z]+[\s-]){0,2}par[aá]m"
     r"|\s?(?:to|and|–|-)\s?[0-9][0-9.,]*\s?(?:[BM]|billion|million)\s(?:[a-z]+\s)?param",
     re.IGNORECASE,
 )
+"""After the first of several counts: "7B, 13B and 70B parameters"."""
+
 _PARAMETERS_LABEL: Final = re.compile(r"\bparam(?:eter)?n?s?\b|\bpar[aáâ]m[eè]t\w*|参数|パラメータ", re.IGNORECASE)
+"""Labels of counts of parameters: "Params", "Parámetros"."""
+
 _TRAINABLE: Final = re.compile(
     r"(?<!non-)\btrainable\b|\blora\b|\badapters?\b|\blearnable\b|\btrained\b|\btrainier\w*|\bentraîn\w*|\bentren\w*"
     r"|\btrein\w*"
     r"|可训练|学習可能",
     re.IGNORECASE,
 )
+"""Words beside a count of trained parameters: "trainable", "adapter"."""
+
 _TRAIN: Final = re.compile(
     r"\btrain\w*\b|\blora\b|\badapters?\b|\bentraîn\w*|\bentren\w*|\btrein\w*|可训练|学習可能", re.IGNORECASE
 )
@@ -51,27 +63,47 @@ _OUT_OF: Final = re.compile(
     r"[\s*_`]*(?:of|out of|/)\s(?:the\s)?[0-9][0-9.,]*\s?(?:[BM]|billion|million)?\s(?:total\s|model\s)?param",
     re.IGNORECASE,
 )
+"""After a count of trained parameters: "4M of 7B total parameters"."""
+
 _TOTAL: Final = re.compile(r"[\s*_`]*total\b", re.IGNORECASE)
+"""After a count of all parameters: "7B total"."""
+
 _MAY_COUNT: Final = re.compile(r"par[aáâ]m|парам|参数|參數|パラメ|파라미|\bactiv|→|->|=>", re.IGNORECASE)
+"""What a text has in it that states any count of parameters."""
+
 _ACTIVE: Final = re.compile(
     r"[\s*_`-]{0,4}(?:active|activated|activos?|activ[ée]s|actifs|ativos|aktive?n?)\b(?! users| requests)",
     re.IGNORECASE,
 )
+"""After a count of active parameters: "3B active"."""
+
 _TOKENS: Final = re.compile(
     r"[\s*_`-]{0,3}(?:tokens?|examples?|samples?|rows|steps|downloads|words|users|images|times)\b", re.IGNORECASE
 )
+"""After a count of something else: "15M tokens"."""
+
 _BESIDE: Final = re.compile(
     r"\bparam(?:eter)?s?\b[^.;]{0,24}(?:\d\S{0,12}|million|billion)[*_\s]*\((?:or\s|i\.e\.\s)?\Z"
     r"|\bparam(?:eter)?s?\b[^.;\d]{0,24}\(\Z|\bparam(?:eter)?s?\b[^.;\d]{0,24}\(\d[\d.]*[MB]\s?/\s?\Z",
     re.IGNORECASE,
 )
+"""Before a second count in brackets: "parameters of 7,615,616,512 ("."""
+
 _LISTED_AFTER: Final = re.compile(r"\s?[/,、]\s?[0-9]")
+"""After the first of listed sizes: "7B/13B"."""
+
 _LISTED_BEFORE: Final = re.compile(r"[0-9][BM]\s?[/,、]\s?\Z")
+"""Before the last of listed sizes: "7B/13B"."""
+
 _PAIRED: Final = re.compile(r"/ ?(?:total |all )?param|\bparam\w* ?/", re.IGNORECASE)
 """Labels of two counts in one cell: "trainable / total params"."""
 
 _TOTAL_LAST: Final = re.compile(r"/ ?(?:total|all)\b", re.IGNORECASE)
+"""Labels of two counts of which the second is the total: "trainable / total"."""
+
 _MODEL_SIZE: Final = re.compile(r"\W*(?:base )?model(?: size)?\W*", re.IGNORECASE)
+"""Labels of rows with the size of a model: "Base model size"."""
+
 _SIZE_COLUMN: Final = re.compile(
     r"\W*(?:(?:model |llm )?sizes?|taille(?: du modèle)?|tamaño(?: del modelo)?|tamanho(?: do modelo)?|modellgröße"
     r"|größe|размер(?: модели)?|模型(?:大小|规模)|大小|(?:모델 ?)?크기|(?:モデル)?サイズ|activ(?:e|ated)|激活)\W*",
@@ -93,6 +125,8 @@ _IN_BRACKETS: Final = re.compile(
     r"|models?|suite))?[*_`]{0,3}\s?[(（][*_`~≈]{0,3}(?:from )?"
     r"(?:[0-9.]{1,6}[BM](?:, ?|/| and | to |–|-)){0,6}\Z"
 )
+"""Before a size in brackets behind a name: "Mistral ("."""
+
 _CLOSES: Final = re.compile(r"[*_`]{0,3}\s?(?:[)）](?![_./\w])|[,;/–-]| and | to | text| dense| moe)", re.IGNORECASE)
 _NO_MODEL: Final = re.compile(
     r"^(?:(?:fp|bf|int|nf|float|uint|q|tf)[0-9]\w*|\w*(?:data|corpus|instruct-?ion|zh|en|chat|tokens?|steps?"
@@ -100,28 +134,41 @@ _NO_MODEL: Final = re.compile(
     r"|dialogue|math|images?|text|cap|layers?|batch|pile|web|bytes?))$",
     re.IGNORECASE,
 )
+"""Names before brackets that are not those of models: "fp16", "tokens"."""
+
 _FAMILY: Final = re.compile(
     r"\b(?:models|series|family|families|variants|(?:model )?sizes?|scales?|LLMs)\b(?: sizes?)?,?\s"
     r"(?:(?:of|from|ranging from|between|with)\s|\((?:from )?)"
     r"[*_`~]{0,3}(?:[0-9.]{1,6}[BM]\s?(?:to|–|-|and|,)\s?[*_`~]{0,3}){0,6}\Z",
 )
+"""Before the sizes of a family: "models ranging from"."""
+
 _AGAINST: Final = re.compile(
     r"\bparam(?:eter)?s?\b\s(?:vs\.?|versus|against|instead of|rather than|compared (?:to|with)"
     r"|out of)\s(?:the\s)?[*_`~]{0,3}\Z",
     re.IGNORECASE,
 )
+"""Before a count to compare with: "parameters vs"."""
+
 _ACTIVATES: Final = re.compile(
     r"\b(?:activat|aktivier|activ)\w*\s(?:only\s|about\s|just\s|nur\s)?[*_`~]{0,3}\Z", re.IGNORECASE
 )
+"""Before a count of active parameters: "activates only"."""
+
 _NAME_BEFORE: Final = re.compile(r"(?:[A-Z][\w.]*|[0-9.]+|[-_/])[*_`]{0,3}[ -]?\Z")
+"""A name before a size, of which the size is a part: "Llama 7B"."""
+
 _LEAST_MODEL: Final = 10_000_000
 _FIRST_COLUMN: Final = re.compile(
     r"\W*(?:(?:model|llm) sizes?|modellgröße|taille(?: du)? modèle|tamaño del modelo|tamanho do modelo"
     r"|模型(?:大小|规模)|모델 ?크기|モデルサイズ|размер модели)\W*",
     re.IGNORECASE,
 )
+"""Headings of a first column with sizes of models: "Model size"."""
+
 _ARROW_BEFORE: Final = re.compile(r"[0-9][MB]\s?(?:→|->|=>)\s?\Z")
 _ARROW_AFTER: Final = re.compile(r"\s?(?:→|->|=>)\s?~?[0-9]{1,4}(?:\.[0-9]+)?[MB]\b")
+"""After the start of "34B → 13B"."""
 
 
 def counts_parameters(text: str) -> bool:

@@ -1,4 +1,4 @@
-"""Which share or ratio a figure states: of the parameters that are trained, of memory, or a change of it."""
+"""Determines which share or ratio a figure states: of trained parameters, of memory, or a change of memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ from toolkit.documents.scan.pieces import Kind
 _CLOSE: Final = 48
 _NEAR: Final = 28
 _CLAUSE: Final = re.compile(r"[，。；、：]")
+"""Ends of clauses in Chinese and Japanese."""
+
 _SHARE_LED: Final = re.compile(r"(?:参数|パラメータ|trainable ?%)[^。；;，、\n]{0,8}\Z", re.IGNORECASE)
+"""Before a share of trained parameters: "trainable%: 0.06"."""
+
 _OF_PARAMETERS: Final = re.compile(
     r"[\s*_`]*(?:\([^()]{0,40}\)\s?)?(?:(?:des|aller|der|de (?:los|sus|todos los)|dos"
     r"|del total de)\s(?:\w+\s)?(?:param|parám|parâm)"
@@ -21,12 +25,16 @@ _OF_PARAMETERS: Final = re.compile(
     r"|of [\d.,]+ ?[BM]\b|trainable|param\w*)",
     re.IGNORECASE,
 )
+"""After a share of parameters: "0.06 % of the parameters", "2 % trainable"."""
+
 _SIZED: Final = re.compile(
     r"[0-9] ?[GMT]i?B\b|\bparam(?:eter)?s?\b|\b(?:model|file|checkpoint|weights?|on-disk)[ -]sizes?\b"
     r"|内存|모델 크기|模型大小",
     re.IGNORECASE,
 )
 _SIGNED: Final = re.compile(r"[\s*_`]*[↓↑]")
+"""After a share with an arrow: "71 % ↓"."""
+
 _SIZE_CHANGE: Final = re.compile(
     r"[\s*_`]*(?:smaller|lower|less|fewer|reduc\w+)[^.,;]{0,24}\b(?:v?ram|memory|footprint|(?:model|file) size)\b"
     r"|[\s*_`]*(?:gpu |peak |kv[- ]?cache |model |file |weight |on-disk ){0,2}(?:v?ram|memory|size|footprint"
@@ -34,6 +42,8 @@ _SIZE_CHANGE: Final = re.compile(
     r" (?:reduction|savings?|compression|decrease|shrink\w*)\b",
     re.IGNORECASE,
 )
+"""After a change of size: "4x smaller memory footprint", "50 % VRAM reduction"."""
+
 _CHANGED_BY: Final = re.compile(
     r"\b(?:v?ram|memory|footprint|(?:model |file )sizes?|mémoire|memoria|memória"
     r"|speicher\w*)\b(?:(?!\band\b)[^.,;\d]){0,32}"
@@ -42,12 +52,18 @@ _CHANGED_BY: Final = re.compile(
     r"|factor))?[\s*_`:：=of]{0,8}\Z",
     re.IGNORECASE,
 )
+"""Before a change of memory: "cuts memory usage by", "KV cache compression:"."""
+
 _SMALLER_FORM: Final = re.compile(r"[\s*_`]*(?:smaller|compression|compressed)\b", re.IGNORECASE)
+"""After a ratio of sizes: "4x smaller", "8x compression"."""
+
 _COMPRESSED: Final = re.compile(
     r"quanti|compress|\bon disk|\b[2-8]-?bit\b|\bfp[48]\b|\bint[48]\b|\bnf4\b|\bfiles?\b|\bcheckpoints?\b"
     r"|\bfootprint|\bsizes?\b|cache",
     re.IGNORECASE,
 )
+"""Words of compression, which make "4x smaller" one of memory."""
+
 _AS_MUCH: Final = re.compile(
     r"[\s*_`]*(?:of |as much |the |its |more |less |de |du |des |der |la |の|的|gpu |peak |video |original |total "
     r"|extra ){0,4}"
@@ -56,56 +72,87 @@ _AS_MUCH: Final = re.compile(
     r"|模型大小)(?![A-Za-z])",
     re.IGNORECASE,
 )
+"""After a ratio of memory: "2x as much memory", "0.5x the VRAM"."""
+
 _MEMORY_LED: Final = re.compile(
     r"(?:v?ram|\bmemory(?: (?:usage|use|footprint|consumption|requirements?))?|\bfootprint|mémoire|memoria|memória"
     r"|speicher\w*"
     r"|显存(?:占用)?|内存(?:占用)?|メモリ(?:使用量|消費量?)?|메모리(?: ?사용량)?)[^.,;。、\d\n|]{0,32}\Z",
     re.IGNORECASE,
 )
+"""Before a ratio of memory: "memory usage grows about"."""
+
 _AMOUNT_BEFORE: Final = re.compile(r"[0-9] ?[MGT]i?B[\s*_`]*[(（][\s*_`~≈]*\Z")
+"""An amount whose share stands in brackets behind it: "72 GB (90 %)"."""
+
 _LABELLED: Final = re.compile(r"[^:：|\n]{1,40}[:：][\s*_`~≈]*")
+"""An item with nothing but a label before its figure: "KV cache: 20 %"."""
+
 _ENDS: Final = re.compile(
     r"[\s*_`]*(?:[^\w\s]|\Z|\b(?:when|while|with|and|or|compared|over|relative|versus|vs|for|in|at)\b)"
 )
+"""What may follow a change of memory that is complete: "by 50 % when", "by 50 %."."""
+
 _ALONE: Final = re.compile(r"[\s*_`]*(?:\((?:baseline|base)\)|(?:less|smaller|lower)\b.*)?[\s*_`]*")
+"""A cell with nothing but its ratio: "2x (baseline)"."""
+
 _SMALLER: Final = re.compile(r"[\s*_`]*smaller\b", re.IGNORECASE)
 _ELSE: Final = re.compile(
     r"[\s*_`]*(?:(?!and|or|while|with|but|y|et|und|e)\w+ )?(?:accuracy|quality|perplexity|loss|degradation|performance"
     r"|throughput|faster|slower|speed\w*|cheaper|cost|time)\b|[\s*_`]*的?(?:训练|推理|生成)?(?:速度|精度|性能|准确)",
     re.IGNORECASE,
 )
+"""After a share or ratio of something else: "30 % faster", "2x throughput"."""
+
 _ELSE_BEFORE: Final = re.compile(
     r"\b(?:throughput|speed|latency|performance|accuracy|quality|cost"
     r"|time)\b[*_`\s]*(?:\w+\s){0,2}by[\s*_`~≈]*(?:up to |more than |over |about )?\Z",
     re.IGNORECASE,
 )
+"""Before a change of something else: "throughput by"."""
+
 _SLOWS: Final = re.compile(
     r"\b(?:slow(?:s|er|ed|down)?|ralenti\w*|verlangsam\w*|computation)\b[^.,;\d]{0,24}\Z", re.IGNORECASE
 )
+"""Before a share of time: "slows training by about"."""
+
 _QUALITY: Final = re.compile(
     r"\b(?:perplexity|ppl|accuracy|scores?|loss)\b(?:[^.;]|\.(?=[0-9])){0,48}\Z", re.IGNORECASE
 )
+"""Before a share of quality: "accuracy drops by"."""
+
 _COMPARES: Final = re.compile(
     r"\bdifferences?\b|\bfaster\b|\bslower\b|\bscale\b|\bperformance\b|\bacross\b", re.IGNORECASE
 )
+"""Words of comparison, after which a share is none of trained parameters."""
+
 _TRAINS: Final = re.compile(
     r"\btrain\w*|\blora\b|\badapt\w*|\bfine-?tun\w*|\bupdat\w+|\bfrozen\b|\bfreez\w+|\bpeft\b|训练|微调|entraîn\w*"
     r"|entren\w*"
     r"|trein\w*|学習",
     re.IGNORECASE,
 )
+"""Words of training, which make a share of parameters one of those that are trained."""
+
 _GAIN: Final = re.compile(r"\bgains?\b|\bchanges?\b|\bdelta\b|Δ", re.IGNORECASE)
+"""Headings of columns of changes: "Gain", "Δ"."""
+
 _ADDED_FOR: Final = re.compile(
     r"[\s*_`]*(?:(?:more |extra |margin |headroom |overhead )*(?:for|pour|para|für) (?:the |le |la |el )?"
     r"(?:kv[- ]?cache|activations?|v?ram|memory)\b)",
     re.IGNORECASE,
 )
+"""After a share to add: "20 % more for the KV cache"."""
+
 _OVERHEAD: Final = re.compile(r"[\s*_`]*(?:memory |v?ram )?overhead\b", re.IGNORECASE)
+"""After a share that is an overhead: "15 % memory overhead"."""
+
 _OF_MEMORY: Final = re.compile(
     r"[\s*_`]*(?:of (?:the |all |its |total |available |free |your )*(?:gpu |video )?(?:v?ram|memory)\b"
     r"|de (?:la )?(?:v?ram|mémoire|memoria|memória)\b|的?(?:显存|内存))",
     re.IGNORECASE,
 )
+"""After a share of memory: "90 % of the GPU memory"."""
 
 
 def of_ratio(around: Around) -> str | None:
