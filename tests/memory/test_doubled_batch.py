@@ -30,7 +30,7 @@ MORE: dict[str, Flags] = {
     "prepared": {**BASES["read long ago"], "warmup": "true"},
     "pairs of positions": {**TRAINED, "model": "EleutherAI/gpt-neox-20b"},
     "a pipeline": {**TRAINED, "model": "Qwen/Qwen3-0.6B", "parallel.strategy": "pipeline", "parallel.gpus": "2"},
-    "sums on a card": {**BASES["classifier"], "gpu": "RTX 4090"},
+    "sums on a card": {**BASES["classifier"], "gpu": "RTX 4090", "sequence_length": "2048"},
     "offloaded zero3": {**BASES["zero3"], "parallel.offload": "true"},
     "overflowed zero2": {**BASES["zero2"], "weights": "fp16", "compute": "fp16", "stack.deepspeed": "0.14.0"},
 }

@@ -85,7 +85,10 @@ class Moment:
 
 @dataclass(slots=True)
 class Context:
-    """A setting, its model, dtypes and sums; and the fullest moment of each phase."""
+    """A setting, its model, dtypes and sums; and the fullest moment of each phase.
+
+    On one of several GPUs `architecture` is of what that one has, and `outline` has all modules of the model.
+    """
 
     setting: Setting
     architecture: Architecture
@@ -96,6 +99,7 @@ class Context:
     rotary: bool
     sharing: Sharing | None = None
     stage: Stage | None = None
+    outline: Architecture | None = None
     moments: Mapping[PhaseName, Moment] = field(default_factory=dict)
 
     @property

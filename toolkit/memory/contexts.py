@@ -66,7 +66,9 @@ def contexts_of(setting: Setting, facts: ModelFacts) -> Iterator[Context]:
         for stage in stages(architecture, setting):
             context = _part(_context(setting, part_of(architecture, stage)), architecture)
             context.stage = stage
-            context.architecture = outline_of(architecture, stage)
+            context.outline = outline_of(architecture, stage)
+            if not stage.layers:
+                context.architecture = context.outline
             if setting.trains and not stage.embeds:  # what the GPU before gives needs a gradient
                 context.numerics = replace(context.numerics, first_grad=True)
             yield context

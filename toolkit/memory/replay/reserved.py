@@ -11,6 +11,7 @@ from toolkit.memory.allocator.card import capacity_of
 from toolkit.memory.architecture.autoawq import FAMILY as AUTOAWQ
 from toolkit.memory.architecture.litgpt import FAMILY as LITGPT
 from toolkit.memory.context import Context
+from toolkit.memory.contexts import on_gpu_alone
 from toolkit.memory.device import LAST_SEGMENTS, SEGMENT_UNIT, Interval, device_interval, workspace_bytes
 from toolkit.memory.estimate import Estimate
 from toolkit.memory.formula.ends.outputs import hides_results
@@ -31,6 +32,7 @@ from toolkit.memory.replay.other_streams import other_streams
 from toolkit.memory.replay.partitioned import loaded_whole, reserved_in_parts
 from toolkit.memory.replay.replicated import ReplicatedRun
 from toolkit.memory.replay.sharded import sharded_runs
+from toolkit.memory.replay.staged import StagedRun
 from toolkit.memory.replay.training import Run
 from toolkit.memory.tape.recording import programs_of
 from toolkit.memory.weights.numerics import FOUR_BIT, TORCHTITAN
@@ -84,6 +86,8 @@ def replayed(known: Estimate, limit: int | None = None) -> Interval:
     if isinstance(context.sharing, Zero3):  # hooks let go of weights and gradients in an order that is not followed
         apart = alive if context.sharing.overlaps else 0  # the peaks of three pools: none has blocks of another
         low = min(low, max(known.reserved[0], apart, loaded_whole(context)))
+    if context.stage is not None:  # when other GPUs let go of what they are sent is not followed
+        low = known.allocated
     return (low, max(high, known.reserved[1])) if _is_exceeded(context) else (low, high)
 
 
@@ -171,7 +175,7 @@ def _limit_of(known: Estimate) -> int | None:
 def _run_of(known: Estimate) -> Context | None:
     """The run of an estimate with the workspace of its own GPU; None where only bounds are known."""
     context = known.context
-    if context is None or context.serves or context.stage is not None or not _is_known(context):
+    if context is None or context.serves or not (_is_staged(context) or _is_known(context)):
         return None
     return replace(context, workspace=workspace_bytes(known.setting.gpu, known.setting.stack.versions))
 
@@ -189,6 +193,13 @@ def _is_exceeded(context: Context) -> bool:
     sharing = context.sharing
     shares = isinstance(sharing, Spread) or (isinstance(sharing, Zero) and not isinstance(sharing, Zero3))
     return shares and context.setting.method == "full"
+
+
+def _is_staged(context: Context) -> bool:
+    """Whether a GPU has a part of the layers of a model that is trained, and nothing that only bounds are known of."""
+    stage = context.stage
+    offloads = context.setting.activation_offloading
+    return stage is not None and stage.layers > 0 and context.setting.trains and not offloads
 
 
 def _is_known(context: Context) -> bool:
@@ -234,6 +245,10 @@ def _worked_out(context: Context, programs: Programs, limit: int | None) -> Work
     warms = context.setting.loading in (None, DEVICE_MAP) and not older(context.setting, PACKAGE, WARMS)
     if not context.setting.trains:
         (low, high), alive, largest = follow(generation_events(context, programs), warms=warms, limit=limit)
+        return low, high, alive, largest
+    if context.stage is not None:
+        staged = StagedRun(context, on_gpu_alone(programs, context), context.stage)
+        (low, high), alive, largest = follow_run(staged, warms=warms, limit=limit)
         return low, high, alive, largest
     run = ReplicatedRun if replicates(context.setting) else Run
     (low, high), alive, largest = follow_run(run(context, programs), warms=warms, limit=limit)

@@ -66,7 +66,7 @@ _PROGRAMS: dict[tuple[object, ...], tuple[Architecture, Programs]] = {}
 
 def programs_of(context: Context) -> Programs:
     """The programs of a setting's model, recorded once for all batches, sequences and ranks; refuses by name."""
-    architecture, setting, dtypes = context.architecture, context.setting, context.numerics
+    architecture, setting, dtypes = context.outline or context.architecture, context.setting, context.numerics
     refuse_passes(setting, architecture.family)
     refuse_cache(setting, architecture)
     refuse_recurrent_kernels(architecture, setting.kernels)

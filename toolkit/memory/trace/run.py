@@ -41,7 +41,7 @@ from toolkit.memory.trace.refused import runs_trl, sums_logits
 from toolkit.memory.trace.releases import packing_unasked
 from toolkit.memory.trace.several_gpus.dispatched import dispatch, dispatches, moving, settle
 from toolkit.memory.trace.several_gpus.replicated import replicate, replicates
-from toolkit.memory.trace.several_gpus.sharded import different_passes, first_rank, share_out, sync_last
+from toolkit.memory.trace.several_gpus.sharded import different_passes, first_rank, refuse_unrun, share_out, sync_last
 from toolkit.memory.trace.stand_ins.chances import distributions_unread
 from toolkit.memory.trace.stand_ins.first_deberta import spans_counted
 from toolkit.memory.trace.stand_ins.old_kernels import library_uncalled, positions_unread, prepare_old_releases
@@ -95,6 +95,7 @@ def run(setting: Setting, facts: ModelFacts) -> Run:
         model, reference = dispatch(load(setting, facts), setting, moves), reference_of(setting, facts)
         if ranks is not None:  # a GPU first sees its part of what is ready to train
             model = share_out(prepare(model, setting) if setting.trains else model, setting, ranks)
+            refuse_unrun(model, setting)
         gc.collect()
         recorder.timeline.mark(PhaseName.LOAD)
         _note_loaded(recorder, kinds)

@@ -188,12 +188,21 @@ def _by_accelerate(model: nn.Module, setting: Setting, mesh: DeviceMesh) -> nn.M
         device=torch.device("meta"),
     )
     try:
-        shared: Any = fsdp2_prepare_model(accelerator, model)
+        shared: nn.Module = fsdp2_prepare_model(accelerator, model)
     except RuntimeError as error:  # of a parameter that two units would have
         raise UnsupportedTrace(f"accelerate does not share this model out: {error}") from error
+    return shared
+
+
+def refuse_unrun(model: nn.Module, setting: Setting) -> None:
+    """Raises UnsupportedTrace for what accelerate has sharded and torch does not run, as its first forward would say.
+
+    Asked of a model without storage alone: one that is measured has its weights put in only after it was sharded.
+    """
+    if not _syncs_last(setting):
+        return
+    shared: Any = model
     try:
-        shared._get_fsdp_state()._lazy_init()  # as its first forward would
+        shared._get_fsdp_state()._lazy_init()
     except ValueError as error:
         raise UnsupportedTrace(f"torch does not run what accelerate sharded: {error}") from error
-    prepared: nn.Module = shared
-    return prepared
