@@ -15,6 +15,7 @@ from tests.accuracy.build import record
 from tests.cli.command import run
 from toolkit.accuracy.convert import form
 from toolkit.accuracy.convert.form import NEEDED
+from toolkit.accuracy.convert.loops import _NAMED
 from toolkit.accuracy.convert.remarks import _OTHER_LOSS
 from toolkit.accuracy.convert.slug import slug_problem
 from toolkit.accuracy.convert.sources import RULES
@@ -187,3 +188,11 @@ def test_texts_in_fields_of_texts_never_stop_the_rest(odd: dict[str, Any]) -> No
 def test_long_remarks_are_read_in_time(notes: str, apart: bool) -> None:
     """Each place where one may begin looks a little ahead, not to the end: time grows with the length."""
     assert (_OTHER_LOSS.search(notes) is not None) == apart
+
+
+@pytest.mark.parametrize(
+    ("text", "named"), [("outputs = my_model_x(**batch)", True), ("out = " + "model" * 100 + "(x)", False)]
+)
+def test_a_name_is_read_as_far_as_names_go(text: str, named: bool) -> None:
+    """Of a word of any length each part may be the name's beginning: no more than a name's length is looked at."""
+    assert (_NAMED.search(text) is not None) == named

@@ -8,18 +8,19 @@ from typing import Any
 import pytest
 
 pytest.importorskip("torch")
-fused = pytest.importorskip("liger_kernel.ops.fused_linear_cross_entropy")
+pytest.importorskip("liger_kernel.ops.fused_linear_cross_entropy")
 
-import torch  # noqa: E402 - where it is
+import torch
+from liger_kernel.ops import fused_linear_cross_entropy as fused
 
-from tests.memory.trace.cut import cut  # noqa: E402
-from toolkit.memory.estimate import estimate  # noqa: E402
-from toolkit.memory.replay.events import Events  # noqa: E402
-from toolkit.memory.replay.script import script_of  # noqa: E402
-from toolkit.memory.replay.writer import Writer, play_forward  # noqa: E402
-from toolkit.memory.tape.recording import programs_of  # noqa: E402
-from toolkit.memory.trace.recorder import Recorder  # noqa: E402
-from toolkit.spec.settings.setting import Lora, Setting, Stack  # noqa: E402
+from tests.memory.trace.cut import cut
+from toolkit.memory.estimate import estimate
+from toolkit.memory.replay.events import Events
+from toolkit.memory.replay.script import script_of
+from toolkit.memory.replay.writer import Writer, play_forward
+from toolkit.memory.tape.recording import programs_of
+from toolkit.memory.trace.recorder import Recorder
+from toolkit.spec.settings.setting import Lora, Setting, Stack
 
 pytestmark = pytest.mark.reference
 

@@ -11,7 +11,7 @@ from torch.distributed.fsdp import BackwardPrefetch, FullyShardedDataParallel, S
 from torch.distributed.fsdp.wrap import ModuleWrapPolicy
 from torch.testing._internal.distributed.fake_pg import FakeStore
 
-from tests.memory.parallel.fake_group import PRE, RANKS, WIDTH, Bytes, Layer, Storages
+from tests.memory.parallel.fake_group import PRE, RANKS, WIDTH, Bytes, Layer, second_pass
 
 ENCODERS, DECODERS = 3, 4
 
@@ -69,17 +69,4 @@ def _run(model: Any, prefetch: str | None, strategy: str) -> Bytes:
         backward_prefetch=None if prefetch is None else BackwardPrefetch[prefetch],
         sharding_strategy=ShardingStrategy[strategy],
     )
-    ids = torch.zeros(1, 1, dtype=torch.long)
-    found = Bytes()
-    for _ in range(2):
-        for parameter in sharded.parameters():
-            parameter.grad = None
-        found = Bytes()
-        storages = Storages(found.forward)
-        for parameter in sharded.parameters():
-            storages.see(parameter)
-        with storages:
-            loss = sharded(ids).sum()
-            storages.into = found.backward
-            loss.backward()
-    return found
+    return second_pass(sharded)

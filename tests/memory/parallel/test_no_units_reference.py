@@ -27,11 +27,11 @@ BERT, DISTILBERT = "google-bert/bert-base-uncased", "distilbert/distilbert-base-
 MAMBA = "state-spaces/mamba-130m-hf"
 
 
-def setting(name: str, stack: Stack = Stack("transformers")) -> Setting:  # noqa: B008 - frozen
+def setting(name: str, trainer: str = "transformers", **versions: str) -> Setting:
     head = "causal-lm" if name == MAMBA else "masked-lm"
     return Setting(
         name, "full", "bf16", head=head, batch_size=1, sequence_length=32, parallel=Parallel(2, "fsdp2"),
-        stack=stack,
+        stack=Stack(trainer, versions=versions),
     )  # fmt: skip
 
 
@@ -72,11 +72,11 @@ def test_formulas_refuse_it_by_name(name: str, reason: str) -> None:
 
 
 def test_a_loop_of_ones_own_shards_layers_alone() -> None:
-    assert trace(setting(MAMBA, Stack("plain")), cut(MAMBA, 2)).ledger.peak.total > 0
+    assert trace(setting(MAMBA, "plain"), cut(MAMBA, 2)).ledger.peak.total > 0
     with pytest.raises(UnsupportedTrace, match="no layers"):
-        trace(setting(DISTILBERT, Stack("plain")), cut(DISTILBERT, 2))
+        trace(setting(DISTILBERT, "plain"), cut(DISTILBERT, 2))
 
 
-@pytest.mark.parametrize("stack", [Stack("plain"), Stack("transformers", versions={"accelerate": "1.13.0"})])
-def test_a_loop_and_earlier_releases_make_units_of_its_layers(stack: Stack) -> None:
-    assert estimate(setting(BERT, stack), cut(BERT, 2)).allocated > 0
+@pytest.mark.parametrize(("trainer", "versions"), [("plain", {}), ("transformers", {"accelerate": "1.13.0"})])
+def test_a_loop_and_earlier_releases_make_units_of_its_layers(trainer: str, versions: dict[str, str]) -> None:
+    assert estimate(setting(BERT, trainer, **versions), cut(BERT, 2)).allocated > 0

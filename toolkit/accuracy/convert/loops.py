@@ -19,7 +19,7 @@ _OWN = re.compile(
 )
 _TORCH_OPTIMIZER = "torch.optim."
 """How a loop names its optimizer: arguments of a Trainer have names of their own for it, such as adamw_torch."""
-_NAMED = re.compile(r"\b(?:outputs?|out|results?) ?= ?\w*model\w*\(|\b(?:outputs?|out|results?)\.loss\b")
+_NAMED = re.compile(r"\b(?:outputs?|out|results?) ?= ?\w{0,40}model\w{0,40}\(|\b(?:outputs?|out|results?)\.loss\b")
 _UNNAMED = re.compile(r"\bmodel\(\*\*\w+\)\.loss\b")
 _WITHIN_BACKWARD = re.compile(
     r"\b(?:register_)?post_accumulate_grad_hook\b"
