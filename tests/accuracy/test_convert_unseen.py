@@ -11,6 +11,8 @@ from toolkit.accuracy.convert.write import convert
 UNSEEN = (
     "accelerate_big_models", "inference_quantization", "pythia_prefill_flash", "pythia_streaming_baselines",
     "qwen25_oom_sweep", "vllm026_a40", "vllm090_qwen3_tp4",
+    "amharic_gemma3", "medqa_qwen", "qlora_analytics_agent", "qwen3_stage3_lora", "support_tickets_bert",
+    "wikisql_qlora",
 )  # fmt: skip
 
 

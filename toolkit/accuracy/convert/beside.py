@@ -20,8 +20,9 @@ _BESIDE: tuple[tuple[str, re.Pattern[str]], ...] = (
         rf"{_NOT}\b(?:cpu|disk)[ -]offload\w*|\b(?:layers|weights|experts|modules) (?:are |were )?offloaded\b"
         r"|\boffloaded to (?:the )?(?:cpu|disk|main memory)\b"
     )),
-    ("adapters", re.compile(r"\bwith (?:an? |the )?(?:peft |lora )adapters?\b(?![^;]{0,30}\bmerged\b)")),
+    ("adapters", re.compile(r"\bwith (?:an? |the )?(?:peft |lora )adapters?\b(?![^;]{0,30}(?<!not )\bmerged\b)")),
 )  # fmt: skip
+_MERGED = re.compile(r"(?<!not )\b(?:merged|merge_and_unload)\b")
 _PASS = re.compile(
     r"\b(?:one|a single|single) forward(?: pass)?\b|\b(?:forward(?: pass)?|prefill) (?:only|alone)\b|\bno generation\b"
 )
@@ -29,16 +30,17 @@ _RELEASE = re.compile(r"(?<![\w/.-])(vllm|transformers) ?(?:==|version |v)? ?(\d
 _SOFTER = re.compile(r"(?:until|before|since|from|than|of|needs|asks|requires|to|or|and|>=|<=|>|<) ?$")
 
 
-_SPILLS = re.compile(r"\b(?:wsl2?|wddm)\b")
+_SPILLS = re.compile(r"\b(?:wsl2?|wddm)\b|(?:^|[;,(/] ?|\b(?:on|under|native|microsoft) )windows 1[01]\b(?! tok)")
+_UP_TO = re.compile(r"\b(?:up to|at most) (\d{1,7}) (?:new|generated|output) tokens\b")
 
 
 def say_spill(draft: Draft, record: Record, reading: dict[str, Any]) -> None:
-    """Of what torch reserves under WSL the card is no bound: NVIDIA's driver for Windows goes on in main memory.
+    """Of what torch reserves under Windows or WSL the card is no bound: NVIDIA's driver there goes on in main memory.
 
     Its cudaMalloc does not fail, so that the caching allocator never gives its free segments back; no field says so.
     """
     if reading["metric"].startswith("reserved") and "gpu" in draft.fields and _SPILLS.search(remarks_of(record)):
-        draft.notes.append("the GPU is left out: under WSL it does not bound what torch reserves")
+        draft.notes.append("the GPU is left out: under WSL or Windows it does not bound what torch reserves")
         del draft.fields["gpu"]
 
 
@@ -48,10 +50,17 @@ def say_beside(draft: Draft, record: Record) -> None:
         return
     text = remarks_of(record)
     stated = record.get("fields") or {}
+    if (most := _UP_TO.search(text)) and record["gen_len"] == int(most[1]) > 1:
+        draft.say("generated_length", {"from": 1, "to": record["gen_len"]})  # a reply may end before
     for name, sign in _BESIDE:
         found = sign.search(text)
         if found and not any(field.partition(".")[0] == name for field in stated):
             draft.beyond.setdefault(name, found[0][:MAX_REMARK])
+    adapted = [name for name in draft.fields if name.startswith("lora.")]
+    if adapted and not _MERGED.search(text):
+        draft.beyond.setdefault("adapters", "inference with an adapter of its own")
+    for name in adapted:
+        del draft.fields[name]
     if "generated_length" not in draft.fields and "sequence_length" in draft.fields and _PASS.search(text):
         draft.say("generated_length", 0)
         if "stack.trainer" not in draft.fields:

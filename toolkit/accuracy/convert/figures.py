@@ -13,7 +13,7 @@ from toolkit.spec.yaml.known import shown
 
 _STAGE = re.compile(r"stage=([^;]+)")
 _STAGE_WORDS = (
-    (re.compile(r"\bafter (?:the )?(?:model )?(?:is )?load(?:ed|ing)?\b"), "allocated_at_load"),
+    (re.compile(r"\bafter (?:the )?(?:model )?(?:is )?(?:load(?:ed|ing)?|from_pretrained)\b"), "allocated_at_load"),
     (re.compile(r"\bafter (?:the )?forward\b"), "allocated_after_forward"),
     (re.compile(r"\bafter (?:the )?backward\b"), "allocated_after_backward"),
 )

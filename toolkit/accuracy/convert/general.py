@@ -14,10 +14,11 @@ from toolkit.accuracy.convert.beside import say_beside, say_spill, say_stated_re
 from toolkit.accuracy.convert.caches import say_cache
 from toolkit.accuracy.convert.days import Days, say_releases
 from toolkit.accuracy.convert.draft import MAX_REMARK, Draft, Record
+from toolkit.accuracy.convert.evaluations import say_evaluated, say_labels
 from toolkit.accuracy.convert.fitting import fit
 from toolkit.accuracy.convert.fms import say_framework
 from toolkit.accuracy.convert.loops import say_loop, say_loops_autocast, say_pass
-from toolkit.accuracy.convert.peft_configs import lora_options, peft_method
+from toolkit.accuracy.convert.peft_configs import lora_options, peft_method, say_prepared
 from toolkit.accuracy.convert.remarks import (
     pairs_of,
     remarks_of,
@@ -48,6 +49,7 @@ _OPTIMIZER = re.compile(r"\boptimizer (adamw?|sgd|adafactor|lion)\b(?! not)|\b(a
 _CHUNKED = re.compile(r"\bchunked (?:ce|cross.?entropy|loss)\b")
 _NO_DTYPE = re.compile(r"\bno (?:torch_)?dtype (?:is )?(?:given|named|passed|set)\b|\bwithout a (?:torch_)?dtype\b")
 _NO_OPTIMIZER = re.compile(r"\bno optimizer\b|without an? optimizer")
+_NO_STEP = re.compile(r"\b(?:no|without an?) optimizer steps?\b")
 
 TORCHTUNE_NAMES: Mapping[str, tuple[str, ...]] = {
     "output_proj": ("o_proj",), "mlp": ("gate_proj", "up_proj", "down_proj"),
@@ -79,6 +81,7 @@ def as_recorded(draft: Draft, record: Record, reading: dict[str, Any]) -> None:
     _say_storage(draft, record)
     _say_task(draft, record)
     _say_adapters(draft, record)
+    say_prepared(draft, remarks_of(record))
     say_framework(draft, record)
     say_autocast(draft, record)
     say_loops_autocast(draft, record)
@@ -89,7 +92,9 @@ def as_recorded(draft: Draft, record: Record, reading: dict[str, Any]) -> None:
     _say_several(draft, record)
     say_beyond(draft, record)
     say_beside(draft, record)
+    say_labels(draft, record)
     say_reading(draft, record, reading)
+    say_evaluated(draft, record, reading)
     say_pass(draft, record, reading)
     say_spill(draft, record, reading)
 
@@ -137,7 +142,7 @@ def _say_task(draft: Draft, record: Record) -> None:
         draft.say("method", "lora")
     if draft.fields.get("method") in (None, "inference"):
         return
-    if _NO_OPTIMIZER.search(task):
+    if _NO_OPTIMIZER.search(task) or _NO_STEP.search(text):
         draft.say("optimizer", "none")
     elif record["optimizer"] is None and (named := _OPTIMIZER.search(text)):
         plain = next(one for one in named.groups() if one)

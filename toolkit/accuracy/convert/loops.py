@@ -11,6 +11,7 @@ from typing import Any
 
 from toolkit.accuracy.convert.draft import MAX_REMARK, Draft, Record
 from toolkit.accuracy.convert.remarks import remarks_of
+from toolkit.accuracy.convert.trainers import BARE_PASS
 from toolkit.spec.fields.result import OWN_LOOP, UNTIL_LOSS, UNTIL_NEXT
 
 _OWN = re.compile(
@@ -35,6 +36,10 @@ _FROZEN = re.compile(
 _PARTLY_STEPPED = re.compile(
     r"\boptimizer over (?:the )?(?:model\.)*layers\b|\boptimizer over [^;]{0,60}\b(?:alone|only)\b"
 )
+_PART_OF_LOGITS = re.compile(
+    r"\b(?:lm_)?head (?:is called )?only (?:at|on|over) the positions\b"
+    r"|\blogits (?:are (?:made|computed) )?only (?:at|of|for) the\b"
+)
 _NO_BACKWARD = re.compile(
     r"\b(?:one|a|single|1) forward (?:pass )?[^;.]{0,60}\b(?:under|with|in) (?:torch\.)?no_grad\b"
     r"|\bbackward(?: pass)? is not in (?:it|the (?:peak|figure|reading))\b"
@@ -49,13 +54,16 @@ def say_loop(draft: Draft, record: Record) -> None:
     text = f"{(record['optimizer'] or '').casefold()} ; {remarks_of(record)}"
     trainer = draft.fields.get("stack.trainer")
     own = _OWN.search(text) or text.startswith(_TORCH_OPTIMIZER)
-    if own and (trainer is None or isinstance(trainer, list)) and "trainer" not in draft.beyond:
+    bare = trainer == OWN_LOOP and BARE_PASS.search(text)
+    if (bare or (own and (trainer is None or isinstance(trainer, list)))) and "trainer" not in draft.beyond:
         draft.say("stack.trainer", OWN_LOOP)
         draft.say("stack.result", _named_until(text))
     if _WITHIN_BACKWARD.search(text):
         draft.say("optimizer_in_backward", True)
     if _CUT_LOSS.search(text):
         draft.say("stack.loss", "cut")
+    elif part := _PART_OF_LOGITS.search(text):
+        draft.beyond.setdefault("loss", part[0][:MAX_REMARK])
     for sign in (_FROZEN, _PARTLY_STEPPED):
         found = sign.search(text)
         if found and draft.fields["method"] == "full":

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from toolkit.accuracy.convert.draft import MAX_REMARK, Draft
+from toolkit.spec.fields import names
 from toolkit.spec.fields.peft_methods import PEFT_METHODS
 
 RENAMED: Mapping[str, str] = {"bone": "miss"}
@@ -140,3 +142,18 @@ def _say(draft: Draft, field: str, value: Any) -> None:
         draft.say(f"peft.{field}", sorted(value, key=str))
     else:
         draft.say(f"peft.{field}", value)
+
+
+_PREPARED = re.compile(
+    r"(?<!no )(?<!not )(?<!without )\bprepare_model_for_(?:kbit|int8)_training\b"
+    r"(?! (?:is |was )?(?:not|never|unused|skipped)\b)"
+)
+
+
+def say_prepared(draft: Draft, text: str) -> None:
+    """Whoever calls prepare_model_for_kbit_training has all that is not quantized cast to float32, head included."""
+    weights = draft.fields.get("weights")
+    kinds = weights if isinstance(weights, list) else [weights]
+    trains = draft.fields.get("method") not in (None, "inference")
+    if trains and set(kinds) <= names.BITSANDBYTES and "upcast" not in draft.fields and _PREPARED.search(text):
+        draft.say("upcast", True)

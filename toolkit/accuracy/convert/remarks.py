@@ -19,12 +19,22 @@ MAX_READ = 4_000
 _CAP = re.compile(
     r"\b(?:truncation|length is a) cap\b|\b(?:is|as) a cap\b|\bare caps\b|padded to (?:(?:the|their|its) )?longest"
     r"|\bunpacked\b|\breal lengths\b"
-    r"|\b(?:row|sequence|sample|example|text)(?:s|'s|s')? (?:own )?lengths? (?:is|are|was|were) not stated"
+    r"|\b(?:row|sequence|sample|example|text)(?:s|'s|s')? (?:own )?lengths? (?:(?:is|are|was|were) )?not stated"
+    r"|\blengths (?:(?:is|are|was|were) )?not stated"
     r"|longest (?:batch|sample) not stated|\bcut (?:off )?at\b|\btruncated (?:at|to)\b|dynamic padding"
 )
 _PADDED = re.compile(
     r"\bpad(?:s|ded|ding)? (?:every|each|all)\b[^;.]{0,40}\bto\b|\bpadding\W{1,3}max_length\b|\bcut and padded to\b"
     r"|\b(?:padded|filled|padding) (?:up )?to (?:max|model_max|a? ?length|\d)"
+)
+_UNPACKED = re.compile(r"\b(?:no|not|without) pack(?:ing|ed)\b|\bpacking\W{1,3}(?:false|off|no)\b")
+_FILLED = re.compile(
+    r"\bpack(?:ed|s|ing)?\b|\bpadded\b|\bfilled\b|\b(?:chunk|block|window|segment)s?\b|\b(?:synthetic|random|dummy)\b"
+    r"|\b(?:every|each|all) (?:row|sample|sequence|text)s?\b|\bexactly\b|\bfixed\b"
+)
+"""What says that rows are as long as they may be, or may say it."""
+_LONGEST = re.compile(
+    r"\blongest (?:train(?:ing)? )?(?:row|sample|example|sequence|text)s?\b[^;.,]{0,20}?\b(\d{1,7}) tokens\b"
 )
 _MEAN = re.compile(r"(?:=|\bmean\D{0,12}) ?(\d{2,6}) tokens/sample")
 _LIMIT = re.compile(r"\bmax_(?:seq_)?len(?:gth)?\b\D{0,3}(\d{2,7})")
@@ -104,11 +114,12 @@ def say_lengths(draft: Draft, record: Record) -> None:
         draft.say("padding", [True, False] if flash else True)
         draft.say("sequence_length", length)
         return
-    if length is None and limit and mean:
-        least = 1 if "multipack" in text else min(int(mean[1]), int(limit[1]))
+    if length is None and limit and (mean or draft.fields.get("method") not in (None, "inference")):
+        least = min(int(mean[1]), int(limit[1])) if mean and "multipack" not in text else 1
         draft.say("sequence_length", {"from": least, "to": int(limit[1])})
-    elif length and _CAP.search(text) and draft.fields.get("method") != "inference":
-        draft.say("sequence_length", {"from": 1, "to": length})
+    elif length and draft.fields.get("method") != "inference":
+        if _is_cap(text, length, limit) and not any(int(one) == length for one in _LONGEST.findall(text)):
+            draft.say("sequence_length", {"from": 1, "to": length})  # the row that is longest is as long as it is
     elif (
         length
         and length > 1
@@ -120,6 +131,13 @@ def say_lengths(draft: Draft, record: Record) -> None:
         draft.say("generated_length", length - 1)
     elif record["gen_len"] == 0 and draft.fields.get("method") == "inference" and "stack.trainer" not in draft.fields:
         draft.say("stack.trainer", "plain")  # generate() makes one token at least: a pass alone is somebody's own call
+
+
+def _is_cap(text: str, length: int, limit: re.Match[str] | None) -> bool:
+    """Whether rows may be shorter than a length: words say so, or it is a maximum, and nothing fills rows up to it."""
+    most = limit is not None and int(limit[1]) == length
+    unpacked = _UNPACKED.search(text) is not None and (most or limit is None)
+    return unpacked or _CAP.search(text) is not None or (most and not _FILLED.search(text))
 
 
 def say_engine(draft: Draft, record: Record) -> None:

@@ -29,6 +29,8 @@ _OWN_LOOP = re.compile(
     r"|\bnot (?:by )?generate\(|\bwithout generate\b|\breturned past_key_values\b"
 )
 """What says of a run that it called the model itself, one token after the other."""
+BARE_PASS = re.compile(r"\b(?:one|a|single) forward (?:pass )?and (?:one )?backward pass\b|\bno optimizer steps?\b")
+"""What says of training that no Trainer ran, which steps; releases stated are those of what is installed then."""
 _ASKED = re.compile(r"\b(?:model\.|transformers'? |hugging ?face |hf )generate\(")
 
 
@@ -74,7 +76,9 @@ def say_trainer(draft: Draft, record: Record) -> None:
     own = f"{repository} ; {own.replace('_', ' ')}".casefold()
     text = f"{own} ; {remarks_of(record)}"
     stated = _trainers_by_release(draft)
-    found = {name for sign, name in vocabulary()["frameworks"].items() if _names(sign, text)} | stated
+    bare = draft.fields.get("method") != "inference" and BARE_PASS.search(text) is not None
+    found = {name for sign, name in vocabulary()["frameworks"].items() if _names(sign, text)}
+    found |= set() if bare else stated
     decodes = draft.fields.get("method") == "inference" and _OWN_LOOP.search(text) is not None
     if (decodes or _ASKED.search(text)) and "vllm" not in stated and not _names("vllm", own):
         found -= {"vllm"}  # an engine that remarks on such a run name is another
@@ -83,16 +87,16 @@ def say_trainer(draft: Draft, record: Record) -> None:
         found &= {"vllm", "autoawq", "litgpt", "transformers"}
     if others:
         draft.beyond["trainer"] = ", ".join(others)[:MAX_REMARK]
-    elif decodes and "vllm" not in found:
+    elif (decodes and "vllm" not in found) or (bare and not found):
         draft.say("stack.trainer", "plain")
     elif found:
         draft.say("stack.trainer", next((name for name in _MOST_SPECIAL if name in found), None))
-    elif draft.fields.get("method") not in (None, "inference") and not _had_trainer(record):
+    elif draft.fields.get("method") not in (None, "inference") and not had_trainer(record):
         language = "head" not in draft.fields  # all that TRL trains is a language model
         draft.say("stack.trainer", ["transformers", *(["trl"] if language else []), "plain"])
 
 
-def _had_trainer(record: Record) -> bool:
+def had_trainer(record: Record) -> bool:
     """Whether a Trainer surely ran, and no loop of somebody's own; which of the two that there are, may be open."""
     return _HUGGING_FACE.search(f"{record['optimizer'] or ''} ; {remarks_of(record)}".casefold()) is not None
 

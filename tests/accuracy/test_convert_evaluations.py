@@ -1,0 +1,163 @@
+"""Passes without gradients in a record's own words: labels they get, evaluations in a peak, lengths that are limits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.accuracy.build import lines_of, record
+
+NF4 = {"weight_dtype": "bitsandbytes nf4", "compute_dtype": "bf16"}
+TRAINED = {"task": "lora", "weight_dtype": "bf16", "gradient_checkpointing": True, "batch_size": 4, "seq_len": 512}
+
+
+def one_of(**fields: Any) -> dict[str, Any]:
+    [run] = lines_of("somebodys_benchmark", record(value_bytes=10**10, **fields))
+    return run
+
+
+def said(**fields: Any) -> dict[str, Any]:
+    scenario: dict[str, Any] = one_of(**fields)["scenario"]
+    return scenario
+
+
+def apart(**fields: Any) -> str | None:
+    [reading] = one_of(**{**TRAINED, **fields})["readings"]
+    reason: str | None = reading.get("apart")
+    return reason
+
+
+@pytest.mark.parametrize(
+    ("notes", "evaluation"),
+    [
+        ("one forward pass with labels under torch.no_grad()", "cached"),
+        ("a single forward pass, model(ids, labels=ids)", "cached"),
+        ("one forward pass, model(ids, labels=ids, use_cache=False)", "uncached"),
+        ("one forward pass without labels, the loss is of our own", "none"),
+        ("one forward pass, perplexity of the text", ["none", "cached", "uncached"]),
+        ("one forward pass", None), ("one forward pass, no loss", None),
+    ],
+)  # fmt: skip
+def test_labels_of_a_pass_are_those_that_are_named(notes: str, evaluation: object) -> None:
+    assert said(task="inference", batch_size=1, seq_len=100, notes=notes).get("evaluation") == evaluation
+
+
+def test_labels_are_of_no_run_that_generates() -> None:
+    assert "evaluation" not in said(task="inference", batch_size=1, seq_len=9, gen_len=9, notes="prompts with labels")
+
+
+@pytest.mark.parametrize(
+    ("notes", "rows"),
+    [
+        ("validation after each epoch (batches of 16 rows) is inside the peak", 16),
+        ("per_device_eval_batch_size=32, evaluation each epoch", 32),
+        ("SFTTrainer of trl, evaluation each epoch", 8), ("transformers' Trainer, evaluation every 50 steps", 8),
+    ],
+)  # fmt: skip
+def test_a_peak_that_an_evaluation_may_have_made_is_set_apart(notes: str, rows: int) -> None:
+    assert apart(notes=notes) == f"the maximum over a run that evaluates batches of {rows} rows, too"
+
+
+@pytest.mark.parametrize(
+    "notes",
+    [
+        "evaluation (batch 4) each epoch", "validation batches of 2 rows", "SFTTrainer of trl, no evaluation",
+        "SFTTrainer of trl, read before the evaluation each epoch", "own loop, evaluation each epoch",
+        "evaluation is excluded, batches of 16 rows", "SFTTrainer of trl",
+    ],
+)  # fmt: skip
+def test_a_peak_is_a_steps_where_no_evaluation_is_larger(notes: str) -> None:
+    assert apart(notes=notes) is None
+
+
+def test_an_evaluation_outdoes_only_what_keeps_no_activations_and_has_logits() -> None:
+    notes = "evaluation each epoch, batch 32"
+    assert apart(notes=notes)
+    assert apart(notes=notes, batch_size=None)
+    assert apart(notes=notes, gradient_checkpointing=False) is None
+    assert apart(notes=f"AutoModelForSequenceClassification, 6 labels; {notes}") is None
+    assert apart(notes=notes, metric="allocated_at_load") is None
+
+
+@pytest.mark.parametrize(
+    ("notes", "upcast"),
+    [
+        ("prepare_model_for_kbit_training, get_peft_model", True), ("prepare_model_for_int8_training", True),
+        ("without prepare_model_for_kbit_training", None), ("prepare_model_for_kbit_training is not called", None),
+        ("get_peft_model", None),
+    ],
+)  # fmt: skip
+def test_who_prepares_a_quantized_model_has_the_rest_in_float32(notes: str, upcast: object) -> None:
+    assert said(task="qlora", seq_len=512, notes=notes, **NF4).get("upcast") == upcast
+    assert "upcast" not in said(task="lora", weight_dtype="bf16", seq_len=512, notes=notes)
+    assert "upcast" not in said(task="inference", seq_len=512, gen_len=1, notes=notes, **NF4)
+
+
+CAP = {"from": 1, "to": 512}
+
+
+@pytest.mark.parametrize(
+    ("length", "notes", "tokens"),
+    [
+        (512, "max_length 512, no packing", CAP), (512, "packing=False", CAP), (512, "max_seq_length 512", CAP),
+        (512, "longer rows are left out, lengths not stated", CAP), (None, "max_length 512", CAP),
+        (512, "max_length 512, packed", 512), (512, "random tokens, max_length 512", 512),
+        (274, "max_length 512, no packing", 274), (512, "512 tokens", 512),
+        (274, "padded to longest; the longest row has 274 tokens", 274),
+        (512, "padded to longest; the longest row has 274 tokens", CAP),
+    ],
+)  # fmt: skip
+def test_the_largest_length_is_no_length_of_rows_unless_one_has_it(length: int, notes: str, tokens: object) -> None:
+    assert said(task="full", seq_len=length, notes=notes)["sequence_length"] == tokens
+
+
+def test_up_to_so_many_tokens_are_no_more_than_those() -> None:
+    notes = "generate(), greedy, up to 256 new tokens"
+    words = {"task": "inference", "batch_size": 1, "seq_len": 100}
+    assert said(**words, gen_len=256, notes=notes)["generated_length"] == {"from": 1, "to": 256}
+    assert said(**words, gen_len=200, notes=notes)["generated_length"] == 200
+    assert said(**words, gen_len=256, notes="256 new tokens")["generated_length"] == 256
+
+
+def test_a_pass_without_a_step_is_no_trainers_whatever_is_installed() -> None:
+    words = {"task": "qlora", "seq_len": 100, "versions": {"trl": "1.9.2"}, **NF4}
+    bare = said(**words, notes="one forward and backward pass; no optimizer step, no autocast")
+    assert bare["stack"]["trainer"] == "plain"
+    assert bare["stack"]["result"] == ["loss", "next"]
+    assert bare["optimizer"] == "none"
+    assert said(**words, notes="an epoch of steps")["stack"]["trainer"] == "trl"
+    assert said(**words, notes="SFTTrainer of trl; no optimizer step is counted")["stack"]["trainer"] == "trl"
+
+
+def test_logits_of_a_part_of_the_tokens_are_beyond_a_scenario() -> None:
+    notes = "own loop, lm_head only at the positions of the answer's tokens"
+    assert one_of(**TRAINED, notes=notes)["beyond"] == {"loss": "lm_head only at the positions"}
+
+
+def test_what_is_read_right_after_from_pretrained_is_at_load() -> None:
+    words = {"metric": "allocated_at_stage", "task": "inference", **NF4}
+    [reading] = one_of(**words, notes="memory_allocated right after from_pretrained(...), before a pass")["readings"]
+    assert reading["metric"] == "allocated_at_load"
+
+
+@pytest.mark.parametrize("notes", ["Windows 11, native", "run under WSL2"])
+def test_a_card_under_windows_bounds_nothing_that_torch_reserves(notes: str) -> None:
+    words = {"task": "inference", "seq_len": 9, "gen_len": 9, "gpu": "Tesla T4", "metric": "reserved_max"}
+    assert "gpu" not in said(**words, notes=notes)
+    assert said(**words, notes="sliding windows 10 tokens apart")["gpu"] == "T4"
+
+
+@pytest.mark.parametrize(
+    ("notes", "beyond"),
+    [
+        ("the adapter is merged into the base model", {}), ("merge_and_unload before generate()", {}),
+        ("an adapter, not merged", {"adapters": "inference with an adapter of its own"}),
+        ("with the LoRA adapter, not merged", {"adapters": "with the lora adapter"}),
+    ],
+)  # fmt: skip
+def test_an_adapter_of_inference_is_beyond_unless_it_is_merged(notes: str, beyond: dict[str, str]) -> None:
+    words = {"task": "inference", "seq_len": 9, "gen_len": 9, "lora": {"r": 16, "targets": ["q_proj"]}}
+    run = one_of(**words, notes=notes)
+    assert run.get("beyond", {}) == beyond
+    assert "lora" not in run["scenario"]
