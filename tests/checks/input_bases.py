@@ -40,6 +40,12 @@ _LLAMA = {"model": "meta-llama/Llama-3.2-1B", "gradient_checkpointing": "true"}
 _TITAN = {"model": "meta-llama/Llama-3.1-8B", "gradient_checkpointing": "true"}
 
 
+_SCHEDULED = {
+    **_TRAINED, "model": "mistralai/Mistral-7B-v0.1", "stack.trainer": "plain", "gradient_accumulation": "4",
+    "parallel.gpus": "2", "parallel.strategy": "pipeline", "sequence_length": "4096", "stack.loss": "from-logits",
+}  # fmt: skip
+
+
 def _spread(base: Flags, strategy: str, gpus: int = 2, **more: str) -> Flags:
     return {**base, "parallel.gpus": str(gpus), "parallel.strategy": strategy, **more}
 
@@ -95,6 +101,8 @@ SPREAD: dict[str, Flags] = {
     "short zero3": _spread({**_TRAINED, "sequence_length": "16"}, "zero3"),
     "torchtitan": _spread({**_MIXED, **_TITAN, "stack.trainer": "torchtitan"}, "fsdp2", 8),
     "pipeline": _spread(_ANSWERED, "pipeline", 3),
+    "schedule": {**_SCHEDULED, "parallel.schedule": "1f1b", "parallel.returns_outputs": "false"},
+    "results of a schedule": {**_SCHEDULED, "parallel.schedule": "gpipe", "sequence_length": "2048"},
     "tensor": _spread(_ANSWERED, "tensor", 3),
     "served by two": _spread({**_SERVED, "model": "meta-llama/Llama-3.2-1B"}, "tensor"),
 }

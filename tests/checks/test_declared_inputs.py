@@ -40,6 +40,7 @@ VALUES: dict[str, tuple[str, ...]] = {
     "labels": ("3",),
     "gpu": ("T4", "H100"),
     "parallel.gpus": ("1", "2", "4", "9"),
+    "parallel.stage_layers": ("[15, 17]", "[20, 12]"),
     "engine.max_num_batched_tokens": ("100000",),
     "engine.gpu_memory_utilization": ("0.5", "0.95"),
     "peft.rank": ("1", "64", "1000"),

@@ -115,5 +115,5 @@ def test_they_keep_less_than_pefts_code() -> None:
 
 
 def test_what_they_do_not_know_is_refused() -> None:
-    with pytest.raises(UnsupportedRow, match="axolotl's kernels on such layers"):
+    with pytest.raises(UnsupportedRow, match="axolotl's kernels with DoRA, a bias, this storage or dtype"):
         allocated(Kernels(adapters="axolotl"), dora=True)

@@ -51,8 +51,9 @@ OF_EACH_SEQUENCE = frozenset({
     "attention_backward", "attention_output", "attention_states", "cache_packing", "cast_copies", "chosen_experts",
     "convolution_states", "drawn_scores", "expert_states", "feed_forward_states", "head_states", "int8_products",
     "kv_cache", "kv_cache_growth", "last_cache", "last_logits", "layer_inputs", "log_probabilities", "logits_float32",
-    "logits_gradient", "loss_hidden_states", "named_result", "norm_states", "pooled_states", "residual_stream",
-    "rotary_states", "router_states", "sort_scratch", "sorted_scores", "split_products", "unpacked_cache",
+    "logits_gradient", "loss_hidden_states", "named_result", "norm_states", "pooled_states", "received_buffers",
+    "residual_stream", "returned_results", "rotary_states", "router_states", "sort_scratch", "sorted_scores",
+    "split_products", "stage_results", "unpacked_cache",
 })  # fmt: skip
 OF_THE_MODEL = frozenset({
     "adapter_buffers", "adapter_matrices", "adapters", "allocator_rounding", "autocast_copies", "cublas_workspace",

@@ -75,7 +75,7 @@ def test_an_order_of_inputs_is_of_what_is_one_product() -> None:
     more = 32 * (3 * 4096 + 14_336) * 2 * 4
     assert loaded(ordered)["weights"] - loaded(plain)["weights"] == more
     assert loaded(replace(ordered, group_size=-1)) == loaded(replace(plain, group_size=-1))
-    with pytest.raises(UnsupportedStorage, match="on one GPU for Marlin"):
+    with pytest.raises(UnsupportedStorage, match="except for Marlin on one GPU"):
         estimated(replace(ordered, gpu="H100 SXM5 80GB"))
 
 
@@ -110,9 +110,9 @@ def test_experts_are_packed_as_linears_are_and_keep_their_zeros() -> None:
 @pytest.mark.parametrize(
     ("setting", "refusal", "reason"),
     [
-        (served("Qwen/Qwen2.5-7B-Instruct", None, "0.11.0", weights="gptq-int4"), UnsupportedStorage, "name a GPU"),
+        (served("Qwen/Qwen2.5-7B-Instruct", None, "0.11.0", weights="gptq-int4"), UnsupportedStorage, "state gpu"),
         (served("Qwen/Qwen2.5-7B-Instruct", "80 GB", "0.11.0", weights="gptq-int4"), UnsupportedStorage, "differ"),
-        (served("openai/gpt-oss-20b", "H100", "0.11.0", weights="mxfp4"), UnsupportedStorage, "installed beside"),
+        (served("openai/gpt-oss-20b", "H100", "0.11.0", weights="mxfp4"), UnsupportedStorage, "other packages"),
         (served("Qwen/Qwen2.5-7B-Instruct", "L4", "0.11.0", weights="fp4"), UnsupportedRow, "fp4 weights"),
         (served("Qwen/Qwen2.5-7B-Instruct", "L4", "0.11.0", weights="nf4", gpus=2), UnsupportedStorage, "several GPUs"),
         (served("Qwen/Qwen2.5-7B-Instruct", "L4", "0.9.1", weights="nf4"), UnsupportedStorage, "before 0.9.2"),

@@ -124,11 +124,11 @@ def test_long_prompts_are_cut_by_the_older_engine_unless_there_is_a_window() -> 
 @pytest.mark.parametrize(
     ("setting", "reason"),
     [
-        (served(LLAMA, "L4", None), "say stack.vllm"),
+        (served(LLAMA, "L4", None), "state stack.vllm"),
         (served(LLAMA, "L4", "0.6.3"), "no formula for the profile run of vLLM 0.6.3"),
-        (served(LLAMA, "L4", "0.20.0"), "of 0.6.4 to 0.19"),
-        (served(LLAMA, "L4", "0.8.4"), "the defaults of vLLM 0.8.4 were not read"),
-        (served(LLAMA, "24 GB", "0.8.5"), "cards of 24 GB differ in the engine"),
+        (served(LLAMA, "L4", "0.20.0"), "0.6.4 to 0.19 are covered"),
+        (served(LLAMA, "L4", "0.8.4"), "the defaults of vLLM 0.8.4 are not known"),
+        (served(LLAMA, "24 GB", "0.8.5"), "GPUs with 24 GB differ in the engine"),
         (served(LLAMA, "MI300X", "0.11.0"), "cards of AMD"),
         (served("Qwen/Qwen2.5-VL-7B-Instruct", "L4", "0.11.0"), "encoders of images"),
         (served("deepseek-ai/DeepSeek-V2-Lite", "L4", "0.11.0", max_model_len=512), "the layers of deepseek_v2"),
@@ -149,7 +149,7 @@ def test_layers_without_a_gate_sample_as_the_log_says() -> None:
 
 def test_a_note_says_what_is_not_known() -> None:
     notes = estimated(served(LLAMA, "A100 80GB", None, max_model_len=8192)).notes
-    assert notes[-1].startswith("not known how much of the pool is for keys and values: which engine runs")
+    assert notes[-1].startswith("not known how much of the pool is for keys and values: vLLM's engine")
     known = estimated(served(LLAMA, "A100 80GB", "0.7.3", max_model_len=8192)).notes
     assert any("tokens" in note and "sequences of 8,192" in note for note in known)
 

@@ -62,12 +62,13 @@ def test_logits_of_a_single_sequence_are_shifted_without_a_copy() -> None:
     assert row(found(one, "4.44.2"), PhaseName.FORWARD_END, "logits") == POSITIONS // 8 * VOCABULARY * 2
 
 
-def test_a_prompt_is_fullest_before_the_last_layer_has_keys_in_the_cache() -> None:
-    """The last of 28 layers turns its keys then; what it attends to later takes less."""
+def test_a_prompt_is_fullest_where_all_layers_have_keys_in_the_cache() -> None:
+    """In the last feed-forward of 28 layers, as traced with both releases; queries are normed before keys are made."""
     setting = Setting("Qwen/Qwen3-0.6B", "inference", "bf16", sequence_length=512, generated_length=8)
     each = 512 * 2 * 8 * 128 * 2
-    for version in ("4.55.4", "4.56.0"):
-        assert row(found(setting, version), PhaseName.PREFILL, "kv_cache") == 27 * each
+    for version in ("4.57.1", "5.23.0"):
+        assert row(found(setting, version), PhaseName.PREFILL, "kv_cache") == 28 * each
+        assert row(found(setting, version), PhaseName.PREFILL, "feed_forward_states") == 3 * 512 * 3072 * 2
 
 
 def test_a_decoder_with_an_encoder_caches_the_prompt_once() -> None:

@@ -101,5 +101,5 @@ def test_a_loop_takes_the_loss_of_logits_as_they_are_given(version: str, each: i
 def test_which_losses_from_logits_are_not_followed(model: str, trainer: str, head: str) -> None:
     labels = 0 if head == "causal-lm" else 2
     setting = Setting(model, "full", "bf16", head, labels, stack=Stack(trainer, "from-logits"))
-    with pytest.raises(UnsupportedRow, match="from-logits but of a language model in a plain loop"):
+    with pytest.raises(UnsupportedRow, match="from-logits except of language models in plain loops"):
         estimate(setting, facts(model))

@@ -16,8 +16,9 @@ from liger_kernel.ops import fused_linear_cross_entropy as fused
 from tests.memory.trace.cut import cut
 from toolkit.memory.estimate import estimate
 from toolkit.memory.replay.events import Events
+from toolkit.memory.replay.played import play_forward
 from toolkit.memory.replay.script import script_of
-from toolkit.memory.replay.writer import Writer, play_forward
+from toolkit.memory.replay.writer import Writer
 from toolkit.memory.tape.recording import programs_of
 from toolkit.memory.trace.recorder import Recorder
 from toolkit.spec.settings.setting import Lora, Setting, Stack

@@ -75,5 +75,5 @@ def test_readings_that_grow_by_a_sort_are_met() -> None:
     ],
 )
 def test_other_loops_are_refused(changed: dict[str, object]) -> None:
-    with pytest.raises(UnsupportedRow, match="tokens that are drawn"):
+    with pytest.raises(UnsupportedRow, match="sampled tokens"):
         of(replace(SETTING, sampling="top-p", **changed))  # type: ignore[arg-type]

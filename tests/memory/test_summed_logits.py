@@ -121,5 +121,5 @@ def test_a_named_result_stays_while_the_optimizer_steps() -> None:
     assert row(named, PhaseName.OPTIMIZER_STEP, "named_result") == LOGITS
     assert row(unnamed, PhaseName.OPTIMIZER_STEP, "named_result") == 0
     assert named.allocated - unnamed.allocated == LOGITS
-    with pytest.raises(UnsupportedRow, match="of a language model in a plain loop"):
+    with pytest.raises(UnsupportedRow, match="except of language models in a plain loop"):
         of(replace(SUMMED, head="sequence-classification", labels=2, stack=Stack("plain", "named")))

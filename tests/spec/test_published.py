@@ -52,7 +52,7 @@ READING = RUN["readings"][0]
         ('{"run": ', ":1:9: S101 no JSON"),
         ("[]", ":1:1: S104 a line is a JSON object"),
         ('{"run": "a", "run": "b"}', ":1:2: S102 run is written twice"),
-        ('{"run": NaN}', ":1:1: S101 NaN is no JSON"),
+        ('{"run": NaN}', ":1:1: S101 NaN is not JSON"),
         (f'{{"run": {"9" * 5000}}}', "S112"),
         (f'{{"run": {"[" * 20_000}', "S1"),
         (f'{{"run": "{"x" * 60_000}"}}', "S112 a line of more than"),

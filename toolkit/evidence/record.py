@@ -36,6 +36,9 @@ ADDED: Mapping[str, Mapping[str, Any]] = {
         "backward_prefetch": "pre",
         "use_orig_params": None,
         "quant_storage": None,
+        "schedule": None,
+        "returns_outputs": True,
+        "stage_layers": [],
     },
     "lora": {
         "dora": False,
@@ -176,7 +179,7 @@ def _peak(peak: dict[str, Any]) -> dict[str, Any]:
         if not (isinstance(ends, list) and len(ends) == 2 and all(map(_is_size, ends)) and ends[0] <= ends[1]):
             raise ValueError(f"its {name} bytes are no interval")
     if not _is_size(peak["allocated"]):
-        raise ValueError("its allocated bytes are no number")
+        raise ValueError("its allocated bytes are not a number")
     return peak
 
 

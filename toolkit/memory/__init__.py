@@ -1,18 +1,18 @@
 """From a setting to a ledger of bytes: architectures, exact storage, and what is alive at each moment.
 
-The way of an estimate, in the order in which to read it:
+The steps of an estimate, in the order in which to read them:
 
-- `architecture` makes names and shapes of every parameter of a published config, `weights` the tensors that they are
-  stored in, with their dtypes, and with the adapters of peft (`tuners` beside LoRA);
-- `contexts` puts all that the rows of an estimate are worked out from into a `context`, one for each GPU that differs
-  (`parallel`), by what each release of the libraries does (`libraries`);
-- `layouts` and `forms` say what a family's layers are made of, and `formula` follows each part, operation by operation,
-  on a `tape`, which knows what autograd keeps of it and what its backward makes;
-- `programs` are the tapes of all layers and of the ends, and the moments at which the most may be alive;
-- `rows` are the named causes of memory, of which a `ledger` has the bytes at each phase: `estimate` makes it;
-- `replay` writes the same tapes out as allocations and releases, which go through the rules of the caching `allocator`,
-  for what is reserved, and what a card shows (`device`).
+- `architecture` derives the name and shape of every parameter from a published config; `weights` gives the tensors
+  that store them, with their dtypes and with peft's adapters (`tuners` for methods other than LoRA).
+- `contexts` collects the inputs of all rows in a `context`, one for each GPU that differs (`parallel`), by what each
+  release of the libraries does (`libraries`).
+- `layouts` and `forms` describe the parts of a family's layers. `formula` follows each part, operation by operation,
+  on a `tape`, which tracks what autograd saves and what backward allocates.
+- `programs` are the tapes of all layers and of the model's ends, and the moments at which the most may be alive.
+- `rows` are the named causes of memory; a `ledger` has their bytes in each phase, and `estimate` makes it.
+- `replay` writes the same tapes out as allocations and releases and runs them through the rules of torch's caching
+  `allocator`, for reserved memory and for what a card shows (`device`).
 
-`trace` has the same ledger from real training code on tensors without storage, `measure` from a GPU; `engines` are
-those that claim a share of the card. A number that cannot be worked out is refused by name (`refusal`).
+`trace` makes the same ledger from real training code on tensors without storage, `measure` from a GPU. `engines` are
+inference engines that claim a share of the card. What no formula covers is refused by name (`refusal`).
 """

@@ -12,6 +12,7 @@ from toolkit.facts.multiprocessors import multiprocessors_of
 from toolkit.memory.architecture import Architecture, architecture_of
 from toolkit.memory.architecture.autoawq import FAMILY as AUTOAWQ
 from toolkit.memory.architecture.litgpt import FAMILY as LITGPT
+from toolkit.memory.architecture.litgpt import LITGPT_CACHES_GROUPS
 from toolkit.memory.architecture.mixers import piece_of
 from toolkit.memory.architecture.stack import as_built
 from toolkit.memory.architecture.torchtitan import TRAINER as TORCHTITAN
@@ -31,8 +32,10 @@ from toolkit.memory.libraries.versions import older
 from toolkit.memory.offloading import refuse_offloading
 from toolkit.memory.packing import laid_out, samples_of
 from toolkit.memory.parallel.covered import refuse_spread
+from toolkit.memory.parallel.micro_batches import scheduled_part
 from toolkit.memory.parallel.placement import stages
 from toolkit.memory.parallel.plan import gathered_setting, held_setting, plan
+from toolkit.memory.parallel.schedule import scheduled_stages
 from toolkit.memory.parallel.stages import grown, on_stage, outline_of, part_of
 from toolkit.memory.parallel.tensor import on_rank, rank_of, refuse_copies
 from toolkit.memory.parallel.trained_stages import train_on_stage
@@ -40,7 +43,7 @@ from toolkit.memory.programs.programs import Programs
 from toolkit.memory.reference import paired
 from toolkit.memory.size import BYTES
 from toolkit.memory.tuners.prompts import lengthened
-from toolkit.memory.weights.numerics import LITGPT_CACHES_GROUPS, Numerics, numerics
+from toolkit.memory.weights.numerics import Numerics, numerics
 from toolkit.memory.weights.parameters import total_parameters, trainable_parameters
 from toolkit.memory.weights.saved import is_token_embedding, saved_by
 from toolkit.spec.settings.setting import Setting
@@ -63,7 +66,7 @@ def contexts_of(setting: Setting, facts: ModelFacts) -> Iterator[Context]:
         mine = rank_of(architecture, setting.parallel.gpus, serves=setting.stack.trainer == "vllm")
         yield _part(_context(setting, mine), architecture)
     elif setting.parallel.strategy == "pipeline":
-        for stage in stages(architecture, setting):
+        for stage in (scheduled_stages if setting.parallel.schedule else stages)(architecture, setting):
             context = _part(_context(setting, part_of(architecture, stage)), architecture)
             context.stage = stage
             context.outline = outline_of(architecture, stage)
@@ -110,6 +113,8 @@ def _numerics(architecture: Architecture, setting: Setting) -> Numerics:
 
 def on_gpu_alone(programs: Programs, context: Context) -> Programs:
     """The programs of what one GPU has of a model."""
+    if context.stage is not None and context.stage.scheduled:
+        return scheduled_part(programs, context.stage)
     if context.setting.trains:
         stage, again = context.stage, older(context.setting, "transformers", HOOKS_ONCE)
         return programs if stage is None else train_on_stage(programs, stage, shared_angles(context), hooks_again=again)

@@ -89,4 +89,5 @@ def device_interval(
 
 def nccl_bytes(parallel: Parallel) -> int:
     """The most that NCCL takes on a GPU. Layers that one process spreads over GPUs send nothing by it."""
-    return NCCL_BUFFERS if parallel.gpus > 1 and parallel.strategy != PIPELINE else 0
+    alone = parallel.strategy == PIPELINE and parallel.schedule is None
+    return NCCL_BUFFERS if parallel.gpus > 1 and not alone else 0

@@ -28,9 +28,10 @@ from toolkit.memory.reference import reference_programs
 from toolkit.memory.rows.passes import PASS_ROWS
 from toolkit.memory.rows.phase_sizes import PhaseSizes, ledger_of
 from toolkit.memory.rows.registry import STANDING_ROWS
+from toolkit.memory.scheduled import fullest_of_stage
 from toolkit.memory.tape.gradients import GRADIENTS
 from toolkit.memory.tape.recording import programs_of
-from toolkit.memory.weights.numerics import fuses
+from toolkit.memory.weights.linear_storage import fuses
 from toolkit.spec.settings.setting import Setting
 
 TRAINING = (PhaseName.LOAD, PhaseName.FORWARD_END, PhaseName.BACKWARD, PhaseName.OPTIMIZER_STEP)
@@ -127,7 +128,8 @@ def _on_each(setting: Setting, facts: ModelFacts) -> Iterator[Estimate]:
         if stage is None:
             yield _on_one(setting, context)
             continue
-        alike = replace(stage, gpu=0, first=0, end=stage.layers), architecture.layers, architecture.order
+        place = stage.gpu if stage.scheduled else 0  # which decides how many micro-batches are on their way
+        alike = replace(stage, gpu=place, first=0, end=stage.layers), architecture.layers, architecture.order
         if alike not in known:
             known[alike] = _on_one(setting, context)
         yield replace(known[alike], stage=stage)
@@ -206,6 +208,8 @@ def _fullest(context: Context) -> Fullest:
     if context.serves:
         refuse_serving(context.setting, generates=context.generates)
         return Fullest({}, {})
+    if context.stage is not None and context.stage.scheduled:
+        return fullest_of_stage(context, context.stage)
     programs, scale = on_gpu_alone(programs_of(context), context), context.scale
     if context.setting.trains:
         beside = reference_programs(context)

@@ -24,6 +24,8 @@ TRANSFORMS = frozenset({"c3a", "fourierft"})
 MUCH = 10
 """What of a model is left as it is is told from one part in so many on."""
 
+ONE_INPUT = "that of the layer that runs is counted"
+
 
 def notes_of(context: Context) -> Iterator[str]:
     """What the ledger leaves out or takes otherwise than it is written, for whoever reads it."""
@@ -38,7 +40,8 @@ def notes_of(context: Context) -> Iterator[str]:
         yield "decode: generate() compiles it for a static cache on a GPU; the rows are of operations as written"
     if context.setting.activation_offloading:
         stash = stash_of(context.setting)
-        kept = f"{stash} are counted, as many as the stash holds" if stash else "that of the layer that runs is counted"
+        some = stash is not None and stash.inputs
+        kept = f"while layers run {some} are counted, as many as the stash holds" if some else ONE_INPUT
         yield f"layer_inputs: {kept}; the others wait in main memory"
     if context.setting.objective in (*PREFERENCES, *WHOLE_PAIRS):
         yield "logits: every token is counted as the answer's; those of prompts take no log-probabilities"

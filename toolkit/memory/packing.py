@@ -100,7 +100,7 @@ def refuse_packing(setting: Setting, architecture: Architecture) -> None:
         ("rows that are not padded", not setting.padding),
     ):
         if not covered:
-            raise UnsupportedRow("attention_states", f"no formula for packed rows but with {known} yet")
+            raise UnsupportedRow("attention_states", f"no formula for packed rows yet, except with {known}")
 
 
 def _sees_samples(setting: Setting) -> bool:

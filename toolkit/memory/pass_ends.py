@@ -94,7 +94,7 @@ def _waiting(context: Context) -> Iterator[dict[str, int]]:
     rows = added_up(context.scale, programs.waiting, _unsaved(context))
     stash = stash_of(setting)
     if stash is not None:
-        [one] = stashed(stash, context.scale, programs, [Stretch(AFTER_FORWARD, rows)])
+        [one] = stashed(stash, context.scale, programs, [Stretch(AFTER_FORWARD, rows)], forward=True)
         rows = dict(one.throughout)
     yield rows
     if programs.accumulates:

@@ -27,6 +27,7 @@ from toolkit.memory.formula.layer import RESIDUAL
 from toolkit.memory.layouts.encoders import ENCODERS
 from toolkit.memory.ledger import PhaseName
 from toolkit.memory.libraries.losses import TRL_TILES, loss_of
+from toolkit.memory.libraries.trainers import TRL
 from toolkit.memory.libraries.transformers_versions import behaviour
 from toolkit.memory.libraries.versions import older
 from toolkit.memory.parallel.plan import plan
@@ -39,7 +40,6 @@ from toolkit.memory.size import BYTES, NOTHING, Size
 from toolkit.memory.tape.held_embeddings import held_embeddings, held_scores
 from toolkit.memory.tape.peaks import ALONE, Peaks, amounts
 from toolkit.memory.tape.tape import Tape
-from toolkit.memory.weights.numerics import TRL
 from toolkit.spec.fields.names import FLOATS
 from toolkit.spec.fields.objective import (
     ADAPTERS_OFF,
@@ -148,7 +148,7 @@ def _refuse(setting: Setting, architecture: Architecture) -> None:
          setting.objective not in STEADY or not _drops(architecture)),
     ):  # fmt: skip
         if not covered:
-            raise UnsupportedRow(ROW, f"no formula for {setting.objective} but with {known} yet")
+            raise UnsupportedRow(ROW, f"no formula for {setting.objective} yet, except with {known}")
 
 
 def _of_preferences(setting: Setting, architecture: Architecture) -> Iterator[tuple[str, bool]]:

@@ -8,20 +8,13 @@ from packaging.version import Version
 
 from toolkit.memory.libraries.own_code_rules import of_torchtitan, of_torchtune
 from toolkit.memory.libraries.packed_kernels import CUDA_OLD
+from toolkit.memory.libraries.trainers import TORCHTITAN, TORCHTUNE
 from toolkit.memory.libraries.transformers_versions import MASKED_BEFORE, MASKED_FROM
 from toolkit.memory.libraries.unfused_attention import ALL, WIDENS_FROM, unfused
 from toolkit.memory.libraries.versions import older
-from toolkit.memory.weights.numerics import (
-    AUTO_GPTQ_UNTIL,
-    EIGHT_BIT,
-    FOUR_BIT,
-    GPTQ_TRAINS,
-    SELECTIVE,
-    TORCH_SOFTMAX_SAVES_LESS,
-    TORCHTITAN,
-    TORCHTUNE,
-    working_dtype,
-)
+from toolkit.memory.weights.backward import SELECTIVE
+from toolkit.memory.weights.linear_storage import AUTO_GPTQ_UNTIL, EIGHT_BIT, FOUR_BIT, GPTQ_TRAINS, working_dtype
+from toolkit.memory.weights.numerics import TORCH_SOFTMAX_SAVES_LESS
 from toolkit.spec.settings.setting import Setting
 from toolkit.spec.settings.stack_rules import release
 
@@ -99,7 +92,7 @@ def _refuse_old_softmax(setting: Setting, family: str) -> None:
     if not setting.trains or not older(setting, "torch", TORCH_SOFTMAX_SAVES_LESS):
         return
     if setting.head != "sequence-classification" or family not in ENCODERS_BY_SOFTMAX:
-        reason = f"no formula for torch before {TORCH_SOFTMAX_SAVES_LESS} but for BERT's classifiers"
+        reason = f"no formula for torch before {TORCH_SOFTMAX_SAVES_LESS} except for BERT's classifiers"
         raise UnsupportedRow("log_probabilities", reason)
 
 
@@ -111,7 +104,7 @@ def refuse_warmup(setting: Setting, *, gives_all: bool) -> None:
         ("a cache that grows", setting.cache is None and setting.stack.trainer in PADS),
     ):
         if not covered:
-            raise UnsupportedRow("last_logits", f"no formula for a warm-up but with {known} yet")
+            raise UnsupportedRow("last_logits", f"no formula for a warm-up yet, except with {known}")
 
 
 def _refuse_kernel(setting: Setting) -> None:
@@ -149,7 +142,7 @@ def _refuse_litgpt(setting: Setting) -> None:
     """Raise where LitGPT, whose model code is its own, does what no formula covers."""
     for known, covered in _litgpt_training(setting) if setting.trains else _litgpt_generation(setting):
         if not covered:
-            raise UnsupportedRow("activations", f"no formula for LitGPT but in {known} yet")
+            raise UnsupportedRow("activations", f"no formula for LitGPT yet, except in {known}")
 
 
 def _refuse_torchtune(setting: Setting) -> None:
@@ -164,7 +157,7 @@ def _unless_covered(trainer: str, rules: Iterator[tuple[str, bool]]) -> None:
     """Raise where a trainer, whose model code is its own, does what no formula covers."""
     for known, covered in rules:
         if not covered:
-            raise UnsupportedRow("activations", f"no formula for {trainer} but with {known} yet")
+            raise UnsupportedRow("activations", f"no formula for {trainer} yet, except with {known}")
 
 
 def _refuse_selection(setting: Setting) -> None:
@@ -178,7 +171,9 @@ def _refuse_autoawq(setting: Setting) -> None:
     version = release(setting.stack.versions, "autoawq")
     known = version is not None and AUTOAWQ_FUSES_ALIKE[0] <= version < AUTOAWQ_FUSES_ALIKE[1]
     if not known:
-        raise UnsupportedRow("fused_copies", "no formula for AutoAWQ's fused modules but of 0.1.4 to 0.1.6 yet")
+        raise UnsupportedRow(
+            "fused_copies", "no formula for AutoAWQ's fused modules yet, except those of 0.1.4 to 0.1.6"
+        )
     room = setting.engine.get("max_new_tokens")
     for covered, condition in (
         ("weights awq-int4", setting.weights == "awq-int4"),
@@ -187,7 +182,7 @@ def _refuse_autoawq(setting: Setting) -> None:
         ("a prompt that its cache has room for", not room or int(room) >= setting.sequence_length),
     ):
         if not condition:
-            raise UnsupportedRow("activations", f"no formula for AutoAWQ but with {covered} yet")
+            raise UnsupportedRow("activations", f"no formula for AutoAWQ yet, except with {covered}")
 
 
 OWN_CODE: Mapping[str, Callable[[Setting], None]] = {

@@ -53,6 +53,7 @@ _WHERE = {
     "fsdp": "is for strategy fsdp",
     "fsdp or fsdp2": "is for strategies fsdp and fsdp2",
     "shards": "is for strategies fsdp, fsdp2 and zero3",
+    "pipeline": "is for strategy pipeline",
     "static cache": "is for cache.implementation static",
     "quantized cache": "is for cache.implementation quantized",
     "answers": f"is for objective {GRPO}",
@@ -183,6 +184,9 @@ def _parallel(scenario: Scenario) -> Iterator[Contradiction]:
         if strategy in ("ddp", "tensor", "pipeline"):
             repair = "delete strategy, or write how many" if gpus == 1 else "add gpus:"
             yield Contradiction("parallel.strategy", f"{strategy} is for several GPUs", repair)
+    for name in ("parallel.returns_outputs", "parallel.stage_layers"):
+        if scenario.fixed(name) is not None and "parallel.schedule" not in scenario.fields:
+            yield Contradiction(name, "is for pipelines with a schedule", "add schedule: 1f1b, or delete it")
     for offload in scenario.possible("parallel.offload"):
         if offload is True and strategies == ("ddp",):
             yield Contradiction("parallel.offload", "ddp keeps all of a copy on its GPU", "delete offload")

@@ -244,4 +244,4 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _no_constant(text: str) -> NoReturn:
-    raise _RefusedLine("", "S101", f"{text} is no JSON")
+    raise _RefusedLine("", "S101", f"{text} is not JSON")

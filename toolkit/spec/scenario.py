@@ -114,6 +114,7 @@ SUBJECTS = {
     "fsdp": "parallel.strategy",
     "fsdp or fsdp2": "parallel.strategy",
     "shards": "parallel.strategy",
+    "pipeline": "parallel.strategy",
     "static cache": "cache.implementation",
     "quantized cache": "cache.implementation",
     "preferences": "objective",
@@ -123,7 +124,7 @@ SUBJECTS = {
 """The field that decides whether another applies; for fields that are not here it is the method."""
 
 _ONLY_WHERE_SAID = (
-    "galore", "vllm", "autoawq", "deepspeed", "zero3", "fsdp", "fsdp or fsdp2", "shards", "static cache",
+    "galore", "vllm", "autoawq", "deepspeed", "zero3", "fsdp", "fsdp or fsdp2", "shards", "pipeline", "static cache",
     "quantized cache", "preferences", "answers", "device context",
 )  # fmt: skip
 
@@ -161,6 +162,7 @@ def _belongs(rule: str, value: Atom) -> bool:
         "fsdp": value == "fsdp",
         "fsdp or fsdp2": value in ("fsdp", "fsdp2"),
         "shards": value in SHARDS_WEIGHTS,
+        "pipeline": value == "pipeline",
         "static cache": value == "static",
         "quantized cache": value == "quantized",
         "preferences": value in PREFERENCES,

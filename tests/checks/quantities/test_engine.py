@@ -43,8 +43,8 @@ def outcome(folder: Path, text: str, claim: str, verdict: str) -> Outcome:
         ),
         # 3,085,938,688 parameters in 16 bit
         ("6.2 GB", "quantity: weights, scenario: no-gpu", "agrees", ""),
-        ("12 GB", "quantity: kv_cache, scenario: qwen", "unchecked", "vLLM shares out its pool by a profile run"),
-        ("2 GB", "quantity: activations, scenario: qwen", "unchecked", "vLLM shares out its pool by a profile run"),
+        ("12 GB", "quantity: kv_cache, scenario: qwen", "unchecked", "no formula for the profile run by which"),
+        ("2 GB", "quantity: activations, scenario: qwen", "unchecked", "no formula for the profile run by which"),
     ],
 )
 def test_memory(tmp_path: Path, text: str, claim: str, verdict: str, reason: str) -> None:

@@ -23,7 +23,7 @@ from tests.checks.build import outcome_of
         ("2 GB", 'scenario: llama-bf16, subject: {beyond: "0.5 bytes"}', "disagrees", ""),
         # the cache grows with the length: 16 MB at 128 tokens, 4.3 GB at 8 × 4,096
         ("500 MB", 'scenario: llama-open, subject: {beyond: "2 bytes"}', "depends", ""),
-        ("500 MB", "scenario: llama-bf16, subject: {beyond: much}", "unchecked", "no number of bytes"),
+        ("500 MB", "scenario: llama-bf16, subject: {beyond: much}", "unchecked", "not a number of bytes"),
     ],
 )
 def test_overhead(tmp_path: Path, text: str, claim: str, verdict: str, reason: str) -> None:

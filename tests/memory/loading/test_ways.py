@@ -151,7 +151,7 @@ def test_the_files_tensors_are_reserved_while_the_model_is_made() -> None:
 @pytest.mark.parametrize(
     ("more", "why"),
     [
-        ({"loading": "device-context"}, "checkpoint_dtype has to say"),
+        ({"loading": "device-context"}, "state their dtype as checkpoint_dtype"),
         ({"loading": "moved", "weights": "int8"}, "int8"),
         ({"loading": "device-context", "checkpoint_dtype": "fp32", "weights": "nf4"}, "nf4"),
         ({"loading": "moved", "stack": Stack("litgpt")}, "litgpt"),

@@ -10,8 +10,9 @@ import pytest
 from toolkit.facts.models import ModelFacts, load_model
 from toolkit.memory.estimate import Estimate, estimate
 from toolkit.memory.ledger import Category, PhaseName
-from toolkit.memory.parallel.zero_gather import LOGITS, LOSS, Visit, gathered, visits
+from toolkit.memory.parallel.zero_gather import gathered
 from toolkit.memory.parallel.zero_settings import Sizes, sizes_of
+from toolkit.memory.parallel.zero_visits import LOGITS, LOSS, Checkpoints, Leaf, Visit, Weight, visits
 from toolkit.spec.settings.setting import Lora, Parallel, Setting, Stack, Zero
 
 HIDDEN, VOCABULARY, LAYERS = 4096, 32000, 32
@@ -210,7 +211,7 @@ def test_one_gpu_gathers_out_of_main_memory_or_nothing() -> None:
 
 
 def test_one_gpu_has_no_buffer_to_gather_several_weights_in() -> None:
-    order = [Visit(name, 10) for name in "abc"]
+    order = [Visit((Weight(name, 10),)) for name in "abc"]
     sizes = replace(SIZES, prefetch_bucket_size=20, max_live_parameters=100, max_reuse_distance=0)
     assert gathered(order, sizes)[""] > gathered(order, replace(sizes, alone=True))[""] == 30
 
@@ -224,8 +225,15 @@ SIZES = Sizes(
     sub_group_size=1,
     buffers=1,
 )
-MODEL = [Visit("embedding", 50)], [[Visit("0.a", 10), Visit("0.b", 20)], [Visit("1.a", 10), Visit("1.b", 20)]]
-ORDER = tuple(visits(*MODEL, [Visit("head", 40)], recomputes=False))
+
+
+def leaf(name: str, elements: int) -> Leaf:
+    return Leaf(name, (Weight(name, elements),))
+
+
+LAYERS_OF = [[leaf("a", 10), leaf("b", 20)], [leaf("c", 10), leaf("d", 20)]]
+MODEL = [leaf("embedding", 50)], LAYERS_OF, [leaf("head", 40)]
+ORDER = tuple(visit for visit in visits(MODEL, Checkpoints()) if visit.weights)
 
 
 def test_without_gathering_ahead_or_reuse_one_weight_is_there_at_a_time() -> None:
@@ -236,7 +244,7 @@ def test_without_gathering_ahead_or_reuse_one_weight_is_there_at_a_time() -> Non
 
 
 def test_a_weight_whose_next_use_is_near_stays() -> None:
-    """From the head's forward to its backward nothing lies between, and 1.b's is 80 elements away; others' are more."""
+    """From the head's forward to its backward nothing lies between, and d's is 80 elements away; others' are more."""
     near = gathered(ORDER, replace(SIZES, max_reuse_distance=81))
     assert near[LOSS] == 20 + 40
     assert near["last layer backward"] == 20
@@ -246,7 +254,7 @@ def test_a_weight_whose_next_use_is_near_stays() -> None:
 def test_what_is_gathered_ahead_lies_in_a_buffer_until_it_is_used() -> None:
     """Ahead of layer 0 come its 10 and 20 in one buffer.
 
-    When 0.a runs both are copied out, 0.b was not asked for yet, and layer 1 is on its way: three times 30.
+    When a runs both are copied out, b was not asked for yet, and layer 1 is on its way: three times 30.
     """
     found = gathered(ORDER[:1], replace(SIZES, prefetch_bucket_size=25))
     assert found == {"": 50}

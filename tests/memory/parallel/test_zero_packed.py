@@ -9,8 +9,9 @@ import pytest
 from toolkit.facts.models import ModelFacts, load_model
 from toolkit.memory.estimate import Estimate, estimate
 from toolkit.memory.ledger import PhaseName
-from toolkit.memory.parallel.zero_gather import Visit, gathered
+from toolkit.memory.parallel.zero_gather import gathered
 from toolkit.memory.parallel.zero_settings import Sizes
+from toolkit.memory.parallel.zero_visits import Visit, Weight
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.spec.settings.setting import Lora, Parallel, Setting, Stack, Zero
 
@@ -67,8 +68,8 @@ def test_limits_are_in_elements_and_memory_in_bytes() -> None:
         reduce_bucket_size=1, prefetch_bucket_size=20, param_persistence_threshold=0, max_live_parameters=1000,
         max_reuse_distance=0, sub_group_size=1, buffers=1,
     )  # fmt: skip
-    in_bytes = gathered([Visit(name, 20, item=1) for name in "abcd"], sizes)[""]
-    in_pairs = gathered([Visit(name, 10, item=2) for name in "abcd"], sizes)[""]
+    in_bytes = gathered([Visit((Weight(name, 20, item=1),)) for name in "abcd"], sizes)[""]
+    in_pairs = gathered([Visit((Weight(name, 10, item=2),)) for name in "abcd"], sizes)[""]
     assert in_bytes == 20 + 20  # a weight, and one ahead, which has no buffer
     assert in_pairs == 40 + 2 * 20 + 20  # a buffer, the two that were copied out of it, and one ahead
 

@@ -9,8 +9,9 @@ import pytest
 from tests.memory.parallel.test_zero import ORDER, SIZES
 from toolkit.facts.models import ModelFacts, load_model
 from toolkit.memory.estimate import Estimate, estimate
-from toolkit.memory.parallel.zero_gather import EMBEDDING, LOSS, Gathering, gathered, gathering_moves
+from toolkit.memory.parallel.zero_gather import Gathering, gathered, gathering_moves
 from toolkit.memory.parallel.zero_moments import Zero3
+from toolkit.memory.parallel.zero_visits import EMBEDDING, LOSS
 from toolkit.memory.replay.partitioned import beside_computing
 from toolkit.memory.replay.reserved import replayed
 from toolkit.spec.settings.setting import Kernels, Parallel, Setting, Stack, Zero
@@ -46,7 +47,7 @@ def sharing(setting: Setting) -> Zero3:
 
 
 def test_what_is_read_outside_its_module_is_there_throughout() -> None:
-    without = tuple(visit for visit in ORDER if visit.weight != "head")
+    without = tuple(visit for visit in ORDER if visit.weights[0].name != "head")
     found = gathered(without, SIZES, {"head": 40})
     assert (found["last layer"], found[LOSS], found["embedding"]) == (20 + 40, 40, 50 + 40)
     fused = dict(sharing(benchmark(8192)).places)

@@ -18,6 +18,7 @@ from toolkit.memory.replay import generation
 from toolkit.memory.replay.events import Events
 from toolkit.memory.replay.generation import FOLLOWED, generation_events
 from toolkit.memory.replay.orders import peak
+from toolkit.memory.replay.repeats import Repeats
 from toolkit.memory.replay.reserved import replayed, reserved_on_card
 from toolkit.memory.tape.recording import programs_of
 from toolkit.spec.settings.setting import Setting, Stack
@@ -155,7 +156,7 @@ def test_small_tensors_are_left_out_where_few_tokens_are_followed_with_them() ->
 def test_a_cache_that_grows_at_once_grows_as_layer_by_layer(
     monkeypatch: pytest.MonkeyPatch, stack: Stack, batch: int
 ) -> None:
-    """Small keys at first, and large ones from some token on or always."""
+    """Small keys at first, and large ones from some token on or always; each token by itself, or as the one before."""
     known = _estimate(batch, 200, stack)
     assert known.context is not None
     programs = programs_of(known.context)
@@ -166,8 +167,12 @@ def test_a_cache_that_grows_at_once_grows_as_layer_by_layer(
         asked.append(caches)
         return False
 
+    assert any(one.linked for one in at_once.moved)
     monkeypatch.setattr(generation, "_is_plain", by_layer)
-    assert generation_events(known.context, programs) == at_once
+    monkeypatch.setattr(Repeats, "again", lambda *_: 0)
+    by_itself = generation_events(known.context, programs)
+    assert (by_itself.sizes, by_itself.order) == (at_once.sizes, at_once.order)
+    assert (by_itself.loaded, by_itself.settled) == (at_once.loaded, at_once.settled)
     assert len(asked) > 100
 
 

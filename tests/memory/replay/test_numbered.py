@@ -9,7 +9,8 @@ from toolkit.memory.context import Scale
 from toolkit.memory.replay.events import Events
 from toolkit.memory.replay.log import Change
 from toolkit.memory.replay.numbered import numbered
-from toolkit.memory.replay.script import Pass
+from toolkit.memory.replay.played import leave, play_backward, play_forward
+from toolkit.memory.replay.script import Pass, Script
 from toolkit.memory.replay.writer import Writer
 from toolkit.memory.size import Size
 
@@ -58,3 +59,40 @@ def test_a_pass_is_the_same_however_it_is_written(
         assert list(left[0].items()) == list(left[1].items())
     assert (one.events.sizes, one.events.order) == (other.events.sizes, other.events.order)
     assert one.gradients == other.gradients
+
+
+KEYS = st.integers(0, 6)
+STEPS = st.lists(st.tuples(KEYS, st.sampled_from([None, None, Size(), A, B, LARGE]), st.booleans()), max_size=20)
+OUT, BACK, LEFT = 3, 8, 4
+
+
+@given(STEPS, st.lists(KEYS, max_size=6), STEPS, st.booleans(), st.integers(1, 3))
+def test_what_follows_a_pass_is_the_same_however_it_is_written(
+    forward: list[tuple[int, Size | None, bool]],
+    leaving: list[int],
+    back: list[tuple[int, Size | None, bool]],
+    handed_on: bool,
+    layers: int,
+) -> None:
+    """Layer after layer, each on the result of the one before; backward by what is known of one, or by its changes."""
+    ahead = Pass(tuple(Change(*change) for change in forward), GIVEN, OUT if handed_on else None)
+    behind = Pass(tuple(Change(*change) for change in back), BACK, LEFT)
+    script = Script(ahead, tuple(map(Change, leaving)), behind)
+    written: list[tuple[list[int], list[int], list[int], dict[int, int], list[int]]] = []
+    for by_changes in (False, True):
+        writer = Writer(Events(), Scale(1, 1))
+        stream, passed, left = writer.events.allocate(50), [], []
+        for _ in range(layers):
+            passed.append(play_forward(writer, script, stream))
+            stream = passed[-1].result
+            if by_changes:
+                assert passed[-1].blocks is passed[-1].written  # from here on they are known by their keys
+        for played in passed:
+            leave(writer, played)
+        gradient = writer.events.allocate(70)
+        for played in reversed(passed):
+            gradient = play_backward(writer, played, gradient)
+            left += [gradient, *played.blocks.values()]
+        events = writer.events
+        written.append((events.sizes, events.order, writer.gradients, writer._holders, left))
+    assert written[0] == written[1]

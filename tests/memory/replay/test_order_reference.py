@@ -11,6 +11,7 @@ pytest.importorskip("torch")
 pytest.importorskip("transformers")
 pytest.importorskip("peft")
 
+from tests.memory.trace.cut import cut
 from toolkit.facts.models import ModelFacts, load_model
 from toolkit.memory.estimate import estimate
 from toolkit.memory.ledger import PhaseName
@@ -23,6 +24,7 @@ from toolkit.spec.settings.setting import Lora, Setting, Stack
 pytestmark = pytest.mark.reference
 
 MISTRAL, LLAMA = "mistralai/Mistral-7B-v0.1", "meta-llama/Llama-3.1-8B"
+OLMO, STARCODER = "allenai/OLMo-2-1124-7B", "bigcode/starcoder2-3b"
 ADAPTED: dict[str, Any] = {
     "method": "lora", "lora": Lora(8, 16, "all-linear", 0.05), "gradients": "fp32", "optimizer_states": "fp32",
 }  # fmt: skip
@@ -99,3 +101,77 @@ def test_every_large_request_is_one_of_the_code() -> None:
     assert len(large) > 5
     for size in large:
         assert min(abs(size - one) for one in sizes) <= ROUNDED, size
+
+
+def test_queries_are_normed_before_keys_are_made() -> None:
+    """The embeddings, queries, two float32 tensors of their norm; all of 4,096 tokens, of which keys have as many."""
+    facts = cut(OLMO, 2)
+    setting = Setting(OLMO, "full", "bf16", batch_size=1, sequence_length=4096, **CHECKPOINTS)  # type: ignore[arg-type]
+    seen = trace(setting, facts, whole=True).timeline
+    context = estimate(setting, facts).context
+    assert context is not None
+    events = Run(context, programs_of(context)).events()
+    least = 4096 * facts.config["hidden_size"]
+    found = _in_order((event > 0, events.sizes[abs(event)]) for event in events.order[events.loaded :])
+    large = [change for change in found if change[1] > least]
+    assert large[:8] == [*_forward(seen, least)][:8]
+    assert [size for _, size in large[:4]] == [2 * least, 2 * least, 4 * least, 4 * least]
+
+
+def _of_autograd(seen: Timeline) -> list[tuple[str, int]]:
+    """What the first backward pass of a trace asks for, each with the operation that asks."""
+    start = next(event for event, phase in seen.marks if phase == PhaseName.BACKWARD)
+    made = [seen.allocations[event - 1] for event in seen.events[start:] if event > 0]
+    return [(one.operation, one.bytes) for one in made]
+
+
+def test_the_tiles_of_a_loss_come_before_what_autograds_thread_takes() -> None:
+    """TRL's loss: sums of gradients, a tile, a copy of its rows, and cuBLAS's scratch for the first product with it.
+
+    The rows of the tile before have a name until those of the next are there; a vocabulary of 100,352 has four tiles,
+    the last of 2,048 rows.
+    """
+    facts = cut(OLMO, 2)
+    stack = Stack("trl", "chunked", {"trl": "1.16.0"})
+    mixed = {"amp": True, "compute": "bf16", "gradients": "fp32", "optimizer_states": "fp32"}
+    setting = Setting(OLMO, "full", "fp32", batch_size=1, sequence_length=768, attention="flash", stack=stack, **mixed)  # type: ignore[arg-type]
+    seen = trace(setting, facts, whole=True).timeline
+    traced = _of_autograd(seen)
+    context = estimate(setting, facts).context
+    assert context is not None
+    width, rows = facts.config["hidden_size"], facts.config["vocab_size"]
+    copies = [4 * width * 32768 // 2, 4 * width * (rows - 3 * 32768) // 2]
+    expected = [size for _, size in traced[:20] if size in copies or size == context.workspace]
+    run = Run(context, programs_of(context))
+    begins: list[int] = []
+    run.before_loss = lambda: begins.append(len(run._writer.events.order))  # type: ignore[method-assign]
+    events = run.events()
+    found = [events.sizes[event] for event in events.order[begins[0] :] if event > 0][:20]
+    large = [size for size in found if size in copies or size == context.workspace]
+    assert expected[:1] == copies[:1]
+    assert large[:3] == [copies[0], context.workspace, copies[0]]
+    assert large[3] == copies[1]
+
+
+def test_a_product_with_a_bias_makes_the_gradient_of_its_input_first() -> None:
+    """Of the last projection of each layer, whose weight and input are the largest that backward makes gradients of.
+
+    The engine makes them in the order of the names of an operator's arguments: mat1, mat2 of addmm; mat2, self of mm.
+    """
+    facts = cut(STARCODER, 2)
+    setting = Setting(STARCODER, "full", "bf16", batch_size=2, sequence_length=1024, **CHECKPOINTS)  # type: ignore[arg-type]
+    seen = trace(setting, facts, whole=True).timeline
+    context = estimate(setting, facts).context
+    assert context is not None
+    hidden, inner = facts.config["hidden_size"], facts.config["intermediate_size"]
+    of_input, of_weight = 2 * 1024 * inner * 2, hidden * inner * 2
+    run = Run(context, programs_of(context))
+    begins: list[int] = []
+    run.before_loss = lambda: begins.append(len(run._writer.events.order))  # type: ignore[method-assign]
+    events = run.events()
+    found = [events.sizes[event] for event in events.order[begins[0] :] if event > 0]
+    products = [size for operation, size in _of_autograd(seen) if operation == "aten::mm"]
+    first = products.index(of_weight)
+    assert products[first - 1 : first + 1] == [of_input, of_weight]
+    first = found.index(of_weight)
+    assert found[first - 1 : first + 1] == [of_input, of_weight]

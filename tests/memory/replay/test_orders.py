@@ -170,13 +170,13 @@ def test_nothing_is_asked_for_no_bytes() -> None:
 def test_the_same_requests_are_replayed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(orders, "_KNOWN", {})
     replayed: list[object] = []
-    replay = requests.pool_reserved
+    replay = requests.replay_pool
 
     def counted(*asked: object, **how: object) -> int:
         replayed.append(asked)
         return replay(*asked, **how)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(requests, "pool_reserved", counted)
+    monkeypatch.setattr(requests, "replay_pool", counted)
     monkeypatch.setattr(orders, "_compiled", None)
     steps = ("a", 30 * MIB), ("small", MIB), ("a", 0), ("b", 30 * MIB), ("b", 0)
     first = reserved(_events(*steps))

@@ -67,3 +67,25 @@ def test_what_is_not_said_may_be_either() -> None:
 
 def test_what_stays_after_a_step_is_of_a_name_alone() -> None:
     assert [_estimate(result).outputs for result in (None, "loss", "step", "next")] == [LOGITS, 0, 0, LOGITS]
+
+
+def _alive_after_a_step(stack: Stack) -> int:
+    """The bytes that are there once the first step is done."""
+    facts = load_model(MODEL)
+    assert isinstance(facts, ModelFacts)
+    context = estimate(Setting(MODEL, "full", "bf16", batch_size=4, sequence_length=1024, stack=stack), facts).context
+    assert context is not None
+    run = Run(context, programs_of(context))
+    run.load()
+    run.pass_through(accumulates=False)
+    run.step()
+    sizes = run._writer.events.sizes
+    return sum(sizes[abs(event)] * (1 if event > 0 else -1) for event in run._writer.events.order)
+
+
+def test_a_result_holds_keys_and_values_too() -> None:
+    """A loop that sums logits has a name for the result: those, and of 24 layers keys and values of 2 heads of 64."""
+    held = _alive_after_a_step(Stack("plain", "sum")) - _alive_after_a_step(
+        Stack("plain", "from-logits", result="loss")
+    )
+    assert held == LOGITS + 24 * 2 * 4 * 1024 * 2 * 64 * 2

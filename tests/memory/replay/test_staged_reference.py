@@ -48,3 +48,31 @@ def test_each_gpu_reserves_what_its_trace_does(setting: Setting, widest: float) 
         low, high = replayed(part)
         assert low <= traced <= high
         assert high - low <= widest * traced
+
+
+GENERATES = replace(
+    FULL, method="inference", batch_size=4, sequence_length=900, generated_length=20, parallel=Parallel(2, "pipeline")
+)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        replace(GENERATES, model="microsoft/Phi-3-mini-4k-instruct", attention="flash"),
+        replace(GENERATES, model="meta-llama/Llama-2-7b-hf", weights="nf4"),
+        replace(GENERATES, batch_size=2, sequence_length=3000, generated_length=1),
+    ],
+    ids=["many tokens", "packed", "a prompt"],
+)
+def test_each_gpu_reserves_what_its_trace_does_while_it_generates(setting: Setting) -> None:
+    """However the model is loaded. Of a prompt of 3,000 tokens the bounds, which know no fragments, are too low."""
+    model = cut(setting.model, 6)
+    for seen, part in zip(each_gpu(run(setting, model)), estimate(setting, model).each, strict=True):
+        timeline = settled(seen, PhaseName.LOAD).timeline
+        traced = [timeline.replay(PhaseName.LOAD, warm=warm).reserved for warm in (False, True)]
+        low, high = replayed(part)
+        assert low <= min(traced)
+        assert max(traced) <= high
+        assert high - low <= 0.3 * max(traced)
+        if setting.generated_length == 1:
+            assert max(traced) > part.reserved[1]

@@ -36,7 +36,7 @@ ANY_VALUE = ("torch_dtype", "dtype", "transformers_version", "use_cache")
 @pytest.mark.parametrize("sample", list(samples()), ids=lambda sample: f"{sample.field}: {sample.value}")
 def test_a_value_is_traced_or_refused_as_the_list_says(sample: Sample) -> None:
     setting = replace(sample.setting, sequence_length=16)
-    model = cut(setting.model, 1)
+    model = cut(setting.model, setting.parallel.gpus if setting.parallel.schedule else 1)
     if sample.refusal:
         with pytest.raises(UnsupportedTrace) as refused:
             trace(setting, model)

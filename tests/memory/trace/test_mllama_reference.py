@@ -51,7 +51,7 @@ def test_adapters_are_trained(checkpointing: str) -> None:
 
 @pytest.mark.parametrize(
     ("method", "more", "reason"),
-    [("full", {}, "but with adapters"), ("lora", {"parallel": Parallel(2, "ddp")}, "but with one GPU")],
+    [("full", {}, "except with adapters"), ("lora", {"parallel": Parallel(2, "ddp")}, "except with one GPU")],
 )
 def test_what_is_not_followed_is_refused_by_name(method: str, more: dict[str, Any], reason: str) -> None:
     with pytest.raises(UnsupportedRow, match=reason):

@@ -115,7 +115,7 @@ def test_float16_widens_the_stream_of_t5(kind: str, attention: str) -> None:
     short = {"weights": "fp16", "compute": "fp16", "attention": attention}
     model = model_from_config({**MT5, "model_type": kind}, kind)
     agree_on(setting({**INFERENCE, **short}), model, peak=PEAK, elsewhere=ELSEWHERE)
-    with pytest.raises(UnsupportedRow, match="but in inference"):
+    with pytest.raises(UnsupportedRow, match="training T5 in float16"):
         estimate(setting(short), model)
 
 
@@ -147,7 +147,7 @@ def test_positions_of_a_sound_do_not_go_with_the_tokens() -> None:
     [
         ({"padding": True, "attention": "flash"}, "attention_mask", "padded rows"),
         ({"head": "base", "method": "inference"}, "logits", "base head of an encoder-decoder"),
-        ({"stack": Stack("plain", "sum")}, "logits", "not of bart"),
+        ({"stack": Stack("plain", "sum")}, "logits", "sum of the logits as the loss with bart"),
     ],
 )
 def test_what_no_formula_follows_is_refused(changes: dict[str, Any], name: str, reason: str) -> None:

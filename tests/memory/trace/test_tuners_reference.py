@@ -97,8 +97,6 @@ def setting_of(method: str, options: dict[str, Any], model: str = MODEL, **mode:
     )  # fmt: skip
 
 
-AS_BUILT = ("psoft",)
-"""Methods that hold views of what they make, until a Trainer moves each."""
 PAIRS = (("16 bit", "checkpoints under autocast"), ("autocast", "reentrant checkpoints"))
 CASES = [
     (name, mode)
@@ -111,8 +109,7 @@ CASES = [
 @pytest.mark.parametrize(("name", "mode"), CASES)
 def test_a_pass_holds_what_the_trace_sees(name: str, mode: str) -> None:
     method, options = METHODS[name]
-    mode_said = {**MODES[mode], **({"stack": Stack("plain")} if method in AS_BUILT else {})}
-    agree_on(setting_of(method, options, **mode_said), small(), peak=EXACT, elsewhere=ELSEWHERE)
+    agree_on(setting_of(method, options, **MODES[mode]), small(), peak=EXACT, elsewhere=ELSEWHERE)
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.1])

@@ -34,7 +34,7 @@ def albert(config: Config, head: Head) -> Architecture:
     vocabulary, positions = config.size("vocab_size"), config.size("max_position_embeddings")
     count, groups = config.layers("num_hidden_layers"), config.layers("num_hidden_groups")
     if config.layers("inner_group_num") != 1 or count % groups:
-        raise config.refuse("several layers in a group (inner_group_num), or groups of unlike length, are not covered")
+        raise config.refuse("several layers in a group (inner_group_num), or of different lengths, are not covered")
     modules = (
         *narrow_embeddings(config, vocabulary, positions, width),
         parts.linear("encoder.embedding_hidden_mapping_in", width, hidden, bias=True),

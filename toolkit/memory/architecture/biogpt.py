@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from toolkit.memory.architecture import parts
+from toolkit.memory.architecture.bert import encoder_kind
 from toolkit.memory.architecture.config import Config
-from toolkit.memory.architecture.decoder import split
 from toolkit.memory.architecture.heads import CAUSAL, SEQUENCE, TOKENS, Body, Head, assemble
-from toolkit.memory.architecture.model import Architecture, Attention, FeedForward, LayerKind, Module
+from toolkit.memory.architecture.model import Architecture, Module
 from toolkit.memory.architecture.opt import POSITION_OFFSET
 
 BIOGPT_DEFAULTS = {
@@ -38,23 +40,12 @@ def biogpt(config: Config, head: Head) -> Architecture:
         *_layers(config, hidden, parts.layer_names(0, count)),
         parts.layer_norm("layer_norm", hidden),
     )
+    kind = replace(encoder_kind(config, count, hidden), stack="decoder")  # its config has the names of BERT's
     body = Body(
-        modules, (_kind(config, hidden, count),), hidden, vocabulary, "biogpt", positions,
+        modules, (kind,), hidden, vocabulary, "biogpt", positions,
         embedding_dropout=config.share("hidden_dropout_prob"),
     )  # fmt: skip
     return assemble(config, head, body, *_head(config, head, hidden, vocabulary))
-
-
-def _kind(config: Config, hidden: int, count: int) -> LayerKind:
-    heads = config.heads("num_attention_heads")
-    head_dim = split(config, hidden, heads)
-    return LayerKind(
-        count,
-        Attention(heads, heads, head_dim, head_dim, dropout=config.share("attention_probs_dropout_prob")),
-        FeedForward(config.size("intermediate_size"), gated=False, activation=config.word("hidden_act")),
-        norm="layer",
-        dropout=config.share("hidden_dropout_prob"),
-    )
 
 
 def _layers(config: Config, hidden: int, layers: tuple[str, ...]) -> tuple[Module, ...]:

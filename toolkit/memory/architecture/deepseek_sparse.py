@@ -46,7 +46,7 @@ def deepseek_sparse(config: Config, head: Head) -> Architecture:
     if any(config.value(key) not in (None, 1) for key in _SHARING):
         raise config.refuse("layers that take the choice of an earlier indexer are not covered")
     if config.value("q_lora_rank") is None:
-        raise config.refuse("an indexer reads the latent of queries, which this config has not")
+        raise config.refuse("an indexer reads the latent of queries (q_lora_rank), which this config does not have")
     found = deepseek(config, head)
     kinds = tuple(
         replace(

@@ -23,7 +23,7 @@ from toolkit.memory.architecture.decoder import (
 from toolkit.memory.architecture.heads import Body, Head, prefixed
 from toolkit.memory.architecture.heads import decoder as with_head
 from toolkit.memory.architecture.llama import surrounding_norms
-from toolkit.memory.architecture.model import Architecture, FeedForward, Module, Tensor
+from toolkit.memory.architecture.model import Architecture, FeedForward, LayerKind, Module, Tensor
 from toolkit.memory.architecture.siglip import SIGLIP_DEFAULTS, vision_tower
 
 GEMMA_DEFAULTS = {
@@ -153,17 +153,17 @@ def _four_norms(config: Config, d: Dimensions, pattern: tuple[str, ...], *, quer
         query_norm=query_norm,
         softcap=config.value("attn_logit_softcapping") is not None,
     )
+    return capped_body(config, d, modules, layers, order_of(windows))
+
+
+def capped_body(
+    config: Config, d: Dimensions, modules: tuple[Module, ...], layers: tuple[LayerKind, ...], order: tuple[int, ...]
+) -> Body:
+    """The body of a text model whose logits a softcap bounds where the config has one."""
     capped = config.value("final_logit_softcapping") is not None
     return Body(
-        modules,
-        layers,
-        d.hidden,
-        d.vocabulary,
-        "model",
-        d.max_positions,
-        logit_softcap=capped,
-        order=order_of(windows),
-    )
+        modules, layers, d.hidden, d.vocabulary, "model", d.max_positions, logit_softcap=capped, order=order
+    )  # fmt: skip
 
 
 def _projections(config: Config, d: Dimensions) -> tuple[Module, ...]:

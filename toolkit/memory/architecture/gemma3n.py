@@ -21,7 +21,8 @@ from toolkit.memory.architecture.decoder import (
     norms,
     order_of,
 )
-from toolkit.memory.architecture.heads import BASE, CAUSAL, Body, Head
+from toolkit.memory.architecture.gemma import capped_body
+from toolkit.memory.architecture.heads import BASE, CAUSAL, Head
 from toolkit.memory.architecture.heads import decoder as with_head
 from toolkit.memory.architecture.model import Architecture, FeedForward, LayerKind, Module, Tensor
 
@@ -106,18 +107,7 @@ def gemma3n_text(config: Config, head: Head) -> Architecture:
         )
         for kind, count in Counter(kinds).items()
     )  # fmt: skip
-    capped = config.value("final_logit_softcapping") is not None
-    body = Body(
-        modules,
-        layers,
-        d.hidden,
-        d.vocabulary,
-        "model",
-        d.max_positions,
-        logit_softcap=capped,
-        order=order_of(kinds),
-    )
-    return with_head(config, head, body)
+    return with_head(config, head, capped_body(config, d, modules, layers, order_of(kinds)))
 
 
 def _kinds(config: Config, d: Dimensions, widths: list[object] | None) -> tuple[_Kind, ...]:
@@ -150,7 +140,7 @@ def _sparse(config: Config, d: Dimensions) -> tuple[bool, ...]:
         few = _SPARSE if d.layers > _SPARSE else 0
         return tuple(index < few for index in range(d.layers))
     if not isinstance(listed, list) or not all(isinstance(one, int | float) and 0 <= one < 1 for one in listed):
-        raise config.refuse("activation_sparsity_pattern is no list of shares")
+        raise config.refuse("activation_sparsity_pattern is not a list of shares")
     return tuple(one > 0 for one in listed)
 
 

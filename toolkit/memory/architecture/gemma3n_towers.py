@@ -76,7 +76,7 @@ def _audio(config: Config) -> tuple[Module, ...]:
     width, layers = config.size("hidden_size"), parts.layer_names(0, config.layers("conf_num_hidden_layers"))
     channels = config.value("sscp_conv_channel_size")
     if not isinstance(channels, list) or len(channels) != 2 or not all(isinstance(one, int) for one in channels):
-        raise config.refuse("sscp_conv_channel_size is no pair of numbers")
+        raise config.refuse("sscp_conv_channel_size is not a pair of numbers")
     first, second = channels
     head = width // config.heads("conf_num_attention_heads")
     start, attention, convolution = "subsample_conv_projection", f"{_CONFORMER}.attention", f"{_CONFORMER}.lconv1d"

@@ -12,7 +12,8 @@ from toolkit.frozen import frozen
 from toolkit.memory.architecture import parts
 from toolkit.memory.architecture.config import MAX_LAYERS, Config
 from toolkit.memory.architecture.decoder import FULL, SLIDING, Dimensions, dimensions, gated, norms, order_of
-from toolkit.memory.architecture.heads import BASE, CAUSAL, Body, Head
+from toolkit.memory.architecture.gemma import capped_body
+from toolkit.memory.architecture.heads import BASE, CAUSAL, Head
 from toolkit.memory.architecture.heads import decoder as with_head
 from toolkit.memory.architecture.mixture import fused_experts
 from toolkit.memory.architecture.model import Architecture, Attention, FeedForward, LayerKind, Module, Tensor
@@ -90,18 +91,7 @@ def gemma4_text(config: Config, head: Head) -> Architecture:
         )
         for kind, count in Counter(kinds).items()
     )
-    capped = config.value("final_logit_softcapping") is not None
-    body = Body(
-        modules,
-        layers,
-        d.hidden,
-        d.vocabulary,
-        "model",
-        d.max_positions,
-        logit_softcap=capped,
-        order=order_of(kinds),
-    )
-    return with_head(config, head, body)
+    return with_head(config, head, capped_body(config, d, modules, layers, order_of(kinds)))
 
 
 def _kinds(config: Config, d: Dimensions) -> tuple[_Kind, ...]:

@@ -137,7 +137,7 @@ def _adjusted(config: Config, width: int) -> int:
     if factor is None:
         return width
     if isinstance(factor, bool) or not isinstance(factor, int | float) or not 0 < factor <= MAX_SIZE / width:
-        raise config.refuse("block_ffn_dim_multiplier is no number that fits")
+        raise config.refuse("block_ffn_dim_multiplier is not a number in its range")
     return -(-int(factor * width) // unit) * unit
 
 

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
 
+from packaging.version import Version
+
 from toolkit.memory.architecture.config import UnsupportedModel
 from toolkit.memory.architecture.model import (
     Architecture,
@@ -25,6 +27,8 @@ FAMILY = "litgpt"
 
 FAMILIES = frozenset({"falcon", "gemma", "gpt_neox", "llama", "mistral", "phi", "phi3", "qwen2", "stablelm"})
 """Families whose blocks differ in nothing but in what a LayerKind says."""
+LITGPT_CACHES_GROUPS = Version("0.5.5")
+"""LitGPT pull requests 1013 and 1891; before, keys and values were repeated for every query head, then kept."""
 
 _LAYERS = "layers.{}"
 _ATTENTION = f"{_LAYERS}.self_attn"

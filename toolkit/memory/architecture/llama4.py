@@ -116,7 +116,7 @@ def _chunks(config: Config, layers: int) -> tuple[int | None, ...]:
     chunk, listed = config.size("attention_chunk_size"), config.value("no_rope_layers")
     if listed:
         if not isinstance(listed, list) or len(listed) < layers:
-            raise config.refuse(f"no_rope_layers is no list of the {layers} layers")
+            raise config.refuse(f"no_rope_layers is not a list of the {layers} layers")
         return tuple(chunk if turned else None for turned in listed[:layers])
     every = config.whole("no_rope_layer_interval", 1, MAX_LAYERS)
     return tuple(chunk if (index + 1) % every else None for index in range(layers))

@@ -80,7 +80,7 @@ def mllama(config: Config, head: Head) -> Architecture:
 def _cross_layers(config: Config, d: Dimensions) -> tuple[str, ...]:
     listed = config.value("cross_attention_layers")
     if not isinstance(listed, list) or len(listed) > MAX_LAYERS or not all(isinstance(one, int) for one in listed):
-        raise config.refuse("cross_attention_layers is no list of layers")
+        raise config.refuse("cross_attention_layers is not a list of layers")
     found = tuple(index for index in d.indices if int(index) in listed)
     if len(found) != len(listed) or len(found) == d.layers:
         raise config.refuse("cross_attention_layers names other layers than there are, or all of them")
@@ -103,7 +103,7 @@ def _vision(config: Config) -> tuple[Module, ...]:
     width, patch, tiles = (config.size(key) for key in ("hidden_size", "patch_size", "max_num_tiles"))
     ratios = config.value("supported_aspect_ratios")
     if not isinstance(ratios, list):
-        raise config.refuse("supported_aspect_ratios is no list")
+        raise config.refuse("supported_aspect_ratios is not a list")
     rows, places = len(ratios) + 1, (config.size("image_size") // patch) ** 2 + 1
     kernel, gate = (width, config.size("num_channels"), patch, patch), Tensor("gate", (1,))
     tile = "gated_positional_embedding"

@@ -128,7 +128,7 @@ def _turned_layers(config: Config, d: Dimensions) -> tuple[bool, ...]:
         every = config.whole("no_rope_layer_interval", 1, MAX_LAYERS)
         return tuple((index + 1) % every != 0 for index in range(d.layers))
     if not isinstance(listed, list) or len(listed) != d.layers:
-        raise config.refuse(f"no_rope_layers is no list of the {d.layers} layers")
+        raise config.refuse(f"no_rope_layers is not a list of the {d.layers} layers")
     return tuple(bool(each) for each in listed)
 
 

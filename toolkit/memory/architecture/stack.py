@@ -11,13 +11,12 @@ from packaging.version import InvalidVersion, Version
 from toolkit.memory.architecture.autoawq import FAMILY as AUTOAWQ
 from toolkit.memory.architecture.autoawq import as_autoawq
 from toolkit.memory.architecture.config import UnsupportedModel
-from toolkit.memory.architecture.litgpt import as_litgpt
+from toolkit.memory.architecture.litgpt import LITGPT_CACHES_GROUPS, as_litgpt
 from toolkit.memory.architecture.model import Architecture, Module, ModuleKind, Tensor
 from toolkit.memory.architecture.torchtitan import TRAINER as TORCHTITAN
 from toolkit.memory.architecture.torchtitan import as_torchtitan
 from toolkit.memory.architecture.torchtune import TRAINER, as_torchtune
 from toolkit.memory.libraries.versions import older
-from toolkit.memory.weights.numerics import LITGPT_CACHES_GROUPS
 from toolkit.spec.settings.setting import Setting
 
 # DeepSeek-V3 has 58 layers of 256; a stranger's config may claim any number.

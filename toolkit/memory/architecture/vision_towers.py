@@ -162,7 +162,7 @@ def qwen3_vl(config: Config) -> tuple[Module, ...]:
     blocks = parts.layer_names(0, config.layers("depth"))
     deep = config.value("deepstack_visual_indexes")
     if not isinstance(deep, list) or len(deep) > MAX_LAYERS:
-        raise config.refuse("deepstack_visual_indexes is no list of layers")
+        raise config.refuse("deepstack_visual_indexes is not a list of layers")
     merged = _merged(config, width)
     mergers = parts.layer_names(0, len(deep))
     stem = "deepstack_merger_list.{}"

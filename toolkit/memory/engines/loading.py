@@ -1,4 +1,4 @@
-"""The tensors that vLLM allocates one by one as it makes a model: queries, keys and values as one, gate and up as one.
+"""The tensors that vLLM allocates one by one as it makes a model: q, k and v as one, gate and up as one.
 
 Sources: vllm model_executor/layers/linear.py (QKVParallelLinear, MergedColumnParallelLinear) and fused_moe/layer.py.
 """
@@ -16,10 +16,10 @@ MERGED: Mapping[str, str] = {
     "gate_proj": "gate_up_proj",
     "up_proj": "gate_up_proj",
 }
-"""Linears that vLLM makes as one."""
+"""Linears that vLLM merges into one."""
 
 SCALES = ".absmax"
-"""bitsandbytes' scales, which stay those of each linear, and are there after all weights."""
+"""bitsandbytes' scales, which stay separate for each linear, and are made after all weights."""
 
 
 def served_requests(tensors: Iterable[StoredTensor], least: int) -> tuple[list[int], list[tuple[int, ...]], list[int]]:
@@ -47,7 +47,7 @@ def served_requests(tensors: Iterable[StoredTensor], least: int) -> tuple[list[i
 
 
 def _merged(stored: StoredTensor) -> str:
-    """The tensor's name within its layer, that of the product which it is a part of."""
+    """The tensor's name within its layer: that of the merged product that it is part of."""
     parent, _, leaf = stored.module.path.rpartition(".")
     return f"{parent}.{MERGED.get(leaf, leaf)}.{stored.tensor.name}{stored.part.name}"
 

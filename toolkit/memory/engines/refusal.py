@@ -1,4 +1,4 @@
-"""What vLLM does otherwise than any formula here: refused by name."""
+"""Refuses by name what no formula covers of vLLM."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from toolkit.spec.fields.sampling import GREEDY
 from toolkit.spec.settings.setting import Setting
 
 SERVED_STORAGE = FLOATS | {"fp8", "nf4", "mxfp4", "gptq-int4", "gptq-int8", "awq-int4"}
-"""Stored forms of which it is known how vLLM holds them."""
+"""Stored forms for which vLLM's own form is known."""
 
 
 def refuse_serving(setting: Setting, *, generates: bool) -> None:

@@ -1,4 +1,4 @@
-"""The rows of engines and kernels that claim memory when they are set up: vLLM's share of the card, ExLlama's room."""
+"""The rows of engines and kernels that reserve memory at start: vLLM's share of the card, ExLlama's buffers."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ ENGINE_ROWS = (
         "vllm worker/model_runner.py and v1/worker/gpu_model_runner.py, profile_run; torch SortStable.cu",
         least_profiled,
         (*FORM, "compute", "engine", "gpu", "parallel"),
-        "What a pass of as many tokens and sequences as vLLM allows takes on top of the weights, at least: measured "
-        "when it starts and kept free. Where the release says nothing of it, it is not in the ledger.",
+        "The least that a pass of as many tokens and sequences as vLLM allows takes on top of the weights: vLLM "
+        "measures it when it starts and keeps it free. It is not in the ledger where no formula covers the release.",
     ),
     RowRule(
         "kv_cache_of_one_sequence",
@@ -53,8 +53,8 @@ ENGINE_ROWS = (
         "vllm v1/core/kv_cache_utils.py, check_enough_kv_cache_memory",
         one_sequence,
         (*FORM, "compute", "engine", "gpu"),
-        "What vLLM has to be able to hold, or it does not start: keys and values of one sequence of full length. Where "
-        "nobody says how long that is, and all positions of the model do not fit, it is not in the ledger.",
+        "Keys and values of one sequence of full length: vLLM does not start unless they fit. It is not in the ledger "
+        "where max_model_len is not stated and the model's positions do not fit.",
     ),
     RowRule(
         "engine_pool",
@@ -64,11 +64,11 @@ ENGINE_ROWS = (
         "vllm v1/worker/gpu_worker.py, determine_available_memory",
         engine_pool,
         (*FORM, "compute", "engine", "gpu"),
-        "The rest of vLLM's share of the card: what CUDA takes outside of torch, what its profile run takes beyond the "
-        "row of that name, and further blocks of keys and values from all that then remains.",
+        "The rest of vLLM's share of the card: what CUDA takes outside torch, what the profile run takes beyond the "
+        "row of that name, and further blocks of keys and values in all that remains.",
     ),
 )
-"""What vLLM claims when it starts."""
+"""What vLLM reserves when it starts."""
 
 GENERATING = (LOAD, PREFILL, DECODE)
 
@@ -81,8 +81,8 @@ EXLLAMA_ROWS = (
         "auto-gptq modeling/_utils.py, autogptq_post_init (temp_dq); nn_modules/qlinear/qlinear_exllamav2.py",
         exllama_buffer,
         (*FORM, "kernels"),
-        "ExLlama's kernels for GPTQ keep room for one weight in float16; the second version, too, for the float32 "
-        "product of eight sequences of 2,048 tokens.",
+        "ExLlama's kernels for GPTQ keep a buffer for one weight in float16; the second version also one for the "
+        "float32 product of eight sequences of 2,048 tokens.",
     ),
     RowRule(
         "exllama_state",
@@ -92,7 +92,7 @@ EXLLAMA_ROWS = (
         "auto-gptq modeling/_utils.py, autogptq_post_init (temp_state)",
         exllama_state,
         (*FORM, "kernels", "desc_act"),
-        "ExLlama's first version keeps room for inputs in the order of their groups, where GPTQ mixed those.",
+        "ExLlama's first version keeps a buffer for inputs in the order of their groups, where GPTQ reordered them.",
     ),
     RowRule(
         "exllama_order",

@@ -1,4 +1,4 @@
-"""How vLLM holds quantized weights once its kernels have laid them out anew.
+"""How vLLM stores quantized weights after its kernels have rearranged them.
 
 Sources: vllm model_executor/layers/quantization/gptq_marlin.py, awq_marlin.py, gptq.py, mxfp4.py,
 utils/marlin_utils_fp4.py and kernels/mixed_precision/marlin.py and machete.py of 0.6.6, 0.8.5 and 0.11.0; and
@@ -28,29 +28,29 @@ from toolkit.spec.settings.setting import Setting
 from toolkit.spec.settings.stack_rules import release
 
 HOPPER, BEFORE_AMPERE = "sm_90", ("sm_60", "sm_61", "sm_70", "sm_75")
-"""Marlin's kernels drop zeros that say nothing; Machete's, for Hopper, and those for older cards leave them."""
+"""Marlin's kernels drop zero points without information; Machete's, for Hopper, and those for older cards keep them."""
 
 SCALES_OF_ONCE = Version("0.9.2")
-"""Since then scales that bitsandbytes quantized twice are float32 once a model is loaded."""
+"""Since then double-quantized scales of bitsandbytes are float32 once a model is loaded."""
 
 MARLIN_FP4 = frozenset({"sm_80", "sm_86", "sm_89"})
-"""Cards on which Marlin multiplies mxfp4 experts; on newer ones it follows from what is installed beside vLLM."""
+"""Cards on which Marlin multiplies mxfp4 experts; on newer ones it depends on what is installed beside vLLM."""
 
 JOINED = ("k_proj", "v_proj", "up_proj")
-"""Linears that vLLM joins to another, which has the order of their inputs (packed_modules_mapping)."""
+"""Linears that vLLM merges into another one, which holds the order of their inputs (packed_modules_mapping)."""
 
 INPUTS_UNIT, OUTPUTS_UNIT, FP4_BLOCK = 128, 256, 32
-"""Marlin's kernel takes inputs and outputs of experts in whole multiples; a scale is of so many inputs."""
+"""Multiples to which Marlin's kernel pads experts' inputs and outputs, and the inputs that share a scale."""
 
 
 def served_scheme(setting: Setting) -> Scheme | None:
-    """How vLLM stores quantized weights; None for forms that it holds as transformers does."""
+    """How vLLM stores quantized weights; None for forms that it stores as transformers does."""
     if setting.weights == "nf4":
         return _plain_scales(setting)
     if setting.weights == "mxfp4":
         if not _architectures(setting) <= MARLIN_FP4:
             raise UnsupportedStorage(
-                "mxfp4", "how vLLM pads experts on this card follows from what is installed beside"
+                "mxfp4", "how vLLM pads experts on this GPU depends on which other packages are installed"
             )
         return padded_fp4
     if setting.weights.startswith("awq"):
@@ -60,13 +60,13 @@ def served_scheme(setting: Setting) -> Scheme | None:
     bits, zeros = 8 if setting.weights.endswith("int8") else 4, _keeps_zeros(setting)
     ordered = setting.desc_act and setting.group_size != -1  # gptq_marlin.py: one group for all has no order
     if ordered and (zeros or setting.parallel.gpus > 1):
-        reason = "no formula for how vLLM orders the inputs of GPTQ weights but on one GPU for Marlin yet"
+        reason = "no formula for how vLLM orders the inputs of GPTQ weights yet, except for Marlin on one GPU"
         raise UnsupportedStorage(setting.weights, reason)
     return packed(bits, setting.group_size, zeros=zeros, ordered=ordered)
 
 
 def _keeps_zeros(setting: Setting) -> bool:
-    """Whether the kernel that vLLM chooses on the card leaves GPTQ's zeros where they are."""
+    """Whether the kernel that vLLM chooses on the card keeps GPTQ's zero points."""
     kinds = {kind in (HOPPER, *BEFORE_AMPERE) for kind in _architectures(setting)}
     if len(kinds) != 1:
         raise UnsupportedStorage(setting.weights, f"cards of {setting.gpu} differ in the kernels that vLLM takes")
@@ -76,15 +76,15 @@ def _keeps_zeros(setting: Setting) -> bool:
 def _architectures(setting: Setting) -> set[str]:
     found = None if setting.gpu is None else find_gpu(setting.gpu)
     if found is None or isinstance(found, UnknownName):
-        raise UnsupportedStorage(setting.weights, "which of its kernels vLLM takes follows from the card: name a GPU")
+        raise UnsupportedStorage(setting.weights, "the kernel that vLLM uses depends on the GPU: state gpu")
     return {member.architecture for member in found.members}
 
 
 def _plain_scales(setting: Setting) -> Scheme:
-    """NF4 with a float32 for each 64 values, whether a file has them so, or vLLM quantizes them, as it loads, twice."""
+    """NF4 with a float32 scale per 64 values, whether the file has them so or vLLM double-quantizes as it loads."""
     version = release(setting.stack.versions, "vllm")
     if version is None or version < SCALES_OF_ONCE:
-        raise UnsupportedStorage("nf4", f"no formula for vLLM before {SCALES_OF_ONCE}, or where stack.vllm is not said")
+        raise UnsupportedStorage("nf4", f"no formula for vLLM before {SCALES_OF_ONCE}: state stack.vllm")
     if setting.parallel.gpus > 1:
         raise UnsupportedStorage("nf4", "no formula for how vLLM cuts them for several GPUs yet")
     return _of_linears

@@ -1,1 +1,1 @@
-"""The forms that tapes are recorded from: how a family's parts are followed, with the dtypes of a run."""
+"""Builds the forms that tapes are recorded from: how each part of a family runs, with the dtypes of a run."""

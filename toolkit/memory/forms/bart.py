@@ -1,4 +1,4 @@
-"""From BART and its kin, and the dtypes of a run, to the forms that tapes are recorded from."""
+"""The forms of BART and its relatives: what tapes are recorded from."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from toolkit.memory.formula.linear.linear_form import LinearForm
 
 WHISPER = "whisper"
 BIASED = ("bart", "mbart", "pegasus", "marian")
-"""Families that add a bias to their logits: a buffer, which is never trained."""
+"""Families that add a bias to their logits, which is a buffer and never trained."""
 NORMS_AFTER = ("bart", "marian")
 CLAMPS = ("mbart", "pegasus", "m2m_100", WHISPER)
-"""Families whose encoders keep float16 results within bounds, whatever they are."""
+"""Families whose encoders always clamp float16 results."""
 
 
 def bart_layer_form(build: Builder, kind: LayerKind) -> BartForm:
@@ -65,7 +65,7 @@ def _attention(build: Builder, kind: LayerKind, path: str) -> BartAttentionForm:
 
 
 def _kernel(build: Builder, kind: LayerKind, *, crosses: bool) -> str:
-    """The kernel of an attention: a decoder's own needs no mask, as its rows are taken to be whole."""
+    """The kernel of an attention: a decoder's self-attention needs no mask, as its rows are taken to be full."""
     dtypes = build.numerics
     if dtypes.attention == EAGER:
         return EAGER
@@ -108,6 +108,6 @@ def bart_head_form(build: Builder) -> BartHeadForm:
 
 
 def keeps_encoded(build: Builder) -> bool:
-    """Whether the encoder's result itself is kept: by trained projections of its dtype, or by checkpoints."""
+    """Whether the encoder's result itself is saved: by trained projections in its dtype, or by checkpoints."""
     n = build.numerics
     return n.checkpointing != "false" or (n.trains_base and n.autocast in (None, encoded_dtype(build)))

@@ -1,4 +1,4 @@
-"""The ends of encoders whose layers are followed as a decoder's are: of ModernBERT, EuroBERT and NomicBERT."""
+"""The ends of encoders whose layers are followed like a decoder's: ModernBERT, EuroBERT and NomicBERT."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MODERNBERT = "modernbert"
 
 
 def both_ways_head(build: Builder, loss: str) -> MaskedForm | PooledForm:
-    """The final norm, a transform, and logits: of words, or of the labels of tokens or of sequences."""
+    """The final norm, a transform, and logits: over the vocabulary, or over labels of tokens or sequences."""
     architecture, n = build.architecture, build.numerics
     last = build.norm(architecture.layers[0].norm)
     if architecture.family == NOMIC:
@@ -43,7 +43,7 @@ def both_ways_head(build: Builder, loss: str) -> MaskedForm | PooledForm:
 
 
 def _nomic_head(build: Builder, loss: str) -> MaskedForm | PooledForm:
-    """As BERT's: a transform and logits of words, a pooler and labels of a sequence, or labels of tokens."""
+    """As in BERT: a transform and logits over the vocabulary, a pooler and labels of sequences, or labels of tokens."""
     architecture, n = build.architecture, build.numerics
     kind = architecture.layers[0]
     if architecture.head == MASKED:
@@ -59,7 +59,7 @@ def _nomic_head(build: Builder, loss: str) -> MaskedForm | PooledForm:
 
 
 def _linear(build: Builder, path: str) -> LinearForm:
-    """A linear of the head; where peft trains a copy of it, that has the dtype of what is copied."""
+    """A linear of the head; a copy of it that peft trains has its dtype."""
     module: Module = next(one for one in build.architecture.modules if one.path == path)
     form, dtypes = build.form_of(module), build.numerics
     if dtypes.adapter is None or module.path not in build.adaptation.saved:

@@ -1,4 +1,4 @@
-"""What the forms of a model's parts are made with: its modules and layout, and the dtypes of a run."""
+"""What forms are built from: a model's modules and layout, its adapters, and the dtypes of a run."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OUTPUT = "output"
 
 @frozen
 class Adaptation:
-    """Which module paths have a LoRA branch, of what rank, with dropout, as DoRA, with biases."""
+    """The adapters of a run: which module paths have a LoRA branch, its rank, dropout, DoRA and biases."""
 
     paths: frozenset[str] = frozenset()
     rank: int = 0
@@ -31,15 +31,15 @@ class Adaptation:
     dora: bool = False
     bias: bool = False
     shared: tuple[str, ...] = ()  # paths of fused matrices that share one adapter, of twice the rank
-    tuners: Mapping[str, Tuner] = field(default_factory=dict)  # adapters of peft's other methods, by path
+    tuners: Mapping[str, Tuner] = field(default_factory=dict)  # adapters of other peft methods, by path
     rows: bool = False  # rows of the embedding are trained
     prefix: int = 0  # virtual tokens whose keys and values every layer has
     norms: tuple[bool, bool, bool] = (False, False, False)  # trained: before attention and feed-forward, at the end
     saved: frozenset[str] = frozenset()  # paths of modules of which whole copies are trained
     embeds: bool = False  # the token embedding is one of them
-    outputs: bool = False  # so is what makes logits
-    frozen: str = ""  # a matrix of adapters that is not trained: A or B
-    blocks: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # of how many blocks A and B are, by path
+    outputs: bool = False  # the output layer is one of them
+    frozen: str = ""  # the matrix of adapters that is not trained: A or B
+    blocks: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # diagonal blocks of A and of B, by path
 
 
 @frozen
@@ -56,7 +56,7 @@ class Builder:
     indexing: tuple[bool, bool] = (False, False)  # several sequences, and more tokens than an indexer chooses
 
     def of_layer(self, index: str) -> Builder:
-        """A builder that finds the linears of one layer, where those of others differ."""
+        """A builder for the linears of one layer, where layers differ in them."""
         own = {suffix: module for suffix, module in _by_suffix(self.architecture) if index in module.layers}
         return replace(self, by_suffix={**self.by_suffix, **own})
 
@@ -89,7 +89,7 @@ class Builder:
         )
 
     def output_weight(self) -> LinearForm:
-        """The form of the product that makes logits: never quantized, in the dtype of the head."""
+        """The form of the output layer's product: never quantized, in the dtype of the head."""
         n = self.numerics
         return LinearForm(
             inputs=self.architecture.hidden,
@@ -103,7 +103,7 @@ class Builder:
         )
 
     def branch(self, path: str) -> Branch | None:
-        """The adapter on what has this path, or a path that ends so after a dot; None where there is none."""
+        """The adapter on the module with this path, or with a path that ends in it after a dot; None without one."""
         a, n = self.adaptation, self.numerics
         found = next((one for one in a.paths if f".{one}".endswith(f".{path}")), None)
         if found is None or n.adapter is None:
@@ -121,7 +121,7 @@ class Builder:
         return replace(branch, clones=False) if self.architecture.family == LITGPT else branch
 
     def norm(self, kind: str, place: int | None = None) -> NormForm:
-        """The form of the norms of a layer, or of one before attention (0), feed-forward (1) or the head (2)."""
+        """The form of a layer's norms, or of the norm before attention (0), feed-forward (1) or the head (2)."""
         n = self.numerics
         trained = place is not None and self.adaptation.norms[place]
         offset = self.layout.unit_offset_norm
@@ -138,7 +138,7 @@ class Builder:
         )
 
     def norm_of_heads(self, kind: str, heads: int) -> NormForm:
-        """The form of a norm of queries or keys, which Liger leaves as it is in a model of some families."""
+        """The form of a norm of queries or keys, which Liger does not replace in some families."""
         left = self.numerics.kernels.liger == "instance" and self.architecture.family in LEFT_IN_A_MODEL
         norm = replace(self.norm(kind), heads=heads if self.layout.norm_by_head else 0, rows=heads)
         return replace(norm, liger=norm.liger and not left)

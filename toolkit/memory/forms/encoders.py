@@ -1,4 +1,4 @@
-"""From an encoder and the dtypes of a run to the forms that tapes are recorded from."""
+"""The forms of encoders: what tapes are recorded from."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ EncoderHead = PooledForm | MaskedForm
 
 
 def embeddings_form(build: Builder) -> EmbeddingsForm:
-    """The form of what lies before the first layer."""
+    """The form of the operations before the first layer."""
     kind = build.architecture.layers[0]
     masked = ENCODERS[build.architecture.family].disentangled
     summed = sum(module.path.endswith(ADDED) for module in build.architecture.modules) > 0
@@ -47,7 +47,7 @@ def embeddings_form(build: Builder) -> EmbeddingsForm:
 
 
 def embedding_width(build: Builder) -> int:
-    """The width of the embeddings, which the layers may not have."""
+    """The width of the embeddings, which may differ from that of the layers."""
     return next(m.out_features for m in build.architecture.modules if m.kind is ModuleKind.EMBEDDING)
 
 
@@ -76,7 +76,7 @@ def encoder_layer_form(build: Builder, kind: LayerKind) -> EncoderLayerForm:
 
 
 def kernel(build: Builder) -> str:
-    """The kernel that encoders attend with: without a mask sdpa is a flash kernel; a mask was a bias before 5."""
+    """The kernel of encoders' attention: sdpa without a mask is a flash kernel; before 5 a mask was a bias."""
     dtypes = build.numerics
     if ENCODERS[build.architecture.family].biases or dtypes.attention == "eager":
         return "eager"
@@ -88,7 +88,7 @@ def kernel(build: Builder) -> str:
 
 
 def mask_dtype(dtypes: Numerics) -> str | None:
-    """The dtype of the mask that eager attention adds: that of the embeddings, whose norm autocast takes in float32."""
+    """The dtype of the mask that eager attention adds: that of the embeddings, whose norm autocast runs in float32."""
     if not dtypes.padded:
         return None
     return "fp32" if dtypes.autocast is not None else dtypes.stream
@@ -113,7 +113,7 @@ def _attention(build: Builder, kind: LayerKind, layout: EncoderLayout) -> Encode
         kernel=kernel(build),
         mask=n.embedding if n.adds_masks and not (layout.compact or layout.disentangled) else mask_dtype(n),
         autocast=n.autocast,
-        narrows=n.loaded if n.storage != "plain" else None,
+        narrows=n.loaded if n.storage != "plain" and n.attention == "flash" else None,
         dropout=a.dropout > 0,
         keeps_scores=n.keeps_scores,
         positions=positions,
@@ -124,7 +124,7 @@ def _attention(build: Builder, kind: LayerKind, layout: EncoderLayout) -> Encode
 
 
 def reaches_all(kind: LayerKind, sequence: int) -> bool:
-    """Whether a sequence is as long as relative positions go: of the first DeBERTa's those beyond it do not attend."""
+    """Whether a sequence reaches all relative positions; the first DeBERTa uses no positions beyond its length."""
     return kind.norm != WRITTEN_OUT or 2 * sequence >= (kind.attention.relative_positions or 0)
 
 
@@ -133,7 +133,7 @@ def _joined(build: Builder, kind: LayerKind, joined: LinearForm, output: LinearF
     a, n = kind.attention, build.numerics
     _refuse_without_positions(build, kind)
     if n.autocast is not None:
-        # Queries with their biases are float32, whose least number no score of 16 bit can be filled with.
+        # Queries with their biases are float32, and 16-bit scores cannot be filled with float32's lowest number.
         reason = "transformers' code of the first DeBERTa fails under autocast (modeling_deberta.py, masked_fill)"
         raise UnsupportedRow("attention_scores", reason)
     own = {name: build.by_suffix.get(f"attention.self.{name}") for name in ("pos_proj", "pos_q_proj")}
@@ -199,7 +199,7 @@ def _positions(
 
 
 def encoder_head_form(build: Builder, loss: str, *, trains: bool) -> EncoderHead:
-    """The form of the end of an encoder; refuses what has none by name."""
+    """The form of an encoder's end; refuses by name what has none."""
     architecture = build.architecture
     layout = ENCODERS[architecture.family]
     kind = architecture.layers[0]
@@ -241,7 +241,7 @@ def _decoder(build: Builder, layout: EncoderLayout) -> LinearForm:
 
 
 def _head_linear(build: Builder, path: str) -> LinearForm:
-    """A linear of the head; where peft trains a copy of it, that has the dtype of what is copied."""
+    """A linear of the head; a copy of it that peft trains has its dtype."""
     module = _module(build, path)
     form = build.form_of(module)
     dtypes = build.numerics

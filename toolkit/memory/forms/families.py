@@ -1,4 +1,4 @@
-"""The forms of layers whose code is not put together as LLaMA's is: one function for each family."""
+"""The forms of layers whose code is structured differently from LLaMA's: one function per family."""
 
 from __future__ import annotations
 
@@ -45,27 +45,29 @@ from toolkit.memory.refusal import UnsupportedRow
 from toolkit.spec.settings.setting import Setting
 
 FLASH_WIDTH = 256
-"""Of a head, at most, in FlashAttention 2 and torch's flash kernel (transformers sdpa_attention.py)."""
+"""The widest head of FlashAttention 2 and torch's flash kernel (transformers sdpa_attention.py)."""
 
 
 READ_SINCE = Version("5")
 READ_THERE = frozenset({"deepseek_v32", "falcon_h1", "gemma3n_text", "glm_moe_dsa", LLAMA4, MLLAMA, "phimoe", "umt5"})
-"""Families whose code was read in transformers 5 alone."""
+"""Families whose code was read only in transformers 5."""
 
 
 def refuse_older(setting: Setting, family: str) -> None:
-    """Raise where a family's code is that of a release in which it was not read."""
+    """Raise for a release in which the family's code was not read."""
     if family in READ_THERE and older(setting, "transformers", READ_SINCE):
         raise UnsupportedRow("activations", f"no formula for {family} of transformers before {READ_SINCE} yet")
 
 
 def refuse_passed_over(setting: Setting, family: str) -> None:
-    """Raise where layers that text is not passed through would be trained: they get no gradients, and no states."""
+    """Raise where layers that text does not pass through would be trained: they get no gradients and no states."""
     if family != MLLAMA or not setting.trains:
         return
     for known, covered in (("adapters", setting.method != "full"), ("one GPU", setting.parallel.gpus == 1)):
         if not covered:
-            raise UnsupportedRow("gradients", f"no formula for training {family} on text alone but with {known} yet")
+            raise UnsupportedRow(
+                "gradients", f"no formula for training {family} on text alone yet, except with {known}"
+            )
 
 
 def form_of_layer(build: Builder, kind: LayerKind) -> AnyLayer:
@@ -76,13 +78,15 @@ def form_of_layer(build: Builder, kind: LayerKind) -> AnyLayer:
 
 
 def _falcon(build: Builder, kind: LayerKind) -> FalconForm:
-    """Falcon 7B, 11B, 40B and 180B; in the first two forms keys and values are of one head or of a few."""
+    """Falcon 7B, 11B, 40B and 180B; keys and values have one head or a few."""
     a = kind.attention
     if a.alibi or not kind.parallel_residual:
         raise UnsupportedRow("activations", "no formula for Falcon with ALiBi or without parallel attention yet")
     form = replace(attention_form(build, kind), repeats=False, expands=False, packs=False)
     if form.kernel != "flash" and form.kernel in (*FLASH_KERNELS, "varying"):
-        raise UnsupportedRow("attention_states", "no formula for Falcon's own FlashAttention but over full rows yet")
+        raise UnsupportedRow(
+            "attention_states", "no formula for Falcon's own FlashAttention over rows that are not full yet"
+        )
     if form.kernel == "eager":
         raise UnsupportedRow("attention_scores", "no formula for Falcon's own eager attention yet")
     if a.caches_queries:
@@ -98,6 +102,7 @@ def _falcon(build: Builder, kind: LayerKind) -> FalconForm:
         feed_forward=replace(feed_forward, up=up, down=down),
         norm=build.norm(kind.norm),
         two_norms=kind.norms == 2,
+        dropout=kind.dropout > 0,
     )
 
 
@@ -119,7 +124,7 @@ def _bloom(build: Builder, kind: LayerKind) -> BloomForm:
 
 
 def _gemma4(build: Builder, kind: LayerKind) -> LayerForm:
-    """Gemma 4's layers; their experts stand beside a feed-forward."""
+    """Gemma 4's layers, whose experts run beside a feed-forward."""
     form, attention = layer_form(build, kind), attention_form(build, kind)
     bare = replace(build.norm("bare rms"), trains=False)
     if isinstance(form.feed_forward, MixtureForm) and form.feed_forward.shared is not None:
@@ -152,12 +157,12 @@ def _nemotron(build: Builder, kind: LayerKind) -> BlockForm:
     mixes = kind.alone == "mixer"
     part = mixing_form(build, kind) if mixes else feed_forward_form(build, kind.feed_forward)
     if not isinstance(part, AttentionForm | MambaForm | FeedForwardForm | MixtureForm):
-        raise UnsupportedRow("activations", "no formula for such a layer alone")
+        raise UnsupportedRow("activations", "no formula for a Nemotron-H layer of this one part")
     return BlockForm(build.architecture.hidden, part, build.norm(kind.norm))
 
 
 def _mamba(build: Builder, kind: LayerKind) -> BlockForm:
-    """A layer of Mamba alone, beside a float32 stream."""
+    """A layer of only Mamba, with a float32 residual stream."""
     part = mixing_form(build, kind)
     if not isinstance(part, MambaForm | SelectiveForm):
         raise TypeError("a layer without Mamba")
@@ -165,7 +170,7 @@ def _mamba(build: Builder, kind: LayerKind) -> BlockForm:
 
 
 def _falcon_h1(build: Builder, kind: LayerKind) -> LayerForm:
-    """Falcon-H1's layers: numbers of the config multiply what mixers and feed-forwards take and give, not the sums."""
+    """Falcon-H1's layers: numbers of the config multiply inputs and results of their parts, but not the sums."""
     feed_forward = replace(dense_form(build, kind.feed_forward), multiplied=True)
     mixed = mamba_beside_form(build, kind, attention_form(build, kind))
     return replace(layer_form(build, kind), attention=mixed, feed_forward=feed_forward, multiplied=False)
@@ -193,4 +198,4 @@ FORMS: Mapping[str, Callable[[Builder, LayerKind], AnyLayer]] = {
     REPEATED: torchtitan_layer,
     SHARED: torchtitan_layer,
 }
-"""The families with layers of their own."""
+"""The families with functions of their own."""

@@ -1,4 +1,4 @@
-"""From a layer's feed-forward to the form that its tape is recorded from: dense, or a mixture of experts."""
+"""The forms of feed-forwards, dense or a mixture of experts: what tapes are recorded from."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from toolkit.memory.formula.experts.mixture import MixtureForm
 from toolkit.memory.formula.feed_forward import FeedForwardForm
 from toolkit.memory.formula.linear.linear_form import LinearForm
 from toolkit.memory.formula.trainers.liger import OWN_EXPERTS
+from toolkit.memory.libraries.trainers import BY_ACCELERATE
 from toolkit.memory.refusal import UnsupportedRow
-from toolkit.memory.weights.numerics import BY_ACCELERATE
 from toolkit.spec.settings.setting import Setting
 
 SCATTERED = ("granitemoe", "mixtral")
-"""Families whose experts fms-acceleration scatters (framework_plugin_scattermoe.py), as far as they are followed."""
+"""Families whose experts fms-acceleration scatters (framework_plugin_scattermoe.py) and that are followed."""
 GIVES_SEVERAL = {"phimoe": "Phi-3.5-MoE's router, which gives three tensors"}
-"""Families whose routers are linear layers that peft adapts, and whose code then fails."""
+"""Families whose routers are linear layers; if peft adapts them, the model's code fails."""
 PACKED_BY_BITSANDBYTES = ("4bit", "8bit")
-"""The storages in which a router is too where it is a layer of its own: before transformers 5."""
+"""The storages that a router has as well where it is a linear layer, as before transformers 5."""
 
 
 def feed_forward_form(build: Builder, part: FeedForward) -> FeedForwardForm | MixtureForm:
@@ -86,7 +86,7 @@ def _experts_by_liger(build: Builder) -> bool:
 
 
 def _router(build: Builder, part: FeedForward, *, looped: bool) -> LinearForm:
-    """The product that chooses experts: of a linear, or of bare parameters, which no form of quantization takes."""
+    """The router's product: of a linear, or of bare parameters, which no scheme quantizes."""
     n, layout = build.numerics, build.layout
     if layout.router is not None:
         router = build.linear(layout.router)
@@ -125,9 +125,9 @@ def _shared(build: Builder, part: FeedForward) -> FeedForwardForm:
 
 
 def _grouped_experts(build: Builder, part: FeedForward) -> tuple[LinearForm, ...]:
-    """Gate-and-up and down of all experts, each one product of a token's chosen experts side by side.
+    """Gate-and-up and down of all experts, each one product over all of a token's chosen experts.
 
-    Autocast does not know grouped_mm (aten/src/ATen/autocast_mode.h): it works in the dtype of the weights.
+    Autocast does not know grouped_mm (aten/src/ATen/autocast_mode.h), which runs in the dtype of the weights.
     """
     n = build.numerics
     hidden, chosen, inner = build.architecture.hidden, part.experts_per_token, part.intermediate
@@ -149,18 +149,18 @@ def _grouped_experts(build: Builder, part: FeedForward) -> tuple[LinearForm, ...
 
 
 def refuse_scattered(setting: Setting) -> None:
-    """Raise where experts are not whole on a GPU that trains, as FSDP leaves them under a Trainer, or each has some."""
+    """Raise unless a GPU that trains has whole experts: it does alone, and under a Trainer whose FSDP ignores them."""
     if setting.kernels.experts is None:
         return
     leaves_out = setting.parallel.strategy == "fsdp" and setting.stack.trainer in BY_ACCELERATE
     whole = setting.parallel.gpus == 1 or (leaves_out and not setting.parallel.offload)
     if not setting.trains or not whole:
-        reason = "no formula for scattered experts but in training on one GPU, or by a Trainer with FSDP, yet"
+        reason = "no formula for scattered experts yet, except in training on one GPU, or by a Trainer with FSDP"
         raise UnsupportedRow("expert_states", reason)
 
 
 def _scattered(build: Builder, part: FeedForward) -> MixtureForm:
-    """The module that fms-acceleration puts in the place of a mixture: a router without bias, up, gate and down."""
+    """The module by which fms-acceleration replaces a mixture: a router without bias, up, gate and down."""
     n, hidden, inner = build.numerics, build.architecture.hidden, part.intermediate
     adapted = any("experts" in path or "router" in path for path in build.adaptation.paths)
     for known, covered in (
@@ -169,7 +169,7 @@ def _scattered(build: Builder, part: FeedForward) -> MixtureForm:
         ("experts that have no adapters", not adapted),
     ):
         if not covered:
-            raise UnsupportedRow("expert_states", f"no formula for scattered experts but with {known} yet")
+            raise UnsupportedRow("expert_states", f"no formula for scattered experts yet, except with {known}")
 
     def product(inputs: int, outputs: int) -> LinearForm:
         chosen, elements = part.experts_per_token, part.experts * inputs * outputs
@@ -188,7 +188,7 @@ def _scattered(build: Builder, part: FeedForward) -> MixtureForm:
 
 
 def _looped_experts(build: Builder, part: FeedForward) -> tuple[LinearForm, ...]:
-    """The linears of one expert, one after the other; its share of a token is what it gets if tokens spread evenly.
+    """The linears of one expert, in order; its share of a token assumes that tokens are spread evenly.
 
     Empty where the experts are fused.
     """

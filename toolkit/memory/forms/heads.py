@@ -1,4 +1,4 @@
-"""From a decoder and the dtypes of a run to the form of its end."""
+"""The form of a decoder's end."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from toolkit.memory.libraries.transformers_versions import FROM_LOGITS
 from toolkit.memory.refusal import UnsupportedRow
 
 NORMED_SUMS = ("opt", NOMIC)
-"""Families of which some or all have no norm after the last layer, but one of its sums."""
+"""Families of which some or all models normalize the last layer's sums instead of having a final norm."""
 PROJECT_OUT = "decoder.project_out"
 WHOLE = ("cross-entropy", FROM_LOGITS, SUM)
-"""Losses on the logits of all tokens at once, as the model gives them."""
+"""Losses on the logits of all tokens at once, as the model returns them."""
 
 
 def head_form(build: Builder, loss: str, *, trains: bool) -> AnyHead:
-    """The form of the end of a model whose layers are followed as a decoder's are."""
+    """The form of the end of a model whose layers are followed like a decoder's."""
     architecture = build.architecture
     if not architecture.is_decoder and architecture.head != BASE:
         return both_ways_head(build, loss)
@@ -65,7 +65,7 @@ def head_form(build: Builder, loss: str, *, trains: bool) -> AnyHead:
 
 
 def _projected(build: Builder, loss: str) -> LinearForm | None:
-    """The linear to the width of the embeddings, where theirs is another than that of the layers (OPT 350M)."""
+    """The linear to the width of the embeddings, where it differs from that of the layers (OPT 350M)."""
     found = next((m for m in build.architecture.modules if m.path.endswith(PROJECT_OUT)), None)
     if found is not None and loss not in WHOLE:
         raise UnsupportedRow("logits", f"no formula for the loss {loss!r} after a projection to the embeddings yet")
@@ -73,7 +73,7 @@ def _projected(build: Builder, loss: str) -> LinearForm | None:
 
 
 def _score_form(build: Builder, loss: str) -> ScoreForm:
-    """The final norm and the scores; peft trains a copy of the latter in their dtype."""
+    """The final norm and the scores' linear; peft trains a copy of the latter in its dtype."""
     n = build.numerics
     [module] = (m for m in build.architecture.modules if m.path == "score")
     form = replace(build.form_of(module), branch=None, storage="plain", dtype=n.head)

@@ -1,4 +1,4 @@
-"""The form of an indexer, and what of a batch's shape it depends on."""
+"""The form of an indexer, and how it depends on the shape of a batch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from toolkit.spec.settings.setting import Setting
 
 
 def index_form(build: Builder, kind: LayerKind) -> IndexForm:
-    """The form of a layer's indexer; refuses the kernels that read its choice."""
+    """The form of a layer's indexer; refuses kernels of sparse attention, which read its choice."""
     a, n, path = kind.attention, build.numerics, "self_attn.indexer"
     if n.attention == "flash":
         raise UnsupportedRow("attention_states", "no formula for kernels of sparse attention yet")
@@ -31,7 +31,7 @@ def index_form(build: Builder, kind: LayerKind) -> IndexForm:
 
 
 def indexing(architecture: Architecture, setting: Setting) -> tuple[bool, bool]:
-    """Of a model with an indexer, whether there are several sequences, and more tokens than are chosen."""
+    """For a model with an indexer: whether there are several sequences, and more tokens than it chooses."""
     kind = architecture.layers[0]
     if not kind.attention.index_heads:
         return False, False

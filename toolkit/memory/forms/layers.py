@@ -1,4 +1,4 @@
-"""From an architecture's layers to the forms that tapes are recorded from."""
+"""The forms of an architecture's layers: what tapes are recorded from."""
 
 from __future__ import annotations
 
@@ -32,6 +32,11 @@ from toolkit.spec.fields.kernel_names import MATH
 from toolkit.spec.settings.setting import Setting
 
 SDPA_KERNELS = ("sdpa", "masked", "given")
+NORMS_EACH = frozenset({
+    "qwen3", "qwen3_moe", "qwen3_vl", "qwen3_vl_moe", "olmo2", "olmo3", "olmoe", "flex_olmo", "lfm2", "lfm2_moe",
+    "minimax_m2", "dots1",
+})  # fmt: skip
+"""Families whose code norms queries before it makes keys, and keys before values (modeling_*.py, transformers 5.23)."""
 
 
 def layer_form(build: Builder, kind: LayerKind) -> LayerForm:
@@ -54,14 +59,14 @@ def layer_form(build: Builder, kind: LayerKind) -> LayerForm:
 
 
 def mixing_form(build: Builder, kind: LayerKind) -> AttentionForm | LatentForm | MixerForm:
-    """The form of what mixes the tokens of a sequence."""
+    """The form of a layer's token mixer."""
     if kind.mixer is not None:
         return mixer_form(build, kind.mixer)
     return latent_form(build, kind) if kind.attention.latent_rank else attention_form(build, kind)
 
 
 def kernel(kind: LayerKind, dtypes: Numerics, version: Behaviour, sequence: int) -> str:
-    """The kernel that a kind of layer attends with. Raises UnsupportedRow for a mask that none of the GPU's takes."""
+    """The attention kernel of a kind of layer. Raises UnsupportedRow for a mask that no kernel of the GPU takes."""
     found = _kernel(kind, dtypes, version, sequence)
     if dtypes.unfused == ALL and found in _MASKED:
         raise UnsupportedRow("attention_scores", "no formula for bfloat16 and a mask on GPUs before Ampere yet")
@@ -72,7 +77,7 @@ _MASKED = ("masked", "given", "given padded")
 
 
 def _kernel(kind: LayerKind, dtypes: Numerics, version: Behaviour, sequence: int) -> str:
-    """The same of any GPU: torch's sdpa has no soft caps and no sinks, and masks a window."""
+    """The same for any GPU: torch's sdpa has no softcap and no sinks, and masks a window."""
     a = kind.attention
     if dtypes.attention == "flash" and not a.alibi:
         return packed_flash(dtypes.packing) or ("varying" if dtypes.padded else "flash")
@@ -93,19 +98,19 @@ def _kernel(kind: LayerKind, dtypes: Numerics, version: Behaviour, sequence: int
 
 
 def shorter_window(kind: LayerKind, sequence: int) -> int | None:
-    """The window of a kind of layer, where a sequence is at least as long."""
+    """The window of a kind of layer, if a sequence is at least as long."""
     window = kind.attention.window
     return window if window is not None and window <= sequence else None
 
 
 def biased(dtypes: Numerics, sequence: int) -> str:
-    """The kernel where a model's code makes a bias: as it is, or copied, as autocast or whole multiples ask for it."""
+    """The kernel where a model's code makes a bias: used as it is, or copied for autocast or for alignment."""
     casts = dtypes.autocast not in (None, dtypes.stream)
     return "masked" if casts or sequence % MASK_ALIGNMENT else "given"
 
 
 def cache_of(build: Builder, setting: Setting) -> str:
-    """What a cache does with the keys and values of a prompt: copies them, keeps them as they are, or otherwise."""
+    """What a cache does with the keys and values of a prompt: copies them, keeps them, or as its kind says."""
     if setting.keeps_none:
         return ""
     if setting.cache is not None:
@@ -119,7 +124,7 @@ def keeping(build: Builder, setting: Setting, kind: LayerKind) -> Keeping | None
 
 
 def reading(form: AnyLayer, how: Keeping | None) -> AnyLayer:
-    """The form of a layer for one token: of a static cache it attends by a mask to what is there."""
+    """The form of a layer for one token: with a static cache a mask limits attention to the filled part."""
     if how is None or how.packing is not None or not isinstance(form, LayerForm):
         return form
     attention = form.attention
@@ -131,7 +136,7 @@ def reading(form: AnyLayer, how: Keeping | None) -> AnyLayer:
 def masks(build: Builder) -> Size:
     """The masks that the model makes: one per window of its layers, 16-bit for eager, boolean for sdpa; ALiBi.
 
-    A boolean one of full rows is the same for all sequences, which see a view of it (masking_utils.py, sdpa_mask).
+    For full rows all sequences share one boolean mask as views (masking_utils.py, sdpa_mask).
     """
     if build.architecture.family == MPT:
         biases_of_all, mask = mpt_masks(build)
@@ -160,19 +165,19 @@ def masks(build: Builder) -> Size:
 
 
 def _of_all_positions(build: Builder) -> Size:
-    """A mask of all positions that the model knows for every sequence; of twice as many where there are more tokens."""
+    """A mask of all the model's positions for every sequence; of twice as many where there are more tokens."""
     known = build.architecture.max_positions or 0
     positions = known * (2 if build.sequence > known else 1)
     return Size(sequence=positions**2 * BYTES[build.numerics.stream])
 
 
 def _by_blocks(build: Builder) -> bool:
-    """Whether masks go by the blocks of images in each sequence (Gemma 4, whether or not there are any)."""
+    """Whether masks depend on the blocks of images in each sequence (Gemma 4, with or without images)."""
     return any(kind.attention.always_masked and kind.sample for kind in build.architecture.layers)
 
 
 def _by_padding(build: Builder) -> bool:
-    """Whether masks go by where the tokens of each sequence begin, padded or not (create_chunked_causal_mask)."""
+    """Whether masks depend on the start of each sequence's tokens, padded or not (create_chunked_causal_mask)."""
     return build.architecture.family == LLAMA4
 
 
@@ -215,6 +220,7 @@ def attention_form(build: Builder, kind: LayerKind) -> AttentionForm:
         repeats=build.version.repeats and a.query_heads != a.key_value_heads,
         dropout=a.dropout > 0,
         narrow_softmax=layout.narrow_softmax or build.version.narrow_softmax,
+        leaves_softmax=layout.leaves_softmax,
         packs=build.version.packs_groups,
         window=None if build.version.keeps_all else window,
         sliced=window - 1 if window is not None and build.version.slices else 0,
@@ -223,6 +229,7 @@ def attention_form(build: Builder, kind: LayerKind) -> AttentionForm:
         shapes=build.version.shapes and n.attention != "flash",
         lays_out=build.version.lays_out and _kernel_of(build, kind) in SDPA_KERNELS,
         clamps=build.version.clamps,
+        norms_each=build.architecture.family in NORMS_EACH,
         norms_turned=layout.norms_turned,
         scales_turned=layout.scales_turned,
         angles=n.stream,
@@ -233,7 +240,7 @@ def attention_form(build: Builder, kind: LayerKind) -> AttentionForm:
 
 
 def _rotary(build: Builder) -> str:
-    """How positions are turned into queries and keys: by the model's code, or in place by a kernel."""
+    """How queries and keys are rotated: by the model's code, or in place by a kernel."""
     how = build.layout.rotary
     kernels = build.numerics.kernels
     liger = kernels.liger and build.architecture.family not in OWN_ROTARY
@@ -250,7 +257,7 @@ def latent_form(build: Builder, kind: LayerKind) -> LatentForm:
     if _kernel_of(build, kind) == "varying":
         raise UnsupportedRow("attention_states", "no formula for FlashAttention over padded rows of latents yet")
     if a.latent_rank is None or a.rope_dim is None:
-        raise UnsupportedRow("attention_states", "a latent without its widths")
+        raise UnsupportedRow("attention_states", "the config lacks the widths of latent attention")
     names = ("q_proj",) if a.query_latent_rank is None else ("q_a_proj", "q_b_proj")
     return LatentForm(
         heads=a.query_heads,
@@ -272,7 +279,7 @@ def latent_form(build: Builder, kind: LayerKind) -> LatentForm:
 
 
 def _expanded_heads(build: Builder, kind: LayerKind) -> AttentionForm:
-    """The attention of heads that all have keys and values of their own, which come out of a latent."""
+    """The attention of heads that each have their own keys and values, computed from a latent."""
     a, n = kind.attention, build.numerics
     return AttentionForm(
         query_heads=a.query_heads,

@@ -1,4 +1,4 @@
-"""From an architecture as LitGPT builds it to the forms that tapes are recorded from."""
+"""The forms of LitGPT's models: what tapes are recorded from."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ PROJECTIONS = ("q_proj", "k_proj", "v_proj")
 
 
 def litgpt_layer(build: Builder, kind: LayerKind) -> LayerForm:
-    """Block: sequential, or attention and feed-forward side by side with one norm or with two.
+    """Block: sequential, or parallel attention and feed-forward with one norm or two.
 
-    Generation is followed in two releases: since it keeps keys and values by groups (0.5.5), a block lets the first
-    norm's result go for the second's, and adds attention's to the stream before the feed-forward.
+    Generation is followed in two forms: since 0.5.5, which caches keys and values by groups, a block replaces the first
+    norm's result by the second's, and adds attention's result to the stream before the feed-forward.
     """
     inference = build.numerics.adapter is None and not build.numerics.trains_base
     newest = inference and not kind.attention.caches_queries
@@ -54,12 +54,12 @@ def _attention(build: Builder, kind: LayerKind) -> LitAttentionForm:
 
 
 def litgpt_mask() -> Size:
-    """What generation takes of its mask of all pairs of positions, for the tokens of a pass."""
+    """The rows of its mask of all pairs of positions that generation uses for the tokens of a pass."""
     return Size(pair=BYTES["bool"])
 
 
 def litgpt_head(build: Builder) -> HeadForm:
-    """The final norm, the output weight, quantized and adapted as any other, and logits in chunks."""
+    """The final norm, the output weight, quantized and adapted like any other, and logits in chunks."""
     [module] = (module for module in build.architecture.modules if module.path == "lm_head")
     norm, projection = build.norm(build.architecture.layers[0].norm), build.form_of(module)
     if build.numerics.adapter is not None:  # where blocks are trained as a whole, what is outside of them is not

@@ -1,4 +1,4 @@
-"""From Llama 4's layers to the forms that tapes are recorded from."""
+"""The forms of Llama 4's layers: what tapes are recorded from."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from toolkit.memory.refusal import UnsupportedRow
 
 
 def llama4_layer(build: Builder, kind: LayerKind) -> LayerForm:
-    """A layer that turns queries and keys, and norms them; or one that does neither, and attends to all."""
+    """A layer that rotates and normalizes queries and keys, or one that does neither and attends to all positions."""
     a = kind.attention
     bare = replace(build.norm("bare rms"), trains=False, rows=a.query_heads) if a.query_norm else None
     attention = replace(
@@ -50,7 +50,7 @@ def _fed(build: Builder, part: FeedForward) -> FeedForwardForm | EveryExpertForm
 
 
 def _products(build: Builder, part: FeedForward) -> tuple[LinearForm, LinearForm]:
-    """Gate-and-up and down of all experts: batches of products, which autocast casts as it does linears."""
+    """Gate-and-up and down of all experts: batched products, which autocast casts like linears."""
     n, hidden, inner, experts = build.numerics, build.architecture.hidden, part.intermediate, part.experts
 
     def each(name: str, inputs: int, outputs: int) -> LinearForm:

@@ -1,4 +1,4 @@
-"""The forms of what stands in a layer in place of attention, or beside it."""
+"""The forms of recurrent mixers, in place of attention or beside it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ MixerForm = DeltaForm | ShortForm | MambaForm | SelectiveForm
 
 
 def mixer_form(build: Builder, mixer: Mixer) -> MixerForm:
-    """The form of what a layer has in place of attention."""
+    """The form of a layer's mixer in place of attention."""
     if build.numerics.padded:
         raise UnsupportedRow("recurrence_states", "no formula for padded rows beside linear attention yet")
     if build.numerics.packing != UNPACKED:
@@ -48,7 +48,7 @@ def mixer_form(build: Builder, mixer: Mixer) -> MixerForm:
 
 
 def pieces_of(sequence: int, piece: int) -> tuple[int, bool]:
-    """The pieces of a sequence that are followed, and whether the last is padded."""
+    """The number of chunks of a sequence, and whether the last one is padded."""
     return min(-(-sequence // piece), SINGLE_PIECES), sequence % piece > 0
 
 
@@ -107,7 +107,7 @@ def _selective_form(build: Builder, mixer: Mamba1) -> SelectiveForm:
 
 
 def mamba_beside_form(build: Builder, kind: LayerKind, attention: AttentionForm) -> MambaBesideForm:
-    """Falcon-H1's mixer: Mamba 2 whose projection is multiplied, beside attention whose keys are."""
+    """Falcon-H1's mixer: Mamba 2 with a multiplied projection, beside attention with multiplied keys."""
     mixed = mixer_form(build, kind.mixer) if kind.mixer is not None else None
     if not isinstance(mixed, MambaForm):
         raise TypeError("a layer without Mamba")

@@ -1,4 +1,4 @@
-"""From Gemma 3n's layers, and from what lies before and after them, to the forms that tapes are recorded from."""
+"""The forms of Gemma 3n's layers, and of the operations before and after them: what tapes are recorded from."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ def count_of(build: Builder) -> int:
 
 
 def spread_form(build: Builder) -> SpreadForm:
-    """The form of what makes streams of embeddings."""
+    """The form of the operations that make streams from embeddings."""
     return SpreadForm(build.architecture.hidden, _others(build, SPREADS))
 
 
 def merge_form(build: Builder) -> MergeForm:
-    """The form of what makes one stream of all."""
+    """The form of the operations that merge all streams into one."""
     return MergeForm(build.architecture.hidden * count_of(build), _others(build, MERGES))
 
 

@@ -1,4 +1,4 @@
-"""From an architecture as torchtitan builds it to the forms that tapes are recorded from."""
+"""The forms of torchtitan's models: what tapes are recorded from."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from toolkit.memory.formula.trainers.torchtitan import TitanAttentionForm
 
 
 def torchtitan_layer(build: Builder, kind: LayerKind) -> LayerForm:
-    """TransformerBlock: what attention and feed-forward give has no name of its own."""
+    """TransformerBlock: the results of attention and feed-forward have no names of their own."""
     return LayerForm(
         hidden=build.architecture.hidden,
         attention=TitanAttentionForm(attention_form(build, kind), repeats=build.architecture.family == REPEATED),

@@ -1,4 +1,4 @@
-"""From an architecture as torchtune builds it to the forms that tapes are recorded from."""
+"""The forms of torchtune's models: what tapes are recorded from."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""How much each named row takes: one subject a file, one row or operation a function."""
+"""The formulas of the ledger's rows: one subject per file, one row or operation per function."""

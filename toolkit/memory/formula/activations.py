@@ -1,4 +1,4 @@
-"""Activation functions: kernels that keep one tensor, and those that transformers writes out and that keep several."""
+"""Activation functions: kernels that save one tensor, and those written in torch operations, which save several."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Activation = Callable[[Tape, Buffer, str], Buffer]
 
 
 def activated(tape: Tape, x: Buffer, name: str, row: str, *, autocast: bool = False, trains: bool = True) -> Buffer:
-    """The activation of that name; the caller keeps `x`. `trains` says that parameters of its own are trained."""
+    """Applies the activation of that name; the caller keeps `x`. `trains` says that its own parameters are trained."""
     if name == "xielu":
         return xielu(tape, x, row, wide=autocast, trains=trains)
     function = AUTOCAST.get(name) if autocast and name in AUTOCAST else ACTIVATIONS.get(name)
@@ -24,7 +24,7 @@ def activated(tape: Tape, x: Buffer, name: str, row: str, *, autocast: bool = Fa
 
 
 def rectify(tape: Tape, x: Buffer, row: str) -> Buffer:
-    """Relu, as tanh and the sigmoid, keeps its result."""
+    """Relu; like tanh and the sigmoid it saves its result."""
     result = tape.new(row, x.width, x.dtype, grad=x.grad, size=x.size)
 
     def backward(tape: Tape, _: Buffer) -> Given:
@@ -56,19 +56,19 @@ def _new_gelu(tape: Tape, x: Buffer, row: str, power: str | None = None) -> Buff
 
 
 def _wide_new_gelu(tape: Tape, x: Buffer, row: str) -> Buffer:
-    """The same under autocast, which takes powers in float32, and so all that comes of them."""
+    """The same under autocast, which computes powers, and all that is computed from them, in float32."""
     return _new_gelu(tape, x, row, "fp32")
 
 
 def _squared_relu(tape: Tape, x: Buffer, row: str, power: str | None = None) -> Buffer:
-    """square(relu(x)), whose derivative is written out (transformers activations.py, ReLUSquaredActivation)."""
+    """square(relu(x)) in separate operations (transformers activations.py, ReLUSquaredActivation)."""
     positive = rectify(tape, x, row)
     base = cast(tape, positive, power or x.dtype, row)
     saved = tape.save(base) if x.grad else ()
     result = tape.new(row, base.width, base.dtype, grad=x.grad, size=base.size)
 
     def backward(tape: Tape, _: Buffer) -> Given:
-        with tape.temporary("activation_gradients", base.size.times(2)):  # the base to the power of 1, and its double
+        with tape.temporary("activation_gradients", base.size.times(2)):  # the base to the power of 1, and that times 2
             return [(base, tape.gradient(base))]
 
     tape.node(result, backward, saved)
@@ -79,16 +79,16 @@ def _squared_relu(tape: Tape, x: Buffer, row: str, power: str | None = None) -> 
 
 
 def _wide_squared_relu(tape: Tape, x: Buffer, row: str) -> Buffer:
-    """The same under autocast, which takes powers in float32."""
+    """The same under autocast, which computes powers in float32."""
     return _squared_relu(tape, x, row, "fp32")
 
 
 BLOOM_GELU_BACKWARD = 5
-"""Tensors that bloom_gelu_back has beside its input and the gradient; two of them last until it returns."""
+"""Tensors that bloom_gelu_back has beside its input and the gradient; two of them live until it returns."""
 
 
 def _bloom_gelu(tape: Tape, x: Buffer, row: str) -> Buffer:
-    """BLOOM's gelu, a function that saves its input alone and writes all out (modeling_bloom.py, GeLUFunction)."""
+    """BLOOM's gelu in separate operations; it saves only its input (modeling_bloom.py, GeLUFunction)."""
     with tape.temporary(row, x.size.times(4)):  # half of x, two factors, and their product
         pass
     saved = tape.save(x) if x.grad else ()
@@ -105,7 +105,7 @@ def _bloom_gelu(tape: Tape, x: Buffer, row: str) -> Buffer:
 
 
 AUTOCAST: Mapping[str, Activation] = {"gelu_new": _wide_new_gelu, "relu2": _wide_squared_relu}
-"""The activations that autocast runs otherwise (aten/src/ATen/autocast_mode.h, AT_FORALL_FP32)."""
+"""The activations that run differently under autocast (aten/src/ATen/autocast_mode.h, AT_FORALL_FP32)."""
 
 ACTIVATIONS: Mapping[str, Activation] = {
     "silu": activate,

@@ -1,7 +1,7 @@
-"""Operations of code written out in torch, on tensors of any shape: what autograd saves, what their backward makes.
+"""torch's operations on tensors of any shape: what autograd saves, and what their backward allocates.
 
-Sizes are given where they are not those of an operand. Source: torch/csrc/autograd derivatives.yaml; engine.cpp,
-validate_outputs, which sums a gradient over what was spread once all gradients of an operation are there.
+A size is passed where it differs from that of an operand. Source: torch/csrc/autograd derivatives.yaml; engine.cpp,
+validate_outputs, which sums a gradient over broadcast dimensions once all gradients of an operation are there.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ INPUT, RESULT, NOTHING_KEPT = "input", "result", ""
 
 
 def apply(tape: Tape, x: Buffer, row: str, keeps: str = NOTHING_KEPT, *, dtype: str = "", beside: int = 0) -> Buffer:
-    """A function of each element: one result, and its input, its result or nothing of them saved.
+    """An elementwise function: one result; it saves its input, its result, or nothing.
 
-    Backward makes `beside` tensors as large as the gradient that it gives, which are there meanwhile.
+    Backward makes `beside` temporary tensors as large as the gradient that it returns.
     """
     dtype = dtype or x.dtype
     before = tape.save(x) if keeps == INPUT and x.grad else ()
@@ -34,7 +34,7 @@ def apply(tape: Tape, x: Buffer, row: str, keeps: str = NOTHING_KEPT, *, dtype: 
 
 
 def times(tape: Tape, x: Buffer, y: Buffer, row: str, *, dtype: str = "") -> Buffer:
-    """`x * y`, where y may be spread over x: each is saved where the other needs a gradient."""
+    """`x * y`, where y may be broadcast over x: each is saved where the other needs a gradient."""
     dtype = dtype or wider(x.dtype, y.dtype)
     saved = tape.save(*([x] if y.grad else []), *([y] if x.grad else []))
     result = tape.new(row, x.width, dtype, grad=x.grad or y.grad, size=resized(x, dtype))
@@ -48,7 +48,7 @@ def times(tape: Tape, x: Buffer, y: Buffer, row: str, *, dtype: str = "") -> Buf
 
 
 def _fitted(tape: Tape, of: Buffer, gradient: Buffer) -> Buffer:
-    """A gradient summed over what was spread, and cast."""
+    """A gradient summed over broadcast dimensions, and cast."""
     if gradient.size == of.size and gradient.dtype == of.dtype:
         return gradient
     own = tape.gradient(of)
@@ -57,7 +57,7 @@ def _fitted(tape: Tape, of: Buffer, gradient: Buffer) -> Buffer:
 
 
 def plus(tape: Tape, x: Buffer, y: Buffer, row: str, *, size: Size | None = None, negates: bool = False) -> Buffer:
-    """`x + y` or `x - y`, where either may be spread to `size`: nothing is saved; the gradient of x is the result's."""
+    """`x + y` or `x - y`, where either may be broadcast to `size`: saves nothing; x gets the result's gradient."""
     dtype = wider(x.dtype, y.dtype)
     size = size or resized(x, dtype)
     result = tape.new(row, x.width, dtype, grad=x.grad or y.grad, size=size)
@@ -79,7 +79,7 @@ def plus(tape: Tape, x: Buffer, y: Buffer, row: str, *, size: Size | None = None
 
 
 def summed(tape: Tape, x: Buffer, row: str, size: Size) -> Buffer:
-    """A sum that keeps its dimension: its gradient is spread without a copy."""
+    """A sum with keepdim: its gradient is expanded without a copy."""
     result = tape.new(row, 1, x.dtype, grad=x.grad, size=size)
 
     def backward(tape: Tape, gradient: Buffer) -> Given:
@@ -93,7 +93,7 @@ def product(
 ) -> Buffer:
     """`x @ y`: autocast casts both to its own dtype first, the right one before the left; both are saved.
 
-    Of what is `strided` (left, right, both), heads after tokens, the product takes a copy in another order.
+    Operands that are `strided` (left, right or both), with heads after tokens, are made contiguous in a copy first.
     """
     wanted = low or x.dtype
     right, left = (cast(tape, one, wanted, COPIES) for one in (y, x))
@@ -114,7 +114,7 @@ def product(
 
 
 def _in_order(tape: Tape, x: Buffer, original: Buffer, row: str) -> Buffer:
-    """A copy in another order, in place of what was made of the original."""
+    """A contiguous copy of `x`, which replaces `x` unless it is the original."""
     result = rearranged(tape, x, row)
     if x is not original:
         tape.drop(x)
@@ -122,7 +122,7 @@ def _in_order(tape: Tape, x: Buffer, original: Buffer, row: str) -> Buffer:
 
 
 def part(tape: Tape, whole: Buffer, size: Size, saved: tuple[Buffer, ...] = ()) -> Buffer:
-    """`whole[:, :, i]`: a view, whose gradient is put into zeros of the size of the whole; then `saved` are let go."""
+    """`whole[:, :, i]`: a view; backward puts its gradient into zeros of the size of the whole, then frees `saved`."""
     view = Buffer(whole.row, size, 0, whole.dtype, whole.grad, held=False, counted=False, base=whole.base or whole)
 
     def backward(tape: Tape, _: Buffer) -> Given:
@@ -132,7 +132,7 @@ def part(tape: Tape, whole: Buffer, size: Size, saved: tuple[Buffer, ...] = ()) 
 
 
 def copied(tape: Tape, x: Buffer, row: str, size: Size | None = None) -> Buffer:
-    """The same elements in another order in a new tensor, or with others beside them: its gradient is made anew."""
+    """The elements in a new tensor, reordered or concatenated with others; backward makes a new gradient."""
     result = tape.new(row, x.width, x.dtype, grad=x.grad, size=size or x.size)
 
     def backward(tape: Tape, _: Buffer) -> Given:
@@ -142,7 +142,7 @@ def copied(tape: Tape, x: Buffer, row: str, size: Size | None = None) -> Buffer:
 
 
 def rearranged(tape: Tape, x: Buffer, row: str) -> Buffer:
-    """The same elements in a new tensor, whose gradient is handed on as it is."""
+    """The same elements in a new tensor, whose gradient is passed on without a copy."""
     result = tape.new(row, x.width, x.dtype, grad=x.grad, size=x.size)
 
     def backward(tape: Tape, gradient: Buffer) -> Given:
@@ -157,10 +157,10 @@ def constant(tape: Tape, row: str, size: Size, dtype: str = "fp32") -> Buffer:
 
 
 def replaced(tape: Tape, x: Buffer, made: Buffer) -> Buffer:
-    """What was made of x, whose name is bound to it."""
+    """Drops x for what was made of it: the code rebinds x's name to the result."""
     return letting_go(tape, x, made)
 
 
 def per_token(width: int, dtype: str) -> Size:
-    """So many elements for each token."""
+    """The size of `width` elements per token."""
     return Size(token=width * BYTES[dtype])

@@ -11,7 +11,7 @@ ROW = "norm_states"
 
 
 def kernel_norm(tape: Tape, x: Buffer, row: str = ROW, *, constants: int = 0) -> Buffer:
-    """native_layer_norm in the dtype of its input, of which it keeps that, a mean and an inverse deviation."""
+    """native_layer_norm in the dtype of its input; it saves the input, the mean and the inverse deviation."""
     statistics = tape.new(row, 2, "fp32", size=widened(x, 2, "fp32"))
     result = tape.new(row, x.width, x.dtype, grad=x.grad, size=x.size)
     saved = tape.save(x, statistics, constants=constants) if x.grad else ()
@@ -43,7 +43,7 @@ def one_plus_norm(tape: Tape, x: Buffer, autocast: str | None) -> Buffer:
 
 
 def mean_of(tape: Tape, wide: Buffer) -> Buffer:
-    """The mean of each row of a float32 tensor, whose gradient is spread over the row."""
+    """The mean of each row of a float32 tensor; its gradient is expanded over the row."""
     narrow = Size(*[part // max(wide.width, 1) for part in wide.size])
     mean = tape.new(ROW, 1, "fp32", grad=wide.grad, size=narrow)
 
@@ -54,7 +54,7 @@ def mean_of(tape: Tape, wide: Buffer) -> Buffer:
 
 
 def less(tape: Tape, wide: Buffer, mean: Buffer) -> Buffer:
-    """Wide - mean: the gradient goes on as it is; that of the mean is summed up from its negative."""
+    """Wide - mean: wide gets the gradient unchanged; that of the mean is the sum of its negative."""
     result = tape.new(ROW, wide.width, "fp32", grad=wide.grad, size=wide.size)
 
     def backward(tape: Tape, gradient: Buffer) -> Given:
@@ -66,7 +66,7 @@ def less(tape: Tape, wide: Buffer, mean: Buffer) -> Buffer:
 
 
 def divided(tape: Tape, wide: Buffer, root: Buffer) -> Buffer:
-    """`wide / root`, both float32 and kept: the root's gradient takes four tensors of the row in passing.
+    """`wide / root`, both float32 and saved: the root's gradient takes four temporary tensors of the row's size.
 
     Source: torch/csrc/autograd/FunctionsManual.cpp, div_tensor_other_grad.
     """

@@ -1,4 +1,4 @@
-"""A layer of one part alone: a norm, what mixes tokens or a feed-forward, and the sum with the stream.
+"""A layer of a single part: a norm, a token mixer or a feed-forward, and the sum with the residual stream.
 
 Source: transformers 5.23 modeling_nemotron_h.py, NemotronHBlock.
 """
@@ -21,7 +21,7 @@ from toolkit.memory.tape.tape import Tape
 
 @frozen
 class BlockForm:
-    """A layer of one part. With `wide` the stream is float32, and cast to the norm's dtype before that (Mamba 2)."""
+    """A layer of one part. With `wide` the stream is float32, and cast to the norm's dtype before it (Mamba 2)."""
 
     hidden: int
     part: AttentionForm | MambaForm | SelectiveForm | FeedForwardForm | MixtureForm

@@ -1,4 +1,4 @@
-"""From token ids to the first layer's input, where a norm and dropout lie between (encoders)."""
+"""From token ids to the first layer's input, for models with a norm and dropout in between (encoders)."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ ROW = "embedding_states"
 
 @frozen
 class EmbeddingsForm:
-    """The sum of the embeddings, its norm, a product with the mask of tokens (`masked`, DeBERTa) and dropout.
+    """The sum of the embeddings, its norm, a product with the token mask (`masked`, DeBERTa) and dropout.
 
-    With `leaf` the embeddings of the tokens are a leaf of the graph that is summed with others: frozen, they were made
-    to need a gradient, as checkpoints want it (transformers, enable_input_require_grads), and the graph holds them.
-    Where they are `kept`, nothing is added to them, and the norm saves copies in float32 alone (the first DeBERTa).
-    `hidden` is their width, from which `project` leads to that of the layers.
+    With `leaf` the token embeddings are a leaf of the graph that is summed with others: they are frozen, but require a
+    gradient for checkpoints (transformers, enable_input_require_grads), and the graph holds them. Where they are
+    `kept`, nothing is added to them, and the norm saves only float32 copies (the first DeBERTa). `hidden` is their
+    width, which `project` maps to that of the layers.
     """
 
     hidden: int

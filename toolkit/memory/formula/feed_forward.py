@@ -17,18 +17,18 @@ ROW = "feed_forward_states"
 
 @frozen
 class FeedForwardForm:
-    """A dense feed-forward: up and down, and a gate where it is gated; `joined` says that `up` gives gate and up."""
+    """A dense feed-forward: up and down, and a gate if it is gated; with `joined`, `up` computes gate and up."""
 
     up: LinearForm
     down: LinearForm
     activation: str
     gate: LinearForm | None = None
     joined: bool = False
-    named: bool = False  # up and gate, in this order, have names to the end (Qwen 1)
+    named: bool = False  # up and gate, in this order, stay named to the end (Qwen 1)
     liger: bool = False  # Liger's kernel for the product of the activated gate and up
-    fused: bool = False  # all of it with its adapters in one operation of axolotl
+    fused: bool = False  # the whole feed-forward with its adapters is one operation of axolotl
     multiplied: bool = False  # the gate before its activation, and the result, by numbers of the config (Falcon-H1)
-    lets_go: bool = False  # the input's name is bound to the first product (OPT, whose layer does it all itself)
+    lets_go: bool = False  # the input's name is rebound to the first product (OPT, whose layer has no MLP module)
 
 
 def feed_forward(tape: Tape, x: Buffer, form: FeedForwardForm) -> Buffer:
@@ -73,10 +73,10 @@ def _multiplied(tape: Tape, x: Buffer, form: FeedForwardForm, gate: LinearForm) 
 
 
 def _joined(tape: Tape, x: Buffer, form: FeedForwardForm) -> Buffer:
-    """Gate and up as halves of one tensor, which the name of the gate holds to the end (Phi 3)."""
+    """Gate and up as halves of one tensor, which the gate's name keeps alive to the end (Phi 3)."""
     whole = linear(tape, x, form.up, ROW)
     gate, up = split(tape, whole, (whole.width // 2, whole.width // 2))
-    if form.liger:  # its kernel takes each half in one piece (liger_kernel ops/utils.py, ensure_contiguous)
+    if form.liger:  # its kernel makes each half contiguous (liger_kernel ops/utils.py, ensure_contiguous)
         gate, up = transposed(tape, gate), transposed(tape, up)
         product = liger_product(tape, gate, up)
         tape.drop(gate, up)

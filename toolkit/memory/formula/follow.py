@@ -1,4 +1,4 @@
-"""Which function follows which form: the kinds of layers, and of ends."""
+"""The function that follows each form, of layers and of the ends of models."""
 
 from __future__ import annotations
 
@@ -84,17 +84,17 @@ LOSSES = {
     "titan outputs": titan_outputs_loss,
     SUM: sum_loss,
 }
-"""The implementations of a causal language model's loss: those that a stack may name, by version."""
+"""The implementations of a causal language model's loss, by the name in a stack or of a version."""
 
 OF_PAIRS = (T5HeadForm, BartHeadForm)
-"""The ends of models that make a sequence of another."""
+"""The ends of encoder-decoder models."""
 
 NAMES_LOGITS = (LITGPT, SUM, NAMED)
-"""The losses of loops that have a name for the logits."""
+"""The losses of loops that keep a reference to the logits."""
 
 
 def length_of(form: AnyLayer | AnyHead) -> int:
-    """The length of a stretch's own sequences, where these are not the batch's tokens; else 0."""
+    """The length of a stretch's own sequences, if they are not the batch's tokens; else 0."""
     return form.length if isinstance(form, BartForm) else 0
 
 
@@ -146,7 +146,7 @@ def follow_loss(tape: Tape, x: Buffer, form: AnyHead) -> Buffer:
 
 
 def follow_logits(tape: Tape, x: Buffer, form: AnyHead) -> None:
-    """What a model without a loss hands out: of a causal language model, what chooses the next token."""
+    """The output of a model without a loss; for a causal language model, the logits of the next token."""
     if isinstance(form, PooledForm):
         pooled_logits(tape, x if form.before is None else letting_go(tape, x, normalise(tape, x, form.before)), form)
     elif isinstance(form, ScoreForm):
@@ -168,14 +168,14 @@ def follow_logits(tape: Tape, x: Buffer, form: AnyHead) -> None:
 
 
 def names_logits(form: AnyHead) -> bool:
-    """Whether the training loop has a name for what this end gives before its loss."""
+    """Whether the training loop keeps a reference to the end's result before its loss."""
     if isinstance(form, HeadForm) and form.held == UNTIL_NEXT:
         return True
     return not isinstance(form, (*OF_PAIRS, BodyForm, NormEndForm)) and form.loss in NAMES_LOGITS
 
 
 def follow_named(tape: Tape, x: Buffer, form: AnyHead) -> None:
-    """The logits that a training loop has a name for; those of the pass before stay while the model takes its loss."""
+    """The logits that a training loop refers to; those of the previous pass stay while the model computes its loss."""
     if isinstance(form, HeadForm) and form.loss == LITGPT:
         chunked_logits(tape, x, form)
     elif isinstance(form, MaskedForm) and form.loss == NAMED:

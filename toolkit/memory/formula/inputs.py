@@ -1,4 +1,4 @@
-"""What a batch brings with it: token ids, and the angles of rotary embedding."""
+"""The inputs of a batch: token ids, and the angles of rotary embedding."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from toolkit.memory.layouts.encoders import ENCODERS
 from toolkit.memory.layouts.families import LAYOUTS
 from toolkit.memory.ledger import PhaseName
 from toolkit.memory.packing import has_positions, lengths_bytes
+from toolkit.memory.parallel.placement import Stage
 from toolkit.memory.size import BYTES, Size
 from toolkit.spec.fields.objective import DPO, GRPO, KTO, WHOLE_PAIRS
 
 ANGLES = "position_embeddings"
 CAUSAL = "causal-lm"
 STRIDE = 2
-"""Frames of a sound that a convolution makes one of (modeling_whisper.py, WhisperEncoder)."""
+"""Frames of a sound that the strided convolution merges into one (modeling_whisper.py, WhisperEncoder)."""
 KEEP_THEIR_OWN = (QWEN, PAIRED, HALVED, REPEATED, SHARED)
-"""Families whose code has a table of all positions."""
+"""Families whose code keeps a table of all positions."""
 
 BESIDE_PREFERENCES = {DPO: 1, KTO: 4, GRPO: 2, **dict.fromkeys(WHOLE_PAIRS, 3)}
 """Which tokens are the answer's; with kto that, and answers of other prompts; prompts and answers with their masks, of
@@ -33,11 +34,13 @@ COLLATED = 2
 
 
 def token_ids(context: Context, phase: PhaseName) -> int:
-    """int64 ids, attention mask, token types and, in training, labels of each token or one or two of each sequence.
+    """int64 ids, attention mask, token types and, in training, labels: one per token, or one or two per sequence.
 
-    Shifted labels are there at the loss.
+    At the loss shifted labels are there as well.
     """
     setting, layout = context.setting, ENCODERS.get(context.architecture.family)
+    if context.stage is not None and context.stage.scheduled:
+        return _of_stage(context, context.stage) + context.at(phase, "token_ids")
     if context.architecture.frames:
         return _sounds(context)
     columns = COLLATED + (layout is not None and layout.types)
@@ -49,20 +52,29 @@ def token_ids(context: Context, phase: PhaseName) -> int:
     return given + lengths_bytes(setting)
 
 
+def _of_stage(context: Context, stage: Stage) -> int:
+    """Ids on the first stage of a pipeline and labels on the last, of all micro-batches."""
+    setting = context.setting
+    tokens = setting.batch_size * setting.gradient_accumulation * setting.sequence_length
+    return (stage.embeds + stage.projects) * tokens * BYTES["int64"]
+
+
 def _sounds(context: Context) -> int:
-    """The bins of the frames of every sound, two for each position of the encoder, and the tokens that go with it."""
+    """The mel bins of every sound's frames, two frames per position of the encoder, and the decoder's tokens."""
     setting, architecture = context.setting, context.architecture
     bins = STRIDE * architecture.frames * architecture.bins * BYTES[context.numerics.loaded]
     return setting.batch_size * (bins + setting.sequence_length * BYTES["int64"])
 
 
 def position_embeddings(context: Context, phase: PhaseName) -> int:
-    """Cosines and sines, which a model lets go of before it makes logits: it is the body's forward that has their name.
+    """Cosines and sines. Generation frees them before the logits: only the body's forward refers to them.
 
-    What generates asks for no gradients, and nothing else keeps them (modeling_llama.py, LlamaModel.forward).
+    Without gradients nothing else keeps them (modeling_llama.py, LlamaModel.forward).
     """
     if context.setting.trains and context.stage is not None and not context.stage.turns:
         return 0  # each layer has a copy
+    if context.stage is not None and context.stage.scheduled:  # and those of micro-batches that wait
+        return angles(context, phase) + context.at(phase, ANGLES)
     moment = context.moments.get(phase)
     if phase is PhaseName.PREFILL and moment is not None and ends_before_logits(context):
         return moment.rows.get(ANGLES, 0)
@@ -70,7 +82,7 @@ def position_embeddings(context: Context, phase: PhaseName) -> int:
 
 
 def ends_before_logits(context: Context) -> bool:
-    """Whether the logits are made when the body of the model, which has the angles, has returned."""
+    """Whether the logits are made after the model's body, which holds the angles, has returned."""
     family, head = context.architecture.family, context.architecture.head
     return not context.setting.trains and family != LITGPT and head == CAUSAL and context.architecture.is_decoder
 
@@ -78,10 +90,8 @@ def ends_before_logits(context: Context) -> bool:
 def angles(context: Context, phase: PhaseName) -> int:
     """Cosines and sines for every position, shared by all layers, in the dtype of the residual stream.
 
-    To generate from padded rows each has its own (generation/utils.py, _prepare_position_ids_for_generation), and so
-    have packed rows.
-
-    LitGPT, when it generates, takes them from its float32 caches.
+    Each row has its own in generation from padded rows (generation/utils.py, _prepare_position_ids_for_generation) and
+    in packed rows. In generation LitGPT takes them from its float32 caches.
     """
     if not context.rotary or context.architecture.family in KEEP_THEIR_OWN:
         return 0
@@ -103,7 +113,7 @@ def angles(context: Context, phase: PhaseName) -> int:
 
 
 def shared_angles(context: Context) -> Size:
-    """The same that a layer is given in training, by position, or by token where each row has its own."""
+    """The angles that a layer gets in training, per position, or per token where each row has its own."""
     setting = context.setting
     windows = {kind.attention.window for kind in context.architecture.layers} if _turns_by_window(context) else {None}
     each = angles(context, PhaseName.FORWARD_END) // setting.sequence_length // len(windows)
@@ -112,5 +122,5 @@ def shared_angles(context: Context) -> Size:
 
 
 def _turns_by_window(context: Context) -> bool:
-    """Gemma 3, Gemma 4 and OLMo 3 have angles of their own for layers with a window (modeling_gemma3.py and others)."""
+    """Whether layers with a window have their own angles: in Gemma 3 and 4, ModernBERT and OLMo 3 (modeling_*.py)."""
     return context.architecture.family.startswith(("gemma3", "gemma4", "modernbert", "olmo3"))

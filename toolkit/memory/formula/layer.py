@@ -29,13 +29,13 @@ RESIDUAL = "residual_stream"
 
 @frozen
 class LayerForm:
-    """A decoder layer. `after` are norms on the results of attention and feed-forward (Gemma 2 and 3).
+    """A decoder layer. With `after` the results of attention and feed-forward are normalized (Gemma 2 and 3).
 
-    `parallel` puts attention and feed-forward side by side, with one norm or, with `parallel_norms`, one each;
-    `holds` as in a layout. `sums_first` adds attention's result to the stream before the feed-forward beside it runs.
-    With `normed_sums` the norms are on the sums (OPT 350M).
-    With `multiplied` the results of attention and feed-forward are multiplied by a number first (Granite), with
-    `scales_result` that of the layer, in place (Gemma 4).
+    With `parallel` attention and feed-forward have the same input, with one norm or, with `parallel_norms`, one each.
+    `holds` is as in a layout. With `sums_first` attention's result is added to the stream before the parallel
+    feed-forward runs. With `normed_sums` the sums are normalized (OPT 350M). With `multiplied` the results of attention
+    and feed-forward are first multiplied by a number (Granite); with `scales_result` the layer's result is, in place
+    (Gemma 4).
     """
 
     hidden: int
@@ -53,8 +53,8 @@ class LayerForm:
     )
     feed_forward: FeedForwardForm | MixtureForm | EveryExpertForm
     norm: NormForm
-    inner_norm: NormForm | None = None  # before the feed-forward, where that is another
-    before: bool = True  # norms on what attention and feed-forward are given
+    inner_norm: NormForm | None = None  # before the feed-forward, where it differs
+    before: bool = True  # the inputs of attention and feed-forward are normalized
     after: bool = False
     parallel: bool = False
     parallel_norms: bool = False
@@ -64,9 +64,9 @@ class LayerForm:
     multiplied: bool = False
     scales_result: bool = False
     beside: BesideForm | None = None  # experts beside the feed-forward (Gemma 4)
-    own_input: OwnInputForm | None = None  # what is added of an input of its own (Gemma 4)
+    own_input: OwnInputForm | None = None  # what is added from the layer's own input (Gemma 4)
     normed_sums: bool = False
-    normed_before: bool = False  # attention is given what the embeddings' norm gave (ModernBERT's first layer)
+    normed_before: bool = False  # attention's input is the result of the embeddings' norm (ModernBERT's first layer)
 
 
 def layer(tape: Tape, x: Buffer, form: LayerForm) -> Buffer:
@@ -99,15 +99,15 @@ def _sequential(tape: Tape, x: Buffer, form: LayerForm) -> Buffer:
 
 
 def _done_with(tape: Tape, normed: Buffer, x: Buffer) -> None:
-    """Let go of what was normed, where that is not what it was normed from."""
+    """Drop the normalized tensor, unless it is the tensor it was made from."""
     if normed is not x:
         tape.drop(normed)
 
 
 def _onto(tape: Tape, x: Buffer, branch: Buffer, form: LayerForm, *, named: bool = False) -> Buffer:
-    """The sum of the stream and of a branch, or of a number's multiple of it: the branch has its name meanwhile.
+    """The sum of the stream and a branch, or a multiple of the branch, which stays named while it is added.
 
-    Where the sum is normed it takes that name first, unless the branch is `named` to the end of the layer.
+    Where the sum is normalized it takes that name first, unless the branch is `named` to the end of the layer.
     """
     if form.normed_sums:
         total = add(tape, x, branch, RESIDUAL)
@@ -151,7 +151,7 @@ def _feed(tape: Tape, x: Buffer, form: LayerForm) -> Buffer:
 
 
 def _after(tape: Tape, branch: Buffer, form: LayerForm) -> Buffer:
-    """What the result of attention or feed-forward passes through before it is added to the stream."""
+    """The norm and scaling of attention's or the feed-forward's result before it is added to the stream."""
     if form.after:
         branch = letting_go(tape, branch, normalise(tape, branch, form.norm))
     return _dropped_out(tape, branch, form)
@@ -181,7 +181,7 @@ def _parallel(tape: Tape, x: Buffer, form: LayerForm) -> Buffer:
 
 
 def _onto_sum(tape: Tape, x: Buffer, attended: Buffer, normed: Buffer, form: LayerForm) -> Buffer:
-    """The same where the stream and attention have been added up before the feed-forward runs."""
+    """The same where attention's result is added to the stream before the feed-forward runs."""
     middle = add(tape, attended, x, RESIDUAL)
     fed = _feed(tape, normed, form)
     tape.drop(normed)

@@ -1,4 +1,4 @@
-"""Normalisations: RMSNorm as transformers writes it out in float32, LayerNorm as one kernel."""
+"""Normalisations: RMSNorm in transformers' separate float32 operations, LayerNorm as one kernel."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class NormForm:
     trains: bool
     autocast: bool = False
     cast: str | None = None  # the dtype of autocast, for a norm whose code takes it
-    rows: int = 1  # of a LayerNorm over each head: so many means and deviations for a token
-    heads: int = 0  # each of so many heads has a norm of its own, and the results are put together (StableLM 2 12B)
+    rows: int = 1  # of a LayerNorm over each head: means and deviations per token
+    heads: int = 0  # each of so many heads has its own norm, and the results are concatenated (StableLM 2 12B)
     fast: bool = False  # an RMSNorm by Unsloth's kernel
-    liger: bool = False  # one by Liger's, whose gradient is written `over` the one that comes in, or not
+    liger: bool = False  # an RMSNorm by Liger's kernel; with `over` it writes its gradient over the incoming one
     over: bool = True
     unit_offset: bool = False  # Gemma: (1 + weight) times the float32 values, then the cast; so gpt-oss, without the 1
 
@@ -65,7 +65,7 @@ def _bare_rms_norm(tape: Tape, x: Buffer, _: NormForm) -> Buffer:
 
 
 def times_inverse(tape: Tape, wide: Buffer, inverse: Buffer) -> Buffer:
-    """`x * inverse`, both float32: both are kept."""
+    """`x * inverse`, both float32: both are saved."""
     saved = tape.save(wide, inverse) if wide.grad else ()
     scaled = tape.new(ROW, wide.width, "fp32", grad=wide.grad, size=wide.size)
 
@@ -80,7 +80,7 @@ def times_inverse(tape: Tape, wide: Buffer, inverse: Buffer) -> Buffer:
 
 
 def inverse_root(tape: Tape, wide: Buffer, rows: int = 1) -> Buffer:
-    """rsqrt(mean(x^2)): the input and one number for each of a token's `rows` are kept."""
+    """rsqrt(mean(x^2)): saves the input and one number for each of a token's `rows`."""
     saved = tape.save(wide) if wide.grad else ()
     squares = tape.new(ROW, wide.width, "fp32", size=wide.size)
     narrow = Size(*[part // max(wide.width, 1) * rows for part in wide.size])
@@ -109,7 +109,7 @@ def _weighted(tape: Tape, scaled: Buffer, dtype: str, form: NormForm) -> Buffer:
 
 
 def times_weight(tape: Tape, x: Buffer, dtype: str, form: NormForm) -> Buffer:
-    """`weight * x` in a dtype: x is kept where the weight is trained."""
+    """`weight * x` in a dtype: x is saved where the weight is trained."""
     needs = x.grad or form.trains
     saved = tape.save(*([x] if form.trains else []), constants=1) if needs else ()
     product = tape.new(ROW, x.width, dtype, grad=needs, size=resized(x, dtype))
@@ -257,4 +257,4 @@ NORMS = {
     "deberta layer": _deberta_norm,
     "layer plus one": _one_plus_norm,
 }
-"""How each kind of norm is run."""
+"""The function of each kind of norm."""

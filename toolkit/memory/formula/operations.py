@@ -1,11 +1,11 @@
-"""Elementwise operations as autograd runs them: what each makes, what it saves, what its backward makes.
+"""Elementwise operations as autograd runs them: what each allocates and saves, and what its backward allocates.
 
 Source: torch/csrc/autograd derivatives.yaml, checked by tracing torch 2.13. Widths are elements per token.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from toolkit.memory.size import BYTES, Size
 from toolkit.memory.tape.buffer import Buffer
@@ -46,9 +46,9 @@ def cast(tape: Tape, x: Buffer, dtype: str, row: str) -> Buffer:
 
 
 def lowered(tape: Tape, x: Buffer, dtype: str, row: str) -> Buffer:
-    """What autocast multiplies: of a leaf in float32 it makes one copy, and keeps it until it ends.
+    """The operand in autocast's dtype: a float32 leaf is cast once, and the copy is cached until autocast ends.
 
-    A reentrant checkpoint detaches its input, which so is one (aten/src/ATen/autocast_mode.cpp, cached_cast).
+    A reentrant checkpoint detaches its input, which makes it a leaf (aten/src/ATen/autocast_mode.cpp, cached_cast).
     """
     if x is not tape.leaf or x.dtype != "fp32":
         return cast(tape, x, dtype, row)
@@ -59,14 +59,14 @@ def lowered(tape: Tape, x: Buffer, dtype: str, row: str) -> Buffer:
 
 
 def letting_go(tape: Tape, original: Buffer, replacement: Buffer) -> Buffer:
-    """Drop a tensor whose name is bound anew, unless it still is the same tensor."""
+    """Drop a tensor whose name is rebound, unless it is rebound to the same tensor."""
     if replacement is not original:
         tape.drop(original)
     return replacement
 
 
 def add_into(tape: Tape, x: Buffer, y: Buffer) -> Buffer:
-    """`x += y`: x itself, and its gradient goes to both."""
+    """`x += y`: returns x itself; its gradient goes to both."""
     x.grad = x.grad or y.grad
 
     def backward(tape: Tape, gradient: Buffer) -> Given:
@@ -76,7 +76,7 @@ def add_into(tape: Tape, x: Buffer, y: Buffer) -> Buffer:
 
 
 def scale_in_place(tape: Tape, x: Buffer) -> Buffer:
-    """`x *= c`, a tensor that needs no gradient: x itself; its gradient is another tensor."""
+    """`x *= c`, where c needs no gradient: returns x itself; its gradient is a new tensor."""
     saved = tape.save(constants=1) if x.grad else ()
 
     def backward(tape: Tape, _: Buffer) -> Given:
@@ -86,7 +86,7 @@ def scale_in_place(tape: Tape, x: Buffer) -> Buffer:
 
 
 def clip_in_place(tape: Tape, x: Buffer, row: str) -> Buffer:
-    """`x.clamp_()`: backward needs x as it was, of which autograd keeps a copy, and masks of what was within."""
+    """`x.clamp_()`: autograd saves a copy of the original x; backward makes masks of the elements within bounds."""
     if not x.grad:
         return x
     before = tape.new(row, x.width, x.dtype, size=x.size)
@@ -102,7 +102,7 @@ def clip_in_place(tape: Tape, x: Buffer, row: str) -> Buffer:
 
 
 def add(tape: Tape, x: Buffer, y: Buffer, row: str) -> Buffer:
-    """`x + y`: saves nothing and hands its gradient on to both."""
+    """`x + y`: saves nothing and passes its gradient on to both."""
     dtype = wider(x.dtype, y.dtype)
     larger = x if x.dtype == dtype else y
     result = tape.new(row, larger.width, dtype, grad=x.grad or y.grad, size=larger.size)
@@ -114,7 +114,7 @@ def add(tape: Tape, x: Buffer, y: Buffer, row: str) -> Buffer:
 
 
 def add_in_place(tape: Tape, x: Buffer, y: Buffer) -> Buffer:
-    """`x += y`: a result in the memory of x, one gradient for both."""
+    """`x += y`: the result is in the memory of x, and both share one gradient."""
     result = Buffer(x.row, x.size, x.width, x.dtype, x.grad or y.grad, held=False, counted=False, base=x.base or x)
 
     def backward(tape: Tape, gradient: Buffer) -> Given:
@@ -151,7 +151,7 @@ def multiply(tape: Tape, x: Buffer, y: Buffer, row: str) -> Buffer:
 
 
 def narrowed(tape: Tape, of: Buffer, gradient: Buffer) -> Buffer:
-    """A gradient in the dtype of what it is of: the engine makes a copy, and lets go of the wider one."""
+    """A gradient in the dtype of its tensor: the engine makes a copy, and frees the wider one."""
     if gradient.dtype == of.dtype:
         return gradient
     narrow = tape.gradient(of)
@@ -160,7 +160,7 @@ def narrowed(tape: Tape, of: Buffer, gradient: Buffer) -> Buffer:
 
 
 def contract(tape: Tape, x: Buffer, y: Buffer, row: str, width: int, size: Size) -> Buffer:
-    """`torch.bmm(x, y)`, two activations: a size of its own; saves each where the other needs a gradient."""
+    """`torch.bmm(x, y)` of two activations, with the result's size; saves each where the other needs a gradient."""
     saved = tape.save(*([x] if y.grad else []), *([y] if x.grad else []))
     result = tape.new(row, width, x.dtype, grad=x.grad or y.grad, size=size)
 
@@ -171,9 +171,9 @@ def contract(tape: Tape, x: Buffer, y: Buffer, row: str, width: int, size: Size)
 
 
 def scale(tape: Tape, x: Buffer, row: str, *, dtype: str | None = None, constants: int = 1) -> Buffer:
-    """`x * c` with a constant that needs no gradient and is no activation of its own: saves only the constant.
+    """`x * c` with a constant that needs no gradient and is not an activation: saves only the constant.
 
-    A Python number is no tensor, and is not seen by what watches saved ones: `constants` is then 0.
+    A Python number is not a saved tensor: `constants` is then 0.
     """
     if x.grad and constants:
         tape.save(constants=constants)
@@ -213,6 +213,15 @@ def drop_out(tape: Tape, x: Buffer, row: str) -> Buffer:
     return result
 
 
+def wanted(tape: Tape, states: Iterable[Buffer]) -> Given:
+    """The gradients that a kernel makes for all its states; those that are not needed are freed."""
+    made = [(part, tape.gradient(part)) for part in states]
+    for part, gradient in made:
+        if not part.grad:
+            tape.discard(gradient)
+    return [(part, gradient) for part, gradient in made if part.grad]
+
+
 def transposed(tape: Tape, x: Buffer) -> Buffer:
     """A contiguous copy with the heads before the positions, or back."""
     result = tape.new(x.row, x.width, x.dtype, grad=x.grad, size=x.size)
@@ -224,7 +233,7 @@ def transposed(tape: Tape, x: Buffer) -> Buffer:
 
 
 def split(tape: Tape, whole: Buffer, widths: tuple[int, ...]) -> tuple[Buffer, ...]:
-    """Views of a tensor side by side. Backward waits for all their gradients, and then puts them into one tensor."""
+    """Adjacent views of a tensor. Backward waits for all their gradients, and then concatenates them."""
     views = tuple(_view(whole, width) for width in widths)
     waiting: list[Buffer] = []
     for index, view in enumerate(views):

@@ -1,4 +1,4 @@
-"""What a model keeps for every position that it knows: the angles of rotary embedding, causal masks, factors."""
+"""What a model keeps for each of its positions: the angles of rotary embedding, causal masks, factors."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from toolkit.memory.loading.autoawq import angles_bytes, made
 from toolkit.memory.size import BYTES
 
 QWEN = "qwen"
-"""The first Qwen, whose code comes with its checkpoint."""
+"""The first Qwen, whose code is in its checkpoint's repository."""
 
 SCALED_POSITIONS = 131_072
-"""The positions that Llama knows since 3.1."""
+"""The positions of Llama since 3.1."""
 
 FACTORS = 32_767
-"""Positions for which that code has a factor of the queries, in every layer."""
+"""Positions for which the first Qwen's code has a factor of the queries, in every layer."""
 
 
 def position_tables_bytes(context: Context, phase: PhaseName) -> int:
-    """All that is kept for positions, from `phase` on."""
+    """The bytes of all that is kept for positions in a phase."""
     return sum(position_tables(context, phase))
 
 
@@ -47,7 +47,7 @@ def position_tables(context: Context, phase: PhaseName) -> tuple[int, ...]:
 def _one_mask(context: Context, reached: int) -> tuple[int, ...]:
     """One mask of all pairs of positions for all layers (modeling_llama.py of 4.38, LlamaModel, causal_mask).
 
-    A pass over more positions puts one in its place that is made in main memory, and stays there (_update_causal_mask).
+    A pass over more positions replaces it by one that is made in main memory and stays there (_update_causal_mask).
     """
     if context.stage is not None and not context.stage.embeds:  # the model's, and so on its first GPU
         return ()
@@ -56,7 +56,7 @@ def _one_mask(context: Context, reached: int) -> tuple[int, ...]:
 
 
 def _last_angles(context: Context, phase: PhaseName) -> tuple[int, ...]:
-    """Cosines and sines that a layer keeps of its last pass: of one sequence, or of one token while it generates."""
+    """Cosines and sines that a layer keeps from its last pass: for one sequence, or for one token in decoding."""
     if phase is PhaseName.LOAD or not behaviour(context.architecture, context.setting).last_angles:
         return ()
     attention = context.architecture.layers[0].attention
@@ -70,16 +70,16 @@ def _of_bigcode(context: Context, phase: PhaseName) -> tuple[int, ...]:  # noqa:
 
 
 def _of_autoawq(context: Context, phase: PhaseName) -> tuple[int, ...]:
-    """A table of complex angles in each layer; those that there are when loading is at its fullest."""
+    """A table of complex angles in each layer; in loading, those that exist at its fullest moment."""
     if phase is PhaseName.LOAD:
         return (made(context).angles,)
     return tuple(angles_bytes(context, kind) for kind in context.architecture.layers for _ in range(kind.count))
 
 
 def _of_torchtune(context: Context, phase: PhaseName) -> tuple[int, ...]:  # noqa: ARG001 - one signature for all
-    """Cosines and sines of all positions in float32, twice of each where halves turn.
+    """Cosines and sines of all positions in float32, each twice where halves are rotated.
 
-    One table for all layers; with adapters one for each, but for Llama since 3.1, which has scaled angles. Sources:
+    One table for all layers; with adapters one per layer, except for Llama since 3.1 with its scaled angles. Sources:
     torchtune/models/llama3_1/_position_embeddings.py, models/qwen2/_positional_embeddings.py,
     models/*/_component_builders.py, where lora_*_self_attention makes its own.
     """
@@ -92,13 +92,13 @@ def _of_torchtune(context: Context, phase: PhaseName) -> tuple[int, ...]:  # noq
 
 
 def _of_torchtitan(context: Context, phase: PhaseName) -> tuple[int, ...]:  # noqa: ARG001 - one signature for all
-    """Complex angles of as many positions as a sequence has, for all layers (freqs_cis; args.py, max_seq_len)."""
+    """Complex angles for the positions of a sequence, shared by all layers (freqs_cis; args.py, max_seq_len)."""
     width = context.architecture.layers[0].attention.head_dim
     return (context.setting.sequence_length * width * BYTES["fp32"],)
 
 
 def _of_litgpt(context: Context, phase: PhaseName) -> tuple[int, ...]:  # noqa: ARG001 - one signature for all
-    """Angles in float32 and a mask of all pairs of the positions that are generated for (litgpt/model.py)."""
+    """Float32 angles and a mask of all pairs of positions, for prompt and answer (litgpt/model.py)."""
     if context.setting.trains:
         return ()
     attention = context.architecture.layers[0].attention
@@ -108,7 +108,7 @@ def _of_litgpt(context: Context, phase: PhaseName) -> tuple[int, ...]:  # noqa: 
 
 
 def _of_qwen(context: Context, phase: PhaseName) -> tuple[int, ...]:
-    """Factors of the queries in every layer, and angles of twice as many positions in float32 once one has run.
+    """Factors of the queries in every layer, and after a pass float32 angles of twice as many positions.
 
     Source: modeling_qwen.py, QWenAttention (logn_tensor) and RotaryEmbedding.
     """
@@ -135,14 +135,14 @@ def _of_gpt_neo(context: Context, phase: PhaseName) -> tuple[int, ...]:  # noqa:
 
 
 def _of_m2m(context: Context, phase: PhaseName) -> tuple[int, ...]:  # noqa: ARG001 - one signature for all
-    """Sines and cosines of all positions and two more, of encoder and decoder (modeling_m2m_100.py)."""
+    """Sines and cosines of all positions and two more, for encoder and decoder (modeling_m2m_100.py)."""
     architecture = context.architecture
     each = ((architecture.max_positions or 0) + LEARNED_OFFSET) * architecture.hidden
     return 2 * (each * BYTES[context.numerics.loaded],)
 
 
 def _with_biases(context: Context, phase: PhaseName) -> tuple[int, ...]:  # noqa: ARG001 - one signature for all
-    """No table, but a bias of all words that is no parameter either (final_logits_bias)."""
+    """No table, but another tensor that is not a parameter: a bias for the whole vocabulary (final_logits_bias)."""
     generates = context.architecture.head == CAUSAL
     return (context.architecture.vocabulary * BYTES[context.numerics.loaded],) if generates else ()
 
@@ -162,4 +162,4 @@ OF_FAMILY: Mapping[str, Callable[[Context, PhaseName], tuple[int, ...]]] = {
     REPEATED: _of_torchtitan,
     SHARED: _of_torchtitan,
 }
-"""Those of families whose code is not of transformers, or that keep one table for all layers."""
+"""The tables of families whose code is not transformers', or that keep one table for all layers."""

@@ -1,6 +1,6 @@
-"""What torch's CUDA kernel for sums stages in memory: partial sums of the blocks of threads that share an output.
+"""The buffer of torch's CUDA kernel for sums: partial sums of the blocks of threads that share an output.
 
-Letters: T rows are summed to N outputs, whose elements follow each other in memory, as for the gradient of a bias.
+Letters: T rows are summed to N outputs that are contiguous in memory, as for the gradient of a bias.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ MAX_THREADS = 512
 WARP = 32
 MAX_VECTOR = 4
 MIN_VALUES, MAX_VALUES = 16, 256
-"""So many values each thread adds up at least where more blocks share an output, and at most unless it has to."""
+"""The fewest values that each thread adds up where several blocks share an output, and the most unless it must."""
 STAGED_FROM = 1021
 """Rows from which more than one block may share an output: four threads then add up 256 values each."""
 ACCUMULATOR = 4
@@ -24,11 +24,11 @@ ACCUMULATOR = 4
 
 @lru_cache(maxsize=4096)
 def staged_bytes(outputs: int, rows: int, on: Multiprocessors) -> int:
-    """Bytes of the partial sums of `rows` to `outputs`: none where one block of threads adds up an output.
+    """Bytes of the partial sums of `rows` to `outputs`; 0 where one block of threads sums up each output.
 
-    Each thread loads up to four outputs at once. The buffer has room for outputs x blocks x width x vector, though
-    outputs already counts width and vector. The counters of blocks beside it, 4 bytes for each 128 outputs, are left
-    out. Source: aten/src/ATen/native/cuda/Reduce.cuh, setReduceConfig, set_block_dimension, global_memory_size.
+    Each thread loads up to four outputs at once. The buffer has room for outputs x blocks x width x vector, although
+    outputs already includes width and vector. The semaphores beside it, 4 bytes for each 128 outputs, are left out.
+    Source: aten/src/ATen/native/cuda/Reduce.cuh, setReduceConfig, set_block_dimension, global_memory_size.
     """
     vector = MAX_VECTOR
     while outputs % vector:

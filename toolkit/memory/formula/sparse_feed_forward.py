@@ -1,4 +1,4 @@
-"""A gated feed-forward that may let pass only what is high among a token's gates. Width I = the intermediate size.
+"""A gated feed-forward that may keep only the highest of a token's gate values. Width I = the intermediate size.
 
 Source: transformers 5.23 modeling_gemma3n.py, Gemma3nTextMLP.
 """
@@ -19,7 +19,7 @@ ROW = "feed_forward_states"
 
 @frozen
 class SparseForm:
-    """A gated feed-forward, all of whose parts have names to its end; `sparse` says that it has a threshold."""
+    """A gated feed-forward whose intermediate results all stay named to its end; `sparse`: it has a threshold."""
 
     gate: LinearForm
     up: LinearForm
@@ -42,7 +42,7 @@ def sparse_feed_forward(tape: Tape, x: Buffer, form: SparseForm) -> Buffer:
 
 
 def _highest(tape: Tape, x: Buffer) -> Buffer:
-    """relu(x - (mean + deviation * c)), whose mean and deviation are a number of each token."""
+    """relu(x - (mean + deviation * c)), with one mean and one deviation per token."""
     saved = tape.save(x) if x.grad else ()
     cut = tape.new(ROW, 1, x.dtype, grad=x.grad, size=Size(token=BYTES[x.dtype]))
 

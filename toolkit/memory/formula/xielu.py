@@ -1,8 +1,8 @@
-"""Apertus's activation, written out by transformers where its own kernel is not there.
+"""Apertus's activation in separate torch operations, which transformers runs if its own kernel is not installed.
 
 where(x > 0, p * x * x + b * x, (expm1(min(x, e)) - x) * n + b * x), with parameters p and n of one element each and
-numbers b and e. Source: transformers 5.23 activations.py, XIELUActivation._xielu_python. Autocast takes the softplus of
-the parameters and expm1 in float32, and with them all but the products with b.
+numbers b and e. Source: transformers 5.23 activations.py, XIELUActivation._xielu_python. Autocast computes the softplus
+of the parameters and expm1 in float32, and so everything else except the products with b.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def _below(tape: Tape, x: Buffer, row: str, dtype: str, *, trains: bool) -> Buff
 
 
 def _minimum(tape: Tape, x: Buffer, row: str) -> Buffer:
-    """min(x, e): saves x; backward halves the gradient where they are equal, and fills it by two masks."""
+    """min(x, e): saves x; backward halves the gradient where both are equal, and applies two masks."""
     saved = tape.save(x, constants=1) if x.grad else ()
     result = tape.new(row, x.width, x.dtype, grad=x.grad, size=x.size)
 
@@ -76,7 +76,7 @@ def _minimum(tape: Tape, x: Buffer, row: str) -> Buffer:
 
 
 def _minus(tape: Tape, x: Buffer, y: Buffer, row: str) -> Buffer:
-    """X - y: the gradient goes on to x as it is, and negated to y."""
+    """X - y: x gets the gradient unchanged, y gets it negated."""
     result = tape.new(row, x.width, x.dtype, grad=x.grad, size=x.size)
 
     def backward(tape: Tape, gradient: Buffer) -> Given:
@@ -86,7 +86,7 @@ def _minus(tape: Tape, x: Buffer, y: Buffer, row: str) -> Buffer:
 
 
 def _times_parameter(tape: Tape, x: Buffer, row: str, dtype: str, *, trains: bool) -> Buffer:
-    """X times a tensor of one element, whose gradient is summed from a full product."""
+    """X times a one-element tensor, whose gradient is the sum of a full product."""
     saved = tape.save(*([x] if trains else []), constants=1) if x.grad else ()
     result = tape.new(row, x.width, dtype, grad=x.grad, size=resized(x, dtype))
 
@@ -111,7 +111,7 @@ def _where(tape: Tape, above: Buffer, first: Buffer, second: Buffer, row: str) -
 
 
 def _narrowed(tape: Tape, wide: Buffer, x: Buffer) -> Buffer:
-    """The gradient of `x`, made in the dtype of a result and cast where that is another."""
+    """The gradient of `x`, made in the dtype of a result and cast where that differs."""
     if wide.dtype == x.dtype:
         return tape.gradient(x)
     made = tape.gradient(wide)

@@ -1,1 +1,1 @@
-"""How the layers of each family are put together: the names of their linears, and in what they differ from others."""
+"""The layout of each family's layers: the names of their linears, and the order of their operations."""

@@ -1,4 +1,4 @@
-"""How the layers of dense decoders beside the well-known ones are put together. Read in transformers 5.23."""
+"""The layouts of less known dense decoders. Read in transformers 5.23."""
 
 from __future__ import annotations
 
@@ -80,4 +80,4 @@ DENSE_LAYOUTS: Mapping[str, Layout] = {
     "starcoder2": replace(LLAMA, up="mlp.c_fc", down="mlp.c_proj"),
     "vaultgemma": replace(LLAMA, unit_offset_norm=True, masks_all=True),
 }
-"""The families, each as in the table of all."""
+"""Layouts by family, part of the table in `families`."""

@@ -1,4 +1,4 @@
-"""How the encoders of each family are put together: the names of their linears, and in what they differ from BERT's."""
+"""The layouts of encoders by family: the names of their linears, and how they differ from BERT's."""
 
 from __future__ import annotations
 
@@ -9,18 +9,7 @@ from toolkit.frozen import frozen
 
 @frozen
 class EncoderLayout:
-    """The linears of a layer by the ends of their paths, those of the heads by their paths, and the form between them.
-
-    `dense` and `out` are a classifier's, `drops_first` that dropout comes before `dense` too; `pooler` is what a model
-    without a head ends in. `transform` and `decoder` are the masked head's, `head_activation` None where it is the
-    layers'. `compact` is as in an encoder layer's form; `disentangled` says that relative positions attend. `types`
-    says that the tokenizer gives token types, `holds_all` that the model's code holds every layer's input to the end.
-    `projects` is the linear between embeddings and layers, where their widths differ. With `shares` all layers have the
-    same weights, and attention holds its names until its norm is done (ALBERT). With `biases` scores, which are always
-    written out, get one for each pair of positions, and the output projection is attention's own (MPNet). `joined` is
-    the linear that makes queries, keys and values, `head_norm` the masked head's norm, where it is not the layers' (the
-    first DeBERTa).
-    """
+    """The linears of a layer by the ends of their paths, those of the heads by their paths, and what lies between."""
 
     query: str = "attention.self.query"
     key: str = "attention.self.key"
@@ -28,23 +17,24 @@ class EncoderLayout:
     output: str = "attention.output.dense"
     up: str = "intermediate.dense"
     down: str = "output.dense"
-    dense: str = "bert.pooler.dense"
-    out: str = "classifier"
-    activation: str = "tanh"
-    drops_first: bool = False
-    pooler: str | None = "pooler.dense"
-    transform: str = "cls.predictions.transform.dense"
-    decoder: str = "cls.predictions.decoder"
-    head_activation: str | None = None
-    compact: bool = False
-    disentangled: bool = False
-    types: bool = True
-    holds_all: bool = False
-    projects: str | None = None
-    shares: bool = False
+    dense: str = "bert.pooler.dense"  # a classifier's first linear
+    out: str = "classifier"  # a classifier's last linear
+    activation: str = "tanh"  # a classifier's, between the two
+    drops_first: bool = False  # a classifier has dropout before `dense` as well
+    pooler: str | None = "pooler.dense"  # the end of a model without a head
+    transform: str = "cls.predictions.transform.dense"  # the masked head's first linear
+    decoder: str = "cls.predictions.decoder"  # the masked head's output layer
+    head_activation: str | None = None  # the masked head's; None for that of the layers
+    compact: bool = False  # as in an encoder layer's form
+    disentangled: bool = False  # attention to relative positions (DeBERTa)
+    types: bool = True  # the tokenizer gives token types
+    holds_all: bool = False  # the model's code holds every layer's input to the end
+    projects: str | None = None  # the linear between embeddings and layers, where their widths differ
+    shares: bool = False  # all layers share weights; attention's names stay bound until its norm is done (ALBERT)
+    # scores, always written out, get a bias for each pair of positions; attention has the output projection (MPNet)
     biases: bool = False
-    joined: str | None = None
-    head_norm: str | None = None
+    joined: str | None = None  # one linear for queries, keys and values (the first DeBERTa)
+    head_norm: str | None = None  # the masked head's norm, where it differs from the layers' (the first DeBERTa)
 
 
 ROBERTA = EncoderLayout(
@@ -58,7 +48,7 @@ ROBERTA = EncoderLayout(
 )
 
 SHARED = "albert_layers.0"
-"""Where the weights of ALBERT's layers are, within a group."""
+"""The path of the weights of ALBERT's layers within a group."""
 
 ENCODERS: Mapping[str, EncoderLayout] = {
     "albert": EncoderLayout(
@@ -142,4 +132,4 @@ ENCODERS: Mapping[str, EncoderLayout] = {
 """The families of encoders whose layers are followed operation by operation."""
 
 READERS = (*ENCODERS, "eurobert", "modernbert", "nomic_bert")
-"""All families that read in both directions: the last are built as decoders are."""
+"""All families with bidirectional attention; the last three are built like decoders."""

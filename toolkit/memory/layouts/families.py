@@ -1,4 +1,4 @@
-"""How the layers of each family are put together: the names of their linears, and in what they differ from LLaMA's."""
+"""The layout of each family's layers: the names of their linears, and how they differ from LLaMA's."""
 
 from __future__ import annotations
 
@@ -36,7 +36,9 @@ LAYOUTS: Mapping[str, Layout] = {
     "granitemoe": replace(ROUTED, multiplied=True, routes_chosen=True),
     "gpt_oss": replace(ROUTED, unit_offset_norm=True),
     "eurobert": LLAMA,
-    "nomic_bert": replace(LLAMA, normed_sums=True, embedding_norm=True, narrow_softmax=True, holds="attention"),
+    "nomic_bert": replace(
+        LLAMA, normed_sums=True, embedding_norm=True, narrow_softmax=True, leaves_softmax=True, holds="attention"
+    ),
     "modernbert": replace(
         LLAMA,
         fused="attn.Wqkv",
@@ -130,6 +132,7 @@ LAYOUTS: Mapping[str, Layout] = {
         embeddings=1,
         positions=True,
         narrow_softmax=True,
+        leaves_softmax=True,
     ),
     "opt": replace(
         LLAMA, output="self_attn.out_proj", up="fc1", down="fc2", rotary="none", scaled_query=True, embeddings=2
@@ -139,7 +142,7 @@ LAYOUTS: Mapping[str, Layout] = {
 
 
 def layout_of(architecture: Architecture) -> Layout:
-    """The layout of an architecture; refuses by name what none describes."""
+    """The layout of an architecture; refuses by name a family without one."""
     layout = LAYOUTS.get(architecture.family)
     if layout is None:
         raise UnsupportedRow("activations", f"no formula for the layers of {architecture.family} yet")

@@ -1,4 +1,4 @@
-"""Layouts of models most of whose layers have no attention."""
+"""The layouts of models in which most layers have no attention."""
 
 from __future__ import annotations
 
@@ -63,4 +63,4 @@ HYBRID_LAYOUTS: Mapping[str, Layout] = {
     "qwen3_5_moe_text": _ROUTED,
     "qwen3_next": _ROUTED,
 }
-"""The families, each as in the table of all."""
+"""Layouts by family, part of the table in `families`."""

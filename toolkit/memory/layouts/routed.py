@@ -1,4 +1,4 @@
-"""How the layers of mixtures beside the well-known ones are put together. Read in transformers 5.23."""
+"""The layouts of less known mixtures of experts. Read in transformers 5.23."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ROUTED_LAYOUTS: Mapping[str, Layout] = {
     "solar_open": SIGMOIDS,
     "mistral4": replace(LLAMA, scales_turned=True, routes_by=SOFTMAX),
 }
-"""The families, each as in the table of all."""
+"""Layouts by family, part of the table in `families`."""
 
 ROUTED_BY_LINEARS: Mapping[str, Layout] = {
     "llama4_text": replace(
@@ -40,10 +40,11 @@ ROUTED_BY_LINEARS: Mapping[str, Layout] = {
         rotary=COMPLEX,
         norms_turned=True,
         narrow_softmax=True,
+        leaves_softmax=True,
         holds="attention",
         router="feed_forward.router",
         shared="feed_forward.shared_expert",
     ),
     "phimoe": replace(LLAMA, router="mlp.router", routes_by=SOFTMAX),
 }
-"""Those whose routers are linear layers that give several tensors, at which peft's adapters fail."""
+"""Families whose routers are linear layers that return several tensors, at which peft's adapters fail."""

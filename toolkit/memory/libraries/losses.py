@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from packaging.version import Version
 
+from toolkit.memory.libraries.trainers import TORCHTUNE
 from toolkit.memory.libraries.transformers_versions import FROM_LOGITS
 from toolkit.memory.libraries.versions import older
 from toolkit.memory.refusal import UnsupportedRow
-from toolkit.memory.weights.numerics import TORCHTUNE
 from toolkit.spec.fields.objective import DPO, SIMPO, WHOLE_PAIRS
 from toolkit.spec.fields.result import UNTIL_NEXT, UNTIL_STEP
 from toolkit.spec.settings.setting import Setting
@@ -70,6 +70,8 @@ def loss_of(setting: Setting) -> str:
 def held_result(setting: Setting, family: str = "") -> str:
     """How long a loop of somebody's own has a name for the logits, once there is the loss; empty where it has none."""
     names = setting.trains and _is_followed(setting, family)
+    if names and setting.parallel.schedule is not None:  # the schedule's code has one, the stage another
+        return UNTIL_NEXT
     if not names or setting.stack.result not in (UNTIL_STEP, UNTIL_NEXT):
         return ""
     return setting.stack.result if loss_of(setting) in ("cross-entropy", FROM_LOGITS) else ""
@@ -94,11 +96,13 @@ def _chunked(setting: Setting) -> str:
 def refuse_sum(setting: Setting, family: str) -> None:
     """Raise where no formula follows a loss that a loop takes of the logits itself."""
     if setting.trains and setting.stack.loss == FROM_LOGITS and not _is_followed(setting, family):
-        raise UnsupportedRow("logits", f"no formula for the loss {FROM_LOGITS} but of a language model in a plain loop")
+        raise UnsupportedRow(
+            "logits", f"no formula for the loss {FROM_LOGITS} except of language models in plain loops"
+        )
     encodes = setting.head == "masked-lm" and setting.stack.trainer == "plain"
     if setting.trains and setting.stack.loss == "named" and not encodes and not _is_followed(setting, family):
-        raise UnsupportedRow("logits", "no formula for the loss named but of a language model in a plain loop")
+        raise UnsupportedRow("logits", "no formula for the loss `named` except of language models in a plain loop")
     own = family in OF_PAIRS
     if setting.trains and setting.stack.loss == "sum" and (setting.stack.trainer != "plain" or own):
         whose = family if own else setting.stack.trainer
-        raise UnsupportedRow("logits", f"no formula for the sum of the logits but in a plain loop, and not of {whose}")
+        raise UnsupportedRow("logits", f"no formula for the sum of the logits as the loss with {whose}")

@@ -34,7 +34,7 @@ TURNED_OFF = frozenset({"qwen"})
 
 def training_cache(build: Builder, setting: Setting) -> str:
     """What becomes of keys and values in a forward pass of training, as of a tape; nothing beside checkpoints."""
-    if build.numerics.checkpointing != "false":
+    if build.numerics.checkpointing != "false" or setting.parallel.schedule is not None:  # stages have none
         return ""
     if loss_of(setting) == SUM or held_result(setting, build.architecture.family):
         return cache_of(build, setting) if build.architecture.caches else ""
@@ -51,7 +51,7 @@ def fills_unread(setting: Setting, architecture: Architecture) -> bool:
     attention widens the copies; one that keeps, where attention is given others: repeated for every query head, or laid
     out anew. Layers that are checkpointed get none (modeling_layers.py).
     """
-    if not setting.trains or loss_of(setting) in (SUM, NAMED):
+    if not setting.trains or loss_of(setting) in (SUM, NAMED) or setting.parallel.schedule is not None:
         return False
     trainer = setting.stack.trainer
     fills = trainer == "transformers" or (trainer == "trl" and older(setting, "trl", TRL_STOPS))

@@ -15,7 +15,7 @@ from itertools import groupby
 from toolkit.frozen import frozen
 from toolkit.memory.allocator.caching import Block, CachingAllocator
 from toolkit.memory.refusal import UnsupportedRow
-from toolkit.memory.weights.numerics import FOUR_BIT
+from toolkit.memory.weights.linear_storage import FOUR_BIT
 from toolkit.memory.weights.storage import ALLOCATION, ITEM_BYTES, StoredTensor
 from toolkit.spec.settings.setting import Setting
 

@@ -22,7 +22,7 @@ from toolkit.memory.engines.loading import served_requests
 from toolkit.memory.libraries.versions import older
 from toolkit.memory.loading.fabric import unsplit_by_fabric
 from toolkit.memory.loading.ways import moves, refuse_loading, unsplit_in_context, unsplit_quantized
-from toolkit.memory.weights.numerics import FOUR_BIT, QUANTIZED
+from toolkit.memory.weights.linear_storage import FOUR_BIT, QUANTIZED
 from toolkit.memory.weights.storage import FLOATS, StoredTensor
 from toolkit.spec.fields.names import ENGINES
 from toolkit.spec.fields.process import IN_CONTEXT, MOVED
@@ -86,6 +86,22 @@ def _unsplit_as_stored(tensors: Sequence[StoredTensor], setting: Setting) -> int
     first = _first_block(tensors, setting)
     if first is None:
         return 0
+    known = _LEFT.get((id(tensors), first))
+    if known is None:
+        if len(_LEFT) >= MAX_LEFT:
+            _LEFT.clear()
+        known = _LEFT[id(tensors), first] = tensors, _left(tensors, first)
+    return known[1]
+
+
+_LEFT: dict[tuple[int, int], tuple[Sequence[StoredTensor], int]] = {}
+"""By the id of tensors, which are kept with it, and by the bytes of the first block."""
+
+MAX_LEFT = 1024
+
+
+def _left(tensors: Sequence[StoredTensor], first: int) -> int:
+    """What is left of blocks where tensors come one by one, after a block of so many bytes came and went."""
     outside, layers = _requests(tensors)
     sizes = [*outside, *(size for layer in set(layers) for size in layer)]
     if not sizes:

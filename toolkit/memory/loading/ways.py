@@ -17,7 +17,7 @@ from functools import lru_cache
 
 from toolkit.memory.allocator.caching import SMALL_REQUEST, CachingAllocator
 from toolkit.memory.refusal import UnsupportedRow
-from toolkit.memory.weights.numerics import FOUR_BIT
+from toolkit.memory.weights.linear_storage import FOUR_BIT
 from toolkit.memory.weights.storage import ALLOCATION, FLOATS, ITEM_BYTES, StoredTensor
 from toolkit.spec.fields.process import IN_CONTEXT, MOVED
 from toolkit.spec.settings.setting import Setting
@@ -46,14 +46,18 @@ def refuse_loading(setting: Setting) -> None:
     if setting.loading is None:
         return
     if setting.stack.trainer not in LOAD_BY_TRANSFORMERS:
-        raise UnsupportedRow(ROW, f"{setting.stack.trainer} loads models in a way of its own, not by {setting.loading}")
+        raise UnsupportedRow(
+            ROW, f"{setting.stack.trainer} loads models in its own way: leave out loading {setting.loading}"
+        )
     if setting.parallel.strategy not in WHOLE:
-        raise UnsupportedRow(ROW, f"{setting.parallel.strategy} brings a part to each GPU in a way of its own")
+        raise UnsupportedRow(
+            ROW, f"{setting.parallel.strategy} loads each GPU's part in its own way: leave out loading"
+        )
     followed = (*FLOATS, *FOUR_BIT) if setting.loading == MOVED else FLOATS
     if setting.loading in (MOVED, IN_CONTEXT) and setting.weights not in followed:
-        raise UnsupportedRow(ROW, f"no formula for how {setting.weights} weights are made by loading {setting.loading}")
+        raise UnsupportedRow(ROW, f"no formula for {setting.weights} weights with loading {setting.loading}")
     if setting.loading == IN_CONTEXT and setting.checkpoint_dtype is None:
-        raise UnsupportedRow(ROW, "checkpoint_dtype has to say what the file has, whose tensors are on the GPU first")
+        raise UnsupportedRow(ROW, "the file's tensors reach the GPU first: state their dtype as checkpoint_dtype")
 
 
 def unsplit_quantized(tensors: Sequence[StoredTensor], setting: Setting) -> int:

@@ -98,7 +98,9 @@ def setting_from(said: Mapping[str, Any]) -> Setting:
         fields["galore"] = Galore(**{name: _as_tuples(value) for name, value in galore.items()})
     spread = fields.get("parallel")
     if spread is not None and spread.get("zero") is not None:
-        fields["parallel"] = {**spread, "zero": Zero(**spread["zero"])}
+        fields["parallel"] = spread = {**spread, "zero": Zero(**spread["zero"])}
+    if spread is not None:
+        fields["parallel"] = {name: _as_tuples(value) for name, value in spread.items()}
     for name, kind in (("kernels", Kernels), ("parallel", Parallel), ("stack", Stack), ("run", Run)):
         if name in fields:
             fields[name] = kind(**fields[name])

@@ -12,7 +12,7 @@ from toolkit.facts.models import ModelFacts
 from toolkit.memory.trace.build import DTYPES, architecture, refuse
 from toolkit.memory.trace.stand_ins.eight_bit import put_8bit_layers
 from toolkit.memory.trace.stand_ins.quantized import put_4bit_layers
-from toolkit.memory.weights.numerics import EIGHT_BIT, FOUR_BIT, working_dtype
+from toolkit.memory.weights.linear_storage import EIGHT_BIT, FOUR_BIT, working_dtype
 from toolkit.spec.settings.setting import Setting
 
 SPREAD = 0.02

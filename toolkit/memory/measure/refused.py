@@ -6,7 +6,7 @@ from collections.abc import Callable
 from importlib.util import find_spec
 
 from toolkit.memory.trace.refused import FSDP2, MXFP4, refusal_of, runs_trl
-from toolkit.memory.weights.numerics import QUANTIZED
+from toolkit.memory.weights.linear_storage import QUANTIZED
 from toolkit.spec.fields.names import GALORE, OPTIMIZERS_8BIT, OPTIMIZERS_32BIT
 from toolkit.spec.fields.objective import NEXT_TOKEN
 from toolkit.spec.fields.packing import UNPACKED

@@ -8,15 +8,18 @@ from packaging.version import Version
 
 from toolkit.memory.engines.refusal import SERVED_STORAGE
 from toolkit.memory.formula.optimizers.on_parts import refusal_on_parts
+from toolkit.memory.libraries.transformers_versions import FROM_LOGITS
 from toolkit.memory.libraries.versions import older
 from toolkit.memory.parallel.shard_covered import refuse_adapters
 from toolkit.memory.parallel.shard_rows import UNSHARDED
 from toolkit.memory.refusal import UnsupportedRow
-from toolkit.memory.weights.numerics import FOUR_BIT
+from toolkit.memory.weights.linear_storage import FOUR_BIT
 from toolkit.memory.weights.storage import FLOATS
 from toolkit.spec.fields.names import DEEPSPEED
 from toolkit.spec.fields.objective import NEXT_TOKEN
-from toolkit.spec.settings.setting import Setting
+from toolkit.spec.fields.packing import UNPACKED
+from toolkit.spec.fields.result import OWN_LOOP
+from toolkit.spec.settings.setting import OWN, Setting
 
 WRAPS = frozenset({"transformers", "trl", "plain", "torchtune", "torchtitan"})
 """Trainers that wrap a model as torch and accelerate do."""
@@ -32,6 +35,9 @@ UNIFORM = "Must flatten tensors with uniform dtype"
 
 ALONE_FROM = Version("0.9")
 """Since then ZeRO 3 joins no buffers where one GPU has all parts (partition_parameters.py, _no_gather_coalesced)."""
+
+SCHEDULED = Version("2.13")
+"""The release of torch whose schedules are followed: others keep messages and results for longer or for less."""
 
 SPLITS_EMBEDDINGS = Version("5.22")
 """Before, transformers left embeddings whole in some releases and not in others (distributed/mixin.py)."""
@@ -88,6 +94,9 @@ def _on_parts(setting: Setting) -> None:
 
 def _stages(setting: Setting) -> None:
     """Raise for pipelines other than one that `device_map` makes."""
+    if setting.parallel.schedule is not None:
+        _train_on_schedule(setting)
+        return
     if setting.trains:
         _train_in_stages(setting)
         return
@@ -95,6 +104,32 @@ def _stages(setting: Setting) -> None:
         raise UnsupportedRow("parallel", f"no formula for a {setting.head} head on several GPUs yet")
     if setting.stack.trainer != "transformers":
         raise UnsupportedRow("parallel", f"no formula for pipeline with {setting.stack.trainer} yet")
+
+
+def off_schedule(setting: Setting) -> str:
+    """What of a setting nobody knows how a loop runs it by a schedule of torch.distributed.pipelining; empty if all."""
+    found = {
+        "inference": not setting.trains,
+        f"{setting.stack.trainer}, but for a plain loop": setting.stack.trainer != OWN_LOOP,
+        setting.method: setting.method != "full",
+        f"{setting.weights} weights": setting.weights not in FLOATS,
+        "autocast": setting.amp,
+        f"a {setting.head} head": setting.head != "causal-lm",
+        f"the loss {setting.stack.loss}": setting.stack.loss not in ("cross-entropy", FROM_LOGITS),
+        "the objective " + setting.objective: setting.objective != NEXT_TOKEN,
+        "steps inside of backward": setting.optimizer_in_backward,
+        "padded rows": setting.padding,
+        f"rows with {setting.packing} packing": setting.packing != UNPACKED,
+        "kernels that stand in for parts of a model": setting.kernels != OWN,
+    }
+    return next((what for what, is_so in found.items() if is_so), "")
+
+
+def _train_on_schedule(setting: Setting) -> None:
+    if what := off_schedule(setting):
+        raise UnsupportedRow("parallel", f"no formula for a pipeline with a schedule and {what} yet")
+    if older(setting, "torch", SCHEDULED):
+        raise UnsupportedRow("parallel", f"no formula for schedules of torch before {SCHEDULED} yet")
 
 
 def _train_in_stages(setting: Setting) -> None:

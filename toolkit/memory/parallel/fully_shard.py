@@ -13,12 +13,13 @@ from packaging.version import Version
 
 from toolkit.memory.architecture import Architecture
 from toolkit.memory.libraries.losses import TILES, loss_of
+from toolkit.memory.libraries.trainers import LOOPS_IN_TORCH, TORCHTITAN, TORCHTUNE, TRL
 from toolkit.memory.libraries.versions import older
 from toolkit.memory.parallel.shard_moments import Shards
 from toolkit.memory.parallel.shard_rows import Rows, part_of
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.size import BYTES
-from toolkit.memory.weights.numerics import LOOPS_IN_TORCH, TORCHTITAN, TORCHTUNE, TRL, numerics
+from toolkit.memory.weights.numerics import numerics
 from toolkit.memory.weights.sums import Sums
 from toolkit.spec.settings.setting import Setting
 

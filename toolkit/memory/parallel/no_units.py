@@ -7,10 +7,10 @@ embedding and one of the end (accelerate utils/fsdp_utils.py, fsdp2_prepare_mode
 from __future__ import annotations
 
 from toolkit.memory.architecture import Architecture
+from toolkit.memory.libraries.trainers import LOOPS_IN_TORCH
 from toolkit.memory.libraries.versions import older
 from toolkit.memory.parallel.fully_shard import ENDS_APART
 from toolkit.memory.refusal import UnsupportedRow
-from toolkit.memory.weights.numerics import LOOPS_IN_TORCH
 from toolkit.spec.settings.setting import Setting
 
 UNNAMED = frozenset({"albert", "biogpt", "deberta", "deberta-v2", "distilbert", "electra", "mpnet"})

@@ -21,7 +21,7 @@ from toolkit.memory.libraries.layer_tables import layer_tables
 from toolkit.memory.libraries.transformers_versions import behaviour
 from toolkit.memory.libraries.versions import older
 from toolkit.memory.refusal import UnsupportedRow
-from toolkit.memory.weights.numerics import QUANTIZED
+from toolkit.memory.weights.linear_storage import QUANTIZED
 from toolkit.memory.weights.storage import StoredTensor, storage_of
 from toolkit.spec.settings.setting import Setting
 
@@ -41,7 +41,8 @@ KEPT_FREE = 10
 class Stage:
     """What one GPU has of a model: layers `first` up to but not including `end`, and what lies around them.
 
-    It `hands_on` what its last layer gives to a layer on the next GPU. It `turns` where the model makes its angles.
+    It `hands_on` what its last layer gives to a layer on the next GPU. It `turns` where the model makes its angles. A
+    `scheduled` one is run by a process of its own, with several micro-batches on their way.
     """
 
     gpu: int
@@ -52,6 +53,7 @@ class Stage:
     projects: bool
     hands_on: bool = False
     turns: bool = True
+    scheduled: bool = False
 
     @property
     def layers(self) -> int:

@@ -8,6 +8,7 @@ from packaging.version import Version
 
 from toolkit.frozen import frozen
 from toolkit.memory.architecture import Architecture, ModuleKind
+from toolkit.memory.libraries.trainers import LOOPS_IN_TORCH, TRL
 from toolkit.memory.libraries.versions import older
 from toolkit.memory.parallel.flat_parts import flat_parts
 from toolkit.memory.parallel.fully_shard import shard_parts, shard_sharing
@@ -23,7 +24,7 @@ from toolkit.memory.parallel.two_stacks import has_two, of_units, refuse_stacks
 from toolkit.memory.parallel.units import Units, units_of
 from toolkit.memory.parallel.zero import zero_computing, zero_held, zero_parts, zero_sharing
 from toolkit.memory.size import BYTES
-from toolkit.memory.weights.numerics import LOOPS_IN_TORCH, TRL, flattens_frozen
+from toolkit.memory.weights.backward import flattens_frozen
 from toolkit.memory.weights.sums import Sums, reads_text, sums
 from toolkit.spec.fields.names import DEEPSPEED, FLOAT_ELEMENTS
 from toolkit.spec.fields.result import OWN_LOOP

@@ -7,7 +7,12 @@ from dataclasses import replace
 from toolkit.memory.ledger import Category
 from toolkit.memory.rows.rule import BACKWARD, FORWARD, STEP, RowRule, pass_row
 
-TEMPORARY, GRADIENTS = Category.TEMPORARY, Category.GRADIENTS
+TEMPORARY, GRADIENTS, ACTIVATIONS, LOGITS = (
+    Category.TEMPORARY,
+    Category.GRADIENTS,
+    Category.ACTIVATIONS,
+    Category.LOGITS,
+)
 
 _ROWS = (
     pass_row(
@@ -80,6 +85,34 @@ _ROWS = (
         "deepspeed runtime/zero/stage_1_and_2.py, step (overflow: averaged_gradients = {}); utils/tensor_fragment.py, "
         "gradient_dict",
         "What the first step leaves behind whose scaled gradients overflow, for as long as the run lasts.",
+        (FORWARD, BACKWARD, STEP),
+    ),
+    pass_row(
+        "received_buffers",
+        TEMPORARY,
+        "pipelines with a schedule: micro-batches x T x hidden width x bytes, for what a stage is given, and for its "
+        "gradient where it hands something on",
+        "torch/distributed/pipelining/stage.py, _setup_forward_recv_info, _create_grad_recv_info",
+        "Buffers that torch makes before the first step for what a stage receives of each micro-batch, and keeps.",
+        (FORWARD, BACKWARD, STEP),
+    ),
+    pass_row(
+        "stage_results",
+        ACTIVATIONS,
+        "pipelines with a schedule: micro-batches that are on their way or whose messages torch still has x T x hidden "
+        "width x bytes",
+        "torch/distributed/pipelining/stage.py, forward_one_chunk (fwd_cache); schedules.py (fwd_sends_to_wait)",
+        "What a stage has given the next, which it keeps until the micro-batch is back.",
+        (FORWARD, BACKWARD),
+    ),
+    pass_row(
+        "returned_results",
+        LOGITS,
+        "pipelines with a schedule: micro-batches that are done x T x V x bytes, twice when they are joined; without "
+        "return_outputs the last one's until the next is given",
+        "torch/distributed/pipelining/stage.py, output_chunks; schedules.py, _merge_outputs",
+        "Results of the last stage, which stay there until the next step, and which torch joins for who asked for "
+        "the step.",
         (FORWARD, BACKWARD, STEP),
     ),
 )

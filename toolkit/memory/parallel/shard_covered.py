@@ -5,11 +5,12 @@ from __future__ import annotations
 from packaging.version import Version
 
 from toolkit.memory.libraries.losses import TILES, loss_of
+from toolkit.memory.libraries.trainers import LOOPS_IN_TORCH, TRL
 from toolkit.memory.libraries.versions import older
 from toolkit.memory.parallel.shard_rows import UNSHARDED
 from toolkit.memory.refusal import UnsupportedRow
+from toolkit.memory.weights.linear_storage import FOUR_BIT
 from toolkit.memory.weights.lora import ADAPTER_METHODS
-from toolkit.memory.weights.numerics import FOUR_BIT, LOOPS_IN_TORCH, TRL
 from toolkit.memory.weights.storage import FLOATS
 from toolkit.spec.fields.objective import NEXT_TOKEN
 from toolkit.spec.settings.setting import Setting

@@ -27,7 +27,8 @@ LOGITS = "logits"
 class _Now:
     """A moment of backward: what is gathered and gathered ahead, what is being reduced, and gradients.
 
-    `parts` are a GPU's of those that were reduced, `fresh` those that are still to be.
+    `parts` are a GPU's of those that were reduced, `fresh` those that are still to be; the `newest` part is beside that
+    of an earlier micro-batch, to which it is added.
     """
 
     held: int
@@ -35,6 +36,7 @@ class _Now:
     sent: int = 0
     parts: int = 0
     fresh: int = 0
+    newest: int = 0
 
 
 @frozen
@@ -146,7 +148,7 @@ class Shards:
         bound = step.head if self.end_last is None else self.end_last
         for now in (
             _Now(held, self._ahead, sent, 0, step.head),
-            _Now(held, self._ahead, sent + self.end_sum, self.end_part, bound),
+            _Now(held, self._ahead, sent + self.end_sum, self.end_part, bound, self.end_part),
         ):
             yield _beside(self._shown(stretch, now), {INCOMING: step.hidden})
 
@@ -174,7 +176,7 @@ class Shards:
     def _last(self, step: Step, stretch: Stretch) -> Iterator[Stretch]:
         sent, fresh = self.widens * self.end if self.trains else 0, self._fresh(step)
         yield self._shown(stretch, _Now(self._held(self.layers), self._ahead, sent, self.end_part, fresh))
-        if self.layers > 1:
+        if self.layers > 2:  # of two, the other is the first, and what comes next is the embedding
             less = {row: size - step.first.get(row, 0) for row, size in stretch.throughout.items()}
             before = replace(stretch, throughout={row: max(0, size) for row, size in less.items()})
             held, parts = self._held(self.layers - 1), self.end_part + self.part
@@ -213,7 +215,7 @@ class Shards:
         """
         bound = step.embedding if self.end else step.head
         sent = self.widens * (self.root + self.embedding) + self.last_sum
-        now = _Now(0, 0, sent, parts + self.last_part, bound)
+        now = _Now(0, 0, sent, parts + self.last_part, bound, self.last_part)
         return self._shown(Stretch(stretch.name, {}), now)
 
     def _shown(self, stretch: Stretch, now: _Now) -> Stretch:
@@ -222,7 +224,8 @@ class Shards:
         Gradients that are reduced after the last micro-batch are there in whole, and nothing is sent before; of
         adapters, also as they go then, layer by layer.
         """
-        gradients = (self.whole or self.earlier or now.parts) + now.fresh
+        earlier = self.earlier and self.earlier + now.newest
+        gradients = (self.whole or earlier or now.parts) + now.fresh
         sent = 0 if self.whole else now.sent
         if self.whole and self.part and not self.trains:
             left = self.whole - now.parts // self.part * self.reduced + now.parts

@@ -14,8 +14,9 @@ from toolkit.frozen import frozen
 from toolkit.memory.architecture import Architecture, Module, ModuleKind
 from toolkit.memory.parallel.units import rounding
 from toolkit.memory.size import BYTES
+from toolkit.memory.weights.adapter_dtypes import adapter_dtype
+from toolkit.memory.weights.linear_storage import FOUR_BIT
 from toolkit.memory.weights.lora import adapters_of
-from toolkit.memory.weights.numerics import FOUR_BIT, adapter_dtype
 from toolkit.memory.weights.storage import FLOATS, ITEM_BYTES, StoredTensor, storage_of
 from toolkit.memory.weights.sums import reads_text, upcast_bytes
 from toolkit.spec.settings.setting import Setting

@@ -11,13 +11,13 @@ from dataclasses import replace
 
 from toolkit.frozen import frozen
 from toolkit.memory.architecture import Architecture
+from toolkit.memory.libraries.trainers import LOOPS_IN_TORCH
 from toolkit.memory.parallel.shard_moments import BUFFER, FLAT, GATHERED, STREAM
 from toolkit.memory.parallel.sharing import Step
 from toolkit.memory.parallel.two_stacks import BETWEEN, Stacks, embedded, of_rows
 from toolkit.memory.programs.stretch import Stretch
 from toolkit.memory.size import BYTES
 from toolkit.memory.tape.gradients import GRADIENTS, INCOMING, NEW_GRADIENT
-from toolkit.memory.weights.numerics import LOOPS_IN_TORCH
 from toolkit.memory.weights.sums import Sums
 from toolkit.spec.settings.setting import Setting
 

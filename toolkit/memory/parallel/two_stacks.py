@@ -11,13 +11,13 @@ from collections import Counter
 
 from toolkit.frozen import frozen
 from toolkit.memory.architecture import Architecture, ModuleKind
+from toolkit.memory.libraries.trainers import LOOPS_IN_TORCH
 from toolkit.memory.libraries.versions import older
 from toolkit.memory.parallel.fully_shard import ENDS_APART
 from toolkit.memory.parallel.shard_rows import part_of
 from toolkit.memory.parallel.sharing import Step
 from toolkit.memory.parallel.units import ROOT, Key, Units, in_order, keys_of
 from toolkit.memory.refusal import UnsupportedRow
-from toolkit.memory.weights.numerics import LOOPS_IN_TORCH
 from toolkit.memory.weights.storage import storage_of
 from toolkit.spec.settings.setting import Setting
 

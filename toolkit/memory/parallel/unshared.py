@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 from toolkit.memory.context import Context
 from toolkit.memory.ledger import PhaseName
+from toolkit.memory.libraries.trainers import LOOPS_IN_TORCH
 from toolkit.memory.parallel.shard_rows import rows_of
 from toolkit.memory.parallel.units import units_of
-from toolkit.memory.weights.numerics import LOOPS_IN_TORCH
 from toolkit.memory.weights.storage import StoredTensor, storage_of
 
 

@@ -7,7 +7,7 @@ weights (3). Source of all else: deepspeed runtime/zero/stage_1_and_2.py and sta
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import fields, replace
 from itertools import islice
 
@@ -18,11 +18,12 @@ from toolkit.memory.formula.optimizers.on_parts import bytes_beside
 from toolkit.memory.libraries.losses import ADDS_IN_PLACE, loss_of
 from toolkit.memory.libraries.versions import older
 from toolkit.memory.packing import BY_LENGTHS
-from toolkit.memory.parallel import zero_gather as places
+from toolkit.memory.parallel import zero_visits as places
 from toolkit.memory.parallel.two_stacks import encoder_layers, has_two
 from toolkit.memory.parallel.units import rounding
-from toolkit.memory.parallel.zero_gather import Gathering, Visit, gathered, visits
+from toolkit.memory.parallel.zero_gather import Gathering, gathered
 from toolkit.memory.parallel.zero_moments import Zero, Zero3
+from toolkit.memory.parallel.zero_order import step_visits
 from toolkit.memory.parallel.zero_partition import as_cut, each_of, kept_whole
 from toolkit.memory.parallel.zero_settings import (
     Sizes,
@@ -33,10 +34,10 @@ from toolkit.memory.parallel.zero_settings import (
     sizes_of,
     stage_of,
 )
-from toolkit.memory.parallel.zero_stacks import stack_visits
+from toolkit.memory.parallel.zero_visits import Visit
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.size import BYTES
-from toolkit.memory.weights.numerics import FOUR_BIT
+from toolkit.memory.weights.linear_storage import FOUR_BIT
 from toolkit.memory.weights.storage import FLOATS, storage_of
 from toolkit.memory.weights.sums import Sums, Trained
 from toolkit.spec.settings.setting import Setting
@@ -166,7 +167,7 @@ def zero_sharing(architecture: Architecture, whole: Sums, mine: Sums, setting: S
     adapter = 0 if setting.method == "full" else max((t.elements for t in whole.trained), default=0)
     pair = 2 * adapter if adapter > sizes.param_persistence_threshold else 0  # an adapter's, which come in turn
     there = tuple((place, size * weight + pair * item) for place, size in found.items())
-    each = {one.weight: one.size for one in of.order if one.weight not in of.held}
+    each = {one.name: one.size for visit in of.order for one in visit.weights if one.name not in of.held}
     waits = _waits(setting)
     waiting = _of_one_layer(each) if waits else sum(each.values())
     same = {one.name: getattr(shared, one.name) for one in fields(Zero)}
@@ -184,8 +185,15 @@ def gathering(architecture: Architecture, setting: Setting) -> Gathering:
     if setting.parallel.gpus == 1 and setting.parallel.offload is not True:
         return Gathering((), sizes_of(setting, architecture.hidden), {})
     held = _held(architecture, setting)
-    order = tuple(one for one in _order(architecture, setting) if one.weight not in held or one.place != places.LOGITS)
+    order = tuple(_without(held, one) for one in step_visits(architecture, setting))
     return Gathering(order, sizes_of(setting, architecture.hidden), held)
+
+
+def _without(held: Mapping[str, int], visit: Visit) -> Visit:
+    """The output's module is not run for its weight where that is there anyway."""
+    if visit.place != places.LOGITS or not any(weight.name in held for weight in visit.weights):
+        return visit
+    return replace(visit, weights=tuple(weight for weight in visit.weights if weight.name not in held))
 
 
 def _waits(setting: Setting) -> bool:
@@ -217,30 +225,3 @@ def _held(architecture: Architecture, setting: Setting) -> Mapping[str, int]:
     kind = ModuleKind.EMBEDDING if architecture.tied else ModuleKind.HEAD
     found = (one for one in storage_of(architecture, setting) if one.module.kind is kind and "{}" not in one.name)
     return {one.name: each_of(one) for one in islice(found, 1) if each_of(one) > threshold}
-
-
-def _order(architecture: Architecture, setting: Setting) -> Iterator[Visit]:
-    """The modules of a step whose weights do not stay gathered, in the order in which they run."""
-    sizes = sizes_of(setting, architecture.hidden)
-    recomputes = setting.gradient_checkpointing != "false"
-    if has_two(architecture):
-        stored = storage_of(architecture, setting)
-        freed = [one for one in stored if each_of(one) > sizes.param_persistence_threshold]
-        yield from stack_visits(architecture, freed, recomputes=recomputes)
-        return
-    before: list[Visit] = []
-    after: list[Visit] = []
-    layers: dict[int, list[Visit]] = {}
-    for tensor in storage_of(architecture, setting):
-        each, item = as_cut(tensor, setting)
-        if each <= sizes.param_persistence_threshold or not tensor.part.parameter:
-            continue
-        for name in tensor.module.layers:
-            visit = Visit(tensor.name.replace("{}", name), each, item=item if setting.weights in FOUR_BIT else 1)
-            if "{}" in tensor.name:
-                layers.setdefault(int(name.partition(".")[0]), []).append(visit)
-            else:
-                (after if tensor.module.kind is ModuleKind.HEAD else before).append(visit)
-    if architecture.tied and before:
-        after = [before[0]]
-    yield from visits(before, [layers[index] for index in sorted(layers)], after, recomputes=recomputes)

@@ -1,73 +1,29 @@
 """What of a model is gathered on a GPU while ZeRO 3 goes through it, module by module.
 
 DeepSpeed records the order in which modules run once, and then gathers ahead of their use and keeps what is soon used
-again. Source: deepspeed runtime/zero/partitioned_param_coordinator.py (0.19): fetch_sub_module, release_sub_module,
-__params_to_release; partition_parameters.py, AllGatherCoalescedHandle.
+again. What autograd has a name for stays in memory after DeepSpeed let go of it. Source: deepspeed
+runtime/zero/partitioned_param_coordinator.py (0.19): fetch_sub_module, release_sub_module, __params_to_release;
+partition_parameters.py, AllGatherCoalescedHandle, free_param.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from toolkit.frozen import frozen
 from toolkit.memory.parallel.zero_settings import Sizes
-
-LAST, LOGITS, LOSS, LAST_BACK, FIRST_BACK, EMBEDDING = (
-    "last layer",
-    "logits",
-    "loss",
-    "last layer backward",
-    "first layer backward",
-    "embedding",
-)
+from toolkit.memory.parallel.zero_visits import LOGITS, LOSS, UNTIL_BACKWARD, Visit, Weight
 
 NONE: Mapping[str, int] = {}
 """No weight that is there throughout."""
 
-
-@frozen
-class Visit:
-    """A module that a pass goes through: which weight it has, of how many elements, and where that is in the pass.
-
-    DeepSpeed's limits are in elements; `item` is what one takes while it is gathered, bytes or elements.
-    """
-
-    weight: str
-    elements: int
-    place: str = ""
-    item: int = 1
-
-    @property
-    def size(self) -> int:
-        """What the weight takes."""
-        return self.elements * self.item
-
-
-def visits(
-    before: Sequence[Visit], layers: Sequence[Sequence[Visit]], after: Sequence[Visit], *, recomputes: bool
-) -> Iterator[Visit]:
-    """One step: forward, and backward in reverse; a checkpointed layer runs again before its backward."""
-
-    def at(place: str, those: Sequence[Visit]) -> Iterator[Visit]:
-        return (replace(one, place=place) for one in those)
-
-    end = len(layers) - 1
-    yield from before
-    for index, layer in enumerate(layers):
-        yield from at(LAST if index == end else "", layer)
-    yield from at(LOGITS, after)
-    yield from at(LOSS, after[::-1])
-    for index in range(end, -1, -1):
-        place = {end: LAST_BACK, 0: FIRST_BACK}.get(index, "")
-        yield from at(place, layers[index] if recomputes else ())
-        yield from at(place, layers[index][::-1])
-    yield from at(EMBEDDING, before[::-1])
-
-
 Move = tuple[str | int, int]
 """What is gathered, by a name, and its size; size 0 lets go of it."""
+
+
+_BUFFER = "buffer of one module"
 
 
 @dataclass(slots=True)
@@ -82,48 +38,75 @@ class _Group:
 
 @dataclass(slots=True)
 class _Coordinator:
+    """`live` are the weights that DeepSpeed has, `left` the memory of some that it let go of; `keys` name both.
+
+    `pinned` says until when autograd has a name for what has such a key.
+    """
+
     order: Sequence[Visit]
     sizes: Sizes
     held: Mapping[str, int]
     live: dict[str, int] = field(default_factory=dict)
+    left: dict[str, list[Move]] = field(default_factory=dict)
+    pinned: dict[str | int, str] = field(default_factory=dict)
+    keys: dict[str, int] = field(default_factory=dict)
     gathered: int = 0
+    most: int = 0
     flying: dict[str, _Group] = field(default_factory=dict)
     looked_up_to: dict[str, int] = field(default_factory=dict)
     moves: list[Move] = field(default_factory=list)
     available: int = 0
-    queue: deque[int] = field(default_factory=deque)
+    queue: deque[tuple[int, Weight]] = field(default_factory=deque)
     ends: list[int] = field(default_factory=list)
-    next_use: list[int] = field(default_factory=list)
+    next_use: list[dict[str, int]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        items = {visit.weight: visit.item for visit in self.order}
-        self._add({weight: elements * items.get(weight, 1) for weight, elements in self.held.items()})
+        items = {weight.name: weight.item for visit in self.order for weight in visit.weights}
+        self._add({name: elements * items.get(name, 1) for name, elements in self.held.items()})
         self.available = sum(self.held.values())
-        self.queue = deque(range(len(self.order)))
+        self.queue = deque((step, weight) for step, visit in enumerate(self.order) for weight in visit.weights)
         self.ends = [0]
         for visit in self.order:
-            self.ends.append(self.ends[-1] + visit.elements)
+            self.ends.append(self.ends[-1] + sum(weight.elements for weight in visit.weights))
         later: dict[str, int] = {}
-        self.next_use = [0] * len(self.order)
+        self.next_use = [{} for _ in self.order]
         for step in range(len(self.order) - 1, -1, -1):
-            self.next_use[step] = later.get(self.order[step].weight, len(self.order))
-            later[self.order[step].weight] = step
+            for weight in self.order[step].weights:
+                self.next_use[step][weight.name] = later.get(weight.name, len(self.order))
+                later[weight.name] = step
 
     def fetch(self, step: int) -> None:
+        """Gathers what a module has that is not there, all of it in one buffer, and waits for what is on its way."""
         visit = self.order[step]
-        if visit.weight not in self.live and visit.weight not in self.flying:
-            self._add({visit.weight: visit.size})
-            self.available += visit.elements
-        elif visit.weight in self.flying:
-            self._arrive(self.flying[visit.weight], visit.weight)
-        while self.queue and self.queue[0] <= step:
-            passed = self.queue.popleft()
-            self.looked_up_to[self.order[passed].weight] = passed
+        absent = [one for one in visit.weights if one.name not in self.live and one.name not in self.flying]
+        missing = [] if visit.ends else absent
+        joined = sum(one.size for one in missing) if len(missing) > 1 and not self.sizes.alone else 0
+        if joined:
+            self._move(_BUFFER, joined)
+        for one in visit.weights:
+            if one.name in self.flying:
+                self._arrive(self.flying[one.name], one.name)
+        self._add({one.name: one.size for one in missing})
+        self.available += sum(one.elements for one in missing)
+        if joined:
+            self._move(_BUFFER, 0, joined)
+        for one in visit.weights:
+            if until := visit.pins(one):
+                self.pinned[self.keys[one.name]] = until
+        while self.queue and self.queue[0][0] <= step:
+            passed, weight = self.queue.popleft()
+            self.looked_up_to[weight.name] = passed
+
+    def _move(self, key: str | int, size: int, freed: int = 0) -> None:
+        self.gathered += size - freed
+        self.most = max(self.most, self.gathered)
+        self.moves.append((key, size))
 
     def _add(self, weights: Mapping[str, int]) -> None:
-        self.live |= weights
-        self.gathered += sum(weights.values())
-        self.moves += weights.items()
+        for name, size in weights.items():
+            self.live[name] = size
+            self.keys[name] = len(self.moves)
+            self._move(self.keys[name], size)
 
     def _arrive(self, group: _Group, weight: str) -> None:
         """All of a group are copied out at once; the buffer goes with the last one that is asked for."""
@@ -133,42 +116,63 @@ class _Coordinator:
         del self.flying[weight]
         group.waiting.discard(weight)
         if not group.waiting:
-            self.gathered -= group.size
-            self.moves.append((id(group), 0))
+            self._move(id(group), 0, group.size)
 
     def prefetch(self) -> None:
         room = min(self.sizes.max_live_parameters - self.available, self.sizes.prefetch_bucket_size)
         ahead: dict[str, int] = {}
-        coming = size = 0
+        coming = 0
         while self.queue and coming < room:
-            step = self.queue.popleft()
-            visit = self.order[step]
-            self.looked_up_to[visit.weight] = max(self.looked_up_to.get(visit.weight, -1), step)
-            if visit.weight not in self.live and visit.weight not in self.flying and visit.weight not in ahead:
-                ahead[visit.weight] = visit.size
-                coming, size = coming + visit.elements, size + visit.size
+            step, weight = self.queue.popleft()
+            name = weight.name
+            self.looked_up_to[name] = max(self.looked_up_to.get(name, -1), step)
+            if name not in self.live and name not in self.flying and name not in ahead:
+                ahead[name] = weight.size
+                coming += weight.elements
         if len(ahead) == 1 or self.sizes.alone:  # NoGatherCoalescedHandle has no buffer
             self._add(ahead)
         elif ahead:
-            group = _Group(size, ahead, set(ahead))
-            self.gathered += size
-            self.moves.append((id(group), size))
+            group = _Group(sum(ahead.values()), ahead, set(ahead))
+            self._move(id(group), group.size)
             self.flying |= dict.fromkeys(ahead, group)
         self.available += coming
 
     def release(self, step: int) -> None:
-        """Frees a weight, unless gathering ahead has passed a later use of it, or that use is near."""
-        weight, following = self.order[step].weight, step + 1
-        if weight in self.held:
-            return
-        later = self.next_use[step]
+        """Frees weights, unless gathering ahead has passed a later use of them, or that use is near."""
+        visit = self.order[step]
+        for weight in visit.weights:
+            if weight.name not in visit.kept and weight.name in self.live and not self._is_wanted(step, weight.name):
+                self._let_go(weight)
+            if visit.back:
+                self._unpin(weight.name)
+
+    def _is_wanted(self, step: int, name: str) -> bool:
+        following, later = step + 1, self.next_use[step][name]
         near = later < len(self.order) and self.ends[later] - self.ends[following] < self.sizes.max_reuse_distance
-        if near or self.looked_up_to.get(weight, -1) > following:
-            return
-        size = self.live.pop(weight, 0)
-        self.moves.append((weight, 0))
-        self.available -= size // self.order[step].item
-        self.gathered -= size
+        return near or self.looked_up_to.get(name, -1) > following or name in self.held
+
+    def _let_go(self, weight: Weight) -> None:
+        size = self.live.pop(weight.name)
+        self.available -= weight.elements
+        if self.keys[weight.name] in self.pinned:
+            self.left.setdefault(weight.name, []).append((self.keys[weight.name], size))
+        else:
+            self._move(self.keys[weight.name], 0, size)
+
+    def _unpin(self, name: str) -> None:
+        """After a weight's backward: what was saved for that is gone."""
+        if self.pinned.get(self.keys.get(name, -1)) == UNTIL_BACKWARD and name in self.live:
+            del self.pinned[self.keys[name]]
+        for move in [one for one in self.left.get(name, ()) if self.pinned[one[0]] == UNTIL_BACKWARD]:
+            self.left[name].remove(move)
+            self._move(move[0], 0, move[1])
+
+    def let_go_of_all(self) -> None:
+        """The end of a step: nothing stays."""
+        groups = {id(group): group.size for group in self.flying.values()}
+        live = [(self.keys[name], size) for name, size in self.live.items()]
+        for key, size in [*groups.items(), *live, *(move for moves in self.left.values() for move in moves)]:
+            self._move(key, 0, size)
 
 
 @frozen
@@ -188,10 +192,11 @@ def gathering_moves(of: Gathering) -> list[Move]:
         coordinator = _Coordinator(of.order, decided, there)
         for step in range(len(of.order)):
             coordinator.fetch(step)
-            coordinator.prefetch()
+            if not of.order[step].ends:
+                coordinator.prefetch()
             coordinator.release(step)
-        left = [weight for weight, _ in coordinator.moves if weight in coordinator.live]
-        moves += [*coordinator.moves, *((weight, 0) for weight in dict.fromkeys(left))]
+        coordinator.let_go_of_all()
+        moves += coordinator.moves
     return moves
 
 
@@ -203,9 +208,12 @@ def gathered(order: Sequence[Visit], sizes: Sizes, held: Mapping[str, int] = NON
     coordinator = _Coordinator(order, sizes, held)
     most: dict[str, int] = dict.fromkeys((LOGITS, LOSS), coordinator.gathered) if held else {}
     for step, visit in enumerate(order):
+        coordinator.most = coordinator.gathered
         coordinator.fetch(step)
-        arrived = coordinator.gathered
-        coordinator.prefetch()
-        most[visit.place] = max(most.get(visit.place, 0), arrived, coordinator.gathered)
+        if visit.place in (LOGITS, LOSS):  # what is joined to be gathered is gone before the product runs
+            coordinator.most = coordinator.gathered
+        if not visit.ends:
+            coordinator.prefetch()
+        most[visit.place] = max(most.get(visit.place, 0), coordinator.most)
         coordinator.release(step)
     return most

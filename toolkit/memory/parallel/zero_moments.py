@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from toolkit.frozen import frozen
-from toolkit.memory.parallel import zero_gather as places
+from toolkit.memory.parallel import zero_visits as places
 from toolkit.memory.parallel.sharing import Step, placed
 from toolkit.memory.parallel.two_stacks import BETWEEN
 from toolkit.memory.parallel.zero_stacks import place_of

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import accumulate
 
 from toolkit.memory.architecture import Architecture, ModuleKind
-from toolkit.memory.weights.numerics import FOUR_BIT
+from toolkit.memory.weights.linear_storage import FOUR_BIT
 from toolkit.memory.weights.storage import ITEM_BYTES, StoredTensor, storage_of
 from toolkit.spec.settings.setting import Setting
 

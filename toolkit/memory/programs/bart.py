@@ -1,4 +1,4 @@
-"""The programs of BART and its kin: an encoder of tokens or of a sound, to whose result a decoder's layers attend."""
+"""The programs of BART and its relatives: an encoder of tokens or sounds, and a decoder that attends to its result."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ from toolkit.memory.tape.tape import Tape
 from toolkit.spec.settings.setting import Setting
 
 EACH = ("m2m_100", WHISPER)
-"""Families whose decoders look up positions of their own for each sequence."""
+"""Families whose decoders look up positions for each sequence."""
 FAMILIES = (*KIN, WHISPER)
 MASK = "attention_mask"
 
@@ -89,16 +89,16 @@ def bart_programs(build: Builder, setting: Setting) -> Programs:
 
 
 def _encoding(build: Builder) -> Alive:
-    """What the encoder's code holds: embeddings, and of padded rows a mask."""
+    """What the encoder's code holds: embeddings, and a mask for padded rows."""
     dtypes = build.numerics
     mask = Size(pair=BYTES[dtypes.stream if dtypes.attention == EAGER else "bool"]) if dtypes.padded else Size()
     return {RESIDUAL: _held(build, "encoder"), MASK: mask}
 
 
 def _held(build: Builder, stack: str) -> Size:
-    """What a stack's code holds during its layers: embeddings of tokens, and of positions but those of a sound.
+    """What a stack's code holds during its layers: embeddings of tokens, and of positions except those of a sound.
 
-    Positions of an encoder are looked up for each sequence, but where they are frozen.
+    An encoder's positions are looked up for each sequence, except where they are frozen.
     """
     architecture = build.architecture
     embedding = Size(token=architecture.hidden * BYTES[build.numerics.stream])
@@ -133,7 +133,7 @@ def _first_dtype(build: Builder) -> str:
 
 
 def _masks(build: Builder) -> Alive:
-    """The masks that a decoder has: of padded rows that of the encoder's tokens, and eagerly its own."""
+    """The masks of a decoder: for padded rows that of the encoder's tokens, and in eager attention its own."""
     dtypes = build.numerics
     if dtypes.attention != EAGER:
         return {MASK: Size(pair=BYTES["bool"])} if dtypes.padded else {}
@@ -142,7 +142,7 @@ def _masks(build: Builder) -> Alive:
 
 
 def _with(alive: Amounts, more: Alive) -> Amounts:
-    """Amounts with what more there is."""
+    """The sum of two amounts."""
     added = amounts(more)
     return {row: _summed(alive.get(row, ()), added.get(row, ())) for row in (*alive, *(added.keys() - alive.keys()))}
 
@@ -152,7 +152,7 @@ def _summed(one: Parts, other: Parts) -> Parts:
 
 
 def _between(build: Builder) -> Amounts:
-    """What the encoder's end has saved, and the gradient of the decoder's positions, before the encoder's backward."""
+    """What the encoder's end saved, and the gradient of the decoder's positions, before the encoder's backward."""
     architecture, dtypes = build.architecture, build.numerics
     tape = Tape(records=True, length=architecture.frames)
     _end(build, tape)
@@ -165,7 +165,7 @@ def _between(build: Builder) -> Amounts:
 
 
 def _end(build: Builder, tape: Tape) -> Buffer:
-    """The encoder's result: normed, where its stack ends in a norm."""
+    """The encoder's result, normalized if its stack ends in a norm."""
     dtype = build.numerics.stream if ends_in_norm(build) else encoded_dtype(build)
     result = tape.new(RESIDUAL, build.architecture.hidden, dtype, grad=True)
     return letting_go(tape, result, normalise(tape, result, build.norm("layer"))) if ends_in_norm(build) else result

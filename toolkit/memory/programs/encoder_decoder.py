@@ -1,4 +1,4 @@
-"""The programs of T5: an encoder, whose result every layer of the decoder attends to."""
+"""The programs of T5: an encoder, and a decoder whose layers all attend to its result."""
 
 from __future__ import annotations
 
@@ -81,13 +81,13 @@ def t5_programs(build: Builder, setting: Setting) -> Programs:
 
 
 def _by_dtype(count: int, first: str, later: str) -> list[tuple[str, int]]:
-    """The dtypes of what layers are given, with how many are given each: float16's float32 `wo` widens the stream."""
+    """The dtypes of the layers' inputs, each with a count: in float16 the float32 `wo` widens the stream."""
     alike = [(first, count)] if first == later else [(first, 1), (later, count - 1)]
     return [(dtype, number) for dtype, number in alike if number]
 
 
 def _masks(build: Builder) -> Alive:
-    """The masks that the decoder has: where rows are padded that of the encoder's tokens, and eagerly its own."""
+    """The masks of the decoder: for padded rows that of the encoder's tokens, and in eager attention its own."""
     dtypes = build.numerics
     if dtypes.attention == SDPA or build.version.t5_attends == OWN:
         return {MASK: _mask(build).times(1 if dtypes.attention == SDPA else len(STACKS))}
@@ -95,7 +95,7 @@ def _masks(build: Builder) -> Alive:
 
 
 def _mask(build: Builder) -> Size:
-    """The mask of a stack's tokens, where rows are padded."""
+    """The mask of a stack's tokens for padded rows."""
     dtypes = build.numerics
     made = "bool" if dtypes.attention == SDPA else dtypes.stream
     return Size(pair=BYTES[made]) if dtypes.padded else Size()
@@ -118,17 +118,17 @@ def _refuse(build: Builder, *, trains: bool) -> None:
             "attention_scores", "no formula for checkpoints of T5's trained biases before transformers 5.15 yet"
         )
     if dtypes.loaded == "fp16" and (trains or dtypes.autocast is not None):
-        raise UnsupportedRow("feed_forward_states", "no formula for T5's float16 but in inference: wo stays float32")
+        raise UnsupportedRow("feed_forward_states", "no formula for training T5 in float16 yet: wo stays float32")
 
 
 def _with_bias(form: T5Form, *, each: bool = False) -> tuple[T5Form, T5Form]:
-    """The first layer of a stack, which works out the bias, and the others, which do too where `each` has its own."""
+    """The first layer of a stack, which computes the bias, and the others, which do so if `each` has its own."""
     first = replace(form, attention=replace(form.attention, makes_bias=True, each_bias=each))
     return first, first if each else form
 
 
 def _in_training(form: T5Form, count: int, dtypes: Numerics) -> list[tuple[T5Form, int]]:
-    """The first two layers of a stack, those in the middle, and the last, to whose bias no later one gives a gradient.
+    """The first two layers of a stack, the middle ones, and the last, whose bias gets no gradient from later layers.
 
     Checkpoints hold the first layer's bias from the second layer on; zeros that are a leaf have their own gradient.
     """
@@ -210,10 +210,10 @@ def _keeps(build: Builder) -> bool:
 
 
 def _front(build: Builder) -> Alive:
-    """What is saved outside the layers until their backward: of embeddings, of the encoder's end, of positions.
+    """What is saved outside the layers until their backward: by embeddings, the encoder's end, and positions.
 
-    Attention to the encoder's result has a bias of zeros, of which there is one. A trained bias keeps the indices of
-    its rows. What checkpoints hold is counted with the layers.
+    Attention to the encoder's result shares one bias of zeros. A trained bias saves the indices of its rows. What
+    checkpoints hold is counted with the layers.
     """
     architecture, dtypes = build.architecture, build.numerics
     dropout = architecture.layers[0].dropout > 0
@@ -236,9 +236,9 @@ def _front(build: Builder) -> Alive:
 
 
 def _biases(build: Builder) -> Size:
-    """Where autocast casts the zeros, what is cast is kept instead of them, by each layer; eagerly none is kept.
+    """The saved zeros; where autocast casts them, each layer saves its copy instead. Eager attention saves none.
 
-    Nor is any of padded rows, whose zeros get a mask in each layer, or of rows that are no whole units of the kernel's.
+    None are saved for padded rows, whose zeros get a mask in each layer, or for rows that the kernel has to pad.
     """
     dtypes, heads = build.numerics, build.architecture.layers[0].attention.query_heads
     states = dtypes.stream if dtypes.storage != "plain" else dtypes.autocast or dtypes.stream

@@ -23,9 +23,11 @@ from toolkit.memory.formula.layer import RESIDUAL
 from toolkit.memory.formula.linear.linear_form import LinearForm
 from toolkit.memory.layouts.encoders import ENCODERS
 from toolkit.memory.libraries.losses import loss_of
+from toolkit.memory.programs.layer_order import surroundings
 from toolkit.memory.programs.program import (
     Program,
     Stream,
+    begun_sums,
     record_generation_head,
     record_head,
     record_inference,
@@ -35,6 +37,7 @@ from toolkit.memory.programs.program import (
 from toolkit.memory.programs.programs import Programs
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.size import BYTES, Alive, Amounts, Size
+from toolkit.memory.tape.gradients import ADDED, ADDED_ANEW, BEGUN, ENDED, ENDED_ANEW
 from toolkit.memory.tape.peaks import amounts
 from toolkit.memory.tape.tape import Tape
 from toolkit.memory.weights.lora import ALL_LINEAR
@@ -43,7 +46,7 @@ from toolkit.spec.settings.setting import Setting
 
 
 def encoder_programs(build: Builder, setting: Setting) -> Programs:
-    """The programs of all layers, which are alike, and of the end; refuses by name what has none."""
+    """The programs of the layers, which are all equal, and of the end; refuses by name what has none."""
     architecture, dtypes = build.architecture, build.numerics
     [kind] = architecture.layers
     form, head = encoder_layer_form(build, kind), encoder_head_form(build, loss_of(setting), trains=setting.trains)
@@ -62,12 +65,14 @@ def encoder_programs(build: Builder, setting: Setting) -> Programs:
         return Programs(layers, end, embedding, _inputs(build, layers), _masks(build))
     stream = Stream(given, dtypes.first_grad, dtypes.checkpointing, dtypes.accumulates)
     layers = (_sharing_layers if form.shares else _layers)(form, kind.count, stream)
+    around = surroundings([place for place, one in enumerate(layers) for _ in range(one.count)]) if form.shares else ()
     later = _later(stream, layers[0])
     end, logits = record_head(head, architecture.hidden, later), record_logits(head, architecture.hidden, later)
     masks, front = _masks(build), _front(build)
     if form.attention.kernel == "given":  # the bias itself, which every layer saves a view of
         masks, front = {}, {**front, **masks}
-    return Programs(layers, end, embedding, _inputs(build, layers), masks, front, logits=logits)
+    passing = _inputs(build, layers)
+    return Programs(layers, end, embedding, passing, masks, front, logits=logits, around=around)
 
 
 def _layers(form: EncoderLayerForm, count: int, stream: Stream) -> tuple[Program, ...]:
@@ -77,22 +82,24 @@ def _layers(form: EncoderLayerForm, count: int, stream: Stream) -> tuple[Program
 
 
 def _sharing_layers(form: EncoderLayerForm, count: int, stream: Stream) -> tuple[Program, ...]:
-    """Layers of the same weights: the last makes their gradients, all others add to them.
+    """Layers with shared weights: the last begins the sums of their gradients, the first gives them to the weights.
 
-    Autocast copies them once, in the first layer: all others work by the copies, and give those gradients.
+    Autocast copies the weights once, in the first layer; all others use the copies, and sum up their gradients.
     """
     if count == 1:
         return _layers(form, count, stream)
     copied = _of_copies(form)
-    first = record_layer(form, 1, replace(stream, accumulates=stream.accumulates or copied is form))
-    later = _later(stream, first)
-    others = record_layer(copied, count - 2, replace(later, accumulates=True))
-    last = record_layer(copied, 1, replace(later, accumulates=stream.accumulates and copied is form))
-    return (first, *(program for program in (last, others) if program.count))
+    begins = replace(_later(stream, record_layer(form, 1, stream)), sums=BEGUN)
+    sums = begun_sums(copied, begins)
+    first = record_layer(form, 1, replace(stream, sums=ENDED if count > 2 else ENDED_ANEW, sum_sizes=sums))
+    others = record_layer(copied, count - 3, replace(begins, sums=ADDED, sum_sizes=sums))
+    second = record_layer(copied, 1 if count > 2 else 0, replace(begins, sums=ADDED_ANEW, sum_sizes=sums))
+    last = record_layer(copied, 1, begins)
+    return (first, *(program for program in (others, second, last) if program.count > 0))
 
 
 def _of_copies(form: EncoderLayerForm) -> EncoderLayerForm:
-    """The form of a layer whose trained weights autocast has copied before; the same where it has not."""
+    """The form of a layer whose trained weights autocast has already copied; unchanged where it has not."""
     dtype, up = form.attention.autocast, form.feed_forward.up
     if dtype is None or not up.trains or up.dtype == dtype:
         return form
@@ -106,12 +113,12 @@ def _of_copies(form: EncoderLayerForm) -> EncoderLayerForm:
 
 
 def _later(stream: Stream, first: Program) -> Stream:
-    """How all layers but the first meet the stream."""
+    """How the layers after the first meet the stream."""
     return replace(stream, dtype=first.result, grad=True)
 
 
 def _refuse_reentry(build: Builder) -> None:
-    """Every layer hands the norm of the relative positions a gradient: a graph that reentrant checkpoints free."""
+    """Raise for DeBERTa with reentrant checkpoints: they free the shared graph of the relative positions' norm."""
     dtypes = build.numerics
     normed = any(module.path.endswith("encoder.LayerNorm") for module in build.architecture.modules)
     if dtypes.checkpointing == "reentrant" and normed and dtypes.trains_base:
@@ -119,7 +126,7 @@ def _refuse_reentry(build: Builder) -> None:
 
 
 def _refuse_sharing(build: Builder) -> None:
-    """Raise for what no formula follows of layers that share their weights."""
+    """Raise for layers with shared weights that no formula follows."""
     if build.numerics.checkpointing != "false":
         raise UnsupportedRow("layer_inputs", "transformers has no gradient checkpointing for ALBERT")
     if any(module.count > 1 for module in build.architecture.modules):
@@ -127,7 +134,7 @@ def _refuse_sharing(build: Builder) -> None:
 
 
 def _refuse_biased(build: Builder) -> None:
-    """Raise for what MPNet's code has not, or ours has no formula for."""
+    """Raise for what MPNet's code does not have, or no formula covers."""
     dtypes = build.numerics
     if not ENCODERS[build.architecture.family].biases:
         return
@@ -138,9 +145,9 @@ def _refuse_biased(build: Builder) -> None:
 
 
 def _refuse_copied(build: Builder, setting: Setting) -> None:
-    """Of DistilBERT's head peft takes the first linear for a classifier too, and all-linear puts an adapter into it.
+    """Raise for all-linear where peft trains a copy of a head's linear, and then puts an adapter into the copy.
 
-    So it does with what classifies tokens.
+    It does so with the first linear of DistilBERT's head, which it takes for a classifier, and with token classifiers.
     """
     saved, tags = saved_modules(build.architecture), build.architecture.head in (QUESTION, TOKENS)
     linears = [module.path for module in saved if tags or module.kind is ModuleKind.LINEAR]
@@ -149,7 +156,7 @@ def _refuse_copied(build: Builder, setting: Setting) -> None:
 
 
 def _front(build: Builder) -> Amounts:
-    """What the embeddings save until their backward: an adapter of theirs goes by the rank."""
+    """What the embeddings save until their backward; an adapter on them depends on its rank."""
     tape = Tape(records=True)
     out = embed(tape, embeddings_form(build), build.numerics.stream, grad=build.numerics.first_grad)
     tape.drop(out)
@@ -160,7 +167,7 @@ def _front(build: Builder) -> Amounts:
 
 
 def _inputs(build: Builder, layers: tuple[Program, ...]) -> Alive:
-    """The inputs of layers that the model's code holds during the last, and that are not kept anyway.
+    """The inputs of layers that the model's code holds during the last layer, unless they are saved anyway.
 
     The first is the embeddings' result; DeBERTa's code collects them all.
     """
@@ -174,9 +181,9 @@ def _inputs(build: Builder, layers: tuple[Program, ...]) -> Alive:
 
 
 def _masks(build: Builder) -> Alive:
-    """The masks and positions that the model makes for all its layers; a mask of each row where they are padded.
+    """The masks and positions that the model makes for all its layers, with a mask per row where rows are padded.
 
-    DeBERTa multiplies the mask of tokens with itself, in 64-bit integers, and norms the table of positions.
+    DeBERTa multiplies the token mask with itself, in 64-bit integers, and normalizes the table of positions.
     """
     architecture, dtypes = build.architecture, build.numerics
     if ENCODERS[architecture.family].biases:

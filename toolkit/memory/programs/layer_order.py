@@ -1,4 +1,4 @@
-"""Which layers come before and after those of a kind, where layers of several kinds take very different amounts."""
+"""The order of layers of several kinds, where the kinds take very different amounts of memory."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Around:
 
 @frozen
 class Turn:
-    """Layers of one kind whose input a gradient flows to, or not, and how many they are."""
+    """Layers of one kind, whether a gradient flows to their input, and how many they are."""
 
     kind: int
     grad: bool
@@ -27,14 +27,14 @@ class Turn:
 
 
 def is_ordered(kinds: Sequence[LayerKind], order: Sequence[int]) -> bool:
-    """Whether it is known which layer is of which of several kinds."""
+    """Whether it is known which kind each layer has."""
     return len(kinds) > 1 and len(order) == sum(kind.count for kind in kinds)
 
 
 def in_turn(order: Sequence[int], trained: int) -> tuple[tuple[Turn, ...], tuple[int, ...]]:
-    """The layers after the first by kind, before and after the first that is trained; and the program of each layer.
+    """The layers after the first, by kind, before and after the first trained one; and each layer's program number.
 
-    The first layer has program 0, as it has one of its own. No gradient flows to the input of the layer `trained`.
+    The first layer has its own program, number 0. No gradient flows to the input of the layer `trained`.
     """
     groups: dict[tuple[int, int], int] = {}
     numbers = [0]
@@ -47,7 +47,7 @@ def in_turn(order: Sequence[int], trained: int) -> tuple[tuple[Turn, ...], tuple
 
 
 def surroundings(numbers: Sequence[int]) -> tuple[Around, ...]:
-    """One for each program, where each layer has the number of its own."""
+    """What lies around each program's layers, from the program number of each layer."""
     return tuple(_around(list(numbers), program, max(numbers) + 1) for program in range(max(numbers) + 1))
 
 

@@ -1,4 +1,4 @@
-"""What is there beside the layer in turn: of all layers, of which some have passed and some are still to come."""
+"""What exists beside the current layer of a pass, from the layers that have run and those still to run."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from toolkit.memory.tape.gradients import GRADIENTS, INCOMING, NEW_GRADIENT
 def but_one(
     layers: list[tuple[Amounts, int]], index: int, around: tuple[Around, ...] = ()
 ) -> list[tuple[Amounts, int]]:
-    """All layers but the last of those at an index, and what comes after it."""
+    """All layers except the last one of a program, and the layers after it."""
     after = around[index].after if around else (0,) * len(layers)
     return [(alive, count - (place == index) - after[place]) for place, (alive, count) in enumerate(layers)]
 
 
 def made_after(scale: Scale, programs: Programs, index: int) -> int:
-    """The gradients of the layers after the last of a program; before a decoder's there is that of its embedding."""
+    """The gradients of the layers after a program's last; with a decoder, that of its embedding comes first."""
     if not programs.around:
         return 0
     counts = programs.around[index].after
@@ -36,7 +36,7 @@ def before_last(
     scale: Scale, programs: Programs, index: int, stored: list[tuple[Amounts, int]], waiting: list[tuple[Amounts, int]],
     there: Mapping[str, int],
 ) -> Iterator[Stretch]:  # fmt: skip
-    """The layer before the last of a program, whose gradients are there by then: of a decoder beside an encoder."""
+    """The layer before a program's last, whose gradients exist by then: for a decoder with an encoder."""
     place, program = programs.last_of(index), programs.layers[index]
     if place is None or program.count == 1:
         return
@@ -51,7 +51,7 @@ def first_of_kinds(
     scale: Scale, programs: Programs, stored: list[tuple[Amounts, int]], waiting: list[tuple[Amounts, int]],
     there: Mapping[str, int],
 ) -> Iterator[Stretch]:  # fmt: skip
-    """The first layer of each program but the first: those before it are still stored, and have no gradients yet."""
+    """The first layer of each program after the first: earlier layers are still stored and have no gradients yet."""
     first = scale.bytes(programs.layers[0].gradients)
     for index, around in enumerate(programs.around):
         layer, counts = programs.layers[index], around.before
@@ -72,10 +72,10 @@ def first_of_kinds(
 def at_joint(
     scale: Scale, programs: Programs, joint: Joint, alive: list[tuple[Amounts, int]], gradients: int
 ) -> Iterator[Stretch]:
-    """The gradient of a decoder's embeddings, while all that an encoder's layers saved is there.
+    """The gradient of a decoder's embeddings, while all that the encoder's layers saved is still there.
 
-    The output weight's, which is the same weight's, waits for it; they are added in a new tensor, unless autocast's
-    copy gave the first.
+    The gradient of the output weight, which is the same weight, waits for it; they are added into a new tensor, unless
+    autocast's copy gave the first.
     """
     later = programs.layers[joint.program :]
     kept = [*alive[: joint.program], *alive[len(programs.layers) :]]
@@ -99,7 +99,7 @@ def at_joint(
 
 
 def added_up(scale: Scale, parts: Iterable[tuple[Amounts, int]], beside: Mapping[str, int]) -> dict[str, int]:
-    """The bytes of each row: of so many of each part, and of what is beside them."""
+    """The bytes of each row, from the parts with their counts and what is beside them."""
     rows = dict(beside)
     for alive, count in parts:
         for row, size in alive.items():

@@ -1,7 +1,7 @@
 """The moments within each phase at which memory can peak, from the programs of a model's layers and end.
 
-Layers are alike, so what is alive changes evenly from layer to layer: the fullest moment is in the first or the last
-layer that a pass goes through, or in the loss.
+Layers are alike, so what is alive changes linearly from layer to layer: the fullest moment is in the first or the last
+layer of a pass, or in the loss.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from toolkit.memory.formula.ends.sampling import Drawing
 from toolkit.memory.formula.inputs import ANGLES
 from toolkit.memory.formula.linear.products import DEQUANTIZED
 from toolkit.memory.ledger import PhaseName
-from toolkit.memory.offloading import stashed
+from toolkit.memory.offloading import Stash, left_by, stashed
 from toolkit.memory.parallel.sharing import Sharing, Step
 from toolkit.memory.programs.layer_turns import added_up, at_joint, before_last, but_one, first_of_kinds, made_after
 from toolkit.memory.programs.program import CHECKPOINTS, MAX_RECORDED
@@ -32,12 +32,12 @@ from toolkit.memory.tape.gradients import STEP as TEMPORARY
 
 LOGITS = "logits"
 NAMED = "named_result"
-"""The result of the pass that is done, for which the training loop has a name while the optimizer steps."""
+"""The result of the finished pass, to which the training loop refers while the optimizer steps."""
 
 
 @frozen
 class Fullest:
-    """The fullest moment of each phase, and the most that each row takes at any moment, in bytes."""
+    """The fullest moment of each phase, and the maximum of each row over all moments, in bytes."""
 
     moments: Mapping[PhaseName, Moment]
     widest: Mapping[str, int]
@@ -46,7 +46,7 @@ class Fullest:
 @lru_cache(maxsize=MAX_RECORDED)
 def of_training(
     programs: Programs, scale: Scale, gradients: int, spread: Sharing | None = None, reference: Programs | None = None,
-    *, stash: int | None = None,
+    *, stash: Stash | None = None,
 ) -> Fullest:  # fmt: skip
     """The fullest moments of a step of training; `gradients` are the bytes of all that stay until the optimizer.
 
@@ -56,12 +56,14 @@ def of_training(
     earlier = {GRADIENTS: gradients} if programs.accumulates else {}
     forward, backward = list(_forward(scale, programs, earlier)), list(_backward(scale, programs, made))
     if stash is not None:
-        forward, backward = (list(stashed(stash, scale, programs, one)) for one in (forward, backward))
+        forward = list(stashed(stash, scale, programs, forward, forward=True))
+        backward = list(stashed(stash, scale, programs, backward, forward=False))
     if reference is not None:
         forward += [replace(one, name=f"reference: {one.name}") for one in _asked(scale, programs, reference, earlier)]
     result = [*_pinned(programs), (programs.head.pinned, 1)] if _holds_logits(programs) else []
     named = sum(added_up(scale, result, {}).values())
-    update = [Stretch("step", {GRADIENTS: gradients, NAMED: named})]
+    left = {CHECKPOINTS: left_by(stash, scale, programs)} if stash is not None else {}
+    update = [Stretch("step", {GRADIENTS: gradients, NAMED: named, **left})]
     if spread is not None:
         hidden, head = scale.bytes(programs.hidden), scale.bytes(programs.head.gradients)
         stored = [(program.stored, program.count) for program in programs.layers]
@@ -79,8 +81,17 @@ def of_training(
     return _fullest(phases)
 
 
+def fuller(one: Fullest, other: Fullest) -> Fullest:
+    """The fuller of two moments for each phase, and the larger size for each row."""
+    moments = {
+        phase: max(moment, other.moments[phase], key=lambda each: each.total) for phase, moment in one.moments.items()
+    }
+    rows = {*one.widest, *other.widest}
+    return Fullest(moments, {row: max(one.widest.get(row, 0), other.widest.get(row, 0)) for row in rows})
+
+
 def _logits_gradient(scale: Scale, programs: Programs) -> int:
-    """The bytes of the gradient that the product with the output weight gets, of a loss that has all logits."""
+    """The bytes of the gradient of all logits, which the product with the output weight gets."""
     form = programs.head.origin.form if programs.head.origin is not None else None
     if not isinstance(form, HeadForm) or form.loss != "cross-entropy":
         return 0
@@ -89,6 +100,8 @@ def _logits_gradient(scale: Scale, programs: Programs) -> int:
 
 
 def _holds_logits(programs: Programs) -> bool:
+    if programs.detaches:
+        return False
     form = programs.head.origin.form if programs.head.origin is not None else None
     return programs.logits is not None or (isinstance(form, HeadForm) and bool(form.held))
 
@@ -100,7 +113,7 @@ def of_forward(programs: Programs, scale: Scale) -> Fullest:
 
 
 def _prompt(scale: Scale, programs: Programs, angles: int) -> Iterator[Stretch]:
-    """The pass over a prompt; the body of the model has `angles` of its positions, and its end none any more."""
+    """The pass over a prompt; the model's body holds the `angles` of its positions, and the end does not."""
     for stretch in _forward(scale, programs, {}):
         held = {} if stretch.name == LOGITS or not angles else {ANGLES: angles}
         yield replace(stretch, throughout={**stretch.throughout, **held})
@@ -152,7 +165,7 @@ def _decoding(programs: Programs, *, fuses: bool) -> Programs:
 
 
 def _fused(programs: Programs) -> Programs:
-    """The programs of products that dequantize nothing."""
+    """The programs whose products dequantize nothing."""
     layers = (replace(program, forward=program.forward.without(DEQUANTIZED)) for program in programs.layers)
     head = replace(programs.head, forward=programs.head.forward.without(DEQUANTIZED))
     return replace(programs, layers=tuple(layers), head=head)
@@ -169,7 +182,7 @@ def _fullest(phases: Mapping[PhaseName, tuple[Scale, list[Stretch]]]) -> Fullest
 
 
 def _fullest_of(scale: Scale, stretches: list[Stretch]) -> Moment:
-    """The moment with the largest total; the first of equals."""
+    """The moment with the largest total; the first of equal ones."""
     most, found = -1, (stretches[0], stretches[0].peaks.moments[0])
     for stretch in stretches:
         throughout = sum(stretch.throughout.values())
@@ -192,7 +205,7 @@ def _widest(scale: Scale, stretch: Stretch) -> Iterator[tuple[str, int]]:
 
 
 def _forward(scale: Scale, programs: Programs, earlier: Mapping[str, int]) -> Iterator[Stretch]:
-    """The end of the forward pass: inside the last layer, or at the logits; `earlier` is there all the time."""
+    """The end of the forward pass: inside the last layer, or at the logits; `earlier` exists throughout."""
     kept = [(program.kept, program.count) for program in programs.layers]
     held = programs.masks if any(CHECKPOINTS in one.kept for one in programs.layers) else {}
     if programs.scattered:
@@ -200,7 +213,7 @@ def _forward(scale: Scale, programs: Programs, earlier: Mapping[str, int]) -> It
     for index, program in enumerate(programs.before):  # what goes into the first is what the model's code holds
         beside = (programs.encoding, 1) if programs.encoding else (programs.passing, min(index, 1))
         yield Stretch("encoder", added_up(scale, [beside], earlier), program.forward)
-    last = [*_pinned(programs), (programs.head.pinned, 1)]
+    last = [] if programs.detaches else [*_pinned(programs), (programs.head.pinned, 1)]
     for index in _last(programs):
         there_by = but_one(kept, index, programs.around)
         others = [*there_by, (programs.passing, 1), (programs.masks, 1), (programs.front, 1), (programs.called, 1)]
@@ -214,14 +227,14 @@ def _forward(scale: Scale, programs: Programs, earlier: Mapping[str, int]) -> It
 
 
 def _asked(scale: Scale, programs: Programs, reference: Programs, earlier: Mapping[str, int]) -> Iterator[Stretch]:
-    """The pass of a reference, beside all that the model's own has stored for backward."""
+    """The pass of a reference model, beside all that the trained model has stored for backward."""
     yield from _forward(scale, reference, added_up(scale, programs.waiting, earlier))
 
 
 def _backward(scale: Scale, programs: Programs, gradients: int) -> Iterator[Stretch]:
-    """The loss, the last layer (whose inputs are all still stored), the first layer, the embedding.
+    """The loss, the last layer (with all inputs still stored), the first layer, the embedding.
 
-    With gradient accumulation all gradients are there; else those of the stretches that are done, and its own.
+    With gradient accumulation all gradients exist; otherwise those of the stretches already done, and the current one.
     """
     stored = [(program.stored, program.count) for program in programs.layers]
     first = programs.layers[0]
@@ -259,7 +272,7 @@ def _backward(scale: Scale, programs: Programs, gradients: int) -> Iterator[Stre
 
 
 def _at_the_end(scale: Scale, programs: Programs, embedding: int) -> int:
-    """The gradients that come after those of the first layer."""
+    """The gradients that are made after those of the first layer."""
     inputs = 0 if programs.inputs is None else scale.bytes(programs.inputs.gradients)
     return embedding + programs.added + inputs
 
@@ -269,7 +282,7 @@ def _pinned(programs: Programs) -> list[tuple[Amounts, int]]:
 
 
 def _last(programs: Programs) -> range:
-    """The indices of the programs that the last layer may have: not the first layer's, unless it is the only one.
+    """The indices of the programs that may be the last layer's: not the first layer's, unless it is the only one.
 
     In inference the first layer has no program of its own.
     """
@@ -279,9 +292,10 @@ def _last(programs: Programs) -> range:
 
 
 def _at_embedding(scale: Scale, programs: Programs, gradients: int) -> Iterator[Stretch]:
-    """The gradient of the first layer's input, and one of the embedding: the last of all, or added to what is there.
+    """The gradient of the first layer's input, and that of the embedding, which is the last or added to another.
 
-    A tied one is added to the output weight's in a new tensor, unless autocast made that one or chunks are its sum.
+    For a tied embedding it is added to the output weight's in a new tensor, unless that one came from autocast's copy
+    or is a sum over chunks.
     """
     pinned = added_up(scale, [*_pinned(programs), (programs.head.pinned, 1)], {GRADIENTS: gradients})
     if programs.joint is not None and not programs.joint.shares:

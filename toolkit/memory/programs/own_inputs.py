@@ -1,7 +1,7 @@
 """Gemma 4's inputs for each layer, and its layers that attend to the keys of earlier ones.
 
-Source: transformers 5.23 modeling_gemma4.py, Gemma4TextModel.forward and Gemma4Model.forward. Of a prompt the last
-layers, which take the keys of earlier ones, are given the last token alone (_maybe_slice_kv_shared_inputs).
+Source: transformers 5.23 modeling_gemma4.py, Gemma4TextModel.forward and Gemma4Model.forward. The last layers, which
+take the keys of earlier ones, get only the last token of a prompt (_maybe_slice_kv_shared_inputs).
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from toolkit.spec.settings.setting import Setting
 
 GATE = "per_layer_input_gate"
 AS_THEY_ARE = ("sdpa", "varying", *FLASH_KERNELS)
-"""Kernels that take keys of fewer heads than there are queries, and save them so."""
+"""Kernels that take keys with fewer heads than queries, and save them unrepeated."""
 OF_IMAGES = "ForConditionalGeneration"
-"""The end of the name of a class whose code holds what the table gives while the text model runs."""
+"""The end of the names of classes whose code holds the table's result while the text model runs."""
 
 
 def own_input_form(build: Builder, kind: LayerKind) -> OwnInputForm | None:
-    """What a layer does with an input of its own, where it has one."""
+    """The form of a layer's own input, if it has one."""
     if GATE not in build.by_suffix:
         return None
     return OwnInputForm(
@@ -51,7 +51,7 @@ def own_input_form(build: Builder, kind: LayerKind) -> OwnInputForm | None:
 
 
 def refuse_unlike(architecture: Architecture, setting: Setting) -> None:
-    """Raise where layers have inputs of their own, or keys of earlier ones, and no formula follows what is done."""
+    """Raise for layers with their own inputs or with keys of earlier ones in settings that no formula covers."""
     shares = any(kind.attention.shares_keys for kind in architecture.layers)
     given = any(module.leaf == GATE for module in architecture.modules)
     if not shares and not given:
@@ -63,11 +63,11 @@ def refuse_unlike(architecture: Architecture, setting: Setting) -> None:
         ("transformers' code", setting.stack.trainer in PADS),
     ):
         if not covered:
-            raise UnsupportedRow("activations", f"no formula for layers of Gemma 4 with {what} but with {known} yet")
+            raise UnsupportedRow("activations", f"no formula for Gemma 4's layers with {what} yet, except with {known}")
 
 
 def made_before(build: Builder) -> tuple[Program, ...]:
-    """The program that makes the inputs of all layers, when the model generates."""
+    """The program that makes the inputs of all layers in generation."""
     return (record_inference(_form(build), 1, build.numerics.stream),) if GATE in build.by_suffix else ()
 
 
@@ -86,7 +86,7 @@ def with_shared(build: Builder, programs: Programs, forms: Sequence[tuple[AnyLay
 
 
 def _made_in_training(build: Builder) -> Program | None:
-    """The program that makes the inputs of all layers, with what it does in backward."""
+    """The program that makes the inputs of all layers in training, with its backward."""
     if GATE not in build.by_suffix:
         return None
     n = build.numerics
@@ -115,7 +115,7 @@ def _flows(build: Builder) -> bool:
 
 
 def held_inputs(build: Builder, *, trains: bool) -> Mapping[str, Size]:
-    """The inputs of all layers, which the model's code holds, and around a text model what the table gave.
+    """The inputs of all layers, which the model's code holds, and around a text model the table's result.
 
     In training the graph holds the former.
     """
@@ -223,7 +223,7 @@ def as_last(form: AnyLayer) -> AnyLayer | None:
 
 
 def filling(kind: LayerKind, program: Program) -> Program:
-    """What a kind of layer takes of a prompt: those that take the keys of others, next to nothing."""
+    """The part of a prompt that a kind of layer processes: next to nothing with the keys of others."""
     if not kind.attention.shares_keys:
         return program
     return replace(program, forward=ALONE, kept={}, input=NOTHING)

@@ -1,4 +1,4 @@
-"""Which families have programs of their own: their layers are not those of a decoder alone."""
+"""The families with programs of their own: they are not just a decoder."""
 
 from __future__ import annotations
 
@@ -22,4 +22,4 @@ OWN_PROGRAMS: Mapping[str, Callable[[Builder, Setting], Programs]] = {
     **dict.fromkeys(LIKE_BART, bart_programs),
     **dict.fromkeys(LIKE_GEMMA3N, stream_programs),
 }
-"""Encoders, models that make a sequence of another, and models of several streams."""
+"""Encoders, encoder-decoder models, and models with several residual streams."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import field, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from toolkit.frozen import frozen
 from toolkit.memory.formula.block import BlockForm
@@ -26,7 +27,7 @@ from toolkit.memory.tape.gradients import GRADIENTS, INCOMING
 from toolkit.memory.tape.keeping import Keeping
 from toolkit.memory.tape.peaks import ALONE, Peaks, amounts
 from toolkit.memory.tape.tape import Tape
-from toolkit.memory.weights.numerics import SELECTIVE, TO_THE_END
+from toolkit.memory.weights.backward import SELECTIVE, TO_THE_END
 
 CHECKPOINTS = "layer_inputs"
 
@@ -71,9 +72,12 @@ class Origin:
 class Stream:
     """How a layer meets the residual stream: the dtype of its input, and whether a gradient flows to it.
 
-    `checkpointing` is as of numerics; `accumulates` as of a tape; `caches` says that a checkpointed
-    layer gives its keys to a cache, which the model's result holds. `named` is what becomes of keys (formula/cached.py)
-    where the training loop has a name for that result until the next pass is done; `steps` as of gradients.
+    `checkpointing` is as in numerics, `accumulates` as in a tape; `steps`, `sums` and `sum_sizes` are as in gradients.
+    `caches` says that a checkpointed layer gives its keys to a cache, which the model's result holds. `named` is what
+    becomes of keys (formula/caches/cached.py) where the training loop keeps that result until the next pass is done.
+    In a pipeline the input of a stage's first layer is `received` in a buffer, and so is the gradient of what its last
+    layer `sends`; these buffers are counted elsewhere, and stay. `fetches` says that a checkpoint's input comes from
+    main memory, and that what came before it goes once the layer's first node is done.
     """
 
     dtype: str
@@ -83,20 +87,25 @@ class Stream:
     caches: bool = False
     named: str = ""
     steps: int | None = None
+    sums: str = ""
+    sum_sizes: tuple[Size, ...] = ()
+    fetches: bool = False
+    received: bool = False
+    sends: bool = False
 
     @property
     def chooses(self) -> bool:
-        """Whether the checkpoint keeps what some operations gave."""
+        """Whether the checkpoint keeps the results of some operations."""
         return self.checkpointing.startswith(SELECTIVE)
 
     @property
     def lasts(self) -> bool:
-        """Whether a layer that runs again runs to its end."""
+        """Whether a recomputed layer runs to its end."""
         return self.checkpointing.endswith(TO_THE_END)
 
 
 def record_layer(form: AnyLayer, count: int, stream: Stream) -> Program:
-    """The program of layers that are alike, in training."""
+    """The program of `count` equal layers in training."""
     return replace(_record_one(form, stream), count=count, origin=Origin(form, stream, form.hidden))
 
 
@@ -106,20 +115,34 @@ def _record_one(form: AnyLayer, stream: Stream) -> Program:
         return _record_checkpointed(form, stream)
     tape = _tape(stream, length_of(form))
     tape.cache = stream.named
-    x = tape.new(RESIDUAL, form.hidden, stream.dtype, grad=stream.grad)
+    x = _given(tape, stream)(RESIDUAL, form.hidden, stream.dtype, grad=stream.grad)
     out = follow_layer(tape, x, form)
     tape.drop(x)
     given = NOTHING if x.references else x.size
-    return replace(_with_backward(tape, out), pinned=amounts(tape.pinned), input=given)
+    return replace(_with_backward(tape, out, sends=stream.sends), pinned=amounts(tape.pinned), input=given)
+
+
+def begun_sums(form: AnyLayer, stream: Stream) -> tuple[Size, ...]:
+    """The sizes of the sums that the last of layers with the same weights begins, in turn."""
+    tape = _tape(stream, length_of(form))
+    out = follow_layer(tape, tape.new(RESIDUAL, form.hidden, stream.dtype, grad=stream.grad), form)
+    tape.unwind()
+    tape.backward(out)
+    return tuple(one.size for one in tape.sum_of)
+
+
+def _given(tape: Tape, stream: Stream) -> Callable[..., Buffer]:
+    """What makes the input of a layer."""
+    return tape.elsewhere if stream.received else tape.new
 
 
 def _tape(stream: Stream, length: int = 0) -> Tape:
     tape = Tape(records=True, accumulates=stream.accumulates, length=length)
-    tape.steps = stream.steps
+    tape.steps, tape.sums, tape.sum_sizes = stream.steps, stream.sums, stream.sum_sizes
     return tape
 
 
-def _with_backward(tape: Tape, out: Buffer) -> Program:
+def _with_backward(tape: Tape, out: Buffer, *, sends: bool = False) -> Program:
     """The program of a stretch whose forward pass is on a tape; its backward follows here."""
     forward = _peaks(tape)
     tape.drop(out)
@@ -127,8 +150,13 @@ def _with_backward(tape: Tape, out: Buffer) -> Program:
     tape.unwind()
     stored = amounts(tape.alive)
     tape.begin()
-    tape.backward(out)
+    tape.backward(out, _received_gradient(tape, out) if sends else None)
     return Program(1, forward, kept, stored, _peaks(tape), _gradients(tape), out.dtype)
+
+
+def _received_gradient(tape: Tape, out: Buffer) -> Buffer:
+    """The gradient of what a stage sent, in the buffer that it comes in."""
+    return tape.elsewhere(INCOMING, out.width, out.dtype)
 
 
 def _peaks(tape: Tape) -> Peaks:
@@ -154,11 +182,13 @@ class _FirstPass:
 
 
 @lru_cache(maxsize=MAX_RECORDED)
-def _first_pass(form: AnyLayer, dtype: str, *, pins: bool, chooses: bool = False, cache: str = "") -> _FirstPass:
+def _first_pass(
+    form: AnyLayer, dtype: str, *, pins: bool, chooses: bool = False, cache: str = "", received: bool = False
+) -> _FirstPass:
     tape = Tape(records=False, pins=pins, length=length_of(form))
     tape.cache = cache
     tape.chosen = [] if chooses else None
-    x = tape.new(CHECKPOINTS, form.hidden, dtype, grad=True)
+    x = (tape.elsewhere if received else tape.new)(CHECKPOINTS, form.hidden, dtype, grad=True)
     x.references += 1  # the checkpoint itself
     out = follow_layer(tape, x, form)
     forward = _peaks(tape)
@@ -175,10 +205,11 @@ def _record_checkpointed(form: AnyLayer, stream: Stream) -> Program:
     What a node keeps as an attribute stays too, where the first pass has a graph: without reentry.
     """
     reenters = stream.checkpointing == "reentrant"
-    first = _first_pass(form, stream.dtype, pins=not reenters, chooses=stream.chooses)
+    once = partial(_first_pass, form, stream.dtype, pins=not reenters, received=stream.received)
+    first = once(chooses=stream.chooses)
     tape = (_run_again if reenters else _deferred)(form, stream, first)
     backward, gradients, pinned = _peaks(tape), _gradients(tape), amounts(first.pinned)
-    there = _first_pass(form, stream.dtype, pins=not reenters, cache=KEEPS) if stream.caches else first
+    there = once(cache=KEEPS) if stream.caches else first
     return Program(1, there.forward, there.kept, first.stored, backward, gradients, first.result.dtype, pinned)
 
 
@@ -187,24 +218,27 @@ def _deferred(form: AnyLayer, stream: Stream, first: _FirstPass) -> Tape:
     tape = _tape(stream, length_of(form))
     for row, size in first.pinned.items():
         tape.fresh(row, size, stream.dtype)
-    again = tape.new(CHECKPOINTS, form.hidden, stream.dtype, grad=True)
+    again = _given(tape, stream)(CHECKPOINTS, form.hidden, stream.dtype, grad=True)
     again.references += 1  # the checkpoint itself
     if first.chosen is not None:
         tape.chosen = [tape.fresh(one.row, one.size, one.dtype, one.width) for one in first.chosen]
+    if stream.fetches:
+        tape.fetched = tape.fresh(CHECKPOINTS, again.size, stream.dtype)
     tape.defer(first.saves + stream.lasts)
     result = follow_layer(tape, again, form)
     tape.unwind()
-    tape.backward(result)
+    tape.backward(result, _received_gradient(tape, result) if stream.sends else None)
     return tape
 
 
 def _run_again(form: AnyLayer, stream: Stream, first: _FirstPass) -> Tape:
     """Reentrant: CheckpointFunction.backward runs the layer, and holds its result and gradient to the end."""
     tape = _tape(stream, length_of(form))
-    again = tape.new(CHECKPOINTS, form.hidden, stream.dtype, grad=True)
+    again = _given(tape, stream)(CHECKPOINTS, form.hidden, stream.dtype, grad=True)
     again.references += 1
     tape.leaf = again
-    gradient = tape.fresh(INCOMING, first.result.size, stream.dtype)
+    fresh = tape.fresh(INCOMING, first.result.size, stream.dtype) if not stream.sends else None
+    gradient = fresh or _received_gradient(tape, first.result)
     # Of what a layer gives beside its result torch fills in zeros (autograd.Function, set_materialize_grads).
     zeros = [tape.gradient(one) for one in first.beside]
     result = follow_layer(tape, again, form)

@@ -1,4 +1,4 @@
-"""The programs of Gemma 3n: what makes streams of the embeddings, its layers, and what makes one stream of them again.
+"""The programs of Gemma 3n: from embeddings to several streams, its layers, and from the streams to one.
 
 Source: transformers 5.23 modeling_gemma3n.py, Gemma3nTextModel.forward.
 """
@@ -68,7 +68,7 @@ def _inference(build: Builder, setting: Setting, forms: list[tuple[StreamsForm, 
 def _training(build: Builder, setting: Setting, forms: list[tuple[StreamsForm, int]]) -> Programs:
     architecture, n = build.architecture, build.numerics
     if _sees(build) and n.trains_base:
-        raise UnsupportedRow("embedding_states", "no formula for training what Gemma 3n sees with yet")
+        raise UnsupportedRow("embedding_states", "no formula for training Gemma 3n's vision tower yet")
     if n.storage != "plain":
         raise UnsupportedRow("weights", "Gemma 3n's code clips weights in training, which fails where they are packed")
     stream = Stream(n.stream, n.first_grad, "false", n.accumulates, steps=n.steps)
@@ -119,5 +119,5 @@ def _held(build: Builder, *, trains: bool) -> dict[str, Size]:
 
 
 def _sees(build: Builder) -> bool:
-    """Whether towers stand beside the text model, whose embeddings are made of every token and left out."""
+    """Whether there are towers beside the text model; their embeddings are made for every token and then discarded."""
     return build.architecture.class_name.endswith(OF_IMAGES)

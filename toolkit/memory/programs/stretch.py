@@ -1,4 +1,4 @@
-"""A stretch of a pass, as moments and what several GPUs add to them share it."""
+"""A stretch of a pass, shared by the moments of one GPU and what several GPUs add to them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from toolkit.memory.tape.peaks import ALONE, Peaks
 
 @frozen
 class Stretch:
-    """The moments of one name: what is there throughout, in bytes by row, and what is alive beside it at each.
+    """The moments of one name: what exists throughout, in bytes by row, and what is alive beside it at each moment.
 
-    `place` is that of the layer in turn, of a decoder after an encoder's: 0 is the encoder's first.
+    `place` is the position of the current layer, if a decoder's follow an encoder's: 0 is the encoder's first.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""The programs of a model's layers in training: the first alone, the others by kind, and where gradients begin."""
+"""The programs of a model's layers in training: the first alone, the others by kind, from the first trained one on."""
 
 from __future__ import annotations
 
@@ -7,35 +7,50 @@ from dataclasses import replace
 
 from toolkit.memory.forms.builder import Builder
 from toolkit.memory.formula.follow import AnyLayer
+from toolkit.memory.parallel.placement import Stage
 from toolkit.memory.programs.layer_order import Around, in_turn, is_ordered, surroundings
 from toolkit.memory.programs.own_inputs import as_last
 from toolkit.memory.programs.program import Program, Stream, record_layer
+from toolkit.memory.size import NOTHING
 
 
 def training_layers(
-    build: Builder, forms: Sequence[tuple[AnyLayer, int]], stream: Stream
+    build: Builder, forms: Sequence[tuple[AnyLayer, int]], stream: Stream, stage: Stage | None = None
 ) -> tuple[tuple[Program, ...], Stream, tuple[Around, ...]]:
-    """The programs, the stream that the last layer gives, and what comes before and after each where that matters."""
+    """The programs, the stream that the last layer gives, and what comes before and after each where that matters.
+
+    Those of a `stage` with a schedule begin with what it receives, and end with what it hands on.
+    """
     kinds, order = build.architecture.layers, build.architecture.order
     (form, count), *others = forms
-    first = record_layer(form, 1, stream)
+    stage = stage if stage is not None and stage.scheduled else None
+    sends, alone = stage is not None and stage.hands_on, stage is not None and stage.layers == 1
+    embeds = stage is None or stage.embeds
+    first = record_layer(form, 1, replace(stream, received=not embeds, sends=sends and alone))
+    if alone and embeds and first.input != NOTHING:  # which the model's code holds until the layer is done
+        first = record_layer(form, 1, replace(stream, received=True, sends=sends))
     later = replace(stream, dtype=build.numerics.between or first.result, grad=True)
     if not is_ordered(kinds, order):
         left = ((form, count - 1), *others)
-        return (first, *(record_layer(one, number, later) for one, number in left if number)), later, ()
+        programs = (first, *(record_layer(one, number, later) for one, number in left if number))
+        if not sends or alone:
+            return programs, later, ()
+        sending = record_layer(form, 1, replace(later, sends=True))
+        programs, numbers = _with_last(programs, (0, *(1,) * (count - 1)), sending)
+        return programs, later, surroundings(numbers)
     turns, numbers = in_turn(order, first_trained(build))
     streams = {True: later, False: replace(later, grad=False)}
     programs = (first, *(record_layer(forms[one.kind][0], one.count, streams[one.grad]) for one in turns))
-    last = as_last(forms[order[-1]][0])
+    last = as_last(forms[order[-1]][0]) or (forms[order[-1]][0] if sends else None)
     if last is not None and len(order) > 1:
-        programs, numbers = _with_last(programs, numbers, record_layer(last, 1, later))
+        programs, numbers = _with_last(programs, numbers, record_layer(last, 1, replace(later, sends=sends)))
     return programs, later, surroundings(numbers)
 
 
 def _with_last(
     programs: tuple[Program, ...], numbers: tuple[int, ...], last: Program
 ) -> tuple[tuple[Program, ...], tuple[int, ...]]:
-    """A program of its own for the last layer."""
+    """Gives the last layer a program of its own."""
     place = numbers[-1]
     left = replace(programs[place], count=programs[place].count - 1)
     if not left.count:
@@ -44,7 +59,7 @@ def _with_last(
 
 
 def first_trained(build: Builder) -> int:
-    """The first layer that a gradient flows through: that of the first adapter, where embeddings give none."""
+    """The first layer through which a gradient flows: that of the first adapter, if embeddings need none."""
     if build.numerics.first_grad:
         return 0
     adapted = (module for module in build.architecture.modules if build.branch(module.path) is not None)

@@ -1,1 +1,1 @@
-"""What a formula's run asks of the allocator, event by event, and what the allocator then reserves."""
+"""Replays a run's allocations and releases, written from the formulas' tapes, through the caching allocator's rules."""

@@ -20,8 +20,8 @@ from toolkit.memory.parallel.buckets import AT_ONCE, BUFFER
 from toolkit.memory.replay.events import Block, Events
 from toolkit.memory.replay.loading import in_layers
 from toolkit.memory.size import BYTES
+from toolkit.memory.weights.linear_storage import QUANTIZED
 from toolkit.memory.weights.lora import adapters_of
-from toolkit.memory.weights.numerics import QUANTIZED
 from toolkit.memory.weights.storage import ITEM_BYTES, StoredTensor, storage_of
 from toolkit.memory.weights.sums import upcast_bytes
 from toolkit.spec.settings.setting import Setting

@@ -1,6 +1,6 @@
 """Training under ZeRO 1 and 2, as events of the stream that computes and, with overlap_comm, of the one that reduces.
 
-Gradients are copied to a buffer, which is reduced once there is no room for another; what of them is this GPU's stays.
+Gradients are copied to a buffer, which is reduced once there is no room for another; this GPU's part of them stays.
 Sources: deepspeed runtime/zero/stage_1_and_2.py (0.9 to 0.19): initialize_optimizer_states, setup_buckets,
 reduce_independent_p_g_buckets_and_remove_grads, average_tensor, copy_grads_in_partition, step.
 """
@@ -22,7 +22,7 @@ from toolkit.memory.weights.storage import storage_of
 
 
 class BucketedRun(Run):
-    """A run on one of several GPUs, of which each has all weights and updates its part."""
+    """A run on one of several GPUs, each of which has all weights and updates its part."""
 
     def __init__(self, context: Context, programs: Programs, zero: Zero, *, holds: bool = False) -> None:
         super().__init__(context, programs, holds=holds)
@@ -34,10 +34,9 @@ class BucketedRun(Run):
         self._earlier: Block = 0
 
     def load(self) -> None:
-        """The weights, in one block where they are trained; then the part that is updated, in float32, and its states.
+        """The weights, in one block where they are trained; then this GPU's part in float32, and its states.
 
-        What was loaded before it was joined has been given back (empty_cache). States are made by a step, whose
-        gradients are zeros.
+        What was loaded before it was joined has been freed (empty_cache). A step with zero gradients makes the states.
         """
         context, zero, events = self._context, self._zero, self._writer.events
         if context.setting.method == "full":
@@ -57,7 +56,7 @@ class BucketedRun(Run):
         events.allocate(zero.skipped)
 
     def pass_through(self, *, accumulates: bool) -> None:
-        """With ZeRO 2 a gradient leaves its weight at once, and is added to no other there."""
+        """One pass; with ZeRO 2 a gradient leaves its weight at once, so none accumulate there."""
         super().pass_through(accumulates=accumulates and self._zero.stage == 1)
 
     def before_loss(self) -> None:
@@ -76,7 +75,7 @@ class BucketedRun(Run):
         self._leave()
 
     def after_backward(self) -> None:
-        """What is left is reduced; with ZeRO 1 that is all of it."""
+        """The rest of the gradients is reduced; with ZeRO 1 that is all of them."""
         self._leave(last=True)
         self._reduce()
         self._writer.release(*self._buffers)
@@ -88,7 +87,7 @@ class BucketedRun(Run):
         self._part = 0
 
     def step(self) -> None:
-        """A GPU's part of the gradients is joined and made float32, and then the optimizer runs."""
+        """A GPU's part of the gradients is joined and cast to float32, and then the optimizer runs."""
         zero, events = self._zero, self._writer.events
         flat = events.allocate(zero.part)
         wide = events.allocate(zero.updated * BYTES["fp32"])
@@ -117,7 +116,7 @@ class BucketedRun(Run):
         writer.gradients.clear()
 
     def _reduce(self) -> None:
-        """What is inside, in a copy where it is joined; then this GPU's part of all, once, has a place."""
+        """Reduces the buffer's gradients, in a copy where they are joined; the first time, this GPU's part is made."""
         if self._zero.copied:
             self.reducing.release(self.reducing.allocate(self._inside))
         if self._inside and not self._part:
@@ -126,7 +125,7 @@ class BucketedRun(Run):
 
 
 def bucketed_runs(context: Context, programs: Programs, zero: Zero) -> Iterator[BucketedRun]:
-    """A run, and where the loop may have a name for the result, one that has."""
+    """A run; and where the loop may keep a reference to the result, a run that does."""
     yield BucketedRun(context, programs, zero)
     if hides_results(context):
         yield BucketedRun(context, programs, zero, holds=True)
@@ -135,7 +134,7 @@ def bucketed_runs(context: Context, programs: Programs, zero: Zero) -> Iterator[
 def reserved_in_buckets(
     context: Context, programs: Programs, zero: Zero, limit: int | None = None
 ) -> tuple[int, int, int, int]:
-    """The least and the most that both streams reserve, the most that is alive, and the largest request, in bytes."""
+    """The least and the most that both streams reserve, the peak alive, and the largest request, in bytes."""
     found: list[Followed] = []
     for number, run in enumerate(bucketed_runs(context, programs, zero)):
         events = run.events()
@@ -145,6 +144,6 @@ def reserved_in_buckets(
         if run.reducing is not events:
             beside = reserved(run.reducing, swaps=False)
             low, high, alive = low + beside[0], high + beside[1], alive + zero.kept
-        found.append(Followed((low, high), alive, followed.largest))
+        found.append(Followed((low, high), alive, followed.largest, (alive, alive)))
     least, most = min(one.reserved[0] for one in found), max(one.reserved[1] for one in found)
     return least, most, found[0].alive, max(one.largest for one in found)

@@ -10,13 +10,13 @@ from itertools import accumulate, chain
 import numpy as np
 
 from toolkit.memory.allocator.caching import LARGE_SEGMENT, MIN_BLOCK, OWN_SEGMENT_FROM, SEGMENT_UNIT, SMALL_SEGMENT
-from toolkit.memory.device import Interval
 from toolkit.memory.replay.events import Events
 from toolkit.memory.replay.kernel import (
     AS_WRITTEN,
     EARLY,
     LATE,
     MOST_BLOCKS,
+    Keys,
     Numbers,
     Rules,
     by_pool,
@@ -24,7 +24,7 @@ from toolkit.memory.replay.kernel import (
     written_out,
 )
 from toolkit.memory.replay.pool import BLOCK_BITS, MOST_SMALL
-from toolkit.memory.replay.requests import How, PlainPool, Requests
+from toolkit.memory.replay.requests import How, PlainPool, Replayed, Requests
 
 OWN_FROM, UNIT = OWN_SEGMENT_FROM // MIN_BLOCK, SEGMENT_UNIT // MIN_BLOCK
 RULES_OF_LARGE: Rules = MOST_SMALL, LARGE_SEGMENT // MIN_BLOCK, OWN_FROM, UNIT
@@ -34,9 +34,10 @@ RULES_OF_SMALL: Rules = 0, SMALL_SEGMENT // MIN_BLOCK, OWN_FROM, UNIT
 class CompiledPool:
     """The requests of a pool, of which `wanted` has the blocks of 512 bytes, as arrays."""
 
-    def __init__(self, wanted: Numbers, order: Numbers, *, small: bool) -> None:
+    def __init__(self, wanted: Numbers, order: Numbers, alive: Keys, *, small: bool) -> None:
         self._wanted = wanted
         self._order = order
+        self._alive = alive
         self._small = small
 
     def digest(self, how: How) -> bytes:
@@ -45,24 +46,28 @@ class CompiledPool:
         found = blake2b(f"{how} {len(mine)}".encode(), digest_size=32)
         found.update(mine)
         found.update(self._order)
+        found.update(self._alive)
         return found.digest()
 
-    def reserved(self, how: How) -> Interval:
-        """The least and the most bytes that are reserved over the orders."""
+    def replayed(self, how: How) -> Replayed:
+        """What is reserved over the orders, and counted in the first."""
         limit = MOST_BLOCKS if how.limit is None else min(how.limit // MIN_BLOCK, MOST_BLOCKS)
         warm = -(-how.warm // SEGMENT_UNIT) * UNIT
         asked = [(order, 0) for order in ((AS_WRITTEN, LATE, EARLY) if how.swaps else (AS_WRITTEN,))]
         if warm:
             asked.append((AS_WRITTEN, warm))
-        found = [warm]
+        found = [(warm, 0)]
         if warm <= MOST_BLOCKS:
             settled = len(self._order) if how.settled is None else min(how.settled, len(self._order))
-            mine = self._wanted, self._order, (how.loaded, settled)
+            mine = self._wanted, self._order, self._alive, (how.loaded, settled)
             rules = RULES_OF_SMALL if self._small else RULES_OF_LARGE
-            found = [int(replay_blocks(*mine, order, first, limit, rules)) for order, first in asked]
-        if limit == MOST_BLOCKS < max(found):
-            return PlainPool(self._wanted.tolist(), self._order.tolist(), small=self._small).reserved(how)
-        return MIN_BLOCK * min(found), MIN_BLOCK * max(found)
+            found = [replay_blocks(*mine, order, first, limit, rules) for order, first in asked]
+        reserved = [int(blocks) for blocks, _ in found]
+        if limit == MOST_BLOCKS < max(reserved):
+            alike = self._wanted.tolist(), self._order.tolist(), self._alive.tolist()
+            return PlainPool(*alike, small=self._small).replayed(how)
+        counted = [MIN_BLOCK * int(found[place][1]) for place in (0, *((-1,) if warm else ()))]
+        return Replayed((MIN_BLOCK * min(reserved), MIN_BLOCK * max(reserved)), counted[0], counted[-1])
 
 
 def compiled_requests(events: Events) -> Requests | None:
@@ -77,8 +82,9 @@ def compiled_requests(events: Events) -> Requests | None:
     wanted = (sizes + (MIN_BLOCK - 1) >> BLOCK_BITS).astype(np.int32)
     order = _order(events)
     places = events.loaded, len(order) if events.settled is None else events.settled
-    large, small, (loaded, settled), most = by_pool(wanted, order, places, MOST_SMALL)
-    pools = CompiledPool(wanted, large, small=False), CompiledPool(wanted, small, small=True)
+    large, small, alive, (loaded, settled), most = by_pool(wanted, order, places, MOST_SMALL)
+    none = np.zeros(len(small), np.int64)
+    pools = CompiledPool(wanted, large, alive, small=False), CompiledPool(wanted, small, none, small=True)
     return Requests(*pools, loaded, settled, int(most), largest)
 
 
@@ -86,7 +92,7 @@ def _order(events: Events) -> Numbers:
     """All events."""
     if not events.moved:
         return _numbers(events.written)
-    places, stretches, before = zip(*events.moved, strict=True)
+    places, stretches, *follow = zip(*events.moved, strict=True)
     distinct = {id(moves): moves for moves in stretches}.values()
     numbers = {id(moves): number for number, moves in enumerate(distinct)}
     which = [numbers[id(moves)] for moves in stretches]
@@ -94,7 +100,7 @@ def _order(events: Events) -> Numbers:
     return written_out(
         _numbers(events.written),
         _numbers(places),
-        _numbers(before),
+        (_numbers(follow[0]), _numbers(follow[1]), _numbers(follow[2])),
         _numbers(which),
         _numbers(ends),
         _numbers(chain.from_iterable(distinct)),

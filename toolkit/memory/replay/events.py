@@ -18,11 +18,33 @@ Moves = tuple[int, ...]
 
 
 class Moved(NamedTuple):
-    """Events that come after so many that are `written` one by one, of blocks that follow so many others."""
+    """Events that come after so many that are `written` one by one, of blocks that follow so many others.
+
+    The first so many numbers are of a stretch that it is `linked` to, whose blocks follow `links` others.
+    """
 
     place: int
     moves: Moves
     before: int
+    linked: int = 0
+    links: int = 0
+
+    @property
+    def events(self) -> list[int]:
+        """The events, by the numbers of their blocks."""
+        linked, links, before = self.linked, self.links, self.before - self.linked
+        if not linked:
+            return [move + before if move > 0 else move - before for move in self.moves]
+        blocks = [number + (links if number <= linked else before) for number in map(abs, self.moves)]
+        return [block if move > 0 else -block for move, block in zip(self.moves, blocks, strict=True)]
+
+
+class Mark(NamedTuple):
+    """A place in events, by what is there before it: so many blocks, events that are written one by one, and others."""
+
+    blocks: int
+    written: int
+    moved: int
 
 
 @dataclass(slots=True)
@@ -42,12 +64,20 @@ class Events:
     @property
     def order(self) -> list[int]:
         """All events."""
+        return self.since(Mark(0, 0, 0))
+
+    def mark(self) -> Mark:
+        """Where the next event comes."""
+        return Mark(len(self.sizes) - 1, len(self.written), len(self.moved))
+
+    def since(self, start: Mark) -> list[int]:
+        """All events from a mark on."""
         order: list[int] = []
-        done = 0
-        for place, moves, before in self.moved:
-            order += self.written[done:place]
-            order += [before + move if move > 0 else move - before for move in moves]
-            done = place
+        done = start.written
+        for one in self.moved[start.moved :]:
+            order += self.written[done : one.place]
+            order += one.events
+            done = one.place
         order += self.written[done:]
         return order
 
@@ -97,9 +127,9 @@ class Events:
         self.written += chain.from_iterable(zip(new, map(neg, old), strict=True))
         return new
 
-    def move(self, moves: Moves, before: Block) -> None:
-        """Adds the events of a stretch, whose blocks follow so many others."""
-        self.moved.append(Moved(len(self.written), moves, before))
+    def move(self, moves: Moves, before: Block, linked: int = 0, links: Block = 0) -> None:
+        """Adds the events of a stretch, whose blocks follow so many others; the first so many are of an earlier one."""
+        self.moved.append(Moved(len(self.written), moves, before, linked, links))
 
     def _count(self) -> int:
         """How many events there are."""

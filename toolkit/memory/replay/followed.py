@@ -1,6 +1,6 @@
-"""What is reserved in a training run, worked out once for all runs that say the same of themselves.
+"""The reserved memory of a training run, computed once for all runs with the same description.
 
-Releases of libraries, as many other things of a setting, move what is reserved only by what they change in a run.
+Releases of libraries, like many fields of a setting, move reserved memory only by what they change in a run.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from toolkit.memory.replay.training import Run
 REMEMBERED = 4096
 
 _KNOWN: dict[tuple[Hashable, bool, bool, int | None], Followed] = {}
-"""By what a run says, and how it is followed."""
+"""Results by a run's description and by how it is replayed."""
 
 
 def follow_run(run: Run, *, warms: bool = False, swaps: bool = True, limit: int | None = None) -> Followed:
-    """A run that is not written yet, followed as its events would be (toolkit.memory.replay.orders)."""
+    """Replays a run that is not written yet as its events would be (toolkit.memory.replay.orders)."""
     key = run.said(), warms, swaps, limit
     found = _KNOWN.get(key)
     if found is None:

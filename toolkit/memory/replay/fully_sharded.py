@@ -1,8 +1,8 @@
 """torchtitan's training under fully_shard, as events of three streams, each with a pool of blocks of its own.
 
-What a unit is gathered in comes on the stream that copies it in, and the parts of its gradients are made on the one
-that reduces; the tensors of a unit, and what its gradients are sent from, are of the stream that computes. Nothing is
-recorded for another stream, so that a block is free as soon as the code that drives the GPU lets go of it. Sources:
+The buffer in which a unit is gathered belongs to the copy-in stream, and the parts of its gradients to the reduce
+stream; the tensors of a unit, and the buffer from which its gradients are sent, belong to the compute stream. Nothing
+is recorded for another stream, so a block is free as soon as the Python code drops its tensor. Sources:
 torch/distributed/fsdp/_fully_shard/_fsdp_param_group.py (unshard, wait_for_unshard, post_backward, finalize_backward),
 _fsdp_collectives.py (foreach_all_gather, foreach_reduce) and _fsdp_state.py of torch 2.13.
 """
@@ -29,7 +29,7 @@ from toolkit.memory.weights.storage import storage_of
 
 @dataclass(slots=True)
 class _Unit:
-    """Tensors that are gathered together: the elements of a GPU's part of each, and the blocks of the whole ones."""
+    """Tensors that are gathered together: the elements of a GPU's part of each, and the blocks of the full tensors."""
 
     parts: list[int]
     whole: list[Block] = field(default_factory=list)
@@ -54,7 +54,7 @@ class FullyShardedRun(Run):
         self.gathering, self.reducing = Events(), Events()
         self._embedding, self._layers_of, self._end = self._units()
         self._units_outside = (self._embedding, self._end) if shards.apart else (self._joined(),)
-        self._last: Block = 0  # the buffer that is kept until the next unit has been copied out
+        self._last: Block = 0  # the buffer that stays until the next unit has been copied out
         self._sent: Block = 0
         self._made: list[Block] = []
 
@@ -77,7 +77,7 @@ class FullyShardedRun(Run):
         return _Unit([*self._embedding.parts, *self._end.parts])
 
     def load(self) -> None:
-        """A GPU's parts, one tensor each, in the dtype in which they are kept; then the table of positions."""
+        """A GPU's parts, one tensor each, in the dtype in which they are stored; then the table of positions."""
         events = self._writer.events
         for one in self._stored:
             events.allocate(part_of(one.tensor.shape, self._gpus) * BYTES[self._context.setting.weights])
@@ -86,7 +86,7 @@ class FullyShardedRun(Run):
         events.is_loaded()
 
     def pass_through(self, *, accumulates: bool) -> None:
-        """The root or the embedding is gathered first; no gradient finds another in the dtype of the pass."""
+        """One pass; the root or the embedding is gathered first, and no gradients accumulate in the pass's dtype."""
         del accumulates
         first = self._units_outside[0]
         self._forward(first)
@@ -95,23 +95,23 @@ class FullyShardedRun(Run):
         super().pass_through(accumulates=False)
 
     def before_layer(self, place: int) -> None:
-        """It is gathered, unless it still is."""
+        """The layer is gathered, unless it still is."""
         self._forward(self._layers_of[place])
 
     def after_forward(self, place: int) -> None:
-        """It is let go of, but for a last one that stays."""
+        """The layer is freed, unless it is the last one and stays."""
         if self._shards.reshards and not (self._shards.stays and place == self._shards.layers - 1):
             self._reshard(self._layers_of[place])
 
     def before_end(self) -> None:
-        """An end of its own is gathered; the last buffer goes when the model returns."""
+        """The end is gathered if it is a unit; the last buffer is freed when the model returns."""
         if self._shards.apart:
             self._forward(self._end)
         self.gathering.release(self._last)
         self._last = 0
 
     def before_backward(self, place: int) -> None:
-        """The layer is gathered, and the one before it is on its way; before the last, the end is reduced."""
+        """The layer is gathered and the one before it prefetched; before the last layer, the end is reduced."""
         if place == self._shards.layers - 1:
             if self._shards.apart:
                 self._gather(self._layers_of[place])
@@ -125,12 +125,12 @@ class FullyShardedRun(Run):
             self._gather(self._embedding)
 
     def after_layer(self, gradients: int) -> None:
-        """Its gradients are sent from a copy."""
+        """The layer's gradients are sent from a copy."""
         place = next(place for place in reversed(range(self._shards.layers)) if self._layers_of[place].whole)
         self._reduce(self._layers_of[place], gradients)
 
     def after_backward(self) -> None:
-        """What is outside of the layers comes last; then nothing is sent any more (finalize_backward)."""
+        """What is outside the layers is reduced last; then all communication is done (finalize_backward)."""
         first = self._units_outside[0]
         self._arrive(first)
         self._reduce(first, 0)
@@ -138,7 +138,7 @@ class FullyShardedRun(Run):
         self._sent = 0
 
     def step(self) -> None:
-        """The parts of gradients go with the step."""
+        """The parts of the gradients are freed with the step."""
         super().step()
         for block in self._made:
             self.reducing.release(block)
@@ -152,7 +152,7 @@ class FullyShardedRun(Run):
         unit.coming = 0
 
     def _gather(self, unit: _Unit) -> None:
-        """The parts are cast side by side, and come together in one buffer; not those that are there."""
+        """The parts are cast into one tensor and gathered in one buffer, unless the unit is gathered already."""
         if unit.whole or unit.coming:
             return
         cast = self.gathering.allocate(unit.elements * self._item)
@@ -174,7 +174,7 @@ class FullyShardedRun(Run):
         unit.whole = []
 
     def _reduce(self, unit: _Unit, gradients: int) -> None:
-        """Whole tensors go; gradients are copied to one buffer, once the one before it was sent, and go."""
+        """Frees the full tensors; gradients are copied to one buffer, after the previous one was sent, and freed."""
         writer = self._writer
         self._reshard(unit)
         writer.release(self._sent)
@@ -191,7 +191,7 @@ class FullyShardedRun(Run):
 def reserved_fully_sharded(
     context: Context, programs: Programs, shards: Shards, limit: int | None = None
 ) -> tuple[int, int, int, int]:
-    """The least and the most that all three reserve, the most that is alive, and the largest request, in bytes."""
+    """The least and the most that all streams reserve, the peak of what is alive, and the largest request, in bytes."""
     run = FullyShardedRun(context, programs, shards)
     events = run.events()
     low, high = reserved(events, limit=limit)

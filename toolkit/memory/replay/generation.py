@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from itertools import chain, repeat
 
 from toolkit.memory.allocator.caching import SMALL_REQUEST
@@ -16,10 +16,13 @@ from toolkit.memory.ledger import PhaseName
 from toolkit.memory.libraries.transformers_versions import behaviour
 from toolkit.memory.programs.program import Program
 from toolkit.memory.programs.programs import Programs
+from toolkit.memory.replay.ends import end_script
 from toolkit.memory.replay.events import Block, Events
 from toolkit.memory.replay.loading import load
+from toolkit.memory.replay.played import play_forward
+from toolkit.memory.replay.repeats import Repeats
 from toolkit.memory.replay.script import Script, script_of
-from toolkit.memory.replay.writer import GrowingWriter, Writer, held_inputs, play_forward
+from toolkit.memory.replay.writer import GrowingWriter, Writer, held_inputs
 
 FOLLOWED = 4
 """Tokens of which tensors of any size are followed at most, evenly spread: small ones are a pool of their own."""
@@ -53,7 +56,7 @@ def _generate(context: Context, programs: Programs, events: Events, workspace: i
     batch = events.allocate(token_ids(context, PhaseName.LOAD))
     angles = events.allocate(angles_of(context, PhaseName.PREFILL))
     writer = Writer(events, context.scale)
-    caches, result = _pass(programs, writer, workspace, holds=_holds_result(context))
+    caches, result = _pass(context, programs, writer, workspace, holds=_holds_result(context))
     events.release(angles)
     events.release(batch)
     if context.generates:
@@ -67,7 +70,7 @@ def _repeat(context: Context, programs: Programs, events: Events, workspace: int
     for number in range(PASSES):
         angles = events.allocate(angles_of(context, PhaseName.PREFILL))
         writer = Writer(events, context.scale)
-        caches, logits = _pass(programs, writer, 0 if number else workspace, holds=True)
+        caches, logits = _pass(context, programs, writer, 0 if number else workspace, holds=True)
         events.release(angles)
         writer.release(*held)
         held = [logits, *chain.from_iterable(caches)]
@@ -75,7 +78,9 @@ def _repeat(context: Context, programs: Programs, events: Events, workspace: int
         events.release(block)
 
 
-def _pass(programs: Programs, writer: Writer, workspace: int, *, holds: bool) -> tuple[list[list[Block]], Block]:
+def _pass(
+    context: Context, programs: Programs, writer: Writer, workspace: int, *, holds: bool
+) -> tuple[list[list[Block]], Block]:
     """All layers and the end; returns what each layer leaves in the cache, and the logits if the loop `holds` them.
 
     The first product asks for cuBLAS's `workspace` (aten/src/ATen/cuda/CublasHandlePool.cpp).
@@ -89,8 +94,8 @@ def _pass(programs: Programs, writer: Writer, workspace: int, *, holds: bool) ->
         stream = played.result
         left.append([block for block in played.blocks.values() if block not in (played.given, stream)])
     writer.release(*passing)
-    [end] = _scripts((programs.head,))
-    played = play_forward(writer, end, stream, holds=holds)
+    here = context.stage is None or context.stage.embeds  # where the loop is given the logits
+    played = play_forward(writer, end_script(context.stage, programs), stream, holds=holds and here)
     writer.release(*masks, *(block for block in played.blocks.values() if block != played.given))
     return left, played.logits
 
@@ -118,7 +123,7 @@ def _decode(context: Context, programs: Programs, events: Events, caches: list[l
     events.is_settled()
     setting = context.setting
     keeps_prompt = behaviour(context.architecture, setting).keeps_prompt
-    scripts = [*_scripts(programs.decoding or programs.layers), *_scripts((programs.head,))]
+    scripts = [*_scripts(programs.decoding or programs.layers), end_script(context.stage, programs)]
     distinct = [*{id(script): script for script in scripts}.values()]
     whole = growth(context).whole
     count = max(setting.generated_length - 1, 0)
@@ -127,6 +132,7 @@ def _decode(context: Context, programs: Programs, events: Events, caches: list[l
     longest = Writer(events, Scale(batch, 1, keys=setting.sequence_length + count), SMALL_REQUEST)
     writers = {follows: GrowingWriter(events, batch, 0 if follows else SMALL_REQUEST) for follows in (True, False)}
     ever = [script for script in distinct if longest.asks(script.forward)]
+    repeats = Repeats(events)
     for number in range(growths):
         tokens = setting.sequence_length + -(-count * (number + 1) // growths)
         follows = (number + 1) * FOLLOWED // growths > number * FOLLOWED // growths
@@ -134,8 +140,15 @@ def _decode(context: Context, programs: Programs, events: Events, caches: list[l
         writer.attend(tokens)
         # A tensor of a shorter cache is no larger: what asks for little beside the longest does so beside all.
         playing = {id(script) for script in (distinct if follows else ever) if writer.asks(script.forward)}
-        stream = writer.allocate(programs.hidden)
         sizes = [*_cached(context, tokens)]
+        shape, asked = _asked(writer, scripts, playing, writer.bytes(programs.hidden), sizes)
+        if further := repeats.again(shape, asked):
+            caches = [
+                [block + further for block in held] if size else held for held, size in zip(caches, sizes, strict=True)
+            ]
+            continue
+        start = events.mark()
+        stream = writer.allocate(programs.hidden)
         passed: list[Block] = []
         if not (playing - {id(scripts[-1])} or stream) and _is_plain(caches, sizes):  # nothing between two layers
             passed = [*chain.from_iterable(caches)] if whole else []
@@ -156,7 +169,27 @@ def _decode(context: Context, programs: Programs, events: Events, caches: list[l
             events.release(result)
             result = 0
         events.release_all(passed)  # versions that hand on tuples hold the whole old cache meanwhile
+        repeats.written(shape, asked, start)
     events.release(result)
+
+
+def _asked(
+    writer: GrowingWriter, scripts: Sequence[Script], playing: Set[int], hidden: int, sizes: Sequence[int]
+) -> tuple[object, list[int]]:
+    """What tokens have alike that ask for blocks and let go of them in the same order, and the sizes that one asks for.
+
+    Those of the `hidden` state, of keys and values layer by layer, with what is computed there, and of the end.
+    """
+    computed = {id(script): script for script in scripts[:-1] if playing and (hidden or id(script) in playing)}
+    passes = {number: writer.numbered(script.forward) for number, script in computed.items()}
+    end = writer.numbered(scripts[-1].forward)
+    asked = [hidden] if hidden else []
+    for script, size in zip(scripts, sizes, strict=False):
+        asked += (size, size) if size else ()
+        asked += passes[id(script)].sizes if id(script) in passes else ()
+    asked += end.sizes
+    shape = [*passes], hidden > 0, [size > 0 for size in sizes], [one.moves for one in (*passes.values(), end)]
+    return shape, asked
 
 
 def _is_plain(caches: Sequence[Sequence[Block]], sizes: Sequence[int]) -> bool:

@@ -87,11 +87,12 @@ def _changes_places(order: Numbers, at: int, loaded: int, settled: int, swap: in
 
 @_kept
 def replay_blocks(  # noqa: C901 - see below
-    wanted: Numbers, order: Numbers, open_to_change: Span, swap: int, warm: int, limit: int, rules: Rules
-) -> int:
-    """The blocks that are reserved, of which `warm` are there first, as one that is free.
+    wanted: Numbers, order: Numbers, alive: Keys, open_to_change: Span, swap: int, warm: int, limit: int, rules: Rules
+) -> Span:
+    """The blocks that are reserved, of which `warm` are there first, as one that is free; and the most that is counted.
 
-    Events from one number on, and up to another, are open to change places.
+    `alive` has for each event the most blocks that are alive until the next, to which what is left of pieces that are
+    not split is counted. Events from one number on, and up to another, are open to change places.
 
     What is free is in no order: some hundred pieces are, and all of them are sooner compared than kept in order. All in
     one function, whose counts stay in registers: with functions for its parts it takes a third longer.
@@ -106,6 +107,7 @@ def replay_blocks(  # noqa: C901 - see below
         reserved, made, free = warm, 1, 1
         pieces[1] = warm, 0, 0, 0, 0
         keys[0], numbers[0] = warm << ADDRESS_BITS, 1
+    beside = counted = np.int64(0)
     after = -1  # the event that has changed places with the one before it
     for at in range(len(order)):
         event = order[at]
@@ -154,9 +156,12 @@ def replay_blocks(  # noqa: C901 - see below
                 pieces[piece, AFTER] = pieces[other, BEFORE] = new
                 keys[free], numbers[free] = rest << ADDRESS_BITS | address, new
                 free += 1
+            else:
+                beside += rest
             piece_of[event] = piece
         else:
             piece = piece_of[-event]
+            beside -= pieces[piece, SIZE] - wanted[-event]
             other = pieces[piece, AFTER]
             place = pieces[other, PLACE]
             if place != NOWHERE:  # a free piece behind it becomes part of it
@@ -183,17 +188,24 @@ def replay_blocks(  # noqa: C901 - see below
                 numbers[place] = piece
                 pieces[piece, PLACE] = place
             keys[place] = pieces[piece, SIZE] << ADDRESS_BITS | pieces[piece, ADDRESS]
-    return reserved
+        counted = max(counted, alive[at] + beside)
+    return reserved, counted
 
 
 @_kept
 def written_out(
-    written: Numbers, places: Numbers, before: Numbers, which: Numbers, ends: Numbers, moves: Numbers
+    written: Numbers,
+    places: Numbers,
+    follow: tuple[Numbers, Numbers, Numbers],
+    which: Numbers,
+    ends: Numbers,
+    moves: Numbers,
 ) -> Numbers:
     """All events: those that are written, and at each place those of one of the stretches that end where `ends` says.
 
-    Its blocks follow so many others.
+    Its blocks follow so many others, but for the first so many, which are `linked` and follow `links` others.
     """
+    before, linked, links = follow
     total = len(written)
     for number in which:
         total += ends[number + 1] - ends[number]
@@ -206,7 +218,9 @@ def written_out(
         done = places[number]
         for place in range(ends[which[number]], ends[which[number] + 1]):
             move = moves[place]
-            order[at] = move + before[number] if move > 0 else move - before[number]
+            block = abs(move)
+            block += links[number] if block <= linked[number] else before[number] - linked[number]
+            order[at] = block if move > 0 else -block
             at += 1
     for place in range(done, len(written)):
         order[at] = written[place]
@@ -215,12 +229,14 @@ def written_out(
 
 
 @_kept
-def by_pool(wanted: Numbers, order: Numbers, places: Span, most_small: int) -> tuple[Numbers, Numbers, Span, int]:
+def by_pool(wanted: Numbers, order: Numbers, places: Span, most_small: int) -> tuple[Numbers, Numbers, Keys, Span, int]:
     """The events of large blocks and those of small ones; and how many blocks of 512 bytes are alive at most.
 
-    Between them how many events of large blocks are before each of two `places`.
+    Between them, for each event of a large block, how many are alive until the next such event; and how many of these
+    events are before each of two `places`.
     """
     large, small = np.empty(len(order), np.int32), np.empty(len(order), np.int32)
+    until = np.zeros(len(order), np.int64)
     loaded, settled = places
     larges = smalls = first = second = alive = most = 0
     for place in range(len(order)):
@@ -235,11 +251,14 @@ def by_pool(wanted: Numbers, order: Numbers, places: Span, most_small: int) -> t
         if size > most_small:
             large[larges] = event
             larges += 1
+            until[larges - 1] = alive
         else:
             small[smalls] = event
             smalls += 1
+            if larges:
+                until[larges - 1] = max(until[larges - 1], alive)
     if loaded >= len(order):
         first = larges
     if settled >= len(order):
         second = larges
-    return large[:larges], small[:smalls], (first, second), most
+    return large[:larges], small[:smalls], until[:larges], (first, second), most

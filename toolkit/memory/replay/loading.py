@@ -52,15 +52,27 @@ def load(events: Events, context: Context) -> None:
             made = events.allocate(2 * (more or back))
             wide += [(made, back)] if back else []
             events.release(block)
-    if context.numerics.adapter is not None:
-        head, adapter = BYTES[context.numerics.head], BYTES[context.numerics.adapter]
-        events.allocate_all(of_trained(context, lambda one: one.elements * (head if one.copied else adapter)))
-    for block, size in wide:  # trl trainer/utils.py, peft_module_casting_to_bf16
-        events.allocate(size)
-        events.release(block)
+    _adapt(events, context, wide)
     if setting.master_weights is not None:
         width = BYTES[setting.master_weights]
         events.allocate_all(of_trained(context, lambda one: one.elements * width))
+
+
+def _adapt(events: Events, context: Context, wide: Sequence[tuple[Block, int]]) -> None:
+    """The adapters, and copies of modules that are trained with them; then what is `wide` is cast back to its bytes.
+
+    Copies are of what is float32 by then, and are cast back, too (trl trainer/utils.py, peft_module_casting_to_bf16).
+    """
+    if context.numerics.adapter is None:
+        return
+    head, adapter = BYTES[context.numerics.head], BYTES[context.numerics.adapter]
+    first = BYTES["fp32"] if wide else head
+    trained = [*trained_in_order(context)]
+    added = events.allocate_all(one.elements * (first if one.copied else adapter) for one in trained)
+    of_copies = [(block, one.elements * head) for one, block in zip(trained, added, strict=True) if wide and one.copied]
+    for block, size in (*wide, *of_copies):
+        events.allocate(size)
+        events.release(block)
 
 
 def of_stored(stored: Iterable[StoredTensor], bytes_of: Callable[[StoredTensor], int]) -> Iterator[int]:

@@ -74,6 +74,10 @@ class LoggedTape(Tape):
         """As of a tape."""
         self.logits, self._gave = self.number(logits), True
 
+    def attributes(self) -> tuple[int, ...]:
+        """The keys of what nodes keep as attributes: of a layer that fills a cache its keys and values are among it."""
+        return tuple(map(self.number, self._pinned))
+
     def fresh(self, row: str, size: Size, dtype: str, width: int = 0) -> Buffer:
         """As of a tape."""
         buffer = super().fresh(row, size, dtype, width)
@@ -112,6 +116,9 @@ class LoggedTape(Tape):
         if gradient is not None:
             self.start = self.number(gradient)
         left = super().backward(output, gradient)
+        for one in self.sum_of:  # which the next layer finds: each writes its own
+            self._release(one)
+        self.sum_of.clear()
         self.end = self.number(left) if left is not None and left.counted else None
         return left
 

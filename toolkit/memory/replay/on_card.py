@@ -1,4 +1,4 @@
-"""What is reserved on cards that are named, and what these show: of one estimate, and over several."""
+"""Reserved memory on named cards, and what these show: for one estimate, and over several."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from toolkit.memory.estimate import Estimate
 from toolkit.memory.replay.reserved import replayed, reserved_on_card
 
 TRIED = 8
-"""Of several estimates so many are replayed for each end."""
+"""How many of several estimates are replayed for each end of the interval."""
 
 Bounds = Callable[[Estimate], Interval]
 
 Runs = Callable[[Estimate], bool]
-"""Whether a run is not known to find no room on its card."""
+"""Whether a run may find room on its card."""
 
 
 def device_on_card(known: Estimate, *, runs: bool = False) -> Interval:
-    """What the card shows when most is reserved: that and the CUDA context, and no more than a card has that holds it.
+    """What the card shows when most is reserved: reserved memory and the CUDA context, at most what the card has.
 
-    `runs` as for `reserved_on_card`.
+    `runs` is as for `reserved_on_card`.
     """
     if known.context is not None and known.context.serves:
         return known.device
@@ -43,7 +43,7 @@ def device_over(estimates: Sequence[Estimate], runs: Runs) -> Interval:
 
 
 def _bounds_on_card(known: Estimate) -> Interval:
-    """The bounds of what is reserved, as far as the card has it."""
+    """The bounds of reserved memory, limited by the card's memory."""
     capacity = capacity_of(known.setting.gpu or "")
     low, high = known.reserved
     return (low, high) if capacity is None else (low, max(min(high, capacity[1]), low))
@@ -56,13 +56,13 @@ def _device_bounds_on_card(known: Estimate) -> Interval:
 
 
 def _beside(known: Estimate, reserved: Interval) -> Interval:
-    """What is reserved and what a card shows beside it."""
+    """Reserved memory, and what a card shows on top of it."""
     setting = known.setting
     return device_interval(reserved, setting.gpu, setting.parallel, setting.stack.versions)
 
 
 def _shown_at_most(known: Estimate) -> int | None:
-    """What a card can show at all, where what is allocated surely has room on it."""
+    """The most that a card can show, if what is allocated certainly fits on it."""
     found = find_gpu(known.setting.gpu) if known.setting.gpu is not None else None
     if found is None or isinstance(found, UnknownName) or known.allocated > found.usable_high - found.context_low:
         return None
@@ -70,12 +70,12 @@ def _shown_at_most(known: Estimate) -> int | None:
 
 
 def most_reserved(estimates: Sequence[Estimate], limit: int | None = None) -> int:
-    """The most that is reserved over several estimates on cards that have it; no more is known above a `limit`."""
+    """The most that is reserved over several estimates on cards that have it; nothing is known above a `limit`."""
     return _over(estimates, lambda one: one.reserved, lambda one: replayed(one, limit))[1]
 
 
 def _over(estimates: Sequence[Estimate], bounds: Bounds, narrowed: Bounds) -> Interval:
-    """The hull of what is replayed, of those estimates whose bounds may reach it; the bounds of too many others."""
+    """The hull of the replays of those estimates whose bounds may reach it; their bounds where they are too many."""
     low, high = narrowed(min(estimates, key=lambda one: bounds(one)[0]))
     for tried, one in enumerate(sorted(estimates, key=lambda one: bounds(one)[0])):
         if bounds(one)[0] < low:

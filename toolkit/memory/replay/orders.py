@@ -1,4 +1,4 @@
-"""What the caching allocator reserves for events, in each order in which they may come."""
+"""What the caching allocator reserves for events, over the orders in which they may come."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from typing import NamedTuple
 from toolkit.memory.allocator.caching import MIN_BLOCK
 from toolkit.memory.device import Interval
 from toolkit.memory.replay.events import Events
-from toolkit.memory.replay.requests import How, Pool, Requests, plain_requests
+from toolkit.memory.replay.requests import How, Pool, Replayed, Requests, plain_requests
 
 REMEMBERED = 4096
 
 THREADS = "OPENBLAS_NUM_THREADS"
 
-_KNOWN: dict[bytes, Interval] = {}
-"""What was reserved for requests, by a digest of them: runs of other dtypes or versions often ask for the same."""
+_KNOWN: dict[bytes, Replayed] = {}
+"""Results by a digest of the requests: runs with other dtypes or versions often make the same requests."""
 
 _compiled: Callable[[Events], Requests | None] | None = None
 
 
 def compile_replays() -> bool:
-    """Replays compiled from here on, where numba is installed: what it takes to load it, only thousands are worth.
+    """Compiles replays from here on if numba is installed; loading it pays off only for thousands of replays.
 
-    Returns whether they are.
+    Returns whether replays are compiled.
     """
     global _compiled  # noqa: PLW0603 - how replays are done, for all who ask
     if _compiled is None:
@@ -35,13 +35,13 @@ def compile_replays() -> bool:
         except ImportError:
             return False
         _compiled = compiled_requests
-        reserved(Events())  # compiled, or read from where it is kept, before processes are forked
+        reserved(Events())  # compiles it, or loads it from the cache, before processes are forked
     return True
 
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Without the threads that numpy's OpenBLAS starts as it is loaded: beside them no process could be forked."""
+    """Runs without the threads that numpy's OpenBLAS starts when loaded: no process could be forked beside them."""
     before = os.environ.get(THREADS)
     os.environ[THREADS] = "1"
     try:
@@ -53,40 +53,43 @@ def _one_thread() -> Iterator[None]:
 
 
 class Followed(NamedTuple):
-    """What is reserved over the orders, at least and at most, the most that is alive at once, and the largest request.
+    """The least and the most reserved over the orders, the peak of what is alive, and the largest request, in bytes.
 
-    All in bytes.
+    `counted` is the most that torch counts, whole blocks: loaded tensor by tensor, or after a block for all weights.
     """
 
     reserved: Interval
     alive: int
     largest: int
+    counted: Interval
 
 
 def follow(events: Events, *, warms: bool = False, swaps: bool = True, limit: int | None = None) -> Followed:
-    """The least and the most over the orders; `warms`: and over both ways to load a model.
+    """The least and the most over the orders; with `warms` also over both ways to load a model.
 
-    Beyond a `limit` in bytes no order is followed: where there is more, what is returned is something above it.
+    Beyond a `limit` in bytes no order is followed: where more is reserved, the result is some value above the limit.
 
-    Forward, large tensors come and go in the order of the code, as traces of it do. Not all of them do backward, where
-    a kernel asks for scratch, or a copy is made that no row counts; and published readings of training lie up to 4 %
-    below what the order of the code reserves, for a reason not found. So, with `swaps`, each release is also put behind
-    an allocation that follows it, and before one that precedes it, as long as their order is not settled. Requests of
-    up to 1 MiB have a pool of their own and are replayed once.
+    In forward, large tensors come and go in the order of the code, as in traces of it. In backward not all do: a kernel
+    requests scratch memory, or a copy is made that no row counts; and published readings of training are up to 4 %
+    below what the order of the code reserves, for an unknown reason. So with `swaps` each release is also put behind an
+    allocation that follows it, and before one that precedes it, unless their order is settled. Requests of up to 1 MiB
+    have a pool of their own and are replayed once.
     """
     asked = _requests(events)
-    low, high = _once(asked.large, How(asked.loaded, swaps, events.block if warms else 0, limit, asked.settled))
-    more, _ = _once(asked.small, How())
-    return Followed((low + more, high + more), MIN_BLOCK * asked.most, asked.largest)
+    large = _once(asked.large, How(asked.loaded, swaps, events.block if warms else 0, limit, asked.settled))
+    (low, high), (more, _) = large.reserved, _once(asked.small, How()).reserved
+    alive = MIN_BLOCK * asked.most
+    counted = max(large.counted, alive), max(large.counted_warm, alive)
+    return Followed((low + more, high + more), alive, asked.largest, counted)
 
 
 def reserved(events: Events, *, warms: bool = False, swaps: bool = True, limit: int | None = None) -> Interval:
-    """What is reserved alone."""
+    """Only what is reserved."""
     return follow(events, warms=warms, swaps=swaps, limit=limit).reserved
 
 
 def peak(events: Events) -> int:
-    """The most that is alive at once, each block rounded up to 512 bytes."""
+    """The peak of what is alive, each block rounded up to 512 bytes."""
     return MIN_BLOCK * _requests(events).most
 
 
@@ -94,12 +97,12 @@ def _requests(events: Events) -> Requests:
     return (_compiled and _compiled(events)) or plain_requests(events)
 
 
-def _once(pool: Pool, how: How) -> Interval:
-    """What is worked out for the requests of a pool; once for all that are the same."""
+def _once(pool: Pool, how: How) -> Replayed:
+    """The result for the requests of a pool, computed once for equal requests."""
     key = pool.digest(how)
     known = _KNOWN.get(key)
     if known is None:
         if len(_KNOWN) >= REMEMBERED:
             _KNOWN.clear()
-        known = _KNOWN[key] = pool.reserved(how)
+        known = _KNOWN[key] = pool.replayed(how)
     return known

@@ -19,7 +19,7 @@ from toolkit.memory.parallel.spread import MAX_IN_FLIGHT, Spread
 from toolkit.memory.parallel.units import units_of
 from toolkit.memory.replay.pool import in_blocks, pool_reserved
 from toolkit.memory.size import BYTES
-from toolkit.memory.weights.numerics import flattens_frozen
+from toolkit.memory.weights.backward import flattens_frozen
 from toolkit.memory.weights.storage import FLOATS
 from toolkit.memory.weights.sums import sums
 from toolkit.spec.settings.setting import Setting

@@ -23,6 +23,7 @@ from toolkit.memory.replay.orders import follow
 from toolkit.memory.replay.pool import in_blocks, pool_reserved
 from toolkit.memory.replay.training import Run
 from toolkit.memory.size import BYTES
+from toolkit.memory.weights.linear_storage import FOUR_BIT
 from toolkit.memory.weights.storage import StoredTensor, storage_of
 
 DOUBLE = 8
@@ -138,7 +139,7 @@ def beside_computing(context: Context, zero: Zero3) -> tuple[Interval, int]:
     Without overlap_comm weights are gathered on the stream that computes, where what is freed is free at once
     (deepspeed runtime/zero/parameter_offload.py, __allgather_stream).
     """
-    item = BYTES[context.setting.compute]
+    item = 1 if context.setting.weights in FOUR_BIT else BYTES[context.setting.compute]  # of those sizes are bytes
     moves = gathering_moves(gathering(context.architecture, context.setting))
     low, alive = _pool([(key, size * item) for key, size in moves])
     high, _ = _pool([(key, size * item) for key, size in moves], zero.waiting if zero.overlaps else 0)

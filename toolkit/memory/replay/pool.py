@@ -1,6 +1,6 @@
 """A pool of CUDA's caching allocator, replayed for events that are all known, as fast as Python can.
 
-The same rules as in toolkit.memory.allocator.caching, on a card without end: a run has tens of thousands of
+The rules are those of toolkit.memory.allocator.caching, on a card of unlimited memory: a run has tens of thousands of
 events, and is replayed in several orders.
 """
 
@@ -21,15 +21,15 @@ from toolkit.memory.allocator.caching import (
 BLOCK_BITS = MIN_BLOCK.bit_length() - 1
 
 MOST_SMALL = SMALL_REQUEST // MIN_BLOCK
-"""The most blocks of 512 bytes that the pool of small requests serves."""
+"""The largest request, in blocks of 512 bytes, that the pool of small requests serves."""
 
 
 class _Pieces:
-    """The pieces that segments are cut into, by number from 1: 0 stands for no neighbour, and is never free.
+    """The pieces that segments are split into, numbered from 1; 0 stands for no neighbour, and is never free.
 
-    Sizes and addresses count blocks of 512 bytes. A free piece is one integer, its size above its address above its
-    number, so that integers in order are pieces as best fit wants them: `number_bits` are for the number, and
-    `bits_below` for all that is below the size.
+    Sizes and addresses count blocks of 512 bytes. A free piece is one integer that packs its size, its address and its
+    number, from high to low bits, so that sorted integers are in best-fit order: the number takes `number_bits`, and
+    everything below the size `bits_below`.
     """
 
     def __init__(self, wanted: Sequence[int], events: int, warm: int) -> None:
@@ -39,11 +39,11 @@ class _Pieces:
         self.size = [0]
         self.place = [0]  # address and number
         self.before, self.after = [0], [0]  # neighbours in the same segment
-        self.key = [0]  # what a piece is among those that are free
+        self.key = [0]  # the integer of a piece among the free ones
         self.reserved = 0
 
     def open(self, size: int) -> int:
-        """A new segment in one piece, which is not free."""
+        """Opens a segment as one piece, which is not free."""
         piece = len(self.size)
         self.size.append(size)
         self.place.append(self.reserved << self.number_bits | piece)
@@ -62,11 +62,20 @@ def in_blocks(sizes: Iterable[int]) -> list[int]:
 def pool_reserved(
     wanted: Sequence[int], order: Sequence[int], warm: int = 0, *, small: bool = False, most: int | None = None
 ) -> int:
-    """The most bytes that are reserved for requests above 1 MiB, or for `small` ones.
+    """The most bytes that are reserved for requests above 1 MiB, or for `small` ones."""
+    return replay_pool(wanted, order, warm, small=small, most=most)[0]
 
-    `n` in the order allocates block n, which takes so many blocks of 512 bytes, and `-n` frees it. `warm` bytes are
-    there first, as one free block. Where more than `most` bytes are, it ends there. All in one loop: calls of functions
-    would take longer than what they do.
+
+def replay_pool(
+    wanted: Sequence[int], order: Sequence[int], warm: int = 0, *, small: bool = False, most: int | None = None,
+    alive: Sequence[int] = (),
+) -> tuple[int, int]:  # fmt: skip
+    """The most bytes that are reserved for requests above 1 MiB, or for `small` ones; and the most that torch counts.
+
+    `n` in the order allocates block n, whose size is in blocks of 512 bytes, and `-n` frees it. `warm` bytes exist
+    first, as one free block. The replay ends once more than `most` bytes are reserved. `alive` has for each event the
+    most blocks that are alive of both pools until the next; to these torch counts what is left of pieces that are not
+    split. All is in one loop, because function calls would take longer than their work.
     """
     kept = 0 if small else MOST_SMALL
     limit = float("inf") if most is None else most // MIN_BLOCK
@@ -80,7 +89,8 @@ def pool_reserved(
         piece = pieces.open(-(-warm // SEGMENT_UNIT) * SEGMENT_UNIT // MIN_BLOCK)
         key[piece] = size_of[piece] << bits_below | place_of[piece]
         free.append(key[piece])
-    for event in order:
+    beside = counted = 0
+    for at_event, event in enumerate(order):
         if event > 0:
             want = wanted[event]
             place = bisect_left(free, want << bits_below)
@@ -104,9 +114,12 @@ def pool_reserved(
                 at |= rest << bits_below
                 key.append(at)
                 insort(free, at)
+            else:
+                beside += rest
             piece_of[event] = piece
         else:
             piece = piece_of[-event]
+            beside -= size_of[piece] - wanted[-event]
             other = after[piece]
             if key[other]:
                 del free[bisect_left(free, key[other])]
@@ -122,7 +135,9 @@ def pool_reserved(
                 piece = first
             key[piece] = at = size_of[piece] << bits_below | place_of[piece]
             insort(free, at)
-    return pieces.reserved * MIN_BLOCK
+        if alive and alive[at_event] + beside > counted:
+            counted = alive[at_event] + beside
+    return pieces.reserved * MIN_BLOCK, counted * MIN_BLOCK
 
 
 def _segment(want: int, *, small: bool) -> int:

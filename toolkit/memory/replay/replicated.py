@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Sequence
 
 from toolkit.memory.context import Context
+from toolkit.memory.libraries.trainers import LOOPS_IN_TORCH
 from toolkit.memory.programs.programs import Programs
 from toolkit.memory.replay.broadcast import Sent, broadcast, module_states
 from toolkit.memory.replay.events import Block
 from toolkit.memory.replay.loading import trained_in_order
 from toolkit.memory.replay.training import Run
 from toolkit.memory.size import BYTES
-from toolkit.memory.weights.numerics import LOOPS_IN_TORCH
 
 LIMITS = (1 << 20, 25 << 20)
 """Bytes at which the first bucket is full, and every other (kDefaultFirstBucketBytes, bucket_cap_mb)."""

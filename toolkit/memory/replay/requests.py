@@ -1,4 +1,4 @@
-"""The requests of one pool, and how they are replayed: by Python, where nothing faster is there."""
+"""The requests of one pool, and how they are replayed: in Python, unless replays are compiled."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from typing import NamedTuple, Protocol
 
 from toolkit.memory.device import Interval
 from toolkit.memory.replay.events import Events
-from toolkit.memory.replay.pool import MOST_SMALL, pool_reserved
+from toolkit.memory.replay.pool import MOST_SMALL, replay_pool
 
 Order = Sequence[int]
 
 
 class How(NamedTuple):
-    """How requests are replayed: also with releases that change places after so many `loaded` events, where it `swaps`.
+    """How requests are replayed.
 
-    But not after so many that are `settled`, None for all. And, where there are `warm` bytes, also with them there
-    first. Beyond a `limit` in bytes nothing is followed.
+    With `swaps`, releases also change places after the first `loaded` events, and before event `settled` (None: to the
+    end). With `warm` bytes, requests are also replayed with these reserved first. Beyond a `limit` in bytes nothing is
+    followed.
     """
 
     loaded: int = 0
@@ -30,44 +31,62 @@ class How(NamedTuple):
     settled: int | None = None
 
 
+class Replayed(NamedTuple):
+    """The least and the most bytes that a pool reserves over the orders; and the most that torch counts of both pools.
+
+    That is of the events as they are written: loaded tensor by tensor, and `counted_warm` after a block for all.
+    """
+
+    reserved: Interval
+    counted: int
+    counted_warm: int
+
+
 class Pool(Protocol):
     """The requests of one pool, ready to be replayed."""
 
     def digest(self, how: How) -> bytes:
-        """What is alike for requests that are."""
+        """A digest that equal requests have in common."""
 
-    def reserved(self, how: How) -> Interval:
-        """The least and the most bytes that are reserved over the orders."""
+    def replayed(self, how: How) -> Replayed:
+        """What is reserved over the orders, and counted in the first."""
 
 
 class PlainPool:
-    """The requests of a pool, of which `wanted` has the blocks of 512 bytes, as lists."""
+    """The requests of a pool as lists; `wanted` has their sizes in blocks of 512 bytes.
 
-    def __init__(self, wanted: Sequence[int], order: Order, *, small: bool) -> None:
+    `alive` has for each event how many of both pools are alive until the next.
+    """
+
+    def __init__(self, wanted: Sequence[int], order: Order, alive: Sequence[int] = (), *, small: bool) -> None:
         self._wanted = wanted
         self._order = order
+        self._alive = alive
         self._small = small
 
     def digest(self, how: How) -> bytes:
-        """What is alike for requests that are."""
+        """A digest that equal requests have in common."""
         is_mine = MOST_SMALL.__ge__ if self._small else MOST_SMALL.__lt__
-        asked = [tuple(how), [*filter(is_mine, self._wanted)], self._order]
+        asked = [tuple(how), [*filter(is_mine, self._wanted)], self._order, self._alive]
         return blake2b(marshal.dumps(asked, 2), digest_size=32).digest()  # version 2: no references to what came before
 
-    def reserved(self, how: How) -> Interval:
-        """The least and the most bytes that are reserved over the orders."""
-        orders = (self._order, *(swapped(self._order, how.loaded, how.settled) if how.swaps else ()))
-        found = [pool_reserved(self._wanted, order, small=self._small, most=how.limit) for order in orders]
-        if how.warm:
-            found.append(pool_reserved(self._wanted, self._order, how.warm, small=self._small, most=how.limit))
-        return min(found), max(found)
+    def replayed(self, how: How) -> Replayed:
+        """What is reserved over the orders, and counted in the first."""
+        orders = swapped(self._order, how.loaded, how.settled) if how.swaps else ()
+        found = [replay_pool(self._wanted, order, small=self._small, most=how.limit)[0] for order in orders]
+        as_written = [
+            replay_pool(self._wanted, self._order, warm, small=self._small, most=how.limit, alive=self._alive)
+            for warm in (0, *((how.warm,) if how.warm else ()))
+        ]
+        found += [blocks for blocks, _ in as_written]
+        return Replayed((min(found), max(found)), as_written[0][1], as_written[-1][1])
 
 
 class Requests(NamedTuple):
-    """The requests of a run: of `large` blocks and of `small` ones, which have pools of their own.
+    """The requests of a run: of `large` blocks and of `small` ones, which have separate pools.
 
-    So many events of large blocks load the model; after so many that are `settled` none changes places. In blocks of
-    512 bytes, so many are alive at `most`. The `largest` is in bytes.
+    The first `loaded` events of large blocks load the model; after the first `settled` ones none changes places. `most`
+    is the peak of what is alive, in blocks of 512 bytes; `largest` is the largest request, in bytes.
     """
 
     large: Pool
@@ -85,8 +104,14 @@ def plain_requests(events: Events) -> Requests:
     is_small = [-MOST_SMALL <= size <= MOST_SMALL for size in taken]
     is_large = [*map(not_, is_small)]
     loaded = [*compress(order[: events.loaded], is_large)]
+    alive: list[int] = []
+    for large, now in zip(is_large, accumulate(taken), strict=True):
+        if large:
+            alive.append(now)
+        elif alive and now > alive[-1]:
+            alive[-1] = now
     return Requests(
-        PlainPool(blocks, [*compress(order, is_large)], small=False),
+        PlainPool(blocks, [*compress(order, is_large)], alive, small=False),
         PlainPool(blocks, [*compress(order, is_small)], small=True),
         len(loaded),
         sum(is_large[: events.settled]),
@@ -96,7 +121,7 @@ def plain_requests(events: Events) -> Requests:
 
 
 def swapped(order: Order, loaded: int, settled: int | None = None) -> tuple[list[int], list[int]]:
-    """Once every release behind the allocation after it, and once before the one that precedes it."""
+    """The orders with every release moved behind the allocation after it, and before the one that precedes it."""
     late, early = list(order), list(order)
     length = len(order)
     last = (length if settled is None else min(settled, length)) - 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import fields, replace
 from operator import attrgetter
+from typing import NamedTuple
 
 from toolkit.memory.allocator.caching import LARGE_SEGMENT, SMALL_SEGMENT, segment_size
 from toolkit.memory.allocator.card import capacity_of
@@ -15,10 +16,13 @@ from toolkit.memory.contexts import on_gpu_alone
 from toolkit.memory.device import LAST_SEGMENTS, SEGMENT_UNIT, Interval, device_interval, workspace_bytes
 from toolkit.memory.estimate import Estimate
 from toolkit.memory.formula.ends.outputs import hides_results
+from toolkit.memory.libraries.trainers import TORCHTITAN
 from toolkit.memory.libraries.versions import older
 from toolkit.memory.loading.unsplit import PACKAGE, WARMS
+from toolkit.memory.loading.ways import moves
 from toolkit.memory.parallel.buckets import replicates
 from toolkit.memory.parallel.ignored import ignores_mixtures
+from toolkit.memory.parallel.placement import Stage
 from toolkit.memory.parallel.shard_moments import Shards
 from toolkit.memory.parallel.spread import Spread
 from toolkit.memory.parallel.zero_moments import Zero, Zero3
@@ -27,15 +31,16 @@ from toolkit.memory.replay.bucketed import reserved_in_buckets
 from toolkit.memory.replay.followed import follow_run
 from toolkit.memory.replay.fully_sharded import reserved_fully_sharded
 from toolkit.memory.replay.generation import generation_events
-from toolkit.memory.replay.orders import follow
+from toolkit.memory.replay.orders import Followed, follow
 from toolkit.memory.replay.other_streams import other_streams
 from toolkit.memory.replay.partitioned import loaded_whole, reserved_in_parts
 from toolkit.memory.replay.replicated import ReplicatedRun
+from toolkit.memory.replay.scheduled import ScheduledRun
 from toolkit.memory.replay.sharded import sharded_runs
 from toolkit.memory.replay.staged import StagedRun
 from toolkit.memory.replay.training import Run
 from toolkit.memory.tape.recording import programs_of
-from toolkit.memory.weights.numerics import FOUR_BIT, TORCHTITAN
+from toolkit.memory.weights.linear_storage import FOUR_BIT
 from toolkit.memory.weights.sums import Sums
 from toolkit.spec.fields.objective import PREFERENCES
 from toolkit.spec.fields.process import DEVICE_MAP
@@ -58,8 +63,19 @@ Whether either is opened goes by a few KiB, as of tensors that rows leave out or
 KEPT = 1 << 14
 """More runs than any table has: all are replayed ahead, and what is forgotten before it is compared is done again."""
 
-Worked = tuple[int, int, int, int]
-"""The least and the most that is reserved, the most that is alive, and the largest request."""
+
+class Worked(NamedTuple):
+    """What a run was found to reserve, in bytes: `alive` is the peak of live tensors, `largest` the largest request.
+
+    `counted` is the most that torch counts, as of Followed; empty where streams have pools of their own.
+    """
+
+    low: int
+    high: int
+    alive: int
+    largest: int
+    counted: tuple[int, ...] = ()
+
 
 Asked = tuple[Context, int | None]
 """A run, and the bytes beyond which nothing is followed: a card without room for more is full, whatever is asked."""
@@ -79,16 +95,47 @@ def replayed(known: Estimate, limit: int | None = None) -> Interval:
     context = _run_of(known)
     if context is None:
         return known.reserved
-    low, high, alive, _ = worked_out(context, limit)
+    low, high, alive, *_ = worked_out(context, limit)
     missing = max(known.allocated - context.sums.unsplit - alive, 0)  # what no event is of; ends of blocks are replayed
     whole = missing // SEGMENT_UNIT * SEGMENT_UNIT  # the rest may be where a segment has room
     low, high = max(low + whole - SHARED_SEGMENTS, known.allocated), high + missing + LAST_SEGMENTS
     if isinstance(context.sharing, Zero3):  # hooks let go of weights and gradients in an order that is not followed
         apart = alive if context.sharing.overlaps else 0  # the peaks of three pools: none has blocks of another
         low = min(low, max(known.reserved[0], apart, loaded_whole(context)))
-    if context.stage is not None:  # when other GPUs let go of what they are sent is not followed
-        low = known.allocated
+    if context.stage is not None and context.setting.trains:
+        low = _of_stage(known, context, context.stage, low)
     return (low, max(high, known.reserved[1])) if _is_exceeded(context) else (low, high)
+
+
+def _of_stage(known: Estimate, context: Context, stage: Stage, low: int) -> int:
+    """The least that a part of a pipeline reserves.
+
+    When other GPUs let go of what they are sent is not followed, and of results that are returned not which free blocks
+    they are put in. With a schedule each micro-batch on its way may open a segment more or less of small requests.
+    """
+    if not stage.scheduled or (stage.projects and context.setting.parallel.returns_outputs):
+        return known.allocated
+    return max(low - LAST_SEGMENTS + SHARED_SEGMENTS, known.allocated)
+
+
+def counted(known: Estimate) -> Interval:
+    """The most that torch counts as allocated, in bytes: live tensors by their whole blocks.
+
+    What a block has more than was asked for is not split off where it is 1 MiB or less (CUDACachingAllocator.cpp,
+    should_split). Of training on one GPU, whose order of events says which blocks there are; elsewhere live tensors
+    alone. Two ends where a model may have been loaded after one block for all its weights, or not.
+    """
+    context, limit = _run_of(known), _limit_of(known)
+    alone = known.allocated, known.allocated
+    if context is None or not context.setting.trains or context.sharing is not None:
+        return alone
+    worked = worked_out(context, limit)
+    if not worked.counted or (limit is not None and worked.high > limit):
+        return alone
+    missing = max(known.allocated - context.sums.unsplit - worked.alive, 0)
+    ways = 1 if moves(context.setting) else 2
+    ends = [max(blocks + missing, known.allocated) for blocks in worked.counted[:ways]]
+    return min(ends), max(ends)
 
 
 def reserved_on_card(known: Estimate, *, runs: bool = False) -> Interval:
@@ -105,7 +152,7 @@ def reserved_on_card(known: Estimate, *, runs: bool = False) -> Interval:
     if capacity is None or context is None or _is_exceeded(context) or high <= capacity[0]:
         return low, high
     limit = _limit_of(known)
-    filled = capacity[0] - segment_size(worked_out(context, limit)[3])
+    filled = capacity[0] - segment_size(worked_out(context, limit).largest)
     return max(low, min(replayed(known, limit)[0], filled)), high
 
 
@@ -144,7 +191,7 @@ def remember(context: Context, limit: int | None, worked: Worked) -> Worked:
     """Keeps what was worked out, here or in another process."""
     if len(_KNOWN) >= KEPT:
         _KNOWN.clear()
-    reached = limit if limit is not None and worked[1] > limit else None
+    reached = limit if limit is not None and worked.high > limit else None
     programs = programs_of(context)
     _KNOWN[_key(context, programs), reached] = worked, programs, context.sums
     return worked
@@ -196,25 +243,32 @@ def _is_exceeded(context: Context) -> bool:
 
 
 def _is_staged(context: Context) -> bool:
-    """Whether a GPU has a part of the layers of a model that is trained, and nothing that only bounds are known of."""
+    """Whether a GPU has a part of a model's layers, and nothing that only bounds are known of."""
     stage = context.stage
-    offloads = context.setting.activation_offloading
-    return stage is not None and stage.layers > 0 and context.setting.trains and not offloads
+    if stage is None or stage.layers == 0:
+        return False
+    return not context.setting.activation_offloading if context.setting.trains else _is_followed(context)
 
 
-def _is_known(context: Context) -> bool:
+def _is_followed(context: Context) -> bool:
+    """Whether the passes of a run are those that are followed, however many GPUs there are."""
     setting = context.setting
     if len({kind.stack for kind in context.architecture.layers}) > 1:
         return False  # a decoder's layers have the encoder's result beside their own input
     if any(kind.attention.shares_keys for kind in context.architecture.layers):
         return False  # the last layers see one token of a prompt
-    setting = context.setting
     if any((setting.objective in PREFERENCES, setting.optimizer_in_backward, setting.activation_offloading)):
         return False  # a second pass without gradients, steps between gradients, copies on a stream of their own
     if context.setting.cache is not None:
         return False  # static and quantized caches do not grow as those that are followed
-    if context.architecture.family in (LITGPT, AUTOAWQ) and not context.setting.trains:
-        return False  # they have their caches before the prompt, and make every weight or some of them twice
+    # LitGPT and AutoAWQ have their caches before the prompt, and make every weight or some of them twice.
+    return setting.trains or context.architecture.family not in (LITGPT, AUTOAWQ)
+
+
+def _is_known(context: Context) -> bool:
+    setting = context.setting
+    if not _is_followed(context):
+        return False
     if context.setting.parallel.strategy in ALONE:
         return True
     if isinstance(context.sharing, Shards):
@@ -235,24 +289,40 @@ def _worked_out(context: Context, programs: Programs, limit: int | None) -> Work
         found = [computing.reserved, *(follow_run(run, swaps=False, limit=limit).reserved for run in others)]
         alive = computing.alive + beside[0]
         least, most = min(low for low, _ in found) + beside[0], max(high for _, high in found) + beside[1]
-        return least, most, alive, max(computing.largest, sharing.root)
+        return Worked(least, most, alive, max(computing.largest, sharing.root))
     if isinstance(sharing, Shards):
-        return reserved_fully_sharded(context, programs, sharing, limit)
+        return Worked(*reserved_fully_sharded(context, programs, sharing, limit))
     if isinstance(sharing, Zero3):
-        return reserved_in_parts(context, programs, sharing, limit)
+        return Worked(*reserved_in_parts(context, programs, sharing, limit))
     if isinstance(sharing, Zero):
-        return reserved_in_buckets(context, programs, sharing, limit)
+        return Worked(*reserved_in_buckets(context, programs, sharing, limit))
     warms = context.setting.loading in (None, DEVICE_MAP) and not older(context.setting, PACKAGE, WARMS)
     if not context.setting.trains:
-        (low, high), alive, largest = follow(generation_events(context, programs), warms=warms, limit=limit)
-        return low, high, alive, largest
+        own = programs if context.stage is None else on_gpu_alone(programs, context)
+        return _of_one(follow(generation_events(context, own), warms=warms, limit=limit))
+    if context.stage is not None and context.stage.scheduled:
+        return _on_schedule(context, on_gpu_alone(programs, context), context.stage, limit)
     if context.stage is not None:
         staged = StagedRun(context, on_gpu_alone(programs, context), context.stage)
-        (low, high), alive, largest = follow_run(staged, warms=warms, limit=limit)
-        return low, high, alive, largest
+        return _of_one(follow_run(staged, warms=warms, limit=limit))
     run = ReplicatedRun if replicates(context.setting) else Run
-    (low, high), alive, largest = follow_run(run(context, programs), warms=warms, limit=limit)
+    worked = _of_one(follow_run(run(context, programs), warms=warms, limit=limit))
     if hides_results(context):
         (_, held), *_ = follow_run(run(context, programs, holds=True), swaps=False, limit=limit)
-        high = max(high, held)
-    return low, high, alive, largest
+        return worked._replace(high=max(worked.high, held))
+    return worked
+
+
+def _of_one(found: Followed) -> Worked:
+    return Worked(*found.reserved, found.alive, found.largest, found.counted)
+
+
+def _on_schedule(context: Context, programs: Programs, stage: Stage, limit: int | None) -> Worked:
+    """What a stage of a pipeline reserves, wherever its code lets go of the last result."""
+    found: list[Followed] = []
+    for late in (False, True) if stage.projects else (False,):
+        run = ScheduledRun(context, programs, stage, late=late)
+        found.append(follow_run(run, swaps=not late, limit=limit))
+    low, high = min(one.reserved[0] for one in found), max(one.reserved[1] for one in found)
+    counted = min(one.counted[0] for one in found), max(one.counted[1] for one in found)
+    return Worked(low, high, max(one.alive for one in found), max(one.largest for one in found), counted)

@@ -36,7 +36,8 @@ class Script:
 
     In `forward` the input comes in and the result goes on, in `backward` the gradients of result and input. Where
     `apart` is true, backward runs on tensors of its own: the stretch runs again in it, from an input that was kept.
-    `chosen` are the keys of what a selective checkpoint keeps, forward and backward.
+    `chosen` are the keys of what a selective checkpoint keeps, forward and backward; `named` those of what the model's
+    result has, too: keys and values.
     `logits` are those that the model's result has; the first product has run after `product` events of `forward`, and
     the first on the way back after so many of `backward`.
     """
@@ -49,6 +50,7 @@ class Script:
     product: int | None = None
     product_back: int | None = None
     chosen: tuple[tuple[int, int], ...] = ()
+    named: tuple[int, ...] = ()
 
 
 NO_PASS = Pass((), None, None)
@@ -62,14 +64,15 @@ def script_of(origin: Origin) -> Script:
         return _checkpointed(form, stream)
     length = length_of(form)
     tape = LoggedTape(records=origin.trains, trains=origin.trains, accumulates=stream.accumulates, length=length)
-    tape.cache = origin.cache
+    tape.cache = stream.named if origin.trains else origin.cache
+    tape.sums, tape.sum_sizes = stream.sums, stream.sum_sizes
     x = tape.new(RESIDUAL, origin.hidden, stream.dtype, grad=stream.grad)
     if isinstance(form, AnyHead):
         return _loss(tape, x, form) if origin.trains else _logits(tape, x, form)
     out = follow_layer(tape, x, form)
     tape.drop(x)
     if origin.trains:
-        return _then_back(tape, x, out)
+        return _then_back(tape, x, out, sends=stream.sends)
     return Script(_forward(tape, x, out), (), NO_PASS, product=tape.product)
 
 
@@ -87,15 +90,23 @@ def _forward(tape: LoggedTape, x: Buffer, out: Buffer) -> Pass:
     return Pass(tape.cut(), tape.number(x), result)
 
 
-def _then_back(tape: LoggedTape, x: Buffer, out: Buffer) -> Script:
+def _then_back(tape: LoggedTape, x: Buffer, out: Buffer, *, sends: bool = False) -> Script:
     forward = _forward(tape, x, out)
+    named = tape.attributes() if tape.cache else ()
     tape.drop(out)
     tape.unwind()
     leaving = tape.cut()
     product, tape.product = tape.product, None
-    tape.backward(out)
+    tape.backward(out, _received(tape, out) if sends else None)
     backward = Pass(tape.cut(), tape.start, tape.end)
-    return Script(forward, leaving, backward, logits=tape.logits, product=product, product_back=tape.product)
+    return Script(
+        forward, leaving, backward, logits=tape.logits, product=product, product_back=tape.product, named=named
+    )
+
+
+def _received(tape: LoggedTape, out: Buffer) -> Buffer:
+    """The gradient of what a stage of a pipeline sent, in a buffer that it comes in again and again."""
+    return tape.elsewhere(INCOMING, out.width, out.dtype)
 
 
 def _checkpointed(form: AnyLayer, stream: Stream) -> Script:
@@ -139,11 +150,12 @@ def _again(
     gradient = None
     if waits:
         tape.defer(waits[0] + stream.lasts)
+        gradient = tape.elsewhere(INCOMING, form.hidden, stream.dtype) if stream.sends else None
     else:
         tape.leaf = x
         gradient = tape.fresh(INCOMING, result_size, stream.dtype)
     result = follow_layer(tape, x, form)
-    if gradient is not None:
+    if gradient is not None and not waits:
         gradient.references += 1
         gradient.dtype = result.dtype
         result.references += 1

@@ -161,12 +161,15 @@ class ShardedRun(Run):
         if not self._by_tensor or self._context.setting.parallel.offload:
             yield from super().states()
             return
+        forms: dict[tuple[int, bool], Trained] = {}  # one object for tensors that are alike, as of a model's forms
         for part, members in zip((*self._units.layers, self._units.root), self._members, strict=True):
             left = part
             for one in members:
-                embeds = one.module.kind is ModuleKind.EMBEDDING
-                yield Trained((min(left, one.part.elements),), 1, embedding=embeds)
-                left -= min(left, one.part.elements)
+                form = min(left, one.part.elements), one.module.kind is ModuleKind.EMBEDDING
+                if form not in forms:
+                    forms[form] = Trained(form[:1], 1, embedding=form[1])
+                yield forms[form]
+                left -= form[0]
 
 
 def _members(shared: Sequence[StoredTensor], layers: int) -> list[list[StoredTensor]]:

@@ -15,8 +15,9 @@ from toolkit.memory.parallel.trained_stages import COPIES
 from toolkit.memory.programs.program import CHECKPOINTS
 from toolkit.memory.programs.programs import Programs
 from toolkit.memory.replay.events import Block
+from toolkit.memory.replay.played import Played, leave, play_backward, play_forward
 from toolkit.memory.replay.training import Run
-from toolkit.memory.replay.writer import Played, held_inputs, leave, play_backward, play_forward
+from toolkit.memory.replay.writer import held_inputs
 from toolkit.memory.size import Amounts
 
 

@@ -13,15 +13,9 @@ from toolkit.memory.programs.programs import Programs
 from toolkit.memory.replay.course import Course, course_of
 from toolkit.memory.replay.events import Block, Events
 from toolkit.memory.replay.loading import load, trained_in_order
+from toolkit.memory.replay.played import Played, held_results, leave, play_backward, play_forward
 from toolkit.memory.replay.script import Script, script_of
-from toolkit.memory.replay.writer import (
-    Played,
-    Writer,
-    held_inputs,
-    leave,
-    play_backward,
-    play_forward,
-)
+from toolkit.memory.replay.writer import Writer, held_inputs
 from toolkit.memory.weights.sums import Trained
 from toolkit.spec.fields.result import UNTIL_LOSS, UNTIL_STEP
 
@@ -41,7 +35,7 @@ class Run:
         self._retains = retains
         self._holds = holds
         self._writer = Writer(Events(), context.scale)
-        self._result: Block = 0
+        self._result: list[Block] = []
         self._is_loaded = False
         self._has_workspace = 0
         self._has_states = False
@@ -106,8 +100,8 @@ class Run:
         writer, course = self._writer, self.course
         events, programs = writer.events, course.programs
         if course.until == UNTIL_STEP:
-            writer.release(self._result)
-            self._result = 0
+            writer.release(*self._result)
+            self._result = []
         batch = events.allocate(course.batch)
         angles = events.allocate(course.angles)
         masks, front = writer.allocate_rows(programs.masks), writer.allocate_rows(programs.front)
@@ -131,8 +125,9 @@ class Run:
         self.before_end()
         end = play_forward(writer, last, stream, holds=course.until != UNTIL_LOSS)
         writer.release(*called)
-        writer.release(self._result)  # the name of the last result is bound to this one
-        self._result = end.logits
+        result = [*held_results(writer, layers), end.logits] if course.until != UNTIL_LOSS else []
+        writer.release(*self._result)  # the name of the last result is bound to this one
+        self._result = result
         for played in (*layers, end):
             leave(writer, played)
         self.before_loss()
@@ -161,12 +156,11 @@ class Run:
     def step(self) -> None:
         """The optimizer's step, its states where they are not there yet, and the end of all gradients."""
         events = self._writer.events
-        if not self._has_states:
-            self._has_states = True
-            events.allocate_all(self.course.states)
+        update = self.course.step if self._has_states else self.course.first
+        self._has_states = True
         before = len(events.sizes) - 1
-        events.sizes += self.course.step
-        events.move(self.course.moves, before)
+        events.sizes += update.sizes
+        events.move(update.moves, before)
         if not self.course.keeps_gradients:
             self._writer.release(*self._writer.gradients)
             self._writer.gradients.clear()

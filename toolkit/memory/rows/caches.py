@@ -17,9 +17,9 @@ KV_CACHE = RowRule(
     "transformers cache_utils.py (DynamicCache, StaticCache, QuantizedCache); awq/modules/fused/cache.py",
     kv_cache,
     (*FORM, "compute", "batch_size", "sequence_length", "generated_length", "cache", "uncached", "parallel", "engine"),
-    "Keys and values of every token so far. A layer with a window keeps that many once decoding has begun. A "
-    "static cache has room for all tokens from the prompt on; a quantized one keeps bits and scales of all but "
-    "the latest. AutoAWQ lays room out when it makes its modules.",
+    "Keys and values of every token so far. A layer with a window keeps no more than its window once decoding has "
+    "begun. A static cache has room for all tokens from the prompt on; a quantized one keeps bits and scales of all "
+    "but the latest tokens. AutoAWQ allocates its cache when it makes its modules.",
 )
 
 _WARM = (*FORM, "compute", "batch_size", "sequence_length", "generated_length", "warmup")
@@ -33,7 +33,7 @@ WARM_ROWS = (
         "python: what stands right of `out = model(**inputs)` runs before `out` is another; modeling_llama.py",
         warm_logits,
         _WARM,
-        "The logits of the pass before, in a loop that has a name for each result until the next.",
+        "The logits of the previous pass, in a loop that keeps each result until the next.",
     ),
     RowRule(
         "last_cache",
@@ -43,10 +43,10 @@ WARM_ROWS = (
         "transformers modeling_outputs.py, CausalLMOutputWithPast (past_key_values)",
         warm_cache,
         _WARM,
-        "The keys and values of the pass before, which are a part of its result.",
+        "The keys and values of the previous pass, which are part of its result.",
     ),
 )
-"""What a loop holds of the pass before."""
+"""What a loop keeps of the previous pass."""
 
 CACHE_ROWS = (
     pass_row(
@@ -55,10 +55,10 @@ CACHE_ROWS = (
         "bytes of one layer's old keys; of a layer with a window, keys and values; a second cache where it is tuples",
         "transformers cache_utils.py, DynamicLayer.update; before 4.42 generation/utils.py, model_kwargs; what calls "
         "the model itself: modeling_llama.py, return_legacy_cache",
-        "A growing cache puts old and new tokens together in a new tensor, beside the old one. Caches that are tuples, "
-        "as older versions handed them on, are kept whole until the next one is complete. A quantized cache unpacks a "
-        "layer, puts it together with what is new, and packs it anew when enough has come; a static layer whose window "
-        "is full moves all it has.",
+        "A growing cache concatenates old and new tokens in a new tensor, beside the old one. Caches that are tuples, "
+        "as in older versions, are kept whole until the next one is complete. A quantized cache unpacks a layer, "
+        "concatenates the new tokens, and packs it again when enough have come; a static layer whose window is full "
+        "shifts all its tokens.",
         (PREFILL, DECODE),
     ),
     pass_row(
@@ -66,7 +66,7 @@ CACHE_ROWS = (
         TEMPORARY,
         "quanto: tokens x width x (2 x bytes + 1); HQQ: x (4 + 9 x 2); fp8: x 2 x 4; and a copy in one piece",
         "optimum-quanto library/quantize.py; hqq core/optimize.py; transformers cache_utils.py, Fp8QuantizedLayer",
-        "What a backend needs while it packs the keys or the values of one layer's prompt.",
+        "What a backend needs while it quantizes the keys or the values of one layer's prompt.",
         (PREFILL,),
     ),
     pass_row(
@@ -74,8 +74,8 @@ CACHE_ROWS = (
         TEMPORARY,
         "all tokens x key-value heads x (key width + value width) x batch x bytes, of one layer",
         "transformers cache_utils.py, QuantizedLayer.update",
-        "Keys and values of a quantized cache in the dtype of products, while one layer attends to them.",
+        "Keys and values of a quantized cache in the compute dtype, while one layer attends to them.",
         (DECODE,),
     ),
 )
-"""What a pass needs beside them."""
+"""What a pass needs to grow, pack and unpack a cache."""

@@ -1,4 +1,4 @@
-"""The rows of the end of a model: heads, logits, losses, and what loops keep of them. Letters as in pass_rows."""
+"""The rows of the end of a model: heads, logits, losses, and what loops keep of them. Letters as in `passes`."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ LOGITS_ROWS = (
         LOGITS,
         "T x V x 4, twice in versions that shift the logits",
         "transformers loss/loss_utils.py, ForCausalLMLoss",
-        "The float32 copy that the loss is taken on. Losses in chunks hold that of one chunk.",
+        "The float32 copy from which the loss is computed. Chunked losses hold that of one chunk.",
     ),
     pass_row(
         "log_probabilities",
@@ -57,7 +57,7 @@ LOGITS_ROWS = (
         LOGITS,
         "T x V x bytes, and layers x T x (keys + values) x bytes where the result has a cache",
         "litgpt finetune/lora.py, fit; a loop that says outputs = model(**batch)",
-        "While the optimizer steps, the result of the last pass is there where the training loop has a name for it.",
+        "The result of the last pass, which stays while the optimizer steps if the training loop keeps a reference.",
         (STEP,),
     ),
     pass_row(
@@ -65,7 +65,8 @@ LOGITS_ROWS = (
         LOGITS,
         "batch x V x 4, twice and batch x V without top_p; twice more after the first token",
         "transformers generation/utils.py, _sample; generation/logits_process.py",
-        "Scores that processors give while a token is drawn, beside the scores and probabilities of the one before.",
+        "Scores that logits processors make while a token is sampled, beside the scores and probabilities of the token "
+        "before.",
         GENERATES,
     ),
     pass_row(
@@ -73,7 +74,7 @@ LOGITS_ROWS = (
         LOGITS,
         "batch x V x (4 + 8)",
         "transformers generation/logits_process.py, TopPLogitsWarper",
-        "With top_p, all scores in order and where they were.",
+        "With top_p, all scores in sorted order and their indices.",
         GENERATES,
     ),
     pass_row(
@@ -90,7 +91,7 @@ LOGITS_ROWS = (
         "T x hidden width x bytes",
         "trl sft_trainer.py, _chunked_cross_entropy_loss; liger_kernel ops/fused_linear_cross_entropy.py; apple cce.py",
         "Losses without all logits: the gathered hidden states, their copy for the product, or the gradients that a "
-        "fused loss makes already in forward.",
+        "fused loss already makes in forward.",
     ),
     pass_row(
         "loss_weight_copy",
@@ -100,4 +101,4 @@ LOGITS_ROWS = (
         "chunked_nll casts the whole output weight to float32 for every chunk, cut cross-entropy to autocast's dtype.",
     ),
 )
-"""Those that a tape fills there."""
+"""The rows that the tapes of a model's end fill."""

@@ -1,4 +1,4 @@
-"""The rows of the optimizer: what it keeps of each parameter, and what its step needs meanwhile."""
+"""The rows of the optimizer: what it keeps for each parameter, and what its step needs while it runs."""
 
 from __future__ import annotations
 
@@ -27,9 +27,10 @@ OPTIMIZER_ROWS = (
         "peft optimizers/lorafa.py",
         optimizer_states,
         (*TRAINED, "optimizer", "optimizer_states", "galore", "gradients"),
-        "What the optimizer remembers of each parameter, from the second step on. States in managed memory (paged "
-        "optimizers) are outside torch's count and are not in this row. A Trainer keeps those of embeddings in 32 bit. "
-        "FSDP and ZeRO give an optimizer flat parts, of which n elements are the first GPU's.",
+        "The optimizer's states of each parameter, as they are from the second training step on. States in managed "
+        "memory (paged optimizers) are outside torch's count and are not in this row. A Trainer keeps those of "
+        "embeddings in 32 bit. Under FSDP and ZeRO the optimizer has flat parts, of which n elements are the first "
+        "GPU's.",
     ),
     RowRule(
         "optimizer_temporary",
@@ -45,8 +46,8 @@ OPTIMIZER_ROWS = (
         tuple(dict.fromkeys((*STEPPED, "optimizer_implementation", "master_weights", *PASS))),
         "The square roots of the second moments, all at once or one at a time. Float32 states of 16-bit parameters "
         "need the gradient and the update of one parameter in float32, unless a fused kernel makes them. GaLore's "
-        "updates are projected back and scaled, one matrix after the other. Steps in backward need what one parameter "
-        "does.",
+        "updates are projected back and scaled, one matrix after the other. Steps inside backward need this for one "
+        "parameter.",
     ),
     RowRule(
         "newton_schulz",
@@ -56,8 +57,8 @@ OPTIMIZER_ROWS = (
         "torch/optim/_muon.py, _zeropower_via_newtonschulz; kellerjordan.github.io/posts/muon",
         newton_schulz,
         (*STEPPED, "optimizer_implementation"),
-        "One update while it is made orthogonal in bfloat16: itself, two steps of the iteration, and two products of "
-        "its shorter side. Shown where that is more than AdamW's step over all other parameters needs.",
+        "One update while it is made orthogonal in bfloat16: the update, two steps of the iteration, and two products "
+        "of its shorter side. Shown where that is more than AdamW's step over all other parameters needs.",
     ),
     RowRule(
         "projector_update",
@@ -68,8 +69,8 @@ OPTIMIZER_ROWS = (
         "BatchLinearAlgebraLib.cpp, svd_cusolver; arXiv 2403.03507",
         projector_update,
         STEPPED,
-        "One gradient and its singular vectors in float32 while its projector is made anew: in the first step, and "
-        "in one of update_proj_gap. What cuSOLVER itself takes for that is not counted.",
+        "One gradient and its singular vectors in float32 while its projector is updated: in the first step, and then "
+        "once in update_proj_gap steps. cuSOLVER's own workspace is not counted.",
     ),
 )
-"""In the order in which they are shown."""
+"""The rows of the optimizer, in the order in which they are shown."""

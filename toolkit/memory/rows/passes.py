@@ -1,6 +1,6 @@
 """The rows of a pass through the model: what its tapes keep alive. Letters: T = batch x sequence, V = vocabulary.
 
-Each is read at the fullest moment of a phase, so it may be 0 in a phase that is fullest elsewhere.
+Each row has its bytes at the fullest moment of a phase, so it is 0 where it holds nothing at that moment.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from toolkit.memory.parallel.rows import SHARING_ROWS
 from toolkit.memory.rows.caches import CACHE_ROWS
 from toolkit.memory.rows.logits import LOGITS_ROWS
 from toolkit.memory.rows.quantized import QUANTIZED_ROWS
-from toolkit.memory.rows.rule import BACKWARD, DECODE, FORWARD, PASS, RowRule, at_fullest, pass_row
+from toolkit.memory.rows.rule import BACKWARD, DECODE, FORWARD, PASS, RUNNING, RowRule, at_fullest, pass_row
 
 ACTIVATIONS, LOGITS, TEMPORARY = Category.ACTIVATIONS, Category.LOGITS, Category.TEMPORARY
 
@@ -22,7 +22,7 @@ PASS_ROWS = (
         TEMPORARY,
         "bytes of one weight, in the dtype of the product that makes its gradient",
         "torch/csrc/autograd/functions/accumulate_grad.h",
-        "A weight's new gradient before it is cast, or added to the one of earlier micro-batches or of a tied weight.",
+        "A weight's new gradient before it is cast, or added to that of earlier micro-batches or of a tied weight.",
         (FORWARD, BACKWARD),
     ),
     RowRule(
@@ -43,36 +43,38 @@ PASS_ROWS = (
         ACTIVATIONS,
         "layers x T x hidden width x bytes",
         "torch/utils/checkpoint.py",
-        "Gradient checkpointing keeps the input of every layer and computes the rest again in backward.",
+        "Gradient checkpointing keeps the input of every layer and recomputes the rest in backward.",
+        RUNNING,  # offloading leaves the first layer's, and its gradient, until the next pass goes back
     ),
     pass_row(
         "residual_stream",
         ACTIVATIONS,
         "T x hidden width x bytes, for each sum that is kept or still held",
         "transformers modeling_llama.py, LlamaDecoderLayer",
-        "The sums of the stream and of what attention and feed-forward add to it.",
+        "The residual stream after each addition of the results of attention and feed-forward.",
     ),
     pass_row(
         "norm_states",
         ACTIVATIONS,
         "T x width x (4 for the float32 copy + bytes of the normed copy + bytes of the result)",
         "transformers modeling_llama.py, LlamaRMSNorm; aten native_layer_norm",
-        "RMSNorm works in float32 and keeps the float32 input, and before a trained weight the normed copy; what "
-        "follows keeps the result. LayerNorm keeps its input and two numbers a token.",
+        "RMSNorm computes in float32 and saves the float32 input, and the normalized copy where its weight is trained; "
+        "the next operation saves the result. LayerNorm saves its input and two numbers per token.",
     ),
     pass_row(
         "attention_states",
         ACTIVATIONS,
         "T x (query heads + 2 x key-value heads) x head width x bytes",
         "transformers modeling_llama.py; aten flash_attn/flash_api.cpp",
-        "Queries, keys and values; older versions, eager attention and masks repeat them for every query head.",
+        "Queries, keys and values; older versions, eager attention and masks repeat keys and values for every query "
+        "head.",
     ),
     pass_row(
         "convolution_states",
         ACTIVATIONS,
         "T x channels x bytes x 2, for its input and its result",
         "transformers modeling_qwen3_5.py, causal_conv1d_fn; causal_conv1d_interface.py, CausalConv1dFn",
-        "A short convolution of each channel over the tokens before, and its activation.",
+        "A short convolution of each channel over preceding tokens, and its activation.",
     ),
     pass_row(
         "recurrence_states",
@@ -80,15 +82,15 @@ PASS_ROWS = (
         "T x (key heads x key width + value heads x value width) x 4 for each step that is kept; for each 64 tokens a "
         "state of value heads x key width x value width x 4",
         "transformers modeling_qwen3_5.py, torch_chunk_gated_delta_rule; fla ops/gated_delta_rule/chunk.py",
-        "What linear attention keeps: its projections, and what goes through the recurrence, in float32 where torch's "
-        "operations run it. Kernels compute most of it again in backward.",
+        "What linear attention saves: its projections, and the states of the recurrence, in float32 where torch's "
+        "operations run it. Kernels recompute most of it in backward.",
     ),
     pass_row(
         "rotary_states",
         ACTIVATIONS,
         "T x heads x head width x bytes, while positions are turned in",
         "transformers modeling_llama.py, apply_rotary_pos_emb",
-        "Products of queries and keys with cosines and sines. None is kept.",
+        "Products of queries and keys with cosines and sines. None is saved for backward.",
     ),
     pass_row(
         "attention_mask",
@@ -97,16 +99,16 @@ PASS_ROWS = (
         "and x 1 in each layer",
         "transformers masking_utils.py; modeling_deberta_v2.py, get_attention_mask",
         "The mask that eager attention adds, or that sdpa needs for padded or packed rows or a window shorter than the "
-        "sequence; of full rows that for sdpa is one for all sequences, and encoders have none. DeBERTa makes one of "
-        "64-bit integers for all layers, and keeps a boolean one in each.",
+        "sequence. For full rows all sequences share sdpa's mask, and encoders have none. DeBERTa makes one mask of "
+        "64-bit integers for all layers, and keeps a boolean one in each layer.",
     ),
     pass_row(
         "copied_inputs",
         ACTIVATIONS,
         "layers x sequence x head width x 2 x bytes, and masks; of one layer where layers run again",
         "accelerate hooks.py, AlignDevicesHook.pre_forward",
-        "Where the layers of a model lie on several GPUs, each layer is given copies of cosines, sines and masks that "
-        "were made on another.",
+        "Where a model's layers are spread over several GPUs, each layer gets copies of cosines, sines and masks that "
+        "were made on another GPU.",
     ),
     pass_row(
         "relative_positions",
@@ -115,15 +117,15 @@ PASS_ROWS = (
         "bytes)",
         "transformers modeling_deberta_v2.py, disentangled_attention_bias",
         "DeBERTa: for each layer the indices of relative positions, the table of their embeddings after dropout, and "
-        "its projections, repeated for every sequence. The first DeBERTa projects only as many rows as the sequence "
-        "reaches, twice its length.",
+        "its projections, repeated for every sequence. The first DeBERTa projects only the rows within reach of the "
+        "sequence, which are twice its length.",
     ),
     pass_row(
         "embedding_states",
         ACTIVATIONS,
         "T x hidden width x (bytes + 1 for dropout)",
         "transformers modeling_bert.py, BertEmbeddings",
-        "What the norm and the dropout of an encoder's embeddings keep until the end of backward.",
+        "What the norm and the dropout of an encoder's embeddings save until the end of backward.",
     ),
     pass_row(
         "attention_scores",
@@ -131,22 +133,22 @@ PASS_ROWS = (
         "T x sequence x query heads x (4 + bytes): float32 softmax and its 16-bit copy",
         "transformers modeling_llama.py, eager_attention_forward",
         "Eager attention writes the scores of every pair of positions; sdpa with a mask keeps one bias for each pair, "
-        "of T5 for each head of it.",
+        "and in T5 one for each pair and head.",
     ),
     pass_row(
         "attention_output",
         ACTIVATIONS,
         "T x query heads x (value width x bytes + 4)",
         "aten flash_attn/flash_api.cpp",
-        "What attention gives, and flash attention's float32 log-sum-exp of each row.",
+        "The result of attention, and FlashAttention's float32 log-sum-exp of each row.",
     ),
     pass_row(
         "attention_backward",
         ACTIVATIONS,
         "padded T x query heads x (head width + 1) x 4, and expanded dk and dv for grouped heads",
         "aten flash_attn/flash_api.cpp, mha_bwd",
-        "Flash attention sums dq in float32 over lengths padded to 128, or where rows are padded or packed over 128 "
-        "tokens more for each sample, and makes dk and dv for every query head.",
+        "FlashAttention sums dq in float32 over lengths padded to 128 (with padded or packed rows over 128 more tokens "
+        "per sample), and makes dk and dv for every query head.",
         (BACKWARD,),
     ),
     pass_row(
@@ -154,7 +156,8 @@ PASS_ROWS = (
         ACTIVATIONS,
         "T x intermediate x bytes x 4: gate, its activation, up, their product",
         "transformers modeling_llama.py, LlamaMLP",
-        "The inputs of the activation function and of the product, and of the down projection where it is trained.",
+        "The inputs of the activation function and of its product with up, and of the down projection where it is "
+        "trained.",
     ),
     pass_row(
         "expert_states",
@@ -168,7 +171,7 @@ PASS_ROWS = (
         ACTIVATIONS,
         "batch x experts per token x elements of one expert x bytes",
         "transformers integrations/moe.py, batched_mm_experts_forward; generation/utils.py, _optimize_model_for_decode",
-        "To decode, transformers copies the weights of the experts that each sequence's token chose.",
+        "While decoding, transformers copies the weights of the experts that are chosen for each sequence's token.",
         (DECODE,),
     ),
     pass_row(
@@ -191,44 +194,44 @@ PASS_ROWS = (
         TEMPORARY,
         "(3 or 4 x inputs x outputs + inputs squared) x bytes of the adapters, of one module at a time",
         "peft tuners/lora/dora.py, DoraLinearLayer.forward",
-        "DoRA applies the branch to a unit matrix, and measures the rows of the changed weight, at every pass.",
+        "In every pass DoRA applies the adapter to a unit matrix and takes the norms of the changed weight's rows.",
     ),
     pass_row(
         "adapter_matrices",
         TEMPORARY,
         "for each adapted module so many matrices of inputs x outputs, or of inputs squared, x bytes of the adapters",
         "peft tuners/*/layer.py, forward and get_delta_weight",
-        "Methods that make a change of the weight, a changed weight or a rotation out of their parameters do so at "
-        "every pass, and autograd keeps what it needs of it until backward.",
+        "Methods whose parameters define a change of the weight, a changed weight or a rotation compute that matrix in "
+        "every pass, and autograd saves what it needs of it until backward.",
     ),
     pass_row(
         "merged_experts",
         TEMPORARY,
         "elements of all experts of a layer x bytes, for each of their parameters that has an adapter",
         "peft tuners/lora/layer.py, ParamWrapper",
-        "Experts that are one parameter have no branch beside them: their adapter is added to a copy of all of them.",
+        "Experts stored as one parameter have no adapter branch: the adapter is added to a copy of all of them.",
     ),
     pass_row(
         "cast_copies",
         ACTIVATIONS,
         "T x inputs x bytes, for each product whose input has another dtype",
         "torch/csrc/autograd autocast_mode; bitsandbytes nn/modules.py, Linear4bit.forward",
-        "Inputs cast to the dtype of a product; kept where the weight is trained.",
+        "Inputs cast to the dtype of a product; saved where the weight is trained.",
     ),
     pass_row(
         "activation_gradients",
         ACTIVATIONS,
         "T x width x bytes of what is being differentiated",
         "torch/csrc/autograd/engine.cpp, input_buffer.cpp",
-        "Gradients of activations on their way back; the engine frees each once it was used.",
+        "Gradients of activations during backward; the engine frees each once it was used.",
     ),
     pass_row(
         "autocast_copies",
         TEMPORARY,
         "elements x 2 of float32 weights that autocast has cast",
         "aten/src/ATen/autocast_mode.cpp; accelerate issue 1737",
-        "Autocast keeps 16-bit copies of float32 weights: trained ones to the end of the forward pass, and all that "
-        "backward needs until then.",
+        "Autocast keeps 16-bit copies of float32 weights: those of trained weights to the end of the forward pass, and "
+        "those that backward needs until backward has used them.",
     ),
     *QUANTIZED_ROWS,
     *LOGITS_ROWS,

@@ -1,4 +1,4 @@
-"""The sizes of a ledger's rows, phase by phase: all that totals need, from which the rows themselves are made."""
+"""The sizes of a ledger's rows, phase by phase: enough for totals, and what the rows are made from."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from toolkit.spec.settings.setting import Setting
 
 
 class PhaseSizes(NamedTuple):
-    """The bytes of each row that is there at the fullest moment of a phase, which `moment` names."""
+    """The bytes of each row at the fullest moment of a phase, which `moment` names."""
 
     name: PhaseName
     sizes: tuple[tuple[RowRule, int], ...]

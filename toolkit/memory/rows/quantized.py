@@ -14,9 +14,9 @@ QUANTIZED_ROWS = (
         "inputs x outputs x bytes of one weight, and its float32 scales under double quantization",
         "bitsandbytes autograd/_functions.py, MatMul4Bit and MatMul8bitLt; autoawq awq/modules/linear/gemm.py; "
         "auto-gptq nn_modules/triton_utils/dequant.py; gptqmodel nn_modules/qlinear/torch.py",
-        "A quantized weight is written out in 16 bit for a product, in forward and again in backward; by AWQ for "
-        "products of at least 1,024 rows. Fused adapters write out q, k and v of GPTQ together; gptqmodel unpacks a "
-        "weight once, and autograd keeps it for backward.",
+        "A quantized weight is dequantized to 16 bit for a product, in forward and again in backward; AWQ does so for "
+        "products of at least 1,024 rows. Fused adapters dequantize GPTQ's q, k and v together; gptqmodel dequantizes "
+        "a weight once, and autograd saves it for backward.",
     ),
     pass_row(
         "split_products",
@@ -31,8 +31,8 @@ QUANTIZED_ROWS = (
         TEMPORARY,
         "T x (inputs x (2 + 1 + 2 + 1)), then T x (inputs x 1 + outputs x (4 + 2)), of one product",
         "bitsandbytes backends/cuda/ops.py, int8_vectorwise_quant, int8_linear_matmul and int8_mm_dequant",
-        "LLM.int8() quantizes a float16 copy of the input, looking for outliers, and multiplies into int32, from which "
-        "a float16 result is made.",
+        "LLM.int8() quantizes a float16 copy of the input, after a search for outliers, and multiplies into int32, "
+        "from which it makes a float16 result.",
     ),
 )
 """What products with quantized weights need while they run."""

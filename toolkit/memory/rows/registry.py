@@ -36,10 +36,10 @@ from toolkit.memory.rows.rule import (
 )
 
 UPDATE = ("optimizer", "optimizer_implementation")
-"""Fields that decide which moment of ZeRO's step is the fullest: its gradients made float32, or the update."""
+"""Fields that decide which moment of ZeRO's step is the fullest: the cast of gradients to float32, or the update."""
 
 LOADED_BY = ("loading", "checkpoint_dtype")
-"""Fields that decide in which order tensors come to the GPU, and beside what."""
+"""Fields that decide in which order tensors reach the GPU, and what is there beside them."""
 
 HELD_ROWS = (
     RowRule(
@@ -60,8 +60,8 @@ HELD_ROWS = (
         "trl/trainer/dpo_trainer.py, ref_model (create_model_from_path); arXiv 2305.18290",
         reference_bytes,
         (*FORM, "double_quant", "compute", "amp", "kernels", "parallel", "objective", "reference"),
-        "The second model of a preference loss, which is not trained. Adapters need none: switched off they leave the "
-        "model as it was. Neither does a run whose reference was asked before it.",
+        "The second model of a preference loss, which is not trained. Adapters need none: switched off, they leave the "
+        "base model. A run whose reference log-probabilities were precomputed needs none either.",
     ),
     RowRule(
         "allocator_rounding",
@@ -82,9 +82,9 @@ HELD_ROWS = (
         "trainer.py, _move_model_to_device",
         unsplit_blocks,
         (*FORM, "double_quant", "compute", "kernels", "batch_size", "engine", "parallel", *LOADED_BY),
-        "torch counts whole blocks, and splits none off that would be 1 MiB or less. Since 4.50 transformers loads all "
-        "weights into one block where it is given a device map; a Trainer moves a loaded model tensor by tensor; vLLM "
-        "makes queries, keys and values as one, and gate and up. A model may be made beside the tensors of its file.",
+        "torch counts whole blocks, and does not split off a rest of 1 MiB or less. Since 4.50 transformers loads all "
+        "weights into one block if it has a device map; a Trainer moves a loaded model tensor by tensor; vLLM stores "
+        "q, k and v as one tensor, and gate and up. A model may be made beside the tensors of its file.",
     ),
     RowRule(
         "fused_copies",
@@ -94,8 +94,8 @@ HELD_ROWS = (
         "autoawq awq/utils/fused_utils.py, fuse_qkv; awq/modules/fused/cache.py, WindowedCache",
         fused_copies,
         (*FORM, "kernels", "batch_size", "engine"),
-        "AutoAWQ puts the weights of q, k and v together in every layer while the old ones are there, and lays its "
-        "cache out in float32 first.",
+        "AutoAWQ concatenates the weights of q, k and v in every layer while the old ones are still there, and "
+        "allocates its cache in float32 first.",
     ),
     RowRule(
         "unshared_weights",
@@ -107,7 +107,7 @@ HELD_ROWS = (
         "accelerate utils/fsdp_utils.py, fsdp2_prepare_model",
         unshared_weights,
         (*FORM, "double_quant", "compute", "amp", "upcast", "lora", "parallel"),
-        "Where every GPU has all weights before they are shared out, it holds them all while the first are cut.",
+        "Where every GPU has all weights before they are sharded, it holds all of them while the first are split.",
     ),
     *EXLLAMA_ROWS,
     RowRule(
@@ -120,8 +120,8 @@ HELD_ROWS = (
         position_tables_bytes,
         (*FORM, "compute", "sequence_length", "generated_length", "engine", "parallel"),
         "Older versions of transformers kept cosines and sines of all positions in every layer, and in GPT-2 and "
-        "GPT-NeoX a mask of all pairs of them; Qwen 1's own code has a factor for each, and angles; GPT-BigCode's one "
-        "mask. LitGPT, when it generates, has angles and a mask, for the prompt and what it is to write.",
+        "GPT-NeoX a mask of all pairs of positions; Qwen 1's own code has a factor for each position, and angles; "
+        "GPT-BigCode has one mask. LitGPT keeps angles and a mask for prompt and answer when it generates.",
     ),
     RowRule(
         "upcast_parameters",
@@ -143,8 +143,8 @@ HELD_ROWS = (
         adapters,
         TRAINED,
         "The LoRA matrices, or what another method of peft adds and trains: float32, or bfloat16 where TRL casts those "
-        "of quantized models. Beside them copies of whole modules that are trained (modules_to_save, a classifier), in "
-        "the dtype of what they copy, which stays.",
+        "of quantized models. Copies of whole modules that are trained (modules_to_save, a classifier) are counted as "
+        "well, in the dtype of the modules, which stay beside them.",
     ),
     RowRule(
         "adapter_buffers",
@@ -154,8 +154,8 @@ HELD_ROWS = (
         "peft tuners/vera/model.py, randlora/model.py, shira/layer.py, oft/layer.py, boft/layer.py",
         adapter_buffers,
         TRAINED,
-        "What a method of peft keeps beside what it trains: the random projections of VeRA and RandLoRA, the indices "
-        "of OFT and SHiRA, the permutations of BOFT.",
+        "The untrained tensors of a peft method: the random projections of VeRA and RandLoRA, the indices of OFT and "
+        "SHiRA, the permutations of BOFT.",
     ),
     RowRule(
         "master_weights",
@@ -175,8 +175,8 @@ HELD_ROWS = (
         "torch/csrc/autograd/functions/accumulate_grad.h",
         at_fullest("gradients"),
         (*PASS, *UPDATE),
-        "None at the start of backward, all at its end and in the step. With gradient accumulation those of earlier "
-        "micro-batches are there throughout.",
+        "None at the start of backward, all at its end and during the step. With gradient accumulation, those of "
+        "earlier micro-batches are there throughout.",
     ),
     RowRule(
         "gradient_buckets",
@@ -220,12 +220,12 @@ HELD_ROWS = (
         "aten/src/ATen/cuda/CublasHandlePool.cpp: 8,519,680 bytes; 32 MiB on sm_90",
         cublas_workspace,
         ("method", "gpu", "earlier_passes"),
-        "Scratch memory that torch hands to cuBLAS for each thread and stream, and never takes back.",
+        "Scratch memory that torch gives cuBLAS for each thread and stream, and never frees.",
     ),
 )
 
 STANDING_ROWS = (*HELD_ROWS, *ENGINE_ROWS)
-"""The rows that are worked out without following a pass through the model."""
+"""The rows that are computed without following a pass through the model."""
 
 ROWS: tuple[RowRule, ...] = (*STANDING_ROWS, *PASS_ROWS)
 """Every row of a ledger, in the order in which it is shown."""

@@ -1,4 +1,4 @@
-"""What the registry of rows says of one row."""
+"""One row of the registry: its formula in words, its source, its function, and the fields that move it."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ PASS = (
 
 
 GENERATION = (*PASS, "generated_length", "answer_length", "sampling", "cache")
-"""The same and how much is generated, and how."""
+"""The same, and the fields that say how much is generated, and how."""
 
 
 @frozen
 class RowRule:
-    """How one row is worked out: in words, where that is known from, and the function.
+    """How one row is computed: the formula in words, its source, and the function.
 
     `fields` are the fields of a setting that may move it; no other field does.
     """

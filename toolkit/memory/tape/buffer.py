@@ -9,24 +9,19 @@ from toolkit.memory.size import Size
 
 @dataclass(slots=True, eq=False)
 class Buffer:
-    """One tensor of a tape, named by its row. `width` is elements per token; `grad` says that a gradient flows to it.
-
-    A `parameter` is no tensor of the tape itself: only its gradient is, and that stays. A view of `base` takes nothing
-    of its own, and what keeps it keeps all of the base. A gradient that `expands` is one number seen as a tensor of
-    that size, which a product has to copy; one that is `reshaped` shares its storage with the matrix that it is a view
-    of. A parameter gets a gradient from each of its `uses`.
-    """
+    """One tensor of a tape: `size` bytes in the row of the ledger that it belongs to."""
 
     row: str
     size: Size
-    width: int
+    width: int  # elements per token
     dtype: str
-    grad: bool
+    grad: bool  # a gradient flows to it
     references: int = 1
-    held: bool = True
+    held: bool = True  # the forward code still has a name for it
     counted: bool = True
-    parameter: bool = False
-    base: Buffer | None = None
-    expands: Size | None = None
-    reshaped: bool = False
-    uses: int = 1
+    parameter: bool = False  # not a tensor of the tape itself: only its gradient is one, and stays
+    base: Buffer | None = None  # the tensor that it is a view of: it takes nothing, and keeps all of the base
+    expands: Size | None = None  # a gradient that is one number seen as a tensor of this size; a product copies it
+    reshaped: bool = False  # a gradient that shares its storage with the matrix that it is a view of
+    uses: int = 1  # of a parameter: how many gradients it gets
+    multiplies: bool = False  # a weight as a product uses it

@@ -12,19 +12,28 @@ NEW_GRADIENT = "new_gradient"
 STEP = "optimizer_temporary"
 LOGITS_ROWS = frozenset({"logits", "logits_float32", "log_probabilities"})
 
+BEGUN, ADDED_ANEW, ADDED, ENDED, ENDED_ANEW = "begun", "added anew", "added", "ended", "ended anew"
+"""What layers of the same weights do to the sums of their gradients, from the last to the first: the engine adds them
+up before a parameter gets any (torch/csrc/autograd/input_buffer.cpp). The first that is added goes into a new tensor:
+a matrix's gradient is a view of what its product gave, and has that beside it. All others are added in place."""
+
 
 class Gradients:
     """The gradients of one stretch, counted among what is alive.
 
     `accumulates` says that gradients of earlier micro-batches are there. With a `length` all sequences are so long,
     whatever the batch's tokens: frames of a sound. `steps` are the tensors of a parameter's size that its optimizer
-    needs where it steps as soon as the gradient is there; None: it does not.
+    needs where it steps as soon as the gradient is there; None: it does not. `sums` is what a layer whose weights
+    others have too does to the sums of their gradients: those that are there, of `sum_sizes`, are `sum_of`.
     """
 
     def __init__(self, *, accumulates: bool, length: int = 0) -> None:
         self.accumulates = accumulates
         self.length = length
         self.steps: int | None = None
+        self.sums = ""
+        self.sum_sizes: tuple[Size, ...] = ()
+        self.sum_of: list[Buffer] = []
         self._summed: dict[int, tuple[Buffer, int]] = {}
         self._given: set[int] = set()
         self._live = Live()
@@ -39,7 +48,7 @@ class Gradients:
 
     def parameter(self, elements: int, dtype: str) -> Buffer:
         """A trained weight, whose gradient has a dtype. With earlier gradients there, a new one is added and freed."""
-        row = NEW_GRADIENT if self.accumulates else GRADIENTS
+        row = NEW_GRADIENT if self.accumulates or self.sums in (BEGUN, ADDED_ANEW, ADDED) else GRADIENTS
         size = Size(fixed=elements * BYTES[dtype])
         return Buffer(row, size, 0, dtype, grad=True, counted=False, parameter=True)
 
@@ -85,6 +94,10 @@ class Gradients:
 
     def _accumulate(self, pending: dict[int, Buffer], target: Buffer, contribution: Buffer) -> None:
         existing = pending.get(id(target))
+        if self.sums and target.multiplies:
+            self._add_up(contribution)
+            if self.sums not in (ENDED, ENDED_ANEW):
+                return
         if target.parameter:
             if self.steps is not None:
                 self._step(target, contribution)
@@ -101,6 +114,27 @@ class Gradients:
             self._release(existing)
             self._release(contribution)
             pending[id(target)] = total
+
+    def find_sums(self) -> None:
+        """The sums that later layers have begun are there while this one goes back."""
+        self.sum_of += [self.fresh(NEW_GRADIENT, size, "") for size in self.sum_sizes]
+
+    def _add_up(self, contribution: Buffer) -> None:
+        """Add a gradient to its sum, or begin one; what ends a sum stands for it from then on."""
+        if self.sums == BEGUN:
+            self.sum_of.append(contribution)
+            return
+        there = next(one for one in self.sum_of if one.size == contribution.size)
+        self.sum_of.remove(there)
+        if self.sums in (ADDED_ANEW, ENDED_ANEW):
+            total = self.fresh(NEW_GRADIENT, there.size, there.dtype)
+            self._release(there)
+            there = total
+        if self.sums in (ENDED, ENDED_ANEW):
+            self._release(there)
+            return
+        self._release(contribution)
+        self.sum_of.append(there)
 
     def _step(self, target: Buffer, contribution: Buffer) -> None:
         """The optimizer of a parameter steps once its last gradient is there: until then the engine sums them up."""

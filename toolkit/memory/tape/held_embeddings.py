@@ -1,4 +1,4 @@
-"""What a model's code holds of its embeddings while its layers run, and what they leave for backward."""
+"""The embeddings that a model's code holds while its layers run, and what embeddings save for backward."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from toolkit.memory.size import BYTES, Size
 
 
 def held_embeddings(build: Builder, embedding: Size, *, trains: bool) -> Size:
-    """What the model's code holds during its layers: embeddings, those of positions once for all sequences.
+    """The embeddings that the model's code holds while its layers run; those of positions once for all sequences.
 
-    To generate from padded rows each has its own, and so have packed rows (formula/inputs.py).
+    In generation from padded rows, and in packed rows, each sequence has its own positions (formula/inputs.py).
     """
     layout = build.layout
     tokens = embedding.times(layout.embeddings or int(build.numerics.checkpointing == "false"))
-    kept = build.numerics.trains_base and build.numerics.autocast is None  # by the first layer's products
+    kept = build.numerics.trains_base and build.numerics.autocast is None  # the first layer's products save them
     if trains and layout.normed_sums and layout.embedding_norm and kept:
         tokens = Size()
     if trains and layout.rotary == "own" and build.architecture.embedding_dropout:
-        tokens = embedding  # beside what dropout makes of them
+        tokens = embedding  # beside the result of dropout
     if trains and layout.embeddings and build.numerics.first_grad and _leaf(build):
         tokens = tokens.minus(embedding)  # which the graph holds anyway
     if not layout.positions:
@@ -32,7 +32,7 @@ def held_embeddings(build: Builder, embedding: Size, *, trains: bool) -> Size:
 
 
 def held_scores(build: Builder, *, trains: bool) -> Mapping[str, Size]:
-    """The probabilities of the layer before, where the model's code holds what a layer gives until the next has run.
+    """The previous layer's probabilities, where the model's code holds a layer's output until the next has run.
 
     Without checkpoints the graph holds them anyway.
     """
@@ -54,9 +54,9 @@ def first_dtype(build: Builder) -> str:
 
 
 def front_of(build: Builder) -> Mapping[str, Size]:
-    """What embeddings leave for backward: the mask of their dropout, their norm's input, and those that are a leaf.
+    """What embeddings save for backward: the mask of their dropout, the input of their norm, and embeddings as a leaf.
 
-    Frozen, they are made to need a gradient, as checkpoints want it; the graph holds them where others are added.
+    Frozen embeddings are made to require a gradient for checkpoints; the graph holds them where others are added.
     """
     dtypes, width = build.numerics, build.architecture.hidden
     if not dtypes.first_grad:
@@ -86,7 +86,7 @@ def _adds_types(build: Builder) -> bool:
 
 
 def _narrow(build: Builder) -> int:
-    """Bytes of a token's embedding, where a trained linear makes it as wide as the layers (OPT 350M)."""
+    """Bytes of a token's embedding that a trained linear projects to the width of the layers (OPT 350M)."""
     found = next((m for m in build.architecture.modules if m.path.endswith("decoder.project_in")), None)
     trained = found is not None and build.numerics.trains_base
     return found.in_features * BYTES[build.numerics.stream] if found is not None and trained else 0

@@ -8,55 +8,46 @@ from toolkit.frozen import frozen
 from toolkit.memory.size import BYTES
 
 SCALES = 2
-"""A group has a scale and a zero point, in the dtype of what is quantized."""
+"""Numbers per group: a scale and a zero point, in the dtype of the quantized tensor."""
 
 
 @frozen
 class Packing:
-    """How a backend quantizes. Sizes are bytes for each element of what it is given, in exact fractions.
+    """How a backend quantizes a cache. Sizes are bytes per element of its input, as exact fractions."""
 
-    `packed` is what is kept, `scale` the bytes of a scale for all elements. `packs` is what it needs beside its input
-    and `packed`, `unpacks` what it needs beside its result. `copies` says that what does not lie in one piece is copied
-    first, `holds_old` that the cache before a token is there until the token's keys and values are handed on.
-    """
-
-    packed: Fraction
-    packs: Fraction
-    unpacks: Fraction
-    scale: int = 0
-    copies: bool = True
-    holds_old: bool = False
+    packed: Fraction  # what is kept
+    packs: Fraction  # what packing needs beside its input and `packed`
+    unpacks: Fraction  # what unpacking needs beside its result
+    scale: int = 0  # bytes of one scale for all elements
+    copies: bool = True  # an input that is not contiguous is copied first
+    holds_old: bool = False  # the cache before a token stays until the token's keys and values are passed on
 
     def kept(self, elements: int) -> int:
-        """The bytes of so many elements; a last, incomplete byte counts as one."""
+        """The bytes of so many elements, rounded up."""
         return whole(elements * self.packed)
 
 
 @frozen
 class Keeping:
-    """Room for so many tokens, or how their keys and their values are packed; one of both.
+    """How a cache keeps one layer's keys and values: in `room` for so many tokens, or quantized by `packing`."""
 
-    `hands_back` says that attention gets the prompt's own keys and values. `key_copied` and `value_copied` say that
-    those of a prompt are copied to lie in one piece before they are packed.
-    """
-
-    room: int = 0
-    hands_back: bool = False
-    packing: tuple[Packing, Packing] | None = None
-    key_copied: bool = True
-    value_copied: bool = True
+    room: int = 0  # tokens of a static layer
+    hands_back: bool = False  # attention gets the prompt's own keys and values
+    packing: tuple[Packing, Packing] | None = None  # of keys and of values
+    key_copied: bool = True  # a prompt's keys are made contiguous before they are packed
+    value_copied: bool = True  # a prompt's values likewise
 
 
 def whole(size: Fraction) -> int:
-    """Bytes, the last of which may not be full."""
+    """A fraction of bytes, rounded up."""
     return -(-size.numerator // size.denominator)
 
 
 def quanto(dtype: str, nbits: int, group: int, axis: int) -> Packing:
-    """optimum-quanto, by its python code (tensor/weights/qbits.py, library/quantize.py, library/unpack.py).
+    """optimum-quanto's Python code (tensor/weights/qbits.py, library/quantize.py, library/unpack.py).
 
-    Packing: scales and shifts; rounded values, their clamped copy and the bytes of that (quantize_affine). Along the
-    last axis groups are put together in a copy. Unpacking: a byte each, beside the product with the scales.
+    Packing: scales and shifts, rounded values, their clamped copy and its bytes (quantize_affine). Along the last axis
+    groups are formed in a copy. Unpacking: a byte per element, beside the product with the scales.
     """
     width = BYTES[dtype]
     scales = Fraction(SCALES * width, group)
@@ -70,10 +61,10 @@ def hqq(dtype: str, nbits: int, group: int, axis: int) -> Packing:
     """HQQ (core/quantize.py, core/optimize.py, optimize_weights_proximal_legacy), which works in float16 on a GPU.
 
     Packing: a float32 copy, and in the second of its rounds nine float16 tensors: the input, the rounded and the
-    restored values of this round and of the last, and in shrink_lp_op the error, its size, a power and a product. In
-    float32 a group has a least, a greatest, their difference, scale and zero; in float16 scale and zero. Three bits go
-    by ten into four bytes: those of a group, or along the other axis those of ten groups (core/bitpack.py).
-    Unpacking: the values, less zero, times the scale: each a tensor.
+    restored values of this round and of the last, and in shrink_lp_op the error, its absolute value, a power and a
+    product. Each group has in float32 a minimum, a maximum, their difference, scale and zero, and in float16 scale and
+    zero. Of 3-bit values ten go into four bytes: those of a group, or along the other axis those of ten groups
+    (core/bitpack.py). Unpacking: two tensors, the values minus zero, and that times the scale.
     """
     width, half = BYTES[dtype], BYTES["fp16"]
     bits = Fraction(nbits, 8)
@@ -86,9 +77,10 @@ def hqq(dtype: str, nbits: int, group: int, axis: int) -> Packing:
 
 
 def fp8(dtype: str) -> Packing:
-    """Transformers' own (cache_utils.py, Fp8QuantizedLayer): a float32 copy, that divided by the scale, the bytes.
+    """The fp8 cache of transformers itself (cache_utils.py, Fp8QuantizedLayer).
 
-    Unpacking: a float32 copy, and that times the scale. The bytes before a token are named until it is handed on.
+    Packing: a float32 copy, that copy divided by the scale, and the bytes. Unpacking: a float32 copy, and that copy
+    times the scale. The old bytes stay referenced until the new token's keys and values are passed on.
     """
     width = BYTES[dtype]
     wide = 2 * BYTES["fp32"]

@@ -1,4 +1,4 @@
-"""What is alive while a tape is recorded, and the moments at which the most is."""
+"""What is alive while a tape is recorded, and the moments at which the most is alive."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from toolkit.memory.size import Alive, Packed, Size, packed, reaches, unpacked
 from toolkit.memory.tape.peaks import unreached
 
 Event = tuple[int, str, Size]
-"""An allocation (1) or a release (-1) of so much in a row."""
+"""An allocation (1) or a release (-1), its row and its size."""
 
 
 class Live:
-    """Sizes of what is alive by row, and a copy of them whenever it stops growing: the moments between are below those.
+    """Sizes of what is alive, by row, with a copy at each local maximum: the moments between have less.
 
-    What is deferred happens at `replay`.
+    Deferred events take effect at `replay`.
     """
 
     def __init__(self) -> None:
@@ -45,23 +45,23 @@ class Live:
         self._total -= gone
 
     def mark(self) -> None:
-        """Note what is alive, if it grew since it was last noted."""
+        """Record what is alive, if it grew since the last record."""
         if self._grows:
             self._moments.append((self._total, dict(self._rows)))
             self._grows = False
 
     def begin(self) -> None:
-        """Forget the moments noted so far; what is alive now begins those that follow."""
+        """Forget the moments recorded so far, and start anew with what is alive now."""
         self._moments = []
         self._grows = True
 
     def pause(self) -> list[Event]:
-        """End the deferral and hand out what was deferred."""
+        """End the deferral and return the deferred events."""
         events, self.deferred = self.deferred or [], None
         return events
 
     def replay(self, events: list[Event]) -> None:
-        """Let what was deferred happen."""
+        """Apply deferred events."""
         for sign, row, size in events:
             (self.add if sign > 0 else self.remove)(row, size)
 
@@ -72,7 +72,7 @@ class Live:
 
     @property
     def fullest(self) -> tuple[Alive, ...]:
-        """The moments noted that are below no other in every part of their totals; the first of equals."""
+        """The recorded moments whose totals no other moment reaches in every part; the first of equal ones."""
         return tuple(map(_unpacked, unreached(self._moments, reaches, int)))
 
 

@@ -24,14 +24,14 @@ class Peak:
 
 @frozen
 class Peaks:
-    """Moments of which each may have the largest total; and of each row the sizes of which each may be its largest."""
+    """The moments that may have the largest total, and for each row the sizes that may be its largest."""
 
     moments: tuple[Peak, ...]
     widest: Mapping[str, tuple[Parts, ...]]
 
     @classmethod
     def of(cls, moments: Iterable[Amounts]) -> Peaks:
-        """Moments none of which is below another in every part."""
+        """From moments none of which is below another in every part."""
         peaks = tuple(Peak(alive, _total(alive)) for alive in moments)
         sizes: dict[str, set[Parts]] = {}
         for peak in peaks:
@@ -40,18 +40,18 @@ class Peaks:
         return cls(peaks, {row: _largest(found) for row, found in sizes.items()})
 
     def without(self, row: str) -> Peaks:
-        """The same moments, less a row."""
+        """The same moments without a row."""
         return Peaks.of({name: parts for name, parts in peak.alive.items() if name != row} for peak in self.moments)
 
     def renamed(self, row: str, name: str) -> Peaks:
-        """The same moments, in which what was in a row is in another, which none of them has."""
+        """The same moments with a row renamed; none of them may have the new name already."""
         return Peaks.of(
             {name if one == row else one: parts for one, parts in peak.alive.items()} for peak in self.moments
         )
 
 
 def amounts(alive: Alive) -> Amounts:
-    """What is alive, with each size in its parts."""
+    """What is alive, by row, with each size split into its parts."""
     return {row: size.parts() for row, size in alive.items()}
 
 
@@ -60,7 +60,7 @@ def _total(alive: Amounts) -> Parts:
 
 
 def _largest(sizes: set[Parts]) -> tuple[Parts, ...]:
-    """The sizes of which each may be the largest: mostly one that has the most of every part."""
+    """The sizes that may be the largest: usually a single one, which has the most of every part."""
     most = tuple(map(max, zip_longest(*sizes, fillvalue=0)))
     return (most,) if most in sizes else tuple(highest((size, size) for size in sizes))
 
@@ -70,14 +70,17 @@ def _reaches(one: Parts, other: Parts) -> bool:
 
 
 def highest(things: Iterable[tuple[Parts, Sized]]) -> list[Sized]:
-    """The things whose sizes no other's reaches in every part; the first of equals."""
+    """The things whose size no other size reaches in every part; the first of equal ones."""
     return unreached(things, _reaches, sum)
 
 
 def unreached(
     things: Iterable[tuple[Amount, Sized]], reaches: Callable[[Amount, Amount], bool], weight: Callable[[Amount], int]
 ) -> list[Sized]:
-    """The things whose sizes no other's reaches; the first of equals. What reaches another has no smaller weight."""
+    """The things whose size no other size reaches; the first of equal ones.
+
+    A size that reaches another must not have a smaller weight.
+    """
     kept: list[tuple[int, Amount, Sized]] = []
     in_order = [(place, size, thing) for place, (size, thing) in enumerate(things)]
     for place, size, thing in sorted(in_order, key=lambda one: -weight(one[1])):
@@ -87,4 +90,4 @@ def unreached(
 
 
 ALONE = Peaks.of([{}])
-"""One moment at which nothing is alive beside what is there throughout."""
+"""One moment at which nothing is alive except what is there throughout."""

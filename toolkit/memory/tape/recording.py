@@ -23,12 +23,16 @@ from toolkit.memory.forms.recurrent import pieces_of
 from toolkit.memory.forms.written_scores import MPT, mpt_masks, refuse_unread
 from toolkit.memory.formula.ends.logits import NAMED, HeadForm
 from toolkit.memory.formula.layer import RESIDUAL
+from toolkit.memory.layouts.encoders import ENCODERS
 from toolkit.memory.libraries.kept_caches import refuse_cache, room
 from toolkit.memory.libraries.losses import SUMS_CHUNKS, TILES, held_result, loss_of, refuse_sum
 from toolkit.memory.libraries.recurrent_kernels import refuse_recurrent_kernels
+from toolkit.memory.libraries.trainers import TORCHTITAN, TORCHTUNE
 from toolkit.memory.libraries.training_caches import fills_unread, training_cache
-from toolkit.memory.libraries.transformers_versions import behaviour
+from toolkit.memory.libraries.transformers_versions import behaviour, decodes_itself
+from toolkit.memory.offloading import fetches
 from toolkit.memory.packing import refuse_packing
+from toolkit.memory.parallel.placement import Stage
 from toolkit.memory.programs.layer_order import is_ordered, surroundings
 from toolkit.memory.programs.own_inputs import GATE, filling, held_inputs, made_before, refuse_unlike, with_shared
 from toolkit.memory.programs.own_programs import OWN_PROGRAMS
@@ -53,7 +57,6 @@ from toolkit.memory.tuners.forms import norms_of, prefix_of, refuse_unfollowed, 
 from toolkit.memory.tuners.prompt_passes import prompted
 from toolkit.memory.tuners.prompts import of_prompts
 from toolkit.memory.weights.lora import adapters_of
-from toolkit.memory.weights.numerics import TORCHTITAN, TORCHTUNE
 from toolkit.memory.weights.saved import saved_by
 from toolkit.spec.fields.evaluation import NO_LABELS
 from toolkit.spec.settings.setting import Lora, Setting
@@ -88,16 +91,18 @@ def programs_of(context: Context) -> Programs:
     lora = _with_open_rank(setting.lora) if setting.lora else None
     rooms = None if setting.cache is None else (setting.cache, room(setting))
     peft = (setting.method, setting.peft, setting.stack.versions.get("peft")) if setting.trains else None
-    pieces = pieces_of(setting.sequence_length, piece_of(architecture.layers))
+    recurs = any(kind.mixer is not None for kind in architecture.layers)
+    pieces = recurs and pieces_of(setting.sequence_length, piece_of(architecture.layers))
     shape = indexing(architecture, setting)
     reached = tuple(reaches_all(kind, setting.sequence_length) for kind in architecture.layers)
     unread = fills_unread(setting, architecture)
-    pads = setting.sequence_length % MASK_ALIGNMENT != 0 and any(kind.cross_attention for kind in architecture.layers)
+    aligns = architecture.family in ENCODERS or any(kind.cross_attention for kind in architecture.layers)
+    pads = aligns and setting.sequence_length % MASK_ALIGNMENT != 0
     beyond = bool(version.one_mask) and setting.sequence_length > (architecture.max_positions or 0)
     key = (
         id(built), dtypes, setting.trains, lora, peft, loss_of(setting), version, kernels, windows, rooms, pieces,
         shape, reached, unread, held_result(setting, architecture.family), setting.evaluation, setting.uncached, beyond,
-        pads, context.stage,
+        pads, context.stage, setting.activation_offloading,
     )  # fmt: skip
     found = _PROGRAMS.get(key)
     if found is None:
@@ -107,10 +112,10 @@ def programs_of(context: Context) -> Programs:
         build = builder(built, dtypes, adaptation, version, setting.sequence_length)
         build = replace(build, indexing=shape)
         # With what it was recorded of: while that is kept, its id stays its own.
-        made = _with_gradients(_record(build, setting), context)
+        made = _with_gradients(_record(build, setting, context.stage), context)
         if lora is not None and lora.modules_to_save and setting.trains:
             once = replace(build, numerics=replace(dtypes, accumulates=False))
-            refuse_unmade(_record(once, setting) if dtypes.accumulates else made, context)
+            refuse_unmade(_record(once, setting, context.stage) if dtypes.accumulates else made, context)
         found = _PROGRAMS[key] = built, made
     return found[1]
 
@@ -143,11 +148,23 @@ def _with_gradients(programs: Programs, context: Context) -> Programs:
 
 
 def _added(context: Context) -> int:
-    """Bytes of the gradients of embeddings beside those of the tokens: positions, token types; of virtual tokens."""
+    """Bytes of the gradients of embeddings beside those of the tokens: positions, token types; of virtual tokens.
+
+    What stands between embeddings and layers of another width comes with them.
+    """
     if of_prompts(context.setting):
         return context.sums.adapters * BYTES[context.numerics.gradient]
     each = (tensor.elements * tensor.count for tensor in context.sums.trained if tensor.embedding)
-    return (sum(each) - context.sums.embedding) * BYTES[_of_embeddings(context)]
+    return (sum(each) - context.sums.embedding) * BYTES[_of_embeddings(context)] + _between(context)
+
+
+def _between(context: Context) -> int:
+    dtypes, layout = context.numerics, ENCODERS.get(context.architecture.family)
+    path = layout.projects if layout is not None else None
+    if path is None or not dtypes.trains_base:
+        return 0
+    elements = sum(one.elements for one in context.architecture.modules if one.path.endswith(path))
+    return elements * BYTES[dtypes.gradient]
 
 
 def _of_embeddings(context: Context) -> str:
@@ -185,7 +202,7 @@ def _adaptation(architecture: Architecture, setting: Setting) -> Adaptation:
     return with_copies(adaptation, architecture, setting)
 
 
-def _record(build: Builder, setting: Setting) -> Programs:
+def _record(build: Builder, setting: Setting, stage: Stage | None = None) -> Programs:
     architecture, dtypes = build.architecture, build.numerics
     own = OWN_PROGRAMS.get(architecture.family)
     if own is not None:
@@ -216,7 +233,7 @@ def _record(build: Builder, setting: Setting) -> Programs:
             for (form, count), how, kind in zip(forms, kept, architecture.layers, strict=True)
         )
         end = record_generation_head(head, hidden, layers[-1].result)
-        copied = setting.weights not in KERNELS_OF_THEIR_OWN
+        copied = setting.weights not in KERNELS_OF_THEIR_OWN and not decodes_itself(setting)
         decoding = tuple(
             record_decoding(
                 reading(form, how), count, given_dtype(form, dtypes.stream), copies_experts=copied, keeping=how
@@ -227,12 +244,12 @@ def _record(build: Builder, setting: Setting) -> Programs:
         around = surroundings(architecture.order) if ordered else ()
         before = made_before(build)
         return Programs(layers, end, embedding, held, seen, decoding=decoding, around=around, before=before)
-    uncached = loss_of(setting) == NAMED  # its loop asks for none
+    uncached = loss_of(setting) == NAMED or setting.parallel.schedule is not None  # whose loops ask for none
     caches = build.version.caches_in_training and not uncached
     named = training_cache(build, setting)
     passes = dtypes.first_grad, dtypes.checkpointing, dtypes.accumulates
-    stream = Stream(first_dtype(build), *passes, caches, named, dtypes.steps)
-    layers, later, around = training_layers(build, forms, stream)
+    stream = Stream(first_dtype(build), *passes, caches, named, dtypes.steps, fetches=fetches(setting))
+    layers, later, around = training_layers(build, forms, stream, stage)
     waits = architecture.tied and later.steps is not None  # for the embedding's gradient, to step by both
     ending = replace(later, steps=0) if waits else later
     end, logits = record_head(head, hidden, ending), record_logits(head, hidden, later)

@@ -1,4 +1,4 @@
-"""What a checkpoint that selects by operation keeps of a layer, and what the layer finds when it runs again."""
+"""What a checkpoint that selects by operation keeps of a layer, and what the layer's recomputation finds."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from toolkit.memory.tape.tape import Tape
 def selected(
     tape: Tape, row: str, width: int, dtype: str, *, grad: bool, size: Size | None = None, product: bool = False
 ) -> Buffer:
-    """Allocate a result that a selective checkpoint keeps, of products every second one not.
+    """Allocate a result that a selective checkpoint keeps; of products it drops every second one.
 
-    Where the layer runs again, that is what was kept, which the checkpoint lets go of. Sources: torch.utils.checkpoint,
+    A recomputation returns the kept result, and the checkpoint drops its reference. Sources: torch.utils.checkpoint,
     _CachingTorchDispatchMode and _CachedTorchDispatchMode; torchtitan's policy (_apply_op_sac).
     """
     tape.products += product

@@ -17,6 +17,7 @@ from toolkit.memory.size import BYTES, NOTHING, Alive, Size, staged
 from toolkit.memory.tape.buffer import Buffer
 from toolkit.memory.tape.gradients import INCOMING, Gradients
 from toolkit.memory.tape.keeping import Keeping
+from toolkit.memory.tape.live import Event
 
 Backward = Callable[["Tape", Buffer], list[tuple[Buffer, Buffer]]]
 
@@ -32,15 +33,11 @@ class Node:
 
 
 class Tape(Gradients):
-    """Operations of one stretch.
+    """The operations of one stretch of a model.
 
-    `records` is false under no_grad: what would be saved is counted alone. `pins` says that the graph is there all the
-    same, as in the first pass through a non-reentrant checkpoint. `trains` puts dropout to work; `accumulates` says
-    that gradients of earlier micro-batches are there; `cache` what becomes of keys (formula/cached.py), and `keeping`
-    how, if not by growing. `chosen` are what a selective checkpoint keeps, in turn, and `products` are counted for it.
-    `weights` are those used more than once, by name; `bound` is what the code around an operation names until the
-    stretch returns, `named` until attention does. `outside` are tensors of other stretches that get gradients, with
-    whether later stretches have given them some.
+    Without `records` (under no_grad) saved tensors are only counted. With `pins` there is a graph even then, as in the
+    first pass through a non-reentrant checkpoint. `trains` turns dropout on; with `accumulates` there are gradients of
+    earlier micro-batches; with a `length` (in tokens) all sequences have it, whatever the batch's.
     """
 
     def __init__(
@@ -50,22 +47,24 @@ class Tape(Gradients):
         self.records = records
         self.pins = records or pins
         self.trains = trains
-        self.cache = ""
-        self.keeping: Keeping | None = None
+        self.cache = ""  # what becomes of keys and values (formula/caches/cached.py)
+        self.keeping: Keeping | None = None  # how a cache keeps them, unless it grows
         self.stop_after: int | None = None
-        self.chosen: list[Buffer] | None = None
-        self.products = 0
+        self.chosen: list[Buffer] | None = None  # the results that a selective checkpoint keeps, in order
+        self.products = 0  # counted for a selective checkpoint, which keeps every second one
         self.saves = 0
         self.stopped = False
         self.nodes: list[Node] = []
-        self.weights: dict[str, Buffer] = {}
-        self.bound: list[Buffer] = []
-        self.named: list[Buffer] = []
-        self.beside: list[Buffer] = []  # what a layer gives beside its result
+        self.weights: dict[str, Buffer] = {}  # those used more than once, by name
+        self.bound: list[Buffer] = []  # what the code around an operation names until the stretch returns
+        self.named: list[Buffer] = []  # what it names until attention returns
+        self.beside: list[Buffer] = []  # what a layer returns beside its result
+        # tensors of other stretches that get gradients, and whether later stretches have given them some already
         self.outside: list[tuple[Buffer, bool]] = []
-        self.waiting: dict[int, Buffer] = {}  # gradients that are there before backward comes to what they are of
-        self.leaf: Buffer | None = None  # a checkpoint's input, detached: autocast keeps its copy as those of weights
+        self.waiting: dict[int, Buffer] = {}  # gradients that exist before backward reaches the tensor they belong to
+        self.leaf: Buffer | None = None  # a checkpoint's detached input: autocast caches its copy as that of a weight
         self.lowered: dict[str, Buffer] = {}
+        self.fetched: Buffer | None = None  # from main memory, for what went back before
         self._node: Node | None = None
         self._needs = False
         self._holds: list[Buffer] = []
@@ -74,9 +73,9 @@ class Tape(Gradients):
         self._in_result: list[Buffer] = []
 
     def defer(self, saves: int) -> None:
-        """Let what follows happen within backward, when the first of so many saved tensors is asked for.
+        """Defer what follows into backward, to when the first of so many saved tensors is unpacked.
 
-        So a checkpointed layer runs again (torch.utils.checkpoint, non-reentrant, with its early stop).
+        This is how a checkpointed layer is recomputed (torch.utils.checkpoint, non-reentrant, with its early stop).
         """
         self.stop_after = saves
         self._live.deferred = []
@@ -92,20 +91,25 @@ class Tape(Gradients):
             self._holds.append(buffer)
         return buffer
 
+    def elsewhere(self, row: str, width: int, dtype: str, *, grad: bool = False) -> Buffer:
+        """A tensor that is not counted here and that somebody else keeps: a buffer in which something was received."""
+        size = self._measured(Size(token=width * BYTES[dtype]))
+        return Buffer(row, size, width, dtype, grad, references=2, counted=False)
+
     def adopted(self, buffer: Buffer) -> Buffer:
-        """A tensor that was there before, which the forward code holds from now on."""
+        """A tensor that existed before, held by the forward code from now on."""
         self._holds.append(buffer)
         return buffer
 
     def drop(self, *buffers: Buffer) -> None:
-        """The forward code lets go of tensors."""
+        """The forward code drops its references to tensors."""
         for buffer in buffers:
             if buffer.held:
                 buffer.held = False
                 self._release(buffer)
 
     def renamed(self, buffer: Buffer, row: str) -> Buffer:
-        """The same tensor in another row, held by the forward code in its stead."""
+        """Moves a tensor to another row; the forward code holds the returned buffer in its place."""
         other = Buffer(row, buffer.size, buffer.width, buffer.dtype, grad=False, counted=buffer.counted)
         if buffer.counted:
             self._live.remove(buffer.row, buffer.size)
@@ -115,15 +119,15 @@ class Tape(Gradients):
         return other
 
     def multiplied(self) -> None:
-        """A product has run: the first of a thread asks cuBLAS for its workspace."""
+        """A matrix product has run: a thread's first one makes cuBLAS allocate its workspace."""
 
     def summed(self, outputs: int) -> None:
-        """A sum over all tokens has run, whose kernel stages partial sums."""
+        """A sum over all tokens has run; its kernel stages partial sums."""
         with self.temporary(REDUCTION, staged(outputs)):
             pass
 
     def gives(self, logits: Buffer) -> None:
-        """The model hands out these logits: what is made of them from here on is not in its result."""
+        """The model returns these logits: what is made from them afterwards is not part of its result."""
 
     @contextmanager
     def temporary(self, row: str, size: Size) -> Iterator[None]:
@@ -136,9 +140,9 @@ class Tape(Gradients):
             self._live.remove(row, actual)
 
     def save(self, *buffers: Buffer, constants: int = 0) -> tuple[Buffer, ...]:
-        """Keep tensors for backward, as autograd does just before an operation runs; `constants` are saved weights.
+        """Save tensors for backward, as autograd does just before an operation runs; `constants` counts saved weights.
 
-        Where this was the last thing that the recomputation of a checkpointed layer needs, the forward pass ends here.
+        A checkpointed layer's recomputation ends here if this was the last tensor that it has to save.
         """
         if self.stopped:
             return ()
@@ -157,7 +161,7 @@ class Tape(Gradients):
     def pin(self, *buffers: Buffer) -> None:
         """Keep tensors as attributes of a node, which checkpoints do not see and the engine does not free.
 
-        They stay until the graph is gone, loss and all; those of a recomputation until it returns or is left.
+        They stay until the graph is freed with the loss; those of a recomputation until it returns or is abandoned.
         """
         if not self.pins or self.stopped:
             return
@@ -171,26 +175,26 @@ class Tape(Gradients):
         self._left.append(buffer)
 
     def node(self, output: Buffer, backward: Backward, saved: tuple[Buffer, ...] = ()) -> Buffer:
-        """Put an operation into the graph, unless no gradient flows through it."""
+        """Add an operation to the graph, unless no gradient flows through it."""
         if self.records and output.grad:
             self.nodes.append(Node(output, backward, saved, self._needs))
         self._needs = False
         return output
 
     def forget(self, nodes: int) -> None:
-        """Nothing uses what operations gave after so many: the graph lets go of them, and of what they saved."""
+        """Drop all nodes after the first `nodes`, with what they saved: nothing uses their results."""
         for node in self.nodes[nodes:]:
             for buffer in node.saved:
                 self._release(buffer)
         del self.nodes[nodes:]
 
     def hold(self, buffer: Buffer) -> None:
-        """Keep a tensor until all of the forward code returns: what it gives holds it."""
+        """Keep a tensor until all of the forward code returns: its result refers to it."""
         buffer.references += 1
         self._in_result.append(buffer)
 
     def unwind(self) -> None:
-        """The forward code returns or is left: it lets go of all it still holds."""
+        """The forward code returns or is abandoned: it drops all that it still holds."""
         for buffer in self._in_result:
             self._release(buffer)
         self._in_result.clear()
@@ -205,15 +209,16 @@ class Tape(Gradients):
     # backward
 
     def begin(self) -> None:
-        """Let what is alive now be the first of the moments: those before belong to another pass."""
+        """Make what is alive now the first of the moments: earlier ones belong to another pass."""
         self._live.begin()
 
     def backward(self, output: Buffer, gradient: Buffer | None = None) -> Buffer | None:
-        """Run the graph in reverse from `output`; what is left is the gradient of the stretch's input, if any."""
+        """Run the graph in reverse from `output`; returns the gradient of the stretch's input, if there is one."""
         events = self._live.pause()
         self.stopped = False
         start = gradient or self.fresh(INCOMING, output.size, output.dtype, output.width)
         pending = {id(output): start, **self.waiting}
+        self.find_sums()
         for one, there in self.outside:
             if there:
                 pending[id(one)] = self.fresh(INCOMING, one.size, one.dtype, one.width)
@@ -231,15 +236,22 @@ class Tape(Gradients):
             self._release(incoming)
             for target, contribution in given:
                 self._accumulate(pending, target, contribution)
+            self._let_go_of_fetched(events)
         for one, _ in self.outside:  # whose gradients go on to be those of the stretches before
             if (left := pending.pop(id(one), None)) is not None:
                 self._release(left)
         return next(iter(pending.values()), None)
 
-    def returned(self) -> None:
-        """A node's function has returned, and its gradients are still to be cast: what a checkpoint unpacked is gone.
+    def _let_go_of_fetched(self, events: list[Event]) -> None:
+        """The first node of a layer that has run again is done."""
+        if self.fetched is not None and not events:
+            self._release(self.fetched)
+            self.fetched = None
 
-        Else the engine lets go of what a node saved once its gradients are ready (engine.cpp, evaluate_function).
+    def returned(self) -> None:
+        """A node's function has returned, and its gradients are still to be cast: what a checkpoint unpacked is freed.
+
+        Otherwise the engine frees what a node saved once its gradients are ready (engine.cpp, evaluate_function).
         """
         if self.stop_after is not None and self._node is not None:
             for buffer in self._node.saved:

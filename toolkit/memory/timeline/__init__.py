@@ -1,1 +1,1 @@
-"""What was allocated and released, in order, and how it grows with layers, batch and length."""
+"""Timelines of allocations and releases, and how they grow with layers, batch and length."""

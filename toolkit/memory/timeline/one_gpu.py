@@ -1,4 +1,4 @@
-"""What one of several GPUs sees of a run."""
+"""The part of a run on several GPUs that one of them sees."""
 
 from __future__ import annotations
 
@@ -9,14 +9,19 @@ from toolkit.memory.timeline.timeline import Timeline
 
 
 def each_gpu(run: Run) -> Iterator[Run]:
-    """The run as each GPU sees it that has anything of it, in their order."""
+    """The run as seen by each GPU that has a part of it, in the order of GPUs."""
     for gpu in sorted({made.gpu for made in run.timeline.allocations}):
         yield _on(run, gpu)
 
 
 def fullest_gpu(run: Run) -> Run:
-    """The run as the GPU sees it that needs most, the first of equals."""
-    return max(each_gpu(run), key=lambda one: max(moment.bytes for moment in one.timeline.peaks().values()))
+    """The run as seen by the GPU that needs most; the first of equal ones."""
+    return max(each_gpu(run), key=needs)
+
+
+def needs(run: Run) -> int:
+    """The most bytes that are alive at once."""
+    return max(moment.bytes for moment in run.timeline.peaks().values())
 
 
 def _on(run: Run, gpu: int) -> Run:

@@ -1,9 +1,9 @@
-"""How a timeline grows with the layers of its model: learnt from two layer counts, and written out for any other.
+"""How a timeline grows with the layers of its model: learned from a few layer counts, and written out for any other.
 
 With one more period of layers, every stretch of events that a layer causes (its weights, its forward pass, its backward
-pass, its optimizer states) comes once more. The events of the smaller timeline stay as they are, and between them stand
-further copies of such stretches. What a release releases and which layer an allocation names are then linear in the
-number of further periods and in the number of the copy.
+pass, its optimizer states) occurs once more. The events of the smaller timeline stay as they are, with further copies
+of such stretches between them. The allocation that a release frees, and the layer that an allocation names, are then
+linear in the number of further periods and in the number of the copy.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from toolkit.memory.timeline.stream import Event, Line, Run, Stream, Writer, str
 __all__ = ["NoPatternError", "Pattern", "insertions", "learn"]
 
 Insertion = tuple[int, int, int]
-"""Before which event of the shorter sequence, from which event of the longer one, and how many."""
+"""The event of the shorter sequence before it, its first event in the longer one, and how many events it has."""
 
 
 class NoPatternError(Exception):
-    """Timelines that do not grow as this module expects; says where."""
+    """The timelines do not grow as this module expects; the message says where."""
 
 
 @frozen
 class Repeat:
-    """Events that every further period adds before event `at` of the smaller timeline."""
+    """Events that every further period inserts before event `at` of the smaller timeline."""
 
     at: int
     events: tuple[Event, ...]
@@ -34,17 +34,17 @@ class Repeat:
 
 @frozen
 class Pattern:
-    """The events of the smaller timeline, and what further periods add."""
+    """The events of the smaller timeline, and those that further periods add."""
 
     fixed: tuple[Event, ...]
     repeats: tuple[Repeat, ...]
 
     def run(self, periods: int) -> Run:
-        """The timeline with so many further periods. Raises NoPatternError where a release finds no allocation."""
+        """The timeline with so many further periods. Raises NoPatternError if a release finds no allocation."""
         return self.written(periods)[0]
 
     def written(self, periods: int) -> tuple[Run, list[int | None]]:
-        """The same, and for each allocation the one of the smallest timeline that it repeats: None where it grows."""
+        """The same, with the allocation of the smallest timeline that each one repeats; None where its size grows."""
         writer = Writer(periods)
         done = 0
         for repeat in self.repeats:
@@ -59,7 +59,7 @@ class Pattern:
 
 
 def learn(runs: Sequence[Run]) -> Pattern:
-    """The pattern of three timelines, each of one period more than the one before. Raises NoPatternError."""
+    """The pattern of three timelines, each with one period more than the one before. Raises NoPatternError."""
     first, second, third = streams(runs)
     inserted = insertions(first.tokens, second.tokens)
     if _with_two(first, second, inserted) != third.tokens:
@@ -87,9 +87,9 @@ def learn(runs: Sequence[Run]) -> Pattern:
 
 
 def _origins(inserted: Sequence[Insertion], tokens: Sequence[int]) -> list[int]:
-    """For each event of the longer sequence, the one of the shorter that it is, or that it repeats.
+    """For each event of the longer sequence, the event of the shorter one that it is or repeats.
 
-    An insertion repeats what stands before it, or, as far as it was moved back, what stands after it.
+    An insertion repeats the events before it, or those after it as far as it was moved back.
     """
     lengths = {place: size for _, start, size in inserted for place in range(start, start + size)}
     fixed = {place: number for number, place in enumerate(at for at in range(len(tokens)) if at not in lengths)}
@@ -104,14 +104,14 @@ def _origins(inserted: Sequence[Insertion], tokens: Sequence[int]) -> list[int]:
 
 
 def _line(none: int, one: int, two: int) -> Line:
-    """The line through the values of no, one and two further periods."""
+    """The line through the values with no, one and two further periods."""
     if two - one != one - none:
         raise NoPatternError("what a release releases, or what an allocation takes, does not grow evenly")
     return none, one - none, 0
 
 
 def _repeated(second: Stream, third: Stream, place: int, later: int, length: int) -> Event:
-    """An inserted event, at its place where one period was inserted and where two were (the first copy of two)."""
+    """An inserted event, from its place with one period inserted and with two (the first copy of the two)."""
     lines = []
     for two, three in ((second.values, third.values), (second.sizes, third.sizes)):
         each_period = three[later] - two[place]
@@ -137,7 +137,7 @@ def _with_two(first: Stream, second: Stream, inserted: Sequence[Insertion]) -> l
 
 
 def _shifts(inserted: Sequence[Insertion], length: int) -> Iterator[int]:
-    """For each event of the shortest sequence, how many one period inserts before it."""
+    """For each event of the shortest sequence, how many events one period inserts before it."""
     waiting = list(inserted)
     shift = 0
     for place in range(length):
@@ -147,9 +147,9 @@ def _shifts(inserted: Sequence[Insertion], length: int) -> Iterator[int]:
 
 
 def insertions(short: Sequence[int], long: Sequence[int]) -> list[Insertion]:
-    """What has to be inserted into a sequence to get a longer one, where each insertion repeats what it stands behind.
+    """The insertions that make a sequence into a longer one; each must repeat the events right before it.
 
-    Raises NoPatternError where there is no such way.
+    Raises NoPatternError where there are none.
     """
     found: list[Insertion] = []
     at = start = 0
@@ -165,7 +165,7 @@ def insertions(short: Sequence[int], long: Sequence[int]) -> list[Insertion]:
 
 
 def _length(short: Sequence[int], at: int, long: Sequence[int], start: int) -> int:
-    """How many events are inserted here: of the lengths that repeat what stands before, the one that leads furthest."""
+    """How many events are inserted here: the length that repeats the events before it and then matches furthest."""
     if at == len(short):
         lengths = [len(long) - start]
     else:
@@ -177,7 +177,7 @@ def _length(short: Sequence[int], at: int, long: Sequence[int], start: int) -> i
 
 
 def _slack(long: Sequence[int], start: int, length: int) -> int:
-    """How far back an insertion could as well stand. In the middle it is furthest from first and last layers."""
+    """How far back an insertion could be moved. In the middle it is furthest from first and last layers."""
     back = 0
     while start - back - length > 0 and long[start - back - 1] == long[start - back + length - 1]:
         back += 1
@@ -192,7 +192,7 @@ def _repeats(events: Sequence[int], start: int, length: int) -> bool:
 
 
 def _alike(first: Sequence[int], at: int, second: Sequence[int], start: int) -> int:
-    """How many events two sequences have in common from two places on."""
+    """How many events two sequences have in common, each from its own place on."""
     most = min(len(first) - at, len(second) - start)
     low = 0
     while low < most:  # whole slices compare faster than single events

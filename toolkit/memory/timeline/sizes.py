@@ -1,7 +1,7 @@
-"""Sizes as functions of a batch and of a length: from a few runs with the same events, the bytes of any other.
+"""Sizes as functions of batch and length: from a few runs with the same events, the bytes at any other point.
 
-What a tensor takes is a polynomial: at most linear in the batch, at most quadratic in the length. Kernels round lengths
-up, and take buffers only from some number of rows on; both are columns like the powers.
+The bytes of a tensor are a polynomial: at most linear in the batch, at most quadratic in the length. Kernels round
+lengths up, and use some buffers only from a number of rows on; both are columns like the powers.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Column = Callable[[int, int], int]
 
 
 class NoFormError(Exception):
-    """Sizes that none of the known functions give."""
+    """None of the known functions gives the sizes."""
 
 
 def _power(degree: int, batch: int, length: int, *, by_batch: bool) -> int:
@@ -69,7 +69,7 @@ MASK_ALIGNMENT = 8
 SORTED_FROM = 3072
 """Indices above which the backward of an embedding sorts them (cuda/Embedding.cu)."""
 FUSED_ROWS = 4
-"""Rows up to which bitsandbytes multiplies packed 4-bit weights as they are (backends/cuda/ops.py)."""
+"""Rows up to which bitsandbytes multiplies by packed 4-bit weights (backends/cuda/ops.py)."""
 
 KINDS: Mapping[str, tuple[Column, ...]] = {
     "powers": POWERS,
@@ -82,7 +82,7 @@ KINDS: Mapping[str, tuple[Column, ...]] = {
     "rows of a pass": (partial(_beyond, FUSED_ROWS, CONSTANTS[0]),),
     "rows of a token": (partial(_larger, FUSED_ROWS),),
 }
-"""What sizes may be, simplest first: sums of these columns, each with a factor."""
+"""The forms that sizes may have, simplest first: sums of these columns, each with a factor."""
 
 
 @frozen
@@ -93,7 +93,7 @@ class Form:
     factors: tuple[Fraction, ...]
 
     def at(self, point: Point) -> int:
-        """The bytes at a batch and a length. Raises NoFormError where they would be no whole number."""
+        """The bytes at a batch and a length. Raises NoFormError if they are not a whole number."""
         columns = KINDS[self.kind]
         pairs = zip(self.factors, columns, strict=True)
         size = sum((factor * column(*point) for factor, column in pairs if factor), Fraction(0))
@@ -104,7 +104,7 @@ class Form:
 
 @frozen
 class StagedForm:
-    """Bytes of partial sums, by the forms of outputs and rows."""
+    """The bytes of partial sums, from the forms of their outputs and rows."""
 
     outputs: Form
     rows: Form
@@ -116,7 +116,7 @@ class StagedForm:
 
 
 class Forms:
-    """Finds the form of sizes seen at some points; each further column must be needed, and every size be met."""
+    """Finds the form of sizes seen at some points: the fewest columns that give every size exactly."""
 
     def __init__(self, points: Sequence[Point]) -> None:
         self._points = tuple(points)
@@ -130,7 +130,7 @@ class Forms:
         return self._known[sizes]
 
     def of_allocations(self, made: Sequence[Allocation]) -> Form | StagedForm:
-        """The form of the bytes of one allocation, as it was at each point. Raises NoFormError."""
+        """The form of one allocation's bytes, given the allocation at each point. Raises NoFormError."""
         staged = [one.staged for one in made if one.staged is not None]
         if len(staged) < len(made):
             return self.of(tuple(one.bytes for one in made))
@@ -154,7 +154,7 @@ def _said(points: Sequence[Point], sizes: Sequence[int]) -> str:
 
 @frozen
 class SizedRun:
-    """A run at one point whose allocations have forms: `labels` says which, None where bytes are the same anywhere."""
+    """A run at one point whose allocations have forms; `labels` names the form, None where the bytes are constant."""
 
     run: Run
     labels: tuple[int | None, ...]
@@ -176,7 +176,7 @@ class SizedRun:
 
 
 def sized(run: Run, origins: Sequence[int | None], forms: Sequence[Form | StagedForm]) -> SizedRun:
-    """A run whose allocations repeat those of a smaller one, by index, of which forms are known."""
+    """A run whose allocations repeat those of a smaller run (by index), for which the forms are known."""
     distinct = tuple(dict.fromkeys(forms))
     number = {form: at for at, form in enumerate(distinct)}
     labels = [number[form] for form in forms]
@@ -184,7 +184,7 @@ def sized(run: Run, origins: Sequence[int | None], forms: Sequence[Form | Staged
 
 
 def same_events(one: Run, other: Run) -> bool:
-    """Whether two runs differ in nothing but the sizes of their allocations."""
+    """Whether two runs differ only in the sizes of their allocations."""
     first, second = one.timeline, other.timeline
     return (
         first.events == second.events
@@ -199,9 +199,9 @@ def same_events(one: Run, other: Run) -> bool:
 
 
 class _Solver:
-    """Exact linear equations with many right-hand sides: the columns are eliminated once.
+    """Solves exact linear equations for many right-hand sides; the columns are eliminated once.
 
-    A column that depends on earlier ones at these points gets no factor.
+    A column that is linearly dependent on earlier ones at these points gets no factor.
     """
 
     def __init__(self, columns: Sequence[Column], points: Sequence[Point]) -> None:
@@ -228,7 +228,7 @@ class _Solver:
         self._inverse = [row[self._width :] for row in rows]
 
     def factors(self, sizes: Sequence[int]) -> tuple[Fraction, ...] | None:
-        """The factors of the columns; None where no factors give all sizes."""
+        """The factors of the columns; None if no factors give all sizes."""
         values = [sum((part * size for part, size in zip(row, sizes, strict=True) if part), Fraction(0))
                   for row in self._inverse]  # fmt: skip
         if any(values[len(self._pivots) :]):

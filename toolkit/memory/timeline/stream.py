@@ -1,4 +1,4 @@
-"""A timeline as a sequence of events that can be compared with another's, and written out again."""
+"""Timelines as sequences of events that can be compared with each other and written out again."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ _LAYER = re.compile(r"((?:[^.\d][^.]*\.)*)(\d+)((?:\..*)?)", re.DOTALL)
 """A module's path up to its first number, the number, and the rest: the number is the layer."""
 
 Line = tuple[int, int, int]
-"""A number that is the first, plus the second for each further period, plus the third for each copy."""
+"""A number: the first value, plus the second for each further period, plus the third for each copy."""
 
 
 @frozen
 class Run:
-    """A timeline, and what its lasting allocations are, by index."""
+    """A timeline, and the categories of its lasting allocations, by index."""
 
     timeline: Timeline
     kinds: Mapping[int, Category] = field(default_factory=dict)
 
 
 def settled(run: Run, start: str) -> Run:
-    """The same run from the first mark of that name on, with what is alive by then made first, in its order.
+    """The same run from the first mark of that name on; what is alive by then is allocated first, in its order.
 
-    Releases that follow each other stand in the order in which their allocations were made: in which order Python lets
-    go what it lets go at once is chance, and neither a peak nor the caching allocator knows it.
+    Consecutive releases are sorted by their allocations: the order in which Python frees several objects at once is
+    arbitrary, and neither a peak nor the caching allocator depends on it.
     """
     old = run.timeline
     first = next(event for event, name in old.marks if name == start)
@@ -66,11 +66,11 @@ def _release(timeline: Timeline, indexes: list[int]) -> None:
 
 @frozen
 class Event:
-    """An allocation, the release of one, or a mark.
+    """An allocation, a release, or a mark.
 
-    `line` gives the layer of an allocation whose path has one, and for a release the place at which what it releases
-    was made. `module` is the path before and after the layer, `size` the bytes where they grow with the layers.
-    `origin` is the allocation of the smallest timeline that an allocation repeats, by its index.
+    `line` gives the layer of an allocation whose path has one, and for a release the place of the allocation that it
+    frees. `module` is the path before and after the layer, `size` the bytes where they grow with the layers. `origin`
+    is the index of the allocation of the smallest timeline that an allocation repeats.
     """
 
     line: Line
@@ -83,11 +83,11 @@ class Event:
 
 
 class Stream:
-    """A timeline in a form in which layers are alike: `tokens` name events but for layers and places.
+    """A timeline in a form in which layers are alike: `tokens` identify events without their layers and places.
 
-    `values` are the layer of an allocation, the place of what a release releases, else 0; `sizes` the bytes of
-    allocations. `names` is shared by the streams that are compared, and `common` what is allocated in all of them:
-    other allocations have sizes that grow.
+    `values` are the layer of an allocation, the place of the allocation that a release frees, else 0; `sizes` are the
+    bytes of allocations. The streams that are compared share `names`; `common` is what is allocated in all of them,
+    and the sizes of other allocations grow.
     """
 
     def __init__(self, run: Run, names: dict[object, int], common: AbstractSet[object]) -> None:
@@ -115,12 +115,12 @@ class Stream:
                 self._add(("mark", last), 0, Event((0, 0, 0), mark=last))
 
     def event(self, place: int, line: Line, size: Line) -> Event:
-        """The event at a place, with its value and its bytes as lines."""
+        """The event at a place, with lines for its value and its bytes."""
         grows = size[1:] != (0, 0)
         return replace(self._events[place], line=line, size=size if grows else None)
 
     def made_at(self) -> dict[int, int]:
-        """The index of each allocation, by the place at which it is made."""
+        """The index of each allocation, by the place of its event."""
         return {place: index for index, (place, _) in enumerate(self._places)}
 
     def _allocation(self, made: Allocation, kind: Category | None) -> None:
@@ -152,16 +152,16 @@ def _descriptions(run: Run) -> set[object]:
 
 
 def _description(made: Allocation, kind: Category | None) -> tuple[object, ...]:
-    """What an allocation is, the same for all layers; its bytes first."""
+    """A description of an allocation that is the same for all layers; its bytes come first."""
     split = _LAYER.fullmatch(made.module)
     module = (split[1], split[3]) if split else made.module
     return made.bytes, made.operation, module, made.stage, made.scratch, made.stream, kind
 
 
 class Writer:
-    """Writes events to a timeline of so many further periods; `lost` says that a release found nothing.
+    """Writes events to a timeline with so many further periods; `lost` says that a release found no allocation.
 
-    `origins` are those of the allocations, None for what grows with the periods.
+    `origins` are the allocations' origins, None for sizes that grow with the periods.
     """
 
     def __init__(self, periods: int) -> None:
@@ -176,7 +176,7 @@ class Writer:
 
     @property
     def run(self) -> Run:
-        """What was written."""
+        """The run that was written."""
         return Run(self.timeline, self._kinds)
 
     def write(self, events: Iterable[Event], copy: int) -> None:

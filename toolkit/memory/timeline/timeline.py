@@ -1,4 +1,4 @@
-"""What was allocated and released, in order: the raw material of a trace, without torch."""
+"""Allocations and releases in order: the raw material of a trace, without torch."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from toolkit.memory.allocator.caching import MIN_BLOCK, Block, CachingAllocator,
 from toolkit.memory.formula.reduction import staged_bytes
 
 WORKSPACE = "cublas_workspace"
-"""The operation under which cuBLAS's workspaces stand."""
+"""The name of the operation that allocates cuBLAS's workspaces."""
 
 
 class Stage(StrEnum):
-    """When something is made: on the way forward, again for a checkpoint, on the way back, or by the optimizer."""
+    """When an allocation is made: in forward, in a checkpoint's recomputation, in backward, or by the optimizer."""
 
     FORWARD = "forward"
     RECOMPUTATION = "recomputation"
@@ -26,7 +26,7 @@ class Stage(StrEnum):
 
 @frozen
 class Staged:
-    """A sum of so many rows to so many outputs, whose kernel stages partial sums on the multiprocessors of a GPU."""
+    """A sum of so many rows to so many outputs, whose kernel stages partial sums for a GPU's multiprocessors."""
 
     outputs: int
     rows: int
@@ -34,18 +34,18 @@ class Staged:
 
     @property
     def bytes(self) -> int:
-        """What it stages."""
+        """The bytes that it stages."""
         return staged_bytes(self.outputs, self.rows, self.on)
 
 
 @frozen
 class Allocation:
-    """One storage or scratch buffer: `bytes` as asked for, and what asked for it.
+    """One storage or scratch buffer: `bytes` as requested, and what requested it.
 
-    `operation` is the operator as torch names it, `module` the path of the module whose code or gradient it was;
-    `scratch` is what a kernel takes beside its results, `stream` the stream of the device that was current (0: the
-    default one), whose memory no other stream is given, `gpu` the device where a run has several. `staged` is what the
-    bytes come from where they are those of partial sums.
+    `operation` is torch's name of the operator, `module` the path of the module whose code or gradient it ran for.
+    `scratch` marks memory that a kernel takes beside its results. `stream` is the device's current stream (0 is the
+    default one), whose memory other streams do not get; `gpu` is the device where a run has several. `staged` is the
+    sum that the bytes belong to where they are partial sums.
     """
 
     bytes: int
@@ -59,7 +59,7 @@ class Allocation:
 
     @property
     def place(self) -> str:
-        """Where it was made, in words."""
+        """Where the allocation was made, in words."""
         return f"{self.operation} ({self.stage})" + (f" in {self.module}" if self.module else "")
 
     @property
@@ -70,7 +70,7 @@ class Allocation:
 
 @frozen
 class Moment:
-    """A point of a timeline: the bytes that are alive right after an event."""
+    """A point in a timeline: the bytes that are alive right after an event."""
 
     bytes: int
     event: int
@@ -78,7 +78,7 @@ class Moment:
 
 @frozen
 class Replayed:
-    """What the caching allocator makes of a timeline, in bytes."""
+    """What the caching allocator held at most over a timeline, in bytes."""
 
     allocated: int
     reserved: int
@@ -103,11 +103,11 @@ class Timeline:
         self.events.append(-index - 1)
 
     def mark(self, phase: str) -> None:
-        """Starts a phase; the same name may come again."""
+        """Starts a phase; a name may be used several times."""
         self.marks.append((len(self.events), phase))
 
     def peaks(self) -> dict[str, Moment]:
-        """The fullest moment of each phase, the first of equals; what a phase starts with counts too."""
+        """The fullest moment of each phase, the first of equal ones; the start of a phase counts as well."""
         found: dict[str, Moment] = {}
         alive = 0
         starts = iter(self.marks)
@@ -142,11 +142,11 @@ class Timeline:
             raise
 
     def replay(self, loaded: str, allocator: CachingAllocator | None = None, *, warm: bool = False) -> Replayed:
-        """Runs the timeline through the caching allocator. Raises CardFullError where its capacity is not enough.
+        """Runs the timeline through the caching allocator. Raises CardFullError if its capacity is not enough.
 
-        What is alive at the first mark named `loaded` is put there first, in the order in which it was made: how it was
-        made on tensors without storage is not how a GPU is loaded. `warm`: a block of their whole size is asked for and
-        given back before, as transformers does when it loads to a GPU by a device map (caching_allocator_warmup).
+        What is alive at the first mark named `loaded` is allocated first, in its order: tensors without storage are not
+        made in the way a GPU is loaded. With `warm` a block of their total size is allocated and freed before, as
+        transformers does when it loads to a GPU with a device map (caching_allocator_warmup).
         """
         allocator = allocator or CachingAllocator()
         start = next(event for event, phase in self.marks if phase == loaded)
@@ -157,7 +157,7 @@ class Timeline:
         for change in [*(index + 1 for index in there), *self.events[start:]]:
             size = self.allocations[abs(change) - 1].bytes
             if not size:
-                continue  # torch asks the allocator for nothing
+                continue  # torch does not call the allocator
             if change > 0:
                 blocks[change] = self._ask(allocator, self.allocations[change - 1])
             else:
@@ -166,7 +166,7 @@ class Timeline:
 
 
 def _warm(allocator: CachingAllocator, size: int) -> None:
-    """Asks for a block and gives it back; a card without room for it will have none for the model."""
+    """Allocates a block and frees it; a card without room for it has none for the model either."""
     with suppress(CardFullError):
         allocator.free(allocator.allocate(size))
 

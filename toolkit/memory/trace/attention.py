@@ -13,7 +13,7 @@ from toolkit.memory.trace.batches.padded import varying
 from toolkit.memory.trace.refusal import UnsupportedTrace
 from toolkit.memory.trace.releases import registers_attention, supports_flash
 from toolkit.memory.trace.stand_ins.old_kernels import FLASH_NAME
-from toolkit.memory.weights.numerics import QUANTIZED, working_dtype
+from toolkit.memory.weights.linear_storage import QUANTIZED, working_dtype
 from toolkit.spec.fields.names import FLOATS
 from toolkit.spec.settings.setting import Setting
 

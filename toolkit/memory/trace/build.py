@@ -20,16 +20,10 @@ from toolkit.memory.trace.refusal import UnsupportedTrace
 from toolkit.memory.trace.refused import MXFP4, SHARES, refusal_of, runs_trl
 from toolkit.memory.trace.releases import built, dtype_plan, no_init_weights, stops_caching, unties
 from toolkit.memory.trace.stand_ins.first_deberta import cast_biases
-from toolkit.memory.weights.numerics import (
-    CASTS_BACK,
-    EIGHT_BIT,
-    FOUR_BIT,
-    adapter_dtype,
-    casts_back,
-    prepares_for_kbit,
-    working_dtype,
-)
-from toolkit.spec.fields.names import CLASSIFIERS
+from toolkit.memory.weights.adapter_dtypes import adapter_dtype
+from toolkit.memory.weights.casts import CASTS_BACK, casts_back, prepares_for_kbit
+from toolkit.memory.weights.linear_storage import EIGHT_BIT, FOUR_BIT, working_dtype
+from toolkit.spec.fields.names import CLASSIFIERS, QUANTIZED
 from toolkit.spec.fields.objective import STEADY
 from toolkit.spec.fields.result import OWN_LOOP
 from toolkit.spec.settings.setting import Setting
@@ -203,7 +197,20 @@ def _adapted(model: nn.Module, setting: Setting) -> nn.Module:
         wanted = adapters if added and not copied else embeddings if _embeds(name) else None
         if wanted is not None and parameter.dtype != wanted:
             parameter.data = parameter.data.to(wanted)
+    if setting.stack.trainer != OWN_LOOP and setting.weights not in QUANTIZED:
+        _move(adapted)
     return adapted
+
+
+def _move(model: nn.Module) -> None:
+    """Leaves of each view the view alone, as a Trainer does that moves a whole model to the GPU (Module._apply)."""
+    for module in model.modules():
+        for name, buffer in module._buffers.items():
+            if buffer is not None and buffer.untyped_storage().nbytes() > buffer.nbytes:
+                module._buffers[name] = buffer.clone()
+        for parameter in module.parameters(recurse=False):
+            if parameter.untyped_storage().nbytes() > parameter.nbytes:
+                parameter.data = parameter.data.clone()
 
 
 def _embeds(name: str) -> bool:

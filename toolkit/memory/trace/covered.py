@@ -12,11 +12,12 @@ from typing import Any
 from toolkit.facts.models import MODEL_IDS, ModelFacts, load_model
 from toolkit.frozen import frozen
 from toolkit.memory.layouts.encoders import READERS
-from toolkit.memory.trace.refused import MXFP4, refusal_of
+from toolkit.memory.trace.refused import MXFP4, PIPELINE, refusal_of
 from toolkit.spec.fields import kernel_names, names
 from toolkit.spec.fields.evaluation import EVALUATIONS
 from toolkit.spec.fields.objective import OBJECTIVES, REFERENCES
 from toolkit.spec.fields.packing import PACKINGS
+from toolkit.spec.fields.parallel import ONE_F_ONE_B, SCHEDULES
 from toolkit.spec.fields.process import EARLIER, LOADINGS
 from toolkit.spec.fields.sampling import SAMPLING
 from toolkit.spec.settings.cache import UNKEPT
@@ -37,6 +38,9 @@ ADAPT = Setting(DECODER, "lora", "bf16", lora=Lora(8), amp=True, gradients="fp32
 PREFER = replace(TRAIN, objective="dpo", reference="model", stack=Stack("trl", "chunked"))
 
 OFFLOAD = replace(TRAIN, gradient_checkpointing="non-reentrant", stack=Stack("trl", "chunked"))
+
+
+SCHEDULE = replace(TRAIN, model="allenai/OLMo-7B-hf", gradient_accumulation=2, stack=Stack("plain", "from-logits"))
 
 
 @frozen
@@ -153,6 +157,9 @@ PLAIN: tuple[tuple[str, Setting, tuple[str, ...]], ...] = (
     ("parallel.strategy, training", TRAIN, tuple(names.STRATEGIES)),
     ("parallel.strategy, inference", RUN, tuple(names.STRATEGIES)),
     ("parallel.offload", TRAIN, ("true", *names.OFFLOADED)),
+    ("parallel.schedule", SCHEDULE, tuple(SCHEDULES)),
+    ("parallel.returns_outputs", SCHEDULE, ("true", "false")),
+    ("parallel.stage_layers", SCHEDULE, ("1 1",)),
     ("stack.trainer, training", TRAIN, tuple(names.TRAINERS)),
     ("stack.trainer, inference", RUN, tuple(names.TRAINERS)),
 )
@@ -174,10 +181,25 @@ KERNELS: Mapping[str, Callable[[str], Kernels]] = {
 }
 
 
+def _on_schedule(**said: Any) -> Parallel:
+    return Parallel(2, PIPELINE, **{"schedule": ONE_F_ONE_B, **said})
+
+
+SPREAD: Mapping[str, Callable[[str], Parallel]] = {
+    "parallel.strategy": lambda value: Parallel(1 if value == "none" else 2, value),
+    "parallel.offload": lambda value: Parallel(2, "fsdp2", offload=True if value == "true" else value),
+    "parallel.schedule": lambda value: _on_schedule(schedule=value),
+    "parallel.returns_outputs": lambda value: _on_schedule(returns_outputs=value == "true"),
+    "parallel.stage_layers": lambda value: _on_schedule(stage_layers=tuple(map(int, value.split()))),
+}
+
+
 def _changed(field: str, value: str) -> Mapping[str, Any]:
     name = field.partition(",")[0]
     if name in KERNELS:
         return {"kernels": KERNELS[name](value)}
+    if name in SPREAD:
+        return {"parallel": SPREAD[name](value)}
     match name:
         case "method":
             return _method(value)
@@ -189,10 +211,6 @@ def _changed(field: str, value: str) -> Mapping[str, Any]:
             return {name: int(value)}
         case "compute" if value == "fp32":
             return {"compute": value, "weights": value, "gradients": value, "optimizer_states": value}
-        case "parallel.strategy":
-            return {"parallel": Parallel(1 if value == "none" else 2, value)}
-        case "parallel.offload":
-            return {"parallel": Parallel(2, "fsdp2", offload=True if value == "true" else value)}
         case "stack.trainer":
             return {"stack": Stack(value, "chunked" if value == "trl" else "cross-entropy")}
     return {name: value}

@@ -32,10 +32,11 @@ class Recorder(TorchDispatchMode):
     """Writes the storages of meta tensors to a timeline as they are made and as their last reference goes.
 
     `workspace` is what cuBLAS takes on the GPU, in bytes, once for each thread that multiplies; on which
-    `multiprocessors` partial sums are staged, None where that is not known.
+    `multiprocessors` partial sums are staged, None where that is not known. All is on one `gpu` of several, unless
+    modules are mapped to others.
     """
 
-    def __init__(self, workspace: int, multiprocessors: Multiprocessors | None = None) -> None:
+    def __init__(self, workspace: int, multiprocessors: Multiprocessors | None = None, *, gpu: int = 0) -> None:
         super().__init__()
         self.timeline = Timeline()
         self.paths = ModulePaths()
@@ -45,7 +46,7 @@ class Recorder(TorchDispatchMode):
         self._workspace = workspace
         self._multiprocessors = multiprocessors
         self._has_workspace: set[tuple[bool, int]] = set()
-        self._gpu = 0
+        self._gpu = self._alone = gpu
         self._asked: int | None = None
         self._places: dict[str, int] = {}
         self._alive: dict[int, tuple[int, weakref.ref[torch.UntypedStorage]]] = {}
@@ -56,7 +57,7 @@ class Recorder(TorchDispatchMode):
             return NotImplemented  # a DTensor runs its operator on what this rank holds, which comes here again
         name = func.name()
         path, stage = self.paths.here()
-        self._gpu = self._gpu_here((args, kwargs), path) if self._places else 0
+        self._gpu = self._gpu_here((args, kwargs), path) if self._places else self._alone
         if multiplies(name):
             self._take_workspace(forward=stage is Stage.FORWARD)
         before, after = scratch_of(name, args, kwargs or {})

@@ -11,7 +11,10 @@ from toolkit.memory.formula.optimizers.on_parts import refusal_on_parts
 from toolkit.memory.libraries.kept_caches import STATIC
 from toolkit.memory.libraries.losses import held_result
 from toolkit.memory.libraries.transformers_versions import FROM_LOGITS
-from toolkit.memory.weights.numerics import QUANTIZED, SELECTIVE, adapter_dtype
+from toolkit.memory.parallel.covered import off_schedule
+from toolkit.memory.weights.adapter_dtypes import adapter_dtype
+from toolkit.memory.weights.backward import SELECTIVE
+from toolkit.memory.weights.linear_storage import QUANTIZED
 from toolkit.spec.fields.names import ESTIMATED_ALONE, FLOATS, GALORE, NEVER_FUSED, OPTIMIZERS_32BIT, TORCH_OPTIMIZERS
 from toolkit.spec.fields.objective import ADAPTERS_OFF, NEXT_TOKEN, PREFERENCES, REWARD, WHOLE_PAIRS
 from toolkit.spec.fields.packing import UNPACKED
@@ -62,10 +65,12 @@ def _offload(setting: Setting) -> str:
 
 
 def _strategy(setting: Setting) -> str:
-    strategy = setting.parallel.strategy
+    parallel, strategy = setting.parallel, setting.parallel.strategy
     known = setting.parallel.gpus == 1 or strategy in (*SHARES, DDP, PIPELINE)
+    if parallel.schedule is not None:
+        return f"a schedule with {what} is not traced yet" if (what := off_schedule(setting)) else ""
     if strategy == PIPELINE and setting.trains and setting.stack.trainer == OWN_LOOP:
-        return "loops of one's own are not traced with pipeline yet"
+        return "loops of one's own are not traced with device_map yet"
     return "" if known else f"{strategy} on several GPUs is not traced yet"
 
 

@@ -41,6 +41,7 @@ from toolkit.memory.trace.refused import runs_trl, sums_logits
 from toolkit.memory.trace.releases import packing_unasked
 from toolkit.memory.trace.several_gpus.dispatched import dispatch, dispatches, moving, settle
 from toolkit.memory.trace.several_gpus.replicated import replicate, replicates
+from toolkit.memory.trace.several_gpus.scheduled import Scheduled, as_rank, part_of, schedules
 from toolkit.memory.trace.several_gpus.sharded import different_passes, first_rank, refuse_unrun, share_out, sync_last
 from toolkit.memory.trace.stand_ins.chances import distributions_unread
 from toolkit.memory.trace.stand_ins.first_deberta import spans_counted
@@ -61,11 +62,14 @@ STEPS = 2
 """The first optimizer step has no states at its backward; the second is like all that follow."""
 
 
-def run(setting: Setting, facts: ModelFacts) -> Run:
-    """Builds and runs a setting on meta tensors. Raises UnsupportedTrace."""
+def run(setting: Setting, facts: ModelFacts, rank: int = 0) -> Run:
+    """Builds and runs a setting on meta tensors; of a pipeline with a schedule one rank's part.
+
+    Raises UnsupportedTrace.
+    """
     prepare_old_releases()
     on = multiprocessors_of(setting.gpu) if setting.trains and setting.gpu is not None else None
-    recorder = Recorder(workspace_bytes(setting.gpu, setting.stack.versions), on)
+    recorder = Recorder(workspace_bytes(setting.gpu, setting.stack.versions), on, gpu=rank)
     on_gpu = OnGpu(recorder.routing, unfused(setting))
     kinds: dict[int, Category] = {}
     with ExitStack() as entered:
@@ -82,6 +86,7 @@ def run(setting: Setting, facts: ModelFacts) -> Run:
         entered.enter_context(recorder.routing.read())
         entered.enter_context(on_gpu)
         ranks = entered.enter_context(first_rank(setting, recorder))
+        entered.enter_context(as_rank(setting, rank))
         entered.enter_context(recorder)
         moves = entered.enter_context(moving(setting, recorder))
         entered.enter_context(torch.device("meta"))
@@ -96,11 +101,15 @@ def run(setting: Setting, facts: ModelFacts) -> Run:
         if ranks is not None:  # a GPU first sees its part of what is ready to train
             model = share_out(prepare(model, setting) if setting.trains else model, setting, ranks)
             refuse_unrun(model, setting)
+        stage: Scheduled | None = None
+        if schedules(setting):
+            whole, model = model, part_of(prepare(model, setting), setting, rank)
+            stage = Scheduled(model, whole, setting, rank, recorder.timeline.mark)
         gc.collect()
         recorder.timeline.mark(PhaseName.LOAD)
         _note_loaded(recorder, kinds)
         if setting.trains:
-            model = model if ranks is not None else _prepared(setting, model, recorder, kinds)
+            model = model if ranks is not None or stage is not None else _prepared(setting, model, recorder, kinds)
             note(recorder, kinds, Category.ADAPTERS, _parameters(setting, model, adapters=True))
         recorder.paths.name(model)
         if reference is not None:
@@ -111,7 +120,7 @@ def run(setting: Setting, facts: ModelFacts) -> Run:
                     for one in filter(None, (model, reference)):
                         passing_alone(setting, one, on_gpu)
                 with offloading(setting, model) as within:
-                    _train(setting, model, recorder, on_gpu, kinds, reference, within)
+                    _train(setting, model, recorder, on_gpu, kinds, reference, within, stage)
             else:
                 generate(setting, model, recorder.timeline.mark, partial(note, recorder, kinds, Category.KV_CACHE))
     return Run(recorder.timeline, kinds)
@@ -133,7 +142,7 @@ def _prepared(setting: Setting, model: nn.Module, recorder: Recorder, kinds: dic
 
 def _train(
     setting: Setting, model: nn.Module, recorder: Recorder, on_gpu: OnGpu, kinds: dict[int, Category],
-    reference: nn.Module | None, within: Callable[[], AbstractContextManager[Any]],
+    reference: nn.Module | None, within: Callable[[], AbstractContextManager[Any]], stage: Scheduled | None,
 ) -> None:  # fmt: skip
     mixes = gathered_setting(setting).amp and setting.compute != "fp32"  # not where units are gathered in 16 bit alone
     autocast = DTYPES[setting.compute] if mixes else None
@@ -149,8 +158,13 @@ def _train(
     else:
         optimizer = optimizer_of(setting, model, trained)
     named: list[Any] = []
+    passes = 0 if stage is not None else min(different_passes(setting), setting.gradient_accumulation)
     for _ in range(STEPS):
-        for left in reversed(range(min(different_passes(setting), setting.gradient_accumulation))):
+        if stage is not None:
+            stage.step()
+            note(recorder, kinds, Category.GRADIENTS, (parameter.grad for parameter in trained))
+            gc.collect()
+        for left in reversed(range(passes)):
             mark(PhaseName.FORWARD_END)
             sync_last(setting, model, last=left == 0)
             _autocast_in_recomputation(model, on_gpu, autocast)  # a reference's pass puts new checkpoints in

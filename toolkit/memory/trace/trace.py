@@ -21,6 +21,7 @@ from toolkit.memory.trace.many.layers import Say, grown_run, silent, whole_run
 from toolkit.memory.trace.refusal import UnsupportedTrace
 from toolkit.memory.trace.releases import loads_warm
 from toolkit.memory.trace.several_gpus.dispatched import dispatches
+from toolkit.memory.trace.several_gpus.scheduled import schedules
 from toolkit.spec.settings.setting import Setting
 
 __all__ = ["Trace", "UnsupportedTrace", "libraries", "trace"]
@@ -107,7 +108,7 @@ def accounted(setting: Setting, seen: Run, how: str) -> Trace:
 
 def _left_out(setting: Setting, timeline: Timeline) -> Iterator[str]:
     """What was not run or shown, and what was taken for granted."""
-    if dispatches(setting):
+    if dispatches(setting) or schedules(setting):
         yield f"on GPU {timeline.allocations[0].gpu} of {setting.parallel.gpus}, which needs most"
     steps = setting.generated_length - 1
     if not setting.trains and not is_packed(setting) and (run := steps_run(steps)) < steps:

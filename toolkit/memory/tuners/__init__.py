@@ -1,1 +1,1 @@
-"""What peft's methods beside LoRA add to a model: shapes by config, without peft."""
+"""What peft's methods other than LoRA add to a model: shapes from the config, without peft."""

@@ -1,4 +1,4 @@
-"""Tensors that a method of peft adds to a model, and what they follow from."""
+"""The tensors that a peft method adds to a model, and what they depend on."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from toolkit.spec.settings.setting import Setting
 
 @frozen
 class Added:
-    """One form of tensor: its shape, how many there are, and whether it is trained, or held as it is made.
+    """Tensors of one shape: how many there are, and whether they are trained or frozen.
 
-    What is held has `item` bytes an element. `stays` is a buffer that a method leaves where it was made, in main
-    memory, until somebody moves the whole model. `embedding`: it is the weight of an embedding. `view_of` is the
-    shape of a tensor of which it is a view, and whose storage it keeps, where it is made on the GPU. Its gradient may
-    be `shared`: one of so many parts of a tensor.
+    Frozen ones have `item` bytes per element. `stays` marks a buffer that stays in main memory, where it was made,
+    until the whole model is moved. `embedding`: it is the weight of an embedding. `view_of` is the shape of a tensor of
+    which it is a view if made on the GPU, and whose storage it keeps alive. Its gradient may be `shared`: one of so
+    many parts of a tensor.
     """
 
     shape: tuple[int, ...]
@@ -46,9 +46,9 @@ class Added:
 
 @frozen
 class Base:
-    """What a method is put on: a model, the modules that its targets name, and the options of its config.
+    """What a method adapts: a model, the modules that its targets name, and the options of its config.
 
-    `setting` is of whom it is asked: the dtypes of weights and of what is added, and peft's release.
+    `setting` gives the dtypes of weights and of what is added, and peft's release.
     """
 
     setting: Setting
@@ -66,7 +66,7 @@ class Base:
 
     @property
     def item(self) -> int:
-        """The bytes of an element of what is added, and of buffers beside it that peft casts alike."""
+        """The bytes per element of what is added, and of its buffers that peft casts as well."""
         assert self.setting.peft is not None
         return BYTES[self.setting.peft.dtype]
 
@@ -76,9 +76,9 @@ class Base:
 
     @property
     def widest(self) -> tuple[int, int]:
-        """The most outputs and the most inputs of the modules."""
+        """The largest number of outputs and of inputs among the modules."""
         return max(m.out_features for m in self.modules), max(m.in_features for m in self.modules)
 
 
 Adds = Callable[[Base], Iterator[Added]]
-"""What a method adds; raises UnsupportedRow for sizes that peft refuses or that no rule covers."""
+"""A method's rule: what it adds; raises UnsupportedRow for sizes that peft refuses or no rule covers."""

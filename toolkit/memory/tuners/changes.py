@@ -1,4 +1,4 @@
-"""Methods that change a weight or what comes of it: DEFT and GLoRA (peft 0.21, tuners/*/layer.py)."""
+"""Methods that change a weight or its result: DEFT and GLoRA (peft 0.21, tuners/*/layer.py)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from toolkit.memory.tuners.added import Added, Adds, Base
 
 
 def _deft(base: Base) -> Iterator[Added]:
-    """As many directions as a weight has outputs at most, and rows to put there (tuners/deft/layer.py)."""
+    """At most as many directions as a weight has outputs, and rows that replace them (tuners/deft/layer.py)."""
     if base.rank < 1:
         raise UnsupportedRow("adapters", "peft refuses a rank of 0")
     for module in base.modules:
@@ -35,7 +35,7 @@ def _glora(base: Base) -> Iterator[Added]:
 def _path(
     base: Base, module: Module, form: object, whole: tuple[int, ...], vector: tuple[int, ...], times: int
 ) -> Iterator[Added]:
-    """A change of so many sides in one of its forms (tuners/glora/layer.py, update_layer)."""
+    """A change of a given shape in one of its forms (tuners/glora/layer.py, update_layer)."""
     count = times * module.count
     if form == "lora":
         yield Added((whole[0], base.rank), count)

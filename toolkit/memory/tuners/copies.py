@@ -14,18 +14,18 @@ from toolkit.memory.programs.programs import Programs
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.size import BYTES
 from toolkit.memory.tuners.forms import TRAINERS, trained_norms
-from toolkit.memory.weights.numerics import casts_back
+from toolkit.memory.weights.casts import casts_back
 from toolkit.memory.weights.saved import is_token_embedding, saved_by, saved_modules
 from toolkit.memory.weights.sums import reads_text
 from toolkit.spec.settings.setting import Setting
 
 PRODUCTS = (ModuleKind.LINEAR, ModuleKind.CONV1D, ModuleKind.HEAD)
 FOLLOWED_WITH = ("none", "ddp")
-"""The strategies whose GPUs have whole copies."""
+"""The strategies under which every GPU has whole copies."""
 
 
 def with_copies(adaptation: Adaptation, architecture: Architecture, setting: Setting) -> Adaptation:
-    """What is adapted, and of what copies are trained, a classifier's among them; refuses what is not followed."""
+    """What is adapted, and the modules with trained copies, classifiers included; refuses what is not followed."""
     saved = saved_by(architecture, setting)
     if not saved or setting.lora is None:
         return adaptation
@@ -49,7 +49,7 @@ def with_copies(adaptation: Adaptation, architecture: Architecture, setting: Set
 
 
 def refuse_copies(setting: Setting) -> None:
-    """Raise for what copies of whole modules are not followed with."""
+    """Raise for settings in which copies of whole modules are not followed."""
     if setting.lora is None or not setting.lora.modules_to_save or not setting.trains:
         return
     for what, applies in (
@@ -62,9 +62,9 @@ def refuse_copies(setting: Setting) -> None:
 
 
 def refuse_unmade(programs: Programs, context: Context) -> None:
-    """Raise where a pass makes other gradients than those of all that is trained: its code goes around a copy.
+    """Raise where a pass does not make the gradients of all that is trained: its code then bypasses a copy.
 
-    Those of vectors are not followed everywhere: all of them are less than one matrix.
+    Gradients of vectors are not followed everywhere; all of them together are smaller than one matrix.
     """
     sums, dtypes, bytes_of = context.sums, context.numerics, context.scale.bytes
     if context.sharing is not None:
@@ -77,11 +77,11 @@ def refuse_unmade(programs: Programs, context: Context) -> None:
     whole += sum(one.elements * one.count for one in copies) * BYTES[dtypes.head]
     if not whole - vectors <= made <= whole:
         family = context.architecture.family
-        raise UnsupportedRow("activations", f"no formula for modules_to_save and such layers of {family} yet")
+        raise UnsupportedRow("activations", f"no formula for modules_to_save and these layers of {family} yet")
 
 
 def _unfollowed(saved: Iterable[Module], architecture: Architecture) -> Iterator[str]:
-    """Of what copies are not followed."""
+    """The modules whose copies are not followed."""
     layers = {module.path: module.count for module in architecture.modules}
     if architecture.family in OWN_PROGRAMS and architecture.family not in ENCODERS:
         yield f"modules of {architecture.family}"

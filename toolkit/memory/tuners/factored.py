@@ -1,4 +1,4 @@
-"""Methods that keep factors of each weight that they stand on, by its singular values (peft 0.21, tuners/)."""
+"""Methods that factor each weight that they adapt by its singular values (peft 0.21, tuners/)."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from toolkit.spec.fields.peft_methods import Option
 from toolkit.spec.fields.rank_kind import ranks_of
 
 OSF_KEEPS_WEIGHTS = Version("0.21")
-"""Since then OSF adds a change to what the weight gives."""
+"""Since then OSF adds a change to the weight's result."""
 
 FP32 = 4
 INT64 = 8
 
 
 def _tinylora(base: Base) -> Iterator[Added]:
-    """One vector a group of modules; each module keeps its factors and its own random matrices (tinylora/layer.py)."""
+    """One vector per group of modules; each module has its factors and its own random matrices (tinylora/layer.py)."""
     vector = base.number("u")
     yield Added((vector,), _groups(base))
     for module in base.modules:
@@ -32,7 +32,7 @@ def _tinylora(base: Base) -> Iterator[Added]:
 
 
 def _groups(base: Base) -> int:
-    """How many vectors a share of tying leaves (tinylora/model.py, _create_and_replace)."""
+    """How many vectors are left with a share of tied modules (tinylora/model.py, _create_and_replace)."""
     tying = base.options["weight_tying"]
     assert isinstance(tying, int | float)
     return max(1, round(sum(module.count for module in base.modules) * (1.0 - tying)))
@@ -41,9 +41,9 @@ def _groups(base: Base) -> int:
 def _psoft(base: Base) -> Iterator[Added]:
     """A rotation of the rank's size and its scales; both factors, and rows and columns of a triangle (psoft/layer.py).
 
-    The factor over the inputs is a view of all right singular vectors where they are found on a GPU, whose solver
-    lays them out by rows: their storage stays. It is a copy of its rows where they are found in main memory, by
-    svd_lowrank, or where they are scaled.
+    The factor over the inputs is a view of all right singular vectors where they are computed on a GPU, whose solver
+    stores them by rows: their storage stays. It is a copy where they are computed in main memory or by svd_lowrank, or
+    where they are scaled.
     """
     rank = _rank(base)
     rotates = bool(base.options["psoft_orth"])
@@ -69,10 +69,11 @@ def _right_factor(module: Module, rank: int, rows: int) -> Added:
 
 
 def _osf(base: Base) -> Iterator[Added]:
-    """What of a weight's singular vectors and values is left to train (osf/layer.py, model.py, utils.py).
+    """The singular vectors and values of a weight that are trained (osf/layer.py, model.py, utils.py).
 
-    Before 0.21 all others were held, and each pass made the weight of both. Since then what is trained is held as it
-    was, too, and of those that stay the vectors over the longer side: where they are not as many as the side is long.
+    Before 0.21 all other ones were stored as well, and each pass made the weight from both. Since then the original
+    values of the trained ones are stored, and of the frozen ones the vectors over the longer side, unless there are as
+    many of them as the side is long.
     """
     whole = base.before(OSF_KEEPS_WEIGHTS)
     for module in base.modules:
@@ -93,9 +94,9 @@ def _osf(base: Base) -> Iterator[Added]:
 
 
 def _views(kept: int, sides: tuple[int, int], layers: int) -> Iterator[Added]:
-    """What is trained, if it is not cast, is a view of all singular values, and of all right vectors.
+    """What is trained, unless it is cast, is a view of all singular values and of all right vectors.
 
-    Those that stay are in its storage: of the vectors where they are not held themselves.
+    Its storage includes the frozen ones; for the vectors, only where they are not stored themselves.
     """
     yield Added((0,), layers, trained=False, item=FP32, view_of=(kept,))
     if sides[0] >= sides[1]:
@@ -108,7 +109,7 @@ def has_hooks(base: Base) -> bool:
 
 
 def osf_options(base: Base, module: Module) -> dict[str, Option]:
-    """How many singular vectors of a module are trained and how many stay, and whether passes make its weight anew."""
+    """How many singular vectors of a module are trained and frozen, and whether passes make its weight from them."""
     narrow = min(module.out_features, module.in_features)
     kept = {_kept(base, path, narrow) for path in module.paths()}
     if len(kept) > 1:
@@ -119,7 +120,7 @@ def osf_options(base: Base, module: Module) -> dict[str, Option]:
 
 
 def _kept(base: Base, path: str, narrow: int) -> int:
-    """How many singular vectors of a module stay: of a pattern found in its path, or as all have them."""
+    """How many singular vectors of a module are frozen: by the first pattern found in its path, else the default."""
     patterns = base.options["rank_pattern"]
     assert isinstance(patterns, tuple)
     named = (rank for name, rank in ranks_of(patterns) if name in path)
@@ -129,10 +130,11 @@ def _kept(base: Base, path: str, narrow: int) -> int:
 
 
 def _adamss(base: Base) -> Iterator[Added]:
-    """For each cluster of a weight's rows a vector, and a number a row; one projection of the inputs (adamss/layer.py).
+    """A vector for each cluster of a weight's rows, a number per row, and one projection of the inputs.
 
-    With a rank of 1 all rows together have as many numbers as there are, however they are clustered, if no cluster is
-    empty: K-means finds so many wherever the rows differ. With a higher one a cluster has no more than its rows.
+    With a rank of 1 the rows have one number each, however they are clustered, if no cluster is empty: K-means finds
+    that many clusters wherever rows differ. With a higher rank a cluster has no more than its rows. Source:
+    adamss/layer.py.
     """
     if base.number("subspace_rank") > 1:
         reason = "no rule for adamss with a subspace_rank above 1: the rows of each cluster of the weights decide"

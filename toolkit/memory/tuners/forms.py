@@ -1,4 +1,4 @@
-"""The adapters of a setting's method as forms of layers need them: which layers have one, and of what kind."""
+"""The adapters of a setting's method as the forms of layers need them: which layers have one, and its kind."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from toolkit.spec.fields.names import QUANTIZED
 from toolkit.spec.settings.setting import Setting
 
 WITHOUT_LINEARS = frozenset({*GO_IN_FRONT, "ln_tuning", "prefix_tuning", "trainable_tokens"})
-"""Methods that are followed, and put nothing on linear layers but on an output layer that is tied."""
+"""Methods that are followed and adapt no linear layer, except an output layer that is tied."""
 SHARES = frozenset({"lily", "tinylora", "trainable_tokens", "vblora"})
 """Methods whose parameters have gradients from more than one layer."""
 OF_HEADS = ("q_", "k_", "query_", "key_")
-"""How the leaves of norms of heads begin."""
+"""How the names of norms over heads begin."""
 TRAINERS = frozenset({"plain", "transformers", "trl"})
-"""Trainers that run peft's code as it is."""
+"""Trainers that run peft's code unchanged."""
 
 
 def tuners_of(architecture: Architecture, setting: Setting) -> Mapping[str, Tuner]:
@@ -56,7 +56,7 @@ def _tuners(architecture: Architecture, setting: Setting) -> Iterator[tuple[str,
             options["inputs"] = scales_inputs(base, module)
         if setting.method == "oft":
             options["blocks"], options["block"] = oft_blocks(base, module)
-        if setting.method == "boft":  # whose permutation stays in main memory until somebody moves it
+        if setting.method == "boft":  # its permutation stays in main memory until it is moved
             options["stays"] = setting.stack.trainer == "plain"
         if setting.method == "lokr":
             options |= kronecker_options(base, module)
@@ -69,7 +69,7 @@ def _tuners(architecture: Architecture, setting: Setting) -> Iterator[tuple[str,
 
 
 def _tied_head(architecture: Architecture, setting: Setting) -> Iterator[tuple[str, Tuner]]:
-    """Trained rows of an embedding that is the output layer's too, which peft changes as well."""
+    """Trained rows of an embedding that is tied to the output layer, which peft changes as well."""
     peft = setting.peft
     if peft is None or setting.method != "trainable_tokens" or not architecture.tied:
         return
@@ -79,23 +79,23 @@ def _tied_head(architecture: Architecture, setting: Setting) -> Iterator[tuple[s
 
 
 def refuse_unfollowed(programs: Iterable[Program], setting: Setting, gradients: int) -> None:
-    """Raise where layers make other gradients than all of an adapter's: their code goes around its linears."""
+    """Raise where layers do not make the gradients of all adapters: their code then bypasses the linears."""
     if setting.method not in TUNED or setting.method in SHARES or setting.gradient_accumulation > 1:
         return
     made = sum(one.count * sum(one.gradients) for one in programs)
     if made != gradients:
-        raise UnsupportedRow("activations", f"no formula for a pass with {setting.method} of such layers yet")
+        raise UnsupportedRow("activations", f"no formula for a pass with {setting.method} of this model's layers yet")
 
 
 def scattered_bytes(architecture: Architecture, setting: Setting, dtype: str) -> int:
-    """A whole embedding, which training a few of its rows makes in both passes."""
+    """A copy of the whole embedding, which both passes make where a few of its rows are trained."""
     if setting.method != "trainable_tokens" or not setting.trains:
         return 0
     return architecture.vocabulary * architecture.hidden * BYTES[dtype]
 
 
 def prefix_of(architecture: Architecture, setting: Setting) -> int:
-    """The virtual tokens whose keys and values stand before those of every sequence; refuses what is not followed."""
+    """The virtual tokens whose keys and values precede those of every sequence; refuses what is not followed."""
     if setting.method != "prefix_tuning" or setting.peft is None:
         return 0
     options = dict(setting.peft.options)
@@ -138,7 +138,7 @@ def trained_norms(architecture: Architecture, trains: Iterable[Module], method: 
 
 
 def _refuse_others(setting: Setting) -> None:
-    """Raise for what no method without adapters of linears is followed with."""
+    """Raise for settings in which methods without adapters on linears are not followed."""
     for reason, applies in (
         ("another head than causal-lm", setting.head != "causal-lm"),
         ("padded rows", setting.padding),
@@ -149,7 +149,7 @@ def _refuse_others(setting: Setting) -> None:
 
 
 def _beside(setting: Setting) -> Iterator[tuple[str, bool]]:
-    """What no method is followed with."""
+    """The settings in which no method is followed."""
     yield f"{setting.weights} weights", setting.weights in QUANTIZED
     yield setting.stack.trainer, setting.stack.trainer not in TRAINERS
 

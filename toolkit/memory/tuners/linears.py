@@ -1,4 +1,4 @@
-"""Methods that add the same tensors to each linear that they are put on (peft 0.21, tuners/*/layer.py)."""
+"""Methods that add the same tensors to each linear that they adapt (peft 0.21, tuners/*/layer.py)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.tuners.added import Added, Adds, Base
 
 OFT_IN_TRIANGLES, OFT_OF_INPUTS = Version("0.16"), Version("0.14")
-"""peft pull request 2575: before, a block's rotation was trained as a whole matrix; before 1996 it turned outputs."""
+"""peft pull requests 2575 and 1996: before the first, a block's rotation was a whole matrix; before the second, it
+rotated outputs."""
 
 FP32 = 4
 INT32 = 4
@@ -26,7 +27,7 @@ def _low_rank(base: Base) -> Iterator[Added]:
 
 
 def _adalora(base: Base) -> Iterator[Added]:
-    """Three factors, and the rank as a parameter, which is trained where it is made beside a model on the GPU."""
+    """Three factors, and the rank as a parameter, which is trained if it is made for a model on the GPU."""
     yield from _low_rank(base)
     for module in base.modules:
         yield Added((base.rank, 1), module.count)
@@ -34,7 +35,7 @@ def _adalora(base: Base) -> Iterator[Added]:
 
 
 def _delora(base: Base) -> Iterator[Added]:
-    """A, B and their length; the norms of the weight's columns are held."""
+    """A, B and their length; the norms of the weight's columns are stored."""
     yield from _low_rank(base)
     for module in base.modules:
         yield Added((1,), module.count)
@@ -58,7 +59,7 @@ def _ia3(base: Base) -> Iterator[Added]:
 
 
 def scales_inputs(base: Base, module: Module) -> bool:
-    """Whether IA3 scales what a module is given, and not what it gives."""
+    """Whether IA3 scales a module's input, not its output."""
     feedforward = base.options["feedforward_modules"]
     assert isinstance(feedforward, tuple)
     return any(f".{module.path}".endswith(f".{name}") for name in feedforward)
@@ -77,7 +78,7 @@ def _peanut(base: Base) -> Iterator[Added]:
 
 
 def _road(base: Base) -> Iterator[Added]:
-    """Angles and factors: for each pair of outputs, each output, or twice."""
+    """Angles and factors: for each pair of outputs, for each output, or two for each output."""
     doubled = {"road_1": 1, "road_2": 2, "road_4": 4}[str(base.options["variant"])]
     for module in base.modules:
         yield Added((module.out_features * doubled // 2,), 2 * module.count)
@@ -110,7 +111,7 @@ def _c3a(base: Base) -> Iterator[Added]:
 
 
 def _boft(base: Base) -> Iterator[Added]:
-    """Rotations of blocks and a factor for each output; a permutation is kept as a square matrix."""
+    """Rotations of blocks and a factor for each output; a permutation is stored as a square matrix."""
     block = base.number("block_size")
     for module in base.modules:
         _divides(block, module.in_features)
@@ -121,7 +122,7 @@ def _boft(base: Base) -> Iterator[Added]:
 
 
 def _oft(base: Base) -> Iterator[Added]:
-    """The upper triangle of each block's rotation; its rows and columns are held as indices."""
+    """The upper triangle of each block's rotation; its rows and columns are stored as indices."""
     if base.before(OFT_IN_TRIANGLES):
         yield from _whole_rotations(base)
         return
@@ -148,17 +149,17 @@ def _whole_rotations(base: Base) -> Iterator[Added]:
 
 
 def oft_blocks(base: Base, module: Module) -> tuple[int, int]:
-    """How many blocks the inputs of a module are in, and how wide each is."""
+    """How many blocks the inputs of a module are divided into, and how wide each is."""
     side = base.number("block_size")
     if bool(side) == bool(base.rank):
-        raise UnsupportedRow("adapters", "OFT has a rank or a block_size, and the other is 0")
+        raise UnsupportedRow("adapters", "OFT takes a rank or a block_size: set the other to 0")
     inputs = module.in_features
     blocks = _nearest_divisor(inputs, base.rank) if base.rank else inputs // _nearest_divisor(inputs, side)
     return blocks, inputs // blocks
 
 
 def _nearest_divisor(whole: int, wanted: int) -> int:
-    """The divisor nearest to a number, of two as near the smaller (OFTLayer.adjust_oft_parameters)."""
+    """The divisor nearest to a number; of two equally near ones the smaller (OFTLayer.adjust_oft_parameters)."""
     if wanted >= whole:
         return whole
     lower = next(number for number in range(wanted, 0, -1) if whole % number == 0)
@@ -173,7 +174,7 @@ def _frequencies(base: Base) -> Iterator[Added]:
 
 
 def _shira(base: Base) -> Iterator[Added]:
-    """As many weights as LoRA of that rank has; rows and columns of each are held from the first pass on."""
+    """As many weights as LoRA of that rank has; their rows and columns are stored from the first pass on."""
     for module in base.modules:
         weights = base.rank * (module.in_features + module.out_features)
         if weights > module.in_features * module.out_features:

@@ -1,4 +1,4 @@
-"""What a setting's method of peft adds to its model, and what of that is on the GPU."""
+"""What a setting's peft method adds to its model, and which of it is on the GPU."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ TRANSPOSED = frozenset({
     "adalora", "deft", "fourierft", "gralora", "hira", "ia3", "pvera", "randlora", "tinylora", "unilora", "vblora",
     "vera", "waveft",
 })  # fmt: skip
-"""Methods that peft puts on GPT-2's Conv1D, too, as on a linear."""
+"""Methods that peft also applies to GPT-2's Conv1D, as to a linear."""
 
 
 def added(architecture: Architecture, setting: Setting) -> Iterator[Added]:
-    """What a method adds; nothing where the setting has none. Raises UnsupportedRow for what peft or we refuse."""
+    """What a method adds; nothing without one. Raises UnsupportedRow for what peft refuses or no rule covers."""
     if setting.peft is None or not setting.trains:
         return
     if setting.parallel.strategy not in ("none", "ddp"):
@@ -44,7 +44,7 @@ def added(architecture: Architecture, setting: Setting) -> Iterator[Added]:
 
 
 def base_of(architecture: Architecture, setting: Setting) -> Base:
-    """What a setting's method is put on. Raises UnsupportedRow for what peft or we refuse."""
+    """What a setting's method adapts. Raises UnsupportedRow for what peft refuses or no rule covers."""
     peft = setting.peft
     assert peft is not None
     built = as_built(architecture, setting)
@@ -56,17 +56,17 @@ def base_of(architecture: Architecture, setting: Setting) -> Base:
 
 
 def feedforward_of(peft: Peft, family: str) -> tuple[str, ...]:
-    """The modules of which IA3 scales inputs: those that are said, else peft's for a model type."""
+    """The modules whose inputs IA3 scales: those that are stated, else peft's for the model type."""
     said = dict(peft.options)["feedforward_modules"]
     return said if isinstance(said, tuple) and said else ia3_feedforward(family)
 
 
 def held_bytes(architecture: Architecture, setting: Setting) -> int:
-    """What a method keeps on the GPU beside what it trains.
+    """The untrained tensors that a method keeps on the GPU.
 
     A buffer outside the containers that peft moves with an adapter (tuners_utils.py,
-    _move_adapter_to_device_of_base_layer) comes along only where a Trainer moves the whole model. What such a move
-    takes along of a view is the view alone.
+    _move_adapter_to_device_of_base_layer) reaches the GPU only where a Trainer moves the whole model. Such a move
+    copies only the view of a tensor, not its whole storage.
     """
     moves = setting.stack.trainer != "plain" and setting.weights not in QUANTIZED
     found = (one for one in added(architecture, setting) if not one.trained and (moves or not one.stays))
@@ -82,7 +82,7 @@ def _modules(architecture: Architecture, setting: Setting, peft: Peft) -> Iterat
         raise UnsupportedRow("adapters", f"peft has no default targets of {setting.method} for {architecture.family}")
     found = _norms(architecture, peft) if on == "norms" else _linears(architecture, setting, peft)
     if not found:
-        raise UnsupportedRow("adapters", f"no module that {setting.method} can be put on bears one of these names")
+        raise UnsupportedRow("adapters", f"no module that {setting.method} can adapt has one of these names")
     yield from found
 
 
@@ -92,14 +92,14 @@ def _norms(architecture: Architecture, peft: Peft) -> list[Module]:
     for module in architecture.modules:
         layers = [layer for layer in module.layers if any(layer in layers_named(module, name) for name in names)]
         if layers and module.kind is not ModuleKind.NORM:
-            raise UnsupportedRow("adapters", f"no rule for ln_tuning of {module.leaf}, which is no norm")
+            raise UnsupportedRow("adapters", f"no rule for ln_tuning of {module.leaf}, which is not a norm")
         if layers:
             found.append(replace(module, layers=tuple(layers)))
     return found
 
 
 def _linears(architecture: Architecture, setting: Setting, peft: Peft) -> list[Module]:
-    match = match_targets(architecture, peft.targets or ())
+    match = match_targets(architecture, peft.targets or (), fuses=False)
     able = PRODUCTS | {ModuleKind.CONV1D} if setting.method in TRANSPOSED else PRODUCTS
     for adapter in match.adapters:
         if adapter.module.kind not in able or adapter.copies > 1 or adapter.ranks > 1:

@@ -1,4 +1,4 @@
-"""What virtual tokens in front of every sequence hold beside the pass that they go through (peft, peft_model.py)."""
+"""What virtual tokens in front of every sequence keep alive beside their pass (peft, peft_model.py)."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from toolkit.spec.settings.setting import Setting
 
 @frozen
 class _PromptHeld:
-    """What autograd has `kept` until the prompt's backward, and what peft's forward names while it is `called`.
+    """What autograd saves until the prompt's backward (`kept`), and what peft's forward refers to (`called`).
 
-    `shared` is what of that the model's own code holds, too.
+    `shared` is the part of the latter that the model's own code holds as well.
     """
 
     kept: Size
@@ -30,9 +30,9 @@ class _PromptHeld:
 def prompted(
     build: Builder, setting: Setting, held: dict[str, Size], front: Mapping[str, Size], first: Program
 ) -> tuple[Mapping[str, Size], Mapping[str, Size]]:
-    """What embeddings leave, and what peft's forward names while the model runs, where a prompt is put before them.
+    """What embeddings save, and what peft's forward refers to while the model runs, with a prompt before them.
 
-    `held` loses what both name; the `first` layer may keep it anyway.
+    What both refer to is removed from `held`; the `first` layer may keep it anyway.
     """
     if not virtual_tokens(setting):
         return front, {}
@@ -45,10 +45,10 @@ def prompted(
 
 
 def _prompt_held(build: Builder, setting: Setting, first: Program) -> _PromptHeld:
-    """The embeddings of tokens and prompt, put together, and the prompt of every sequence.
+    """The concatenated embeddings of prompt and tokens, and the prompt of every sequence.
 
-    Frozen embeddings that are made to need a gradient, as checkpoints want it, are a leaf of the graph, which holds
-    them. The network of p-tuning keeps its narrow inputs and what autocast copied of its weights.
+    Frozen embeddings that require a gradient for checkpoints are a leaf of the graph, which holds them. The network of
+    p-tuning saves its narrow inputs and autocast's copies of its weights.
     """
     width, dtypes = build.architecture.hidden, build.numerics
     each, tokens = width * BYTES[dtypes.stream], virtual_tokens(setting)
@@ -58,7 +58,7 @@ def _prompt_held(build: Builder, setting: Setting, first: Program) -> _PromptHel
     network = Size(fixed=_network(build, setting, width, tokens)) if setting.method == "p_tuning" else NOTHING
     whole = Size(token=each) if alone else NOTHING
     dropped = Size(token=width * BYTES["bool"]) if build.architecture.embedding_dropout else NOTHING
-    apart = build.layout.positions or build.architecture.embedding_dropout  # the first layer is given another tensor
+    apart = build.layout.positions or build.architecture.embedding_dropout  # the first layer gets another tensor
     named = whole if apart else first.input
     return _PromptHeld(leaf.plus(network).plus(dropped), named.plus(prompts), whole)
 

@@ -12,28 +12,28 @@ from toolkit.spec.settings.setting import Setting
 
 FP32 = 4
 ADAPTION_FAMILIES = frozenset({"gpt2", "llama", "mistral"})
-"""Model types whose attention tuners/adaption_prompt/config.py knows."""
+"""Model types whose attention is known to peft's tuners/adaption_prompt/config.py."""
 KEYS_OF_THEIR_OWN = frozenset({"gpt_bigcode", "falcon"})
-"""Model types whose configs name the heads of keys otherwise than peft looks for (utils/other.py)."""
+"""Model types whose configs name the key heads differently from what peft looks for (utils/other.py)."""
 
 
 GO_IN_FRONT = frozenset({"prompt_tuning", "p_tuning"})
-"""Methods whose tokens go through the model like others, in front of every sequence (peft_model.py, forward)."""
+"""Methods whose tokens pass through the model like others, in front of every sequence (peft_model.py, forward)."""
 
 
 def of_prompts(setting: Setting) -> bool:
-    """Whether an embedding of virtual tokens is trained, whose gradient comes last of all."""
+    """Whether an embedding of virtual tokens is trained; its gradient is the last of all."""
     return setting.trains and (setting.method in GO_IN_FRONT or setting.method == "prefix_tuning")
 
 
 def lengthened(setting: Setting) -> Setting:
-    """A setting as the model sees it, where virtual tokens go through it."""
+    """The setting as the model sees it, with the virtual tokens that pass through it."""
     tokens = virtual_tokens(setting)
     return replace(setting, sequence_length=setting.sequence_length + tokens) if tokens else setting
 
 
 def virtual_tokens(setting: Setting) -> int:
-    """The virtual tokens in front of every sequence that go through the model as others do."""
+    """The virtual tokens in front of every sequence that pass through the model like others."""
     if setting.peft is None or not setting.trains or setting.method not in GO_IN_FRONT:
         return 0
     count = dict(setting.peft.options)["num_virtual_tokens"]
@@ -42,7 +42,7 @@ def virtual_tokens(setting: Setting) -> int:
 
 
 def reads_and_writes(architecture: Architecture) -> bool:
-    """Whether a model is an encoder of text and a decoder, each of which peft gives a prompt.
+    """Whether a model is a text encoder with a decoder; peft gives each of them a prompt.
 
     Source: peft_model.py, num_transformer_submodules, for the task SEQ_2_SEQ_LM.
     """
@@ -50,7 +50,7 @@ def reads_and_writes(architecture: Architecture) -> bool:
 
 
 def _rows(base: Base) -> int:
-    """The rows of the embedding of virtual tokens: as many again for a decoder beside an encoder."""
+    """The rows of the embedding of virtual tokens; twice as many for an encoder with a decoder."""
     return base.number("num_virtual_tokens") * (2 if reads_and_writes(base.architecture) else 1)
 
 
@@ -61,7 +61,7 @@ def _prompt_tuning(base: Base) -> Iterator[Added]:
 def _prefix_tuning(base: Base) -> Iterator[Added]:
     """Keys and values of all layers for each token, or a smaller embedding and the network that makes them.
 
-    Of a decoder beside an encoder they are as many as the encoder has layers, whose number peft reads.
+    For an encoder with a decoder there are as many as the encoder has layers, because peft reads that number.
     """
     width, layers = _key_width(base), base.architecture.layers
     stack = "encoder" if reads_and_writes(base.architecture) else "decoder"
@@ -105,7 +105,7 @@ def _ln_tuning(base: Base) -> Iterator[Added]:
 
 
 def _trainable_tokens(base: Base) -> Iterator[Added]:
-    """New rows, and the ones that they stand for as they were (tuners/trainable_tokens/layer.py)."""
+    """New rows, and the original rows that they replace (tuners/trainable_tokens/layer.py)."""
     rows = (base.number("num_tokens"), _token_embedding(base).tensors[0].shape[1])
     yield Added(rows)
     yield Added(rows, trained=False, item=FP32)
@@ -123,7 +123,7 @@ def encoder_width(options: Mapping[str, object], width: int) -> int:
 
 
 def _key_width(base: Base) -> int:
-    """The width of the keys of a layer, of the widest where they differ; of T5 and BART peft takes the model's."""
+    """The width of a layer's keys, the widest where layers differ; for T5 and BART peft takes the model's width."""
     if reads_and_writes(base.architecture):
         return base.architecture.hidden
     kinds = [kind.attention for kind in base.architecture.layers]
@@ -136,7 +136,7 @@ def _token_embedding(base: Base) -> Module:
     for module in base.architecture.modules:
         if module.kind is ModuleKind.EMBEDDING and module.tensors[0].shape[0] == base.architecture.vocabulary:
             return module
-    raise UnsupportedRow("adapters", f"no embedding of tokens is known of {base.architecture.family}")
+    raise UnsupportedRow("adapters", f"the token embedding of {base.architecture.family} is not known")
 
 
 PROMPTS: Mapping[str, Adds] = {

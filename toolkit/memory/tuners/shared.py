@@ -14,7 +14,7 @@ FP32, INT64 = 4, 8
 
 
 def _vera(base: Base) -> Iterator[Added]:
-    """Two vectors a module; one random A and B, as wide as the widest module, for all (tuners/vera/model.py)."""
+    """Two vectors per module; all share a random A and B, as wide as the widest module (tuners/vera/model.py)."""
     for module in base.modules:
         yield Added((module.out_features,), module.count)
         yield Added((base.rank,), module.count)
@@ -24,7 +24,7 @@ def _vera(base: Base) -> Iterator[Added]:
 
 
 def _pvera(base: Base) -> Iterator[Added]:
-    """VeRA's with a mean and a spread of each scale of the rank (tuners/pvera/layer.py, update_layer)."""
+    """As VeRA, with a mean and a spread for each scale of the rank (tuners/pvera/layer.py, update_layer)."""
     for module in base.modules:
         yield Added((module.out_features,), module.count)
         yield Added((2 * base.rank,), module.count)
@@ -34,7 +34,7 @@ def _pvera(base: Base) -> Iterator[Added]:
 
 
 def _unilora(base: Base) -> Iterator[Added]:
-    """One vector; for each element of a LoRA of that rank which of it that is, and its scale (tuners/unilora/)."""
+    """One vector; for each element of a LoRA of that rank an index into the vector, and a scale (tuners/unilora/)."""
     if base.rank < 1:
         raise UnsupportedRow("adapters", "peft refuses a rank of 0")
     yield Added((base.number("theta_d_length"),))
@@ -68,7 +68,7 @@ def _vblora(base: Base) -> Iterator[Added]:
 
 
 def _lily(base: Base) -> Iterator[Added]:
-    """A for each `stride_a` layers of a target, B for all of them, a router for each (tuners/lily/model.py)."""
+    """One A per `stride_a` layers of a target, B for all of them, a router for each (tuners/lily/model.py)."""
     if base.rank < 1:
         raise UnsupportedRow("adapters", "peft refuses a rank of 0")
     stride, experts = base.number("stride_a"), base.number("num_b")
@@ -82,27 +82,29 @@ def _lily(base: Base) -> Iterator[Added]:
 
 
 def lily_shares(base: Base, module: Module) -> dict[str, Option]:
-    """Of how many layers on average an A of a module is, and its B."""
+    """How many layers share a module's A on average, and how many share its B."""
     of_one = sum(_sharing_target(base, one) == _sharing_target(base, module) for one in base.modules)
     if of_one > 1:
-        raise UnsupportedRow("activations", f"no formula for a pass with lily of unlike {module.leaf} yet")
+        raise UnsupportedRow(
+            "activations", f"no formula for a pass with lily where {module.leaf} differs between layers yet"
+        )
     adapters = -(-module.count // base.number("stride_a"))
     return {"shares_a": max(1, module.count // adapters), "shares_b": module.count}
 
 
 def _sharing_target(base: Base, module: Module) -> str:
-    """The one target with which a module's path ends: those of one target and one shape share."""
+    """The one target with which a module's path ends: modules with the same target and shape share adapters."""
     if any(part.isdigit() for target in base.targets for part in target.split(".")):
         raise UnsupportedRow("adapters", "no rule for lily on some layers alone yet")
     ends = [target for target in base.targets if module.path.endswith(target)]
     if len(ends) != 1:
-        said = ", ".join(ends) or "targets that are no list of names"
-        raise UnsupportedRow("adapters", f"no rule for which adapters of lily {module.leaf} shares by {said} yet")
+        said = ", ".join(ends) or "targets that are not a list of names"
+        raise UnsupportedRow("adapters", f"no rule for which of lily's adapters {module.leaf} shares with {said} yet")
     return ends[0]
 
 
 def _lokr(base: Base) -> Iterator[Added]:
-    """Two factors of which each is low-rank where that is less (tuners/lokr/layer.py)."""
+    """Two factors, each of them low-rank where that is smaller (tuners/lokr/layer.py)."""
     for module in base.modules:
         for shape, rank in kronecker(base, module):
             if rank:
@@ -131,7 +133,7 @@ def kronecker_options(base: Base, module: Module) -> dict[str, Option]:
 
 
 def _factors(whole: int, factor: int) -> tuple[int, int]:
-    """Two factors: the one that is asked for, else the nearest to the square root up to it; -1: no bound."""
+    """Two factors: the requested one if it divides, else the largest up to it and the root; -1 for no bound."""
     if factor > 0 and whole % factor == 0:
         return factor, whole // factor
     most = whole if factor == -1 else factor

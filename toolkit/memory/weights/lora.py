@@ -12,8 +12,8 @@ from toolkit.memory.libraries.fused_names import FUSED_NAMES
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.size import BYTES
 from toolkit.memory.weights.adapter import Adapter, TargetMatch, in_blocks
+from toolkit.memory.weights.linear_storage import working_dtype
 from toolkit.memory.weights.lora_forms import refuse_form, refuse_forms_of
-from toolkit.memory.weights.numerics import working_dtype
 from toolkit.memory.weights.saved import adapted_before, refuse_saved, saved_by, saved_modules
 from toolkit.spec.settings.setting import Lora, Setting
 
@@ -27,19 +27,20 @@ PRODUCTS = (*LINEARS, ModuleKind.HEAD)
 
 @lru_cache(maxsize=1024)
 def match_targets(
-    architecture: Architecture, targets: str | tuple[str, ...], saves: tuple[str, ...] = ()
+    architecture: Architecture, targets: str | tuple[str, ...], saves: tuple[str, ...] = (), *, fuses: bool = True
 ) -> TargetMatch:
     """The modules that LoRA adapts. A name matches a whole path, or its end after a dot.
 
     "all-linear" takes every linear except the output embedding and a classifier that is trained in full.
     Another single string is a regular expression to peft; here it is a name, as a stranger's expression is
     not run. Routers, norms and gpt-oss's fused experts have no adapter; the fused experts of Mixtral,
-    Qwen3-MoE and DeepSeek have one under the names that their linears used to have. What peft `saves` a copy
-    of has none.
+    Qwen3-MoE and DeepSeek have one under the names that their linears used to have, which peft `fuses` for LoRA alone
+    (utils/transformers_weight_conversion.py, convert_peft_config_for_transformers). What peft `saves` a copy of has
+    none.
     """
     everything = isinstance(targets, str) and targets.lower() == ALL_LINEAR
     names = (targets,) if isinstance(targets, str) else tuple(dict.fromkeys(targets))
-    fused = _fused_names(architecture)
+    fused = _fused_names(architecture) if fuses else {}
     per_target = dict.fromkeys(names, 0)
     adapters: list[Adapter] = []
     for module in _adaptable(architecture, saves):
@@ -81,7 +82,7 @@ def lora_refusal(architecture: Architecture, lora: Lora) -> str | None:
     if copied:
         return f"modules_to_save takes {copied}, which has an adapter by then"
     if not match.adapters:
-        return "no module that LoRA can adapt bears one of these names"
+        return "no module that LoRA can adapt has one of these names"
     if lora.dropout and any(adapter.module.kind is ModuleKind.EXPERTS for adapter in match.adapters):
         return "adapters of fused experts cannot have dropout"
     return None
@@ -133,10 +134,12 @@ def unmerged_bytes(architecture: Architecture, setting: Setting) -> int:
 
 
 def _fused_names(architecture: Architecture) -> Mapping[str, str]:
-    """The names that stand for fused parameters, where the model has such."""
-    names = FUSED_NAMES.get(architecture.family, {})
-    fused = any(module.kind is ModuleKind.EXPERTS for module in architecture.modules)
-    return names if fused and architecture.older_names else {}
+    """The names that stand for fused parameters: peft goes by the type of a model, whether or not it has experts.
+
+    Before transformers 5 each expert had linears of its own.
+    """
+    apart = any("experts." in layer for module in architecture.modules for layer in module.layers[:1])
+    return FUSED_NAMES.get(architecture.family, {}) if architecture.older_names and not apart else {}
 
 
 def _adaptable(architecture: Architecture, saves: tuple[str, ...]) -> Iterator[Module]:

@@ -11,8 +11,9 @@ from functools import lru_cache
 from toolkit.frozen import frozen
 from toolkit.memory.architecture.model import Architecture, Module, ModuleKind, Tensor
 from toolkit.memory.architecture.stack import as_built
+from toolkit.memory.device import segment_rounding
 from toolkit.memory.engines.storage import served_scheme
-from toolkit.memory.weights.numerics import working_dtype
+from toolkit.memory.weights.linear_storage import working_dtype
 from toolkit.memory.weights.quantization import SCHEMES, Part, Scheme, UnsupportedStorage, for_vectors, in_groups
 from toolkit.spec.fields.names import GROUPED
 from toolkit.spec.settings.setting import Setting
@@ -99,6 +100,25 @@ def allocated_weight_bytes(architecture: Architecture, setting: Setting, rest: s
     return sum(stored.allocated for stored in storage_of(architecture, setting, rest))
 
 
+_STORED: dict[int, tuple[tuple[StoredTensor, ...], tuple[int, int, int]]] = {}
+"""By the id of tensors, which are kept with it, so that the id stays their own."""
+
+MAX_STORED = 1024
+
+
+def sizes_of(tensors: tuple[StoredTensor, ...]) -> tuple[int, int, int]:
+    """The bytes of tensors, and what blocks and segments add to them: once for all ways to train a model."""
+    found = _STORED.get(id(tensors))
+    if found is None:
+        if len(_STORED) >= MAX_STORED:
+            _STORED.clear()
+        weights = sum(stored.bytes for stored in tensors)
+        rounding = sum(stored.allocated for stored in tensors) - weights
+        segments = sum(s.module.count * segment_rounding(s.allocated // s.module.count) for s in tensors)
+        found = _STORED[id(tensors)] = tensors, (weights, rounding, segments)
+    return found[1]
+
+
 def _scheme(architecture: Architecture, setting: Setting) -> Scheme:
     weights, double_quant = setting.weights, setting.double_quant
     if setting.stack.trainer == "vllm" and (served := served_scheme(setting)) is not None:
@@ -118,7 +138,7 @@ def _scheme(architecture: Architecture, setting: Setting) -> Scheme:
     return scheme
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=1024)
 def _stored(architecture: Architecture, scheme: Scheme | None, rest: str) -> tuple[StoredTensor, ...]:
     return tuple(
         StoredTensor(module, tensor, part, _tied_to(architecture, module, tensor))

@@ -7,14 +7,14 @@ from dataclasses import replace
 
 from toolkit.frozen import frozen
 from toolkit.memory.architecture import Architecture, Module, ModuleKind
-from toolkit.memory.device import segment_rounding
 from toolkit.memory.loading.unsplit import unsplit_bytes
 from toolkit.memory.tuners.methods import added, held_bytes
+from toolkit.memory.weights.casts import CASTS_BACK, casts_back, prepares_for_kbit
+from toolkit.memory.weights.linear_storage import FOUR_BIT
 from toolkit.memory.weights.lora import adapters_of
-from toolkit.memory.weights.numerics import CASTS_BACK, FOUR_BIT, casts_back, prepares_for_kbit
 from toolkit.memory.weights.parameters import frozen_parameters, total_parameters, trainable_parameters
 from toolkit.memory.weights.saved import is_token_embedding, saved_by
-from toolkit.memory.weights.storage import StoredTensor, storage_of
+from toolkit.memory.weights.storage import StoredTensor, sizes_of, storage_of
 from toolkit.spec.fields.names import DEEPSPEED
 from toolkit.spec.settings.setting import Setting
 
@@ -102,6 +102,7 @@ def sums(architecture: Architecture, setting: Setting) -> Sums:
     """The sums of a model trained in one way."""
     trained = tuple(_trained(architecture, setting))
     stored_tensors = storage_of(architecture, setting)
+    weights, rounding, segments = sizes_of(stored_tensors)
     adapters = sum(t.elements * t.count for t in _adapters(architecture, setting))
     adapters += frozen_parameters(architecture, setting)
     return Sums(
@@ -116,11 +117,11 @@ def sums(architecture: Architecture, setting: Setting) -> Sums:
         frozen=held_bytes(architecture, setting),
         beside=sum(one.elements * (one.shared - 1) for one in added(architecture, setting) if one.trained),
         copies=sum(tensor.elements * tensor.count for tensor in trained if tensor.copied),
-        weights=sum(stored.bytes for stored in stored_tensors),
-        rounding=sum(stored.allocated - stored.bytes for stored in stored_tensors),
-        upcast=sum(upcast_bytes(stored, setting) for stored in stored_tensors),
+        weights=weights,
+        rounding=rounding,
+        upcast=sum(upcast_bytes(one, setting) for one in stored_tensors) if prepares_for_kbit(setting) else 0,
         unsplit=unsplit_bytes(stored_tensors, setting),
-        segments=sum(s.module.count * segment_rounding(s.allocated // s.module.count) for s in stored_tensors),
+        segments=segments,
     )
 
 

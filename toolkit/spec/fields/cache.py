@@ -28,32 +28,32 @@ def cache_fields() -> Iterator[FieldSpec]:
     yield _field(
         "max_cache_len",
         Integer("a positive integer", 1, 10**9),
-        "The least number of tokens that a static cache has room for.",
+        "The smallest number of tokens that a static cache has room for.",
         "4096",
         "static cache",
     )
     yield _field(
         "backend",
         one_of("a backend of quantized caches", names.CACHE_BACKENDS),
-        "What quantizes keys and values.",
+        "The library that quantizes keys and values.",
         "hqq",
         "quantized cache",
     )
-    yield _field("nbits", Integer("a number of bits", 1, 8), "Bits of a kept value.", "4", "quantized cache")
+    yield _field("nbits", Integer("a number of bits", 1, 8), "Bits of a cached value.", "4", "quantized cache")
     for name, what in (("axis_key", "keys"), ("axis_value", "values")):
-        doc = f"The axis along which {what} are put into groups: 0, or quanto's -1 or hqq's 1."
+        doc = f"The axis along which {what} are grouped: 0, or -1 for quanto, or 1 for hqq."
         yield _field(name, Integer("-1, 0 or 1", -1, 1), doc, "0", "quantized cache", _PASSING)
     yield _field(
         "q_group_size",
         Integer("a positive integer", 1, 10**6),
-        "Values that share a scale and a zero point.",
+        "How many values share a scale and a zero point.",
         "64",
         "quantized cache",
     )
     yield _field(
         "residual_length",
         Integer("a positive integer", 1, 10**9),
-        "Generated tokens after which those that are kept as they are get quantized with all others.",
+        "How many generated tokens are kept unquantized before they are quantized with all others.",
         "128",
         "quantized cache",
     )

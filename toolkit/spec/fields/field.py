@@ -9,8 +9,8 @@ from toolkit.spec.fields.kind import Kind
 
 Applies = Literal[
     "always", "training", "inference", "adapters", "peft", "galore", "4-bit", "groups", "vllm", "autoawq",
-    "deepspeed", "zero3", "fsdp", "fsdp or fsdp2", "shards", "static cache", "quantized cache", "preferences",
-    "answers", "device context",
+    "deepspeed", "zero3", "fsdp", "fsdp or fsdp2", "shards", "pipeline", "static cache", "quantized cache",
+    "preferences", "answers", "device context",
 ]  # fmt: skip
 
 

@@ -25,7 +25,7 @@ def galore_fields() -> Iterator[FieldSpec]:
     yield _field(
         "update_proj_gap",
         Integer("a positive integer", 1, 10**9),
-        "Steps for which a projection stays; 200 in transformers. Memory peaks when it is made anew.",
+        "Steps between updates of the projection; 200 in transformers. Memory peaks at an update.",
         "200",
         ("time",),
     )

@@ -1,4 +1,4 @@
-"""The fields of LoRA's forms in which a matrix is not trained, or is not whole: data only, one entry a field."""
+"""The fields of LoRA's variants in which a matrix is frozen or block-diagonal: data only, one entry a field."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _PASSING = frozenset({"activations", "logits", "temporary", "time"})
 
 
 def lora_forms() -> Iterator[FieldSpec]:
-    """Which matrix stays as it is, and which are blocks on a diagonal."""
+    """Which matrix is frozen, and which are block-diagonal."""
     yield FieldSpec(
         "lora.frozen",
         one_of("a matrix of an adapter", names.LORA_FROZEN, nullable=True),
-        "Which of an adapter's two matrices is not trained; null: none, or A where the optimizer is lora_fa.",
+        "Which of an adapter's two matrices is frozen; null for none, or for A where the optimizer is lora_fa.",
         ("b",),
         _STEADY | _PASSING,
         "adapters",
@@ -26,7 +26,7 @@ def lora_forms() -> Iterator[FieldSpec]:
     yield FieldSpec(
         "lora.blocks",
         Integer("a positive integer", 1, 65_536),
-        "BD-LoRA: of how many blocks on a diagonal a matrix is made; 1: whole ones.",
+        "BD-LoRA: how many diagonal blocks a matrix is made of; 1 for a whole matrix.",
         ("2",),
         _STEADY | _PASSING | {"adapters"},
         "adapters",
@@ -35,7 +35,7 @@ def lora_forms() -> Iterator[FieldSpec]:
         yield FieldSpec(
             f"lora.blocked_{matrix}",
             ModuleNames(),
-            f"BD-LoRA: parts of the names of modules whose {matrix.upper()} is made of blocks.",
+            f"BD-LoRA: parts of the names of modules whose {matrix.upper()} is block-diagonal.",
             (examples,),
             _STEADY | _PASSING | {"adapters"},
             "adapters",

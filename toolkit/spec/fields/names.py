@@ -24,18 +24,18 @@ ROAD_VARIANTS = {
     "road_4": "two for each output",
 }
 LORA_FROZEN = {
-    "a": "A, as peft's LoRA-FA optimizer leaves it",
-    "b": "B, as MiCA leaves it",
+    "a": "A is frozen, as by peft's LoRA-FA optimizer",
+    "b": "B is frozen, as by MiCA",
 }
 PSOFT_SOLVERS = {
     "full": "all singular vectors of a weight",
-    "lowrank": "the first ones alone, by a random projection",
+    "lowrank": "only the first ones, by a random projection",
 }
 GLORA_PATHS = {
     "lora": "two matrices of the rank",
     "vector": "one number for each output, or input",
     "constant": "one number",
-    "none": "zeros that stay as they are",
+    "none": "frozen zeros",
 }
 PSOFT_FACTORS = {
     "psoft_init": "the singular values are in the factor over the outputs",
@@ -69,8 +69,8 @@ FLOAT_ELEMENTS = DOUBLE_QUANTIZED | {"gptq-int4"}
 GPTQ's int32 (fms-acceleration, plugins/accelerated-peft, autogptq_utils.py)."""
 BITSANDBYTES = DOUBLE_QUANTIZED | {"int8"}
 PACKED_IN = {
-    "uint8": "bytes, which fully_shard leaves whole on every GPU and ZeRO 3 shares out",
-    **{name: f"elements of {dtype}, which are shared out" for name, dtype in FLOATS.items()},
+    "uint8": "bytes, which fully_shard keeps whole on every GPU and ZeRO 3 shards",
+    **{name: f"elements of {dtype}, which are sharded" for name, dtype in FLOATS.items()},
 }
 """bitsandbytes' bnb_4bit_quant_storage."""
 
@@ -94,16 +94,16 @@ OPTIMIZERS = {
     "rmsprop_bnb": "bitsandbytes RMSprop: one state a parameter",
     "rmsprop_bnb_8bit": "bitsandbytes RMSprop with its state in 8 bit",
     "adagrad": "torch.optim.Adagrad: one state a parameter",
-    "muon": "torch.optim.Muon of matrices: one state; embeddings, output layer and the rest by AdamW",
+    "muon": "torch.optim.Muon for matrices, with one state; AdamW for embeddings, output layer and the rest",
     "adamw_torchao_8bit": "torchao's AdamW with states in 8 bit",
     "adamw_torchao_4bit": "torchao's AdamW with states in 4 bit",
     "schedule_free_adamw": "schedulefree's AdamW: two states a parameter",
     "schedule_free_radam": "schedulefree's RAdam: two states a parameter",
     "schedule_free_sgd": "schedulefree's SGD: one state a parameter",
-    "stable_adamw": "torch-optimi's StableAdamW: two states a parameter, three of a 16-bit one",
+    "stable_adamw": "torch-optimi's StableAdamW: two states a parameter, three for 16-bit ones",
     "lion_pytorch": "lion-pytorch's Lion: one state a parameter",
     "galore_adamw": "galore_torch's AdamW: two states of each gradient's low-rank projection",
-    "galore_adamw_8bit": "the same with states in 8 bit",
+    "galore_adamw_8bit": "galore_torch's AdamW with its states in 8 bit",
     "galore_adafactor": "galore_torch's Adafactor: factored second moments of the projection",
     "apollo_adamw": "apollo_torch's AdamW: two states of each gradient's random projection",
     "adamw_torchao_fp8": "torchao's AdamW with states in 8-bit floats",
@@ -113,7 +113,7 @@ OPTIMIZERS = {
     "grokadamw": "grokadamw's GrokAdamW: three states a parameter in main memory",
     "lomo": "lomo_optim's LOMO: no state, and steps within backward",
     "adalomo": "lomo_optim's AdaLomo: factored second moments, and steps within backward",
-    "lora_fa": "peft's LoRA-FA: AdamW of the adapters' B, whose A stays as it is",
+    "lora_fa": "peft's LoRA-FA: AdamW on the adapters' B, with A frozen",
     "none": "no optimizer",
 }
 TORCH_OPTIMIZERS = frozenset({"adamw", "sgd", "sgd_momentum", "rmsprop", "adagrad", "muon"})
@@ -122,17 +122,17 @@ ESTIMATED_ALONE = frozenset({
     "stable_adamw", "lion_pytorch", "apollo_adamw", "adamw_torchao_fp8", "adopt", "came", "adam_mini", "grokadamw",
     "lomo", "adalomo", "lora_fa",
 })  # fmt: skip
-"""Optimizers of libraries of their own, which are not traced."""
+"""Optimizers that are estimated but not traced: their libraries are not part of the trace extra."""
 NEVER_FUSED = frozenset({"rmsprop", "adagrad"})
 """Optimizers of torch that have no fused kernel for a GPU (torch/optim/rmsprop.py, adagrad.py)."""
 GALORE = frozenset({"galore_adamw", "galore_adamw_8bit", "galore_adafactor"})
 """GaLore's optimizers on projected gradients."""
 PROJECTED = GALORE | {"apollo_adamw"}
-"""Optimizers on projected gradients, which the group `galore` is for."""
+"""Optimizers on projected gradients, to which the group `galore` applies."""
 LORA_FA = "lora_fa"
-"""The optimizer that leaves the adapters' A as it is."""
+"""The optimizer that freezes the adapters' A."""
 LOMO = frozenset({"lomo", "adalomo"})
-"""Optimizers that step within backward, always."""
+"""Optimizers that always step within backward."""
 OPTIMIZERS_32BIT = frozenset({
     "paged_adamw", "lion", "paged_lion", "ademamix", "paged_ademamix", "rmsprop_bnb", "galore_adafactor", "came",
     "adalomo",
@@ -144,15 +144,15 @@ OPTIMIZERS_8BIT = frozenset({
 })  # fmt: skip
 IMPLEMENTATIONS = {
     "fused": "one kernel over all parameters",
-    "foreach": "torch's lists of tensors, with a copy of the parameters' size",
+    "foreach": "torch's operations on lists of tensors, with a temporary copy as large as the parameters",
     "for-loop": "one parameter after the other",
 }
 
 HEADS = {
     "causal-lm": "a language model's output layer",
     "sequence-classification": "a classifier; `sequence-classification(3)` or `labels: 3` for three labels",
-    "token-classification": "a classifier of every token, as for names; `token-classification(9)` for nine labels",
-    "question-answering": "where the answer to a question starts and ends in a text",
+    "token-classification": "a classifier of every token; `token-classification(9)` for nine labels",
+    "question-answering": "the start and the end of an answer within a text",
     "masked-lm": "an encoder's output layer",
     "base": "no head",
 }
@@ -160,38 +160,38 @@ CLASSIFIERS = frozenset({"sequence-classification", "token-classification"})
 ATTENTION = {
     "sdpa": "torch's scaled_dot_product_attention",
     "flash": "FlashAttention",
-    "eager": "scores in memory",
+    "eager": "separate operations that keep the scores in memory",
 }
 CHECKPOINTING = {
     "reentrant": "torch's older form",
     "non-reentrant": "torch's newer form",
-    "selective": "the same, but every second product and what attention gives stay (torchtitan, by operation)",
+    "selective": "torch's newer form that keeps every second product and attention's results (torchtitan's op mode)",
 }
 STRATEGIES = {
     "none": "one GPU",
     "ddp": "a whole copy on each GPU",
-    "fsdp": "parameters, gradients and states in shards",
-    "fsdp2": "the same tensor by tensor: fully_shard",
-    "zero1": "DeepSpeed: optimizer states in shards",
-    "zero2": "DeepSpeed: optimizer states and gradients in shards",
-    "zero3": "DeepSpeed: optimizer states, gradients and parameters in shards",
+    "fsdp": "parameters, gradients and states sharded in flat parameters (FullyShardedDataParallel)",
+    "fsdp2": "the same sharded tensor by tensor (fully_shard)",
+    "zero1": "DeepSpeed: optimizer states sharded",
+    "zero2": "DeepSpeed: optimizer states and gradients sharded",
+    "zero3": "DeepSpeed: optimizer states, gradients and parameters sharded",
     "tensor": "each layer split over the GPUs",
     "pipeline": "layers spread over the GPUs",
 }
 SHARDS_WEIGHTS = ("fsdp", "fsdp2", "zero3")
-"""Strategies that leave a GPU a part of each weight."""
+"""Strategies under which a GPU holds a part of each weight."""
 DEEPSPEED = ("zero1", "zero2", "zero3")
 """Strategies that DeepSpeed runs."""
 OFFLOADED = {"optimizer": "states and the optimizer's copy of the weights"}
-"""What may be in main memory beside all that can be."""
+"""What may be offloaded to main memory, if not everything that can be."""
 PREFETCHES = {
-    "pre": "before a layer's own backward",
-    "post": "after it, before its gradients are shared out",
-    "none": "when it is asked for",
+    "pre": "before the current layer's backward",
+    "post": "after the current layer's backward, before its gradients are reduced",
+    "none": "when it is needed",
 }
 BUCKETS = {
     "deepspeed": "DeepSpeed's own defaults",
-    "auto": "what transformers writes for auto, by the hidden width",
+    "auto": "the values that transformers derives from the hidden width for `auto`",
 }
 TRAINERS = {
     "transformers": "transformers.Trainer, or generate()",
@@ -205,22 +205,22 @@ TRAINERS = {
     "autoawq": "AutoAWQ's fused modules (from_quantized with fuse_layers)",
 }
 ENGINES = ("vllm", "autoawq")
-"""Software that only runs a model, with room for keys and values that it makes when it starts."""
+"""Inference engines: they reserve memory for keys and values when they start."""
 LOSSES = {
     "cross-entropy": "float32 logits of all tokens",
-    "in-place": "the same, and their gradient is written over them (Unsloth's cross-entropy)",
+    "in-place": "float32 logits of all tokens, overwritten by their gradient (Unsloth's cross-entropy)",
     "chunked": "logits of a chunk of tokens at a time",
     "fused": "output layer and loss in one kernel (Liger)",
     "cut": "no logits in memory at all (cut cross-entropy)",
-    "from-logits": "by a loop of its own, of all logits as the model gives them: where in 16 bits, in 16 bits",
-    "sum": "the sum of all logits, without labels: a benchmark's loop, with a name for each result until the next",
-    "named": "the model's own by labels, in a loop with a name for each result until the next, without a cache",
+    "from-logits": "computed by a plain loop from all logits in the model's own dtype, 16 bits where it has 16",
+    "sum": "the sum of all logits, without labels: a benchmark's loop that keeps each output until the next",
+    "named": "the model's own loss, without a cache, in a loop that keeps each output until the next",
 }
 CACHES = {
-    "dynamic": "put together anew for every token",
-    "static": "room for all tokens from the first on",
-    "quantized": "in few bits, but for the latest tokens",
-    "none": "not at all, use_cache=False: each token is of a pass over all before it",
+    "dynamic": "grown for every token by concatenation",
+    "static": "room for all tokens, allocated at the first",
+    "quantized": "in few bits, except for the latest tokens",
+    "none": "no cache (use_cache=False): each token takes a pass over all tokens before it",
 }
 CACHE_BACKENDS = {
     "quanto": "optimum-quanto: 2 or 4 bits in groups",
@@ -230,7 +230,7 @@ CACHE_BACKENDS = {
 CACHE_BITS: dict[str, tuple[int, ...]] = {"quanto": (2, 4), "hqq": (1, 2, 3, 4, 8)}
 CACHE_AXES: dict[str, tuple[int, ...]] = {"quanto": (0, -1), "hqq": (0, 1)}
 KV_CACHE_DTYPES = {
-    "auto": "the dtype of products",
+    "auto": "the compute dtype",
     "bf16": "bfloat16",
     "fp16": "float16",
     "fp8": "1 byte a value",
@@ -248,7 +248,7 @@ QUANTITIES = {
     "gradients": "memory of the gradients",
     "optimizer_states": "memory of the optimizer's states",
     "master_weights": "memory of a float32 copy of 16-bit weights",
-    "activations": "memory of what the forward pass keeps",
+    "activations": "memory of the tensors that the forward pass saves for backward",
     "kv_cache": "memory of the keys and values",
     "overhead": "memory beyond weights, gradients, states and activations",
     "adapters": "memory of the adapters with what training them needs",
@@ -257,8 +257,8 @@ QUANTITIES = {
     "parameters": "number of parameters",
     "trainable_parameters": "number of parameters that are trained",
     "trainable_share": "share of the parameters that is trained",
-    "adapted_modules": "modules that adapters are put on",
-    "checkpoint": "what a published checkpoint is stored as",
+    "adapted_modules": "modules that have adapters",
+    "checkpoint": "the form in which a published checkpoint is stored",
     "arithmetic": "a sum or product that the document prints",
     "change": "a difference or ratio between two figures of the document",
     "steps": "number of training steps",
@@ -278,7 +278,7 @@ ABOUT_SCENARIO = frozenset({
     "master_weights", "adapters", "fits", "parameters", "trainable_parameters", "trainable_share",
     "adapted_modules", "checkpoint", "hyperparameter",
 })  # fmt: skip
-"""Quantities of which nothing can be said without a scenario."""
+"""Quantities that cannot be judged without a scenario."""
 
 PACKAGES = (
     "torch", "transformers", "trl", "peft", "bitsandbytes", "accelerate", "unsloth", "vllm", "litgpt", "autoawq",
@@ -298,4 +298,4 @@ OTHER_SPELLINGS = {
     "vram": "peak_memory", "memory": "peak_memory", "optimizer": "optimizer_states", "kv": "kv_cache",
     "time": "duration", "sum": "arithmetic",
 }  # fmt: skip
-"""What others call a name of ours; only for the suggestion in a message."""
+"""Other spellings of the names here, used only to suggest a name in a message."""

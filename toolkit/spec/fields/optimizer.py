@@ -9,12 +9,12 @@ from toolkit.spec.fields.kind import Boolean
 
 
 def optimizer_fields() -> Iterator[FieldSpec]:
-    """Whether each parameter is updated as soon as its gradient is there, and activations go to main memory."""
+    """Whether parameters are updated during backward, and whether activations are offloaded to main memory."""
     yield FieldSpec(
         "optimizer_in_backward",
         Boolean(),
-        "Whether every parameter has an optimizer of its own that steps as soon as its gradient is there, which is "
-        "then freed (torchtune's optimizer_in_bwd).",
+        "Whether every parameter has its own optimizer, which steps as soon as its gradient is complete and then "
+        "frees it (torchtune's optimizer_in_bwd).",
         ("true",),
         frozenset(("gradients", "temporary", "time")),
         "training",
@@ -22,8 +22,8 @@ def optimizer_fields() -> Iterator[FieldSpec]:
     yield FieldSpec(
         "activation_offloading",
         Boolean(),
-        "Whether what forward keeps for backward goes to main memory meanwhile (TRL's activation_offloading, "
-        "torchtune's enable_activation_offloading; in a plain loop a checkpoint that takes inputs of layers there).",
+        "Whether tensors saved for backward are moved to main memory (TRL's activation_offloading, torchtune's "
+        "enable_activation_offloading; in a plain loop a checkpoint that moves the inputs of layers there).",
         ("true",),
         frozenset(("activations", "logits", "temporary", "time")),
         "training",

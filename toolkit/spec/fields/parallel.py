@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from toolkit.spec.fields import names
+from toolkit.spec.fields.counts_kind import Counts
 from toolkit.spec.fields.field import Applies, FieldSpec
 from toolkit.spec.fields.kind import Boolean, Integer, Kind, one_of
 from toolkit.spec.fields.named_kind import Switch
@@ -17,6 +18,13 @@ _MOVED_OUT = tuple(what for what in _SHARDED if what not in ("kv_cache", "engine
 _BUFFERS = ("temporary", "activations", "logits", "reserved", "device", "time")
 _WHOLE = ("weights", "adapters", *_BUFFERS)
 _ELEMENTS = Integer("a number of elements", 0, 10**13)
+
+GPIPE, ONE_F_ONE_B = "gpipe", "1f1b"
+SCHEDULES = {
+    GPIPE: "all micro-batches go forward before the first goes back (ScheduleGPipe)",
+    ONE_F_ONE_B: "as soon as a stage has as many on their way as stages follow, one goes back for each (Schedule1F1B)",
+}
+"""In which order the micro-batches of a step go through the stages of a pipeline (torch.distributed.pipelining)."""
 
 
 def parallel_fields() -> Iterator[FieldSpec]:
@@ -89,6 +97,33 @@ def parallel_fields() -> Iterator[FieldSpec]:
         "true",
         ("optimizer_states", "temporary", "reserved", "device"),
         "fsdp",
+    )
+    yield _field(
+        "schedule",
+        one_of("an order of micro-batches", SCHEDULES),
+        "Pipelines of torch.distributed.pipelining: in which order micro-batches go through the stages, one on each "
+        "GPU; batch_size is that of a micro-batch and gradient_accumulation how many there are. Without it, one "
+        "process runs the layers one GPU after the other (device_map).",
+        ONE_F_ONE_B,
+        ("activations", "logits", "gradients", "temporary", "reserved", "device", "time"),
+        "pipeline",
+    )
+    yield _field(
+        "stage_layers",
+        Counts(),
+        "Pipelines with a schedule: how many layers each stage has, in order; as many each where nothing is stated.",
+        "[9, 9, 8]",
+        ("weights", "gradients", "optimizer_states", "activations", *_BUFFERS),
+        "pipeline",
+    )
+    yield _field(
+        "returns_outputs",
+        Boolean(),
+        "Whether the last stage's results of all micro-batches are kept and joined (return_outputs of a schedule's "
+        "step, which is true unless it is said otherwise).",
+        "false",
+        ("logits", "temporary", "reserved", "device"),
+        "pipeline",
     )
     yield from _deepspeed()
 

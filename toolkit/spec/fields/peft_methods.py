@@ -1,4 +1,4 @@
-"""The methods of peft beside LoRA whose parameters follow from their config, and the values that they follow from."""
+"""The methods of peft other than LoRA whose parameters follow from their config, with the options that decide them."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from dataclasses import field
 from toolkit.frozen import frozen
 
 Option = str | int | float | bool | tuple[str, ...] | None
-"""What an option of a method may be; None where peft has no default, so that it must be said."""
+"""The value of a method's option; None where peft has no default, so that a scenario must state it."""
 
 
 @frozen
 class PeftMethod:
-    """One method: what it does, the options that decide what it adds with peft's defaults, and what it is put on.
+    """One method: what it does, the options that decide what it adds (with peft's defaults), and what it adapts.
 
-    `on` is "linears" for methods that stand on modules of products, "prompts" for those that add tokens, else the kind
-    of module that is trained. `rank` is peft's default rank, None for methods that have none.
+    `on` is "linears" for methods that adapt linear layers, "prompts" for those that add tokens, else the kind of module
+    that is trained. `rank` is peft's default rank, None for methods that have none.
     """
 
     meaning: str
@@ -40,9 +40,9 @@ PEFT_METHODS: Mapping[str, PeftMethod] = {
         "train rotations of inputs in blocks, as butterflies", options={"block_size": 4}),
     "c3a": PeftMethod("train circulant blocks", options={"block_size": 256}),
     "deft": PeftMethod(
-        "train directions that weights lose, and what comes in their place", rank=8, options={"para": False}),
+        "train directions that are removed from the weights, and what replaces them", rank=8, options={"para": False}),
     "delora": PeftMethod("train low-rank adapters of bounded length", rank=8),
-    "fourierft": PeftMethod("train frequencies of the weights' change", options={"n_frequency": 1000}),
+    "fourierft": PeftMethod("train Fourier coefficients of the change to the weights", options={"n_frequency": 1000}),
     "glora": PeftMethod(
         "train factors and additions of weights and biases", rank=8,
         options={"config_a_b": "lora", "config_c": "lora", "config_d_e": "constant"}),
@@ -52,14 +52,14 @@ PEFT_METHODS: Mapping[str, PeftMethod] = {
     "ia3": PeftMethod(
         "train factors of keys, values and feed-forward inputs", options={"feedforward_modules": ()}, quantized=True),
     "lily": PeftMethod(
-        "train low-rank adapters that layers share, and what routes them", rank=32,
+        "train low-rank adapters that layers share, and their routers", rank=32,
         options={"stride_a": 1, "num_b": 2}),
     "ln_tuning": PeftMethod("train copies of norms", "norms"),
     "loha": PeftMethod("train two low-rank adapters that are multiplied", rank=8),
     "lokr": PeftMethod(
         "train Kronecker products", rank=8, options={"decompose_both": False, "decompose_factor": -1}),
     "miss": PeftMethod(
-        "train one matrix a layer that stands for shards of it", rank=64, options={"form": "default", "mini_r": 1}),
+        "train one matrix per layer, repeated over its weight", rank=64, options={"form": "default", "mini_r": 1}),
     "oft": PeftMethod("train rotations of inputs in blocks", rank=0, options={"block_size": 32, "block_share": False}),
     "osf": PeftMethod(
         "train the last singular vectors and values of the weights",
@@ -85,7 +85,7 @@ PEFT_METHODS: Mapping[str, PeftMethod] = {
         options={"u": 64, "weight_tying": 0.0}),
     "trainable_tokens": PeftMethod("train the embeddings of a few tokens", "embeddings", None, {"num_tokens": None}),
     "unilora": PeftMethod(
-        "train one short vector of which all elements of all adapters are", rank=4, options={"theta_d_length": 256}),
+        "train one short vector that makes up all elements of all adapters", rank=4, options={"theta_d_length": 256}),
     "vblora": PeftMethod(
         "train a bank of vectors and which of them make an adapter", rank=4,
         options={"num_vectors": 256, "vector_length": 256}),

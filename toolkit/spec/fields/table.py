@@ -47,7 +47,7 @@ _BY_VERSION = {
     "liger-kernel": (*_COMPUTED, "reserved"),
     "cuda": ("device",),
 }  # fmt: skip
-"""What the version of a package moves; that of any other is part of what evidence is about, and moves no memory."""
+"""What the version of a package moves. That of any other package identifies evidence, and moves no memory."""
 
 
 def all_fields() -> Iterator[FieldSpec]:
@@ -69,7 +69,7 @@ def _model_fields() -> Iterator[FieldSpec]:
     yield _field(
         "head",
         Head(),
-        "What stands on top of the model.",
+        "The head on top of the model.",
         ["causal-lm", "sequence-classification(3)"],
         ("parameters", "weights", "adapters", *_TRAINED, "master_weights", *_COMPUTED, "kv_cache"),
     )
@@ -83,21 +83,21 @@ def _model_fields() -> Iterator[FieldSpec]:
     yield _field(
         "method",
         one_of("a method", names.METHODS),
-        "What is done with the model, and which of it is trained.",
+        "What is done with the model: inference, or which of its weights are trained.",
         ["full", "qlora"],
         tuple(what for what in _ALL if what != "engine_pool"),
     )
     yield _field(
         "weights",
         one_of("a form of weights", names.WEIGHTS),
-        "How the model's weights are held on the GPU.",
+        "The form in which the GPU stores the model's weights.",
         ["bf16", "nf4"],
         ("weights", "adapters", *_TRAINED, *_COMPUTED, "kv_cache", "engine_pool", "time"),
     )
     yield _field(
         "double_quant",
         Boolean(),
-        "Whether the scales of 4-bit weights are quantized too.",
+        "Whether the scales of 4-bit weights are quantized as well.",
         ["true"],
         ("weights", "temporary"),
         "4-bit",
@@ -105,7 +105,7 @@ def _model_fields() -> Iterator[FieldSpec]:
     yield _field(
         "group_size",
         Integer("a positive integer, or -1 for all", -1, 65_536),
-        "Inputs that share a scale in GPTQ and AWQ weights, by default 128; -1: all of them.",
+        "How many inputs share a scale in GPTQ and AWQ weights; 128 by default, -1 for all of them.",
         ["128"],
         ("weights", "temporary"),
         "groups",
@@ -113,7 +113,7 @@ def _model_fields() -> Iterator[FieldSpec]:
     yield _field(
         "desc_act",
         Boolean(),
-        "Whether GPTQ went through the inputs by their activations, so that kernels have to put them in order.",
+        "Whether GPTQ quantized the inputs in the order of their activations, so that kernels have to reorder them.",
         ["true"],
         ("temporary",),
         "groups",
@@ -121,7 +121,7 @@ def _model_fields() -> Iterator[FieldSpec]:
     yield _field(
         "compute",
         one_of("a compute dtype", names.FLOATS),
-        "The dtype in which products are computed.",
+        "The dtype of matrix products.",
         ["bf16"],
         (*_COMPUTED, "kv_cache", "engine_pool", "weights", "adapters", "gradients", "optimizer_states", "time"),
     )
@@ -139,8 +139,8 @@ def _training_fields() -> Iterator[FieldSpec]:
     yield _field(
         "upcast",
         Boolean(),
-        "Whether what is not quantized is made float32 before training (peft's prepare_model_for_kbit_training); "
-        "without it, as the trainer does.",
+        "Whether what is not quantized is cast to float32 before training (peft's prepare_model_for_kbit_training); "
+        "by default as the trainer does.",
         ["false"],
         ("weights", *_COMPUTED),
         "training",
@@ -156,7 +156,7 @@ def _training_fields() -> Iterator[FieldSpec]:
     yield _field(
         "gradients",
         one_of("a dtype of gradients", names.FLOATS, nullable=True),
-        "The dtype of the gradients; null: that of the trained parameters.",
+        "The dtype of the gradients; null for that of the trained parameters.",
         ["fp32"],
         ("gradients", "optimizer_states", *_COMPUTED),
         "training",
@@ -180,7 +180,7 @@ def _training_fields() -> Iterator[FieldSpec]:
     yield _field(
         "optimizer_states",
         one_of("a dtype of optimizer states", names.STATES, nullable=True),
-        "The dtype of the optimizer's states; null: that of the trained parameters.",
+        "The dtype of the optimizer's states; null for that of the trained parameters.",
         ["fp32"],
         ("optimizer_states", "temporary"),
         "training",
@@ -198,7 +198,7 @@ def _training_fields() -> Iterator[FieldSpec]:
     yield _field(
         "gradient_checkpointing",
         Checkpointing(),
-        "Whether activations are computed again in the backward pass; true: the form that the stack chooses.",
+        "Whether activations are recomputed in the backward pass; true for the form that the stack chooses.",
         ["true", "non-reentrant"],
         ("activations", "temporary", "time"),
         "training",
@@ -209,21 +209,21 @@ def _workload_fields() -> Iterator[FieldSpec]:
     yield _field(
         "batch_size",
         _POSITIVE,
-        "Sequences that one GPU works on at once.",
+        "Sequences that one GPU processes at once.",
         ["2"],
         (*_COMPUTED, "kv_cache", "time"),
     )
     yield _field(
         "sequence_length",
         _POSITIVE,
-        "Tokens of a sequence; in inference, of the prompt.",
+        "Tokens of a sequence; in inference, tokens of the prompt.",
         ["512"],
         (*_COMPUTED, "kv_cache", "weights", "time"),
     )
     yield _field(
         "generated_length",
         Integer("a whole number of tokens", 0, 10**9),
-        "Tokens that inference generates; with 0 a plain loop gets the logits of all tokens of one pass.",
+        "Tokens that inference generates; with 0, a plain loop runs one pass and gets the logits of all its tokens.",
         ["128"],
         ("kv_cache", *_COMPUTED, "weights", "time"),
         "inference",
@@ -231,8 +231,8 @@ def _workload_fields() -> Iterator[FieldSpec]:
     yield _field(
         "padding",
         Boolean(),
-        "Whether rows of the batch are filled up to sequence_length, so that the attention mask has zeros; "
-        "with flash attention as many tokens count as if next to none were.",
+        "Whether rows of the batch are padded to sequence_length, so that the attention mask has zeros; "
+        "FlashAttention is counted as if hardly any token were padding.",
         ["true"],
         ("activations", "temporary", "time"),
     )
@@ -241,8 +241,8 @@ def _workload_fields() -> Iterator[FieldSpec]:
     yield _field(
         "warmup",
         Boolean(),
-        "Whether passes over the prompt ran before in the same process, in a loop that has a name for each result "
-        "until the next: what a benchmark does to warm up.",
+        "Whether the same process ran passes over the prompt before, as a benchmark does to warm up, in a loop that "
+        "keeps each result until the next.",
         ["true"],
         ("logits", "kv_cache", "reserved", "device"),
         "inference",
@@ -267,7 +267,7 @@ def _workload_fields() -> Iterator[FieldSpec]:
     yield _field(
         "lora.alpha",
         Integer("a positive integer", 1, 10**6),
-        "The scale of the adapters.",
+        "The alpha of the adapters: their scale is alpha / rank.",
         ["32"],
         ("identity",),
         "adapters",
@@ -283,7 +283,7 @@ def _workload_fields() -> Iterator[FieldSpec]:
     yield _field(
         "lora.dropout",
         Number("a share from 0 to 1", 0.0, 1.0),
-        "The dropout before the adapters.",
+        "The dropout on the adapters' inputs.",
         ["0.05"],
         ("activations", "temporary"),
         "adapters",
@@ -291,7 +291,7 @@ def _workload_fields() -> Iterator[FieldSpec]:
     yield _field(
         "lora.dtype",
         one_of("a dtype of adapters", names.FLOATS, nullable=True),
-        "The dtype of the adapters; null: the one that the stack chooses.",
+        "The dtype of the adapters; null for the one that the stack chooses.",
         ["fp32"],
         ("adapters", *_TRAINED, "activations", "logits"),
         "adapters",
@@ -299,7 +299,7 @@ def _workload_fields() -> Iterator[FieldSpec]:
     yield _field(
         "lora.dora",
         Boolean(),
-        "DoRA: whether the length of each output's weights is trained, too.",
+        "DoRA: whether the magnitude of each output's weights is trained as well.",
         ["true"],
         _ADAPTED,
         "adapters",
@@ -315,7 +315,7 @@ def _workload_fields() -> Iterator[FieldSpec]:
     yield _field(
         "lora.modules_to_save",
         ModuleNames(),
-        "Whole modules of which peft trains copies beside the adapters: all whose names end in one of these.",
+        "Modules of which peft trains whole copies beside the adapters: all whose names end in one of these.",
         ["[embed_tokens, lm_head]"],
         (*_ADAPTED, "logits"),
         "adapters",
@@ -332,14 +332,14 @@ def _surroundings() -> Iterator[FieldSpec]:
     yield _field(
         "gpu",
         Gpu(),
-        "The GPU, or any with that memory.",
+        "The GPU by name, or any with this memory.",
         ["RTX 4090", "24 GB"],
         ("workspace", "device", "activations", "kv_cache", "engine_pool", "time"),
     )
     yield _field(
         "stack.trainer",
         one_of("a trainer", names.TRAINERS),
-        "The software that decides what is left open.",
+        "The software that runs the scenario; its defaults apply where a field is left open.",
         ["transformers", "trl"],
         _ALL,
     )
@@ -378,7 +378,7 @@ def _engine_fields() -> Iterator[FieldSpec]:
     yield _field(
         "engine.max_model_len",
         _POSITIVE,
-        "The longest sequence that vLLM accepts; without it, as long as the model's positions go.",
+        "The longest sequence that vLLM accepts; by default as many tokens as the model has positions.",
         ["8192"],
         ("kv_cache", "engine_pool", "activations"),
         "vllm",
@@ -386,7 +386,7 @@ def _engine_fields() -> Iterator[FieldSpec]:
     yield _field(
         "engine.max_num_seqs",
         _POSITIVE,
-        "The most sequences that vLLM runs at once.",
+        "The largest number of sequences that vLLM runs at once.",
         ["256"],
         ("activations", "engine_pool", "time"),
         "vllm",
@@ -394,7 +394,7 @@ def _engine_fields() -> Iterator[FieldSpec]:
     yield _field(
         "engine.max_num_batched_tokens",
         _POSITIVE,
-        "The most tokens of one step of vLLM.",
+        "The largest number of tokens in one step of vLLM.",
         ["8192"],
         profiled,
         "vllm",
@@ -410,7 +410,7 @@ def _engine_fields() -> Iterator[FieldSpec]:
     yield _field(
         "engine.max_new_tokens",
         _POSITIVE,
-        "The positions that AutoAWQ lays its cache out for, prompt and answer; without it, all that the model knows.",
+        "The positions in AutoAWQ's cache, for prompt and answer; by default all of the model's positions.",
         ["2048"],
         ("kv_cache", "weights", "temporary"),
         "autoawq",
@@ -418,7 +418,7 @@ def _engine_fields() -> Iterator[FieldSpec]:
     yield _field(
         "engine.enforce_eager",
         Boolean(),
-        "Whether vLLM runs without CUDA graphs, and layers as they are written.",
+        "Whether vLLM runs layers eagerly, without CUDA graphs.",
         ["true"],
         ("device", "activations", "engine_pool", "time"),
         "vllm",

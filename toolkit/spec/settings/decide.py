@@ -230,11 +230,15 @@ def _parallel(said: Mapping[str, Atom]) -> Parallel:
     syncs = cast("bool | None", of_fsdp.get("parallel.sync_module_states"))
     ahead = str(of_fsdp.get("parallel.backward_prefetch", "pre"))
     tensors = cast("bool | None", of_fsdp.get("parallel.use_orig_params"))
+    schedule = cast("str | None", said.get("parallel.schedule")) if strategy == "pipeline" else None
+    layers = cast("tuple[str, ...]", said.get("parallel.stage_layers") or ())
     packed = str(said["weights"]) in names.DOUBLE_QUANTIZED and strategy in names.SHARDS_WEIGHTS
     storage = said.get("parallel.quant_storage") or (None if strategy == "fsdp" else _BYTES)
     return Parallel(
         gpus, strategy, offload, zero, reshards, whole, limits, syncs, ahead,
         quant_storage=cast("str | None", storage) if packed else None, use_orig_params=tensors,
+        schedule=schedule, returns_outputs=bool(said.get("parallel.returns_outputs", True)) or schedule is None,
+        stage_layers=tuple(map(int, layers)) if schedule is not None else (),
     )  # fmt: skip
 
 

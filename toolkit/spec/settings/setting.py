@@ -119,7 +119,8 @@ class Parallel:
     `zero` is for DeepSpeed, `reshard_after_forward` for both forms of FSDP. With `loads_whole` each GPU has all weights
     first. `backward_prefetch`, `limit_all_gathers`, `sync_module_states` and `use_orig_params` are for FSDP; None: as
     torch and the trainer have it. `quant_storage` is the dtype of the elements that 4-bit weights are packed in; None:
-    the compute dtype.
+    the compute dtype. `schedule` is the order in which micro-batches go through a pipeline's stages, whose last
+    `returns_outputs`; None: one process runs all layers. `stage_layers` are those of each stage; empty: as many each.
     """
 
     gpus: int = 1
@@ -133,6 +134,9 @@ class Parallel:
     backward_prefetch: str = "pre"
     quant_storage: str | None = None
     use_orig_params: bool | None = None
+    schedule: str | None = None
+    returns_outputs: bool = True
+    stage_layers: tuple[int, ...] = ()
 
 
 @frozen

@@ -6,7 +6,7 @@ from toolkit.spec.training_configs.config import Config
 
 
 def take_lora(config: Config, *, tool: str, rank_key: str, dora_key: str, rank: int | None, dropout: float) -> None:
-    """Takes what is said of adapters; `rank` and `dropout` are the tool's defaults, None where it has none."""
+    """Reads the adapters' sizes; `rank` and `dropout` are the tool's defaults, None where it has none."""
     said = config.whole(rank_key)
     if said is not None:
         config.put("lora.rank", said, rank_key)
@@ -25,7 +25,7 @@ def take_lora(config: Config, *, tool: str, rank_key: str, dora_key: str, rank: 
 
 
 def take_copies(config: Config, key: str) -> None:
-    """Takes the modules of which whole copies are trained beside adapters, in the dtype of what they copy."""
+    """Reads the modules of which whole copies are trained beside adapters, in the dtype of the modules."""
     names = config.words(key)
     if names:
         config.put("lora.modules_to_save", names, key)

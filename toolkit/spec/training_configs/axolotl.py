@@ -1,7 +1,7 @@
 """axolotl's YAML. Defaults and casts are those of axolotl 0.13 (utils/schemas/, utils/config/, loaders/model.py).
 
-axolotl trains with transformers' Trainer. A model in 4 or 8 bit it prepares with peft, and casts norms, embeddings and
-head back afterwards: what is then in memory is what TRL since 0.26 leaves, but for adapters, which stay float32.
+axolotl trains with transformers' Trainer. It prepares a model in 4 or 8 bit with peft, and then casts norms, embeddings
+and head back: memory then holds what it holds under TRL since 0.26, except that adapters stay float32.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def take_axolotl(config: Config) -> None:
 
 
 def _accumulation(config: Config, micro: int) -> None:
-    """`batch_size` is the sum of the passes before a step where it stands alone (normalize_config)."""
+    """Reads the passes before a step; `batch_size` alone is the sum of their batches (normalize_config)."""
     total = config.whole("batch_size")
     if total is not None and config.node("gradient_accumulation_steps") is None and micro:
         config.put("gradient_accumulation", max(1, total // micro), "batch_size")
@@ -101,7 +101,7 @@ def _accumulation(config: Config, micro: int) -> None:
 
 
 def _precision(config: Config) -> None:
-    """`bf16: auto` is bf16 on every card that has it; the weights have the dtype of the training (resolve_dtype)."""
+    """Reads dtypes: `bf16: auto` is bf16 on cards that have it; weights have the training's dtype (resolve_dtype)."""
     node = config.node("bf16")
     on = None if node is None or node in ("auto", "full") else config.truth("bf16")
     pure16, pure_half = config.truth("bfloat16"), config.truth("float16")
@@ -164,12 +164,12 @@ def _adapters(config: Config) -> None:
 
 
 def _offloaded_checkpoints(config: Config) -> None:
-    """Checkpoints, or TRL's OffloadActivations in their place.
+    """Reads checkpoints, or TRL's OffloadActivations in their place.
 
-    It runs since axolotl 0.12 (core/trainers/mixins/activation_checkpointing.py). Where all is trained layers are
-    wrapped in checkpoints of torch's newer form, whose inputs it moves (loaders/model.py, ac_wrap_hf_model); beside
-    adapters nothing runs again, and every activation is moved. Where nothing more is said, axolotl's checkpoints are of
-    the older form (utils/config/__init__.py, normalize_config).
+    OffloadActivations runs since axolotl 0.12 (core/trainers/mixins/activation_checkpointing.py). In full training it
+    wraps layers in checkpoints of torch's newer form and moves their inputs (loaders/model.py, ac_wrap_hf_model); with
+    adapters nothing is recomputed, and every activation is moved. By default axolotl's checkpoints are of the older
+    form (utils/config/__init__.py, normalize_config).
     """
     node = config.node("gradient_checkpointing")
     if node in ("offload", "offload_disk") or config.node(OFFLOADING) == "true":
@@ -202,7 +202,7 @@ def _attention(config: Config) -> None:
 
 
 def _casts(config: Config) -> None:
-    """Without adapters, FSDP, FlashAttention or cut cross-entropy embeddings and norms stay as axolotl makes them."""
+    """Embeddings and norms stay as axolotl casts them without adapters, FSDP, FlashAttention or cut cross-entropy."""
     if config.value("stack.loss") == "cut":
         return
     whole = config.value("method") == "full" and config.value("weights") in ("bf16", "fp16")
@@ -213,14 +213,14 @@ def _casts(config: Config) -> None:
 
 
 def _shards(config: Config) -> None:
-    """`dp_shard_size` is the number of GPUs that FSDP shares out to."""
+    """`dp_shard_size` is the number of GPUs over which FSDP shards."""
     count = config.whole("dp_shard_size")
     if count is not None and count > 1:
         config.put("parallel.gpus", count, "dp_shard_size")
 
 
 def _loss(config: Config) -> None:
-    """The plugin of cut cross-entropy brings a key that turns it off (integrations/cut_cross_entropy/args.py)."""
+    """Reads the loss: a key turns off cut cross-entropy's plugin (integrations/cut_cross_entropy/args.py)."""
     cut = config.truth("cut_cross_entropy")
     if take_plugins(config) and cut is not False:
         config.put("stack.loss", "cut", "plugins")

@@ -1,4 +1,4 @@
-"""Kernels for adapters that axolotl brings, and where it runs them.
+"""axolotl's kernels for adapters, and where it runs them.
 
 Sources: axolotl 0.19, utils/schemas/config.py (check_auto_enable_lora_kernels).
 """
@@ -10,7 +10,7 @@ from toolkit.spec.training_configs.training_arguments import facts_of
 
 FOLLOWED_KERNELS = ("lora_mlp_kernel", "lora_qkv_kernel", "lora_o_kernel")
 ADAPTER_KERNELS = (*FOLLOWED_KERNELS, "lora_embedding_kernel")
-"""Keys of axolotl's kernels for adapters: the first three are followed together, or none."""
+"""Keys of axolotl's kernels for adapters: the first three are followed only together."""
 KERNEL_FAMILIES = frozenset(
     {
         "cwm", "ernie4_5", "exaone4", "gemma", "gemma2", "gemma3", "gemma3_text", "glm4", "granite", "helium",
@@ -18,19 +18,19 @@ KERNEL_FAMILIES = frozenset(
         "qwen2", "qwen3", "qwen3_moe", "seed_oss", "smollm3",
     }
 )  # fmt: skip
-"""Model types with norms that keep 16 bit and gated feed-forwards, beside which these kernels are followed."""
+"""Model types for which these kernels are followed: their norms keep 16 bit and their feed-forwards are gated."""
 ELSEWHERE = "axolotl runs adapters by kernels of its own where it can: with this model peft's code is followed"
 PARTLY = "axolotl's kernels for LoRA keep less than peft's code, which is followed unless all three are on"
 
 
 def _turned_off(config: Config) -> bool:
-    """Where axolotl leaves its kernels for adapters off unless they are asked for."""
+    """Whether axolotl leaves its kernels for adapters off unless they are asked for."""
     sharded = config.value("parallel.strategy") == "fsdp"
     return sharded or config.node("rl") is not None or bool(config.truth("trust_remote_code"))
 
 
 def take_adapter_kernels(config: Config) -> None:
-    """Axolotl turns them on where nothing is said of them (0.19, schemas/config.py, check_auto_enable_lora_kernels)."""
+    """Axolotl turns them on by default (0.19, schemas/config.py, check_auto_enable_lora_kernels)."""
     adapts = config.value("method") == "qlora" or (
         config.value("method") == "lora" and config.value("weights") != "int8"
     )

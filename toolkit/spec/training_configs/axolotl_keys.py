@@ -1,4 +1,4 @@
-"""Keys of axolotl that move memory in ways that are not followed, each with the reason."""
+"""Keys of axolotl whose effect on memory is not followed, each with the reason."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ STOPS = (
     *((key, UNSLOTH) for key in OF_UNSLOTH),
     ("chunked_cross_entropy", "no formula for axolotl's chunks of the loss yet"),
 )
-"""Of another run than the one that would be estimated."""
+"""Keys that stop the reading: without them the estimate would be of another run."""
 
 ONE = frozenset(
     {
@@ -57,14 +57,14 @@ ONE = frozenset(
         "expert_parallel_size",
     }
 )
-"""Of these, 1 means none."""
+"""Keys for which 1 means none."""
 
 LIGER = ("liger_rms_norm", "liger_glu_activation", "liger_rope")
-"""Keys of Liger's kernels for parts of a layer: all of them are followed, or none."""
+"""Keys of Liger's kernels for parts of a layer: they are followed only together."""
 
 OFFLOADING = "activation_offloading"
 SHARED = ("fsdp", "fsdp_config", "deepspeed")
-"""Keys of runs on several GPUs, of which TRL's class is not followed."""
+"""Keys of runs on several GPUs, for which TRL's class is not followed."""
 MOVED = "activations that are moved to main memory are counted on the GPU"
 MOVED_ALL = (
     "beside adapters every activation is moved to main memory and none is made again: counted as if layers ran again"
@@ -112,4 +112,4 @@ GOES_WITHOUT = (
     ("ray_num_workers", "under Ray so many GPUs share the run: add --parallel-gpus N"),
     ("embeddings_skip_upcast", "axolotl's casts of embeddings are taken to be undone, as they are with adapters"),
 )
-"""What the estimate goes without, or counts as something else."""
+"""Keys that the estimate leaves out, or counts as something else."""

@@ -1,7 +1,7 @@
-"""What of an axolotl configuration makes its model another than the one that it names.
+"""The keys of an axolotl configuration that make its model differ from the one that it names.
 
 Sources: axolotl 067b021c, loaders/utils.py (load_model_config), utils/schemas/deprecated.py (model_config is an older
-name), core/builders/causal.py (build: rows are filled up to a multiple of 64 unless it is said otherwise) and rl.py.
+name), core/builders/causal.py (build: rows are padded to a multiple of 64 by default) and rl.py.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ _SAME_MEMORY = frozenset(
         "rope_scaling", "rope_theta", "router_aux_loss_coef", "torch_dtype",
     }
 )  # fmt: skip
-"""Values of a model's config on which no size hangs."""
+"""Values of a model's config that no size depends on."""
 _KEEPS_ROUTERS = "output_router_logits"
 MULTIPLE = 64
 """core/builders/causal.py."""
 
 
 def take_model_changes(config: Config) -> None:
-    """Refuses a config that is changed or another model's, and a head for classes beside no reward model."""
+    """Refuses a changed config, another model's config, and a classification head without a reward model."""
     for key in _OVERRIDES:
         node = config.node(key)
         names = list(node) if isinstance(node, Entries) else []
@@ -44,14 +44,14 @@ def take_model_changes(config: Config) -> None:
 
 
 def note_preparation(config: Config) -> None:
-    """Says that adapters are made of the weights before training (peft/tuners/lora/layer.py, update_layer)."""
+    """Notes where adapters are computed from the weights before training (peft/tuners/lora/layer.py, update_layer)."""
     key = "peft_init_lora_weights"
     if config.word(key) not in (None, "true", "True", "false", "False", "gaussian"):
         config.matters(key, "what it takes to make such adapters before training is not counted", stops=False)
 
 
 def take_filling(config: Config) -> None:
-    """Takes how far padding fills rows up: to a multiple, unless `pad_to_sequence_len` is false."""
+    """Reads how far rows are padded: to a multiple, unless `pad_to_sequence_len` is false."""
     by_default = 0 if config.node("rl") is not None or config.truth("reward_model") else MULTIPLE
     flat = config.word("batch_flattening") not in (None, "false", "False")
     if config.truth("pad_to_sequence_len") is not False and not flat:

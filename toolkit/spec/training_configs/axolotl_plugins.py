@@ -1,4 +1,4 @@
-"""Plugins of axolotl: the one of cut cross-entropy is followed, some leave memory alone, and others train otherwise.
+"""Plugins of axolotl: cut cross-entropy's is followed, some leave memory alone, and others change the training.
 
 Sources: axolotl 067b021c, src/axolotl/integrations (grokfast/__init__.py: gradfilter_ema keeps an average of every
 gradient; spectrum/__init__.py sets unfrozen_parameters; liger and kernels do what their keys say).
@@ -15,7 +15,7 @@ CUT = "CutCrossEntropyPlugin"
 BY_THEIR_KEYS = frozenset(
     {CUT, "LigerPlugin", "KernelsPlugin", "ExpertParallelPlugin", "SwanLabPlugin", "LMEvalPlugin"}
 )
-"""Plugins that do what keys of theirs say, which are read or noted, and those that train nothing."""
+"""Plugins controlled by their own keys, which are read or noted, and plugins that train nothing."""
 REFUSED: Mapping[str, str] = {
     "GrokfastPlugin": "keeps an average of all gradients, which is not followed",
     "SpectrumPlugin": "trains some of a model's parameters, which is not followed",
@@ -31,7 +31,7 @@ UNKNOWN = "nothing here knows whether it moves memory"
 
 
 def take_plugins(config: Config) -> bool:
-    """Refuses plugins that train otherwise or are not known; whether that of cut cross-entropy is there."""
+    """Refuses plugins that change the training or are not known; returns whether cut cross-entropy's is there."""
     named = [plugin.rpartition(".")[2] for plugin in config.words("plugins") or ()]
     for name in named:
         if name not in BY_THEIR_KEYS:

@@ -30,20 +30,20 @@ _Value = TypeVar("_Value")
 _INTERPOLATION = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_.]*)\}")
 DELETE = "delete it to estimate without it"
 MAX_UNREAD = 200
-"""Keys that nobody reads of which each gets a finding; of more, the rest is counted."""
+"""How many unread keys get a finding each; further ones are only counted."""
 
 
 ALIKE = 0.75
-"""How much a key that is not read must be like one that is (0 to 1), to be taken for a slip of the pen."""
+"""How similar an unread key must be to a known one (0 to 1) to be taken for a misspelling."""
 
 
 @dataclass(slots=True)
 class Config:
     """The keys of one file. Readers ask for keys by name (dots lead into mappings) and put fields of a scenario.
 
-    `said` are the fields that were said otherwise, on the command line: they are not taken from the file. `remarks`
-    tell by field which key or which default of the tool it comes from; `lost` are the fields whose values were refused.
-    `folder` is where the file lies, which may name another there.
+    `said` are the fields stated on the command line: they are not taken from the file. `remarks` tell for each field
+    which key or which default of the tool it comes from; `lost` are the fields whose values were refused. `folder` is
+    the file's folder, where other files that it names are looked up.
     """
 
     tool: str
@@ -58,7 +58,7 @@ class Config:
     folder: Path | None = None
 
     def node(self, *keys: str) -> Node | None:
-        """The value of the first of several names of a key that is there and not null; all of them count as read."""
+        """The value of the first of these names that is present and not null; all of them count as read."""
         found = None
         for key in keys:
             self.read.add(key)
@@ -74,7 +74,7 @@ class Config:
         return node
 
     def _resolved(self, node: Node) -> Node:
-        """What `${key}` stands for, one step far, with the place where it is asked for."""
+        """The value that `${key}` refers to, resolved one level deep, with the place of the reference."""
         found = _INTERPOLATION.fullmatch(node) if isinstance(node, Scalar) else None
         target = self._walk(found[1]) if found else None
         if not isinstance(node, Scalar) or not isinstance(target, Scalar) or found is None:
@@ -86,7 +86,7 @@ class Config:
         return copy
 
     def truth(self, *keys: str) -> bool | None:
-        """A truth value; None where nothing is said, or something else."""
+        """A truth value; None where the key is absent or has no truth value."""
         return self._typed(keys, read_truth)
 
     def whole(self, *keys: str) -> int | None:
@@ -102,7 +102,7 @@ class Config:
         return self._typed(keys, read_word)
 
     def words(self, *keys: str) -> tuple[str, ...] | None:
-        """A list of texts; one text counts as one, with commas or spaces as several, and an empty one as none."""
+        """A list of texts; a single text is split at commas or spaces, and an empty one counts as none."""
         node = self.node(*keys)
         if isinstance(node, Scalar) and not str(node).strip():
             return ()
@@ -123,12 +123,12 @@ class Config:
             return None
 
     def _present(self, keys: Iterable[str]) -> str:
-        """Which of several names of a key stands in the file."""
+        """Which of several names of a key the file has."""
         names = list(keys)
         return next((key for key in names if self._walk(key) is not None), names[0])
 
     def present(self, *keys: str) -> str:
-        """Which of several names of a key stands in the file; the first where none does."""
+        """Which of several names of a key the file has; the first where it has none."""
         return self._present(keys)
 
     def _refused(self, error: PydanticCustomError, place: Place, key: str) -> None:
@@ -136,7 +136,7 @@ class Config:
         self.findings.append(Finding(place, error.type, f"{key}: {context['message']}", context.get("repair")))
 
     def place(self, *keys: str) -> Place:
-        """Where the value of a key stands; the file, where nothing is said."""
+        """The place of a key's value; the file where the key is absent."""
         for key in keys:
             node = self._walk(key)
             if node is not None:
@@ -144,7 +144,7 @@ class Config:
         return Place(self.shown)
 
     def put(self, name: str, value: Atom, *keys: str) -> None:
-        """Takes a field from a key; a value that the field cannot have is a finding at its place."""
+        """Sets a field from a key; a value that the field cannot have is a finding at its place."""
         key = self._present(keys)
         if name in self.said:
             return
@@ -159,25 +159,25 @@ class Config:
         self.remarks[name] = key
 
     def assume(self, name: str, value: Atom, why: str) -> None:
-        """Takes a field from what the tool does where nothing is said."""
+        """Sets a field to the tool's default, with the reason."""
         if name not in self.said:
             self.fields[name] = Field(Fixed(value), Place(self.shown))
             self.remarks[name] = why
 
     def value(self, name: str) -> Atom:
-        """What was taken for a field so far."""
+        """The value that a field has so far."""
         said = self.fields.get(name)
         return said.value.value if said is not None and isinstance(said.value, Fixed) else None
 
     def says(self, name: str, value: Atom) -> bool:
-        """Whether the command line says a value of a field."""
+        """Whether the command line states this value of a field."""
         field = self.said.get(name)
         return field is not None and isinstance(field.value, Fixed) and field.value.value == value
 
     def matters(self, key: str, reason: str, *, stops: bool = True, repair: str | None = DELETE) -> None:
-        """A key that moves memory in a way that is not followed: it stops the reading, or the estimate goes without.
+        """Reports a key whose effect on memory is not followed: it stops the reading, or the estimate leaves it out.
 
-        `repair` is what to do where it stops: None where the run would be another without the key.
+        `repair` is what to do where it stops; None where the run would be another one without the key.
         """
         severity = Severity.ERROR if stops else Severity.WARNING
         repair = repair if stops else None
@@ -187,14 +187,14 @@ class Config:
     def matters_where_said(
         self, reasons: Iterable[tuple[str, str]], *, stops: bool = True, repair: str | None = DELETE
     ) -> None:
-        """The same for every key of a table that is there, unless it is null, false, 0 or an empty list."""
+        """Does the same for every key of a table that is present and is not null, false, 0 or an empty list."""
         for key, reason in reasons:
             node = self.node(key)
             if node is not None and not _off(node):
                 self.matters(key, reason, stops=stops, repair=repair)
 
     def unread(self, irrelevant: Iterable[str], known: Iterable[str] = ()) -> None:
-        """Notes every key that nobody read, that says something, and that is not known to leave memory alone."""
+        """Notes every key that was not read, has a value, and is not known to leave memory alone."""
         harmless = frozenset(irrelevant)
         left = [key for key, node in self._keys() if key not in self.read and not _covered(key, harmless)
                 and not is_nothing(node)]  # fmt: skip
@@ -209,7 +209,7 @@ class Config:
             self.findings.append(Finding(Place(self.shown), "S116", message, None, Severity.NOTE))
 
     def _keys(self, inside: str = "", entries: Entries | None = None) -> Iterator[tuple[str, Node]]:
-        """Every key with its value, and those inside of mappings of which something was read."""
+        """Every key with its value, and the keys inside mappings of which something was read."""
         for key, node in (self.entries if entries is None else entries).items():
             name = f"{inside}{key}"
             if isinstance(node, Entries) and any(one.startswith(f"{name}.") for one in self.read):
@@ -226,7 +226,7 @@ class Config:
 
 
 def _off(node: Node) -> bool:
-    """Whether a value says that there is none of a thing."""
+    """Whether a value turns its key off."""
     return truth(node) is False or node in ("0", "0.0", "no", "none", "None") or not node
 
 

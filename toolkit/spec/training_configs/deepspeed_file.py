@@ -1,4 +1,4 @@
-"""A file of DeepSpeed's settings that a trainer's configuration names, where it lies in the configuration's folder."""
+"""Reads a file of DeepSpeed's settings that a trainer's configuration names, if it is in the configuration's folder."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ ENDINGS = (".json", ".yaml", ".yml")
 
 
 def beside_it(config: Config, named: str) -> Config | None:
-    """The settings as if they were written out in the configuration, under `deepspeed`, with places in their own file.
+    """The settings as if they were written in the configuration under `deepspeed`, with places in their own file.
 
-    A path that is absolute, that leads out of the configuration's folder, or to no file, is not looked into: None. Of a
-    file that is there what is wrong is told, and it counts as empty.
+    None for a path that is absolute, leads out of the configuration's folder, or leads to no file. Mistakes of a file
+    that exists are reported, and it then counts as empty.
     """
     file = _inside(config.folder, named)
     if config.folder is None or file is None:

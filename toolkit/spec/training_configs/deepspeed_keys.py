@@ -1,4 +1,4 @@
-"""DeepSpeed's settings beside the stage and its sizes: which optimizer runs, and what is not followed.
+"""DeepSpeed's settings other than the stage and its sizes: the optimizer, and what is not followed.
 
 Sources: DeepSpeed edaa722126, runtime/zero/config.py, runtime/zero/offload_config.py, runtime/precision_config.py,
 runtime/constants.py and runtime/engine.py (get_data_types, _configure_basic_optimizer); transformers 5.23
@@ -38,13 +38,13 @@ _UNLESS_ONE = (
     (f"{_ZERO}mics_shard_size", "shards on groups of GPUs are not followed"),
     ("deepspeed.sequence_parallel_size", "sequence parallelism is not followed"),
 )
-"""Of these, 1 means none, and so do 0 and less."""
+"""Keys for which 1 and less mean none."""
 _BINDS_BELOW = 10**9
-"""Elements: parameters below DeepSpeed's default threshold for one are together fewer in every model known here."""
+"""In elements: in every model known here, the parameters below DeepSpeed's default threshold for one sum up to less."""
 
 
 def take_deepspeed_settings(config: Config, stage: int) -> None:
-    """Takes the optimizer of written-out settings, and refuses or names what moves memory and is not followed."""
+    """Reads the optimizer of written-out settings, and refuses or notes what moves memory and is not followed."""
     _optimizer(config)
     config.matters_where_said(_STOPS)
     config.matters_where_said(_GOES_WITHOUT, stops=False)
@@ -67,7 +67,7 @@ def take_deepspeed_settings(config: Config, stage: int) -> None:
 
 
 def _part_of_the_states(config: Config) -> None:
-    """`ratio` is the share of the states that wait in main memory, by default all."""
+    """Reads `ratio`, the share of the optimizer states that are offloaded to main memory; all by default."""
     key = f"{_ZERO}offload_optimizer.ratio"
     share = config.decimal(key)
     if share is not None and share < 1:

@@ -1,4 +1,4 @@
-"""`fsdp` and `fsdp_config` of TrainingArguments, and of the tools that hand them on.
+"""`fsdp` and `fsdp_config` of TrainingArguments, and of the tools that pass them on.
 
 Sources: transformers 5.23 training_args.py (_process_fsdp_args), accelerate 1.14 utils/dataclasses.py
 (FullyShardedDataParallelPlugin), torch/distributed/fsdp/_runtime_utils.py (_prefetch_handle).
@@ -21,13 +21,13 @@ from toolkit.spec.yaml.node import Entries
 PREFETCHES: Mapping[str, str] = {
     "BACKWARD_PRE": "pre", "1": "pre", "BACKWARD_POST": "post", "2": "post", "NO_PREFETCH": "none",
 }  # fmt: skip
-"""accelerate's names and numbers of when a unit is gathered ahead in backward, and ours."""
+"""accelerate's names and numbers for when a unit is prefetched in backward, each with the name used here."""
 UNSAID = "what transformers asks for where nothing is said (training_args.py)"
 SECOND_FROM = Version("5.10")
-"""Since then fsdp_config's version is 2 unless it is said (training_args.py; 5.9 has 1)."""
+"""Since then fsdp_config's version is 2 by default (training_args.py; 5.9 has 1)."""
 BY_LAYERS = "TRANSFORMER_BASED_WRAP"
 _A_LAYER = re.compile(r"\w*(?:Layer|Block)")
-"""How transformers calls what a decoder or an encoder is made of many of."""
+"""The names of the layer classes of decoders and encoders in transformers."""
 BY_SIZE = "units that are made by their size are not followed: each layer is counted as one"
 FORWARD = "a layer more is gathered ahead in forward, which is not followed"
 
@@ -48,7 +48,7 @@ class _Said:
 
 
 def take_fsdp(config: Config) -> str | None:
-    """Takes how FSDP shares a run out; the strategy, or None where the file does not ask for FSDP."""
+    """Reads how FSDP shards a run; returns the strategy, or None where the file does not ask for FSDP."""
     options = _options(config)
     node = config.node("fsdp_config")
     said = _said(config)  # read in any case, as a dump of arguments has them all
@@ -74,21 +74,21 @@ def take_fsdp(config: Config) -> str | None:
 
 
 def take_storage(config: Config, key: str, dtypes: Mapping[str, str]) -> None:
-    """Takes what 4-bit weights are packed in; it moves memory where they are shared out."""
+    """Reads the dtype in which 4-bit weights are packed; it moves memory where they are sharded."""
     said = config.word(key)
     if said is not None and config.value("parallel.strategy") in SHARDS_WEIGHTS:
         config.put("parallel.quant_storage", dtypes.get(said, said), key)
 
 
 def _options(config: Config) -> tuple[str, ...] | None:
-    """What `fsdp` asks for; None where it does not: a dump of arguments may say false, or nothing in quotes."""
+    """The options of `fsdp`; None where FSDP is off: a dump of arguments may have false or an empty text."""
     words = config.words("fsdp") or ()
     asked = tuple(word for word in words if word.lower() != "false")
     return asked or None
 
 
 def _strategy(config: Config) -> str:
-    """Which FSDP it is: transformers' own arguments mean fully_shard where nothing is said, since 5.10."""
+    """Which FSDP it is: since 5.10 transformers' own arguments mean fully_shard by default."""
     version = config.whole("fsdp_version", "fsdp_config.fsdp_version", "fsdp_config.version")
     if version is None and config.tool in ("transformers", "trl"):
         release = stated_release(config, "transformers")
@@ -97,7 +97,7 @@ def _strategy(config: Config) -> str:
 
 
 def _keys(name: str) -> tuple[str, str]:
-    """Both spellings of a key: accelerate's own has a prefix, which transformers takes off."""
+    """Both spellings of a key: accelerate's has a prefix, which transformers strips."""
     return f"fsdp_config.{name}", f"fsdp_config.fsdp_{name}"
 
 
@@ -106,7 +106,7 @@ _LEAST = (*_keys("min_num_params"), "fsdp_min_num_params")
 _PREFETCH = (*_keys("backward_prefetch"), *_keys("backward_prefetch_policy"))
 
 _TRUTHS = {"true": True, "false": False}
-"""In quotes, too: transformers makes text of what is said, and reads that (training_args.py)."""
+"""Truth values may be quoted: transformers converts every value to text before it reads it (training_args.py)."""
 
 
 def _said(config: Config) -> _Said:
@@ -124,7 +124,7 @@ def _said(config: Config) -> _Said:
 
 
 def _units(config: Config, said: _Said) -> None:
-    """What is not a layer as a unit: by size, the whole model, or other modules besides."""
+    """Refuses or notes units other than layers: by size, the whole model, or further modules."""
     if said.policy == "NO_WRAP":
         config.matters(
             config.present(*_keys("auto_wrap_policy")), "no formula for a whole model as one unit yet", repair=None

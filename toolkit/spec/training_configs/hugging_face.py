@@ -56,7 +56,7 @@ TRANSFORMERS, TRL = "transformers", "trl"
 
 
 def take_transformers(config: Config) -> None:
-    """Reads TrainingArguments: what they do not have (model, method, length) is said on the command line."""
+    """Reads TrainingArguments; what they lack (model, method, length) is stated on the command line."""
     config.assume("stack.trainer", TRANSFORMERS, "the tool")
     take_model(config, *MODEL_KEYS)
     take_counts(config)
@@ -112,7 +112,7 @@ def _common(config: Config) -> None:
 
 
 def _length(config: Config) -> None:
-    """Takes the length of rows, which are filled up to a multiple that is said (trl/trainer/utils.py, pad)."""
+    """Reads the length of rows, which are padded to the multiple that is stated (trl/trainer/utils.py, pad)."""
     keys = ("max_length", "max_seq_length")
     length = config.whole(*keys)
     if length is not None:
@@ -126,7 +126,7 @@ def _length(config: Config) -> None:
 
 
 def _weights(config: Config) -> None:
-    """The form of weights, the method and the adapters; SFTTrainer loads float32 unless it is told otherwise."""
+    """Reads the form of weights, the method and the adapters; SFTTrainer loads float32 by default."""
     four, eight = config.truth("load_in_4bit"), config.truth("load_in_8bit")
     dtypes = ("dtype", "torch_dtype", "model_init_kwargs.dtype", "model_init_kwargs.torch_dtype")
     peft = config.truth("use_peft")
@@ -156,7 +156,7 @@ def _adapters(config: Config) -> None:
 
 
 def take_targets(config: Config, *keys: str) -> None:
-    """Takes the modules with adapters; where none are said peft takes those that it knows for the model's type."""
+    """Reads the modules with adapters; by default peft takes those that it lists for the model's type."""
     node = config.node(*keys)
     if isinstance(node, Scalar) and _PATTERN.search(node):
         _by_pattern(config, node, *keys)
@@ -182,7 +182,7 @@ def _by_pattern(config: Config, pattern: str, *keys: str) -> None:
 
 
 def _liger(config: Config) -> bool:
-    """Takes Liger's kernels for parts of layers; a DPOTrainer leaves out its loss."""
+    """Reads whether Liger's kernels run parts of layers; a DPOTrainer does not use Liger's loss."""
     if not config.truth("use_liger_kernel", "use_liger"):
         return False
     config.put("kernels.liger", "instance", "use_liger_kernel", "use_liger")

@@ -17,7 +17,7 @@ _ON_TRAINING_ARGUMENTS = ("transformers", "trl", "llamafactory")
 
 @cache
 def irrelevant(tool: str) -> frozenset[str]:
-    """The keys of a tool, with those of transformers' TrainingArguments where it takes them, too."""
+    """The irrelevant keys of a tool, with those of transformers' TrainingArguments where the tool accepts them."""
     keys = json.loads((Path(__file__).parent / "irrelevant.json").read_text("utf-8"))
     shared = keys["transformers"] if tool in _ON_TRAINING_ARGUMENTS else ()
     return frozenset((*keys[tool], *shared, *keys["deepspeed"]))

@@ -1,7 +1,7 @@
 """LLaMA-Factory's YAML. Defaults and casts are those of version 0.9.5 (hparams/, model/adapter.py, model/model_utils/).
 
-Trained parameters are float32 unless `pure_bf16` is set. Nothing else of a quantized model is cast, which is what TRL
-since 0.26 leaves.
+Trained parameters are float32 unless `pure_bf16` is set. Nothing else of a quantized model is cast, as in TRL since
+0.26.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ GOES_WITHOUT = (
     ("pissa_init", "what it takes to make such adapters before training is not counted"),
 )
 TRAINED_UNLESS_TRUE = ("freeze_vision_tower", "freeze_multi_modal_projector")
-"""hparams/finetuning_args.py: what is not the language model is frozen unless false is said."""
+"""hparams/finetuning_args.py: everything but the language model is frozen unless these are false."""
 ATTENTION = {"auto": "sdpa", "sdpa": "sdpa", "fa2": "flash", "fa3": "flash", "disabled": "eager"}
 """extras/constants.py, AttentionFunction; model/model_utils/attention.py."""
 STAGES = ("sft", "pt")
@@ -67,7 +67,7 @@ PREFERS: Mapping[str, tuple[str, str]] = {
     "kto": ("kto", f"{WHOLE}, of answers to other prompts, too"),
     "rm": ("reward", "LLaMA-Factory's own trainer scores every token, beside all logits, as TRL's does not"),
 }
-"""Stages with an objective of ours, which LLaMA-Factory's trainers work out otherwise than those that are followed.
+"""Stages with an objective that is known here, which LLaMA-Factory's own trainers compute in another way.
 
 Source: src/llamafactory/train at ff6d4d12ee: trainer_utils.py (get_batch_logps), dpo/trainer.py and kto/trainer.py
 (concatenated_forward), rm/trainer.py (compute_loss) and rm/workflow.py (add_valuehead).
@@ -117,7 +117,7 @@ def take_llamafactory(config: Config) -> None:
 
 
 def _is_followed(config: Config) -> None:
-    """Refuses what is no training on the next token: without its stage it would be another run."""
+    """Refuses stages that do not train on the next token: without its stage the file would be another run's."""
     stage = config.word("stage")
     if stage is not None and stage in PREFERS:
         objective, does = PREFERS[stage]
@@ -136,7 +136,7 @@ def _refuse_images(config: Config) -> None:
 
 
 def _precision(config: Config, method: str) -> None:
-    """The dtype in which the model is loaded, is that of the training; trained parameters are made float32."""
+    """Reads dtypes: the model is loaded in the training's dtype; trained parameters are cast to float32."""
     pure, bf16, fp16 = config.truth("pure_bf16"), config.truth("bf16"), config.truth("fp16")
     loaded = "bf16" if bf16 or pure else "fp16" if fp16 else None
     amp = bool((bf16 or fp16) and not pure)
@@ -201,7 +201,7 @@ def _adapters(config: Config) -> None:
 
 
 def _rotations(config: Config) -> None:
-    """OFT, of blocks of 32 unless a rank is said (hparams/finetuning_args.py, OFTArguments)."""
+    """Reads OFT, with blocks of 32 unless a rank is stated (hparams/finetuning_args.py, OFTArguments)."""
     rank, block = config.whole("oft_rank"), config.whole("oft_block_size")
     config.assume("peft.rank", rank or 0, "oft_rank, by default 0")
     config.assume("peft.block_size", 32 if block is None else block, "oft_block_size, by default 32")
@@ -213,7 +213,7 @@ def _rotations(config: Config) -> None:
 
 
 def _checkpointing(config: Config) -> None:
-    """LLaMA-Factory turns it on by itself, in torch's older form; the Trainer's own switch turns it on, too."""
+    """LLaMA-Factory checkpoints by default, in torch's older form; the Trainer's own switch turns it on as well."""
     reentrant = config.truth("use_reentrant_gc") is not False
     own = config.truth("gradient_checkpointing")
     if config.truth("gradient_checkpointing_kwargs.use_reentrant") is not None and own:
@@ -226,7 +226,7 @@ def _checkpointing(config: Config) -> None:
 
 
 def _optimizer(config: Config) -> None:
-    """`use_galore` and `use_muon` go before what `optim` says (train/trainer_utils.py, create_custom_optimizer)."""
+    """`use_galore` and `use_muon` take precedence over `optim` (train/trainer_utils.py, create_custom_optimizer)."""
     if config.truth("use_galore"):
         take_galore(config)
     elif config.truth("use_apollo"):

@@ -14,13 +14,13 @@ GALORE = {
 }  # fmt: skip
 """train/trainer_utils.py, _create_galore_optimizer."""
 OF_LLAMA = ("llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text", "smollm3", "olmo2", "granite")
-"""Model types whose linear layers are those of Llama's layers, and an output layer."""
+"""Model types whose linear layers are those of Llama's layers and an output layer."""
 INSIDE_LAYERS = ("self_attn", "mlp")
 """Parts of the names of all linear layers but the output layer (model/model_utils/misc.py, find_all_linear_modules)."""
 
 
 def take_galore(config: Config) -> None:
-    """The optimizer follows `optim`; layers are named by parts of their names, and all leaves the output layer out."""
+    """Reads GaLore: `optim` decides the optimizer; targets are parts of names, `all` excludes the output layer."""
     said = config.word("optim") or "adamw_torch"
     if config.truth("galore_layerwise"):
         config.matters("galore_layerwise", REFUSED["galore_adamw_layerwise"])
@@ -33,18 +33,18 @@ def take_galore(config: Config) -> None:
 
 
 def take_apollo(config: Config) -> None:
-    """APOLLO's AdamW, of the same options by other names (hparams/finetuning_args.py, ApolloArguments)."""
+    """Reads APOLLO's AdamW: the same options under other names (hparams/finetuning_args.py, ApolloArguments)."""
     if config.truth("apollo_layerwise"):
         config.matters("apollo_layerwise", REFUSED["apollo_adamw_layerwise"])
     if config.word("apollo_proj") not in (None, "random"):
-        config.matters("apollo_proj", "no formula for APOLLO's projectors but random ones yet")
+        config.matters("apollo_proj", "no formula for APOLLO's projectors yet, except random ones")
     config.node("optim")
     config.put("optimizer", "apollo_adamw", "use_apollo")
     _projections(config, "apollo")
 
 
 def _projections(config: Config, name: str) -> None:
-    """The rank and the modules of GaLore or APOLLO, whose keys differ in their first word."""
+    """Reads the rank and the modules of GaLore or APOLLO, whose keys differ in their first word."""
     for key, field in ((f"{name}_rank", "rank"), (f"{name}_update_interval", "update_proj_gap")):
         whole = config.whole(key)
         if whole is not None:

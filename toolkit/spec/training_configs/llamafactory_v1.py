@@ -1,6 +1,6 @@
-"""LLaMA-Factory's v1 YAML, whose keys are its own. Defaults are those of src/llamafactory/v1 (2026-08).
+"""LLaMA-Factory's v1 YAML, which has its own keys. Defaults are those of src/llamafactory/v1 (2026-08).
 
-It trains by a loop of its own: config/training_args.py and model_args.py, core/base_trainer.py and model_engine.py,
+It trains with its own loop: config/training_args.py and model_args.py, core/base_trainer.py and model_engine.py,
 plugins/model_plugins/peft.py and quantization.py, plugins/trainer_plugins/distributed/fsdp2.py.
 """
 
@@ -29,10 +29,10 @@ STOPS = (
 OTHER_RUNS = (("pref_loss", "its losses on pairs are not followed"),)
 """Keys without which the file would be another run's."""
 ONE = frozenset({"cp_size", "mp_replicate_size"})
-"""Of these, 1 means none."""
+"""Keys for which 1 means none."""
 _STAGE = re.compile(r"(?:zero|z)_?([0123])(?![0-9])")
 COMPUTE = "float16"
-"""quantization.py, BnbParams: the dtype of products where nothing is said."""
+"""quantization.py, BnbParams: the default compute dtype."""
 
 
 def is_v1(entries: Entries) -> bool:
@@ -41,7 +41,7 @@ def is_v1(entries: Entries) -> bool:
 
 
 def take_llamafactory_v1(config: Config) -> None:
-    """Reads a configuration of the v1 trainer: as supervised fine-tuning, unless it says a loss on pairs."""
+    """Reads a configuration of the v1 trainer as supervised fine-tuning; a loss on pairs is refused."""
     config.assume("stack.trainer", "plain", "a loop of LLaMA-Factory's own")
     config.assume("stack.loss", "cross-entropy", "of float32 logits of all tokens (core/base_trainer.py)")
     take_model(config, "model")
@@ -69,7 +69,7 @@ def take_llamafactory_v1(config: Config) -> None:
 
 
 def _shared(config: Config) -> None:
-    """FSDP2 has products in bfloat16 unless bf16 is false; DeepSpeed's stage is told by the name of its file."""
+    """Reads how a run is sharded: FSDP2 computes in bfloat16 unless bf16 is false; DeepSpeed's file names its stage."""
     name = config.word("dist_config.name")
     if name is None:
         if "parallel.gpus" in config.said and not is_alone(config):
@@ -107,7 +107,7 @@ def _accumulation(config: Config, batch: int) -> None:
 
 
 def _precision(config: Config) -> None:
-    """All parameters are float32 where all are trained; beside adapters they are as the checkpoint has them."""
+    """Reads dtypes: full training has float32 parameters; with adapters they have the checkpoint's dtype."""
     method = config.word("peft_config.name")
     mixes = config.value("parallel.strategy") == "fsdp2" and config.truth("bf16") is not False
     config.assume("amp", mixes, "bf16, which fsdp2 reads")
@@ -166,7 +166,7 @@ def _optimizer(config: Config) -> None:
 
 
 def _kernels(config: Config) -> None:
-    """Liger's kernels leave the loss alone, which asks for logits; auto has none for NVIDIA's GPUs."""
+    """Reads kernels: Liger's do not replace the loss, which needs logits; `auto` has none for NVIDIA's GPUs."""
     names = config.words("kernel_config.name") or ()
     if "liger_kernel" in names:
         config.put("kernels.liger", "instance", "kernel_config.name")

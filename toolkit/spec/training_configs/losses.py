@@ -1,4 +1,4 @@
-"""The loss of a Trainer: label smoothing, and what TRL's `loss_type` is in which release."""
+"""The loss of a Trainer: label smoothing, and what TRL's `loss_type` means in each release."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ SMOOTHING = "label_smoothing_factor"
 SMOOTHED = (
     "label smoothing takes log-softmaxes of all logits, and leaves the loss of the model out, which is not followed"
 )
-"""The Trainer takes the labels away, and its LabelSmoother works on all logits (transformers 5.23 trainer.py,
-compute_loss, and trainer_pt_utils.py). SFTTrainer forms them for it beside its own head (trl 1.16 sft_trainer.py)."""
+"""The Trainer removes the labels, and its LabelSmoother needs all logits (transformers 5.23 trainer.py, compute_loss,
+and trainer_pt_utils.py). SFTTrainer computes them for it beside its own head (trl 1.16 sft_trainer.py)."""
 
 NLL_IN_PARTS = Version("1.15")
-"""Until 1.14.2 `nll` is of all logits and `chunked_nll` of parts (trl/trainer/sft_config.py); 1.15.0 takes the second
-for an older name of the first, which it computes in parts."""
+"""Until 1.14.2 `nll` needs all logits and `chunked_nll` those of a chunk (trl/trainer/sft_config.py). In 1.15.0 the
+second is an older name of the first, which is computed in chunks."""
 WHOLE_OR_PARTS = (
     "all logits at once until trl 1.14, and parts of them since 1.15, which are counted: --stack-trl says the release"
 )
@@ -25,12 +25,12 @@ NLL, IN_PARTS = "nll", "chunked_nll"
 
 
 def refuse_smoothing(config: Config) -> None:
-    """Refuses label smoothing, which transformers' Trainer does where the trainer has no loss of its own."""
+    """Refuses label smoothing, which transformers' Trainer applies where the trainer has no loss of its own."""
     config.matters_where_said([(SMOOTHING, SMOOTHED)])
 
 
 def take_trl_loss(config: Config, *, fused: bool) -> None:
-    """Takes the loss of an SFTTrainer; Liger's kernel stands in for all logits and their loss."""
+    """Reads the loss of an SFTTrainer; Liger's kernel replaces the logits and their loss."""
     refuse_smoothing(config)
     kind = config.word("loss_type")
     if kind not in (None, NLL, IN_PARTS):

@@ -1,4 +1,4 @@
-"""What the optimizers of these tools are called here, how torch runs them, and what their arguments say."""
+"""The tools' optimizers: their names here, how torch runs them, and their arguments."""
 
 from __future__ import annotations
 
@@ -83,25 +83,25 @@ COMPONENTS: Mapping[str, str] = {
     "bitsandbytes.optim.PagedAdEMAMix": "paged_ademamix",
     "bitsandbytes.optim.PagedAdEMAMix8bit": "paged_ademamix_8bit",
 }
-"""Optimizers that torchtune names by their Python path."""
+"""torchtune's optimizers by their Python path."""
 
 COMPILED = frozenset({"adamw_torchao_8bit", "adamw_torchao_4bit", "adamw_torchao_fp8"})
-"""Optimizers whose step torch.compile puts into kernels of its own."""
+"""Optimizers whose step torch.compile compiles into its own kernels."""
 
 NEWEST = "adamw_torch_fused"
-"""What transformers takes where nothing is said, with torch 2.8 and later."""
+"""The default of transformers with torch 2.8 and later."""
 
 TARGETS, ARGUMENTS = "optim_target_modules", "optim_args"
 _MORE_STATES = {"sgd": ("dampening", "nesterov"), "rmsprop": ("momentum", "centered")}
 _DECAYED_ANEW = frozenset({"sgd", "sgd_momentum", "rmsprop", "adagrad"})
-"""Optimizers of torch that add decayed weights to copies of the gradients."""
+"""torch's optimizers that add decayed weights to copies of the gradients."""
 _TOLD_MORE = PROJECTED | {"sgd", "rmsprop"}
-"""Optimizers whose states follow their arguments."""
+"""Optimizers whose states depend on their arguments."""
 _PATTERN = re.compile(r"[][\\(){}|*+?^$]")
 
 
 def take_optimizer(config: Config, *keys: str, default: str = NEWEST) -> None:
-    """Takes the optimizer and its implementation, or refuses one that is not followed."""
+    """Reads the optimizer and its implementation, or refuses one that is not followed."""
     said = config.word(*keys)
     name = (said or default).removeprefix("OptimizerNames.").lower()
     targets, told = config.node(TARGETS), _arguments(config.node(ARGUMENTS))
@@ -110,7 +110,7 @@ def take_optimizer(config: Config, *keys: str, default: str = NEWEST) -> None:
         return
     optimizer, implementation = OPTIMIZERS[name]
     if told is None and "optimizer" not in config.said and optimizer in _TOLD_MORE:
-        config.matters(ARGUMENTS, "is no text such as rank=64, update_proj_gap=100")
+        config.matters(ARGUMENTS, "is not text such as rank=64, update_proj_gap=100")
     arguments = told or {}
     if optimizer == "sgd" and _is_positive(arguments.get("momentum")):
         optimizer = "sgd_momentum"
@@ -131,10 +131,10 @@ def take_optimizer(config: Config, *keys: str, default: str = NEWEST) -> None:
 
 
 def take_muon(config: Config, key: str) -> None:
-    """Takes Muon as axolotl and LLaMA-Factory have it: states as torch's, and a step that torch.compile fuses.
+    """Reads Muon as axolotl and LLaMA-Factory have it: torch's states, and a step that torch.compile fuses.
 
-    LLaMA-Factory's is for tensors of two dimensions (train/trainer_utils.py), axolotl's for those of more, too
-    (axolotl-contribs-mit, muon.py), where it does not update vectors at all.
+    LLaMA-Factory's is for tensors of two dimensions (train/trainer_utils.py), axolotl's for two and more
+    (axolotl-contribs-mit, muon.py); axolotl's does not update vectors at all.
     """
     if "optimizer" in config.said:
         return
@@ -148,14 +148,14 @@ def take_muon(config: Config, key: str) -> None:
 
 
 def note_decay(config: Config, optimizer: str, key: str = "weight_decay") -> None:
-    """Says that a decay of weights makes copies of gradients, where it does."""
+    """Notes where weight decay makes copies of the gradients."""
     if optimizer in _DECAYED_ANEW and _is_positive(config.node(key)):
         reason = f"with {optimizer} it makes a copy of all gradients in the step, which is not counted"
         config.matters(key, reason, stops=False)
 
 
 def _note_compiled(config: Config, optimizer: str, arguments: Mapping[str, Node], *keys: str) -> None:
-    """Says what is not counted of a step that torch.compile makes, and refuses blocks of another size."""
+    """Notes what is not counted of a compiled step, and refuses blocks of another size."""
     if optimizer not in COMPILED:
         return
     reason = "what torch.compile makes of its step is taken to need no memory of its own"
@@ -165,7 +165,7 @@ def _note_compiled(config: Config, optimizer: str, arguments: Mapping[str, Node]
 
 
 def _refuse(config: Config, name: str, *keys: str) -> None:
-    """Says why an optimizer is not followed, unless the command line says another."""
+    """Refuses an optimizer with the reason, unless the command line states another."""
     if "optimizer" in config.said:
         return
     if name in REFUSED:
@@ -176,7 +176,7 @@ def _refuse(config: Config, name: str, *keys: str) -> None:
 
 
 def _arguments(node: Node | None) -> dict[str, Node] | None:
-    """`optim_args`: a text of name=value with commas between them, or a mapping; None for what is neither."""
+    """`optim_args`: a text of name=value pairs separated by commas, or a mapping; None for anything else."""
     if isinstance(node, Entries):
         return dict(node)
     parts = [part.split("=") for part in str(node or "").replace(" ", "").split(",") if part]
@@ -192,7 +192,7 @@ def _plain(text: str) -> Scalar:
 
 
 def _is_positive(node: Node | None) -> bool:
-    """Whether a number is said that is not zero."""
+    """Whether a value is stated and is not zero."""
     return isinstance(node, Scalar) and re.fullmatch(r"[-+0.eE]*", node) is None
 
 
@@ -205,7 +205,7 @@ def _take_galore(config: Config, targets: Node | None, arguments: Mapping[str, N
         if name in arguments:
             _put_whole(config, f"galore.{name}", arguments[name])
     if str(arguments.get("proj", "random")) != "random":
-        config.matters(ARGUMENTS, "no formula for APOLLO's projectors but random ones yet")
+        config.matters(ARGUMENTS, "no formula for APOLLO's projectors yet, except random ones")
     if str(arguments.get("proj_type", "std")) != "std":
         config.matters(ARGUMENTS, "no formula for GaLore's projections of other types than std yet")
     take_galore_targets(config, targets, TARGETS)
@@ -220,7 +220,7 @@ def _put_whole(config: Config, field: str, node: Node) -> None:
 
 
 def take_galore_targets(config: Config, node: Node | None, key: str) -> None:
-    """Takes the linear layers whose gradients are projected, which transformers asks for."""
+    """Reads the linear layers whose gradients are projected, which transformers requires."""
     if "galore.targets" in config.said:
         return
     names = list(map(str, node)) if isinstance(node, Items) else [] if node is None else [str(node)]

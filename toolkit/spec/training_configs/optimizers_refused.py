@@ -1,4 +1,4 @@
-"""Optimizers of these tools that are not followed, each by its name with the reason."""
+"""The tools' optimizers that are not followed, by name, each with the reason."""
 
 from __future__ import annotations
 

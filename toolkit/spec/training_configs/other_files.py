@@ -1,4 +1,4 @@
-"""Files that lie beside a trainer's configuration and are none: what each is, and what to write instead."""
+"""Files that are found beside a trainer's configuration but are not one: what each is, and what to do instead."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _STRATEGIES = {"MULTI_GPU": "ddp", "FSDP": "fsdp", "DEEPSPEED": "zero"}
 
 
 def other_file(entries: Entries, shown: str) -> Finding | None:
-    """What a file is that no reader of trainers' configurations takes; None where one may."""
+    """A finding that says what a file is which no reader here accepts; None where a reader may accept it."""
     for is_one, told in _KINDS.items():
         if is_one(entries):
             message, repair = told(entries)
@@ -87,7 +87,7 @@ _KINDS: Mapping[Callable[[Entries], bool], Callable[[Entries], tuple[str, str]]]
 
 
 def _text(entries: Entries, key: str, inner: str = "") -> str:
-    """What a key says as it is written, within another where that is named; nothing where it is no scalar."""
+    """The text of a key, or of a key inside it; empty where the value is not a scalar."""
     node = entries.get(key)
     if inner:
         node = node.get(inner) if isinstance(node, Entries) else None

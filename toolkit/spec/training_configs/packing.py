@@ -1,4 +1,4 @@
-"""What tools call packing, padding-free batches and multipack: samples that lie one after the other in a row.
+"""What tools call packing, padding-free batches and multipack: samples joined in one row.
 
 Sources: TRL 1.16 trainer/sft_config.py and sft_trainer.py; axolotl 0.13 core/builders/causal.py, core/trainers/base.py
 and utils/schemas/validation.py; LLaMA-Factory 0.9.5 data/processor/supervised.py and data/collator.py.
@@ -23,7 +23,7 @@ COUNTED = "how many samples a row is packed of is data: one is counted"
 
 
 def take_trl_packing(config: Config) -> None:
-    """`packing` keeps samples apart unless they are wrapped, and then leaves padding out as `padding_free` does."""
+    """Reads TRL's `packing`: unless samples are wrapped they are kept apart, without padding, as by `padding_free`."""
     packs, free = config.truth("packing"), config.truth("padding_free")
     strategy = config.word("packing_strategy")
     if strategy is not None and strategy not in STRATEGIES:
@@ -39,7 +39,7 @@ def take_trl_packing(config: Config) -> None:
 
 
 def fill_up(config: Config, multiple: int, *, packs: bool) -> None:
-    """Takes rows as long as they are once padding fills them up to a multiple; of packed rows it says that it does."""
+    """Reads the length of rows padded to a multiple; for packed rows it notes the padding."""
     key, length = "pad_to_multiple_of", config.value("sequence_length")
     if multiple < 1 or not isinstance(length, int) or length % multiple == 0:
         return
@@ -51,7 +51,7 @@ def fill_up(config: Config, multiple: int, *, packs: bool) -> None:
 
 
 def take_axolotl_packing(config: Config) -> None:
-    """`sample_packing` makes one row for FlashAttention, and as many as the batch has otherwise, each with a mask."""
+    """Reads `sample_packing`: one row for FlashAttention, otherwise the batch's rows, each with a mask."""
     flash = config.value("attention") == "flash"
     packs, flattens = config.truth("sample_packing"), config.word("batch_flattening")
     real = config.truth("multipack_real_batches")
@@ -65,7 +65,7 @@ def take_axolotl_packing(config: Config) -> None:
 
 
 def take_llamafactory_packing(config: Config) -> None:
-    """Rows are packed to `cutoff_len`; `neat_packing` keeps samples apart, and plain `packing` only by positions."""
+    """Reads packing to `cutoff_len`: `neat_packing` keeps samples apart, plain `packing` only by positions."""
     neat, packs = config.truth("neat_packing"), config.truth("packing")
     flash, batch = config.value("attention") == "flash", config.value("batch_size")
     if neat and flash and batch != 1:

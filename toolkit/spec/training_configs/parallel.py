@@ -1,4 +1,4 @@
-"""How a run is shared: DeepSpeed's stages, FSDP (fsdp.py), and processes."""
+"""How a run is distributed over GPUs: DeepSpeed's stages, FSDP (fsdp.py), and processes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from toolkit.spec.yaml.node import Entries, Scalar
 
 _STAGE = re.compile(r"(?:zero|z)_?([0123])(?![0-9])")
 _OFFLOADED: Mapping[int, bool | str] = {1: "optimizer", 2: "optimizer", 3: True}
-"""What a stage can keep in main memory."""
+"""What each ZeRO stage can keep in main memory."""
 _SIZES = {
     "reduce_bucket_size": "reduce_bucket_size",
     "allgather_bucket_size": "allgather_bucket_size",
@@ -28,12 +28,12 @@ _SIZES = {
     "stage3_max_reuse_distance": "max_reuse_distance",
     "sub_group_size": "sub_group_size",
 }
-"""DeepSpeed's names of sizes in elements (runtime/zero/config.py), and ours."""
+"""DeepSpeed's names of sizes in elements (runtime/zero/config.py), each with the field here."""
 _NO_GPUS = "the file does not say on how many GPUs it runs"
 
 
 def take_parallel(config: Config) -> None:
-    """Takes `deepspeed`, `fsdp` and `fsdp_config`; that several GPUs have nothing else to share a run is ddp."""
+    """Reads `deepspeed`, `fsdp` and `fsdp_config`; several GPUs without any of them are ddp."""
     strategy = _deepspeed(config) or take_fsdp(config)
     if is_alone(config):
         runs_alone(config, strategy, "deepspeed", "fsdp", "fsdp_config")
@@ -48,15 +48,15 @@ def take_parallel(config: Config) -> None:
 
 
 def is_alone(config: Config) -> bool:
-    """Whether one GPU is said to run it."""
+    """Whether the run is stated to have one GPU."""
     gpus = config.said.get("parallel.gpus") or config.fields.get("parallel.gpus")
     return gpus is not None and gpus.value == Fixed(1)
 
 
 def runs_alone(config: Config, strategy: str | None, *keys: str) -> None:
-    """Takes a run on one GPU for one without a strategy; DeepSpeed's stages do there what they do, and are followed.
+    """Treats a run on one GPU as one without a strategy, except DeepSpeed's stages, which are followed there too.
 
-    FSDP shards nothing where there is one rank (torch/distributed/fsdp/_init_utils.py).
+    FSDP shards nothing with one rank (torch/distributed/fsdp/_init_utils.py).
     """
     if strategy in DEEPSPEED:
         text = f"{strategy} on one GPU shares nothing out: its buffers and copies are counted"
@@ -71,7 +71,7 @@ def runs_alone(config: Config, strategy: str | None, *keys: str) -> None:
 
 
 def forget_parallel(config: Config) -> None:
-    """Drops how the file shares a run out."""
+    """Drops all that the file says of several GPUs."""
     for name in [name for name in config.fields if name.startswith("parallel.") and name != "parallel.gpus"]:
         del config.fields[name]
         config.remarks.pop(name, None)
@@ -100,7 +100,7 @@ def _deepspeed(config: Config) -> str | None:
 
 
 def take_deepspeed_file(config: Config, named: str) -> str | None:
-    """Takes the settings of a file of DeepSpeed's that lies in the configuration's folder; None where none does."""
+    """Reads DeepSpeed's settings from a file in the configuration's folder; None where there is no such file."""
     beside = beside_it(config, named)
     if beside is None:
         return None
@@ -111,7 +111,7 @@ def take_deepspeed_file(config: Config, named: str) -> str | None:
 
 
 def _written_out(config: Config) -> str:
-    """DeepSpeed's settings inside the file."""
+    """Reads DeepSpeed's settings written inside the configuration."""
     inside = "deepspeed.zero_optimization"
     stage = config.whole(f"{inside}.stage") or 0
     parts = {

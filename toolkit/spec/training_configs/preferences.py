@@ -1,4 +1,4 @@
-"""Which of TRL's trainers a configuration is for: none of its keys names it, but some are one trainer's alone.
+"""Which of TRL's trainers a configuration is for: no key names it, but some keys belong to one trainer only.
 
 Keys are those of TRL 1.16 (trainer/dpo_config.py, kto_config.py, grpo_config.py, rloo_config.py, reward_config.py,
 distillation_config.py, and trl/experimental), and of DPOConfig before 1.0.
@@ -31,7 +31,7 @@ DPO_LOSSES = frozenset({
     "sigmoid", "hinge", "ipo", "exo_pair", "nca_pair", "robust", "bco_pair", "sppo_hard", "aot", "aot_unpaired",
     "apo_zero", "apo_down", "discopop", "sft", "sigmoid_norm",
 })  # fmt: skip
-"""Losses on the log-probabilities of whole answers, which take the same memory (dpo_trainer.py, _compute_loss)."""
+"""DPO's losses on the log-probabilities of whole answers; all take the same memory (dpo_trainer.py, _compute_loss)."""
 
 OF_DPO = (
     "loss_weights", "ld_alpha", "f_divergence_type", "f_alpha_divergence_coef", "discopop_tau", "use_weighting",
@@ -43,7 +43,7 @@ SHARED = (
     "beta", "disable_dropout", "label_smoothing", "precompute_ref_log_probs", "precompute_ref_batch_size",
     "sync_ref_model", "ref_model_mixup_alpha", "ref_model_sync_steps", "max_prompt_length",
 )  # fmt: skip
-"""Keys that DPOConfig has in common with others, which tell that it is no SFTConfig."""
+"""Keys that DPOConfig shares with other configs, and that SFTConfig does not have."""
 
 OF_GRPO = (
     "num_generations", "num_generations_eval", "num_iterations", "steps_per_generation", "generation_batch_size",
@@ -51,10 +51,10 @@ OF_GRPO = (
     "vllm_gpu_memory_utilization", "max_completion_length", "mask_truncated_completions", "reward_funcs",
     "log_completions", "generation_kwargs", "temperature", "top_entropy_quantile",
 )  # fmt: skip
-"""Keys of GRPOConfig that no config of a trainer without generation has."""
+"""Keys of GRPOConfig that configs of trainers without generation do not have."""
 
 KTO_LOSSES = frozenset({"kto", "apo_zero_unpaired"})
-"""Losses of KTOTrainer, which take the same memory but for what answers of other prompts need."""
+"""Losses of KTOTrainer; they take the same memory, except for what the answers of other prompts need."""
 OF_KTO = ("desirable_weight", "undesirable_weight")
 """Keys of KTOConfig alone."""
 RATIO = "gamma_beta_ratio"
@@ -64,7 +64,7 @@ OF_REWARD = ("center_rewards_coefficient",)
 """Keys of RewardConfig alone."""
 
 IN_PATHS = (DPO, KTO, ORPO, CPO, SIMPO, REWARD)
-"""Objectives that the path of a configuration may name, where its keys are those of several."""
+"""Objectives that a configuration's path may name where its keys fit several."""
 
 OTHERS: Mapping[str, tuple[str, ...]] = {
     "RLOOTrainer": ("normalize_advantages", "reward_clip_range"),
@@ -88,9 +88,9 @@ GENERATES_OTHERWISE = (
 
 
 def take_objective(config: Config) -> str:
-    """Takes the objective that the keys tell, or the command line; refuses those of trainers that are not followed.
+    """Reads the objective from the keys or the command line; refuses trainers that are not followed.
 
-    A key that several trainers have is a question: `--objective dpo` answers it.
+    A key that several trainers have raises a question, which `--objective dpo` answers.
     """
     for trainer, keys in OTHERS.items():
         found = _first(config, keys)
@@ -132,13 +132,13 @@ def _told(config: Config) -> str:
 
 
 def _leaves_targets_out(config: Config) -> bool:
-    """Whether CPOTrainer takes no cross-entropy of the preferred answer, as SimPO's own trainer does."""
+    """Whether CPOTrainer leaves out the cross-entropy of the preferred answer, as SimPO's own trainer does."""
     alpha = config.decimal("cpo_alpha")
     return config.node(RATIO) is not None if alpha is None else alpha == 0
 
 
 def _by_path(config: Config, shared: str) -> str:
-    """The objective that the file's path names, where one of its keys is of several trainers; else a question."""
+    """The objective that the file's path names, for keys that several trainers have; without one, a question."""
     words = set(re.split(r"[^a-z]+", config.shown.lower()))
     named = [objective for objective in IN_PATHS if objective in words]
     if len(named) != 1:
@@ -152,7 +152,7 @@ def _by_path(config: Config, shared: str) -> str:
 
 
 def _answers(config: Config) -> None:
-    """How long a prompt with its answer is, and where answers come from: another process, or the model itself."""
+    """Reads the length of a prompt with its answer, and who generates answers: another process, or the model itself."""
     asked, served = config.truth("use_vllm"), config.word("vllm_mode") == "server"
     answer = config.whole("max_completion_length") or ANSWER
     if asked and not served:
@@ -171,7 +171,7 @@ def _answers(config: Config) -> None:
 
 
 def _all_at_once(config: Config) -> None:
-    """Refuses where answers are not generated for one optimizer step at a time (grpo_config.py, __post_init__)."""
+    """Refuses configs that do not generate answers for one optimizer step at a time (grpo_config.py, __post_init__)."""
     steps = config.whole("steps_per_generation")
     if steps is not None and steps != config.value("gradient_accumulation"):
         _refuse(config, "steps_per_generation", "answers are followed that are generated for one optimizer step")
@@ -181,7 +181,7 @@ def _all_at_once(config: Config) -> None:
 
 
 def take_reference(config: Config, objective: str) -> None:
-    """Takes where the reference's log-probabilities come from, once the method is known."""
+    """Reads where the reference's log-probabilities come from, once the method is known."""
     if objective in (DPO, KTO) and config.truth("precompute_ref_log_probs"):
         config.put("reference", PRECOMPUTED, "precompute_ref_log_probs")
     if objective == GRPO and config.decimal("beta"):
@@ -195,7 +195,7 @@ def _by_loss(config: Config, known: frozenset[str]) -> str | None:
 
 
 def _first(config: Config, keys: tuple[str, ...]) -> str | None:
-    """The first of these keys that says something; all of them count as read."""
+    """The first of these keys that has a value; all of them count as read."""
     said = [key for key in keys if config.node(key) is not None]
     return said[0] if said else None
 

@@ -40,13 +40,13 @@ _TELLING: Mapping[str, tuple[str, ...]] = {
     "trl": ("max_length", "max_seq_length", "use_peft", "lora_target_modules", "dataset_text_field", "packing"),
     "transformers": (),
 }
-"""Keys that only one of the tools has; per_device_train_batch_size alone is anybody's on transformers."""
+"""Keys that only one of the tools has; per_device_train_batch_size belongs to every tool built on transformers."""
 
 
 def read_training_config(
     path: Path, root: Path, tool: str | None, flags: Mapping[str, str] | None = None
 ) -> TrainingConfig:
-    """The scenario that a file of a tool describes; without a tool its keys tell. Flags say fields anew."""
+    """The scenario that a tool's file describes; without a tool the keys tell which. Flags override fields."""
     entries, findings = read_entries(path, root, "a configuration")
     shown = shown_path(path, root)
     said, wrong = fields_from_flags(flags or {})
@@ -77,14 +77,14 @@ def read_training_config(
 def _scenario(
     config: Config, scenario: Scenario, said: Mapping[str, Field], base: Path
 ) -> tuple[Scenario | None, list[Finding]]:
-    """The scenario with what the command line says; what is missing is asked for by its flag."""
+    """The scenario with the command line's fields; a finding asks for each missing field by its flag."""
     found, findings = checked_scenario(scenario.with_fields(said), base)
     told = [f"needs {name}" for name in config.lost]
     return found, [_asked_for(config, one) for one in findings if not one.message.endswith(tuple(told))]
 
 
 def _asked_for(config: Config, finding: Finding) -> Finding:
-    """A missing field or unknown model in the words of a configuration: the command line can say it, too."""
+    """Rewords a finding of a missing field or unknown model: the command line can state it as well."""
     for name in ("model", "method"):
         if finding.code == "S105" and finding.message.endswith(f"needs {name}"):
             message = f"the {config.tool} configuration does not say the {name}"
@@ -96,11 +96,11 @@ def _asked_for(config: Config, finding: Finding) -> Finding:
 
 
 _NOT_TRL = ("finetuning_type", "base_model", "micro_batch_size", "model._component_")
-"""Keys of tools that have some of TRL's keys, too: lora_target_modules is axolotl's as well."""
+"""Keys of tools that share some of TRL's keys: lora_target_modules is axolotl's as well."""
 
 
 def tools_of(entries: Entries) -> tuple[str, ...]:
-    """The tools whose own keys a file has; one on transformers' Trainer if it has none of them but a Trainer's."""
+    """The tools whose own keys a file has; `transformers` if it has only keys of transformers' Trainer."""
     if is_v1(entries):
         return ("llamafactory",)
     found = [
@@ -115,7 +115,7 @@ def tools_of(entries: Entries) -> tuple[str, ...]:
 
 
 def whose(path: Path, root: Path) -> Finding | None:
-    """Which tool's configuration, or what other file, is taken for a scenario; None where it may be meant as one."""
+    """A finding for a file given as a scenario that is a tool's configuration or another file; else None."""
     entries, _ = read_entries(path, root, "a configuration")
     if entries is None or "method" in entries:
         return None

@@ -1,4 +1,4 @@
-"""Values as PyYAML's safe loader, with which these tools read their files, understands them."""
+"""Values as PyYAML's safe loader reads them: these tools read their files with it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from toolkit.spec.yaml.scalar import MAX_DIGITS, described
 TRUE = frozenset({"true", "True", "TRUE", "yes", "Yes", "YES", "on", "On", "ON"})
 FALSE = frozenset({"false", "False", "FALSE", "no", "No", "NO", "off", "Off", "OFF"})
 NOTHING = frozenset({"", "~", "null", "Null", "NULL"})
-"""The words of yaml/resolver.py."""
+"""The spellings of null in yaml/resolver.py."""
 
 _WHOLE = re.compile(r"[-+]?(?:0|[1-9][0-9_]*)")
 _SPELLED_OUT = re.compile(r"[-+]?[0-9]+(?:\.[0-9]+)?(?:[eE]\+?[0-9]{1,2})?")
@@ -25,7 +25,7 @@ def is_nothing(node: Node) -> bool:
 
 
 def truth(node: Node) -> bool | None:
-    """A truth value; None where the node is none."""
+    """A truth value; None where the node has none."""
     if isinstance(node, Scalar) and node.plain and node in TRUE | FALSE:
         return node in TRUE
     return None
@@ -57,7 +57,7 @@ def read_decimal(node: Node) -> float:
 
 
 def read_word(node: Node) -> str:
-    """Text, or a refusal; a number or a truth value counts as it is written."""
+    """Text, or a refusal; numbers and truth values are taken as written."""
     if not isinstance(node, Scalar) or not node.strip():
         raise refusal("S104", f"{described(node)} is not text")
     return str(node).strip()

@@ -1,4 +1,4 @@
-"""The release of a package that the command line names beside a configuration, which names none itself."""
+"""The release of a package that the command line states beside a configuration, which states none itself."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from toolkit.spec.training_configs.config import Config
 
 
 def stated_release(config: Config, package: str) -> Version | None:
-    """The release that `--stack-PACKAGE` says; None where it says none, several, or what is no version."""
+    """The release that `--stack-PACKAGE` states; None for none, for several, and for what is not a version."""
     field = config.said.get(f"stack.{package}")
     if field is None or not isinstance(field.value, Fixed):
         return None

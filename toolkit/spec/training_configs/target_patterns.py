@@ -1,7 +1,7 @@
-"""Patterns of module names of one form, which example configurations of many models share, read as names.
+"""Reads as names one form of pattern for module names, which example configurations of many models share.
 
-peft runs a single text as a regular expression on the whole name of every module. A stranger's expression is not run
-here; one that lists parts of a layer and projections in them stands for their names.
+peft matches a single text as a regular expression against the whole name of every module. A stranger's expression is
+not run here; one that lists parts of a layer and their projections is replaced by the names.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _PATTERN = re.compile(
     rf"(?:\((?P<parts>\w+(?:\|\w+)*)\)|(?P<part>\w+)){_DOT}"
     r"(?:\((?P<kinds>\w+(?:\|\w+)*)\)|(?P<kind>[a-z]+))_proj"
 )
-"""layers.[\\d]+.(mlp|self_attn).(up|down|q|k)_proj, after the names of what the layers are in."""
+"""layers.[\\d]+.(mlp|self_attn).(up|down|q|k)_proj, after the names of the modules that contain the layers."""
 
 MAX_PATTERN = 300
 
@@ -24,7 +24,7 @@ INSIDE: Mapping[str, tuple[str, ...]] = {
     "mlp": ("gate", "up", "down"),
     "cross_attn": (),
 }
-"""The projections that a part of a decoder layer has; the families of these examples have no cross attention."""
+"""The projections of each part of a decoder layer; the families of these examples have no cross-attention."""
 
 
 def names_of(pattern: str) -> tuple[str, ...] | None:

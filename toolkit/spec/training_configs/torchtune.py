@@ -1,7 +1,7 @@
 """torchtune's YAML. Defaults are those of its recipes and model builders at version 0.6.
 
-torchtune has model code and losses of its own, in plain PyTorch. Of families whose layers are not followed weights,
-gradients and states are exact; what the layers keep is taken to be what transformers' layers keep.
+torchtune has its own model code and losses, in plain PyTorch. For families whose layers are not followed, weights,
+gradients and states are exact, and activations are taken to be those of transformers' layers.
 """
 
 from __future__ import annotations
@@ -43,16 +43,16 @@ MODELS: Mapping[str, str] = {
     "qwen3_32b": "Qwen/Qwen3-32B", "smollm2_135m": "HuggingFaceTB/SmolLM2-135M",
     "smollm2_360m": "HuggingFaceTB/SmolLM2-360M", "smollm2_1_7b": "HuggingFaceTB/SmolLM2-1.7B",
 }  # fmt: skip
-"""torchtune/models/*/_model_builders.py: a builder is a size; a base and an instruct model have the same weights."""
+"""torchtune/models/*/_model_builders.py: one builder per size; base and instruct models have the same shapes."""
 
 _ONE_GPU = "which recipe runs it, and on how many GPUs, is said to `tune run` alone: one GPU is taken"
 
 FOLLOWED = ("llama", "mistral", "qwen", "smollm")
-"""The families whose layers are followed as torchtune has them (toolkit.memory.architecture.torchtune)."""
+"""The families for which torchtune's own layers are followed (toolkit.memory.architecture.torchtune)."""
 
 MODULES = {"q_proj": "q_proj", "k_proj": "k_proj", "v_proj": "v_proj", "output_proj": "o_proj"}
 MLP = ("gate_proj", "down_proj", "up_proj")
-"""torchtune's names of what transformers calls so (torchtune/models/convert_weights.py)."""
+"""transformers' names of torchtune's feed-forward projections (torchtune/models/convert_weights.py)."""
 
 STOPS = (
     ("model.use_dora", "torchtune has a DoRA of its own, which is not followed"),
@@ -70,7 +70,7 @@ OTHER_RUNS = (
     ("ref_checkpointer", "preference training holds a second model, which is not followed"),
     ("reward_checkpointer", "preference training holds more models, which is not followed"),
 )
-"""Keys of recipes that train otherwise: without one the file would be another run's."""
+"""Keys of recipes that train in another way: without them the file would be another run's."""
 GOES_WITHOUT = (
     ("custom_sharded_layers", "that embedding and output are units of their own is not followed"),
     ("compile", "what torch.compile fuses is not followed: the estimate is that of eager code"),
@@ -148,7 +148,7 @@ def _model(config: Config) -> None:
 
 
 def _layers(config: Config, name: str) -> None:
-    """Whose layers run: torchtune's own where they are followed."""
+    """Sets the trainer whose layers are followed: torchtune's own where they are covered."""
     if name.startswith(FOLLOWED):
         config.assume("stack.trainer", "torchtune", "the tool")
         return
@@ -174,7 +174,7 @@ def _targets(config: Config, model: str) -> None:
 
 
 def _dtype(config: Config) -> None:
-    """Everything is in one dtype, adapters too, without autocast; qlora builders quantize to NF4 by torchao."""
+    """Reads the dtype of everything, adapters included; there is no autocast. qlora builders use torchao's NF4."""
     said = config.word("dtype") or "bf16"
     dtype = TORCH_DTYPES.get(said, said)
     config.assume("amp", False, "torchtune trains without autocast")
@@ -221,7 +221,7 @@ def _optimizer(config: Config) -> None:
 
 
 def _in_backward(config: Config) -> None:
-    """Takes steps inside of backward, which recipes for all parameters have (recipes/full_finetune_*.py)."""
+    """Reads optimizer steps inside backward, which recipes of full training have (recipes/full_finetune_*.py)."""
     if not config.truth("optimizer_in_bwd"):
         return
     if config.value("method") == "full":

@@ -7,14 +7,14 @@ from toolkit.spec.training_configs.config import Config
 WHOLE_LOSS = "torch.nn.CrossEntropyLoss"
 OUTPUTS_LOSS = "torchtune.modules.loss.CEWithChunkedOutputLoss"
 OUTPUTS_UNTIL = "0.6.1"
-"""The last release in which a chunked loss is that of the model's outputs in parts."""
+"""The last release in which a chunked loss takes the model's logits in chunks."""
 LINEAR_LOSS = "torchtune.modules.loss.LinearCrossEntropyLoss"
 PARTS = 8
-"""num_output_chunks, the default of torchtune's losses in parts, and what is followed."""
+"""num_output_chunks: the default of torchtune's chunked losses, and the only value that is followed."""
 
 
 def take_loss(config: Config) -> None:
-    """Takes the loss: that of all logits, or one in parts of the outputs or of the hidden states."""
+    """Reads the loss: of all logits, or of chunks of the logits or of the hidden states."""
     component = config.word("loss._component_")
     chunked = component in (OUTPUTS_LOSS, LINEAR_LOSS)
     _refuse_other_parts(config, chunked=chunked)
@@ -38,7 +38,7 @@ def _taken_for(config: Config, loss: str, reason: str) -> None:
 
 
 def _refuse_other_parts(config: Config, *, chunked: bool) -> None:
-    """Refuses a loss in another number of parts than is followed."""
+    """Refuses a chunked loss with another number of chunks than is followed."""
     parts = config.whole("loss.num_output_chunks")
     if chunked and parts not in (None, PARTS):
         config.matters("loss.num_output_chunks", f"a loss in other than {PARTS} parts is not followed")

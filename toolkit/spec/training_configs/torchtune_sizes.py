@@ -1,4 +1,4 @@
-"""Sizes in a torchtune recipe beside the model's: groups of GPUs, and batches of a validation.
+"""Sizes in a torchtune recipe other than the model's: groups of GPUs, and validation batches.
 
 Sources: torchtune bd2a0fc7c3, recipes/full_finetune_distributed.py (init: ParallelDims; setup: batch_size_val).
 """
@@ -13,11 +13,11 @@ _ONE_OR_NONE = (
     ("context_parallel_dim", "context parallelism is not followed"),
     ("data_parallel_replicate_dim", "shards on groups of GPUs are not followed"),
 )
-"""Of these, 1 means none."""
+"""Keys for which 1 means none."""
 
 
 def take_dimensions(config: Config) -> None:
-    """Refuses GPUs in several dimensions, and shards on fewer of them than run."""
+    """Refuses meshes of GPUs with several dimensions, and sharding over fewer GPUs than run."""
     for key, reason in _ONE_OR_NONE:
         if (config.whole(key) or 1) > 1:
             config.matters(key, reason)
@@ -27,7 +27,7 @@ def take_dimensions(config: Config) -> None:
 
 
 def note_validation(config: Config) -> None:
-    """Says where validation works on more rows at once than training."""
+    """Notes where validation has larger batches than training."""
     batch, validated = config.value("batch_size"), config.whole("batch_size_val")
     if config.node("run_val_every_n_steps") is None or not isinstance(batch, int) or validated is None:
         return

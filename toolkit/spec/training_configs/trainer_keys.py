@@ -1,4 +1,4 @@
-"""Keys of transformers' TrainingArguments that move memory in ways that are not followed, each with the reason.
+"""Keys of transformers' TrainingArguments whose effect on memory is not followed, each with the reason.
 
 Sources: transformers 5.23 training_args.py, trainer.py (use_cache), trainer_utils.py (enable_full_determinism) and
 cache_utils.py; training_args.py of earlier releases (sharded_ddp, mp_parameters, half_precision_backend, past_index).
@@ -28,7 +28,7 @@ _SYNCHRONISED = "accelerator_config.gradient_accumulation_kwargs.sync_each_batch
 
 
 def take_other_arguments(config: Config) -> None:
-    """Refuses or names what moves memory of the keys that every configuration on TrainingArguments may have."""
+    """Refuses or notes the keys of TrainingArguments that move memory and are not followed."""
     config.matters_where_said(_STOPS)
     config.matters_where_said(_GOES_WITHOUT, stops=False)
     if not config.truth("torch_compile"):  # which either of them turns on
@@ -46,13 +46,13 @@ def take_other_arguments(config: Config) -> None:
 
 
 def note_device(config: Config) -> None:
-    """Says that a configuration is of a run without a GPU, where a key of its own says so."""
+    """Notes where a key says that the run uses no GPU."""
     if config.word("device") == "cpu":
         config.matters("device", _ON_CPU, stops=False)
 
 
 def note_evaluation(config: Config, batch: int, default: int) -> None:
-    """Says where evaluation works on more sequences at once than training, whether that is said or the default."""
+    """Notes where evaluation has larger batches than training, stated or by default."""
     evaluated = config.whole("per_device_eval_batch_size", "per_gpu_eval_batch_size")
     strategy, evaluates = config.word("eval_strategy", "evaluation_strategy"), config.truth("do_eval")
     if (strategy in (None, "no") and not evaluates) or (default if evaluated is None else evaluated) <= batch:

@@ -1,4 +1,4 @@
-"""The parts that every configuration on transformers' TrainingArguments has in common."""
+"""The parts that all configurations based on transformers' TrainingArguments have in common."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ ATTENTION = {
     "kernels-community/flash-attn2": "flash", "kernels-community/flash-attn3": "flash",
     "kernels-community/vllm-flash-attn3": "flash", "sdpa": "sdpa", "eager": "eager",
 }  # fmt: skip
-"""transformers modeling_utils.py: the implementations that a model takes, as they are called here."""
+"""transformers modeling_utils.py: the implementations of attention, each with its name here."""
 
 BATCH = 8
 """transformers training_args.py, per_device_train_batch_size and per_device_eval_batch_size."""
 
 
 def take_counts(config: Config, batch_default: int = BATCH) -> None:
-    """Takes the batch of one GPU and how many of them make a step."""
+    """Reads the batch of one GPU and how many batches make a step."""
     batch = config.whole("per_device_train_batch_size", "per_gpu_train_batch_size")
     if batch is not None:
         config.put("batch_size", batch, "per_device_train_batch_size", "per_gpu_train_batch_size")
@@ -42,7 +42,7 @@ def take_counts(config: Config, batch_default: int = BATCH) -> None:
 
 
 def take_accumulation(config: Config) -> None:
-    """Takes the passes before a step: 1 where nothing is said."""
+    """Reads the passes before a step; 1 by default."""
     steps = config.whole("gradient_accumulation_steps")
     if steps is not None:
         config.put("gradient_accumulation", steps, "gradient_accumulation_steps")
@@ -51,7 +51,7 @@ def take_accumulation(config: Config) -> None:
 
 
 def take_checkpointing(config: Config, *, default: bool, form: str | None = None) -> None:
-    """Takes whether and how activations are computed again; `form` is the tool's own where it says no other."""
+    """Reads whether and how activations are recomputed; `form` is the tool's default form."""
     keys = ("activation_checkpointing", "gradient_checkpointing")
     kwargs = ("activation_checkpointing_kwargs", "gradient_checkpointing_kwargs")
     said = config.truth(*keys)
@@ -73,7 +73,7 @@ def take_checkpointing(config: Config, *, default: bool, form: str | None = None
 
 
 def take_offloading(config: Config, key: str, objective: str = NEXT_TOKEN) -> None:
-    """Takes whether activations wait in main memory, where that is followed: beside checkpoints of the newer form."""
+    """Reads whether activations are offloaded, which is followed with checkpoints of torch's newer form."""
     if not config.truth(key):
         return
     newer = config.value("gradient_checkpointing") in (True, "non-reentrant") and config.tool != "transformers"
@@ -84,7 +84,7 @@ def take_offloading(config: Config, key: str, objective: str = NEXT_TOKEN) -> No
 
 
 def take_autocast(config: Config, *, default: bool) -> None:
-    """Takes `bf16` and `fp16`: the dtype under autocast."""
+    """Reads `bf16` and `fp16`: the dtype of autocast."""
     bf16, fp16 = config.truth("bf16"), config.truth("fp16")
     if fp16:
         config.put("amp", True, "fp16")
@@ -96,7 +96,7 @@ def take_autocast(config: Config, *, default: bool) -> None:
 
 
 def take_attention(config: Config, *keys: str) -> None:
-    """Takes the implementation of attention; where nothing is said transformers takes sdpa."""
+    """Reads the implementation of attention; transformers' default is sdpa."""
     said = config.word(*keys)
     if said is None:
         config.assume("attention", "sdpa", "what transformers takes where a model has it")
@@ -107,7 +107,7 @@ def take_attention(config: Config, *keys: str) -> None:
 
 
 def take_dtype(config: Config, default: str | None, *keys: str) -> None:
-    """Takes the dtype in which weights are loaded; `auto` is that of the checkpoint. None leaves it open."""
+    """Reads the dtype in which weights are loaded; `auto` is the checkpoint's. A default of None leaves it open."""
     said = config.word(*keys)
     if said == "auto":
         facts = facts_of(config)
@@ -121,14 +121,14 @@ def take_dtype(config: Config, default: str | None, *keys: str) -> None:
 
 
 def facts_of(config: Config) -> ModelFacts | None:
-    """What is known of the model that the file names, if it is one of the table."""
+    """The facts of the model that the file names, if the table of models has it."""
     name = config.value("model")
     facts = load_model(name) if isinstance(name, str) and not is_written_out(name) else None
     return facts if isinstance(facts, ModelFacts) else None
 
 
 def take_model(config: Config, *keys: str) -> None:
-    """Takes the model's id, or a config beside the file; a path that leads elsewhere is refused as in a spec."""
+    """Reads the model's id, or a config beside the file; paths that lead elsewhere are refused as in a spec."""
     name = config.word(*keys)
     if name is None:
         return

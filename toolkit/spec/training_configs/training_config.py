@@ -14,7 +14,7 @@ from toolkit.spec.scenario import Scenario
 class TrainingConfig:
     """What was read of a file: the scenario, unless there is a mistake.
 
-    `remarks` say by field which key or default it comes from; `notes` what else there is to know.
+    `remarks` say for each field which key or default it comes from; `notes` say what else a reader should know.
     """
 
     tool: str

@@ -135,6 +135,9 @@ class ParallelFields(Written):
     limit_all_gathers: Annotated[FieldValue | None, Open("parallel.limit_all_gathers")] = None
     sync_module_states: Annotated[FieldValue | None, Open("parallel.sync_module_states")] = None
     use_orig_params: Annotated[FieldValue | None, Open("parallel.use_orig_params")] = None
+    schedule: Annotated[FieldValue | None, Open("parallel.schedule")] = None
+    stage_layers: Annotated[FieldValue | None, Open("parallel.stage_layers")] = None
+    returns_outputs: Annotated[FieldValue | None, Open("parallel.returns_outputs")] = None
     buckets: Annotated[FieldValue | None, Open("parallel.buckets")] = None
     reduce_bucket_size: Annotated[FieldValue | None, Open("parallel.reduce_bucket_size")] = None
     allgather_bucket_size: Annotated[FieldValue | None, Open("parallel.allgather_bucket_size")] = None

@@ -80,7 +80,7 @@ def test_a_size_that_was_never_traced_has_every_event_of_its_trace(
 def test_sizes_at_which_other_operations_run_are_no_part_of_it() -> None:
     """Below its window of 512 tokens the model needs no mask."""
     setting = Setting(WINDOWED, **FULL)
-    with pytest.raises(NoFormError, match="at 8 x 1,024 other operations run than at 2 x 128"):
+    with pytest.raises(NoFormError, match="other operations run at 8 x 1,024 than at 2 x 128"):
         Sizes(setting, cut(WINDOWED, 6)).surface((2, 128), (8, 1024))
 
 

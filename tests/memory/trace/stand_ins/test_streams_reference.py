@@ -73,7 +73,7 @@ def test_layers_that_share_no_keys_agree() -> None:
     ("changes", "reason"),
     [
         ({"method": "qlora", "weights": "nf4", "lora": _SOME}, "clips weights in training"),
-        ({"method": "full", "weights": "bf16", "parallel": Parallel(2, "fsdp")}, "but with one GPU"),
+        ({"method": "full", "weights": "bf16", "parallel": Parallel(2, "fsdp")}, "except with one GPU"),
         ({"stack": Stack(versions={"transformers": "4.57"})}, "transformers before 5"),
     ],
 )

@@ -1,1 +1,1 @@
-"""Adapters of linear layers, as peft and the trainers' own kernels run them."""
+"""Adapters of linear layers, as run by peft and by trainers' own kernels."""

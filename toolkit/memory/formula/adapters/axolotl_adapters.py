@@ -1,8 +1,8 @@
 """Linear layers with their adapters as one operation of axolotl: LoRA_QKV, LoRA_O and LoRA_MLP.
 
-They save their input and 16-bit copies of the factors, that of a feed-forward gate and up too, over which backward
-writes. Dropout runs before them, once for layers of one input. Source: axolotl 0.19, kernels/lora.py, swiglu.py and
-quantize.py.
+They save their input and 16-bit copies of the factors; that of a feed-forward also saves gate and up, which backward
+overwrites. Dropout runs before them, once for layers with the same input. Source: axolotl 0.19, kernels/lora.py,
+swiglu.py and quantize.py.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Parts = tuple[tuple[LinearForm, Branch], ...]
 
 
 def axolotl_products(tape: Tape, x: Buffer, forms: tuple[LinearForm, ...], row: str) -> tuple[Buffer, ...]:
-    """What layers with adapters give for one input; the caller keeps `x`."""
+    """The results of layers with adapters for one input; the caller keeps `x`."""
     parts = tuple(_adapted(form, x) for form in forms)
     dropped = drop_out(tape, x, BRANCH) if parts[0][1].dropout else x
     results = tuple(_multiplied(tape, x, form, branch, row) for form, branch in parts)
@@ -40,7 +40,7 @@ def axolotl_products(tape: Tape, x: Buffer, forms: tuple[LinearForm, ...], row: 
 
 
 def axolotl_feed_forward(tape: Tape, x: Buffer, gate: LinearForm, up: LinearForm, down: LinearForm) -> Buffer:
-    """down(act(gate(x)) * up(x)) in one operation, which does not save what down is given; the caller keeps `x`."""
+    """down(act(gate(x)) * up(x)) in one operation, which does not save down's input; the caller keeps `x`."""
     parts = tuple(_adapted(form, x) for form in (gate, up, down))
     dropped = drop_out(tape, x, BRANCH) if parts[0][1].dropout else x
     wide = tuple(_multiplied(tape, x, form, branch, FEED_FORWARD) for form, branch in parts[:2])
@@ -68,13 +68,15 @@ def _adapted(form: LinearForm, x: Buffer) -> tuple[LinearForm, Branch]:
     own = form.compute if form.storage == "4bit" else form.dtype
     known = form.storage in ("4bit", "plain") and x.dtype == own and form.autocast in (None, own)
     if not known or branch.magnitude or branch.bias or form.trains:
-        raise UnsupportedRow("adapter_states", "no formula for axolotl's kernels on such layers yet")
+        raise UnsupportedRow(
+            "adapter_states", "no formula for axolotl's kernels with DoRA, a bias, this storage or dtype yet"
+        )
     return form, branch
 
 
 @contextmanager
 def _written(tape: Tape, form: LinearForm) -> Iterator[None]:
-    """A 4-bit weight in 16 bit, and while it is written its float32 scales."""
+    """A 4-bit weight in 16 bit, and its float32 scales while it is dequantized."""
     if form.storage != "4bit":
         yield
         return
@@ -86,7 +88,7 @@ def _written(tape: Tape, form: LinearForm) -> Iterator[None]:
 
 
 def _multiplied(tape: Tape, x: Buffer, form: LinearForm, branch: Branch, row: str) -> Buffer:
-    """X W, to which the narrow product times B is added where it lies (matmul_lora)."""
+    """X W, to which the narrow product times B is added in place (matmul_lora)."""
     with _written(tape, form):
         result = tape.new(row, form.outputs, x.dtype, grad=True, size=widened(x, form.outputs, x.dtype))
     tape.multiplied()
@@ -101,7 +103,7 @@ def _factor(width: int, branch: Branch, dtype: str) -> Size:
 
 
 def _copies(tape: Tape, parts: Parts) -> tuple[Buffer, ...]:
-    """The factors in the dtype of the products, which are saved; none where that is their own."""
+    """The factors' copies in the compute dtype, which are saved; none where that is their own dtype."""
     return tuple(
         tape.new(BRANCH, 0, dtype, size=_factor(width, branch, dtype))
         for form, branch in parts
@@ -115,7 +117,7 @@ def _dtype(form: LinearForm) -> str:
 
 
 def _waits(waiting: list[Buffer]) -> Backward:
-    """The part of a result but the first: its gradient waits for that of the first."""
+    """A part of a result other than the first: its gradient waits for that of the first."""
 
     def backward(_: Tape, gradient: Buffer) -> Given:
         gradient.references += 1
@@ -136,7 +138,7 @@ def _backward(x: Buffer, dropped: Buffer, parts: Parts, waiting: list[Buffer]) -
 
 
 def _factor_gradients(tape: Tape, x: Buffer, form: LinearForm, branch: Branch) -> tuple[Buffer, Buffer, Buffer]:
-    """What flows back through B, which stays to the end, and the gradients of A and B in the products' dtype."""
+    """The gradient through B, which stays to the end, and the gradients of A and B in the compute dtype."""
     dtype = _dtype(form)
     narrow = widened(x, branch.rank, dtype)
     through = tape.fresh(BRANCH, narrow, dtype)
@@ -149,7 +151,7 @@ def _factor_gradients(tape: Tape, x: Buffer, form: LinearForm, branch: Branch) -
 
 
 def _to_input(tape: Tape, x: Buffer, dropped: Buffer, parts: Parts) -> Given:
-    """The input's gradient, to which each layer adds, and apart from it what flows back through dropout."""
+    """The input's gradient, to which each layer adds, and separately the gradient through dropout."""
     with _written(tape, parts[0][0]):
         given = tape.gradient(x)
     for form, _ in parts[1:]:
@@ -171,7 +173,7 @@ def _returned(
     incoming: Buffer,
     passing: list[Buffer],
 ) -> Given:
-    """What the function gives; all else is gone before the engine casts the factors' gradients to their own dtype."""
+    """The function's results; all else is freed before the engine casts the factors' gradients to their own dtype."""
     for one in (*passing, *(through for through, _, _ in made), *(() if given[0][0].grad else (given[0][1],))):
         tape.discard(one)
     if incoming.references == 1 and incoming.counted:

@@ -1,4 +1,4 @@
-"""The branch of BD-LoRA, of which a matrix is blocks on a diagonal (peft 0.21, tuners/lora/variants.py)."""
+"""The branch of BD-LoRA, one of whose matrices is block-diagonal (peft 0.21, tuners/lora/variants.py)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def in_blocks(tape: Tape, x: Buffer, base: Buffer, form: LinearForm, branch: Bra
 
 
 def _product(tape: Tape, x: Buffer, form: LinearForm, branch: Branch, outputs: int, matrix: str) -> Buffer:
-    """A batch of products, one a block, whose results are put beside each other in a copy."""
+    """A batch of products, one per block, whose results are concatenated in a copy."""
     blocks = branch.blocks["AB".index(matrix)]
     if blocks == 1:
         return factor(tape, x, form, branch, outputs, matrix)
@@ -58,7 +58,7 @@ def _product(tape: Tape, x: Buffer, form: LinearForm, branch: Branch, outputs: i
 
 
 def _weight(tape: Tape, elements: int, branch: Branch, dtype: str) -> Buffer:
-    """A matrix as it is multiplied: autocast does not keep copies of what is seen in another form."""
+    """A matrix as a product uses it: autocast does not cache copies of views."""
     parameter = tape.parameter(elements, branch.gradient)
     if branch.dtype == dtype:
         return parameter

@@ -1,8 +1,8 @@
-"""DoRA as peft runs it: a LoRA branch, and a trained length for each row of the weight that the branch changes.
+"""DoRA as peft runs it: a LoRA branch, and a trained magnitude for each row of the weight that the branch changes.
 
-At every pass it builds the whole change of the weight, and measures the rows of the changed weight, without a graph:
-several matrices of the size of the weight at once, none of them kept. Where dropout is on, it multiplies by the weight
-once more, and keeps the copies that it makes for that.
+In every pass it computes the whole change of the weight, and the norms of the changed weight's rows, without a graph:
+several matrices of the size of the weight at once, none of them saved. With dropout it multiplies by the weight once
+more, and keeps the copies that it makes for that.
 Source: peft 0.14 to 0.21, tuners/lora/dora.py and variants.py (DoraLinearVariant.forward); arXiv 2402.09353, 4.3.
 """
 
@@ -39,7 +39,7 @@ def with_magnitude(tape: Tape, x: Buffer, base: Buffer, form: LinearForm, branch
     tape.drop(result, more)
     if source is not x:
         tape.drop(source)
-    # Beside packed weights under autocast the sum stays as wide as it is (tuners/lora/bnb.py, requires_conversion).
+    # With packed weights under autocast the sum keeps its wider dtype (tuners/lora/bnb.py, requires_conversion).
     return letting_go(tape, total, cast(tape, total, base.dtype, row)) if casts else total
 
 
@@ -81,7 +81,7 @@ def _matrix(tape: Tape, form: LinearForm, dtype: str) -> Buffer:
 def _change(tape: Tape, dtype: str, form: LinearForm, branch: Branch, kept: list[Buffer]) -> Buffer:
     """B(A(1)), the branch applied to a unit matrix, in a dtype.
 
-    Its graph holds the inputs of both products until the change itself is let go of; no gradient ever comes.
+    Its graph holds the inputs of both products until the change itself is freed; it gets no gradient.
     """
     working = form.autocast or branch.products or branch.dtype
     unit = tape.new(MATRIX, form.inputs, branch.dtype, size=Size(fixed=form.inputs**2 * BYTES[branch.dtype]))
@@ -104,7 +104,7 @@ def _change(tape: Tape, dtype: str, form: LinearForm, branch: Branch, kept: list
 
 
 def _weight(tape: Tape, dtype: str, form: LinearForm) -> Buffer | None:
-    """The layer's weight in a dtype; None where it is there already."""
+    """A copy of the layer's weight in a dtype; None where it has that dtype already."""
     if form.storage == "plain":
         return (
             None
@@ -124,9 +124,9 @@ def _weight(tape: Tape, dtype: str, form: LinearForm) -> Buffer | None:
 
 
 def _norms(tape: Tape, dtype: str, form: LinearForm) -> Buffer:
-    """The lengths of the rows of weight + scaling * change.
+    """The norms of the rows of weight + scaling * change.
 
-    Autocast asks for them in float32, which the kernel gives without a copy of what it measures (ATen/autocast_mode.h,
+    Under autocast they are float32, which the kernel computes without a copy of its input (ATen/autocast_mode.h,
     fp32_set_opt_dtype; ReduceNormKernel.cu).
     """
     scaled = _matrix(tape, form, dtype)
@@ -137,7 +137,7 @@ def _norms(tape: Tape, dtype: str, form: LinearForm) -> Buffer:
 
 
 def _ratio(tape: Tape, norms: Buffer, form: LinearForm, branch: Branch) -> Buffer:
-    """The trained lengths, of which there is one for each output, over those that were measured."""
+    """The trained magnitudes, one per output, divided by the norms."""
     dtype = wider(branch.dtype, norms.dtype)
     magnitude = tape.parameter(form.outputs, branch.gradient)
     saved = tape.save(norms)
@@ -150,7 +150,7 @@ def _ratio(tape: Tape, norms: Buffer, form: LinearForm, branch: Branch) -> Buffe
 
 
 def _product_again(tape: Tape, x: Buffer, weight: Buffer | None, form: LinearForm, row: str) -> Buffer:
-    """The layer's product without its bias, of an input that dropout has changed."""
+    """The layer's product without its bias, on an input after dropout."""
     dtype = form.autocast or x.dtype
     inner = cast(tape, x, dtype, BRANCH)
     own = form.dtype if weight is None else weight.dtype

@@ -1,7 +1,7 @@
-"""Linear layers with their adapters as one operation, which writes its backward itself: Unsloth's LoRA_QKV and LoRA_W.
+"""Linear layers with their adapters as one operation with its own backward: Unsloth's LoRA_QKV and LoRA_W.
 
-Sources: unsloth kernels/fast_lora.py and kernels/utils.py (matmul_lora, fast_dequantize), and as fms-acceleration took
-them over (plugins/fused-ops-and-kernels, fms_acceleration_foak/fused_ops/unsloth_lora, bnb and gptq).
+Sources: unsloth kernels/fast_lora.py and kernels/utils.py (matmul_lora, fast_dequantize), and fms-acceleration's copies
+of them (plugins/fused-ops-and-kernels, fms_acceleration_foak/fused_ops/unsloth_lora, bnb and gptq).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from toolkit.memory.size import BYTES, Size
 from toolkit.memory.tape.buffer import Buffer
 from toolkit.memory.tape.gradients import INCOMING, NEW_GRADIENT
 from toolkit.memory.tape.tape import Tape
-from toolkit.memory.weights.numerics import TRITON
+from toolkit.memory.weights.linear_storage import TRITON
 
 BRANCH = "adapter_states"
 STORED = ("4bit", TRITON)
@@ -28,9 +28,9 @@ Parts = tuple[tuple[LinearForm, Branch], ...]
 
 
 def fused_products(tape: Tape, x: Buffer, forms: tuple[LinearForm, ...], row: str) -> tuple[Buffer, ...]:
-    """What layers with adapters give for one input, in one operation; the caller keeps `x`.
+    """The results of layers with adapters for one input, in one operation; the caller keeps `x`.
 
-    It saves its input, and where adapters have dropout the input of each, but no mask.
+    It saves its input; with dropout it saves each adapter's input, but no mask.
     """
     if all(form.branch is not None and form.branch.axolotl for form in forms):
         return axolotl_products(tape, x, forms, row)
@@ -60,7 +60,7 @@ def fused_products(tape: Tape, x: Buffer, forms: tuple[LinearForm, ...], row: st
 
 
 def fuses(*forms: LinearForm) -> bool:
-    """Whether all of these have adapters that the operation knows."""
+    """Whether all of these have adapters that belong to such an operation."""
     return all(form.branch is not None and form.branch.fused for form in forms)
 
 
@@ -68,12 +68,14 @@ def _adapted(form: LinearForm, x: Buffer) -> tuple[LinearForm, Branch]:
     branch = form.branch
     assert branch is not None
     if form.storage not in STORED or branch.magnitude or branch.bias or x.dtype != form.compute:
-        raise UnsupportedRow("adapter_states", "no formula for fused adapters of such layers yet")
+        raise UnsupportedRow(
+            "adapter_states", "no formula for fused adapters with DoRA, a bias, this storage or other inputs yet"
+        )
     return form, branch
 
 
 def _product(tape: Tape, x: Buffer, form: LinearForm, row: str) -> Buffer:
-    """X W: of 4-bit weights one is written out at a time; those of GPTQ are there already."""
+    """X W: 4-bit weights are dequantized one at a time; those of GPTQ were dequantized before."""
     if form.storage == TRITON:
         return tape.new(row, form.outputs, form.compute, grad=True, size=widened(x, form.outputs, form.compute))
     with _written(tape, form):
@@ -82,7 +84,7 @@ def _product(tape: Tape, x: Buffer, form: LinearForm, row: str) -> Buffer:
 
 @contextmanager
 def _written(tape: Tape, form: LinearForm) -> Iterator[None]:
-    """A weight in 16 bit, and while it is written its float32 scales (fast_dequantize)."""
+    """A weight in 16 bit, and its float32 scales while it is dequantized (fast_dequantize)."""
     whole = form.elements * BYTES[form.compute]
     scales = 0 if form.storage == TRITON else dequantized(form).fixed - whole
     with tape.temporary(DEQUANTIZED, Size(fixed=whole)):
@@ -92,7 +94,7 @@ def _written(tape: Tape, form: LinearForm) -> Iterator[None]:
 
 
 def _dropped(tape: Tape, x: Buffer, branch: Branch) -> Buffer:
-    """The input after dropout, whose mask is not kept: the operation runs without a graph."""
+    """The input after dropout, whose mask is not saved: the operation runs without a graph."""
     if not branch.dropout or not tape.trains:
         return x
     with tape.temporary(BRANCH, widened(x, x.width, "bool")):
@@ -116,7 +118,7 @@ def _factor(width: int, branch: Branch, dtype: str) -> Size:
 
 
 def _waits(waiting: list[Buffer]) -> Backward:
-    """The part of a result but the first: its gradient waits for that of the first."""
+    """A part of a result other than the first: its gradient waits for that of the first."""
 
     def backward(_: Tape, gradient: Buffer) -> Given:
         gradient.references += 1
@@ -127,9 +129,9 @@ def _waits(waiting: list[Buffer]) -> Backward:
 
 
 def _backward(x: Buffer, parts: Parts, waiting: list[Buffer]) -> Backward:
-    """Gradients of all factors, which stay until it returns, then the input's, to which each layer adds.
+    """The gradients of all factors, which stay until it returns, then the input's, to which each layer adds.
 
-    That of 4-bit q, k and v is written over the input itself.
+    With 4-bit q, k and v the input's gradient overwrites the input itself.
     """
     over = len(parts) > 1 and all(form.storage == "4bit" for form, _ in parts)
 
@@ -163,7 +165,7 @@ def _backward(x: Buffer, parts: Parts, waiting: list[Buffer]) -> Backward:
 
 
 def _factor_gradients(tape: Tape, x: Buffer, form: LinearForm, branch: Branch) -> Iterator[Buffer]:
-    """Those of A and B in the dtype of the product, each by way of a narrow product."""
+    """The gradients of A and B in the dtype of the product, each computed through a narrow product."""
     narrow = widened(x, branch.rank, form.compute)
     for width in (form.inputs, form.outputs):
         with tape.temporary(BRANCH, narrow):
@@ -171,7 +173,7 @@ def _factor_gradients(tape: Tape, x: Buffer, form: LinearForm, branch: Branch) -
 
 
 def _through_adapter(tape: Tape, x: Buffer, form: LinearForm, branch: Branch) -> None:
-    """What an adapter adds to the input's gradient; masked by where the input is not 0, that mask and the product."""
+    """What an adapter adds to the input's gradient; if masked, also the mask of nonzero inputs and the product."""
     narrow = widened(x, branch.rank, form.compute).plus(_factor(form.inputs, branch, form.compute))
     with tape.temporary(BRANCH, widened(x, x.width, "bool") if branch.masks else Size()):
         with tape.temporary(BRANCH, narrow), tape.temporary(BRANCH, x.size):

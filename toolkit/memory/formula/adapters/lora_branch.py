@@ -1,4 +1,4 @@
-"""The branch that peft puts beside a linear layer for LoRA."""
+"""The branch that peft adds to a linear layer for LoRA."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from toolkit.memory.formula.linear.products import product, weight_of
 from toolkit.memory.formula.operations import Given, add, add_into, cast, drop_out, letting_go, lowered, scale
 from toolkit.memory.tape.buffer import Buffer
 from toolkit.memory.tape.tape import Tape
-from toolkit.memory.weights.numerics import TRITON, UNPACKED
+from toolkit.memory.weights.linear_storage import TRITON, UNPACKED
 
 BRANCH = "adapter_states"
 
 LIKE_PLAIN = ("plain", TRITON, UNPACKED)
-"""Storage beside which peft casts inputs and adds results as beside a plain weight, unless it adds in place."""
+"""Storage with which peft casts inputs and adds results as with a plain weight, unless it adds in place."""
 
 
 def adapted(tape: Tape, x: Buffer, base: Buffer, form: LinearForm, branch: Branch, row: str) -> Buffer:
@@ -43,7 +43,7 @@ def adapted(tape: Tape, x: Buffer, base: Buffer, form: LinearForm, branch: Branc
     total = add(tape, result, scaled, row)
     tape.drop(result, scaled)
     total = letting_go(tape, total, cast(tape, total, base.dtype, row))
-    if source is not x:  # peft's forward has a name for it until it returns
+    if source is not x:  # peft's forward refers to it until it returns
         tape.drop(source)
     return total
 
@@ -59,7 +59,7 @@ def cast_clone(tape: Tape, x: Buffer, row: str) -> Buffer:
 
 
 def factor(tape: Tape, x: Buffer, form: LinearForm, branch: Branch, outputs: int, matrix: str) -> Buffer:
-    """One of the two products of the branch; its weight is trained, so its input is kept, unless it is frozen."""
+    """One of the two products of the branch; its input is saved, unless its weight is frozen."""
     dtype = form.autocast or branch.products or branch.dtype
     inner = lowered(tape, x, dtype, BRANCH) if form.autocast else cast(tape, x, dtype, BRANCH)
     name = f"{form.shared}.{matrix}" if form.shared else ""

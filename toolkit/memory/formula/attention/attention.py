@@ -18,7 +18,7 @@ from toolkit.memory.formula.caches.cached import LAID_OUT, READS, cached
 from toolkit.memory.formula.families.gemma4 import attend_in_turn
 from toolkit.memory.formula.linear.linear import linear
 from toolkit.memory.formula.linear.linear_form import LinearForm
-from toolkit.memory.formula.norms import normalise
+from toolkit.memory.formula.norms import NormForm, normalise
 from toolkit.memory.formula.operations import Given, add, cast, clip_in_place, letting_go, scale, split, transposed
 from toolkit.memory.formula.trainers.triton_kernels import fast_rotary
 from toolkit.memory.size import BYTES, Size
@@ -34,7 +34,7 @@ def attend(tape: Tape, x: Buffer, form: AttentionForm) -> Buffer:
     gate: tuple[Buffer, ...] = ()
     if form.gated:
         gate, whole = (_gathered(tape, whole[1]),), whole[:1]
-    if not form.norms_turned:
+    if not form.norms_turned and not _norms_each(form):
         query, key = _normed(tape, query, key, form)
     if form.gated:
         tape.drop(*whole)
@@ -65,7 +65,7 @@ def _sliced(tape: Tape, x: Buffer, form: AttentionForm) -> Buffer:
 
 
 def _by_position(tape: Tape, query: Buffer, form: AttentionForm) -> Buffer:
-    """Queries times a number of their position."""
+    """Queries times a number that depends on their position."""
     scaled = scale(tape, query, STATES, dtype="fp32" if form.scales_widely else None)
     return letting_go(tape, scaled, cast(tape, scaled, query.dtype, STATES))
 
@@ -73,8 +73,8 @@ def _by_position(tape: Tape, query: Buffer, form: AttentionForm) -> Buffer:
 def _laid_out(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: AttentionForm) -> Buffer:
     """The kernel on contiguous copies.
 
-    What is repeated for every query head is one already, as are turned parts that were put together anew, and what a
-    cache has laid out.
+    No copy is made of tensors that are contiguous already: states repeated for every query head, concatenated rotated
+    parts, and what a cache has laid out.
     """
     there = tape.cache in LAID_OUT
     copies = (
@@ -96,6 +96,10 @@ def _projected(tape: Tape, x: Buffer, form: AttentionForm) -> tuple[Buffer, Buff
         return query, key, value, (whole,)
     if fuses(*form.projections):
         query, key, value = fused_products(tape, x, form.projections, STATES)
+    elif _norms_each(form):
+        norms = form.query_norm, form.key_norm or form.query_norm, None
+        made = zip(form.projections, norms, strict=True)
+        query, key, value = (_normed_at_once(tape, x, projection, norm) for projection, norm in made)
     else:
         query, key, value = (linear(tape, x, projection, STATES) for projection in form.projections)
     if form.gated:
@@ -112,8 +116,20 @@ def _projected(tape: Tape, x: Buffer, form: AttentionForm) -> tuple[Buffer, Buff
     return query, key, value, ()
 
 
+def _norms_each(form: AttentionForm) -> bool:
+    """Whether queries and keys are normed as they are made; what makes all three in one function norms them later."""
+    several = not isinstance(form.projections, LinearForm) and not fuses(*form.projections)
+    return several and form.norms_each and form.query_norm is not None and not form.gated
+
+
+def _normed_at_once(tape: Tape, x: Buffer, projection: LinearForm, norm: NormForm | None) -> Buffer:
+    """What one projection gives, normed if it is."""
+    made = linear(tape, x, projection, STATES)
+    return made if norm is None else letting_go(tape, made, normalise(tape, made, norm))
+
+
 def _gathered(tape: Tape, view: Buffer) -> Buffer:
-    """The gate in one piece, which its name holds to the end."""
+    """A contiguous copy of the gate, which stays named to the end."""
     result = tape.new(STATES, view.width, view.dtype, grad=view.grad, size=view.size)
 
     def backward(tape: Tape, gradient: Buffer) -> Given:
@@ -123,7 +139,7 @@ def _gathered(tape: Tape, view: Buffer) -> Buffer:
 
 
 def _gated(tape: Tape, attended: Buffer, gate: Buffer) -> Buffer:
-    """`attended * sigmoid(gate)`, which keeps both factors."""
+    """`attended * sigmoid(gate)`, which saves both factors."""
     share = apply(tape, gate, STATES, RESULT)
     result = times(tape, attended, share, OUTPUT)
     tape.drop(share)
@@ -138,7 +154,7 @@ def _normed(tape: Tape, query: Buffer, key: Buffer, form: AttentionForm) -> tupl
 
 
 def _turned(tape: Tape, query: Buffer, key: Buffer, form: AttentionForm) -> tuple[Buffer, Buffer, tuple[Buffer, ...]]:
-    """Queries and keys with their positions, and what keeps its name until attention is done."""
+    """Rotated queries and keys, and the tensors that stay named until attention is done."""
     if form.rotary == "none":
         return query, key, ()
     if form.rotary == COMPLEX:
@@ -158,7 +174,7 @@ def _turned(tape: Tape, query: Buffer, key: Buffer, form: AttentionForm) -> tupl
 
 
 def rejoin(tape: Tape, x: Buffer, form: AttentionForm) -> Buffer:
-    """cat((turned part, rest)): one new tensor; those of the part that is turned are smaller and passing."""
+    """cat((rotated part, rest)): one new tensor; the tensors of the rotated part are smaller and temporary."""
     dtype = "fp32" if form.wide_rotary else x.dtype
     result = tape.new(STATES, x.width, dtype, grad=x.grad)
 
@@ -169,7 +185,7 @@ def rejoin(tape: Tape, x: Buffer, form: AttentionForm) -> Buffer:
 
 
 def rotate(tape: Tape, x: Buffer, form: AttentionForm) -> Buffer:
-    """X * cos + rotate_half(x) * sin, as written out in transformers; angles need no gradient, so x is not kept."""
+    """X * cos + rotate_half(x) * sin, as in transformers; angles need no gradient, so x is not saved."""
     dtype = "fp32" if form.wide_rotary else x.dtype
     direct = scale(tape, x, ROTARY, dtype=dtype)
     half = half_turned(tape, x)
@@ -181,7 +197,7 @@ def rotate(tape: Tape, x: Buffer, form: AttentionForm) -> Buffer:
 
 
 def rotate_wide(tape: Tape, x: Buffer, form: AttentionForm) -> Buffer:
-    """A float32 copy that is turned, put together anew, and cast back (modeling_qwen.py, apply_rotary_pos_emb)."""
+    """Rotates a float32 copy, concatenates, and casts back (modeling_qwen.py, apply_rotary_pos_emb)."""
     wide = cast(tape, x, "fp32", ROTARY)
     total = rotate(tape, wide, form)
     joined = rejoin(tape, total, form)
@@ -192,7 +208,7 @@ def rotate_wide(tape: Tape, x: Buffer, form: AttentionForm) -> Buffer:
 
 
 def rotate_in_place(tape: Tape, x: Buffer, form: AttentionForm) -> Buffer:
-    """By Unsloth's kernel or Liger's: keys that were repeated for every query head have a gradient in pieces."""
+    """By Unsloth's kernel or Liger's: the gradient of keys repeated for every query head is not contiguous."""
     repeated = form.repeats and x.width == form.key_value_heads * form.head_dim
     if isinstance(form.projections, LinearForm):  # parts of one tensor lie apart, and are copied to be turned
         x = transposed(tape, x)
@@ -200,4 +216,4 @@ def rotate_in_place(tape: Tape, x: Buffer, form: AttentionForm) -> Buffer:
 
 
 TURNS = {"whole": rotate, "joined": rejoin, "wide": rotate_wide, "in place": rotate_in_place}
-"""How positions are turned into queries and keys, by the layout's word."""
+"""The function of each kind of rotary embedding, by the layout's name."""

@@ -1,4 +1,4 @@
-"""The kernels that attend: flash, sdpa with a mask, and eager attention with its scores in memory."""
+"""The kernels of attention: flash, sdpa with a mask, and eager attention with its scores in memory."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from toolkit.spec.fields.kernel_names import MATH
 
 
 def sdpa(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: AttentionForm) -> Buffer:
-    """Torch's scaled_dot_product_attention without a mask: a fused kernel, but for float32 heads in groups."""
+    """Torch's scaled_dot_product_attention without a mask: a fused kernel, except for grouped float32 heads."""
     dtype = form.autocast or query.dtype
     if dtype == "fp32" and form.is_grouped and not form.repeats:
         return written_out(tape, query, key, value, form)
@@ -37,15 +37,15 @@ def sdpa(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: AttentionF
 
 
 def flash(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: AttentionForm) -> Buffer:
-    """FlashAttention, which takes 16-bit states alone."""
+    """FlashAttention, which takes only 16-bit states."""
     dtype = form.flash_dtype(query.dtype)
     return fused(tape, (query, key, value), form, dtype, flash_working(form, dtype))
 
 
 def written_out(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: AttentionForm) -> Buffer:
-    """What sdpa does where no kernel takes float32 heads in groups: repeated heads, a bias, scores and probabilities.
+    """Sdpa where no kernel takes grouped float32 heads: repeated heads, a bias, scores and probabilities.
 
-    Where attention goes both ways there is no bias. Source: aten/src/ATen/native/transformers/attention.cpp,
+    Bidirectional attention has no bias. Source: aten/src/ATen/native/transformers/attention.cpp,
     _scaled_dot_product_attention_math; sdp_utils.cpp.
     """
     keys, values = repeated(tape, key, form), repeated(tape, value, form)
@@ -67,7 +67,7 @@ def written_out(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: Att
 
 
 def unfused(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: AttentionForm) -> Buffer:
-    """What sdpa does where no kernel takes 16-bit heads: all of it in float32, and a result as narrow as before.
+    """Sdpa where no kernel takes 16-bit heads: all of it in float32, with a result in the dtype of the states.
 
     Source: aten/src/ATen/native/transformers/attention.cpp, _scaled_dot_product_attention_math since 2.5.
     """
@@ -94,7 +94,7 @@ def eager(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: Attention
     scores = _scores(tape, query, keys, form, dtype)
     softmax = _softmax_with_sinks if form.sinks else _softmax
     dtype = form.autocast or value.dtype
-    # What the code casts to is the dtype of the queries, which autocast casts only as it multiplies.
+    # The code casts to the dtype of the queries, which autocast casts only when it multiplies.
     probabilities, *held = softmax(tape, scores, dtype if form.sinks or form.autocast is None else query.dtype, form)
     weights = cast(tape, probabilities, dtype, SCORES)
     width = form.query_heads * form.value_head_dim
@@ -112,7 +112,7 @@ def eager(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: Attention
 
 
 def _scores(tape: Tape, query: Buffer, keys: Buffer, form: AttentionForm, dtype: str) -> Buffer:
-    """Q k^T, times the scale, plus the mask: each a tensor of heads x pairs; bmm keeps a contiguous copy of q.
+    """Q k^T, times the scale, plus the mask: each a tensor of heads x pairs; bmm saves a contiguous copy of q.
 
     The mask has the dtype of the residual stream, to which it promotes the scores.
     """
@@ -141,7 +141,7 @@ def _clamped(tape: Tape, scores: Buffer) -> Buffer:
 
 
 def _for_product(tape: Tape, x: Buffer, form: AttentionForm, dtype: str, *, laid_out: bool) -> Buffer:
-    """Keys or values as torch.matmul folds them into its batch: one head that stands for all is copied for each."""
+    """Keys or values as torch.matmul folds them into its batch: a single shared head is copied for each query head."""
     if not form.one_for_all:
         return _contiguous(tape, x, dtype, copies=not laid_out)
     inner = cast(tape, x, dtype, STATES)
@@ -150,9 +150,9 @@ def _for_product(tape: Tape, x: Buffer, form: AttentionForm, dtype: str, *, laid
 
 
 def _contiguous(tape: Tape, x: Buffer, dtype: str, *, copies: bool) -> Buffer:
-    """`x` in the dtype of a product, with its heads first, as torch.matmul folds them into its batch.
+    """`x` in the compute dtype, with its heads first, as torch.matmul folds them into its batch.
 
-    That `copies` it, unless it lies in memory so: repeated heads, and those that were put together anew, do.
+    This `copies` it unless it is in memory that way, as repeated heads and concatenated ones are.
     """
     inner = cast(tape, x, dtype, STATES)
     if not copies:
@@ -170,7 +170,7 @@ def _capped(tape: Tape, scores: Buffer) -> Buffer:
 
 
 def _saving_result(tape: Tape, x: Buffer, dtype: str | None = None) -> Buffer:
-    """An operation on scores whose backward needs its result (tanh, softmax), which it may give in a wider dtype."""
+    """An operation on scores that saves its result (tanh, softmax), which may have a wider dtype."""
     wide = dtype or x.dtype
     result = tape.new(SCORES, 0, wide, grad=x.grad, size=resized(x, wide))
 
@@ -181,10 +181,11 @@ def _saving_result(tape: Tape, x: Buffer, dtype: str | None = None) -> Buffer:
 
 
 def _softmax_with_sinks(tape: Tape, scores: Buffer, dtype: str, form: AttentionForm) -> tuple[Buffer, ...]:
-    """The probabilities of gpt-oss, and what its code has names for meanwhile: the logits, and what a cast is made of.
+    """The probabilities of gpt-oss, and what its code still refers to: the logits, and the original of a cast.
 
-    A sink stands beside the scores of each row; all less their maximum, whose place is kept, go through a softmax in
-    their own dtype, under autocast too; a view leaves the sink out (modeling_gpt_oss.py, eager_attention_forward).
+    A sink is a further column of each row of scores. The scores minus their maximum, whose index is saved, go through a
+    softmax in their own dtype, under autocast too; a view leaves the sink out (modeling_gpt_oss.py,
+    eager_attention_forward).
     """
     joined = _with_sinks(tape, scores, form)
     shifted = letting_go(tape, joined, _less_maximum(tape, joined, form))
@@ -194,12 +195,12 @@ def _softmax_with_sinks(tape: Tape, scores: Buffer, dtype: str, form: AttentionF
     result = cast(tape, dropped, dtype, SCORES)
     if dropped not in (kept, result):
         tape.drop(dropped)
-    tape.drop(scores)  # whose name the result gets
+    tape.drop(scores)  # the result takes over its name
     return (result, shifted) if result.base is whole else (result, shifted, whole)
 
 
 def _with_sinks(tape: Tape, scores: Buffer, form: AttentionForm) -> Buffer:
-    """cat((scores, sinks)): a column more; the gradient of the scores is a view."""
+    """cat((scores, sinks)): one more column; the gradient of the scores is a view."""
     wide = wider(scores.dtype, form.sinks or scores.dtype)
     each = form.query_heads * BYTES[wide]
     result = tape.new(SCORES, 0, wide, grad=scores.grad, size=Size(pair=each, token=each))
@@ -222,7 +223,7 @@ def _without_sinks(tape: Tape, whole: Buffer, form: AttentionForm) -> Buffer:
 
 
 def _less_maximum(tape: Tape, x: Buffer, form: AttentionForm) -> Buffer:
-    """X - x.max(): the gradient goes on as it is, and that of the maximum is put into zeros."""
+    """X - x.max(): x gets the gradient unchanged, and that of the maximum is put into zeros."""
     index = tape.new(SCORES, 0, "int64", size=Size(token=form.query_heads * BYTES["int64"]))
     result = tape.new(SCORES, 0, x.dtype, grad=x.grad, size=x.size)
 
@@ -235,17 +236,18 @@ def _less_maximum(tape: Tape, x: Buffer, form: AttentionForm) -> Buffer:
 
 
 def _softmax(tape: Tape, scores: Buffer, dtype: str, form: AttentionForm) -> tuple[Buffer]:
-    """A float32 copy, its softmax (saved), and the probabilities cast back; autocast takes every softmax in float32.
+    """A float32 copy, its softmax (saved), and the probabilities cast back; autocast runs every softmax in float32.
 
-    Of float16 there is no copy: the kernel itself gives float32 (aten/src/ATen/native/SoftMax.cpp, half_to_float).
+    float16 needs no copy: the kernel itself returns float32 (aten/src/ATen/native/SoftMax.cpp, half_to_float). Code
+    without a cast leaves autocast's float32 result, dropout included, until the product with the values.
     """
     narrows = form.narrow_softmax and form.autocast is None
     wide = scores if narrows or scores.dtype == "fp16" else cast(tape, scores, "fp32", SCORES)
     result = _saving_result(tape, wide, None if narrows else "fp32")
     if wide is not scores:
         tape.drop(wide)
-    narrow = cast(tape, result, dtype, SCORES)
-    result = letting_go(tape, result, narrow)
+    if not form.leaves_softmax:
+        result = letting_go(tape, result, cast(tape, result, dtype, SCORES))
     tape.drop(scores)
     return (letting_go(tape, result, drop_out(tape, result, SCORES)) if form.dropout else result,)
 
@@ -263,7 +265,7 @@ KERNELS = {
     "packed by lengths": packed_by_lengths,
     MATH: unfused,
 }
-"""The kernels that attend."""
+"""The function of each kernel."""
 
 FLASH_KERNELS = ("flash", "packed", "packed by lengths")
-"""Of these, FlashAttention's over rows that are not padded, which takes heads of one width."""
+"""FlashAttention's kernels over rows that are not padded; they take heads of one width."""

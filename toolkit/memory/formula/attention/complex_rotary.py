@@ -12,13 +12,13 @@ from toolkit.memory.tape.tape import Tape
 
 ROTARY = "rotary_states"
 COMPLEX = "complex"
-"""The word of a layout for it."""
+"""Its name in a layout."""
 COMPLEX_BYTES = 8
-"""Of one angle, as a number of two float32: there is one for two columns of a head."""
+"""Bytes of one angle, a complex number of two float32; there is one for each two columns of a head."""
 
 
 def turned_by_complex(tape: Tape, query: Buffer, key: Buffer) -> tuple[Buffer, Buffer]:
-    """Queries and keys with their positions; lets go of both."""
+    """Rotated queries and keys; drops the originals."""
     parts = (query, key)
     wide = [cast(tape, part, "fp32", ROTARY) for part in parts]
     products = [scale(tape, one, ROTARY) for one in wide]

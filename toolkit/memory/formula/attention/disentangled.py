@@ -1,4 +1,4 @@
-"""DeBERTa's scores of contents with relative positions. H = hidden width, R = relative positions that have a row.
+"""DeBERTa's scores between contents and relative positions. H = hidden width, R = rows of relative positions.
 
 Source: transformers 5.23 modeling_deberta_v2.py, DisentangledSelfAttention.disentangled_attention_bias.
 """
@@ -22,8 +22,8 @@ MASK = "attention_mask"
 class PositionsForm:
     """The relative positions that all layers attend to: a table of `rows` x the hidden width, of one dtype.
 
-    `key` and `query` are the linears of the table: those of the contents where they share them, then both; else those
-    of the `terms` alone, which are c2p (contents to positions) and p2c (positions to contents).
+    `key` and `query` are the linears that project the table: both, and those of the contents, where these are shared;
+    else only those of the `terms`, which are c2p (contents to positions) and p2c (positions to contents).
     """
 
     rows: int
@@ -40,7 +40,7 @@ class PositionsForm:
 
 
 def headed(tape: Tape, x: Buffer) -> Buffer:
-    """A contiguous copy with the heads before the positions, or back; its gradient is copied back too."""
+    """A contiguous copy with the heads before the positions, or back; its gradient is copied back as well."""
     result = tape.new(x.row, x.width, x.dtype, grad=x.grad, size=x.size)
 
     def backward(tape: Tape, _: Buffer) -> Given:
@@ -50,7 +50,7 @@ def headed(tape: Tape, x: Buffer) -> Buffer:
 
 
 def product_in(tape: Tape, x: Buffer, y: Buffer, dtype: str, row: str, width: int, size: Size) -> Buffer:
-    """`torch.bmm(x, y)` in a dtype, to which autocast casts both anew for every product."""
+    """`torch.bmm(x, y)` in a dtype, to which autocast casts both for every product."""
     left, right = cast(tape, x, dtype, x.row), cast(tape, y, dtype, y.row)
     result = contract(tape, left, right, row, width, size)
     tape.drop(*(inner for inner, part in ((left, x), (right, y)) if inner is not part))
@@ -63,7 +63,7 @@ def table_size(rows: int, width: int, dtype: str) -> Size:
 
 
 def position_table(tape: Tape, form: PositionsForm) -> Buffer:
-    """The table after dropout. The table itself is the model's, which holds it for all layers."""
+    """The table after dropout. The model holds the table itself for all layers."""
     size = table_size(form.rows, form.width, form.dtype)
     table = Buffer(POSITIONS, size, form.width, form.dtype, form.grad, held=False, counted=False)
     return drop_out(tape, table, POSITIONS) if form.dropout else table
@@ -72,7 +72,7 @@ def position_table(tape: Tape, form: PositionsForm) -> Buffer:
 def position_scores(
     tape: Tape, query: Buffer, key: Buffer, table: Buffer, form: PositionsForm
 ) -> tuple[Buffer, Buffer]:
-    """The scores of both terms, the second added in place; and the tensor that they are in."""
+    """The scores of both terms, the second one added in place, and the tensor that holds them."""
     of_query, of_key = _tables(tape, table, form)
     held = [part for part in (of_query, of_key) if part is not None]
     parts: list[Buffer] = []
@@ -117,9 +117,9 @@ def _repeated(tape: Tape, table: Buffer, form: LinearForm | None) -> Buffer | No
 def gathered_scores(
     tape: Tape, states: Buffer, positions: Buffer, form: PositionsForm, row: Size, *, copies: bool = False
 ) -> tuple[Buffer, Buffer]:
-    """Scores with all positions, of the size `row`, of which each pair takes its own; and the index of these.
+    """Scores with all positions, of the size `row`, from which each pair gathers its own; and the index of these.
 
-    Where both are `copies` that the product makes, they go with it.
+    Where both operands are `copies` made for the product, they are freed with it.
 
     Gather saves both. Its backward fills zeros of their size in place (torch FunctionsManual.cpp, gather_backward).
     """

@@ -1,4 +1,4 @@
-"""Attention of encoders, in both directions: by a fused kernel, eager, or disentangled (DeBERTa)."""
+"""Bidirectional attention of encoders: by a fused kernel, eager, or disentangled (DeBERTa)."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ from toolkit.spec.fields.kernel_names import MATH
 
 @frozen
 class EncoderAttentionForm:
-    """The attention of an encoder layer: `heads` heads over `width`, with q, k and v from linears of their own.
+    """The attention of an encoder layer: `heads` heads over `width`, with separate linears for q, k and v.
 
-    `kernel` is flash, eager or math (torch's own operations), or masked or varying where rows are padded; `positions`
-    are DeBERTa's. `dropout` is that of the probabilities, which fused kernels draw without a mask; `keeps_scores` says
-    that softmax saves what it is given, too; `mask` is the dtype of the mask that eager attention adds; `names_scores`
-    says that its code has a name for the scores to its end, as before transformers 5. `bias` is the dtype of one for
-    each pair and head, which is added in place (MPNet). With `joined` one product makes all three (the first DeBERTa).
+    `kernel` is flash, eager or math (torch's own operations), or masked or varying for padded rows; `positions` are
+    DeBERTa's. `dropout` is that of the probabilities, which fused kernels apply without a saved mask. `keeps_scores`:
+    softmax saves its input as well. `mask` is the dtype of the mask that eager attention adds. `names_scores`: its code
+    refers to the scores to its end, as before transformers 5. `bias` is the dtype of a bias for each pair and head,
+    added in place (MPNet). With `joined` one product makes q, k and v (the first DeBERTa).
     """
 
     heads: int
@@ -56,7 +56,7 @@ class EncoderAttentionForm:
     output: LinearForm
     kernel: str
     autocast: str | None = None
-    narrows: str | None = None  # as of a decoder's attention
+    narrows: str | None = None  # as in a decoder's attention
     dropout: bool = False
     keeps_scores: bool = False
     positions: PositionsForm | None = None
@@ -68,11 +68,11 @@ class EncoderAttentionForm:
 
 
 Attended = tuple[Buffer, tuple[Buffer, ...], tuple[Buffer, ...]]
-"""What attention gives, the queries, keys and values that its code still holds, and the probabilities it hands out."""
+"""Attention's result, the queries, keys and values that its code still holds, and the probabilities it returns."""
 
 
 def attend_both_ways(tape: Tape, x: Buffer, form: EncoderAttentionForm) -> Attended:
-    """The heads' values side by side, before the output projection; the caller keeps `x`."""
+    """The heads' results concatenated, before the output projection; the caller keeps `x`."""
     if form.joined is not None:
         return attend_jointly(tape, x, form.joined), (), ()
     if form.positions is not None:
@@ -85,7 +85,7 @@ def attend_both_ways(tape: Tape, x: Buffer, form: EncoderAttentionForm) -> Atten
 
 
 def _as_decoders(form: EncoderAttentionForm) -> AttentionForm:
-    """The form that a kernel knows: as many keys as queries, nothing repeated, each token sees all."""
+    """The decoder's form of this attention: as many keys as queries, nothing repeated, bidirectional."""
     head = form.width // form.heads
     projections = (form.query, form.key, form.value)
     form_of_heads = AttentionForm(form.heads, form.heads, head, head, projections, form.output, form.kernel, "none")
@@ -119,7 +119,7 @@ def _eager(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: EncoderA
 
 
 def _factor(tape: Tape, x: Buffer, form: EncoderAttentionForm) -> Buffer:
-    """Queries, keys or values as a product takes them: in autocast's dtype, and with their heads first."""
+    """Queries, keys or values as operands of a product: in autocast's dtype, and with their heads first."""
     inner = cast(tape, x, form.autocast or x.dtype, STATES)
     copy = headed(tape, inner)
     return copy if inner is x else letting_go(tape, inner, copy)
@@ -130,7 +130,7 @@ def _pairs(form: EncoderAttentionForm, dtype: str) -> Size:
 
 
 def _softmax(tape: Tape, scores: Buffer, form: EncoderAttentionForm) -> Buffer:
-    """Softmax, which saves its result; autocast runs it in float32, of float16 without a copy (half_to_float)."""
+    """Softmax, which saves its result; autocast runs it in float32, without a copy for float16 (half_to_float)."""
     wide = cast(tape, scores, "fp32", SCORES) if form.autocast and scores.dtype != "fp16" else scores
     dtype = "fp32" if form.autocast else scores.dtype
     result = tape.new(SCORES, 0, dtype, grad=wide.grad, size=resized(wide, dtype))
@@ -156,7 +156,7 @@ def _mix(tape: Tape, weights: Buffer, values: Buffer, form: EncoderAttentionForm
 
 
 def _disentangled(tape: Tape, x: Buffer, form: EncoderAttentionForm, positions: PositionsForm) -> Buffer:
-    """Scores of contents, and of contents with relative positions (transformers modeling_deberta_v2.py).
+    """Scores of contents, and between contents and relative positions (transformers modeling_deberta_v2.py).
 
     Its code holds the scores of positions, the masked scores and the probabilities to its end.
     """

@@ -1,4 +1,4 @@
-"""Rotary embedding of neighbours, each layer with its own angles: GPT-J and CodeGen.
+"""Rotary embedding of adjacent pairs, each layer with its own angles: GPT-J and CodeGen.
 
 Source: transformers 5.23 modeling_gptj.py and modeling_codegen.py, apply_rotary_pos_emb, rotate_every_two.
 """
@@ -16,10 +16,10 @@ from toolkit.memory.tape.tape import Tape
 
 @frozen
 class PairsForm:
-    """The heads, and the width of the part of each that is turned.
+    """The heads, and the width of the rotated part of each.
 
-    `angles` is the dtype of sines and cosines; with a `table` each layer copies those of so many positions first, and
-    has indices of those that it takes.
+    `angles` is the dtype of sines and cosines. With a `table` each layer first copies those of so many positions, and
+    has indices of those that it uses.
     """
 
     heads: int
@@ -29,7 +29,7 @@ class PairsForm:
 
 
 def turned_pairs(tape: Tape, query: Buffer, key: Buffer, form: PairsForm) -> tuple[Buffer, Buffer, tuple[Buffer, ...]]:
-    """Queries and keys with their positions, and what keeps a name until attention is done."""
+    """Rotated queries and keys, and the tensors that stay named until attention is done."""
     held = _angles(tape, form)
     turned_key = _turned_part(tape, key, form)
     turned_query = _turned_part(tape, query, form)
@@ -48,7 +48,7 @@ def _angles(tape: Tape, form: PairsForm) -> tuple[Buffer, ...]:
 
 
 def _turned_part(tape: Tape, x: Buffer, form: PairsForm) -> Buffer:
-    """X * cos + rotate_every_two(x) * sin of a part of each head; both angles are spread out, and saved."""
+    """X * cos + rotate_every_two(x) * sin of a part of each head; both angles are repeated in copies, and saved."""
     width = form.heads * form.turned
     spread = Size(position=form.turned * BYTES[form.angles])
     angles = [tape.new(ROTARY, 0, form.angles, size=spread) for _ in ("sines", "cosines")]
@@ -89,7 +89,7 @@ def _times(tape: Tape, x: Buffer, angles: Buffer, dtype: str) -> Buffer:
 
 
 def _joined(tape: Tape, x: Buffer, turned: Buffer) -> Buffer:
-    """cat((turned part, rest)): gradients of both are views, that of the rest is put into zeros of the whole."""
+    """cat((rotated part, rest)): gradients of both are views; that of the rest is put into zeros of the whole."""
     result = tape.new(STATES, x.width, turned.dtype, grad=x.grad, size=resized(x, turned.dtype))
 
     def backward(tape: Tape, gradient: Buffer) -> Given:

@@ -11,10 +11,10 @@ from toolkit.memory.tape.tape import Tape
 
 
 def prefixed(tape: Tape, key: Buffer, value: Buffer, form: AttentionForm) -> tuple[Buffer, Buffer]:
-    """cat((prefix, keys)) and the same of values, which a cache holds until the model returns.
+    """cat((prefix, keys)) and the same for values, which a cache holds until the model returns.
 
-    The prefix of the layer goes once it is there twice. Its gradient waits for those of all other layers, as one
-    embedding gives all of them.
+    The layer's prefix is freed once it has been copied. Its gradient waits for those of all other layers, because one
+    embedding makes all of them.
     """
     prefixes = [_prefix(tape, part, form) for part in (key, value)]
     joined = []

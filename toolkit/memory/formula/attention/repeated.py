@@ -11,7 +11,7 @@ from toolkit.memory.tape.tape import Tape
 
 
 def repeated(tape: Tape, x: Buffer, form: AttentionForm) -> Buffer:
-    """Keys or values as wide as the queries, in a tensor of their own; themselves where no head is shared."""
+    """Keys or values repeated to the width of the queries, in a new tensor; unchanged where no head is shared."""
     if not form.is_grouped:
         return x
     result = tape.new(STATES, form.repeated, x.dtype, grad=x.grad, size=_repeated_size(tape, x, form))
@@ -23,7 +23,7 @@ def repeated(tape: Tape, x: Buffer, form: AttentionForm) -> Buffer:
 
 
 def _repeated_size(tape: Tape, x: Buffer, form: AttentionForm) -> Size:
-    """Of every token; while a cache is read of all that it has, or of its window."""
+    """The size for every token; while a cache is read, for all tokens in it, or in its window."""
     each = form.repeated * BYTES[x.dtype]
     if tape.cache == STATIC and tape.keeping is not None:
         return Size(sequence=tape.keeping.room * each)

@@ -1,9 +1,9 @@
-"""Rotary embedding otherwise than LLaMA's: neighbours as pairs, products in float32, results cast back at the end.
+"""Rotary embedding that differs from LLaMA's: adjacent pairs, products in float32, results cast back at the end.
 
 Sources, all of transformers 5.23: modeling_olmo2.py ("promoted": float32 angles), modeling_cohere.py ("floated":
 queries and keys in float32 first), modeling_ernie4_5.py ("floated pairs": each factor in float32), modeling_helium.py
-("pairs") and modeling_glm.py ("joined pairs": a part of each head). Where neighbours are pairs, each layer spreads out
-cosines and sines for itself, and its graph keeps them.
+("pairs") and modeling_glm.py ("joined pairs": a part of each head). With adjacent pairs each layer repeats cosines and
+sines for itself, and its graph keeps them.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ ROTARY = "rotary_states"
 
 PROMOTED, FLOATED, FLOATED_PAIRS, PAIRS, JOINED_PAIRS = "promoted", "floated", "floated pairs", "pairs", "joined pairs"
 FLOATED_TWICE = "floated twice"
-"""Each product has a float32 copy of its own (modeling_modernbert.py)."""
+"""Each product makes its own float32 copy (modeling_modernbert.py)."""
 TOGETHER = (PROMOTED, FLOATED, FLOATED_PAIRS, PAIRS, JOINED_PAIRS, FLOATED_TWICE)
-"""The words of layouts for which queries and keys are turned side by side, not one after the other."""
+"""The names in layouts for which queries and keys are rotated together, not one after the other."""
 
 FLOAT_ANGLES = (PROMOTED, FLOATED_PAIRS)
-"""Where the model hands out its angles in float32, whatever the dtype of the stream."""
+"""The names for which the model's angles are float32, whatever the dtype of the stream."""
 
 SPREAD_BY_LAYERS = (PAIRS, JOINED_PAIRS, FLOATED_PAIRS)
-"""Where each layer has cosines and sines of its own, so that no graph holds the model's."""
+"""The names for which each layer has its own cosines and sines, so that no graph holds the model's."""
 
 Angles = tuple[Buffer, ...]
 
 
 def turned_together(tape: Tape, query: Buffer, key: Buffer, form: AttentionForm) -> tuple[Buffer, Buffer]:
-    """Queries and keys with their positions: both are turned before either is cast back."""
+    """Rotated queries and keys: both are rotated before either is cast back."""
     angles = _spread(tape, form)
     given = [query, key]
     if form.rotary == FLOATED:
@@ -48,7 +48,7 @@ def turned_together(tape: Tape, query: Buffer, key: Buffer, form: AttentionForm)
 
 
 def _spread(tape: Tape, form: AttentionForm) -> Angles:
-    """cos.repeat_interleave(2), and of the sines: one row for each position."""
+    """cos.repeat_interleave(2), and the same for sines: one row for each position."""
     if form.rotary not in SPREAD_BY_LAYERS:
         return ()
     dtype = "fp32" if form.rotary == FLOATED_PAIRS or form.wide_rotary else form.angles
@@ -57,7 +57,7 @@ def _spread(tape: Tape, form: AttentionForm) -> Angles:
 
 
 def _turn(tape: Tape, x: Buffer, form: AttentionForm, angles: Angles) -> Buffer:
-    """X * cos + half_turned(x) * sin."""
+    """X * cos + rotate_half(x) * sin."""
     wide = form.wide_rotary or form.rotary in (PROMOTED, FLOATED, FLOATED_PAIRS, FLOATED_TWICE)
     dtype = "fp32" if wide else x.dtype
     cosines, sines = angles[:1], angles[1:]
@@ -71,7 +71,7 @@ def _turn(tape: Tape, x: Buffer, form: AttentionForm, angles: Angles) -> Buffer:
 
 
 def _half(tape: Tape, x: Buffer, form: AttentionForm) -> Buffer:
-    """The half-turned factor, in float32 where its products are to be: cast before it is turned, or after."""
+    """rotate_half(x), in float32 where its products are: cast before it is rotated, or after."""
     if form.rotary != FLOATED_TWICE:
         half = half_turned(tape, x)
         return letting_go(tape, half, _floated(tape, half, form))
@@ -87,7 +87,7 @@ def _floated(tape: Tape, x: Buffer, form: AttentionForm) -> Buffer:
 
 
 def _times(tape: Tape, x: Buffer, original: Buffer, dtype: str, factor: Angles) -> Buffer:
-    """`x * angles` in the dtype to which torch promotes it; lets go of `x` where it is a copy of `original`."""
+    """`x * angles` in the dtype to which torch promotes it; drops `x` where it is a copy of `original`."""
     saved = tape.save(*factor, constants=0 if factor else 1) if x.grad else ()
     result = tape.new(ROTARY, x.width, dtype, grad=x.grad, size=resized(x, dtype))
 
@@ -104,7 +104,7 @@ def _times(tape: Tape, x: Buffer, original: Buffer, dtype: str, factor: Angles) 
 
 
 def _rejoin(tape: Tape, x: Buffer, form: AttentionForm, angles: Angles) -> Buffer:
-    """cat((turned part, rest)): one new tensor; those of the part that is turned are smaller and passing."""
+    """cat((rotated part, rest)): one new tensor; the tensors of the rotated part are smaller and temporary."""
     dtype = "fp32" if form.wide_rotary else x.dtype
     saved = tape.save(*angles) if x.grad else ()
     result = tape.new(STATES, x.width, dtype, grad=x.grad, size=resized(x, dtype))
@@ -116,7 +116,7 @@ def _rejoin(tape: Tape, x: Buffer, form: AttentionForm, angles: Angles) -> Buffe
 
 
 def half_turned(tape: Tape, x: Buffer) -> Buffer:
-    """cat((-second half, first half)), or the like of neighbours: backward adds up two tensors filled from halves."""
+    """cat((-second half, first half)), or the same for pairs: backward adds two tensors filled from the halves."""
     half = Size(*[part // 2 for part in x.size])
     with tape.temporary(ROTARY, half):
         result = tape.new(ROTARY, x.width, x.dtype, grad=x.grad, size=x.size)

@@ -1,4 +1,4 @@
-"""FlashAttention over rows that are padded, whose real tokens are gathered and put back afterwards, or packed.
+"""FlashAttention over packed rows, or over padded rows whose real tokens are gathered and scattered back afterwards.
 
 Sources: transformers modeling_flash_attention_utils.py (_upad_input, _pad_input); flash-attention 2,
 csrc/flash_attn/flash_api.cpp, mha_varlen_fwd and mha_varlen_bwd. How many tokens are real is data: here all of them.
@@ -17,7 +17,7 @@ from toolkit.memory.tape.buffer import Buffer
 from toolkit.memory.tape.tape import Tape
 
 TILE = 128
-"""Tokens for which each row adds to the sums of dq."""
+"""Tokens by which each row extends the float32 sums of dq."""
 
 
 def varying(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: AttentionForm) -> Buffer:
@@ -34,9 +34,9 @@ def varying(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: Attenti
 
 
 def packed(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: AttentionForm) -> Buffer:
-    """The kernel for samples of one row that positions tell apart, which takes contiguous states.
+    """The kernel for samples in one row that positions tell apart, which takes contiguous states.
 
-    Turned parts that were joined are copied for it, and what is a part of one projection for all three. Source:
+    Concatenated rotated parts are copied for it, and so are parts of one projection for q, k and v. Source:
     transformers modeling_flash_attention_utils.py, _prepare_from_posids.
     """
     states = query, key, value
@@ -52,15 +52,15 @@ def packed(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: Attentio
 
 
 def packed_by_lengths(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: AttentionForm) -> Buffer:
-    """The same where lengths are given, which takes the states as they lie."""
+    """The same with given lengths, which takes the states as they are in memory."""
     dtype = form.flash_dtype(query.dtype)
     return fused(tape, (query, key, value), form, dtype, _working(form, dtype))
 
 
 def _gathered(tape: Tape, parts: tuple[Buffer, ...], form: AttentionForm) -> tuple[Buffer, ...]:
-    """Keys, values and queries in the order in which they are gathered; of a single token there is nothing to gather.
+    """Keys, values and queries in the order in which they are gathered; a single token needs no gathering.
 
-    What a cache lays out with its heads first is copied before, and so are queries that were put together anew.
+    What a cache lays out with its heads first is copied before, and so are concatenated queries.
     """
     query, key, value = parts
     from_cache = tape.cache in LAID_OUT
@@ -73,7 +73,7 @@ def _gathered(tape: Tape, parts: tuple[Buffer, ...], form: AttentionForm) -> tup
 
 
 def _taken(tape: Tape, x: Buffer, form: AttentionForm, *, copies: bool) -> Buffer:
-    """The real tokens of a tensor: while a cache is read, of all that it has, or of its window."""
+    """The real tokens of a tensor; while a cache is read, all tokens in it, or in its window."""
     size, each = x.size, x.width * BYTES[x.dtype]
     if tape.cache == READS:
         size = Size(pair=each) if form.window is None else Size(sequence=form.window * each)
@@ -84,7 +84,7 @@ def _taken(tape: Tape, x: Buffer, form: AttentionForm, *, copies: bool) -> Buffe
 
 
 def _moved(tape: Tape, x: Buffer, row: str, size: Size | None = None) -> Buffer:
-    """Rows picked by an index, or put where it says: backward does the other, in a new tensor."""
+    """Rows gathered by an index, or scattered to it: backward does the opposite, in a new tensor."""
     result = tape.new(row, x.width, x.dtype, grad=x.grad, size=size or x.size)
 
     def backward(tape: Tape, _: Buffer) -> Given:
@@ -94,7 +94,7 @@ def _moved(tape: Tape, x: Buffer, row: str, size: Size | None = None) -> Buffer:
 
 
 def _working(form: AttentionForm, dtype: str) -> Working:
-    """Sums of rows and of dq in float32, with 128 tokens more for each row, and dk and dv for every query head."""
+    """Float32 sums of rows and of dq, with 128 more tokens for each row, and dk and dv for every query head."""
     each = form.query_heads * BYTES["fp32"]
     wide = each * (-(-form.head_dim // 32) * 32)
     sums = tuple(Size(token=size, sequence=TILE * size) for size in (each, wide))

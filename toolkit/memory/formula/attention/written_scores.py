@@ -1,4 +1,4 @@
-"""Attention whose code writes out its scores whatever kernel is asked for, most of it in float32.
+"""Attention whose code materializes its scores whatever kernel is asked for, most of it in float32.
 
 Sources, all of transformers 5.23: modeling_gptj.py (GPTJAttention), modeling_codegen.py (CodeGenAttention),
 modeling_gpt_neo.py (GPTNeoSelfAttention), modeling_mpt.py (MptAttention).
@@ -30,15 +30,15 @@ from toolkit.memory.tape.buffer import Buffer
 from toolkit.memory.tape.tape import Tape
 
 SCALE, MASK, FILL, BIAS = "scale", "mask", "fill", "float32 bias"
-"""What is done with scores: times a number, plus the mask, some of them replaced by a mask, plus a float32 bias."""
+"""Steps on scores: times a number, plus the mask, some of them replaced by a mask, plus a float32 bias."""
 
 
 @frozen
 class WrittenForm:
     """An attention of `heads` heads over the hidden width.
 
-    `steps` are what is done with scores before the softmax. With `floats` queries and keys are float32 in their
-    product, with `gathers` they are copies of parts of what one linear gives.
+    `steps` are applied to the scores before the softmax. With `floats` queries and keys are float32 in their product;
+    with `gathers` they are copies of parts of one linear's result.
     """
 
     hidden: int
@@ -52,11 +52,11 @@ class WrittenForm:
     autocast: str | None = None
     mask: str = "bf16"  # the dtype of the mask, which is that of the embeddings
     score_dropout: bool = False
-    holds_scores: bool = False  # there is a name for scores beside that of the probabilities (MPT)
+    holds_scores: bool = False  # the code refers to the scores as well as to the probabilities (MPT)
 
 
 def attend_written(tape: Tape, x: Buffer, form: WrittenForm) -> tuple[Buffer, Buffer]:
-    """What attention gives, and the probabilities, which the layer's code has a name for; the caller keeps `x`."""
+    """Attention's result, and the probabilities, to which the layer's code refers; the caller keeps `x`."""
     query, key, value, whole = _projected(tape, x, form)
     held: tuple[Buffer, ...] = ()
     if form.pairs is not None:
@@ -72,7 +72,7 @@ def attend_written(tape: Tape, x: Buffer, form: WrittenForm) -> tuple[Buffer, Bu
 
 
 def _projected(tape: Tape, x: Buffer, form: WrittenForm) -> tuple[Buffer, Buffer, Buffer, tuple[Buffer, ...]]:
-    """Queries, keys and values, and the tensor of all three where it has a name."""
+    """Queries, keys and values, and the tensor of all three where the code refers to it."""
     if not isinstance(form.projections, LinearForm):
         query, key, value = (linear(tape, x, projection, STATES) for projection in form.projections)
         return query, key, value, ()
@@ -83,7 +83,7 @@ def _projected(tape: Tape, x: Buffer, form: WrittenForm) -> tuple[Buffer, Buffer
 
 
 def _mixed(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: WrittenForm) -> tuple[Buffer, Buffer]:
-    """The probabilities, and their product with the values, which is left with its heads first."""
+    """The probabilities, and their product with the values, which keeps its heads first."""
     reads, laid_out = tape.cache == READS, tape.cache in LAID_OUT
     wide_query, wide_key = query, key
     if form.floats:
@@ -106,16 +106,16 @@ def _mixed(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: WrittenF
 
 
 def _all_keys(tape: Tape, key: Buffer, *, reads: bool) -> Buffer:
-    """Keys in float32: while tokens are decoded those of all that the cache has."""
+    """Keys in float32; in decoding those of all tokens in the cache."""
     if not reads or key.dtype == "fp32":
         return cast(tape, key, "fp32", SCORES)
     return tape.new(SCORES, key.width, "fp32", size=Size(pair=key.width * BYTES["fp32"]))
 
 
 def _for_product(tape: Tape, x: Buffer, dtype: str, *, laid_out: bool) -> tuple[Buffer, ...]:
-    """In the dtype of a product, with its heads first, as torch.matmul folds them into its batch; and what is new.
+    """In the compute dtype, with its heads first, as torch.matmul folds them into its batch; and the new tensors.
 
-    What autocast casts is there until the product returns.
+    Autocast's copies live until the product returns.
     """
     inner = cast(tape, x, dtype, x.row)
     new = (inner,) if inner is not x else ()
@@ -145,7 +145,7 @@ STEPS = {SCALE: _scaled, MASK: _masked, FILL: _filled, BIAS: _biased}
 
 
 def _plus(tape: Tape, scores: Buffer, dtype: str) -> Buffer:
-    """The sum of scores and of what gets no gradient, in the wider dtype: their gradient is the sum's, or a copy."""
+    """The sum of scores and a tensor without gradient, in the wider dtype: the scores get its gradient, or a copy."""
     result = tape.new(SCORES, 0, dtype, grad=scores.grad, size=resized(scores, dtype))
 
     def backward(tape: Tape, gradient: Buffer) -> Given:
@@ -157,7 +157,7 @@ def _plus(tape: Tape, scores: Buffer, dtype: str) -> Buffer:
 
 
 def _softmax(tape: Tape, scores: Buffer, dtype: str, form: WrittenForm) -> Buffer:
-    """The softmax in float32, which is saved, in the dtype of values, and dropout."""
+    """The softmax in float32, which is saved, a cast to the dtype of values, and dropout."""
     wide = cast(tape, scores, "fp32", SCORES)
     result = tape.new(SCORES, 0, "fp32", grad=wide.grad, size=resized(wide, "fp32"))
 

@@ -1,1 +1,1 @@
-"""Keys and values that generation keeps."""
+"""The caches of keys and values in generation."""

@@ -1,7 +1,7 @@
 """What a prompt leaves in the cache of keys and values.
 
-Source: transformers cache_utils.py, DynamicLayer.update: since 4.56 a new layer puts an empty tensor and the keys
-together in a new one, and what attends is given that; before, it kept the keys as they were.
+Source: transformers cache_utils.py, DynamicLayer.update: since 4.56 a new layer concatenates an empty tensor and the
+keys into a new one, which attention gets; before, it kept the keys themselves.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ HOLDS = "holds"
 NAMES = "names"
 STATIC = "static"
 PACKS = "packs"
-"""While tokens are decoded: each attends to all that the cache has."""
+"""While tokens are decoded: each attends to all tokens in the cache."""
 
 LAID_OUT = (COPIES, HOLDS, READS, STATIC)
-"""Where keys and values are those of a cache that lays them out with heads before positions."""
+"""The kinds for which a cache lays keys and values out with heads before positions."""
 
 
 def cached(tape: Tape, *parts: Buffer) -> tuple[Buffer, ...]:
-    """Keys and values as the cache has them, which it holds from here on; themselves where nothing is cached."""
+    """Keys and values as the cache has them, which it holds from here on; unchanged where nothing is cached."""
     if tape.keeping is not None and tape.cache in (STATIC, PACKS):
         return kept_otherwise(tape, tape.keeping, parts)
     if tape.keeping is not None and tape.keeping.packing is not None:
@@ -49,7 +49,7 @@ def cached(tape: Tape, *parts: Buffer) -> tuple[Buffer, ...]:
 
 
 def _named(tape: Tape, part: Buffer) -> Buffer:
-    """In training: themselves or a copy, which stay until the loop has a name for the next result."""
+    """In training: the tensors themselves or a copy, which stay until the loop gets the next result."""
     if tape.cache == COPIES:
         part = letting_go(tape, part, transposed(tape, part))
     tape.pin(part)
@@ -57,7 +57,7 @@ def _named(tape: Tape, part: Buffer) -> Buffer:
 
 
 def _held(tape: Tape, part: Buffer, dtype: str) -> Buffer:
-    """In training, copies in a cache that the model's result holds, which a trainer lets go of before backward.
+    """In training, copies in a cache that the model's result holds, which a trainer drops before backward.
 
     Values are as wide as keys, whose dtype an empty cache takes (cache_utils.py, DynamicLayer.lazy_initialization).
     """
@@ -73,7 +73,7 @@ def _held(tape: Tape, part: Buffer, dtype: str) -> Buffer:
 
 
 def _kept(tape: Tape, part: Buffer) -> Buffer:
-    """The same memory, which is the cache's now; of a view that of all it is a view of."""
+    """The same memory, now held by the cache; for a view, that of the whole tensor."""
     if part.base is not None:
         part.base.references += 1
         return part

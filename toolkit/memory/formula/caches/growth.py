@@ -1,4 +1,4 @@
-"""What is there beside a cache while it grows: old keys, an old cache as a whole, results that still have a name."""
+"""What is there beside a growing cache: old keys, an old cache as a whole, results that the loop still refers to."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ WITH_ENCODER = "an encoder and a decoder itself is not followed; for generate() 
 
 @frozen
 class Growth:
-    """What is there beside a cache that grows, in bytes by row: `last` at the last token, `second` at the second.
+    """What is there beside a growing cache, in bytes by row: `last` at the last token, `second` at the second.
 
-    `whole` says that `last` is there throughout the pass. `second` is what is there beside the prompt's cache, and
-    empty where no more is there than later; with `decoded` the prompt's cache is there while the second token makes its
-    own, which takes more where keys and values are views of what holds queries, too; `first` are old keys that are
-    there beside it only while a layer's cache grows. `keys` are the tokens that the last one attends to; `held` is an
-    encoder's result, which generation keeps.
+    `whole` says that `last` is there throughout the pass. `second` is what is there beside the prompt's cache; it is
+    empty where later tokens have as much. With `decoded` the prompt's cache is there while the second token makes its
+    own; it is larger where keys and values are views of a tensor with the queries. `first` are old keys that are there
+    only while a layer's cache grows. `keys` are the tokens to which the last one attends; `held` is an encoder's
+    result, which generation keeps.
     """
 
     last: int
@@ -52,7 +52,7 @@ class Growth:
 
 
 def growth(context: Context) -> Growth:
-    """One layer's old keys; where versions hand on tuples the whole old cache, and the logits of the prompt with it."""
+    """One layer's old keys; in versions with tuples the whole old cache, and the prompt's logits with it."""
     setting = context.setting
     if decodes_itself(setting) and any(kind.stack == "encoder" for kind in context.architecture.layers):
         raise UnsupportedRow(ROW, f"a loop that calls {WITH_ENCODER}")
@@ -82,7 +82,7 @@ def growth(context: Context) -> Growth:
 
 
 def _given(context: Context, version: Behaviour, tokens: int) -> tuple[str, int]:
-    """The logits of so many tokens of each sequence, as the model gives them."""
+    """The logits of so many tokens of each sequence, as the model returns them."""
     setting = context.setting
     wide = version.upcasts_early if decodes_itself(setting) else not version.own_head
     width = BYTES["fp32" if wide else context.numerics.head]
@@ -90,7 +90,7 @@ def _given(context: Context, version: Behaviour, tokens: int) -> tuple[str, int]
 
 
 def _held(context: Context, version: Behaviour) -> tuple[tuple[str, int], ...]:
-    """What a loop of somebody's own has a name for at the last token: the result before, or the prompt's with it."""
+    """What a plain loop refers to at the last token: the previous result, or the prompt's result as well."""
     setting = context.setting
     named = decodes_itself(setting) and (version.holds_result or version.keeps_prompt)
     before = 1 if named and setting.generated_length > 2 else 0
@@ -99,16 +99,16 @@ def _held(context: Context, version: Behaviour) -> tuple[tuple[str, int], ...]:
 
 
 def _rolled(context: Context) -> int:
-    """The values of a layer made anew, moved by 100 tokens, where there is no room for the next (roll_kv_n_steps)."""
+    """A copy of a layer's values, shifted by 100 tokens, where there is no room for the next (roll_kv_n_steps)."""
     kind, setting = context.architecture.layers[0], context.setting
     full = setting.sequence_length + setting.generated_length - 1 > room_of(context)
     return keys_bytes(context, kind) if full and setting.generated_length > 1 else 0
 
 
 def _of_another_growth(context: Context) -> Growth:
-    """What a token needs beside a cache that does not grow, and the mask by which it leaves out what is still empty.
+    """What a token needs beside a cache that does not grow, and the mask that excludes its empty part.
 
-    A static layer whose window is full moves all it has by one place, in new tensors (StaticSlidingWindowLayer).
+    A static layer whose window is full shifts all its tokens by one, in new tensors (StaticSlidingWindowLayer).
     """
     setting = context.setting
     if setting.cache is not None and setting.cache.implementation == QUANTIZED:
@@ -130,7 +130,7 @@ def _encoded(context: Context) -> tuple[tuple[str, int], ...]:
 
 
 def _one_layer(context: Context, generated: int | None = None) -> int:
-    """The old keys of one layer while new ones are put together; of a layer with a window keys and values."""
+    """The old keys of one layer while new ones are concatenated; for a layer with a window keys and values."""
     setting = context.setting
     tokens = setting.sequence_length + max((generated or setting.generated_length) - 2, 0)
     every = (kind for kind in context.architecture.layers if kind.stack != "encoder")

@@ -1,4 +1,4 @@
-"""What a prompt leaves in a static or a quantized cache, and what attends to it.
+"""What a prompt leaves in a static or a quantized cache, and what attention gets.
 
 Source: transformers 5.23 cache_utils.py, StaticLayer, StaticSlidingWindowLayer, QuantizedLayer, Fp8QuantizedLayer.
 """
@@ -16,7 +16,7 @@ UNPACKED = "unpacked_cache"
 
 
 def kept_otherwise(tape: Tape, keeping: Keeping, parts: tuple[Buffer, ...]) -> tuple[Buffer, ...]:
-    """What attends is given, and in the tape what the cache takes for it."""
+    """The keys and values that attention gets; the tape also has what the cache takes for them."""
     if keeping.packing is not None:
         copied = keeping.key_copied, keeping.value_copied
         for part, packing, copies in zip(parts, keeping.packing, copied, strict=True):
@@ -30,7 +30,7 @@ def kept_otherwise(tape: Tape, keeping: Keeping, parts: tuple[Buffer, ...]) -> t
 
 
 def unpacked(tape: Tape, parts: tuple[Buffer, ...]) -> tuple[Buffer, ...]:
-    """Keys and values of all tokens in their own dtype, put together for one layer at a time."""
+    """Keys and values of all tokens in their own dtype, concatenated for one layer at a time."""
     tape.drop(*parts)
     return tuple(
         tape.new(UNPACKED, part.width, part.dtype, size=Size(pair=part.width * BYTES[part.dtype])) for part in parts

@@ -1,4 +1,4 @@
-"""Keys and values that generation keeps for every token."""
+"""The keys and values that generation keeps for every token."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def kv_cache(context: Context, phase: PhaseName) -> int:
 
 
 def _of_another(context: Context) -> int:
-    """A static cache has room for all tokens from the first on; a quantized one packs all but the latest."""
+    """A static cache has room for all tokens from the start; a quantized one packs all but the latest."""
     if context.setting.cache is not None and context.setting.cache.implementation == QUANTIZED:
         return quantized_bytes(context, at_step(context, steps_of(context)))
     return cached_bytes(context, room(context.setting))
 
 
 def _of_litgpt(context: Context, phase: PhaseName) -> int:
-    """All tokens have their place before the first (litgpt/generate/base.py, main; model.py, set_kv_cache)."""
+    """Room for all tokens is allocated before the first (litgpt/generate/base.py, main; model.py, set_kv_cache)."""
     setting = context.setting
     if setting.trains or phase not in (PhaseName.PREFILL, PhaseName.DECODE):
         return 0
@@ -49,7 +49,7 @@ def _of_litgpt(context: Context, phase: PhaseName) -> int:
 
 
 def _of_autoawq(context: Context, phase: PhaseName) -> int:
-    """Room for all tokens that it was made for; at the fullest moment of making it perhaps less the last layer's."""
+    """Room for the stated number of tokens; while it is made, at the fullest moment, perhaps without the last layer."""
     if phase is PhaseName.LOAD:
         return made(context).cache
     return sum(2 * kind.count * keys_bytes(context, kind) for kind in context.architecture.layers)
@@ -61,7 +61,7 @@ def cached_bytes(context: Context, tokens: int) -> int:
 
 
 def cached_growth(context: Context) -> int:
-    """What a cache leaves behind as it grows, at most: each tensor is made anew, longer than the block of the last."""
+    """The most that a growing cache leaves unused: each new tensor is longer than the block of the previous one."""
     length, cache = context.setting.generated_length, context.setting.cache
     if context.architecture.family in (LITGPT, AUTOAWQ) or (cache is not None and cache.implementation == STATIC):
         return 0
@@ -69,13 +69,13 @@ def cached_growth(context: Context) -> int:
 
 
 def kept_bytes(context: Context, kind: LayerKind, tokens: int) -> int:
-    """The same in one layer of a kind."""
+    """The same for one layer of a kind."""
     each = _elements(context, kind, tokens) * BYTES[context.numerics.stream] + _wider_keys(context, kind, tokens)
     return context.setting.batch_size * (each + state_bytes(context, kind))
 
 
 def _wider_keys(context: Context, kind: LayerKind, tokens: int) -> int:
-    """What the keys of one sequence take more, where rotary embedding left them in float32."""
+    """The additional bytes of one sequence's keys where rotary embedding left them in float32."""
     if not behaviour(context.architecture, context.setting).wide_angles:
         return 0
     more = BYTES["fp32"] - BYTES[context.numerics.stream]
@@ -83,7 +83,7 @@ def _wider_keys(context: Context, kind: LayerKind, tokens: int) -> int:
 
 
 def state_bytes(context: Context, kind: LayerKind) -> int:
-    """What a layer keeps of a sequence however long it is: the tokens that a convolution sees, and a float32 state."""
+    """What a layer keeps per sequence of any length: the tokens that a convolution sees, and a float32 state."""
     if kind.mixer is None:
         return 0
     return kind.mixer.window * BYTES[context.numerics.stream] + kind.mixer.state * BYTES["fp32"]
@@ -102,17 +102,17 @@ def _elements(context: Context, kind: LayerKind, tokens: int) -> int:
 
 
 def encoded_length(context: Context) -> int:
-    """The positions of an encoder's result: frames of a sound, or the tokens of the prompt."""
+    """The positions of an encoder's result: a sound's frames, or the prompt's tokens."""
     return context.architecture.frames or context.setting.sequence_length
 
 
 def own_tokens(context: Context, tokens: int) -> int:
-    """Of so many tokens those that a decoder has itself: one of an encoder's prompt, or all beside a sound."""
+    """How many of so many tokens the decoder itself has: one where the encoder has the prompt, all beside a sound."""
     return tokens if context.architecture.frames else tokens - context.setting.sequence_length + 1
 
 
 def cached_elements(kind: LayerKind) -> int:
-    """Elements that one token needs in one layer: of every key-value head."""
+    """Elements that one token needs in one layer, for all key-value heads."""
     a = kind.attention
     if a.latent_rank is not None:
         return a.latent_rank + (a.rope_dim or 0) + a.index_width
@@ -120,12 +120,12 @@ def cached_elements(kind: LayerKind) -> int:
 
 
 def caches_expanded(context: Context) -> bool:
-    """Whether the version of a setting keeps what comes out of a latent."""
+    """Whether the setting's version caches what is computed from a latent."""
     return behaviour(context.architecture, context.setting).caches_expanded
 
 
 def kept_elements(kind: LayerKind, *, expanded: bool = False) -> int:
-    """Elements that transformers keeps of one token in one layer; `expanded` is of latent attention."""
+    """Elements that transformers keeps of one token in one layer; `expanded` applies to latent attention."""
     a = kind.attention
     if a.latent_rank is not None and expanded:
         return a.query_heads * (a.head_dim + a.value_head_dim) + a.index_width
@@ -141,7 +141,7 @@ def kept_heads(kind: LayerKind) -> int:
 def kept_tokens(context: Context, kind: LayerKind, tokens: int) -> int:
     """A layer with a window keeps that many tokens: a view of all but the first (DynamicSlidingWindowLayer).
 
-    Before there was one, it kept all.
+    Before that class existed, such a layer kept all tokens.
     """
     window = window_of(context, kind)
     return tokens if window is None else min(tokens, window)

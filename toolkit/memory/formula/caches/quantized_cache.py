@@ -1,8 +1,8 @@
-"""Keys and values of all tokens in a quantized cache, and what is there while a token's are put beside them.
+"""Keys and values of all tokens in a quantized cache, and what is there while a token's are added to them.
 
 Source: transformers 5.23 cache_utils.py, QuantizedLayer.update and Fp8QuantizedLayer.update. The prompt is packed at
-once. Each further token has all that is packed unpacked, for one layer at a time; when `residual_length` tokens have
-come, those and all before are packed anew.
+once. Each further token unpacks all that is packed, one layer at a time; after `residual_length` tokens, these and all
+before are packed again.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from toolkit.memory.tape.keeping import Packing, whole
 
 @frozen
 class Tokens:
-    """Tokens of a sequence that are packed, and those after them that are not."""
+    """How many tokens of a sequence are packed, and how many after them are not."""
 
     packed: int
     plain: int
 
 
 def at_step(context: Context, step: int) -> Tokens:
-    """What the cache has after so many tokens beyond the prompt."""
+    """The tokens in the cache after so many beyond the prompt."""
     cache, prompt = context.setting.cache, context.setting.sequence_length
     residual = cache.residual_length if cache is not None else None
     if residual is None:  # a backend that adds to what is packed
@@ -38,14 +38,14 @@ def steps_of(context: Context) -> int:
 
 
 def quantized_bytes(context: Context, tokens: Tokens) -> int:
-    """What all layers keep of so many tokens of every sequence."""
+    """The bytes that all layers keep of so many tokens of every sequence."""
     return sum(kind.count * _layer(context, kind, tokens) for kind in context.architecture.layers)
 
 
 def last_update(context: Context) -> int:
-    """What a layer needs beside the cache as it is in the end, when it is given a token: at most, of the last ones.
+    """The most that a layer needs beside the final cache when it gets one of the last tokens.
 
-    That is the last token, or an earlier one with which all were packed anew, when less was kept.
+    That is the last token, or an earlier one at which all were packed again, when less was kept.
     """
     steps, cache = steps_of(context), context.setting.cache
     if not steps or cache is None:
@@ -61,7 +61,7 @@ def last_update(context: Context) -> int:
 
 
 def _update(context: Context, kind: LayerKind, step: int) -> int:
-    """Keys and values unpacked, and put together with the latest; the latest as they were before this token."""
+    """Keys and values unpacked and concatenated with the latest; and the latest as they were before this token."""
     keys, values = packings_of(context)
     before, after = at_step(context, step - 1), at_step(context, step)
     dtype = BYTES[context.numerics.stream]
@@ -76,7 +76,7 @@ def _update(context: Context, kind: LayerKind, step: int) -> int:
 
 
 def _packing_anew(context: Context, kind: LayerKind, step: int) -> int:
-    """The first layer packs the keys of all tokens, then the values; beside the cache as it is before this token."""
+    """The first layer packs the keys of all tokens, then the values, beside the cache from before this token."""
     keys, values = packings_of(context)
     packed, joined = (_sizes(context, kind, at_step(context, one).packed) for one in (step - 1, step))
     new_keys = keys.kept(joined[0]) - keys.kept(packed[0])

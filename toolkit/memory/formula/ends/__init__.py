@@ -1,1 +1,1 @@
-"""The ends of a model: heads, logits, losses, and what a loop keeps of them."""
+"""The ends of a model: heads, logits, losses, and what a training loop keeps of them."""

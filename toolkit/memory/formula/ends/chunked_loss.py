@@ -19,11 +19,11 @@ HIDDEN = "loss_hidden_states"
 WEIGHT = "loss_weight_copy"
 
 CHUNK_TOKENS = 256
-"""Tokens for which chunked_nll forms logits at a time (trl/trainer/sft_trainer.py, since 1.4)."""
+"""Tokens per chunk of logits in chunked_nll (trl/trainer/sft_trainer.py, since 1.4)."""
 
 
 def fused_chunk(tokens: int, hidden: int, vocabulary: int) -> int:
-    """Tokens that Liger takes at a time: a power of two, so that their logits are about as large as its input.
+    """Tokens in one of Liger's chunks: a power of two, chosen so that a chunk's logits are about as large as its input.
 
     Source: liger_kernel/ops/fused_linear_cross_entropy.py.
     """
@@ -33,10 +33,10 @@ def fused_chunk(tokens: int, hidden: int, vocabulary: int) -> int:
 
 @frozen
 class ChunkedProduct:
-    """A chunk's product with the output weight: the dtype both are made first, and that in which they multiply.
+    """A chunk's product with the output weight: the dtype to which both are cast first, and that of the product.
 
-    Until 1.12 both were made float32, of which autocast made the dtype of the logits; since 1.13 the weight is given
-    the hidden states' dtype, and the logits are made float32 (trl/trainer/sft_trainer.py, _chunk).
+    Until 1.12 both were cast to float32, and autocast cast these to the dtype of the logits; since 1.13 the weight is
+    cast to the hidden states' dtype, and the logits to float32 (trl/trainer/sft_trainer.py, _chunk).
     """
 
     projection: LinearForm
@@ -51,13 +51,13 @@ class ChunkedProduct:
 
     @property
     def saved(self) -> Size:
-        """The copy that backward multiplies by: the last that was made."""
+        """The copy of the weight that backward uses: the last that was made."""
         copied = self.product != self.first or self.first != self._own
         return self._weight((copied, self.product))
 
     @property
     def gradient(self) -> Size:
-        """The weight's gradient from a chunk, and where autocast took a copy that of what it copied."""
+        """The weight's gradient from a chunk, and where autocast made a copy, the gradient of its original."""
         return self._weight((True, self.product), (self.product != self.first, self.first))
 
     def entries(self, wide: int) -> Size:
@@ -78,7 +78,7 @@ class ChunkedProduct:
 
 
 def chunked_loss(tape: Tape, x: Buffer, form: HeadForm) -> Buffer:
-    """chunked_nll of TRL 1.4 to 1.14: logits of a chunk at a time, under checkpointing; see ChunkedProduct."""
+    """chunked_nll of TRL 1.4 to 1.14: the logits of one chunk at a time, checkpointed; see ChunkedProduct."""
     normed = normalise(tape, x, form.norm)
     tape.drop(x)
     order = tape.new(LABELS, 2, "int64")
@@ -90,7 +90,7 @@ def chunked_loss(tape: Tape, x: Buffer, form: HeadForm) -> Buffer:
 
     tape.node(gathered, scatter, tape.save(order))
     with tape.temporary(WEIGHT, chunk.made), tape.temporary(LOGITS, chunk.entries(0)):
-        pass
+        tape.multiplied()
     with tape.temporary(FLOAT, chunk.entries(3)):  # logits, log-softmax, its exponential, the product for the entropy
         result = tape.new(PROBABILITIES, 0, "fp32", grad=True)
 
@@ -111,13 +111,13 @@ def _chunk_of(form: HeadForm, hidden: str) -> ChunkedProduct:
 
 
 def _chunk_backward(tape: Tape, gathered: Buffer, chunk: ChunkedProduct) -> None:
-    """A chunk runs again and backward: what it saved, two gradients of its logits, those of the weight, a slice's."""
+    """A chunk's recomputation and backward: its saved tensors, two gradients of its logits, the weight's, a slice's."""
     projection = chunk.projection
     with ExitStack() as alive:
         if chunk.product != gathered.dtype:
             alive.enter_context(tape.temporary(HIDDEN, Size(chunk=projection.inputs * BYTES[chunk.product])))
         with tape.temporary(WEIGHT, chunk.made), tape.temporary(LOGITS, chunk.entries(0)):
-            pass
+            tape.multiplied()
         alive.enter_context(tape.temporary(WEIGHT, chunk.saved))
         with tape.temporary(PROBABILITIES, chunk.entries(1)), tape.temporary(GRADIENT, chunk.gradients):
             pass
@@ -131,7 +131,7 @@ def _chunk_backward(tape: Tape, gathered: Buffer, chunk: ChunkedProduct) -> None
 
 
 def _weight_gradient(tape: Tape, chunk: ChunkedProduct) -> None:
-    """The gradient of the weight from one chunk, beside the sum of those of the chunks before."""
+    """The gradient of the weight from one chunk, beside the sum from the chunks before."""
     projection = chunk.projection
     kept = Size(fixed=projection.elements * BYTES[projection.gradient])
     tape.fresh(NEW_GRADIENT if tape.accumulates else GRADIENTS, kept, projection.gradient)
@@ -140,9 +140,9 @@ def _weight_gradient(tape: Tape, chunk: ChunkedProduct) -> None:
 
 
 def fused_loss(tape: Tape, x: Buffer, form: HeadForm) -> Buffer:
-    """Liger: the forward pass makes the gradients of hidden states and weight, one chunk of logits at a time.
+    """Liger: the forward pass already makes the gradients of hidden states and weight, one chunk of logits at a time.
 
-    Since 0.6.2 what a chunk adds to the weight's gradient is made float32 first; before, it was added as it is made.
+    Since 0.6.2 a chunk's part of the weight's gradient is cast to float32 before it is added; before, it was not.
     """
     normed = normalise(tape, x, form.norm)
     tape.drop(x)
@@ -167,7 +167,7 @@ def fused_loss(tape: Tape, x: Buffer, form: HeadForm) -> Buffer:
 
 
 def _fused_chunks(tape: Tape, projection: LinearForm, *, adds_in_place: bool) -> None:
-    """Two chunks, of which the second is as all later ones: the logits before it have a name until its own are made.
+    """Two chunks; the second is like all later ones: the previous logits stay referenced until its own are made.
 
     Source: liger_kernel/ops/fused_linear_cross_entropy.py, fused_linear_cross_entropy_forward.
     """
@@ -175,6 +175,7 @@ def _fused_chunks(tape: Tape, projection: LinearForm, *, adds_in_place: bool) ->
     logits: list[Buffer] = []
     for _ in range(2):
         logits.append(tape.new(LOGITS, 0, dtype, size=Size(chunk=projection.outputs * BYTES[dtype])))
+        tape.multiplied()
         tape.drop(*logits[:-1])
         del logits[:-1]
         with tape.temporary("activation_gradients", Size(chunk=projection.inputs * BYTES[dtype])):
@@ -192,9 +193,9 @@ def _fused_chunks(tape: Tape, projection: LinearForm, *, adds_in_place: bool) ->
 
 
 def fused_wide_loss(tape: Tape, x: Buffer, form: HeadForm) -> Buffer:
-    """Liger before 0.5, on all hidden states but the last: a chunk's logits are made float32, and short again.
+    """Liger before 0.5, on all hidden states but the last: a chunk's logits are cast to float32 and back.
 
-    Meanwhile the gradient of the chunk before still has its name. The gradient of a weight is summed up in place.
+    The previous chunk's gradient is still referenced meanwhile. The weight's gradient is summed in place.
     """
     normed = normalise(tape, x, form.norm)
     tape.drop(x)

@@ -1,4 +1,4 @@
-"""Heads that classify a sequence: of encoders on its first token, of decoders on its last; and no head at all."""
+"""Classification heads, on the first token in encoders and on the last in decoders; and models without a head."""
 
 from __future__ import annotations
 
@@ -16,19 +16,18 @@ from toolkit.memory.tape.tape import Tape
 
 POOLED = "pooled_states"
 SPAN = 2
-"""Where an answer starts, and where it ends."""
+"""Scores per token of an answer: for its start and for its end."""
 FIRST, MEAN, EACH = "first", "mean", "each"
-"""What of a sequence a classifier reads."""
+"""What a classifier reads of a sequence: its first token, the mean of all tokens, or each token."""
 
 
 @frozen
 class PooledForm:
-    """The first token of each sequence through `dense`, an activation, and `out`, where the head has them.
+    """A head of `dense`, an activation and `out`, as far as the model has them, on the tokens that it `reads`.
 
-    `drops_first` and `drops_last` say that dropout comes before `dense` and before `out`. `reads` says what of the
-    sequence: its first token, the mean of all, or each of them; where it `answers`, what each gives is split into
-    where an answer starts and where it ends, of which both have a loss over the sequence. `before` is a norm of all
-    tokens, `after` one of what the activation gives (ModernBERT).
+    `drops_first` and `drops_last` are dropout before `dense` and before `out`. Where it `answers`, each token's result
+    is split into scores for the start and the end of an answer, which both have a loss over the sequence. `before` is a
+    norm of all tokens, `after` one of the activation's result (ModernBERT).
     """
 
     dense: LinearForm | None = None
@@ -45,7 +44,7 @@ class PooledForm:
 
 @frozen
 class ScoreForm:
-    """The final norm of a decoder, and the scores of every token, of which one for each sequence counts."""
+    """The final norm of a decoder, and the scores of every token; those of one token per sequence count."""
 
     norm: NormForm
     projection: LinearForm
@@ -54,14 +53,14 @@ class ScoreForm:
 
 @frozen
 class BodyForm:
-    """The end of a decoder without a head: its final norm, unless it has none that is known of (OPT)."""
+    """The end of a decoder without a head: its final norm, if one is known (OPT has none)."""
 
     norm: NormForm | None
     loss: str = "cross-entropy"
 
 
 def pooled_logits(tape: Tape, x: Buffer, form: PooledForm) -> Buffer:
-    """The logits of every sequence, or what the model without a head hands out; the caller keeps `x`."""
+    """The logits of every sequence, or the result of a model without a head; the caller keeps `x`."""
     if form.dense is None and form.out is None:
         return x
     pooled = READ[form.reads](tape, x)
@@ -78,7 +77,7 @@ def pooled_logits(tape: Tape, x: Buffer, form: PooledForm) -> Buffer:
 
 
 def _other_than(tape: Tape, x: Buffer, original: Buffer, replacement: Buffer) -> Buffer:
-    """What replaces a tensor, which is let go of unless it is what the caller keeps."""
+    """Replaces a tensor by another one, and drops it unless the caller keeps it."""
     return replacement if original is x else letting_go(tape, original, replacement)
 
 
@@ -94,7 +93,7 @@ def _first_token(tape: Tape, x: Buffer) -> Buffer:
 
 
 def _mean_token(tape: Tape, x: Buffer) -> Buffer:
-    """`(x * mask).sum(1) / tokens`: a product of all tokens, then one of each sequence."""
+    """`(x * mask).sum(1) / tokens`: a product over all tokens, then one vector per sequence."""
     product = scale(tape, x, POOLED)
     size = Size(sequence=x.width * BYTES[x.dtype])
     total = tape.new(POOLED, x.width, x.dtype, grad=x.grad, size=size)
@@ -130,7 +129,7 @@ def pooled_loss(tape: Tape, x: Buffer, form: PooledForm) -> Buffer:
 
 
 def _span_loss(tape: Tape, x: Buffer, logits: Buffer, form: PooledForm) -> Buffer:
-    """Cross-entropy of both columns, each copied, which autocast takes in float32 (modeling_bert.py)."""
+    """Cross-entropy of both columns, each copied; autocast computes it in float32 (modeling_bert.py)."""
     columns = [part_of(tape, logits, 1, copies=True) for _ in range(SPAN)]
     tape.drop(logits)
     wide = form.out is not None and form.out.autocast is not None
@@ -141,7 +140,7 @@ def _span_loss(tape: Tape, x: Buffer, logits: Buffer, form: PooledForm) -> Buffe
 
 
 def scores(tape: Tape, x: Buffer, form: ScoreForm) -> Buffer:
-    """The logits of every token: the names of the model's code hold the normed hidden states."""
+    """The logits of every token; the model's code still refers to the normalized hidden states."""
     normed = letting_go(tape, x, normalise(tape, x, form.norm))
     return linear(tape, normed, form.projection, LOGITS)
 
@@ -157,13 +156,13 @@ def score_loss(tape: Tape, x: Buffer, form: ScoreForm) -> Buffer:
 
 
 def chosen_scores(tape: Tape, x: Buffer, form: ScoreForm) -> Buffer:
-    """The logits of one token of each sequence alone."""
+    """The logits of only one token of each sequence."""
     logits = scores(tape, x, form)
     return letting_go(tape, logits, _chosen(tape, logits))
 
 
 def _chosen(tape: Tape, logits: Buffer) -> Buffer:
-    """The logits of one token of each sequence, picked by an index."""
+    """The logits of one token of each sequence, gathered by an index."""
     size = Size(sequence=logits.width * BYTES[logits.dtype])
     chosen = tape.new(LOGITS, logits.width, logits.dtype, grad=True, size=size)
 

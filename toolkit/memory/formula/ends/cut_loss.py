@@ -1,4 +1,4 @@
-"""Cut cross-entropy: a kernel makes logits a tile at a time in registers; none is ever in memory.
+"""Cut cross-entropy: a kernel computes logits tile by tile in registers; they are never in memory.
 
 Source: apple/ml-cross-entropy, cut_cross_entropy/cce.py (LinearCrossEntropyFunction), cce_lse_forward.py,
 indexed_dot.py, cce_backward.py, utils.py, with its defaults: gradients are summed in their own dtype, and blocks of
@@ -27,7 +27,7 @@ LOCKED_ENTRIES, LOCKED_WIDTH = 128, 64
 
 
 def cut_loss(tape: Tape, x: Buffer, form: HeadForm) -> Buffer:
-    """Keeps the hidden states, where each valid token is, and the logarithm of its sum of exponentials."""
+    """Saves the hidden states, the index of each valid token, and the log-sum-exp of its logits."""
     projection = form.projection
     if form.own or projection.storage != "plain" or projection.branch is not None:
         raise UnsupportedRow("logits", "cut cross-entropy reads the output layer's own 16-bit weight alone")
@@ -40,7 +40,7 @@ def cut_loss(tape: Tape, x: Buffer, form: HeadForm) -> Buffer:
     if projection.dtype != dtype:
         saved.append(tape.new(WEIGHT, 0, dtype, size=_weight(projection, dtype)))
     with tape.temporary(LABELS, Size(token=BYTES["bool"] + 2 * BYTES["int64"] + 2 * BYTES["int32"])):
-        pass  # which labels count, as pairs of row and column, and these in 32 bit
+        pass  # the labels that count, as pairs of row and column, and these in 32 bit
     places = tape.new(LABELS, 1, "int64")
     sums = tape.new(PROBABILITIES, 1, "fp32")
     averages = tape.new(PROBABILITIES, 0, "fp32", size=Size(fixed=projection.outputs * BYTES["fp32"]))
@@ -57,14 +57,14 @@ def cut_loss(tape: Tape, x: Buffer, form: HeadForm) -> Buffer:
 
 
 def _copied(tape: Tape, states: Buffer, dtype: str) -> Buffer:
-    """What autocast casts inside of the function, which autograd does not see."""
+    """Autocast's copies inside the function, which autograd does not see."""
     if states.dtype == dtype:
         return states
     return tape.new(HIDDEN, states.width, dtype, size=resized(states, dtype))
 
 
 def _backward(tape: Tape, projection: LinearForm, states: Buffer, dtype: str, weight: Buffer | None) -> Given:
-    """Sums of both gradients, that of the weight only where it is trained, cast where a copy stood for the tensor."""
+    """Sums of both gradients, the weight's only where it is trained; they are cast where a copy replaced the tensor."""
     entries = projection.outputs
     with tape.temporary(PROBABILITIES, Size(fixed=entries * (BYTES["fp32"] + BYTES["int64"]))):
         pass  # entries by their average logit: sorted values and indices
@@ -84,7 +84,7 @@ def _backward(tape: Tape, projection: LinearForm, states: Buffer, dtype: str, we
 
 
 def _weight_gradient(tape: Tape, projection: LinearForm, dtype: str, weight: Buffer) -> Buffer:
-    """The sum has the dtype of the product; its cast to that of the weight takes its name."""
+    """The sum has the dtype of the product; its cast to the weight's dtype replaces it."""
     if projection.dtype == dtype:
         return tape.weight_gradient(weight, dtype)
     with tape.temporary(NEW_GRADIENT, _weight(projection, dtype)):

@@ -20,23 +20,22 @@ GRADIENT = "logits_gradient"
 LABELS = "token_ids"
 IN_PLACE = "in-place"
 NAMED = "named"
-"""The model's own loss by labels, in a loop that has a name for each result until the next."""
+"""The model's own loss from labels, in a loop that keeps each output until the next."""
 
 
 @frozen
 class HeadForm:
     """The end of a causal language model, and how the loss copies the logits.
 
-    `upcasts_early` and `shifts` are what older versions of transformers did (transformers_versions): the latter by
-    "copies", or by "views" where that takes no copy, as in a batch of one; `loss` is
-    cross-entropy, chunked or fused; `softcap` squashes the logits by tanh (Gemma 2), `scaled` divides them by a
-    number (Granite). With `project` there is no norm, but a linear to the width of the embeddings. `own` code (Qwen 1)
-    forms the logits of all tokens, and takes the loss in their dtype unless autocast has it in float32; so does a loop
-    that gives the model no labels. What 16-bit logits the model gives, its trainer `widens` to float32. A loop may have
-    a name for what the model gave: it is `held` until the next "step" is done, or until the "next" is given. One that
-    `evaluates` takes a loss without gradients. generate() `clones` all logits in some releases; where each pass gives
-    all `anew`, as there is no cache, what it took of the float32 ones before, a view of their clone, is still there.
-    What it is given may be `normed` already, on another GPU.
+    `upcasts_early` and `shifts` are what older versions of transformers did (transformers_versions): they shift by
+    "copies", or by "views" where no copy is needed, as in a batch of one. `loss` is the name of an implementation.
+    `softcap` bounds the logits by tanh (Gemma 2); `scaled` divides them by a number (Granite). With `project` there is
+    no norm, but a linear to the width of the embeddings. `own` code (Qwen 1) computes the logits of all tokens, and the
+    loss in their dtype unless autocast uses float32; so does a loop that passes no labels. Where the model returns
+    16-bit logits, its trainer `widens` them to float32. A loop may keep the model's output: it is `held` until the next
+    "step" is done, or until the "next" output is there. With `evaluates` the loss is computed without gradients.
+    generate() `clones` all logits in some releases; where each pass makes all `anew`, because there is no cache, the
+    view of the previous float32 clone is still there. The input may be `normed` already, on another GPU.
     """
 
     norm: NormForm
@@ -58,14 +57,14 @@ class HeadForm:
 
 @frozen
 class NormEndForm:
-    """What is left of an end whose logits are made on another GPU: the norm after the last layer."""
+    """The part of an end whose logits are made on another GPU: the norm after the last layer."""
 
     norm: NormForm
     loss: str = ""
 
 
 def before_logits(tape: Tape, x: Buffer, form: HeadForm) -> Buffer:
-    """What logits are made from: the normed stream, or a narrower one where the model has no norm there (OPT 350M)."""
+    """The input of the output layer: the normalized stream, or a projected one where there is no norm (OPT 350M)."""
     if form.normed:
         return x
     result = normalise(tape, x, form.norm) if form.project is None else linear(tape, x, form.project, LOGITS)
@@ -74,7 +73,7 @@ def before_logits(tape: Tape, x: Buffer, form: HeadForm) -> Buffer:
 
 
 def whole_loss(tape: Tape, x: Buffer, form: HeadForm) -> Buffer:
-    """Transformers' ForCausalLMLoss: the logits of all tokens at once; they stay until the model's forward returns."""
+    """Transformers' ForCausalLMLoss: the logits of all tokens at once, which stay until the model's forward returns."""
     normed = before_logits(tape, x, form)
     logits = linear(tape, normed, form.projection, LOGITS)
     if form.normed:  # a copy that the hook alone has a name for
@@ -97,13 +96,13 @@ def whole_loss(tape: Tape, x: Buffer, form: HeadForm) -> Buffer:
 
 
 def formed(tape: Tape, logits: Buffer, form: HeadForm) -> Buffer:
-    """The logits after what the model does to them: squashed, or divided by a number."""
+    """The logits after a softcap or a division by a number, where the model has one."""
     capped = _capped(tape, logits) if form.softcap else logits
     return letting_go(tape, logits, scale(tape, logits, LOGITS, constants=0)) if form.scaled else capped
 
 
 def _handed_out(tape: Tape, logits: Buffer, form: HeadForm) -> Buffer:
-    """The logits as the model gives them to a loop that takes the loss of them."""
+    """The logits that the model returns to a loop, which computes the loss from them."""
     capped = formed(tape, logits, form)
     return letting_go(tape, capped, cast(tape, capped, "fp32", FLOAT)) if form.upcasts_early else capped
 
@@ -111,7 +110,7 @@ def _handed_out(tape: Tape, logits: Buffer, form: HeadForm) -> Buffer:
 def _own_loss(tape: Tape, normed: Buffer, logits: Buffer, form: HeadForm) -> Buffer:
     """CrossEntropyLoss on a shifted copy of the logits, which stay until the model's forward returns.
 
-    A loop that takes it of what the model gives holds logits alone: the model's own names are gone by then.
+    A loop that computes it from the model's output holds only the logits: the model's own references are gone by then.
     """
     tape.gives(logits)
     if form.loss == FROM_LOGITS:
@@ -119,7 +118,7 @@ def _own_loss(tape: Tape, normed: Buffer, logits: Buffer, form: HeadForm) -> Buf
     if form.loss == NAMED or form.held:
         tape.pin(logits)
     shifted = _shifted(tape, logits, form.shifts)
-    if form.loss == IN_PLACE:  # autocast does not know it; accelerate makes what the model gives float32
+    if form.loss == IN_PLACE:  # autocast does not know it; accelerate casts the model's output to float32
         result = fast_cross_entropy(tape, shifted)
         with tape.temporary(FLOAT, resized(logits, "fp32") if form.projection.autocast else Size()):
             pass
@@ -132,7 +131,7 @@ def _own_loss(tape: Tape, normed: Buffer, logits: Buffer, form: HeadForm) -> Buf
 
 
 def let_go_of_result(tape: Tape, logits: Buffer, *, widens: bool) -> None:
-    """Drops what the model gave, of which accelerate, where it `widens` 16-bit results, makes a float32 copy first."""
+    """Drops the model's output; accelerate, where it `widens` 16-bit results, makes a float32 copy first."""
     if widens and logits.dtype != "fp32":
         with tape.temporary(FLOAT, resized(logits, "fp32")):
             tape.drop(logits)
@@ -141,7 +140,7 @@ def let_go_of_result(tape: Tape, logits: Buffer, *, widens: bool) -> None:
 
 
 def _capped(tape: Tape, logits: Buffer) -> Buffer:
-    """C * tanh(logits / c): the quotient and the product save constants, tanh its result."""
+    """C * tanh(logits / c): the quotient and the product save constants, tanh saves its result."""
     quotient = scale(tape, logits, LOGITS)
     tape.drop(logits)
     squashed = tape.new(LOGITS, quotient.width, quotient.dtype, grad=quotient.grad, size=quotient.size)
@@ -164,8 +163,8 @@ def _shifted(tape: Tape, x: Buffer, how: str) -> Buffer:
 def cross_entropy(tape: Tape, x: Buffer, *, widens: bool = False) -> Buffer:
     """log_softmax (saved) and nll_loss: backward makes two gradients of the size of the logits, in their dtype.
 
-    Autocast `widens` the second alone: cross_entropy_loss, which it does not know, names the dtype of the logits for
-    log_softmax, and autocast leaves a dtype that is named. nll_loss takes and saves a float32 copy
+    Autocast `widens` only the second: cross_entropy_loss, which it does not know, passes the dtype of the logits to
+    log_softmax explicitly, and autocast respects an explicit dtype. nll_loss makes and saves a float32 copy
     (aten/src/ATen/native/LossNLL.cpp, cross_entropy_loss; ATen/autocast_mode.h, AT_FORALL_FP32, set_opt_dtype).
     """
     probabilities = tape.new(PROBABILITIES, x.width, x.dtype, grad=True, size=x.size)
@@ -186,10 +185,10 @@ def cross_entropy(tape: Tape, x: Buffer, *, widens: bool = False) -> Buffer:
 
 
 def last_logits(tape: Tape, x: Buffer, form: HeadForm) -> None:
-    """The logits that choose the next token, and their float32 copy, while the model's result is still held.
+    """The logits of the next token, and their float32 copy, while the model's output is still held.
 
-    Where the version of transformers `upcasts_early`, those of the whole prompt, and all of them in float32; of `own`
-    code those of the whole prompt in their dtype.
+    Where the version of transformers `upcasts_early`, the logits of the whole prompt, all in float32; with `own` code
+    those of the whole prompt in their dtype.
     """
     normed = before_logits(tape, x, form)
     dtype = form.projection.dtype

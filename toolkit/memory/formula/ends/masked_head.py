@@ -17,11 +17,11 @@ ROW = "head_states"
 
 @frozen
 class MaskedForm:
-    """A masked-language head: `transform`, an activation, a norm, where it has them, and the output embedding.
+    """A masked-language head: `transform`, an activation and a norm, where it has them, and the output embedding.
 
-    `widens` says that autocast has a part of the loss in float32; else all is in the dtype of the logits. `loss` is as
-    of a causal language model's head. `before` is a norm at the end of the layers, and `floats` that the loss is always
-    taken in float32 (ModernBERT). Of 16-bit logits that the model gives, accelerate may make a `wide_result`.
+    With `widens` autocast computes a part of the loss in float32; otherwise all is in the dtype of the logits. `loss`
+    is as in a causal language model's head. `before` is a norm at the end of the layers; with `floats` the loss is
+    always computed in float32 (ModernBERT). With `wide_result` accelerate casts 16-bit logits to float32.
     """
 
     transform: LinearForm | None
@@ -46,9 +46,9 @@ def masked_logits(tape: Tape, x: Buffer, form: MaskedForm) -> Buffer:
 
 
 def masked_loss(tape: Tape, x: Buffer, form: MaskedForm, *, names: bool = False) -> Buffer:
-    """Cross-entropy on all logits as they are; the model's code holds them and `x` until its forward returns.
+    """Cross-entropy on all logits; the model's code holds them and `x` until its forward returns.
 
-    Where the loop `names` its result, they stay until the next one is made.
+    Where the loop `names` its output, they stay until the next one is made.
     """
     if form.before is not None:
         x = letting_go(tape, x, normalise(tape, x, form.before))

@@ -29,7 +29,8 @@ def hides_results(context: Context) -> bool:
 
 def _is_own_loop(context: Context) -> bool:
     setting = context.setting
-    return loss_of(setting) not in (SUM, NAMED) and setting.trains and setting.stack.trainer == OWN_LOOP
+    own = setting.stack.trainer == OWN_LOOP and setting.parallel.schedule is None
+    return loss_of(setting) not in (SUM, NAMED) and setting.trains and own
 
 
 def fills_caches(context: Context) -> bool:

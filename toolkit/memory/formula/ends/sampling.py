@@ -85,4 +85,4 @@ def _refuse(context: Context) -> None:
         ("one GPU", setting.parallel.gpus == 1),
     ):
         if not covered:
-            raise UnsupportedRow(SCORES, f"no formula for tokens that are drawn but with {known} yet")
+            raise UnsupportedRow(SCORES, f"no formula for sampled tokens yet, except with {known}")

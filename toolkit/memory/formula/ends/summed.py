@@ -23,6 +23,7 @@ SummedForm = HeadForm | MaskedForm | PooledForm | ScoreForm
 def summed_logits(tape: Tape, x: Buffer, form: SummedForm) -> Buffer:
     """The logits that the model hands out, which the loop has a name for until the next pass is done."""
     logits = _logits(tape, x, form)
+    tape.gives(logits)
     tape.pin(logits)
     return logits
 

@@ -5,7 +5,7 @@ Source: trl/kernels/chunked_logprob.py, ChunkedLogProbFunction; trl/trainer/util
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 from toolkit.memory.formula.ends.logits import LABELS, LOGITS, PROBABILITIES, HeadForm, before_logits
@@ -35,8 +35,7 @@ def tiled_loss(tape: Tape, x: Buffer, form: HeadForm) -> Buffer:
         return [(normed, tape.gradient(normed))]
 
     tape.node(gathered, scatter, tape.save(order))
-    rows = min(projection.outputs, TILE_ENTRIES)
-    with _tile(tape, projection, gathered, rows, 0):
+    with _tile(tape, projection, gathered, _rows(projection.outputs, again=False), named=False):
         pass
     sums = tape.new(PROBABILITIES, 2, "fp32")
     result = tape.new(PROBABILITIES, 0, "fp32", grad=True)
@@ -50,7 +49,9 @@ def tiled_loss(tape: Tape, x: Buffer, form: HeadForm) -> Buffer:
     return result
 
 
-def _backward(tape: Tape, projection: LinearForm, gathered: Buffer, weight: Buffer | None, rows: int) -> Given:
+def _backward(
+    tape: Tape, projection: LinearForm, gathered: Buffer, weight: Buffer | None, tiles: Sequence[int]
+) -> Given:
     """Float32 sums of both gradients, which are cast in the end where that is not their dtype."""
     given: Given = []
     with ExitStack() as sums:
@@ -62,8 +63,7 @@ def _backward(tape: Tape, projection: LinearForm, gathered: Buffer, weight: Buff
             given.append((weight, tape.weight_gradient(weight, "fp32")))
         elif weight is not None:
             sums.enter_context(tape.temporary(NEW_GRADIENT, Size(fixed=projection.elements * BYTES["fp32"])))
-        last = (projection.outputs - 1) % TILE_ENTRIES + 1
-        sums.enter_context(_tile(tape, projection, gathered, rows, last))
+        sums.enter_context(_tile(tape, projection, gathered, tiles, named=True))
         if gathered.dtype != "fp32":
             given.append((gathered, tape.gradient(gathered)))
         if weight is not None and projection.dtype != "fp32":
@@ -71,27 +71,29 @@ def _backward(tape: Tape, projection: LinearForm, gathered: Buffer, weight: Buff
     return given
 
 
-def _rows(vocabulary: int, *, again: bool) -> int:
-    """Rows of the weight that are copied while backward makes a tile: its own, and those of the tile before.
-
-    The first tile has one before it where tokens are gone through `again`.
-    """
-    alone = vocabulary <= TILE_ENTRIES and again
-    return 2 * vocabulary if alone else min(vocabulary, 2 * TILE_ENTRIES)
+def _rows(vocabulary: int, *, again: bool) -> tuple[int, ...]:
+    """Rows of the weight that each tile has, two of many alike; twice where tokens are gone through `again`."""
+    last = (vocabulary - 1) % TILE_ENTRIES + 1
+    once = (*(TILE_ENTRIES,) * min((vocabulary - 1) // TILE_ENTRIES, 2), last)
+    return once * 2 if again else once
 
 
 @contextmanager
-def _tile(tape: Tape, projection: LinearForm, gathered: Buffer, rows: int, last: int) -> Iterator[None]:
-    """A tile of logits, and where autocast has another dtype copies of `rows` of the weight and of its tokens.
+def _tile(tape: Tape, projection: LinearForm, gathered: Buffer, tiles: Sequence[int], *, named: bool) -> Iterator[None]:
+    """Tiles of logits in one buffer, and copies of rows and of tokens where autocast has another dtype.
 
-    In backward those of the `last` tile have a name until the function returns, as all others have.
+    In backward the copy of a tile's rows is `named`: it stays until the next one is there, and the last to the end.
     """
     dtype = projection.autocast or gathered.dtype
     row = Size(fixed=projection.inputs * BYTES[dtype] if projection.dtype != dtype else 0)
     tokens = Size(chunk=projection.inputs * BYTES[dtype] if gathered.dtype != dtype else 0)
     logits = Size(chunk=TILE_ENTRIES * BYTES[dtype])
-    with tape.temporary(LOGITS, logits), tape.temporary(HIDDEN, tokens):
-        with tape.temporary(WEIGHT, row.times(rows)):
-            pass
-        with tape.temporary(WEIGHT, row.times(last)):
-            yield
+    with tape.temporary(LOGITS, logits), tape.temporary(HIDDEN, tokens), ExitStack() as last:
+        for rows in tiles:
+            copy = ExitStack()
+            copy.enter_context(tape.temporary(WEIGHT, row.times(rows)))
+            tape.multiplied()
+            last.close()
+            (last if named else copy).push(copy.pop_all())
+            copy.close()
+        yield

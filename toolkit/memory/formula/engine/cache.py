@@ -1,4 +1,4 @@
-"""vLLM's cache: blocks of keys and values, shared out over groups of layers that keep as much of a sequence.
+"""vLLM's cache: blocks of keys and values, divided among groups of layers that keep equally much of a sequence.
 
 Sources: vllm worker/cache_engine.py (get_cache_block_size) of 0.6 and 0.7; v1/kv_cache_interface.py and
 v1/core/kv_cache_utils.py (_get_kv_cache_groups_uniform_page_size, get_kv_cache_config_from_groups,
@@ -22,10 +22,10 @@ BLOCK = 16
 """Tokens of one block of keys and values (vllm/config/cache.py, DEFAULT_BLOCK_SIZE)."""
 
 GROUPS_NOT_AFTER, GROUPS_FROM = Version("0.8.5.post1"), Version("0.9.2")
-"""Up to the one release layers with a window kept all tokens beside others; from the other they are kept apart."""
+"""Up to the first release layers with a window kept all tokens as others do; from the second they are in groups."""
 
 GROUPS_READ_UNTIL = Version("0.11.1")
-"""Releases whose groups were not read."""
+"""The first release whose groups were not read."""
 
 
 @frozen
@@ -38,7 +38,7 @@ class Group:
 
 
 def groups_of(context: Context) -> tuple[Group, ...]:
-    """The model's layers by what they keep; refused where they keep states in place of keys and values."""
+    """The model's layers by what they keep; refused where they keep states instead of keys and values."""
     counts: dict[tuple[int | None, int], int] = {}
     for kind in context.architecture.layers:
         if kind.mixer is not None:
@@ -58,10 +58,10 @@ def cache_item(setting: Setting) -> int:
 
 
 def token_bytes(context: Context) -> int:
-    """What the cache has for each token of the size that vLLM prints, on one GPU.
+    """Bytes of the cache for each token of the size that vLLM prints, on one GPU.
 
-    Where layers differ in their windows they share blocks in groups of as many layers as the rarest has; what is
-    missing in the last group of a window is left empty. Raises UnsupportedRow by name.
+    Layers with different windows share blocks in groups, each with as many layers as the rarest window has; the last
+    group of a window may be partly empty. Raises UnsupportedRow by name.
     """
     groups = groups_of(context)
     apart = _kept_apart(context.setting, groups)
@@ -73,8 +73,8 @@ def token_bytes(context: Context) -> int:
 def sequence_bytes(context: Context, longest: int, step: int | None) -> int:
     """What the cache has to hold for one sequence of so many tokens, in whole blocks.
 
-    Of a layer with a window the newer engine keeps the window, what comes in one step, and a block; the older keeps all
-    tokens. `step` is None where that is not known: then the window, which is the least.
+    For a layer with a window the newer engine keeps the window, the tokens of one step, and a block; the older keeps
+    all tokens. Where `step` is None (not known) only the window is counted, which is the least.
     """
     groups = groups_of(context)
     apart = _kept_apart(context.setting, groups)
@@ -90,18 +90,18 @@ def sequence_bytes(context: Context, longest: int, step: int | None) -> int:
 
 
 def blocks_of(tokens: int) -> int:
-    """Blocks for so many tokens, the last perhaps in part."""
+    """Blocks for so many tokens, rounded up."""
     return -(-tokens // BLOCK)
 
 
 def _in_blocks(groups: tuple[Group, ...], *, apart: bool) -> tuple[int, ...]:
-    """The layers of each group as blocks count them: where they are kept apart, whole multiples of the rarest's."""
+    """The layers of each group as blocks count them: with separate groups, multiples of the rarest's count."""
     unit = min((group.layers for group in groups), default=1) if apart else 1
     return tuple(-(-group.layers // unit) * unit for group in groups)
 
 
 def _kept_apart(setting: Setting, groups: tuple[Group, ...]) -> bool | None:
-    """Whether layers of different windows have blocks of their own; None where that is not known."""
+    """Whether layers with different windows have separate blocks; None where that is not known."""
     version = release(setting.stack.versions, "vllm")
     if len(groups) < 2:
         return False

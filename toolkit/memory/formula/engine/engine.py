@@ -31,7 +31,7 @@ VOCABULARY_UNIT = 64
 
 
 def card_of(setting: Setting) -> Card:
-    """The card that an engine takes a share of; refused by name where the setting has none."""
+    """The card of which an engine takes a share; refused by name where the setting has none."""
     found = find_gpu(setting.gpu) if setting.gpu is not None else None
     if found is None or isinstance(found, UnknownName):
         raise UnsupportedRow("engine_pool", "vLLM takes a share of the card: name a GPU")
@@ -39,7 +39,7 @@ def card_of(setting: Setting) -> Card:
 
 
 def share_of(setting: Setting, card: Card) -> Interval:
-    """The bytes that vLLM allows itself: its share of what CUDA says the card has in all, which is what is usable."""
+    """The bytes that vLLM takes: its share of the total memory that CUDA reports, which is what is usable."""
     share = _share(setting)
     return int(share * card.usable_low), int(share * card.usable_high)
 
@@ -52,13 +52,13 @@ def engine_device(context: Context, ledger: Ledger) -> Interval:
     """What the card shows at the engine's peak: its share and the CUDA context, or all of the card.
 
     vLLM before 0.21 captured CUDA graphs after it had shared out the memory, on top of its share (pull request 38284).
-    Where it may not start, at most what the card would have to have for it to start surely.
+    Where it may not start, the upper end is what the card would need for it to start with certainty.
     """
     setting = context.setting
     card = card_of(setting)
     low, high = share_of(setting, card)
     needs = ledger.peak.total
-    if needs > low:  # it does not start: this is what it would have to have
+    if needs > low:  # it does not start: this is what it would need
         return max(low, needs), max(high, needs) + card.context_high
     graphs_on_top = not setting.engine.get("enforce_eager") and not counts_graphs(setting.stack.versions)
     shown = card.usable_high if graphs_on_top else min(high + card.context_high, card.usable_high)
@@ -67,7 +67,7 @@ def engine_device(context: Context, ledger: Ledger) -> Interval:
 
 
 def most_to_start(context: Context, ledger: Ledger) -> int:
-    """What vLLM needs whatever its profile run takes, and CUDA beside torch; 0 where no formula says the first."""
+    """What vLLM needs to start for certain: the most that its profile run and CUDA may take; 0 where not known."""
     try:
         least, most = profiled(context)
     except UnsupportedRow:
@@ -76,14 +76,14 @@ def most_to_start(context: Context, ledger: Ledger) -> int:
 
 
 def least_to_start(ledger: Ledger) -> int:
-    """What vLLM has to have beside its profile run: weights, and keys and values of one sequence of full length."""
+    """What vLLM needs beside its profile run: weights, and keys and values of one sequence of full length."""
     phase = ledger.phase(PhaseName.SERVE)
     assert phase is not None
     return phase.total - phase.of(Category.ENGINE_POOL)
 
 
 def engine_notes(context: Context, ledger: Ledger) -> Iterator[str]:
-    """That vLLM does not start, where its share of the card is too small for what it has to hold."""
+    """A note that vLLM does not start, where its share of the card is too small for what it has to hold."""
     share, least = share_of(context.setting, card_of(context.setting))[1], least_to_start(ledger)
     positions = context.architecture.max_positions
     if least > share:
@@ -118,7 +118,7 @@ def vocabulary_padding(context: Context, _: PhaseName) -> int:
 
 
 def one_sequence(context: Context, phase: PhaseName) -> int:
-    """Keys and values of one sequence as long as vLLM accepts: as said, else all positions where there is room."""
+    """Keys and values of one sequence as long as vLLM accepts: as stated, else all positions if there is room."""
     if not context.serves or phase is not PhaseName.SERVE:
         return 0
     said = context.setting.engine.get("max_model_len")
@@ -129,7 +129,7 @@ def one_sequence(context: Context, phase: PhaseName) -> int:
 
 
 def keys_and_values(context: Context, tokens: int) -> int:
-    """Those of one sequence of so many tokens, in whole blocks; where the release is open, the least that one keeps."""
+    """Keys and values of one sequence of so many tokens, in whole blocks; for an open release, the least of all."""
     try:
         step = limits_of(context.setting, card_of(context.setting), tokens, windowed=_windowed(context)).tokens
     except UnsupportedRow:
@@ -138,12 +138,12 @@ def keys_and_values(context: Context, tokens: int) -> int:
 
 
 def longest(context: Context) -> int:
-    """The longest sequence that vLLM accepts: as said, else as many tokens as the model knows positions."""
+    """The longest sequence that vLLM accepts: as stated, else as many tokens as the model has positions."""
     return int(context.setting.engine.get("max_model_len") or context.architecture.max_positions or 0)
 
 
 def loaded(context: Context) -> int:
-    """What is there once the model is loaded."""
+    """What exists once the model is loaded."""
     rows = (rotary_table, vocabulary_padding)
     stored = context.sums.weights + context.sums.rounding + context.sums.unsplit
     return stored + sum(row(context, PhaseName.LOAD) for row in rows)
@@ -165,10 +165,10 @@ def least_profiled(context: Context, phase: PhaseName) -> int:
 
 
 def cache_room(context: Context) -> Interval:
-    """What vLLM gives to keys and values: its share less weights, profile run and what CUDA takes beside torch.
+    """What vLLM gives to keys and values: its share minus weights, profile run and what CUDA takes outside torch.
 
-    Of the last some is taken before vLLM begins to count, more or less by release: from nothing to all of the context,
-    and NCCL's buffers where there are several GPUs. Raises UnsupportedRow by name.
+    A part of the last is taken before vLLM starts to count, which varies by release: from nothing to all of the
+    context, and NCCL's buffers with several GPUs. Raises UnsupportedRow by name.
     """
     share, (least, most) = share_of(context.setting, card_of(context.setting)), profiled(context)
     beside = _beside_torch(context)
@@ -176,12 +176,12 @@ def cache_room(context: Context) -> Interval:
 
 
 def _beside_torch(context: Context) -> int:
-    """The most that CUDA's context takes, and NCCL's buffers where there are several GPUs."""
+    """The most that CUDA's context takes, and NCCL's buffers with several GPUs."""
     return card_of(context.setting).context_high + (NCCL_BUFFERS if context.setting.parallel.gpus > 1 else 0)
 
 
 def engine_pool(context: Context, phase: PhaseName) -> int:
-    """What is left of the share after all other rows: keys and values, and what CUDA takes beside torch."""
+    """The rest of the share after all other rows: keys and values, and what CUDA takes outside torch."""
     if not context.serves or phase is not PhaseName.SERVE:
         return 0
     low, _ = share_of(context.setting, card_of(context.setting))
@@ -189,7 +189,7 @@ def engine_pool(context: Context, phase: PhaseName) -> int:
 
 
 def cache_notes(context: Context) -> Iterator[str]:
-    """How many tokens the cache has, and how often the longest sequence; or why that is not known."""
+    """How many tokens the cache has room for, and how many of the longest sequences; or why that is not known."""
     try:
         room, each, sequence = cache_room(context), token_bytes(context), keys_and_values(context, longest(context))
         profile = profiled(context)

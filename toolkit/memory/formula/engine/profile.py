@@ -1,4 +1,4 @@
-"""What vLLM's profile run takes at its fullest, on top of the weights: a pass of many tokens, then sampling for many.
+"""The peak of vLLM's profile run on top of the weights: a pass over many tokens, then sampling for many sequences.
 
 Sources: vllm worker/model_runner.py (profile_run), v1/worker/gpu_model_runner.py (profile_run, _dummy_run,
 _dummy_sampler_run), model_executor/layers/sampler.py, v1/sample/sampler.py and ops/topk_topp_sampler.py,
@@ -24,29 +24,29 @@ Interval = tuple[int, int]
 FORMS = frozenset({"fp32", "bf16", "fp16", "fp8", "nf4", "gptq-int4", "gptq-int8", "awq-int4", "mxfp4"})
 
 SEGMENTED = 128
-"""Rows from which torch sorts each by itself; fewer it sorts all together, once by value and once by row."""
+"""Rows from which torch sorts each row by itself; fewer rows are sorted together, once by value and once by row."""
 
 WHOLE_SORTS = 1_000_000
-"""Columns from which it sorts one row after the other."""
+"""Columns from which torch sorts one row after the other."""
 
 RANDOM_FROM = Version("0.9")
-"""Since then the newer engine samples from random states, beside the last tokens'."""
+"""Since then the newer engine samples from random states, which exist beside those of the last tokens."""
 HELD_UNTIL, HELD_FROM = Version("0.9.0.1"), Version("0.9.2")
-"""Up to the one release it let go of the pass's result before it sampled; from the other it does not."""
+"""Up to the first release it freed the pass's result before it sampled; from the second it does not."""
 
 SORTS_FROM, SORTS_UNTIL = Version("0.12"), Version("0.13")
-"""Releases that sort by torch unless asked otherwise. Before, FlashInfer sampled where it was installed; 0.19 has a
-kernel of its own, as some before it may."""
+"""Releases that sort with torch by default. Before, FlashInfer sampled where it was installed; 0.19 has its own kernel,
+and releases shortly before it may have one."""
 
 UNSORTED = 10
-"""Bytes for each logit of a sampler that does not sort, at least: 16-bit logits, float32 ones and their softmax."""
+"""The least bytes per logit of a sampler that does not sort: 16-bit logits, float32 ones and their softmax."""
 
 
 def profile_run(context: Context, card: Card, longest: int) -> Interval:
     """The least and the most of live tensors on top of the weights, in bytes. Raises UnsupportedRow by name.
 
-    The older engine runs its layers as they are written. The newer compiles them, which may free what is written to
-    live on, and may sample without sorting.
+    The older engine runs its layers eagerly. The newer one compiles them, which may free tensors earlier than the code
+    does, and may sample without sorting.
     """
     _refuse(context)
     windowed = any(kind.attention.window is not None for kind in context.architecture.layers)
@@ -73,7 +73,7 @@ def _refuse(context: Context) -> None:
 def layer_bytes(context: Context, kind: LayerKind, limits: Limits) -> Interval:
     """A layer at its fullest: in attention, or in the feed-forward, whose gate and up are one product.
 
-    Beside these are the residual stream, the layer's input, and what it gives back.
+    Beside these are the residual stream, the layer's input, and its result.
     """
     hidden, attention = context.architecture.hidden, kind.attention
     queries = attention.query_heads * attention.head_dim
@@ -93,9 +93,9 @@ def layer_bytes(context: Context, kind: LayerKind, limits: Limits) -> Interval:
 
 
 def _written_out(context: Context, kind: LayerKind, each: int, elements: Interval) -> Interval:
-    """The same of 4-bit linears, which write their weight out and copy their result into a tensor that is there before.
+    """The same for 4-bit linears, which dequantize their weight and copy their result into a preallocated tensor.
 
-    At the first product of a layer's half that result is beside the half's input, at its last beside what it gives.
+    At the first product of a layer's half that tensor is beside the half's input, at the last one beside its result.
     """
     hidden, attention = context.architecture.hidden, kind.attention
     widths = kind.feed_forward.intermediate, attention.query_heads * attention.head_dim
@@ -105,10 +105,10 @@ def _written_out(context: Context, kind: LayerKind, each: int, elements: Interva
 
 
 def _feed_forward(context: Context, kind: LayerKind) -> Interval:
-    """Elements for each token. A mixture runs every token once for each of its experts.
+    """Elements per token. A mixture runs every token once for each of its chosen experts.
 
-    Without a gate there is one product fewer, and the residual stream may be added up elsewhere. A mixture's
-    products share one buffer since 0.8 (fused_moe.py, cache13), and had one each before.
+    Without a gate there is one product fewer, and the residual stream may be added elsewhere. A mixture's products
+    share one buffer since 0.8 (fused_moe.py, cache13), and had separate ones before.
     """
     hidden, form = context.architecture.hidden, kind.feed_forward
     width = form.intermediate
@@ -124,7 +124,7 @@ def _feed_forward(context: Context, kind: LayerKind) -> Interval:
 
 
 def sampling_bytes(context: Context, limits: Limits) -> Interval:
-    """Logits of every sequence's last token, as the model gives them and as float32, sorted to keep the likely ones.
+    """Logits of every sequence's last token, in the model's dtype and in float32, sorted to keep the likely ones.
 
     torch's sort makes values and 64-bit indices; of many rows it makes a third array of indices, of few two arrays of
     indices with rows and one of values; and CUB's sorts need as much again as they sort.
@@ -145,7 +145,7 @@ def sampling_bytes(context: Context, limits: Limits) -> Interval:
 
 
 def _held(version: Version, passed: int, last: int) -> Interval:
-    """What is there of the pass while the newer engine samples: its result, the last tokens', random ones in place."""
+    """The pass's tensors while the newer engine samples: its result, the last tokens' states, and random states."""
     if version < RANDOM_FROM:
         return last, last
     least = 2 * last if version < HELD_FROM else passed + 2 * last
@@ -153,7 +153,7 @@ def _held(version: Version, passed: int, last: int) -> Interval:
 
 
 def sort_bytes(rows: int, columns: int) -> int:
-    """What torch.sort takes of so many rows of float32 on a GPU: its results, and what it works on."""
+    """What torch.sort takes for so many rows of float32 on a GPU: its results and its work buffers."""
     results, pair = 4 + 8, 4 + 8
     if rows == 1 or columns >= WHOLE_SORTS:
         return rows * columns * results + columns * (8 + pair)

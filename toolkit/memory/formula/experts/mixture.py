@@ -1,4 +1,4 @@
-"""A mixture of experts: all at once on gathered tokens, as transformers 5 runs them, or one after the other.
+"""A mixture of experts: all at once on gathered tokens, as in transformers 5, or one expert after the other.
 
 Width of a gathered tensor: k experts per token x its own width.
 """
@@ -30,9 +30,9 @@ CHOSEN = "chosen_experts"
 class MixtureForm:
     """The experts of a layer.
 
-    Fused, `products` are gate-and-up and down of all experts, as wide as a token's chosen experts side by side. Looped,
-    they are those of one expert, as wide as its share of a token: gate, up and down, or gate-and-up and down.
-    Scattered, they are up, gate and down of all.
+    If fused, `products` are gate-and-up and down of all experts, as wide as all of a token's chosen experts. If looped,
+    they are those of one expert, as wide as its share of a token: gate, up and down, or gate-and-up and down. If
+    scattered, they are up, gate and down of all experts.
     """
 
     experts: int
@@ -47,19 +47,19 @@ class MixtureForm:
     scattered: bool = False  # by ScatterMoE's kernels, with a router of their own
     batched: bool = False  # each token's experts are copied for it, as transformers does while it decodes
     shared: FeedForwardForm | None = None
-    shared_gate: LinearForm | None = None  # one number for each token, whose sigmoid the shared expert is multiplied by
-    routes_chosen: bool = False  # the softmax is that of the chosen logits alone (Granite)
+    shared_gate: LinearForm | None = None  # one number per token, whose sigmoid multiplies the shared expert's result
+    routes_chosen: bool = False  # the softmax is over the chosen logits only (Granite)
     shared_first: bool = False  # the shared expert runs before the others, where they are fused
-    activation: str = ""  # where experts have no gate, what stands between their two products (Nemotron-H)
+    activation: str = ""  # where experts have no gate, the function between their two products (Nemotron-H)
     autocast: bool = False
-    routes_by: str = FLOAT_SOFTMAX  # what makes shares of a router's logits
+    routes_by: str = FLOAT_SOFTMAX  # how a router's logits become weights
 
 
 def mixture(tape: Tape, x: Buffer, form: MixtureForm) -> Buffer:
-    """The weighted sum of the chosen experts, and of the shared one; the caller keeps `x`.
+    """The weighted sum of the chosen experts and the shared one; the caller keeps `x`.
 
-    A shared expert with a gate runs before the others where they are fused (transformers modeling_qwen2_moe.py), and
-    ERNIE's and Hunyuan's; else after them.
+    A shared expert with a gate runs before fused experts (transformers modeling_qwen2_moe.py), as do ERNIE's and
+    Hunyuan's; others run after them.
     """
     if form.scattered:
         return _with_shared(tape, x, scattered(tape, x, form.router, form.products, form.chosen), form, None)
@@ -74,7 +74,7 @@ def mixture(tape: Tape, x: Buffer, form: MixtureForm) -> Buffer:
 
 
 def run_experts(tape: Tape, x: Buffer, weights: Buffer, form: MixtureForm) -> Buffer:
-    """The sum of the chosen experts' results by their weights; the caller keeps both inputs."""
+    """The weighted sum of the chosen experts' results; the caller keeps both inputs."""
     if form.liger:
         return liger_experts(tape, x, weights, form.products, form.experts, form.chosen)
     run = _one_by_one if form.looped else _copied if form.batched else _together
@@ -96,7 +96,7 @@ def _together(tape: Tape, x: Buffer, weights: Buffer, form: MixtureForm) -> Buff
 def _experts(
     tape: Tape, x: Buffer, form: MixtureForm, factors: Sequence[Factors | None]
 ) -> tuple[Buffer, tuple[Buffer, ...]]:
-    """down(gate(x)) of gathered tokens, and what names keep to the end: biases of down, weights with adapters."""
+    """down(gate(x)) of gathered tokens, and the tensors named to the end: biases of down, weights with adapters."""
     wide_product, down = form.products
     biases = _biases(tape, wide_product, form)
     wide, first = _grouped(tape, x, wide_product, factors[0])
@@ -110,7 +110,7 @@ def _experts(
 
 
 def _between(tape: Tape, wide: Buffer, form: MixtureForm) -> Buffer:
-    """What the second product is given: gate and up together, or the activation alone."""
+    """The input of the second product: activated gate times up, or the activation alone."""
     if form.activation:
         return activated(tape, wide, form.activation, ROW, autocast=form.autocast)
     return (clamped_gate if form.clamped else plain_gate)(tape, wide)
@@ -125,12 +125,12 @@ def _grouped(tape: Tape, x: Buffer, form: LinearForm, factors: Factors | None) -
 
 
 def _biases(tape: Tape, product: LinearForm, form: MixtureForm) -> tuple[Buffer, ...]:
-    """A row of biases for each gathered token, added in place, so that nothing keeps it."""
+    """A row of biases for each gathered token; it is added in place, so nothing saves it."""
     return (tape.new(ROW, product.outputs, product.dtype),) if form.biased else ()
 
 
 def _copied(tape: Tape, x: Buffer, weights: Buffer, form: MixtureForm) -> Buffer:
-    """Each token times copies of its experts' weights; those of gate and up go when those of down are there.
+    """Each token times copies of its experts' weights; those of gate and up are freed once those of down exist.
 
     Source: transformers integrations/moe.py, batched_mm_experts_forward; generation/utils.py, which runs it to decode.
     """
@@ -166,9 +166,9 @@ def _one_by_one(tape: Tape, x: Buffer, weights: Buffer, form: MixtureForm) -> Bu
 
 
 def _add_rows(tape: Tape, result: Buffer, rows: Buffer, *, first: bool) -> None:
-    """index_add_: in place; its backward gathers the rows of the gradient, for which it keeps the index and the rows.
+    """index_add_: in place; its backward gathers the rows of the gradient, and saves the index and the rows for it.
 
-    It asks the rows for nothing but their shape (torch, derivatives.yaml: `expand_as(source)`).
+    It needs only the shape of the rows (torch, derivatives.yaml: `expand_as(source)`).
     """
     index = tape.new(ROUTER, 1, "int64", size=Size(token=8 * rows.width // max(result.width, 1)))
 
@@ -213,7 +213,7 @@ def _gather(tape: Tape, x: Buffer, width: int) -> Buffer:
 
 
 def _weigh(tape: Tape, x: Buffer, weights: Buffer) -> Buffer:
-    """The experts' results times their weights, promoted to the wider dtype; both are kept."""
+    """The experts' results times their weights, promoted to the wider dtype; both are saved."""
     saved = tape.save(x, weights) if x.grad else ()
     result = tape.new(ROW, x.width, wider(x.dtype, weights.dtype), grad=x.grad)
 
@@ -228,7 +228,7 @@ def _weigh(tape: Tape, x: Buffer, weights: Buffer) -> Buffer:
 
 
 def _sum(tape: Tape, x: Buffer, like: Buffer) -> Buffer:
-    """The sum over a token's experts, cast back; its gradient is spread without a copy."""
+    """The sum over a token's experts, cast back; its gradient is expanded without a copy."""
     summed = tape.new(ROW, like.width, x.dtype, grad=x.grad)
 
     def backward(tape: Tape, _: Buffer) -> Given:

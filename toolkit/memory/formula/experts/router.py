@@ -1,4 +1,4 @@
-"""Which experts a token passes through, and the weights of what they give.
+"""Routers: the experts that a token passes through, and the weights of their results.
 
 Sources: transformers 5.23 modeling_mixtral.py, MixtralTopKRouter; modeling_granitemoe.py, GraniteMoeTopKRouter;
 modeling_deepseek_v3.py, DeepseekV3TopkRouter (sigmoid); modeling_mistral4.py, Mistral4TopkRouter (softmax).
@@ -17,12 +17,12 @@ ROUTER = "router_states"
 
 
 FLOAT_SOFTMAX, CAST_SOFTMAX, SOFTMAX, SIGMOID = "float32 softmax", "cast softmax", "softmax", "sigmoid"
-"""What makes shares of logits: in float32, which the second casts back to the dtype of the logits; or in that dtype, of
-which autocast makes float32 for a softmax alone."""
+"""How logits become weights: in float32, which the second casts back to the dtype of the logits; or in that dtype,
+which autocast casts to float32 only for a softmax."""
 
 
 def routes(tape: Tape, x: Buffer, router: LinearForm, chosen: int, by: str, dtype: str | None) -> Buffer:
-    """Logits over the experts, their shares (kept), and the weights of those chosen, in that dtype or another."""
+    """Logits over the experts, their weights (saved), and the weights of the chosen ones, in that dtype or another."""
     widens = by in (FLOAT_SOFTMAX, CAST_SOFTMAX) or (by == SOFTMAX and router.autocast is not None)
     logits, given = _logits(tape, x, router, "fp32" if widens else None)
     probabilities = activate(tape, given, ROUTER)
@@ -41,9 +41,9 @@ def routes(tape: Tape, x: Buffer, router: LinearForm, chosen: int, by: str, dtyp
 
 
 def routes_of_chosen(tape: Tape, x: Buffer, router: LinearForm, chosen: int, dtype: str) -> Buffer:
-    """The largest logits (their indices are kept), their softmax (kept), and that in a dtype (Granite).
+    """The largest logits (their indices are saved), their softmax (saved), and its cast to a dtype (Granite).
 
-    The float32 logits have a name to the end of the feed-forward, as part of the router's result.
+    The float32 logits stay referenced to the end of the feed-forward, as part of the router's result.
     """
     logits, wide = _logits(tape, x, router, "fp32")
     if wide is not logits:

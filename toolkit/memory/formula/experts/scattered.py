@@ -1,4 +1,4 @@
-"""Experts by ScatterMoE: products that read tokens where they lie, and write them where they belong.
+"""Experts by ScatterMoE: products that read tokens in place, and write results in the order they need.
 
 Sources: fms-acceleration plugins/accelerated-moe, fms_acceleration_moe/utils/scattermoe.py (ScatterMoE) and
 scattermoe_utils/khd/kernels/ops (_ScatteredExperts), after ScatterMoE's ParallelLinear.
@@ -19,10 +19,10 @@ ROW = "expert_states"
 
 
 def scattered(tape: Tape, x: Buffer, router: LinearForm, products: tuple[LinearForm, ...], chosen: int) -> Buffer:
-    """The weighted sum of a token's experts: those that go up, the gate in place, and down; the caller keeps `x`.
+    """The weighted sum of a token's experts: up, the gate in place, and down; the caller keeps `x`.
 
-    `products` are of all experts, as wide as a token's chosen ones side by side. No copy of the tokens is gathered
-    before they are multiplied; backward gathers them, and writes their gradients over that copy.
+    `products` are of all experts, as wide as all of a token's chosen ones. Tokens are not gathered in a copy before
+    they are multiplied; backward gathers them, and writes their gradients over that copy.
     """
     gates = _routes(tape, x, router, chosen)
     index = tape.new(ROUTER, 2 * chosen, "int64")  # experts in order, and whose token each is
@@ -37,9 +37,9 @@ def scattered(tape: Tape, x: Buffer, router: LinearForm, products: tuple[LinearF
 
 
 def _routes(tape: Tape, x: Buffer, router: LinearForm, chosen: int) -> Buffer:
-    """The shares of the chosen experts, brought to a sum of 1 in place, in the dtype of the tokens.
+    """The weights of the chosen experts, normalized to a sum of 1 in place, in the dtype of the tokens.
 
-    Logits are a part of the module's result, and have a name until the layer returns.
+    Logits are a part of the module's result, and stay referenced until the layer returns.
     """
     logits = linear(tape, x, router, ROUTER)
     tape.bound.append(logits)
@@ -76,9 +76,9 @@ def _routes(tape: Tape, x: Buffer, router: LinearForm, chosen: int) -> Buffer:
 
 
 def _product(tape: Tape, x: Buffer, form: LinearForm, index: Buffer) -> Buffer:
-    """Tokens times their experts, in the order of the experts: saves the tokens as they are.
+    """Tokens times their experts, in the order of the experts; saves the tokens.
 
-    Backward gathers a copy of them for every expert, for the weights; their gradients are written over it, then summed.
+    Backward gathers a copy of them for the weights of every expert; their gradients overwrite it and are then summed.
     """
     turned = _turned(tape, form)
     saved = tape.save(x, index, constants=1)
@@ -94,9 +94,9 @@ def _product(tape: Tape, x: Buffer, form: LinearForm, index: Buffer) -> Buffer:
 
 
 def _weighted(tape: Tape, x: Buffer, gates: Buffer, form: LinearForm, index: Buffer, like: Buffer) -> Buffer:
-    """Down, back to the order of the tokens, and summed by their shares: saves what is summed.
+    """Down, back in the order of the tokens, and their weighted sum; saves what is summed.
 
-    Backward spreads the gradient over the experts in a new tensor.
+    Backward repeats the gradient for the experts in a new tensor.
     """
     turned = _turned(tape, form)
     expanded = tape.new(ROW, form.outputs, x.dtype)
@@ -128,9 +128,9 @@ def _weights(tape: Tape, form: LinearForm) -> Buffer:
 
 
 def _turned(tape: Tape, form: LinearForm) -> Buffer:
-    """Where that gradient goes: it lies the other way round than the weights, so that torch copies it for them.
+    """Accumulates that gradient: its memory layout is transposed to the weights', so torch copies it for them.
 
-    To what is there already it is added as it is (torch/csrc/autograd/functions/accumulate_grad.h).
+    It is added to an existing gradient without a copy (torch/csrc/autograd/functions/accumulate_grad.h).
     """
     size = Size(fixed=form.elements * BYTES[form.dtype])
     turned = Buffer(NEW_GRADIENT, size, 0, form.dtype, grad=form.trains, held=False, counted=False)

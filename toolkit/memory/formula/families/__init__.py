@@ -1,1 +1,1 @@
-"""Layers and ends of families that are not built like LLaMA's."""
+"""Layers and ends of families that differ from LLaMA's."""

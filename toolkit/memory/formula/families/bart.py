@@ -1,4 +1,4 @@
-"""A layer of BART and its kin: attention to itself, in a decoder to an encoder's result, too, and a feed-forward.
+"""A layer of BART and its relatives: self-attention, in a decoder also cross-attention, and a feed-forward.
 
 Source: transformers 5.23 modeling_bart.py, modeling_mbart.py, modeling_marian.py, modeling_m2m_100.py,
 modeling_pegasus.py and modeling_whisper.py.
@@ -26,7 +26,7 @@ RESIDUAL = "residual_stream"
 
 @frozen
 class BartAttentionForm:
-    """An attention with linears of its own; `shapes` says that queries are scaled, and all three laid out in copies."""
+    """An attention with its linears; with `shapes` queries are scaled, and q, k and v are copied with heads first."""
 
     query: LinearForm
     key: LinearForm
@@ -38,11 +38,11 @@ class BartAttentionForm:
 
 @frozen
 class BartForm:
-    """A layer of an encoder, or with `cross` one of a decoder; `before` says that norms come first (mBART).
+    """A layer of an encoder, or with `cross` one of a decoder; with `before` norms come first (mBART).
 
-    `begins` says that a decoder's prompt is one token of each sequence. The encoder reads `frames`, or where that is 0
-    as many tokens as the decoder; `length` is that of the layer's own sequences, where these are frames. `inner` is
-    dropout of what the activation gives, and `clamps` that a float16 result is kept within bounds.
+    With `begins` a decoder's prompt is one token of each sequence. The encoder reads `frames`, or if that is 0 as many
+    tokens as the decoder; `length` is that of the layer's own sequences, where these are frames. `inner` is dropout on
+    the activation's result; with `clamps` a float16 result is clamped.
     """
 
     hidden: int
@@ -76,14 +76,14 @@ def bart_layer(tape: Tape, x: Buffer, form: BartForm) -> Buffer:
 
 
 def encoded(form: BartForm, *, grad: bool) -> Buffer:
-    """The encoder's result, which is the model's: a layer of the decoder keeps nothing of it for itself."""
+    """The encoder's result, which belongs to the model: a decoder layer does not keep it alive."""
     each = form.hidden * BYTES[form.stream]
     size = Size(sequence=form.frames * each) if form.frames else Size(token=each)
     return Buffer(RESIDUAL, size, form.hidden, form.stream, grad, held=False, counted=False)
 
 
 def _attended(tape: Tape, x: Buffer, source: Buffer | None, form: BartForm, attention: BartAttentionForm) -> Buffer:
-    """X + dropout(attention(x)), normed before or after. The code has a name for the probabilities until the next."""
+    """X + dropout(attention(x)), normalized before or after. The code holds the probabilities until the next ones."""
     given = normalise(tape, x, form.norm) if form.before else x
     earlier, tape.named = tape.named, []
     out = _attend(tape, given, source or given, attention, reads=source is not None and tape.cache == READS)
@@ -116,7 +116,7 @@ def _attend(tape: Tape, x: Buffer, source: Buffer, form: BartAttentionForm, *, r
 
 
 def _shaped(tape: Tape, x: Buffer) -> Buffer:
-    """A contiguous copy with heads before positions; of one token it is the tensor itself."""
+    """A contiguous copy with heads before positions; for one token it is the tensor itself."""
     return x if tape.cache == READS else letting_go(tape, x, transposed(tape, x))
 
 
@@ -135,7 +135,7 @@ def _fed(tape: Tape, x: Buffer, form: BartForm) -> Buffer:
 
 
 def _clamped(tape: Tape, x: Buffer) -> Buffer:
-    """torch.clamp(x, -c, c), which saves x; backward asks which of it was within."""
+    """torch.clamp(x, -c, c), which saves x; backward makes a mask of the elements within bounds."""
     result = tape.new(RESIDUAL, x.width, x.dtype, grad=x.grad, size=x.size)
 
     def backward(tape: Tape, _: Buffer) -> Given:

@@ -1,4 +1,4 @@
-"""The ends of BART and its kin: what comes before the first layers, and the decoder's logits with their loss."""
+"""The ends of BART and its relatives: the operations before the first layers, and the decoder's logits and loss."""
 
 from __future__ import annotations
 
@@ -51,13 +51,13 @@ def bart_loss(tape: Tape, x: Buffer, form: BartHeadForm) -> Buffer:
 
 
 def bart_logits(tape: Tape, x: Buffer, form: BartHeadForm) -> None:
-    """The logits of what a decoder is given, one token of each sequence or all, and the float32 copy of the last."""
+    """The logits of a decoder's input, one token of each sequence or all, and the float32 copy of the last."""
     if form.begins:
         token = tape.new(x.row, x.width, x.dtype, size=Size(sequence=x.width * BYTES[x.dtype]))
         x = letting_go(tape, x, token)
     states = _normed(tape, x, form)
     logits = _biased(tape, linear(tape, states, form.projection, LOGITS), form)
-    tape.drop(states)  # which the model's code names, and not what calls it
+    tape.drop(states)  # the model's code refers to it, its caller does not
     floats = tape.new(FLOAT, logits.width, "fp32", size=Size(sequence=logits.width * BYTES["fp32"]))
     tape.drop(floats, logits)
 

@@ -1,4 +1,4 @@
-"""How BART and its kin attend: by a fused kernel, by one with a mask, or eagerly, to as many keys or to others."""
+"""Attention in BART and its relatives: fused, with a mask, or eager, over its own keys or an encoder's."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from toolkit.memory.formula.operations import (
     resized,
     scale,
     transposed,
+    wanted,
     widened,
     wider,
 )
@@ -23,16 +24,16 @@ from toolkit.memory.tape.tape import Tape
 
 EAGER, FLASH, MASKED = "eager", "flash", "masked"
 TILE = 32
-"""Of the width of a head, in which FlashAttention sums the gradient of the queries."""
+"""Multiple to which FlashAttention pads a head's width for the sums of the queries' gradient."""
 
 
 @frozen
 class BartKernel:
     """A kernel of `heads` heads of a width: flash, masked (sdpa with a mask) or eager.
 
-    `keys` are so many of each sequence, where they are not as many as the queries' tokens: frames of an encoder; `mask`
-    is the dtype of what eager attention adds to scores, and `dropout` that of the probabilities. `crosses` says that
-    it is to an encoder's result, `sounds` that this encoder reads a sound.
+    `keys` is the number of keys per sequence where it differs from that of the queries' tokens: an encoder's frames.
+    `mask` is the dtype of the mask that eager attention adds, `dropout` that of the probabilities. `crosses`: attention
+    is to an encoder's result; `sounds`: this encoder reads sounds.
     """
 
     name: str
@@ -47,27 +48,28 @@ class BartKernel:
 
 
 def _pairs(query: Buffer, each: int, form: BartKernel) -> Size:
-    """So many bytes for each query and key; a decoder that begins has one query in each sequence."""
+    """The size of so many bytes per query and key; a decoder that begins has one query per sequence."""
     if query.size.sequence and not form.sounds:
         return Size(token=each) if form.crosses else Size(sequence=each)
     return Size(token=each * form.keys) if form.keys else Size(pair=each)
 
 
 def fused_or_masked(tape: Tape, query: Buffer, states: tuple[Buffer, ...], form: BartKernel, *, shaped: bool) -> Buffer:
-    """Saves all that it is given, its result and a float32 log-sum-exp; with a mask, a bias of all pairs too."""
+    """Saves its inputs, its result and a float32 log-sum-exp; with a mask, a bias of all pairs as well."""
     dtype = form.autocast or query.dtype
     given = (query, *states)
     inner = tuple(cast(tape, part, dtype, STATES) for part in given)
     masks = form.name == MASKED
     bias = tape.new(SCORES, 0, dtype, size=_pairs(query, BYTES[dtype], form)) if masks else None
-    result = tape.new(OUTPUT, query.width, dtype, grad=query.grad, size=widened(query, query.width, dtype))
+    needs = any(part.grad for part in given)
+    result = tape.new(OUTPUT, query.width, dtype, grad=needs, size=widened(query, query.width, dtype))
     sums = tape.new(OUTPUT, form.heads, "fp32", size=widened(query, form.heads, "fp32"))
-    saved = tape.save(*inner, *((bias,) if bias else ()), result, sums) if query.grad else ()
+    saved = tape.save(*inner, *((bias,) if bias else ()), result, sums) if needs else ()
     working = _working(query, form, masks=masks)
 
     def backward(tape: Tape, _: Buffer) -> Given:
         with tape.temporary(KERNEL, working):
-            return [(part, tape.gradient(part)) for part in inner]
+            return wanted(tape, inner)
 
     tape.node(result, backward, saved)
     tape.drop(sums, *((bias,) if bias else ()))
@@ -107,7 +109,7 @@ def eagerly(tape: Tape, query: Buffer, states: tuple[Buffer, ...], form: BartKer
 
 
 def _factor(tape: Tape, x: Buffer, form: BartKernel, *, shaped: bool) -> Buffer:
-    """Queries, keys or values as a product takes them: in autocast's dtype, and with their heads first."""
+    """Queries, keys or values as operands of a product: in autocast's dtype, and with their heads first."""
     inner = cast(tape, x, form.autocast or x.dtype, STATES)
     if shaped:
         return inner
@@ -116,7 +118,7 @@ def _factor(tape: Tape, x: Buffer, form: BartKernel, *, shaped: bool) -> Buffer:
 
 
 def _softmax(tape: Tape, scores: Buffer, form: BartKernel) -> Buffer:
-    """Softmax, which saves its result; autocast runs it in float32, of float16 without a copy (half_to_float)."""
+    """Softmax, which saves its result; autocast runs it in float32, without a copy for float16 (half_to_float)."""
     wide = cast(tape, scores, "fp32", SCORES) if form.autocast and scores.dtype != "fp16" else scores
     dtype = "fp32" if form.autocast else scores.dtype
     result = tape.new(SCORES, 0, dtype, grad=wide.grad, size=resized(wide, dtype))

@@ -1,4 +1,4 @@
-"""A layer of BLOOM, whose attention writes out its scores: biases by distance (ALiBi) are where they begin.
+"""A layer of BLOOM, whose attention materializes its scores, starting from biases by distance (ALiBi).
 
 Source: transformers 5.23 modeling_bloom.py, BloomAttention.forward, BloomBlock.forward.
 """
@@ -66,7 +66,7 @@ def _dropped_out(tape: Tape, x: Buffer, form: BloomForm) -> Buffer:
 
 
 def _attend(tape: Tape, x: Buffer, residual: Buffer, form: BloomForm) -> tuple[Buffer, Buffer]:
-    """The sum of the stream and what attention gives, and the probabilities. All names last until it returns."""
+    """The sum of the stream and attention's result, and the probabilities. All names last until it returns."""
     whole = linear(tape, x, form.fused, STATES)
     query, key, value = split(tape, whole, (form.hidden,) * 3)
     key, value = cached(tape, key, value)
@@ -94,7 +94,7 @@ def _product(tape: Tape, x: Buffer, y: Buffer, row: str, width: int, size: Size,
 
 
 def _softmax(tape: Tape, scores: Buffer, dtype: str, form: BloomForm) -> Buffer:
-    """A float32 copy (of float16 none), its softmax (saved), the probabilities cast back, and dropout."""
+    """A float32 copy (none for float16), its softmax (saved), the probabilities cast back, and dropout."""
     wide = scores if scores.dtype == "fp16" else cast(tape, scores, "fp32", SCORES)
     result = tape.new(SCORES, 0, "fp32", grad=wide.grad, size=resized(wide, "fp32"))
 

@@ -1,4 +1,4 @@
-"""One encoder layer: attention and feed-forward, each added to its input and then normed (BERT and its kin)."""
+"""One encoder layer: attention and feed-forward, each added to its input and then normalized (BERT and relatives)."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from toolkit.memory.tape.tape import Tape
 class EncoderLayerForm:
     """An encoder layer; `dropout` is that of what is added to the stream.
 
-    With `compact` (DistilBERT) the output projection is attention's own, so that queries, keys and values wait for it,
-    and what it gives passes through no dropout. Where layers `share` their weights (ALBERT), attention is a module with
-    its norm, whose names wait for that, and the feed-forward has no dropout. `names_probabilities` says that the layer
-    has a name for those of eager attention, as since transformers 5. With `boxed` the output projection is attention's
-    own, too, and what it gives has a name until it is normed (MPNet).
+    With `compact` (DistilBERT) the output projection is part of attention, so queries, keys and values live until it
+    has run, and its result has no dropout. Where layers `share` their weights (ALBERT), attention is a module with its
+    norm, until which its names stay bound, and the feed-forward has no dropout. `names_probabilities`: the layer refers
+    to the probabilities of eager attention, as since transformers 5. With `boxed` the output projection is part of
+    attention as well, and its result stays named until it is normalized (MPNet).
     """
 
     hidden: int
@@ -38,7 +38,7 @@ class EncoderLayerForm:
 
 
 def encoder_layer(tape: Tape, x: Buffer, form: EncoderLayerForm) -> Buffer:
-    """The layer's result; the caller keeps `x`. The names of its code hold what attention gave to the end."""
+    """The layer's result; the caller keeps `x`. Names in its code hold attention's result to the end."""
     if form.shares:
         return _shared_layer(tape, x, form)
     if form.boxed:
@@ -66,7 +66,7 @@ def encoder_layer(tape: Tape, x: Buffer, form: EncoderLayerForm) -> Buffer:
 
 
 def _shared_layer(tape: Tape, x: Buffer, form: EncoderLayerForm) -> Buffer:
-    """ALBERT's: what attention and the feed-forward name goes as each of them returns (modeling_albert.py)."""
+    """ALBERT's layer: attention and feed-forward free what they refer to as each returns (modeling_albert.py)."""
     context, states, weights = attend_both_ways(tape, x, form.attention)
     if not form.names_probabilities:
         tape.drop(*weights)
@@ -82,7 +82,7 @@ def _shared_layer(tape: Tape, x: Buffer, form: EncoderLayerForm) -> Buffer:
 
 
 def _boxed_layer(tape: Tape, x: Buffer, form: EncoderLayerForm) -> Buffer:
-    """MPNet's: all that attention names goes as it returns (modeling_mpnet.py)."""
+    """MPNet's layer: attention frees all that it refers to as it returns (modeling_mpnet.py)."""
     context, states, weights = attend_both_ways(tape, x, form.attention)
     projected = linear(tape, context, form.attention.output, OUTPUT)
     tape.drop(context, *states, *weights)

@@ -1,4 +1,4 @@
-"""A layer of Falcon: attention and feed-forward side by side, and keys and values cut out of one projection.
+"""A layer of Falcon: parallel attention and feed-forward, with keys and values taken from one projection.
 
 Source: transformers 5.23 modeling_falcon.py, FalconAttention._split_heads, FalconDecoderLayer.forward.
 """
@@ -14,7 +14,7 @@ from toolkit.memory.formula.feed_forward import FeedForwardForm, feed_forward
 from toolkit.memory.formula.linear.linear import linear
 from toolkit.memory.formula.linear.linear_form import LinearForm
 from toolkit.memory.formula.norms import NormForm, normalise
-from toolkit.memory.formula.operations import Given, add, add_in_place, part_of
+from toolkit.memory.formula.operations import Given, add, add_in_place, drop_out, part_of
 from toolkit.memory.size import BYTES, Size
 from toolkit.memory.tape.buffer import Buffer
 from toolkit.memory.tape.tape import Tape
@@ -38,16 +38,19 @@ class FalconForm:
     feed_forward: FeedForwardForm
     norm: NormForm
     two_norms: bool
+    dropout: bool = False
 
 
 def falcon_layer(tape: Tape, x: Buffer, form: FalconForm) -> Buffer:
-    """X + (attention(norm(x)) + feed_forward(norm(x))), the inner sum in place; the caller keeps `x`."""
+    """X + (attention(norm(x)) + feed_forward(norm(x))), the inner sum in place, then dropout; the caller keeps `x`."""
     normed = normalise(tape, x, form.norm)
     other = normalise(tape, x, form.norm) if form.two_norms else normed
     attended = _attend(tape, normed, form)
     fed = feed_forward(tape, other, form.feed_forward)
-    result = add(tape, x, add_in_place(tape, fed, attended), RESIDUAL)
-    tape.drop(normed, other, attended, fed)
+    summed = add_in_place(tape, fed, attended)
+    dropped = drop_out(tape, summed, RESIDUAL) if form.dropout else summed
+    result = add(tape, x, dropped, RESIDUAL)
+    tape.drop(normed, other, attended, fed, dropped)
     return result
 
 
@@ -67,7 +70,7 @@ def _attend(tape: Tape, x: Buffer, form: FalconForm) -> Buffer:
 
 
 def _heads(tape: Tape, whole: Buffer, form: FalconForm) -> tuple[Buffer, Buffer, Buffer]:
-    """Queries as a view; keys and values picked by an index, which copies them."""
+    """Queries as a view; keys and values gathered by an index, which copies them."""
     head, queries = form.attention.head_dim, form.attention.query_heads * form.attention.head_dim
     query = part_of(tape, whole, queries, copies=False)
     key, value = (part_of(tape, whole, form.groups * head, copies=True) for _ in range(2))
@@ -79,7 +82,7 @@ def _heads(tape: Tape, whole: Buffer, form: FalconForm) -> tuple[Buffer, Buffer,
 
 
 def _copied(tape: Tape, x: Buffer, width: int) -> Buffer:
-    """A contiguous copy; where it is wider than what it copies, backward sums its gradient, else hands it on."""
+    """A contiguous copy; where it is wider than its source, backward sums its gradient, otherwise passes it on."""
     result = tape.new(STATES, width, x.dtype, grad=x.grad, size=Size(token=width * BYTES[x.dtype]))
 
     def backward(tape: Tape, gradient: Buffer) -> Given:

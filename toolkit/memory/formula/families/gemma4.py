@@ -1,4 +1,4 @@
-"""Gemma 4's attention: queries, then keys, then values, each normed; values may come of what keys come of.
+"""Gemma 4's attention: queries, then keys, then values, each normalized; values may share the keys' projection.
 
 Source: transformers 5.23 modeling_gemma4.py, Gemma4TextAttention.forward.
 """
@@ -48,9 +48,9 @@ def _attended(tape: Tape, query: Buffer, keys: tuple[Buffer, ...], form: Attenti
 
 
 def _of_earlier(tape: Tape, query: Buffer, form: AttentionForm) -> tuple[Buffer, Buffer]:
-    """Keys and values of an earlier layer, which has them; that of their gradients which later layers gave is there."""
+    """An earlier layer's keys and values, with the gradients that later layers have already given them."""
     width, grad = form.key_value_heads * form.head_dim, form.returns_gradients
-    plain = query.dtype if form.narrows is not None or form.autocast is None else form.autocast  # what is not turned
+    plain = query.dtype if form.narrows is not None or form.autocast is None else form.autocast  # not rotated
     one, other = (
         Buffer(STATES, Size(token=width * BYTES[dtype]), width, dtype, grad, held=False, counted=False)
         for dtype in (query.dtype, plain)
@@ -61,7 +61,7 @@ def _of_earlier(tape: Tape, query: Buffer, form: AttentionForm) -> tuple[Buffer,
 
 
 def keys_alone(tape: Tape, x: Buffer, norm: NormForm, form: AttentionForm, turn: Turn) -> tuple[Buffer, Buffer]:
-    """The keys and values of a layer, and nothing else of it."""
+    """Only the keys and values of a layer."""
     projections = form.projections
     if isinstance(projections, LinearForm) or form.key_norm is None or form.value_norm is None:
         raise TypeError("an attention without its parts")
@@ -73,7 +73,7 @@ def keys_alone(tape: Tape, x: Buffer, norm: NormForm, form: AttentionForm, turn:
 
 
 def _renamed(tape: Tape, x: Buffer, norm: NormForm, *, keeps: bool = False) -> Buffer:
-    """What is normed, under the name that its input had, unless another name keeps that."""
+    """The normalized tensor, which takes over its input's name, unless another name keeps the input."""
     normed = normalise(tape, x, norm)
     return normed if keeps else letting_go(tape, x, normed)
 

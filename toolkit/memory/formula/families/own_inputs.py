@@ -1,4 +1,4 @@
-"""Inputs of their own for each layer: a table and a projection make them of each token, and each layer adds its own.
+"""Inputs for each layer: a table and a projection make them for each token, and each layer adds its own.
 
 Source: transformers 5.23 modeling_gemma4.py, Gemma4TextModel.get_per_layer_inputs, project_per_layer_inputs and
 Gemma4TextDecoderLayer.forward. Width W = layers x the width of one layer's input.
@@ -33,10 +33,10 @@ class OwnInputsForm:
 
 @frozen
 class OwnInputForm:
-    """What a layer does with its own input: a gate, whose activation it is multiplied by, a projection and a norm.
+    """A layer's use of its own input: a gate, whose activation multiplies the input, a projection and a norm.
 
-    In training it is part of a tensor of `width`, which has a dtype and, with `grad`, a gradient, to which later layers
-    have given theirs unless it is the `last`.
+    In training the input is part of a tensor of `width`, which has a dtype and, with `grad`, a gradient, to which later
+    layers have added theirs unless this is the `last` layer.
     """
 
     gate: LinearForm
@@ -50,7 +50,7 @@ class OwnInputForm:
 
 
 def own_inputs(tape: Tape, embedded: Buffer, form: OwnInputsForm) -> Buffer:
-    """The inputs of all layers; the caller keeps the embeddings, and the table's rows have a name to the end."""
+    """The inputs of all layers; the caller keeps the embeddings, and the table's rows stay named to the end."""
     rows = tape.new(ROW, form.width, embedded.dtype, grad=form.table)
     rows = letting_go(tape, rows, scale(tape, rows, ROW))
     projected = linear(tape, embedded, form.projection, ROW)
@@ -69,7 +69,7 @@ def with_own_input(tape: Tape, x: Buffer, form: OwnInputForm) -> Buffer:
 
 
 def of_own_input(tape: Tape, x: Buffer, form: OwnInputForm, *, lets_go: bool = False) -> Buffer:
-    """norm(projection(activation(gate(x)) * input)); `lets_go`: the name of `x` is bound to what the gate gives."""
+    """norm(projection(activation(gate(x)) * input)); `lets_go`: the name of `x` is rebound to the gate's result."""
     gate = linear(tape, x, form.gate, RESIDUAL)
     if lets_go:
         tape.drop(x)
@@ -80,9 +80,9 @@ def of_own_input(tape: Tape, x: Buffer, form: OwnInputForm, *, lets_go: bool = F
 
 
 def _times_input(tape: Tape, active: Buffer, form: OwnInputForm) -> Buffer:
-    """Times a part of the inputs of all layers, whose gradient waits until the layer's others are there.
+    """Times a part of the inputs of all layers, whose gradient waits until the layer's other gradients are there.
 
-    The part was made before all that the layer does, so that its node is the last of them that the engine runs.
+    The part was made before the layer's operations, so the engine runs its node last.
     """
     if not tape.trains:
         return scale(tape, active, RESIDUAL)

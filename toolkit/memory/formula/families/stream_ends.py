@@ -1,4 +1,4 @@
-"""What makes several streams of the embeddings, and one of them again (Gemma 3n).
+"""From embeddings to several residual streams, and from these to one (Gemma 3n).
 
 Source: transformers 5.23 modeling_gemma3n.py, Gemma3nTextModel.forward. Widths are those of formula/streams.py.
 """
@@ -21,7 +21,7 @@ from toolkit.memory.tape.tape import Tape
 
 @frozen
 class SpreadForm:
-    """What makes all streams of the embeddings: one product for each but the first, of a magnitude like theirs."""
+    """From embeddings to all streams: one product for each except the first, scaled to the embeddings' magnitude."""
 
     hidden: int
     others: tuple[LinearForm, ...]
@@ -29,14 +29,14 @@ class SpreadForm:
 
 @frozen
 class MergeForm:
-    """What makes one stream of all: the mean of the first and of one product of each other."""
+    """From all streams to one: the mean of the first and of one product of each other stream."""
 
     hidden: int
     others: tuple[LinearForm, ...]
 
 
 def spread_streams(tape: Tape, x: Buffer, form: SpreadForm) -> Buffer:
-    """All streams of the embeddings; the model's code has a name for each, and for the last product."""
+    """All streams made from the embeddings; the model's code refers to each, and to the last product."""
     target = _magnitude(tape, x, form.others[0])
     streams = [_alike(tape, x, one, target) for one in form.others]
     result = _stacked(tape, [x, *streams])
@@ -45,7 +45,7 @@ def spread_streams(tape: Tape, x: Buffer, form: SpreadForm) -> Buffer:
 
 
 def _magnitude(tape: Tape, x: Buffer, form: LinearForm) -> Buffer:
-    """The root of the mean square of each token, of one number: autocast takes powers in float32."""
+    """The root mean square of each token, one number; autocast computes powers in float32."""
     wide = cast(tape, x, "fp32" if form.autocast else x.dtype, ROW)
     squares = apply(tape, wide, ROW, INPUT)
     mean = tape.new(ROW, 1, wide.dtype, grad=x.grad, size=Size(token=BYTES[wide.dtype]))
@@ -84,7 +84,7 @@ def _times_number(tape: Tape, x: Buffer, number: Buffer) -> Buffer:
 
 
 def _stacked(tape: Tape, parts: list[Buffer]) -> Buffer:
-    """Streams one after the other, in a new tensor of the widest dtype; each gets a view of the gradient."""
+    """The streams stacked in a new tensor of the widest dtype; each gets a view of the gradient."""
     dtype = reduce(wider, (one.dtype for one in parts))
     alike = [cast(tape, one, dtype, ROW) for one in parts]
     result = tape.new(ROW, sum(one.width for one in parts), dtype, grad=any(one.grad for one in parts))

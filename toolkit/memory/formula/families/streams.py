@@ -1,4 +1,4 @@
-"""Layers of several streams: each predicts all of them, works on the first, and corrects the others by what that gave.
+"""Layers with several residual streams: each predicts all, computes on the first, and corrects the others.
 
 Source: transformers 5.23 modeling_gemma3n.py, Gemma3nTextAltUp, Gemma3nTextDecoderLayer.forward and
 Gemma3nTextModel.forward. Widths: H = the hidden size, N = the number of streams, all of which pass between layers.
@@ -78,7 +78,7 @@ def streams_layer(tape: Tape, x: Buffer, form: StreamsForm) -> Buffer:
 
 
 def keys_of_streams(tape: Tape, x: Buffer, form: StreamsForm) -> None:
-    """The keys and values of a layer, and nothing else of it."""
+    """Only the keys and values of a layer."""
     predictions = _predicted(tape, x, form)
     active = part_of(tape, predictions, form.width, copies=False)
     keys_alone(tape, active, form.norm, form.attention, rotate)
@@ -137,7 +137,7 @@ def _mixed(tape: Tape, x: Buffer, numbers: Buffer) -> Buffer:
 
 
 def _corrected(tape: Tape, predictions: Buffer, activated: Buffer, form: StreamsForm) -> Buffer:
-    """What the layer has changed, times a number for each stream, and the predictions."""
+    """The layer's change to the first stream, times a number for each stream, plus the predictions."""
     modalities = _modalities(tape, activated, form)
     predicted = part_of(tape, predictions, form.width, copies=False)
     change = _less(tape, activated, predicted)
@@ -151,7 +151,7 @@ def _corrected(tape: Tape, predictions: Buffer, activated: Buffer, form: Streams
 
 
 def _less(tape: Tape, x: Buffer, y: Buffer) -> Buffer:
-    """`x - y`: the gradient of y is another tensor."""
+    """`x - y`: the gradient of y is a new tensor."""
     result = tape.new(ROW, x.width, wider(x.dtype, y.dtype), grad=x.grad or y.grad)
 
     def backward(tape: Tape, gradient: Buffer) -> Given:
@@ -190,7 +190,7 @@ def _spread(tape: Tape, x: Buffer, numbers: Buffer) -> Buffer:
 
 
 def _with_own_input(tape: Tape, x: Buffer, form: StreamsForm) -> Buffer:
-    """The streams, to all but the first of which what comes of the first and of the layer's own input is added."""
+    """The streams; what is made from the first stream and the layer's own input is added to all others."""
     first = part_of(tape, x, form.width, copies=True)
     first = letting_go(tape, first, _scaled(tape, first, form))
     given = of_own_input(tape, first, form.own_input, lets_go=True)

@@ -1,4 +1,4 @@
-"""A layer and the end of T5: attention whose scores get a bias for each pair of positions, and to an encoder's result.
+"""A layer of T5: self-attention with a bias for each pair of positions, and attention to an encoder's result.
 
 Source: transformers 5.23 modeling_t5.py, T5Attention, T5Block, T5LayerNorm; torch's memory-efficient kernel takes the
 bias. S = sequence, B = batch; a bias is of heads x S x S, the same for all sequences.
@@ -16,7 +16,7 @@ from toolkit.memory.formula.feed_forward import ROW as FEED
 from toolkit.memory.formula.feed_forward import FeedForwardForm
 from toolkit.memory.formula.linear.linear import linear
 from toolkit.memory.formula.norms import NormForm, normalise
-from toolkit.memory.formula.operations import Given, add, cast, drop_out, letting_go, multiply, widened
+from toolkit.memory.formula.operations import Given, add, cast, drop_out, letting_go, multiply, wanted, widened
 from toolkit.memory.size import BYTES, Size
 from toolkit.memory.tape.buffer import Buffer
 from toolkit.memory.tape.tape import Tape
@@ -56,7 +56,7 @@ def t5_layer(tape: Tape, x: Buffer, form: T5Form) -> Buffer:
 
 
 def encoded(hidden: int, dtype: str, *, grad: bool) -> Buffer:
-    """The encoder's result, which is the model's: a layer of the decoder keeps nothing of it for itself."""
+    """The encoder's result, which belongs to the model: a decoder layer does not keep it alive."""
     size = Size(token=hidden * BYTES[dtype])
     return Buffer(RESIDUAL, size, hidden, dtype, grad, held=False, counted=False)
 
@@ -64,7 +64,7 @@ def encoded(hidden: int, dtype: str, *, grad: bool) -> Buffer:
 def _given_by_encoder(tape: Tape, form: T5Form, cross: T5AttentionForm) -> Buffer:
     """The encoder's result, to which every layer of the decoder gives a gradient.
 
-    That of a checkpoint's own pass is another tensor than that of the layers after it.
+    The gradient in a checkpoint's own pass is a separate tensor from that of later layers.
     """
     source = encoded(form.hidden, form.stream, grad=tape.records)
     if not cross.detaches:
@@ -89,7 +89,7 @@ def _added(tape: Tape, x: Buffer, normed: Buffer, branch: Buffer, form: T5Form) 
 
 
 def _attend(tape: Tape, x: Buffer, source: Buffer, form: T5AttentionForm, *, reads: bool) -> Buffer:
-    """Attention of x to a source; what is read from a cache is not made again."""
+    """Attention of x to a source; keys and values in a cache are not computed again."""
     query = linear(tape, x, form.query, STATES)
     states: tuple[Buffer, ...] = ()
     if not reads:
@@ -106,7 +106,7 @@ def _attend(tape: Tape, x: Buffer, source: Buffer, form: T5AttentionForm, *, rea
 
 
 def _kernel(tape: Tape, states: tuple[Buffer, ...], form: T5AttentionForm) -> Buffer:
-    """The memory-efficient kernel with a bias: saves all that it is given, its result and a float32 log-sum-exp."""
+    """The memory-efficient kernel with a bias: saves its inputs, its result and a float32 log-sum-exp."""
     query = states[0]
     make_bias(tape, form, query)
     if form.kernel != SDPA:
@@ -115,14 +115,15 @@ def _kernel(tape: Tape, states: tuple[Buffer, ...], form: T5AttentionForm) -> Bu
     dtype = form.autocast or query.dtype
     inner = tuple(cast(tape, part, dtype, STATES) for part in states)
     bias, target = bias_of(tape, form, query, dtype)
-    result = tape.new(OUTPUT, query.width, dtype, grad=query.grad, size=widened(query, query.width, dtype))
+    needs = any(part.grad for part in states)
+    result = tape.new(OUTPUT, query.width, dtype, grad=needs, size=widened(query, query.width, dtype))
     sums = tape.new(OUTPUT, form.heads, "fp32", size=widened(query, form.heads, "fp32"))
     kept = (bias,) if bias is not None else ()
-    saved = tape.save(*inner, *kept, result, sums) if query.grad else ()
+    saved = tape.save(*inner, *kept, result, sums) if needs else ()
 
     def backward(tape: Tape, _: Buffer) -> Given:
         with tape.temporary(KERNEL, widened(query, form.heads, "fp32")):
-            given = [(part, tape.gradient(part)) for part in inner]
+            given = wanted(tape, inner)
             if target is None or not form.trains_bias:
                 return given
             if form.padded and form.bias != "masked":

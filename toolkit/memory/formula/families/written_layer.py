@@ -1,4 +1,4 @@
-"""Layers of GPT-J, CodeGen, GPT-Neo and MPT, whose code has a name for the probabilities to its end.
+"""Layers of GPT-J, CodeGen, GPT-Neo and MPT, whose code refers to the probabilities to its end.
 
 Source: transformers 5.23 modeling_gptj.py (GPTJBlock), modeling_codegen.py (CodeGenBlock), modeling_gpt_neo.py
 (GPTNeoBlock), modeling_mpt.py (MptBlock).
@@ -18,7 +18,7 @@ from toolkit.memory.tape.tape import Tape
 
 @frozen
 class WrittenLayerForm:
-    """A layer: attention and feed-forward one after the other with a norm each, or `parallel` with one."""
+    """A layer: attention and feed-forward in sequence with a norm each, or `parallel` with one norm."""
 
     hidden: int
     attention: WrittenForm

@@ -1,1 +1,1 @@
-"""Linear layers, and how their weights are stored and multiplied by."""
+"""Linear layers: how their weights are stored, and what their products allocate."""

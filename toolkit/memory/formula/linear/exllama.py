@@ -1,7 +1,7 @@
-"""What ExLlama's kernels for GPTQ weights of 4 bits keep beside them, as auto-gptq sets them up.
+"""The buffers of ExLlama's kernels for 4-bit GPTQ weights, as auto-gptq sets them up.
 
 Sources: auto-gptq 0.4 to 0.7, modeling/_utils.py (autogptq_post_init) and nn_modules/qlinear/qlinear_exllamav2.py.
-transformers took the first version unless told otherwise (utils/quantization_config.py).
+transformers took the first version by default (utils/quantization_config.py).
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from toolkit.memory.context import Context
 from toolkit.memory.ledger import PhaseName
 from toolkit.memory.libraries.versions import older
 from toolkit.memory.size import BYTES
-from toolkit.memory.weights.numerics import AUTO_GPTQ_UNTIL
+from toolkit.memory.weights.linear_storage import AUTO_GPTQ_UNTIL
 from toolkit.memory.weights.quantization import LINEARS, ROUTERS
 from toolkit.memory.weights.storage import ALLOCATION
 from toolkit.spec.settings.setting import Setting
 
 FIRST, SECOND = "exllama", "exllamav2"
 TOKENS, SEQUENCES = 2048, 8
-"""The longest input and the largest batch that room is made for; nobody tells auto-gptq of others."""
+"""The longest input and the largest batch that the buffers are made for: auto-gptq's defaults."""
 END = 128
 """Bytes that ExLlamaV2 adds to each of its two regions."""
 
@@ -29,7 +29,7 @@ HALF, FLOAT = BYTES["fp16"], BYTES["fp32"]
 
 
 def kernel_of(setting: Setting) -> str:
-    """The kernel that multiplies by a setting's weights, where it is one of ExLlama's; else nothing."""
+    """The kernel that multiplies by a setting's weights if it is one of ExLlama's, else ""."""
     if setting.weights != "gptq-int4" or setting.trains or setting.stack.trainer == "vllm":
         return ""
     if not older(setting, "transformers", AUTO_GPTQ_UNTIL):
@@ -38,9 +38,9 @@ def kernel_of(setting: Setting) -> str:
 
 
 def exllama_buffer(context: Context, _: PhaseName) -> int:
-    """Room for the largest weight of all in float16; in the second version, too, for its widest product in float32.
+    """A buffer for the largest weight in float16; in the second version also for its widest product in float32.
 
-    ExLlamaV2 cuts both from one region, as large as the most that a layer asks for.
+    ExLlamaV2 takes both from one region, as large as the most that a layer requests.
     """
     kernel = kernel_of(context.setting)
     if kernel == FIRST:
@@ -49,7 +49,7 @@ def exllama_buffer(context: Context, _: PhaseName) -> int:
 
 
 def exllama_state(context: Context, _: PhaseName) -> int:
-    """The inputs of a product put in their groups' order, by the first version: a row for each of 2,048 tokens."""
+    """The inputs of a product in the order of their groups, in the first version: a row for each of 2,048 tokens."""
     if kernel_of(context.setting) != FIRST or not context.setting.desc_act:
         return 0
     widest = max((max(m.in_features, m.out_features) for m in _packed(context)), default=0)
@@ -57,9 +57,9 @@ def exllama_state(context: Context, _: PhaseName) -> int:
 
 
 def exllama_order(context: Context, _: PhaseName) -> int:
-    """The order of a layer's inputs and its inverse as int16, by the second version, where it has several groups.
+    """The order of a layer's inputs and its inverse as int16, in the second version, where a layer has several groups.
 
-    Whether groups are mixed it does not ask: it looks whether all inputs are of the first.
+    ExLlamaV2 checks only whether all inputs are in the first group, not whether the groups are mixed.
     """
     setting = context.setting
     if kernel_of(setting) != SECOND or setting.group_size < 1:
@@ -69,7 +69,7 @@ def exllama_order(context: Context, _: PhaseName) -> int:
 
 
 def unsplit_end(context: Context) -> int:
-    """The end of the block that the room was asked for in, where the allocator does not split it off."""
+    """The end of the buffer's block that the allocator does not split off."""
     size = exllama_buffer(context, PhaseName.LOAD)
     rest = segment_size(size) - size if size > SMALL_REQUEST else 0
     return rest if rest <= SMALL_REQUEST else 0

@@ -1,4 +1,4 @@
-"""Products with GPTQ weights in training, where the kernel can run backward."""
+"""Products with GPTQ weights in training, by kernels that have a backward."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def written_out(form: LinearForm) -> Size:
 
 
 def triton_product(tape: Tape, x: Buffer, form: LinearForm, row: str) -> Buffer:
-    """QuantLinearFunction of triton v2: the weight is written out for the product, and again for its backward.
+    """QuantLinearFunction of triton v2: the weight is dequantized for the product, and again for its backward.
 
     Sources: auto-gptq and gptqmodel, nn_modules/triton_utils/dequant.py and nn_modules/qlinear/qlinear_tritonv2.py.
     """
@@ -41,10 +41,10 @@ def triton_product(tape: Tape, x: Buffer, form: LinearForm, row: str) -> Buffer:
 
 
 def torch_product(tape: Tape, x: Buffer, form: LinearForm, row: str) -> Buffer:
-    """The product of gptqmodel in training: torch's operators unpack the weight, and autograd keeps it for backward.
+    """The product of gptqmodel in training: torch's operators dequantize the weight, and autograd saves it.
 
-    Shifted int32 and int8, then int8 values, the scale and the zero of each, and their difference; the float16 weight
-    beside all but the zeros. The zeros of groups, a byte each, are left out.
+    Temporaries are the shifted int32 and their int8, then int8 values, the zero of each, and their difference; the
+    float16 weight is made beside all but the zeros. The zeros of groups, a byte each, are left out.
     Source: gptqmodel 2.1 to 7.3, nn_modules/qlinear/__init__.py (dequantize_weight) and torch.py (_forward_eager).
     """
     inner = cast(tape, x, "fp16", QUANTIZED_INPUTS)
@@ -68,7 +68,7 @@ def torch_product(tape: Tape, x: Buffer, form: LinearForm, row: str) -> Buffer:
 
 
 def _with_bias(tape: Tape, x: Buffer, row: str) -> Buffer:
-    """`out + self.bias`: a new tensor, whose gradient is handed on as it is."""
+    """`out + self.bias`: a new tensor, whose gradient is passed on unchanged."""
     result = tape.new(row, x.width, x.dtype, grad=x.grad, size=x.size)
 
     def backward(tape: Tape, gradient: Buffer) -> Given:

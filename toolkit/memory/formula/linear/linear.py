@@ -18,13 +18,13 @@ from toolkit.memory.libraries.packed_kernels import GPTQ_OF_4_BITS, PACKED
 from toolkit.memory.size import BYTES, Size
 from toolkit.memory.tape.buffer import Buffer
 from toolkit.memory.tape.tape import Tape
-from toolkit.memory.weights.numerics import TRITON, UNPACKED
+from toolkit.memory.weights.linear_storage import TRITON, UNPACKED
 
 COPIES = "cast_copies"
 INT8 = "int8_products"
 
 GPTQ_PRODUCTS = {TRITON: triton_product, UNPACKED: torch_product}
-"""What multiplies by GPTQ weights in training, by the storage that a kernel stands for."""
+"""The product with GPTQ weights in training, by the storage that names the kernel."""
 
 
 def linear(tape: Tape, x: Buffer, form: LinearForm, row: str) -> Buffer:
@@ -53,7 +53,7 @@ def linear(tape: Tape, x: Buffer, form: LinearForm, row: str) -> Buffer:
 
 
 def _packed(tape: Tape, x: Buffer, form: LinearForm, row: str) -> Buffer:
-    """AWQ, GPTQ of 8 bits and FP8: kernels of their own, without training."""
+    """AWQ, 8-bit GPTQ and FP8: kernels of their own, without training."""
     kernel, _, dense = form.storage.partition(" ")
     if kernel == "fp8":
         result = fp8_product(tape, x, form.inputs, form.outputs, row)
@@ -79,18 +79,18 @@ def _plain(tape: Tape, x: Buffer, form: LinearForm, row: str) -> Buffer:
 
 
 def _four_bit(tape: Tape, x: Buffer, form: LinearForm, row: str) -> Buffer:
-    """Bitsandbytes' MatMul4Bit: dequantizes the whole weight in forward and in backward; the input is not kept."""
+    """Bitsandbytes' MatMul4Bit: dequantizes the whole weight in forward and in backward; the input is not saved."""
     if form.follows and x.dtype != form.compute and x.dtype != "fp16":
         return _four_bit_as_given(tape, x, form, row)
     inner = cast(tape, x, form.compute, COPIES)
     unpacked = dequantized(form) if form.unpacks else multiplied(form)
     first = scales(form) if form.unpacks or not form.halved else Size()
     rest = unpacked.minus(first)
-    with tape.temporary(DEQUANTIZED, first), tape.temporary(DEQUANTIZED, rest):  # before the product has a place
+    with tape.temporary(DEQUANTIZED, first), tape.temporary(DEQUANTIZED, rest):  # before the product is allocated
         made = tape.new(row, form.outputs, form.compute, grad=x.grad, size=widened(x, form.outputs, form.compute))
 
     def backward(tape: Tape, _: Buffer) -> Given:
-        if form.halved and form.unpacks:  # what is cast is let go before the product
+        if form.halved and form.unpacks:  # what is cast is freed before the product
             with tape.temporary(DEQUANTIZED, multiplied(form)):
                 pass
         with tape.temporary(DEQUANTIZED, first), tape.temporary(DEQUANTIZED, rest):
@@ -107,9 +107,9 @@ def _four_bit(tape: Tape, x: Buffer, form: LinearForm, row: str) -> Buffer:
 
 
 def _four_bit_as_given(tape: Tape, x: Buffer, form: LinearForm, row: str) -> Buffer:
-    """The same where the layer works in the dtype of its input: the weight is cast to it as soon as it is dequantized.
+    """The same where the layer computes in the dtype of its input, to which the dequantized weight is cast.
 
-    Autocast then casts both to its own dtype, in which the product and its gradient are (nn/modules.py, Linear4bit;
+    Autocast then casts both to its own dtype, that of the product and its gradient (nn/modules.py, Linear4bit;
     autograd/_functions.py, MatMul4Bit).
     """
     product = form.autocast or x.dtype
@@ -148,7 +148,7 @@ def _for_each_row(x: Buffer, each: int) -> Size:
 
 
 def _eight_bit(tape: Tape, x: Buffer, form: LinearForm, row: str) -> Buffer:
-    """MatMul8bitLt of bitsandbytes from 0.45: an int32 product of int8 copies; the outliers' share is added to it.
+    """MatMul8bitLt of bitsandbytes since 0.45: an int32 product of int8 copies, to which the outliers' part is added.
 
     The node keeps its input as an attribute. The outlier columns themselves (0.1 % of the features in arXiv 2208.07339)
     are left out. Sources: autograd/_functions.py; backends/cuda/ops.py, backends/default/ops.py.

@@ -1,4 +1,4 @@
-"""What a linear layer is to a tape: its sizes and dtypes, how its weight is stored, and the adapter on it."""
+"""A linear layer as a tape sees it: its sizes and dtypes, how its weight is stored, and the adapter on it."""
 
 from __future__ import annotations
 
@@ -8,34 +8,27 @@ from toolkit.spec.fields.peft_methods import Option
 
 @frozen
 class Branch:
-    """A LoRA branch: its rank, the dtypes of its matrices and their gradients, and whether it has dropout.
-
-    `products` is the dtype in which it multiplies without autocast, where that is another one. With a `magnitude` it is
-    DoRA's; B may have a `bias`. peft `clones` what a 4-bit layer gives, before it adds to it; to what a GPTQ layer
-    gives it added `in_place`, and left the input's dtype to autocast. Where it is `fused`, it is part of an operation
-    with others (fused_adapters), which may mask what flows back through it, or of `axolotl` (axolotl_adapters). One of
-    its matrices may be `frozen`: "A" or "B"; A and B are of so many `blocks` on a diagonal.
-    """
+    """A LoRA branch: its rank, the dtypes of its matrices and their gradients, and whether it has dropout."""
 
     rank: int
     dtype: str
     gradient: str
     dropout: bool
-    products: str | None = None
-    magnitude: bool = False
-    bias: bool = False
-    clones: bool = True
-    in_place: bool = False
-    fused: bool = False
-    masks: bool = False
-    axolotl: bool = False
-    frozen: str = ""
-    blocks: tuple[int, int] = (1, 1)
+    products: str | None = None  # the dtype of its products without autocast, where that differs
+    magnitude: bool = False  # DoRA
+    bias: bool = False  # of B
+    clones: bool = True  # peft clones a 4-bit layer's result before it adds to it
+    in_place: bool = False  # added in place to a GPTQ layer's result; the input's dtype is left to autocast
+    fused: bool = False  # part of an operation with other adapters (fused_adapters)
+    masks: bool = False  # that operation masks the gradients that flow back through it
+    axolotl: bool = False  # part of an operation of axolotl (axolotl_adapters)
+    frozen: str = ""  # the matrix that is frozen: "A" or "B"
+    blocks: tuple[int, int] = (1, 1)  # diagonal blocks of A and of B
 
 
 @frozen
 class Tuner:
-    """An adapter of another of peft's methods: the dtypes of its parameters and gradients, its rank, its options."""
+    """An adapter of another peft method: the dtypes of its parameters and gradients, its rank, its options."""
 
     method: str
     dtype: str
@@ -58,7 +51,7 @@ class Tuner:
 class LinearForm:
     """A linear layer as a tape needs it.
 
-    `storage` is as of Numerics; `dtype` that of a plain weight, `compute` what a quantized one works in.
+    `storage` is as in Numerics; `dtype` is that of a plain weight, `compute` that of a quantized weight's product.
     """
 
     inputs: int
@@ -72,14 +65,14 @@ class LinearForm:
     gradient: str = "bf16"
     nested: bool = False
     keeps_input: bool = False  # bitsandbytes before 0.43.2 kept the input of every 4-bit product
-    follows: bool = False  # bitsandbytes before 0.47 took the dtype of the input for that of the product
-    halved: bool = False  # a dequantized weight has 16 bits at first
-    unpacks: bool = False  # in the dtype of the product at once, in a forward pass
+    follows: bool = False  # bitsandbytes before 0.47 took the input's dtype for the product
+    halved: bool = False  # a weight dequantizes to 16 bits first, and is then cast
+    unpacks: bool = False  # except in a forward pass, where it dequantizes to the product's dtype at once
     branch: Branch | None = None
     tuner: Tuner | None = None
     weights: int | None = None  # elements of the weight, where they are not inputs x outputs (grouped experts)
-    viewed: bool = False  # it multiplies by a view of its weight, which autocast's cache does not take (Falcon)
-    bare: bool = False  # a weight that is a parameter of its own, to which an adapter is added before each product
+    viewed: bool = False  # it multiplies by a view of its weight, which autocast does not cache (Falcon)
+    bare: bool = False  # a bare parameter, not a module: an adapter is added to it before each product
     shared: str = ""  # a name, where the layer is used more than once in a stretch
 
     @property

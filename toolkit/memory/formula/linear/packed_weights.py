@@ -1,4 +1,4 @@
-"""Products with weights that are packed by GPTQ, AWQ or FP8 when the model generates, and what their kernels keep."""
+"""Products with GPTQ, AWQ and FP8 weights in generation, and the buffers of their kernels."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ HALF = BYTES["fp16"]
 """Bytes of a float16 or an int16."""
 
 WIDE = 8
-"""Bits of a value that is unpacked as an int16."""
+"""Bits of values that are unpacked as int16."""
 AWQ_PARTS = 8
-"""Parts of the inputs whose products AWQ's kernel writes side by side, and then adds (its split_k_iters)."""
+"""The number of parts into which AWQ's kernel splits the inputs before it adds their products (split_k_iters)."""
 
 
 def awq_product(tape: Tape, x: Buffer, weight: int, outputs: int, row: str, *, dense: bool) -> Buffer:
-    """WQLinear_GEMM (autoawq, awq/modules/linear/gemm.py): `weight` elements, written out in float16 where `dense`.
+    """WQLinear_GEMM (autoawq, awq/modules/linear/gemm.py): `weight` elements, dequantized to float16 where `dense`.
 
     Otherwise the partial products of gemm_forward_cuda (AutoAWQ_kernels, gemm_cuda_gen.cu) are added.
     """
@@ -41,10 +41,10 @@ def awq_product(tape: Tape, x: Buffer, weight: int, outputs: int, row: str, *, d
 
 
 def gptq_product(tape: Tape, x: Buffer, weight: int, outputs: int, row: str, *, dense: bool, bits: int = 8) -> Buffer:
-    """auto-gptq's first kernel (nn_modules/qlinear/qlinear_cuda_old.py), which has 8 bits, as ExLlama's have not.
+    """auto-gptq's first kernel (nn_modules/qlinear/qlinear_cuda_old.py), which takes 8 bits, unlike ExLlama's.
 
-    Where `dense` the `weight` elements are shifted as int32, cast to int16 (of 4 bits int8), masked, and less their
-    zeros multiplied by the scales in float16; else input and result are float32.
+    Where `dense` the `weight` elements are shifted as int32, cast to int16 (int8 for 4 bits) and masked; minus their
+    zeros they are multiplied by the scales in float16. Otherwise input and result are float32.
     """
     whole = HALF if bits == WIDE else BYTES["int8"]
     if not dense:
@@ -55,7 +55,7 @@ def gptq_product(tape: Tape, x: Buffer, weight: int, outputs: int, row: str, *, 
         return result
     with tape.temporary(DEQUANTIZED, Size(fixed=weight * (BYTES["int32"] + whole))):
         pass
-    with tape.temporary(DEQUANTIZED, Size(fixed=weight * (2 * whole + HALF))):  # masked, less its zeros, and scaled
+    with tape.temporary(DEQUANTIZED, Size(fixed=weight * (2 * whole + HALF))):  # masked, minus zeros, and scaled
         pass
     unpacked = tape.new(DEQUANTIZED, 0, "fp16", size=Size(fixed=weight * HALF))
     result = tape.new(row, outputs, x.dtype)
@@ -78,12 +78,12 @@ def fp8_product(tape: Tape, x: Buffer, inputs: int, outputs: int, row: str) -> B
 
 
 def fused_copies(context: Context, _: PhaseName) -> int:
-    """What AutoAWQ puts together, or casts, while it makes its blocks, beside what these replace."""
+    """What AutoAWQ concatenates or casts while it makes its blocks, beside the modules that they replace."""
     return made(context).copies if context.architecture.family == AUTOAWQ else 0
 
 
 def unsplit_blocks(context: Context, phase: PhaseName) -> int:
-    """The ends of blocks that the allocator does not split off as the model is loaded."""
+    """The ends of blocks that the allocator does not split off while the model is loaded."""
     if context.architecture.family == AUTOAWQ:
         return made(context).ends if phase is PhaseName.LOAD else made(context).ends_after
     return context.sums.unsplit + unsplit_end(context)

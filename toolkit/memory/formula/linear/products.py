@@ -1,4 +1,4 @@
-"""A product with a weight: what autograd keeps of it, under autocast too, and the weight it multiplies by."""
+"""A product with a weight: what autograd saves, with and without autocast, and the weight that it uses."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ DEQUANTIZED = "dequantized_weight"
 def weight_of(tape: Tape, elements: int, own: str, dtype: str, gradient: str | None, name: str = "") -> Buffer | None:
     """A weight as a product uses it: None where it is frozen and needs no copy; `gradient` is None where it is frozen.
 
-    Autocast copies a weight of another dtype; the copies of trained ones stay in its cache until it ends, so that a
-    layer that is used again, whose weight has a `name`, has one.
+    Autocast copies a weight of another dtype. Copies of trained weights stay in its cache until it ends, so a layer
+    that is used several times, whose weight has a `name`, has one copy.
     """
     if gradient is not None:
         if name in tape.weights:
             return tape.weights[name]
         parameter = tape.parameter(elements, gradient)
         weight = parameter if own == dtype else _copied(tape, parameter, elements, dtype)
+        weight.multiplies = True
         if name:
             tape.weights[name] = weight
         return weight
@@ -45,12 +46,14 @@ def product(
     tape: Tape, x: Buffer, weight: Buffer | None, outputs: int, dtype: str, row: str, bias: Buffer | None = None,
     *, biased: bool = False,
 ) -> Buffer:  # fmt: skip
-    """X W^T, and a bias that is trained. A weight that is only a copy is kept too, where a gradient flows to x.
+    """X W^T, plus a trained bias. A weight that is only a copy is saved as well, where a gradient flows to x.
 
-    A `biased` one's bias is trained too, though its gradient is not followed: the engine sums it over the tokens from
-    the gradient of the result once those of x and W are there (torch/csrc/autograd/engine.cpp, validate_outputs).
+    `biased` means a trained bias whose gradient is not followed: the engine sums the result's gradient over the tokens
+    once the gradients of x and W are there (torch/csrc/autograd/engine.cpp, validate_outputs).
+    With a bias the gradient of x comes first (addmm), without one that of W (mm): an operator's gradients are made in
+    the order of the names of its arguments (torchgen, derivatives.yaml).
     """
-    trains = weight is not None and weight.grad
+    trains, has_bias = weight is not None and weight.grad, biased or bias is not None
     is_copy = weight is not None and not weight.parameter
     kept = ([x] if trains else []) + ([weight] if weight is not None and is_copy and x.grad else [])
     saved = tape.save(*kept, constants=1) if x.grad or trains else ()
@@ -59,16 +62,17 @@ def product(
 
     def backward(tape: Tape, gradient: Buffer) -> Given:
         given = [] if bias is None else [(bias, tape.weight_gradient(bias, dtype))]
-        if weight is not None and trains:
-            given.append((weight, tape.weight_gradient(weight, dtype)))
+        for of_weight in (False, True) if has_bias else (True, False):
+            if of_weight and weight is not None and trains:
+                given.append((weight, tape.weight_gradient(weight, dtype)))
+            elif not of_weight and x.grad:
+                given.append((x, tape.gradient(x)))
+                given[-1][1].reshaped = True  # a matrix viewed as sequences
+            else:
+                continue
             tape.multiplied()
             _multiplied(tape, gradient)
-        if x.grad:
-            given.append((x, tape.gradient(x)))
-            given[-1][1].reshaped = True  # a matrix, seen as sequences
-            tape.multiplied()
-            _multiplied(tape, gradient)
-        if (biased or bias is not None) and x.size.token:
+        if has_bias and x.size.token:
             tape.returned()
             tape.summed(outputs)
         return given
@@ -80,7 +84,7 @@ def product(
 
 
 def _multiplied(tape: Tape, gradient: Buffer) -> None:
-    """A product of a gradient: cuBLAS takes no matrix whose elements are all in one place, so that it is copied.
+    """A product with a gradient: cuBLAS does not take an expanded matrix, so one is copied first.
 
     Source: aten/src/ATen/native/cuda/Blas.cpp, prepare_matrix_for_cublas.
     """
@@ -95,7 +99,7 @@ def dequantized(form: LinearForm) -> Size:
 
 
 def scales(form: LinearForm) -> Size:
-    """With double quantization the scales in float32, one for 64 elements: a request of their own, before the weight's.
+    """With double quantization the float32 scales, one per 64 elements, which are allocated before the weight.
 
     Source: bitsandbytes functional.py, dequantize_4bit.
     """
@@ -103,6 +107,6 @@ def scales(form: LinearForm) -> Size:
 
 
 def multiplied(form: LinearForm) -> Size:
-    """What a product takes of a weight: where that was quantized from 16 bits, it is that first, and then cast."""
+    """What a product needs of a weight: one that dequantizes to 16 bits exists in those first, and is then cast."""
     both = BYTES["fp16"] + BYTES[form.compute]
     return Size(fixed=form.elements * both) if form.halved else dequantized(form)

@@ -1,4 +1,4 @@
-"""Products by weights in torchao's NF4, which are looked up by 64-bit indices each time.
+"""Products with torchao's NF4 weights, which are dequantized by 64-bit indices each time.
 
 Source: torchao quantize_/workflows/nf4/nf4_tensor.py, LinearNF4 and NF4Tensor.get_original_weight.
 """
@@ -16,7 +16,7 @@ INDEXED = "torchao-nf4"
 
 
 def nf4_product(tape: Tape, x: Buffer, form: LinearForm, row: str) -> Buffer:
-    """The whole weight is written out in forward and in backward; the input is not kept."""
+    """The whole weight is dequantized in forward and in backward; the input is not saved."""
     saved = tape.save(constants=1) if x.grad else ()
     weight = Size(fixed=form.elements * BYTES[form.compute])
     with tape.temporary(DEQUANTIZED, _writing_out(form)):
@@ -35,9 +35,9 @@ def nf4_product(tape: Tape, x: Buffer, form: LinearForm, row: str) -> Buffer:
 
 
 def _writing_out(form: LinearForm) -> Size:
-    """All at once: an index for each value, the values, these times their scales, and the two halves interleaved.
+    """All at once: an index for each value, the values, the values times their scales, and the interleaved halves.
 
-    Scales, one for 64 values, are there in the compute dtype.
+    Scales, one per 64 values, are there in the compute dtype.
     """
     item = BYTES[form.compute]
     return Size(fixed=form.elements * (BYTES["int64"] + 3 * item) + form.elements // 64 * item)

@@ -24,7 +24,7 @@ def upcast_parameters(context: Context, phase: PhaseName) -> int:
 
 
 def adapters(context: Context, phase: PhaseName) -> int:
-    """What peft adds and trains: LoRA's matrices or another method's, and with a classification head its copy."""
+    """What peft adds and trains: the matrices of LoRA or another method, and copies such as a classification head's."""
     if phase is PhaseName.LOAD:
         return 0
     dtype = context.numerics.adapter
@@ -34,7 +34,7 @@ def adapters(context: Context, phase: PhaseName) -> int:
 
 
 def adapter_buffers(context: Context, phase: PhaseName) -> int:
-    """What a method of peft keeps beside what it trains: random projections, indices, permutations, norms."""
+    """The untrained tensors of a peft method: random projections, indices, permutations, norms."""
     return 0 if phase is PhaseName.LOAD else context.sums.frozen
 
 
@@ -43,5 +43,5 @@ def master_weights(context: Context, phase: PhaseName) -> int:
     dtype = context.setting.master_weights
     if dtype is None or phase is PhaseName.LOAD:
         return 0
-    shared = context.setting.parallel.strategy in DEEPSPEED  # of ZeRO's flat weights a GPU updates its part
+    shared = context.setting.parallel.strategy in DEEPSPEED  # each GPU updates its part of ZeRO's flat weights
     return (context.sums.elements if shared else context.sums.trainable) * BYTES[dtype]

@@ -1,1 +1,1 @@
-"""Optimizers: what they keep from step to step, and what a step needs."""
+"""Optimizers: their states, and what a step needs."""

@@ -12,11 +12,11 @@ from toolkit.memory.size import BYTES
 from toolkit.memory.weights.sums import Trained
 
 WIDE = BYTES["fp32"]
-"""Bytes of an element of all that Adafactor keeps and makes."""
+"""Bytes per element of all of Adafactor's tensors."""
 
 
 def factors(shape: tuple[int, ...]) -> int:
-    """Elements of the means over rows and over columns of each matrix; of one dimension there are none to factor."""
+    """Elements of the means over rows and over columns of each matrix; tensors of one dimension are not factored."""
     if len(shape) == 1:
         return 0
     *outer, rows, columns = shape
@@ -27,17 +27,17 @@ def factors(shape: tuple[int, ...]) -> int:
 
 
 def moments(tensor: Trained) -> int:
-    """The bytes of a tensor's second moments: whole where there is one dimension."""
+    """The bytes of a tensor's second moments, which are whole for tensors of one dimension."""
     return (factors(tensor.shape) or tensor.elements) * WIDE
 
 
 def fullest_update(turns: Iterable[Trained], *, copies: Callable[[Trained], bool]) -> int:
-    """The bytes at the fullest moment of a step; `copies`: of which gradient and parameter are made float32."""
+    """The bytes at the fullest moment of a step; `copies` says which gradients and parameters are cast to float32."""
     return max(_update(turns, copies=copies), default=0)
 
 
 def _update(turns: Iterable[Trained], *, copies: Callable[[Trained], bool]) -> Iterator[int]:
-    """A gradient's square and the update that is made of it; the update of the parameter before is still bound."""
+    """A gradient's square and the update made from it; the previous parameter's update is still referenced."""
     before = 0
     for tensor in turns:
         whole = tensor.elements * WIDE

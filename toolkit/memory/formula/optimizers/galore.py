@@ -59,27 +59,28 @@ def projected_blocks(tensor: Trained, setting: Setting) -> tuple[int, ...]:
     if setting.optimizer == "apollo_adamw":
         *moments, projector = apollo_states(tensor, _galore(setting).rank)
         return (*(one * BYTES[setting.optimizer_states] for one in moments), projector * BYTES[setting.gradients])
-    low, projector = _low(tensor, setting), _projector(tensor, setting)
+    low, projector = low_rank(tensor, setting), _projector(tensor, setting)
     if setting.optimizer == "galore_adafactor":
-        return _rank(tensor, setting) * WIDE, max(tensor.shape) * WIDE, projector
+        return rank_of(tensor, setting) * WIDE, max(tensor.shape) * WIDE, projector
     moment = in_8_bit(low) if setting.optimizer.endswith("_8bit") else low * BYTES[setting.optimizer_states]
     return moment, moment, projector
 
 
-def _rank(tensor: Trained, setting: Setting) -> int:
+def rank_of(tensor: Trained, setting: Setting) -> int:
+    """How many vectors a projector has."""
     return min(_galore(setting).rank, *tensor.shape)
 
 
-def _low(tensor: Trained, setting: Setting) -> int:
+def low_rank(tensor: Trained, setting: Setting) -> int:
     """Elements of a projected gradient."""
-    return _rank(tensor, setting) * max(tensor.shape)
+    return rank_of(tensor, setting) * max(tensor.shape)
 
 
 def _projector(tensor: Trained, setting: Setting) -> int:
     side = min(tensor.shape)
     if _decomposed(setting) == "fp32":
         return side * side * WIDE
-    return _rank(tensor, setting) * side * BYTES[setting.gradients]
+    return rank_of(tensor, setting) * side * BYTES[setting.gradients]
 
 
 def _decomposed(setting: Setting) -> str:
@@ -106,10 +107,10 @@ def _decomposition(tensor: Trained, setting: Setting) -> Iterator[tuple[int, ...
     The first copy makes a 16-bit gradient float32; the second is for cuSOLVER, column by column
     (aten/src/ATen/native/cuda/linalg/BatchLinearAlgebraLib.cpp, svd_cusolver).
     """
-    dtype, side, rank = _decomposed(setting), min(tensor.shape), _rank(tensor, setting)
+    dtype, side, rank = _decomposed(setting), min(tensor.shape), rank_of(tensor, setting)
     whole, vectors = tensor.elements * WIDE, tensor.elements * WIDE + side * side * WIDE
     copy = () if dtype == "fp32" else (whole,)
-    unused = _low(tensor, setting) * WIDE  # the vectors of the other side times the singular values
+    unused = low_rank(tensor, setting) * WIDE  # the vectors of the other side times the singular values
     yield *copy, whole, vectors
     yield *copy, vectors, rank * rank * WIDE, unused
     if copy:
@@ -128,7 +129,7 @@ def _adamw(turns: list[tuple[Trained, bool]], setting: Setting) -> Iterator[Mome
         whole, low = tensor.elements * item, 0
         if projected:
             yield from (Moment(held, blocks) for blocks in _decomposition(tensor, setting))
-            low = _low(tensor, setting) * item
+            low = low_rank(tensor, setting) * item
         size = low or whole
         yield Moment((*held, low, size))
         yield Moment((size, held[1], low, size))
@@ -144,7 +145,7 @@ def _adamw_8bit(turns: list[tuple[Trained, bool]], setting: Setting) -> Iterator
     for tensor, projected in turns:
         if not projected:
             continue  # bitsandbytes updates it in place
-        whole, low = tensor.elements * item, _low(tensor, setting) * item
+        whole, low = tensor.elements * item, low_rank(tensor, setting) * item
         yield from (Moment((before,), blocks, freed) for blocks in _decomposition(tensor, setting))
         yield Moment((before, low, whole, low), freed=freed)
         freed += whole
@@ -166,12 +167,12 @@ def _adafactor(turns: list[tuple[Trained, bool]], setting: Setting) -> Iterator[
         low = whole
         if projected:
             yield from (Moment((update, weight, gradient), blocks) for blocks in _decomposition(tensor, setting))
-            low = _low(tensor, setting) * WIDE
+            low = low_rank(tensor, setting) * WIDE
             yield Moment((update, weight, gradient, low))
             gradient = low
         copy = whole if copies else 0
         yield Moment((update, gradient, copy, low, low))
-        shape = (_rank(tensor, setting), max(tensor.shape)) if projected else tensor.shape
+        shape = (rank_of(tensor, setting), max(tensor.shape)) if projected else tensor.shape
         yield Moment((gradient, copy, low, low, factors(shape) * WIDE))
         if projected:
             yield Moment((gradient, copy, low, whole, whole))

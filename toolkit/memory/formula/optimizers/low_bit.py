@@ -1,4 +1,4 @@
-"""States of torchao's optimizers in few bits: codes, a float32 scale for each block, and a table of what codes mean.
+"""Low-bit states of torchao's optimizers: codes, a float32 scale for each block, and a table of the codes' values.
 
 Source: torchao optim/adam.py (_new_buffer), subclass_8bit.py and subclass_4bit.py (zeros), 0.18; transformers
 trainer_optimizer.py, _get_torchao_optimizer.
@@ -14,20 +14,20 @@ from toolkit.spec.settings.setting import Setting
 
 SCALE = BYTES["fp32"]
 SMALLEST = 4096
-"""Elements from which on a state is in few bits, where blocks divide them."""
+"""Elements from which on a state is low-bit, if the block size divides them."""
 TRAINER_OVERRIDES = ("transformers", "trl")
-"""Trainers that set optimizers up in their own way: torchao's with blocks of 256, bitsandbytes' with embeddings apart.
+"""Trainers with their own optimizer settings: torchao's blocks have 256 elements, and embeddings are an exception.
 
-States of embeddings they keep in 32 bit beside bitsandbytes' optimizers (transformers/trainer.py).
+With bitsandbytes' optimizers they keep the states of embeddings in 32 bit (transformers/trainer.py).
 """
 BLOCKS = {8: 256, 4: 128}
-"""Elements that share a scale, where nobody says otherwise, by bits."""
+"""Elements that share a scale by default, by bits."""
 TRAINER_BLOCK = 256
 MOMENTS = 2
 
 
 def of_torchao(bits: int, *, table: bool = True) -> Callable[[Trained, Setting], int]:
-    """The bytes of both moments of a tensor, of so many bits an element; small ones are as the parameter is.
+    """The bytes of both moments of a tensor with so many bits per element; small ones have the parameter's dtype.
 
     Codes that are floats need no table (subclass_fp8.py).
     """

@@ -1,7 +1,7 @@
-"""Muon: the momentum of each matrix, made orthogonal before it updates its weight; AdamW does all else.
+"""Muon: the momentum of each matrix is made orthogonal before it updates its weight; AdamW updates all else.
 
-Source: torch/optim/_muon.py of torch 2.13. Which matrices: hidden layers' own, as its documentation, LLaMA-Factory and
-axolotl have it; embeddings, output layers and tensors of another number of dimensions are AdamW's.
+Source: torch/optim/_muon.py of torch 2.13. Muon's matrices are those of hidden layers, as in its documentation,
+LLaMA-Factory and axolotl; AdamW has embeddings, output layers and tensors that are not matrices.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from toolkit.memory.size import BYTES
 from toolkit.memory.weights.sums import Trained
 
 ITERATED = BYTES["bf16"]
-"""Bytes of an element while Newton and Schulz's iteration runs, whatever the gradient's dtype."""
+"""Bytes per element in the Newton-Schulz iteration, whatever the gradient's dtype."""
 
 
 def is_orthogonalized(tensor: Trained) -> bool:
@@ -21,10 +21,10 @@ def is_orthogonalized(tensor: Trained) -> bool:
 
 
 def orthogonalizing(trained: Iterable[Trained], gradients: str) -> tuple[int, ...]:
-    """The bytes of each tensor that is there at the fullest moment of the iteration, for the largest matrix.
+    """The bytes of each tensor at the fullest moment of the iteration, for the largest matrix.
 
-    The update in the gradient's dtype, which its caller holds; a step of the iteration and the next, both of its shape;
-    and two products of the shorter side squared.
+    These are the update in the gradient's dtype, which the caller holds; two steps of the iteration, in its shape; and
+    two products of the shorter side squared.
     """
     return max((_of_matrix(one.shape, gradients) for one in trained if is_orthogonalized(one)), key=sum, default=())
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from toolkit.memory.libraries.trainers import LOOPS_IN_TORCH
 from toolkit.memory.size import BYTES
-from toolkit.memory.weights.numerics import LOOPS_IN_TORCH
 from toolkit.spec.fields.names import DEEPSPEED, GALORE
 from toolkit.spec.settings.setting import Setting
 

@@ -1,4 +1,4 @@
-"""What optimizers keep from step to step. n = the elements of one trained tensor."""
+"""The states of optimizers. n = the elements of one trained tensor."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ def paged_states(context: Context) -> int:
 
 
 def each(context: Context) -> Iterator[tuple[Trained, Setting]]:
-    """Every trained tensor with the setting of its states: copies of whole modules keep their dtype beside adapters."""
+    """Every trained tensor with the setting of its states: copies of whole modules keep their own dtype."""
     setting, of_copies = context.setting, setting_of_copies(context)
     return ((tensor, of_copies if tensor.copied else setting) for tensor in context.sums.trained)
 
 
 def setting_of_copies(context: Context) -> Setting:
-    """The setting of the states of copies, which are as adapters' unless those follow the dtype of adapters.
+    """The setting of the states of copies: that of adapters, unless these states have the adapters' dtype.
 
-    bitsandbytes' states of 32 bits follow none: they are float32 (bitsandbytes/optim/optimizer.py, init_state).
+    bitsandbytes' 32-bit states are always float32 (bitsandbytes/optim/optimizer.py, init_state).
     """
     setting, dtypes = context.setting, context.numerics
     follows = setting.optimizer_states == dtypes.adapter and setting.optimizer not in OPTIMIZERS_32BIT
@@ -62,7 +62,7 @@ def state_bytes(tensor: Trained, setting: Setting) -> int:
 
 
 def paged(tensor: Trained, setting: Setting) -> int:
-    """The part of one tensor's states that is in managed memory: the states, not the scales of those in 8 bit.
+    """The part of one tensor's states that is in managed memory: the states, without the scales of 8-bit ones.
 
     bitsandbytes/optim/optimizer.py: `get_state_buffer` pages, and `init_state` makes the scales with torch.zeros.
     """
@@ -73,7 +73,7 @@ def paged(tensor: Trained, setting: Setting) -> int:
 
 
 def state_blocks(tensor: Trained, setting: Setting) -> tuple[int, ...]:
-    """The bytes of the states of one tensor that torch's allocator counts, one for each that it is asked for."""
+    """The bytes of one tensor's states that torch's allocator counts, one number per allocation."""
     if setting.optimizer in PROJECTED and is_projected(tensor, setting):
         return projected_blocks(tensor, setting)
     held, shares = state_bytes(tensor, setting) - paged(tensor, setting), _shares(tensor, setting)
@@ -86,14 +86,14 @@ def state_blocks(tensor: Trained, setting: Setting) -> tuple[int, ...]:
 
 
 def _is_8bit(tensor: Trained, setting: Setting) -> bool:
-    """Whether a tensor's states have 8 bits: some are float32 beside others of 8."""
+    """Whether a tensor's states have 8 bits: some tensors keep float32 states."""
     count = sum(_shares(tensor, setting))
     by_bitsandbytes = setting.optimizer in OPTIMIZERS_8BIT
     return by_bitsandbytes and state_bytes(tensor, setting) != count * tensor.elements * BYTES["fp32"]
 
 
 def _shares(tensor: Trained, setting: Setting) -> tuple[int, ...]:
-    """Of each state the tensors of the parameter's shape that are in it; AdEMAMix has two averages in one."""
+    """How many tensors of the parameter's shape each state holds; AdEMAMix has two averages in one state."""
     if setting.optimizer == "muon" and is_orthogonalized(tensor):
         return (1,)
     if setting.optimizer == "stable_adamw":

@@ -77,7 +77,7 @@ def refuse_in_backward(setting: Setting) -> None:
         ("no other copy of the weights", setting.master_weights is None and setting.optimizer != "none"),
     ):
         if not covered:
-            raise UnsupportedRow("gradients", f"no formula for an optimizer in backward but with {known} yet")
+            raise UnsupportedRow("gradients", f"no formula for an optimizer in backward yet, except with {known}")
 
 
 IN_BACKWARD = ("plain", "torchtune")
@@ -95,14 +95,14 @@ def _widens_in_backward(setting: Setting) -> bool:
 
 
 def _update(context: Context) -> int:
-    if context.setting.optimizer == "adamw" and _widens(context):
+    if context.setting.optimizer == "adamw" and widens(context):
         fused = context.setting.optimizer_implementation == "fused"
         return 0 if fused else _one_after_another(context, 2)
     rule = TEMPORARIES.get(context.setting.optimizer, {}).get(context.setting.optimizer_implementation)
     return 0 if rule is None else rule(context)
 
 
-def _widens(context: Context) -> bool:
+def widens(context: Context) -> bool:
     """Whether float32 states update 16-bit parameters that have no float32 copy: no optimizer of torch does that."""
     setting = context.setting
     trained = context.numerics.adapter or setting.weights

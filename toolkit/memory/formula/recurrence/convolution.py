@@ -25,7 +25,7 @@ TORCH, FUSED = "torch", "causal-conv1d"
 
 @frozen
 class ConvolutionForm:
-    """A convolution of `channels` over `kernel` tokens; `dtype` is that of its weight, `how` whose code runs it."""
+    """A convolution of `channels` over `kernel` tokens; `dtype` is that of its weight, `how` names its code."""
 
     channels: int
     kernel: int
@@ -44,9 +44,9 @@ class ConvolutionForm:
 
 
 def convolve(tape: Tape, x: Buffer, form: ConvolutionForm) -> Buffer:
-    """The convolved channels of each token; lets go of `x`, which its caller's name is bound anew from.
+    """The convolved channels of each token; drops `x`, whose name the caller rebinds to the result.
 
-    Generation keeps the last tokens of a prompt, and puts one token more beside them.
+    Generation keeps the last tokens of a prompt, and concatenates one further token with them.
     """
     if tape.cache == READS:
         return letting_go(tape, x, _one_token(tape, x, form))
@@ -85,7 +85,7 @@ def _back(tape: Tape, x: Buffer, dtype: str) -> Buffer:
 
 
 def _convolution(tape: Tape, x: Buffer, whole: Buffer, form: ConvolutionForm) -> None:
-    """Saves what it convolved, and its weight or autocast's copy of a view of it; all gradients come at once."""
+    """Saves its input, and its weight or autocast's copy of a view of it; all gradients are made at once."""
     copies = _narrows_weight(form)
     kept = [x]
     if copies:
@@ -119,7 +119,7 @@ def _first(tape: Tape, whole: Buffer, size: Size) -> Buffer:
 
 
 def _fused(tape: Tape, x: Buffer, form: ConvolutionForm) -> Buffer:
-    """causal-conv1d: one result, activated; it keeps its input, and its backward runs the convolution again.
+    """causal-conv1d: one activated result; it saves its input, and its backward runs the convolution again.
 
     Source: causal_conv1d_interface.py, CausalConv1dFn; csrc/causal_conv1d.cpp sums the weight's gradient in float32.
     """
@@ -138,7 +138,7 @@ def _fused(tape: Tape, x: Buffer, form: ConvolutionForm) -> Buffer:
 
 
 def _one_token(tape: Tape, x: Buffer, form: ConvolutionForm) -> Buffer:
-    """The kept tokens and the new one side by side, convolved; the kernel moves the kept ones in place."""
+    """The kept tokens concatenated with the new one, and convolved; the kernel shifts the kept ones in place."""
     if form.how == FUSED:
         return tape.new(ROW, form.channels, x.dtype, size=x.size)
     both = tape.new(ROW, 0, x.dtype, size=_state(form, x.dtype).plus(resized(x, x.dtype)))

@@ -1,7 +1,7 @@
-"""The recurrence of the gated delta rule: pieces of a sequence in turn, and token by token.
+"""The recurrence of the gated delta rule: chunk by chunk over a sequence, or token by token.
 
-Source: transformers 5.23 modeling_qwen3_5.py, torch_chunk_gated_delta_rule and torch_recurrent_gated_delta_rule. Of the
-pieces of a sequence the first, the last and one between are followed; the others leave what that one leaves.
+Source: transformers 5.23 modeling_qwen3_5.py, torch_chunk_gated_delta_rule and torch_recurrent_gated_delta_rule. The
+first and the last chunk of a sequence and one between them are followed; all others leave what the middle one leaves.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from toolkit.memory.tape.tape import Tape
 
 @frozen
 class Whole:
-    """What the recurrence goes through, of all pieces."""
+    """The recurrence's inputs, for all chunks."""
 
     values: Buffer
     decayed: Buffer
@@ -32,7 +32,7 @@ class Whole:
 def through(
     tape: Tape, whole: Whole, state: Buffer, result: Buffer, form: RuleForm
 ) -> tuple[Buffer, Buffer, list[Buffer]]:
-    """All pieces in turn, and what names hold of the last; what those keep that are not followed is one tensor."""
+    """All chunks in order, and what names hold of the last; what the chunks not followed save is one tensor."""
     held: list[Buffer] = []
     for number in range(form.pieces):
         others = _others(tape, form) if form.pieces == SINGLE_PIECES and number == 1 and result.grad else ()
@@ -46,7 +46,7 @@ def through(
 
 
 def _others(tape: Tape, form: RuleForm) -> tuple[Buffer, ...]:
-    """What the pieces keep that are not followed: until backward is through the one that is."""
+    """What the chunks not followed save, until backward has passed the middle one."""
     net = form.net
     kept = [form.state, form.of_piece(net.values)]
     if form.strided and form.autocast is None:
@@ -71,7 +71,7 @@ def _piece(
     others: tuple[Buffer, ...],
     held: list[Buffer],
 ) -> tuple[Buffer, Buffer, Buffer]:
-    """One piece: new values, what it read of the state, and the result with what it read; `held` are the last two."""
+    """One chunk: new values, its read of the state, and its result with that read; `held` are the last two."""
     low, net, strided = form.autocast, form.net, "left" if form.strided else ""
     values = form.of_piece(net.values)
     short = resized_to(values, low or "fp32")
@@ -91,7 +91,7 @@ def _piece(
 
 
 def _next_state(tape: Tape, whole: Whole, state: Buffer, new: Buffer, form: RuleForm) -> Buffer:
-    """The decayed state, and what a piece adds to it."""
+    """The decayed state, and what a chunk adds to it."""
     low, net, strided = form.autocast, form.net, "left" if form.strided else ""
     kept = times(tape, state, part(tape, whole.decay, Size(sequence=net.value_heads * FLOAT)), ROW)
     key = part(tape, whole.key, form.of_piece(form.keys))
@@ -119,7 +119,7 @@ def _put(tape: Tape, into: Buffer, x: Buffer) -> Buffer:
 
 
 def delta_step(tape: Tape, form: RuleForm) -> None:
-    """One token: the decayed state, what is added to it, and their sum, while the cache has the one before."""
+    """One token: the decayed state, what is added to it, and their sum, while the cache holds the previous state."""
     decayed = tape.new(ROW, 0, "fp32", size=form.state)
     with tape.temporary(ROW, form.state):
         pass

@@ -1,4 +1,4 @@
-"""The gated delta rule as transformers writes it out in torch: by pieces of 64 tokens, in float32.
+"""The gated delta rule in transformers' torch operations: by chunks of 64 tokens, in float32.
 
 Source: transformers 5.23 modeling_qwen3_5.py, torch_chunk_gated_delta_rule.
 """
@@ -34,7 +34,7 @@ from toolkit.memory.tape.tape import Tape
 def delta_rule(
     tape: Tape, query: Buffer, key: Buffer, value: Buffer, decay: Buffer, beta: Buffer, form: RuleForm
 ) -> Buffer:
-    """What each token reads; the caller keeps all that it gives."""
+    """What each token reads of the state; the caller keeps all inputs."""
     given = value.dtype
     form = replace(form, strided=given == "fp32" and not form.ragged)
     inputs = _inputs(tape, query, key, value, decay, beta, form)
@@ -56,7 +56,7 @@ def delta_rule(
 
 @frozen
 class _Inputs:
-    """What goes into the rule: in float32, of whole pieces."""
+    """The rule's inputs in float32, padded to whole chunks."""
 
     query: Buffer
     key: Buffer
@@ -68,7 +68,7 @@ class _Inputs:
 def _inputs(
     tape: Tape, query: Buffer, key: Buffer, value: Buffer, decay: Buffer, beta: Buffer, form: RuleForm
 ) -> _Inputs:
-    """Queries and keys of length one, and all padded to whole pieces."""
+    """Queries and keys normalized to length one, and all inputs padded to whole chunks."""
     query, key, value, beta = _floated(tape, query, key, value, beta, form)
     query = letting_go(tape, query, _unit(tape, query, form))
     key = letting_go(tape, key, _unit(tape, key, form))
@@ -82,7 +82,7 @@ def _inputs(
 
 
 def _of_pieces(tape: Tape, inputs: _Inputs, total: Buffer, form: RuleForm) -> tuple[Whole, tuple[Buffer, ...]]:
-    """What the recurrence goes through, but for the decay; and what else has a name to the end."""
+    """The recurrence's inputs except the decay, and what else stays named to the end."""
     v_beta, k_beta = times(tape, inputs.value, inputs.beta, ROW), times(tape, inputs.key, inputs.beta, ROW)
     pairwise = _pairwise(tape, total, form)
     system, within = _products(tape, inputs.query, inputs.key, k_beta, pairwise, form)
@@ -95,7 +95,7 @@ def _of_pieces(tape: Tape, inputs: _Inputs, total: Buffer, form: RuleForm) -> tu
 
 
 def _risen(tape: Tape, whole: Whole, total: Buffer, form: RuleForm) -> tuple[Whole, Buffer]:
-    """Queries times what has decayed by then, keys times what will, and the decay of each piece."""
+    """Queries times the decay so far, keys times the remaining decay, and the decay of each chunk."""
     risen = apply(tape, total, ROW, RESULT)
     query = letting_go(tape, whole.query, times(tape, whole.query, risen, ROW))
     tape.drop(risen)
@@ -133,7 +133,7 @@ def _unit(tape: Tape, x: Buffer, form: RuleForm) -> Buffer:
 
 
 def _pairwise(tape: Tape, total: Buffer, form: RuleForm) -> Buffer:
-    """The decay between every two tokens of a piece: a mask is kept, and the result."""
+    """The decay between every two tokens of a chunk; saves a mask and the result."""
     whole = tape.new(ROW, 0, "bool", size=Size(fixed=form.net.piece**2))
     mask = letting_go(tape, whole, tape.new(ROW, 0, "bool", size=Size(fixed=form.net.piece**2)))
     difference = plus(tape, total, total, ROW, size=form.padded(form.pairs), negates=True)
@@ -151,7 +151,7 @@ def _pairwise(tape: Tape, total: Buffer, form: RuleForm) -> Buffer:
 def _products(
     tape: Tape, query: Buffer, key: Buffer, k_beta: Buffer, pairwise: Buffer, form: RuleForm
 ) -> tuple[Buffer, Buffer]:
-    """The system to be solved, and attention within a piece."""
+    """The system to be solved, and attention within a chunk."""
     found = []
     for left in (k_beta, query):
         size = resized_to(form.padded(form.pairs), form.autocast or "fp32")
@@ -162,7 +162,7 @@ def _products(
 
 
 def _solve(tape: Tape, system: Buffer, right: Buffer) -> Buffer:
-    """linalg.solve_triangular: the system and the result are kept; backward solves it again, and multiplies."""
+    """linalg.solve_triangular: saves the system and the result; backward solves it again, and multiplies."""
     before = tape.save(system) if system.grad else ()
     result = tape.new(ROW, 0, "fp32", grad=right.grad, size=right.size)
     saved = (*before, *tape.save(result)) if right.grad else ()
@@ -177,7 +177,7 @@ def _solve(tape: Tape, system: Buffer, right: Buffer) -> Buffer:
 
 
 def _view_of(whole: Buffer, size: Size) -> Buffer:
-    """A view of what takes little: its gradient is left out."""
+    """A view of a small tensor, whose gradient is left out."""
     return Buffer(whole.row, size, 0, whole.dtype, whole.grad, held=False, counted=False, base=whole.base or whole)
 
 
@@ -188,7 +188,7 @@ def _keep_state(tape: Tape, form: RuleForm) -> None:
 
 
 def _of_tokens(tape: Tape, whole: Buffer, form: RuleForm) -> Buffer:
-    """The results of the tokens that there are: a view; the gradient of a part is put into zeros."""
+    """The results of the real tokens, as a view; the gradient of a part is put into zeros."""
     size, width = per_token(form.net.values, "fp32"), form.net.values
     view = Buffer(ROW, size, width, "fp32", whole.grad, held=False, counted=False, base=whole)
 

@@ -1,8 +1,8 @@
-"""The gated delta rule by the kernels of flash-linear-attention, which keep little and compute the rest again.
+"""The gated delta rule by the kernels of flash-linear-attention, which save little and recompute the rest.
 
 Source: fla 0.6.0, ops/gated_delta_rule/chunk.py (ChunkGatedDeltaRuleFunction, chunk_gated_delta_rule_bwd) and the
-functions that these call, read line by line: what each makes, and until when it has a name. Kernels themselves take
-nothing. Widths: K = key heads x key width, R = value heads x key width, V = value heads x value width.
+functions that these call, read line by line: what each allocates, and how long it is referenced. The kernels themselves
+allocate nothing. Widths: K = key heads x key width, R = value heads x key width, V = value heads x value width.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ FLA, TORCH = "fla", "torch"
 def fla_delta_rule(
     tape: Tape, query: Buffer, key: Buffer, value: Buffer, decay: Buffer, beta: Buffer, form: RuleForm
 ) -> Buffer:
-    """What each token reads; the caller keeps all that it gives, of which contiguous copies are made."""
+    """What each token reads of the state; the caller keeps all inputs, of which contiguous copies are made."""
     net, dtype = form.net, value.dtype
     heads = net.value_heads
     copies = [_made(tape, x.width, dtype) for x in (query, key, value)]
@@ -57,12 +57,12 @@ def _made(tape: Tape, width: int, dtype: str) -> Buffer:
 
 
 def _states(tape: Tape, form: RuleForm, dtype: str) -> Buffer:
-    """The state before each piece, in the dtype of the keys."""
+    """The state before each chunk, in the dtype of the keys."""
     return tape.new(ROW, 0, dtype, size=Size(piece=form.net.state * BYTES[dtype]))
 
 
 def _backward(tape: Tape, targets: Sequence[Buffer], form: RuleForm, dtype: str) -> Given:
-    """w, u, states and new values again; the gradients of values, of states, of queries, keys and w; and their sums."""
+    """w, u, states and new values recomputed; the gradients of values, states, queries, keys and w; and their sums."""
     net = form.net
     values, repeated = per_token(net.values, dtype), per_token(form.keys, dtype)
     states, gates = Size(piece=net.state * BYTES[dtype]), per_token(net.value_heads, "fp32")

@@ -64,7 +64,7 @@ def delta_net(tape: Tape, x: Buffer, form: DeltaForm) -> Buffer:
 
 
 def _projected(tape: Tape, x: Buffer, form: DeltaForm) -> tuple[Buffer, Buffer, Buffer, Buffer, Buffers, Buffers]:
-    """What is convolved, the gate, b and a; what has names to the end, and what has them until it is convolved."""
+    """The convolution's input, the gate, b and a; what stays named to the end, and what until it is convolved."""
     net = form.rule.net
     if len(form.inward) == 4:
         mixed, gate, beta, rate = (linear(tape, x, one, ROW) for one in form.inward)
@@ -79,7 +79,7 @@ def _projected(tape: Tape, x: Buffer, form: DeltaForm) -> tuple[Buffer, Buffer, 
 
 
 def _gathered(tape: Tape, parts: tuple[Buffer, ...], width: int) -> Buffer:
-    """Parts put together in a new tensor; their gradients are views of its own."""
+    """Parts concatenated in a new tensor; their gradients are views of its gradient."""
     first = parts[0]
     result = tape.new(ROW, width, first.dtype, grad=first.grad, size=per_token(width, first.dtype))
 
@@ -90,7 +90,7 @@ def _gathered(tape: Tape, parts: tuple[Buffer, ...], width: int) -> Buffer:
 
 
 def _decay(tape: Tape, rate: Buffer, form: DeltaForm) -> Buffer:
-    """-exp(A_log) * softplus(a + dt_bias), in float32: the sum is kept, and where A_log is trained the softplus."""
+    """-exp(A_log) * softplus(a + dt_bias), in float32; saves the sum, and the softplus where A_log is trained."""
     wide = cast(tape, rate, "fp32", ROW)
     total = apply(tape, wide, ROW)
     if wide is not rate:

@@ -1,4 +1,4 @@
-"""An RMSNorm over heads whose result is multiplied by the activation of a gate.
+"""An RMSNorm over heads, whose result is multiplied by the activation of a gate.
 
 Source: transformers 5.23 modeling_qwen3_5.py, Qwen3_5RMSNormGated.
 """
@@ -14,7 +14,7 @@ from toolkit.memory.tape.tape import Tape
 
 
 def gated_norm(tape: Tape, x: Buffer, gate: Buffer, form: NormForm, heads: int) -> Buffer:
-    """Weight * norm(x) * silu(gate), in float32 but for the weighted norm, and cast back; lets go of `x`."""
+    """Weight * norm(x) * silu(gate), in float32 except for the weighted norm, and cast back; drops `x`."""
     wide = cast(tape, x, "fp32", NORMS)
     inverse = inverse_root(tape, wide, heads)
     scaled = times_inverse(tape, wide, inverse)

@@ -1,4 +1,4 @@
-"""A layer of Mamba 2: one projection, a short convolution, the scan, and a norm of what a gate has multiplied.
+"""A layer of Mamba 2: one projection, a short convolution, the scan, and a norm of the gated result.
 
 Source: transformers 5.23 modeling_granitemoehybrid.py, GraniteMoeHybridMambaLayer and GraniteMoeHybridRMSNormGated.
 """
@@ -28,9 +28,9 @@ class MambaForm:
     output: LinearForm
     convolution: ConvolutionForm
     scan: ScanForm
-    norm: NormForm | None  # of what a gate has multiplied; without one it is the gate's product as it is (Falcon-H1)
+    norm: NormForm | None  # of the gated result; some models have none (Falcon-H1)
     norms_first: bool = False  # before the gate (Falcon-H1)
-    multiplied: str = ""  # the dtype of numbers that the projection's result is multiplied by; its input is by one
+    multiplied: str = ""  # dtype of the numbers that multiply the projection's result; one number multiplies its input
 
 
 def mamba(tape: Tape, x: Buffer, form: MambaForm) -> Buffer:
@@ -87,7 +87,7 @@ def _normed_first(tape: Tape, x: Buffer, gate: Buffer, form: NormForm, groups: i
 
 
 def _gated_norm(tape: Tape, x: Buffer, gate: Buffer, form: NormForm, groups: int) -> Buffer:
-    """Weight * norm(x * silu(gate)), over so many groups of each token, in float32 but for the weight."""
+    """Weight * norm(x * silu(gate)), over so many groups of each token, in float32 except for the weight."""
     given = cast(tape, x, "fp32", NORMS)
     wide_gate = cast(tape, gate, "fp32", NORMS)
     active = activate(tape, wide_gate, NORMS)

@@ -1,4 +1,4 @@
-"""Mamba 2 beside attention: both are given the same, their results are multiplied by numbers and added up.
+"""Mamba 2 beside attention: both have the same input; their results are multiplied by numbers and added.
 
 Source: transformers 5.23 modeling_falcon_h1.py, FalconH1DecoderLayer.
 """
@@ -23,7 +23,7 @@ class MambaBesideForm:
 
 
 def mamba_beside(tape: Tape, x: Buffer, form: MambaBesideForm) -> Buffer:
-    """The sum; the caller keeps `x`, and names of the layer's code hold both multiples to its end."""
+    """The sum; the caller keeps `x`, and the layer's code refers to both multiples to its end."""
     mixed = mamba(tape, x, form.mamba)
     mixed = letting_go(tape, mixed, scale(tape, mixed, OUTPUT, constants=0))
     given = scale(tape, x, OUTPUT, constants=0)

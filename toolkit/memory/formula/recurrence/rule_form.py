@@ -1,4 +1,4 @@
-"""What a tape needs to know of a gated delta rule, and the row that recurrences fill."""
+"""A gated delta rule as a tape sees it, and the row that recurrences fill."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ FLOAT = BYTES["fp32"]
 
 @frozen
 class RuleForm:
-    """A gated delta rule as a tape needs it: its net, the pieces of a sequence (three for more), autocast's dtype.
+    """A gated delta rule as a tape needs it: its net, the chunks of a sequence (three for more), autocast's dtype.
 
-    `ragged` says that the last piece is padded.
+    `ragged` says that the last chunk is padded.
     """
 
     net: DeltaNet
     pieces: int
     ragged: bool
     autocast: str | None = None
-    strided: bool = False  # what is float32 from the start keeps heads after tokens, unless it is padded
+    strided: bool = False  # inputs that are float32 from the start keep heads after tokens, unless they are padded
 
     def padded(self, width: int) -> Size:
-        """So many float32 numbers for each token of whole pieces."""
+        """So many float32 numbers per token, padded to whole chunks."""
         return Size(piece=self.net.piece * width * FLOAT)
 
     def of_piece(self, width: int) -> Size:
-        """The same of one piece of each sequence."""
+        """The same for one chunk of each sequence."""
         return Size(sequence=self.net.piece * width * FLOAT)
 
     @property
@@ -38,12 +38,12 @@ class RuleForm:
 
     @property
     def keys(self) -> int:
-        """The width of keys that are repeated for every head of values."""
+        """The width of keys repeated for every value head."""
         return self.net.value_heads * self.net.key_width
 
     @property
     def pairs(self) -> int:
-        """The width of the products of each token with those of its piece."""
+        """The width of the products of each token with the tokens of its chunk."""
         return self.net.value_heads * self.net.piece
 
 

@@ -1,7 +1,7 @@
-"""A layer of Mamba as transformers runs it without mamba-ssm: all decays and inputs first, then token by token.
+"""A layer of Mamba as transformers runs it without mamba-ssm: first all decays and inputs, then token by token.
 
 Source: transformers 5.23 modeling_mamba.py, MambaMixer.forward, mamba_selective_scan, mamba_selective_state_update.
-Widths: I = the inner width, N = the width of a state. The state of each token is kept where a gradient flows.
+Widths: I = the inner width, N = the width of a state. The state of each token is saved where a gradient flows.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ FLOAT = BYTES["fp32"]
 
 @frozen
 class SelectiveForm:
-    """A layer of Mamba as a tape needs it; `norm` is that of dt, B and C where these are normed."""
+    """A layer of Mamba as a tape needs it; `norm` is that of dt, B and C where these are normalized."""
 
     mamba: Mamba1
     inward: LinearForm
@@ -74,7 +74,7 @@ def selective(tape: Tape, x: Buffer, form: SelectiveForm) -> Buffer:
 def _scan(
     tape: Tape, x: Buffer, rate: Buffer, before: Buffer, after: Buffer, gate: Buffer, form: SelectiveForm
 ) -> Buffer:
-    """What each token reads of the state, and what it is given, times its gate (float32)."""
+    """What each token reads of the state, plus its input's part, times its gate (float32)."""
     shifted = apply(tape, rate, ROW)
     wide = cast(tape, shifted, "fp32" if form.inward.autocast else rate.dtype, ROW)
     steps = apply(tape, wide, ROW, INPUT)
@@ -94,7 +94,7 @@ def _scan(
 def _discrete(
     tape: Tape, x: Buffer, steps: Buffer, before: Buffer, form: SelectiveForm
 ) -> tuple[Buffer, Buffer, Buffer]:
-    """exp(A * dt), dt * B and that times x, each a float32 number for each of a token's state."""
+    """exp(A * dt), dt * B, and the latter times x; each has one float32 number per number of a token's state."""
     trains = form.convolution.trains
     weight = tape.new(ROW, 0, "fp32", grad=trains, size=Size(fixed=form.mamba.state * FLOAT))
     exponent = _outer(tape, steps, weight, form)
@@ -112,7 +112,7 @@ def _discrete(
 
 
 def _outer(tape: Tape, x: Buffer, y: Buffer, form: SelectiveForm) -> Buffer:
-    """`x * y`, each spread over what the other has alone; gradients are summed from products of full size."""
+    """`x * y`, each broadcast over the other's dimensions; gradients are summed from products of full size."""
     saved = tape.save(*([x] if y.grad else []), *([y] if x.grad else []))
     result = tape.new(ROW, form.mamba.state, "fp32", grad=x.grad or y.grad, size=form.each)
 
@@ -132,7 +132,7 @@ def _outer(tape: Tape, x: Buffer, y: Buffer, form: SelectiveForm) -> Buffer:
 
 
 def _read(tape: Tape, decay: Buffer, added: Buffer, after: Buffer, x: Buffer, form: SelectiveForm) -> Buffer:
-    """Token by token: the state, a copy of it in the dtype of products, and what is read of it; all reads as one.
+    """Token by token: the state, its copy in the compute dtype, and what is read of it; all reads stand as one.
 
     In backward each token puts its part of two gradients into zeros of their full size.
     """

@@ -16,7 +16,7 @@ from toolkit.memory.tape.tape import Tape
 
 @frozen
 class ShortForm:
-    """A short convolution as a tape needs it: `inward` gives two gates and what is convolved."""
+    """A short convolution as a tape needs it: `inward` computes two gates and the convolution's input."""
 
     inward: LinearForm
     output: LinearForm

@@ -1,8 +1,8 @@
-"""The scan of Mamba 2 as transformers writes it out in torch: by chunks, whose tokens meet each other in pairs.
+"""The scan of Mamba 2 in transformers' torch operations: by chunks, within which tokens interact in pairs.
 
 Source: transformers 5.23 modeling_granitemoehybrid.py, mamba2_chunk_scan, segment_sum, mamba2_selective_state_update;
-torch.einsum, which puts operands in order for one batched product (aten/src/ATen/native/Linear.cpp, sumproduct_pair).
-The decay between chunks takes a number for every two of them, and is left out. All is float32.
+torch.einsum, which permutes operands for one batched product (aten/src/ATen/native/Linear.cpp, sumproduct_pair). The
+decay between chunks, one number for every two chunks, is left out. All is float32.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def scan(tape: Tape, x: Buffer, rate: Buffer, inward: Buffer, outward: Buffer, f
 
 
 def _steps(tape: Tape, rate: Buffer, form: ScanForm) -> tuple[Buffer, Buffer]:
-    """softplus(dt + bias), clamped: in float32, and as it is, which autocast has made float32 before."""
+    """softplus(dt + bias), clamped, in float32 and in its own dtype, which autocast has already made float32."""
     total = apply(tape, rate, ROW)
     if form.autocast is not None:
         total = letting_go(tape, total, cast(tape, total, "fp32", ROW))
@@ -114,7 +114,7 @@ def _steps(tape: Tape, rate: Buffer, form: ScanForm) -> tuple[Buffer, Buffer]:
 
 
 def _decay(tape: Tape, steps: Buffer, form: ScanForm) -> Buffer:
-    """A * dt, in float32: dt is kept where A is trained."""
+    """A * dt, in float32; saves dt where A is trained."""
     wide = cast(tape, steps, "fp32", ROW)
     weight = tape.new(ROW, 0, "fp32", grad=form.trains, size=Size(fixed=form.mamba.heads * FLOAT))
     result = times(tape, wide, weight, ROW)
@@ -125,7 +125,7 @@ def _decay(tape: Tape, steps: Buffer, form: ScanForm) -> Buffer:
 
 
 def _repeated(tape: Tape, x: Buffer, form: ScanForm) -> Buffer:
-    """In float32, for every head of those that share it."""
+    """A float32 copy, repeated for every head that shares it."""
     m = form.mamba
     wide = cast(tape, x, "fp32", ROW)
     result = copied(tape, wide, ROW, Size(token=m.heads * m.state_width * FLOAT))
@@ -135,7 +135,7 @@ def _repeated(tape: Tape, x: Buffer, form: ScanForm) -> Buffer:
 
 
 def _skipped(tape: Tape, wide: Buffer, form: ScanForm) -> Buffer:
-    """D times what goes in, padded: that is kept where D is trained."""
+    """D times the padded input, which is saved where D is trained."""
     m = form.mamba
     padded = copied(tape, wide, ROW, form.padded(m.inner))
     weight = tape.new(ROW, 0, "fp32", grad=form.trains, size=Size(fixed=m.heads * FLOAT))
@@ -156,7 +156,7 @@ def _falling(tape: Tape, decay: Buffer, form: ScanForm) -> Buffer:
 
 
 def _masked(tape: Tape, x: Buffer, size: Size, mask: Size) -> Buffer:
-    """masked_fill, which keeps the mask."""
+    """masked_fill, which saves the mask."""
     with tape.temporary(ROW, mask.times(2)):
         kept = tape.new(ROW, 0, "bool", size=mask)
     saved = tape.save(kept) if x.grad else ()
@@ -176,7 +176,7 @@ def _masked(tape: Tape, x: Buffer, size: Size, mask: Size) -> Buffer:
 
 
 def _passed_on(tape: Tape, states: Buffer, form: ScanForm) -> Buffer:
-    """The state before each chunk: those that chunks add, put behind the first, times the decay between chunks."""
+    """The state before each chunk: the first state and the chunks' additions, concatenated, times the decay."""
     low = form.autocast
     joined = letting_go(tape, states, copied(tape, states, ROW, resized_to(form.states, low or "fp32")))
     decay = tape.new(ROW, 0, joined.dtype, grad=joined.grad, size=Size())
@@ -186,7 +186,7 @@ def _passed_on(tape: Tape, states: Buffer, form: ScanForm) -> Buffer:
 
 
 def _of_tokens(tape: Tape, whole: Buffer, form: ScanForm) -> Buffer:
-    """The results of the tokens that there are: of a padded chunk a view, whose gradient is put into zeros."""
+    """The results of the real tokens: with a padded chunk a view, whose gradient is put into zeros."""
     size = Size(token=form.mamba.inner * FLOAT)
     view = Buffer(ROW, size, form.mamba.inner, "fp32", whole.grad, held=False, counted=False, base=whole)
 
@@ -197,7 +197,7 @@ def _of_tokens(tape: Tape, whole: Buffer, form: ScanForm) -> Buffer:
 
 
 def scan_step(tape: Tape, form: ScanForm, dtype: str) -> None:
-    """One token: the decay of each number of the state, what is added to it in the model's dtype, and their sum."""
+    """One token: the decay of each number of the state, its addition in the model's dtype, and their sum."""
     narrow = resized_to(form.state, dtype)
     decay = tape.new(ROW, 0, "fp32", size=form.state)
     with tape.temporary(ROW, form.state):  # the exponents

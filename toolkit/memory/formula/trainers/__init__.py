@@ -1,1 +1,1 @@
-"""What the own code and kernels of trainers and loaders keep."""
+"""What the model code and kernels of trainers and loaders keep."""

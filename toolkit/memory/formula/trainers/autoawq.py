@@ -1,7 +1,7 @@
 """AutoAWQ's fused block, operation by operation (autoawq 0.1.4 to 0.1.6, awq/modules/fused/*.py).
 
-It lays room for keys and values out when it is made, attends eagerly over a prompt and by a kernel of
-FasterTransformer over one token, and holds what attention gave to the end of the block.
+It allocates its cache when it is made, attends eagerly over a prompt and by a kernel of FasterTransformer over one
+token, and holds attention's result to the end of the block.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ HALF = "fp16"
 class FusedForm:
     """A block. `inner` is the width of its feed-forward; `by_vectors` says that the kernel is GEMV.
 
-    That one multiplies without parts where gate and up are made, and where a pass is of a few rows.
+    GEMV does not split a product into parts for gate and up, nor in a pass of a few rows.
     """
 
     hidden: int
@@ -61,7 +61,7 @@ def fused_block(tape: Tape, x: Buffer, form: FusedForm) -> Buffer:
 
 
 def _attend(tape: Tape, form: FusedForm) -> tuple[Buffer, Buffer]:
-    """What is attended to, which the block has a name for, and its output projection."""
+    """Attention's result, to which the block refers, and its output projection."""
     width = form.queries + 2 * form.keys
     whole = _product(tape, width, STATES, parts=_parts(tape, form))
     if tape.cache == READS:
@@ -75,7 +75,7 @@ def _attend(tape: Tape, form: FusedForm) -> tuple[Buffer, Buffer]:
 
 
 def _over_prompt(tape: Tape, form: FusedForm) -> tuple[Buffer, tuple[Buffer, ...]]:
-    """Eager attention, whose every name stays to its end: keys and values are copied for every query head."""
+    """Eager attention, whose tensors all stay named to its end: keys and values are copied for every query head."""
     query, key = _turned(tape, form)
     stored = tape.new(STATES, form.keys, HALF)  # keys in the order of the cache, which they are then copied to
     keys, values = (tape.new(STATES, form.queries, HALF) for _ in range(2))
@@ -93,7 +93,7 @@ def _over_prompt(tape: Tape, form: FusedForm) -> tuple[Buffer, tuple[Buffer, ...
 
 
 def _turned(tape: Tape, form: FusedForm) -> tuple[Buffer, Buffer]:
-    """RoPE.forward: complex copies of both, each multiplied, laid out as real numbers, and cast back at the end."""
+    """RoPE.forward: complex copies of both, each multiplied, viewed as real numbers, and cast back at the end."""
     complexes = [_as_complex(tape, width) for width in (form.queries, form.keys)]
     reals = []
     for one in complexes:
@@ -106,13 +106,13 @@ def _turned(tape: Tape, form: FusedForm) -> tuple[Buffer, Buffer]:
 
 
 def _as_complex(tape: Tape, width: int) -> Buffer:
-    """A float32 copy, and one in which halves lie side by side."""
+    """A float32 copy, and one in which the two halves are interleaved."""
     wide = tape.new(ROTARY, width, "fp32")
     return letting_go(tape, wide, scale(tape, wide, ROTARY))
 
 
 def _feed(tape: Tape, x: Buffer, form: FusedForm) -> Buffer:
-    """down(silu(gate(x)) * up(x)); gate and up have names to the end."""
+    """down(silu(gate(x)) * up(x)); gate and up stay named to the end."""
     gate, up = (_product(tape, form.inner, FED, parts=not form.by_vectors) for _ in ("gate", "up"))
     active = activate(tape, gate, FED)
     inner = letting_go(tape, active, multiply(tape, active, up, FED))
@@ -122,12 +122,12 @@ def _feed(tape: Tape, x: Buffer, form: FusedForm) -> Buffer:
 
 
 def _parts(tape: Tape, form: FusedForm) -> bool:
-    """Whether a product is made part by part: by GEMV not that of one token, whose rows are few."""
+    """Whether a product is computed in parts; GEMV does not for one token, which has few rows."""
     return not form.by_vectors or tape.cache != READS
 
 
 def _product(tape: Tape, outputs: int, row: str, *, parts: bool) -> Buffer:
-    """A product with packed weights, which has no bias; without `parts` it takes nothing but its result."""
+    """A product with packed weights, without bias; without `parts` it allocates only its result."""
     if not parts:
         return tape.new(row, outputs, HALF)
     with tape.temporary(PARTIAL, Size(token=AWQ_PARTS * outputs * BYTES[HALF])):

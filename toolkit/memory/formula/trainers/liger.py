@@ -1,8 +1,8 @@
-"""Liger's Triton kernels that stand in for parts of a decoder: RMSNorm, and what a gated feed-forward multiplies.
+"""Liger's Triton kernels that replace parts of a decoder: RMSNorm, and the product in a gated feed-forward.
 
-Its kernel for positions turns queries and keys in place, as Unsloth's does (triton_kernels.py). Sources: liger_kernel
-ops/rms_norm.py, ops/rope.py, ops/swiglu.py, ops/geglu.py and transformers/monkey_patch.py (0.8.0), as it changes the
-classes before a model is made. Put into a model that is there, it leaves norms of queries and keys as they are.
+Its rotary kernel rotates queries and keys in place, as Unsloth's does (triton_kernels.py). Sources: liger_kernel
+ops/rms_norm.py, ops/rope.py, ops/swiglu.py, ops/geglu.py and transformers/monkey_patch.py (0.8.0), which patches the
+classes before a model is made. Patched into an existing model, Liger does not replace norms of queries and keys.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ FAMILIES = frozenset(
         "mixtral", "olmo2", "olmo3", "phi3", "qwen3_moe", "smollm3",
     }
 )  # fmt: skip
-"""Families all of whose norms, positions and feed-forwards it takes over, and that are compared with its code."""
+"""Families whose norms, positions and feed-forwards Liger all replaces; the formulas are compared with its code."""
 
 PATCHED = frozenset(
     {
@@ -32,27 +32,27 @@ PATCHED = frozenset(
         "nemotron", "qwen3_5", "qwen3_5_moe", "qwen3_5_moe_text", "qwen3_5_text", "qwen3_next",
     }
 )  # fmt: skip
-"""Others that it knows (MODEL_TYPE_TO_APPLY_LIGER_FN). What it does not know runs by its own code."""
+"""Other families that Liger knows (MODEL_TYPE_TO_APPLY_LIGER_FN). Unknown families run their own code."""
 
 KEEPS_GRADIENTS = frozenset({"gemma2", "gemma3", "gemma3_text", "glm4", "olmo2", "olmo3"})
-"""Families whose norms write over no gradient (LigerRMSNormForGemma2, -Gemma3, -Olmo2, -Glm4)."""
+"""Families whose norms do not overwrite the gradient (LigerRMSNormForGemma2, -Gemma3, -Olmo2, -Glm4)."""
 
 OWN_ROTARY = frozenset({"glm4"})
-"""Families whose positions it leaves to their own code (apply_liger_kernel_to_glm4, rope=False)."""
+"""Families whose rotary embedding Liger does not replace (apply_liger_kernel_to_glm4, rope=False)."""
 
 OWN_EXPERTS = frozenset({"gpt_oss"})
-"""Families whose experts it leaves to their own code (apply_liger_kernel_to_gpt_oss)."""
+"""Families whose experts Liger does not replace (apply_liger_kernel_to_gpt_oss)."""
 
 LEFT_IN_A_MODEL = frozenset({"olmo2", "olmo3", "qwen3", "qwen3_moe"})
-"""Families whose norms of queries and keys it does not change in a model that is there (monkey_patch.py)."""
+"""Families whose norms of queries and keys Liger does not replace in an existing model (monkey_patch.py)."""
 
 
 PUT_INTO_MODELS = ("transformers", "trl")
-"""Trainers whose use_liger_kernel changes a model that is there (transformers integrations/liger.py)."""
+"""Trainers whose use_liger_kernel patches an existing model (transformers integrations/liger.py)."""
 
 
 def liger_notes(family: str, setting: Setting) -> Iterator[str]:
-    """Where it matters whether the kernels were put in before a model is made, as is followed, or into one there is."""
+    """A note where it matters whether the kernels are patched in before the model is made or into an existing one."""
     keeps = setting.trains and setting.gradient_checkpointing == "false"
     if (
         setting.kernels.liger is True
@@ -67,7 +67,7 @@ def liger_notes(family: str, setting: Setting) -> Iterator[str]:
 
 
 def takes_over(family: str) -> bool:
-    """Whether Liger's kernels stand in for parts of a family; refuses by name those in which they are not followed."""
+    """Whether Liger's kernels replace parts of a family; refuses by name families in which they are not followed."""
     if family in PATCHED:
         raise UnsupportedRow(
             "activations",
@@ -79,8 +79,8 @@ def takes_over(family: str) -> bool:
 def liger_norm(tape: Tape, x: Buffer, rows: int, *, in_place: bool) -> Buffer:
     """LigerRMSNormFunction: saves its input, its weight and a float32 number for each of a token's `rows`.
 
-    Its gradient is written over the one that comes in, or put into a new tensor. That of the weight is summed up by
-    multiprocessor, which takes a row each.
+    Its gradient overwrites the incoming one, or is a new tensor. The weight's gradient is summed per multiprocessor,
+    which takes one row each.
     """
     result = tape.new(NORM, x.width, x.dtype, grad=x.grad, size=x.size)
     inverse = tape.new(NORM, rows, "fp32", size=widened(x, rows, "fp32"))
@@ -97,7 +97,7 @@ def liger_norm(tape: Tape, x: Buffer, rows: int, *, in_place: bool) -> Buffer:
 def liger_product(tape: Tape, gate: Buffer, up: Buffer) -> Buffer:
     """LigerSiLUMulFunction, LigerGELUMulFunction: act(gate) * up in one tensor; saves both.
 
-    Backward works the activation out again, and writes the gradients of both over them.
+    Backward recomputes the activation, and overwrites both with their gradients.
     """
     needs = gate.grad or up.grad
     result = tape.new(PRODUCT, gate.width, gate.dtype, grad=needs, size=gate.size)

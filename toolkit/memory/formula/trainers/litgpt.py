@@ -31,16 +31,16 @@ from toolkit.memory.tape.buffer import Buffer
 from toolkit.memory.tape.tape import Tape
 
 CHUNK_POSITIONS = 128
-"""Positions of every sequence whose logits a loss takes at a time (chunked_cross_entropy)."""
+"""Positions of every sequence in one chunk of the loss (chunked_cross_entropy)."""
 
 
 @frozen
 class LitAttentionForm:
     """LitGPT's attention: one projection for queries, keys and values, with an adapter for some of them.
 
-    `kernel` is what attends, with keys and values of every query head. `turned` is the width of a head that rotary
-    embedding turns; `adapted` are the widths of what has an adapter. `repeats_kept` says that generation repeats keys
-    and values for every query head as it takes them from the cache, and not before it keeps them.
+    `kernel` is the attention kernel, with keys and values for every query head. `turned` is the rotated width of a
+    head; `adapted` are the widths with an adapter. `repeats_kept` says that generation repeats keys and values for
+    every query head when it reads the cache, not before it fills the cache.
     """
 
     fused: LinearForm
@@ -54,7 +54,7 @@ class LitAttentionForm:
 
 
 def attend_litgpt(tape: Tape, x: Buffer, form: LitAttentionForm) -> Buffer:
-    """CausalSelfAttention.forward, all of whose names stay to its end; the caller keeps `x`."""
+    """CausalSelfAttention.forward, whose tensors all stay named to its end; the caller keeps `x`."""
     kernel = form.kernel
     whole = linear(tape, x, form.fused, STATES)
     if form.branch is not None:
@@ -79,7 +79,7 @@ def attend_litgpt(tape: Tape, x: Buffer, form: LitAttentionForm) -> Buffer:
 
 
 def _of_cache(tape: Tape, key: Buffer, value: Buffer, form: LitAttentionForm) -> tuple[Buffer, Buffer]:
-    """Keys and values as they are kept, in memory that is there already, or repeated for every query head."""
+    """Keys and values as cached, in preallocated memory, or repeated for every query head."""
     dtype, width = key.dtype, form.kernel.query_heads * form.kernel.head_dim
     tape.drop(key, value)
     if not form.repeats_kept or form.groups in (1, form.kernel.query_heads):
@@ -100,7 +100,7 @@ def _for_all_heads(tape: Tape, x: Buffer, width: int) -> Buffer:
 
 
 def _turned(tape: Tape, x: Buffer, form: LitAttentionForm) -> tuple[Buffer, Buffer]:
-    """cat((apply_rope(x[..., :n]), x[..., n:])), by float32 angles, and the turned part, whose name stays."""
+    """cat((apply_rope(x[..., :n]), x[..., n:])), with float32 angles, and the rotated part, which stays named."""
     wide = replace(form.kernel, wide_rotary=True)
     share = x.width * form.turned // form.kernel.head_dim
     part = x if share == x.width else part_of(tape, x, share, copies=False)
@@ -116,7 +116,7 @@ def _turned(tape: Tape, x: Buffer, form: LitAttentionForm) -> tuple[Buffer, Buff
 
 
 def _with_adapters(tape: Tape, x: Buffer, base: Buffer, form: LitAttentionForm, branch: Branch) -> Buffer:
-    """LoRAQKVLinear.forward: one A for all that is adapted, B as a grouped convolution, and zeros for what is not."""
+    """LoRAQKVLinear.forward: one A for all adapted parts, B as a grouped convolution, and zeros for other parts."""
     count, outputs = len(form.adapted), sum(form.adapted)
     dropped = drop_out(tape, x, BRANCH) if branch.dropout else x
     first = LinearForm(x.width, count * branch.rank, branch.dtype, trains=True, gradient=branch.gradient)
@@ -154,7 +154,7 @@ def all_logits(tape: Tape, x: Buffer, form: HeadForm) -> None:
 
 
 def chunked_logits(tape: Tape, x: Buffer, form: HeadForm) -> Buffer:
-    """Logits of 128 positions at a time, all kept in a list, which the loop has a name for until the next pass is done.
+    """Logits of 128 positions at a time, all in a list, to which the loop refers until the next pass is done.
 
     Fabric casts them to float32 (HalfPrecision.convert_output).
     """
@@ -168,15 +168,15 @@ def chunked_logits(tape: Tape, x: Buffer, form: HeadForm) -> Buffer:
 
 
 def chunked_logits_loss(tape: Tape, x: Buffer, form: HeadForm) -> Buffer:
-    """Their loss chunk by chunk; backward takes the loss of all chunks before the first output projection."""
+    """Their loss chunk by chunk; backward runs the loss of all chunks before the first output projection."""
     floats = chunked_logits(tape, x, form)
     chunk = Size(chunk=floats.width * BYTES["fp32"])
-    with tape.temporary(FLOAT, chunk):  # the last chunk without its last position lies in memory with gaps
+    with tape.temporary(FLOAT, chunk):  # the last chunk without its last position is not contiguous
         probabilities = tape.new(PROBABILITIES, floats.width, "fp32", size=floats.size)
     result = tape.new(PROBABILITIES, 0, "fp32", grad=True)
 
     def backward(tape: Tape, _: Buffer) -> Given:
-        with tape.temporary(GRADIENT, chunk):  # every chunk lets its probabilities go as it gets its gradient
+        with tape.temporary(GRADIENT, chunk):  # every chunk frees its probabilities as it gets its gradient
             tape.discard(probabilities)
         return [(floats, tape.fresh(GRADIENT, floats.size, "fp32", floats.width))]
 

@@ -1,4 +1,4 @@
-"""What torchtitan's own code keeps: neighbours turned as complex numbers, and its loss.
+"""torchtitan's own code: rotary embedding of adjacent pairs as complex numbers, and its loss.
 
 Sources: torchtitan/models/llama3/model/model.py (apply_rotary_emb, repeat_kv, Attention.forward), components/loss.py
 (cross_entropy_loss) and train.py (forward_backward_step) of its releases 0.1.0 to 0.2.2.
@@ -23,7 +23,7 @@ from toolkit.memory.tape.tape import Tape
 
 @frozen
 class TitanAttentionForm:
-    """torchtitan's attention: transformers' in its widths; `repeats` keys and values for every query head, or not."""
+    """torchtitan's attention, with transformers' widths; `repeats`: keys and values are repeated for query heads."""
 
     inner: AttentionForm
     repeats: bool
@@ -50,9 +50,9 @@ def attend_torchtitan(tape: Tape, x: Buffer, form: TitanAttentionForm) -> Buffer
 
 
 def _turned(tape: Tape, query: Buffer, key: Buffer) -> tuple[Buffer, Buffer]:
-    """apply_rotary_emb: float32 copies of both, their products with the angles, and those cast back, one after another.
+    """apply_rotary_emb: float32 copies of both, their products with the angles, and these cast back one by one.
 
-    A complex number is two float32 ones side by side, so that views of them take nothing.
+    A complex number is two adjacent float32 numbers, so complex views take no memory.
     """
     wide = [cast(tape, part, "fp32", ROTARY) for part in (query, key)]
     products = [scale(tape, part, ROTARY) for part in wide]
@@ -64,7 +64,7 @@ def _turned(tape: Tape, query: Buffer, key: Buffer) -> tuple[Buffer, Buffer]:
 
 
 def titan_outputs_loss(tape: Tape, x: Buffer, form: HeadForm) -> Buffer:
-    """The loss of float32 logits; the loop has a name for the model's own until the loss is there."""
+    """The loss of float32 logits; the loop refers to the model's own logits until the loss is computed."""
     normed = normalise(tape, x, form.norm)
     tape.drop(x)
     logits = linear(tape, normed, form.projection, LOGITS)

@@ -1,4 +1,4 @@
-"""What torchtune's own code keeps: rotary embedding, heads that are spread out for sdpa, 4-bit weights, and its losses.
+"""torchtune's own code: rotary embedding, heads that are expanded for sdpa, 4-bit weights, and its losses.
 
 Sources: torchtune/modules/attention.py, position_embeddings.py; models/llama3_1/_position_embeddings.py,
 models/qwen2/_positional_embeddings.py; modules/loss/cross_entropy_loss.py and, until 0.6, ce_chunked_output_loss.py;
@@ -31,7 +31,7 @@ CHUNKS = 8
 
 @frozen
 class TuneAttentionForm:
-    """torchtune's attention: transformers' in its widths, with neighbours turned in float32, or halves."""
+    """torchtune's attention, with transformers' widths; adjacent pairs are rotated in float32, or halves."""
 
     inner: AttentionForm
     paired: bool
@@ -64,9 +64,9 @@ def _positioned(tape: Tape, x: Buffer, norm: NormForm | None, form: TuneAttentio
 
 
 def _paired(tape: Tape, x: Buffer) -> Buffer:
-    """A float32 copy, four products of halves of it, their sums stacked, and the cast back; nothing is saved.
+    """A float32 copy, four products of its halves, their stacked sums, and the cast back; nothing is saved.
 
-    Backward: the gradient of the whole, the sum of what came from a half, and the next: spread out, and as a half.
+    Backward has the gradient of the whole, the sum from one half, and the other half's gradient, expanded and as half.
     """
     wide = cast(tape, x, "fp32", ROTARY)
     half = Size(*[part // 2 for part in wide.size])
@@ -87,7 +87,7 @@ def _paired(tape: Tape, x: Buffer) -> Buffer:
 
 
 def _halved(tape: Tape, x: Buffer, form: AttentionForm) -> Buffer:
-    """As transformers turns halves, by cosines and sines that each call casts to the dtype of the heads and keeps."""
+    """Halves rotated as in transformers; each call casts cosines and sines to the heads' dtype and saves them."""
     turned = rotate(tape, x, form)
     if x.dtype == "fp32" or not x.grad:
         return turned
@@ -102,7 +102,7 @@ def _halved(tape: Tape, x: Buffer, form: AttentionForm) -> Buffer:
 
 
 def linear_chunks_loss(tape: Tape, x: Buffer, form: HeadForm) -> Buffer:
-    """LinearCrossEntropyLoss: output layer and loss an eighth of the tokens at a time, without checkpoints."""
+    """LinearCrossEntropyLoss: output layer and loss for an eighth of the tokens at a time, without checkpoints."""
     normed = normalise(tape, x, form.norm)
     tape.drop(x)
     labels, places = tape.new(LABELS, 1, "int64"), tape.new(LABELS, 1, "int64")
@@ -149,7 +149,7 @@ def output_chunks_loss(tape: Tape, x: Buffer, form: HeadForm) -> Buffer:
 
 
 def whole_outputs_loss(tape: Tape, x: Buffer, form: HeadForm) -> Buffer:
-    """The model hands out float32 logits of all tokens, and nothing else of its end."""
+    """The model returns float32 logits of all tokens, and nothing else of its end stays."""
     normed = normalise(tape, x, form.norm)
     tape.drop(x)
     logits = linear(tape, normed, form.projection, LOGITS)
@@ -171,7 +171,7 @@ def _weight(tape: Tape, form: HeadForm) -> Buffer | None:
 
 
 def _chunk(tape: Tape, part: Buffer, rows: Buffer, weight: Buffer | None, form: HeadForm) -> Buffer:
-    """The logits of an eighth of the tokens; `rows` is what the product keeps where the weight is trained."""
+    """The logits of an eighth of the tokens; `rows` is what the product saves where the weight is trained."""
     projection = form.projection
     saved = tape.save(rows) if weight is not None else ()
     size = _eighth(projection.outputs * BYTES[projection.dtype])
@@ -189,7 +189,7 @@ def _chunk(tape: Tape, part: Buffer, rows: Buffer, weight: Buffer | None, form: 
 def _parts(tape: Tape, whole: Buffer) -> list[Buffer]:
     """Views of an eighth of the tokens each, made before any is used: their gradients wait for each other.
 
-    Each is put into zeros of the size of the whole (autograd engine: what was made last goes first).
+    Each is put into zeros of the size of the whole (the autograd engine runs the last operation first).
     """
     size = _eighth(whole.width * BYTES[whole.dtype])
 

@@ -1,7 +1,7 @@
-"""Unsloth's Triton kernels that stand in for parts of a decoder: RMSNorm, rotary embedding, cross-entropy.
+"""Unsloth's Triton kernels that replace parts of a decoder: RMSNorm, rotary embedding, cross-entropy.
 
-Source: unsloth kernels/rms_layernorm.py, rope_embedding.py and cross_entropy_loss.py, as fms-acceleration took them
-over in 2024 (plugins/fused-ops-and-kernels, fms_acceleration_foak/kernels/unsloth).
+Source: unsloth kernels/rms_layernorm.py, rope_embedding.py and cross_entropy_loss.py, as copied by fms-acceleration in
+2024 (plugins/fused-ops-and-kernels, fms_acceleration_foak/kernels/unsloth).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ LOSSES = "log_probabilities"
 
 
 def fast_norm(tape: Tape, x: Buffer) -> Buffer:
-    """Fast_RMS_Layernorm: saves its input, its weight and a float32 number a row; backward writes over its gradient.
+    """Fast_RMS_Layernorm: saves its input, its weight and a float32 number per row; backward overwrites its gradient.
 
     The weight gets no gradient.
     """
@@ -32,9 +32,9 @@ def fast_norm(tape: Tape, x: Buffer) -> Buffer:
 
 
 def fast_rotary(tape: Tape, x: Buffer, *, copies: bool) -> Buffer:
-    """Fast_RoPE_Embedding: turns x in place, and its gradient too, of which it takes one that lies in one piece.
+    """Fast_RoPE_Embedding: rotates x in place, and its gradient too, which must be contiguous.
 
-    `copies` says that the gradient does not: that of keys that were repeated for every query head.
+    `copies` says that the gradient is not: that of keys that were repeated for every query head.
     """
 
     def backward(tape: Tape, gradient: Buffer) -> Given:
@@ -44,7 +44,7 @@ def fast_rotary(tape: Tape, x: Buffer, *, copies: bool) -> Buffer:
 
 
 def fast_cross_entropy(tape: Tape, x: Buffer) -> Buffer:
-    """Fast_CrossEntropyLoss: saves the logits as they are given, and writes their gradient over them."""
+    """Fast_CrossEntropyLoss: saves the logits in their dtype, and overwrites them with their gradient."""
     whole = x.base or x
     rows = widened(x, 1, "fp32")
     sums = tape.new(LOSSES, 1, "fp32", size=rows)

@@ -38,8 +38,6 @@ def _two_products(at: Site) -> Buffer:
     for factor in factors:
         at.low(factor)
     size = Size(fixed=whole * BYTES[dtype])
-    with at.tape.temporary(MATRIX, size), at.tape.temporary(MATRIX, size.times(2)):
-        pass
 
     def backward(tape: Tape, _: Buffer) -> Given:
         passing = [tape.fresh(INCOMING, size, dtype)]
@@ -54,7 +52,10 @@ def _two_products(at: Site) -> Buffer:
             tape.discard(one)
         return found
 
-    return at.matrix(whole, dtype, factors, factors, backward)
+    with at.tape.temporary(MATRIX, size):  # before it is scaled
+        with at.tape.temporary(MATRIX, size), at.tape.temporary(MATRIX, size):
+            pass
+        return at.matrix(whole, dtype, factors, factors, backward)
 
 
 def lokr(at: Site, x: Buffer) -> Buffer:

@@ -70,10 +70,14 @@ def boft(at: Site, x: Buffer) -> Buffer:
     second = at.swap(first, at.matmul(permutation, first, square))
     rotation = at.swap(eye, at.matmul(second, eye, square))
     scale = at.matrix(form.outputs, at.dtype, (at.parameter(form.outputs),))
-    final = at.cast(rotation, x.dtype)
-    inner = at.product(x, final, form.inputs)
+    rotation = at.swap(rotation, at.cast(rotation, x.dtype))
+    inner = at.product(x, rotation, form.inputs)
     result = at.base(inner)
+    if form.bias:  # which is taken off, and comes back once the rest is scaled
+        result = at.swap(result, at.alike(result, row=at.row))
     stretched = at.swap(result, at.times(result, scale, at.row))
+    if form.bias:
+        stretched = at.swap(stretched, at.alike(stretched, row=at.row))
     done = at.finished(stretched, x.dtype)
     at.drop(rotation, turned, narrow, second, scale, inner, *([] if permutation.parameter else [permutation]))
     return done

@@ -38,9 +38,10 @@ def psoft(at: Site, x: Buffer) -> Buffer:
     high = at.product(changed, at.frozen(rank * form.outputs, at.dtype), form.outputs)
     at.drop(changed)
     scaled = at.scaled(high)
+    own = result.dtype
     total = at.swap(result, at.plus(result, scaled, at.row))
     at.drop(scaled)
-    final = at.finished(total, x.dtype)
+    final = at.finished(total, own)
     at.drop(low, turned, high, *([source] if source is not x else []))
     return final
 

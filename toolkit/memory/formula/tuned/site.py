@@ -1,6 +1,6 @@
-"""Where a method of peft works: one linear layer on a tape, and the operations that its code is written in.
+"""The linear layer on a tape that a peft method adapts, and the operations of the method's code.
 
-Matrices of weights have a fixed size, activations one for each token; an operation takes both alike.
+Matrices of weights have a fixed size, activations a size per token; operations take both.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from toolkit.memory.tape.gradients import INCOMING
 from toolkit.memory.tape.tape import Tape
 
 MATRIX = "adapter_matrices"
-"""The row of matrices that a method makes of its parameters at every pass."""
+"""The row of matrices that a method computes from its parameters in every pass."""
 
 Base: TypeAlias = Callable[[Buffer], Buffer]
 
 
 @dataclass(slots=True)
 class Site:
-    """A linear layer of a form with an adapter; `base` gives the layer's own result of what it is given."""
+    """A linear layer with an adapter; `base` computes the layer's own result of an input."""
 
     tape: Tape
     form: LinearForm
@@ -43,16 +43,16 @@ class Site:
         return self.tape.parameter(elements, self.tuner.gradient)
 
     def frozen(self, elements: int, dtype: str) -> Buffer:
-        """A tensor that is there all the time, and gets no gradient."""
+        """A tensor that always exists and gets no gradient."""
         size = Size(fixed=elements * BYTES[dtype])
         return Buffer(MATRIX, size, 0, dtype, grad=False, held=False, counted=False, parameter=True)
 
     def drop(self, *buffers: Buffer) -> None:
-        """Names that the code lets go."""
+        """The code drops its references."""
         self.tape.drop(*buffers)
 
     def swap(self, old: Buffer, new: Buffer) -> Buffer:
-        """A name that is bound anew."""
+        """The code rebinds a name to another tensor."""
         if new is not old:
             self.tape.drop(old)
         return new
@@ -61,7 +61,7 @@ class Site:
         self, size: Size, dtype: str, inputs: tuple[Buffer, ...], keeps: tuple[Buffer, ...] = (), *,
         width: int = 0, row: str = "", backward: Backward | None = None,
     ) -> Buffer:  # fmt: skip
-        """The result of an operation; its backward gives each input that needs one a gradient of its own."""
+        """The result of an operation; its backward makes a new gradient for each input that needs one."""
         sources = [one for one in inputs if one.grad]
         counted = [one for one in keeps if not one.parameter] if sources else []
         saved = self.tape.save(*counted, constants=len(keeps) - len(counted)) if sources else ()
@@ -81,7 +81,7 @@ class Site:
         return self.made(Size(fixed=elements * BYTES[dtype]), dtype, inputs, keeps, backward=backward)
 
     def view(self, x: Buffer, size: Size | None = None, *, shares: bool = False) -> Buffer:
-        """A view of a tensor; backward makes the tensor's gradient anew, or `shares` what it is given."""
+        """A view of a tensor; backward makes a new gradient for the tensor, or `shares` the incoming one."""
         view = Buffer(x.row, size or x.size, x.width, x.dtype, x.grad, held=False, counted=False, base=x)
 
         def backward(tape: Tape, gradient: Buffer) -> Given:
@@ -98,7 +98,7 @@ class Site:
         return x if x.dtype == dtype else self.made(resized(x, dtype), dtype, (x,), width=x.width, row=row)
 
     def low(self, x: Buffer) -> Buffer:
-        """What a product takes: under autocast a copy in its dtype."""
+        """The operand of a product: under autocast a copy in its dtype."""
         return x if self.form.autocast is None else self.cast(x, self.form.autocast)
 
     def product(self, x: Buffer, weight: Buffer, width: int, row: str = "", *, turned: bool = False) -> Buffer:
@@ -106,7 +106,7 @@ class Site:
         return self._multiplied(x, weight, lambda inner: widened(inner, width, inner.dtype), width, row, turned)
 
     def matmul(self, left: Buffer, right: Buffer, elements: int, *, turned: bool = False) -> Buffer:
-        """`left @ right`, two matrices; `turned`: parameters as views of them, whose copies autocast does not keep."""
+        """`left @ right`, two matrices; `turned`: parameters are views, whose copies autocast does not cache."""
         return self._multiplied(left, right, lambda inner: Size(fixed=elements * BYTES[inner.dtype]), 0, "", turned)
 
     def _multiplied(
@@ -121,19 +121,20 @@ class Site:
         return result
 
     def times(self, x: Buffer, y: Buffer, row: str = "") -> Buffer:
-        """`x * y`, elementwise, of which one may be smaller: its gradient is as large until it is summed."""
+        """`x * y`, elementwise; one may be smaller, and its gradient has the result's size until it is summed."""
         dtype, larger = wider(x.dtype, y.dtype), x if _elements(x) >= _elements(y) else y
         whole = resized(larger, dtype)
         keeps = ((x,) if y.grad else ()) + ((y,) if x.grad else ())
 
         def backward(tape: Tape, _: Buffer) -> Given:
             parts = [(one, tape.fresh(INCOMING, whole, dtype, larger.width)) for one in (x, y) if one.grad]
+            tape.returned()  # sums are the engine's (validate_outputs)
             return [(one, _fitted(tape, one, part)) for one, part in parts]
 
         return self.made(whole, dtype, (x, y), keeps, width=larger.width, row=row, backward=backward)
 
     def plus(self, x: Buffer, y: Buffer, row: str = "") -> Buffer:
-        """`x + y`, of which one may be smaller: the gradient goes on to the larger, and is summed for the other."""
+        """`x + y`; one may be smaller: the larger gets the gradient unchanged, and it is summed for the other."""
         dtype, larger = wider(x.dtype, y.dtype), x if _elements(x) >= _elements(y) else y
         size = resized(larger, dtype)
 
@@ -143,7 +144,7 @@ class Site:
         return self.made(size, dtype, (x, y), width=larger.width, row=row, backward=backward)
 
     def minus(self, x: Buffer, y: Buffer) -> Buffer:
-        """`x - y`, of one size: the gradient is turned round for the second."""
+        """`x - y`, of one size: the gradient is negated for the second."""
 
         def backward(tape: Tape, gradient: Buffer) -> Given:
             return [(one, _shared(tape, x, gradient) if one is x else tape.gradient(x)) for one in (x, y) if one.grad]
@@ -164,7 +165,7 @@ class Site:
         return self.alike(x, row=row)
 
     def fresh(self, elements: int, dtype: str = "") -> Buffer:
-        """A matrix that backward makes in passing, in a dtype or that of the adapter."""
+        """A temporary matrix in backward, in a dtype or that of the adapter."""
         made = dtype or self.dtype
         return self.tape.fresh(INCOMING, Size(fixed=elements * BYTES[made]), made)
 
@@ -174,12 +175,12 @@ class Site:
 
 
 def given(tape: Tape, of: Buffer) -> Buffer:
-    """A gradient of a tensor of its own: of a parameter it stays."""
+    """A new gradient of a tensor; that of a parameter stays."""
     return tape.weight_gradient(of, of.dtype) if of.parameter else tape.gradient(of)
 
 
 def _narrowing(backward: Backward) -> Backward:
-    """Casts what comes in another dtype than what it is for, once all is there (engine.cpp, validate_outputs)."""
+    """Casts gradients to the dtypes of their tensors once all of them are there (engine.cpp, validate_outputs)."""
 
     def narrowed(tape: Tape, gradient: Buffer) -> Given:
         found = backward(tape, gradient)
@@ -189,18 +190,18 @@ def _narrowing(backward: Backward) -> Backward:
 
 
 def handed_on(x: Buffer) -> Backward:
-    """What moves elements about: the gradient is a view of what comes."""
+    """An operation that rearranges elements: its gradient is a view of the incoming one."""
     return lambda tape, gradient: [(x, tape.share(gradient, x))]
 
 
 def _elements(x: Buffer) -> tuple[int, int, int]:
-    """Tokens count for more than what is of each sequence, and that for more than what is fixed."""
+    """Orders sizes: per-token parts count before per-sequence parts, and these before fixed ones."""
     size, own = x.size, BYTES[x.dtype]
     return size.token // own, size.sequence // own, size.fixed // own
 
 
 def _fitted(tape: Tape, of: Buffer, whole: Buffer) -> Buffer:
-    """A gradient that has come as large as the result, in the size and dtype of what it is for."""
+    """A gradient with the result's size, reduced to the size and dtype of its tensor."""
     if of.size == whole.size and not of.parameter:
         return whole
     own = given(tape, of)
@@ -211,7 +212,7 @@ def _fitted(tape: Tape, of: Buffer, whole: Buffer) -> Buffer:
 
 
 def _shared(tape: Tape, of: Buffer, gradient: Buffer) -> Buffer:
-    """A gradient that is handed on as it is, where it can be."""
+    """A gradient that is passed on unchanged where possible."""
     if of.size == gradient.size and of.dtype == gradient.dtype and not of.parameter:
         gradient.references += 1
         return gradient

@@ -1,4 +1,4 @@
-"""Methods that scale, shift or turn what a layer is given or gives: IA3, BEFT, RoAd (peft 0.21, tuners/*/layer.py)."""
+"""Methods that scale, shift or rotate a layer's input or result: IA3, BEFT, RoAd (peft 0.21, tuners/*/layer.py)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from toolkit.memory.tape.tape import Tape
 
 
 def ia3(at: Site, x: Buffer) -> Buffer:
-    """The layer's result times a factor for each output, or the layer of inputs that are scaled."""
+    """The layer's result times a factor for each output, or the result for scaled inputs."""
     if at.tuner.option("inputs"):
         return _ia3_inputs(at, x)
     factor = at.alike(at.parameter(at.form.outputs))
@@ -42,7 +42,7 @@ def beft(at: Site, x: Buffer) -> Buffer:
 
 
 def road(at: Site, x: Buffer) -> Buffer:
-    """The layer's result, in which pairs of outputs are turned and scaled: r * c + turned(r) * s."""
+    """The layer's result with pairs of outputs rotated and scaled: r * c + rotated(r) * s."""
     first, second = _columns(at)
     result = at.base(x)
     wide = at.swap(result, at.cast(result, at.dtype, at.row))
@@ -54,9 +54,9 @@ def road(at: Site, x: Buffer) -> Buffer:
 
 
 def _columns(at: Site) -> tuple[Buffer, Buffer]:
-    """Two factors for each output: lengths times the cosines and the sines of angles.
+    """Two factors for each output: magnitudes times the cosines and the sines of angles.
 
-    Where pairs of outputs share a length and an angle, both are repeated first.
+    Where pairs of outputs share a magnitude and an angle, both are repeated first.
     """
     outputs, variant = at.form.outputs, at.tuner.option("variant")
     trained = outputs * {"road_1": 1, "road_2": 2, "road_4": 4}[str(variant)] // 2
@@ -76,7 +76,7 @@ def _columns(at: Site) -> tuple[Buffer, Buffer]:
 
 
 def _half_turned(at: Site, x: Buffer) -> Buffer:
-    """stack((-x2, x1)): a new tensor, and while it is made the half that is turned round.
+    """stack((-x2, x1)): a new tensor, and while it is made the negated half.
 
     Backward puts the gradient of each half into zeros of the whole.
     """
@@ -94,7 +94,7 @@ def _half_turned(at: Site, x: Buffer) -> Buffer:
 
 
 def trainable_tokens(at: Site, x: Buffer) -> Buffer:
-    """The product with a copy of an embedding in which a few rows are those that are trained."""
+    """The product with a copy of an embedding in which a few rows are replaced by the trained ones."""
     rows = at.parameter(at.tuner.number("num_tokens") * at.form.inputs)
     table = at.matrix(at.form.elements, at.form.dtype, (rows,))
     result = at.product(x, table, at.form.outputs, at.row)

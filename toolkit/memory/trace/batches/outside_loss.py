@@ -10,7 +10,7 @@ from torch import nn
 
 from toolkit.memory.libraries.losses import held_result
 from toolkit.memory.trace.refused import names_results, takes_logits
-from toolkit.memory.weights.numerics import widens_results
+from toolkit.memory.weights.casts import widens_results
 from toolkit.spec.fields.result import UNTIL_STEP
 from toolkit.spec.settings.setting import Setting
 

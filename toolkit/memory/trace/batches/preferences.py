@@ -19,7 +19,7 @@ from toolkit.memory.trace.batches.trl_loss import any_trainer, with_head
 from toolkit.memory.trace.build import DTYPES, load
 from toolkit.memory.trace.refusal import UnsupportedTrace
 from toolkit.memory.trace.stand_ins.on_gpu import OnGpu
-from toolkit.memory.weights.numerics import widens_results
+from toolkit.memory.weights.casts import widens_results
 from toolkit.spec.fields.objective import GRPO, KTO, MODEL, NEXT_TOKEN, PRECOMPUTED, PREFERENCES
 from toolkit.spec.settings.setting import Setting
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from toolkit.memory.trace.build import DTYPES
-from toolkit.memory.weights.numerics import working_dtype
+from toolkit.memory.weights.linear_storage import working_dtype
 from toolkit.spec.settings.setting import Setting
 
 SOUND = "input_features"

@@ -47,7 +47,7 @@ def refuse_trl(setting: Setting) -> None:
         raise UnsupportedTrace(f"the loss of trl {installed} is not traced yet")
     stated = package_version(setting, "trl")
     if stated is not None and stated.release[:2] != installed.release[:2]:
-        raise UnsupportedTrace(f"trl {stated} is named and {installed} is installed, with a loss of its own")
+        raise UnsupportedTrace(f"the stack names trl {stated}, and the loss of the installed {installed} differs")
     if setting.stack.loss != "chunked" and setting.objective in (NEXT_TOKEN, *PREFERENCES):
         raise UnsupportedTrace(f"trl {installed} has no {setting.stack.loss} loss: it never forms all logits")
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from toolkit.facts.models import ModelFacts
 from toolkit.frozen import frozen
 from toolkit.memory.ledger import PhaseName
-from toolkit.memory.timeline.one_gpu import fullest_gpu
+from toolkit.memory.timeline.one_gpu import fullest_gpu, needs
 from toolkit.memory.timeline.pattern import NoPatternError, Pattern, learn
 from toolkit.memory.timeline.stream import Run, settled
 from toolkit.memory.trace.refusal import UnsupportedTrace
@@ -17,6 +17,7 @@ from toolkit.memory.trace.releases import text_config
 from toolkit.memory.trace.run import run
 from toolkit.memory.trace.several_gpus.dispatched import dispatches
 from toolkit.memory.trace.several_gpus.replicated import replicates
+from toolkit.memory.trace.several_gpus.scheduled import schedules
 from toolkit.spec.settings.setting import Setting
 
 FEWEST = 3
@@ -63,6 +64,9 @@ class Grown:
 
 def whole_run(setting: Setting, facts: ModelFacts) -> Run:
     """Every layer traced; of GPUs that differ, what the fullest of them sees. Raises UnsupportedTrace."""
+    if schedules(setting):
+        ranks = (settled(run(setting, facts, rank), PhaseName.LOAD) for rank in range(setting.parallel.gpus))
+        return max(ranks, key=needs)
     seen = run(setting, facts)
     return settled(fullest_gpu(seen) if dispatches(setting) else seen, PhaseName.LOAD)
 
@@ -72,7 +76,8 @@ def grown_run(setting: Setting, facts: ModelFacts, say: Say = silent) -> tuple[R
 
     Raises UnsupportedTrace.
     """
-    layers = layers_of(facts) if not dispatches(setting) else None  # which GPU is the fullest hangs on their number
+    split = dispatches(setting) or schedules(setting)
+    layers = None if split else layers_of(facts)  # which GPU is the fullest hangs on their number
     if layers is not None:
         try:
             grown = grow(setting, facts, layers, say)
@@ -106,7 +111,7 @@ def grow(setting: Setting, facts: ModelFacts, layers: Layers, say: Say = silent,
             grown = Grown(pattern, start, period, counts)
             if same(grown.run(proof), runs[proof]):
                 return grown
-            refusal = NoPatternError(f"{proof} layers are not as {counts[:3]} let expect")
+            refusal = NoPatternError(f"{proof} layers are not as predicted from {counts[:3]}")
         except NoPatternError as again:
             refusal = again
     if runs:

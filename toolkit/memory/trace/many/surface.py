@@ -105,7 +105,7 @@ class Sizes:
         for point in (high, *points):
             if not same_events(first, self.small(point, count)):
                 raise NoFormError(
-                    f"at {point[0]:,} x {point[1]:,} other operations run than at {low[0]:,} x {low[1]:,}"
+                    f"other operations run at {point[0]:,} x {point[1]:,} than at {low[0]:,} x {low[1]:,}"
                 )
         forms = _forms([self.small(point, count).timeline.allocations for point in points], points)
         if grown is None:
@@ -115,7 +115,7 @@ class Sizes:
             more = grown.traced[-1]
             whole, proven = (_written(grown, layers, forms) for layers in (self._known_layers.count, more))
         if not same(proven.at(proof), self.small(proof, more)):
-            raise NoFormError(f"sizes at {_said(proof)} are not those that others let expect")
+            raise NoFormError(f"sizes at {_said(proof)} differ from those predicted from others")
         return Surface(whole, low, high, self._how(grown, points, proof))
 
     @property

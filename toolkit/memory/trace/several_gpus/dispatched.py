@@ -22,7 +22,7 @@ from toolkit.memory.trace.build import DTYPES
 from toolkit.memory.trace.recorder import Recorder
 from toolkit.memory.trace.refused import PIPELINE
 from toolkit.memory.trace.stand_ins.operators import standing_in
-from toolkit.memory.weights.numerics import FOUR_BIT, QUANTIZED
+from toolkit.memory.weights.linear_storage import FOUR_BIT, QUANTIZED
 from toolkit.spec.settings.setting import Setting
 
 ROOM = 1 << 50
@@ -33,8 +33,9 @@ FREE = 0.9
 
 
 def dispatches(setting: Setting) -> bool:
-    """Whether layers lie on several GPUs."""
-    return setting.parallel.strategy == PIPELINE and setting.parallel.gpus > 1
+    """Whether layers lie on several GPUs that one process has."""
+    parallel = setting.parallel
+    return parallel.strategy == PIPELINE and parallel.gpus > 1 and parallel.schedule is None
 
 
 @contextmanager

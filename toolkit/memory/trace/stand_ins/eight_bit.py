@@ -21,7 +21,7 @@ def quantize_8bit(model: nn.Module, compute: torch.dtype) -> None:
     import bitsandbytes as bnb
 
     if calls_its_library():
-        raise UnsupportedTrace(f"LLM.int8() of bitsandbytes before {OPERATORS} is not traced yet: no operators tell it")
+        raise UnsupportedTrace(f"LLM.int8() of bitsandbytes before {OPERATORS} is not traced: it calls no operators")
     for layer in put_8bit_layers(model):
         stored = torch.empty(layer.weight.shape, dtype=torch.int8)
         scales = torch.empty(layer.weight.shape[0], dtype=torch.float32)
@@ -64,7 +64,7 @@ def _mixed_product(
     """int8_mixed_scaled_mm (backends/default/ops.py): the outliers' share is added to a second tensor."""
     assert outliers is not None
     if rows.dim() > 2:
-        raise UnsupportedTrace(f"bitsandbytes multiplies no inputs of {rows.dim()} dimensions in 8 bit")
+        raise UnsupportedTrace(f"bitsandbytes does not multiply inputs of {rows.dim()} dimensions in 8 bit")
     some = torch.empty((inputs.shape[0], OUTLIERS), dtype=inputs.dtype, device="meta")
     picked = torch.empty((weight.shape[0], OUTLIERS), dtype=torch.int8, device="meta")
     others = (picked * weight_scales.view(-1, 1) * 1.0).to(inputs.dtype).t()
@@ -85,9 +85,15 @@ def _product(
     return out.to(dtype or torch.float16)
 
 
+def _dequantized(weight: torch.Tensor, scales: torch.Tensor) -> torch.Tensor:
+    """int8_vectorwise_dequant (bitsandbytes _ops.py, "default"): times the scales, then times 1/127."""
+    return weight * scales.view(-1, 1) * (1 / 127)
+
+
 SEQUENCES: Mapping[str, Callable[..., Any]] = {
     "bitsandbytes::int8_vectorwise_quant": _quantize_rows,
     "bitsandbytes::int8_mixed_scaled_mm": _mixed_product,
     "bitsandbytes::int8_scaled_mm": _product,
+    "bitsandbytes::int8_vectorwise_dequant": _dequantized,
 }
 """What runs for an operator, with every allocation seen."""

@@ -25,7 +25,7 @@ _MULTIPLICATIONS = frozenset(
 
 def multiplies(name: str) -> bool:
     """Whether an operator asks cuBLAS for its workspace."""
-    return name in _MULTIPLICATIONS or name.startswith("bitsandbytes::gemm_4bit")
+    return name.partition(".")[0] in _MULTIPLICATIONS or name.startswith("bitsandbytes::gemm_4bit")
 
 
 def as_made(name: str, results: list[Any]) -> list[Any]:

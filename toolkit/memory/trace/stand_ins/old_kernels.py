@@ -113,7 +113,7 @@ def flash_attn_func(
 
 
 def _padded(*_: Any, **__: Any) -> Any:
-    raise UnsupportedTrace("FlashAttention over padded or packed rows goes by values, which a trace does not have")
+    raise UnsupportedTrace("FlashAttention over padded or packed rows depends on values, which a trace does not have")
 
 
 @contextmanager

@@ -65,7 +65,7 @@ def _by_value(name: str, func: Callable[..., Any], *args: Any, **kwargs: Any) ->
 
 
 def _reads_values(name: str) -> torch.Tensor:
-    raise UnsupportedTrace(f"the model's code goes by the values of tensors ({name}), which a trace does not have")
+    raise UnsupportedTrace(f"the model's code depends on values of tensors ({name}), which a trace does not have")
 
 
 _BY_VALUE = frozenset(
