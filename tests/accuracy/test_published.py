@@ -46,6 +46,8 @@ RECORDS = {
     "axolotl_expert_offload": 6, "llama3_lora_bench": 5, "llm_action_logs": 10, "llm_chi": 34, "reasontune_csqa": 4,
     "gx10_finetuning": 3, "kv_cache_methods": 17, "language_model_pipeline": 20, "leverage_sft": 9,
     "premai_benchmarks": 20, "rtx500_quant_bench": 2, "smollm3_fsdp2": 2,
+    "amharic_gemma3": 8, "medqa_qwen": 4, "qlora_analytics_agent": 3, "qwen3_stage3_lora": 3,
+    "support_tickets_bert": 2, "wikisql_qlora": 7,
 }  # fmt: skip
 """How many records each source has, counted in what was collected."""
 

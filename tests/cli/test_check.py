@@ -109,7 +109,7 @@ def test_a_coverage_that_is_no_share_is_told(
 ) -> None:
     ran = run(capsys, "check", f"--min-coverage={share}")
     assert ran.code == 2
-    assert f"{share!r} is no number from 0 to 100" in ran.err
+    assert f"{share!r} is not a number from 0 to 100" in ran.err
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_a_coverage_that_is_no_share_is_told(
         (["check", "empty"], "S114"),
         (["check", "specs/sums/document.md", "specs"], "by runs of their own"),
         (["check", ".."], "lies outside"),
-        (["check", "--root", "nowhere"], "is no folder"),
+        (["check", "--root", "nowhere"], "is not a folder"),
         (["check", "--format", "xml"], "invalid choice"),
         (["check", "--fail-on", "sometimes"], "invalid choice"),
         (["chek"], "did you mean check?"),

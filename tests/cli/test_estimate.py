@@ -320,3 +320,23 @@ def test_the_row_that_decides_is_named(capsys: pytest.CaptureFixture[str]) -> No
     assert shown.split()[2:5] == ["weights,", "14.96", "GiB"]
     found = said(run(capsys, "estimate", *asked, "--sequence-length", "512", "--format", "json"))
     assert found["peak"]["largest_row"] == "weights"
+
+
+def test_an_own_loop_has_both_ends_of_how_long_it_keeps_what_the_model_gives(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """As any open setting: unless it is said, the peak is that of a loop that lets go, and of one that does not."""
+    loop = [*("plain" if one == "transformers" else one for one in DECIDED), "--gpu", "RTX 4090"]
+
+    def peak(*more: str) -> dict:
+        return said(run(capsys, "estimate", *loop, *more, "--format", "json"))["peak"]
+
+    each = [peak("--stack-result", result) for result in ("loss", "step", "next")]
+    both, ends = peak(), [one["allocated"] for one in each]
+    assert both["allocated"] == [min(ends), max(ends)]
+    assert ends[0] == min(ends) < max(ends)
+    for kind in ("reserved", "device"):
+        assert both[kind] == [min(one[kind][0] for one in each), max(one[kind][1] for one in each)]
+    text = run(capsys, "estimate", *loop).out
+    assert "stack.result: loss | step | next" in text
+    assert "stack.result" not in run(capsys, "estimate", *loop, "--stack-result", "loss").out.partition("\n")[2]

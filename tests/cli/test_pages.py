@@ -47,8 +47,8 @@ class TestWithJinja:
         ("arguments", "said"),
         [
             (("nowhere",), "nowhere"),
-            (("--site", "nowhere"), "--site nowhere is no folder"),
-            (("--root", "nowhere"), "--root nowhere is no folder"),
+            (("--site", "nowhere"), "--site nowhere is not a folder"),
+            (("--root", "nowhere"), "--root nowhere is not a folder"),
             (("--out", "specs/sums"), "overlaps"),
             (("--out", "specs"), "overlaps"),
             (("--out", "mine"), "did not write"),

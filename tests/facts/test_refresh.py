@@ -141,7 +141,7 @@ def test_requirements_of_the_tables_only():
 
 @pytest.mark.parametrize("url", ["http://pypi.org/pypi/trl/json", "file:///etc/passwd", "ftp://x/y"])
 def test_only_https_is_fetched(url):
-    with pytest.raises(FetchError, match="no https address"):
+    with pytest.raises(FetchError, match="not an https address"):
         fetch_json(url, 100)
 
 
@@ -164,10 +164,10 @@ class Response:
 @pytest.mark.parametrize(
     ("response", "reason"),
     [
-        (Response(b"{}", "http://elsewhere/x"), "no https address"),
+        (Response(b"{}", "http://elsewhere/x"), "not an https address"),
         (Response(b"x" * 200), "more than 100 bytes"),
-        (Response(b"<html>"), "no JSON"),
-        (Response(b"[1]"), "no JSON object"),
+        (Response(b"<html>"), "not JSON"),
+        (Response(b"[1]"), "not a JSON object"),
     ],
 )
 def test_a_bad_answer_is_refused(monkeypatch, response, reason):

@@ -16,7 +16,7 @@ from toolkit.memory.parallel.flat_parts import whole_adapters
 from toolkit.memory.parallel.zero_moments import BUCKET, FLOAT, SKIPPED
 from toolkit.memory.pass_ends import after_backward, after_forward
 from toolkit.memory.programs.moments import NAMED
-from toolkit.memory.replay.reserved import reserved_on_card, shown_by_card
+from toolkit.memory.replay.reserved import counted, reserved_on_card, shown_by_card
 from toolkit.memory.rows.phase_sizes import PhaseSizes
 from toolkit.memory.weights.lora import unmerged_bytes
 
@@ -191,6 +191,9 @@ PREDICTS: Mapping[str, Predicts | str] = {
     "unstated": _unstated,
 }
 """How each metric is predicted from an estimate, or why it cannot be."""
+
+COUNTED: Mapping[str, Predicts] = {"allocated": counted}
+"""How a metric is predicted of a run that leaves nothing open: as torch counts it, in whole blocks."""
 
 REPLAYED = frozenset(name for name, predicts in PREDICTS.items() if predicts in (reserved_on_card, shown_by_card))
 """Metrics for which runs are replayed through the caching allocator."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from toolkit.accuracy.ahead import replay_ahead
-from toolkit.accuracy.metrics import HELD, PARTS, PREDICTS, REPLAYED, Bytes, Predicts, weights_bytes
+from toolkit.accuracy.metrics import COUNTED, HELD, PARTS, PREDICTS, REPLAYED, Bytes, Predicts, weights_bytes
 from toolkit.checks.refusals import REFUSALS
 from toolkit.checks.situations.answer import answer, held_at_extremes
 from toolkit.checks.situations.space import TooManySettingsError
@@ -155,6 +155,8 @@ class _Scorer:
         predicts = PREDICTS[reading.metric]
         if isinstance(predicts, str):
             return Unscored(slug, run, reading, predicts)
+        if len(found.estimates) == 1:
+            predicts = COUNTED.get(reading.metric, predicts)
         every = [_over(reading, one, predicts) for one in found.estimates]
         every += [HELD[reading.metric](one) for one in found.held]
         ends = [bounds for bounds in every if bounds is not None]

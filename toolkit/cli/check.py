@@ -104,9 +104,9 @@ def _checked(paths: Sequence[Path], root: Path, *, coverage: bool) -> CheckResul
 def _usage(paths: Sequence[Path], root: Path, *, named: bool, coverage: bool) -> str | None:
     """What is wrong with the command line, if anything; missing files become findings later."""
     if not root.is_dir():
-        return f"--root {printable(str(root))} is no folder"
+        return f"--root {printable(str(root))} is not a folder"
     if not named and not paths[0].exists():
-        return f"no specs: there is no folder {DEFAULT}/ here; name the specs to check"
+        return f"no specs: there is not a folder {DEFAULT}/ here; name the specs to check"
     documents = [path for path in paths if named and _is_documents(path)]
     if documents and len(documents) < len(paths):
         return "specs and documents are checked by runs of their own; name either"
@@ -178,7 +178,7 @@ def percent(text: str) -> float:
     except ValueError:
         number = -1.0
     if not 0 <= number <= 100:
-        raise argparse.ArgumentTypeError(f"{text[:60]!r} is no number from 0 to 100")
+        raise argparse.ArgumentTypeError(f"{text[:60]!r} is not a number from 0 to 100")
     return number
 
 

@@ -26,6 +26,7 @@ from toolkit.report.scenario import scenario_json, scenario_yaml
 from toolkit.spec.fields.registry import FIELDS
 from toolkit.spec.scenario import Scenario
 from toolkit.spec.settings.decide import decide
+from toolkit.spec.settings.results import unsaid_results
 from toolkit.spec.training_configs import TOOLS
 
 __all__ = ["OTHER_FLAGS", "add_arguments", "run"]
@@ -125,7 +126,8 @@ def _answered(arguments: argparse.Namespace, found: Asked) -> int:
         return 0
     if arguments.solve:
         return solved(found, arguments.solve, paint, as_text=as_text)
-    before = answer(found.scenario, found.base)
+    asks = arguments.compare or arguments.advise
+    before = answer(found.scenario, found.base, {} if asks else unsaid_results(found.scenario))
     if before is None:
         hint(f"no model is known as {found.scenario.model}")
         return COULD_NOT

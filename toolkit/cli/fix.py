@@ -66,9 +66,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _usage(arguments: argparse.Namespace, root: Path) -> str | None:
     if not root.is_dir():
-        return f"--root {printable(str(root))} is no folder"
+        return f"--root {printable(str(root))} is not a folder"
     if not arguments.paths and not (root / DEFAULT).exists():
-        return f"no specs: there is no folder {DEFAULT}/ here; name the specs to fix"
+        return f"no specs: there is not a folder {DEFAULT}/ here; name the specs to fix"
     for path in arguments.paths:
         if path.suffix.lower() in MARKDOWN and path.is_file():
             return f"{printable(str(path))} is a document; name its spec, or a folder of specs"

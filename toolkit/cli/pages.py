@@ -73,9 +73,9 @@ def _usage(paths: Sequence[Path], root: Path, hand_written: Path | None) -> str 
     if find_spec(NEEDED) is None:
         return f"pages need {NEEDED}, which is not installed: pip install 'vram-toolkit[pages]'"
     if not root.is_dir():
-        return f"--root {printable(str(root))} is no folder"
+        return f"--root {printable(str(root))} is not a folder"
     if hand_written is not None and not hand_written.is_dir():
-        return f"--site {printable(str(hand_written))} is no folder"
+        return f"--site {printable(str(hand_written))} is not a folder"
     for path in paths:
         if not path.resolve().is_relative_to(root.resolve()):
             return f"{printable(str(path))} lies outside the root; name the folder of specs and documents by --root"

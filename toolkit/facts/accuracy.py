@@ -37,7 +37,10 @@ SUBJECTS = (
 
 @frozen
 class KnownError:
-    """A relative error (a share of 1), from `n` readings, and its source; a `floor` is decided, not measured."""
+    """A relative error (a share of 1) that `n` runs were compared with, and its source.
+
+    A `floor` is decided, however many there are; else 95 % of them are within the error.
+    """
 
     error: Fraction
     n: int

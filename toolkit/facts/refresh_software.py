@@ -47,14 +47,14 @@ class Refresh:
 def fetch_json(url: str, limit: int) -> Document:
     """Fetch the JSON object at an https address, of at most `limit` bytes."""
     if urlsplit(url).scheme != "https":
-        raise FetchError(f"{url} is no https address")
+        raise FetchError(f"{url} is not an https address")
     request = urllib.request.Request(  # noqa: S310 - the scheme is https, checked above
         url, headers={"Accept": "application/json", "User-Agent": "vram-toolkit"}
     )
     try:
         with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310 - as above
             if urlsplit(response.url).scheme != "https":
-                raise FetchError(f"{url} leads to {response.url}, which is no https address")
+                raise FetchError(f"{url} leads to {response.url}, which is not an https address")
             body = response.read(limit + 1)
     except (urllib.error.URLError, OSError) as problem:
         raise FetchError(f"{url}: {problem}") from problem
@@ -63,9 +63,9 @@ def fetch_json(url: str, limit: int) -> Document:
     try:
         document = json.loads(body)
     except ValueError as problem:
-        raise FetchError(f"{url} is no JSON: {problem}") from problem
+        raise FetchError(f"{url} is not JSON: {problem}") from problem
     if not isinstance(document, dict):
-        raise FetchError(f"{url} is no JSON object")
+        raise FetchError(f"{url} is not a JSON object")
     return document
 
 

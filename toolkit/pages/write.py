@@ -52,7 +52,7 @@ def _earlier(out: Path, keep: Iterable[Path]) -> set[str]:
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return set()
     if not out.is_dir() or out.is_symlink():
-        raise ForeignFolderError(f"{out} is no folder")
+        raise ForeignFolderError(f"{out} is not a folder")
     try:
         listed = json.loads((out / MANIFEST).read_text("utf-8"))["files"]
         return {path for path in listed if isinstance(path, str)}

@@ -14,7 +14,7 @@ from toolkit.accuracy.traced.lines import fingerprint
 from toolkit.evidence.record import setting_key
 from toolkit.facts.models import ModelFacts, model_of
 from toolkit.frozen import frozen
-from toolkit.memory.weights.numerics import QUANTIZED
+from toolkit.memory.weights.linear_storage import QUANTIZED
 from toolkit.spec.published import PublishedSource
 from toolkit.spec.published_lines import PublishedRun
 from toolkit.spec.settings.setting import Setting

@@ -145,7 +145,7 @@ def _sum_dimension(first: Dimension, second: Dimension) -> Dimension:
     if first is second:
         return first
     if Dimension.SHARE in {first, second}:
-        raise EquationError("a percentage is added to something else, of which it may or may not be one")
+        raise EquationError("a percentage is added to another quantity, and may or may not be a share of it")
     pure = {first, second} & PURE
     if not pure:
         raise EquationError(f"{first} and {second} cannot be added")
@@ -158,7 +158,7 @@ def _multiply(first: Amount, second: Amount) -> Amount:
         rate, time = (first, second) if first.dimension is Dimension.MONEY else (second, first)
         return _spent_over(rate, time)
     if first.dimension not in PURE and second.dimension not in PURE:
-        raise EquationError(f"{first.dimension} times {second.dimension} is nothing that documents print")
+        raise EquationError(f"{first.dimension} times {second.dimension} is not a quantity that is checked")
     if first.dimension in PURE and second.dimension in PURE:
         # A share of a share stays one; "80 % of 400" and "7B × 2" are plain once multiplied.
         both = {first.dimension, second.dimension}
@@ -174,7 +174,7 @@ def _spent_over(rate: Amount, time: Amount) -> Amount:
     """Money per time, over a time: "$2/hour × 10 hours"."""
     seconds = RATE_SECONDS.get(rate.per or "")
     if seconds is None:
-        raise EquationError(f"{_spent(rate)} times {time.dimension} is nothing that documents print")
+        raise EquationError(f"{_spent(rate)} times {time.dimension} is not a quantity that is checked")
     return _product(rate, Amount(time.low / seconds, time.high / seconds, Dimension.NUMBER), Dimension.MONEY)
 
 
@@ -186,7 +186,7 @@ def _divide(first: Amount, second: Amount) -> Amount:
     if second.per is not None and second.per != first.per:
         return _time_bought(first, second)
     if second.dimension not in PURE and first.dimension is not second.dimension:
-        raise EquationError(f"{first.dimension} by {second.dimension} is nothing that documents print")
+        raise EquationError(f"{first.dimension} divided by {second.dimension} is not a quantity that is checked")
     same = first.dimension is second.dimension
     quotient = _product(first, _inverse(second), Dimension.NUMBER if same else first.dimension)
     return quotient if same else replace(quotient, per=first.per)
@@ -196,7 +196,7 @@ def _time_bought(money: Amount, rate: Amount) -> Amount:
     """How long an amount of money lasts: "$120 / $4/hour"."""
     seconds = RATE_SECONDS.get(rate.per or "")
     if seconds is None or money.dimension is not Dimension.MONEY or money.per is not None:
-        raise EquationError(f"{_spent(money)} by {_spent(rate)} is nothing that documents print")
+        raise EquationError(f"{_spent(money)} divided by {_spent(rate)} is not a quantity that is checked")
     lasts = _product(money, _inverse(rate), Dimension.NUMBER)
     return Amount(lasts.low * seconds, lasts.high * seconds, Dimension.SECONDS)
 

@@ -25,7 +25,7 @@ NOT_FOLLOWED = "what its profile run takes beside them is not modelled"
 def refuse_shared_out(estimate: Estimate, row: str) -> None:
     """Raises for a row that vLLM fills from its pool: only the size of the pool is known, not its parts."""
     if any(phase.of(Category.ENGINE_POOL) for phase in estimate.phases):
-        raise UnsupportedRow(row, "vLLM shares out its pool by a profile run, which no formula follows yet")
+        raise UnsupportedRow(row, "no formula for the profile run by which vLLM divides its pool yet")
 
 
 def cannot_start(estimate: Estimate, card: Card) -> bool:

@@ -34,7 +34,7 @@ def judge_overhead(case: Case) -> Outcome:
     size = parse_value(case.referred(str(per_parameter)), Dimension.BYTES)
     bytes_each = exact_value(size) if size else None
     if size is None or bytes_each is None:
-        return Outcome(Verdict.UNCHECKED, f"{per_parameter!r} is no number of bytes for each parameter")
+        return Outcome(Verdict.UNCHECKED, f"{per_parameter!r} is not a number of bytes for each parameter")
     outcome = judge_memory(case, beyond(bytes_each * size.unit.readings[0][1]))
     return outcome if outcome.verdict is Verdict.DEPENDS else _within_bounds(case, outcome)
 

@@ -134,10 +134,14 @@ class _Asked:
 
     def on(self, card: Card, there: _Asked) -> Largest:
         """The largest values on one card. The answers come from `there`, the same scenario with the card named."""
-        surely = last_without_gap(lambda value: self.fit(value, card) == "yes", self.most, self.turns)
+        surely = last_without_gap(lambda value: self.fits(value, card), self.most, self.turns)
         perhaps = last_of_all(lambda value: self.fit(value, card) != "no", self.most, self.turns)
         usable = (card.usable_low, card.usable_high)
         return Largest(card.name, usable, there.found(surely), there.found(perhaps), there.at(1))
+
+    def fits(self, value: int, card: Card) -> bool:
+        """Whether a value surely fits, and the one before: free pieces may happen to suit the larger one better."""
+        return self.fit(value, card) == "yes" and (value == 1 or self.fit(value - 1, card) == "yes")
 
     def fit(self, value: int, card: Card) -> str:
         """The verdict on whether the scenario with that value fits on the card."""

@@ -8,13 +8,14 @@ from dataclasses import field
 from fractions import Fraction
 from math import floor
 from pathlib import Path
+from types import MappingProxyType
 
 from toolkit.checks.quantities.engine import cannot_start, surely_starts
 from toolkit.checks.quantities.peak_memory import peak_error, peak_floor
 from toolkit.checks.refusals import REFUSALS
 from toolkit.checks.situations.situation import Situation, all_moved
 from toolkit.checks.situations.situations import situation_of
-from toolkit.checks.situations.space import Choice, Options, ends_of
+from toolkit.checks.situations.space import Choice, Options, SettingSpace, ends_of
 from toolkit.facts.contexts import context_of
 from toolkit.facts.gpu import Card
 from toolkit.facts.gpus import find_gpu, gpus
@@ -182,14 +183,16 @@ class Answer:
         return max(low * (1 - self.error), held) > card.usable_high
 
 
-def answer(scenario: Scenario, base: Path) -> Answer | None:
-    """The answer for a scenario; None where its model is not known.
+def answer(scenario: Scenario, base: Path, beside: Mapping[str, Options] = MappingProxyType({})) -> Answer | None:
+    """The answer for a scenario; None where its model is not known. `beside` are fields that are open, too.
 
     Raises one of toolkit.checks.refusals.REFUSALS, or TooManySettingsError.
     """
     situation = situation_of(scenario, base)
     if situation is None:
         return None
+    if beside:
+        situation.space = SettingSpace({**situation.space.options, **beside}, situation.space.decide)
     fields = situation.fields(*all_moved())
     choices, estimates, refused = _estimates(situation, situation.space.extremes(fields))
     return Answer(

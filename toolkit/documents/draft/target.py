@@ -35,7 +35,7 @@ def place_of_draft(document: Path, root: Path, wanted: Path | None) -> DraftPlac
     if not path.parent.resolve().is_relative_to(home):
         return Finding(Place(said), "S109", f"{said} lies outside {printable(str(home))}, which is checked")
     if wanted is not None and not path.name.endswith((".yaml", ".yml")):
-        return Finding(Place(said), "S111", f"{said} is no name of a spec: call it *{SUFFIX}")
+        return Finding(Place(said), "S111", f"{said} is not the name of a spec: call it *{SUFFIX}")
     way = Path(os.path.relpath(real, path.parent.resolve())).as_posix()
     if "\\" in way or way.startswith("~") or way[1:2] == ":" or any(ord(sign) < ord(" ") for sign in way):
         return Finding(Place(said), "S109", f"no spec can name {printable(way)}: rename the document")
