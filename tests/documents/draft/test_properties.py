@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from toolkit.checks.drafted import JudgedDraft, Target, judged_draft
 from toolkit.documents.bind import bind
 from toolkit.documents.document import Document
+from toolkit.documents.draft.beyond import cards_beyond, changes_beyond
 from toolkit.documents.scan.scan import scan
 
 ROOT = Path("/nowhere")
@@ -144,7 +145,8 @@ def test_every_slot_holds_what_was_found(text: str) -> None:
     if found.report is None:
         return
     scanned = scan(Document("guide.md", text))
-    figures = {scanned.written(claim.start, claim.end).strip() for claim in scanned.claims}
+    claims = (*scanned.claims, *changes_beyond(scanned), *cards_beyond(scanned))
+    figures = {scanned.written(claim.start, claim.end).strip() for claim in claims}
     for claim in bind(found.report.spec, scanned.document).claims:
         if claim.claim.quantity != "arithmetic":
             assert " ".join((claim.slot_text or "").split()) in {" ".join(figure.split()) for figure in figures}

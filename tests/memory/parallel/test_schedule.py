@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from tests.memory.trace.cut import cut
 from toolkit.memory.estimate import Estimate, estimate
 from toolkit.memory.ledger import PhaseName
-from toolkit.memory.parallel.schedule import layers_of, moments_of
+from toolkit.memory.parallel.schedule import Beside, layers_of, moments_of
 from toolkit.memory.refusal import UnsupportedRow
+from toolkit.memory.replay.reserved import replayed
 from toolkit.spec.settings.setting import Parallel, Setting, Stack
 
 MISTRAL = "mistralai/Mistral-7B-v0.1"
@@ -50,6 +51,78 @@ def test_gpipe_keeps_all(count: int, stage: int) -> None:
     assert not moments.later_forward
     if count > 1:
         assert max(one.waiting for one in moments.later_backward) == count - 2
+
+
+def as_torch_runs_1f1b(count: int, stage: int, stages: int) -> list[tuple[bool, bool, Beside]]:
+    """Schedule1F1B._step_microbatches with numbers for tensors: forward or not, whether gradients are there, the rest.
+
+    Its variables are torch's own: what has been sent is held by whichever of them still names it.
+    """
+    seen: list[tuple[bool, bool, Beside]] = []
+    cache: list[int] = []
+    sent_forward, send_work, sent_back, named, last = None, None, None, None, stage == stages - 1
+    backs = forwards = 0
+
+    def note(forward: bool, own: int | None) -> None:
+        messages = {sent_forward, send_work[1] if send_work and send_work[0] == "f" else None}
+        results = {one for one in messages if one is not None and one not in cache and one != own}
+        gradients = {sent_back, send_work[1] if send_work and send_work[0] == "b" else None} - {None}
+        name = int(forward and last and named is not None and named not in cache)
+        beside = Beside(len(cache), 0 if last else len(results), len(gradients) if stage else 0, name)
+        seen.append((forward, backs > 0, beside))
+
+    def go_forward() -> None:
+        nonlocal forwards, named, sent_forward
+        note(True, None)
+        cache.append(forwards)
+        named = sent_forward = forwards
+        forwards += 1
+
+    def go_back() -> None:
+        nonlocal backs, sent_back
+        cache.remove(backs)
+        note(False, backs)
+        sent_back, backs = backs, backs + 1
+
+    ahead = min(count, stages - stage)
+    for number in range(ahead):
+        go_forward()
+        if number != ahead - 1:
+            send_work = "f", number
+    while True:
+        go_back()
+        if forwards == count:
+            break
+        go_forward()
+    send_work = "b", backs - 1
+    while backs < count:
+        go_back()
+        send_work = "b", backs - 1
+    return seen
+
+
+@given(stages=st.integers(2, 6), data=st.data())
+def test_1f1b_has_beside_it_what_torchs_variables_name(stages: int, data: st.DataObject) -> None:
+    count, stage = data.draw(st.integers(stages, 40)), data.draw(st.integers(0, stages - 1))
+    moments = moments_of("1f1b", count, stage, stages, returns=False)
+    known = {
+        (True, False): moments.first_forward, (False, False): moments.first_backward,
+        (True, True): moments.later_forward, (False, True): moments.later_backward,
+    }  # fmt: skip
+    seen = as_torch_runs_1f1b(count, stage, stages)
+    for key, largest in known.items():
+        those = [beside for forward, made, beside in seen if (forward, made) == key]
+        assert all(any(one.reaches(beside) for one in largest) for beside in those), key
+        assert all(one in those for one in largest), key
+
+
+@pytest.mark.parametrize("schedule", ["gpipe", "1f1b"])
+def test_any_number_of_micro_batches_is_answered_at_once(schedule: str) -> None:
+    count = 10**9
+    assert max(one.waiting for one in moments_of(schedule, count, 0, 4, returns=True).first_backward) >= 3
+    many = replace(FULL, gradient_accumulation=count, parallel=replace(FULL.parallel, schedule=schedule))
+    assert estimate(many, cut(MISTRAL, 8)).allocated > count
+    assert replayed(estimate(many, cut(MISTRAL, 8)))[0] >= estimate(many, cut(MISTRAL, 8)).allocated
 
 
 def test_a_stage_has_the_gradients_that_it_sent() -> None:

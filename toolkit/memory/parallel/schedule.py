@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from itertools import pairwise
 
 from toolkit.frozen import frozen
 from toolkit.memory.architecture import Architecture, ModuleKind
@@ -104,11 +103,11 @@ def moments_of(schedule: str, count: int, stage: int, stages: int, *, returns: b
     """
     if schedule != GPIPE and count < stages:
         raise UnsupportedRow("parallel", f"torch refuses {schedule} with fewer micro-batches ({count}) than stages")
-    ways = (_gpipe if schedule == GPIPE else _one_f_one_b)(count, stage, stages)
+    ways = _ends_of_gpipe(count, stage, stages) if schedule == GPIPE else _some_of_1f1b(count, stage, stages)
     found: dict[tuple[bool, bool], list[Beside]] = {(way, made): [] for way in (True, False) for made in (True, False)}
     is_first, is_last = stage == 0, stage == stages - 1
     for forward, done, there in ways:
-        results, named = (done, 0) if is_last and returns else (there.results, there.named)
+        results, named = (count - 1 if done else 0, 0) if is_last and returns else (there.results, there.named)
         found[forward, done > 0].append(Beside(there.waiting, results, 0 if is_first else there.sent, named))
     return Moments(*(_largest(found[key]) for key in ((True, False), (False, False), (True, True), (False, True))))
 
@@ -134,6 +133,19 @@ def _gpipe(count: int, stage: int, stages: int) -> Iterator[Way]:
         yield True, 0, Beside(number)
     for number in range(count):
         yield False, number, Beside(count - 1 - number, number if sends else 0, number)
+
+
+def _ends_of_gpipe(count: int, stage: int, stages: int) -> Iterator[Way]:
+    """Of as many micro-batches as there may be those after which there is most: between them all changes evenly."""
+    sends = stage < stages - 1
+    yield True, 0, Beside(count - 1)
+    for number in sorted({0, min(1, count - 1), count - 1}):
+        yield False, number, Beside(count - 1 - number, number if sends else 0, number)
+
+
+def _some_of_1f1b(count: int, stage: int, stages: int) -> Iterator[Way]:
+    """The first micro-batches and the last: those between them are alike, however many there are."""
+    return _one_f_one_b(min(count, 3 * stages), stage, stages)
 
 
 def _one_f_one_b(count: int, stage: int, stages: int) -> Iterator[Way]:
@@ -162,14 +174,4 @@ def _largest(there: Iterable[Beside]) -> tuple[Beside, ...]:
     for one in distinct:
         if not any(other.reaches(one) for other in kept):
             kept.append(one)
-    if len(kept) > 2 and _on_a_line(kept):
-        return kept[0], kept[-1]
     return tuple(kept)
-
-
-def _on_a_line(there: list[Beside]) -> bool:
-    """Whether each differs from the next alike, so that the most of any sum of them is at an end."""
-    steps = {
-        tuple(mine - its for mine, its in zip(one.parts, other.parts, strict=True)) for one, other in pairwise(there)
-    }
-    return len(steps) == 1

@@ -60,6 +60,9 @@ SHARED_SEGMENTS = LARGE_SEGMENT + SMALL_SEGMENT
 Whether either is opened goes by a few KiB, as of tensors that rows leave out or count as one.
 """
 
+MOST_ON_THEIR_WAY = 4096
+"""Layers through which micro-batches of a step go on one stage, up to which all of them are followed."""
+
 KEPT = 1 << 14
 """More runs than any table has: all are replayed ahead, and what is forgotten before it is compared is done again."""
 
@@ -246,6 +249,8 @@ def _is_staged(context: Context) -> bool:
     """Whether a GPU has a part of a model's layers, and nothing that only bounds are known of."""
     stage = context.stage
     if stage is None or stage.layers == 0:
+        return False
+    if stage.scheduled and context.setting.gradient_accumulation * stage.layers > MOST_ON_THEIR_WAY:
         return False
     return not context.setting.activation_offloading if context.setting.trains else _is_followed(context)
 
