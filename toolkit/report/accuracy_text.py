@@ -69,8 +69,11 @@ def _sections(table: Table) -> Iterator[tuple[str, str, Rows]]:
     """Every table of the report: its title, a remark, and its rows, of which the first is the head."""
     yield (
         "Peaks of live tensors on one GPU, complete and of grade A; means over sources",
-        "Errors are shares of what was read, by distinct run: repeats of one configuration are averaged. Of training "
-        "whole blocks are counted, as torch counts them; inside the ends of two ways to load a model an error is 0.",
+        (
+            "Errors are shares of what was read, by distinct run: repeats of one configuration are averaged. "
+            "Of training whole blocks are counted, as torch counts them; between the ends of two ways to load an error "
+            "is 0."
+        ),
         [_COLUMN_HEAD, *_columns(table)],
     )
     yield (

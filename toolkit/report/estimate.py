@@ -45,6 +45,7 @@ def estimate_json(answer: Answer, read: TrainingConfig | None = None) -> str:
                 "phase": answer.largest.ledger.peak.name.value,
                 "largest_row": max(answer.largest.ledger.peak.rows, key=lambda one: one.bytes).name,
                 "allocated": one_or_two(answer.allocated),
+                "allocated_in_blocks": list(answer.counted),
                 "reserved": list(answer.reserved),
                 "device": list(answer.device),
                 "context": list(answer.context),
@@ -184,6 +185,7 @@ def _peak(answer: Answer, paint: Paint) -> list[str]:
             share_of(row.bytes, phase.total),
         ),
         ("  allocated", bytes_text(answer.allocated, "binary"), bytes_text(answer.allocated, "decimal")),
+        *_in_blocks(answer),
         ("  reserved", bytes_text(answer.reserved, "binary"), bytes_text(answer.reserved, "decimal")),
         ("  device", bytes_text(answer.device, "binary"), bytes_text(answer.device, "decimal")),
         *_beside(answer),
@@ -192,6 +194,14 @@ def _peak(answer: Answer, paint: Paint) -> list[str]:
     ]
     lines = table(rows, frozenset())
     return [paint.bold(lines[0]), *lines[1:]]
+
+
+def _in_blocks(answer: Answer) -> list[tuple[str, str, str]]:
+    """What torch counts, where that is known to be more: the ends of blocks, too."""
+    blocks = answer.counted
+    if blocks == answer.allocated:
+        return []
+    return [("    in whole blocks", bytes_text(blocks, "binary"), bytes_text(blocks, "decimal"))]
 
 
 def share_of(part: int, whole: int) -> str:

@@ -25,6 +25,7 @@ from toolkit.frozen import frozen
 from toolkit.memory.device import context_interval, device_interval, nccl_bytes, workspace_bytes
 from toolkit.memory.estimate import Estimate, Holdings
 from toolkit.memory.replay.on_card import device_over, most_reserved, reserved_over
+from toolkit.memory.replay.reserved import counted
 from toolkit.spec.scenario import Scenario
 from toolkit.spec.settings.setting import Setting
 
@@ -101,6 +102,11 @@ class Answer:
     def allocated(self) -> Bytes:
         """The peak of live tensors."""
         return _hull((one.allocated, one.allocated) for one in self.estimates)
+
+    @property
+    def counted(self) -> Bytes:
+        """The same as torch.cuda.max_memory_allocated counts it: of training on one GPU by whole blocks."""
+        return _hull(counted(one) for one in self.estimates)
 
     @property
     def reserved(self) -> Bytes:
