@@ -168,7 +168,7 @@ def test_rows_of_a_mask_are_padded_to_eight_columns(length: int, padded: int) ->
         ({"model": "Qwen/Qwen-1_8B"}, "no model type 'qwen'"),
         ({"model": "openai/gpt-oss-20b", "attention": "flash"}, "no flash attention for gpt_oss"),
         ({"model": "microsoft/deberta-v3-small", "head": "base", "attention": "flash"}, "no flash attention"),
-        ({"model": "deepseek-ai/DeepSeek-V2-Lite", "weights": "int8"}, "does not multiply inputs of 4 dimensions in 8 bit"),
+        ({"model": "deepseek-ai/DeepSeek-V2-Lite", "weights": "int8"}, "not multiply inputs of 4 dimensions in 8 bit"),
         (
             {
                 "model": "google-bert/bert-base-uncased", "head": "sequence-classification", "labels": 2,

@@ -67,7 +67,10 @@ def test_a_trained_head_has_its_gradient_in_float32_first() -> None:
 @pytest.mark.parametrize(
     ("stack", "reason"),
     [
-        (Stack("trl", "chunked", {"trl": "1.7.0"}), "the stack names trl 1.7.0, and the loss of the installed .* differs"),
+        (
+            Stack("trl", "chunked", {"trl": "1.7.0"}),
+            "the stack names trl 1.7.0, and the loss of the installed .* differs",
+        ),
         (Stack("trl", "cross-entropy", {"trl": version("trl")}), "never forms all logits"),
         (Stack("trl", "fused"), "the fused loss of trl is not traced"),
         (Stack("transformers", "fused"), "the fused loss of transformers is not traced"),
