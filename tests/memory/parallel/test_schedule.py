@@ -116,6 +116,16 @@ def test_1f1b_has_beside_it_what_torchs_variables_name(stages: int, data: st.Dat
         assert all(one in those for one in largest), key
 
 
+@given(count=st.integers(1, 30))
+def test_returned_results_and_waiting_micro_batches_are_all_there_are(count: int) -> None:
+    """On the last stage each other micro-batch either waits for its way back or has left its result."""
+    moments = moments_of("gpipe", count, 3, 4, returns=True)
+    for one in (*moments.first_backward, *moments.later_backward):
+        assert one.waiting + one.results == count - 1
+    later = moments_of("1f1b", count + 4, 3, 4, returns=True).later_backward
+    assert {(one.waiting, one.results) for one in later} == {(0, count + 3)}
+
+
 @pytest.mark.parametrize("schedule", ["gpipe", "1f1b"])
 def test_any_number_of_micro_batches_is_answered_at_once(schedule: str) -> None:
     count = 10**9

@@ -107,7 +107,8 @@ def moments_of(schedule: str, count: int, stage: int, stages: int, *, returns: b
     found: dict[tuple[bool, bool], list[Beside]] = {(way, made): [] for way in (True, False) for made in (True, False)}
     is_first, is_last = stage == 0, stage == stages - 1
     for forward, done, there in ways:
-        results, named = (count - 1 if done else 0, 0) if is_last and returns else (there.results, there.named)
+        so_far = done if schedule == GPIPE or not done else count - 1  # of 1F1B's last stage nothing else changes
+        results, named = (so_far, 0) if is_last and returns else (there.results, there.named)
         found[forward, done > 0].append(Beside(there.waiting, results, 0 if is_first else there.sent, named))
     return Moments(*(_largest(found[key]) for key in ((True, False), (False, False), (True, True), (False, True))))
 
