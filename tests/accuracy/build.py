@@ -74,3 +74,15 @@ def lines_of(slug: str, *records: dict[str, Any]) -> list[dict[str, Any]]:
     found = convert(slug, [json.dumps(one) for one in records])
     assert found.sound, found.findings
     return [json.loads(line) for line in found.readings.splitlines()]
+
+
+def one_of(**fields: Any) -> dict[str, Any]:
+    """The one run that a record of some source becomes."""
+    [run] = lines_of("somebodys_benchmark", record(value_bytes=10**10, **fields))
+    return run
+
+
+def said(**fields: Any) -> dict[str, Any]:
+    """The scenario of that run."""
+    scenario: dict[str, Any] = one_of(**fields)["scenario"]
+    return scenario

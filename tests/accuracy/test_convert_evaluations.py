@@ -6,20 +6,10 @@ from typing import Any
 
 import pytest
 
-from tests.accuracy.build import lines_of, record
+from tests.accuracy.build import one_of, said
 
 NF4 = {"weight_dtype": "bitsandbytes nf4", "compute_dtype": "bf16"}
 TRAINED = {"task": "lora", "weight_dtype": "bf16", "gradient_checkpointing": True, "batch_size": 4, "seq_len": 512}
-
-
-def one_of(**fields: Any) -> dict[str, Any]:
-    [run] = lines_of("somebodys_benchmark", record(value_bytes=10**10, **fields))
-    return run
-
-
-def said(**fields: Any) -> dict[str, Any]:
-    scenario: dict[str, Any] = one_of(**fields)["scenario"]
-    return scenario
 
 
 def apart(**fields: Any) -> str | None:

@@ -6,17 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.accuracy.build import lines_of, record
-
-
-def one_of(**fields: Any) -> dict[str, Any]:
-    [run] = lines_of("somebodys_benchmark", record(value_bytes=10**10, **fields))
-    return run
-
-
-def said(**fields: Any) -> dict[str, Any]:
-    scenario: dict[str, Any] = one_of(**fields)["scenario"]
-    return scenario
+from tests.accuracy.build import lines_of, one_of, record, said
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -180,8 +181,8 @@ def test_each_stage_has_its_own_part() -> None:
         ({"stack": Stack("plain", versions={"torch": "2.6.0"})}, 8, "torch before 2.13"),
     ],
 )
-def test_what_is_not_known_is_refused(changes: dict[str, object], layers: int, reason: str) -> None:
-    setting = replace(FULL, **changes)  # type: ignore[arg-type]
+def test_what_is_not_known_is_refused(changes: dict[str, Any], layers: int, reason: str) -> None:
+    setting = replace(FULL, **changes)
     with pytest.raises(UnsupportedRow, match=reason):
         estimate(setting, cut(setting.model, layers))
 

@@ -13,8 +13,10 @@ pytest.importorskip("peft")
 
 from tests.memory.trace.cut import cut
 from toolkit.facts.models import ModelFacts, load_model
+from toolkit.memory.context import Context
 from toolkit.memory.estimate import estimate
 from toolkit.memory.ledger import PhaseName
+from toolkit.memory.programs.programs import Programs
 from toolkit.memory.replay.training import Run
 from toolkit.memory.tape.recording import programs_of
 from toolkit.memory.timeline.timeline import Timeline
@@ -29,7 +31,7 @@ ADAPTED: dict[str, Any] = {
     "method": "lora", "lora": Lora(8, 16, "all-linear", 0.05), "gradients": "fp32", "optimizer_states": "fp32",
 }  # fmt: skip
 OWN_LOOP = Stack("plain", "from-logits", result="loss")
-CHECKPOINTS = {"gradient_checkpointing": "reentrant", "attention": "flash"}
+CHECKPOINTS: dict[str, Any] = {"gradient_checkpointing": "reentrant", "attention": "flash"}
 CASES: dict[str, tuple[str, int, int, dict[str, Any]]] = {
     "all weights": (MISTRAL, 1, 8192, {"method": "full", **CHECKPOINTS}),
     "adapters in float32 with dropout": (MISTRAL, 1, 8192, {**ADAPTED, **CHECKPOINTS}),
@@ -90,7 +92,7 @@ def test_every_large_request_is_one_of_the_code() -> None:
     """What the flash kernel takes in its backward are several requests, and none is as large as all of them."""
     facts = load_model(MISTRAL)
     assert isinstance(facts, ModelFacts)
-    setting = Setting(MISTRAL, "full", "bf16", batch_size=1, sequence_length=65536, **CHECKPOINTS)  # type: ignore[arg-type]
+    setting = Setting(MISTRAL, "full", "bf16", batch_size=1, sequence_length=65536, **CHECKPOINTS)
     seen = trace(setting, facts).timeline
     context = estimate(setting, facts).context
     assert context is not None
@@ -106,7 +108,7 @@ def test_every_large_request_is_one_of_the_code() -> None:
 def test_queries_are_normed_before_keys_are_made() -> None:
     """The embeddings, queries, two float32 tensors of their norm; all of 4,096 tokens, of which keys have as many."""
     facts = cut(OLMO, 2)
-    setting = Setting(OLMO, "full", "bf16", batch_size=1, sequence_length=4096, **CHECKPOINTS)  # type: ignore[arg-type]
+    setting = Setting(OLMO, "full", "bf16", batch_size=1, sequence_length=4096, **CHECKPOINTS)
     seen = trace(setting, facts, whole=True).timeline
     context = estimate(setting, facts).context
     assert context is not None
@@ -116,6 +118,18 @@ def test_queries_are_normed_before_keys_are_made() -> None:
     large = [change for change in found if change[1] > least]
     assert large[:8] == [*_forward(seen, least)][:8]
     assert [size for _, size in large[:4]] == [2 * least, 2 * least, 4 * least, 4 * least]
+
+
+class NotedRun(Run):
+    """A run that notes how many events are written where each backward pass begins."""
+
+    def __init__(self, context: Context, programs: Programs) -> None:
+        super().__init__(context, programs)
+        self.begins: list[int] = []
+
+    def before_loss(self) -> None:
+        """Notes the place."""
+        self.begins.append(len(self._writer.events.order))
 
 
 def _of_autograd(seen: Timeline) -> list[tuple[str, int]]:
@@ -133,8 +147,8 @@ def test_the_tiles_of_a_loss_come_before_what_autograds_thread_takes() -> None:
     """
     facts = cut(OLMO, 2)
     stack = Stack("trl", "chunked", {"trl": "1.16.0"})
-    mixed = {"amp": True, "compute": "bf16", "gradients": "fp32", "optimizer_states": "fp32"}
-    setting = Setting(OLMO, "full", "fp32", batch_size=1, sequence_length=768, attention="flash", stack=stack, **mixed)  # type: ignore[arg-type]
+    mixed: dict[str, Any] = {"amp": True, "compute": "bf16", "gradients": "fp32", "optimizer_states": "fp32"}
+    setting = Setting(OLMO, "full", "fp32", batch_size=1, sequence_length=768, attention="flash", stack=stack, **mixed)
     seen = trace(setting, facts, whole=True).timeline
     traced = _of_autograd(seen)
     context = estimate(setting, facts).context
@@ -142,11 +156,9 @@ def test_the_tiles_of_a_loss_come_before_what_autograds_thread_takes() -> None:
     width, rows = facts.config["hidden_size"], facts.config["vocab_size"]
     copies = [4 * width * 32768 // 2, 4 * width * (rows - 3 * 32768) // 2]
     expected = [size for _, size in traced[:20] if size in copies or size == context.workspace]
-    run = Run(context, programs_of(context))
-    begins: list[int] = []
-    run.before_loss = lambda: begins.append(len(run._writer.events.order))  # type: ignore[method-assign]
+    run = NotedRun(context, programs_of(context))
     events = run.events()
-    found = [events.sizes[event] for event in events.order[begins[0] :] if event > 0][:20]
+    found = [events.sizes[event] for event in events.order[run.begins[0] :] if event > 0][:20]
     large = [size for size in found if size in copies or size == context.workspace]
     assert expected[:1] == copies[:1]
     assert large[:3] == [copies[0], context.workspace, copies[0]]
@@ -159,17 +171,15 @@ def test_a_product_with_a_bias_makes_the_gradient_of_its_input_first() -> None:
     The engine makes them in the order of the names of an operator's arguments: mat1, mat2 of addmm; mat2, self of mm.
     """
     facts = cut(STARCODER, 2)
-    setting = Setting(STARCODER, "full", "bf16", batch_size=2, sequence_length=1024, **CHECKPOINTS)  # type: ignore[arg-type]
+    setting = Setting(STARCODER, "full", "bf16", batch_size=2, sequence_length=1024, **CHECKPOINTS)
     seen = trace(setting, facts, whole=True).timeline
     context = estimate(setting, facts).context
     assert context is not None
     hidden, inner = facts.config["hidden_size"], facts.config["intermediate_size"]
     of_input, of_weight = 2 * 1024 * inner * 2, hidden * inner * 2
-    run = Run(context, programs_of(context))
-    begins: list[int] = []
-    run.before_loss = lambda: begins.append(len(run._writer.events.order))  # type: ignore[method-assign]
+    run = NotedRun(context, programs_of(context))
     events = run.events()
-    found = [events.sizes[event] for event in events.order[begins[0] :] if event > 0]
+    found = [events.sizes[event] for event in events.order[run.begins[0] :] if event > 0]
     products = [size for operation, size in _of_autograd(seen) if operation == "aten::mm"]
     first = products.index(of_weight)
     assert products[first - 1 : first + 1] == [of_input, of_weight]
