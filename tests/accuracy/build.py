@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
+from toolkit.accuracy.compared import Answered
 from toolkit.accuracy.convert.write import convert
 from toolkit.accuracy.score import Score
 from toolkit.finding import Place
-from toolkit.memory.estimate import Holdings
+from toolkit.memory.estimate import Estimate
 from toolkit.spec.fields.value import Field, Fixed
 from toolkit.spec.published_lines import PublishedRun, Reading
 from toolkit.spec.scenario import Scenario
+from toolkit.spec.settings.setting import Setting
 
 PUBLISHED = Path(__file__).parents[2] / "specs" / "published"
 
@@ -40,8 +44,14 @@ def scored(
         complete,
         "llama",
         "{}",
-        cast("Holdings", None),
+        Answered,
     )
+
+
+def at(*settings: Setting) -> Callable[[], Answered]:
+    """What gives the estimates of a run at these settings, of which nothing else is known."""
+    found = Answered(tuple(cast("Estimate", SimpleNamespace(setting=one)) for one in settings))
+    return lambda: found
 
 
 def record(**fields: Any) -> dict[str, Any]:

@@ -43,31 +43,36 @@ def test_labels_are_of_no_run_that_generates() -> None:
         ("validation after each epoch (batches of 16 rows) is inside the peak", 16),
         ("per_device_eval_batch_size=32, evaluation each epoch", 32),
         ("SFTTrainer of trl, evaluation each epoch", 8), ("transformers' Trainer, evaluation every 50 steps", 8),
+        ("evaluation (batch 4) each epoch", None), ("validation batches of 2 rows", None),
+        ("SFTTrainer of trl, no evaluation", None), ("own loop, evaluation each epoch", None),
+        ("SFTTrainer of trl, read before the evaluation each epoch", None), ("SFTTrainer of trl", None),
+        ("evaluation is excluded, batches of 16 rows", None),
     ],
 )  # fmt: skip
-def test_a_peak_that_an_evaluation_may_have_made_is_set_apart(notes: str, rows: int) -> None:
-    assert apart(notes=notes) == f"the maximum over a run that evaluates batches of {rows} rows, too"
-
-
-@pytest.mark.parametrize(
-    "notes",
-    [
-        "evaluation (batch 4) each epoch", "validation batches of 2 rows", "SFTTrainer of trl, no evaluation",
-        "SFTTrainer of trl, read before the evaluation each epoch", "own loop, evaluation each epoch",
-        "evaluation is excluded, batches of 16 rows", "SFTTrainer of trl",
-    ],
-)  # fmt: skip
-def test_a_peak_is_a_steps_where_no_evaluation_is_larger(notes: str) -> None:
+def test_an_evaluation_of_more_rows_than_a_step_has_is_a_validation(notes: str, rows: int | None) -> None:
+    found = said(**TRAINED, notes=notes).get("validation", {})
+    assert found.get("batch_size") == rows
     assert apart(notes=notes) is None
 
 
-def test_an_evaluation_outdoes_only_what_keeps_no_activations_and_has_logits() -> None:
-    notes = "evaluation each epoch, batch 32"
-    assert apart(notes=notes)
-    assert apart(notes=notes, batch_size=None)
-    assert apart(notes=notes, gradient_checkpointing=False) is None
-    assert apart(notes=f"AutoModelForSequenceClassification, 6 labels; {notes}") is None
-    assert apart(notes=notes, metric="allocated_at_load") is None
+@pytest.mark.parametrize(
+    ("notes", "tokens"),
+    [
+        ("padded to longest; the longest row has 512 tokens", {"from": 1, "to": 512}),
+        ("lengths not stated", {"from": 1, "to": 512}), ("every row padded to max_length", None),
+    ],
+)  # fmt: skip
+def test_rows_that_are_evaluated_may_be_shorter_unless_all_are_as_long(notes: str, tokens: object) -> None:
+    found = said(**TRAINED, notes=f"{notes}; evaluation each epoch, batch 32")
+    assert found["validation"].get("sequence_length") == tokens
+
+
+def test_an_evaluation_that_is_not_followed_sets_a_peak_apart_where_logits_are_most_of_it() -> None:
+    words = {"notes": "evaluation each epoch, batch 32", "parallelism": {"gpus": 2, "kind": "fsdp"}}
+    assert "validation" not in said(**TRAINED, **words)
+    assert apart(**words) == "the maximum over a run that evaluates batches of 32 rows, too"
+    assert apart(**words, gradient_checkpointing=False) is None
+    assert apart(**words, metric="allocated_at_load") is None
 
 
 @pytest.mark.parametrize(
@@ -82,6 +87,23 @@ def test_who_prepares_a_quantized_model_has_the_rest_in_float32(notes: str, upca
     assert said(task="qlora", seq_len=512, notes=notes, **NF4).get("upcast") == upcast
     assert "upcast" not in said(task="lora", weight_dtype="bf16", seq_len=512, notes=notes)
     assert "upcast" not in said(task="inference", seq_len=512, gen_len=1, notes=notes, **NF4)
+
+
+PREPARED = "prepare_model_for_kbit_training, get_peft_model"
+
+
+@pytest.mark.parametrize(
+    ("task", "notes", "weights", "compute"),
+    [
+        ("lora", PREPARED, "fp32", "bf16"), ("lora", f"{PREPARED}, no autocast", "fp32", "fp32"),
+        ("lora", "get_peft_model, no autocast", "bf16", "bf16"), ("full", PREPARED, "bf16", "bf16"),
+    ],
+)  # fmt: skip
+def test_who_prepares_a_model_that_is_not_quantized_has_all_of_it_in_float32(
+    task: str, notes: str, weights: str, compute: str
+) -> None:
+    scenario = said(task=task, weight_dtype="bf16", compute_dtype="bf16", seq_len=512, notes=notes)
+    assert (scenario["weights"], scenario["compute"]) == (weights, compute)
 
 
 CAP = {"from": 1, "to": 512}
@@ -141,13 +163,25 @@ def test_a_card_under_windows_bounds_nothing_that_torch_reserves(notes: str) -> 
 @pytest.mark.parametrize(
     ("notes", "beyond"),
     [
-        ("the adapter is merged into the base model", {}), ("merge_and_unload before generate()", {}),
         ("an adapter, not merged", {"adapters": "inference with an adapter of its own"}),
         ("with the LoRA adapter, not merged", {"adapters": "with the lora adapter"}),
     ],
-)  # fmt: skip
-def test_an_adapter_of_inference_is_beyond_unless_it_is_merged(notes: str, beyond: dict[str, str]) -> None:
-    words = {"task": "inference", "seq_len": 9, "gen_len": 9, "lora": {"r": 16, "targets": ["q_proj"]}}
-    run = one_of(**words, notes=notes)
-    assert run.get("beyond", {}) == beyond
+)
+def test_an_adapter_of_inference_is_beyond_where_its_modules_are_not_stated(notes: str, beyond: dict[str, str]) -> None:
+    run = one_of(task="inference", seq_len=9, gen_len=9, lora={"r": 16}, notes=notes)
+    assert run["beyond"] == beyond
     assert "lora" not in run["scenario"]
+
+
+@pytest.mark.parametrize(
+    ("notes", "lora"),
+    [
+        ("the adapter is merged into the base model", None), ("merge_and_unload before generate()", None),
+        ("an adapter, not merged", {"rank": 16, "targets": ["q_proj"]}),
+        ("with the LoRA adapter, not merged", {"rank": 16, "targets": ["q_proj"]}),
+    ],
+)  # fmt: skip
+def test_an_adapter_of_inference_is_followed_unless_it_is_merged(notes: str, lora: dict[str, Any] | None) -> None:
+    run = one_of(task="inference", seq_len=9, gen_len=9, lora={"r": 16, "targets": ["q_proj"]}, notes=notes)
+    assert run["scenario"].get("lora") == lora
+    assert "beyond" not in run

@@ -134,6 +134,23 @@ def test_a_release_that_is_not_stated_is_one_of_the_half_year_after_the_others()
     )
 
 
+def test_the_day_of_a_commit_is_the_last_that_its_releases_have() -> None:
+    """The index has transformers 4.27.4 of 2023-03-29 and 4.28.0 of 04-13, 4.33.2 of 09-15 and 4.33.3 of 09-27.
+
+    torch 2.1.2 and transformers 4.36.1 are of 2023-12-14, 4.38.2 is of 2024-03-01 and 4.39.0 of 03-21.
+    """
+    alone = said(task="inference", notes="commit of 2023-09-25, release not stated")["stack"]
+    assert alone["transformers"] == ["4.27.4", "4.33.2"]
+    torch = {"torch": "2.1.2"}
+    assert said(task="inference", versions=torch, notes="run of 2024-03-10")["stack"]["transformers"] == [
+        "4.36.1", "4.38.2"
+    ]  # fmt: skip
+    assert said(task="inference", versions=torch)["stack"]["transformers"] != ["4.36.1", "4.38.2"]
+    assert "transformers" not in said(task="inference", notes="commit of 2023-13-45").get("stack", {})
+    two = "commit of 2023-06-28, results of 2024-06-28"
+    assert "transformers" not in said(task="inference", notes=two).get("stack", {})
+
+
 def test_options_of_a_server_are_read_from_its_command() -> None:
     notes = (
         "--gpu-memory-utilization=0.9 --max-model-len 16000 --max-num-seqs=64 --enforce-eager --tensor-parallel-size 2"
@@ -206,6 +223,21 @@ def test_records_that_say_the_same_and_read_otherwise_are_set_apart() -> None:
     ] * 2
     assert any("contradict" in one.message for one in found.findings)
     assert "apart" not in converted(*near).readings
+
+
+def test_records_of_rows_whose_lengths_are_open_do_not_contradict() -> None:
+    rows = {"task": "full", "weight_dtype": "bf16", "batch_size": 1, "seq_len": 512, "notes": "max_length 512"}
+    far = [record(**rows, id=str(n), config_id=f"c{n}", value_bytes=n * 10**10) for n in (1, 2)]
+    assert "apart" not in converted(*far).readings
+    fixed = [one | {"notes": "padded to 512"} for one in far]
+    assert "say the same" in converted(*fixed).readings
+
+
+@pytest.mark.parametrize("words", ["Trainer's default", "SFTTrainer default"])
+def test_an_optimizer_that_nobody_chose_is_the_trainers(words: str) -> None:
+    run = one_of(task="full", weight_dtype="bf16", seq_len=512, optimizer=words, notes="transformers Trainer")
+    assert "optimizer" not in run["scenario"]
+    assert "beyond" not in run
 
 
 def test_what_was_not_read_is_said_with_its_line_once() -> None:

@@ -12,7 +12,8 @@ UNSEEN = (
     "accelerate_big_models", "inference_quantization", "pythia_prefill_flash", "pythia_streaming_baselines",
     "qwen25_oom_sweep", "vllm026_a40", "vllm090_qwen3_tp4",
     "amharic_gemma3", "medqa_qwen", "qlora_analytics_agent", "qwen3_stage3_lora", "support_tickets_bert",
-    "wikisql_qlora",
+    "wikisql_qlora", "llama7b_generate_2023", "pythia_window_a800", "summer_camp_vllm", "t4_serving", "vllm066_mistral",
+    "banglabert_nli", "glue_vram_roberta_deberta", "medical_vqa_peft", "qwen3_sft_adapters",
 )  # fmt: skip
 
 

@@ -40,6 +40,11 @@ SCENARIOS = """\
     sequence_length: 128
     generated_length: 0
     stack: {trainer: unsloth}
+  oss-answers:
+    model: openai/gpt-oss-20b
+    method: inference
+    weights: nf4
+    lora: {rank: 16, targets: [q_proj, k_proj, v_proj, o_proj]}
   oss-lora:
     model: openai/gpt-oss-20b
     method: qlora

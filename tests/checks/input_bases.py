@@ -37,6 +37,9 @@ _OLD_AWQ = {
 }  # fmt: skip
 _QUANTIZED_CACHE = {**_ANSWERED, "sequence_length": "3000", "cache.implementation": "quantized"}
 _LLAMA = {"model": "meta-llama/Llama-3.2-1B", "gradient_checkpointing": "true"}
+_MEGATRON = {
+    **_TRAINED, "master_weights": "fp32", "gradients": "fp32", "optimizer_states": "fp32", "stack.trainer": "megatron",
+}  # fmt: skip
 _TITAN = {"model": "meta-llama/Llama-3.1-8B", "gradient_checkpointing": "true"}
 
 
@@ -59,6 +62,8 @@ TRAINING: dict[str, Flags] = {
     "padded": {**_TRAINED, "padding": "true", "attention": "eager"},
     "packed": _PACKED,
     "packed by trl": {**_PACKED, "stack.trainer": "trl", "stack.loss": "chunked"},
+    "validated": {**_MIXED, "validation.batch_size": "8", "validation.kept_batches": "2"},
+    "validated in a loop": {**_TRAINED, "stack.trainer": "plain", "validation.batch_size": "8"},
     "fused loss": {**_TRAINED, "stack.loss": "fused", "sequence_length": "8192"},
     "experts": {**_TRAINED, "model": EXPERTS, "gradient_checkpointing": "true"},
     "recurrent": {**_TRAINED, "model": RECURRENT},
@@ -72,6 +77,7 @@ TRAINING: dict[str, Flags] = {
         "objective": "grpo",
         "answer_length": "64",
     },
+    "beside a cache": {**_TRAINED, "stack.trainer": "plain", "stack.transformers": "4.46.3"},
     "muon": {**_TRAINED, "optimizer": "muon"},
     "galore": {**_GALORE, "optimizer": "galore_adamw"},
     "8-bit galore": {**_GALORE, "optimizer": "galore_adamw_8bit"},
@@ -101,6 +107,8 @@ SPREAD: dict[str, Flags] = {
     "short zero3": _spread({**_TRAINED, "sequence_length": "16"}, "zero3"),
     "torchtitan": _spread({**_MIXED, **_TITAN, "stack.trainer": "torchtitan"}, "fsdp2", 8),
     "pipeline": _spread(_ANSWERED, "pipeline", 3),
+    "megatron": _spread(_MEGATRON, "distributed-optimizer"),
+    "megatron in stages": {**_spread(_MEGATRON, "pipeline"), "parallel.schedule": "1f1b", "gradient_accumulation": "4"},
     "schedule": {**_SCHEDULED, "parallel.schedule": "1f1b", "parallel.returns_outputs": "false"},
     "results of a schedule": {**_SCHEDULED, "parallel.schedule": "gpipe", "sequence_length": "2048"},
     "tensor": _spread(_ANSWERED, "tensor", 3),
@@ -113,6 +121,8 @@ ANSWERING: dict[str, Flags] = {
     "passed over": {**_ANSWERED, "generated_length": "0", "stack.trainer": "plain"},
     "decoded by a loop": {**_ANSWERED, "stack.trainer": "plain"},
     "decoded by a loop long ago": {**_ANSWERED, "stack.trainer": "plain", "stack.transformers": "4.44.2"},
+    "answered with adapters": {**_ANSWERED, **_ADAPTERS, "sequence_length": "4096"},
+    "read with adapters in 4 bit": {**_ANSWERED, **_ADAPTERS, "weights": "nf4", "generated_length": "0"},
     "recurrent, answered": {**_ANSWERED, "model": RECURRENT},
     "litgpt": {**_ANSWERED, "stack.trainer": "litgpt", "batch_size": "1"},
     "old gptq": _OLD_GPTQ,

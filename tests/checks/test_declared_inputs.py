@@ -29,6 +29,7 @@ UNSEEN = {
     "stack.peft": {"parameters"},  # of OFT, which these scenarios have not
     # One list alone leaves a module without a form, or with two; of clusters only those of rank 1 are counted.
     **{name: set(TRAINED) for name in ("lora.blocked_a", "lora.blocked_b", "peft.subspace_rank")},
+    "parallel.wraps_embeddings": {"weights", "gradients", "optimizer_states"},  # where parts do not divide evenly
     "parallel.buckets": {"weights"},  # of tensors between ten widths and 100,000 elements
 }
 """What an input declares beside what it moves in these scenarios."""
@@ -43,6 +44,7 @@ VALUES: dict[str, tuple[str, ...]] = {
     "parallel.stage_layers": ("[15, 17]", "[20, 12]"),
     "engine.max_num_batched_tokens": ("100000",),
     "engine.gpu_memory_utilization": ("0.5", "0.95"),
+    "lora.rank": ("1", "3", "64"),  # the adapters of larger ones make another of several GPUs the fullest
     "peft.rank": ("1", "64", "1000"),
     "lora.targets": ("[q_proj]", "[down_proj]", "[query, value]"),
     "lora.modules_to_save": ("[lm_head]", "[embed_tokens, lm_head]", "[norm]", "[k_proj]"),

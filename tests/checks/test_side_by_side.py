@@ -95,20 +95,6 @@ def test_fractions_and_large_results_come_across() -> None:
     assert [(exact, len(text)) for _, exact, text in found] == [(Fraction(n, 7), 100_000) for n in range(8)]
 
 
-@pytest.mark.usefixtures("forks")
-@pytest.mark.parametrize(("cores", "expected"), [(1, []), (2, [FIRST])])
-def test_while_others_work_the_first_does_something_else(
-    cores: int, expected: list[int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Once, and before it joins them; alone it would wait for nobody."""
-    on(cores, monkeypatch)
-    done: list[int] = []
-    found = side_by_side(slowly, range(6), meanwhile=lambda: (time.sleep(1), done.append(os.getpid())))
-    assert done == expected
-    assert [number for number, _ in found] == [*range(6)]
-    assert any(process != FIRST for _, process in found) is (cores > 1)
-
-
 def killed() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 

@@ -51,9 +51,9 @@ OF_EACH_SEQUENCE = frozenset({
     "attention_backward", "attention_output", "attention_states", "cache_packing", "cast_copies", "chosen_experts",
     "convolution_states", "drawn_scores", "expert_states", "feed_forward_states", "head_states", "int8_products",
     "kv_cache", "kv_cache_growth", "last_cache", "last_logits", "layer_inputs", "log_probabilities", "logits_float32",
-    "logits_gradient", "loss_hidden_states", "named_result", "norm_states", "pooled_states", "received_buffers",
-    "residual_stream", "returned_results", "rotary_states", "router_states", "sort_scratch", "sorted_scores",
-    "split_products", "stage_results", "unpacked_cache",
+    "logits_gradient", "loss_hidden_states", "named_result", "norm_states", "pooled_states", "predictions",
+    "received_buffers", "residual_stream", "returned_results", "rotary_states", "router_states", "sort_scratch",
+    "sorted_scores", "split_products", "stage_results", "unpacked_cache",
 })  # fmt: skip
 OF_THE_MODEL = frozenset({
     "adapter_buffers", "adapter_matrices", "adapters", "allocator_rounding", "autocast_copies", "cublas_workspace",
@@ -62,6 +62,7 @@ OF_THE_MODEL = frozenset({
     "kv_cache_of_one_sequence", "loss_weight_copy", "master_weights", "merged_experts", "new_gradient",
     "newton_schulz", "offload_buffer", "optimizer_states", "optimizer_temporary", "profile_run", "projector_update",
     "reduce_bucket", "reduce_copy", "reference_model", "rotary_caches", "rotary_table", "skipped_gradients",
+    "transformer_engine_workspace",
     "unshared_weights", "upcast_parameters", "vocabulary_padding", "weights",
 })  # fmt: skip
 OF_BOTH: Mapping[str, str] = {
@@ -102,7 +103,8 @@ def of(flags: tuple[tuple[str, str], ...]) -> Estimate | None:
 
 def doubled(flags: Flags) -> Iterator[tuple[str, int, int]]:
     """The rows of the phases that are fullest at the same moment, with one batch and with twice the batch."""
-    once, twice = (of(tuple({**flags, "batch_size": batch}.items())) for batch in ("8", "16"))
+    batches = [name for name in ("batch_size", "validation.batch_size") if name == "batch_size" or name in flags]
+    once, twice = (of(tuple({**flags, **dict.fromkeys(batches, size)}.items())) for size in ("8", "16"))
     if once is None or twice is None:
         return
     for before, after in zip(once.ledger.phases, twice.ledger.phases, strict=True):

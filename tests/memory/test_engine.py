@@ -79,6 +79,26 @@ def test_the_card_shows_the_share_and_graphs_on_top() -> None:
     assert of(counted).device == eager.device
 
 
+def test_what_the_profile_run_took_is_not_on_the_card_after_it() -> None:
+    """Mistral 7B on an L4, vLLM 0.6.6.post1, max_model_len 8192: 19.46 GiB after the start, 19.82 after requests.
+
+    Source: NitinDatta8/quantization-benchmarking results/combined_summary.csv; the share is 0.9 of 22 GiB.
+    """
+    engine = {"gpu_memory_utilization": 0.9, "max_model_len": 8192}
+    mistral = replace(
+        LLAMA,
+        model="mistralai/Mistral-7B-Instruct-v0.3",
+        weights="fp16",
+        gpu="L4",
+        stack=Stack("vllm", versions={"vllm": "0.6.6.post1"}),
+        engine=engine,
+    )
+    found = of(mistral)
+    low, high = found.device
+    assert low <= 19.46 * GIB < 19.82 * GIB <= high
+    assert low == share_of(mistral, card_of(mistral))[0] - rows(found)["profile_run"]
+
+
 def test_the_rows_are_the_share_whatever_the_model() -> None:
     totals = {of(replace(SMALL, model=f"Qwen/Qwen2.5-{size}-Instruct")).allocated for size in ("0.5B", "1.5B", "3B")}
     assert len(totals) == 1

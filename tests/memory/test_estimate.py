@@ -19,7 +19,7 @@ from toolkit.memory.rows.registry import ROWS
 from toolkit.memory.rows.rule import RowRule
 from toolkit.memory.weights.quantization import UnsupportedStorage
 from toolkit.spec.fields.names import OPTIMIZERS, STRATEGIES
-from toolkit.spec.settings.setting import Cache, Galore, Kernels, Lora, Parallel, Run, Setting, Stack, Zero
+from toolkit.spec.settings.setting import Cache, Galore, Kernels, Lora, Parallel, Run, Setting, Stack, Validation, Zero
 
 REFUSALS = (UnsupportedModel, UnsupportedStorage, UnsupportedRow)
 SMALL, SMALL_HIDDEN = "HuggingFaceTB/SmolLM2-135M", 576
@@ -48,12 +48,14 @@ ONE_ROW = replace(CHECKPOINTED, attention="flash", packing="padding-free", sampl
 MOVING = replace(CHECKPOINTED, sequence_length=2048, stack=Stack("trl", "chunked"))
 STEPPING = replace(FULL, optimizer_implementation="fused", stack=Stack("plain"))
 PAIRED = replace(FULL, objective="dpo", reference="model", stack=Stack("trl", "chunked"))
+EVALUATED = replace(AUTOCAST, validation=Validation(2, 256, 3))
 TYPICAL = (
     *(FULL, CHECKPOINTED, AUTOCAST, LORA, QLORA, INT8, INFERENCE, SHARDED, MIXED, SHARDED_LORA),
     *(CUT_BY_ROWS, ZERO_2, ZERO_3, ZERO_LORA, STAGES, SPLIT, PROMPT, PACKED, MUON, GALORED, GALORED_8BIT, ONE_ROW),
     PAIRED,
     STEPPING,
     MOVING,
+    EVALUATED,
 )
 
 OTHERS: dict[str, tuple[object, ...]] = {
@@ -85,6 +87,7 @@ OTHERS: dict[str, tuple[object, ...]] = {
     "answer_length": (),
     "warmup": (True,),
     "evaluation": (),
+    "validation": (Validation(8, 512), Validation(1, 4096), Validation(4, 128, 20)),
     "uncached": (True,),
     "sampling": ("top-k", "top-p"),
     "loading": ("device-map", "moved"),
@@ -168,7 +171,8 @@ def test_a_field_moves_only_rows_that_declare_it(setting: Setting, field: str) -
     declared = {rule.name for rule in ROWS if field in rule.fields}
     before = rows(of(setting))
     for value, after in moved_by(setting, field):
-        moved = {name for _, name in before.keys() ^ after.keys()}
+        new = {phase for phase, _ in after} - {phase for phase, _ in before} if field == "validation" else set()
+        moved = {name for phase, name in before.keys() ^ after.keys() if phase not in new}
         moved |= {name for key, size in before.items() if (name := key[1]) and after.get(key) != size}
         assert moved <= declared, f"{field}={value} moves {moved - declared}"
 

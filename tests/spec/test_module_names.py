@@ -42,7 +42,7 @@ def test_what_is_no_list_of_names_is_an_error(said: str, words: str) -> None:
 
 def test_it_is_for_adapters_alone() -> None:
     _, findings = scenario_from_flags({"model": FLAGS["model"], "method": "full", FIELD: "[lm_head]"}, Path())
-    assert ["adapters of methods lora and qlora" in one.message for one in findings] == [True]
+    assert ["adapters: of methods lora and qlora" in one.message for one in findings] == [True]
 
 
 def test_records_of_runs_without_it_keep_their_identity() -> None:

@@ -62,6 +62,7 @@ scenarios:
   fresh: {extends: base, lora: null}
   full: {extends: base, method: full}
   run: {method: inference, generated_length: 10}
+  answer: {method: inference, lora: {rank: 32}}
 claims: [{quantity: weights, scenario: base, quote: "a {}"}]
 """
     scenarios = good(tmp_path, text).scenarios
@@ -88,9 +89,8 @@ claims: [{quantity: weights, scenario: base, quote: "a {}"}]
         "generated_length": 10,
         "batch_size": 4,
         "gpu": "24 GB",
-        "lora.rank": 8,
-        "lora.alpha": 16,
     }
+    assert (values("answer")["lora.rank"], values("answer")["lora.alpha"]) == (32, 16)
     assert scenarios["child"].place_of("lora.rank").line == 5
     assert scenarios["child"].place_of("lora.alpha").line == 2
 
@@ -265,6 +265,10 @@ def test_a_quote_stays_with_the_field_that_it_speaks_of(tmp_path: Path) -> None:
         ("method: full, generated_length: 10", "S113 generated_length is for inference"),
         ("method: full, lora: {rank: 8}", "S113 lora.rank is for adapters"),
         ("method: ia3, lora: {rank: 8}", "S113 lora.rank is for adapters"),
+        (
+            "method: inference, weights: bf16, lora: {alpha: 16}",
+            "S113 lora.alpha is of adapters, which a model that answers has where lora.rank says so",
+        ),
         ("method: lora, peft: {rank: 8}", "S113 peft.rank is for methods of peft beside LoRA"),
         ("method: ia3, peft: {rank: 8}", "S113 peft.rank is for adalora, "),
         ("method: vera, peft: {block_size: 8}", "S113 peft.block_size is for boft, c3a, oft"),

@@ -1,15 +1,14 @@
-"""Replays the runs with readings of reserved memory ahead, on all cores: they are most of a table's work."""
+"""How the runs of a table are shared out among processes, and when it pays to compile their replays."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from toolkit.accuracy.metrics import COUNTED, REPLAYED
-from toolkit.checks.side_by_side import side_by_side
 from toolkit.memory.estimate import Estimate
 from toolkit.memory.replay.orders import compile_replays
-from toolkit.memory.replay.reserved import Asked, Worked, remember, runs_of, worked_out
-from toolkit.spec.published import PublishedSource
+from toolkit.memory.replay.reserved import Asked, runs_of
 from toolkit.spec.published_lines import PublishedRun
 
 MANY = 100
@@ -18,55 +17,43 @@ MANY = 100
 EstimatesOf = Callable[[PublishedRun], Sequence[Estimate]]
 
 
-def replay_ahead(sources: Sequence[PublishedSource], estimates_of: EstimatesOf) -> None:
-    """Computes and caches what the allocator reserves in the runs that need it, before they are compared.
+def groups_of(runs: Sequence[PublishedRun]) -> list[list[int]]:
+    """The places of runs of one model and method, which share most of what they are worked out from.
 
-    Estimates are not passed between processes: this one makes all of them while the others begin to replay.
+    First the group with most runs that may need a replay: those are most of a table's work.
     """
-    groups = asked_runs(sources)
-    if sum(map(len, groups)) >= MANY:
-        compile_replays()
-    waiting = 0
+    groups: dict[tuple[object, ...], list[int]] = {}
+    for place, run in enumerate(runs):
+        alike = tuple(run.scenario.possible(name) for name in ("model", "method"))
+        groups.setdefault(alike, []).append(place)
+    return sorted(groups.values(), key=lambda group: (sum(is_asked(runs[place]) for place in group), len(group)))[::-1]
 
-    def replay(group: Sequence[PublishedRun]) -> list[tuple[object, ...]]:
-        nonlocal waiting
-        asked = [*_replayed_of(group, estimates_of)]
-        waiting += len(asked)
-        if waiting >= MANY:  # few runs may still span many settings
+
+def is_asked(run: PublishedRun) -> bool:
+    """Whether a run has a reading that may need a replay."""
+    return _has(run, REPLAYED) or _has(run, COUNTED)
+
+
+@dataclass(slots=True)
+class Ahead:
+    """Looks ahead how many replays wait, for few runs may still span many settings: many are compiled."""
+
+    estimates_of: EstimatesOf
+    waiting: int = 0
+
+    def look(self, runs: Iterable[PublishedRun]) -> None:
+        """Takes note of the replays of runs that are about to be compared."""
+        self.waiting += sum(1 for _ in self._replays(runs))
+        if self.waiting >= MANY:
             compile_replays()
-        return [tuple(worked_out(*one)) for one in asked]  # plain values are all that other processes may hand over
 
-    def estimate_all() -> None:
-        for source in sources:
-            for run in source.runs:
-                estimates_of(run)
-
-    found = side_by_side(replay, groups, estimate_all)
-    for group, worked in zip(groups, found, strict=True):
-        for one, known in zip(_replayed_of(group, estimates_of), worked, strict=True):
-            remember(*one, Worked._make(known))
-
-
-def asked_runs(sources: Iterable[PublishedSource]) -> list[list[PublishedRun]]:
-    """The runs with a reading that may need a replay, grouped by model and method, the largest group first."""
-    groups: dict[tuple[object, ...], list[PublishedRun]] = {}
-    for source in sources:
-        for run in source.runs:
-            if _has(run, REPLAYED) or (_has(run, COUNTED) and run.scenario.fixed("method") != "inference"):
-                alike = tuple(run.scenario.possible(name) for name in ("model", "method"))
-                groups.setdefault(alike, []).append(run)
-    return sorted(groups.values(), key=len, reverse=True)
+    def _replays(self, runs: Iterable[PublishedRun]) -> Iterator[Asked]:
+        """The replays of runs; blocks are counted where nothing is open."""
+        for run in filter(is_asked, runs):
+            estimates = self.estimates_of(run)
+            if len(estimates) == 1 or _has(run, REPLAYED):
+                yield from runs_of(part for one in estimates for part in one.parts or (one,))
 
 
 def _has(run: PublishedRun, metrics: Container[str]) -> bool:
     return any(reading.metric in metrics and reading.apart is None for reading in run.readings)
-
-
-def _replayed_of(runs: Iterable[PublishedRun], estimates_of: EstimatesOf) -> Iterator[Asked]:
-    """The replays of runs, in a fixed order that all processes share; blocks are counted where nothing is open."""
-    for run in runs:
-        estimates = estimates_of(run)
-        if len(estimates) > 1 and not _has(run, REPLAYED):
-            continue
-        for one in estimates:
-            yield from runs_of(one.parts or (one,))

@@ -13,12 +13,12 @@ from toolkit.memory.formula.engine.cache import token_bytes
 from toolkit.memory.formula.engine.engine import cache_room, profiled
 from toolkit.memory.ledger import STEADY, Category, Phase, PhaseName
 from toolkit.memory.parallel.flat_parts import whole_adapters
+from toolkit.memory.parallel.micro_batches import RECEIVED
 from toolkit.memory.parallel.zero_moments import BUCKET, FLOAT, SKIPPED
 from toolkit.memory.pass_ends import after_backward, after_forward
 from toolkit.memory.programs.moments import NAMED
 from toolkit.memory.replay.reserved import counted, reserved_on_card, shown_by_card
 from toolkit.memory.rows.phase_sizes import PhaseSizes
-from toolkit.memory.weights.lora import unmerged_bytes
 
 Bytes = tuple[int, int]
 UPCAST = "upcast_parameters"
@@ -36,17 +36,11 @@ def _allocated(estimate: Estimate) -> Bytes:
 
 
 def _at_load(estimate: Estimate) -> Bytes | None:
-    """The loaded model with its adapters, and the parameters that were upcast to float32 before."""
+    """The loaded model with adapters that are to be trained, and the parameters that were upcast to float32 before."""
     phase, trained = estimate.ledger.phase(PhaseName.LOAD), estimate.ledger.phase(PhaseName.FORWARD_END)
     prepared = sum(row.bytes for row in trained.rows if row.name == UPCAST) if trained is not None else 0
-    return _point(phase.total + _adapters(estimate) + prepared) if phase else None
-
-
-def _adapters(estimate: Estimate) -> int:
-    trained, context = estimate.ledger.phase(PhaseName.FORWARD_END), estimate.context
-    if trained is not None:
-        return trained.of(Category.ADAPTERS)
-    return unmerged_bytes(context.architecture, estimate.setting) if context is not None else 0
+    added = trained.of(Category.ADAPTERS) if trained is not None else 0
+    return _point(phase.total + added + prepared) if phase else None
 
 
 def weights_bytes(estimate: Holdings) -> Bytes | None:
@@ -68,7 +62,8 @@ def _after_step(estimate: Holdings) -> Bytes | None:
         return None
     steps_apart = estimate.setting.parallel.strategy in ("zero1", "zero2")
     kept = [category for category in STEADY if not (steps_apart and category is Category.GRADIENTS)]
-    held = phase.of(*kept, Category.WORKSPACE) + sum(row.bytes for row in phase.rows if row.name in (NAMED, SKIPPED))
+    beside = sum(row.bytes for row in phase.rows if row.name in (NAMED, SKIPPED, RECEIVED))
+    held = phase.of(*kept, Category.WORKSPACE) + beside
     if estimate.setting.parallel.strategy == "zero3":
         held += _buffers(phase)
     return held, held + estimate.outputs
@@ -114,17 +109,13 @@ def _after_backward(estimate: Estimate) -> Bytes | None:
 
 
 def _ends(estimate: Estimate, after: Callable[[Context], tuple[PhaseSizes, ...]]) -> Bytes | None:
-    """The least and the most that may be alive at the end of a pass, on the estimate's GPU.
-
-    Adapters that are not trained have no row and are added here.
-    """
+    """The least and the most that may be alive at the end of a pass, on the estimate's GPU."""
     if estimate.context is None:
         return None
     setting = estimate.setting
     workspace = workspace_bytes(setting.gpu, setting.stack.versions)
     totals = [phase.total for phase in after(replace(estimate.context, workspace=workspace))]
-    beside = 0 if setting.trains else _adapters(estimate)
-    return (min(totals) + beside, max(totals) + beside) if totals else None
+    return (min(totals), max(totals)) if totals else None
 
 
 def _between_tokens(estimate: Estimate) -> Bytes | None:

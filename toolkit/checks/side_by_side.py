@@ -23,13 +23,10 @@ MAX_THINGS = 2_000
 """The most indices that fit into the smallest pipe (one page): they are all written before any is read."""
 
 
-def side_by_side(
-    work: Callable[[Thing], Result], things: Sequence[Thing], meanwhile: Callable[[], object] | None = None
-) -> list[Result]:
+def side_by_side(work: Callable[[Thing], Result], things: Sequence[Thing]) -> list[Result]:
     """The result of `work` for each thing, in order; things are begun in that order, too.
 
-    Other processes only help: what they fail to deliver, this one does itself. If there are any, this one first calls
-    `meanwhile`, which only it can do, and then joins them.
+    Other processes only help: what they fail to deliver, this one does itself.
     """
     if not can_fork() or not 1 < len(things) <= MAX_THINGS:
         return [work(thing) for thing in things]
@@ -38,8 +35,6 @@ def side_by_side(
     try:
         for _ in range(min(cores(), len(things)) - 1):
             helpers |= _helper(lambda place: work(things[place]), places, helpers.values())
-        if helpers and meanwhile is not None:
-            meanwhile()
         done = {place: work(things[place]) for place in _drawn(places)}
         for answers in helpers.values():
             with open(answers, "rb", closefd=False) as stream:

@@ -35,10 +35,14 @@ ADDED: Mapping[str, Mapping[str, Any]] = {
         "sync_module_states": None,
         "backward_prefetch": "pre",
         "use_orig_params": None,
+        "wraps_embeddings": False,
         "quant_storage": None,
         "schedule": None,
         "returns_outputs": True,
         "stage_layers": [],
+        "chunks": 1,
+        "optimizer_shards": 1,
+        "tensor_parallel": 1,
     },
     "lora": {
         "dora": False,
@@ -57,7 +61,7 @@ LEFT_OUT: Mapping[str, Any] = {
     "peft": None, "galore": None, "padding": False, "packing": "none", "samples_per_row": 1, "warmup": False,
     "evaluation": "none", "sampling": "greedy", "loading": None, "checkpoint_dtype": None, "earlier_passes": "none",
     "objective": "next-token", "reference": None, "answer_length": 0, "optimizer_in_backward": False,
-    "activation_offloading": False, "uncached": False,
+    "activation_offloading": False, "uncached": False, "validation": None,
     "cache": None, "upcast": None, "group_size": 128, "desc_act": False,
     "kernels": asdict(OWN),
 }  # fmt: skip

@@ -88,6 +88,7 @@ class Context:
     """A setting, its model, dtypes and sums; and the fullest moment of each phase.
 
     On one of several GPUs `architecture` is of what that one has, and `outline` has all modules of the model.
+    `validated` is the context of a pass without gradients between two steps, if there are such.
     """
 
     setting: Setting
@@ -100,6 +101,7 @@ class Context:
     sharing: Sharing | None = None
     stage: Stage | None = None
     outline: Architecture | None = None
+    validated: Context | None = None
     moments: Mapping[PhaseName, Moment] = field(default_factory=dict)
 
     @property

@@ -13,6 +13,8 @@ from toolkit.memory.architecture import Architecture, architecture_of
 from toolkit.memory.architecture.autoawq import FAMILY as AUTOAWQ
 from toolkit.memory.architecture.litgpt import FAMILY as LITGPT
 from toolkit.memory.architecture.litgpt import LITGPT_CACHES_GROUPS
+from toolkit.memory.architecture.megatron import TRAINER as MEGATRON
+from toolkit.memory.architecture.megatron import apart
 from toolkit.memory.architecture.mixers import piece_of
 from toolkit.memory.architecture.stack import as_built
 from toolkit.memory.architecture.torchtitan import TRAINER as TORCHTITAN
@@ -27,11 +29,13 @@ from toolkit.memory.formula.trainers.litgpt import CHUNK_POSITIONS
 from toolkit.memory.layouts.families import LAYOUTS
 from toolkit.memory.libraries.kept_caches import STATIC, room
 from toolkit.memory.libraries.losses import BY_ROWS, TILE_TOKENS, TILES, loss_of
+from toolkit.memory.libraries.training_caches import without_cache
 from toolkit.memory.libraries.transformers_versions import behaviour
 from toolkit.memory.libraries.versions import older
 from toolkit.memory.offloading import refuse_offloading
 from toolkit.memory.packing import laid_out, samples_of
 from toolkit.memory.parallel.covered import refuse_spread
+from toolkit.memory.parallel.megatron_split import rank_of_megatron
 from toolkit.memory.parallel.micro_batches import scheduled_part
 from toolkit.memory.parallel.placement import stages
 from toolkit.memory.parallel.plan import gathered_setting, held_setting, plan
@@ -43,6 +47,7 @@ from toolkit.memory.programs.programs import Programs
 from toolkit.memory.reference import paired
 from toolkit.memory.size import BYTES
 from toolkit.memory.tuners.prompts import lengthened
+from toolkit.memory.validation import passing, refuse_validation
 from toolkit.memory.weights.numerics import Numerics, numerics
 from toolkit.memory.weights.parameters import total_parameters, trainable_parameters
 from toolkit.memory.weights.saved import is_token_embedding, saved_by
@@ -57,17 +62,25 @@ def contexts_of(setting: Setting, facts: ModelFacts) -> Iterator[Context]:
     refuse_spread(setting)
     refuse_in_backward(setting)
     refuse_offloading(setting)
-    setting = paired(lengthened(laid_out(setting)))
+    refuse_validation(setting)
+    checked = None if setting.validation is None else _as_seen(passing(setting))
+    setting = _as_seen(setting)
     architecture = architecture_of(facts, setting.head, setting.labels)
-    if setting.stack.trainer in (LITGPT, AUTOAWQ, TORCHTUNE, TORCHTITAN):
+    if setting.trains and setting.uncached:
+        architecture = without_cache(architecture)
+    if setting.stack.trainer in (LITGPT, AUTOAWQ, TORCHTUNE, TORCHTITAN, MEGATRON):
         architecture = as_built(architecture, setting)
+    whole = architecture
+    if setting.parallel.tensor_parallel > 1:
+        architecture = rank_of_megatron(architecture, setting.parallel.tensor_parallel)
     if setting.parallel.strategy == "tensor":
         refuse_copies(architecture, setting)
         mine = rank_of(architecture, setting.parallel.gpus, serves=setting.stack.trainer == "vllm")
         yield _part(_context(setting, mine), architecture)
     elif setting.parallel.strategy == "pipeline":
+        architecture = apart(architecture)
         for stage in (scheduled_stages if setting.parallel.schedule else stages)(architecture, setting):
-            context = _part(_context(setting, part_of(architecture, stage)), architecture)
+            context = _part(_context(setting, part_of(architecture, stage)), whole)
             context.stage = stage
             context.outline = outline_of(architecture, stage)
             if not stage.layers:
@@ -76,7 +89,15 @@ def contexts_of(setting: Setting, facts: ModelFacts) -> Iterator[Context]:
                 context.numerics = replace(context.numerics, first_grad=True)
             yield context
     else:
-        yield _context(setting, architecture)
+        context = _context(setting, architecture)
+        context = context if whole is architecture else _part(context, whole)
+        context.validated = None if checked is None else _context(checked, architecture)
+        yield context
+
+
+def _as_seen(setting: Setting) -> Setting:
+    """The setting with the rows and tokens that the model is given."""
+    return paired(lengthened(laid_out(setting)))
 
 
 def _part(context: Context, whole: Architecture) -> Context:
@@ -142,7 +163,7 @@ def gradient_bytes(context: Context) -> int:
 
 
 def _scale(setting: Setting, architecture: Architecture) -> Scale:
-    rank = setting.lora.rank if setting.lora and setting.trains else 0
+    rank = setting.lora.rank if setting.lora else 0
     keys = _kept_keys(setting, architecture)
     chunk, piece = _chunk(setting, architecture), piece_of(architecture.layers)
     on = multiprocessors_of(setting.gpu) if setting.trains and setting.gpu is not None else None

@@ -90,4 +90,5 @@ def device_interval(
 def nccl_bytes(parallel: Parallel) -> int:
     """The most that NCCL takes on a GPU. Layers that one process spreads over GPUs send nothing by it."""
     alone = parallel.strategy == PIPELINE and parallel.schedule is None
-    return NCCL_BUFFERS if parallel.gpus > 1 and not alone else 0
+    several = parallel.gpus > 1 or parallel.tensor_parallel > 1
+    return NCCL_BUFFERS if several and not alone else 0

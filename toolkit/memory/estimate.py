@@ -16,6 +16,7 @@ from toolkit.memory.formula.ends.outputs import last_outputs, left_by_warmup
 from toolkit.memory.formula.ends.sampling import drawing
 from toolkit.memory.formula.engine.engine import engine_device, engine_notes
 from toolkit.memory.formula.inputs import angles, ends_before_logits
+from toolkit.memory.formula.workspaces import transformer_engine_bytes
 from toolkit.memory.ledger import STEADY, Ledger, PhaseName
 from toolkit.memory.notes import notes_of
 from toolkit.memory.offloading import stash_of
@@ -31,6 +32,7 @@ from toolkit.memory.rows.registry import STANDING_ROWS
 from toolkit.memory.scheduled import fullest_of_stage
 from toolkit.memory.tape.gradients import GRADIENTS
 from toolkit.memory.tape.recording import programs_of
+from toolkit.memory.validated import fullest_between
 from toolkit.memory.weights.linear_storage import fuses
 from toolkit.spec.settings.setting import Setting
 
@@ -155,6 +157,11 @@ def _on_one(setting: Setting, context: Context) -> Estimate:
     found = _fullest(context)
     context.moments = found.moments
     phases = tuple([phase_of(context, name) for name in _phases(context)])
+    if context.validated is not None:
+        between = fullest_between(context, context.validated)
+        context.validated.moments = between.moments
+        phases = (*phases, phase_of(context.validated, PhaseName.VALIDATION))
+        found = found.beside(between)
     allocated = max([phase.total for phase in phases])
     reserved, device = _on_card(context, phases, allocated, found)
     return Estimate(
@@ -239,10 +246,11 @@ def on_gpu(known: Estimate, setting: Setting) -> Estimate:
         return _together([on_gpu(one, setting) for one in known.parts])
     versions = setting.stack.versions
     workspace, before = workspace_bytes(setting.gpu, versions), workspace_bytes(known.setting.gpu, versions)
-    if workspace == before:
+    own, old = transformer_engine_bytes(setting.gpu), transformer_engine_bytes(known.setting.gpu)
+    if workspace == before and own == old:
         device = device_interval(known.reserved, setting.gpu, setting.parallel, setting.stack.versions)
         return replace(known, setting=setting, device=device)
-    phases = tuple(phase.with_workspaces(workspace, before) for phase in known.phases)
+    phases = tuple(phase.with_workspaces(workspace, before, own) for phase in known.phases)
     allocated = max(phase.total for phase in phases)
     more = allocated - known.allocated
     reserved = (known.reserved[0] + more, known.reserved[1] + more)

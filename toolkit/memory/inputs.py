@@ -36,6 +36,8 @@ class Inputs(Mapping[str, int | str]):
             said["lora"] = f"rank {setting.lora.rank}"
         if setting.peft is not None and "peft" in said:
             said["peft"] = setting.method
+        if setting.validation is not None and "validation" in said:
+            said["validation"] = f"{setting.validation.batch_size} x {setting.validation.sequence_length} tokens"
         if setting.galore is not None and "galore" in said:
             said["galore"] = f"rank {setting.galore.rank}"
         return {field: value for field, value in said.items() if isinstance(value, int | str)}

@@ -43,6 +43,7 @@ class PhaseName(StrEnum):
     FORWARD_END = "forward_end"
     BACKWARD = "backward"
     OPTIMIZER_STEP = "optimizer_step"
+    VALIDATION = "validation"
     PREFILL = "prefill"
     DECODE = "decode"
     SERVE = "serve"

@@ -51,6 +51,7 @@ def answering(setting: Setting) -> Setting:
         objective=NEXT_TOKEN,
         reference=None,
         lora=lora,
+        uncached=False,  # generate() goes by its own config
         amp=False,
         optimizer="none",
         master_weights=None,

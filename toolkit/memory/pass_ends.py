@@ -20,7 +20,7 @@ from toolkit.memory.libraries.losses import held_result
 from toolkit.memory.libraries.transformers_versions import behaviour
 from toolkit.memory.offloading import stash_of, stashed
 from toolkit.memory.programs.layer_turns import added_up
-from toolkit.memory.programs.moments import NAMED
+from toolkit.memory.programs.moments import NAMED, linked
 from toolkit.memory.programs.programs import Programs
 from toolkit.memory.programs.stretch import Stretch
 from toolkit.memory.refusal import UnsupportedRow
@@ -124,5 +124,4 @@ def _left(context: Context) -> dict[str, int]:
 def _pinned(context: Context, programs: Programs) -> int:
     if not programs.head.pinned and context.setting.stack.trainer != OWN_LOOP:
         return 0
-    layers = [(program.pinned, program.count) for program in programs.layers]
-    return sum(added_up(context.scale, [*layers, (programs.head.pinned, 1)], {}).values())
+    return sum(added_up(context.scale, linked(programs), {}).values())

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Mapping
 
 from packaging.version import Version
 
-from toolkit.memory.libraries.own_code_rules import of_torchtitan, of_torchtune
+from toolkit.memory.libraries.own_code_rules import of_megatron, of_torchtitan, of_torchtune
 from toolkit.memory.libraries.packed_kernels import CUDA_OLD
-from toolkit.memory.libraries.trainers import TORCHTITAN, TORCHTUNE
+from toolkit.memory.libraries.trainers import MEGATRON, TORCHTITAN, TORCHTUNE
 from toolkit.memory.libraries.transformers_versions import MASKED_BEFORE, MASKED_FROM
 from toolkit.memory.libraries.unfused_attention import ALL, WIDENS_FROM, unfused
 from toolkit.memory.libraries.versions import older
@@ -68,7 +68,7 @@ def refuse_passes(setting: Setting, family: str = "") -> None:
             "expert_states", f"no formula for Granite's experts of transformers before {GRANITE_FUSES}"
         )
     OWN_CODE.get(setting.stack.trainer, _refuse_selection)(setting)
-    if setting.trains and setting.lora is not None and setting.lora.dora:
+    if setting.lora is not None and setting.lora.dora:
         _refuse_dora(setting)
     _refuse_old_softmax(setting, family)
     if setting.attention == "flash" and _in_float32(setting):
@@ -153,6 +153,10 @@ def _refuse_torchtitan(setting: Setting) -> None:
     _unless_covered("torchtitan", of_torchtitan(setting))
 
 
+def _refuse_megatron(setting: Setting) -> None:
+    _unless_covered("Megatron-LM", of_megatron(setting))
+
+
 def _unless_covered(trainer: str, rules: Iterator[tuple[str, bool]]) -> None:
     """Raise where a trainer, whose model code is its own, does what no formula covers."""
     for known, covered in rules:
@@ -189,6 +193,7 @@ OWN_CODE: Mapping[str, Callable[[Setting], None]] = {
     "litgpt": _refuse_litgpt,
     TORCHTUNE: _refuse_torchtune,
     TORCHTITAN: _refuse_torchtitan,
+    MEGATRON: _refuse_megatron,
     "autoawq": _refuse_autoawq,
 }
 """Trainers with model code of their own."""
@@ -236,7 +241,7 @@ def _refuse_dora(setting: Setting) -> None:
     """Raise where no formula says what DoRA holds in a pass."""
     if older(setting, "peft", DORA_TAKES_THE_PRODUCT):
         raise UnsupportedRow("dora_matrices", "no formula for a pass with DoRA of peft before 0.14 yet")
-    if setting.parallel.strategy not in ("none", "ddp"):
+    if setting.trains and setting.parallel.strategy not in ("none", "ddp"):
         raise UnsupportedRow("dora_matrices", f"no formula for DoRA with {setting.parallel.strategy} yet")
 
 

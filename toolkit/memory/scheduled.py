@@ -9,6 +9,8 @@ from toolkit.memory.contexts import gradient_bytes, on_gpu_alone
 from toolkit.memory.formula.ends.outputs import given_by_a_pass
 from toolkit.memory.formula.inputs import ANGLES, angles
 from toolkit.memory.ledger import PhaseName
+from toolkit.memory.libraries.trainers import MEGATRON
+from toolkit.memory.parallel.megatron_batches import megatron_batches
 from toolkit.memory.parallel.micro_batches import RESULT, RETURNED, MicroBatches
 from toolkit.memory.parallel.placement import Stage
 from toolkit.memory.parallel.schedule import Moments, moments_of
@@ -22,6 +24,9 @@ def fullest_of_stage(context: Context, stage: Stage) -> Fullest:
     """The fullest moments of a step: while there are no gradients yet, and while each new one is added to another."""
     parallel, count = context.setting.parallel, context.setting.gradient_accumulation
     gradients = gradient_bytes(context)
+    if context.setting.stack.trainer == MEGATRON:
+        programs = on_gpu_alone(programs_of(context), context)
+        return of_training(programs, context.scale, gradients, _of_megatron(context, stage, programs))
     there = moments_of(str(parallel.schedule), count, stage.gpu, parallel.gpus, returns=parallel.returns_outputs)
     alone = replace(context, numerics=replace(context.numerics, accumulates=False))
     first = on_gpu_alone(programs_of(alone), alone)
@@ -32,6 +37,19 @@ def fullest_of_stage(context: Context, stage: Stage) -> Fullest:
     later = replace(beside, forwards=there.later_forward, backwards=there.later_backward)
     again = on_gpu_alone(programs_of(context), context)
     return fuller(found, of_training(again, context.scale, gradients, later))
+
+
+def _of_megatron(context: Context, stage: Stage, programs: Programs) -> MicroBatches:
+    scale, parallel = context.scale, context.setting.parallel
+    layers = [(one.stored, one.count) for one in programs.layers]
+    stored = tuple(sorted(added_up(scale, [*layers, (programs.front, 1)], {}).items()))
+    return megatron_batches(
+        count=context.setting.gradient_accumulation,
+        place=(stage.gpu, parallel.gpus),
+        chunks=parallel.chunks,
+        stored=stored,
+        given=scale.bytes(programs.hidden),
+    )
 
 
 def _beside(context: Context, stage: Stage, programs: Programs, there: Moments) -> MicroBatches:

@@ -26,7 +26,7 @@ def gpus_json(answer: Answer) -> dict[str, object]:
 def _one(part: Estimate, *, runs: bool) -> dict[str, object]:
     return {
         "gpu": part.stage.gpu if part.stage else 0,
-        "holds": holds(part.stage) if part.stage else "",
+        "holds": holds(part.stage, part.setting.parallel.chunks) if part.stage else "",
         "allocated": part.allocated,
         "reserved": list(reserved_on_card(part, runs=runs)),
         "device": list(device_on_card(part, runs=runs)),
@@ -60,15 +60,17 @@ def gpu_lines(answer: Answer) -> Iterator[tuple[str, str, str]]:
     for part in answer.largest.parts:
         if part.stage is not None:
             allocated = display_interval(Interval.point(part.allocated), Dimension.BYTES, "binary")
-            yield f"  GPU {part.stage.gpu}", allocated, holds(part.stage)
+            yield f"  GPU {part.stage.gpu}", allocated, holds(part.stage, part.setting.parallel.chunks)
 
 
-def holds(stage: Stage) -> str:
-    """The part of the model that one GPU holds, in words."""
+def holds(stage: Stage, chunks: int = 1) -> str:
+    """The part of the model that one GPU holds, in words; `chunks` of layers do not follow each other."""
     parts = []
     if stage.embeds:
         parts.append("embeddings")
-    if stage.layers:
+    if chunks > 1:
+        parts.append(f"{stage.layers} layers in {chunks} chunks")
+    elif stage.layers:
         parts.append(f"layers {stage.first} to {stage.end - 1}" if stage.layers > 1 else f"layer {stage.first}")
     if stage.norms:
         parts.append("the last norm")

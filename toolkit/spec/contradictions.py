@@ -41,7 +41,7 @@ _HARMLESS: dict[str, tuple[Atom, ...]] = {
 _WHERE = {
     "training": "is for training, and this scenario is inference",
     "inference": "is for inference, and this scenario trains",
-    "adapters": "is for adapters of methods lora and qlora",
+    "adapters": "is for adapters: of methods lora and qlora, and of inference where they are not merged",
     "peft": f"is for methods of peft beside LoRA: {', '.join(PEFT_METHODS)}",
     "galore": f"is for optimizers {', '.join(sorted(names.PROJECTED))}",
     "groups": f"is for weights {' or '.join(sorted(names.GROUPED))}",
@@ -160,6 +160,20 @@ def _lora_forms(scenario: Scenario) -> Iterator[Contradiction]:
         yield Contradiction("lora.blocks", "no module is named whose matrices are blocks", "add lora.blocked_b")
 
 
+def _unmerged(scenario: Scenario) -> Iterator[Contradiction]:
+    """A model that answers has adapters beside its weights where a rank is said; merged ones are none."""
+    said = [name for name in scenario.fields if name.startswith("lora.")]
+    if said and not scenario.trains and "lora.rank" not in said:
+        message = f"{said[0]} is of adapters, which a model that answers has where lora.rank says so"
+        yield Contradiction(said[0], message, "add lora.rank; if they are merged into the weights, delete lora")
+
+
+def _use_cache(scenario: Scenario) -> Iterator[Contradiction]:
+    if scenario.trains and True in scenario.possible("use_cache"):
+        message = "use_cache: true is what configs of models say, and trainers that turn it off do not ask"
+        yield Contradiction("use_cache", message, "delete use_cache")
+
+
 def _labels(scenario: Scenario) -> Iterator[Contradiction]:
     if "labels" not in scenario.fields:
         return
@@ -184,7 +198,7 @@ def _parallel(scenario: Scenario) -> Iterator[Contradiction]:
         if strategy in ("ddp", "tensor", "pipeline"):
             repair = "delete strategy, or write how many" if gpus == 1 else "add gpus:"
             yield Contradiction("parallel.strategy", f"{strategy} is for several GPUs", repair)
-    for name in ("parallel.returns_outputs", "parallel.stage_layers"):
+    for name in ("parallel.returns_outputs", "parallel.stage_layers", "parallel.chunks", "parallel.optimizer_shards"):
         if scenario.fixed(name) is not None and "parallel.schedule" not in scenario.fields:
             yield Contradiction(name, "is for pipelines with a schedule", "add schedule: 1f1b, or delete it")
     for offload in scenario.possible("parallel.offload"):
@@ -275,6 +289,8 @@ RULES: tuple[Callable[[Scenario], Iterator[Contradiction]], ...] = (
     _dtypes,
     _optimizer,
     _lora_forms,
+    _unmerged,
+    _use_cache,
     _labels,
     _parallel,
     _peft,

@@ -86,8 +86,13 @@ class Scenario:
 
 
 def merged(base: Mapping[str, Field], own: Mapping[str, Field | None]) -> dict[str, Field]:
-    """Fields over inherited ones; None removes a field, or all fields of a group."""
+    """Fields over inherited ones; None removes a field, or all fields of a group.
+
+    Adapters that are trained are not those that a model answers with: these a scenario says itself.
+    """
     result = dict(base)
+    if _answers(own) and not _answers(base) and not any(_is_of_adapters(name) for name in own):
+        result = {name: said for name, said in base.items() if not _is_of_adapters(name)}
     for name, said in own.items():
         if name in GROUPS:
             for inner in [inner for inner in result if inner.startswith(f"{name}.")]:
@@ -96,6 +101,15 @@ def merged(base: Mapping[str, Field], own: Mapping[str, Field | None]) -> dict[s
             result.pop(name, None)
     result.update({name: said for name, said in own.items() if said is not None})
     return result
+
+
+def _answers(fields: Mapping[str, Field | None]) -> bool:
+    said = fields.get("method")
+    return said is not None and isinstance(said.value, Fixed) and said.value.value == "inference"
+
+
+def _is_of_adapters(name: str) -> bool:
+    return name == "lora" or name.startswith("lora.")
 
 
 def applying(fields: Mapping[str, Field]) -> dict[str, Field]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.accuracy.build import scored
+from tests.accuracy.build import at, scored
 from toolkit.accuracy.score import Score, Scores
 from toolkit.accuracy.traced.budget import traced_entries
 from toolkit.accuracy.traced.chosen import comparable, facts_of, like_for_like, pins, sampled, unnamed
@@ -28,7 +28,7 @@ def setting(version: str | None = "4.45.2", **fields: Any) -> Setting:
 
 def one(name: str, read: int, *settings: Setting, grade: str = "A", complete: bool = True) -> Score:
     found = scored(name, read, read, complete=complete)
-    return replace(found, run=replace(found.run, grade=grade), settings=settings or (setting(),))
+    return replace(found, run=replace(found.run, grade=grade), answered=at(*(settings or (setting(),))))
 
 
 def line(of: Setting, asked: dict[str, str], blocks: tuple[int, int], **fields: Any) -> TracedLine:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.accuracy.build import PUBLISHED
+from tests.accuracy.build import PUBLISHED, at
 from toolkit.accuracy.budget import grown, read_budget
 from toolkit.accuracy.traced.budget import FILE, traced_entries
 from toolkit.accuracy.traced.chosen import SAMPLED, comparable, like_for_like, sampled
@@ -65,7 +65,7 @@ def test_a_changed_reading_is_not_compared_with_the_trace_of_another(
     by_key = {line.key: line for line in lines}
     scores = comparable([source], SAMPLED)
     longer = tuple(
-        replace(one, settings=tuple(replace(at, sequence_length=at.sequence_length + 1) for at in one.settings))
+        replace(one, answered=at(*(replace(each, sequence_length=each.sequence_length + 1) for each in one.settings)))
         for one in scores.scored
     )
     table = traced_table(replace(scores, scored=longer), by_key)

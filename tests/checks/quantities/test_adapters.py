@@ -15,6 +15,7 @@ from tests.checks.build import outcome_of
         # 24 × (6,976 + 3,392 + 3,392 + 6,976) × 16 = 7,962,624, × 4 bytes = 31.85 MB
         ("32 MB", "scenario: oss-lora", "agrees", "7,962,624 adapter parameters, rank 16"),
         ("16 MB", "scenario: oss-lora", "disagrees", ""),
+        ("32 MB", "scenario: oss-answers", "agrees", "rank 16, not merged"),
         ("161.5 MB", "scenario: qwen-lora-rank-open", "depends", ""),
     ],
 )

@@ -107,15 +107,16 @@ def run(
     frozen: bool = False,
     prefetch: str | None = PRE,
     strategy: str = "FULL_SHARD",
+    apart: bool = False,
 ) -> Bytes:
-    """The second pass through a sharded model, whose gradients are gone by then."""
+    """The second pass through a sharded model without gradients of the first; its embedding may be a unit `apart`."""
     if not dist.is_initialized():
         dist.init_process_group("fake", store=FakeStore(), rank=0, world_size=RANKS)
     torch.manual_seed(0)
     model = Model(vocabulary, form)
     if frozen:
         model.requires_grad_(False)
-    policy = ModuleWrapPolicy({Layer, Checkpointed})
+    policy = ModuleWrapPolicy({Layer, Checkpointed, *((nn.Embedding,) if apart else ())})
     ahead = None if prefetch is None else BackwardPrefetch[prefetch]
     sharded = FullyShardedDataParallel(
         model,

@@ -21,9 +21,12 @@ A_LITTLE = LAYER // 20
 """One token's activations, which the rules under test leave to the tape."""
 
 
-def spread(vocabulary: int, form: str, *, ahead: bool = True, stays: bool = False) -> Spread:
+def spread(vocabulary: int, form: str, *, ahead: bool = True, stays: bool = False, apart: bool = False) -> Spread:
+    embedding = vocabulary * WIDTH * FLOAT
     return Spread(
-        root=2 * vocabulary * WIDTH * FLOAT,
+        root=embedding if apart else 2 * embedding,
+        embedding=embedding if apart else 0,
+        embedding_gradient=embedding // RANKS if apart else 0,
         first=LAYER,
         layer=LAYER,
         prefetches=ahead and form != "reentrant",
@@ -87,6 +90,22 @@ def test_layers_that_are_not_freed_after_their_forward_stay_until_their_backward
     assert max(both.forward) - shards(vocabulary) == pytest.approx(fullest(list(forward)), abs=A_LITTLE)
     of_layer = [Stretch(name, {"gradients": 0}) for name in ("loss", "last layer", "first layer", "embedding")]
     backward = gathering_backward(share, step(vocabulary), of_layer)
+    assert max(both.backward) - shards(vocabulary) == pytest.approx(fullest(list(backward)), abs=A_LITTLE)
+
+
+@pytest.mark.parametrize("strategy", ["FULL_SHARD", "SHARD_GRAD_OP"])
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("vocabulary", [SMALL_ROOT, LARGE_ROOT])
+def test_an_embedding_of_its_own_is_gathered_for_its_own_forward_and_backward(
+    form: str, vocabulary: int, strategy: str
+) -> None:
+    stays = strategy == "SHARD_GRAD_OP"
+    share = spread(vocabulary, form, ahead=not stays, stays=stays, apart=True)
+    both = run(vocabulary, form, strategy=strategy, apart=True)
+    forward = share.forward(step(vocabulary), [Stretch("last layer", {}), Stretch("logits", {})])
+    assert max(both.forward) - shards(vocabulary) == pytest.approx(fullest(list(forward)), abs=A_LITTLE)
+    of_layer = [Stretch(name, {"gradients": 0}) for name in ("loss", "last layer", "first layer", "embedding")]
+    backward = share.backward(step(vocabulary), of_layer)
     assert max(both.backward) - shards(vocabulary) == pytest.approx(fullest(list(backward)), abs=A_LITTLE)
 
 

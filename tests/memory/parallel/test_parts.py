@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -286,3 +287,29 @@ def test_a_loop_of_ones_own_checkpoints_within_the_units() -> None:
     own = replace(LORA, stack=replace(LORA.stack, trainer="plain"))
     assert around >= 31 * hidden
     assert row(own, PhaseName.BACKWARD, "activation_gradients") <= 3 * hidden
+
+
+def test_an_embedding_of_its_own_is_not_there_while_layers_go_back() -> None:
+    """Gathered are the output weight with the last norm, the layer that runs and the next; in bfloat16."""
+    embedding = 32000 * 4096
+    loop = replace(FULL, stack=Stack("plain", versions=RELEASES))
+    apart = replace(loop, parallel=replace(FULL.parallel, wraps_embeddings=True))
+    assert row(loop, PhaseName.BACKWARD, "gathered_parameters") == 2 * (ROOT + 2 * LAYER)
+    assert row(apart, PhaseName.BACKWARD, "gathered_parameters") == 2 * (ROOT - embedding + 2 * LAYER)
+    for phase in (PhaseName.LOAD, PhaseName.OPTIMIZER_STEP):  # the same parts, cut elsewhere
+        assert row(apart, phase, "weights") == row(loop, phase, "weights") == PARAMETERS
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"method": "lora", "lora": Lora(16, 16, TARGETS, 0.1, "fp32")}, "method lora"),
+        ({"model": "openai-community/gpt2"}, "several embeddings"),
+        ({"model": "Qwen/Qwen2.5-0.5B"}, "an output weight that is the embedding's"),
+        ({"model": "google-t5/t5-small"}, "an encoder and a decoder"),
+    ],
+)
+def test_embeddings_that_are_units_in_ways_that_are_not_followed(change: dict[str, Any], reason: str) -> None:
+    setting = replace(FULL, parallel=Parallel(2, "fsdp", wraps_embeddings=True), **change)
+    with pytest.raises(UnsupportedRow, match=f"no formula for {reason} with embeddings as units"):
+        of(setting)

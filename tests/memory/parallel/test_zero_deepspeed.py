@@ -57,6 +57,9 @@ DECODERS = [
     ("mixtral", "false", 0, 0, ALL, 0, (738304, 717824, 717824, 885760, 443392, 128000)),
     ("mixtral", "non-reentrant", 0, 0, ALL, 0, (295936, 128000, 128000, 295936, 295936, 128000)),
     ("mixtral", "reentrant", 0, 0, ALL, 0, (295936, 128000, 128000, 443392, 443392, 128000)),
+    ("mixtral", "false", 5000, 100000, 50000, 0, (689408, 718336, 718336, 689408, 394368, 256128)),
+    ("mixtral", "reentrant", 20000, 0, ALL, 200, (1069568, 946176, 946176, 1113600, 740352, 272384)),
+    ("mixtral", "reentrant", 10**6, 0, ALL, 0, (1894656, 1894656, 947328, 1114624, 596224, 128000)),
 ]
 """Prefetch bucket, reuse distance, live parameters, persistence threshold, and bytes at the places below.
 

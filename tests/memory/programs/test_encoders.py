@@ -7,7 +7,7 @@ from dataclasses import replace
 from toolkit.facts.models import ModelFacts, load_model
 from toolkit.memory.estimate import Estimate, estimate
 from toolkit.memory.ledger import PhaseName
-from toolkit.spec.settings.setting import Setting
+from toolkit.spec.settings.setting import Setting, Stack
 
 DEBERTA = Setting(
     "microsoft/mdeberta-v3-base",
@@ -89,3 +89,19 @@ def test_eager_attention_of_bert_grows_with_the_square_of_the_sequence_and_a_ker
         for setting in (bert, twice)
     ]
     assert scores == [12 * 4 * 256 * 256 * 12 * 9, 12 * 4 * 512 * 512 * 12 * 9, 0, 0]
+
+
+def test_a_layer_keeps_the_probabilities_that_attention_gives_back_unasked_since_4_54() -> None:
+    """Of a pair autocast keeps 4 bytes of softmax, 1 of a mask and 2 of the cast; 4 are what dropout gave the layer."""
+    bert = replace(
+        DEBERTA, model="google-bert/bert-base-uncased", attention="eager", sequence_length=512, compute="bf16", amp=True
+    )
+    found_in = {
+        version: found(replace(bert, stack=Stack(versions={"transformers": version})))
+        for version in ("4.53.3", "4.54.1", "4.57.1")
+    }
+    entries = 4 * 512 * 512 * HEADS
+    for version in ("4.54.1", "4.57.1"):
+        scores = bytes_of(found_in[version], PhaseName.FORWARD_END, "attention_scores")
+        assert scores == entries * (LAYERS * (4 + 1 + 2) + 4)
+    assert found_in["4.53.3"].allocated < found_in["4.54.1"].allocated == found_in["4.57.1"].allocated

@@ -28,6 +28,8 @@ SIZES = st.one_of(
     st.sampled_from([1, 512, 513, 100 * KIB, MIB, MIB + 1, 2 * MIB, 10 * MIB, 20 * MIB, 33 * MIB]),
 )
 STEPS = st.lists(st.tuples(SIZES, st.integers(0, 6)), max_size=200)
+MADE = {count: [2 * MIB, KIB][:count] for count in range(-1, 9)}
+"""The sizes of stretches of so many blocks: one object, however often they come."""
 HOWS = st.builds(
     How,
     loaded=st.integers(0, 60),
@@ -44,7 +46,7 @@ def _compiled() -> None:
     events = Events()
     events.sizes.append(1)
     events.move((1, -1), 0)
-    asked = compiled_requests(events)
+    asked = compiled_requests(events.outline())
     assert asked is not None
     asked.large.replayed(How())
 
@@ -70,7 +72,7 @@ def test_compiled_code_reserves_what_python_does(steps: list[tuple[int, int]], h
     """In both pools, whatever is there first, in each order, and as far as the limit."""
     events = _events(steps)
     events.loaded, events.settled = how.loaded, how.settled
-    compiled, plain = compiled_requests(events), plain_requests(events)
+    compiled, plain = compiled_requests(events.outline()), plain_requests(events)
     assert compiled is not None
     assert compiled.large.replayed(how) == plain.large.replayed(how)
     assert compiled.small.replayed(how).reserved == plain.small.replayed(how).reserved
@@ -93,8 +95,7 @@ def test_stretches_are_written_out_as_python_does(stretches: list[tuple[int, ...
         if stretch is None:
             events.release(events.allocate(3 * MIB))
         else:
-            before = len(events.sizes) - 1
-            events.sizes += [2 * MIB, KIB][: len(stretch) - 1]
+            before = events.make(MADE[len(stretch) - 1])
             if stretch != LINKED:
                 events.move(stretch, before)
             elif left is None:
@@ -103,7 +104,7 @@ def test_stretches_are_written_out_as_python_does(stretches: list[tuple[int, ...
                 events.move(stretch, before, 2, left)
             left = before if stretch in (LINKED, (1, 2, -1)) else left
     events.loaded = loaded
-    asked, plain = compiled_requests(events), plain_requests(events)
+    asked, plain = compiled_requests(events.outline()), plain_requests(events)
     assert asked is not None
     assert asked[2:] == plain[2:]
     for one, other in ((asked.large, plain.large), (asked.small, plain.small)):
@@ -121,7 +122,7 @@ def test_the_least_of_many_free_pieces_is_found() -> None:
     events.release_all(events.allocate_all(sizes[100:300]))
     events.release_all(blocks[1::4])
     events.allocate_all(sizes[::-1])
-    compiled, plain = compiled_requests(events), plain_requests(events)
+    compiled, plain = compiled_requests(events.outline()), plain_requests(events)
     assert compiled is not None
     for swaps in (True, False):
         assert compiled.large.replayed(How(swaps=swaps)) == plain.large.replayed(How(swaps=swaps))
@@ -139,20 +140,15 @@ def test_more_than_compiled_code_counts_is_left_to_python(sizes: list[int], warm
     assert reserved(events, warms=warms) == expected
 
 
-def test_digests_tell_requests_apart() -> None:
+def test_digests_tell_events_apart() -> None:
     steps = [(3 * MIB, 0), (KIB, 0), (4 * MIB, 2)]
-    events = [_events(steps), _events(steps), _events([(5 * MIB, 0), *steps[1:]]), _events([*steps[:2], (4 * MIB, 1)])]
-    digests = []
-    for one in events:
-        asked = compiled_requests(one)
-        assert asked is not None
-        digests.append([pool.digest(How()) for pool in (asked.large, asked.small)])
-    assert digests[0] == digests[1]
-    assert len({large for large, _ in digests}) == 3
-    assert digests[0][1] == digests[2][1] != digests[3][1]
-    asked = compiled_requests(events[0])
-    assert asked is not None
-    assert asked.large.digest(How(limit=1)) != digests[0][0]
+    first, again, larger, other = [
+        _events(one).outline() for one in (steps, steps, [(5 * MIB, 0), *steps[1:]], [*steps[:2], (4 * MIB, 1)])
+    ]
+    assert first.digest() == again.digest()
+    settled = first._replace(settled=1)
+    assert len({one.digest() for one in (first, larger, other, settled)}) == 4
+    assert len({first.digest(*how) for how in ((), (True,), (True, 1), (False, 1))}) == 4
 
 
 def test_without_numba_python_replays(monkeypatch: pytest.MonkeyPatch) -> None:

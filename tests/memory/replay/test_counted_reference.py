@@ -13,7 +13,8 @@ pytest.importorskip("peft")
 
 from tests.memory.trace.cut import cut
 from toolkit.memory.estimate import estimate
-from toolkit.memory.replay.reserved import counted
+from toolkit.memory.ledger import PhaseName
+from toolkit.memory.replay.reserved import counted, worked_out
 from toolkit.memory.trace.trace import trace
 from toolkit.spec.settings.setting import Lora, Setting, Stack
 
@@ -44,7 +45,33 @@ def test_blocks_are_counted_as_traced(name: str) -> None:
     assert seen.blocks[0] * 0.997 <= low <= high <= seen.blocks[1] * 1.003
 
 
-def test_of_inference_live_tensors_alone_are_counted() -> None:
-    asked = replace(FULL, method="inference", gradients="none", optimizer="none", optimizer_states="none")
-    known = estimate(asked, cut(FULL.model, 4))
-    assert counted(known) == (known.allocated, known.allocated)
+ANSWERS = {"gradients": "none", "optimizer": "none", "optimizer_states": "none"}
+READ = replace(FULL, method="inference", **ANSWERS)
+PASSES = {
+    "a prompt": replace(READ, model="Qwen/Qwen2.5-0.5B", batch_size=8),
+    "an answer": replace(READ, model="EleutherAI/pythia-410m", sequence_length=500, generated_length=40),
+    "an encoder": replace(READ, model="google-bert/bert-base-uncased", head="masked-lm", batch_size=8),
+}
+
+
+@pytest.mark.parametrize(("loading", "way"), [("moved", 0), ("device-map", 1)])
+@pytest.mark.parametrize("name", PASSES)
+def test_blocks_of_inference_are_counted_as_traced(name: str, loading: str, way: int) -> None:
+    setting = replace(PASSES[name], loading=loading)
+    facts = cut(setting.model, 4)
+    known, seen = estimate(setting, facts), trace(setting, facts, whole=True)
+    low, high = counted(known)
+    assert low == high > seen.allocated * 1.0015, "a case that shows nothing"
+    assert seen.timeline.replay(PhaseName.LOAD, warm=way == 1).allocated == pytest.approx(low, rel=0.001)
+
+
+@pytest.mark.parametrize("weights", ["nf4", "fp4"])
+def test_tokens_one_by_one_need_no_dequantized_weights_when_replayed(weights: str) -> None:
+    setting = replace(
+        READ, model="microsoft/phi-2", weights=weights, compute="fp16", batch_size=1, sequence_length=7,
+        generated_length=400,
+    )  # fmt: skip
+    facts = cut(setting.model, 4)
+    known, seen = estimate(setting, facts), trace(setting, facts, whole=True)
+    assert known.context is not None
+    assert worked_out(known.context).alive == pytest.approx(seen.allocated, rel=0.001)

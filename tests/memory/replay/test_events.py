@@ -40,6 +40,8 @@ CASES: dict[str, dict[str, Any]] = {
     "prompt": {"method": "inference", "weights": "bf16", "generated_length": 1},
     "generation": {"method": "inference", "weights": "bf16", "generated_length": 40},
     "generation, 4 bit": {"method": "inference", "weights": "nf4", "generated_length": 8},
+    "generation, adapters": {"method": "inference", "weights": "bf16", "lora": Lora(64), "generated_length": 40},
+    "generation, adapters in 4 bit": {"method": "inference", "weights": "nf4", "lora": Lora(64), "generated_length": 8},
 }  # fmt: skip
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
+
 from toolkit.facts.models import ModelFacts, load_model
 from toolkit.memory.estimate import estimate
 from toolkit.memory.replay.events import Events
@@ -33,3 +37,55 @@ def test_a_copy_of_a_weight_that_is_cast_back_is_wide_for_as_long() -> None:
     large = [size if made else -size for made, size in changes if size >= TABLE]
     wide, narrow = 4 * TABLE, 2 * TABLE
     assert large == [*(wide, -narrow) * 2, wide, *(narrow, -wide) * 3]
+
+
+def _loaded(setting: Setting) -> Events:
+    facts = load_model(setting.model)
+    assert isinstance(facts, ModelFacts)
+    context = estimate(setting, facts).context
+    assert context is not None
+    events = Events()
+    load(events, context)
+    return events
+
+
+READ = Setting(
+    MODEL, "inference", "nf4", double_quant=True, compute="fp16", gradients="none", optimizer="none",
+    optimizer_states="none",
+)  # fmt: skip
+GATE = 3584 * 18944
+"""Elements of the first layer's largest weight."""
+
+
+def test_a_weight_to_be_quantized_is_there_in_16_bits_until_it_is() -> None:
+    """bitsandbytes' Params4bit._quantize: a copy, the scales in float32, the packed weight and its scales in bytes."""
+    events = _loaded(READ)
+    changes = [events.sizes[event] if event > 0 else -events.sizes[-event] for event in events.order]
+    at = changes.index(2 * GATE)
+    scales = 4 * GATE // 64
+    assert changes[at : at + 4] == [2 * GATE, scales, GATE // 2, GATE // 64]
+    rest = changes[at + 4 :]
+    assert rest[rest.index(-2 * GATE) + 1] == -scales
+    assert rest.index(-2 * GATE) < rest.index(2 * GATE), "one copy at a time"
+    packed, kept = 7_615_616_512 - 2 * TABLE, 2 * TABLE
+    assert sum(changes) == pytest.approx(2 * kept + packed * (1 / 2 + 1 / 64), rel=0.001), "no copy is left"
+
+
+@pytest.mark.parametrize(
+    ("release", "weights", "bytes_of_a_value"),
+    [("4.50.0", "nf4", 2), ("4.57.1", "nf4", 1), ("4.57.1", "int8", 1), ("5.5.0", "nf4", 0.5), ("5.5.0", "int8", 1)],
+)
+def test_the_block_before_quantized_weights_is_as_the_release_asks(
+    release: str, weights: str, bytes_of_a_value: float
+) -> None:
+    """All in 16 bits, the half of that, or half a byte or a byte for what will be quantized and 2 for all else."""
+    setting = replace(
+        READ,
+        weights=weights,
+        double_quant=weights == "nf4",
+        stack=Stack("transformers", versions={"transformers": release}),
+    )
+    kept = 2 * TABLE + 28 * (2 * 3584 + 3584 + 2 * 512) + 3584  # tables, norms and biases
+    quantized = 7_615_616_512 - kept
+    beside = {"4.50.0": 2, "4.57.1": 1, "5.5.0": 2}[release]
+    assert _loaded(setting).block == bytes_of_a_value * quantized + beside * kept

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from toolkit.memory.replay import orders, requests
 from toolkit.memory.replay.events import Events
-from toolkit.memory.replay.orders import peak, reserved
+from toolkit.memory.replay.orders import follow, peak, reserved
 
 MIB = 1 << 20
 
@@ -184,11 +184,42 @@ def test_the_same_requests_are_replayed_once(monkeypatch: pytest.MonkeyPatch) ->
     assert reserved(_events(*steps)) == first
     assert len(replayed) == 4
     reserved(_events(*steps), swaps=False)
-    assert len(replayed) == 5
+    assert len(replayed) == 6
     reserved(_events(("a", 32 * MIB), *steps[1:]))
-    assert len(replayed) == 8
+    assert len(replayed) == 10
+
+
+def test_stretches_that_come_again_are_said_once() -> None:
+    """Events that are told by stretches are replayed as those that are written one by one."""
+    told, written = Events(), Events()
+    sizes, moves = [30 * MIB, 1 << 10, 25 * MIB], (1, 2, 3, -1)
+    first = told.allocate(MIB)
+    for _ in range(4):
+        told.move(moves, told.make(sizes))
+    told.release(first)
+    block = written.allocate(MIB)
+    for _ in range(4):
+        made = [written.allocate(size) for size in sizes]
+        written.release(made[0])
+    written.release(block)
+    outline = told.outline()
+    assert (outline.sizes, outline.which, outline.moves, outline.moving) == ([sizes], [0] * 4, [moves], [0] * 4)
+    assert (outline.apart, outline.after) == ([0, MIB], [2] * 4)
+    assert told == Events(written.sizes, told.written, told.moved)
+    assert told.order == written.order
+    assert reserved(told) == reserved(written)
 
 
 def test_sizes_of_any_length_are_replayed() -> None:
     huge = 1 << 80
     assert reserved(_events(("a", huge), ("b", 3 * huge), ("a", 0), ("c", huge)), swaps=False) == (4 * huge, 4 * huge)
+
+
+def test_what_was_there_while_a_model_was_loaded_is_not_counted() -> None:
+    events = Events()
+    in_file = events.allocate(40 << 20)
+    events.allocate(12 << 20)
+    events.release(in_file)
+    events.is_loaded()
+    events.release(events.allocate(3 << 20))
+    assert follow(events).counted == ((12 + 3) << 20, (12 + 3) << 20)

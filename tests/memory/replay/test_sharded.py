@@ -117,8 +117,8 @@ def test_under_mixed_precision_parts_are_cast_on_streams_of_their_own() -> None:
         assert isinstance(context.sharing, Spread)
         return other_streams(context, context.sharing)[0]
 
-    gathered, parts = 2 * (root + layer), (root + 32 * layer) // 2
-    rounded = 2 * MIB * (2 + 33 + 2)  # of what is gathered, of parts of gradients, of what is cast
+    gathered, parts = 2 * (root + 2 * layer), (root + 32 * layer) // 2  # in backward the next layer is there, too
+    rounded = 2 * MIB * (3 + 33 + 2)  # of what is gathered, of parts of gradients, of what is cast
     assert 0 <= least(amp=False) - gathered - 2 * parts < rounded
     assert 0 <= least(amp=True) - gathered - 4 * parts - 2 * root // 2 - 2 * root // 2 < rounded
 

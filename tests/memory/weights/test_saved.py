@@ -11,7 +11,6 @@ from toolkit.facts.models import ModelFacts, load_model
 from toolkit.memory.architecture import Architecture, architecture_of
 from toolkit.memory.estimate import Estimate, estimate
 from toolkit.memory.refusal import UnsupportedRow
-from toolkit.memory.weights.lora import unmerged_bytes
 from toolkit.memory.weights.parameters import total_parameters, trainable_parameters
 from toolkit.memory.weights.saved import saved_modules, unmatched_names
 from toolkit.spec.settings.setting import Lora, Parallel, Setting, Stack
@@ -145,12 +144,12 @@ def test_a_copy_that_the_formulas_go_around_is_refused() -> None:
 
 
 def test_copies_that_were_not_merged_are_beside_a_model_that_generates() -> None:
-    architecture = of(LLAMA3)
-    plain, copied = (
-        setting(method="inference", lora=replace(lora(*saves), dtype="fp32")) for saves in ((), ("lm_head",))
-    )
-    assert unmerged_bytes(architecture, plain) == 4 * ADAPTERS
-    assert unmerged_bytes(architecture, copied) == 4 * ADAPTERS + 2 * COPY
+    plain, copied = (estimated(*saves, method="inference", generated_length=8) for saves in ((), ("lm_head",)))
+    for phase in ("load", "prefill", "decode"):
+        assert rows(plain, phase)["adapters"] == 4 * ADAPTERS
+        assert rows(copied, phase)["adapters"] == 4 * ADAPTERS + 2 * COPY
+    assert copied.parameters_total - plain.parameters_total == COPY
+    assert plain.parameters_trainable == copied.parameters_trainable == 0
 
 
 def test_names_that_no_module_has_are_found() -> None:

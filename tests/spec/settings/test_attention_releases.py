@@ -17,6 +17,8 @@ from toolkit.spec.settings.attention_releases import usual_attention
         ("xlm-roberta", "transformers", "4.44.2", "eager"),
         ("phi3", "trl", "4.44.2", "eager"),  # PHI3_ATTENTION_CLASSES has one, _supports_sdpa is False
         ("llama", "transformers", "4.38.2", "sdpa"),
+        ("electra", "transformers", "4.57.1", "eager"),  # its only attention writes scores out
+        ("electra", "transformers", "5.0.0", "sdpa"),
         ("bert", "litgpt", "4.40.2", "sdpa"),  # runs code of its own
     ],
 )

@@ -88,13 +88,21 @@ def test_what_the_optimizer_has(tmp_path: Path) -> None:
     assert "parallel.use_orig_params" not in taken(tmp_path, version=2, use_orig_params=True)
 
 
+def test_embeddings_may_be_units(tmp_path: Path) -> None:
+    classes = ["Qwen2DecoderLayer", "Embedding"]
+    assert taken(tmp_path, transformer_layer_cls_to_wrap=classes)["parallel.wraps_embeddings"] is True
+    assert warned(tmp_path, transformer_layer_cls_to_wrap=classes) == []
+    assert "parallel.wraps_embeddings" not in taken(tmp_path, transformer_layer_cls_to_wrap=classes[:1])
+    assert "parallel.wraps_embeddings" not in taken(tmp_path, version=2, transformer_layer_cls_to_wrap=classes)
+
+
 @pytest.mark.parametrize(
     ("said", "reason"),
     [
         ({"auto_wrap_policy": "SIZE_BASED_WRAP"}, "fsdp_config.auto_wrap_policy: units that are made by their size"),
         ({"min_num_params": 1_000_000}, "fsdp_config.min_num_params: units that are made by their size"),
         ({"fsdp_forward_prefetch": True}, "fsdp_config.fsdp_forward_prefetch: a layer more"),
-        ({"transformer_layer_cls_to_wrap": ["Qwen2DecoderLayer", "Embedding"]}, "that Embedding is a unit of its own"),
+        ({"transformer_layer_cls_to_wrap": ["Qwen2DecoderLayer", "Linear"]}, "that Linear is a unit of its own"),
     ],
 )
 def test_units_that_are_not_followed_are_named(tmp_path: Path, said: dict[str, Any], reason: str) -> None:

@@ -115,13 +115,37 @@ def test_axolotl_fills_rows_up_to_64_tokens(tmp_path: Path) -> None:
     assert fields(tmp_path, packed, "axolotl")["sequence_length"] == 2000
 
 
-def test_evaluation_by_default_takes_eight_at_once(tmp_path: Path) -> None:
-    text = TRL + "eval_strategy: steps\n"
+@pytest.mark.parametrize(
+    ("tool", "lines", "rows"),
+    [
+        ("trl", "eval_strategy: steps\n", 8),
+        ("trl", "eval_strategy: steps\nper_device_eval_batch_size: 2\n", 2),
+        ("trl", "eval_strategy: 'no'\nper_device_eval_batch_size: 2\n", None),
+        ("trl", "per_device_eval_batch_size: 2\n", None),
+        ("trl", "do_eval: true\n", 8),
+        ("llamafactory", "eval_strategy: steps\nper_device_eval_batch_size: 1\n", 1),
+        ("axolotl", "val_set_size: 0.05\neval_batch_size: 6\n", 6),
+        ("axolotl", "val_set_size: 0.05\neval_strategy: 'no'\n", None),
+        ("axolotl", "val_set_size: 0.0\neval_batch_size: 6\n", None),
+    ],
+)
+def test_what_is_evaluated_between_steps_is_a_validation(
+    tmp_path: Path, tool: str, lines: str, rows: int | None
+) -> None:
+    assert fields(tmp_path, _text(tool) + lines, tool).get("validation.batch_size") == rows
+
+
+def test_axolotl_evaluates_batches_as_large_as_those_of_training(tmp_path: Path) -> None:
+    found = fields(tmp_path, AXOLOTL + "val_set_size: 0.05\n", "axolotl")
+    assert found["validation.batch_size"] == found["batch_size"]
+
+
+def test_larger_batches_of_an_evaluation_that_is_not_followed_are_said(tmp_path: Path) -> None:
+    text = TRL + "eval_strategy: steps\nuse_liger_kernel: true\n"
+    assert "validation.batch_size" not in fields(tmp_path, text, "trl")
     (found,) = remarked(tmp_path, text, "trl")
-    assert found.startswith("4:16 S115 eval_strategy: evaluation takes 8 sequences at once, the default, and training")
+    assert "eval_strategy: evaluation takes 8 sequences at once and training 2, which is not followed" in found
     assert remarked(tmp_path, text + "per_device_eval_batch_size: 2\n", "trl") == []
-    assert remarked(tmp_path, text.replace("size: 2", "size: 8"), "trl") == []
-    assert remarked(tmp_path, TRL + "eval_strategy: 'no'\n", "trl") == []
 
 
 def _text(tool: str) -> str:

@@ -86,13 +86,6 @@ def test_liger_fuses_the_loss(tmp_path: Path) -> None:
     assert "kernels.liger" not in fields(tmp_path, "use_liger_kernel: false\n", "transformers", **SAID)
 
 
-def test_a_larger_batch_in_evaluation_is_said(tmp_path: Path) -> None:
-    text = "per_device_train_batch_size: 2\nper_device_eval_batch_size: 8\neval_strategy: epoch\n"
-    assert "evaluation works on more sequences" in remarked(tmp_path, text, "transformers", **SAID)[0]
-    assert remarked(tmp_path, text.replace("8", "2"), "transformers", **SAID) == []
-    assert remarked(tmp_path, text.replace("epoch", '"no"'), "transformers", **SAID) == []
-
-
 def test_remarks_say_where_each_field_comes_from(tmp_path: Path) -> None:
     remarks = read(tmp_path, "per_device_train_batch_size: 2\n", "transformers", **SAID).remarks
     assert remarks["batch_size"] == "per_device_train_batch_size"

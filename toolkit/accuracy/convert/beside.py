@@ -50,16 +50,17 @@ def say_beside(draft: Draft, record: Record) -> None:
         return
     text = remarks_of(record)
     stated = record.get("fields") or {}
+    adapted, merged = [name for name in draft.fields if name.startswith("lora.")], _MERGED.search(text)
+    known = not merged and {"lora.rank", "lora.targets"} <= {*adapted}
     if (most := _UP_TO.search(text)) and record["gen_len"] == int(most[1]) > 1:
         draft.say("generated_length", {"from": 1, "to": record["gen_len"]})  # a reply may end before
+    followed = {field.partition(".")[0] for field in stated} | ({"adapters"} if known else set())
     for name, sign in _BESIDE:
-        found = sign.search(text)
-        if found and not any(field.partition(".")[0] == name for field in stated):
+        if name not in followed and (found := sign.search(text)):
             draft.beyond.setdefault(name, found[0][:MAX_REMARK])
-    adapted = [name for name in draft.fields if name.startswith("lora.")]
-    if adapted and not _MERGED.search(text):
+    if adapted and not merged and not known:
         draft.beyond.setdefault("adapters", "inference with an adapter of its own")
-    for name in adapted:
+    for name in () if known else adapted:
         del draft.fields[name]
     if "generated_length" not in draft.fields and "sequence_length" in draft.fields and _PASS.search(text):
         draft.say("generated_length", 0)

@@ -10,12 +10,15 @@ APART = 1.5
 """Repeats of a run differ by a few per cent. Where two that say the same differ by more than this factor, something
 that moves memory was not said of one of them, and of which nobody can tell."""
 
+_SIZES = ("batch_size", "sequence_length")
+"""Fields of which a range says that memory may differ: rows of one set of data are longer than those of another."""
+
 
 def set_apart(runs: Iterable[Mapping[str, Any]]) -> int:
     """Says of contradicting readings that they are; returns how many there are."""
     alike: dict[str, list[dict[str, Any]]] = {}
     for run in runs:
-        if run.get("beyond"):
+        if run.get("beyond") or any(isinstance(run["scenario"].get(name), dict) for name in _SIZES):
             continue
         for reading in run["readings"]:
             key = json.dumps([run["scenario"], reading["metric"], reading.get("over")], sort_keys=True)

@@ -3,16 +3,19 @@
 A run is no older than the newest of its releases, and seldom half a year younger: who installs a library for a new
 run takes one of these days. So a library of which no release is stated may be any from the newest of the first of these
 days to the newest of the last, and stands as these two. A record without any release is of the days of the others of
-its source; where none of them states one, nothing is said: the profile decides.
+its source; where none of them states one, nothing is said: the profile decides. The day of the commit of a record, or
+of its run, is stated, too: no release of a later day was in it, and without any other it is the last of the days.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from datetime import date, timedelta
 from functools import cache
 
 from toolkit.accuracy.convert.draft import Draft, Record
+from toolkit.accuracy.convert.remarks import remarks_of
 from toolkit.accuracy.convert.vocabulary import versions_of
 from toolkit.facts.releases import PACKAGES, Release, parse_version, release, versions
 from toolkit.spec.fields import names
@@ -23,6 +26,7 @@ WINDOW = timedelta(days=180)
 Days = tuple[date, date]
 """The first day and the last."""
 
+_TOLD = re.compile(r"\b(?:commit|run|log|page|results?) (?:of|on|from) (20\d\d-[01]\d-[0-3]\d)\b")
 _STACK = "stack."
 _OWN_CODE = ("vllm", "autoawq", "litgpt", "torchtune", "torchtitan")
 """Software that runs models by code of its own."""
@@ -34,8 +38,17 @@ def days_of(records: Iterable[Record]) -> Days | None:
     return (min(found), max(found)) if found else None
 
 
-def say_releases(draft: Draft, days: Days | None) -> None:
-    """Says the releases that move memory and are not stated. `days` are those of the source."""
+def told_day(record: Record) -> date | None:
+    """The day that a record's remarks name of its commit or its run; None where they name none, or several."""
+    found = set(_TOLD.findall(remarks_of(record)))
+    try:
+        return date.fromisoformat(found.pop()) if len(found) == 1 else None
+    except ValueError:
+        return None
+
+
+def say_releases(draft: Draft, days: Days | None, told: date | None = None) -> None:
+    """Says the releases that move memory and are not stated. `days` are the source's, `told` is the run's own."""
     stated = {
         name.removeprefix(_STACK): version
         for name, version in draft.fields.items()
@@ -43,6 +56,9 @@ def say_releases(draft: Draft, days: Days | None) -> None:
     }
     newest = _newest_day(stated)
     between = days if newest is None else (newest, newest + WINDOW)
+    if told is not None:
+        first = told - WINDOW if newest is None else newest
+        between = first, max(first, told if newest is None else min(told, newest + WINDOW))
     if between is None or draft.fields.get("stack.trainer") in _OWN_CODE:
         return
     for package in _needed(draft, alone=newest is None):

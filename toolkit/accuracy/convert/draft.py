@@ -13,6 +13,7 @@ from toolkit.accuracy.convert.words import (
     attention_of,
     compute_of,
     implementation_of,
+    is_default_optimizer,
     method_of,
     optimizer_of,
     strategy_of,
@@ -121,7 +122,8 @@ def _numerics(draft: Draft, record: Record) -> None:
     if autocast and draft.fields.get("method") != "inference":
         draft.say("amp", True)
     if draft.fields.get("method") != "inference":
-        draft.say_read("optimizer", record["optimizer"], optimizer_of(record["optimizer"]))
+        if record["optimizer"] is not None and not is_default_optimizer(record["optimizer"]):
+            draft.say_read("optimizer", record["optimizer"], optimizer_of(record["optimizer"]))
         draft.say("optimizer_implementation", implementation_of(record["optimizer"]))
         checkpointing = record["gradient_checkpointing"]
         if isinstance(checkpointing, str) and checkpointing != "full":

@@ -7,6 +7,7 @@ they are named. An evaluation of more rows than a step of training has may be wh
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from toolkit.accuracy.convert.draft import Draft, Record
@@ -14,6 +15,7 @@ from toolkit.accuracy.convert.remarks import remarks_of
 from toolkit.accuracy.convert.trainers import had_trainer
 from toolkit.spec.fields.evaluation import CACHED, EVALUATIONS, NO_LABELS, UNCACHED
 from toolkit.spec.fields.result import OWN_LOOP
+from toolkit.spec.fields.validation import LOSSES, STRATEGIES, TRAINERS
 
 _UNLABELLED = re.compile(r"\b(?:no|without|not given|not passed) (?:any )?labels\b|\blabels ?= ?none\b")
 _LABELLED = re.compile(r"\b(?:with|given|passes|passing|gets) (?:the |its )?labels\b|\blabels ?= ?\w")
@@ -54,17 +56,42 @@ _CAUSAL = "causal-lm"
 
 
 def say_evaluated(draft: Draft, record: Record, reading: dict[str, Any]) -> None:
-    """Sets a peak apart that an evaluation of more rows may have made: with checkpoints, logits are most of a step."""
-    fields = draft.fields
-    trains = fields.get("method") not in (None, "inference") and fields.get("head") in (None, _CAUSAL)
-    if not trains or reading["metric"] not in _PEAKS or fields.get("gradient_checkpointing") in (None, False):
+    """An evaluation of more rows than a step has, within the peak: a validation, or set apart where none is followed.
+
+    With checkpoints, logits are most of a step: elsewhere what is not followed is hardly more than it.
+    """
+    fields, text = draft.fields, remarks_of(record)
+    trains = fields.get("method") not in (None, "inference")
+    if not trains or reading["metric"] not in _PEAKS or _NO_EVALUATION.search(text):
         return
-    text, batch = remarks_of(record), fields.get("batch_size")
-    if _NO_EVALUATION.search(text) or isinstance(batch, list | dict):
+    batch, rows = fields.get("batch_size"), _rows(text, _is_trainers(draft, record))
+    if rows is None or isinstance(batch, list | dict) or (batch is not None and rows <= batch):
         return
-    rows = _rows(text, _is_trainers(draft, record))
-    if rows is not None and (batch is None or rows > batch):
+    if _is_followed(fields) and "sequence_length" in fields:
+        draft.say("validation.batch_size", rows)
+        if longest := _longest(fields):
+            draft.say("validation.sequence_length", {"from": 1, "to": longest})
+    elif fields.get("head") in (None, _CAUSAL) and fields.get("gradient_checkpointing") not in (None, False):
         reading["apart"] = f"the maximum over a run that evaluates batches of {rows} rows, too"
+
+
+def _is_followed(fields: Mapping[str, Any]) -> bool:
+    """Whether a validation of any stack that it may be is followed."""
+    known = {"stack.trainer": TRAINERS, "stack.loss": LOSSES, "parallel.strategy": STRATEGIES, "objective": ()}
+    for name, values in known.items():
+        said = fields.get(name)
+        if any(one not in (None, *values) for one in (said if isinstance(said, list) else [said])):
+            return False
+    return True
+
+
+def _longest(fields: Mapping[str, Any]) -> int | None:
+    """The most tokens that a row may have which is evaluated; None where all have as many."""
+    length = fields["sequence_length"]
+    if fields.get("padding") is True or fields.get("packing") not in (None, "none"):
+        return None
+    longest = length["to"] if isinstance(length, dict) else length
+    return longest if isinstance(longest, int) else None
 
 
 def _is_trainers(draft: Draft, record: Record) -> bool:

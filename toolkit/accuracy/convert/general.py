@@ -12,12 +12,13 @@ from typing import Any
 from toolkit.accuracy.convert.axolotl import axolotl_example, quotes_axolotl
 from toolkit.accuracy.convert.beside import say_beside, say_spill, say_stated_releases
 from toolkit.accuracy.convert.caches import say_cache
-from toolkit.accuracy.convert.days import Days, say_releases
+from toolkit.accuracy.convert.days import Days, say_releases, told_day
 from toolkit.accuracy.convert.draft import MAX_REMARK, Draft, Record
 from toolkit.accuracy.convert.evaluations import say_evaluated, say_labels
 from toolkit.accuracy.convert.fitting import fit
 from toolkit.accuracy.convert.fms import say_framework
 from toolkit.accuracy.convert.loops import say_loop, say_loops_autocast, say_pass
+from toolkit.accuracy.convert.passes import say_passes
 from toolkit.accuracy.convert.peft_configs import lora_options, peft_method, say_prepared
 from toolkit.accuracy.convert.remarks import (
     pairs_of,
@@ -63,7 +64,7 @@ def general(draft: Draft, record: Record, reading: dict[str, Any], days: Days | 
     `days` are those between which the source's runs were made, where its records state releases.
     """
     as_recorded(draft, record, reading)
-    say_releases(draft, days)
+    say_releases(draft, days, told_day(record))
     as_stated(draft, record, reading)
     fit(draft)
 
@@ -92,6 +93,7 @@ def as_recorded(draft: Draft, record: Record, reading: dict[str, Any]) -> None:
     _say_several(draft, record)
     say_beyond(draft, record)
     say_beside(draft, record)
+    say_passes(draft, record)
     say_labels(draft, record)
     say_reading(draft, record, reading)
     say_evaluated(draft, record, reading)

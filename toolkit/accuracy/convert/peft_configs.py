@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from toolkit.accuracy.convert.draft import MAX_REMARK, Draft
+from toolkit.accuracy.convert.remarks import NO_AUTOCAST
 from toolkit.spec.fields import names
 from toolkit.spec.fields.peft_methods import PEFT_METHODS
 
@@ -151,9 +152,20 @@ _PREPARED = re.compile(
 
 
 def say_prepared(draft: Draft, text: str) -> None:
-    """Whoever calls prepare_model_for_kbit_training has all that is not quantized cast to float32, head included."""
+    """Whoever calls prepare_model_for_kbit_training has all that is not quantized cast to float32, head included.
+
+    peft asks for no quantization before it casts: weights of a model that has none are float32 afterwards, too.
+    """
     weights = draft.fields.get("weights")
     kinds = weights if isinstance(weights, list) else [weights]
-    trains = draft.fields.get("method") not in (None, "inference")
-    if trains and set(kinds) <= names.BITSANDBYTES and "upcast" not in draft.fields and _PREPARED.search(text):
+    if draft.fields.get("method") in (None, "inference", "full") or not _PREPARED.search(text):
+        return
+    if set(kinds) <= names.BITSANDBYTES and "upcast" not in draft.fields:
         draft.say("upcast", True)
+    elif weights in _HALVES:
+        draft.fields["weights"] = "fp32"
+        if NO_AUTOCAST.search(text):
+            draft.say("compute", "fp32")
+
+
+_HALVES = ("bf16", "fp16")

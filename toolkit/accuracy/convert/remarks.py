@@ -51,7 +51,7 @@ _FIRST = re.compile(r"\brank 0\b|\bfirst gpu\b")
 _EVALUATION = re.compile(r"training and (?:the )?(?:validation|evaluation|test)[^;.]{0,20}generation")
 _OTHER_LOSS = re.compile(r"loss is (?!the model)[^;]{0,200}(?:no cross.?entropy|\.mean\(\)|\.sum\(\))")
 _IMAGE = re.compile(r"\b(?:one|an?|each|per) image\b|\+ image\b|\bimage (?:a|per) sample\b")
-_NO_AUTOCAST = re.compile(r"\b(?:no|without|not under) (?:autocast|amp|mixed[ -]precision)\b")
+NO_AUTOCAST = re.compile(r"\b(?:no|without|not under) (?:autocast|amp|mixed[ -]precision)\b")
 _COMPILED = re.compile(
     r"(?<!no )(?<!not )(?<!without )\btorch[._]compiled?\b(?!\s*=\s*false| (?:is )?(?:not|off|unused|disabled)\b)"
     r"|(?<![\w.])compile=true"
@@ -172,7 +172,7 @@ def say_autocast(draft: Draft, record: Record) -> None:
     pairs = pairs_of(record)
     if any(pairs.get(name) == "true" for name in ("fp16", "bf16")):
         draft.say("amp", True)
-    elif _NO_AUTOCAST.search(remarks_of(record)):
+    elif NO_AUTOCAST.search(remarks_of(record)):
         draft.say("amp", False)
     elif weights == "fp32" and compute in names.FLOATS:
         draft.say("amp", compute != "fp32")

@@ -36,6 +36,7 @@ COLLECTED = (
     "llm_inference_profiling",
     "llm_quantization_study",
     "long_context_offload",
+    "megatron_golden",
     "ml_engineering_upgrade",
     "ml_sys_gpt2_zero",
     "mli_transformers_benchmarks",

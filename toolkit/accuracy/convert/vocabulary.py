@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.documents.scan.names import gpus_in, models_in
+from toolkit.facts.gpu import Card
 from toolkit.facts.gpus import find_gpu
 from toolkit.facts.models import ALIASES, MODEL_IDS, load_model
 from toolkit.facts.names import UnknownName
@@ -20,6 +21,11 @@ _REMARK = re.compile(r"\s*\([^()]*\)")
 _COUNT = re.compile(r"^\s*\d+ ?[x×*]\s*(?=\D)|\s+[x×*] ?\d+$")
 _MEMORY = re.compile(r"\d ?gi?b\b", re.IGNORECASE)
 _SEVERAL = re.compile(r"[+&]|\band\b|\bor\b")
+_TOLD = re.compile(r"\((\d{1,7}(?:\.\d{1,3})?) ?(mi?b|gi?b)\)", re.IGNORECASE)
+"""A remark that is nothing but the memory of the card, as nvidia-smi or torch says it."""
+_UNITS = {"m": 1 << 20, "g": 1 << 30}
+_OFF = 0.2
+"""How far a card's memory may lie from what it is sold with: ECC, and what a driver keeps, take up to a tenth."""
 _STORED = re.compile(
     r"[-_](?:gptq|awq|fp8|bnb|unsloth|quantized|4bit|8bit|int4|int8|w4a16|w8a8|w8a16)(?:[-_.].*)?$", re.IGNORECASE
 )
@@ -79,17 +85,29 @@ def checkpoint_groups(name: str | None) -> int | None:
 
 
 def gpu_of(published: str | None) -> str | None:
-    """The GPU's name in the table of GPUs; None where the record names none that is in it, or several."""
+    """The GPU's name in the table of GPUs; None where the record names none that is in it, or several.
+
+    A card that was given other memory than its maker sells it with, such as an RTX 4090 of 49,140 MiB, is not in it.
+    """
     if published is None:
         return None
     plain = _COUNT.sub("", _REMARK.sub("", published), count=1)
     found = find_gpu(plain)
     if not isinstance(found, UnknownName):
-        return found.name
+        return found.name if _has_as_much(found, published, plain) else None
     if _MEMORY.search(plain):
         return None
     named = {one.card.name for one in gpus_in(published)}
     return named.pop() if len(named) == 1 and not _SEVERAL.search(published) else None
+
+
+def _has_as_much(card: Card, published: str, plain: str) -> bool:
+    """Whether the memory behind a name may be that of the card; beside a number of cards it may be theirs."""
+    told = _TOLD.search(published)
+    if told is None or plain != _REMARK.sub("", published):
+        return True
+    amount = float(told[1]) * _UNITS[told[2][0].casefold()]
+    return (1 - _OFF) * card.usable_low <= amount <= (1 + _OFF) * card.usable_high
 
 
 def _listed(text: object) -> dict[str, str]:

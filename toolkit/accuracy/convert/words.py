@@ -51,7 +51,7 @@ _OFFLOAD = re.compile(r"(?<!no )(?<!without )(?<!without cpu )(?<!no cpu )(?:cpu
 _METHODS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\b(?:dpo|ppo|grpo|rlhf|orpo|kto|reward)\b"), ""),
     (re.compile(r"\b(?:inference|generation|generate|decod\w*|prefill|serving)\b"), "inference"),
-    (re.compile(r"\bq-?lora\b|\bq?pissa\b.*\bqlora\b"), "qlora"),
+    (re.compile(r"\bq-?(?:lora|dora)\b|\bq?pissa\b.*\bqlora\b"), "qlora"),
     (re.compile(r"\b(?:lora|dora|rslora|pissa)\b"), "lora"),
     (re.compile(r"\b(?:full|pre-?train\w*|full[ -]parameter|sft|fine-?tun\w*)\b"), "full"),
 )
@@ -145,6 +145,18 @@ def optimizer_of(published: str | None) -> str | None:
 _EIGHT_BIT: Mapping[str, str] = {"8bit_adamw": "adamw_8bit", "8_bit_adamw": "adamw_8bit", "adamw8bit": "adamw_8bit",
                                  "pagedadamw8bit": "paged_adamw_8bit", "pagedadamw32bit": "paged_adamw",
                                  "adam_8bit": "adamw_8bit", "paged_adamw_32bit": "paged_adamw"}  # fmt: skip
+
+
+_DEFAULT = re.compile(
+    r"(?:the |its )?(?:(?:hf |transformers )?(?:sft)?trainer(?:['\u2019]?s)? |trl(?:['\u2019]s)? )?"
+    r"defaults?(?: optimizer)?"
+)
+"""What stands for the optimizer of whatever trains: no name of one."""
+
+
+def is_default_optimizer(published: str) -> bool:
+    """Whether a text says of the optimizer only that nobody chose it: what it is follows from the trainer."""
+    return _DEFAULT.fullmatch(published.strip().casefold()) is not None
 
 
 def implementation_of(published: str | None) -> str | None:

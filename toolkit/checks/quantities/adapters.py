@@ -26,13 +26,15 @@ def adapters_agree(case: Case) -> bool:
 
 
 def _of(held: Holdings) -> Interval:
-    step = held.ledger.phase(PhaseName.OPTIMIZER_STEP)
-    return point(step.of(Category.ADAPTERS) if step else 0)
+    phase = held.ledger.phase(PhaseName.OPTIMIZER_STEP) or held.ledger.phases[0]
+    return point(phase.of(Category.ADAPTERS))
 
 
 def _fact(held: Holdings) -> str:
     lora = held.setting.lora
     rank = f"rank {lora.rank}" if lora else held.setting.method if held.setting.peft else "no adapter"
+    if lora and not held.setting.trains:
+        return f"{rank}, not merged"
     return f"{held.parameters_trainable:,} adapter parameters, {rank}"
 
 

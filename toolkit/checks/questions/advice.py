@@ -47,6 +47,16 @@ REMEDIES: tuple[Remedy, ...] = (
         lambda setting: setting.trains and setting.gradient_checkpointing == "false",
     ),
     Remedy(
+        {"validation.batch_size": 1},
+        "evaluations take longer",
+        lambda setting: setting.validation is not None and setting.validation.kept_batches == 0,
+    ),
+    Remedy(
+        {"validation.kept_batches": 1},
+        "eval_accumulation_steps=1: predictions go to main memory after each batch",
+        lambda setting: setting.validation is not None and setting.validation.kept_batches > 1,
+    ),
+    Remedy(
         {"optimizer": "adamw_8bit"},
         "states are rounded to 8 bit; needs bitsandbytes",
         lambda setting: setting.optimizer in ("adamw", "paged_adamw"),

@@ -105,7 +105,7 @@ class Answer:
 
     @property
     def counted(self) -> Bytes:
-        """The same as torch.cuda.max_memory_allocated counts it: of training on one GPU by whole blocks."""
+        """The same as torch.cuda.max_memory_allocated counts it: of runs on one GPU by whole blocks."""
         return _hull(counted(one) for one in self.estimates)
 
     @property

@@ -94,7 +94,7 @@ def _with_text(config: Config, head: Head, text: Config, modules: tuple[Module, 
 
 
 def _sees(text: Config, kind: LayerKind) -> LayerKind:
-    """A kind of layers whose masks let images be seen whole, and are made whether or not there are any."""
+    """A kind of layers whose masks let images be seen whole; some releases make them whether or not there are any."""
     if text.value("use_bidirectional_attention") != "vision":
         return kind
     return replace(kind, attention=replace(kind.attention, always_masked=True))

@@ -12,6 +12,8 @@ from toolkit.memory.architecture.autoawq import FAMILY as AUTOAWQ
 from toolkit.memory.architecture.autoawq import as_autoawq
 from toolkit.memory.architecture.config import UnsupportedModel
 from toolkit.memory.architecture.litgpt import LITGPT_CACHES_GROUPS, as_litgpt
+from toolkit.memory.architecture.megatron import TRAINER as MEGATRON
+from toolkit.memory.architecture.megatron import as_megatron
 from toolkit.memory.architecture.model import Architecture, Module, ModuleKind, Tensor
 from toolkit.memory.architecture.torchtitan import TRAINER as TORCHTITAN
 from toolkit.memory.architecture.torchtitan import as_torchtitan
@@ -59,6 +61,8 @@ def as_built(architecture: Architecture, setting: Setting) -> Architecture:
         return as_torchtune(architecture)
     if setting.stack.trainer == TORCHTITAN:
         return as_torchtitan(architecture, setting)
+    if setting.stack.trainer == MEGATRON:
+        return as_megatron(architecture, setting.parallel.tensor_parallel)
     if setting.stack.trainer == "unsloth" and architecture.family == "gpt_oss" and setting.weights in _FOUR_BIT:
         return _unsloth_gpt_oss(architecture)
     if _is_before_fusion(setting.stack.versions.get("transformers")):

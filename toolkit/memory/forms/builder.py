@@ -111,7 +111,7 @@ class Builder:
         rank = 2 * a.rank if found in a.shared else a.rank
         branch = Branch(
             rank, n.gathered_adapter or n.adapter, n.gradient, a.dropout, n.adapter_products, magnitude=a.dora,
-            bias=a.bias, frozen=a.frozen, blocks=a.blocks.get(found, (1, 1)),
+            bias=a.bias, frozen=a.frozen, blocks=a.blocks.get(found, (1, 1)), keeps_unit=n.keeps_unit,
         )  # fmt: skip
         if n.kernels.adapters is not None:
             masks, axolotl = n.kernels.adapters == "masked", n.kernels.adapters == "axolotl"

@@ -70,7 +70,7 @@ def encoder_layer_form(build: Builder, kind: LayerKind) -> EncoderLayerForm:
         dropout=kind.dropout > 0,
         compact=layout.compact,
         shares=layout.shares,
-        names_probabilities=not build.numerics.adds_masks,
+        names_probabilities=not build.numerics.adds_masks or build.version.returns_probabilities,
         boxed=layout.biases,
     )
 

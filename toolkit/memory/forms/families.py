@@ -13,6 +13,7 @@ from toolkit.memory.architecture.gemma4 import FAMILIES as GEMMA4
 from toolkit.memory.architecture.litgpt import FAMILY as LITGPT
 from toolkit.memory.architecture.llama4 import FAMILY as LLAMA4
 from toolkit.memory.architecture.mamba import FAMILIES as MAMBAS
+from toolkit.memory.architecture.megatron import FAMILY as MEGATRON
 from toolkit.memory.architecture.mllama import FAMILY as MLLAMA
 from toolkit.memory.architecture.torchtitan import REPEATED, SHARED
 from toolkit.memory.architecture.torchtune import HALVED, PAIRED
@@ -21,6 +22,7 @@ from toolkit.memory.forms.feed_forward import dense_form, feed_forward_form
 from toolkit.memory.forms.layers import attention_form, layer_form, mixing_form
 from toolkit.memory.forms.litgpt import litgpt_layer
 from toolkit.memory.forms.llama4 import llama4_layer
+from toolkit.memory.forms.megatron import megatron_layer_form
 from toolkit.memory.forms.recurrent import mamba_beside_form
 from toolkit.memory.forms.torchtitan import torchtitan_layer
 from toolkit.memory.forms.torchtune import torchtune_layer
@@ -192,6 +194,7 @@ FORMS: Mapping[str, Callable[[Builder, LayerKind], AnyLayer]] = {
     **dict.fromkeys(CODES, written_layer_form),
     LLAMA4: llama4_layer,
     LITGPT: litgpt_layer,
+    MEGATRON: megatron_layer_form,
     AUTOAWQ: _autoawq,
     PAIRED: torchtune_layer,
     HALVED: torchtune_layer,

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from toolkit.memory.architecture import ModuleKind
 from toolkit.memory.architecture.heads import BASE
 from toolkit.memory.architecture.litgpt import FAMILY as LITGPT
+from toolkit.memory.architecture.megatron import FAMILY as MEGATRON
 from toolkit.memory.architecture.nomic_bert import FAMILY as NOMIC
 from toolkit.memory.architecture.torchtitan import REPEATED, SHARED
 from toolkit.memory.architecture.torchtune import HALVED, PAIRED
 from toolkit.memory.forms.both_ways import both_ways_head
 from toolkit.memory.forms.builder import Builder
 from toolkit.memory.forms.litgpt import litgpt_head
+from toolkit.memory.forms.megatron import megatron_head
 from toolkit.memory.forms.torchtitan import torchtitan_head
 from toolkit.memory.forms.torchtune import torchtune_head
 from toolkit.memory.formula.ends.classification import BodyForm, ScoreForm
 from toolkit.memory.formula.ends.logits import HeadForm
 from toolkit.memory.formula.ends.summed import SUM
 from toolkit.memory.formula.follow import AnyHead
-from toolkit.memory.formula.linear.linear_form import LinearForm
+from toolkit.memory.formula.linear.linear_form import Branch, LinearForm
 from toolkit.memory.libraries.transformers_versions import FROM_LOGITS
 from toolkit.memory.refusal import UnsupportedRow
 
@@ -27,6 +31,13 @@ NORMED_SUMS = ("opt", NOMIC)
 PROJECT_OUT = "decoder.project_out"
 WHOLE = ("cross-entropy", FROM_LOGITS, SUM)
 """Losses on the logits of all tokens at once, as the model returns them."""
+OWN_ENDS: Mapping[str, Callable[[Builder], HeadForm]] = {
+    LITGPT: litgpt_head,
+    MEGATRON: megatron_head,
+    REPEATED: torchtitan_head,
+    SHARED: torchtitan_head,
+}
+"""The ends of models whose code is a trainer's own, with one loss."""
 
 
 def head_form(build: Builder, loss: str, *, trains: bool) -> AnyHead:
@@ -40,15 +51,15 @@ def head_form(build: Builder, loss: str, *, trains: bool) -> AnyHead:
         return BodyForm(build.norm(architecture.layers[0].norm) if architecture.family not in NORMED_SUMS else None)
     if architecture.head != "causal-lm":
         raise UnsupportedRow("logits", f"no formula for a {architecture.head} head yet")
-    if architecture.family == LITGPT:
-        return litgpt_head(build)
+    if architecture.family in OWN_ENDS:
+        return OWN_ENDS[architecture.family](build)
     if architecture.family in (PAIRED, HALVED):
         return torchtune_head(build, loss)
-    if architecture.family in (REPEATED, SHARED):
-        return torchtitan_head(build)
     projection, project = build.output_weight(), _projected(build, loss)
     if project is not None:
         projection = replace(projection, inputs=project.outputs)
+    if not trains or loss in WHOLE:
+        projection = replace(projection, branch=_output_branch(build))
     return HeadForm(
         norm=build.norm(architecture.layers[0].norm, 2),
         projection=projection,
@@ -62,6 +73,12 @@ def head_form(build: Builder, loss: str, *, trains: bool) -> AnyHead:
         project=project,
         widens=build.numerics.widens_results,
     )
+
+
+def _output_branch(build: Builder) -> Branch | None:
+    """The adapter on the output layer, which all-linear leaves out."""
+    heads = (module.path for module in build.architecture.modules if module.kind is ModuleKind.HEAD)
+    return next((found for path in heads if (found := build.branch(path)) is not None), None)
 
 
 def _projected(build: Builder, loss: str) -> LinearForm | None:

@@ -87,7 +87,8 @@ def _kernel(kind: LayerKind, dtypes: Numerics, version: Behaviour, sequence: int
         return "sdpa" if version.converted != "given" else "given padded" if sequence % MASK_UNIT else "given"
     if dtypes.padded and version.gives_biases and not version.one_mask:
         return biased(dtypes, sequence)
-    if version.one_mask or a.always_masked or dtypes.padded or has_masks(dtypes.packing):
+    always = a.always_masked and not version.masks_none
+    if version.one_mask or always or dtypes.padded or has_masks(dtypes.packing):
         return "masked"
     # transformers masking_utils.py, _ignore_causal_mask_sdpa: a window as long as the sequence makes a mask.
     if shorter_window(kind, sequence) is not None:
@@ -173,6 +174,8 @@ def _of_all_positions(build: Builder) -> Size:
 
 def _by_blocks(build: Builder) -> bool:
     """Whether masks depend on the blocks of images in each sequence (Gemma 4, with or without images)."""
+    if build.version.masks_none:
+        return False
     return any(kind.attention.always_masked and kind.sample for kind in build.architecture.layers)
 
 

@@ -37,6 +37,7 @@ from toolkit.memory.formula.norms import normalise
 from toolkit.memory.formula.operations import letting_go
 from toolkit.memory.formula.trainers.autoawq import FusedForm, fused_block
 from toolkit.memory.formula.trainers.litgpt import all_logits, chunked_logits, chunked_logits_loss
+from toolkit.memory.formula.trainers.megatron import MegatronForm, megatron_layer, megatron_loss
 from toolkit.memory.formula.trainers.torchtitan import titan_outputs_loss
 from toolkit.memory.formula.trainers.torchtune import linear_chunks_loss, output_chunks_loss, whole_outputs_loss
 from toolkit.memory.libraries.losses import ADDS_IN_PLACE, SHORT, TILES
@@ -53,6 +54,7 @@ AnyLayer = (
     | BloomForm
     | T5Form
     | FusedForm
+    | MegatronForm
     | BlockForm
     | WrittenLayerForm
     | BartForm
@@ -82,6 +84,7 @@ LOSSES = {
     "output chunks": output_chunks_loss,
     "whole outputs": whole_outputs_loss,
     "titan outputs": titan_outputs_loss,
+    "megatron": megatron_loss,
     SUM: sum_loss,
 }
 """The implementations of a causal language model's loss, by the name in a stack or of a version."""
@@ -111,6 +114,7 @@ FOLLOWERS: Mapping[type, Callable[..., Buffer]] = {
     MergeForm: merge_streams,
     WrittenLayerForm: written_layer,
     FusedForm: fused_block,
+    MegatronForm: megatron_layer,
     LayerForm: layer,
 }
 """The function of each form of a layer."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from toolkit.memory.architecture.heads import QUESTION, SEQUENCE, SPAN
 from toolkit.memory.architecture.litgpt import FAMILY as LITGPT
+from toolkit.memory.architecture.megatron import FAMILY as MEGATRON
 from toolkit.memory.architecture.torchtitan import REPEATED, SHARED
 from toolkit.memory.architecture.torchtune import HALVED, PAIRED
 from toolkit.memory.context import Context
@@ -39,6 +40,8 @@ def token_ids(context: Context, phase: PhaseName) -> int:
     At the loss shifted labels are there as well.
     """
     setting, layout = context.setting, ENCODERS.get(context.architecture.family)
+    if context.architecture.family == MEGATRON:
+        return _of_megatron(context, phase)
     if context.stage is not None and context.stage.scheduled:
         return _of_stage(context, context.stage) + context.at(phase, "token_ids")
     if context.architecture.frames:
@@ -50,6 +53,22 @@ def token_ids(context: Context, phase: PhaseName) -> int:
         each += {SEQUENCE: 1, QUESTION: SPAN}.get(context.architecture.head, setting.sequence_length)
     given = setting.batch_size * each * BYTES["int64"] + context.at(phase, "token_ids")
     return given + lengths_bytes(setting)
+
+
+def _of_megatron(context: Context, phase: PhaseName) -> int:
+    """Ids, positions and labels in int64, and float32 weights of the loss; with a bool for each pair, while it runs.
+
+    The first stage of a pipeline has ids and positions, the last labels and weights, and both have pairs. A step is
+    free of all (megatron/training/utils.py, get_batch_on_this_tp_rank).
+    """
+    setting, stage = context.setting, context.stage
+    tokens = setting.batch_size * setting.sequence_length
+    first, last = (stage is None or stage.embeds), (stage is None or stage.projects)
+    if phase is PhaseName.OPTIMIZER_STEP or not (first or last):
+        return 0
+    each = 2 * BYTES["int64"] * first + (BYTES["int64"] + BYTES["fp32"]) * last
+    pairs = tokens * setting.sequence_length if phase is PhaseName.FORWARD_END else 0
+    return tokens * each + pairs
 
 
 def _of_stage(context: Context, stage: Stage) -> int:
@@ -76,15 +95,17 @@ def position_embeddings(context: Context, phase: PhaseName) -> int:
     if context.stage is not None and context.stage.scheduled:  # and those of micro-batches that wait
         return angles(context, phase) + context.at(phase, ANGLES)
     moment = context.moments.get(phase)
-    if phase is PhaseName.PREFILL and moment is not None and ends_before_logits(context):
+    passes = phase in (PhaseName.PREFILL, PhaseName.VALIDATION)
+    if passes and moment is not None and ends_before_logits(context, phase):
         return moment.rows.get(ANGLES, 0)
     return angles(context, phase)
 
 
-def ends_before_logits(context: Context) -> bool:
+def ends_before_logits(context: Context, phase: PhaseName = PhaseName.PREFILL) -> bool:
     """Whether the logits are made after the model's body, which holds the angles, has returned."""
     family, head = context.architecture.family, context.architecture.head
-    return not context.setting.trains and family != LITGPT and head == CAUSAL and context.architecture.is_decoder
+    graphless = not context.setting.trains or phase is PhaseName.VALIDATION
+    return graphless and family != LITGPT and head == CAUSAL and context.architecture.is_decoder
 
 
 def angles(context: Context, phase: PhaseName) -> int:

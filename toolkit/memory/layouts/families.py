@@ -122,6 +122,7 @@ LAYOUTS: Mapping[str, Layout] = {
     "torchtune_halved": LLAMA,
     "torchtitan_repeated": LLAMA,
     "torchtitan_shared": LLAMA,
+    "megatron": replace(LLAMA, rotary="none"),
     "litgpt": replace(LLAMA, rotary="joined", holds="normed", names_products=True),
     "biogpt": replace(
         LLAMA,

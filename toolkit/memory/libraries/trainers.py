@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+MEGATRON = "megatron"
 TORCHTITAN = "torchtitan"
 TORCHTUNE = "torchtune"
 TRL = ("trl",)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import lru_cache
 
 from packaging.version import Version
 
 from toolkit.memory.architecture import Architecture
 from toolkit.memory.forms.builder import Builder
 from toolkit.memory.forms.layers import cache_of
-from toolkit.memory.formula.caches.cached import HOLDS, NAMES
+from toolkit.memory.formula.caches.cached import COPIES, HOLDS, KEEPS, NAMES
 from toolkit.memory.formula.ends.logits import NAMED
 from toolkit.memory.formula.ends.summed import SUM
 from toolkit.memory.libraries.losses import held_result, loss_of
+from toolkit.memory.libraries.transformers_versions import behaviour
 from toolkit.memory.libraries.versions import older
 from toolkit.spec.fields.result import OWN_LOOP
 from toolkit.spec.settings.setting import Setting
@@ -28,8 +31,17 @@ TRAINS_UNCACHED_UNTIL: Mapping[str, Version] = dict.fromkeys(
 )
 """Families that made no cache while they trained ("and not self.training", modeling_*.py; read in 4.46.3 to 4.57.1)."""
 
+GOES_WITHOUT_BESIDE_LABELS = frozenset({"bart", "marian", "mbart", "pegasus"})
+"""Families whose code sets use_cache to false where it is given labels (modeling_bart.py, modeling_marian.py)."""
+
 TURNED_OFF = frozenset({"qwen"})
 """Families whose makers' own script for training sets use_cache to false (QwenLM/Qwen 00dceeb, finetune.py)."""
+
+
+@lru_cache(maxsize=1024)
+def without_cache(architecture: Architecture) -> Architecture:
+    """A model whose config says that it keeps nothing (use_cache), as a script may set it before it trains."""
+    return replace(architecture, caches=False)
 
 
 def training_cache(build: Builder, setting: Setting) -> str:
@@ -53,14 +65,28 @@ def fills_unread(setting: Setting, architecture: Architecture) -> bool:
     """
     if not setting.trains or loss_of(setting) in (SUM, NAMED) or setting.parallel.schedule is not None:
         return False
-    trainer = setting.stack.trainer
-    fills = trainer == "transformers" or (trainer == "trl" and older(setting, "trl", TRL_STOPS))
-    stays = trainer == OWN_LOOP or (fills and older(setting, "transformers", TRAINER_STOPS))
     until = TRAINS_UNCACHED_UNTIL.get(architecture.family)
-    if architecture.family in TURNED_OFF:
-        return False
     if until is not None and older(setting, "transformers", until):
         return False
     layers = architecture.layers
     plain = all(one.stack == "decoder" and one.mixer is None and not one.attention.recurrent for one in layers)
-    return stays and plain and architecture.is_decoder and architecture.caches
+    return plain and _stays_on(setting, architecture)
+
+
+def validation_cache(setting: Setting, architecture: Architecture) -> str:
+    """What becomes of keys and values in a pass without gradients between steps, as of a tape."""
+    none = loss_of(setting) in (SUM, NAMED) or architecture.family in GOES_WITHOUT_BESIDE_LABELS
+    asks_for_none = setting.stack.trainer == "trl" and not older(setting, "trl", TRL_STOPS)
+    reaches = architecture.caches_in_training and not asks_for_none
+    if none or not (reaches or _stays_on(setting, architecture)):
+        return ""
+    return COPIES if behaviour(architecture, setting).copies_into_cache else KEEPS
+
+
+def _stays_on(setting: Setting, architecture: Architecture) -> bool:
+    """Whether nobody turns a model's cache off."""
+    trainer = setting.stack.trainer
+    fills = trainer == "transformers" or (trainer == "trl" and older(setting, "trl", TRL_STOPS))
+    stays = trainer == OWN_LOOP or (fills and older(setting, "transformers", TRAINER_STOPS))
+    on = stays and architecture.family not in TURNED_OFF
+    return on and architecture.is_decoder and architecture.caches

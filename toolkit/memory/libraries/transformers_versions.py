@@ -38,6 +38,12 @@ PACKS_GROUPS_FROM = Version("5.23")
 """sdpa with a mask packs a single token's queries by their keys, which it repeated before (pack_gqa)."""
 PROBABILITIES_BOUND_FROM = Version("4.48")
 """Layers keep a name for the probabilities of eager attention; before, attention let them go unless asked for them."""
+RETURNS_PROBABILITIES: Mapping[str, tuple[Version, Version]] = dict.fromkeys(
+    ("bert", "camembert", "electra", "roberta", "xlm-roberta"), (Version("4.54"), Version("5"))
+)
+"""Encoders whose eager attention gave its probabilities back unasked, so that layers kept them until they returned: not
+in 4.53.3, in 4.54.1 and 4.57.1 (modeling_bert.py, BertSelfAttention.forward, `return context_layer, attention_probs`).
+Since 5 all encoders' layers keep them, and their loop does not keep those of the layer before."""
 CACHE_COPIES_FROM = Version("4.56")
 """A cache copies the keys and values of a prompt; before, it kept them as they were (cache_utils.py, DynamicLayer)."""
 CACHES_FROM, WINDOWS_FROM = Version("4.36"), Version("4.56")
@@ -149,6 +155,9 @@ LAYS_OUT_FROM: Mapping[str, Version] = {
     **dict.fromkeys(("biogpt", "opt"), Version("4.52")),
     **dict.fromkeys(("arcee", "ernie4_5", "exaone4", "smollm3"), Version("4.53")),
 }
+MASKS_IMAGES_UNTIL: Mapping[str, Version] = {"gemma4_text": Version("5.13")}
+"""Families whose code made masks that let images be seen whole, with or without images; since then it does where the
+batch says which tokens are an image's (modeling_gemma4.py, Gemma4Model.forward, mm_token_type_ids)."""
 CLAMPS_UNTIL: Mapping[str, Version] = {"opt": Version("4.49")}
 """Families whose eager attention took the maximum of scores and the lowest number."""
 ROW_MASKS_UNTIL: Mapping[str, Version] = {"gpt2": Version("4.53"), "gpt_neox": Version("4.45")}
@@ -211,6 +220,7 @@ class Behaviour:
     keeps_prompt: bool
     hands_on_tuples: bool
     binds_probabilities: bool
+    returns_probabilities: bool
     copies_into_cache: bool
     keeps_all: bool
     slices: bool
@@ -225,6 +235,7 @@ class Behaviour:
     row_masks: bool
     lays_biases_out: bool
     sdpa_caps: bool
+    masks_none: bool
     caches_expanded: bool
     converted: str
 
@@ -292,6 +303,7 @@ def _behaviour(
         keeps_prompt=what == DECODING + UNTIL_END,
         hands_on_tuples=before(tuples.get(family, TUPLES_UNTIL)),
         binds_probabilities=not before(PROBABILITIES_BOUND_FROM),
+        returns_probabilities=version is not None and within(RETURNS_PROBABILITIES),
         copies_into_cache=not before(CACHE_COPIES_FROM),
         keeps_all=keeps_all,
         slices=keeps_all and attention == "flash" and before(SLICES_UNTIL),
@@ -307,6 +319,7 @@ def _behaviour(
         row_masks=family in ROW_MASKS_UNTIL and before(ROW_MASKS_UNTIL[family]),
         t5_attends="own" if family in ("t5", "mt5") and before(T5_OWN_ATTENTION_UNTIL) else "",
         sdpa_caps=before(SDPA_CAPS_UNTIL),
+        masks_none=family in MASKS_IMAGES_UNTIL and not before(MASKS_IMAGES_UNTIL[family]),
         caches_expanded=family in EXPANDED_UNTIL and before(EXPANDED_UNTIL[family]),
         converted=_converted(trains, several) if converts else "",
     )

@@ -23,7 +23,7 @@ from toolkit.memory.measure.refused import refusal
 from toolkit.memory.measure.steps import infer, train
 from toolkit.memory.measure.stopwatch import Stopwatch, Warm
 from toolkit.memory.measure.watch import Watch
-from toolkit.memory.trace.build import prepare
+from toolkit.memory.trace.build import answering, prepare
 from toolkit.memory.trace.refusal import UnsupportedTrace
 from toolkit.memory.trace.trace import libraries
 
@@ -69,13 +69,14 @@ def _run(job: Measurable, device: Device, watch: Watch) -> dict[str, Any]:
         with torch.device(device.kind):
             watch.mark(BUILD)
             model = load_on_device(setting, job.facts) if ranks is None else load_shared(setting, job.facts, ranks)
+            model = model if setting.trains else answering(model, setting)
             gc.collect()
             watch.mark(PhaseName.LOAD)
             if setting.trains and ranks is None:
                 watch.mark(PREPARE)
                 model = prepare(model, setting)
                 gc.collect()
-            if setting.trains:
+            if setting.trains or setting.lora is not None:
                 census.count(Category.ADAPTERS, adapters_of(model))
         held = watch.close().now
         if setting.trains:

@@ -9,6 +9,7 @@ import gc
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -29,6 +30,7 @@ from toolkit.memory.trace.generate import generate
 from toolkit.memory.trace.optimizers.make import states_of
 from toolkit.memory.trace.refusal import UnsupportedTrace
 from toolkit.memory.trace.refused import runs_trl, sums_logits
+from toolkit.memory.trace.validation import Predictions, predictions, validate
 from toolkit.spec.settings.setting import Setting
 
 STEPS = 2
@@ -59,6 +61,9 @@ def train(setting: Setting, model: nn.Module, kind: str, watch: Watch, census: C
         else:
             model.zero_grad(set_to_none=True)
         gc.collect()
+        if setting.validation is not None:
+            validate(setting, model, watch.mark, partial(_validated, model, kind, []))
+            gc.collect()
     watch.close()
 
     def again(start: Callable[[str], None]) -> None:
@@ -119,6 +124,17 @@ def _loss(setting: Setting, model: nn.Module, kind: str, named: list[Any]) -> to
             return own_loss(setting, model, inputs, named)
         with torch.device(kind):  # which the trainer would have put its inputs on
             return sft_loss(model, inputs)
+
+
+def _validated(model: nn.Module, kind: str, named: list[Any], setting: Setting, *, keeps: bool) -> Predictions | None:
+    """A pass of a validation, without gradients: what the loop keeps of it."""
+    if not keeps:
+        _loss(setting, model, kind, named)
+        return None
+    with torch.device(kind):
+        inputs = _inputs(setting, model)
+    with autocast(setting, kind):
+        return predictions(setting, model, inputs)
 
 
 def _inputs(setting: Setting, model: nn.Module) -> dict[str, torch.Tensor]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from toolkit.memory.context import Context
 from toolkit.memory.ledger import PhaseName
+from toolkit.memory.libraries.trainers import MEGATRON
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.size import BYTES
 from toolkit.memory.weights.storage import storage_of
@@ -21,7 +22,8 @@ AT_ONCE = 2
 
 def replicates(setting: Setting) -> bool:
     """Whether each GPU trains a whole model, which the first one sends it before."""
-    return setting.trains and setting.parallel.strategy == "ddp" and setting.parallel.gpus > 1
+    own = setting.stack.trainer == MEGATRON  # whose gradients are in one buffer, and whose weights go one by one
+    return setting.trains and setting.parallel.strategy == "ddp" and setting.parallel.gpus > 1 and not own
 
 
 def sent_at_first(context: Context) -> int:

@@ -8,6 +8,7 @@ from packaging.version import Version
 
 from toolkit.memory.engines.refusal import SERVED_STORAGE
 from toolkit.memory.formula.optimizers.on_parts import refusal_on_parts
+from toolkit.memory.libraries.trainers import MEGATRON
 from toolkit.memory.libraries.transformers_versions import FROM_LOGITS
 from toolkit.memory.libraries.versions import older
 from toolkit.memory.parallel.shard_covered import refuse_adapters
@@ -15,7 +16,7 @@ from toolkit.memory.parallel.shard_rows import UNSHARDED
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.weights.linear_storage import FOUR_BIT
 from toolkit.memory.weights.storage import FLOATS
-from toolkit.spec.fields.names import DEEPSPEED
+from toolkit.spec.fields.names import DEEPSPEED, DISTRIBUTED_OPTIMIZER
 from toolkit.spec.fields.objective import NEXT_TOKEN
 from toolkit.spec.fields.packing import UNPACKED
 from toolkit.spec.fields.result import OWN_LOOP
@@ -47,6 +48,9 @@ def refuse_spread(setting: Setting) -> None:
     """Raise for what no formula covers of a run on several GPUs, or with parts of it on the host."""
     parallel = setting.parallel
     rule = RULES.get(parallel.strategy)
+    if parallel.tensor_parallel > 1 and setting.stack.trainer != MEGATRON:
+        reason = f"no formula for layers split beside {parallel.strategy} with {setting.stack.trainer} yet"
+        raise UnsupportedRow("parallel", reason)
     if parallel.offload and parallel.strategy not in OFFLOADS:
         raise UnsupportedRow("parallel", f"no formula for offloading with strategy {parallel.strategy} yet")
     if rule is None or (parallel.strategy == "none" and parallel.gpus != 1):
@@ -59,8 +63,15 @@ def _alone(_: Setting) -> None:
 
 
 def _copies(setting: Setting) -> None:
-    if setting.stack.trainer not in WRAPS:
+    own = (setting.stack.trainer, setting.parallel.strategy) == (MEGATRON, "ddp")
+    if setting.stack.trainer not in WRAPS and not own:
         raise UnsupportedRow("parallel", f"no formula for {setting.parallel.strategy} with {setting.stack.trainer} yet")
+
+
+def _shards_states(setting: Setting) -> None:
+    """Raise for Megatron-LM's own optimizer with anything else."""
+    if setting.stack.trainer != MEGATRON:
+        raise UnsupportedRow("parallel", f"the distributed optimizer is Megatron-LM's, not {setting.stack.trainer}'s")
 
 
 def _shards(setting: Setting) -> None:
@@ -108,11 +119,14 @@ def _stages(setting: Setting) -> None:
 
 def off_schedule(setting: Setting) -> str:
     """What of a setting nobody knows how a loop runs it by a schedule of torch.distributed.pipelining; empty if all."""
+    own = setting.stack.trainer == MEGATRON
     found = {
         "inference": not setting.trains,
-        f"{setting.stack.trainer}, but for a plain loop": setting.stack.trainer != OWN_LOOP,
+        f"{setting.stack.trainer}, but for a plain loop": not own and setting.stack.trainer != OWN_LOOP,
         setting.method: setting.method != "full",
         f"{setting.weights} weights": setting.weights not in FLOATS,
+        "several chunks of layers on a stage": setting.parallel.chunks > 1 and not own,
+        "an optimizer that copies share out": setting.parallel.optimizer_shards > 1 and not own,
         "autocast": setting.amp,
         f"a {setting.head} head": setting.head != "causal-lm",
         f"the loss {setting.stack.loss}": setting.stack.loss not in ("cross-entropy", FROM_LOGITS),
@@ -128,7 +142,7 @@ def off_schedule(setting: Setting) -> str:
 def _train_on_schedule(setting: Setting) -> None:
     if what := off_schedule(setting):
         raise UnsupportedRow("parallel", f"no formula for a pipeline with a schedule and {what} yet")
-    if older(setting, "torch", SCHEDULED):
+    if older(setting, "torch", SCHEDULED) and setting.stack.trainer != MEGATRON:
         raise UnsupportedRow("parallel", f"no formula for schedules of torch before {SCHEDULED} yet")
 
 
@@ -195,6 +209,7 @@ def _split_training(setting: Setting) -> None:
 RULES: Mapping[str, Callable[[Setting], None]] = {
     "none": _alone,
     "ddp": _copies,
+    DISTRIBUTED_OPTIMIZER: _shards_states,
     "fsdp": _shards,
     "fsdp2": _cut_by_rows,
     "zero1": _zero,

@@ -7,7 +7,7 @@ fsdp2_prepare_model, for what is a unit of its own.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 from packaging.version import Version
 
@@ -17,6 +17,8 @@ from toolkit.memory.libraries.trainers import LOOPS_IN_TORCH, TORCHTITAN, TORCHT
 from toolkit.memory.libraries.versions import older
 from toolkit.memory.parallel.shard_moments import Shards
 from toolkit.memory.parallel.shard_rows import Rows, part_of
+from toolkit.memory.parallel.unlike_shards import Layer, UnlikeShards
+from toolkit.memory.programs.layer_order import is_ordered
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.size import BYTES
 from toolkit.memory.weights.numerics import numerics
@@ -69,7 +71,7 @@ def shard_sharing(
         raise UnsupportedRow("parallel", f"no formula for {what} with fsdp2 yet")
     accumulates = setting.gradient_accumulation > 1
     last = embedding.trained + (0 if apart else end.trained)  # what is reduced after all else
-    return Shards(
+    alike = Shards(
         root=0 if apart else embedding.bytes + end.bytes,
         embedding=embedding.bytes if apart else 0,
         end=end.bytes if apart else 0,
@@ -91,12 +93,23 @@ def shard_sharing(
         if accumulates and not _syncs_last(setting)
         else 0,
         widens=reduced // item,
+        repeats=setting.gradient_accumulation > 2,
         loss_outside=setting.stack.trainer in (TORCHTITAN, TORCHTUNE),
         stays=layer.bytes if setting.parallel.reshard_after_forward and _keeps_last(setting) else 0,
         again=around > 0 or numerics(computing).first_grad,
         joined=_reads_output(setting),
         by_loss=_reads_output(setting) and setting.method != "full" and apart,
     )
+    if not _are_unlike(architecture, rows, setting):
+        return alike
+    each = tuple(Layer(one.bytes, one.trained * reduced, one.trained // gpus * kept) for one in rows.layers)
+    return UnlikeShards(**{one.name: getattr(alike, one.name) for one in fields(alike)}, each=each)
+
+
+def _are_unlike(architecture: Architecture, rows: Rows, setting: Setting) -> bool:
+    """Whether layers differ in size and it is known which is where, as the moments of each are looked at then."""
+    orders = is_ordered(architecture.layers, architecture.order) and len(architecture.order) == len(rows.layers)
+    return orders and len(set(rows.layers)) > 1 and not setting.activation_offloading
 
 
 def _reads_output(setting: Setting) -> bool:

@@ -14,6 +14,7 @@ from itertools import chain
 
 from toolkit.frozen import frozen
 from toolkit.memory.formula.ends.logits import HeadForm
+from toolkit.memory.libraries.trainers import MEGATRON
 from toolkit.memory.libraries.transformers_versions import FROM_LOGITS
 from toolkit.memory.parallel.placement import Stage
 from toolkit.memory.parallel.schedule import Beside
@@ -37,13 +38,17 @@ def scheduled_part(programs: Programs, stage: Stage) -> Programs:
     origin = programs.head.origin
     if origin is None or not isinstance(origin.form, HeadForm):
         raise UnsupportedRow("parallel", "no formula for a pipeline with a schedule but of a decoder with its head yet")
-    if programs.joint or programs.inputs or programs.leads or programs.before or programs.called or programs.front:
+    own = origin.form.loss == MEGATRON
+    before = programs.called or (programs.front and not own)
+    if programs.joint or programs.inputs or programs.leads or programs.before or before:
         raise UnsupportedRow("parallel", "no formula for this model in a pipeline with a schedule yet")
-    part = replace(programs, detaches=True)
+    part = replace(programs, detaches=True, front=programs.front if stage.embeds else {})
     if not stage.embeds or _keeps_input(programs.layers[0]):
         part = replace(part, passing={})
     if not stage.projects:
-        return replace(part, head=_handed_on(programs), logits=None)
+        return replace(part, head=_freed(programs) if own else _handed_on(programs), logits=None)
+    if own:
+        return part
     given = replace(origin.form, loss=FROM_LOGITS)  # the loss is taken of what the stage has given
     return replace(part, logits=record_logits(given, origin.hidden, origin.stream))
 
@@ -51,6 +56,11 @@ def scheduled_part(programs: Programs, stage: Stage) -> Programs:
 def _keeps_input(first: Program) -> bool:
     """Whether the first layer keeps for backward what it is given."""
     return first.input == NOTHING and not (first.origin and first.origin.stream.received)
+
+
+def _freed(programs: Programs) -> Program:
+    """What Megatron-LM's stage gives the next, of which it keeps the graph alone."""
+    return Program(1, ALONE, {}, {}, ALONE, NOTHING, programs.head.result)
 
 
 def _handed_on(programs: Programs) -> Program:

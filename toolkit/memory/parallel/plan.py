@@ -10,6 +10,7 @@ from toolkit.frozen import frozen
 from toolkit.memory.architecture import Architecture, ModuleKind
 from toolkit.memory.libraries.trainers import LOOPS_IN_TORCH, TRL
 from toolkit.memory.libraries.versions import older
+from toolkit.memory.parallel.embedding_units import refuse_apart
 from toolkit.memory.parallel.flat_parts import flat_parts
 from toolkit.memory.parallel.fully_shard import shard_parts, shard_sharing
 from toolkit.memory.parallel.ignored import elements_of_a_layer
@@ -85,10 +86,8 @@ def gathered_setting(setting: Setting) -> Setting:
 def reduces_each(setting: Setting) -> bool:
     """Whether each backward makes gradients that are added to none: FSDP shares out those of every micro-batch.
 
-    A loop in torch has no no_sync, accelerate has. What fully_shard adds to whole gradients is counted with them.
+    A loop in torch has no no_sync, accelerate has.
     """
-    if setting.parallel.strategy == "fsdp2" and setting.method == "full":
-        return True
     return setting.parallel.strategy in ("fsdp", "fsdp2") and setting.stack.trainer in LOOPS_IN_TORCH
 
 
@@ -149,6 +148,7 @@ def plan(architecture: Architecture, setting: Setting) -> Plan:
 
 def _planned(architecture: Architecture, setting: Setting, whole: Sums) -> Plan:
     refuse_stacks(architecture, setting)
+    refuse_apart(architecture, setting)
     if setting.parallel.strategy in DEEPSPEED:
         mine = zero_parts(architecture, whole, setting)
         return Plan(mine, zero_sharing(architecture, whole, mine, setting))
@@ -192,6 +192,8 @@ def _spread(architecture: Architecture, whole: Sums, units: Units, setting: Sett
     stays = 0 if setting.parallel.reshard_after_forward else sum(map(units.gathered, units.layers))
     return Spread(
         root=units.gathered(units.root),
+        embedding=units.gathered(units.embedding),
+        embedding_gradient=kept * units.embedding if trains else 0,
         first=units.gathered(first),
         layer=units.gathered(max(units.layers, default=0)),
         prefetches=not outside and setting.parallel.backward_prefetch == "pre" and not stays,
@@ -200,7 +202,7 @@ def _spread(architecture: Architecture, whole: Sums, units: Units, setting: Sett
         layer_gradients=kept * sum(units.layers) if trains else 0,
         first_gradient=kept * first if trains else 0,
         whole=0 if once or reduces_each(setting) else _unsharded(whole, units, setting) * BYTES[computing.gradients],
-        earlier=0 if once or not (trains and reduces_each(setting)) else kept * (units.root + sum(units.layers)),
+        earlier=0 if once or not (trains and reduces_each(setting)) else kept * sum(units.in_order),
         retains=outside and not trains,
         root_trains=setting.method == "full",  # adapters are inside of blocks, and flat parameters apart
         beside=elements_of_a_layer(units.ignored) * kept if trains else 0,

@@ -12,6 +12,7 @@ from functools import lru_cache
 
 from toolkit.frozen import frozen
 from toolkit.memory.architecture import Architecture, ModuleKind
+from toolkit.memory.architecture.megatron import FAMILY as MEGATRON
 from toolkit.memory.parallel.placement import Stage
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.spec.fields.parallel import GPIPE
@@ -65,6 +66,8 @@ def scheduled_stages(architecture: Architecture, setting: Setting) -> tuple[Stag
     if architecture.tied:
         raise UnsupportedRow("parallel", "no formula for an output weight that is the embedding's on two stages yet")
     around = Counter(one.kind for one in architecture.modules if "{}" not in one.path and one.tensors)
+    if architecture.family == MEGATRON:  # whose first stage has all embeddings
+        around[ModuleKind.EMBEDDING] = 1
     if around - AROUND or not around[ModuleKind.HEAD]:
         raise UnsupportedRow(
             "parallel", "no formula for stages of more than an embedding, layers, a norm and a head yet"
@@ -82,9 +85,10 @@ def scheduled_stages(architecture: Architecture, setting: Setting) -> tuple[Stag
 def layers_of(count: int, parallel: Parallel, stage: int) -> tuple[int, int]:
     """The layers of a stage, from one up to another.
 
-    Raises UnsupportedRow where what is said is not of all layers, or where nothing is and stages cannot have as many.
+    Raises UnsupportedRow where what is said is not of all layers, or where nothing is and stages cannot have as many;
+    and where they cannot have them in chunks that are alike.
     """
-    gpus, said = parallel.gpus, parallel.stage_layers
+    gpus, said, chunks = parallel.gpus, parallel.stage_layers, parallel.chunks
     if said and (len(said) != gpus or sum(said) != count):
         reason = f"{len(said)} stages of {sum(said)} layers in all are said, for {gpus} GPUs and {count} layers"
         raise UnsupportedRow("parallel", reason)
@@ -92,6 +96,9 @@ def layers_of(count: int, parallel: Parallel, stage: int) -> tuple[int, int]:
         reason = f"{count} layers cannot be split evenly into {gpus} stages: state parallel.stage_layers"
         raise UnsupportedRow("parallel", reason)
     each = said or (count // gpus,) * gpus
+    if each[stage] % chunks or (said and chunks > 1):
+        reason = f"no formula for {chunks} chunks of {each[stage]} layers, or of stages with layers of their own yet"
+        raise UnsupportedRow("parallel", reason)
     return sum(each[:stage]), sum(each[: stage + 1])
 
 

@@ -7,12 +7,13 @@ gradients from is still there. Source: torch/distributed/fsdp/_fully_shard/_fsdp
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from toolkit.frozen import frozen
+from toolkit.memory.parallel.shard_now import Now
 from toolkit.memory.parallel.sharing import Step
-from toolkit.memory.programs.stretch import Stretch
+from toolkit.memory.programs.stretch import Stretch, having, just_before
 from toolkit.memory.tape.gradients import GRADIENTS, INCOMING
 from toolkit.memory.tape.peaks import ALONE
 
@@ -21,22 +22,6 @@ BUFFER = "gathering_buffer"
 FLAT = "flat_gradient"
 STREAM = "residual_stream"
 LOGITS = "logits"
-
-
-@frozen
-class _Now:
-    """A moment of backward: what is gathered and gathered ahead, what is being reduced, and gradients.
-
-    `parts` are a GPU's of those that were reduced, `fresh` those that are still to be; the `newest` part is beside that
-    of an earlier micro-batch, to which it is added.
-    """
-
-    held: int
-    ahead: int
-    sent: int = 0
-    parts: int = 0
-    fresh: int = 0
-    newest: int = 0
 
 
 @frozen
@@ -56,6 +41,7 @@ class Shards:
     (_fsdp_state.py, _post_forward). A frozen embedding is gathered `again` where a gradient flows to what it gives.
     An end that a loss reads outside its module is `joined` to the root: its backward begins as the loss's does. Where
     it is a unit without the norm before it nothing else gathers it, which the loss does itself, at once: `by_loss`.
+    There are micro-batches between the first and the last: it `repeats`.
     """
 
     root: int
@@ -82,6 +68,7 @@ class Shards:
     again: bool = True
     joined: bool = False
     by_loss: bool = False
+    repeats: bool = True
 
     @property
     def in_flight(self) -> int:
@@ -106,21 +93,21 @@ class Shards:
         rows = {GATHERED: self._held(1), BUFFER: first + self.layer, STREAM: step.hidden}
         yield Stretch("first layer", {**accumulated, **rows})
         for stretch in stretches:
-            shown = _with(stretch, accumulated)
+            shown = having(stretch, accumulated)
             if stretch.name == "last layer":
                 held = self._held(self.layers)
-                yield _beside(shown, {GATHERED: held, BUFFER: 2 * self.layer, STREAM: step.hidden})
-                yield _with(shown, {GATHERED: held, BUFFER: self.layer})
+                yield just_before(shown, {GATHERED: held, BUFFER: 2 * self.layer, STREAM: step.hidden})
+                yield having(shown, {GATHERED: held, BUFFER: self.layer})
             else:
                 yield from self._at_end(step, shown)
 
     def _at_end(self, step: Step, stretch: Stretch) -> Iterator[Stretch]:
         held = self._kept + self.end + self._left(self.layers) + self.stays
-        comes = self.end and not self.by_loss
+        comes, before = self.end and not self.by_loss, self._size(self.layers - 1)
         if comes:
-            yield _beside(stretch, {GATHERED: held, BUFFER: self.layer + self.end, STREAM: step.hidden})
-        last = self.end if comes else self.layer
-        yield _with(stretch, {GATHERED: held, BUFFER: 0 if self.loss_outside else last})
+            yield just_before(stretch, {GATHERED: held, BUFFER: before + self.end, STREAM: step.hidden})
+        last = self.end if comes else before
+        yield having(stretch, {GATHERED: held, BUFFER: 0 if self.loss_outside else last})
 
     def backward(self, step: Step, stretches: Iterable[Stretch]) -> Iterator[Stretch]:
         """The backward pass: the layer that runs, the next one's buffer, and the last one's gradients."""
@@ -129,10 +116,11 @@ class Shards:
                 held = self._kept + self.end + self._left(self.layers) + self.stays
                 apart = self.apart and not self.joined  # an end of its own begins its backward when the loss has ended
                 ahead = 0 if apart or self.stays else self._ahead
-                yield self._shown(stretch, _Now(held, ahead))
+                yield self._shown(stretch, Now(held, ahead))
                 if apart:
-                    product = self._shown(replace(stretch, peaks=ALONE), _Now(held, self._ahead, fresh=step.head))
-                    yield _beside(product, {LOGITS: step.logits, INCOMING: step.hidden})
+                    fresh = self._of_product(step)
+                    product = self._shown(replace(stretch, peaks=ALONE), Now(held, self._ahead, fresh=fresh))
+                    yield just_before(product, {LOGITS: step.logits, INCOMING: step.hidden})
                 if self.end and self.trains:
                     yield from self._end_shared_out(step, replace(stretch, peaks=ALONE), held - self.end)
             elif stretch.name == "last layer":
@@ -142,19 +130,43 @@ class Shards:
             else:
                 yield from self._at_embedding(step, stretch)
 
+    def _of_product(self, step: Step) -> int:
+        """The new gradient of the output weight; where sums are there the tape adds it to them, and gives none."""
+        if not self.whole:
+            return step.head
+        return step.embedding if step.tied else self.end_last or 0
+
     def _end_shared_out(self, step: Step, stretch: Stretch, held: int) -> Iterator[Stretch]:
         """The end's gradients, in a copy; then that and a GPU's part of the sum, where the last one has a name."""
         sent = self.widens * self.end
         bound = step.head if self.end_last is None else self.end_last
         for now in (
-            _Now(held, self._ahead, sent, 0, step.head),
-            _Now(held, self._ahead, sent + self.end_sum, self.end_part, bound, self.end_part),
+            Now(held, self._ahead, sent, 0, 0 if self.whole else step.head),
+            Now(held, self._ahead, sent + self.end_sum, self.end_part, bound, self.end_part, gone=self.end),
         ):
-            yield _beside(self._shown(stretch, now), {INCOMING: step.hidden})
+            yield just_before(self._shown(stretch, now), {INCOMING: step.hidden})
+
+    def _size(self, place: int) -> int:
+        """The bytes of a layer as it is gathered."""
+        del place
+        return self.layer
+
+    def _sent(self, place: int) -> int:
+        """The bytes of a layer's gradients as they are reduced."""
+        del place
+        return self.reduced
+
+    def _parts(self, place: int) -> int:
+        """A GPU's part of the gradients of all layers after one."""
+        return (self.layers - 1 - place) * self.part
+
+    def _gone(self, place: int) -> int:
+        """The whole gradients of what was reduced before a layer's: of the end, and of all layers after it."""
+        return (self.end if self.trains else 0) + (self.layers - 1 - place) * self.reduced // self.widens
 
     @property
     def _ahead(self) -> int:
-        return self.layer if self.reshards else 0
+        return self._size(self.layers - 1) if self.reshards else 0
 
     @property
     def _kept(self) -> int:
@@ -170,42 +182,47 @@ class Shards:
         return self._kept + (self._left(count) or self.layer)
 
     def _fresh(self, step: Step) -> int:
-        """Gradients of the end that wait for the root's; where the end is a unit, they do not."""
-        return 0 if self.end else step.head
+        """Gradients of the end that wait for the root's; where the end is a unit or sums are there, they do not."""
+        return 0 if self.end or self.whole else step.head
 
     def _last(self, step: Step, stretch: Stretch) -> Iterator[Stretch]:
         sent, fresh = self.widens * self.end if self.trains else 0, self._fresh(step)
-        yield self._shown(stretch, _Now(self._held(self.layers), self._ahead, sent, self.end_part, fresh))
+        held, gone = self._held(self.layers), self._gone(self.layers - 1)
+        yield self._shown(stretch, Now(held, self._ahead, sent, self.end_part, fresh, gone=gone))
         if self.layers > 2:  # of two, the other is the first, and what comes next is the embedding
             less = {row: size - step.first.get(row, 0) for row, size in stretch.throughout.items()}
             before = replace(stretch, throughout={row: max(0, size) for row, size in less.items()})
             held, parts = self._held(self.layers - 1), self.end_part + self.part
-            yield self._shown(before, _Now(held, self._ahead, self.reduced, parts, fresh))
+            gone = self._gone(self.layers - 2)
+            yield self._shown(before, Now(held, self._ahead, self.reduced, parts, fresh, gone=gone))
 
     def _first(self, step: Step, stretch: Stretch) -> Iterator[Stretch]:
         parts, fresh = self.end_part + (self.layers - 1) * self.part, self._fresh(step)
         ahead = self.embedding if self.reshards else 0
-        yield self._shown(stretch, _Now(self._held(1), ahead, self.reduced, parts, fresh))
+        yield self._shown(stretch, Now(self._held(1), ahead, self.reduced, parts, fresh, gone=self._gone(0)))
         if self.layers > 2:
             kept = dict(stretch.throughout)
             for row, size in step.first.items():
                 kept[row] = kept.get(row, 0) + size
             second = replace(stretch, throughout=kept)
-            now = _Now(self._held(2), self._ahead, self.reduced, parts - self.part, fresh)
+            now = Now(self._held(2), self._ahead, self.reduced, parts - self.part, fresh, gone=self._gone(1))
             yield self._shown(second, now)
 
     def _at_embedding(self, step: Step, stretch: Stretch) -> Iterator[Stretch]:
         """The embedding's gradient; the root is reduced last, in a copy beside the gradients of all that it has."""
         own = self.beside + (step.embedding if self.trains and not step.tied else 0)
-        parts, fresh = self.end_part + self.layers * self.part, self._fresh(step) + own
-        last = self.root + self.embedding
+        own = 0 if self.whole else own  # the stretch has it as a new one
+        parts, fresh = self.end_part + self._parts(-1), self._fresh(step) + own
+        last, gone = self.root + self.embedding, self._gone(-1)
         if not self.trains:
             if self.again:  # what it gave is a leaf, whose gradient comes
-                now = _Now(last, self.embedding if self.reshards else 0, self.reduced, parts, fresh)
-                yield _with(self._shown(stretch, now), {STREAM: step.hidden})
+                now = Now(last, self.embedding if self.reshards else 0, self._sent(0), parts, fresh, gone=gone)
+                yield having(self._shown(stretch, now), {STREAM: step.hidden})
         else:
-            yield self._shown(stretch, _Now(last, 0, self.reduced, parts, fresh))
-            yield self._shown(stretch, _Now(0, 0, self.widens * last, parts, fresh))
+            first = self.whole and self.whole - step.embedding + fresh  # its own is the new one
+            yield self._shown(stretch, Now(last, 0, self._sent(0), parts, fresh, gone=gone, first=first))
+            summed = Stretch(stretch.name, {}) if self.whole else stretch
+            yield self._shown(summed, Now(0, 0, self.widens * last, parts, fresh, gone=gone))
             yield self._shared_out(step, stretch, parts)
 
     def _shared_out(self, step: Step, stretch: Stretch, parts: int) -> Stretch:
@@ -215,36 +232,14 @@ class Shards:
         """
         bound = step.embedding if self.end else step.head
         sent = self.widens * (self.root + self.embedding) + self.last_sum
-        now = _Now(0, 0, sent, parts + self.last_part, bound, self.last_part)
+        now = Now(0, 0, sent, parts + self.last_part, bound, self.last_part, gone=self.whole)
         return self._shown(Stretch(stretch.name, {}), now)
 
-    def _shown(self, stretch: Stretch, now: _Now) -> Stretch:
-        """A stretch with what is there at a moment.
-
-        Gradients that are reduced after the last micro-batch are there in whole, and nothing is sent before; of
-        adapters, also as they go then, layer by layer.
-        """
-        earlier = self.earlier and self.earlier + now.newest
-        gradients = (self.whole or earlier or now.parts) + now.fresh
-        sent = 0 if self.whole else now.sent
-        if self.whole and self.part and not self.trains:
-            left = self.whole - now.parts // self.part * self.reduced + now.parts
-            if left + now.sent > gradients:
-                gradients, sent = left, now.sent
-        return _with(stretch, {GATHERED: now.held, BUFFER: now.ahead, FLAT: sent, GRADIENTS: gradients})
+    def _shown(self, stretch: Stretch, now: Now) -> Stretch:
+        """A stretch with what is there at a moment."""
+        gradients, sent = now.gradients(self.whole, self.earlier, repeats=self.repeats)
+        return having(stretch, {GATHERED: now.held, BUFFER: now.ahead, FLAT: sent, GRADIENTS: gradients})
 
     def update(self, gradients: int) -> Iterator[Stretch]:
         """The optimizer's step, with a GPU's part of the gradients."""
         yield Stretch("step", {GRADIENTS: gradients})
-
-
-def _with(stretch: Stretch, rows: Mapping[str, int]) -> Stretch:
-    return replace(stretch, throughout={**stretch.throughout, **rows})
-
-
-def _beside(stretch: Stretch, rows: Mapping[str, int]) -> Stretch:
-    """A moment beside what is there throughout a stretch, before anything of it runs."""
-    alive = dict(stretch.throughout)
-    for row, size in rows.items():
-        alive[row] = alive.get(row, 0) + size
-    return Stretch(stretch.name, alive)

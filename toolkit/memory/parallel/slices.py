@@ -13,7 +13,7 @@ from packaging.version import Version
 
 from toolkit.memory.architecture import Architecture, ModuleKind
 from toolkit.memory.libraries.versions import older
-from toolkit.memory.parallel.units import Key, Units, aligned, is_sharded, keys_of
+from toolkit.memory.parallel.units import Key, Units, aligned, is_sharded, units_with
 from toolkit.memory.weights.storage import storage_of
 from toolkit.memory.weights.sums import Trained
 from toolkit.spec.settings.setting import Setting
@@ -53,12 +53,12 @@ def first_slices(architecture: Architecture, setting: Setting, units: Units) -> 
     shared = [one for one in storage_of(architecture, setting) if one not in units.ignored and is_sharded(one)]
     flat: Counter[Key] = Counter()
     for tensor in shared:
-        for key in keys_of(tensor):
+        for key in units_with(tensor, setting):
             flat[key] += aligned(tensor, units.item)
     left = {key: -(-elements // units.gpus) for key, elements in flat.items()}
     for tensor in shared:
         found: Counter[int] = Counter()
-        for key in keys_of(tensor):
+        for key in units_with(tensor, setting):
             found[min(tensor.part.elements, left[key])] += 1
             left[key] = max(0, left[key] - aligned(tensor, units.item))
         kind = tensor.module.kind

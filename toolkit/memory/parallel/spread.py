@@ -23,6 +23,7 @@ MAX_IN_FLIGHT = 1
 Of two that wait the older is waited for first (_FreeEventQueue in _limiter_utils.py, _unshard in _runtime_utils.py).
 """
 CHECKPOINTS = "layer_inputs"
+STREAM = "residual_stream"
 
 
 @frozen
@@ -40,6 +41,9 @@ class Spread:
     Where layers are not freed after their forward, `stays` are the bytes of all as gathered (SHARD_GRAD_OP).
 
     `beside` are the gradients of what every layer has outside of its unit, of which there are `beside_layers`.
+
+    An `embedding` of its own is gathered for its forward and its backward, and freed after each; `embedding_gradient`
+    is a GPU's part of its gradient.
     """
 
     root: int
@@ -57,6 +61,8 @@ class Spread:
     stays: int = 0
     beside: int = 0
     beside_layers: int = 0
+    embedding: int = 0
+    embedding_gradient: int = 0
 
     @property
     def in_flight(self) -> int:
@@ -74,8 +80,10 @@ class Spread:
 
     def forward(self, step: Step, stretches: Iterable[Stretch]) -> Iterator[Stretch]:
         """The moments of the forward pass with what is gathered then."""
-        del step
-        return gathering_forward(self, stretches)
+        if self.embedding:
+            rows = {GATHERED: self.root + self.embedding, STREAM: step.hidden}
+            yield Stretch("embedding", {**rows, GRADIENTS: self.whole or self.earlier})
+        yield from gathering_forward(self, stretches)
 
     def backward(self, step: Step, stretches: Iterable[Stretch]) -> Iterator[Stretch]:
         """The moments of backward with what is gathered then, and whole gradients."""
@@ -88,8 +96,9 @@ class Spread:
 
 def gathering_forward(spread: Spread, stretches: Iterable[Stretch]) -> Iterator[Stretch]:
     """The moments of the forward pass with what is gathered then: the root, and the layer that runs."""
+    kept = spread.embedding if spread.stays else 0
     for stretch in stretches:
-        rows = {GATHERED: spread.root + (spread.stays or (spread.layer if stretch.name == "last layer" else 0))}
+        rows = {GATHERED: spread.root + kept + (spread.stays or (spread.layer if stretch.name == "last layer" else 0))}
         if spread.whole or spread.earlier:
             rows[GRADIENTS] = spread.whole or spread.earlier
         yield _with(stretch, rows)
@@ -102,11 +111,12 @@ def gathering_backward(spread: Spread, step: Step, stretches: Iterable[Stretch])
     then joined in a copy that is shared out. Those of the root wait for the embedding's.
     """
     ahead = spread.layer if spread.prefetches else 0
+    kept = spread.embedding if spread.stays else 0
     gathered = {
-        "loss": spread.root + (spread.stays or ahead),
-        "last layer": spread.root + (spread.stays or spread.layer + (ahead if spread.trains else 0)),
-        "first layer": spread.root + spread.first,
-        "embedding": spread.root,
+        "loss": spread.root + kept + (spread.stays or ahead),
+        "last layer": spread.root + kept + (spread.stays or spread.layer + (ahead if spread.trains else 0)),
+        "first layer": spread.root + spread.first + (spread.embedding if ahead else kept),
+        "embedding": spread.root + spread.embedding,
     }
     beside, apart = spread.beside * spread.beside_layers, 0 if step.tied else step.embedding
     done = {
@@ -132,6 +142,8 @@ def gathering_backward(spread: Spread, step: Step, stretches: Iterable[Stretch])
         yield shown
         if spread.trains and stretch.name != "loss" and (spread.root_trains or stretch.name != "embedding"):
             yield _joined(spread, step, shown)
+            if spread.embedding and stretch.name == "embedding":
+                yield _root_joined(spread, step, shown)
         elif ahead and stretch.name == "last layer":
             yield _prefetched(shown, ahead, step)
         if spread.trains and ahead and stretch.name == "first layer":
@@ -152,13 +164,24 @@ def _retained(at: Stretch, step: Step) -> dict[str, int]:
 
 def _joined(spread: Spread, step: Step, at: Stretch) -> Stretch:
     """The end of a unit's backward: the gradients of its tensors, and the joined copy of them."""
-    unit = {"last layer": spread.layer, "first layer": spread.first, "embedding": spread.root}[at.name]
+    last = spread.embedding or spread.root
+    unit = {"last layer": spread.layer, "first layer": spread.first, "embedding": last}[at.name]
     rows = {**at.throughout, FLAT: unit, INCOMING: at.throughout.get(INCOMING, 0) + step.hidden}
     if at.name != "embedding":
         row = NEW_GRADIENT if spread.whole else GRADIENTS
         rows[row] = rows.get(row, 0) + unit + (0 if spread.whole else spread.beside)
     elif spread.whole:  # the root's pieces, of which the largest were counted as they came
-        rows[NEW_GRADIENT] = unit
+        rows[NEW_GRADIENT] = spread.root + spread.embedding
+    return Stretch(at.name, rows)
+
+
+def _root_joined(spread: Spread, step: Step, at: Stretch) -> Stretch:
+    """The same of the root after an embedding of its own, whose gradient is shared out by then."""
+    rows = {**at.throughout, GATHERED: spread.root, FLAT: spread.root}
+    if spread.whole:
+        rows[NEW_GRADIENT] = spread.root
+    else:
+        rows[GRADIENTS] -= step.embedding - (0 if spread.earlier else spread.embedding_gradient)
     return Stretch(at.name, rows)
 
 
@@ -167,7 +190,7 @@ def _second(spread: Spread, step: Step, first: Stretch) -> Stretch:
     rows = dict(first.throughout)
     for row, size in step.first.items():
         rows[row] = rows.get(row, 0) + size
-    rows[GATHERED] += spread.layer
+    rows[GATHERED] += spread.layer - spread.embedding
     rows[GRADIENTS] -= 0 if spread.whole or spread.earlier else spread.first_gradient + spread.beside
     return Stretch("first layer", rows, first.peaks)
 

@@ -7,7 +7,6 @@ that the layer after it sent its gradients from is still there.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 
 from toolkit.frozen import frozen
 from toolkit.memory.architecture import Architecture
@@ -15,7 +14,7 @@ from toolkit.memory.libraries.trainers import LOOPS_IN_TORCH
 from toolkit.memory.parallel.shard_moments import BUFFER, FLAT, GATHERED, STREAM
 from toolkit.memory.parallel.sharing import Step
 from toolkit.memory.parallel.two_stacks import BETWEEN, Stacks, embedded, of_rows
-from toolkit.memory.programs.stretch import Stretch
+from toolkit.memory.programs.stretch import Stretch, having, just_before
 from toolkit.memory.size import BYTES
 from toolkit.memory.tape.gradients import GRADIENTS, INCOMING, NEW_GRADIENT
 from toolkit.memory.weights.sums import Sums
@@ -61,15 +60,15 @@ class StackShards:
         rows = {GATHERED: self._held(0), BUFFER: root + self._layer(0), STREAM: step.hidden}
         yield Stretch("first layer", {**there, **rows})
         for stretch in stretches:
-            shown, place = _with(stretch, there), stretch.place
+            shown, place = having(stretch, there), stretch.place
             if place is None:
                 held = root if self.reshards else self._held(last)
-                yield _with(shown, {GATHERED: held, BUFFER: self._layer(last)})
+                yield having(shown, {GATHERED: held, BUFFER: self._layer(last)})
                 continue
             held = self._held(place)
             both = self._layer(place - 1) + self._layer(place)
-            yield _beside(shown, {GATHERED: held, BUFFER: both, STREAM: step.hidden})
-            yield _with(shown, {GATHERED: held, BUFFER: self._layer(place)})
+            yield just_before(shown, {GATHERED: held, BUFFER: both, STREAM: step.hidden})
+            yield having(shown, {GATHERED: held, BUFFER: self._layer(place)})
 
     def backward(self, step: Step, stretches: Iterable[Stretch]) -> Iterator[Stretch]:
         """The backward pass: the layer that runs, the next one's buffer, and the last one's gradients."""
@@ -80,7 +79,7 @@ class StackShards:
             elif stretch.name == "loss":
                 held = self._root if self.reshards else self._held(end)
                 rows = {GATHERED: held, BUFFER: self._ahead(end), GRADIENTS: self.whole or self.earlier}
-                yield _with(stretch, rows)
+                yield having(stretch, rows)
             else:
                 yield from self._at_embedding(step, stretch)
 
@@ -113,7 +112,7 @@ class StackShards:
     def _shown(self, stretch: Stretch, rows: Mapping[str, int], sent: int, parts: int, fresh: int) -> Stretch:
         """A stretch with what is there: gradients that wait for the last micro-batch are there in whole."""
         gradients = (self.whole or self.earlier or parts) + fresh
-        return _with(stretch, {**rows, FLAT: 0 if self.whole else sent, GRADIENTS: gradients})
+        return having(stretch, {**rows, FLAT: 0 if self.whole else sent, GRADIENTS: gradients})
 
     @property
     def _root(self) -> int:
@@ -153,15 +152,3 @@ def stack_shards(
         whole=whole.elements * BYTES[computing.gradients] if accumulates and not each else 0,
         earlier=mine.elements * kept if accumulates and each else 0,
     )
-
-
-def _with(stretch: Stretch, rows: Mapping[str, int]) -> Stretch:
-    return replace(stretch, throughout={**stretch.throughout, **rows})
-
-
-def _beside(stretch: Stretch, rows: Mapping[str, int]) -> Stretch:
-    """A moment beside what is there throughout a stretch, before anything of it runs."""
-    alive = dict(stretch.throughout)
-    for row, size in rows.items():
-        alive[row] = alive.get(row, 0) + size
-    return Stretch(stretch.name, alive)

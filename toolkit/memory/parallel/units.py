@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from toolkit.frozen import frozen
-from toolkit.memory.architecture import Architecture
+from toolkit.memory.architecture import Architecture, ModuleKind
 from toolkit.memory.parallel.ignored import is_ignored
 from toolkit.memory.size import BYTES
 from toolkit.memory.weights.storage import ALLOCATION, FLOATS, StoredTensor, storage_of
@@ -31,12 +31,15 @@ OF_ENCODER = re.compile(r"(?:model\.)?encoder\.")
 
 Key = tuple[str, str]
 ROOT: Key = ("", "")
+EMBEDDING: Key = ("embedding", "")
+"""The token embedding, where it is a unit of its own (parallel.wraps_embeddings)."""
 
 
 @frozen
 class Units:
     """The part that one GPU has of each unit, in elements: of the root and of each layer, in the model's order.
 
+    `embedding` is that of the token embedding, where it is no part of the root.
     `item` are the bytes of an element as it is gathered. `whole` are the bytes of what every GPU keeps all of, and
     `rounding` what the allocator adds to those; `ignored` are the parameters among it.
     """
@@ -48,16 +51,22 @@ class Units:
     whole: int
     rounding: int
     ignored: tuple[StoredTensor, ...] = ()
+    embedding: int = 0
+
+    @property
+    def in_order(self) -> tuple[int, ...]:
+        """The parts of all units in the order in which they are made: what is inside first, the root last."""
+        return (*((self.embedding,) if self.embedding else ()), *self.layers, self.root)
 
     @property
     def parts(self) -> Mapping[int, int]:
         """How many units have parts of each size."""
-        return Counter((self.root, *self.layers))
+        return Counter(self.in_order)
 
     @property
     def elements(self) -> int:
         """Elements of one GPU's parts of all units, and of what it has all of."""
-        return self.root + sum(self.layers) + sum(one.elements for one in self.ignored)
+        return sum(self.in_order) + sum(one.elements for one in self.ignored)
 
     def gathered(self, part: int) -> int:
         """The bytes of a unit of which one GPU has a part, once it is gathered."""
@@ -74,13 +83,14 @@ def units_of(architecture: Architecture, setting: Setting, gpus: int) -> Units:
     for tensor in stored:
         if tensor not in ignored and is_sharded(tensor):
             elements = aligned(tensor, item)
-            for key in keys_of(tensor):
+            for key in units_with(tensor, setting):
                 flat[key] += elements
     parts = {key: -(-elements // gpus) for key, elements in flat.items()}
     return Units(
         gpus=gpus,
         item=item,
         root=parts.pop(ROOT, 0),
+        embedding=parts.pop(EMBEDDING, 0),
         layers=tuple(part for _, part in sorted(parts.items(), key=lambda one: in_order(one[0]))),
         whole=sum(tensor.bytes for tensor in kept),
         rounding=sum(tensor.allocated - tensor.bytes for tensor in kept),
@@ -118,3 +128,10 @@ def keys_of(tensor: StoredTensor) -> list[Key]:
         return [(alone[1], alone[2])]
     stack, layer, _ = tensor.module.path.partition("{}")
     return [(stack, name.partition(".")[0]) for name in tensor.module.layers] if layer else [ROOT]
+
+
+def units_with(tensor: StoredTensor, setting: Setting) -> list[Key]:
+    """The same under FSDP, which may be told to make a unit of the token embedding, too."""
+    keys = keys_of(tensor)
+    apart = setting.parallel.wraps_embeddings and keys == [ROOT] and tensor.module.kind is ModuleKind.EMBEDDING
+    return [EMBEDDING] if apart else keys

@@ -69,7 +69,7 @@ def _beside_parts(context: Context) -> int:
 def _joined(context: Context) -> int:
     parallel = context.setting.parallel
     units = units_of(context.architecture, context.setting, parallel.gpus)
-    parts = (part * units.item for part in (*units.layers, units.root))
+    parts = (part * units.item for part in units.in_order)
     return beside_whole(parts, parallel.gpus, keeps=parallel.offload is not True)
 
 

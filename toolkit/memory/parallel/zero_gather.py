@@ -8,13 +8,13 @@ partition_parameters.py, AllGatherCoalescedHandle, free_param.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from toolkit.frozen import frozen
 from toolkit.memory.parallel.zero_settings import Sizes
-from toolkit.memory.parallel.zero_visits import LOGITS, LOSS, UNTIL_BACKWARD, Visit, Weight
+from toolkit.memory.parallel.zero_visits import LOGITS, LOSS, UNTIL_BACKWARD, Visit, Weight, elements_inside
 
 NONE: Mapping[str, int] = {}
 """No weight that is there throughout."""
@@ -59,21 +59,29 @@ class _Coordinator:
     queue: deque[tuple[int, Weight]] = field(default_factory=deque)
     ends: list[int] = field(default_factory=list)
     next_use: list[dict[str, int]] = field(default_factory=list)
+    inside: Counter[str] = field(default_factory=Counter)
+    turns: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         items = {weight.name: weight.item for visit in self.order for weight in visit.weights}
         self._add({name: elements * items.get(name, 1) for name, elements in self.held.items()})
         self.available = sum(self.held.values())
-        self.queue = deque((step, weight) for step, visit in enumerate(self.order) for weight in visit.weights)
-        self.ends = [0]
+        asked = [(step, visit) for step, visit in enumerate(self.order) if not visit.ends]  # what DeepSpeed records
+        self.queue = deque((step, weight) for step, visit in asked for weight in visit.weights)
+        self.ends, self.turns = [0], [0]
         for visit in self.order:
-            self.ends.append(self.ends[-1] + sum(weight.elements for weight in visit.weights))
+            elements = 0 if visit.ends else sum(weight.elements for weight in visit.weights)
+            self.ends.append(self.ends[-1] + elements)
+            self.turns.append(self.turns[-1] + (not visit.ends))
+        if any(visit.whole for visit in self.order):
+            self.inside = elements_inside(self.order)
         later: dict[str, int] = {}
         self.next_use = [{} for _ in self.order]
         for step in range(len(self.order) - 1, -1, -1):
             for weight in self.order[step].weights:
                 self.next_use[step][weight.name] = later.get(weight.name, len(self.order))
-                later[weight.name] = step
+                if not self.order[step].ends:
+                    later[weight.name] = step
 
     def fetch(self, step: int) -> None:
         """Gathers what a module has that is not there, all of it in one buffer, and waits for what is on its way."""
@@ -140,16 +148,37 @@ class _Coordinator:
     def release(self, step: int) -> None:
         """Frees weights, unless gathering ahead has passed a later use of them, or that use is near."""
         visit = self.order[step]
+        soon = self._reused(step) if visit.whole else frozenset()
         for weight in visit.weights:
-            if weight.name not in visit.kept and weight.name in self.live and not self._is_wanted(step, weight.name):
+            wanted = weight.name in soon or self._is_wanted(step, weight.name)
+            if weight.name not in visit.kept and weight.name in self.live and not wanted:
                 self._let_go(weight)
             if visit.back:
                 self._unpin(weight.name)
 
     def _is_wanted(self, step: int, name: str) -> bool:
         following, later = step + 1, self.next_use[step][name]
-        near = later < len(self.order) and self.ends[later] - self.ends[following] < self.sizes.max_reuse_distance
-        return near or self.looked_up_to.get(name, -1) > following or name in self.held
+        near = (
+            not self.order[step].whole
+            and later < len(self.order)
+            and self.ends[later] - self.ends[following] < self.sizes.max_reuse_distance
+        )
+        passed = self.turns[self.looked_up_to.get(name, 0)] > self.turns[following]
+        return near or passed or name in self.held
+
+    def _reused(self, step: int) -> frozenset[str]:
+        """The weights of a whole that are used soon, where modules count with all that is in them, too.
+
+        So they do for a module that is gathered as a whole, and all else is looked at as it is (__params_to_release).
+        """
+        traversed, names, found = 0, {weight.name for weight in self.order[step].weights}, set[str]()
+        for visit in self.order[step + 1 :]:
+            if traversed >= self.sizes.max_reuse_distance or found == names:
+                break
+            if not visit.ends:
+                found |= {name for name in names if not visit.path or name.startswith(f"{visit.path}.")}
+                traversed += self.inside[visit.path]
+        return frozenset(found)
 
     def _let_go(self, weight: Weight) -> None:
         size = self.live.pop(weight.name)

@@ -4,8 +4,6 @@ DeepSpeed frees a weight by giving it an empty tensor (partition_parameters.py, 
 its memory keeps that. Sources: bitsandbytes autograd/_functions.py (0.50), MatMul4Bit, which has a name for the packed
 weight as long as the graph is there; transformers integrations/moe.py (5), whose products take views of fused experts;
 torch utils/checkpoint.py, whose newer form saves detached copies, of one memory with what they are copies of.
-
-Of a mixture that is gathered as a whole it is not followed that its reuse is looked for by more than its own weights.
 """
 
 from __future__ import annotations
@@ -35,6 +33,10 @@ KEEPS_FROM = Version("0.19.3")
 """Since then frozen weights of a layer that runs again stay (partitioned_param_coordinator.py: ds_recompute_parameters;
 DeepSpeed commit a31eb3165)."""
 
+INSIDE_FROM = Version("5.23")
+"""The first release read in which layers checkpoint `forward`, and not themselves with their hooks (modeling_layers.py,
+GradientCheckpointingLayer); 5.15 does not."""
+
 WHOLE_MIXTURES = frozenset({"mixtral", "qwen2_moe", "qwen3_moe"})
 
 TEXT = "language_model"
@@ -46,7 +48,8 @@ def step_visits(architecture: Architecture, setting: Setting) -> Iterator[Visit]
     leaves = list(_leaves(architecture, setting))
     form = setting.gradient_checkpointing
     keeps = setting.method != "full" and not older(setting, "deepspeed", KEEPS_FROM)
-    checkpoints = Checkpoints(form != "false", form == "reentrant", keeps)
+    inside = not older(setting, "transformers", INSIDE_FROM)
+    checkpoints = Checkpoints(form != "false", form == "reentrant", keeps, inside)
     family = architecture.family
     if has_two(architecture):
         tied = next(_heads(architecture), "") if shares_output(architecture) else ""
@@ -94,7 +97,7 @@ def _leaves(architecture: Architecture, setting: Setting) -> Iterator[tuple[Modu
                 size = item if setting.weights in FOUR_BIT else 1
                 there.append(Weight(tensor.name.replace("{}", name), each, size, pinned))
     for path, (kind, key) in known.items():
-        yield kind, key, Leaf(path, tuple(weights[path]))
+        yield kind, key, Leaf(path, tuple(weights[path]), whole=path in wholes.get(key, ()))
 
 
 def _wholes(architecture: Architecture, setting: Setting) -> Mapping[Key, Sequence[str]]:

@@ -6,6 +6,7 @@ runtime/zero/parameter_offload.py (0.19), _register_deepspeed_module; torch's ow
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -48,7 +49,8 @@ class Visit:
 
     `kept` are weights that it does not let go of, as a later module does. A forward pass `records` a graph that is
     there until the step ends; it `saves` what backward needs, and `detaches` that as checkpoints do: by copies that
-    share a weight's memory. Where it `ends`, the module had been asked for before, and others ran in its time.
+    share a weight's memory. Where it `ends`, the module had been asked for before, and others ran in its time. With all
+    that is in it it is gathered as a `whole` (z3_leaf_module).
     """
 
     weights: tuple[Weight, ...] = ()
@@ -59,6 +61,8 @@ class Visit:
     saves: bool = False
     detaches: bool = False
     ends: bool = False
+    path: str = ""
+    whole: bool = False
 
     def pins(self, weight: Weight) -> str:
         """Until when autograd has a name for a weight's memory, as it is gathered now; empty where it has none."""
@@ -73,18 +77,21 @@ class Leaf:
 
     path: str
     weights: tuple[Weight, ...] = ()
+    whole: bool = False
 
 
 @frozen
 class Checkpoints:
     """Whether layers run again before their backward, and whether a graph within the graph records that (reentrant).
 
-    With `keeps` what they gather as they run again stays until its backward.
+    With `keeps` what they gather as they run again stays until its backward. Where they are `inside` a layer runs again
+    without its own hooks: what is called then is what is in it.
     """
 
     recomputes: bool = False
     reentrant: bool = False
     keeps: bool = False
+    inside: bool = False
 
 
 NO_CHECKPOINTS = Checkpoints()
@@ -126,7 +133,8 @@ def layer_back(
     for visit in turned[:first]:
         yield replace(visit, kept=frozenset(weight.name for weight in visit.weights))
     again = Visit(place=place, saves=True, detaches=not checkpoints.reentrant)
-    for visit in _through(layer, [parent for leaf in layer[:1] for parent in _parents(leaf.path)][:-1], again):
+    around = [parent for leaf in layer[:1] for parent in _parents(leaf.path)]
+    for visit in _through(layer, around if checkpoints.inside else around[:-1], again):
         stay = frozenset(weight.name for weight in visit.weights) if checkpoints.keeps else visit.kept
         yield replace(visit, kept=stay)
     if first <= len(turned):
@@ -161,13 +169,23 @@ def _through(leaves: Sequence[Leaf], entered: list[str], like: Visit) -> Iterato
         parents = _parents(leaf.path)
         shared = next((n for n, pair in enumerate(zip(parents, entered, strict=False)) if pair[0] != pair[1]), None)
         depth = min(len(parents), len(entered)) if shared is None else shared
-        yield from (like for _ in parents[depth:])
+        yield from (replace(like, path=parent) for parent in parents[depth:])
         entered[:] = [*parents, leaf.path]
         kept = frozenset(weight.name for weight in leaf.weights if last[weight.name] > at)
-        yield replace(like, weights=leaf.weights, kept=kept)
+        yield replace(like, weights=leaf.weights, kept=kept, path=leaf.path, whole=leaf.whole)
 
 
 def _parents(path: str) -> list[str]:
     """The modules around one, from outside in, without lists of modules: those are never called."""
     parts = path.split(".")
     return [".".join(parts[:at]) for at in range(len(parts)) if not parts[at].isdecimal()]
+
+
+def elements_inside(order: Sequence[Visit]) -> Counter[str]:
+    """The elements of all weights in each module, by its path; all of the model's in that of the empty path."""
+    found: Counter[str] = Counter()
+    weights = {weight.name: weight.elements for visit in order for weight in visit.weights}
+    for name, elements in weights.items():
+        parts = name.split(".")
+        found.update({".".join(parts[:at]): elements for at in range(len(parts))})
+    return found

@@ -172,6 +172,7 @@ def _layer_form(build: Builder, kind: LayerKind, *, trains: bool) -> T5Form:
         norm=_norm(build),
         dropout=kind.dropout > 0,
         stream=build.numerics.stream,
+        begins=decodes and not trains,
     )
 
 

@@ -28,6 +28,7 @@ from toolkit.memory.programs.program import (
     Program,
     Stream,
     begun_sums,
+    inputs_of,
     record_generation_head,
     record_head,
     record_inference,
@@ -72,7 +73,8 @@ def encoder_programs(build: Builder, setting: Setting) -> Programs:
     if form.attention.kernel == "given":  # the bias itself, which every layer saves a view of
         masks, front = {}, {**front, **masks}
     passing = _inputs(build, layers)
-    return Programs(layers, end, embedding, passing, masks, front, logits=logits, around=around)
+    named = _named(build, layers)
+    return Programs(layers, end, embedding, passing, masks, front, logits=logits, around=around, named_inputs=named)
 
 
 def _layers(form: EncoderLayerForm, count: int, stream: Stream) -> tuple[Program, ...]:
@@ -173,11 +175,15 @@ def _inputs(build: Builder, layers: tuple[Program, ...]) -> Alive:
     """
     if ENCODERS[build.architecture.family].shares:  # its code has one name for the stream, and one for the embeddings
         return {RESIDUAL: Size(token=embedding_width(build) * BYTES[build.numerics.stream])}
-    first, later = layers[0], layers[-1]
-    count = sum(program.count for program in layers)
-    held = count - 1 if ENCODERS[build.architecture.family].holds_all else min(count - 1, 1)
-    size = first.input.times(min(held, 1)).plus(later.input.times(max(held - 1, 0)))
-    return {RESIDUAL: size}
+    return {RESIDUAL: inputs_of(layers, _named(build, layers))}
+
+
+def _named(build: Builder, layers: tuple[Program, ...]) -> int:
+    """How many of these inputs there are."""
+    layout, count = ENCODERS[build.architecture.family], sum(program.count for program in layers)
+    if layout.shares:
+        return 0
+    return count - 1 if layout.holds_all else min(count - 1, 1)
 
 
 def _masks(build: Builder) -> Alive:

@@ -11,10 +11,14 @@ from toolkit.memory.architecture import LayerKind
 
 @frozen
 class Around:
-    """How many layers of each program come before the first layer of one of them, and after the last."""
+    """How many layers of each program come before the first layer of one of them, and after the last.
+
+    `places` are the positions of its own layers.
+    """
 
     before: tuple[int, ...]
     after: tuple[int, ...]
+    places: tuple[int, ...] = ()
 
 
 @frozen
@@ -55,4 +59,24 @@ def _around(numbers: list[int], program: int, programs: int) -> Around:
     first = numbers.index(program)
     last = len(numbers) - 1 - numbers[::-1].index(program)
     before, after = Counter(numbers[:first]), Counter(numbers[last + 1 :])
-    return Around(tuple(before[one] for one in range(programs)), tuple(after[one] for one in range(programs)))
+    places = tuple(place for place, number in enumerate(numbers) if number == program)
+    return Around(tuple(before[one] for one in range(programs)), tuple(after[one] for one in range(programs)), places)
+
+
+def order_of(around: Sequence[Around]) -> tuple[int, ...]:
+    """The program number of each layer in the model's order; nothing where that is not known."""
+    numbers = {place: number for number, one in enumerate(around) for place in one.places}
+    return tuple(numbers[place] for place in range(len(numbers)))
+
+
+def telling_places(order: Sequence[int]) -> tuple[int, ...]:
+    """The first and the last layer of each kind between neighbours of the same kinds.
+
+    From one of them to the next what is stored shrinks and what is reduced grows, both at one rate: one of them is the
+    fullest.
+    """
+    found: dict[tuple[int, ...], list[int]] = {}
+    padded = (-1, *order, -1)
+    for place in range(len(order)):
+        found.setdefault(padded[place : place + 3], []).append(place)
+    return tuple(sorted({place for places in found.values() for place in (places[0], places[-1])}, reverse=True))

@@ -22,10 +22,13 @@ from toolkit.memory.formula.linear.products import DEQUANTIZED
 from toolkit.memory.ledger import PhaseName
 from toolkit.memory.offloading import Stash, left_by, stashed
 from toolkit.memory.parallel.sharing import Sharing, Step
+from toolkit.memory.parallel.unlike_shards import UnlikeShards
+from toolkit.memory.programs.by_place import backward_by_place, forward_by_place
 from toolkit.memory.programs.layer_turns import added_up, at_joint, before_last, but_one, first_of_kinds, made_after
 from toolkit.memory.programs.program import CHECKPOINTS, MAX_RECORDED
 from toolkit.memory.programs.programs import Programs
 from toolkit.memory.programs.stretch import Stretch
+from toolkit.memory.programs.validation import Held
 from toolkit.memory.size import BYTES, Amounts, Size
 from toolkit.memory.tape.gradients import GRADIENTS, INCOMING, NEW_GRADIENT
 from toolkit.memory.tape.gradients import STEP as TEMPORARY
@@ -33,6 +36,8 @@ from toolkit.memory.tape.gradients import STEP as TEMPORARY
 LOGITS = "logits"
 NAMED = "named_result"
 """The result of the finished pass, to which the training loop refers while the optimizer steps."""
+ENCODED = "norm_states"
+"""The row of an encoder's result, which its last norm gives."""
 
 
 @frozen
@@ -41,6 +46,12 @@ class Fullest:
 
     moments: Mapping[PhaseName, Moment]
     widest: Mapping[str, int]
+
+    def beside(self, other: Fullest) -> Fullest:
+        """The moments of both, of different phases, and the larger size for each row."""
+        rows = {*self.widest, *other.widest}
+        widest = {row: max(self.widest.get(row, 0), other.widest.get(row, 0)) for row in rows}
+        return Fullest({**self.moments, **other.moments}, widest)
 
 
 @lru_cache(maxsize=MAX_RECORDED)
@@ -55,12 +66,15 @@ def of_training(
     made = gradients if spread is None else spread.made(gradients)
     earlier = {GRADIENTS: gradients} if programs.accumulates else {}
     forward, backward = list(_forward(scale, programs, earlier)), list(_backward(scale, programs, made))
+    if isinstance(spread, UnlikeShards):
+        forward = list(forward_by_place(programs, forward))
+        backward = list(backward_by_place(scale, programs, backward))
     if stash is not None:
         forward = list(stashed(stash, scale, programs, forward, forward=True))
         backward = list(stashed(stash, scale, programs, backward, forward=False))
     if reference is not None:
         forward += [replace(one, name=f"reference: {one.name}") for one in _asked(scale, programs, reference, earlier)]
-    result = [*_pinned(programs), (programs.head.pinned, 1)] if _holds_logits(programs) else []
+    result = linked(programs) if _holds_logits(programs) else []
     named = sum(added_up(scale, result, {}).values())
     left = {CHECKPOINTS: left_by(stash, scale, programs)} if stash is not None else {}
     update = [Stretch("step", {GRADIENTS: gradients, NAMED: named, **left})]
@@ -112,6 +126,27 @@ def of_forward(programs: Programs, scale: Scale) -> Fullest:
     return _fullest({PhaseName.PREFILL: (scale, list(_forward(scale, programs, {})))})
 
 
+@lru_cache(maxsize=MAX_RECORDED)
+def of_validation(programs: Programs, scale: Scale, held: Held) -> Fullest:
+    """The fullest moment of a pass without gradients between steps, and of joining what was predicted."""
+    held_on = dict(held.throughout)
+    passes = [
+        replace(one, throughout={**one.throughout, **held_on, **_encoded(scale, programs, one)})
+        for one in _prompt(scale, programs, held.angles)
+    ]
+    joining = Stretch("joining predictions", dict(held.joined))
+    return _fullest({PhaseName.VALIDATION: (scale, [*passes, joining])})
+
+
+def _encoded(scale: Scale, programs: Programs, stretch: Stretch) -> Mapping[str, int]:
+    """An encoder's result, which the model's code holds from the decoder's first layer on."""
+    joint = programs.joint
+    if joint is None:
+        return {}
+    encodes = stretch.place is not None and stretch.place < sum(one.count for one in programs.layers[: joint.program])
+    return {} if encodes else {ENCODED: scale.bytes(joint.result)}
+
+
 def _prompt(scale: Scale, programs: Programs, angles: int) -> Iterator[Stretch]:
     """The pass over a prompt; the model's body holds the `angles` of its positions, and the end does not."""
     for stretch in _forward(scale, programs, {}):
@@ -130,8 +165,8 @@ def of_generation(
     sequence is multiplied by 4-bit weights without dequantizing them. A prompt's result that is still held at the
     second token is the prompt's: that token, which attends to one more than the prompt, is the end of its phase.
     """
-    once = Scale(scale.batch, 1, keys=growth.keys)
-    twice = Scale(scale.batch, 1, keys=min(scale.sequence + 1, growth.keys))
+    once = Scale(scale.batch, 1, rank=scale.rank, keys=growth.keys)
+    twice = Scale(scale.batch, 1, rank=scale.rank, keys=min(scale.sequence + 1, growth.keys))
     decoding = _decoding(programs, fuses=fuses)
     prompt = list(_prompt(scale, programs, angles))
     if growth.second:
@@ -213,7 +248,7 @@ def _forward(scale: Scale, programs: Programs, earlier: Mapping[str, int]) -> It
     for index, program in enumerate(programs.before):  # what goes into the first is what the model's code holds
         beside = (programs.encoding, 1) if programs.encoding else (programs.passing, min(index, 1))
         yield Stretch("encoder", added_up(scale, [beside], earlier), program.forward)
-    last = [] if programs.detaches else [*_pinned(programs), (programs.head.pinned, 1)]
+    last = [] if programs.detaches else linked(programs)
     for index in _last(programs):
         there_by = but_one(kept, index, programs.around)
         others = [*there_by, (programs.passing, 1), (programs.masks, 1), (programs.front, 1), (programs.called, 1)]
@@ -279,6 +314,11 @@ def _at_the_end(scale: Scale, programs: Programs, embedding: int) -> int:
 
 def _pinned(programs: Programs) -> list[tuple[Amounts, int]]:
     return [(program.pinned, program.count) for program in programs.layers]
+
+
+def linked(programs: Programs) -> list[tuple[Amounts, int]]:
+    """What stays of a pass that is done while its result has a name."""
+    return [*_pinned(programs), (programs.head.pinned, 1), (programs.leaf, 1)]
 
 
 def _last(programs: Programs) -> range:

@@ -59,13 +59,17 @@ class Program:
 
 @frozen
 class Origin:
-    """What a program was recorded from; `hidden` is the width of its input, `cache` as of a tape."""
+    """What a program was recorded from; `hidden` is the width of its input, `cache` as of a tape.
+
+    `loses`: an end without gradients goes on to the loss.
+    """
 
     form: AnyLayer | AnyHead
     stream: Stream
     hidden: int
     trains: bool = True
     cache: str = ""
+    loses: bool = False
 
 
 @frozen
@@ -254,6 +258,11 @@ def _run_again(form: AnyLayer, stream: Stream, first: _FirstPass) -> Tape:
     return tape
 
 
+def inputs_of(layers: tuple[Program, ...], named: int) -> Size:
+    """The inputs of the first layer and of those that follow it, so many in all, unless they are kept anyway."""
+    return layers[0].input.times(min(named, 1)).plus(layers[-1].input.times(max(named - 1, 0)))
+
+
 def given_dtype(form: AnyLayer, dtype: str) -> str:
     """The dtype of what a layer is given: of a wide stream float32, whatever the embeddings are."""
     return "fp32" if isinstance(form, BlockForm) and form.wide else dtype
@@ -315,6 +324,15 @@ def record_generation_head(form: AnyHead, hidden: int, dtype: str) -> Program:
     tape = Tape(records=False, trains=False)
     follow_logits(tape, tape.new(RESIDUAL, hidden, dtype), form)
     origin = Origin(form, _without_gradients(dtype), hidden, trains=False)
+    return replace(_without_graph(tape, dtype), origin=origin)
+
+
+@lru_cache(maxsize=MAX_RECORDED)
+def record_loss(form: AnyHead, hidden: int, dtype: str) -> Program:
+    """The program of the end of the model up to its loss, under no_grad."""
+    tape = Tape(records=False, trains=False)
+    tape.drop(follow_loss(tape, tape.new(RESIDUAL, hidden, dtype), form))
+    origin = Origin(form, _without_gradients(dtype), hidden, trains=False, loses=True)
     return replace(_without_graph(tape, dtype), origin=origin)
 
 

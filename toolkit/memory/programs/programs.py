@@ -30,6 +30,7 @@ class Programs:
     passing: Amounts  # what the model's code holds during its layers
     masks: Amounts  # masks that it holds as well, and that checkpoints hold until their backward
     front: Amounts = field(default_factory=dict)  # what the embeddings' norm and dropout save for their backward
+    named_inputs: int = 0  # of so many layers the model's code has the inputs, whether they are saved or not
     called: Amounts = field(default_factory=dict)  # what the model's caller holds until the model returns
     embedding: int = 0  # bytes of the gradient of a trained token embedding
     # bytes of a token embedding of which a few rows are trained: both passes make a temporary copy of all of it
@@ -51,6 +52,8 @@ class Programs:
     inputs: Program | None = None  # makes the layers' own inputs; its backward follows that of the first layer
     lingering: Amounts = field(default_factory=dict)  # what recomputed layers leave until the first of them is done
     leads: bool = False  # the first program is not a layer, but makes the first layer's input
+    # embeddings that are a leaf, and their gradient: both stay with a name for the pass's result
+    leaf: Amounts = field(default_factory=dict)
     detaches: bool = False  # the model's caller detaches its result after backward, so that nothing holds its nodes
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from toolkit.frozen import frozen
 from toolkit.memory.tape.peaks import ALONE, Peaks
@@ -12,10 +13,24 @@ from toolkit.memory.tape.peaks import ALONE, Peaks
 class Stretch:
     """The moments of one name: what exists throughout, in bytes by row, and what is alive beside it at each moment.
 
-    `place` is the position of the current layer, if a decoder's follow an encoder's: 0 is the encoder's first.
+    `place` is the position of the current layer, where layers are unlike each other: 0 is the first, of an encoder if
+    there is one.
     """
 
     name: str
     throughout: Mapping[str, int]
     peaks: Peaks = ALONE
     place: int | None = None
+
+
+def having(stretch: Stretch, rows: Mapping[str, int]) -> Stretch:
+    """A stretch throughout which rows have such bytes."""
+    return replace(stretch, throughout={**stretch.throughout, **rows})
+
+
+def just_before(stretch: Stretch, rows: Mapping[str, int]) -> Stretch:
+    """A moment with so many bytes more beside what is there throughout a stretch, before anything of it runs."""
+    alive = dict(stretch.throughout)
+    for row, size in rows.items():
+        alive[row] = alive.get(row, 0) + size
+    return Stretch(stretch.name, alive)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from toolkit.memory.architecture.megatron import FAMILY as MEGATRON
 from toolkit.memory.forms.builder import Builder
 from toolkit.memory.formula.follow import AnyLayer
 from toolkit.memory.parallel.placement import Stage
@@ -23,7 +24,8 @@ def training_layers(
     """
     kinds, order = build.architecture.layers, build.architecture.order
     (form, count), *others = forms
-    stage = stage if stage is not None and stage.scheduled else None
+    buffered = stage is not None and stage.scheduled and build.architecture.family != MEGATRON
+    stage = stage if buffered else None
     sends, alone = stage is not None and stage.hands_on, stage is not None and stage.layers == 1
     embeds = stage is None or stage.embeds
     first = record_layer(form, 1, replace(stream, received=not embeds, sends=sends and alone))

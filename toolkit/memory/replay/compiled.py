@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable
-from hashlib import blake2b
 from itertools import accumulate, chain
 
 import numpy as np
 
 from toolkit.memory.allocator.caching import LARGE_SEGMENT, MIN_BLOCK, OWN_SEGMENT_FROM, SEGMENT_UNIT, SMALL_SEGMENT
-from toolkit.memory.replay.events import Events
+from toolkit.memory.replay.events import Outline
 from toolkit.memory.replay.kernel import (
     AS_WRITTEN,
     EARLY,
@@ -40,15 +39,6 @@ class CompiledPool:
         self._alive = alive
         self._small = small
 
-    def digest(self, how: How) -> bytes:
-        """What is alike for requests that are."""
-        mine = self._wanted[(self._wanted <= MOST_SMALL) == self._small]
-        found = blake2b(f"{how} {len(mine)}".encode(), digest_size=32)
-        found.update(mine)
-        found.update(self._order)
-        found.update(self._alive)
-        return found.digest()
-
     def replayed(self, how: How) -> Replayed:
         """What is reserved over the orders, and counted in the first."""
         limit = MOST_BLOCKS if how.limit is None else min(how.limit // MIN_BLOCK, MOST_BLOCKS)
@@ -70,40 +60,48 @@ class CompiledPool:
         return Replayed((MIN_BLOCK * min(reserved), MIN_BLOCK * max(reserved)), counted[0], counted[-1])
 
 
-def compiled_requests(events: Events) -> Requests | None:
+def compiled_requests(outline: Outline) -> Requests | None:
     """The requests of a run, as arrays; None where one is too large."""
     try:
-        sizes = np.frombuffer(array("q", events.sizes), np.int64)
+        sizes = np.frombuffer(array("q", chain(outline.apart, *outline.sizes)), np.int64)
     except OverflowError:
         return None
     largest = int(sizes.max())
     if largest > MOST_BLOCKS * MIN_BLOCK:
         return None
-    wanted = (sizes + (MIN_BLOCK - 1) >> BLOCK_BITS).astype(np.int32)
-    order = _order(events)
-    places = events.loaded, len(order) if events.settled is None else events.settled
+    wanted = _wanted((sizes + (MIN_BLOCK - 1) >> BLOCK_BITS).astype(np.int32), outline)
+    order = _order(outline)
+    places = outline.loaded, len(order) if outline.settled is None else outline.settled
     large, small, alive, (loaded, settled), most = by_pool(wanted, order, places, MOST_SMALL)
     none = np.zeros(len(small), np.int64)
     pools = CompiledPool(wanted, large, alive, small=False), CompiledPool(wanted, small, none, small=True)
     return Requests(*pools, loaded, settled, int(most), largest)
 
 
-def _order(events: Events) -> Numbers:
+def _wanted(blocks: Numbers, outline: Outline) -> Numbers:
+    """The size of each block, of what there is for those that are apart and for each stretch once."""
+    ends = [*accumulate(map(len, outline.sizes), initial=len(outline.apart))]
+    parts: list[Numbers] = []
+    done = 0
+    for after, number in zip(outline.after, outline.which, strict=True):
+        parts += blocks[done:after], blocks[ends[number] : ends[number + 1]]
+        done = after
+    return np.concatenate([*parts, blocks[done : len(outline.apart)]])
+
+
+def _order(outline: Outline) -> Numbers:
     """All events."""
-    if not events.moved:
-        return _numbers(events.written)
-    places, stretches, *follow = zip(*events.moved, strict=True)
-    distinct = {id(moves): moves for moves in stretches}.values()
-    numbers = {id(moves): number for number, moves in enumerate(distinct)}
-    which = [numbers[id(moves)] for moves in stretches]
-    ends = accumulate(map(len, distinct), initial=0)
+    written = _numbers(outline.written)
+    if not outline.places:
+        return written
+    before, linked, links = zip(*outline.follow, strict=True)
     return written_out(
-        _numbers(events.written),
-        _numbers(places),
-        (_numbers(follow[0]), _numbers(follow[1]), _numbers(follow[2])),
-        _numbers(which),
-        _numbers(ends),
-        _numbers(chain.from_iterable(distinct)),
+        written,
+        _numbers(outline.places),
+        (_numbers(before), _numbers(linked), _numbers(links)),
+        _numbers(outline.moving),
+        _numbers(accumulate(map(len, outline.moves), initial=0)),
+        _numbers(chain.from_iterable(outline.moves)),
     )
 
 

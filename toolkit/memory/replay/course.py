@@ -15,6 +15,7 @@ from toolkit.memory.libraries.versions import older
 from toolkit.memory.programs.programs import Programs
 from toolkit.memory.replay.events import Moves
 from toolkit.memory.replay.steps import step_events
+from toolkit.memory.replay.validation import Between, between_of
 from toolkit.memory.weights.backward import TORCH_FREES_GRADIENTS
 from toolkit.memory.weights.sums import Trained
 from toolkit.spec.fields.result import UNTIL_LOSS, UNTIL_NEXT
@@ -35,10 +36,12 @@ class Step:
 class Course:
     """All that passes and steps follow from: runs that have the same are the same from where the model is there.
 
-    In bytes: a micro-batch's token ids, the tables of positions, a thread's workspace of cuBLAS. The `first` step of
-    the optimizer makes its states, too. The result of a pass has a name `until` the loss, the step or the next one, and
-    with it the keys and values that it has. `keeps_gradients`: they are there when the next step's first pass
-    begins. `joins`: the gradient of a tied output weight waits for the embedding's. `retains` is as of a run.
+    In bytes: a micro-batch's token ids, the tables of positions, a thread's workspace of cuBLAS, and what is `added` of
+    gradients of other tables than the tokens', as of positions; on several GPUs that share weights or layers out these
+    are not followed. The `first` step of the optimizer makes its states, too. The result of a pass has a name `until`
+    the loss, the step or the next one, and with it the keys and values that it has. `keeps_gradients`: they are there
+    when the next step's first pass begins. `joins`: the gradient of a tied output weight waits for the embedding's.
+    `retains` is as of a run. What is `between` two steps is a validation.
     """
 
     programs: Programs
@@ -53,6 +56,8 @@ class Course:
     micro_batches: int
     keeps_gradients: bool
     retains: bool
+    between: Between | None = None
+    added: int = 0
 
 
 def course_of(
@@ -74,6 +79,8 @@ def course_of(
         micro_batches=MICRO_BATCHES if setting.gradient_accumulation > 1 else 1,
         keeps_gradients=older(setting, "torch", TORCH_FREES_GRADIENTS),
         retains=retains,
+        between=between_of(context),
+        added=programs.added if context.sharing is None and context.stage is None else 0,
     )
 
 

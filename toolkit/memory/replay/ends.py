@@ -14,8 +14,8 @@ from toolkit.memory.size import Parts, Size
 GIVEN, LOGITS = 0, 1
 
 
-def end_script(stage: Stage | None, programs: Programs) -> Script:
-    """What follows the last layer that is on this GPU, `stage` None where that has all of them.
+def end_script(stage: Stage | None, programs: Programs, without: str = "") -> Script:
+    """What follows the last layer that is on this GPU, `stage` None where that has all of them; `without` one row.
 
     The GPU that makes the logits makes them as it would alone; of the others the first is given a copy (accelerate
     hooks.py, io_same_device).
@@ -23,7 +23,7 @@ def end_script(stage: Stage | None, programs: Programs) -> Script:
     head = programs.head
     if stage is None or stage.projects:
         assert head.origin is not None, "every program of a run has an origin"
-        return script_of(head.origin)
+        return script_of(head.origin, without)
     brought = head.forward.moments[0].alive if stage.embeds else {}
     return _handed_on(tuple(brought.values()))
 

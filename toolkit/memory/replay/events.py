@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import marshal
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from itertools import chain
 from operator import neg
 from typing import NamedTuple
@@ -39,6 +41,33 @@ class Moved(NamedTuple):
         return [block if move > 0 else -block for move, block in zip(self.moves, blocks, strict=True)]
 
 
+class Outline(NamedTuple):
+    """Events with each stretch written out once, however often it comes: all that their replay follows from.
+
+    `apart` are the sizes of blocks that were made one by one. Of each stretch of others, in order: how many of these
+    are before it (`after`), and `which` of the distinct `sizes` it has. `written` are events one by one; of each
+    stretch of others as in `Moved`: where it comes (`places`), which of the distinct `moves` it has (`moving`), and
+    which blocks it is of (`follow`).
+    """
+
+    apart: list[int]
+    after: list[int]
+    which: list[int]
+    sizes: list[Sequence[int]]
+    written: list[int]
+    places: list[int]
+    moving: list[int]
+    moves: list[Sequence[int]]
+    follow: list[tuple[int, int, int]]
+    loaded: int
+    settled: int | None
+    block: int
+
+    def digest(self, *how: int | None) -> bytes:
+        """What events have in common that are alike, if they are replayed alike."""
+        return blake2b(marshal.dumps((*self, *how), 2), digest_size=32).digest()  # 2: no references to what came before
+
+
 class Mark(NamedTuple):
     """A place in events, by what is there before it: so many blocks, events that are written one by one, and others."""
 
@@ -51,12 +80,14 @@ class Mark(NamedTuple):
 class Events:
     """Allocations and releases in order: `n` makes block n, of `sizes[n]` bytes, and `-n` releases it.
 
-    What is alike for many layers is not written out: only where it stands, and which blocks it is of.
+    What is alike for many layers is not written out: only where it stands, and which blocks it is of. `made` are sizes
+    that came together, after so many blocks.
     """
 
     sizes: list[int] = field(default_factory=lambda: [0])
     written: list[int] = field(default_factory=list)
     moved: list[Moved] = field(default_factory=list)
+    made: list[tuple[int, Sequence[int]]] = field(default_factory=list, compare=False)
     loaded: int = 0  # events by whose end the model is loaded
     settled: int | None = None  # events after which none changes places with another
     block: int = 0  # bytes of the block that may be asked for before the model is loaded
@@ -80,6 +111,22 @@ class Events:
             done = one.place
         order += self.written[done:]
         return order
+
+    def outline(self) -> Outline:
+        """The same with each stretch once."""
+        apart: list[int] = []
+        after: list[int] = []
+        done = 0
+        for before, together in self.made:
+            apart += self.sizes[done : before + 1]
+            after.append(len(apart))
+            done = before + 1 + len(together)
+        apart += self.sizes[done:]
+        which, sizes = _distinct([together for _, together in self.made])
+        moving, moves = _distinct([one.moves for one in self.moved])
+        places, follow = [one.place for one in self.moved], [one[2:] for one in self.moved]
+        marks = self.loaded, self.settled, self.block
+        return Outline(apart, after, which, sizes, self.written, places, moving, moves, follow, *marks)
 
     @property
     def blocks(self) -> list[int]:
@@ -127,6 +174,14 @@ class Events:
         self.written += chain.from_iterable(zip(new, map(neg, old), strict=True))
         return new
 
+    def make(self, sizes: Sequence[int]) -> Block:
+        """Adds blocks of a stretch, whose sizes stay as they are; returns how many there were before."""
+        before = len(self.sizes) - 1
+        if sizes:
+            self.sizes += sizes
+            self.made.append((before, sizes))
+        return before
+
     def move(self, moves: Moves, before: Block, linked: int = 0, links: Block = 0) -> None:
         """Adds the events of a stretch, whose blocks follow so many others; the first so many are of an earlier one."""
         self.moved.append(Moved(len(self.written), moves, before, linked, links))
@@ -140,3 +195,10 @@ class Events:
         before = len(self.sizes)
         self.sizes += sizes
         return range(before, before + len(sizes))
+
+
+def _distinct(stretches: Sequence[Sequence[int]]) -> tuple[list[int], list[Sequence[int]]]:
+    """Which of the distinct stretches each one is, and these."""
+    distinct = {id(one): one for one in stretches}
+    numbers = {one: number for number, one in enumerate(distinct)}
+    return [numbers[id(one)] for one in stretches], [*distinct.values()]

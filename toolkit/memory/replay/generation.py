@@ -11,6 +11,7 @@ from toolkit.memory.formula.caches.growth import growth
 from toolkit.memory.formula.caches.kv_cache import kept_bytes
 from toolkit.memory.formula.inputs import angles as angles_of
 from toolkit.memory.formula.inputs import token_ids
+from toolkit.memory.formula.linear.products import DEQUANTIZED
 from toolkit.memory.formula.workspaces import workspaces_before
 from toolkit.memory.ledger import PhaseName
 from toolkit.memory.libraries.transformers_versions import behaviour
@@ -23,6 +24,7 @@ from toolkit.memory.replay.played import play_forward
 from toolkit.memory.replay.repeats import Repeats
 from toolkit.memory.replay.script import Script, script_of
 from toolkit.memory.replay.writer import GrowingWriter, Writer, held_inputs
+from toolkit.memory.weights.linear_storage import fuses
 
 FOLLOWED = 4
 """Tokens of which tensors of any size are followed at most, evenly spread: small ones are a pool of their own."""
@@ -89,7 +91,7 @@ def _pass(
     stream = writer.allocate(programs.hidden)
     passing = held_inputs(writer, programs.passing, stream, writer.bytes(programs.hidden))
     left: list[list[Block]] = []
-    for number, script in enumerate(_scripts(programs.layers)):
+    for number, script in enumerate(scripts_of(programs.layers)):
         played = play_forward(writer, script, stream, workspace=0 if number else workspace)
         stream = played.result
         left.append([block for block in played.blocks.values() if block not in (played.given, stream)])
@@ -107,10 +109,11 @@ def _holds_result(context: Context) -> bool:
     return decodes and (version.holds_result or version.keeps_prompt)
 
 
-def _scripts(programs: tuple[Program, ...]) -> Iterator[Script]:
+def scripts_of(programs: tuple[Program, ...], without: str = "") -> Iterator[Script]:
+    """The script of each layer."""
     for program in programs:
         assert program.origin is not None, "every program of a run has an origin"
-        yield from repeat(script_of(program.origin), program.count)
+        yield from repeat(script_of(program.origin, without), program.count)
 
 
 def _decode(context: Context, programs: Programs, events: Events, caches: list[list[Block]], result: Block) -> None:
@@ -118,19 +121,23 @@ def _decode(context: Context, programs: Programs, events: Events, caches: list[l
 
     The prompt's `result` has a name until the second pass gives the next one (generation/utils.py, greedy_search), or
     in a loop of somebody's own to the end. What is put together is there until it has been: no release of it comes
-    before the new tensor, nor behind that of the next layer, for the name is bound at once.
+    before the new tensor, nor behind that of the next layer, for the name is bound at once. Few tokens are multiplied
+    by packed weights, and nothing is dequantized for them.
     """
     events.is_settled()
     setting = context.setting
     keeps_prompt = behaviour(context.architecture, setting).keeps_prompt
-    scripts = [*_scripts(programs.decoding or programs.layers), end_script(context.stage, programs)]
+    unpacked = DEQUANTIZED if fuses(setting) else ""
+    reading = programs.decoding or programs.layers
+    scripts = [*scripts_of(reading, unpacked), end_script(context.stage, programs, unpacked)]
     distinct = [*{id(script): script for script in scripts}.values()]
     whole = growth(context).whole
     count = max(setting.generated_length - 1, 0)
     growths = min(count, GROWTHS)
-    batch = context.scale.batch
-    longest = Writer(events, Scale(batch, 1, keys=setting.sequence_length + count), SMALL_REQUEST)
-    writers = {follows: GrowingWriter(events, batch, 0 if follows else SMALL_REQUEST) for follows in (True, False)}
+    batch, rank = context.scale.batch, context.scale.rank
+    longest = Writer(events, Scale(batch, 1, rank=rank, keys=setting.sequence_length + count), SMALL_REQUEST)
+    least = {True: 0, False: SMALL_REQUEST}
+    writers = {follows: GrowingWriter(events, batch, size, rank=rank) for follows, size in least.items()}
     ever = [script for script in distinct if longest.asks(script.forward)]
     repeats = Repeats(events)
     for number in range(growths):

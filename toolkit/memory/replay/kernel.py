@@ -232,8 +232,8 @@ def written_out(
 def by_pool(wanted: Numbers, order: Numbers, places: Span, most_small: int) -> tuple[Numbers, Numbers, Keys, Span, int]:
     """The events of large blocks and those of small ones; and how many blocks of 512 bytes are alive at most.
 
-    Between them, for each event of a large block, how many are alive until the next such event; and how many of these
-    events are before each of two `places`.
+    Between them, for each event of a large block, how many are alive until the next such event, none before the first
+    of two `places`; and how many of these events are before each of the places.
     """
     large, small = np.empty(len(order), np.int32), np.empty(len(order), np.int32)
     until = np.zeros(len(order), np.int64)
@@ -242,6 +242,9 @@ def by_pool(wanted: Numbers, order: Numbers, places: Span, most_small: int) -> t
     for place in range(len(order)):
         if place == loaded:
             first = larges
+            if larges:  # what there was while the model was loaded is no part of its peaks
+                until[:larges] = 0
+                until[larges - 1] = alive
         if place == settled:
             second = larges
         event = order[place]

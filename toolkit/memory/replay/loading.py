@@ -12,11 +12,18 @@ from toolkit.memory.formula.linear.exllama import exllama_buffer, exllama_order,
 from toolkit.memory.formula.position_tables import position_tables
 from toolkit.memory.formula.workspaces import workspaces_before
 from toolkit.memory.ledger import PhaseName
+from toolkit.memory.libraries.versions import older
+from toolkit.memory.loading.first_block import first_block
+from toolkit.memory.loading.unsplit import PACKAGE, WARMS_WHOLE
 from toolkit.memory.replay.events import Block, Events
 from toolkit.memory.size import BYTES
+from toolkit.memory.weights.linear_storage import FOUR_BIT, QUANTIZED, working_dtype
+from toolkit.memory.weights.quantization import NF4_BLOCK
+from toolkit.memory.weights.resting import resting
 from toolkit.memory.weights.storage import ITEM_BYTES, StoredTensor, storage_of
-from toolkit.memory.weights.sums import Trained, passing_upcast, upcast_bytes
+from toolkit.memory.weights.sums import Trained, passing_upcast, put_beside, upcast_bytes
 from toolkit.spec.fields.process import IN_CONTEXT
+from toolkit.spec.settings.setting import Setting
 
 Counted = TypeVar("Counted")
 
@@ -33,16 +40,19 @@ def load(events: Events, context: Context) -> None:
     if setting.loading == IN_CONTEXT:
         item = ITEM_BYTES[setting.checkpoint_dtype or setting.weights]
         in_file = events.allocate_all(of_stored(stored, lambda one: one.part.elements * item))
-    blocks = events.allocate_all(of_stored(stored, stored_bytes))
+    if quantizes(setting):
+        blocks = _quantized(events, stored, setting)
+    else:
+        blocks = events.allocate_all(of_stored(stored, stored_bytes))
     events.release_all(in_file)
-    # transformers asks for a block for all of them, small ones and all (modeling_utils.py, get_total_byte_count).
-    events.block = sum(one.bytes for one in stored)
+    events.block = first_block(stored, setting) if quantizes(setting) else sum(one.bytes for one in stored)
     for table in position_tables(context, PhaseName.LOAD):
         events.allocate(table)
     for kept in (exllama_buffer, exllama_state, exllama_order):
         events.allocate(kept(context, PhaseName.LOAD))
     events.is_loaded()
     if not setting.trains:
+        _adapt(events, context, (), put_beside(context.architecture, setting))
         return
     upcasts = of_stored(stored, lambda one: upcast_bytes(one, setting) // one.module.count)
     passing = of_stored(stored, lambda one: passing_upcast(one, setting) // one.module.count)
@@ -52,14 +62,16 @@ def load(events: Events, context: Context) -> None:
             made = events.allocate(2 * (more or back))
             wide += [(made, back)] if back else []
             events.release(block)
-    _adapt(events, context, wide)
+    _adapt(events, context, wide, context.sums.trained)
     if setting.master_weights is not None:
         width = BYTES[setting.master_weights]
         events.allocate_all(of_trained(context, lambda one: one.elements * width))
 
 
-def _adapt(events: Events, context: Context, wide: Sequence[tuple[Block, int]]) -> None:
-    """The adapters, and copies of modules that are trained with them; then what is `wide` is cast back to its bytes.
+def _adapt(
+    events: Events, context: Context, wide: Sequence[tuple[Block, int]], beside: Iterable[Trained]
+) -> None:  # fmt: skip
+    """The adapters `beside` a model, copies of whole modules, and what rests; then what is `wide` is cast back.
 
     Copies are of what is float32 by then, and are cast back, too (trl trainer/utils.py, peft_module_casting_to_bf16).
     """
@@ -67,12 +79,41 @@ def _adapt(events: Events, context: Context, wide: Sequence[tuple[Block, int]]) 
         return
     head, adapter = BYTES[context.numerics.head], BYTES[context.numerics.adapter]
     first = BYTES["fp32"] if wide else head
-    trained = [*trained_in_order(context)]
+    trained = [*in_layers(beside, lambda one: one.count)]
     added = events.allocate_all(one.elements * (first if one.copied else adapter) for one in trained)
     of_copies = [(block, one.elements * head) for one, block in zip(trained, added, strict=True) if wide and one.copied]
+    untrained = resting(context.architecture, context.setting, adapter)
+    events.allocate_all(one.bytes for one in in_layers(untrained, lambda one: one.count))
     for block, size in (*wide, *of_copies):
         events.allocate(size)
         events.release(block)
+
+
+def quantizes(setting: Setting) -> bool:
+    """Whether weights are quantized on the GPU while a model is loaded that is not trained."""
+    return setting.weights in QUANTIZED and not setting.trains
+
+
+def _quantized(events: Events, stored: Iterable[StoredTensor], setting: Setting) -> Sequence[Block]:
+    """Weights that bitsandbytes quantizes on the GPU, one after the other, each beside a copy of it that is not.
+
+    `Int8Params` is handed one that transformers 5 has on the GPU, and makes another (integrations/bitsandbytes.py,
+    Bnb8bitQuantize). Scales of 64 values are float32 until they are quantized, too (functional.py, quantize_4bit).
+    """
+    item, four = ITEM_BYTES[working_dtype(setting)], setting.weights in FOUR_BIT
+    again = 0 if four or older(setting, PACKAGE, WARMS_WHOLE) else ITEM_BYTES["fp16"]
+    scale = ITEM_BYTES["fp32"] if four and setting.double_quant else 0
+    blocks: list[Block] = []
+    passing: list[Block] = []
+    for one in in_layers(stored, lambda one: one.module.count):
+        if not one.part.name:
+            events.release_all(passing)
+            values = one.tensor.elements if one.is_packed else 0
+            sizes = values * item, values * again, -(-values // NF4_BLOCK) * scale
+            passing = [events.allocate(size) for size in sizes]
+        blocks.append(events.allocate(stored_bytes(one)))
+    events.release_all(passing)
+    return blocks
 
 
 def of_stored(stored: Iterable[StoredTensor], bytes_of: Callable[[StoredTensor], int]) -> Iterator[int]:

@@ -26,8 +26,10 @@ class LoggedTape(Tape):
     """A tape with its `log`. `start` and `end` are the gradients that backward began with and left.
 
     `logits` are those that the model's result has, where the stretch makes any; `product` is how many changes there
-    were when the first product had run.
+    were when the first product had run. What is of a row that it is `without` is not logged.
     """
+
+    without = ""
 
     def __init__(
         self, *, records: bool, pins: bool = False, trains: bool = True, accumulates: bool = False, length: int = 0
@@ -128,6 +130,8 @@ class LoggedTape(Tape):
             self._note(Change(self.number(buffer)))
 
     def _made(self, buffer: Buffer) -> None:
+        if buffer.row == self.without:
+            return  # its end has no block either
         self._note(Change(self.number(buffer), buffer.size, buffer.row == GRADIENTS))
 
     def _note(self, change: Change) -> None:

@@ -9,17 +9,14 @@ from typing import NamedTuple
 
 from toolkit.memory.allocator.caching import MIN_BLOCK
 from toolkit.memory.device import Interval
-from toolkit.memory.replay.events import Events
-from toolkit.memory.replay.requests import How, Pool, Replayed, Requests, plain_requests
+from toolkit.memory.replay.events import Events, Outline
+from toolkit.memory.replay.requests import How, Requests, plain_requests
 
 REMEMBERED = 4096
 
 THREADS = "OPENBLAS_NUM_THREADS"
 
-_KNOWN: dict[bytes, Replayed] = {}
-"""Results by a digest of the requests: runs with other dtypes or versions often make the same requests."""
-
-_compiled: Callable[[Events], Requests | None] | None = None
+_compiled: Callable[[Outline], Requests | None] | None = None
 
 
 def compile_replays() -> bool:
@@ -55,13 +52,18 @@ def _one_thread() -> Iterator[None]:
 class Followed(NamedTuple):
     """The least and the most reserved over the orders, the peak of what is alive, and the largest request, in bytes.
 
-    `counted` is the most that torch counts, whole blocks: loaded tensor by tensor, or after a block for all weights.
+    `counted` is the most that torch counts once the model is loaded, whole blocks: tensor by tensor, or after a block
+    for all weights. It is 0 where no block is of more than 1 MiB.
     """
 
     reserved: Interval
     alive: int
     largest: int
     counted: Interval
+
+
+_KNOWN: dict[bytes, Followed] = {}
+"""Results by a digest of the events: runs with other dtypes or versions often ask for the same."""
 
 
 def follow(events: Events, *, warms: bool = False, swaps: bool = True, limit: int | None = None) -> Followed:
@@ -75,12 +77,23 @@ def follow(events: Events, *, warms: bool = False, swaps: bool = True, limit: in
     allocation that follows it, and before one that precedes it, unless their order is settled. Requests of up to 1 MiB
     have a pool of their own and are replayed once.
     """
-    asked = _requests(events)
-    large = _once(asked.large, How(asked.loaded, swaps, events.block if warms else 0, limit, asked.settled))
-    (low, high), (more, _) = large.reserved, _once(asked.small, How()).reserved
-    alive = MIN_BLOCK * asked.most
-    counted = max(large.counted, alive), max(large.counted_warm, alive)
-    return Followed((low + more, high + more), alive, asked.largest, counted)
+    outline = events.outline()
+    key = outline.digest(warms, swaps, limit)
+    known = _KNOWN.get(key)
+    if known is None:
+        if len(_KNOWN) >= REMEMBERED:
+            _KNOWN.clear()
+        asked = _requests(events, outline)
+        how = How(asked.loaded, swaps, events.block if warms else 0, limit, asked.settled)
+        known = _KNOWN[key] = _followed(asked, how)
+    return known
+
+
+def _followed(asked: Requests, how: How) -> Followed:
+    large, small = asked.large.replayed(how), asked.small.replayed(How())
+    (low, high), (more, _) = large.reserved, small.reserved
+    counted = large.counted, large.counted_warm
+    return Followed((low + more, high + more), MIN_BLOCK * asked.most, asked.largest, counted)
 
 
 def reserved(events: Events, *, warms: bool = False, swaps: bool = True, limit: int | None = None) -> Interval:
@@ -90,19 +103,8 @@ def reserved(events: Events, *, warms: bool = False, swaps: bool = True, limit: 
 
 def peak(events: Events) -> int:
     """The peak of what is alive, each block rounded up to 512 bytes."""
-    return MIN_BLOCK * _requests(events).most
+    return MIN_BLOCK * _requests(events, events.outline()).most
 
 
-def _requests(events: Events) -> Requests:
-    return (_compiled and _compiled(events)) or plain_requests(events)
-
-
-def _once(pool: Pool, how: How) -> Replayed:
-    """The result for the requests of a pool, computed once for equal requests."""
-    key = pool.digest(how)
-    known = _KNOWN.get(key)
-    if known is None:
-        if len(_KNOWN) >= REMEMBERED:
-            _KNOWN.clear()
-        known = _KNOWN[key] = pool.replayed(how)
-    return known
+def _requests(events: Events, outline: Outline) -> Requests:
+    return (_compiled and _compiled(outline)) or plain_requests(events)

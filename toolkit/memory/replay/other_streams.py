@@ -52,12 +52,28 @@ def other_streams(context: Context, spread: Spread) -> Interval:
     shared = [(-(-size // gpus), count) for size, count in adapters]
     parts += opened(size for size, count in shared for _ in range(1 if offload else count))
     gathered = opened(size for size, _ in adapters) + (opened(size for size, _ in shared) if offload else 0)
-    least = root + layer + max(before)  # a layer's part may take the root's block
+    layers = 1 + (ahead if spread.trains else 0)  # adapters are units between those of layers
+    least = root + layers * layer + max(before)  # a layer's part may take the root's block
     layers = 1 + ahead + units_in_flight(context)
     if spread.stays:  # each in a block of its own
         units = len(units_of(context.architecture, gathered_setting(context.setting), gpus).layers)
         least, layers = root + units * layer + max(before), units + MAX_IN_FLIGHT
-    return least + parts, root + before[0] + layers * layer + (layers + 1) * before[1] + parts + gathered
+    fewest, embedding = _embedding(spread, layer)
+    least += fewest
+    return least + parts, root + embedding + before[0] + layers * layer + (layers + 1) * before[1] + parts + gathered
+
+
+def _embedding(spread: Spread, layer: int) -> Interval:
+    """What is reserved for an embedding of its own beside a segment for each layer that is gathered at a time.
+
+    It comes first. A layer that has room in its segment may be there when it is gathered again, in one of its own.
+    """
+    if not spread.embedding:
+        return 0, 0
+    own = segment_size(spread.embedding)
+    if spread.stays or own < layer:
+        return own, own
+    return own - layer, 2 * own
 
 
 def units_in_flight(context: Context) -> int:
@@ -92,6 +108,7 @@ def _shared_out(context: Context) -> Iterator[tuple[int, int]]:
         yield part, 1
     if setting.method == "full":
         yield units.root, 1
+        yield from ((units.embedding, 1),) if units.embedding else ()
         yield from ((one.tensor.elements, one.module.count) for one in units.ignored)
 
 

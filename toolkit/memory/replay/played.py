@@ -120,8 +120,7 @@ def play_backward(writer: Writer, played: Played, gradient: Block, workspace: in
 def _return(writer: Writer, played: Played, follows: Returning, gradient: Block) -> Block:
     """Writes a backward pass that follows its forward pass, and returns the block of the input's gradient."""
     events, links = writer.events, played.follows or 0
-    before = len(events.sizes) - 1
-    events.sizes += follows.sizes
+    before = events.make(follows.sizes)
     after = before - follows.linked
     _write(writer, played, follows.moves, gradient, before)
     writer.gradients += [after + number for number in follows.stays]

@@ -31,8 +31,7 @@ class Repeats:
         if self._moves is None or shape != self._shape:
             return 0
         events = self._events
-        before = len(events.sizes) - 1
-        events.sizes += sizes
+        before = events.make(sizes)
         events.move(self._moves, before, self._blocks, self._first - 1)
         self._first = before + 1
         return self._blocks

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import marshal
 from collections.abc import Sequence
-from hashlib import blake2b
 from itertools import accumulate, compress
 from operator import not_
 from typing import NamedTuple, Protocol
@@ -45,9 +43,6 @@ class Replayed(NamedTuple):
 class Pool(Protocol):
     """The requests of one pool, ready to be replayed."""
 
-    def digest(self, how: How) -> bytes:
-        """A digest that equal requests have in common."""
-
     def replayed(self, how: How) -> Replayed:
         """What is reserved over the orders, and counted in the first."""
 
@@ -55,7 +50,7 @@ class Pool(Protocol):
 class PlainPool:
     """The requests of a pool as lists; `wanted` has their sizes in blocks of 512 bytes.
 
-    `alive` has for each event how many of both pools are alive until the next.
+    `alive` has for each event how many of both pools are alive until the next; none while the model is loaded.
     """
 
     def __init__(self, wanted: Sequence[int], order: Order, alive: Sequence[int] = (), *, small: bool) -> None:
@@ -63,12 +58,6 @@ class PlainPool:
         self._order = order
         self._alive = alive
         self._small = small
-
-    def digest(self, how: How) -> bytes:
-        """A digest that equal requests have in common."""
-        is_mine = MOST_SMALL.__ge__ if self._small else MOST_SMALL.__lt__
-        asked = [tuple(how), [*filter(is_mine, self._wanted)], self._order, self._alive]
-        return blake2b(marshal.dumps(asked, 2), digest_size=32).digest()  # version 2: no references to what came before
 
     def replayed(self, how: How) -> Replayed:
         """What is reserved over the orders, and counted in the first."""
@@ -105,11 +94,13 @@ def plain_requests(events: Events) -> Requests:
     is_large = [*map(not_, is_small)]
     loaded = [*compress(order[: events.loaded], is_large)]
     alive: list[int] = []
-    for large, now in zip(is_large, accumulate(taken), strict=True):
+    for place, (large, now) in enumerate(zip(is_large, accumulate(taken), strict=True), 1):
         if large:
             alive.append(now)
         elif alive and now > alive[-1]:
             alive[-1] = now
+        if alive and place == events.loaded < len(order):
+            alive = [0] * (len(alive) - 1) + [now]  # what there was while the model was loaded is no part of its peaks
     return Requests(
         PlainPool(blocks, [*compress(order, is_large)], alive, small=False),
         PlainPool(blocks, [*compress(order, is_small)], small=True),

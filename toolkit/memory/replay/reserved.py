@@ -16,7 +16,7 @@ from toolkit.memory.contexts import on_gpu_alone
 from toolkit.memory.device import LAST_SEGMENTS, SEGMENT_UNIT, Interval, device_interval, workspace_bytes
 from toolkit.memory.estimate import Estimate
 from toolkit.memory.formula.ends.outputs import hides_results
-from toolkit.memory.libraries.trainers import TORCHTITAN
+from toolkit.memory.libraries.trainers import MEGATRON, TORCHTITAN
 from toolkit.memory.libraries.versions import older
 from toolkit.memory.loading.unsplit import PACKAGE, WARMS
 from toolkit.memory.loading.ways import moves
@@ -64,7 +64,7 @@ MOST_ON_THEIR_WAY = 4096
 """Layers through which micro-batches of a step go on one stage, up to which all of them are followed."""
 
 KEPT = 1 << 14
-"""More runs than any table has: all are replayed ahead, and what is forgotten before it is compared is done again."""
+"""More runs than any table has; what is forgotten before it is compared is done again."""
 
 
 class Worked(NamedTuple):
@@ -125,20 +125,27 @@ def counted(known: Estimate) -> Interval:
     """The most that torch counts as allocated, in bytes: live tensors by their whole blocks.
 
     What a block has more than was asked for is not split off where it is 1 MiB or less (CUDACachingAllocator.cpp,
-    should_split). Of training on one GPU, whose order of events says which blocks there are; elsewhere live tensors
-    alone. Two ends where a model may have been loaded after one block for all its weights, or not.
+    should_split). Of runs on one GPU, whose order of events says which blocks there are; elsewhere live tensors alone.
+    Two ends where a model that is trained may have been loaded after one block for all its weights, or not; in
+    inference it is loaded as its release loads to a GPU, as where its weights are counted.
     """
     context, limit = _run_of(known), _limit_of(known)
     alone = known.allocated, known.allocated
-    if context is None or not context.setting.trains or context.sharing is not None:
+    if context is None or context.sharing is not None or (context.stage is not None and not context.setting.trains):
         return alone
     worked = worked_out(context, limit)
     if not worked.counted or (limit is not None and worked.high > limit):
         return alone
     missing = max(known.allocated - context.sums.unsplit - worked.alive, 0)
-    ways = 1 if moves(context.setting) else 2
-    ends = [max(blocks + missing, known.allocated) for blocks in worked.counted[:ways]]
+    ends = [max(blocks + missing, known.allocated) for blocks in _ways(context.setting, worked.counted)]
     return min(ends), max(ends)
+
+
+def _ways(setting: Setting, counted: tuple[int, ...]) -> tuple[int, ...]:
+    """What is counted by the ways in which a model may be loaded: tensor by tensor, and after a block for all."""
+    if moves(setting):
+        return counted[:1]
+    return counted if setting.trains else counted[-1:]
 
 
 def reserved_on_card(known: Estimate, *, runs: bool = False) -> Interval:
@@ -191,7 +198,7 @@ def worked_out(context: Context, limit: int | None = None) -> Worked:
 
 
 def remember(context: Context, limit: int | None, worked: Worked) -> Worked:
-    """Keeps what was worked out, here or in another process."""
+    """Keeps what was worked out."""
     if len(_KNOWN) >= KEPT:
         _KNOWN.clear()
     reached = limit if limit is not None and worked.high > limit else None
@@ -248,7 +255,7 @@ def _is_exceeded(context: Context) -> bool:
 def _is_staged(context: Context) -> bool:
     """Whether a GPU has a part of a model's layers, and nothing that only bounds are known of."""
     stage = context.stage
-    if stage is None or stage.layers == 0:
+    if stage is None or stage.layers == 0 or context.setting.stack.trainer == MEGATRON:
         return False
     if stage.scheduled and context.setting.gradient_accumulation * stage.layers > MOST_ON_THEIR_WAY:
         return False
@@ -258,6 +265,8 @@ def _is_staged(context: Context) -> bool:
 def _is_followed(context: Context) -> bool:
     """Whether the passes of a run are those that are followed, however many GPUs there are."""
     setting = context.setting
+    if setting.stack.trainer == MEGATRON:
+        return False  # whose buffers and optimizer are made in an order of their own
     if len({kind.stack for kind in context.architecture.layers}) > 1:
         return False  # a decoder's layers have the encoder's result beside their own input
     if any(kind.attention.shares_keys for kind in context.architecture.layers):

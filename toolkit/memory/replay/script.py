@@ -57,17 +57,20 @@ NO_PASS = Pass((), None, None)
 
 
 @lru_cache(maxsize=MAX_RECORDED)
-def script_of(origin: Origin) -> Script:
-    """The script of a stretch."""
+def script_of(origin: Origin, without: str = "") -> Script:
+    """The script of a stretch; `without` what one row counts, where that is a pass of inference."""
     form, stream = origin.form, origin.stream
     if not isinstance(form, AnyHead) and stream.checkpointing != "false":
         return _checkpointed(form, stream)
     length = length_of(form)
     tape = LoggedTape(records=origin.trains, trains=origin.trains, accumulates=stream.accumulates, length=length)
+    tape.without = without
     tape.cache = stream.named if origin.trains else origin.cache
     tape.sums, tape.sum_sizes = stream.sums, stream.sum_sizes
     x = tape.new(RESIDUAL, origin.hidden, stream.dtype, grad=stream.grad)
     if isinstance(form, AnyHead):
+        if origin.loses:
+            return _loss_alone(tape, x, form)
         return _loss(tape, x, form) if origin.trains else _logits(tape, x, form)
     out = follow_layer(tape, x, form)
     tape.drop(x)
@@ -78,6 +81,11 @@ def script_of(origin: Origin) -> Script:
 
 def _loss(tape: LoggedTape, x: Buffer, form: AnyHead) -> Script:
     return _then_back(tape, x, follow_loss(tape, x, form))
+
+
+def _loss_alone(tape: LoggedTape, x: Buffer, form: AnyHead) -> Script:
+    tape.drop(follow_loss(tape, x, form))
+    return Script(Pass(tape.cut(), tape.number(x), None), (), NO_PASS, logits=tape.logits)
 
 
 def _logits(tape: LoggedTape, x: Buffer, form: AnyHead) -> Script:

@@ -77,7 +77,7 @@ class ShardedRun(Run):
         stored = storage_of(context.architecture, setting)
         shared = list(in_layers((one for one in stored if is_sharded(one)), lambda one: one.module.count))
         self._kept = [one for one in stored if not is_sharded(one)]
-        self._members = _members(shared, len(self._units.layers))
+        self._members = _members(shared, len(self._units.layers), embedding=self._units.embedding > 0)
         self._in_parts = in_parts
         self._by_tensor = by_tensor
         self._layer = len(self._units.layers)
@@ -102,7 +102,7 @@ class ShardedRun(Run):
         before = [self._made(members) if whole else [] for members in self._members]
         kept = list(in_layers(self._kept, lambda one: one.module.count))
         scales = self._made(kept) if whole else []
-        for part, members in zip((*self._units.layers, self._units.root), self._members, strict=True):
+        for part, members in zip(self._units.in_order, self._members, strict=True):
             tensors = before.pop(0) or ([] if self._in_parts else self._made(members))
             if sends_states(context.setting):
                 broadcast(events, (("", events.sizes[block]) for block in tensors))
@@ -139,7 +139,9 @@ class ShardedRun(Run):
         self._reduce(self._units.gathered(self._units.layers[self._layer]), gradients)
 
     def after_backward(self) -> None:
-        """The same for the root."""
+        """The same for an embedding of its own, and for the root."""
+        if self._spread.embedding:
+            self._reduce(self._spread.embedding, len(self._writer.gradients) - 1)
         self._reduce(self._spread.root, 0)
         self._writer.release(*self._waiting)
         self._waiting.clear()
@@ -162,7 +164,7 @@ class ShardedRun(Run):
             yield from super().states()
             return
         forms: dict[tuple[int, bool], Trained] = {}  # one object for tensors that are alike, as of a model's forms
-        for part, members in zip((*self._units.layers, self._units.root), self._members, strict=True):
+        for part, members in zip(self._units.in_order, self._members, strict=True):
             left = part
             for one in members:
                 form = min(left, one.part.elements), one.module.kind is ModuleKind.EMBEDDING
@@ -172,9 +174,13 @@ class ShardedRun(Run):
                 left -= form[0]
 
 
-def _members(shared: Sequence[StoredTensor], layers: int) -> list[list[StoredTensor]]:
-    """The tensors of each layer, and last those of the root."""
+def _members(shared: Sequence[StoredTensor], layers: int, *, embedding: bool) -> list[list[StoredTensor]]:
+    """The tensors of each layer, and last those of the root; before all the `embedding`, where it is a unit."""
     inside = [one for one in shared if one.module.count >= layers and one.module.layers != ("",)]
     each = len(inside) // layers if layers else 0
     units = [inside[place * each : (place + 1) * each] for place in range(layers)]
-    return [*units, [one for one in shared if one.module.layers == ("",)]]
+    outside = [one for one in shared if one.module.layers == ("",)]
+    if not embedding:
+        return [*units, outside]
+    apart = [one for one in outside if one.module.kind is ModuleKind.EMBEDDING]
+    return [apart, *units, [one for one in outside if one not in apart]]

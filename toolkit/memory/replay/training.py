@@ -15,6 +15,7 @@ from toolkit.memory.replay.events import Block, Events
 from toolkit.memory.replay.loading import load, trained_in_order
 from toolkit.memory.replay.played import Played, held_results, leave, play_backward, play_forward
 from toolkit.memory.replay.script import Script, script_of
+from toolkit.memory.replay.validation import validate
 from toolkit.memory.replay.writer import Writer, held_inputs
 from toolkit.memory.weights.sums import Trained
 from toolkit.spec.fields.result import UNTIL_LOSS, UNTIL_STEP
@@ -52,6 +53,7 @@ class Run:
             for number in range(self.course.micro_batches):
                 self.pass_through(accumulates=number > 0 or (step > 0 and self.course.keeps_gradients))
             self.step()
+            self.validate()
         return self._writer.events
 
     def said(self) -> Hashable:
@@ -145,25 +147,40 @@ class Run:
                 writer.hold(gradient)
                 held += played.given, gradient
             self.after_layer(before)
+        self._keep_leaf(hidden, gradient)
+        writer.release(*front)  # of the embeddings' norm and dropout, which go back before the table
         self._at_embedding(gradient, waiting, accumulates=accumulates)
         writer.release(*held)
         self.after_backward()
-        writer.release(*(masks if waits else ()), *front, angles, batch)
+        writer.release(*(masks if waits else ()), angles, batch)
         for played in (*layers, end):
             linked = (played.given, played.result)
             writer.release(*(block for block in played.blocks.values() if block not in linked))
+
+    def _keep_leaf(self, leaf: Block, gradient: Block) -> None:
+        """Embeddings that are a leaf, and their gradient, in which the graph of a result that has a name ends."""
+        if self.course.programs.leaf and self.course.until != UNTIL_LOSS:
+            for block in (leaf, gradient):
+                self._writer.hold(block)
+                self._result.append(block)
 
     def step(self) -> None:
         """The optimizer's step, its states where they are not there yet, and the end of all gradients."""
         events = self._writer.events
         update = self.course.step if self._has_states else self.course.first
         self._has_states = True
-        before = len(events.sizes) - 1
-        events.sizes += update.sizes
-        events.move(update.moves, before)
+        events.move(update.moves, events.make(update.sizes))
         if not self.course.keeps_gradients:
             self._writer.release(*self._writer.gradients)
             self._writer.gradients.clear()
+
+    def validate(self) -> None:
+        """Passes without gradients after a step, if there are such."""
+        if self.course.until == UNTIL_STEP:
+            self._writer.release(*self._result)
+            self._result = []
+        if self.course.between is not None:
+            validate(self._writer.events, self.course.between)
 
     def states(self) -> Iterator[Trained]:
         """Whatever has states, in the order in which they are made."""
@@ -200,9 +217,18 @@ class Run:
         writer.release(*(rest if accumulates else ()))
         return waiting
 
+    def _of_positions(self, *, accumulates: bool) -> None:
+        """The gradients of other tables that are added to the tokens', as of positions, and of virtual tokens."""
+        made = self._writer.events.allocate(self.course.added)
+        if accumulates:
+            self._writer.release(made)
+        elif made:
+            self._writer.gradients.append(made)
+
     def _at_embedding(self, gradient: Block, waiting: Block, *, accumulates: bool) -> None:
         """The gradient of a trained token embedding; of a tied one it is added to the output weight's, if `waiting`."""
         writer, programs = self._writer, self.course.programs
+        self._of_positions(accumulates=accumulates)
         new = writer.events.allocate(programs.embedding)
         if programs.scattered:
             writer.release(writer.events.allocate(programs.scattered))

@@ -123,8 +123,7 @@ class Writer:
     def play_numbered(self, found: Numbered, given: Block) -> Block:
         """Writes a pass, and returns how many blocks were there before."""
         events = self.events
-        before = len(events.sizes) - 1
-        events.sizes += found.sizes
+        before = events.make(found.sizes)
         for part, moves in enumerate(found.moves):
             if part:
                 self.release(given)
@@ -138,13 +137,13 @@ class Writer:
 class GrowingWriter(Writer):
     """Writes tokens one after the other, each of which attends to more keys than the one before."""
 
-    def __init__(self, events: Events, batch: int, least: int = 0) -> None:
-        super().__init__(events, Scale(batch, 1), least)
+    def __init__(self, events: Events, batch: int, least: int = 0, *, rank: int = 0) -> None:
+        super().__init__(events, Scale(batch, 1, rank=rank), least)
         self._known = _Known()
 
     def attend(self, keys: int) -> None:
         """From here on every token attends to so many keys: what is of pairs with them is worked out anew."""
-        self.scale = Scale(self.scale.batch, 1, keys=keys)
+        self.scale = Scale(self.scale.batch, 1, rank=self.scale.rank, keys=keys)
         sizes, passes = self._known.bytes, self._known.numbered
         self._known = _Known(
             {place: known for place, known in sizes.items() if not known[0].pair},

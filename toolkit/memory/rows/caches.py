@@ -5,24 +5,26 @@ from __future__ import annotations
 from toolkit.memory.formula.caches.kv_cache import kv_cache
 from toolkit.memory.formula.ends.outputs import warm_cache, warm_logits
 from toolkit.memory.ledger import Category
-from toolkit.memory.rows.rule import DECODE, FORM, LOAD, PREFILL, RowRule, pass_row
+from toolkit.memory.rows.rule import DECODE, FORM, LOAD, PREFILL, VALIDATION, RowRule, pass_row
 
 TEMPORARY = Category.TEMPORARY
+
+_CACHED = (*FORM, "compute", "batch_size", "sequence_length")
 
 KV_CACHE = RowRule(
     "kv_cache",
     Category.KV_CACHE,
-    (LOAD, PREFILL, DECODE),
+    (LOAD, VALIDATION, PREFILL, DECODE),
     "layers x tokens x key-value heads x (key width + value width) x batch x bytes; MLA: latent rank + rope width",
     "transformers cache_utils.py (DynamicCache, StaticCache, QuantizedCache); awq/modules/fused/cache.py",
     kv_cache,
-    (*FORM, "compute", "batch_size", "sequence_length", "generated_length", "cache", "uncached", "parallel", "engine"),
+    (*_CACHED, "generated_length", "cache", "uncached", "parallel", "engine", "validation"),
     "Keys and values of every token so far. A layer with a window keeps no more than its window once decoding has "
     "begun. A static cache has room for all tokens from the prompt on; a quantized one keeps bits and scales of all "
     "but the latest tokens. AutoAWQ allocates its cache when it makes its modules.",
 )
 
-_WARM = (*FORM, "compute", "batch_size", "sequence_length", "generated_length", "warmup")
+_WARM = (*_CACHED, "generated_length", "warmup")
 
 WARM_ROWS = (
     RowRule(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from toolkit.memory.formula.ends.predictions import PREDICTIONS
 from toolkit.memory.ledger import Category
-from toolkit.memory.rows.rule import BACKWARD, DECODE, PREFILL, STEP, pass_row
+from toolkit.memory.rows.rule import BACKWARD, DECODE, PREFILL, STEP, VALIDATION, pass_row
 
 LOGITS, TEMPORARY = Category.LOGITS, Category.TEMPORARY
 GENERATES = (PREFILL, DECODE)
@@ -45,6 +46,15 @@ LOGITS_ROWS = (
         "The logarithms of the probabilities, kept from the loss to its backward, and autocast's float32 copy of them.",
     ),
     pass_row(
+        PREDICTIONS,
+        LOGITS,
+        "kept batches x T x (V x bytes + 8), twice while the last are joined",
+        "transformers trainer.py, evaluation_loop; trainer_pt_utils.py, EvalLoopContainer, nested_concat",
+        "Logits and labels of an evaluation, which a Trainer with compute_metrics keeps on the GPU: those of all "
+        "batches, or of eval_accumulation_steps.",
+        (VALIDATION,),
+    ),
+    pass_row(
         "logits_gradient",
         LOGITS,
         "2 x T x V x 4 at the fullest moment; of 16-bit logits under autocast T x V x 4",
@@ -58,7 +68,7 @@ LOGITS_ROWS = (
         "T x V x bytes, and layers x T x (keys + values) x bytes where the result has a cache",
         "litgpt finetune/lora.py, fit; a loop that says outputs = model(**batch)",
         "The result of the last pass, which stays while the optimizer steps if the training loop keeps a reference.",
-        (STEP,),
+        (STEP, VALIDATION),
     ),
     pass_row(
         "drawn_scores",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from toolkit.memory.formula.workspaces import OF_TRANSFORMER_ENGINE
 from toolkit.memory.inputs import Inputs
 from toolkit.memory.ledger import Category, Ledger, Phase, PhaseName, Row
 from toolkit.memory.rows.rule import RowRule
@@ -27,10 +28,15 @@ class PhaseSizes(NamedTuple):
         """The sum of the rows of some categories, in bytes."""
         return sum([size for rule, size in self.sizes if rule.category in categories])
 
-    def with_workspaces(self, workspace: int, before: int) -> PhaseSizes:
-        """The same phase on a GPU with workspaces of so many bytes, instead of so many before."""
+    def with_workspaces(self, workspace: int, before: int, own: int = 0) -> PhaseSizes:
+        """The same phase on a GPU with workspaces of so many bytes, instead of so many before.
+
+        TransformerEngine's, where there is one, has a size of its `own`.
+        """
         changed = (
-            (rule, size * workspace // before if rule.category is Category.WORKSPACE else size)
+            (rule, own if rule.name == OF_TRANSFORMER_ENGINE else size * workspace // before)
+            if rule.category is Category.WORKSPACE
+            else (rule, size)
             for rule, size in self.sizes
         )
         return self._replace(sizes=tuple(changed))

@@ -14,7 +14,7 @@ from toolkit.memory.formula.linear.weights import (
     weights,
 )
 from toolkit.memory.formula.position_tables import position_tables_bytes
-from toolkit.memory.formula.workspaces import cublas_workspace
+from toolkit.memory.formula.workspaces import OF_TRANSFORMER_ENGINE, cublas_workspace, transformer_engine_workspace
 from toolkit.memory.ledger import Category
 from toolkit.memory.parallel.buckets import gradient_buckets
 from toolkit.memory.parallel.unshared import unshared_weights
@@ -137,14 +137,15 @@ HELD_ROWS = (
     RowRule(
         "adapters",
         Category.ADAPTERS,
-        TRAINING,
+        ALWAYS,
         "sum over adapted modules of rank x (inputs + outputs), x bytes; and elements x bytes of copied modules",
         "peft tuners/lora/layer.py; autocast_adapter_dtype in tuners_utils.py; ModulesToSaveWrapper in utils/other.py",
         adapters,
         TRAINED,
         "The LoRA matrices, or what another method of peft adds and trains: float32, or bfloat16 where TRL casts those "
         "of quantized models. Copies of whole modules that are trained (modules_to_save, a classifier) are counted as "
-        "well, in the dtype of the modules, which stay beside them.",
+        "well, in the dtype of the modules, which stay beside them. A model that answers with adapters which are not "
+        "merged into its weights has them from loading on.",
     ),
     RowRule(
         "adapter_buffers",
@@ -221,6 +222,16 @@ HELD_ROWS = (
         cublas_workspace,
         ("method", "gpu", "earlier_passes"),
         "Scratch memory that torch gives cuBLAS for each thread and stream, and never frees.",
+    ),
+    RowRule(
+        OF_TRANSFORMER_ENGINE,
+        Category.WORKSPACE,
+        TRAINING,
+        "32 MiB + 1,024 bytes from sm_90 on, 4 MiB before",
+        "transformer_engine/pytorch/cpp_extensions/gemm.py, get_cublas_workspace_size_bytes",
+        transformer_engine_workspace,
+        ("stack", "gpu"),
+        "Scratch memory that TransformerEngine, whose layers Megatron-LM has, takes for its own matrix products.",
     ),
 )
 

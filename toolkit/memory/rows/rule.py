@@ -17,10 +17,11 @@ LOAD, FORWARD, BACKWARD, STEP = (
     PhaseName.OPTIMIZER_STEP,
 )
 PREFILL, DECODE, SERVE = PhaseName.PREFILL, PhaseName.DECODE, PhaseName.SERVE
-ALWAYS = (LOAD, FORWARD, BACKWARD, STEP, PREFILL, DECODE)
-RUNNING = (FORWARD, BACKWARD, STEP, PREFILL, DECODE)
-TRAINING = (FORWARD, BACKWARD, STEP)
-PASSES = (FORWARD, BACKWARD, PREFILL, DECODE)
+VALIDATION = PhaseName.VALIDATION
+ALWAYS = (LOAD, FORWARD, BACKWARD, STEP, VALIDATION, PREFILL, DECODE)
+RUNNING = (FORWARD, BACKWARD, STEP, VALIDATION, PREFILL, DECODE)
+TRAINING = (FORWARD, BACKWARD, STEP, VALIDATION)
+PASSES = (FORWARD, BACKWARD, VALIDATION, PREFILL, DECODE)
 
 FORM = ("model", "method", "head", "labels", "stack", "weights", "group_size")
 """Fields that decide which modules there are and how they are stored."""
@@ -40,6 +41,7 @@ PASS = (
     "samples_per_row",
     "objective",
     "reference",
+    "uncached",
     "optimizer_in_backward",
     "activation_offloading",
     "attention",
@@ -47,6 +49,7 @@ PASS = (
     "peft",
     "kernels",
     "parallel",
+    "validation",
 )
 """Fields that decide what is alive during a pass, and which of its moments is the fullest."""
 

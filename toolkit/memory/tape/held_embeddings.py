@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from toolkit.memory.architecture.model import ModuleKind
 from toolkit.memory.forms.builder import Builder
 from toolkit.memory.formula.attention.attention_form import SCORES
 from toolkit.memory.formula.embeddings import ROW as EMBEDDINGS
@@ -42,7 +43,9 @@ def held_scores(build: Builder, *, trains: bool) -> Mapping[str, Size]:
     if not (kind.attention.alibi or kind.attention.written) or (kind.count == 1 and not others):
         return {}
     n = build.numerics
-    values = n.stream if n.storage != "plain" else n.autocast or n.stream
+    values = n.autocast or n.stream
+    if n.storage != "plain" and n.autocast is not None:  # products in the dtype of the norm's result
+        values = "fp32"
     each = kind.attention.query_heads * BYTES[values]
     return {SCORES: Size(pair=each)}
 
@@ -67,6 +70,20 @@ def front_of(build: Builder) -> Mapping[str, Size]:
     alone = norm and first_dtype(build) == dtypes.stream and not _adds_types(build)
     kept = mask + norm + (0 if alone else leaf) + _narrow(build)
     return {EMBEDDINGS: Size(token=kept)} if kept else {}
+
+
+def linked_leaf(build: Builder) -> Mapping[str, Size]:
+    """Embeddings as a leaf, and their gradient: whoever has a name for the pass's result or loss keeps both.
+
+    Its graph ends in the leaf's AccumulateGrad, which holds the tensor (torch/csrc/autograd/functions/
+    accumulate_grad.h); backward frees what nodes have saved, and gives a leaf a gradient. Embeddings that are frozen
+    are a leaf for checkpoints (transformers, enable_input_require_grads).
+    """
+    n, a = build.numerics, build.adaptation
+    if n.checkpointing == "false" or not n.first_grad or n.trains_base or a.rows or a.embeds:
+        return {}
+    width = next(one.out_features for one in build.architecture.modules if one.kind is ModuleKind.EMBEDDING)
+    return {EMBEDDINGS: Size(token=2 * width * BYTES[n.stream])}
 
 
 def _leaf(build: Builder) -> int:

@@ -27,7 +27,7 @@ from toolkit.memory.layouts.encoders import ENCODERS
 from toolkit.memory.libraries.kept_caches import refuse_cache, room
 from toolkit.memory.libraries.losses import SUMS_CHUNKS, TILES, held_result, loss_of, refuse_sum
 from toolkit.memory.libraries.recurrent_kernels import refuse_recurrent_kernels
-from toolkit.memory.libraries.trainers import TORCHTITAN, TORCHTUNE
+from toolkit.memory.libraries.trainers import MEGATRON, TORCHTITAN, TORCHTUNE
 from toolkit.memory.libraries.training_caches import fills_unread, training_cache
 from toolkit.memory.libraries.transformers_versions import behaviour, decodes_itself
 from toolkit.memory.offloading import fetches
@@ -50,12 +50,13 @@ from toolkit.memory.programs.programs import Programs
 from toolkit.memory.programs.training_layers import training_layers
 from toolkit.memory.refusal import UnsupportedRow, refuse_expert_adapters, refuse_passes, refuse_warmup
 from toolkit.memory.size import BYTES, OPEN, Size
-from toolkit.memory.tape.held_embeddings import first_dtype, front_of, held_embeddings, held_scores
+from toolkit.memory.tape.held_embeddings import first_dtype, front_of, held_embeddings, held_scores, linked_leaf
 from toolkit.memory.timeline.sizes import MASK_ALIGNMENT
 from toolkit.memory.tuners.copies import refuse_copies, refuse_unmade, with_copies
 from toolkit.memory.tuners.forms import norms_of, prefix_of, refuse_unfollowed, scattered_bytes, tuners_of
 from toolkit.memory.tuners.prompt_passes import prompted
 from toolkit.memory.tuners.prompts import of_prompts
+from toolkit.memory.weights.backward import TRAINS_INPUTS
 from toolkit.memory.weights.lora import adapters_of
 from toolkit.memory.weights.saved import saved_by
 from toolkit.spec.fields.evaluation import NO_LABELS
@@ -113,6 +114,8 @@ def programs_of(context: Context) -> Programs:
         build = replace(build, indexing=shape)
         # With what it was recorded of: while that is kept, its id stays its own.
         made = _with_gradients(_record(build, setting, context.stage), context)
+        if setting.method not in TRAINS_INPUTS and architecture.family != LITGPT:  # which asks for no such gradient
+            made = replace(made, leaf=linked_leaf(build))
         if lora is not None and lora.modules_to_save and setting.trains:
             once = replace(build, numerics=replace(dtypes, accumulates=False))
             refuse_unmade(_record(once, setting, context.stage) if dtypes.accumulates else made, context)
@@ -188,7 +191,7 @@ def _adaptation(architecture: Architecture, setting: Setting) -> Adaptation:
         saved = frozenset(module.path for module in saved_by(architecture, setting))
         return Adaptation(tuners=tuners, norms=norms, prefix=prefix, rows=rows, saved=saved)
     match = adapters_of(architecture, setting)
-    if match is None or setting.lora is None or not setting.trains:
+    if match is None or setting.lora is None:
         return Adaptation()
     if any(adapter.module.kind is ModuleKind.EXPERTS for adapter in match.adapters):
         refuse_expert_adapters(setting)
@@ -199,7 +202,7 @@ def _adaptation(architecture: Architecture, setting: Setting) -> Adaptation:
         paths, OPEN, lora.dropout > 0, lora.dora, lora.bias, shared, frozen=(lora.frozen or "").upper(),
         blocks={adapter.module.path: adapter.blocks for adapter in match.adapters if lora.blocks > 1},
     )  # fmt: skip
-    return with_copies(adaptation, architecture, setting)
+    return with_copies(adaptation, architecture, setting) if setting.trains else adaptation  # copies run as originals
 
 
 def _record(build: Builder, setting: Setting, stage: Stage | None = None) -> Programs:
@@ -216,9 +219,9 @@ def _record(build: Builder, setting: Setting, stage: Stage | None = None) -> Pro
     embedding = Size(token=hidden * BYTES[dtypes.stream])
     embedded = held_embeddings(build, embedding, trains=setting.trains)
     held = {RESIDUAL: embedded, **held_scores(build, trains=setting.trains)}
-    if setting.stack.trainer in (TORCHTUNE, TORCHTITAN):  # which have one name for embeddings and what layers give
+    if setting.stack.trainer in (TORCHTUNE, TORCHTITAN, MEGATRON):  # one name for embeddings and what layers give
         held = {}
-    seen = {"attention_mask": masks(build)}
+    seen = {} if setting.stack.trainer == MEGATRON else {"attention_mask": masks(build)}  # which comes with its ids
     refuse_unread(setting, architecture.family)
     held = {**held, **held_inputs(build, trains=setting.trains)}
     if not setting.trains:

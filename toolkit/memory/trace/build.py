@@ -90,6 +90,15 @@ def prepare(model: nn.Module, setting: Setting) -> nn.Module:
     return model
 
 
+def answering(model: nn.Module, setting: Setting) -> nn.Module:
+    """The model that answers, with the adapters that are not merged into it: peft's generate() runs what it wraps."""
+    if setting.lora is None:
+        return model
+    wrapped: Any = _adapted(model, setting).eval()
+    inner: nn.Module = wrapped.get_base_model()
+    return inner
+
+
 def refuse(setting: Setting) -> None:
     """Raises UnsupportedTrace for a setting that these steps are not those of."""
     reason = refusal_of(setting)
@@ -161,7 +170,8 @@ def _config(facts: ModelFacts, setting: Setting) -> Any:
     except Exception as error:  # a stranger's config: transformers raises what its checks of each key raise
         said_why = " ".join(str(error).split())
         raise UnsupportedTrace(f"transformers does not take this config of {kind}: {said_why}") from error
-    if setting.trains and stops_caching() and setting.stack.trainer != OWN_LOOP:  # nobody does in a loop of one's own
+    stops = stops_caching() and setting.stack.trainer != OWN_LOOP  # nobody does in a loop of one's own
+    if setting.trains and (stops or setting.uncached):
         config.use_cache = False
     elif not setting.trains:
         config.use_cache = True
@@ -197,7 +207,7 @@ def _adapted(model: nn.Module, setting: Setting) -> nn.Module:
         wanted = adapters if added and not copied else embeddings if _embeds(name) else None
         if wanted is not None and parameter.dtype != wanted:
             parameter.data = parameter.data.to(wanted)
-    if setting.stack.trainer != OWN_LOOP and setting.weights not in QUANTIZED:
+    if setting.trains and setting.stack.trainer != OWN_LOOP and setting.weights not in QUANTIZED:
         _move(adapted)
     return adapted
 

@@ -21,7 +21,7 @@ from toolkit.spec.fields.parallel import ONE_F_ONE_B, SCHEDULES
 from toolkit.spec.fields.process import EARLIER, LOADINGS
 from toolkit.spec.fields.sampling import SAMPLING
 from toolkit.spec.settings.cache import UNKEPT
-from toolkit.spec.settings.setting import Cache, Galore, Kernels, Lora, Parallel, Setting, Stack
+from toolkit.spec.settings.setting import Cache, Galore, Kernels, Lora, Parallel, Setting, Stack, Validation
 
 PACKED = "openai/gpt-oss-20b"
 """A model whose experts are stored in MXFP4."""
@@ -85,7 +85,8 @@ def _settings() -> Iterator[tuple[str, str, Setting]]:
     for field, setting, values in PLAIN:
         for value in values:
             yield field, value, replace(setting, **_changed(field, value))
-    for field, plain in (("weights, inference", RUN), ("weights, adapters", ADAPT)):
+    unmerged = replace(RUN, lora=Lora(8))
+    for field, plain in (("weights, inference", RUN), ("weights, unmerged", unmerged), ("weights, adapters", ADAPT)):
         for value in names.WEIGHTS:
             yield field, value, replace(plain, weights=value, **_model(value))
     for value in sorted(names.DOUBLE_QUANTIZED):
@@ -139,6 +140,7 @@ PLAIN: tuple[tuple[str, Setting, tuple[str, ...]], ...] = (
     ("attention", TRAIN, tuple(names.ATTENTION)),
     ("padding, training", TRAIN, ("true", "false")),
     ("padding, inference", RUN, ("true", "false")),
+    ("use_cache", TRAIN, ("false",)),
     ("warmup", RUN, ("true", "false")),
     ("evaluation", replace(RUN, generated_length=0, stack=Stack("plain")), tuple(EVALUATIONS)),
     ("loading", RUN, tuple(LOADINGS)),
@@ -150,6 +152,8 @@ PLAIN: tuple[tuple[str, Setting, tuple[str, ...]], ...] = (
     ("activation_offloading", OFFLOAD, ("true", "false")),
     ("activation_offloading, transformers", TRAIN, ("true",)),
     ("sampling", RUN, tuple(SAMPLING)),
+    ("validation.kept_batches", TRAIN, ("0", "3")),
+    ("validation.kept_batches, trl", replace(ADAPT, stack=Stack("trl", "chunked")), ("0", "3")),
     ("padding, flash", replace(TRAIN, attention="flash"), ("true", "false")),
     ("padding, eager", replace(TRAIN, attention="eager"), ("true", "false")),
     ("cache.implementation", RUN, tuple(names.CACHES)),
@@ -194,12 +198,21 @@ SPREAD: Mapping[str, Callable[[str], Parallel]] = {
 }
 
 
+OTHERWISE: Mapping[str, Callable[[str], Mapping[str, Any]]] = {
+    "validation.kept_batches": lambda value: {"validation": Validation(2, 16, int(value))},
+    "use_cache": lambda value: {"uncached": value == "false"},
+}
+"""Fields that a setting has by another name."""
+
+
 def _changed(field: str, value: str) -> Mapping[str, Any]:
     name = field.partition(",")[0]
     if name in KERNELS:
         return {"kernels": KERNELS[name](value)}
     if name in SPREAD:
         return {"parallel": SPREAD[name](value)}
+    if name in OTHERWISE:
+        return OTHERWISE[name](value)
     match name:
         case "method":
             return _method(value)

@@ -12,6 +12,7 @@ from toolkit.memory.libraries.kept_caches import STATIC
 from toolkit.memory.libraries.losses import held_result
 from toolkit.memory.libraries.transformers_versions import FROM_LOGITS
 from toolkit.memory.parallel.covered import off_schedule
+from toolkit.memory.validation import unknown_validation
 from toolkit.memory.weights.adapter_dtypes import adapter_dtype
 from toolkit.memory.weights.backward import SELECTIVE
 from toolkit.memory.weights.linear_storage import QUANTIZED
@@ -67,6 +68,8 @@ def _offload(setting: Setting) -> str:
 def _strategy(setting: Setting) -> str:
     parallel, strategy = setting.parallel, setting.parallel.strategy
     known = setting.parallel.gpus == 1 or strategy in (*SHARES, DDP, PIPELINE)
+    if parallel.tensor_parallel > 1:
+        return "layers that are split beside a strategy are not traced yet"
     if parallel.schedule is not None:
         return f"a schedule with {what} is not traced yet" if (what := off_schedule(setting)) else ""
     if strategy == PIPELINE and setting.trains and setting.stack.trainer == OWN_LOOP:
@@ -201,6 +204,18 @@ def _optimizer(setting: Setting) -> str:
     return f"torch has no fused {setting.optimizer} for a GPU" if fused else ""
 
 
+def _unmerged(setting: Setting) -> str:
+    shared = not setting.trains and setting.lora is not None and setting.parallel.strategy in SHARES
+    return "adapters beside split matrices are not traced yet" if shared else ""
+
+
+def _validation(setting: Setting) -> str:
+    if setting.validation is None:
+        return ""
+    what = next(unknown_validation(setting, setting.validation), "")
+    return what and f"a validation {what} is not traced yet"
+
+
 def _values(setting: Setting) -> str:
     return "adamss clusters the weights, whose values a trace does not have" if setting.method == "adamss" else ""
 
@@ -212,6 +227,6 @@ def _trained(setting: Setting) -> str | None:
 RULES: tuple[Callable[[Setting], str], ...] = (
     _trainer, _offload, _strategy, _weights, _master_weights, _loss, _result, _head, _kernels, _engine, _cache,
     _gradients, _states, _optimizer, _on_parts, _warmup, _loading, _sampling, _checkpoints, _objective, _in_backward,
-    _offloaded, _values,
+    _offloaded, _unmerged, _validation, _values,
 )  # fmt: skip
 """What is asked of a setting, in this order."""

@@ -32,14 +32,14 @@ from toolkit.memory.trace.batches.pairs import kernel_of_pairs
 from toolkit.memory.trace.batches.preferences import passing_alone, preference_loss, prefers, reference_of
 from toolkit.memory.trace.batches.sounds import SOUND, hears, sound_of
 from toolkit.memory.trace.batches.trl_loss import kernels_of_trl, sft_loss
-from toolkit.memory.trace.build import DTYPES, SPAN, load, prepare
+from toolkit.memory.trace.build import DTYPES, SPAN, answering, load, prepare
 from toolkit.memory.trace.generate import generate
 from toolkit.memory.trace.optimizers.make import optimizer_of, states_of
 from toolkit.memory.trace.optimizers.stepping import step_in_backward
 from toolkit.memory.trace.recorder import Recorder, note
 from toolkit.memory.trace.refused import runs_trl, sums_logits
 from toolkit.memory.trace.releases import packing_unasked
-from toolkit.memory.trace.several_gpus.dispatched import dispatch, dispatches, moving, settle
+from toolkit.memory.trace.several_gpus.dispatched import Moves, dispatch, dispatches, moving, settle
 from toolkit.memory.trace.several_gpus.replicated import replicate, replicates
 from toolkit.memory.trace.several_gpus.scheduled import Scheduled, as_rank, part_of, schedules
 from toolkit.memory.trace.several_gpus.sharded import different_passes, first_rank, refuse_unrun, share_out, sync_last
@@ -47,8 +47,10 @@ from toolkit.memory.trace.stand_ins.chances import distributions_unread
 from toolkit.memory.trace.stand_ins.first_deberta import spans_counted
 from toolkit.memory.trace.stand_ins.old_kernels import library_uncalled, positions_unread, prepare_old_releases
 from toolkit.memory.trace.stand_ins.on_gpu import OnGpu
+from toolkit.memory.trace.validation import Predictions, predictions, validate
 from toolkit.spec.fields.objective import WHOLE_PAIRS
 from toolkit.spec.fields.process import NONE, TRAINING
+from toolkit.spec.fields.result import UNTIL_STEP
 from toolkit.spec.settings.setting import Setting
 
 BUILD = "build"
@@ -97,7 +99,7 @@ def run(setting: Setting, facts: ModelFacts, rank: int = 0) -> Run:
             entered.enter_context(kernel_of_pairs())
         recorder.timeline.mark(BUILD)
         recorder.has_run(forward=setting.earlier_passes != NONE, backward=setting.earlier_passes == TRAINING)
-        model, reference = dispatch(load(setting, facts), setting, moves), reference_of(setting, facts)
+        model, reference = _loaded(setting, facts, recorder, moves), reference_of(setting, facts)
         if ranks is not None:  # a GPU first sees its part of what is ready to train
             model = share_out(prepare(model, setting) if setting.trains else model, setting, ranks)
             refuse_unrun(model, setting)
@@ -110,7 +112,7 @@ def run(setting: Setting, facts: ModelFacts, rank: int = 0) -> Run:
         _note_loaded(recorder, kinds)
         if setting.trains:
             model = model if ranks is not None or stage is not None else _prepared(setting, model, recorder, kinds)
-            note(recorder, kinds, Category.ADAPTERS, _parameters(setting, model, adapters=True))
+        note(recorder, kinds, Category.ADAPTERS, _parameters(setting, model, adapters=True))
         recorder.paths.name(model)
         if reference is not None:
             recorder.paths.name(reference, "reference")
@@ -124,6 +126,17 @@ def run(setting: Setting, facts: ModelFacts, rank: int = 0) -> Run:
             else:
                 generate(setting, model, recorder.timeline.mark, partial(note, recorder, kinds, Category.KV_CACHE))
     return Run(recorder.timeline, kinds)
+
+
+def _loaded(setting: Setting, facts: ModelFacts, recorder: Recorder, moves: Moves | None) -> nn.Module:
+    """The model on its GPUs; one that answers has its adapters by then."""
+    model = dispatch(load(setting, facts), setting, moves)
+    if setting.trains:
+        return model
+    model = answering(model, setting)
+    if dispatches(setting):
+        settle(model, recorder)
+    return model
 
 
 def _prepared(setting: Setting, model: nn.Module, recorder: Recorder, kinds: dict[int, Category]) -> nn.Module:
@@ -188,6 +201,22 @@ def _train(
         else:
             model.zero_grad(set_to_none=True)
         gc.collect()
+        if setting.validation is not None:
+            if setting.stack.result == UNTIL_STEP:
+                named.clear()
+            validate(setting, model, mark, partial(_validated, model, on_gpu, autocast, []))
+
+
+def _validated(
+    model: nn.Module, on_gpu: OnGpu, autocast: torch.dtype | None, named: list[Any], setting: Setting, *, keeps: bool
+) -> Predictions | None:
+    """A pass of a validation, without gradients: what the loop keeps of it."""
+    if not keeps:
+        _loss(setting, model, on_gpu, autocast, named)
+        return None
+    inputs = _batch(setting, model)
+    with on_gpu.region(autocast):
+        return predictions(setting, model, inputs)
 
 
 def _backward(loss: torch.Tensor) -> None:
@@ -204,27 +233,35 @@ def _loss(
     reference: nn.Module | None = None,
 ) -> torch.Tensor:  # fmt: skip
     """The loss of a batch; `named` has the results that the loop has a name for."""
+    inputs = _batch(setting, model)
+    if sums_logits(setting):
+        with on_gpu.region(autocast):
+            named[:] = [model(**inputs)]
+            total: torch.Tensor = named[0].logits.sum()
+        return total
+    if prefers(setting):
+        return preference_loss(setting, model, reference, inputs)
+    with on_gpu.region(autocast):
+        loss: torch.Tensor = sft_loss(model, inputs) if runs_trl(setting) else own_loss(setting, model, inputs, named)
+    return loss
+
+
+def _batch(setting: Setting, model: nn.Module) -> dict[str, Any]:
+    """What a pass of training is given: tokens, what goes with them, and labels unless the loop sums up logits."""
     seen = paired(laid_out(setting))
     ids = torch.zeros(seen.batch_size, seen.sequence_length, dtype=torch.long)
     inputs: dict[str, Any] = {"input_ids": ids, **mask_of(setting, ids, left=False), **beside_ids(setting, ids)}
     if hears(model):
         inputs = {**mask_of(setting, ids, left=False), SOUND: sound_of(setting, model)}
     if sums_logits(setting):
-        with on_gpu.region(autocast):
-            named[:] = [model(**inputs)]
-            total: torch.Tensor = named[0].logits.sum()
-        return total
+        return inputs
     if setting.head == "sequence-classification":
         inputs["labels"] = torch.zeros(setting.batch_size, dtype=torch.long)
     elif setting.head == "question-answering":
         inputs.update({name: torch.zeros(setting.batch_size, dtype=torch.long) for name in SPAN})
     else:
         inputs["labels"] = torch.zeros_like(ids)
-    if prefers(setting):
-        return preference_loss(setting, model, reference, inputs)
-    with on_gpu.region(autocast):
-        loss: torch.Tensor = sft_loss(model, inputs) if runs_trl(setting) else own_loss(setting, model, inputs, named)
-    return loss
+    return inputs
 
 
 def _note_loaded(recorder: Recorder, kinds: dict[int, Category]) -> None:
@@ -236,8 +273,8 @@ def _note_loaded(recorder: Recorder, kinds: dict[int, Category]) -> None:
 
 
 def _parameters(setting: Setting, model: nn.Module, *, adapters: bool) -> Iterator[nn.Parameter]:
-    """The parameters that peft put beside a model, which alone are trained, or all others."""
-    beside = setting.method != "full"
+    """The parameters that peft put beside a model, which alone have gradients, or all others."""
+    beside = setting.lora is not None or setting.peft is not None
     return (part for part in model.parameters() if (beside and part.requires_grad) is adapters)
 
 

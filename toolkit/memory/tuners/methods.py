@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from math import prod
 
 from toolkit.memory.architecture import Architecture, Module, ModuleKind
 from toolkit.memory.architecture.stack import as_built
@@ -62,15 +63,21 @@ def feedforward_of(peft: Peft, family: str) -> tuple[str, ...]:
 
 
 def held_bytes(architecture: Architecture, setting: Setting) -> int:
-    """The untrained tensors that a method keeps on the GPU.
+    """The bytes of the untrained tensors that a method keeps on the GPU."""
+    return sum(count * size for count, size in held(architecture, setting))
+
+
+def held(architecture: Architecture, setting: Setting) -> Iterator[tuple[int, int]]:
+    """The untrained tensors that a method keeps on the GPU: how many of one form, and the bytes of each.
 
     A buffer outside the containers that peft moves with an adapter (tuners_utils.py,
     _move_adapter_to_device_of_base_layer) reaches the GPU only where a Trainer moves the whole model. Such a move
     copies only the view of a tensor, not its whole storage.
     """
     moves = setting.stack.trainer != "plain" and setting.weights not in QUANTIZED
-    found = (one for one in added(architecture, setting) if not one.trained and (moves or not one.stays))
-    return sum((one.elements if moves else one.stored) * one.item for one in found)
+    for one in added(architecture, setting):
+        if not one.trained and (moves or not one.stays):
+            yield one.count, prod(one.shape if moves else one.view_of or one.shape) * one.item
 
 
 def _modules(architecture: Architecture, setting: Setting, peft: Peft) -> Iterator[Module]:

@@ -15,19 +15,22 @@ from toolkit.spec.settings.setting import Setting
 PEFT_ADDS_ANEW = Version("0.16")
 """Before, peft added an adapter's result to that of a GPTQ layer in place (tuners/lora/gptq.py)."""
 
+PEFT_FREES_UNIT = Version("0.19")
+"""Since then the change of a weight is made in a function of its own (tuners/lora/dora.py, get_lora_weight)."""
+
 
 def adapter_dtype(setting: Setting) -> str | None:
     """The dtype of adapters: peft makes them float32 over 16-bit weights; TRL casts those of quantized models."""
     if setting.peft is not None and setting.trains:
         return setting.peft.dtype
-    if setting.lora is None or not setting.trains:
+    if setting.lora is None:
         return None
     if setting.lora.dtype is not None:
         return setting.lora.dtype
     sharded = setting.parallel.strategy in names.SHARDS_WEIGHTS
     return stack_rules.adapter_dtype(
         setting.stack.trainer, setting.weights, setting.compute, setting.stack.versions,
-        sharded=sharded, ignored=setting.kernels.adapters in FSDP_IGNORES,
+        sharded=sharded, ignored=setting.kernels.adapters in FSDP_IGNORES, trains=setting.trains,
     )  # fmt: skip
 
 
@@ -51,3 +54,8 @@ def gathered_adapter(setting: Setting) -> str | None:
 def adds_in_place(setting: Setting) -> bool:
     """Whether peft adds what an adapter gives to what its GPTQ layer gives in place."""
     return storage_of(setting) in GPTQ_TRAINS and older(setting, "peft", PEFT_ADDS_ANEW)
+
+
+def keeps_unit(setting: Setting) -> bool:
+    """Whether DoRA has a name for its unit matrix to the end of its forward (tuners/lora/dora.py, x_eye)."""
+    return setting.lora is not None and setting.lora.dora and older(setting, "peft", PEFT_FREES_UNIT)

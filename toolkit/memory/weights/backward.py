@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from packaging.version import Version
 
-from toolkit.memory.libraries.trainers import TORCHTITAN, TORCHTUNE
+from toolkit.memory.libraries.trainers import MEGATRON, TORCHTITAN, TORCHTUNE
 from toolkit.memory.libraries.versions import older
 from toolkit.spec.fields import names
 from toolkit.spec.settings.setting import Setting
@@ -54,9 +54,11 @@ def checkpoint_form(setting: Setting) -> str:
 def accumulates(setting: Setting) -> bool:
     """Whether each gradient is freed during backward: added to that of earlier micro-batches, or stepped with at once.
 
-    Before torch 2.0 zero_grad left zeros, to which every pass adds.
+    Before torch 2.0 zero_grad left zeros, to which every pass adds; so does Megatron-LM's buffer of all gradients
+    (megatron/core/distributed/param_and_grad_buffer.py).
     """
-    stays = setting.gradient_accumulation > 1 or older(setting, "torch", TORCH_FREES_GRADIENTS)
+    buffer = setting.stack.trainer == MEGATRON
+    stays = setting.gradient_accumulation > 1 or buffer or older(setting, "torch", TORCH_FREES_GRADIENTS)
     return setting.trains and (stays or setting.optimizer_in_backward)
 
 

@@ -10,16 +10,15 @@ from toolkit.memory.architecture.model import Architecture, Module, ModuleKind, 
 from toolkit.memory.architecture.stack import as_built
 from toolkit.memory.libraries.fused_names import FUSED_NAMES
 from toolkit.memory.refusal import UnsupportedRow
-from toolkit.memory.size import BYTES
 from toolkit.memory.weights.adapter import Adapter, TargetMatch, in_blocks
-from toolkit.memory.weights.linear_storage import working_dtype
-from toolkit.memory.weights.lora_forms import refuse_form, refuse_forms_of
-from toolkit.memory.weights.saved import adapted_before, refuse_saved, saved_by, saved_modules
+from toolkit.memory.weights.lora_forms import refuse_form, refuse_forms_of, refuse_unmerged
+from toolkit.memory.weights.saved import adapted_before, refuse_saved, saved_modules
 from toolkit.spec.settings.setting import Lora, Setting
 
 ALL_LINEAR = "all-linear"
 
-ADAPTER_METHODS = ("lora", "qlora")
+ADAPTER_METHODS = ("lora", "qlora", "inference")
+"""Methods of a model with LoRA's adapters: those that train them, and answering with adapters that are not merged."""
 
 LINEARS = (ModuleKind.LINEAR, ModuleKind.CONV1D)
 PRODUCTS = (*LINEARS, ModuleKind.HEAD)
@@ -110,6 +109,7 @@ def adapters_of(architecture: Architecture, setting: Setting) -> TargetMatch | N
     if refusal is not None:
         raise UnsupportedRow("adapters", f"peft refuses this: {refusal}")
     refuse_saved(built, setting)
+    refuse_unmerged(setting)
     refuse_form(setting)
     match = _match(built, setting.lora)
     if setting.lora.dora or setting.lora.bias:
@@ -118,19 +118,6 @@ def adapters_of(architecture: Architecture, setting: Setting) -> TargetMatch | N
                 raise UnsupportedRow("adapters", f"no rule for DoRA or a bias of {adapter.module.leaf} yet")
     refuse_forms_of(match.adapters, setting.lora)
     return match
-
-
-def unmerged_bytes(architecture: Architecture, setting: Setting) -> int:
-    """What adapters take in inference that were not merged into the weights, in the dtype that is said of them.
-
-    Copies of whole modules that were trained beside them have the dtype of those.
-    """
-    if setting.trains or setting.lora is None or setting.lora.dtype is None:
-        return 0
-    match = _match(as_built(architecture, setting), setting.lora)
-    named = saved_by(architecture, setting) if setting.lora.modules_to_save else ()
-    copies = sum(module.elements for module in named) * BYTES[working_dtype(setting)]
-    return copies + sum(one.elements(setting.lora) for one in match.adapters) * BYTES[setting.lora.dtype]
 
 
 def _fused_names(architecture: Architecture) -> Mapping[str, str]:

@@ -4,14 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from packaging.version import Version
+
 from toolkit.memory.architecture.model import ModuleKind
+from toolkit.memory.libraries.versions import older
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.weights.adapter import Adapter
-from toolkit.spec.fields.names import LORA_FA, QUANTIZED
+from toolkit.spec.fields.names import BITSANDBYTES, FLOATS, LORA_FA, QUANTIZED
 from toolkit.spec.settings.setting import Lora, Setting
 
 TRAINERS = frozenset({"plain", "transformers", "trl"})
 """Trainers that run peft's code as it is."""
+
+UNMERGED_WITH = ("none", "ddp", "pipeline")
+"""Strategies with which peft puts each adapter beside its layer, which one GPU has whole."""
+ADDS_ANEW = Version("0.9")
+"""Before, peft added what an adapter gives to what its layer gives in place."""
+UNMERGED_STORAGE = (*FLOATS, *BITSANDBYTES, "mxfp4")
+"""Stored forms of weights to whose products peft adds as is known here (tuners/lora/layer.py, bnb.py).
+
+Of MXFP4 experts alone are packed, and none of their adapters is matched by the name of a linear.
+"""
 
 
 def refuse_form(setting: Setting) -> None:
@@ -19,6 +32,23 @@ def refuse_form(setting: Setting) -> None:
     for what, applies in _unfollowed(setting):
         if applies:
             raise UnsupportedRow("adapters", f"no rule for {what} yet")
+
+
+def refuse_unmerged(setting: Setting) -> None:
+    """Raise where no formula says how adapters that are not merged into the weights answer."""
+    if setting.trains:
+        return
+    strategy = setting.parallel.strategy
+    for what, applies in (
+        (f"{setting.stack.trainer} and", setting.stack.trainer not in TRAINERS),
+        (f"strategy {strategy} and", strategy not in UNMERGED_WITH),
+        (f"kernels {setting.kernels.adapters} and", setting.kernels.adapters is not None),
+        (f"{setting.weights} weights and", setting.weights not in UNMERGED_STORAGE),
+        (f"peft before {ADDS_ANEW} and", older(setting, "peft", ADDS_ANEW)),
+    ):
+        if applies:
+            reason = f"no rule for {what} adapters that are not merged yet; of merged ones a scenario says nothing"
+            raise UnsupportedRow("adapters", reason)
 
 
 def refuse_forms_of(adapters: Iterable[Adapter], lora: Lora) -> None:

@@ -5,10 +5,16 @@ from __future__ import annotations
 from packaging.version import Version
 
 from toolkit.frozen import frozen
-from toolkit.memory.libraries.trainers import UNSLOTH
+from toolkit.memory.libraries.trainers import MEGATRON, UNSLOTH
 from toolkit.memory.libraries.unfused_attention import unfused
 from toolkit.memory.libraries.versions import older
-from toolkit.memory.weights.adapter_dtypes import adapter_dtype, adapter_products, adds_in_place, gathered_adapter
+from toolkit.memory.weights.adapter_dtypes import (
+    adapter_dtype,
+    adapter_products,
+    adds_in_place,
+    gathered_adapter,
+    keeps_unit,
+)
 from toolkit.memory.weights.backward import (
     accumulates,
     checkpoint_form,
@@ -67,12 +73,21 @@ class Numerics:
     padded: bool = False  # the token mask has zeros
     packing: str = "none"  # as packing.laid_out says
     adds_in_place: bool = False  # an adapter's result is added in place to that of its layer
+    keeps_unit: bool = False  # DoRA names the unit matrix that it multiplies until it has its result
     keeps_scores: bool = False  # softmax saves its input as well
     adds_masks: bool = False  # BERT's eager attention adds a mask in the dtype of the weights, padded or not
     kernels: Kernels = OWN
     unfused: str = ""  # the heads for which sdpa has no fused kernel on this GPU (unfused_attention.unfused)
     widens_results: bool = False  # accelerate casts the model's results to float32
     steps: int | None = None  # tensors of a parameter's size that its step inside backward takes, if it has one
+
+
+def _new_gradient(setting: Setting) -> str:
+    """The dtype of a gradient as backward makes it: Megatron-LM adds it to a float32 buffer, and frees it.
+
+    Source: megatron/core/distributed/distributed_data_parallel.py, _make_backward_post_hook.
+    """
+    return setting.weights if setting.stack.trainer == MEGATRON else setting.gradients
 
 
 def numerics(setting: Setting) -> Numerics:
@@ -90,7 +105,7 @@ def numerics(setting: Setting) -> Numerics:
         autocast=setting.compute if setting.trains and setting.amp and setting.compute != "fp32" else None,
         trains_base=setting.method == "full" or flattens_frozen(setting),
         adapter=adapter_dtype(setting),
-        gradient=setting.gradients if setting.trains else setting.compute,  # without training nothing has it
+        gradient=_new_gradient(setting) if setting.trains else setting.compute,  # without training nothing has it
         accumulates=accumulates(setting),
         nested=setting.double_quant,
         keeps_input=keeps_input(setting),
@@ -112,6 +127,7 @@ def numerics(setting: Setting) -> Numerics:
         steps=steps_in_backward(setting),
         widens_results=widens_results(setting),
         adds_in_place=adds_in_place(setting),
+        keeps_unit=keeps_unit(setting),
         keeps_scores=setting.trains and older(setting, "torch", TORCH_SOFTMAX_SAVES_LESS),
         adds_masks=older(setting, "transformers", ALWAYS_MASKS_UNTIL),
     )

@@ -17,6 +17,8 @@ def total_parameters(architecture: Architecture, setting: Setting) -> int:
 
 def trainable_parameters(architecture: Architecture, setting: Setting) -> int:
     """The parameters that get gradients: none, all, or those that the method adds."""
+    if not setting.trains:
+        return 0
     if setting.method == "full":
         return sum(module.elements for module in architecture.modules if module.trainable)
     return added_parameters(architecture, setting) - frozen_parameters(architecture, setting)

@@ -116,7 +116,7 @@ def sums(architecture: Architecture, setting: Setting) -> Sums:
         adapters=adapters,
         frozen=held_bytes(architecture, setting),
         beside=sum(one.elements * (one.shared - 1) for one in added(architecture, setting) if one.trained),
-        copies=sum(tensor.elements * tensor.count for tensor in trained if tensor.copied),
+        copies=_copied(trained, architecture, setting),
         weights=weights,
         rounding=rounding,
         upcast=sum(upcast_bytes(one, setting) for one in stored_tensors) if prepares_for_kbit(setting) else 0,
@@ -159,11 +159,18 @@ def _trained(architecture: Architecture, setting: Setting) -> Iterator[Trained]:
                     linear = module.path
                 is_head, is_table = kind is ModuleKind.HEAD, kind is ModuleKind.EMBEDDING
                 yield Trained(tensor.shape, module.count, is_table, head=is_head, linear=linear)
-    elif setting.trains and (setting.lora is not None or setting.peft is not None):
-        front, rest = _around_layers(saved_by(architecture, setting), architecture)
-        yield from _copies(front)
-        yield from _adapters(architecture, setting, reached=True)
-        yield from _copies(rest)
+    elif setting.trains:
+        yield from put_beside(architecture, setting, reached=True)
+
+
+def put_beside(architecture: Architecture, setting: Setting, *, reached: bool = False) -> Iterator[Trained]:
+    """What peft puts beside a model, in the order of its modules: adapters, and copies of whole modules."""
+    if setting.lora is None and setting.peft is None:
+        return
+    front, rest = _around_layers(saved_by(architecture, setting), architecture)
+    yield from _copies(front)
+    yield from _adapters(architecture, setting, reached=reached)
+    yield from _copies(rest)
 
 
 def _around_layers(saved: tuple[Module, ...], architecture: Architecture) -> tuple[list[Module], list[Module]]:
@@ -172,6 +179,13 @@ def _around_layers(saved: tuple[Module, ...], architecture: Architecture) -> tup
     first = next((places[module.path] for module in architecture.modules if module.count > 1), 0)
     early = [module for module in saved if places.get(module.path, first) < first]
     return early, [module for module in saved if module not in early]
+
+
+def _copied(trained: Iterable[Trained], architecture: Architecture, setting: Setting) -> int:
+    """The elements of copies of whole modules: of those that are trained, or that a model answers with."""
+    if setting.trains:
+        return sum(tensor.elements * tensor.count for tensor in trained if tensor.copied)
+    return sum(module.elements for module in saved_by(architecture, setting))
 
 
 def _copies(saved: Iterable[Module]) -> Iterator[Trained]:

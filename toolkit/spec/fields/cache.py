@@ -10,14 +10,23 @@ from collections.abc import Iterator
 
 from toolkit.spec.fields import names
 from toolkit.spec.fields.field import Applies, FieldSpec
-from toolkit.spec.fields.kind import Integer, Kind, one_of
+from toolkit.spec.fields.kind import Boolean, Integer, Kind, one_of
 
 _PASSING = ("activations", "logits", "temporary", "time")
 _MOVES = ("kv_cache", *_PASSING)
 
 
 def cache_fields() -> Iterator[FieldSpec]:
-    """Every field of `cache`."""
+    """Every field of `cache`, and whether a model that trains fills one."""
+    yield FieldSpec(
+        "use_cache",
+        Boolean(),
+        "false where a script turns off the cache that a model fills as it trains without checkpoints, although nobody "
+        "reads it (model.config.use_cache = False); by default as its config and the trainer have it.",
+        ("false",),
+        frozenset(_MOVES),
+        "training",
+    )
     yield _field(
         "implementation",
         one_of("a way to keep keys and values", names.CACHES),

@@ -175,6 +175,7 @@ STRATEGIES = {
     "zero1": "DeepSpeed: optimizer states sharded",
     "zero2": "DeepSpeed: optimizer states and gradients sharded",
     "zero3": "DeepSpeed: optimizer states, gradients and parameters sharded",
+    "distributed-optimizer": "Megatron-LM: a whole copy on each GPU, optimizer states and float32 weights sharded",
     "tensor": "each layer split over the GPUs",
     "pipeline": "layers spread over the GPUs",
 }
@@ -182,6 +183,7 @@ SHARDS_WEIGHTS = ("fsdp", "fsdp2", "zero3")
 """Strategies under which a GPU holds a part of each weight."""
 DEEPSPEED = ("zero1", "zero2", "zero3")
 """Strategies that DeepSpeed runs."""
+DISTRIBUTED_OPTIMIZER, TENSOR = "distributed-optimizer", "tensor"
 OFFLOADED = {"optimizer": "states and the optimizer's copy of the weights"}
 """What may be offloaded to main memory, if not everything that can be."""
 PREFETCHES = {
@@ -200,6 +202,7 @@ TRAINERS = {
     "litgpt": "LitGPT",
     "torchtune": "torchtune's recipes",
     "torchtitan": "torchtitan",
+    "megatron": "Megatron-LM: mcore's GPTModel with TransformerEngine's layers, without gradient accumulation fusion",
     "plain": "a loop in plain PyTorch",
     "vllm": "the vLLM engine",
     "autoawq": "AutoAWQ's fused modules (from_quantized with fuse_layers)",

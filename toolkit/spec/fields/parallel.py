@@ -99,6 +99,15 @@ def parallel_fields() -> Iterator[FieldSpec]:
         "fsdp",
     )
     yield _field(
+        "wraps_embeddings",
+        Boolean(),
+        "FSDP: whether the token embedding is a unit of its own, as a policy that names its class makes it; otherwise "
+        "it is gathered with all that no layer has.",
+        "true",
+        ("weights", "gradients", "optimizer_states", *_BUFFERS),
+        "fsdp",
+    )
+    yield _field(
         "schedule",
         one_of("an order of micro-batches", SCHEDULES),
         "Pipelines of torch.distributed.pipelining: in which order micro-batches go through the stages, one on each "
@@ -124,6 +133,32 @@ def parallel_fields() -> Iterator[FieldSpec]:
         "false",
         ("logits", "temporary", "reserved", "device"),
         "pipeline",
+    )
+    yield _field(
+        "chunks",
+        Integer("a positive integer", 1, 1_000),
+        "Megatron-LM's pipelines: in how many parts each stage has its layers, which take turns (interleaved 1F1B): "
+        "layers of a stage / --num-layers-per-virtual-pipeline-stage.",
+        "2",
+        ("activations", "logits", "temporary", "reserved", "device", "time"),
+        "pipeline",
+    )
+    yield _field(
+        "optimizer_shards",
+        Integer("a positive integer", 1, 100_000),
+        "Megatron-LM's pipelines: how many copies of a pipeline share out optimizer states and float32 weights "
+        "(--use-distributed-optimizer).",
+        "8",
+        ("optimizer_states", "master_weights", "reserved", "device", "time"),
+        "pipeline",
+    )
+    yield _field(
+        "tensor_parallel",
+        Integer("a positive integer", 1, 10_000),
+        "Megatron-LM: over how many GPUs each layer is split beside the strategy, without sequence parallelism "
+        "(--tensor-model-parallel-size); `gpus` counts copies, or stages.",
+        "4",
+        ("weights", "gradients", "optimizer_states", "master_weights", *_BUFFERS),
     )
     yield from _deepspeed()
 

@@ -10,5 +10,5 @@ __all__ = ["FIELDS", "GROUPS", "FieldSpec"]
 FIELDS: dict[str, FieldSpec] = {field.name: field for field in all_fields()}
 """Every field by its name; fields of groups by dotted names, as "lora.rank"."""
 
-GROUPS = ("lora", "peft", "galore", "kernels", "cache", "parallel", "stack", "engine", "run")
+GROUPS = ("lora", "peft", "galore", "validation", "kernels", "cache", "parallel", "stack", "engine", "run")
 """The names of the groups of fields."""

@@ -21,6 +21,7 @@ from toolkit.spec.fields.peft import peft_fields
 from toolkit.spec.fields.process import process_fields
 from toolkit.spec.fields.result import result_fields
 from toolkit.spec.fields.sampling import sampling_fields
+from toolkit.spec.fields.validation import validation_fields
 
 _POSITIVE = Integer("a positive integer", 1, 10**12)
 _TRAINED = ("gradients", "optimizer_states", "temporary")
@@ -249,6 +250,7 @@ def _workload_fields() -> Iterator[FieldSpec]:
     )
     yield from evaluation_fields()
     yield from sampling_fields()
+    yield from validation_fields()
     yield _field(
         "attention",
         one_of("an implementation of attention", names.ATTENTION),
@@ -259,7 +261,7 @@ def _workload_fields() -> Iterator[FieldSpec]:
     yield _field(
         "lora.rank",
         Integer("a positive integer", 1, 65_536),
-        "The rank of the adapters.",
+        "The rank of the adapters; in inference, of adapters that are not merged into the weights.",
         ["16"],
         _ADAPTED,
         "adapters",
@@ -366,7 +368,7 @@ def _surroundings() -> Iterator[FieldSpec]:
 
 
 def _engine_fields() -> Iterator[FieldSpec]:
-    profiled = ("activations", "engine_pool", "kv_cache", "time")  # by the release; of the cache layers with a window
+    profiled = ("activations", "engine_pool", "kv_cache", "device", "time")  # by release; caches with a window
     yield _field(
         "engine.gpu_memory_utilization",
         Number("a share from 0 to 1", 0.0, 1.0),
@@ -380,7 +382,7 @@ def _engine_fields() -> Iterator[FieldSpec]:
         _POSITIVE,
         "The longest sequence that vLLM accepts; by default as many tokens as the model has positions.",
         ["8192"],
-        ("kv_cache", "engine_pool", "activations"),
+        ("kv_cache", "engine_pool", "activations", "device"),
         "vllm",
     )
     yield _field(
@@ -388,7 +390,7 @@ def _engine_fields() -> Iterator[FieldSpec]:
         _POSITIVE,
         "The largest number of sequences that vLLM runs at once.",
         ["256"],
-        ("activations", "engine_pool", "time"),
+        ("activations", "engine_pool", "device", "time"),
         "vllm",
     )
     yield _field(

@@ -17,20 +17,25 @@ Said = Mapping[str, Atom]
 
 
 def lora_of(said: Said, method: str, stack: Stack, weights: str, compute: str) -> Lora | None:
-    """The adapters of LoRA; None for methods that have none. TRL turns dropout off for most (disable_dropout)."""
+    """The adapters of LoRA; None for methods that have none. TRL turns dropout off for most (disable_dropout).
+
+    Where a model answers with them, nothing is dropped out, and it is all the same which matrix was frozen.
+    """
     if said.get("lora.rank") is None or said.get("lora.targets") is None or method not in (*names.LORA, "inference"):
         return None
-    targets = said["lora.targets"]
+    targets, trains = said["lora.targets"], method != "inference"
+    kept = "a" if said["optimizer"] == names.LORA_FA else cast("str | None", said.get("lora.frozen"))
+    steady = said.get("objective") in STEADY or not trains
     return Lora(
         rank=cast("int", said["lora.rank"]),
         alpha=cast("int | None", said.get("lora.alpha")),
         targets=targets if isinstance(targets, tuple) else str(targets),
-        dropout=0.0 if said.get("objective") in STEADY else float(cast("float", said["lora.dropout"])),
-        dtype=str(said.get("lora.dtype") or _dtype(said, stack, weights, compute)),
+        dropout=0.0 if steady else float(cast("float", said["lora.dropout"])),
+        dtype=str(said.get("lora.dtype") or _dtype(said, method, stack, weights, compute)),
         dora=bool(said.get("lora.dora")),
         bias=bool(said.get("lora.bias")),
         modules_to_save=cast("tuple[str, ...]", said.get("lora.modules_to_save") or ()),
-        frozen="a" if said["optimizer"] == names.LORA_FA else cast("str | None", said.get("lora.frozen")),
+        frozen=kept if trains else None,
         blocks=cast("int", said.get("lora.blocks", 1)),
         blocked_a=cast("tuple[str, ...]", said.get("lora.blocked_a") or ()),
         blocked_b=cast("tuple[str, ...]", said.get("lora.blocked_b") or ()),
@@ -47,7 +52,7 @@ def peft_of(said: Said, method: str, stack: Stack, weights: str, compute: str) -
         dtype = own
     else:
         follows = method == "osf" and osf_follows_weights(stack.versions)
-        dtype = str(said.get("peft.dtype") or (own if follows else _dtype(said, stack, weights, compute)))
+        dtype = str(said.get("peft.dtype") or (own if follows else _dtype(said, method, stack, weights, compute)))
     options = tuple((name, said.get(f"peft.{name}", default)) for name, default in known.options.items())
     targets = said.get("peft.targets")
     return Peft(
@@ -97,7 +102,8 @@ def _beside_torch(said: Said, name: str) -> str | None:
     return None if kernel == "torch" else kernel
 
 
-def _dtype(said: Said, stack: Stack, weights: str, compute: str) -> str:
+def _dtype(said: Said, method: str, stack: Stack, weights: str, compute: str) -> str:
     sharded = said["parallel.strategy"] in names.SHARDS_WEIGHTS
     alone = said.get("kernels.adapters") in FSDP_IGNORES
-    return adapter_dtype(stack.trainer, weights, compute, stack.versions, sharded=sharded, ignored=alone)
+    trains = method != "inference"
+    return adapter_dtype(stack.trainer, weights, compute, stack.versions, sharded=sharded, ignored=alone, trains=trains)

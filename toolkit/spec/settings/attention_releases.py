@@ -16,11 +16,13 @@ SDPA_FROM: Mapping[str, Version] = {
         ("albert", "biogpt", "camembert", "m2m_100", "mbart", "phi3", "roberta", "xlm-roberta"), Version("4.45")
     ),
     **dict.fromkeys(("distilbert", "opt"), Version("4.46")),
+    "electra": Version("5"),
 }
 """The first minor release whose modeling file says `_supports_sdpa = True`; from_pretrained then takes sdpa unasked.
 
 Before, it takes eager attention (modeling_utils.py, _autoset_attn_implementation). Read in 4.38.2 and the last patch of
-each minor release from 4.40 to 4.47; types that are not here had it in the first of these, or did not have it yet.
+each minor release from 4.40 to 4.47, ELECTRA's in 4.57.1 and 5.0.0, too; types that are not here had it in the first of
+these, or have it in none of 4.51.3, 4.57.1 and 5.12.0.
 """
 LOADS = ("transformers", "trl", "plain")
 """Trainers that run transformers' own model."""

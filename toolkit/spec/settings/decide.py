@@ -20,6 +20,7 @@ from toolkit.spec.settings.objective import objective_of
 from toolkit.spec.settings.profiles import profile_of
 from toolkit.spec.settings.setting import Cache, Kernels, Lora, Parallel, Peft, Run, Setting, Stack, Zero
 from toolkit.spec.settings.stack_rules import checkpointing_form, compute_dtype, states_dtype
+from toolkit.spec.settings.validation import validation_of
 
 _LABELLED = re.compile(r"(.+)\(([0-9]+)\)")
 _CLASSIFIER_LABELS = 2  # transformers' PretrainedConfig.num_labels
@@ -160,6 +161,7 @@ def _setting(said: Mapping[str, Atom], composed: _Composed) -> Setting:
         samples_per_row=cast("int", said.get("samples_per_row", 1)) if trains else 1,
         warmup=(bool(said["warmup"]) or names_before(said)) and not trains,
         evaluation=NO_LABELS if trains else str(said["evaluation"]),
+        validation=validation_of(said, length),
         sampling=GREEDY if trains else str(said["sampling"]),
         objective=objective,
         reference=reference,
@@ -173,7 +175,7 @@ def _setting(said: Mapping[str, Atom], composed: _Composed) -> Setting:
         galore=galore_of(said),
         kernels=composed.kernels,
         cache=composed.cache if composed.cache is not None and not trains else None,
-        uncached=keeps_none(said),
+        uncached=keeps_none(said) or (trains and said.get("use_cache") is False),
         parallel=composed.parallel,
         gpu=cast("str | None", said.get("gpu")),
         stack=stack,
@@ -237,8 +239,12 @@ def _parallel(said: Mapping[str, Atom]) -> Parallel:
     return Parallel(
         gpus, strategy, offload, zero, reshards, whole, limits, syncs, ahead,
         quant_storage=cast("str | None", storage) if packed else None, use_orig_params=tensors,
+        wraps_embeddings=bool(of_fsdp.get("parallel.wraps_embeddings")),
         schedule=schedule, returns_outputs=bool(said.get("parallel.returns_outputs", True)) or schedule is None,
         stage_layers=tuple(map(int, layers)) if schedule is not None else (),
+        chunks=_whole(said.get("parallel.chunks") or 1) if schedule is not None else 1,
+        optimizer_shards=_whole(said.get("parallel.optimizer_shards") or 1) if schedule is not None else 1,
+        tensor_parallel=_whole(said.get("parallel.tensor_parallel") or 1),
     )  # fmt: skip
 
 

@@ -16,7 +16,13 @@ from toolkit.spec.fields.value import Atom, Choices, Range
 from toolkit.spec.scenario import Scenario, applies
 from toolkit.spec.settings.attention_releases import usual_attention
 from toolkit.spec.settings.lora_targets import usual_targets
-from toolkit.spec.settings.stack_rules import double_quantizations, losses, optimizer_implementations, vllm_shares
+from toolkit.spec.settings.stack_rules import (
+    MEGATRON,
+    double_quantizations,
+    losses,
+    optimizer_implementations,
+    vllm_shares,
+)
 
 __all__ = [
     "PROFILES",
@@ -63,6 +69,8 @@ def _weights(scenario: Scenario) -> Options:
         return ("nf4",)
     if _trainer(scenario) == "torchtitan":  # config/job_config.py, training.dtype
         return ("fp32",)
+    if _trainer(scenario) == MEGATRON:  # --bf16, beside float32 master weights
+        return ("bf16",)
     return ("bf16", "fp32") if scenario.trains else _loaded(scenario)
 
 
@@ -93,6 +101,8 @@ def _checkpointing(scenario: Scenario) -> Options:
 
 def _amp(scenario: Scenario) -> Options:
     mixes = scenario.method == "qlora" or _trainer(scenario) == "torchtitan"
+    if _trainer(scenario) == MEGATRON:
+        return (False,)
     return (True,) if mixes else (True, False)
 
 

@@ -118,9 +118,12 @@ class Parallel:
     `offload` is true for all that the strategy can keep in main memory, "optimizer" for the optimizer's part.
     `zero` is for DeepSpeed, `reshard_after_forward` for both forms of FSDP. With `loads_whole` each GPU has all weights
     first. `backward_prefetch`, `limit_all_gathers`, `sync_module_states` and `use_orig_params` are for FSDP; None: as
-    torch and the trainer have it. `quant_storage` is the dtype of the elements that 4-bit weights are packed in; None:
+    torch and the trainer have it. With `wraps_embeddings` the token embedding is a unit of FSDP. `quant_storage` is the
+    dtype of the elements that 4-bit weights are packed in; None:
     the compute dtype. `schedule` is the order in which micro-batches go through a pipeline's stages, whose last
     `returns_outputs`; None: one process runs all layers. `stage_layers` are those of each stage; empty: as many each.
+    Megatron-LM's stages have theirs in so many `chunks`; so many copies of a pipeline share out the optimizer.
+    With `tensor_parallel` it splits each layer over so many GPUs as well.
     """
 
     gpus: int = 1
@@ -134,9 +137,13 @@ class Parallel:
     backward_prefetch: str = "pre"
     quant_storage: str | None = None
     use_orig_params: bool | None = None
+    wraps_embeddings: bool = False
     schedule: str | None = None
     returns_outputs: bool = True
     stage_layers: tuple[int, ...] = ()
+    chunks: int = 1
+    optimizer_shards: int = 1
+    tensor_parallel: int = 1
 
 
 @frozen
@@ -155,6 +162,18 @@ class Stack:
         """The stack in one line, as evidence records name it."""
         versions = " ".join(f"{name} {version}" for name, version in sorted(self.versions.items()))
         return " ".join(part for part in (self.trainer, versions) if part)
+
+
+@frozen
+class Validation:
+    """Passes without gradients between the steps of training, of `batch_size` sequences each.
+
+    Of `kept_batches` of them the logits stay on the GPU until all are joined; 0 where losses alone do.
+    """
+
+    batch_size: int
+    sequence_length: int
+    kept_batches: int = 0
 
 
 @frozen
@@ -201,6 +220,7 @@ class Setting:
     samples_per_row: int = 1
     warmup: bool = False
     evaluation: str = "none"  # none | cached | uncached
+    validation: Validation | None = None
     sampling: str = "greedy"  # greedy | top-k | top-p
     objective: str = "next-token"  # next-token | dpo | kto | orpo | cpo | simpo | reward | grpo
     reference: str | None = None  # of dpo, kto and grpo: model | adapters-off | precomputed
@@ -214,7 +234,7 @@ class Setting:
     galore: Galore | None = None
     kernels: Kernels = OWN
     cache: Cache | None = None  # None: put together anew for every token
-    uncached: bool = False  # no keys and values are kept: lengths are those of the last pass, over all tokens
+    uncached: bool = False  # no keys and values are kept: lengths of inference are those of the last pass, over all
     parallel: Parallel = Parallel()
     gpu: str | None = None
     stack: Stack = Stack()

@@ -13,6 +13,7 @@ from packaging.version import InvalidVersion, Version
 from toolkit.spec.fields import names
 from toolkit.spec.fields.objective import NEXT_TOKEN, PREFERENCES
 
+MEGATRON = "megatron"
 _HALF = ("bf16", "fp16")
 _BITSANDBYTES = ("nf4", "fp4", "int8")
 
@@ -80,19 +81,21 @@ def compute_dtype(weights: str, *, amp: bool) -> str:
 
 
 def adapter_dtype(
-    trainer: str, weights: str, compute: str, versions: Versions, *, sharded: bool = False, ignored: bool = False
-) -> str:
+    trainer: str, weights: str, compute: str, versions: Versions, *, sharded: bool = False, ignored: bool = False,
+    trains: bool = True,
+) -> str:  # fmt: skip
     """The dtype of LoRA's weights.
 
     peft makes them float32 (tuners_utils.py, cast_adapter_dtype; before 0.12 those beside 16-bit weights took
     their dtype, and so did those beside 4-bit weights that lie in 16-bit elements, as they do where they are
     `sharded`, until accelerate made them float32, but for those that FSDP `ignored`). TRL casts those of a quantized
     model to bfloat16 since 0.26 (sft_trainer.py; before, its peft_module_casting_to_bf16 left adapters as they were).
-    Unsloth keeps them in float32. LitGPT makes them in the run's precision.
+    Unsloth keeps them in float32. LitGPT makes them in the run's precision. No trainer casts those that a model is
+    given to answer with: PeftModel.from_pretrained makes them by the same rule of peft.
     """
     if trainer in ("litgpt", "torchtune"):
         return compute
-    if trainer == "trl" and weights in _BITSANDBYTES and not _older(versions, "trl", TRL_CASTS_ADAPTERS):
+    if trains and trainer == "trl" and weights in _BITSANDBYTES and not _older(versions, "trl", TRL_CASTS_ADAPTERS):
         return "bf16"
     upcast = (accelerate := release(versions, "accelerate")) is not None and accelerate >= ACCELERATE_UPCASTS
     kept = ignored or not upcast
@@ -110,10 +113,10 @@ def osf_follows_weights(versions: Versions) -> bool:
 def checkpointing_form(trainer: str, versions: Versions) -> str:
     """The form that `gradient_checkpointing: true` means.
 
-    Unsloth's own checkpoints are autograd functions: reentrant. A plain loop that names transformers calls its model's
-    gradient_checkpointing_enable, as a Trainer does.
+    Unsloth's own checkpoints and Megatron-LM's are autograd functions: reentrant. A plain loop that names transformers
+    calls its model's gradient_checkpointing_enable, as a Trainer does.
     """
-    if trainer == "unsloth":
+    if trainer in ("unsloth", MEGATRON):
         return "reentrant"
     if trainer == "trl" and (stated := release(versions, "trl")) is not None:
         if stated >= TRL_NON_REENTRANT:
@@ -143,6 +146,8 @@ def optimizer_implementations(trainer: str, optimizer: str, versions: Versions) 
     Muon. Other libraries' optimizers have kernels of their own, which leave no copies.
     """
     if optimizer not in names.TORCH_OPTIMIZERS:
+        return ("fused",)
+    if optimizer == "adamw" and trainer == MEGATRON:  # TransformerEngine's or apex's FusedAdam (core/optimizer)
         return ("fused",)
     if optimizer == "adamw" and trainer == "torchtitan" and not _older(versions, "torchtitan", TORCHTITAN_FUSED):
         return ("fused",)

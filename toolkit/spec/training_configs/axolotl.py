@@ -23,6 +23,7 @@ from toolkit.spec.training_configs.axolotl_model import note_preparation, take_f
 from toolkit.spec.training_configs.axolotl_objectives import take_objective
 from toolkit.spec.training_configs.axolotl_plugins import take_plugins
 from toolkit.spec.training_configs.config import Config
+from toolkit.spec.training_configs.evaluation import take_evaluation_of_axolotl
 from toolkit.spec.training_configs.fsdp import take_storage
 from toolkit.spec.training_configs.hugging_face import take_targets
 from toolkit.spec.training_configs.optimizers import take_muon, take_optimizer
@@ -54,10 +55,6 @@ def take_axolotl(config: Config) -> None:
     else:
         config.assume("batch_size", 1, "the default of axolotl")
     _accumulation(config, batch or 1)
-    evaluated = config.whole("eval_batch_size")
-    if evaluated is not None and evaluated > (batch or 1):
-        reason = "evaluation works on more sequences at once than training, and is not followed"
-        config.matters("eval_batch_size", reason, stops=False)
     length = config.whole("sequence_len")
     if length is not None:
         config.put("sequence_length", length, "sequence_len")
@@ -81,6 +78,7 @@ def take_axolotl(config: Config) -> None:
     if config.value("parallel.strategy") == "fsdp2" and config.value("method") != "full":
         config.matters("adapter", EACH_A_UNIT, repair=None)
     _loss(config)
+    take_evaluation_of_axolotl(config)
     _casts(config)
     take_adapter_kernels(config)
     config.matters_where_said(row for row in STOPS if not (row[0] in ONE and config.node(row[0]) == "1"))

@@ -28,6 +28,8 @@ SECOND_FROM = Version("5.10")
 BY_LAYERS = "TRANSFORMER_BASED_WRAP"
 _A_LAYER = re.compile(r"\w*(?:Layer|Block)")
 """The names of the layer classes of decoders and encoders in transformers."""
+EMBEDDING = "Embedding"
+"""The class of torch that a model's token embedding is of."""
 BY_SIZE = "units that are made by their size are not followed: each layer is counted as one"
 FORWARD = "a layer more is gathered ahead in forward, which is not followed"
 
@@ -65,7 +67,7 @@ def take_fsdp(config: Config) -> str | None:
         config.put("parallel.reshard_after_forward", False, *_keys("reshard_after_forward"), "fsdp", "fsdp_config")
     if "offload" in shares or config.truth(*_keys("offload_params")) or config.truth(*_keys("cpu_offload")):
         config.put("parallel.offload", True, "fsdp_config", "fsdp")
-    _units(config, said)
+    _units(config, said, strategy)
     if strategy == "fsdp":
         _gathers(config, said)
     if config.truth(*_keys("activation_checkpointing")):
@@ -123,7 +125,7 @@ def _said(config: Config) -> _Said:
     )
 
 
-def _units(config: Config, said: _Said) -> None:
+def _units(config: Config, said: _Said, strategy: str) -> None:
     """Refuses or notes units other than layers: by size, the whole model, or further modules."""
     if said.policy == "NO_WRAP":
         config.matters(
@@ -132,7 +134,9 @@ def _units(config: Config, said: _Said) -> None:
     elif said.policy == "SIZE_BASED_WRAP" or (said.least and said.policy != BY_LAYERS):
         config.matters(config.present(*_keys("auto_wrap_policy"), *_LEAST), BY_SIZE, stops=False)
     for name in said.classes:
-        if not _A_LAYER.fullmatch(name):
+        if name == EMBEDDING and strategy == "fsdp":
+            config.put("parallel.wraps_embeddings", True, *_CLASSES)
+        elif not _A_LAYER.fullmatch(name):
             reason = f"that {shown(name)} is a unit of its own is not followed"
             config.matters(config.present(*_CLASSES), reason, stops=False)
 

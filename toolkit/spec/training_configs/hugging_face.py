@@ -12,6 +12,7 @@ from toolkit.spec.fields.objective import GRPO, NEXT_TOKEN, PREFERENCES
 from toolkit.spec.settings.lora_targets import usual_targets
 from toolkit.spec.training_configs.adapters import take_copies, take_lora
 from toolkit.spec.training_configs.config import Config
+from toolkit.spec.training_configs.evaluation import take_evaluation
 from toolkit.spec.training_configs.fsdp import take_storage
 from toolkit.spec.training_configs.losses import SMOOTHING, refuse_smoothing, take_trl_loss
 from toolkit.spec.training_configs.optimizers import take_optimizer
@@ -107,6 +108,7 @@ def take_trl(config: Config) -> None:
 
 
 def _common(config: Config) -> None:
+    take_evaluation(config)
     config.matters_where_said(STOPS)
     config.matters_where_said(GOES_WITHOUT, stops=False)
 

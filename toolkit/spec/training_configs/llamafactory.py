@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from toolkit.finding import Finding
 from toolkit.spec.training_configs.adapters import take_copies, take_lora
 from toolkit.spec.training_configs.config import Config
+from toolkit.spec.training_configs.evaluation import take_evaluation
 from toolkit.spec.training_configs.llamafactory_projections import take_apollo, take_galore
 from toolkit.spec.training_configs.llamafactory_v1 import is_v1, take_llamafactory_v1
 from toolkit.spec.training_configs.losses import refuse_smoothing
@@ -108,6 +109,7 @@ def take_llamafactory(config: Config) -> None:
         config.assume("stack.loss", "fused" if liger else "cross-entropy", "enable_liger_kernel")
     if liger:
         config.put("kernels.liger", "classes", "enable_liger_kernel")
+    take_evaluation(config)
     workers = config.whole("ray_num_workers")
     if workers is not None and workers > 1 and "parallel.gpus" not in config.said:
         config.matters("ray_num_workers", "under Ray so many GPUs share the run: add --parallel-gpus N", stops=False)

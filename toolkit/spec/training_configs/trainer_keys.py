@@ -6,7 +6,6 @@ cache_utils.py; training_args.py of earlier releases (sharded_ddp, mp_parameters
 
 from __future__ import annotations
 
-from toolkit.finding import Finding, Severity
 from toolkit.spec.training_configs.config import Config
 
 _ON_CPU = "it runs without a GPU: what it would need on one is estimated"
@@ -49,18 +48,3 @@ def note_device(config: Config) -> None:
     """Notes where a key says that the run uses no GPU."""
     if config.word("device") == "cpu":
         config.matters("device", _ON_CPU, stops=False)
-
-
-def note_evaluation(config: Config, batch: int, default: int) -> None:
-    """Notes where evaluation has larger batches than training, stated or by default."""
-    evaluated = config.whole("per_device_eval_batch_size", "per_gpu_eval_batch_size")
-    strategy, evaluates = config.word("eval_strategy", "evaluation_strategy"), config.truth("do_eval")
-    if (strategy in (None, "no") and not evaluates) or (default if evaluated is None else evaluated) <= batch:
-        return
-    if evaluated is not None:
-        reason = "evaluation works on more sequences at once than training, and is not followed"
-        config.matters(config.present("per_device_eval_batch_size", "per_gpu_eval_batch_size"), reason, stops=False)
-        return
-    key = config.present("eval_strategy", "evaluation_strategy", "do_eval")
-    message = f"{key}: evaluation takes {default} sequences at once, the default, and training {batch}: not followed"
-    config.findings.append(Finding(config.place(key), "S115", message, None, Severity.NOTE))

@@ -8,7 +8,7 @@ from toolkit.facts.models import ModelFacts, is_written_out, load_model
 from toolkit.finding import Finding
 from toolkit.spec.fields.objective import NEXT_TOKEN
 from toolkit.spec.training_configs.config import Config
-from toolkit.spec.training_configs.trainer_keys import note_evaluation, take_other_arguments
+from toolkit.spec.training_configs.trainer_keys import take_other_arguments
 from toolkit.spec.yaml.known import shown
 
 TORCH_DTYPES = {
@@ -35,7 +35,6 @@ def take_counts(config: Config, batch_default: int = BATCH) -> None:
     else:
         config.assume("batch_size", batch_default, f"the default of {config.tool}")
     take_accumulation(config)
-    note_evaluation(config, batch or batch_default, BATCH)
     take_other_arguments(config)
     if config.truth("auto_find_batch_size"):
         config.matters("auto_find_batch_size", "the batch shrinks until it fits", stops=False)

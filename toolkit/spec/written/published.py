@@ -37,6 +37,7 @@ READING_METRICS = {
 SPANS = {
     "one": "one GPU, or each of several",
     "first": "the first of several GPUs",
+    "last": "the last of several GPUs",
     "mean": "the mean over several GPUs",
     "sum": "the sum over several GPUs",
 }

@@ -114,6 +114,14 @@ class CacheFields(Written):
     residual_length: Annotated[FieldValue | None, Open("cache.residual_length")] = None
 
 
+class ValidationFields(Written):
+    """Batches that are evaluated between steps of training."""
+
+    batch_size: Annotated[FieldValue | None, Open("validation.batch_size")] = None
+    sequence_length: Annotated[FieldValue | None, Open("validation.sequence_length")] = None
+    kept_batches: Annotated[FieldValue | None, Open("validation.kept_batches")] = None
+
+
 class GaloreFields(Written):
     """GaLore as transformers configures it."""
 
@@ -135,9 +143,13 @@ class ParallelFields(Written):
     limit_all_gathers: Annotated[FieldValue | None, Open("parallel.limit_all_gathers")] = None
     sync_module_states: Annotated[FieldValue | None, Open("parallel.sync_module_states")] = None
     use_orig_params: Annotated[FieldValue | None, Open("parallel.use_orig_params")] = None
+    wraps_embeddings: Annotated[FieldValue | None, Open("parallel.wraps_embeddings")] = None
     schedule: Annotated[FieldValue | None, Open("parallel.schedule")] = None
     stage_layers: Annotated[FieldValue | None, Open("parallel.stage_layers")] = None
     returns_outputs: Annotated[FieldValue | None, Open("parallel.returns_outputs")] = None
+    chunks: Annotated[FieldValue | None, Open("parallel.chunks")] = None
+    optimizer_shards: Annotated[FieldValue | None, Open("parallel.optimizer_shards")] = None
+    tensor_parallel: Annotated[FieldValue | None, Open("parallel.tensor_parallel")] = None
     buckets: Annotated[FieldValue | None, Open("parallel.buckets")] = None
     reduce_bucket_size: Annotated[FieldValue | None, Open("parallel.reduce_bucket_size")] = None
     allgather_bucket_size: Annotated[FieldValue | None, Open("parallel.allgather_bucket_size")] = None
@@ -224,6 +236,7 @@ class ScenarioFields(Written):
     gradient_accumulation: Annotated[FieldValue | None, Open("gradient_accumulation")] = None
     gradient_checkpointing: Annotated[FieldValue | None, Open("gradient_checkpointing")] = None
     padding: Annotated[FieldValue | None, Open("padding")] = None
+    use_cache: Annotated[FieldValue | None, Open("use_cache")] = None
     packing: Annotated[FieldValue | None, Open("packing")] = None
     samples_per_row: Annotated[FieldValue | None, Open("samples_per_row")] = None
     warmup: Annotated[FieldValue | None, Open("warmup")] = None
@@ -239,6 +252,7 @@ class ScenarioFields(Written):
     lora: Annotated[LoraFields | None, BeforeValidator(_null_is_none)] = None
     peft: Annotated[PeftFields | None, BeforeValidator(_null_is_none)] = None
     galore: Annotated[GaloreFields | None, BeforeValidator(_null_is_none)] = None
+    validation: Annotated[ValidationFields | None, BeforeValidator(_null_is_none)] = None
     kernels: Annotated[KernelFields | None, BeforeValidator(_null_is_none)] = None
     cache: Annotated[CacheFields | None, BeforeValidator(_null_is_none)] = None
     parallel: Annotated[ParallelFields | None, BeforeValidator(_null_is_none)] = None

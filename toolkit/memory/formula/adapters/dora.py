@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from toolkit.memory.formula.adapters.lora_branch import BRANCH, cast_clone, factor
 from toolkit.memory.formula.linear.linear_form import Branch, LinearForm
-from toolkit.memory.formula.linear.products import DEQUANTIZED, WEIGHT_COPY, dequantized, product, weight_of
+from toolkit.memory.formula.linear.products import WEIGHT_COPY, dequantized, product, weight_of
 from toolkit.memory.formula.operations import Given, add, cast, drop_out, letting_go, resized, scale, wider
 from toolkit.memory.size import BYTES, Size
 from toolkit.memory.tape.buffer import Buffer
@@ -98,7 +98,9 @@ def _change(tape: Tape, dtype: str, form: LinearForm, branch: Branch, kept: list
     change = _matrix(tape, form, working)
     if not tape.records:
         tape.drop(low)
-    if unit not in kept:
+    if unit not in kept and branch.keeps_unit:
+        kept.append(unit)
+    elif unit not in kept:
         tape.drop(unit)
     return letting_go(tape, change, cast(tape, change, dtype, MATRIX))
 
@@ -116,11 +118,9 @@ def _weight(tape: Tape, dtype: str, form: LinearForm) -> Buffer | None:
         weight = letting_go(tape, scaled, _matrix(tape, form, "fp32"))
     else:
         scales = dequantized(form).fixed - form.elements * BYTES[form.compute]
-        with tape.temporary(DEQUANTIZED, Size(fixed=scales)):
-            weight = tape.new(
-                DEQUANTIZED, form.outputs, form.compute, size=Size(fixed=form.elements * BYTES[form.compute])
-            )
-    return letting_go(tape, weight, cast(tape, weight, dtype, DEQUANTIZED))
+        with tape.temporary(MATRIX, Size(fixed=scales)):
+            weight = _matrix(tape, form, form.compute)
+    return letting_go(tape, weight, cast(tape, weight, dtype, MATRIX))
 
 
 def _norms(tape: Tape, dtype: str, form: LinearForm) -> Buffer:
@@ -172,6 +172,7 @@ def _stretched(tape: Tape, y: Buffer, ratio: Buffer, row: str) -> Buffer:
     def backward(tape: Tape, _: Buffer) -> Given:
         whole = tape.gradient(result)
         own = tape.gradient(y, dtype) if y.grad else None
+        tape.returned()  # the engine sums what is as large as y (engine.cpp, validate_outputs)
         total = tape.fresh(INCOMING, ratio.size, ratio.dtype)
         tape.summed(ratio.size.fixed // BYTES[ratio.dtype])
         tape.discard(whole)

@@ -24,7 +24,7 @@ def kv_cache(context: Context, phase: PhaseName) -> int:
         return _of_litgpt(context, phase)
     if context.architecture.family == AUTOAWQ:
         return _of_autoawq(context, phase)
-    if phase is PhaseName.PREFILL:  # a layer with a window keeps a view of all, until decoding replaces it
+    if phase in (PhaseName.PREFILL, PhaseName.VALIDATION):  # with a window a view of all, until decoding replaces it
         return context.at(phase, cached.ROW)
     if phase is PhaseName.DECODE:
         if setting.cache is not None:

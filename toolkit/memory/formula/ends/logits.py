@@ -184,6 +184,18 @@ def cross_entropy(tape: Tape, x: Buffer, *, widens: bool = False) -> Buffer:
     return result
 
 
+def _given(tape: Tape, x: Buffer, form: HeadForm) -> Buffer:
+    """The logits that a model returns to generate(): of all tokens, or of the last one of each sequence."""
+    projection = form.projection
+    every = form.upcasts_early or form.own
+    if projection.branch is not None:
+        last = Size(sequence=x.width * BYTES[x.dtype])
+        view = Buffer(LOGITS, last, x.width, x.dtype, grad=False, held=False, counted=False, base=x)
+        return linear(tape, x if every else view, projection, LOGITS)
+    size = projection.outputs * BYTES[projection.dtype]
+    return tape.new(LOGITS, projection.outputs, projection.dtype, size=None if every else Size(sequence=size))
+
+
 def last_logits(tape: Tape, x: Buffer, form: HeadForm) -> None:
     """The logits of the next token, and their float32 copy, while the model's output is still held.
 
@@ -191,16 +203,14 @@ def last_logits(tape: Tape, x: Buffer, form: HeadForm) -> None:
     those of the whole prompt in their dtype.
     """
     normed = before_logits(tape, x, form)
-    dtype = form.projection.dtype
     width = form.projection.outputs
+    logits = _given(tape, normed, form)
     if form.upcasts_early:
-        logits = tape.new(LOGITS, width, dtype)
         floats = tape.new(FLOAT, width, "fp32")
         tape.drop(logits)
     elif form.own:
-        floats = formed(tape, tape.new(LOGITS, width, dtype), form)
+        floats = formed(tape, logits, form)
     else:
-        tape.new(LOGITS, 0, dtype, size=Size(sequence=width * BYTES[dtype]))
         floats = tape.new(FLOAT, 0, "fp32", size=Size(sequence=width * BYTES["fp32"]))
     tape.drop(normed)
     if form.clones and (form.own or form.upcasts_early):

@@ -51,6 +51,8 @@ def _share(setting: Setting) -> Fraction:
 def engine_device(context: Context, ledger: Ledger) -> Interval:
     """What the card shows at the engine's peak: its share and the CUDA context, or all of the card.
 
+    What the profile run took is in the share, but not on the card: vLLM empties torch's cache after the run, and small
+    batches never take as much again (vllm/utils/mem_utils.py, memory_profiling; before 0.6.6 vllm/worker/worker.py).
     vLLM before 0.21 captured CUDA graphs after it had shared out the memory, on top of its share (pull request 38284).
     Where it may not start, the upper end is what the card would need for it to start with certainty.
     """
@@ -63,7 +65,15 @@ def engine_device(context: Context, ledger: Ledger) -> Interval:
     graphs_on_top = not setting.engine.get("enforce_eager") and not counts_graphs(setting.stack.versions)
     shown = card.usable_high if graphs_on_top else min(high + card.context_high, card.usable_high)
     surely = most_to_start(context, ledger)
-    return low, shown if surely <= low else max(shown, ceil(surely / _share(setting)))
+    return low - _given_back(context), shown if surely <= low else max(shown, ceil(surely / _share(setting)))
+
+
+def _given_back(context: Context) -> int:
+    """The most that the profile run took on top of the weights; nothing where no formula follows it."""
+    try:
+        return profiled(context)[1]
+    except UnsupportedRow:
+        return 0
 
 
 def most_to_start(context: Context, ledger: Ledger) -> int:

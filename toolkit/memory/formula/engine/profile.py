@@ -2,8 +2,8 @@
 
 Sources: vllm worker/model_runner.py (profile_run), v1/worker/gpu_model_runner.py (profile_run, _dummy_run,
 _dummy_sampler_run), model_executor/layers/sampler.py, v1/sample/sampler.py and ops/topk_topp_sampler.py,
-model_executor/models/llama.py and model_executor/layers/quantization/bitsandbytes.py; torch
-aten/src/ATen/native/cuda/SortStable.cu and CUB's radix sorts.
+model_executor/models/llama.py, model_executor/layers/quantization/bitsandbytes.py and utils/w8a8_utils.py there,
+csrc/quantization/cutlass_w8a8/scaled_mm_entry.cu; torch aten/src/ATen/native/cuda/SortStable.cu and CUB's radix sorts.
 """
 
 from __future__ import annotations
@@ -38,6 +38,10 @@ SORTS_FROM, SORTS_UNTIL = Version("0.12"), Version("0.13")
 """Releases that sort with torch by default. Before, FlashInfer sampled where it was installed; 0.19 has its own kernel,
 and releases shortly before it may have one."""
 
+ADA, ADA_KERNELS_FROM = "sm_89", Version("0.8")
+"""Kernels of 8-bit products for Ada need CUDA 12.4 (cutlass_scaled_mm_supports_fp8), with which wheels are built since
+pull request 12098: after 0.6.6, and before 0.8."""
+
 UNSORTED = 10
 """The least bytes per logit of a sampler that does not sort: 16-bit logits, float32 ones and their softmax."""
 
@@ -53,6 +57,8 @@ def profile_run(context: Context, card: Card, longest: int) -> Interval:
     limits = limits_of(context.setting, card, longest, windowed=windowed)
     passes = [layer_bytes(context, kind, limits) for kind in context.architecture.layers]
     low, high = (max(ends) for ends in zip(*passes, sampling_bytes(context, limits), strict=True))
+    if _lacks_kernels(context, card):
+        high = max(high, *(_in_float32(context, kind, limits) for kind in context.architecture.layers))
     return low + context.workspace, high + context.workspace
 
 
@@ -102,6 +108,27 @@ def _written_out(context: Context, kind: LayerKind, each: int, elements: Interva
     written = [hidden * width * BYTES[context.setting.compute] for width in widths]
     plain = [each * (count + hidden) for count in elements]
     return plain[0] + min(written), plain[1] + max(written)
+
+
+def _lacks_kernels(context: Context, card: Card) -> bool:
+    """Whether torch may do products of 8-bit weights, for want of a kernel of vLLM's own."""
+    version = release(context.setting.stack.versions, "vllm")
+    old = version is not None and version < ADA_KERNELS_FROM
+    return old and context.setting.weights == "fp8" and any(one.architecture == ADA for one in card.members)
+
+
+def _in_float32(context: Context, kind: LayerKind, limits: Limits) -> int:
+    """A layer whose scales are of channels: torch's product is in float32, and is scaled by rows, then by columns.
+
+    Neither is in place (torch_channelwise_w8a8_scaled_mm): gate and up, which are one product, are there three times,
+    beside the residual stream, the layer's input and its copy in 8 bits. Experts have kernels of their own.
+    """
+    hidden, attention, form = context.architecture.hidden, kind.attention, kind.feed_forward
+    wide = attention.query_heads * attention.head_dim + attention.key_value_heads * (
+        attention.head_dim + attention.value_head_dim
+    )
+    product = max(wide, 0 if form.experts else form.intermediate * (2 if form.gated else 1))
+    return limits.tokens * (3 * 4 * product + hidden * (2 * BYTES[context.setting.compute] + 1))
 
 
 def _feed_forward(context: Context, kind: LayerKind) -> Interval:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from toolkit.frozen import frozen
 from toolkit.memory.formula.activations import activated
-from toolkit.memory.formula.experts.expert_adapters import Factors, factors_of, merged_product
+from toolkit.memory.formula.experts.expert_adapters import Factors, factors_of, merged_product, merged_weights
 from toolkit.memory.formula.experts.expert_gates import clamped_gate, gated_share, plain_gate
 from toolkit.memory.formula.experts.liger_experts import liger_experts
 from toolkit.memory.formula.experts.router import FLOAT_SOFTMAX, ROUTER, routes, routes_of_chosen
@@ -132,20 +132,29 @@ def _biases(tape: Tape, product: LinearForm, form: MixtureForm) -> tuple[Buffer,
 def _copied(tape: Tape, x: Buffer, weights: Buffer, form: MixtureForm) -> Buffer:
     """Each token times copies of its experts' weights; those of gate and up are freed once those of down exist.
 
-    Source: transformers integrations/moe.py, batched_mm_experts_forward; generation/utils.py, which runs it to decode.
+    They are copied from weights to which adapters were added, which are there to the end. Source: transformers
+    integrations/moe.py, batched_mm_experts_forward; generation/utils.py, which runs it to decode.
     """
+    factors = [factors_of(tape, one, form.experts, form.chosen) for one in reversed(form.products)][::-1]
     repeated = tape.new(ROW, form.chosen * x.width, x.dtype)
     first, second = form.products
+    merged = _merged(tape, first, factors[0])
     copies = (_copies(tape, first, form), *_biases(tape, first, form))
     wide = tape.new(ROW, first.outputs, x.dtype)
     product = letting_go(tape, wide, _between(tape, wide, form))
+    merged += _merged(tape, second, factors[1])
     later = (_copies(tape, second, form), *_biases(tape, second, form))
     tape.drop(*copies)
     out = letting_go(tape, product, tape.new(ROW, second.outputs, x.dtype))
     weighted = _weigh(tape, out, weights)
     result = _sum(tape, weighted, x)
-    tape.drop(weighted, out, repeated, *later)
+    tape.drop(weighted, out, repeated, *later, *merged, *(part for pair in factors if pair for part in pair))
     return result
+
+
+def _merged(tape: Tape, form: LinearForm, factors: Factors | None) -> tuple[Buffer, ...]:
+    """All experts' weights with their adapters added, where they have some."""
+    return () if factors is None else (merged_weights(tape, form, factors),)
 
 
 def _copies(tape: Tape, product: LinearForm, form: MixtureForm) -> Buffer:

@@ -22,8 +22,8 @@ class EncoderLayerForm:
     With `compact` (DistilBERT) the output projection is part of attention, so queries, keys and values live until it
     has run, and its result has no dropout. Where layers `share` their weights (ALBERT), attention is a module with its
     norm, until which its names stay bound, and the feed-forward has no dropout. `names_probabilities`: the layer refers
-    to the probabilities of eager attention, as since transformers 5. With `boxed` the output projection is part of
-    attention as well, and its result stays named until it is normalized (MPNet).
+    to the probabilities of eager attention, as since transformers 5, BERT's and its like's since 4.54. With `boxed` the
+    output projection is part of attention as well, and its result stays named until it is normalized (MPNet).
     """
 
     hidden: int

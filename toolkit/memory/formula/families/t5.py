@@ -26,7 +26,10 @@ RESIDUAL = "residual_stream"
 
 @frozen
 class T5Form:
-    """A layer of the encoder, or with `cross` one of the decoder."""
+    """A layer of the encoder, or with `cross` one of the decoder.
+
+    `begins` says that a decoder's prompt is one token of each sequence.
+    """
 
     hidden: int
     attention: T5AttentionForm
@@ -35,11 +38,12 @@ class T5Form:
     norm: NormForm
     dropout: bool
     stream: str
+    begins: bool = False
 
 
 def t5_layer(tape: Tape, x: Buffer, form: T5Form) -> Buffer:
-    """The layer's result; the caller keeps `x`. While a cache is filled, a decoder has a token of each sequence."""
-    if form.cross is not None and tape.cache and tape.cache != READS:
+    """The layer's result; the caller keeps `x`."""
+    if form.begins and tape.cache and tape.cache != READS:
         token = tape.new(RESIDUAL, x.width, x.dtype, size=Size(sequence=x.width * BYTES[x.dtype]))
         x = letting_go(tape, x, token)
     stream = _attended(tape, x, None, form, form.attention)

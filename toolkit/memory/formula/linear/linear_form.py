@@ -24,6 +24,7 @@ class Branch:
     axolotl: bool = False  # part of an operation of axolotl (axolotl_adapters)
     frozen: str = ""  # the matrix that is frozen: "A" or "B"
     blocks: tuple[int, int] = (1, 1)  # diagonal blocks of A and of B
+    keeps_unit: bool = False  # DoRA's unit matrix has a name until its result is there
 
 
 @frozen

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from toolkit.memory.context import Context
 from toolkit.memory.ledger import PhaseName
+from toolkit.memory.parallel.copies import optimizer_shards
 from toolkit.memory.size import BYTES
-from toolkit.spec.fields.names import DEEPSPEED
+from toolkit.spec.fields.names import DEEPSPEED, TENSOR
 
 
 def weights(context: Context, _: PhaseName) -> int:
@@ -24,8 +25,11 @@ def upcast_parameters(context: Context, phase: PhaseName) -> int:
 
 
 def adapters(context: Context, phase: PhaseName) -> int:
-    """What peft adds and trains: the matrices of LoRA or another method, and copies such as a classification head's."""
-    if phase is PhaseName.LOAD:
+    """What peft adds and trains: the matrices of LoRA or another method, and copies such as a classification head's.
+
+    A run that trains adds them to what is loaded; one that answers loads them with the model.
+    """
+    if phase is PhaseName.LOAD and context.setting.trains:
         return 0
     dtype = context.numerics.adapter
     if dtype is None:
@@ -43,5 +47,9 @@ def master_weights(context: Context, phase: PhaseName) -> int:
     dtype = context.setting.master_weights
     if dtype is None or phase is PhaseName.LOAD:
         return 0
-    shared = context.setting.parallel.strategy in DEEPSPEED  # each GPU updates its part of ZeRO's flat weights
-    return (context.sums.elements if shared else context.sums.trainable) * BYTES[dtype]
+    strategy, sums = context.setting.parallel.strategy, context.sums
+    # Each GPU updates its part of ZeRO's flat weights, or of a model that is spread over several.
+    own = strategy in (*DEEPSPEED, TENSOR) or context.stage is not None
+    own = own or context.setting.parallel.tensor_parallel > 1
+    elements = sums.elements if own else sums.trainable
+    return -(-elements // optimizer_shards(context.setting.parallel)) * BYTES[dtype]

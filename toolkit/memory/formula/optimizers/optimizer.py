@@ -12,6 +12,7 @@ from toolkit.memory.formula.optimizers.low_bit import TRAINER_OVERRIDES, of_torc
 from toolkit.memory.formula.optimizers.muon import is_orthogonalized
 from toolkit.memory.formula.optimizers.own_steps import came_states, mini_states
 from toolkit.memory.ledger import PhaseName
+from toolkit.memory.parallel.copies import optimizer_shards
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.size import BYTES, in_8_bit
 from toolkit.memory.weights.sums import Trained
@@ -27,7 +28,8 @@ def optimizer_states(context: Context, phase: PhaseName) -> int:
     """The states of the steady state, from the second step on; none while the model loads."""
     if phase is PhaseName.LOAD:
         return 0
-    return sum(t.count * (state_bytes(t, setting) - paged(t, setting)) for t, setting in each(context))
+    held = sum(t.count * (state_bytes(t, setting) - paged(t, setting)) for t, setting in each(context))
+    return -(-held // optimizer_shards(context.setting.parallel))
 
 
 def paged_states(context: Context) -> int:

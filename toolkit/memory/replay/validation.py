@@ -1,0 +1,93 @@
+"""Passes without gradients between two steps of training, as events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import chain
+
+from toolkit.frozen import frozen
+from toolkit.memory.context import Context, Scale
+from toolkit.memory.formula.ends.predictions import predictions
+from toolkit.memory.formula.inputs import angles, token_ids
+from toolkit.memory.ledger import PhaseName
+from toolkit.memory.programs.programs import Programs
+from toolkit.memory.replay.ends import end_script
+from toolkit.memory.replay.events import Block, Events
+from toolkit.memory.replay.generation import scripts_of
+from toolkit.memory.replay.played import play_forward
+from toolkit.memory.replay.writer import Writer, held_inputs
+from toolkit.memory.validated import passing_programs
+from toolkit.memory.validation import batches_run
+from toolkit.spec.fields.result import UNTIL_NEXT
+
+
+@frozen
+class Between:
+    """What a validation is written from: its passes, and the numbers of the batches that it runs.
+
+    In bytes: a batch's token ids, the tables of positions, and what is `kept` of it. `names`: the loop has a name for a
+    result until the next.
+    """
+
+    programs: Programs
+    scale: Scale
+    batches: tuple[int, ...]
+    batch: int
+    angles: int
+    kept: int
+    names: bool
+
+
+def between_of(context: Context) -> Between | None:
+    """The validation of a run, if it has one."""
+    validation, seen = context.setting.validation, context.validated
+    if validation is None or seen is None:
+        return None
+    return Between(
+        passing_programs(seen),
+        seen.scale,
+        batches_run(validation),
+        batch=token_ids(seen, PhaseName.LOAD),
+        angles=angles(seen, PhaseName.VALIDATION),
+        kept=predictions(seen) if validation.kept_batches else 0,
+        names=seen.setting.stack.result == UNTIL_NEXT,
+    )
+
+
+def validate(events: Events, between: Between) -> None:
+    """Writes a validation: its passes, and how their predictions are joined."""
+    held: list[Block] = []
+    given = joined = 0
+    for number in between.batches:
+        batch, turned = events.allocate(between.batch), events.allocate(between.angles)
+        left = _pass(Writer(events, between.scale), between)
+        events.release_all((turned, batch))
+        events.release_all(held if between.names else left)
+        held = left if between.names else []
+        given, last = events.allocate(between.kept), given  # a name of the loop, which goes to the next batch's
+        if last != joined:
+            events.release(last)
+        whole = events.allocate(number * between.kept) if number > 1 else 0
+        events.release(joined)
+        joined = whole or given
+    events.release_all({*held, given, joined} - {0})
+
+
+def _pass(writer: Writer, between: Between) -> list[Block]:
+    """All layers and the end; returns what stays until the pass is over: casts of weights, keys and values, logits."""
+    programs = between.programs
+    masks = writer.allocate_rows(programs.masks)
+    stream = writer.allocate(programs.hidden)
+    size = writer.bytes(programs.hidden)
+    passing = held_inputs(writer, programs.passing, stream, size)
+    called = held_inputs(writer, programs.called, stream, size)
+    left: list[Iterable[Block]] = []
+    for script in scripts_of(programs.layers):
+        played = play_forward(writer, script, stream)
+        stream = played.result
+        left.append([block for block in played.blocks.values() if block not in (played.given, stream)])
+    writer.release(*passing)
+    end = play_forward(writer, end_script(None, programs), stream, holds=between.names)
+    writer.release(*called, *masks)
+    ended = [end.logits, *(block for block in end.blocks.values() if block != end.given)]
+    return [block for block in (*chain.from_iterable(left), *ended) if block]
