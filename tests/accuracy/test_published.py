@@ -47,7 +47,10 @@ RECORDS = {
     "gx10_finetuning": 3, "kv_cache_methods": 17, "language_model_pipeline": 20, "leverage_sft": 9,
     "premai_benchmarks": 20, "rtx500_quant_bench": 2, "smollm3_fsdp2": 2,
     "amharic_gemma3": 8, "medqa_qwen": 4, "qlora_analytics_agent": 3, "qwen3_stage3_lora": 3,
-    "support_tickets_bert": 2, "wikisql_qlora": 7,
+    "support_tickets_bert": 2, "wikisql_qlora": 7, "megatron_golden": 116,
+    "llama7b_generate_2023": 1, "pythia_window_a800": 2, "summer_camp_vllm": 42, "t4_serving": 11,
+    "vllm066_mistral": 33,
+    "banglabert_nli": 30, "glue_vram_roberta_deberta": 83, "medical_vqa_peft": 15, "qwen3_sft_adapters": 38,
 }  # fmt: skip
 """How many records each source has, counted in what was collected."""
 
