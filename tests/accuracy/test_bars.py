@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
+
+import pytest
 
 from tests.accuracy.build import scored
-from toolkit.accuracy.bars import Miss, misses
+from toolkit.accuracy.bars import Miss, is_alone, misses
 from toolkit.accuracy.score import Score, Scores
 from toolkit.accuracy.table import table
 from toolkit.report.accuracy_text import accuracy_text
+from toolkit.spec import scenario_from_flags
 
 
 def _only(*scores: Score) -> Miss:
@@ -43,3 +47,17 @@ def test_the_report_says_which_and_why() -> None:
     row = next(line for line in shown(source=("A loop that nobody published.",)).splitlines() if "nobody" in line)
     assert "50.00% *" in row
     assert "none found yet" in shown()
+
+
+@pytest.mark.parametrize(
+    ("flags", "alone"),
+    [
+        ({}, True),
+        ({"parallel.gpus": "2", "parallel.strategy": "ddp"}, False),
+        ({"parallel.gpus": "1", "parallel.tensor_parallel": "4"}, False),
+    ],
+)
+def test_layers_that_are_split_are_on_several_gpus(flags: dict[str, str], alone: bool) -> None:
+    scenario, _ = scenario_from_flags({"model": "openai-community/gpt2", "method": "full", **flags}, Path())
+    assert scenario is not None
+    assert is_alone(scenario) is alone

@@ -79,7 +79,7 @@ def column_of(score: Score) -> str | None:
 
 def is_alone(scenario: Scenario) -> bool:
     """Whether a run uses one GPU."""
-    return scenario.fixed("parallel.gpus") in (None, 1)
+    return all(scenario.fixed(f"parallel.{name}") in (None, 1) for name in ("gpus", "tensor_parallel"))
 
 
 def is_stock(scenario: Scenario) -> bool:

@@ -21,7 +21,9 @@ from toolkit.spec.look_up import LookUp
 from toolkit.spec.published_lines import PublishedRun, Reading
 from toolkit.spec.scenario import Scenario
 
-LAST = "last"
+SUM, LAST = "sum", "last"
+ONE_BY_ONE = (SUM, LAST)
+"""What is read over several GPUs of which each is to be known: what the fullest holds says nothing of it."""
 _PRINTED_GAP = 0.005
 """The share by which a reading may be below the weights: rounding of its digits, and small buffers."""
 
@@ -72,7 +74,7 @@ class Comparer:
         for reading in run.readings:
             if reading.apart is not None:
                 yield Left(reading.apart, apart=True)
-            elif found.refused and (not found.held or reading.metric not in HELD):
+            elif found.refused and (not found.held or reading.metric not in HELD or reading.over in ONE_BY_ONE):
                 yield Left(found.refused)
             else:
                 try:
@@ -140,7 +142,7 @@ def _over(reading: Reading, estimate: Estimate, predicts: Predicts) -> Bytes | N
     """The prediction for the GPUs that a reading covers: the one that needs most, the last, or the sum of all."""
     if reading.over == LAST:
         return predicts(estimate.each[-1])
-    if reading.over != "sum":
+    if reading.over != SUM:
         return predicts(estimate)
     each = [predicts(one) for one in estimate.each]
     known = [bounds for bounds in each if bounds is not None]
@@ -148,7 +150,7 @@ def _over(reading: Reading, estimate: Estimate, predicts: Predicts) -> Bytes | N
 
 
 def _held_over(reading: Reading, estimate: Estimate) -> int:
-    each = {"sum": estimate.each, LAST: estimate.each[-1:]}.get(reading.over or "", (estimate,))
+    each = {SUM: estimate.each, LAST: estimate.each[-1:]}.get(reading.over or "", (estimate,))
     return sum(_held(one, reading.metric) for one in each)
 
 

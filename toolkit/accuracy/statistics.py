@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from math import prod
 from statistics import fmean, median
+from typing import cast
 
 from toolkit.accuracy.score import Score
 from toolkit.accuracy.shown_field import shown_field
 from toolkit.frozen import frozen
+from toolkit.spec.scenario import Scenario
 
 CLOSE, NEAR = 0.05, 0.10
 
@@ -57,10 +60,15 @@ BY: Mapping[str, Callable[[Score], str]] = {
     "method": lambda score: score.run.scenario.method,
     "family": lambda score: score.family,
     "weights": lambda score: shown_field(score.run, "weights"),
-    "gpus": lambda score: str(score.run.scenario.fixed("parallel.gpus") or 1),
+    "gpus": lambda score: str(_gpus(score.run.scenario)),
     "source and method": lambda score: f"{score.source} {score.run.scenario.method}",
 }
 """The ways to group the readings of a metric."""
+
+
+def _gpus(scenario: Scenario) -> int:
+    """GPUs of a copy or a pipeline, with those that a layer is split over."""
+    return prod(cast("int", scenario.fixed(f"parallel.{name}") or 1) for name in ("gpus", "tensor_parallel"))
 
 
 def distinct(scores: Iterable[Score]) -> list[RunError]:

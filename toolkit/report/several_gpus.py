@@ -14,10 +14,10 @@ from toolkit.quantity import Dimension, Interval, display_interval
 
 def gpus_json(answer: Answer) -> dict[str, object]:
     """The number of GPUs and, where they need different amounts, what each holds and needs; {} for one GPU."""
-    parallel = answer.largest.setting.parallel
-    if parallel.gpus == 1:
+    parallel, count = answer.largest.setting.parallel, _count(answer)
+    if count == 1:
         return {}
-    said: dict[str, object] = {"count": parallel.gpus, "strategy": parallel.strategy, "phases_of": shown_gpu(answer)}
+    said: dict[str, object] = {"count": count, "strategy": parallel.strategy, "phases_of": shown_gpu(answer)}
     if answer.largest.parts:
         said["each"] = [_one(part, runs=answer.may_run(part)) for part in answer.largest.parts]
     return {"gpus": said}
@@ -41,18 +41,23 @@ def shown_gpu(answer: Answer) -> str:
 
 def heading_of(answer: Answer) -> str:
     """The heading of a ledger; with several GPUs it says which one is shown."""
-    parallel = answer.largest.setting.parallel
-    if parallel.gpus == 1:
-        return "GiB"
-    return f"GiB on {shown_gpu(answer)} of {parallel.gpus} GPUs"
+    count = _count(answer)
+    return "GiB" if count == 1 else f"GiB on {shown_gpu(answer)} of {count} GPUs"
 
 
 def peak_text(answer: Answer) -> str:
     """The words before the figures of the peak; empty for one GPU."""
-    parallel = answer.largest.setting.parallel
-    if parallel.gpus == 1:
+    parallel, count = answer.largest.setting.parallel, _count(answer)
+    if count == 1:
         return ""
-    return f"on {shown_gpu(answer)} of {parallel.gpus} GPUs ({parallel.strategy}), "
+    split = f"layers split over {parallel.tensor_parallel}" if parallel.tensor_parallel > 1 else ""
+    said = " and ".join(filter(None, ("" if parallel.gpus == 1 else parallel.strategy, split)))
+    return f"on {shown_gpu(answer)} of {count} GPUs ({said}), "
+
+
+def _count(answer: Answer) -> int:
+    parallel = answer.largest.setting.parallel
+    return parallel.gpus * parallel.tensor_parallel
 
 
 def gpu_lines(answer: Answer) -> Iterator[tuple[str, str, str]]:

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.checks.build import outcome_of
+from toolkit.checks.quantities.steps import optimizer_steps
+from toolkit.spec.settings.setting import Parallel, Run, Setting
 
 
 @pytest.mark.parametrize(
@@ -42,3 +44,18 @@ def test_text_that_is_no_such_thing_is_malformed(tmp_path: Path, text: str) -> N
     outcome = outcome_of(tmp_path, text, "quantity: steps, scenario: oss-lora", "unchecked")
     assert outcome.malformed is not None
     assert repr(text)[1:-1] in outcome.malformed
+
+
+@pytest.mark.parametrize(
+    ("parallel", "steps"),
+    [
+        (Parallel(4, "ddp"), 10),  # 1,280 / (4 x 8 x 4 copies)
+        (Parallel(4, "pipeline", schedule="1f1b"), 40),  # whose stages see the same batches
+        (Parallel(4, "pipeline", schedule="1f1b", optimizer_shards=2), 20),
+        (Parallel(4, "tensor"), 40),
+    ],
+)
+def test_only_copies_see_batches_of_their_own(parallel: Parallel, steps: int) -> None:
+    run = Run(examples=1280, epochs=1)
+    setting = Setting("m", "full", "bf16", batch_size=4, gradient_accumulation=8, parallel=parallel, run=run)
+    assert optimizer_steps(setting) == steps

@@ -39,7 +39,8 @@ def peak_error(estimate: Estimate) -> Fraction:
 
     Parallel strategies with few readings have an error of their own.
     """
-    if estimate.setting.parallel.strategy not in WELL_KNOWN:
+    parallel = estimate.setting.parallel
+    if parallel.strategy not in WELL_KNOWN or parallel.tensor_parallel > 1:
         return known_error("computed", "peak_several")
     pooled = any(phase.of(Category.ENGINE_POOL) for phase in estimate.phases)
     return known_error("computed", "peak_engine" if pooled else f"peak_{column_of(estimate.setting.method)}")

@@ -11,7 +11,7 @@ from toolkit.checks.quantities.count_claim import CountedQuantity, UndefinedErro
 from toolkit.checks.situations.situation import Situation
 from toolkit.checks.situations.space import Choice
 from toolkit.quantity.value import Dimension
-from toolkit.spec.settings.setting import Setting
+from toolkit.spec.settings.setting import Parallel, Setting
 
 
 def judge_steps(case: Case) -> Outcome:
@@ -32,7 +32,12 @@ def _run(setting: Setting) -> tuple[int, int]:
 
 
 def _examples_per_step(setting: Setting) -> int:
-    return setting.batch_size * setting.gradient_accumulation * setting.parallel.gpus
+    return setting.batch_size * setting.gradient_accumulation * _copies(setting.parallel)
+
+
+def _copies(parallel: Parallel) -> int:
+    """How many copies of the model see batches of their own: stages of a pipeline and parts of layers see the same."""
+    return {"pipeline": parallel.optimizer_shards, "tensor": 1}.get(parallel.strategy, parallel.gpus)
 
 
 def _of(situation: Situation, choice: Choice) -> Fraction:
@@ -42,7 +47,7 @@ def _of(situation: Situation, choice: Choice) -> Fraction:
 def _fact(situation: Situation, choice: Choice) -> str:
     setting = situation.setting(choice)
     examples, epochs = _run(setting)
-    micro = epochs * ceil(Fraction(examples, setting.batch_size * setting.parallel.gpus))
+    micro = epochs * ceil(Fraction(examples, setting.batch_size * _copies(setting.parallel)))
     return (
         f"{examples:,} examples × {epochs} epochs at {_examples_per_step(setting)} examples a step are"
         f" {optimizer_steps(setting):,} optimizer steps"

@@ -19,6 +19,10 @@ FAMILIES = frozenset({"gpt2", "gpt_neox", "llama", "mistral", "qwen2"})
 """Families whose layers are no more than norms, attention and a feed-forward, one after the other."""
 NORMS = {"layer": "layer", "rms": "fused rms"}
 """TransformerEngine's norms are one kernel each (transformer_engine/pytorch/module/layernorm_linear.py)."""
+FUSED_ACTIVATIONS = frozenset({
+    ("silu", True), *((gelu, gated) for gelu in ("gelu", "gelu_new", "gelu_pytorch_tanh") for gated in (True, False)),
+})  # fmt: skip
+"""Those that one kernel computes with bias and gate (megatron/core/transformer/mlp.py, bias_activation_fusion)."""
 PADDED_TO = 128
 """--make-vocab-size-divisible-by: rows of the embedding are a multiple of it."""
 LAYERS = "decoder.layers.{}"
@@ -44,6 +48,11 @@ def as_megatron(architecture: Architecture, split: int = 1) -> Architecture:
     [kind] = architecture.layers
     if kind.parallel_residual or kind.attention.window is not None or kind.attention.query_norm:
         reason = "no formula for parallel layers, windows or norms of queries in Megatron-LM yet"
+        raise UnsupportedModel(architecture.class_name, reason)
+    fed = kind.feed_forward
+    if (fed.activation, fed.gated) not in FUSED_ACTIVATIONS:
+        said = f"{'gated ' * fed.gated}{fed.activation}"
+        reason = f"no formula for {said} in Megatron-LM yet, which no kernel fuses there"
         raise UnsupportedModel(architecture.class_name, reason)
     unit = PADDED_TO * split
     rows = -(-architecture.vocabulary // unit) * unit

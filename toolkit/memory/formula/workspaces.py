@@ -41,7 +41,10 @@ def transformer_engine_workspace(context: Context, phase: PhaseName) -> int:
 
 
 def transformer_engine_bytes(gpu: str | None) -> int:
-    """TransformerEngine's workspace on a GPU, the larger where a name leaves open which one it is."""
+    """TransformerEngine's workspace on a GPU, the larger where a name is of several; that of older ones where none is.
+
+    Source: transformer_engine/pytorch/module/base.py, get_cublas_workspace_size_bytes.
+    """
     found = None if gpu is None else find_gpu(gpu)
     if found is None or isinstance(found, UnknownName):
         return OLDER_CARDS

@@ -16,6 +16,7 @@ from toolkit.memory.parallel.micro_batches import RECEIVED, RESULT, MicroBatches
 from toolkit.memory.parallel.schedule import Beside
 from toolkit.memory.parallel.sharing import Step
 from toolkit.memory.programs.stretch import Stretch
+from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.tape.gradients import GRADIENTS, INCOMING
 
 HELD = 2
@@ -71,9 +72,13 @@ def megatron_batches(
 
     Beside the micro-batch in turn, which has been to all chunks, there are visits of others. A gradient that was sent
     back is named until the next one is. What a visit gave is named until the next one gives something: its graph has
-    what it was given, of which the gradient is (torch/csrc/autograd/functions/accumulate_grad.h, variable).
+    what it was given, of which the gradient is (torch/csrc/autograd/functions/accumulate_grad.h, variable). Raises
+    UnsupportedRow for chunks that schedules.py refuses (microbatch_group_size_per_vp_stage).
     """
     stage, blocks = place[0], chunks - (place[0] == 0)
+    if chunks > 1 and (count < place[1] or count % place[1]):
+        reason = f"Megatron-LM runs chunks of {place[1]} stages with multiples of as many micro-batches, not {count}"
+        raise UnsupportedRow("parallel", reason)
     visits = on_their_way(count, place, chunks)
     others = max(visits - chunks, 0)
     is_sent = int(count * chunks > visits and (blocks > 0))

@@ -58,11 +58,17 @@ class Moments:
     later_backward: tuple[Beside, ...]
 
 
+MOST_STAGES = 256
+"""Stages of a pipeline at most: work grows faster than they do, and a spec may say any number."""
+
+
 def scheduled_stages(architecture: Architecture, setting: Setting) -> tuple[Stage, ...]:
     """The stages of a pipeline, each with as many layers. Raises UnsupportedRow where there is no such pipeline."""
     gpus = setting.parallel.gpus
     if gpus < 2:
         raise UnsupportedRow("parallel", "a pipeline with a schedule has two stages or more, each on a GPU of its own")
+    if gpus > MOST_STAGES:
+        raise UnsupportedRow("parallel", f"no pipeline of more than {MOST_STAGES} stages is followed, each by itself")
     if architecture.tied:
         raise UnsupportedRow("parallel", "no formula for an output weight that is the embedding's on two stages yet")
     around = Counter(one.kind for one in architecture.modules if "{}" not in one.path and one.tensors)
@@ -96,9 +102,10 @@ def layers_of(count: int, parallel: Parallel, stage: int) -> tuple[int, int]:
         reason = f"{count} layers cannot be split evenly into {gpus} stages: state parallel.stage_layers"
         raise UnsupportedRow("parallel", reason)
     each = said or (count // gpus,) * gpus
-    if each[stage] % chunks or (said and chunks > 1):
-        reason = f"no formula for {chunks} chunks of {each[stage]} layers, or of stages with layers of their own yet"
-        raise UnsupportedRow("parallel", reason)
+    if said and chunks > 1:
+        raise UnsupportedRow("parallel", "no formula for chunks of stages with layers of their own (stage_layers) yet")
+    if each[stage] % chunks:
+        raise UnsupportedRow("parallel", f"{each[stage]} layers of a stage cannot be split evenly into {chunks} chunks")
     return sum(each[:stage]), sum(each[: stage + 1])
 
 

@@ -19,7 +19,7 @@ from toolkit.spec.settings.cache import cache_of, keeps_none, lengths_of, names_
 from toolkit.spec.settings.objective import objective_of
 from toolkit.spec.settings.profiles import profile_of
 from toolkit.spec.settings.setting import Cache, Kernels, Lora, Parallel, Peft, Run, Setting, Stack, Zero
-from toolkit.spec.settings.stack_rules import checkpointing_form, compute_dtype, states_dtype
+from toolkit.spec.settings.stack_rules import MEGATRON, checkpointing_form, compute_dtype, states_dtype
 from toolkit.spec.settings.validation import validation_of
 
 _LABELLED = re.compile(r"(.+)\(([0-9]+)\)")
@@ -56,6 +56,7 @@ _COUNTS = frozenset(("batch_size", "sequence_length", "generated_length", "gradi
 """Fields that no other field depends on: decisions that differ in these alone share everything else."""
 
 
+_WIDE = "fp32"
 _BYTES = "uint8"
 """The default of bitsandbytes' bnb_4bit_quant_storage."""
 
@@ -215,9 +216,10 @@ def _dtypes(said: Mapping[str, Atom], stack: Stack) -> _Dtypes:
     if not trains:
         return _Dtypes(compute, amp, None, lora, peft, "none", "none")
     trained = (peft.dtype if peft else lora and lora.dtype) or weights
-    master = cast("str | None", said.get("master_weights"))
-    gradients = str(said.get("gradients") or trained)
-    states = str(said.get("optimizer_states") or states_dtype(str(said["optimizer"]), trained, master))
+    wide = _WIDE if stack.trainer == MEGATRON else None  # with --bf16 all three, whatever is trained
+    master = cast("str | None", said.get("master_weights", wide))
+    gradients = str(said.get("gradients") or wide or trained)
+    states = str(said.get("optimizer_states") or wide or states_dtype(str(said["optimizer"]), trained, master))
     return _Dtypes(compute, amp, master, lora, peft, gradients, states)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from toolkit.memory.context import Context
 from toolkit.memory.ledger import PhaseName
-from toolkit.memory.parallel.copies import optimizer_shards
+from toolkit.memory.parallel.optimizer_shards import optimizer_shards
 from toolkit.memory.size import BYTES
 from toolkit.spec.fields.names import DEEPSPEED, TENSOR
 

@@ -12,7 +12,7 @@ from toolkit.memory.formula.optimizers.low_bit import TRAINER_OVERRIDES, of_torc
 from toolkit.memory.formula.optimizers.muon import is_orthogonalized
 from toolkit.memory.formula.optimizers.own_steps import came_states, mini_states
 from toolkit.memory.ledger import PhaseName
-from toolkit.memory.parallel.copies import optimizer_shards
+from toolkit.memory.parallel.optimizer_shards import optimizer_shards
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.size import BYTES, in_8_bit
 from toolkit.memory.weights.sums import Trained
