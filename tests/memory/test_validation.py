@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from toolkit.facts.models import ModelFacts, load_model
 from toolkit.memory.estimate import Estimate, estimate
+from toolkit.memory.formula.ends.predictions import predictions
 from toolkit.memory.ledger import Phase, PhaseName
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.replay.reserved import replayed
@@ -33,6 +34,11 @@ def validated(batch: int = 8, length: int = 512, kept: int = 0, **changes: Any) 
     phase = known.ledger.phase(PhaseName.VALIDATION)
     assert phase is not None
     return phase
+
+
+def predictions_of(one: Estimate) -> list[tuple[int, ...]]:
+    assert one.context is not None
+    return [predictions(seen) for seen in (one.context.validated,) if seen is not None]
 
 
 def rows_of(phase: Phase) -> dict[str, int]:
@@ -63,6 +69,35 @@ def test_of_one_batch_nothing_is_joined() -> None:
     assert validated(4, 256, kept=1).total == validated(4, 256).total
     kept = validated(4, 256, kept=2).total - validated(4, 256).total
     assert kept == 4 * 256 * (VOCABULARY * BF16 + INT64)
+
+
+def test_every_gpu_keeps_what_all_have_predicted() -> None:
+    """gather_for_metrics gives each process the logits and labels of all, which it joins."""
+    alone, copied = (
+        rows_of(validated(4, 256, kept=50, parallel=parallel)) for parallel in (Parallel(), Parallel(8, "ddp"))
+    )
+    assert copied["predictions"] == 8 * alone["predictions"]
+
+
+def test_of_words_that_are_sorted_labels_are_kept() -> None:
+    bert = {"model": "google-bert/bert-base-uncased", "head": "token-classification", "labels": 9}
+    [kept] = predictions_of(found(replace(FULL, validation=Validation(8, 128, 1), **bert)))
+    assert kept == (8 * 128 * 9 * BF16, 8 * 128 * INT64)
+
+
+def test_gradients_stay_before_torch_2() -> None:
+    """zero_grad left zeros in their place."""
+    older, newer = (rows_of(validated(stack=Stack(versions={"torch": torch}))) for torch in ("1.13.1", "2.0.0"))
+    assert older["gradients"] == PARAMETERS * BF16
+    assert "gradients" not in newer
+
+
+def test_each_join_leaves_a_segment_that_fits_no_later_one() -> None:
+    """Of k batches of 128 MiB or so, k - 1 tensors, each larger than all that is free but the last two."""
+    few, many = (found(replace(FULL, validation=Validation(1, 512, kept))) for kept in (16, 64))
+    each = 512 * VOCABULARY * BF16
+    more = replayed(many)[0] - replayed(few)[0]
+    assert more > 0.25 * each * (64 * 64 - 16 * 16) / 2
 
 
 def test_autocast_keeps_a_cast_of_every_trained_matrix() -> None:

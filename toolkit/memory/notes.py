@@ -91,6 +91,8 @@ def _past_positions(context: Context) -> Iterator[str]:
     """More tokens than a model has positions: torch's embedding raises past the end of a table, angles go on."""
     setting, positions = context.setting, context.architecture.max_positions
     tokens = setting.sequence_length + (setting.generated_length if context.generates else 0)
+    if context.validated is not None:
+        tokens = max(tokens, context.validated.setting.sequence_length)
     if positions is not None and tokens > positions and setting.packing == "none" and not context.serves:
         yield (
             f"{tokens:,} tokens are more than the {positions:,} positions of the model's config: code with a table of"

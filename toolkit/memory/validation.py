@@ -18,6 +18,8 @@ ALIKE = 2
 """Passes after which all that follow are like the last."""
 MOST_RUN = 16
 """Batches that are run at most, spread evenly over those whose predictions are joined."""
+MOST_JOINED = 4096
+"""Batches that are joined one after the other at most: no card has room for what as many leave behind."""
 
 
 def passing(setting: Setting) -> Setting:
@@ -52,14 +54,23 @@ def unknown_validation(setting: Setting, validation: Validation) -> Iterator[str
         yield f"of {setting.objective}"
     if parallel.gpus > 1 and parallel.strategy not in STRATEGIES:
         yield f"under {parallel.strategy}"
-    if validation.kept_batches and stack.trainer != "transformers":
+    if validation.kept_batches and setting.stack.trainer != "transformers":
         yield f"that keeps the predictions of {stack.trainer}"
 
 
-def batches_run(validation: Validation) -> tuple[int, ...]:
-    """The numbers of the batches that are run, from 1: after a few all are alike, but for what is joined."""
+def batches_joined(validation: Validation) -> tuple[int, ...]:
+    """The numbers of the batches at which predictions are joined, or of those that are run where none are."""
     kept = validation.kept_batches
-    if not kept:
-        return tuple(range(1, ALIKE + 1))
-    most = min(kept, MOST_RUN)
-    return tuple(-(-kept * number // most) for number in range(1, most + 1))
+    return spread(kept, MOST_JOINED) if kept else tuple(range(1, ALIKE + 1))
+
+
+def batches_run(validation: Validation) -> frozenset[int]:
+    """The numbers of the batches that are run, from 1: all that follow are like the last, but for what is joined."""
+    joined = batches_joined(validation)
+    return frozenset((joined[0], *(joined[number - 1] for number in spread(len(joined), MOST_RUN))))
+
+
+def spread(count: int, most: int) -> tuple[int, ...]:
+    """So many numbers at most from 1 to a count, evenly, the last of all among them."""
+    chosen = min(count, most)
+    return tuple(-(-count * number // chosen) for number in range(1, chosen + 1))

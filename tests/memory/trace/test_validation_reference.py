@@ -23,6 +23,7 @@ from toolkit.spec.settings.setting import Lora, Parallel, Setting, Stack, Valida
 pytestmark = pytest.mark.reference
 
 LLAMA, GEMMA, PYTHIA = "meta-llama/Llama-3.2-1B", "google/gemma-2-2b", "EleutherAI/pythia-410m"
+QWEN = "Qwen/Qwen3-0.6B"
 BERT, T5, BART = "google-bert/bert-base-uncased", "google-t5/t5-small", "facebook/bart-base"
 FULL: dict[str, Any] = {"method": "full", "weights": "bf16"}
 MIXED: dict[str, Any] = {
@@ -32,6 +33,7 @@ WIDE = {**MIXED, "amp": False, "compute": "fp32"}
 ADAPTED = {**MIXED, "method": "lora", "weights": "bf16", "lora": Lora(8, 16, "all-linear", 0.05)}
 QLORA = {**ADAPTED, "method": "qlora", "weights": "nf4", "double_quant": True}
 CLASSIFIER = {"head": "sequence-classification", "labels": 2}
+SORTER = {"head": "token-classification", "labels": 9, "batch_size": 8}
 TRL = {"stack": Stack("trl", "chunked")}
 
 CASES: dict[str, tuple[str, Validation, dict[str, Any]]] = {
@@ -53,6 +55,14 @@ CASES: dict[str, tuple[str, Validation, dict[str, Any]]] = {
     "a parallel block": (PYTHIA, Validation(8, 512), MIXED),
     "a classifier": (BERT, Validation(8, 512), {**WIDE, **CLASSIFIER}),
     "a classifier under autocast": (BERT, Validation(64, 128, 10), {**MIXED, **CLASSIFIER}),
+    "words that are sorted": (
+        BERT,
+        Validation(8, 128, 5),
+        {**MIXED, **SORTER},
+    ),
+    "masked words": (BERT, Validation(8, 128, 3), {**MIXED, "head": "masked-lm"}),
+    "logits of all GPUs": (LLAMA, Validation(4, 256, 3), {**FULL, "parallel": Parallel(2, "ddp")}),
+    "values as wide as keys under autocast": (QWEN, Validation(4, 256), {**MIXED, "stack": Stack("plain")}),
     "spans of answers": (BERT, Validation(16, 384, 3), {**MIXED, "head": "question-answering"}),
     "an encoder and a decoder": (T5, Validation(8, 512), WIDE),
     "an encoder and a decoder under autocast": (T5, Validation(8, 512), MIXED),

@@ -127,12 +127,24 @@ def test_axolotl_fills_rows_up_to_64_tokens(tmp_path: Path) -> None:
         ("axolotl", "val_set_size: 0.05\neval_batch_size: 6\n", 6),
         ("axolotl", "val_set_size: 0.05\neval_strategy: 'no'\n", None),
         ("axolotl", "val_set_size: 0.0\neval_batch_size: 6\n", None),
+        ("axolotl", "test_datasets: []\n", None),
+        ("trl", "eval_strategy: false\n", None),
     ],
 )
 def test_what_is_evaluated_between_steps_is_a_validation(
     tmp_path: Path, tool: str, lines: str, rows: int | None
 ) -> None:
     assert fields(tmp_path, _text(tool) + lines, tool).get("validation.batch_size") == rows
+
+
+def test_a_wrong_size_is_said_of_its_own_key(tmp_path: Path) -> None:
+    text = TRL + "eval_strategy: steps\nper_device_eval_batch_size: 0\n"
+    assert "per_device_eval_batch_size: 0 is not a positive integer" in mistakes(tmp_path, text, "trl")[0]
+
+
+def test_what_compute_metrics_keeps_is_to_be_stated(tmp_path: Path) -> None:
+    (found,) = remarked(tmp_path, TRL + "eval_strategy: steps\neval_accumulation_steps: 4\n", "trl")
+    assert "eval_accumulation_steps: what compute_metrics keeps on the GPU is not counted" in found
 
 
 def test_axolotl_evaluates_batches_as_large_as_those_of_training(tmp_path: Path) -> None:

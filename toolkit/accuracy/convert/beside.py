@@ -22,7 +22,7 @@ _BESIDE: tuple[tuple[str, re.Pattern[str]], ...] = (
     )),
     ("adapters", re.compile(r"\bwith (?:an? |the )?(?:peft |lora )adapters?\b(?![^;]{0,30}(?<!not )\bmerged\b)")),
 )  # fmt: skip
-_MERGED = re.compile(r"(?<!not )\b(?:merged|merge_and_unload)\b")
+_MERGED = re.compile(r"(?<!not )\b(?:merged|merge_and_unload)\b(?!(?:\(\))? (?:is|was|are|were) (?:not|never)\b)")
 _PASS = re.compile(
     r"\b(?:one|a single|single) forward(?: pass)?\b|\b(?:forward(?: pass)?|prefill) (?:only|alone)\b|\bno generation\b"
 )

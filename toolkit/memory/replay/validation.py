@@ -17,7 +17,7 @@ from toolkit.memory.replay.generation import scripts_of
 from toolkit.memory.replay.played import play_forward
 from toolkit.memory.replay.writer import Writer, held_inputs
 from toolkit.memory.validated import passing_programs
-from toolkit.memory.validation import batches_run
+from toolkit.memory.validation import batches_joined, batches_run
 from toolkit.spec.fields.result import UNTIL_NEXT
 
 
@@ -25,16 +25,18 @@ from toolkit.spec.fields.result import UNTIL_NEXT
 class Between:
     """What a validation is written from: its passes, and the numbers of the batches that it runs.
 
-    In bytes: a batch's token ids, the tables of positions, and what is `kept` of it. `names`: the loop has a name for a
-    result until the next.
+    In bytes: a batch's token ids, the tables of positions, and each tensor that is `kept` of it, of the GPU's own rows
+    before they are gathered. `names`: the loop has a name for a result until the next.
     """
 
     programs: Programs
     scale: Scale
-    batches: tuple[int, ...]
+    joined: tuple[int, ...]
+    run: frozenset[int]
     batch: int
     angles: int
-    kept: int
+    kept: tuple[int, ...]
+    gpus: int
     names: bool
 
 
@@ -46,31 +48,50 @@ def between_of(context: Context) -> Between | None:
     return Between(
         passing_programs(seen),
         seen.scale,
+        batches_joined(validation),
         batches_run(validation),
         batch=token_ids(seen, PhaseName.LOAD),
         angles=angles(seen, PhaseName.VALIDATION),
-        kept=predictions(seen) if validation.kept_batches else 0,
+        kept=predictions(seen) if validation.kept_batches else (),
+        gpus=seen.setting.parallel.gpus,
         names=seen.setting.stack.result == UNTIL_NEXT,
     )
 
 
 def validate(events: Events, between: Between) -> None:
-    """Writes a validation: its passes, and how their predictions are joined."""
+    """Writes a validation: its passes, and how their predictions are joined, logits before labels."""
     held: list[Block] = []
-    given = joined = 0
-    for number in between.batches:
-        batch, turned = events.allocate(between.batch), events.allocate(between.angles)
-        left = _pass(Writer(events, between.scale), between)
-        events.release_all((turned, batch))
-        events.release_all(held if between.names else left)
-        held = left if between.names else []
-        given, last = events.allocate(between.kept), given  # a name of the loop, which goes to the next batch's
-        if last != joined:
-            events.release(last)
-        whole = events.allocate(number * between.kept) if number > 1 else 0
-        events.release(joined)
-        joined = whole or given
-    events.release_all({*held, given, joined} - {0})
+    given: list[Block] = []
+    joined: list[Block] = []
+    for number in between.joined:
+        if number in between.run:
+            batch, turned = events.allocate(between.batch), events.allocate(between.angles)
+            left = _pass(Writer(events, between.scale), between)
+            events.release_all((turned, batch))
+            events.release_all(held if between.names else left)
+            held = left if between.names else []
+        last, given = given, _gathered(events, between)  # names of the loop, which go to the next batch's
+        events.release_all(block for block in last if block not in joined)
+        for place, size in enumerate(between.kept if number > 1 else ()):
+            whole = events.allocate(number * size)
+            events.release(joined[place])
+            joined[place] = whole
+        joined = joined or [*given]
+    events.release_all({*held, *given, *joined})
+
+
+def _gathered(events: Events, between: Between) -> list[Block]:
+    """What a batch gives, of all GPUs."""
+    own = [events.allocate(size // between.gpus) for size in between.kept]
+    if between.gpus == 1:
+        return own
+    return [_exchanged(events, block, size) for block, size in zip(own, between.kept, strict=True)]
+
+
+def _exchanged(events: Events, own: Block, size: int) -> Block:
+    whole = events.allocate(size)
+    events.release(own)
+    return whole
 
 
 def _pass(writer: Writer, between: Between) -> list[Block]:

@@ -11,7 +11,7 @@ from torch import nn
 
 from toolkit.memory.ledger import PhaseName
 from toolkit.memory.trace.build import SPAN
-from toolkit.memory.validation import batches_run, passing
+from toolkit.memory.validation import batches_joined, batches_run, passing
 from toolkit.memory.weights.casts import widens_results
 from toolkit.spec.settings.setting import Setting
 
@@ -39,21 +39,35 @@ def validate(setting: Setting, model: nn.Module, mark: Callable[[PhaseName], Non
     mark(PhaseName.VALIDATION)
     model.eval()
     joined: list[torch.Tensor] = []
+    ran, gpus = batches_run(setting.validation), setting.parallel.gpus
     with torch.no_grad():
-        for number in batches_run(setting.validation):
-            given = run(seen, keeps=setting.validation.kept_batches > 0)  # names of the loop, beside all before
-            if given is None:
-                continue
-            joined = [_with_those_between(*pair, number) for pair in zip(joined, given, strict=False)]
-            joined = [torch.cat(pair) for pair in zip(joined, given, strict=True)] if joined else [*given]
+        for number in batches_joined(setting.validation):
+            if number in ran:
+                given = run(seen, keeps=setting.validation.kept_batches > 0)
+                given = given if given is None or gpus == 1 else tuple(_gathered(part, gpus) for part in given)
+            elif given is not None:  # like those of the batch before
+                given = tuple(map(torch.empty_like, given))
+            if given is not None:  # names of the loop, beside what is joined
+                joined = _joined(joined, given, number)
     del joined, given
     model.train()
 
 
-def _with_those_between(before: torch.Tensor, given: torch.Tensor, number: int) -> torch.Tensor:
-    """Predictions with those of batches that are not run, up to that of a number: they are like the last."""
-    missing = number - 1 - before.shape[0] // given.shape[0]
-    return torch.cat((before, *[given] * missing)) if missing else before
+def _gathered(part: torch.Tensor, gpus: int) -> torch.Tensor:
+    """What all GPUs have of it, in a new tensor."""
+    return part.new_empty((part.shape[0] * gpus, *part.shape[1:]))
+
+
+def _joined(before: list[torch.Tensor], given: Predictions, number: int) -> list[torch.Tensor]:
+    """Those of so many batches, one tensor after the other; what is not joined one by one is there before."""
+    if not before:
+        return [*given]
+    for place, part in enumerate(given):
+        rows = (number - 1) * part.shape[0]
+        if before[place].shape[0] < rows:
+            before[place] = part.new_empty((rows, *part.shape[1:]))
+        before[place] = torch.cat((before[place], part))
+    return before
 
 
 def predictions(setting: Setting, model: nn.Module, inputs: dict[str, Any]) -> Predictions:

@@ -40,7 +40,8 @@ def validation_fields() -> Iterator[FieldSpec]:
         "validation.kept_batches",
         Integer("a whole number of batches", 0, 10**6),
         "Batches whose logits and labels transformers' Trainer keeps on the GPU until it joins them, as with "
-        "compute_metrics: all of the set, or eval_accumulation_steps. 0 where losses alone are kept.",
+        "compute_metrics: all of the set, or eval_accumulation_steps. 0 where losses alone are kept, and where "
+        "preprocess_logits_for_metrics makes little of them.",
         ("100",),
         frozenset(("logits", "time", "reserved", "device")),
         "training",

@@ -190,7 +190,7 @@ class Config:
         """Does the same for every key of a table that is present and is not null, false, 0 or an empty list."""
         for key, reason in reasons:
             node = self.node(key)
-            if node is not None and not _off(node):
+            if node is not None and not is_off(node):
                 self.matters(key, reason, stops=stops, repair=repair)
 
     def unread(self, irrelevant: Iterable[str], known: Iterable[str] = ()) -> None:
@@ -225,7 +225,7 @@ class Config:
         return place_of_key(self.entries, key, self.shown)
 
 
-def _off(node: Node) -> bool:
+def is_off(node: Node) -> bool:
     """Whether a value turns its key off."""
     return truth(node) is False or node in ("0", "0.0", "no", "none", "None") or not node
 

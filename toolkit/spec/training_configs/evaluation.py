@@ -1,6 +1,6 @@
 """The batches that trainers evaluate between steps: a validation of the scenario, where that is followed.
 
-What compute_metrics keeps of them is in no configuration: validation.kept_batches says it.
+Whether compute_metrics keeps what they predict is in no configuration: validation.kept_batches says it.
 """
 
 from __future__ import annotations
@@ -8,11 +8,13 @@ from __future__ import annotations
 from toolkit.finding import Finding, Severity
 from toolkit.spec.fields.validation import LOSSES, STRATEGIES, TRAINERS
 from toolkit.spec.settings.validation import BATCH
-from toolkit.spec.training_configs.config import Config
+from toolkit.spec.training_configs.config import Config, is_off
 
 _TRAINERS = ("per_device_eval_batch_size", "per_gpu_eval_batch_size")
 _STRATEGY = ("eval_strategy", "evaluation_strategy")
-NEVER = "no"
+_NEVER = ("no", "false")
+"""YAML 1.1 writes `no` as false."""
+_KEEPS = ("eval_accumulation_steps", "batch_eval_metrics")
 
 
 def take_evaluation(config: Config) -> None:
@@ -21,9 +23,12 @@ def take_evaluation(config: Config) -> None:
     Source: transformers training_args.py (eval_strategy, do_eval, per_device_eval_batch_size).
     """
     rows = config.whole(*_TRAINERS)
-    if config.word(*_STRATEGY) in (None, NEVER) and not config.truth("do_eval"):
+    if not _is_named(config) and not config.truth("do_eval"):
         return
-    _take(config, rows, BATCH, config.present(*_TRAINERS) if rows else config.present(*_STRATEGY, "do_eval"))
+    keeps = "what compute_metrics keeps on the GPU is not counted: state validation.kept_batches"
+    config.matters_where_said([(key, keeps) for key in _KEEPS], stops=False)
+    stated = rows is not None
+    _take(config, rows, BATCH, config.present(*_TRAINERS) if stated else config.present(*_STRATEGY, "do_eval"))
 
 
 def take_evaluation_of_axolotl(config: Config) -> None:
@@ -32,12 +37,21 @@ def take_evaluation_of_axolotl(config: Config) -> None:
     Source: axolotl utils/config/__init__.py, normalize_config (eval_batch_size).
     """
     rows, share = config.whole("eval_batch_size"), config.decimal("val_set_size")
-    sets = config.node("test_datasets") is not None
-    if config.word(*_STRATEGY) == NEVER or not (share or sets):
+    node = config.node("test_datasets")
+    sets = node is not None and not is_off(node)
+    turned_off = config.node(*_STRATEGY) is not None and not _is_named(config)
+    if turned_off or not (share or sets):
         return
     trained = config.value("batch_size")
     default = trained if isinstance(trained, int) else 1
-    _take(config, rows, default, "eval_batch_size" if rows else "val_set_size" if share else "test_datasets")
+    where = "val_set_size" if share else "test_datasets"
+    _take(config, rows, default, where if rows is None else "eval_batch_size")
+
+
+def _is_named(config: Config) -> bool:
+    """Whether a strategy of evaluation is stated."""
+    node = config.node(*_STRATEGY)
+    return node is not None and not is_off(node) and config.word(*_STRATEGY) not in _NEVER
 
 
 def _take(config: Config, rows: int | None, default: int, key: str) -> None:

@@ -40,7 +40,7 @@ def cached(tape: Tape, *parts: Buffer) -> tuple[Buffer, ...]:
     if tape.records and tape.cache:
         return tuple(_named(tape, part) for part in parts)
     if tape.cache == COPIES:
-        copies = tuple(_of_cache(tape, part) for part in parts)
+        copies = tuple(_of_cache(tape, part, wider(part.dtype, parts[0].dtype)) for part in parts)
         tape.drop(*parts)
         return copies
     if tape.cache == KEEPS:
@@ -82,7 +82,8 @@ def _kept(tape: Tape, part: Buffer) -> Buffer:
     return kept
 
 
-def _of_cache(tape: Tape, part: Buffer) -> Buffer:
-    copy = tape.new(ROW, part.width, part.dtype, size=part.size)
+def _of_cache(tape: Tape, part: Buffer, dtype: str) -> Buffer:
+    """A copy; values are as wide as keys (see _held)."""
+    copy = tape.new(ROW, part.width, dtype, size=resized(part, dtype))
     copy.references += 1  # the cache's own
     return copy

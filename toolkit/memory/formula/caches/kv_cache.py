@@ -18,13 +18,15 @@ from toolkit.memory.size import BYTES
 def kv_cache(context: Context, phase: PhaseName) -> int:
     """For every layer, sequence and token: keys and values of its heads, or the latent vector of MLA."""
     setting = context.setting
+    if phase is PhaseName.VALIDATION:  # what the model fills, whoever turned it off
+        return context.at(phase, cached.ROW)
     if not context.architecture.is_decoder or setting.keeps_none:
         return 0
     if context.architecture.family == LITGPT:
         return _of_litgpt(context, phase)
     if context.architecture.family == AUTOAWQ:
         return _of_autoawq(context, phase)
-    if phase in (PhaseName.PREFILL, PhaseName.VALIDATION):  # with a window a view of all, until decoding replaces it
+    if phase is PhaseName.PREFILL:  # a layer with a window keeps a view of all, until decoding replaces it
         return context.at(phase, cached.ROW)
     if phase is PhaseName.DECODE:
         if setting.cache is not None:

@@ -10,14 +10,19 @@ from toolkit.memory.size import BYTES
 PREDICTIONS = "predictions"
 
 
-def predictions(context: Context) -> int:
-    """Bytes of one batch's logits, float32 where accelerate or the version makes them so, and of its int64 labels."""
+def predictions(context: Context) -> tuple[int, ...]:
+    """Bytes of each tensor that is kept of a batch: logits, and int64 labels.
+
+    Logits are float32 where accelerate or the version makes them so. Under DDP they are those of all GPUs' batches,
+    which are gathered first (accelerate accelerator.py, gather_for_metrics).
+    """
     setting, architecture, numerics = context.setting, context.architecture, context.numerics
     wide = numerics.widens_results or behaviour(architecture, setting).upcasts_early
     width = BYTES["fp32" if wide else numerics.autocast or numerics.head]
-    tokens = setting.batch_size * setting.sequence_length
+    rows = setting.batch_size * setting.parallel.gpus
+    tokens = rows * setting.sequence_length
     if architecture.head == SEQUENCE:
-        return setting.batch_size * (architecture.labels * width + BYTES["int64"])
+        return rows * architecture.labels * width, rows * BYTES["int64"]
     if architecture.head == QUESTION:
-        return SPAN * (tokens * width + setting.batch_size * BYTES["int64"])
-    return tokens * (architecture.vocabulary * width + BYTES["int64"])
+        return SPAN * (tokens * width,) + SPAN * (rows * BYTES["int64"],)
+    return tokens * (architecture.labels or architecture.vocabulary) * width, tokens * BYTES["int64"]
