@@ -60,8 +60,8 @@ class Units:
 
     @property
     def parts(self) -> Mapping[int, int]:
-        """How many units have parts of each size."""
-        return Counter(self.in_order)
+        """How many units have parts of each size, in the order of a model's parameters: the root's come first."""
+        return Counter((self.root, *self.in_order[:-1]))
 
     @property
     def elements(self) -> int:
