@@ -17,6 +17,7 @@ from toolkit.memory.replay.orders import follow
 from toolkit.memory.replay.reserved import replayed
 from toolkit.memory.replay.sharded import sharded_runs
 from toolkit.memory.replay.training import Run
+from toolkit.memory.tape import recording
 from toolkit.memory.tape.recording import programs_of
 from toolkit.spec.settings.setting import Kernels, Lora, Parallel, Setting, Stack
 
@@ -134,3 +135,21 @@ def test_what_is_kept_of_one_run_is_not_taken_for_another(
         assert replayed(known) == expected
     monkeypatch.setattr(reserved, "_KNOWN", {})
     assert [replayed(known) for known in both] == alone
+
+
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp", "fsdp2", "zero2", "zero3"])
+def test_a_run_is_the_same_whatever_was_estimated_before(strategy: str) -> None:
+    """Of a model that is shared out a GPU trains a part of the embedding, which no other run's programs may have."""
+    facts = load_model(MODEL)
+    assert isinstance(facts, ModelFacts)
+    alone = Setting(MODEL, "full", "bf16", batch_size=3, sequence_length=200)
+    shared = Setting(MODEL, "full", "bf16", batch_size=3, sequence_length=200, parallel=Parallel(2, strategy))
+    for first, second in ((shared, alone), (alone, shared)):
+        seen = []
+        for before in (first, second):
+            recording._PROGRAMS.clear()
+            estimate(before, facts)
+            context = estimate(second, facts).context
+            assert context is not None
+            seen.append((programs_of(context).embedding, programs_of(context).added))
+        assert seen[0] == seen[1]

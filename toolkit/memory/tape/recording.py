@@ -103,7 +103,7 @@ def programs_of(context: Context) -> Programs:
     key = (
         id(built), dtypes, setting.trains, lora, peft, loss_of(setting), version, kernels, windows, rooms, pieces,
         shape, reached, unread, held_result(setting, architecture.family), setting.evaluation, setting.uncached, beyond,
-        pads, context.stage, setting.activation_offloading,
+        pads, context.stage, setting.activation_offloading, *_of_tables(context),
     )  # fmt: skip
     found = _PROGRAMS.get(key)
     if found is None:
@@ -136,18 +136,25 @@ def _with_gradients(programs: Programs, context: Context) -> Programs:
         biases = sum(one.elements * one.count for one in sums.trained if one.copied and len(one.shape) == 1)
         made = (sums.elements + sums.beside - biases) * BYTES[dtypes.gradient]
         refuse_unfollowed((*programs.layers, programs.head), context.setting, made)
-    embedding = sums.embedding and sums.embedding * BYTES[_of_embeddings(context)]
+    embedding, added, tied = _of_tables(context)
     return replace(
         programs,
         embedding=embedding,
-        added=_added(context) if embedding or of_prompts(context.setting) else 0,
-        tied=sums.tied,
+        added=added,
+        tied=tied,
         accumulates=dtypes.accumulates,
         steps=dtypes.steps,
         adds_in_place=dtypes.autocast not in (None, dtypes.head) or loss_of(context.setting) in TILES,
         sums_chunks=loss_of(context.setting) in SUMS_CHUNKS,
         scattered=scattered_bytes(context.architecture, context.setting, dtypes.embedding),
     )
+
+
+def _of_tables(context: Context) -> tuple[int, int, bool]:
+    """Bytes of the gradients of the token embedding and of what comes with it, by what one GPU trains; is it tied."""
+    sums = context.sums
+    embedding = sums.embedding and sums.embedding * BYTES[_of_embeddings(context)]
+    return embedding, _added(context) if embedding or of_prompts(context.setting) else 0, sums.tied
 
 
 def _added(context: Context) -> int:
