@@ -24,6 +24,8 @@ def take_evaluation(config: Config) -> None:
     """
     rows = config.whole(*_TRAINERS)
     if not _is_named(config) and not config.truth("do_eval"):
+        for key in _KEEPS:  # read, and of no run that evaluates nothing
+            config.node(key)
         return
     keeps = "what compute_metrics keeps on the GPU is not counted: state validation.kept_batches"
     config.matters_where_said([(key, keeps) for key in _KEEPS], stops=False)
