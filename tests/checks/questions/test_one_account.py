@@ -129,3 +129,11 @@ def test_the_command_shows_no_more_than_the_card_has(capsys: pytest.CaptureFixtu
     peak = shown["surely"]["peak"]
     assert all(device >= reserved for device, reserved in zip(peak["device"], peak["reserved"], strict=True))
     assert peak["device"][1] <= shown["usable"][1] < 24 << 30
+
+
+@pytest.mark.parametrize(("length", "verdict"), [("3144", "maybe"), ("5360", "no")])
+def test_a_card_that_the_scenario_does_not_name_has_its_own_workspaces(length: str, verdict: str) -> None:
+    """On Hopper each of the two workspaces of training takes 24 MiB more than on the card that is not named."""
+    one = {"model": "Qwen/Qwen2.5-1.5B", "batch_size": "4", "sequence_length": length}
+    assert answered(decided(**one)).fit(card("H100"), replays=True).verdict == verdict
+    assert answered(decided(**one, gpu="H100")).fits()[0].verdict == verdict

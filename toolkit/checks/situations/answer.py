@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import field
+from dataclasses import field, replace
 from fractions import Fraction
 from math import floor
 from pathlib import Path
@@ -20,14 +20,12 @@ from toolkit.facts.contexts import context_of
 from toolkit.facts.gpu import Card
 from toolkit.facts.gpus import find_gpu, gpus
 from toolkit.facts.names import UnknownName
-from toolkit.facts.workspaces import workspace_of
 from toolkit.frozen import frozen
-from toolkit.memory.device import context_interval, device_interval, nccl_bytes, workspace_bytes
-from toolkit.memory.estimate import Estimate, Holdings
+from toolkit.memory.device import context_interval, device_interval, nccl_bytes
+from toolkit.memory.estimate import Estimate, Holdings, on_gpu
 from toolkit.memory.replay.on_card import device_over, most_reserved, reserved_over
 from toolkit.memory.replay.reserved import counted
 from toolkit.spec.scenario import Scenario
-from toolkit.spec.settings.setting import Setting
 
 Bytes = tuple[int, int]
 
@@ -163,7 +161,7 @@ class Answer:
             none_starts = all(cannot_start(one, card) for one in self.estimates)
             starts = all(surely_starts(one, card) for one in self.estimates)
             return Fit(card.name, "no" if none_starts else "yes" if starts else "maybe", usable)
-        moved = [_grown(one.setting, card) for one in self.estimates]
+        moved = [_grown(one, card) for one in self.estimates]
         pairs = list(zip(self.estimates, moved, strict=True))
         context_low, context_high = context_of(card, self.estimates[0].setting.stack.versions)
         low = min(one.reserved[0] + by for one, by in pairs) + context_low
@@ -241,10 +239,9 @@ def held_at_extremes(scenario: Scenario, base: Path) -> tuple[Holdings, ...]:
     return tuple(situation.holdings(choice) for choice in situation.space.extremes(situation.fields(*all_moved())))
 
 
-def _grown(setting: Setting, card: Card) -> int:
-    """The bytes by which a BLAS workspace is larger on a card than on the setting's own."""
-    versions = setting.stack.versions
-    return workspace_of(card, versions) - workspace_bytes(setting.gpu, versions)
+def _grown(one: Estimate, card: Card) -> int:
+    """The bytes by which a peak is larger on a card than on the setting's own: for its libraries' workspaces."""
+    return on_gpu(one, replace(one.setting, gpu=card.name)).allocated - one.allocated
 
 
 def _beside_torch(one: Estimate) -> int:
