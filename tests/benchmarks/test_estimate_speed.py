@@ -27,6 +27,7 @@ MODEL = "mistralai/Mistral-7B-v0.1"
 ESTIMATE_SECONDS = 0.001
 REPLAY_SECONDS = 0.5
 """A replay is asked for by what is reserved or shown by a card, and by nothing else of an estimate."""
+QUESTION_SECONDS = 5.0
 TABLE_SECONDS = 10.0
 """Of the readings that the bound was set for; the sources that came later are timed without one.
 
@@ -72,6 +73,15 @@ def test_what_is_reserved_for_an_estimate(benchmark: BenchmarkFixture, fields: d
     estimated = _always_new(fields)
     benchmark.pedantic(lambda: replayed(estimated()), rounds=5, warmup_rounds=1)
     assert benchmark.stats["min"] < REPLAY_SECONDS
+
+
+@pytest.mark.benchmark(group="estimate")
+def test_a_question_that_leaves_much_open(benchmark: BenchmarkFixture) -> None:
+    """Cold, as typed: imports, 96 settings, what the least and the largest of them reserve, and the fit on each GPU."""
+    said = ["--model", "Qwen/Qwen2.5-Coder-7B", "--method", "qlora", "--weights", "nf4", "--sequence-length", "512"]
+    command = [sys.executable, "-m", "toolkit", "estimate", *said, "--batch-size", "1..4", "--gpu", "RTX 4090"]
+    benchmark.pedantic(lambda: subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True), rounds=3)
+    assert benchmark.stats["min"] < QUESTION_SECONDS
 
 
 @pytest.mark.benchmark(group="accuracy")

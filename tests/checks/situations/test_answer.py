@@ -8,7 +8,10 @@ from tests.checks.questions.asked import BASE, decided
 from toolkit.checks.situations.answer import Answer, answer
 from toolkit.facts.gpus import find_gpu
 from toolkit.facts.names import UnknownName
+from toolkit.memory.estimate import Estimate
 from toolkit.memory.refusal import UnsupportedRow
+from toolkit.memory.replay import on_card
+from toolkit.memory.replay.reserved import counted
 from toolkit.report.estimate import estimate_text
 
 
@@ -73,3 +76,29 @@ def test_what_torch_does_not_count_is_told_apart() -> None:
     two = answered(gpu='"A100 SXM4 40GB"', parallel__gpus="2", parallel__strategy="ddp")
     assert two.communicators == (0, 688 << 20)
     assert "of it NCCL" in estimate_text(two)
+
+
+def test_whole_blocks_are_those_of_the_least_and_the_largest_of_many_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 24 settings few are replayed, and their hull is that of all, each asked by itself."""
+    asked: list[int] = []
+
+    def noted(one: Estimate) -> tuple[int, int]:
+        asked.append(one.allocated)
+        return counted(one)
+
+    monkeypatch.setattr(on_card, "counted", noted)
+    found = answered(
+        batch_size="[1, 4]", gradient_checkpointing="[true, false]", optimizer_implementation="[fused, foreach]",
+        gradient_accumulation="[1, 2, 4]",
+    )  # fmt: skip
+    ends = [counted(one) for one in found.estimates]
+    assert len(ends) == 24
+    assert found.counted == (min(low for low, _ in ends), max(high for _, high in ends))
+    assert len(set(asked)) <= 2 * on_card.TRIED
+
+
+def test_other_answers_of_a_card_are_those_of_an_answer_made_anew() -> None:
+    """What is kept of an answer, for those who ask again, is what it says at first."""
+    found = answered(gradient_checkpointing="[true, false]")
+    assert found.fits() is found.fits()
+    assert found.fits() == answered(gradient_checkpointing="[true, false]").fits()

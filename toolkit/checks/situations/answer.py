@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from math import floor
 from pathlib import Path
@@ -20,11 +20,12 @@ from toolkit.facts.contexts import context_of
 from toolkit.facts.gpu import Card
 from toolkit.facts.gpus import find_gpu, gpus
 from toolkit.facts.names import UnknownName
+from toolkit.facts.workspaces import workspace_of
 from toolkit.frozen import frozen
 from toolkit.memory.device import context_interval, device_interval, nccl_bytes
 from toolkit.memory.estimate import Estimate, Holdings, on_gpu
-from toolkit.memory.replay.on_card import device_over, most_reserved, reserved_over
-from toolkit.memory.replay.reserved import counted
+from toolkit.memory.formula.workspaces import transformer_engine_bytes
+from toolkit.memory.replay.on_card import counted_over, device_over, most_reserved, reserved_over
 from toolkit.spec.scenario import Scenario
 
 Bytes = tuple[int, int]
@@ -37,6 +38,18 @@ class Fit:
     gpu: str
     verdict: str
     usable: Bytes
+
+
+@dataclass(slots=True)
+class _Kept:
+    """What was worked out of an answer, for whoever asks again.
+
+    `reserved` is the most by replays, in bytes; `grown` is by the workspaces of a card's libraries.
+    """
+
+    fits: tuple[Fit, ...] = ()
+    reserved: int | None = None
+    grown: dict[tuple[int, ...], list[int]] = field(default_factory=dict)
 
 
 @frozen
@@ -56,6 +69,7 @@ class Answer:
     error: Fraction
     situation: Situation = field(repr=False, compare=False)
     refused: tuple[tuple[Choice, str], ...] = ()
+    kept: _Kept = field(default_factory=_Kept, repr=False, compare=False)
 
     @property
     def largest(self) -> Estimate:
@@ -104,7 +118,7 @@ class Answer:
     @property
     def counted(self) -> Bytes:
         """The same as torch.cuda.max_memory_allocated counts it: of runs on one GPU by whole blocks."""
-        return _hull(counted(one) for one in self.estimates)
+        return counted_over(self.estimates)
 
     @property
     def reserved(self) -> Bytes:
@@ -138,12 +152,13 @@ class Answer:
 
     def fits(self) -> tuple[Fit, ...]:
         """The fit on each card that the scenario names, then on every other card of the table, smallest first."""
-        cards: list[Card] = sorted(gpus(), key=lambda card: (card.usable_low, card.name))
-        named = self.named_cards()
-        names = {card.name for card in named}
-        return tuple(
-            self.fit(card, replays=True) for card in (*named, *(card for card in cards if card.name not in names))
-        )
+        if not self.kept.fits:
+            cards: list[Card] = sorted(gpus(), key=lambda card: (card.usable_low, card.name))
+            named = self.named_cards()
+            names = {card.name for card in named}
+            asked = (*named, *(card for card in cards if card.name not in names))
+            self.kept.fits = tuple(self.fit(card, replays=True) for card in asked)
+        return self.kept.fits
 
     def named_cards(self) -> list[Card]:
         """The cards that the scenario names, each once."""
@@ -161,8 +176,7 @@ class Answer:
             none_starts = all(cannot_start(one, card) for one in self.estimates)
             starts = all(surely_starts(one, card) for one in self.estimates)
             return Fit(card.name, "no" if none_starts else "yes" if starts else "maybe", usable)
-        moved = [_grown(one, card) for one in self.estimates]
-        pairs = list(zip(self.estimates, moved, strict=True))
+        pairs = list(zip(self.estimates, self._grown(card), strict=True))
         context_low, context_high = context_of(card, self.estimates[0].setting.stack.versions)
         low = min(one.reserved[0] + by for one, by in pairs) + context_low
         beside = max(by + _beside_torch(one) for one, by in pairs) + context_high
@@ -171,8 +185,27 @@ class Answer:
             return Fit(card.name, "yes", usable)
         if self._exceeds(low, min(map(peak_floor, self.estimates)), card):
             return Fit(card.name, "no", usable)
-        enough = replays and most_reserved(self.estimates, floor(room) if alone else None) <= room
+        enough = replays and self._most_reserved(floor(room) if alone else None) <= room
         return Fit(card.name, "yes" if enough else "maybe", usable)
+
+    def _most_reserved(self, limit: int | None) -> int:
+        """The most that is reserved by replays; nothing is known above a `limit`."""
+        if self.kept.reserved is None:
+            found = most_reserved(self.estimates, limit)
+            if limit is not None:
+                return found
+            self.kept.reserved = found
+        return self.kept.reserved
+
+    def _grown(self, card: Card) -> list[int]:
+        """The bytes by which each peak is larger on a card than on the setting's own: for its libraries' workspaces."""
+        each = [workspace_of(card, one.setting.stack.versions) for one in self.estimates]
+        workspaces = (transformer_engine_bytes(card.name), *each)
+        if workspaces not in self.kept.grown:
+            there = [on_gpu(one, replace(one.setting, gpu=card.name)) for one in self.estimates]
+            more = [after.allocated - one.allocated for one, after in zip(self.estimates, there, strict=True)]
+            self.kept.grown[workspaces] = more
+        return self.kept.grown[workspaces]
 
     def may_run(self, one: Estimate) -> bool:
         """Whether an estimate may fit on the card that its setting names; False where it names none."""
@@ -237,11 +270,6 @@ def held_at_extremes(scenario: Scenario, base: Path) -> tuple[Holdings, ...]:
     if situation is None:
         return ()
     return tuple(situation.holdings(choice) for choice in situation.space.extremes(situation.fields(*all_moved())))
-
-
-def _grown(one: Estimate, card: Card) -> int:
-    """The bytes by which a peak is larger on a card than on the setting's own: for its libraries' workspaces."""
-    return on_gpu(one, replace(one.setting, gpu=card.name)).allocated - one.allocated
 
 
 def _beside_torch(one: Estimate) -> int:

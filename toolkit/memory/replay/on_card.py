@@ -9,9 +9,9 @@ from toolkit.facts.names import UnknownName
 from toolkit.memory.allocator.card import capacity_of
 from toolkit.memory.device import Interval, device_interval
 from toolkit.memory.estimate import Estimate
-from toolkit.memory.replay.reserved import replayed, reserved_on_card
+from toolkit.memory.replay.reserved import counted, replayed, reserved_on_card
 
-TRIED = 8
+TRIED = 16
 """How many of several estimates are replayed for each end of the interval."""
 
 Bounds = Callable[[Estimate], Interval]
@@ -35,6 +35,20 @@ def device_on_card(known: Estimate, *, runs: bool = False) -> Interval:
 def reserved_over(estimates: Sequence[Estimate], runs: Runs) -> Interval:
     """The least and the most that is reserved over several estimates."""
     return _over(estimates, _bounds_on_card, lambda one: reserved_on_card(one, runs=runs(one)))
+
+
+def counted_over(estimates: Sequence[Estimate]) -> Interval:
+    """The least and the most that torch counts over several estimates: live tensors by their whole blocks.
+
+    Of many estimates those are replayed that have the most live tensors, and those that may count least.
+    """
+    by_size = sorted(estimates, key=lambda one: one.allocated)
+    low, high = counted(by_size[0])[0], max(counted(one)[1] for one in by_size[-TRIED:])
+    for tried, one in enumerate(by_size[1:], 1):
+        if one.allocated >= low:  # no block is smaller than its tensor
+            break
+        low = min(low, counted(one)[0] if tried < TRIED else one.allocated)
+    return low, high
 
 
 def device_over(estimates: Sequence[Estimate], runs: Runs) -> Interval:
@@ -71,16 +85,27 @@ def _shown_at_most(known: Estimate) -> int | None:
 
 def most_reserved(estimates: Sequence[Estimate], limit: int | None = None) -> int:
     """The most that is reserved over several estimates on cards that have it; nothing is known above a `limit`."""
-    return _over(estimates, lambda one: one.reserved, lambda one: replayed(one, limit))[1]
+    return _most(estimates, lambda one: one.reserved, lambda one: replayed(one, limit))
 
 
 def _over(estimates: Sequence[Estimate], bounds: Bounds, narrowed: Bounds) -> Interval:
     """The hull of the replays of those estimates whose bounds may reach it; their bounds where they are too many."""
-    low, high = narrowed(min(estimates, key=lambda one: bounds(one)[0]))
-    for tried, one in enumerate(sorted(estimates, key=lambda one: bounds(one)[0])):
+    return _least(estimates, bounds, narrowed), _most(estimates, bounds, narrowed)
+
+
+def _least(estimates: Sequence[Estimate], bounds: Bounds, narrowed: Bounds) -> int:
+    first, *others = sorted(estimates, key=lambda one: bounds(one)[0])
+    low = narrowed(first)[0]
+    for tried, one in enumerate(others, 1):
         if bounds(one)[0] < low:
             low = min(low, (narrowed if tried < TRIED else bounds)(one)[0])
-    for tried, one in enumerate(sorted(estimates, key=lambda one: -bounds(one)[1])):
+    return low
+
+
+def _most(estimates: Sequence[Estimate], bounds: Bounds, narrowed: Bounds) -> int:
+    first, *others = sorted(estimates, key=lambda one: -bounds(one)[1])
+    high = narrowed(first)[1]
+    for tried, one in enumerate(others, 1):
         if bounds(one)[1] > high:
             high = max(high, (narrowed if tried < TRIED else bounds)(one)[1])
-    return low, high
+    return high
