@@ -17,8 +17,8 @@ from toolkit.facts.names import UnknownName
 from toolkit.spec.fields.names import PACKAGES
 
 DATA = Path(__file__).parents[1] / "data" / "names.json"
-_REMARK = re.compile(r"\s*\([^()]*\)")
-_COUNT = re.compile(r"^\s*\d+ ?[x×*]\s*(?=\D)|\s+[x×*] ?\d+$")
+_REMARK = re.compile(r"(?:(?<!\s)\s+)?\([^()]*\)")  # spaces are followed from the first of them alone
+_COUNT = re.compile(r"^\s*\d+ ?[x×*]\s*(?=\D)|(?<!\s)\s+[x×*] ?\d+$")
 _MEMORY = re.compile(r"\d ?gi?b\b", re.IGNORECASE)
 _SEVERAL = re.compile(r"[+&]|\band\b|\bor\b")
 _TOLD = re.compile(r"\((\d{1,7}(?:\.\d{1,3})?) ?(mi?b|gi?b)\)", re.IGNORECASE)

@@ -51,7 +51,7 @@ _OFFLOAD = re.compile(r"(?<!no )(?<!without )(?<!without cpu )(?<!no cpu )(?:cpu
 _METHODS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\b(?:dpo|ppo|grpo|rlhf|orpo|kto|reward)\b"), ""),
     (re.compile(r"\b(?:inference|generation|generate|decod\w*|prefill|serving)\b"), "inference"),
-    (re.compile(r"\bq-?(?:lora|dora)\b|\bq?pissa\b.*\bqlora\b"), "qlora"),
+    (re.compile(r"\bq-?(?:lora|dora)\b"), "qlora"),
     (re.compile(r"\b(?:lora|dora|rslora|pissa)\b"), "lora"),
     (re.compile(r"\b(?:full|pre-?train\w*|full[ -]parameter|sft|fine-?tun\w*)\b"), "full"),
 )
