@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from toolkit.accuracy.convert.loops import _NAMED
 from toolkit.accuracy.convert.remarks import _OTHER_LOSS
 from toolkit.accuracy.convert.slug import slug_problem
 from toolkit.accuracy.convert.sources import RULES
+from toolkit.accuracy.convert.vocabulary import _COUNT, _REMARK, gpu_of
 from toolkit.accuracy.convert.write import Conversion, convert
 from toolkit.finding import printable
 from toolkit.spec.published_lines import LineReader
@@ -196,3 +198,22 @@ def test_long_remarks_are_read_in_time(notes: str, apart: bool) -> None:
 def test_a_name_is_read_as_far_as_names_go(text: str, named: bool) -> None:
     """Of a word of any length each part may be the name's beginning: no more than a name's length is looked at."""
     assert (_NAMED.search(text) is not None) == named
+
+
+@pytest.mark.parametrize(
+    ("published", "card"),
+    [
+        ("A100   (one of four) 80GB", "A100 80GB"), ("(lent) H100", "H100"), ("RTX 4090\t x2", "GeForce RTX 4090"),
+        ("2 x  RTX 3090", "GeForce RTX 3090"),
+    ],
+)  # fmt: skip
+def test_remarks_and_counts_are_taken_off_a_card(published: str, card: str) -> None:
+    assert gpu_of(published) == card
+
+
+@pytest.mark.parametrize(("pattern", "end"), [(_REMARK, "(a)"), (_COUNT, "x2")])
+def test_spaces_of_a_card_are_followed_from_the_first_of_them_alone(pattern: re.Pattern[str], end: str) -> None:
+    """A run of spaces is looked at once, and not again from each of its spaces."""
+    text = "A100" + " " * 9 + end
+    assert [found.start() for found in pattern.finditer(text)] == [4]
+    assert pattern.match(text, 7) is None
