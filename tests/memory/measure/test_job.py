@@ -9,13 +9,14 @@ import pytest
 
 from tests.memory.measure.jobs import LORA, job
 from toolkit.memory.measure.job import as_plain, from_plain, jobs_text, read_jobs
-from toolkit.spec.settings.setting import Cache, Galore, Parallel, Run, Stack
+from toolkit.spec.settings.setting import Cache, Galore, Parallel, Run, Stack, Validation
 
 JOBS = [
     job(),
     job("lora", method="lora", lora=LORA, stack=Stack("trl", "chunked", {"trl": "1.0"}), run=Run(10, 2)),
     job("targets", method="lora", lora=LORA.__class__(4, None, ("q_proj", "v_proj")), parallel=Parallel(2, "ddp")),
     job("projected", optimizer="galore_adamw", galore=Galore(64, ("attn", "mlp"))),
+    job("validated", validation=Validation(8, 512, 3)),
     job("kept", method="inference", cache=Cache("quantized", None, "hqq", 3, 0, 1, 32, 64)),
 ]
 

@@ -11,7 +11,19 @@ from typing import Any
 from toolkit.evidence.record import Record, setting_key
 from toolkit.facts.models import ModelFacts, model_from_config
 from toolkit.frozen import frozen
-from toolkit.spec.settings.setting import Cache, Galore, Kernels, Lora, Parallel, Peft, Run, Setting, Stack, Zero
+from toolkit.spec.settings.setting import (
+    Cache,
+    Galore,
+    Kernels,
+    Lora,
+    Parallel,
+    Peft,
+    Run,
+    Setting,
+    Stack,
+    Validation,
+    Zero,
+)
 
 FORMAT = 1
 
@@ -82,6 +94,11 @@ def from_plain(said: Mapping[str, Any]) -> Measurable:
     )
 
 
+_GROUPS: Mapping[str, type[Kernels | Parallel | Stack | Run | Validation]] = {
+    "kernels": Kernels, "parallel": Parallel, "stack": Stack, "run": Run, "validation": Validation,
+}  # fmt: skip
+
+
 def setting_from(said: Mapping[str, Any]) -> Setting:
     """The setting of plain values, as `asdict` gives them. Raises TypeError for unknown fields."""
     fields = dict(said)
@@ -101,8 +118,8 @@ def setting_from(said: Mapping[str, Any]) -> Setting:
         fields["parallel"] = spread = {**spread, "zero": Zero(**spread["zero"])}
     if spread is not None:
         fields["parallel"] = {name: _as_tuples(value) for name, value in spread.items()}
-    for name, kind in (("kernels", Kernels), ("parallel", Parallel), ("stack", Stack), ("run", Run)):
-        if name in fields:
+    for name, kind in _GROUPS.items():
+        if fields.get(name) is not None:
             fields[name] = kind(**fields[name])
     return Setting(**fields)
 
