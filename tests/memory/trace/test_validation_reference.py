@@ -49,6 +49,11 @@ CASES: dict[str, tuple[str, Validation, dict[str, Any]]] = {
     "a loss that never has all logits": (LLAMA, Validation(8, 512), {**ADAPTED, **TRL}),
     "a loop of one's own, which fills a cache": (LLAMA, Validation(8, 512), {**FULL, "stack": Stack("plain")}),
     "a loop with a name for results": (LLAMA, Validation(4, 256), {**FULL, "stack": Stack("plain", result="next")}),
+    "a loop with a name for logits of a head that was cast": (
+        LLAMA,
+        Validation(4, 256),
+        {**QLORA, "stack": Stack("plain", result="next")},
+    ),
     "a loop with a name until the step": (LLAMA, Validation(4, 256), {**FULL, "stack": Stack("plain", result="step")}),
     "padded rows": (LLAMA, Validation(8, 512), {**ADAPTED, "padding": True}),
     "attention that is written out": (LLAMA, Validation(8, 512), {**FULL, "attention": "eager"}),

@@ -92,7 +92,8 @@ def last_outputs(context: Context) -> int:
     setting, architecture = context.setting, context.architecture
     if not holds_results(context) or not (context.generates or architecture.head == MASKED):
         return 0
-    width = BYTES["fp32" if behaviour(architecture, setting).upcasts_early else context.numerics.head]
+    made = context.numerics.autocast or context.numerics.head  # a product's dtype, which autocast decides
+    width = BYTES["fp32" if behaviour(architecture, setting).upcasts_early else made]
     whole = loss_of(setting) not in MADE_IN_CHUNKS
     logits = setting.batch_size * setting.sequence_length * architecture.vocabulary * width if whole else 0
     caches = context.numerics.checkpointing == "false" or fills_caches(context)
