@@ -18,7 +18,7 @@ from tests.memory.trace.methods import METHODS
 from toolkit.facts.models import ModelFacts, model_from_config
 from toolkit.memory.estimate import estimate
 from toolkit.memory.refusal import UnsupportedRow
-from toolkit.spec.settings.setting import Lora, Parallel, Setting
+from toolkit.spec.settings.setting import Lora, Parallel, Setting, Validation
 
 pytestmark = pytest.mark.reference
 
@@ -47,6 +47,12 @@ def test_adapters_are_trained(checkpointing: str) -> None:
     """Those of layers that text passes by get no gradient, and are counted all the same."""
     more = {"lora": Lora(8, 16, ("q_proj", "v_proj")), "gradient_checkpointing": checkpointing}
     agree_on(_setting("lora", **more), _model(), peak=0.008, elsewhere=0.02)
+
+
+def test_an_evaluation_fills_its_cache_although_a_trainer_turns_it_off() -> None:
+    """Nothing tells its text model, whose own config says use_cache."""
+    more = {"lora": Lora(8, 16, ("q_proj", "v_proj")), "validation": Validation(16, 512)}
+    agree_on(_setting("lora", **more), _model(), peak=0.002, elsewhere=0.02)
 
 
 @pytest.mark.parametrize(

@@ -124,7 +124,8 @@ def gemma3(config: Config, head: Head) -> Architecture:
     )
     notes = ("The vision tower is stored and counted; steps on text alone do not run it.",)
     whole = replace(body, modules=modules, notes=notes)
-    return with_head(config, head, whole)
+    # Only its text model asks its own config (modeling_gemma3.py, merge_with_config_defaults).
+    return replace(with_head(config, head, whole), caches_in_training=True)
 
 
 def _text_body(config: Config) -> Body:

@@ -5,6 +5,7 @@ Source: transformers 5.23 modeling_mllama.py and configuration_mllama.py. `layer
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from toolkit.memory.architecture import parts
@@ -74,7 +75,9 @@ def mllama(config: Config, head: Head) -> Architecture:
     feed_forward = FeedForward(d.intermediate, gated=True, activation=text.word("hidden_act"))
     kinds = layer_kinds(text, d, (None,) * len(own), (feed_forward,) * len(own), turned=(True,) * len(own))
     body = Body(modules, kinds, d.hidden, d.vocabulary, "model", d.max_positions, notes=(NOTE, _PASSED_OVER))
-    return with_head(config.given(tie_word_embeddings=False), head, body)
+    made = with_head(config.given(tie_word_embeddings=False), head, body)
+    # Only its text model asks its own config (modeling_mllama.py, merge_with_config_defaults).
+    return replace(made, caches_in_training=True)
 
 
 def _cross_layers(config: Config, d: Dimensions) -> tuple[str, ...]:

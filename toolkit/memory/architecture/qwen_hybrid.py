@@ -110,7 +110,8 @@ def _with_vision(config: Config, head: Head, body: Body) -> Architecture:
     vision = config.part("vision_config", "qwen3_5_vision", VISION_DEFAULTS)
     modules = (*prefixed(_vision_tower(vision), "visual"), *prefixed(body.modules, "language_model"))
     notes = (NOTE, "AutoModelForCausalLM of transformers 5 leaves it out; TRL loads the class that the config names.")
-    return with_head(config, head, replace(body, modules=modules, notes=notes))
+    made = with_head(config, head, replace(body, modules=modules, notes=notes))
+    return replace(made, caches_in_training=True)
 
 
 def _body(config: Config, *, joined: bool, mixed: bool) -> Body:

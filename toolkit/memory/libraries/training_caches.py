@@ -50,10 +50,20 @@ def training_cache(build: Builder, setting: Setting) -> str:
         return ""
     if loss_of(setting) == SUM or held_result(setting, build.architecture.family):
         return cache_of(build, setting) if build.architecture.caches else ""
-    reaches = build.architecture.caches_in_training and loss_of(setting) != NAMED
+    reaches = _reaches(setting, build.architecture) and loss_of(setting) != NAMED
     if not reaches and not fills_unread(setting, build.architecture):
         return ""
     return HOLDS if reaches or build.version.copies_into_cache else NAMES
+
+
+def _reaches(setting: Setting, architecture: Architecture) -> bool:
+    """Whether a text model that trains fills a cache, although a trainer turns off that of the whole model."""
+    return architecture.caches_in_training and not _trains_uncached(setting, architecture)
+
+
+def _trains_uncached(setting: Setting, architecture: Architecture) -> bool:
+    until = TRAINS_UNCACHED_UNTIL.get(architecture.family)
+    return until is not None and older(setting, "transformers", until)
 
 
 def fills_unread(setting: Setting, architecture: Architecture) -> bool:
@@ -65,8 +75,7 @@ def fills_unread(setting: Setting, architecture: Architecture) -> bool:
     """
     if not setting.trains or loss_of(setting) in (SUM, NAMED) or setting.parallel.schedule is not None:
         return False
-    until = TRAINS_UNCACHED_UNTIL.get(architecture.family)
-    if until is not None and older(setting, "transformers", until):
+    if _trains_uncached(setting, architecture):
         return False
     layers = architecture.layers
     plain = all(one.stack == "decoder" and one.mixer is None and not one.attention.recurrent for one in layers)
