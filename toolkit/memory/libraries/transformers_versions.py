@@ -44,6 +44,9 @@ RETURNS_PROBABILITIES: Mapping[str, tuple[Version, Version]] = dict.fromkeys(
 """Encoders whose eager attention gave its probabilities back unasked, so that layers kept them until they returned: not
 in 4.53.3, in 4.54.1 and 4.57.1 (modeling_bert.py, BertSelfAttention.forward, `return context_layer, attention_probs`).
 Since 5 all encoders' layers keep them, and their loop does not keep those of the layer before."""
+HOOKS_EACH_FROM = Version("5.0")
+"""Since then checkpoints beside frozen weights make the input of every stack require a gradient, and not only what the
+whole model calls its embeddings (modeling_utils.py, enable_input_require_grads)."""
 CACHE_COPIES_FROM = Version("4.56")
 """A cache copies the keys and values of a prompt; before, it kept them as they were (cache_utils.py, DynamicLayer)."""
 CACHES_FROM, WINDOWS_FROM = Version("4.36"), Version("4.56")
@@ -238,6 +241,7 @@ class Behaviour:
     masks_none: bool
     caches_expanded: bool
     converted: str
+    hooks_each: bool
 
 
 def behaviour(architecture: Architecture, setting: Setting) -> Behaviour:
@@ -322,6 +326,7 @@ def _behaviour(
         masks_none=family in MASKS_IMAGES_UNTIL and not before(MASKS_IMAGES_UNTIL[family]),
         caches_expanded=family in EXPANDED_UNTIL and before(EXPANDED_UNTIL[family]),
         converted=_converted(trains, several) if converts else "",
+        hooks_each=not before(HOOKS_EACH_FROM),
     )
 
 

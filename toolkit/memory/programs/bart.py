@@ -193,8 +193,9 @@ def _embedded(build: Builder, tape: Tape, *, sound: bool) -> None:
     architecture, dtypes = build.architecture, build.numerics
     dropout = architecture.layers[0].dropout > 0
     if sound:
+        leaf = dtypes.first_grad and build.version.hooks_each
         form = ConvolutionsForm(
-            architecture.bins, architecture.hidden, dtypes.stream, dtypes.trains_base, dtypes.autocast
+            architecture.bins, architecture.hidden, dtypes.stream, dtypes.trains_base, dtypes.autocast, leaf
         )
         result = convolve(tape, form)
         tape.drop(letting_go(tape, result, drop_out(tape, result, EMBEDDINGS)) if dropout else result)

@@ -21,6 +21,14 @@ def but_one(
     return [(alive, count - (place == index) - after[place]) for place, (alive, count) in enumerate(layers)]
 
 
+def pinned_after(programs: Programs, index: int) -> list[tuple[Amounts, int]]:
+    """What nodes of the layers after a program's last keep as attributes, until the graph is freed."""
+    if not programs.around:
+        return []
+    counts = programs.around[index].after
+    return [(one.pinned, count) for one, count in zip(programs.layers, counts, strict=True)]
+
+
 def made_after(scale: Scale, programs: Programs, index: int) -> int:
     """The gradients of the layers after a program's last; with a decoder, that of its embedding comes first."""
     if not programs.around:
@@ -41,7 +49,8 @@ def before_last(
     if place is None or program.count == 1:
         return
     left = [(alive, count - (number == index)) for number, (alive, count) in enumerate(stored)]
-    others = added_up(scale, [*but_one(left, index, programs.around), *waiting], there)
+    went = [*pinned_after(programs, index), (program.pinned, 1)]
+    others = added_up(scale, [*but_one(left, index, programs.around), *went, *waiting], there)
     made = made_after(scale, programs, index) + scale.bytes(program.gradients)
     others[GRADIENTS] += 0 if programs.accumulates else made
     yield Stretch("last layer", others, program.backward, place - 1)
@@ -61,6 +70,8 @@ def first_of_kinds(
         left = sum(count * scale.bytes(size) for size, count in waits) + scale.bytes(layer.gradients) - first
         kept = [(alive, count) for (alive, _), count in zip(stored, counts, strict=True)]
         kept += [(programs.lingering, 1)] if programs.leads and index == 1 else []
+        after = (one.count - count - (one is layer) for one, count in zip(programs.layers, counts, strict=True))
+        kept += [(one.pinned, count) for one, count in zip(programs.layers, after, strict=True)]
         others = added_up(scale, [*kept, *waiting], there)
         joint = programs.joint
         if joint is not None and index >= joint.program and programs.shares_embedding and not programs.tied:
@@ -78,7 +89,8 @@ def at_joint(
     autocast's copy gave the first.
     """
     later = programs.layers[joint.program :]
-    kept = [*alive[: joint.program], *alive[len(programs.layers) :]]
+    went = [(one.pinned, one.count) for one in later]
+    kept = [*alive[: joint.program], *went, *alive[len(programs.layers) :]]
     there = added_up(scale, kept, {})
     between = added_up(scale, [(joint.kept, 1)], {})
     made = (

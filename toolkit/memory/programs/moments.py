@@ -24,7 +24,15 @@ from toolkit.memory.offloading import Stash, left_by, stashed
 from toolkit.memory.parallel.sharing import Sharing, Step
 from toolkit.memory.parallel.unlike_shards import UnlikeShards
 from toolkit.memory.programs.by_place import backward_by_place, forward_by_place
-from toolkit.memory.programs.layer_turns import added_up, at_joint, before_last, but_one, first_of_kinds, made_after
+from toolkit.memory.programs.layer_turns import (
+    added_up,
+    at_joint,
+    before_last,
+    but_one,
+    first_of_kinds,
+    made_after,
+    pinned_after,
+)
 from toolkit.memory.programs.program import CHECKPOINTS, MAX_RECORDED
 from toolkit.memory.programs.programs import Programs
 from toolkit.memory.programs.stretch import Stretch
@@ -289,7 +297,8 @@ def _backward(scale: Scale, programs: Programs, gradients: int) -> Iterator[Stre
     yield Stretch("loss", added_up(scale, [*stored, *waiting], there["loss"]), programs.head.backward)
     waiting.append((programs.head.pinned, 1))
     for index in _last(programs):
-        others = added_up(scale, [*but_one(stored, index, programs.around), *waiting], there["last layer"])
+        there_by = [*but_one(stored, index, programs.around), *pinned_after(programs, index), *waiting]
+        others = added_up(scale, there_by, there["last layer"])
         others[GRADIENTS] += 0 if programs.accumulates else made_after(scale, programs, index)
         yield Stretch("last layer", others, programs.layers[index].backward, programs.last_of(index))
         yield from before_last(scale, programs, index, stored, waiting, there["last layer"])

@@ -8,6 +8,7 @@ from toolkit.memory.architecture.model import ModuleKind
 from toolkit.memory.forms.builder import Builder
 from toolkit.memory.formula.attention.attention_form import SCORES
 from toolkit.memory.formula.embeddings import ROW as EMBEDDINGS
+from toolkit.memory.formula.inputs import STRIDE
 from toolkit.memory.packing import has_positions
 from toolkit.memory.size import BYTES, Size
 
@@ -83,7 +84,16 @@ def linked_leaf(build: Builder) -> Mapping[str, Size]:
     if n.checkpointing == "false" or not n.first_grad or n.trains_base or a.rows or a.embeds:
         return {}
     width = next(one.out_features for one in build.architecture.modules if one.kind is ModuleKind.EMBEDDING)
-    return {EMBEDDINGS: Size(token=2 * width * BYTES[n.stream])}
+    return {EMBEDDINGS: Size(token=2 * width * BYTES[n.stream]).plus(_linked_sounds(build))}
+
+
+def _linked_sounds(build: Builder) -> Size:
+    """The same of what the first convolution before an encoder gives, for twice as many frames as it has positions."""
+    architecture, n = build.architecture, build.numerics
+    if not architecture.frames or not build.version.hooks_each:
+        return Size()
+    each = STRIDE * architecture.hidden * BYTES[n.autocast or n.stream]
+    return Size(token=2 * each).of_length(architecture.frames)
 
 
 def _leaf(build: Builder) -> int:

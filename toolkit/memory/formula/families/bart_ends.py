@@ -16,6 +16,8 @@ from toolkit.memory.tape.buffer import Buffer
 from toolkit.memory.tape.tape import Tape
 
 ROW = "head_states"
+KERNEL = 3
+"""Frames that each of Whisper's convolutions sees (modeling_whisper.py, WhisperEncoder)."""
 
 
 @frozen
@@ -82,35 +84,45 @@ def _biased(tape: Tape, logits: Buffer, form: BartHeadForm) -> Buffer:
 
 @frozen
 class ConvolutionsForm:
-    """The two convolutions before Whisper's encoder, each with its activation: of `bins` to the hidden width."""
+    """The two convolutions before Whisper's encoder, each with its activation: of `bins` to the hidden width.
+
+    The result of the first may be made a `leaf`, which requires a gradient although its weight is frozen.
+    """
 
     bins: int
     hidden: int
     dtype: str
     trains: bool
     autocast: str | None = None
+    leaf: bool = False
 
 
 def convolve(tape: Tape, form: ConvolutionsForm) -> Buffer:
     """The input of the encoder's first layer, before its positions are added; frames are twice the positions."""
     size = Size(token=STRIDE * form.bins * BYTES[form.dtype]).of_length(tape.length)
     frames = Buffer(EMBEDDINGS, size, STRIDE * form.bins, form.dtype, grad=False, held=False, counted=False)  # a batch
-    wide = _convolution(tape, frames, STRIDE * form.hidden, form)
+    wide = _convolution(tape, frames, STRIDE * form.hidden, form, leaf=form.leaf)
     result = _convolution(tape, wide, form.hidden, form)
     tape.drop(wide)
     return result
 
 
-def _convolution(tape: Tape, x: Buffer, width: int, form: ConvolutionsForm) -> Buffer:
-    """gelu(conv1d(x)): the convolution saves its input, the activation its own."""
+def _convolution(tape: Tape, x: Buffer, width: int, form: ConvolutionsForm, *, leaf: bool = False) -> Buffer:
+    """gelu(conv1d(x)): the convolution saves its input where a gradient flows to it, the activation its own."""
+    flows = form.trains or x.grad
     dtype = form.autocast or form.dtype
     inner = cast(tape, x, dtype, EMBEDDINGS)
-    made = tape.new(EMBEDDINGS, width, dtype, grad=form.trains)
+    made = tape.new(EMBEDDINGS, width, dtype, grad=flows or leaf)
+    if flows and not form.trains and dtype != form.dtype:  # autocast's copy of a frozen weight, which the node saves
+        weight = Size(fixed=KERNEL * form.hidden**2 * BYTES[dtype])
+        copy = tape.new(EMBEDDINGS, width, dtype, size=weight)
+        tape.save(copy)
+        tape.drop(copy)
 
     def backward(tape: Tape, _: Buffer) -> Given:
         return [(inner, tape.gradient(inner))] if x.grad else []
 
-    tape.node(made, backward, tape.save(inner, constants=1) if form.trains else ())
+    tape.node(made, backward, tape.save(inner, constants=1) if flows else ())
     if inner is not x:
         tape.drop(inner)
     return letting_go(tape, made, activated(tape, made, "gelu", EMBEDDINGS))

@@ -1,0 +1,46 @@
+"""Formulas against traces of a fourth set of drawn settings: each once differed for a reason of its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("transformers")
+pytest.importorskip("peft")
+pytest.importorskip("bitsandbytes")
+
+from tests.memory.trace.agree import agree
+from toolkit.spec.settings.setting import Lora, Setting, Stack
+
+pytestmark = pytest.mark.reference
+
+WHISPER = "openai/whisper-small"
+ADAPTED: dict[str, Any] = {
+    "method": "lora", "weights": "bf16", "gradients": "fp32", "optimizer_states": "fp32", "optimizer": "sgd",
+    "lora": Lora(8, 16, ("q_proj", "v_proj")), "batch_size": 4, "sequence_length": 64, "amp": True,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("weights", ["bf16", "fp32"])
+@pytest.mark.parametrize("checkpointing", ["reentrant", "non-reentrant"])
+def test_checkpoints_make_what_whispers_first_convolution_gives_require_a_gradient(
+    weights: str, checkpointing: str
+) -> None:
+    """That is the encoder's input by its own account: the activations and the second convolution save theirs."""
+    _agrees(WHISPER, {"weights": weights, "gradient_checkpointing": checkpointing}, peak=0.002, elsewhere=0.006)
+
+
+def test_a_named_result_keeps_what_whispers_first_convolution_gives_and_its_gradient() -> None:
+    more = {"gradient_checkpointing": "non-reentrant", "stack": Stack("plain", result="step")}
+    _agrees(WHISPER, more, peak=0.002, elsewhere=0.006)
+
+
+def test_a_decoders_nodes_keep_their_inputs_while_the_encoder_goes_back() -> None:
+    """Inputs of 8-bit products are attributes of nodes, which backward does not free (bitsandbytes MatMul8bitLt)."""
+    _agrees(WHISPER, {"weights": "int8", "gradient_checkpointing": "non-reentrant"}, peak=0.009, elsewhere=0.006)
+
+
+def _agrees(name: str, more: dict[str, Any], *, peak: float, elsewhere: float) -> None:
+    agree(Setting(**{"model": name, **ADAPTED, **more}), 4, peak=peak, elsewhere=elsewhere)
