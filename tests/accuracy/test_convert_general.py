@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +150,27 @@ def test_the_day_of_a_commit_is_the_last_that_its_releases_have() -> None:
     assert "transformers" not in said(task="inference", notes="commit of 2023-13-45").get("stack", {})
     two = "commit of 2023-06-28, results of 2024-06-28"
     assert "transformers" not in said(task="inference", notes=two).get("stack", {})
+
+
+def test_a_release_that_is_not_stated_lies_within_the_bounds_that_are() -> None:
+    """The index has TRL 1.10.0 of 2026-08-13, 1.11.0 of 08-26 and 1.14.2 of 10-06, peft 0.20.0 of 2026-07-28."""
+    trl = "TRL SFTTrainer; run of 2026-10-07"
+    stack = said(task="lora", versions={"peft": "0.20.0"}, notes=trl)["stack"]
+    assert stack["trl"] == [_trl_of("2026-07-28"), "1.14.2"]
+    stack = said(task="lora", versions={"peft": "0.20.0", "trl": ">=1.10,<2"}, notes=trl)["stack"]
+    assert stack["trl"] == ["1.10.0", "1.14.2"]
+    stack = said(task="lora", versions={"peft": "0.20.0", "trl": ">=1.10, <1.12"}, notes=trl)["stack"]
+    assert stack["trl"] == ["1.10.0", "1.11.0"]
+    assert "trl" not in said(task="lora", versions={"peft": "0.20.0"}, notes="transformers Trainer")["stack"]
+    unread = said(task="lora", versions={"peft": "0.20.0", "trl": "about 1.10, or so"}, notes=trl)["stack"]
+    assert unread["trl"] == [_trl_of("2026-07-28"), "1.14.2"]
+
+
+def _trl_of(day: str) -> str:
+    """The newest release of TRL on a day, by the table of releases read here by itself."""
+    table = json.loads(files("toolkit.facts").joinpath("data/software/trl.json").read_text(encoding="utf-8"))
+    there = [version for version, one in table["releases"].items() if one["date"] <= day and version.count(".") == 2]
+    return max(there, key=lambda version: [int(part) for part in version.split(".") if part.isdigit()])
 
 
 def test_options_of_a_server_are_read_from_its_command() -> None:

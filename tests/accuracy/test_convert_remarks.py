@@ -70,3 +70,36 @@ def test_fused_experts_that_are_quantized_stay_beyond() -> None:
     assert beyond("nf4", "axolotl with quantize_moe_experts") is not None
     assert beyond("nf4", "quantize_moe_experts: false") is None
     assert beyond("nf4", "64 experts, 8 of them for each token") is None
+
+
+def test_the_longest_row_is_named_in_more_than_one_way() -> None:
+    for words in ("the longest row has 105 tokens", "the longest of the rows has 105 tokens",
+                  "longest among all their training samples: 105 tokens"):  # fmt: skip
+        run = said(task="lora", seq_len=105, notes=f"SFTConfig(packing=False), max_length 1024; {words}")
+        assert run["sequence_length"] == 105, words
+    other = said(task="lora", seq_len=105, notes="packing=False; the longest of the rows has 90 tokens")
+    assert other["sequence_length"] == {"from": 1, "to": 105}
+
+
+def test_adapters_that_somebody_casts_have_the_dtype_of_the_cast() -> None:
+    quantized = {"task": "qlora", "quantization": "bitsandbytes nf4"}
+    cast = "the adapters' weights, which TRL makes bfloat16, are cast to float32 before training"
+    assert said(**quantized, notes=cast)["lora"]["dtype"] == "fp32"
+    assert said(**quantized, notes="LoRA parameters cast back to bfloat16")["lora"]["dtype"] == "bf16"
+    assert "lora" not in said(**quantized, notes="adapters are not cast to float32")
+    assert "lora" not in said(**quantized, notes="adapters r=16; the head is cast to float32 or cast to float16")
+    assert "lora" not in said(task="full", notes=cast)
+
+
+def test_dora_is_named_by_pefts_option() -> None:
+    adapters = {"r": 16, "alpha": 32, "targets": ["q_proj"]}
+    assert said(task="lora", lora={**adapters, "use_dora": True})["lora"]["dora"] is True
+    assert said(task="lora", lora=adapters, notes="LoraConfig(use_dora=True)")["lora"]["dora"] is True
+    for off in ({**adapters, "use_dora": False}, adapters):
+        assert "dora" not in said(task="lora", lora=off, notes="use_dora=False")["lora"]
+
+
+def test_the_rank_and_the_targets_of_another_method_may_stand_as_those_of_lora() -> None:
+    run = said(task="adalora", lora={"r": 16, "alpha": 32, "targets": ["v_proj", "q_proj"], "dropout": 0.05})
+    assert run["method"] == "adalora"
+    assert run["peft"] == {"targets": ["q_proj", "v_proj"], "rank": 16, "dropout": 0.05}

@@ -12,14 +12,14 @@ from typing import Any
 from toolkit.accuracy.convert.axolotl import axolotl_example, quotes_axolotl
 from toolkit.accuracy.convert.beside import say_beside, say_spill, say_stated_releases
 from toolkit.accuracy.convert.caches import say_cache
-from toolkit.accuracy.convert.days import Days, say_releases, told_day
+from toolkit.accuracy.convert.days import Days, say_releases
 from toolkit.accuracy.convert.draft import MAX_REMARK, Draft, Record
 from toolkit.accuracy.convert.evaluations import say_evaluated, say_labels
 from toolkit.accuracy.convert.fitting import fit
 from toolkit.accuracy.convert.fms import say_framework
 from toolkit.accuracy.convert.loops import say_loop, say_loops_autocast, say_pass
 from toolkit.accuracy.convert.passes import say_passes
-from toolkit.accuracy.convert.peft_configs import lora_options, peft_method, say_prepared
+from toolkit.accuracy.convert.peft_configs import lora_options, peft_method, say_cast, say_prepared
 from toolkit.accuracy.convert.remarks import (
     pairs_of,
     remarks_of,
@@ -34,6 +34,7 @@ from toolkit.accuracy.convert.trainers import say_head, say_trainer
 from toolkit.accuracy.convert.vocabulary import checkpoint_groups
 from toolkit.accuracy.convert.words import reshards, weights_of
 from toolkit.spec.fields import names
+from toolkit.spec.fields.peft_methods import PEFT_METHODS
 
 _GROUP = re.compile(r"\bgroup(?:[ _-]?size)?[ =:]*(-1|-(?!\d)|\d+)|(?<=-)(\d+)g\b|\bg ?=? ?(-1|\d+)\b")
 _KERNEL = re.compile(r"\bkernel[ =:]*([\w-]+)")
@@ -47,6 +48,7 @@ _DOUBLE = re.compile(r"\bdouble.?quant(?!\w*\W{0,3}(?:false|not))|\bnested quant
 _NOT_REENTRANT = re.compile(r"non-reentrant|use_reentrant\W{0,3}false")
 _REENTRANT = re.compile(r"\breentrant\b|use_reentrant\W{0,3}true")
 _OPTIMIZER = re.compile(r"\boptimizer (adamw?|sgd|adafactor|lion)\b(?! not)|\b(adamw) fused\b|default (adamw)\b")
+_DORA = re.compile(r"\buse_dora\W{1,3}true\b")
 _CHUNKED = re.compile(r"\bchunked (?:ce|cross.?entropy|loss)\b")
 _NO_DTYPE = re.compile(r"\bno (?:torch_)?dtype (?:is )?(?:given|named|passed|set)\b|\bwithout a (?:torch_)?dtype\b")
 _NO_OPTIMIZER = re.compile(r"\bno optimizer\b|without an? optimizer")
@@ -64,7 +66,7 @@ def general(draft: Draft, record: Record, reading: dict[str, Any], days: Days | 
     `days` are those between which the source's runs were made, where its records state releases.
     """
     as_recorded(draft, record, reading)
-    say_releases(draft, days, told_day(record))
+    say_releases(draft, record, days)
     as_stated(draft, record, reading)
     fit(draft)
 
@@ -83,6 +85,7 @@ def as_recorded(draft: Draft, record: Record, reading: dict[str, Any]) -> None:
     _say_task(draft, record)
     _say_adapters(draft, record)
     say_prepared(draft, remarks_of(record))
+    say_cast(draft, remarks_of(record))
     say_framework(draft, record)
     say_autocast(draft, record)
     say_loops_autocast(draft, record)
@@ -156,26 +159,38 @@ def _say_task(draft: Draft, record: Record) -> None:
 def _say_adapters(draft: Draft, record: Record) -> None:
     """What a config of peft says, and targets as torchtune calls them."""
     lora = record["lora"] or {}
-    config = lora.get("peft_config") or _config_of(lora)
+    config = lora.get("peft_config") or _config_of(lora, draft.fields.get("method"))
     if isinstance(config, dict):
         if draft.fields.get("method") in names.LORA:
             lora_options(draft, config)
         else:
             draft.fields = {name: value for name, value in draft.fields.items() if not name.startswith("lora.")}
-            peft_method(draft, record["task"], config)
-    if "dora" in record["task"].casefold() and draft.fields.get("method") in names.LORA:
+            peft_method(draft, draft.fields.get("method") or record["task"], config)
+    dora = "dora" in record["task"].casefold() or _DORA.search(remarks_of(record)) or _names_dora(lora)
+    if dora and draft.fields.get("method") in names.LORA:
         draft.say("lora.dora", True)
     targets = draft.fields.get("lora.targets")
     if draft.fields.get("stack.trainer") == "torchtune" and isinstance(targets, list):
         draft.say("lora.targets", [name for one in targets for name in TORCHTUNE_NAMES.get(one, (one,))])
 
 
-def _config_of(lora: Record) -> Record | None:
-    """The config of a method of peft that a record's adapters name themselves: its options, and its targets."""
-    if not lora.get("peft_type") or str(lora["peft_type"]).casefold() == "lora":
+def _names_dora(lora: Record) -> bool:
+    """Whether a record's adapters name DoRA, as peft's option does or in a word."""
+    return any(lora.get(name) is True for name in ("use_dora", "dora"))
+
+
+def _config_of(lora: Record, method: Any) -> Record | None:
+    """The config of a method of peft that a record's adapters name themselves: its options, and its targets.
+
+    `method` is the one that the record's task is, whose rank and targets may be said as LoRA's are.
+    """
+    other = method in PEFT_METHODS and method not in names.LORA
+    if str(lora.get("peft_type") or (method if other else "lora")).casefold() == "lora":
         return None
     targets = {"target_modules": lora["targets"]} if lora.get("targets") else {}
-    return {**{name: value for name, value in lora.items() if name not in ("targets", "alpha", "dropout")}, **targets}
+    dropout = {"lora_dropout": lora["dropout"]} if lora.get("dropout") else {}
+    options = {name: value for name, value in lora.items() if name not in ("targets", "alpha", "dropout")}
+    return {**options, **targets, **(dropout if not lora.get("peft_type") else {})} or None
 
 
 def _say_checkpointing(draft: Draft, record: Record) -> None:

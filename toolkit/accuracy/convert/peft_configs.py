@@ -169,3 +169,15 @@ def say_prepared(draft: Draft, text: str) -> None:
 
 
 _HALVES = ("bf16", "fp16")
+
+_CAST = re.compile(
+    r"\b(?:adapters?|lora (?:weights|parameters|matrices))\b[^;]{0,90}?(?<!not )(?<!never )(?<!without being )"
+    r"\bcast (?:back )?to (\w+)"
+)
+
+
+def say_cast(draft: Draft, text: str) -> None:
+    """The dtype that somebody's own code casts adapters to, after the libraries made them."""
+    cast = {names.OTHER_SPELLINGS.get(dtype, dtype) for dtype in _CAST.findall(text)} & set(names.FLOATS)
+    if draft.fields.get("method") in names.LORA and len(cast) == 1:
+        draft.say("lora.dtype", draft.fields.get("lora.dtype") or cast.pop())

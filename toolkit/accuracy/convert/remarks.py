@@ -34,7 +34,8 @@ _FILLED = re.compile(
 )
 """What says that rows are as long as they may be, or may say it."""
 _LONGEST = re.compile(
-    r"\blongest (?:train(?:ing)? )?(?:row|sample|example|sequence|text)s?\b[^;.,]{0,20}?\b(\d{1,7}) tokens\b"
+    r"\blongest (?:(?:of|among) (?:all |the |its |their |these )*)?(?:train(?:ing)? )?"
+    r"(?:row|sample|example|sequence|text)s?\b[^;.,]{0,20}?\b(\d{1,7}) tokens\b"
 )
 _MEAN = re.compile(r"(?:=|\bmean\D{0,12}) ?(\d{2,6}) tokens/sample")
 _LIMIT = re.compile(r"\bmax_(?:seq_)?len(?:gth)?\b\D{0,3}(\d{2,7})")

@@ -117,6 +117,24 @@ def _listed(text: object) -> dict[str, str]:
     return listed if len(listed) == len(parts) else {}
 
 
+Bounds = tuple[tuple[str, str], ...]
+"""What a release lies within: signs and releases, such as (">=", "1.10") and ("<", "2")."""
+
+_BOUND = re.compile(r"\s*(>=|<=|>|<)\s*v?(\d[\w.]{0,30})\s*")
+
+
+def bounds_of(published: Mapping[str, str | None]) -> dict[str, Bounds]:
+    """The bounds that a record states of releases, as requirements do, by the names of packages in a stack."""
+    tables = vocabulary()
+    found = {}
+    for written, version in published.items():
+        package = tables["packages"].get(written, written)
+        parts = [_BOUND.fullmatch(part) for part in version.split(",")] if isinstance(version, str) else []
+        if package in PACKAGES and parts and all(parts):
+            found[package] = tuple((part[1], part[2]) for part in parts if part)
+    return dict(sorted(found.items()))
+
+
 def versions_of(published: Mapping[str, str | None]) -> dict[str, str]:
     """The releases that a record states, by the names of packages in a stack; commits and remarks are left out."""
     tables = vocabulary()
