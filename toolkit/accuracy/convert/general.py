@@ -30,6 +30,7 @@ from toolkit.accuracy.convert.remarks import (
     say_reading,
 )
 from toolkit.accuracy.convert.stated import as_stated
+from toolkit.accuracy.convert.towers import say_text_alone
 from toolkit.accuracy.convert.trainers import say_head, say_trainer
 from toolkit.accuracy.convert.vocabulary import checkpoint_groups
 from toolkit.accuracy.convert.words import reshards, weights_of
@@ -67,6 +68,7 @@ def general(draft: Draft, record: Record, reading: dict[str, Any], days: Days | 
     """
     as_recorded(draft, record, reading)
     say_releases(draft, record, days)
+    say_text_alone(draft, record)
     as_stated(draft, record, reading)
     fit(draft)
 
