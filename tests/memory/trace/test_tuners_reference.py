@@ -115,12 +115,15 @@ def test_a_pass_holds_what_the_trace_sees(name: str, mode: str) -> None:
 @pytest.mark.parametrize("dropout", [0.0, 0.1])
 @pytest.mark.parametrize("mode", MODES)
 def test_adalora_has_the_gradients_of_its_penalty_from_the_first_moment_of_backward(mode: str, dropout: float) -> None:
-    """AdaLoraModel.forward adds how far A and B are from orthogonal: their gradients are there before the layers'.
-
-    They are not counted before, which is 2 MB of 2 layers here.
-    """
+    """AdaLoraModel.forward adds how far A and B are from orthogonal: their gradients are there before the layers'."""
     setting = setting_of("adalora", {"targets": WIDELY, "dropout": dropout}, **MODES[mode])
-    agree_on(setting, small(), peak=0.003, elsewhere=ELSEWHERE)
+    agree_on(setting, small(), peak=EXACT, elsewhere=ELSEWHERE)
+
+
+def test_gradients_of_a_penalty_wait_beside_earlier_ones() -> None:
+    """With accumulation, too: what is there of a micro-batch before is added to when the layers' come."""
+    setting = setting_of("adalora", {"targets": WIDELY}, gradient_accumulation=2)
+    agree_on(setting, small(), peak=EXACT, elsewhere=ELSEWHERE)
 
 
 @pytest.mark.parametrize("name", ["beft", "lily", "miss", "oft", "osf", "vera"])

@@ -294,6 +294,8 @@ def _backward(scale: Scale, programs: Programs, gradients: int) -> Iterator[Stre
     if programs.tied and programs.accumulates:  # the output weight's waits for the embedding's
         for name in ("last layer", "first layer"):
             there[name][NEW_GRADIENT] = programs.embedding
+    for name, size in _of_penalty(scale, programs).items():
+        there[name][NEW_GRADIENT] = there[name].get(NEW_GRADIENT, 0) + size
     yield Stretch("loss", added_up(scale, [*stored, *waiting], there["loss"]), programs.head.backward)
     waiting.append((programs.head.pinned, 1))
     for index in _last(programs):
@@ -313,6 +315,15 @@ def _backward(scale: Scale, programs: Programs, gradients: int) -> Iterator[Stre
         hidden = {GRADIENTS: made, INCOMING: scale.bytes(programs.hidden)}
         yield Stretch("inputs of layers", added_up(scale, [*pinned], hidden), programs.inputs.backward)
     yield from _at_embedding(scale, programs, gradients)
+
+
+def _of_penalty(scale: Scale, programs: Programs) -> dict[str, int]:
+    """The gradients of a penalty that still wait: all of them, in the end those of the first layer, by its share."""
+    if not programs.penalty:
+        return {}
+    made = sum(one.count * scale.bytes(one.gradients) for one in programs.layers)
+    first = programs.penalty * scale.bytes(programs.layers[0].gradients) // made if made else 0
+    return {"loss": programs.penalty, "last layer": programs.penalty, "first layer": first}
 
 
 def _at_the_end(scale: Scale, programs: Programs, embedding: int) -> int:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import cached_property
 
 from toolkit.memory.context import Context
+from toolkit.memory.formula.tuned.penalty import waiting_matrices
 from toolkit.memory.formula.workspaces import workspaces_before
 from toolkit.memory.programs.program import CHECKPOINTS, Origin
 from toolkit.memory.programs.programs import Programs
@@ -133,6 +134,7 @@ class Run:
         for played in (*layers, end):
             leave(writer, played)
         self.before_loss()
+        penalties = self._of_penalty(len(layers))
         earlier = len(writer.gradients)
         gradient = play_backward(writer, end, 0, self._new_workspace(2))
         waiting = self._of_output(earlier, accumulates=accumulates) if course.joins else 0
@@ -147,6 +149,7 @@ class Run:
                 writer.hold(gradient)
                 held += played.given, gradient
             self.after_layer(before)
+            writer.release(*penalties[place])
         self._keep_leaf(hidden, gradient)
         writer.release(*front)  # of the embeddings' norm and dropout, which go back before the table
         self._at_embedding(gradient, waiting, accumulates=accumulates)
@@ -156,6 +159,15 @@ class Run:
         for played in (*layers, end):
             linked = (played.given, played.result)
             writer.release(*(block for block in played.blocks.values() if block not in linked))
+
+    def _of_penalty(self, layers: int) -> list[list[Block]]:
+        """The gradients of a penalty, which wait for those of each layer; of the first layer those that none has."""
+        events, found = self._writer.events, [list[Block]() for _ in range(layers)]
+        for size, count in waiting_matrices(self._context):
+            each, rest = divmod(count, layers)
+            for place, blocks in enumerate(found):
+                blocks += [events.allocate(size) for _ in range(each + (0 if place else rest))]
+        return found
 
     def _keep_leaf(self, leaf: Block, gradient: Block) -> None:
         """Embeddings that are a leaf, and their gradient, in which the graph of a result that has a name ends."""

@@ -22,7 +22,8 @@ PASS_ROWS = (
         TEMPORARY,
         "bytes of one weight, in the dtype of the product that makes its gradient",
         "torch/csrc/autograd/functions/accumulate_grad.h",
-        "A weight's new gradient before it is cast, or added to that of earlier micro-batches or of a tied weight.",
+        "A weight's new gradient before it is cast, or added to that of earlier micro-batches or of a tied weight; and "
+        "all those of AdaLoRA's penalty, which wait for the loss's.",
         (FORWARD, BACKWARD),
     ),
     RowRule(

@@ -23,6 +23,7 @@ from toolkit.memory.forms.recurrent import pieces_of
 from toolkit.memory.forms.written_scores import MPT, mpt_masks, refuse_unread
 from toolkit.memory.formula.ends.logits import NAMED, HeadForm
 from toolkit.memory.formula.layer import RESIDUAL
+from toolkit.memory.formula.tuned.penalty import waiting_bytes
 from toolkit.memory.layouts.encoders import ENCODERS
 from toolkit.memory.libraries.kept_caches import refuse_cache, room
 from toolkit.memory.libraries.losses import SUMS_CHUNKS, TILES, held_result, loss_of, refuse_sum
@@ -147,6 +148,7 @@ def _with_gradients(programs: Programs, context: Context) -> Programs:
         adds_in_place=dtypes.autocast not in (None, dtypes.head) or loss_of(context.setting) in TILES,
         sums_chunks=loss_of(context.setting) in SUMS_CHUNKS,
         scattered=scattered_bytes(context.architecture, context.setting, dtypes.embedding),
+        penalty=waiting_bytes(context),
     )
 
 
