@@ -14,7 +14,7 @@ UNSEEN = (
     "amharic_gemma3", "medqa_qwen", "qlora_analytics_agent", "qwen3_stage3_lora", "support_tickets_bert",
     "wikisql_qlora", "llama7b_generate_2023", "pythia_window_a800", "summer_camp_vllm", "t4_serving", "vllm066_mistral",
     "banglabert_nli", "glue_vram_roberta_deberta", "medical_vqa_peft", "qwen3_sft_adapters",
-    "peft_systems_phi2", "day21_trl_lab", "imdb_distilbert_peft", "onepercent_lora",
+    "peft_systems_phi2", "day21_trl_lab", "imdb_distilbert_peft", "onepercent_lora", "qwen3_lora_speed_bench",
 )  # fmt: skip
 
 
