@@ -12,6 +12,7 @@ from toolkit.memory.estimate import Estimate, Holdings
 from toolkit.memory.formula.engine.cache import token_bytes
 from toolkit.memory.formula.engine.engine import cache_room, profiled
 from toolkit.memory.ledger import STEADY, Category, Phase, PhaseName
+from toolkit.memory.parallel.buckets import ROW as BUCKETS
 from toolkit.memory.parallel.flat_parts import whole_adapters
 from toolkit.memory.parallel.micro_batches import RECEIVED
 from toolkit.memory.parallel.zero_moments import BUCKET, FLOAT, SKIPPED
@@ -54,19 +55,20 @@ def weights_bytes(estimate: Holdings) -> Bytes | None:
 def _after_step(estimate: Holdings) -> Bytes | None:
     """What is held between steps, the workspaces in torch's allocator, and results that are still referenced.
 
-    A training loop of one's own may still reference the last outputs. ZeRO 1 and 2 free all gradients while they step
-    (deepspeed runtime/zero/stage_1_and_2.py, step: averaged_gradients, single_grad_partition).
+    A training loop of one's own may still reference the last outputs; where it says how long, a row has them. DDP keeps
+    its buckets. ZeRO 1 and 2 free all gradients while they step (deepspeed runtime/zero/stage_1_and_2.py, step:
+    averaged_gradients, single_grad_partition).
     """
     phase = estimate.ledger.phase(PhaseName.OPTIMIZER_STEP)
     if phase is None:
         return None
     steps_apart = estimate.setting.parallel.strategy in ("zero1", "zero2")
     kept = [category for category in STEADY if not (steps_apart and category is Category.GRADIENTS)]
-    beside = sum(row.bytes for row in phase.rows if row.name in (NAMED, SKIPPED, RECEIVED))
+    beside = sum(row.bytes for row in phase.rows if row.name in (NAMED, SKIPPED, RECEIVED, BUCKETS))
     held = phase.of(*kept, Category.WORKSPACE) + beside
     if estimate.setting.parallel.strategy == "zero3":
         held += _buffers(phase)
-    return held, held + estimate.outputs
+    return held, held + (estimate.outputs if estimate.setting.stack.result is None else 0)
 
 
 def _buffers(phase: Phase) -> int:
@@ -96,6 +98,12 @@ def _after_stage(estimate: Estimate) -> Bytes | None:
     uncounted = (Category.GRADIENTS, Category.ADAPTERS) if ignores else (Category.GRADIENTS,)
     kept = [category for category in STEADY if category not in uncounted]
     return _point(phase.of(*kept, Category.WORKSPACE)) if phase else None
+
+
+def _over_forward(estimate: Estimate) -> Bytes | None:
+    """The fullest moment of the forward pass, with what stays from step to step."""
+    phase = estimate.ledger.phase(PhaseName.FORWARD_END)
+    return _point(phase.total) if phase else None
 
 
 def _after_forward(estimate: Estimate) -> Bytes | None:
@@ -164,6 +172,7 @@ PREDICTS: Mapping[str, Predicts | str] = {
     "allocated_after_step": _after_step,
     "allocated_after_stage": _after_stage,
     "allocated_between_tokens": _between_tokens,
+    "allocated_over_forward": _over_forward,
     "allocated_after_forward": _after_forward,
     "allocated_after_backward": _after_backward,
     "allocated_and_context": _with_context,

@@ -15,6 +15,7 @@ READING_METRICS = {
     "allocated_after_step": "live tensors right after an optimizer step, gradients among them",
     "allocated_after_stage": "live tensors when training is over: weights and optimizer states",
     "allocated_between_tokens": "live tensors between two generated tokens, at the last of them",
+    "allocated_over_forward": "the peak of live tensors over the forward pass alone, of training",
     "allocated_after_forward": "live tensors after the forward pass",
     "allocated_after_backward": "live tensors after the backward pass",
     "allocated_and_context": "the peak of live tensors, and what the process holds outside of torch's allocator",
