@@ -72,6 +72,18 @@ def test_the_kernel_before_exllama_keeps_nothing_and_writes_weights_out() -> Non
     assert passing(token)["cast_copies"] == 127 * (13824 + 5120) * 4
 
 
+def test_without_its_extension_the_same_kernel_writes_every_weight_out() -> None:
+    """Qwen2.5 3B, 49 tokens and 64 more by auto-gptq 0.7.1: ProIg-Chaa/llm-quant-benchmark, 4fa2068, 2,095.129 MiB.
+
+    At the widest 2,048 x 11,008 values are shifted as int32 and cast to int8; gptqmodel, which transformers takes since
+    4.49, has no part in it.
+    """
+    said = {"sequence_length": 49, "generated_length": 64, "stack": Stack(versions={"transformers": "4.57.1"})}
+    found = of("Qwen/Qwen2.5-3B-Instruct", "unpacked", **said)
+    assert passing(found)["dequantized_weight"] == 2048 * 11008 * (4 + 1)
+    assert found.allocated == pytest.approx(2_095.129 * 2**20, rel=0.003)
+
+
 def passing(found: Estimate) -> dict[str, int]:
     """The most that each row takes at any moment of a layer's pass over the prompt."""
     assert found.context is not None

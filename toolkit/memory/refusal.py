@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from packaging.version import Version
 
 from toolkit.memory.libraries.own_code_rules import of_megatron, of_torchtitan, of_torchtune
-from toolkit.memory.libraries.packed_kernels import CUDA_OLD
+from toolkit.memory.libraries.packed_kernels import OF_AUTO_GPTQ
 from toolkit.memory.libraries.trainers import MEGATRON, TORCHTITAN, TORCHTUNE
 from toolkit.memory.libraries.transformers_versions import MASKED_BEFORE, MASKED_FROM
 from toolkit.memory.libraries.unfused_attention import ALL, WIDENS_FROM, unfused
@@ -55,7 +55,7 @@ TRAINABLE_STORAGE = frozenset({"fp32", "bf16", "fp16", "nf4", "fp4", "int8"})
 AUTOAWQ_FUSES_ALIKE = (Version("0.1.4"), Version("0.1.7"))
 """From 0.1.7 models are dispatched before they are fused, with what buffers the old modules have on the GPU."""
 
-GENERATES = frozenset({CUDA_OLD, "exllama", "exllamav2"})
+GENERATES = frozenset({*OF_AUTO_GPTQ, "exllama", "exllamav2"})
 """Kernels of GPTQ weights without a backward pass."""
 
 FLOATS = frozenset({"fp32", "bf16", "fp16"})
@@ -117,7 +117,7 @@ def _refuse_kernel(setting: Setting) -> None:
     if setting.trains == (kernel in GENERATES):
         done = "only generates" if kernel in GENERATES else "is followed in training alone"
         raise UnsupportedRow("dequantized_weight", f"the kernel {kernel} {done}")
-    if kernel in GENERATES and not older(setting, "transformers", AUTO_GPTQ_UNTIL):
+    if kernel in GENERATES - {*OF_AUTO_GPTQ} and not older(setting, "transformers", AUTO_GPTQ_UNTIL):
         raise UnsupportedRow("exllama_buffer", f"no formula for {kernel} of gptqmodel yet (transformers 4.49)")
 
 

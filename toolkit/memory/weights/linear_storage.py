@@ -7,7 +7,13 @@ from __future__ import annotations
 
 from packaging.version import Version
 
-from toolkit.memory.libraries.packed_kernels import AUTOAWQ_WRITES_OUT_FROM, GEMV, GPTQ_OF_4_BITS, dense_from
+from toolkit.memory.libraries.packed_kernels import (
+    AUTOAWQ_WRITES_OUT_FROM,
+    GEMV,
+    GPTQ_OF_4_BITS,
+    OF_AUTO_GPTQ,
+    dense_from,
+)
 from toolkit.memory.libraries.trainers import BY_FROM_PRETRAINED
 from toolkit.memory.libraries.versions import older
 from toolkit.spec.fields import names
@@ -65,7 +71,8 @@ def storage_of(setting: Setting) -> str:
 def _packed_storage(setting: Setting, least: int) -> str:
     """The storage of AWQ or GPTQ weights that are written out for products of `least` rows and more."""
     kernel = setting.weights.partition("-")[0]
-    if not older(setting, "transformers", AUTO_AWQ_UNTIL if kernel == "awq" else AUTO_GPTQ_UNTIL):
+    by_itself = kernel == "gptq" and setting.kernels.gptq in OF_AUTO_GPTQ
+    if not by_itself and not older(setting, "transformers", AUTO_AWQ_UNTIL if kernel == "awq" else AUTO_GPTQ_UNTIL):
         return "plain"
     if kernel == "awq" and older(setting, "autoawq", AUTOAWQ_WRITES_OUT_FROM):
         return kernel

@@ -32,6 +32,7 @@ GPTQ_KERNELS = {
     "triton": "training: dequantizes a weight for each product (triton v2 of auto-gptq, and of gptqmodel before 2.1)",
     "torch": "training: dequantizes a weight by torch's operators and keeps it for backward (gptqmodel since 2.1)",
     "cuda-old": "inference: multiplies few rows by packed weights, dequantizes a weight for more (auto-gptq's first)",
+    "unpacked": "inference: dequantizes a weight for every product (auto-gptq's first, without its CUDA extension)",
     "exllama": "inference: multiplies by packed weights, or by one dequantized into a buffer (auto-gptq's ExLlama)",
     "exllamav2": "inference: ExLlamaV2 as auto-gptq sets it up, with buffers for eight sequences of 2,048 tokens",
 }
