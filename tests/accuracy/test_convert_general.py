@@ -173,6 +173,22 @@ def _trl_of(day: str) -> str:
     return max(there, key=lambda version: [int(part) for part in version.split(".") if part.isdigit()])
 
 
+def test_a_run_of_a_month_may_be_much_younger_than_what_it_states() -> None:
+    """transformers 4.43.3 is of 2024-07-26, bitsandbytes 0.43.3 of 07-30; 4.57.1 of 2025-10-14 is the last of October.
+
+    Between a run without releases of April 2026 and half a year before lie 4.57.1 and 5.7.0 of 2026-04-28.
+    """
+    old = {"bitsandbytes": "0.43.3"}
+    notes = "releases are not stated (runs of October 2025)"
+    assert said(task="inference", versions=old, notes=notes)["stack"]["transformers"] == ["4.43.3", "4.57.1"]
+    assert said(task="inference", versions=old, notes="commit of 2025-10-31")["stack"]["transformers"] != [
+        "4.43.3", "4.57.1"
+    ]  # fmt: skip
+    alone = said(task="inference", notes="ran in April 2026")["stack"]
+    assert alone["transformers"] == ["4.57.1", "5.7.0"]
+    assert "transformers" not in said(task="inference", notes="runs of April 2026, runs of May 2026").get("stack", {})
+
+
 def test_options_of_a_server_are_read_from_its_command() -> None:
     notes = (
         "--gpu-memory-utilization=0.9 --max-model-len 16000 --max-num-seqs=64 --enforce-eager --tensor-parallel-size 2"

@@ -206,3 +206,39 @@ def test_a_card_does_not_bound_what_torch_reserves_under_wsl(metric: str, notes:
 def test_a_loop_that_keeps_caches_as_tuples_is_not_followed(notes: str, beyond: str | None) -> None:
     found = one_of(task="inference", optimizer=None, gen_len=20, notes=notes).get("beyond", {})
     assert found.get("kv_cache") == beyond
+
+
+@pytest.mark.parametrize(
+    ("notes", "result"),
+    [
+        ("train.py: zero_grad() at the start of each step; outputs keeps its name until the next pass", "next"),
+        ("after optimizer.step(), outputs still has its name until the next", "next"),
+        ("loss.backward() and optimizer.step()", ["loss", "next"]),
+    ],
+)
+def test_lines_that_only_a_loop_has_say_that_there_is_one(notes: str, result: object) -> None:
+    found = stack_of(notes=notes)
+    assert (found["trainer"], found["result"]) == ("plain", result)
+
+
+def test_lines_of_a_loop_beside_arguments_of_a_trainer_are_of_a_callback() -> None:
+    assert "trainer" not in stack_of(notes="TrainingArguments(bf16=True); read in a callback after optimizer.step()")
+
+
+def test_a_loop_says_that_no_keys_and_values_are_kept() -> None:
+    assert one_of(notes="own training loop, loaded with use_cache=False")["scenario"]["use_cache"] is False
+    assert "use_cache" not in one_of(notes="own training loop")["scenario"]
+    assert "use_cache" not in one_of(notes="SFTTrainer of trl, use_cache=False")["scenario"]
+
+
+@pytest.mark.parametrize(
+    ("notes", "metric"),
+    [
+        ("reset before it: the peak of the forward pass alone", "allocated_over_forward"),
+        ("max_memory_allocated over a step, whose forward pass is the peak", "allocated"),
+        ("the maximum over the forward pass, not the backward", "allocated_over_forward"),
+    ],
+)
+def test_a_peak_of_the_forward_pass_alone_is_no_peak_of_a_step(notes: str, metric: str) -> None:
+    [reading] = one_of(metric="allocated_max", notes=notes)["readings"]
+    assert reading["metric"] == metric

@@ -103,3 +103,26 @@ def test_the_rank_and_the_targets_of_another_method_may_stand_as_those_of_lora()
     run = said(task="adalora", lora={"r": 16, "alpha": 32, "targets": ["v_proj", "q_proj"], "dropout": 0.05})
     assert run["method"] == "adalora"
     assert run["peft"] == {"targets": ["q_proj", "v_proj"], "rank": 16, "dropout": 0.05}
+
+
+@pytest.mark.parametrize(
+    ("notes", "padding"),
+    [
+        ("rows padded to 512 tokens with an attention mask", True),
+        ("rows padded to 512 tokens, no attention mask is passed", False),
+        ("every row padded to 512 tokens, without a mask", False),
+    ],
+)
+def test_rows_that_are_filled_up_without_a_mask_are_whole(notes: str, padding: bool) -> None:
+    assert said(task="full", seq_len=512, notes=notes)["padding"] is padding
+
+
+def test_kernels_of_auto_gptq_without_exllama_are_its_first() -> None:
+    def kernels(notes: str) -> Any:
+        run = one_of(task="inference", quantization="GPTQ 4 bit", seq_len=64, gen_len=8, notes=notes)
+        return run["scenario"].get("kernels")
+
+    said_so = "AutoGPTQForCausalLM.from_quantized(disable_exllama=True, disable_exllamav2=True)"
+    assert kernels(said_so) == {"gptq": ["cuda-old", "unpacked"]}
+    assert kernels("AutoGPTQForCausalLM.from_quantized(disable_exllama=True)") is None
+    assert kernels("from_pretrained, neither exllama kernel is used") is None

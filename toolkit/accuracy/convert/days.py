@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import operator
 import re
+from calendar import monthrange
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, timedelta
 from functools import cache
@@ -31,6 +32,13 @@ Days = tuple[date, date]
 """The first day and the last."""
 
 _TOLD = re.compile(r"\b(?:commit|run|log|page|results?) (?:of|on|from) (20\d\d-[01]\d-[0-3]\d)\b")
+_MONTHS = ("january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november",
+           "december")  # fmt: skip
+_RAN_IN = re.compile(
+    rf"\b(?:runs?|ran|logs?|measured|releases (?:are|is) not stated) (?:(?:of|in|from) |\((?:runs (?:of|in) )?)"
+    rf"({'|'.join(_MONTHS)}) (20\d\d)\b"
+)
+"""What says in which month a run was made, not only when it was published."""
 _STACK = "stack."
 _OWN_CODE = ("vllm", "autoawq", "litgpt", "torchtune", "torchtitan")
 """Software that runs models by code of its own."""
@@ -55,18 +63,35 @@ def told_day(record: Record) -> date | None:
         return None
 
 
+def month_of_run(record: Record) -> date | None:
+    """The last day of the month in which a record's remarks say that its run was made; None without, or of several."""
+    found = {(int(year), _MONTHS.index(month) + 1) for month, year in _RAN_IN.findall(remarks_of(record))}
+    if len(found) != 1:
+        return None
+    year, month = found.pop()
+    return date(year, month, monthrange(year, month)[1])
+
+
 def say_releases(draft: Draft, record: Record, days: Days | None) -> None:
-    """Says the releases that move memory and are not stated. `days` are the source's."""
+    """Says the releases that move memory and are not stated. `days` are the source's.
+
+    A run that was made in a month which is told may be much younger than what it states: whoever keeps one library may
+    have others anew.
+    """
     stated = {
         name.removeprefix(_STACK): version
         for name, version in draft.fields.items()
         if name.startswith(_STACK) and isinstance(version, str)
     }
-    newest, told, bounds = _newest_day(stated), told_day(record), bounds_of(record["versions"] or {})
+    newest, bounds = _newest_day(stated), bounds_of(record["versions"] or {})
+    told, ran = told_day(record), month_of_run(record)
     between = days if newest is None else (newest, newest + WINDOW)
     if told is not None:
         first = told - WINDOW if newest is None else newest
         between = first, max(first, told if newest is None else min(told, newest + WINDOW))
+    if ran is not None:
+        first = ran - WINDOW if newest is None else newest
+        between = first, max(first, ran)
     if between is None or draft.fields.get("stack.trainer") in _OWN_CODE:
         return
     floor = _newest_day({package: least for package, of in bounds.items() for sign, least in of if sign == ">="})

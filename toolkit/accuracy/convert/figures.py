@@ -17,6 +17,11 @@ _STAGE_WORDS = (
     (re.compile(r"\bafter (?:the )?forward\b"), "allocated_after_forward"),
     (re.compile(r"\bafter (?:the )?backward\b"), "allocated_after_backward"),
 )
+_FORWARD_ALONE = re.compile(
+    r"\b(?:peak|maximum) (?:of|over|in|within) (?:the |a )?forward (?:pass )?(?:alone|only)\b"
+    r"|\b(?:peak|maximum) (?:of|over|in|within) (?:the |a )?forward pass,? (?:but )?not (?:of |in )?(?:the )?backward\b"
+)
+"""What says that a peak is not of the pass back nor of the step."""
 _UNITS: Mapping[str, tuple[int, ...]] = {
     "gb": (10**9, 2**30),
     "g": (10**9, 2**30),
@@ -73,6 +78,8 @@ def metric_of(record: Record) -> str:
             named = f"stage {shown(stage[1].strip())}" if stage else "a stage that the notes do not name"
             raise UnreadFigureError(f"metric {published} of {named} is not known")
         return str(found)
+    if published == "allocated_max" and _FORWARD_ALONE.search((record["notes"] or "").casefold()):
+        return "allocated_over_forward"
     found = word("metrics", published) or (published if published in READING_METRICS else None)
     if found is None:
         raise UnreadFigureError(f"metric {shown(published)} is not known")

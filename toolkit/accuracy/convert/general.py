@@ -13,6 +13,7 @@ from toolkit.accuracy.convert.axolotl import axolotl_example, quotes_axolotl
 from toolkit.accuracy.convert.beside import say_beside, say_spill, say_stated_releases
 from toolkit.accuracy.convert.caches import say_cache
 from toolkit.accuracy.convert.days import Days, say_releases
+from toolkit.accuracy.convert.deepspeed_words import say_deepspeed
 from toolkit.accuracy.convert.draft import MAX_REMARK, Draft, Record
 from toolkit.accuracy.convert.evaluations import say_evaluated, say_labels
 from toolkit.accuracy.convert.fitting import fit
@@ -51,6 +52,8 @@ _REENTRANT = re.compile(r"\breentrant\b|use_reentrant\W{0,3}true")
 _OPTIMIZER = re.compile(r"\boptimizer (adamw?|sgd|adafactor|lion)\b(?! not)|\b(adamw) fused\b|default (adamw)\b")
 _DORA = re.compile(r"\buse_dora\W{1,3}true\b")
 _CHUNKED = re.compile(r"\bchunked (?:ce|cross.?entropy|loss)\b")
+_BY_AUTO_GPTQ = re.compile(r"\bautogptqforcausallm\b|\bloaded by auto-?gptq\b")
+_NO_EXLLAMA = re.compile(r"\bdisable_exllama ?= ?true\b(?=.*\bdisable_exllamav2 ?= ?true\b)|\bneither exllama kernel\b")
 _NO_DTYPE = re.compile(r"\bno (?:torch_)?dtype (?:is )?(?:given|named|passed|set)\b|\bwithout a (?:torch_)?dtype\b")
 _NO_OPTIMIZER = re.compile(r"\bno optimizer\b|without an? optimizer")
 _NO_STEP = re.compile(r"\b(?:no|without an?) optimizer steps?\b")
@@ -96,6 +99,7 @@ def as_recorded(draft: Draft, record: Record, reading: dict[str, Any]) -> None:
     say_cache(draft, record)
     _say_checkpointing(draft, record)
     _say_several(draft, record)
+    say_deepspeed(draft, record)
     say_beyond(draft, record)
     say_beside(draft, record)
     say_passes(draft, record)
@@ -125,6 +129,8 @@ def _say_storage(draft: Draft, record: Record) -> None:
         draft.say("desc_act", ordered[1] in ("yes", "true"))
     if kernel and weights == "gptq-int4":
         draft.say("kernels.gptq", _GPTQ_KERNELS.get(kernel[1]))
+    elif weights == "gptq-int4" and _BY_AUTO_GPTQ.search(remarks_of(record)) and _NO_EXLLAMA.search(remarks_of(record)):
+        draft.say("kernels.gptq", ["cuda-old", "unpacked"])  # whether its CUDA extension was found, nobody says
     text = f"{stored} ; {remarks_of(record)}"
     if isinstance(weights, str) and weights in names.DOUBLE_QUANTIZED:
         off, on = _NO_DOUBLE.search(text), _DOUBLE.search(text)

@@ -11,22 +11,28 @@ from typing import Any
 
 from toolkit.accuracy.convert.draft import MAX_REMARK, Draft, Record
 from toolkit.accuracy.convert.remarks import remarks_of
-from toolkit.accuracy.convert.trainers import BARE_PASS
+from toolkit.accuracy.convert.trainers import BARE_PASS, had_trainer
 from toolkit.spec.fields.result import OWN_LOOP, UNTIL_LOSS, UNTIL_NEXT
 
 _OWN = re.compile(
     r"\b(?:own|manual|custom|hand-?(?:written|made|rolled)|plain (?:pytorch|torch))"
     r" (?:(?:pytorch|train(?:ing)?) ){0,2}loop\b"
 )
+_QUOTED_STEP = re.compile(r"\b(?:optimizer|optim|opt)\.(?:step|zero_grad)\(|\bzero_grad\(|\bloss\.backward\(")
+"""Lines of a loop that remarks quote: a Trainer's user writes none of them."""
 _TORCH_OPTIMIZER = "torch.optim."
 """How a loop names its optimizer: arguments of a Trainer have names of their own for it, such as adamw_torch."""
-_NAMED = re.compile(r"\b(?:outputs?|out|results?) ?= ?\w{0,40}model\w{0,40}\(|\b(?:outputs?|out|results?)\.loss\b")
+_NAMED = re.compile(
+    r"\b(?:outputs?|out|results?) ?= ?\w{0,40}model\w{0,40}\(|\b(?:outputs?|out|results?)\.loss\b"
+    r"|\b(?:outputs?|logits|results?) (?:still )?(?:keeps?|has|have) (?:its |their |a )?names? (?:un)?til the next\b"
+)
 _UNNAMED = re.compile(r"\bmodel\(\*\*\w+\)\.loss\b")
 _WITHIN_BACKWARD = re.compile(
     r"\b(?:register_)?post_accumulate_grad_hook\b"
     r"|\boptimizer[_ -]in[_ -](?:the[_ -])?(?:backward|bwd)\b(?!\W{0,3}(?:false|off))"
     r"|\b(?:steps?|updates?) (?:with)?in (?:the |its )?backward\b"
 )
+_NO_CACHE = re.compile(r"\buse_cache ?[=:] ?false\b")
 _QUOTED_PASS = re.compile(r"\bmodel\((?:\*\*|input|x\b|batch|ids)")
 _CUT_LOSS = re.compile(r"\bcut[_ ]cross[_ ]entropy\b|\blinear_cross_entropy\b")
 _FROZEN = re.compile(
@@ -53,11 +59,14 @@ def say_loop(draft: Draft, record: Record) -> None:
         return
     text = f"{(record['optimizer'] or '').casefold()} ; {remarks_of(record)}"
     trainer = draft.fields.get("stack.trainer")
-    own = _OWN.search(text) or text.startswith(_TORCH_OPTIMIZER)
+    quoted = not had_trainer(record) and (_QUOTED_STEP.search(text) or _NAMED.search(text))
+    own = quoted or _OWN.search(text) or text.startswith(_TORCH_OPTIMIZER)
     bare = trainer == OWN_LOOP and BARE_PASS.search(text)
     if (bare or (own and (trainer is None or isinstance(trainer, list)))) and "trainer" not in draft.beyond:
         draft.say("stack.trainer", OWN_LOOP)
         draft.say("stack.result", _named_until(text))
+    if draft.fields.get("stack.trainer") == OWN_LOOP and _NO_CACHE.search(text):
+        draft.say("use_cache", False)
     if _WITHIN_BACKWARD.search(text):
         draft.say("optimizer_in_backward", True)
     if _CUT_LOSS.search(text):

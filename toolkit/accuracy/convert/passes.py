@@ -13,7 +13,9 @@ from toolkit.accuracy.convert.remarks import remarks_of
 from toolkit.spec.fields import names
 from toolkit.spec.fields.process import MOVED
 
-_MOVES = re.compile(r"(?:\bfrom_pretrained\([^();]{0,160}\)|\bmodel)\.(?:to\((?!torch\.|dtype\b)|cuda\()")
+_MOVES = re.compile(
+    r"(?:\bfrom_pretrained\([^();]{0,160}\)(?:,? (?:and )?then )?|\bmodel)\.(?:to\((?!torch\.|dtype\b)|cuda\()"
+)
 _HELD = re.compile(
     r"\b(?:outputs?|results?|logits) of the (?:forward(?: pass)?|pass|call) before (?:stays?|remains?|is|are) "
     r"(?:still )?(?:referenced|held|kept)\b"

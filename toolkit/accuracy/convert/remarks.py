@@ -27,6 +27,11 @@ _PADDED = re.compile(
     r"\bpad(?:s|ded|ding)? (?:every|each|all)\b[^;.]{0,40}\bto\b|\bpadding\W{1,3}max_length\b|\bcut and padded to\b"
     r"|\b(?:padded|filled|padding) (?:up )?to (?:max|model_max|a? ?length|\d)"
 )
+_UNMASKED = re.compile(
+    r"\b(?:no |without (?:an? |the )?|never an? )(?:attention[ _]?)?mask\b(?! of (?:labels|the loss))"
+    r"|\battention[ _]mask (?:is|was) (?:not|never) (?:passed|given|used)\b"
+)
+"""What says that a model does not know which tokens fill its rows up."""
 _UNPACKED = re.compile(r"\b(?:no|not|without) pack(?:ing|ed)\b|\bpacking\W{1,3}(?:false|off|no)\b")
 _FILLED = re.compile(
     r"\bpack(?:ed|s|ing)?\b|\bpadded\b|\bfilled\b|\b(?:chunk|block|window|segment)s?\b|\b(?:synthetic|random|dummy)\b"
@@ -112,7 +117,7 @@ def say_lengths(draft: Draft, record: Record) -> None:
     mean, limit = _MEAN.search(text), _LIMIT.search(text)
     if _PADDED.search(text) and draft.fields.get("method") not in (None, "inference"):
         flash = draft.fields.get("attention") == "flash"  # which leaves filled places out: how many, nobody says
-        draft.say("padding", [True, False] if flash else True)
+        draft.say("padding", False if _UNMASKED.search(text) else [True, False] if flash else True)
         draft.say("sequence_length", length)
         return
     if length is None and limit and (mean or draft.fields.get("method") not in (None, "inference")):
