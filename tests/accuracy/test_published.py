@@ -53,6 +53,7 @@ RECORDS = {
     "banglabert_nli": 30, "glue_vram_roberta_deberta": 83, "medical_vqa_peft": 15, "qwen3_sft_adapters": 38,
     "peft_systems_phi2": 30, "day21_trl_lab": 26, "imdb_distilbert_peft": 3, "onepercent_lora": 4,
     "qwen3_lora_speed_bench": 8,
+    "quant_bench_qwen3b": 15,
 }  # fmt: skip
 """How many records each source has, counted in what was collected."""
 
