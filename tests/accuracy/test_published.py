@@ -54,6 +54,7 @@ RECORDS = {
     "peft_systems_phi2": 30, "day21_trl_lab": 26, "imdb_distilbert_peft": 3, "onepercent_lora": 4,
     "qwen3_lora_speed_bench": 8,
     "quant_bench_qwen3b": 15,
+    "laptop_1650ti_quant": 9,
 }  # fmt: skip
 """How many records each source has, counted in what was collected."""
 
