@@ -55,6 +55,7 @@ RECORDS = {
     "qwen3_lora_speed_bench": 8,
     "quant_bench_qwen3b": 15,
     "laptop_1650ti_quant": 9,
+    "zero3_gpt2_h200": 40,
 }  # fmt: skip
 """How many records each source has, counted in what was collected."""
 
