@@ -15,6 +15,7 @@ UNSEEN = (
     "wikisql_qlora", "llama7b_generate_2023", "pythia_window_a800", "summer_camp_vllm", "t4_serving", "vllm066_mistral",
     "banglabert_nli", "glue_vram_roberta_deberta", "medical_vqa_peft", "qwen3_sft_adapters",
     "peft_systems_phi2", "day21_trl_lab", "imdb_distilbert_peft", "onepercent_lora", "qwen3_lora_speed_bench",
+    "llama3_stages_pro6000",
     "zero3_gpt2_h200",
     "laptop_1650ti_quant",
     "quant_bench_qwen3b",

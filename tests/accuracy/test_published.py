@@ -56,6 +56,7 @@ RECORDS = {
     "quant_bench_qwen3b": 15,
     "laptop_1650ti_quant": 9,
     "zero3_gpt2_h200": 40,
+    "llama3_stages_pro6000": 14,
 }  # fmt: skip
 """How many records each source has, counted in what was collected."""
 
