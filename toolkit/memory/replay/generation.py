@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence, Set
-from itertools import chain, repeat
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from itertools import chain, groupby, repeat
+from typing import NamedTuple
 
 from toolkit.memory.allocator.caching import SMALL_REQUEST
+from toolkit.memory.architecture import LayerKind
 from toolkit.memory.context import Context, Scale
 from toolkit.memory.formula.caches.growth import growth
 from toolkit.memory.formula.caches.kv_cache import kept_bytes
@@ -20,6 +22,7 @@ from toolkit.memory.programs.programs import Programs
 from toolkit.memory.replay.ends import end_script
 from toolkit.memory.replay.events import Block, Events
 from toolkit.memory.replay.loading import load
+from toolkit.memory.replay.numbered import Numbered
 from toolkit.memory.replay.played import play_forward
 from toolkit.memory.replay.repeats import Repeats
 from toolkit.memory.replay.script import Script, script_of
@@ -36,6 +39,14 @@ which is at every 2 MiB where they have segments of their own."""
 
 PASSES = 3
 """Passes over the prompt of a warm-up that are followed: from the second on each begins beside a result."""
+
+
+class Alike(NamedTuple):
+    """So many layers one after the other that one script says, with caches of one kind."""
+
+    script: Script
+    kind: LayerKind
+    layers: int
 
 
 def generation_events(context: Context, programs: Programs) -> Events:
@@ -135,11 +146,13 @@ def _decode(context: Context, programs: Programs, events: Events, caches: list[l
     count = max(setting.generated_length - 1, 0)
     growths = min(count, GROWTHS)
     batch, rank = context.scale.batch, context.scale.rank
+    alike = _alike(scripts, context.architecture.layers)
     longest = Writer(events, Scale(batch, 1, rank=rank, keys=setting.sequence_length + count), SMALL_REQUEST)
     least = {True: 0, False: SMALL_REQUEST}
     writers = {follows: GrowingWriter(events, batch, size, rank=rank) for follows, size in least.items()}
     ever = [script for script in distinct if longest.asks(script.forward)]
     repeats = Repeats(events)
+    moved, grown = 0, {}  # what is repeated only moves the blocks of those caches that grew
     for number in range(growths):
         tokens = setting.sequence_length + -(-count * (number + 1) // growths)
         follows = (number + 1) * FOLLOWED // growths > number * FOLLOWED // growths
@@ -147,13 +160,18 @@ def _decode(context: Context, programs: Programs, events: Events, caches: list[l
         writer.attend(tokens)
         # A tensor of a shorter cache is no larger: what asks for little beside the longest does so beside all.
         playing = {id(script) for script in (distinct if follows else ever) if writer.asks(script.forward)}
-        sizes = [*_cached(context, tokens)]
-        shape, asked = _asked(writer, scripts, playing, writer.bytes(programs.hidden), sizes)
+        kept = {id(kind): _cached(context, kind, tokens) for kind in context.architecture.layers}
+        shape, asked = _asked(writer, alike, scripts[-1], playing, writer.bytes(programs.hidden), kept)
         if further := repeats.again(shape, asked):
-            caches = [
-                [block + further for block in held] if size else held for held, size in zip(caches, sizes, strict=True)
-            ]
+            moved, grown = moved + further, kept
             continue
+        if moved:
+            caches = [
+                [block + moved for block in held] if size else held
+                for held, size in zip(caches, _by_layer(alike, grown), strict=True)
+            ]
+            moved = 0
+        sizes = _by_layer(alike, kept)
         start = events.mark()
         stream = writer.allocate(programs.hidden)
         passed: list[Block] = []
@@ -180,23 +198,39 @@ def _decode(context: Context, programs: Programs, events: Events, caches: list[l
     events.release(result)
 
 
+def _alike(scripts: Sequence[Script], kinds: Iterable[LayerKind]) -> list[Alike]:
+    """Layers that follow each other and are computed alike, with caches alike."""
+    layers = zip(scripts, chain.from_iterable(repeat(kind, kind.count) for kind in kinds), strict=False)
+    found = [[*pairs] for _, pairs in groupby(layers, lambda pair: (id(pair[0]), id(pair[1])))]
+    return [Alike(*pairs[0], len(pairs)) for pairs in found]
+
+
+def _by_layer(alike: Iterable[Alike], kept: Mapping[int, int]) -> list[int]:
+    """What is `kept` for each kind, layer by layer."""
+    return [*chain.from_iterable(repeat(kept[id(one.kind)], one.layers) for one in alike)]
+
+
 def _asked(
-    writer: GrowingWriter, scripts: Sequence[Script], playing: Set[int], hidden: int, sizes: Sequence[int]
+    writer: GrowingWriter, alike: Iterable[Alike], last: Script, playing: Set[int], hidden: int, kept: Mapping[int, int]
 ) -> tuple[object, list[int]]:
     """What tokens have alike that ask for blocks and let go of them in the same order, and the sizes that one asks for.
 
-    Those of the `hidden` state, of keys and values layer by layer, with what is computed there, and of the end.
+    Those of the `hidden` state, of keys and values layer by layer, with what is computed there, and of the `last`, the
+    end.
     """
-    computed = {id(script): script for script in scripts[:-1] if playing and (hidden or id(script) in playing)}
-    passes = {number: writer.numbered(script.forward) for number, script in computed.items()}
-    end = writer.numbered(scripts[-1].forward)
-    asked = [hidden] if hidden else []
-    for script, size in zip(scripts, sizes, strict=False):
-        asked += (size, size) if size else ()
-        asked += passes[id(script)].sizes if id(script) in passes else ()
+    passes: dict[int, Numbered] = {}
+    asked, grows = [hidden] if hidden else [], []
+    for script, kind, layers in alike:
+        size, number = kept[id(kind)], id(script)
+        each = [size, size] if size else []
+        if playing and (hidden or number in playing):
+            passes[number] = writer.numbered(script.forward)
+            each += passes[number].sizes
+        asked += each * layers
+        grows.append(size > 0)
+    end = writer.numbered(last.forward)
     asked += end.sizes
-    shape = [*passes], hidden > 0, [size > 0 for size in sizes], [one.moves for one in (*passes.values(), end)]
-    return shape, asked
+    return ([*passes], hidden > 0, grows, [one.moves for one in (*passes.values(), end)]), asked
 
 
 def _is_plain(caches: Sequence[Sequence[Block]], sizes: Sequence[int]) -> bool:
@@ -213,8 +247,6 @@ def _grown(
     return [[*pair] for pair in zip(new[::2], new[1::2], strict=True)]
 
 
-def _cached(context: Context, tokens: int) -> Iterator[int]:
-    """The bytes of the keys, and of the values, of so many tokens in each layer."""
-    for kind in context.architecture.layers:
-        size = 0 if kind.attention.recurrent else kept_bytes(context, kind, tokens) // 2
-        yield from repeat(size, kind.count)
+def _cached(context: Context, kind: LayerKind, tokens: int) -> int:
+    """The bytes of the keys, and of the values, of so many tokens in a layer."""
+    return 0 if kind.attention.recurrent else kept_bytes(context, kind, tokens) // 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
-from toolkit.frozen import frozen
+from toolkit.frozen import frozen, frozen_by_identity
 from toolkit.memory.formula.follow import AnyHead, AnyLayer, follow_layer, follow_logits, follow_loss, length_of
 from toolkit.memory.formula.layer import RESIDUAL
 from toolkit.memory.programs.program import CHECKPOINTS, MAX_RECORDED, Origin, Stream
@@ -17,7 +17,7 @@ from toolkit.memory.tape.gradients import INCOMING
 Changes = tuple[Change, ...]
 
 
-@frozen
+@frozen_by_identity
 class Pass:
     """Events of one tape: keys of the tensor that comes in, and of the one that is handed on (None: none is).
 

@@ -25,6 +25,7 @@ class _Known:
     bytes: dict[int, tuple[Size, int]] = field(default_factory=dict)
     numbered: dict[int, tuple[Pass, Numbered]] = field(default_factory=dict)
     returning: dict[int, tuple[Script, Returning]] = field(default_factory=dict)
+    asks: dict[int, tuple[Pass, bool]] = field(default_factory=dict)
 
 
 @lru_cache(maxsize=64)
@@ -97,7 +98,11 @@ class Writer:
 
     def asks(self, run: Pass) -> bool:
         """Whether a pass asks for anything."""
-        return any(change.size is not None and self.bytes(change.size) for change in run.events)
+        known = self._known.asks.get(id(run))
+        if known is None:
+            asks = any(change.size is not None and self.bytes(change.size) for change in run.events)
+            known = self._known.asks[id(run)] = run, asks
+        return known[1]
 
     def numbered(self, run: Pass) -> Numbered:
         """A pass at this scale."""
@@ -144,11 +149,12 @@ class GrowingWriter(Writer):
     def attend(self, keys: int) -> None:
         """From here on every token attends to so many keys: what is of pairs with them is worked out anew."""
         self.scale = Scale(self.scale.batch, 1, rank=self.scale.rank, keys=keys)
-        sizes, passes = self._known.bytes, self._known.numbered
-        self._known = _Known(
-            {place: known for place, known in sizes.items() if not known[0].pair},
-            {place: known for place, known in passes.items() if not _is_of_pairs(known[0])},
-        )
+        sizes = self._known.bytes
+        for place in [place for place, (size, _) in sizes.items() if size.pair]:
+            del sizes[place]
+        for passes in (self._known.numbered, self._known.asks):
+            for place in [place for place, (run, _) in passes.items() if _is_of_pairs(run)]:
+                del passes[place]
 
 
 @lru_cache(maxsize=MAX_RECORDED)
