@@ -76,14 +76,12 @@ def distinct(scores: Iterable[Score]) -> list[RunError]:
     repeats: dict[tuple[str, str, str, str], list[Score]] = {}
     for score in scores:
         repeats.setdefault(score.identity, []).append(score)
-    return [
-        RunError(
-            fmean(abs(score.error) for score in same),
-            fmean(score.error for score in same),
-            fmean(score.width for score in same),
-        )
-        for same in repeats.values()
-    ]
+    return [_run_error(same) for same in repeats.values()]
+
+
+def _run_error(same: Sequence[Score]) -> RunError:
+    errors = [score.error for score in same]
+    return RunError(fmean([*map(abs, errors)]), fmean(errors), fmean([score.width for score in same]))
 
 
 def errors_of(scores: Sequence[Score]) -> Errors:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Iterable
+from collections.abc import Sequence
 from itertools import accumulate, chain
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from toolkit.memory.allocator.caching import LARGE_SEGMENT, MIN_BLOCK, OWN_SEGMENT_FROM, SEGMENT_UNIT, SMALL_SEGMENT
 from toolkit.memory.replay.events import Outline
@@ -20,6 +21,7 @@ from toolkit.memory.replay.kernel import (
     Rules,
     by_pool,
     replay_blocks,
+    sizes_of_all,
     written_out,
 )
 from toolkit.memory.replay.pool import BLOCK_BITS, MOST_SMALL
@@ -63,7 +65,7 @@ class CompiledPool:
 def compiled_requests(outline: Outline) -> Requests | None:
     """The requests of a run, as arrays; None where one is too large."""
     try:
-        sizes = np.frombuffer(array("q", chain(outline.apart, *outline.sizes)), np.int64)
+        sizes = np.concatenate([_numbers(one, np.int64) for one in (outline.apart, *outline.sizes)])
     except OverflowError:
         return None
     largest = int(sizes.max())
@@ -80,13 +82,8 @@ def compiled_requests(outline: Outline) -> Requests | None:
 
 def _wanted(blocks: Numbers, outline: Outline) -> Numbers:
     """The size of each block, of what there is for those that are apart and for each stretch once."""
-    ends = [*accumulate(map(len, outline.sizes), initial=len(outline.apart))]
-    parts: list[Numbers] = []
-    done = 0
-    for after, number in zip(outline.after, outline.which, strict=True):
-        parts += blocks[done:after], blocks[ends[number] : ends[number + 1]]
-        done = after
-    return np.concatenate([*parts, blocks[done : len(outline.apart)]])
+    ends = accumulate(map(len, outline.sizes), initial=len(outline.apart))
+    return sizes_of_all(blocks, _numbers(outline.after), _numbers(outline.which), _numbers([*ends]))
 
 
 def _order(outline: Outline) -> Numbers:
@@ -94,16 +91,16 @@ def _order(outline: Outline) -> Numbers:
     written = _numbers(outline.written)
     if not outline.places:
         return written
-    before, linked, links = zip(*outline.follow, strict=True)
     return written_out(
         written,
         _numbers(outline.places),
-        (_numbers(before), _numbers(linked), _numbers(links)),
+        (_numbers(outline.before), _numbers(outline.linked), _numbers(outline.links)),
         _numbers(outline.moving),
-        _numbers(accumulate(map(len, outline.moves), initial=0)),
-        _numbers(chain.from_iterable(outline.moves)),
+        _numbers([*accumulate(map(len, outline.moves), initial=0)]),
+        _numbers([*chain.from_iterable(outline.moves)]),
     )
 
 
-def _numbers(numbers: Iterable[int]) -> Numbers:
-    return np.frombuffer(array("i", numbers), np.int32)
+def _numbers(numbers: Sequence[int], dtype: type = np.int32) -> NDArray[Any]:
+    """Numbers as an array; raises OverflowError where one is too large."""
+    return np.fromiter(numbers, dtype, len(numbers))

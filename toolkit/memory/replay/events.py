@@ -41,13 +41,17 @@ class Moved(NamedTuple):
         return [block if move > 0 else -block for move, block in zip(self.moves, blocks, strict=True)]
 
 
+# A run has them by the thousand: this leaves out the unpacking that a call of Moved would do.
+_MOVED = tuple.__new__
+
+
 class Outline(NamedTuple):
     """Events with each stretch written out once, however often it comes: all that their replay follows from.
 
     `apart` are the sizes of blocks that were made one by one. Of each stretch of others, in order: how many of these
     are before it (`after`), and `which` of the distinct `sizes` it has. `written` are events one by one; of each
     stretch of others as in `Moved`: where it comes (`places`), which of the distinct `moves` it has (`moving`), and
-    which blocks it is of (`follow`).
+    which blocks it is of (`before`, `linked`, `links`).
     """
 
     apart: list[int]
@@ -58,7 +62,9 @@ class Outline(NamedTuple):
     places: list[int]
     moving: list[int]
     moves: list[Sequence[int]]
-    follow: list[tuple[int, int, int]]
+    before: list[int]
+    linked: list[int]
+    links: list[int]
     loaded: int
     settled: int | None
     block: int
@@ -123,10 +129,12 @@ class Events:
             done = before + 1 + len(together)
         apart += self.sizes[done:]
         which, sizes = _distinct([together for _, together in self.made])
+        places = [one.place for one in self.moved]
         moving, moves = _distinct([one.moves for one in self.moved])
-        places, follow = [one.place for one in self.moved], [one[2:] for one in self.moved]
+        follows = [one.before for one in self.moved]
+        linked, links = [one.linked for one in self.moved], [one.links for one in self.moved]
         marks = self.loaded, self.settled, self.block
-        return Outline(apart, after, which, sizes, self.written, places, moving, moves, follow, *marks)
+        return Outline(apart, after, which, sizes, self.written, places, moving, moves, follows, linked, links, *marks)
 
     @property
     def blocks(self) -> list[int]:
@@ -184,7 +192,7 @@ class Events:
 
     def move(self, moves: Moves, before: Block, linked: int = 0, links: Block = 0) -> None:
         """Adds the events of a stretch, whose blocks follow so many others; the first so many are of an earlier one."""
-        self.moved.append(Moved(len(self.written), moves, before, linked, links))
+        self.moved.append(_MOVED(Moved, (len(self.written), moves, before, linked, links)))
 
     def _count(self) -> int:
         """How many events there are."""

@@ -193,6 +193,32 @@ def replay_blocks(  # noqa: C901 - see below
 
 
 @_kept
+def sizes_of_all(blocks: Numbers, after: Numbers, which: Numbers, ends: Numbers) -> Numbers:
+    """The sizes of all blocks: `blocks` has those that are apart, and then those of each stretch that ends at `ends`.
+
+    After so many that are apart comes one of the stretches.
+    """
+    apart = ends[0]
+    total = apart
+    for number in which:
+        total += ends[number + 1] - ends[number]
+    sizes = np.empty(total, np.int32)
+    at = done = 0
+    for number in range(len(after)):
+        for place in range(done, after[number]):
+            sizes[at] = blocks[place]
+            at += 1
+        done = after[number]
+        for place in range(ends[which[number]], ends[which[number] + 1]):
+            sizes[at] = blocks[place]
+            at += 1
+    for place in range(done, apart):
+        sizes[at] = blocks[place]
+        at += 1
+    return sizes
+
+
+@_kept
 def written_out(
     written: Numbers,
     places: Numbers,

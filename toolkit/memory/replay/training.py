@@ -207,7 +207,9 @@ class Run:
     @staticmethod
     def _script(origin: Origin | None, *, accumulates: bool) -> Script:
         assert origin is not None, "every program of a run has an origin"
-        return script_of(replace(origin, stream=replace(origin.stream, accumulates=accumulates)))
+        if origin.stream.accumulates != accumulates:
+            origin = replace(origin, stream=replace(origin.stream, accumulates=accumulates))
+        return script_of(origin)
 
     def _new_workspace(self, threads: int) -> int:
         """CuBLAS's scratch memory, which each thread takes once: what one more thread asks for."""
