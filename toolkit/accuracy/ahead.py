@@ -7,12 +7,9 @@ from dataclasses import dataclass
 
 from toolkit.accuracy.metrics import COUNTED, REPLAYED
 from toolkit.memory.estimate import Estimate
-from toolkit.memory.replay.orders import compile_replays
+from toolkit.memory.replay.orders import MANY, compile_replays
 from toolkit.memory.replay.reserved import Asked, runs_of
 from toolkit.spec.published_lines import PublishedRun
-
-MANY = 100
-"""From so many replays on, it pays to load numba."""
 
 EstimatesOf = Callable[[PublishedRun], Sequence[Estimate]]
 

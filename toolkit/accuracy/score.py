@@ -10,13 +10,13 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 
-from toolkit.accuracy.ahead import MANY, Ahead, groups_of, is_asked
+from toolkit.accuracy.ahead import Ahead, groups_of, is_asked
 from toolkit.accuracy.compared import Answered, Compared, Comparer, Left
 from toolkit.accuracy.metrics import Bytes
 from toolkit.checks.side_by_side import side_by_side
 from toolkit.frozen import frozen
 from toolkit.memory.estimate import Holdings
-from toolkit.memory.replay.orders import compile_replays
+from toolkit.memory.replay.orders import MANY, compile_replays
 from toolkit.spec.look_up import LookUp
 from toolkit.spec.published import PublishedSource
 from toolkit.spec.published_lines import PublishedRun, Reading

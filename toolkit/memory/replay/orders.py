@@ -14,13 +14,16 @@ from toolkit.memory.replay.requests import How, Requests, plain_requests
 
 REMEMBERED = 4096
 
+MANY = 100
+"""From so many replays on, it pays to load numba."""
+
 THREADS = "OPENBLAS_NUM_THREADS"
 
 _compiled: Callable[[Outline], Requests | None] | None = None
 
 
 def compile_replays() -> bool:
-    """Compiles replays from here on if numba is installed; loading it pays off only for thousands of replays.
+    """Compiles replays from here on if numba is installed; loading it pays off only where many wait.
 
     Returns whether replays are compiled.
     """

@@ -85,7 +85,7 @@ Asked = tuple[Context, int | None]
 
 Key = tuple[object, ...]
 
-_KNOWN: dict[tuple[Key, int | None], tuple[Worked, Programs, Sums]] = {}
+_KNOWN: dict[tuple[Key, bool, int | None], tuple[Worked, Programs, Sums]] = {}
 """What was worked out by what moves it, with what its keys name."""
 
 
@@ -133,7 +133,7 @@ def counted(known: Estimate) -> Interval:
     alone = known.allocated, known.allocated
     if context is None or context.sharing is not None or (context.stage is not None and not context.setting.trains):
         return alone
-    worked = worked_out(context, limit)
+    worked = worked_out(context, limit, swaps=limit is not None)  # whether more is reserved than that goes by the order
     if not worked.counted or (limit is not None and worked.high > limit):
         return alone
     missing = max(known.allocated - context.sums.unsplit - worked.alive, 0)
@@ -191,27 +191,22 @@ def runs_of(estimates: Iterable[Estimate]) -> Iterator[Asked]:
             yield context, _limit_of(one)
 
 
-def worked_out(context: Context, limit: int | None = None) -> Worked:
-    """What is worked out by replaying a run, once; all of it where that is no more than a limit."""
-    known = _known(context, limit)
-    return known if known is not None else remember(context, limit, _worked_out(context, programs_of(context), limit))
+def worked_out(context: Context, limit: int | None = None, *, swaps: bool = True) -> Worked:
+    """What is worked out by replaying a run, once; all of it where that is no more than a limit.
 
-
-def remember(context: Context, limit: int | None, worked: Worked) -> Worked:
-    """Keeps what was worked out."""
+    Without `swaps` as of `follow`: enough for what is counted, and for nothing that is reserved.
+    """
+    programs = programs_of(context)
+    key = _key(context, programs)
+    known = _KNOWN.get((key, True, None)) or _KNOWN.get((key, True, limit)) or _KNOWN.get((key, swaps, limit))
+    if known is not None:
+        return known[0]
+    worked = _worked_out(context, programs, limit, swaps=swaps)
     if len(_KNOWN) >= KEPT:
         _KNOWN.clear()
     reached = limit if limit is not None and worked.high > limit else None
-    programs = programs_of(context)
-    _KNOWN[_key(context, programs), reached] = worked, programs, context.sums
+    _KNOWN[key, swaps, reached] = worked, programs, context.sums
     return worked
-
-
-def _known(context: Context, limit: int | None) -> Worked | None:
-    """What was worked out without a limit, or with this one."""
-    key = _key(context, programs_of(context))
-    known = _KNOWN.get((key, None)) or _KNOWN.get((key, limit))
-    return known[0] if known is not None else None
 
 
 def _key(context: Context, programs: Programs) -> Key:
@@ -294,7 +289,7 @@ def _is_known(context: Context) -> bool:
     return isinstance(context.sharing, Spread | Zero) and context.setting.trains
 
 
-def _worked_out(context: Context, programs: Programs, limit: int | None) -> Worked:
+def _worked_out(context: Context, programs: Programs, limit: int | None, *, swaps: bool) -> Worked:
     sharing = context.sharing
     if isinstance(sharing, Spread):
         beside = other_streams(context, sharing)
@@ -313,15 +308,15 @@ def _worked_out(context: Context, programs: Programs, limit: int | None) -> Work
     warms = context.setting.loading in (None, DEVICE_MAP) and not older(context.setting, PACKAGE, WARMS)
     if not context.setting.trains:
         own = programs if context.stage is None else on_gpu_alone(programs, context)
-        return _of_one(follow(generation_events(context, own), warms=warms, limit=limit))
+        return _of_one(follow(generation_events(context, own), warms=warms, swaps=swaps, limit=limit))
     if context.stage is not None and context.stage.scheduled:
-        return _on_schedule(context, on_gpu_alone(programs, context), context.stage, limit)
+        return _on_schedule(context, on_gpu_alone(programs, context), context.stage, limit, swaps=swaps)
     if context.stage is not None:
         staged = StagedRun(context, on_gpu_alone(programs, context), context.stage)
-        return _of_one(follow_run(staged, warms=warms, limit=limit))
+        return _of_one(follow_run(staged, warms=warms, swaps=swaps, limit=limit))
     run = ReplicatedRun if replicates(context.setting) else Run
-    worked = _of_one(follow_run(run(context, programs), warms=warms, limit=limit))
-    if hides_results(context):
+    worked = _of_one(follow_run(run(context, programs), warms=warms, swaps=swaps, limit=limit))
+    if swaps and hides_results(context):
         (_, held), *_ = follow_run(run(context, programs, holds=True), swaps=False, limit=limit)
         return worked._replace(high=max(worked.high, held))
     return worked
@@ -331,12 +326,12 @@ def _of_one(found: Followed) -> Worked:
     return Worked(*found.reserved, found.alive, found.largest, found.counted)
 
 
-def _on_schedule(context: Context, programs: Programs, stage: Stage, limit: int | None) -> Worked:
+def _on_schedule(context: Context, programs: Programs, stage: Stage, limit: int | None, *, swaps: bool) -> Worked:
     """What a stage of a pipeline reserves, wherever its code lets go of the last result."""
     found: list[Followed] = []
     for late in (False, True) if stage.projects else (False,):
         run = ScheduledRun(context, programs, stage, late=late)
-        found.append(follow_run(run, swaps=not late, limit=limit))
+        found.append(follow_run(run, swaps=swaps and not late, limit=limit))
     low, high = min(one.reserved[0] for one in found), max(one.reserved[1] for one in found)
     counted = min(one.counted[0] for one in found), max(one.counted[1] for one in found)
     return Worked(low, high, max(one.alive for one in found), max(one.largest for one in found), counted)
