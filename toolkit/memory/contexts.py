@@ -76,23 +76,35 @@ def contexts_of(setting: Setting, facts: ModelFacts) -> Iterator[Context]:
     if setting.parallel.strategy == "tensor":
         refuse_copies(architecture, setting)
         mine = rank_of(architecture, setting.parallel.gpus, serves=setting.stack.trainer == "vllm")
-        yield _part(_context(setting, mine), architecture)
+        context = _context(setting, mine)
+        yield _part(context, _counted(architecture, context.setting))
     elif setting.parallel.strategy == "pipeline":
-        architecture = apart(architecture)
-        for stage in (scheduled_stages if setting.parallel.schedule else stages)(architecture, setting):
-            context = _part(_context(setting, part_of(architecture, stage)), whole)
-            context.stage = stage
+        yield from _on_stages(setting, apart(architecture), whole)
+    else:
+        context = _context(setting, architecture)
+        context = context if whole is architecture else _part(context, _counted(whole, context.setting))
+        context.validated = None if checked is None else _context(checked, architecture)
+        yield context
+
+
+def _on_stages(setting: Setting, architecture: Architecture, whole: Architecture) -> Iterator[Context]:
+    """One for each stage of a pipeline; those that have as many layers alike have one architecture, made once."""
+    known: dict[object, Context] = {}
+    counts = None
+    for stage in (scheduled_stages if setting.parallel.schedule else stages)(architecture, setting):
+        part = part_of(architecture, stage)
+        place = stage.gpu if stage.scheduled else 0  # which decides how many micro-batches are on their way
+        alike = replace(stage, gpu=place, first=0, end=stage.layers), part.layers, part.order
+        if alike not in known:
+            context = _context(setting, part)
+            counts = counts or _counted(whole, context.setting)
+            context = known[alike] = _part(context, counts)
             context.outline = outline_of(architecture, stage)
             if not stage.layers:
                 context.architecture = context.outline
             if setting.trains and not stage.embeds:  # what the GPU before gives needs a gradient
                 context.numerics = replace(context.numerics, first_grad=True)
-            yield context
-    else:
-        context = _context(setting, architecture)
-        context = context if whole is architecture else _part(context, whole)
-        context.validated = None if checked is None else _context(checked, architecture)
-        yield context
+        yield replace(known[alike], stage=stage)
 
 
 def _as_seen(setting: Setting) -> Setting:
@@ -100,10 +112,14 @@ def _as_seen(setting: Setting) -> Setting:
     return paired(lengthened(laid_out(setting)))
 
 
-def _part(context: Context, whole: Architecture) -> Context:
-    """A context of a part of a model, which has as many parameters as all of it, and trains as many."""
-    setting = context.setting
-    parameters, trainable = total_parameters(whole, setting), trainable_parameters(whole, setting)
+def _counted(whole: Architecture, setting: Setting) -> tuple[int, int]:
+    """The parameters of all of a model, and those of them that are trained."""
+    return total_parameters(whole, setting), trainable_parameters(whole, setting)
+
+
+def _part(context: Context, whole: tuple[int, int]) -> Context:
+    """A context of a part of a model, which has as many parameters as the `whole`, and trains as many."""
+    parameters, trainable = whole
     context.sums = replace(context.sums, parameters=parameters, trainable=trainable)
     return context
 

@@ -124,17 +124,15 @@ def estimate(setting: Setting, facts: ModelFacts) -> Estimate:
 
 def _on_each(setting: Setting, facts: ModelFacts) -> Iterator[Estimate]:
     """The estimate of each GPU that holds something else; of those with as many layers alike it is worked out once."""
-    known: dict[object, Estimate] = {}
+    known: dict[int, Estimate] = {}
     for context in contexts_of(setting, facts):
-        stage, architecture = context.stage, context.architecture
-        if stage is None:
+        if context.stage is None:
             yield _on_one(setting, context)
             continue
-        place = stage.gpu if stage.scheduled else 0  # which decides how many micro-batches are on their way
-        alike = replace(stage, gpu=place, first=0, end=stage.layers), architecture.layers, architecture.order
+        alike = id(context.architecture)  # which those share, and which the context of an estimate keeps
         if alike not in known:
             known[alike] = _on_one(setting, context)
-        yield replace(known[alike], stage=stage)
+        yield replace(known[alike], stage=context.stage)
 
 
 def _with_answers(known: Estimate, answered: Estimate) -> Estimate:

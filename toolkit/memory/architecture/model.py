@@ -165,7 +165,7 @@ class Architecture:
     class_name: str
     head: str
     modules: tuple[Module, ...] = field(hash=False)  # by the hundred, and as good as told apart by the rest
-    layers: tuple[LayerKind, ...]
+    layers: tuple[LayerKind, ...] = field(hash=False)
     hidden: int
     vocabulary: int
     max_positions: int | None = None

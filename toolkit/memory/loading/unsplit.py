@@ -11,8 +11,9 @@ that is trained is loaded to main memory, and moved to the GPU tensor by tensor.
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import groupby
 
 from packaging.version import Version
@@ -73,11 +74,11 @@ def unsplit_bytes(tensors: Sequence[StoredTensor], setting: Setting) -> int:
     if setting.stack.trainer == "litgpt":
         return 0 if setting.trains else unsplit_by_fabric(tensors, setting)
     if setting.stack.trainer == "vllm":
-        return _unsplit_served(tensors)
+        return _once(tensors, "served", _unsplit_served)
     if moves(setting):
         if setting.loading == MOVED and setting.weights in FOUR_BIT:
             return unsplit_quantized(tensors, setting)
-        return _unsplit_moved(tensors) if setting.weights in FLOATS else 0
+        return _once(tensors, "moved", _unsplit_moved) if setting.weights in FLOATS else 0
     return 0 if setting.trains and setting.loading is None else _unsplit_as_stored(tensors, setting)
 
 
@@ -86,18 +87,23 @@ def _unsplit_as_stored(tensors: Sequence[StoredTensor], setting: Setting) -> int
     first = _first_block(tensors, setting)
     if first is None:
         return 0
-    known = _LEFT.get((id(tensors), first))
+    return _once(tensors, first, partial(_left, first=first))
+
+
+_LEFT: dict[tuple[int, str | int], tuple[Sequence[StoredTensor], int]] = {}
+"""By the id of tensors, which are kept with it, and by how they are loaded."""
+
+MAX_LEFT = 1024
+
+
+def _once(tensors: Sequence[StoredTensor], way: str | int, left: Callable[[Sequence[StoredTensor]], int]) -> int:
+    """What is left of blocks where tensors are loaded in a way, worked out once for all ways to train a model."""
+    known = _LEFT.get((id(tensors), way))
     if known is None:
         if len(_LEFT) >= MAX_LEFT:
             _LEFT.clear()
-        known = _LEFT[id(tensors), first] = tensors, _left(tensors, first)
+        known = _LEFT[id(tensors), way] = tensors, left(tensors)
     return known[1]
-
-
-_LEFT: dict[tuple[int, int], tuple[Sequence[StoredTensor], int]] = {}
-"""By the id of tensors, which are kept with it, and by the bytes of the first block."""
-
-MAX_LEFT = 1024
 
 
 def _left(tensors: Sequence[StoredTensor], first: int) -> int:

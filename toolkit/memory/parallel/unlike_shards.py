@@ -83,11 +83,11 @@ class UnlikeShards(Shards):
         return self.each[place].reduced
 
     def _parts(self, place: int) -> int:
-        return sum(one.part for one in self.each[place + 1 :])
+        return sum([one.part for one in self.each[place + 1 :]])
 
     def _gone(self, place: int) -> int:
-        layers = sum(one.reduced for one in self.each[place + 1 :])
+        layers = sum([one.reduced for one in self.each[place + 1 :]])
         return (self.end if self.trains else 0) + layers // self.widens
 
     def _left(self, count: int) -> int:
-        return 0 if self.reshards else sum(one.gathered for one in self.each[:count])
+        return 0 if self.reshards else sum([one.gathered for one in self.each[:count]])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
@@ -50,8 +49,8 @@ def _in_turn(scale: Scale, programs: Programs, new: int) -> Iterator[Stretch]:
     for place in telling_places(order):
         if not place:
             continue
-        before, after = Counter(order[:place]), Counter(order[place + 1 :])
-        stored = [(one.stored, before[number]) for number, one in enumerate(programs.layers)]
-        pinned = [(one.pinned, after[number]) for number, one in enumerate(programs.layers)]
+        before, after = order[:place], order[place + 1 :]
+        stored = [(one.stored, before.count(number)) for number, one in enumerate(programs.layers)]
+        pinned = [(one.pinned, after.count(number)) for number, one in enumerate(programs.layers)]
         rows = added_up(scale, [*stored, *pinned, *beside], there)
         yield Stretch(LAST, rows, programs.layers[order[place]].backward, place)

@@ -6,9 +6,11 @@ layer of a pass, or in the loss.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
+from itertools import chain
+from typing import NamedTuple
 
 from toolkit.frozen import frozen
 from toolkit.memory.context import Moment, Scale
@@ -40,6 +42,7 @@ from toolkit.memory.programs.validation import Held
 from toolkit.memory.size import BYTES, Amounts, Size
 from toolkit.memory.tape.gradients import GRADIENTS, INCOMING, NEW_GRADIENT
 from toolkit.memory.tape.gradients import STEP as TEMPORARY
+from toolkit.memory.tape.peaks import Peaks
 
 LOGITS = "logits"
 NAMED = "named_result"
@@ -215,36 +218,46 @@ def _fused(programs: Programs) -> Programs:
 
 
 def _fullest(phases: Mapping[PhaseName, tuple[Scale, list[Stretch]]]) -> Fullest:
+    moments: dict[PhaseName, Moment] = {}
     widest: dict[str, int] = {}
-    for scale, stretches in phases.values():
+    for phase, (scale, stretches) in phases.items():
+        sized = _sized(scale, stretches)
+        moments[phase] = _fullest_of(scale, stretches, sized)
         for stretch in stretches:
-            for row, size in _widest(scale, stretch):
+            throughout = stretch.throughout
+            rows = sized[id(stretch.peaks)].widest.items()
+            for row, size in chain(throughout.items(), [(row, size + throughout.get(row, 0)) for row, size in rows]):
                 if size > widest.get(row, 0):
                     widest[row] = size
-    return Fullest({phase: _fullest_of(*moments) for phase, moments in phases.items()}, widest)
+    return Fullest(moments, widest)
 
 
-def _fullest_of(scale: Scale, stretches: list[Stretch]) -> Moment:
+def _fullest_of(scale: Scale, stretches: list[Stretch], sized: Mapping[int, _Sized] | None = None) -> Moment:
     """The moment with the largest total; the first of equal ones."""
-    most, found = -1, (stretches[0], stretches[0].peaks.moments[0])
-    for stretch in stretches:
-        throughout = sum(stretch.throughout.values())
-        for moment in stretch.peaks.moments:
-            total = throughout + scale.bytes(moment.total)
-            if total > most:
-                most, found = total, (stretch, moment)
-    stretch, moment = found
-    return Moment(stretch.name, added_up(scale, [(moment.alive, 1)], stretch.throughout))
+    sized = sized or _sized(scale, stretches)
+    stretch = max(stretches, key=lambda one: sum(one.throughout.values()) + sized[id(one.peaks)].total)
+    return Moment(stretch.name, added_up(scale, [(sized[id(stretch.peaks)].alive, 1)], stretch.throughout))
 
 
-def _widest(scale: Scale, stretch: Stretch) -> Iterator[tuple[str, int]]:
-    """The most that each row takes within a stretch."""
-    throughout, widest = stretch.throughout, stretch.peaks.widest
-    for row, sizes in widest.items():
-        most = scale.bytes(sizes[0]) if len(sizes) == 1 else max(map(scale.bytes, sizes))
-        yield row, throughout.get(row, 0) + most
-    for row in throughout.keys() - widest.keys():
-        yield row, throughout[row]
+class _Sized(NamedTuple):
+    """What is alive at the fullest moment of a stretch, its total, and the most that each row takes, in bytes."""
+
+    alive: Amounts
+    total: int
+    widest: Mapping[str, int]
+
+
+def _sized(scale: Scale, stretches: Iterable[Stretch]) -> dict[int, _Sized]:
+    """The same for all moments that stretches have, by their ids: stretches of layers that are alike share them."""
+    distinct = {id(one.peaks): one.peaks for one in stretches}
+    return {number: _sized_of(scale, peaks) for number, peaks in distinct.items()}
+
+
+def _sized_of(scale: Scale, peaks: Peaks) -> _Sized:
+    totals = [scale.bytes(moment.total) for moment in peaks.moments]
+    total = max(totals)
+    widest = {row: max([scale.bytes(size) for size in sizes]) for row, sizes in peaks.widest.items()}
+    return _Sized(peaks.moments[totals.index(total)].alive, total, widest)
 
 
 def _forward(scale: Scale, programs: Programs, earlier: Mapping[str, int]) -> Iterator[Stretch]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from toolkit.frozen import frozen
 from toolkit.memory.tape.peaks import ALONE, Peaks
@@ -25,7 +24,7 @@ class Stretch:
 
 def having(stretch: Stretch, rows: Mapping[str, int]) -> Stretch:
     """A stretch throughout which rows have such bytes."""
-    return replace(stretch, throughout={**stretch.throughout, **rows})
+    return Stretch(stretch.name, {**stretch.throughout, **rows}, stretch.peaks, stretch.place)
 
 
 def just_before(stretch: Stretch, rows: Mapping[str, int]) -> Stretch:
