@@ -53,6 +53,7 @@ class Builder:
     version: Behaviour
     sequence: int
     layout: Layout
+    lone: bool = False  # a single sequence, whose heads a product of its own takes as they lie
     indexing: tuple[bool, bool] = (False, False)  # several sequences, and more tokens than an indexer chooses
 
     def of_layer(self, index: str) -> Builder:

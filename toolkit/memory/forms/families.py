@@ -122,6 +122,7 @@ def _bloom(build: Builder, kind: LayerKind) -> BloomForm:
         wide_mask=build.numerics.stream == "fp32",
         dropout=kind.dropout > 0,
         score_dropout=kind.attention.dropout > 0,
+        lone=build.lone,
     )
 
 

@@ -239,6 +239,7 @@ def attention_form(build: Builder, kind: LayerKind) -> AttentionForm:
         turned_width=a.rope_dim or a.head_dim,
         prefix=build.adaptation.prefix,
         gated=a.gated,
+        lone=build.lone,
     )
 
 

@@ -63,6 +63,8 @@ from toolkit.memory.weights.saved import saved_by
 from toolkit.spec.fields.evaluation import NO_LABELS
 from toolkit.spec.settings.setting import Lora, Setting
 
+BLOOM = "bloom"
+"""The family whose own code writes out scores, whatever attention is asked for."""
 KERNELS_OF_THEIR_OWN = ("mxfp4",)
 """Forms of experts that no implementation of transformers' experts runs (integrations/mxfp4.py)."""
 
@@ -101,8 +103,9 @@ def programs_of(context: Context) -> Programs:
     aligns = architecture.family in ENCODERS or any(kind.cross_attention for kind in architecture.layers)
     pads = aligns and setting.sequence_length % MASK_ALIGNMENT != 0
     beyond = bool(version.one_mask) and setting.sequence_length > (architecture.max_positions or 0)
+    lone = setting.batch_size == 1 and (setting.attention == "eager" or architecture.family == BLOOM)
     key = (
-        id(built), dtypes, setting.trains, lora, peft, loss_of(setting), version, kernels, windows, rooms, pieces,
+        lone, id(built), dtypes, setting.trains, lora, peft, loss_of(setting), version, kernels, windows, rooms, pieces,
         shape, reached, unread, held_result(setting, architecture.family), setting.evaluation, setting.uncached, beyond,
         pads, context.stage, setting.activation_offloading, *_of_tables(context),
     )  # fmt: skip
@@ -112,7 +115,7 @@ def programs_of(context: Context) -> Programs:
             _PROGRAMS.clear()
         adaptation = _adaptation(architecture, setting)
         build = builder(built, dtypes, adaptation, version, setting.sequence_length)
-        build = replace(build, indexing=shape)
+        build = replace(build, indexing=shape, lone=lone)
         # With what it was recorded of: while that is kept, its id stays its own.
         made = _with_gradients(_record(build, setting, context.stage), context)
         if setting.method not in TRAINS_INPUTS and architecture.family != LITGPT:  # which asks for no such gradient

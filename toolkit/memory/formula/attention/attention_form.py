@@ -66,6 +66,8 @@ class AttentionForm:
     gated: bool = False  # queries come with a gate of their width, whose sigmoid multiplies the result
     causal: bool = True  # no token attends to later ones, which takes a bias where scores are materialized
 
+    lone: bool = False  # of a single sequence, whose heads torch.matmul folds without copying them
+
     @property
     def is_grouped(self) -> bool:
         """Whether several query heads share keys and values."""

@@ -117,7 +117,7 @@ def _scores(tape: Tape, query: Buffer, keys: Buffer, form: AttentionForm, dtype:
     The mask has the dtype of the residual stream, to which it promotes the scores.
     """
     size = Size(pair=form.query_heads * BYTES[dtype])
-    first = _contiguous(tape, query, dtype, copies=not form.heads_first)
+    first = _contiguous(tape, query, dtype, copies=not (form.heads_first or form.lone))
     laid_out = form.heads_first or form.is_grouped or tape.cache in LAID_OUT
     second = _for_product(tape, keys, form, dtype, laid_out=laid_out)
     product = contract(tape, first, second, SCORES, 0, size)
@@ -141,10 +141,15 @@ def _clamped(tape: Tape, scores: Buffer) -> Buffer:
 
 
 def _for_product(tape: Tape, x: Buffer, form: AttentionForm, dtype: str, *, laid_out: bool) -> Buffer:
-    """Keys or values as torch.matmul folds them into its batch: a single shared head is copied for each query head."""
+    """Keys or values as torch.matmul folds them into its batch: a single shared head is copied for each query head.
+
+    Of a single sequence it is a view for all of them.
+    """
     if not form.one_for_all:
-        return _contiguous(tape, x, dtype, copies=not laid_out)
+        return _contiguous(tape, x, dtype, copies=not (laid_out or form.lone))
     inner = cast(tape, x, dtype, STATES)
+    if form.lone:
+        return inner
     copies = repeated(tape, inner, form)
     return copies if inner is x else letting_go(tape, inner, copies)
 
@@ -152,7 +157,9 @@ def _for_product(tape: Tape, x: Buffer, form: AttentionForm, dtype: str, *, laid
 def _contiguous(tape: Tape, x: Buffer, dtype: str, *, copies: bool) -> Buffer:
     """`x` in the compute dtype, with its heads first, as torch.matmul folds them into its batch.
 
-    This `copies` it unless it is in memory that way, as repeated heads and concatenated ones are.
+    This `copies` it unless it is in memory that way, as repeated heads and concatenated ones are, or is that of one
+    sequence: then batch and heads are one dimension whatever their strides (aten/src/ATen/native/LinearAlgebra.cpp,
+    _matmul_impl; TensorUtils.cpp, computeStride).
     """
     inner = cast(tape, x, dtype, STATES)
     if not copies:

@@ -45,6 +45,7 @@ class BloomForm:
     wide_mask: bool = False  # the mask, of the dtype of the embeddings, is float32
     dropout: bool = False
     score_dropout: bool = False
+    lone: bool = False  # a single sequence, whose heads are reshaped without a copy
 
 
 def bloom_layer(tape: Tape, x: Buffer, form: BloomForm) -> Buffer:
@@ -70,8 +71,9 @@ def _attend(tape: Tape, x: Buffer, residual: Buffer, form: BloomForm) -> tuple[B
     whole = linear(tape, x, form.fused, STATES)
     query, key, value = split(tape, whole, (form.hidden,) * 3)
     key, value = cached(tape, key, value)
-    query = transposed(tape, query)
-    if tape.cache not in LAID_OUT:
+    if not form.lone:
+        query = transposed(tape, query)
+    if tape.cache not in LAID_OUT and not form.lone:
         key, value = transposed(tape, key), transposed(tape, value)
     dtype = form.autocast or query.dtype
     scores = _product(tape, query, key, SCORES, 0, Size(pair=form.heads * BYTES[dtype]), dtype)
