@@ -125,6 +125,7 @@ def test_settings_are_what_they_were_before_more_could_be_said_of_several_gpus()
         "loading",
         "checkpoint_dtype",
         "earlier_passes",
+        "expandable_segments",
         "answer_length",
         "peft",
         "upcast",

@@ -93,6 +93,7 @@ OTHERS: dict[str, tuple[object, ...]] = {
     "loading": ("device-map", "moved"),
     "checkpoint_dtype": (),
     "earlier_passes": ("inference", "training"),
+    "expandable_segments": (True,),
     "attention": ("eager", "flash"),
     "lora": (Lora(64), Lora(16, targets=("q_proj",)), Lora(16, dropout=0.1)),
     "peft": (),

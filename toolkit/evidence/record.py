@@ -60,6 +60,7 @@ ADDED: Mapping[str, Mapping[str, Any]] = {
 LEFT_OUT: Mapping[str, Any] = {
     "peft": None, "galore": None, "padding": False, "packing": "none", "samples_per_row": 1, "warmup": False,
     "evaluation": "none", "sampling": "greedy", "loading": None, "checkpoint_dtype": None, "earlier_passes": "none",
+    "expandable_segments": False,
     "objective": "next-token", "reference": None, "answer_length": 0, "optimizer_in_backward": False,
     "activation_offloading": False, "uncached": False, "validation": None,
     "cache": None, "upcast": None, "group_size": 128, "desc_act": False,

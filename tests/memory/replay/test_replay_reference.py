@@ -51,11 +51,14 @@ CASES: dict[str, tuple[str, int, int, dict[str, Any]]] = {
 }
 
 
+@pytest.mark.parametrize("grows", [False, True], ids=["segments", "expandable segments"])
 @pytest.mark.parametrize(("model", "batch", "sequence", "fields"), CASES.values(), ids=CASES)
-def test_a_formula_reserves_what_the_trace_does(model: str, batch: int, sequence: int, fields: dict[str, Any]) -> None:
+def test_a_formula_reserves_what_the_trace_does(
+    model: str, batch: int, sequence: int, fields: dict[str, Any], *, grows: bool
+) -> None:
     facts = load_model(model)
     assert isinstance(facts, ModelFacts)
-    setting = Setting(model, batch_size=batch, sequence_length=sequence, **fields)
+    setting = Setting(model, batch_size=batch, sequence_length=sequence, expandable_segments=grows, **fields)
     seen = trace(setting, facts).reserved
     low, high = replayed(estimate(setting, facts))
     assert low * (1 - CLOSE) <= seen[0]

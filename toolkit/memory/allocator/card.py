@@ -66,8 +66,10 @@ def capacity_of(gpu: str) -> Interval | None:
     return card.usable_low - card.context_high, card.usable_high - card.context_low
 
 
-def card_fit(timeline: Timeline, reserved: Interval, gpu: str | None) -> CardFit | None:
-    """Replays a timeline on a card; None where no card is named.
+def card_fit(
+    timeline: Timeline, reserved: Interval, gpu: str | None, allocator: type[CachingAllocator] = CachingAllocator
+) -> CardFit | None:
+    """Replays a timeline on a card through a kind of allocator; None where no card is named.
 
     It fits where it does with the least that the card may give, however the model was loaded; it does not where it
     fails with the most, however it was loaded. `reserved` is what it takes of a card without end.
@@ -78,11 +80,11 @@ def card_fit(timeline: Timeline, reserved: Interval, gpu: str | None) -> CardFit
     least, most = capacity
     if reserved[1] <= least:
         return CardFit(gpu, capacity, FITS)
-    worst = [_replayed(timeline, CachingAllocator(least), warm=warm) for warm in (False, True)]
+    worst = [_replayed(timeline, allocator(least), warm=warm) for warm in (False, True)]
     failed = next((one for one in worst if isinstance(one, CardFullError)), None)
     if failed is None:
         return CardFit(gpu, capacity, FITS, max(one for one in worst if isinstance(one, int)))
-    best = [_replayed(timeline, CachingAllocator(most), warm=warm) for warm in (False, True)]
+    best = [_replayed(timeline, allocator(most), warm=warm) for warm in (False, True)]
     verdict = FITS_NOT if all(isinstance(one, CardFullError) for one in best) else DEPENDS
     expandable = isinstance(_replayed(timeline, ExpandableAllocator(least)), int)
     return CardFit(gpu, capacity, verdict, needed=failed.needed, at=failed.at, expandable=expandable)

@@ -46,6 +46,10 @@ SETTLED = {
 cuBLAS, the kernels, the context or the speed is as it is by default."""
 
 
+ALLOCATOR = ("PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF")
+"""What configures torch's allocator; the second since 2.9."""
+
+
 def measured_apart(job: Measurable, limit_s: float, command: Sequence[str] | None = None) -> Outcome:
     """Measures a job in a process of its own, which is ended with all its children after `limit_s` seconds."""
     started = time.monotonic()
@@ -54,7 +58,8 @@ def measured_apart(job: Measurable, limit_s: float, command: Sequence[str] | Non
         given, result = Path(folder) / "job.json", Path(folder) / "result.json"
         given.write_text(json.dumps(as_plain(job)), "utf-8")
         python, *worker = command or WORKER
-        code = _run([python, *_torchrun(ranks), *worker, str(given), str(result)], limit_s, errors)
+        asked = [python, *_torchrun(ranks), *worker, str(given), str(result)]
+        code = _run(asked, limit_s, errors, _environment(expandable=job.setting.expandable_segments))
         seconds = round(time.monotonic() - started, 2)
         said = _tail(errors)
         if code is None:
@@ -89,10 +94,10 @@ def _of_all(result: Path, ranks: int) -> Mapping[str, Any] | None:
     return {**fullest, "ranks": [{name: one[name] for name in OF_A_RANK} for one in known]}
 
 
-def _run(command: Sequence[str], limit_s: float, errors: BinaryIO) -> int | None:
+def _run(command: Sequence[str], limit_s: float, errors: BinaryIO, environment: Mapping[str, str]) -> int | None:
     """The exit code; None where it was ended at its limit."""
     process = subprocess.Popen(  # noqa: S603 - this Python and a module of this package; no shell
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors, env=_environment(),
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors, env=environment,
         start_new_session=True,
     )  # fmt: skip
     try:
@@ -105,9 +110,11 @@ def _run(command: Sequence[str], limit_s: float, errors: BinaryIO) -> int | None
         process.wait()
 
 
-def _environment() -> dict[str, str]:
+def _environment(*, expandable: bool) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if name not in SETTLED}
     settled = {name: value for name, value in SETTLED.items() if value}
+    if expandable:
+        settled |= dict.fromkeys(ALLOCATOR, "expandable_segments:True")
     root = str(Path(__file__).resolve().parents[3])
     paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
     return {**kept, **settled, "PYTHONPATH": os.pathsep.join(paths)}

@@ -27,7 +27,8 @@ class BucketedRun(Run):
     def __init__(self, context: Context, programs: Programs, zero: Zero, *, holds: bool = False) -> None:
         super().__init__(context, programs, holds=holds)
         self._zero = zero
-        self.reducing = Events() if zero.overlaps else self._writer.events
+        grows = context.setting.expandable_segments
+        self.reducing = Events(grows=grows) if zero.overlaps else self._writer.events
         self._buffers: list[Block] = []
         self._inside = 0
         self._part: Block = 0

@@ -68,6 +68,7 @@ class Outline(NamedTuple):
     loaded: int
     settled: int | None
     block: int
+    grows: bool
 
     def digest(self, *how: int | None) -> bytes:
         """What events have in common that are alike, if they are replayed alike."""
@@ -97,6 +98,7 @@ class Events:
     loaded: int = 0  # events by whose end the model is loaded
     settled: int | None = None  # events after which none changes places with another
     block: int = 0  # bytes of the block that may be asked for before the model is loaded
+    grows: bool = False  # whether segments are expandable
 
     @property
     def order(self) -> list[int]:
@@ -133,7 +135,7 @@ class Events:
         moving, moves = _distinct([one.moves for one in self.moved])
         follows = [one.before for one in self.moved]
         linked, links = [one.linked for one in self.moved], [one.links for one in self.moved]
-        marks = self.loaded, self.settled, self.block
+        marks = self.loaded, self.settled, self.block, self.grows
         return Outline(apart, after, which, sizes, self.written, places, moving, moves, follows, linked, links, *marks)
 
     @property

@@ -51,7 +51,8 @@ class FullyShardedRun(Run):
         self._stored = [*in_layers(storage_of(context.architecture, setting), lambda one: one.module.count)]
         self._item = BYTES[setting.compute]
         self._reduced = self._item * shards.widens
-        self.gathering, self.reducing = Events(), Events()
+        grows = setting.expandable_segments
+        self.gathering, self.reducing = Events(grows=grows), Events(grows=grows)
         self._embedding, self._layers_of, self._end = self._units()
         self._units_outside = (self._embedding, self._end) if shards.apart else (self._joined(),)
         self._last: Block = 0  # the buffer that stays until the next unit has been copied out

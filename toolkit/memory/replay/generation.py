@@ -51,7 +51,7 @@ class Alike(NamedTuple):
 
 def generation_events(context: Context, programs: Programs) -> Events:
     """Loading, the prompt, and the tokens that are generated."""
-    events = Events()
+    events = Events(grows=context.setting.expandable_segments)
     load(events, context)
     warm, workspace = context.setting.warmup, 0 if workspaces_before(context) else context.workspace
     if warm:

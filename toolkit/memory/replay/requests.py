@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol
 
 from toolkit.memory.device import Interval
 from toolkit.memory.replay.events import Events
+from toolkit.memory.replay.expandable_pool import expandable_pool_reserved
 from toolkit.memory.replay.pool import MOST_SMALL, replay_pool
 
 Order = Sequence[int]
@@ -71,6 +72,29 @@ class PlainPool:
         return Replayed((min(found), max(found)), as_written[0][1], as_written[-1][1])
 
 
+class ExpandablePool:
+    """The requests of a pool whose segment grows, as lists; `wanted` has their sizes in blocks of 512 bytes.
+
+    All that a block has more than was asked for is split off: torch counts nothing else than what is alive.
+    """
+
+    def __init__(self, wanted: Sequence[int], order: Order, *, small: bool) -> None:
+        self._wanted = wanted
+        self._order = order
+        self._small = small
+
+    def replayed(self, how: How) -> Replayed:
+        """What is reserved over the orders."""
+        orders = swapped(self._order, how.loaded, how.settled) if how.swaps else ()
+        asked = [(order, 0) for order in (*orders, self._order)]
+        asked += [(self._order, how.warm)] if how.warm else []
+        found = [
+            expandable_pool_reserved(self._wanted, order, warm, small=self._small, most=how.limit)
+            for order, warm in asked
+        ]
+        return Replayed((min(found), max(found)), 0, 0)
+
+
 class Requests(NamedTuple):
     """The requests of a run: of `large` blocks and of `small` ones, which have separate pools.
 
@@ -101,14 +125,14 @@ def plain_requests(events: Events) -> Requests:
             alive[-1] = now
         if alive and place == events.loaded < len(order):
             alive = [0] * (len(alive) - 1) + [now]  # what there was while the model was loaded is no part of its peaks
-    return Requests(
-        PlainPool(blocks, [*compress(order, is_large)], alive, small=False),
-        PlainPool(blocks, [*compress(order, is_small)], small=True),
-        len(loaded),
-        sum(is_large[: events.settled]),
-        max(accumulate(taken, initial=0)),
-        max(events.sizes),
-    )
+    of_large, of_small = [*compress(order, is_large)], [*compress(order, is_small)]
+    pools: tuple[Pool, Pool]
+    if events.grows:
+        pools = ExpandablePool(blocks, of_large, small=False), ExpandablePool(blocks, of_small, small=True)
+    else:
+        pools = PlainPool(blocks, of_large, alive, small=False), PlainPool(blocks, of_small, small=True)
+    settled = sum(is_large[: events.settled])
+    return Requests(pools[0], pools[1], len(loaded), settled, max(accumulate(taken, initial=0)), max(events.sizes))
 
 
 def swapped(order: Order, loaded: int, settled: int | None = None) -> tuple[list[int], list[int]]:

@@ -36,7 +36,7 @@ class Run:
         self._programs = programs
         self._retains = retains
         self._holds = holds
-        self._writer = Writer(Events(), context.scale)
+        self._writer = Writer(Events(grows=context.setting.expandable_segments), context.scale)
         self._result: list[Block] = []
         self._is_loaded = False
         self._has_workspace = 0
@@ -64,7 +64,7 @@ class Run:
         """
         self._load_once()
         there = self._writer.events
-        loading = tuple(there.sizes), tuple(there.written), there.loaded, there.block
+        loading = tuple(there.sizes), tuple(there.written), there.loaded, there.block, there.grows
         return type(self), self.course, self._has_workspace, loading
 
     def _load_once(self) -> None:

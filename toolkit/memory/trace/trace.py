@@ -7,6 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from toolkit.facts.models import ModelFacts
 from toolkit.frozen import frozen
+from toolkit.memory.allocator.caching import CachingAllocator
 from toolkit.memory.allocator.card import CardFit, card_fit
 from toolkit.memory.allocator.expandable import ExpandableAllocator
 from toolkit.memory.device import Interval, device_interval
@@ -89,7 +90,8 @@ def _is_recurrent(facts: ModelFacts) -> bool:
 def accounted(setting: Setting, seen: Run, how: str) -> Trace:
     """The account of a setting's run; `how` says which part of it was traced."""
     ledger = ledger_of(seen.timeline, seen.kinds)
-    replays = [seen.timeline.replay(PhaseName.LOAD, warm=warm) for warm in loads_warm(setting.loading)]
+    kind = ExpandableAllocator if setting.expandable_segments else CachingAllocator
+    replays = [seen.timeline.replay(PhaseName.LOAD, kind(), warm=warm) for warm in loads_warm(setting.loading)]
     blocks = min(one.allocated for one in replays), max(one.allocated for one in replays)
     reserved = min(one.reserved for one in replays), max(one.reserved for one in replays)
     return Trace(
@@ -99,7 +101,7 @@ def accounted(setting: Setting, seen: Run, how: str) -> Trace:
         reserved=reserved,
         expandable=seen.timeline.replay(PhaseName.LOAD, ExpandableAllocator()).reserved,
         device=device_interval(reserved, setting.gpu),
-        card=card_fit(seen.timeline, reserved, setting.gpu),
+        card=card_fit(seen.timeline, reserved, setting.gpu, kind),
         libraries=libraries(setting),
         how=", ".join((how, *_left_out(setting, seen.timeline))),
         timeline=seen.timeline,

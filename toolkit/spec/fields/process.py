@@ -1,4 +1,4 @@
-"""The fields that say how a model was loaded, and what its process had run on the GPU before: data only."""
+"""The fields that say how a model was loaded, and how its process holds memory of the GPU: data only."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from toolkit.spec.fields import names
 from toolkit.spec.fields.field import FieldSpec
-from toolkit.spec.fields.kind import one_of
+from toolkit.spec.fields.kind import Boolean, one_of
 
 DEVICE_MAP, MOVED, IN_CONTEXT = "device-map", "moved", "device-context"
 LOADINGS = {
@@ -46,4 +46,12 @@ def process_fields() -> Iterator[FieldSpec]:
         "What the process ran on the GPU before the model was loaded: torch never frees cuBLAS's workspaces.",
         (TRAINING,),
         frozenset(("workspace", "reserved", "device")),
+    )
+    yield FieldSpec(
+        "expandable_segments",
+        Boolean(),
+        "Whether torch's allocator grows its segments (PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True): less lies "
+        "free between tensors. By default it does not.",
+        ("true",),
+        frozenset(("reserved", "device")),
     )

@@ -171,6 +171,7 @@ def _setting(said: Mapping[str, Atom], composed: _Composed) -> Setting:
         loading=cast("str | None", said.get("loading")),
         checkpoint_dtype=cast("str | None", said.get("checkpoint_dtype")),
         earlier_passes=str(said.get("earlier_passes", NONE)),
+        expandable_segments=bool(said.get("expandable_segments")),
         lora=dtypes.lora,
         peft=dtypes.peft,
         galore=galore_of(said),

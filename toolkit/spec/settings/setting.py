@@ -229,6 +229,7 @@ class Setting:
     loading: str | None = None  # device-map | moved | device-context; None: as the trainer does
     checkpoint_dtype: str | None = None
     earlier_passes: str = "none"  # none | inference | training
+    expandable_segments: bool = False  # of torch's allocator
     lora: Lora | None = None
     peft: Peft | None = None
     galore: Galore | None = None

@@ -249,6 +249,7 @@ class ScenarioFields(Written):
     loading: Annotated[FieldValue | None, Open("loading")] = None
     checkpoint_dtype: Annotated[FieldValue | None, Open("checkpoint_dtype")] = None
     earlier_passes: Annotated[FieldValue | None, Open("earlier_passes")] = None
+    expandable_segments: Annotated[FieldValue | None, Open("expandable_segments")] = None
     lora: Annotated[LoraFields | None, BeforeValidator(_null_is_none)] = None
     peft: Annotated[PeftFields | None, BeforeValidator(_null_is_none)] = None
     galore: Annotated[GaloreFields | None, BeforeValidator(_null_is_none)] = None
