@@ -52,6 +52,10 @@ def test_the_adam_of_its_configuration_is_fused() -> None:
     assert "optimizer_implementation" not in run_of("AdamW")["scenario"]
 
 
-def test_master_weights_in_16_bits_stay_beyond() -> None:
-    assert run_of("bf16_master_weights_and_grads true")["beyond"] == {"master_weights": "bf16_master_weights_and_grads"}
-    assert "beyond" not in run_of("bf16_master_weights_and_grads false")
+def test_master_weights_in_bfloat16_are_read() -> None:
+    assert run_of("bf16_master_weights_and_grads true")["scenario"]["master_weights"] == "bf16"
+    assert "master_weights" not in run_of("bf16_master_weights_and_grads false")["scenario"]
+
+
+def test_master_weights_in_float16_stay_beyond() -> None:
+    assert run_of("fp16_master_weights_and_grads true")["beyond"] == {"master_weights": "fp16_master_weights_and_grads"}

@@ -38,6 +38,12 @@ def test_a_remark_says_that_there_is_no_autocast() -> None:
     assert "amp" not in said(task="full", weight_dtype="bf16", compute_dtype="bf16", notes="no autocastle")
 
 
+def test_a_remark_says_that_passes_run_under_autocast() -> None:
+    half = {"task": "full", "weight_dtype": "bf16", "compute_dtype": "bf16"}
+    assert said(**half, notes="the forward pass runs under torch.autocast(bfloat16)")["amp"] is True
+    assert said(**half, notes="the forward pass runs not under autocast")["amp"] is False
+
+
 @pytest.mark.parametrize(
     ("notes", "trainer"),
     [

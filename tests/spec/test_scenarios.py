@@ -139,6 +139,18 @@ def test_a_quote_stays_with_the_field_that_it_speaks_of(tmp_path: Path) -> None:
             "S113 method lora trains no weights that have a master copy",
         ),
         (
+            "method: full, weights: bf16, master_weights: bf16",
+            "S113 DeepSpeed's ZeRO alone keeps bf16 master weights",
+        ),
+        (
+            "method: full, master_weights: bf16, optimizer_states: fp32, parallel: {gpus: 2, strategy: zero3}",
+            "S113 DeepSpeed's states have the dtype of its master weights, bf16, not fp32",
+        ),
+        (
+            "method: full, weights: bf16, optimizer_states: bf16, parallel: {gpus: 2, strategy: zero2}",
+            "S113 DeepSpeed's states have the dtype of its master weights, fp32, not bf16",
+        ),
+        (
             "method: full, weights: bf16, optimizer: adamw, optimizer_states: int8",
             "S113 adamw has no 8-bit states",
         ),
@@ -303,6 +315,7 @@ def test_contradictions(fields: str, message: str, tmp_path: Path) -> None:
         "method: inference, stack: {trainer: vllm}, engine: {gpu_memory_utilization: 0.9}",
         "method: inference, stack: {trainer: vllm}, engine: {enforce_eager: true}",
         "method: full, weights: bf16, master_weights: fp32, gradients: fp32, optimizer_states: bf16",
+        "method: full, weights: bf16, master_weights: bf16, parallel: {gpus: 2, strategy: zero3}",
         "method: full, optimizer: adamw_8bit, optimizer_states: int8",
         "method: full, gradient_checkpointing: non-reentrant",
         "method: full, gpu: A100",

@@ -118,10 +118,26 @@ def _dtypes(scenario: Scenario) -> Iterator[Contradiction]:
             yield Contradiction("master_weights", "fp32 weights need no fp32 master copy", "delete master_weights")
         if scenario.method in ("lora", "qlora"):
             yield Contradiction("master_weights", f"method {scenario.method} trains no weights that have a master copy")
+    yield from _dtypes_of_zero(scenario)
     if "int8" in scenario.possible("optimizer_states"):
         wrong = [name for name in scenario.possible("optimizer") if name not in names.OPTIMIZERS_8BIT]
         if wrong:
             yield Contradiction("optimizer_states", f"{wrong[0]} has no 8-bit states", "write optimizer: adamw_8bit")
+
+
+def _dtypes_of_zero(scenario: Scenario) -> Iterator[Contradiction]:
+    """DeepSpeed's ZeRO alone has master weights in bfloat16, and states have their dtype (precision_config.py)."""
+    narrow = "bf16" in scenario.possible("master_weights")
+    if scenario.fixed("parallel.strategy") not in names.DEEPSPEED:
+        if narrow:
+            reason = "DeepSpeed's ZeRO alone keeps bf16 master weights"
+            yield Contradiction("master_weights", reason, "write parallel.strategy, or fp32")
+        return
+    master = "bf16" if narrow else "fp32"
+    for dtype in scenario.possible("optimizer_states"):
+        if dtype in names.FLOATS and dtype != master:
+            reason = f"DeepSpeed's states have the dtype of its master weights, {master}, not {dtype}"
+            yield Contradiction("optimizer_states", reason, f"write {master}")
 
 
 def _optimizer(scenario: Scenario) -> Iterator[Contradiction]:

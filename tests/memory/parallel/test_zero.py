@@ -183,6 +183,32 @@ def test_float32_runs_have_a_second_copy_of_the_part() -> None:
     assert row(plain, STEP, "master_weights") == pytest.approx(PARAMETERS, rel=1e-5)
 
 
+@pytest.mark.parametrize("stage", STAGES)
+def test_bfloat16_master_weights_have_states_alike_and_take_gradients_as_they_are(stage: str) -> None:
+    """bf16_master_weights_and_grads: `.to` of the dtype that the joined gradients have gives these themselves."""
+    wide = zero(stage, 8)
+    narrow = replace(wide, master_weights="bf16")
+    for name in ("master_weights", "optimizer_states"):
+        assert 2 * row(narrow, STEP, name) == row(wide, STEP, name)
+    assert row(wide, STEP, "float32_gradients") > 0
+    assert row(narrow, STEP, "float32_gradients") == 0
+    assert row(narrow, STEP, "flat_gradient") == row(wide, STEP, "flat_gradient")
+
+
+def test_float32_runs_cast_no_gradients() -> None:
+    plain = replace(zero("zero2", 4), weights="fp32", amp=False)
+    assert row(plain, STEP, "float32_gradients") == 0
+    assert row(plain, STEP, "flat_gradient") == pytest.approx(PARAMETERS, rel=1e-5)
+
+
+def test_a_loop_may_have_autocast_around_a_model_in_16_bits() -> None:
+    """The engine casts the model and leaves it at that; what a loop puts around its passes it does not undo."""
+    of_gpt2 = replace(zero("zero3", 8), model="openai-community/gpt2", gradient_checkpointing="false")
+    loop = replace(of_gpt2, stack=Stack("plain"))
+    assert of(loop).ledger.peak.total > of(replace(loop, amp=False)).ledger.peak.total  # norms give float32
+    assert of(of_gpt2).ledger.peak.total == of(replace(of_gpt2, amp=False)).ledger.peak.total
+
+
 def test_adapters_are_cast_to_16_bit() -> None:
     """The engine casts the whole module: adapters of 2 bytes, in parts a float32 copy and two moments."""
     lora = replace(zero("zero2", 4), method="lora", lora=Lora(16, targets=("q_proj", "v_proj")))

@@ -51,6 +51,12 @@ def test_what_full_training_leaves_open() -> None:
     }
 
 
+def test_deepspeeds_engine_has_no_autocast_of_its_own() -> None:
+    gpus = {"parallel__gpus": "2", "parallel__strategy": "zero2"}
+    assert "amp" not in open_fields(scenario(method="full", weights="bf16", **gpus))
+    assert open_fields(scenario(method="full", weights="fp32", **gpus))["amp"] == (True, False)
+
+
 def test_what_adapters_leave_open_field_by_field() -> None:
     every = open_fields(scenario(method="qlora"))
     assert every["lora.rank"] == Range(4, 64)

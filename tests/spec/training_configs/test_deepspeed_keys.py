@@ -30,6 +30,7 @@ def _with(zero: dict[str, object], **other: object) -> str:
         ),
         (_with({}, fp16={"fp16_master_weights_and_grads": True}), "fp16.fp16_master_weights_and_grads"),
         (_with({}, bf16={"bf16_master_weights_and_grads": True}), "bf16.bf16_master_weights_and_grads"),
+        (_with({}, bf16={"bf16_optimizer_states": True}), "bf16.bf16_optimizer_states"),
         (_with({}, data_types={"grad_accum_dtype": "fp32"}), "data_types.grad_accum_dtype"),
         (_with({}, tensor_parallel={"autotp_size": 4}), "tensor_parallel"),
         (_with({}, optimizer={"type": "OneBitAdam"}), "optimizer.type"),
@@ -92,6 +93,14 @@ def test_its_own_optimizer_goes_before_the_trainers(tmp_path: Path) -> None:
     text = "model_name_or_path: Qwen/Qwen2.5-0.5B\nstage: sft\ndo_train: true\noptim: adamw_8bit\ndeepspeed: "
     text += json.dumps({"zero_optimization": {"stage": 2}, "optimizer": {"type": "AdamW"}}) + "\n"
     assert fields(tmp_path, text, "llamafactory", **GPUS)["optimizer"] == "adamw"
+
+
+def test_master_weights_in_bfloat16_are_read(tmp_path: Path) -> None:
+    half = {"enabled": True, "bf16_master_weights_and_grads": True}
+    alone = _with({}, bf16={**half, "bf16_optimizer_states": True})
+    assert fields(tmp_path, alone, "trl", **GPUS)["master_weights"] == "bf16"
+    beside = _with({"offload_optimizer": {"device": "cpu"}}, bf16=half)
+    assert fields(tmp_path, beside, "trl", **GPUS)["master_weights"] == "bf16"
 
 
 def test_older_names_of_offloading_are_taken(tmp_path: Path) -> None:

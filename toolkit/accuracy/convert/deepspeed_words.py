@@ -25,10 +25,8 @@ _SAID = re.compile(
     rf"(?<![\w.])(?:stage3_)?({_NAMES})\b[\"'`]?(?: is | of |[ :=]{{1,3}})"
     r"(true|false|\d[\d_]{0,14}(?:\.\d{1,3})?(?:e\+?\d{1,2})?)(?![\w.]*\w)"
 )
-_IN_HALF = re.compile(
-    r"\b((?:bf16|fp16)_master_weights_and_grads|bf16_optimizer_states)\b[\"'`]?(?: is | |[ :=]{1,3})true\b"
-)
-"""Master weights, gradients and states in 16 bits, for which there is no formula."""
+_IN_HALF = re.compile(r"\b((?:bf16|fp16)_master_weights_and_grads)\b[\"'`]?(?: is | |[ :=]{1,3})true\b")
+"""Master weights, gradients and with them states in 16 bits: in float16 only beside the GPU (DeepSpeed's assertion)."""
 _ITS_ADAM = re.compile(r"\bfused_?adam\b|\badamw? of deepspeed\b")
 
 
@@ -45,7 +43,10 @@ def say_deepspeed(draft: Draft, record: Record) -> None:
         draft.say("parallel.buckets", "deepspeed")
     if _ITS_ADAM.search(text) and draft.fields.get("optimizer") == "adamw":
         draft.say("optimizer_implementation", "fused")  # engine.py, _configure_basic_optimizer
-    if halved := _IN_HALF.search(text):
+    halved = _IN_HALF.search(text)
+    if halved and halved[1].startswith("bf16"):
+        draft.say("master_weights", "bf16")
+    elif halved:
         draft.beyond["master_weights"] = halved[1][:MAX_REMARK]
 
 

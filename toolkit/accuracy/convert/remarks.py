@@ -57,6 +57,7 @@ _FIRST = re.compile(r"\brank 0\b|\bfirst gpu\b")
 _EVALUATION = re.compile(r"training and (?:the )?(?:validation|evaluation|test)[^;.]{0,20}generation")
 _OTHER_LOSS = re.compile(r"loss is (?!the model)[^;]{0,200}(?:no cross.?entropy|\.mean\(\)|\.sum\(\))")
 _IMAGE = re.compile(r"\b(?:one|an?|each|per) image\b|\+ image\b|\bimage (?:a|per) sample\b")
+_UNDER_AUTOCAST = re.compile(r"\b(?:runs?|is|are|both|loss|forward|pass) (?:under|within|in) (?:torch\.)?autocast\b")
 NO_AUTOCAST = re.compile(r"\b(?:no|without|not under) (?:autocast|amp|mixed[ -]precision)\b")
 _COMPILED = re.compile(
     r"(?<!no )(?<!not )(?<!without )\btorch[._]compiled?\b(?!\s*=\s*false| (?:is )?(?:not|off|unused|disabled)\b)"
@@ -180,6 +181,8 @@ def say_autocast(draft: Draft, record: Record) -> None:
         draft.say("amp", True)
     elif NO_AUTOCAST.search(remarks_of(record)):
         draft.say("amp", False)
+    elif _UNDER_AUTOCAST.search(remarks_of(record)):
+        draft.say("amp", True)
     elif weights == "fp32" and compute in names.FLOATS:
         draft.say("amp", compute != "fp32")
     elif draft.fields.get("stack.trainer") in _WHOLE and weights == compute:

@@ -128,6 +128,7 @@ def plan(architecture: Architecture, setting: Setting) -> Plan:
         and (
             setting.parallel,
             setting.gradients,
+            setting.master_weights,
             setting.gradient_checkpointing,
             setting.gradient_accumulation,
             setting.optimizer,

@@ -56,20 +56,23 @@ ALIGNMENT = 2
 def zero_held(setting: Setting) -> Setting:
     """The setting in whose dtypes DeepSpeed holds a model.
 
-    With bf16 or fp16 it casts the whole module, without autocast (engine.py, _configure_distributed_model); the
-    optimizer updates a float32 copy of its part, with float32 states, even of float32 weights.
+    With bf16 or fp16 it casts the whole module, without autocast (engine.py, _configure_distributed_model), which a
+    loop may have around its passes nonetheless; the optimizer updates a float32 copy of its part, with float32 states,
+    even of float32 weights. With bf16_master_weights_and_grads the copy is in bfloat16, and the states are as it is
+    (base_optimizer.py, _configure_master_weights).
     """
     half = setting.weights if setting.weights in SIXTEEN_BIT else setting.compute
     mixes = setting.amp or setting.weights != "fp32"
     dtype = half if mixes and half in SIXTEEN_BIT else "fp32"
+    master = setting.master_weights or "fp32"
     return replace(
         setting,
         weights=dtype if setting.weights in FLOATS else setting.weights,
         compute=dtype,
-        amp=False,
+        amp=setting.amp and setting.weights == dtype and setting.stack.trainer == "plain",
         gradients=dtype,
-        master_weights="fp32",
-        optimizer_states="none" if setting.optimizer == "none" else "fp32",
+        master_weights=master,
+        optimizer_states="none" if setting.optimizer == "none" else master,
         lora=setting.lora and replace(setting.lora, dtype=dtype),
     )
 
@@ -128,6 +131,7 @@ def _stays(tensor: Trained, sizes: Sizes) -> bool:
 def zero_sharing(architecture: Architecture, whole: Sums, mine: Sums, setting: Setting) -> Zero:
     """What a step needs beside the parts."""
     sizes, item = sizes_of(setting, architecture.hidden), BYTES[setting.gradients]
+    master = setting.master_weights or "fp32"
     stage, offloads = stage_of(setting), bool(setting.parallel.offload)
     inside = [t.elements for t in whole.trained if t.count > 1] or [whole.largest]
     layers = max((one.count for one in whole.trained), default=1)
@@ -144,9 +148,10 @@ def zero_sharing(architecture: Architecture, whole: Sums, mine: Sums, setting: S
         widest=whole.largest * item,
         updated=mine.elements,
         item=item,
+        cast=BYTES[master] if master != setting.gradients else 0,
         accumulates=setting.gradient_accumulation > 1,
         staged=whole.largest * item if offloads and stage < 3 else 0,
-        updates=bytes_beside(setting),
+        updates=bytes_beside(setting) * BYTES[master] // BYTES["fp32"],
         early=makes_buffers_early(setting),
         copied=joined(whole, sizes, setting) * item,
         layer=sum(one.elements * one.count for one in whole.trained if one.count > 1) // layers * item,

@@ -11,7 +11,6 @@ from toolkit.memory.parallel.sharing import Step, placed
 from toolkit.memory.parallel.two_stacks import BETWEEN
 from toolkit.memory.parallel.zero_stacks import place_of
 from toolkit.memory.programs.stretch import Stretch
-from toolkit.memory.size import BYTES
 from toolkit.memory.tape.gradients import GRADIENTS, NEW_GRADIENT
 
 BUCKET = "reduce_bucket"
@@ -38,7 +37,8 @@ class Zero:
 
     `bucket` is that of the `buffers` for gradients, of which one is reduced once `limit` bytes are in it. A GPU keeps
     the `part` of the gradients of the `whole`, of which one weight has at most `widest`, and one of a layer `largest`;
-    until they are joined, all of the weight where the part ends is `kept`; as much may stay of a `skipped` step. What
+    until they are joined, all of the weight where the part ends is `kept`; as much may stay of a `skipped` step. Each
+    of an `item` is then `cast` to so many bytes for the optimizer, or to none where it takes their dtype. What
     is in a buffer is `copied` before it is reduced, if at all; each of the `layers` has gradients of so many bytes, a
     `layer`. `updated` are the elements that its optimizer updates, with `updates` bytes beside each; a buffer of
     offloading is `staged`. Where the buffers come `early`, they are there before the loss runs backward. With
@@ -56,6 +56,7 @@ class Zero:
     widest: int
     updated: int
     item: int
+    cast: int
     accumulates: bool
     staged: int
     updates: int
@@ -153,10 +154,13 @@ class Zero:
         """The part of the gradients is joined and made float32, and then the optimizer runs."""
         del gradients
         beside = {STAGED: self.staged, SKIPPED: self.skipped}
-        wide = self.updated * BYTES["fp32"]
-        flat = self.part
-        yield Stretch("gradients made float32", {**beside, GRADIENTS: self.kept, FLAT: flat, FLOAT: wide})
-        yield Stretch("step", {**beside, FLOAT: wide, UPDATE: self.updated * self.updates})
+        rows = {FLAT: self.part, FLOAT: self.updated * self.cast}
+        yield Stretch("gradients made float32", {**beside, GRADIENTS: self.kept, **rows})
+        yield Stretch("step", {**beside, **self._taken(rows), UPDATE: self.updated * self.updates})
+
+    def _taken(self, rows: Mapping[str, int]) -> dict[str, int]:
+        """What the optimizer takes: the cast gradients, or the joined ones where they have its dtype."""
+        return {FLOAT: rows[FLOAT]} if self.cast else {FLAT: rows[FLAT]}
 
 
 @frozen
@@ -221,9 +225,9 @@ class Zero3(Zero):
         """The same for so many elements at a time."""
         del gradients
         beside = {GRADIENTS: self.part, BUCKET: self.bucket}
-        wide = self.at_once * BYTES["fp32"]
-        yield Stretch("gradients made float32", {**beside, FLAT: self.at_once * self.item, FLOAT: wide})
-        yield Stretch("step", {**beside, FLOAT: wide, UPDATE: self.at_once * self.updates})
+        rows = {FLAT: self.at_once * self.item, FLOAT: self.at_once * self.cast}
+        yield Stretch("gradients made float32", {**beside, **rows})
+        yield Stretch("step", {**beside, **self._taken(rows), UPDATE: self.at_once * self.updates})
 
 
 _PLACES = {LOSS: places.LOSS, LAST: places.LAST_BACK, FIRST: places.FIRST_BACK, EMBEDDING: places.EMBEDDING}

@@ -48,7 +48,7 @@ class BucketedRun(Run):
         events.is_loaded()
         if context.numerics.adapter is not None:
             events.allocate(context.sums.adapters * BYTES[context.numerics.adapter])
-        wide = zero.updated * BYTES["fp32"]
+        wide = zero.updated * BYTES[context.setting.master_weights or "fp32"]
         events.allocate(wide)
         gradients = events.allocate(wide)
         super().step()
@@ -88,15 +88,16 @@ class BucketedRun(Run):
         self._part = 0
 
     def step(self) -> None:
-        """A GPU's part of the gradients is joined and cast to float32, and then the optimizer runs."""
+        """A GPU's part of the gradients is joined, cast where the optimizer has another dtype, and then that runs."""
         zero, events = self._zero, self._writer.events
-        flat = events.allocate(zero.part)
-        wide = events.allocate(zero.updated * BYTES["fp32"])
-        events.release(flat)
+        taken = events.allocate(zero.part)
+        if zero.cast:
+            flat, taken = taken, events.allocate(zero.updated * zero.cast)
+            events.release(flat)
         self.reducing.release(self._earlier)
         self._earlier = 0
         super().step()
-        events.release(wide)
+        events.release(taken)
 
     def _make_buffers(self) -> None:
         if not self._buffers and self._zero.buffers:

@@ -84,9 +84,9 @@ class PartitionedRun(Run):
             writer.release(self._waiting.popleft())
 
     def step(self) -> None:
-        """So many gradients are made float32 at a time, and then the optimizer runs."""
+        """So many gradients are cast at a time, where the optimizer has another dtype, and then that runs."""
         zero, events = self._zero, self._writer.events
-        blocks = [events.allocate(zero.at_once * zero.item), events.allocate(zero.at_once * BYTES["fp32"])]
+        blocks = [events.allocate(zero.at_once * each) for each in (zero.item, zero.cast) if each]
         super().step()
         for block in blocks:
             events.release(block)

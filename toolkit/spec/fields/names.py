@@ -58,7 +58,10 @@ WEIGHTS = {
 
 FLOATS = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 STATES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16", "int8": "8 bit in blocks"}
-MASTERS = {"fp32": "a float32 copy"}
+MASTERS = {
+    "fp32": "a float32 copy",
+    "bf16": "a bfloat16 copy, which DeepSpeed keeps with bf16_master_weights_and_grads",
+}
 
 FOUR_BIT = frozenset({"nf4", "fp4", "mxfp4", "gptq-int4", "awq-int4"})
 QUANTIZED = FOUR_BIT | {"int8", "fp8", "gptq-int8"}

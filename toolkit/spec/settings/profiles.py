@@ -101,7 +101,9 @@ def _checkpointing(scenario: Scenario) -> Options:
 
 def _amp(scenario: Scenario) -> Options:
     mixes = scenario.method == "qlora" or _trainer(scenario) == "torchtitan"
-    if _trainer(scenario) == MEGATRON:
+    halves = scenario.fixed("weights") in ("bf16", "fp16")
+    casts = halves and scenario.fixed("parallel.strategy") in names.DEEPSPEED  # in its engine, without autocast
+    if _trainer(scenario) == MEGATRON or casts:
         return (False,)
     return (True,) if mixes else (True, False)
 

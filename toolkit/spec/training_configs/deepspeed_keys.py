@@ -10,14 +10,12 @@ from __future__ import annotations
 from toolkit.spec.training_configs.config import Config
 
 _ZERO = "deepspeed.zero_optimization."
-_IN_HALF = "no formula for master weights and gradients in 16 bit yet"
+_BF16 = "deepspeed.bf16."
 _STOPS = (
     (f"{_ZERO}zero_quantized_nontrainable_weights", "frozen weights in 8 bit are not followed"),
     (f"{_ZERO}zeropp_loco_param", "what LoCo keeps of errors is not followed"),
     (f"{_ZERO}offload_optimizer.super_offload", "SuperOffload is not followed"),
-    ("deepspeed.fp16.fp16_master_weights_and_grads", _IN_HALF),
-    ("deepspeed.bf16.bf16_master_weights_and_grads", _IN_HALF),
-    ("deepspeed.bf16.bf16_optimizer_states", "no formula for states in 16 bit yet"),
+    ("deepspeed.fp16.fp16_master_weights_and_grads", "no formula for master weights in float16 yet"),
     ("deepspeed.data_types.grad_accum_dtype", "gradients that are summed in another dtype are not followed"),
     ("deepspeed.tensor_parallel", "tensor parallelism is not followed here"),
     ("deepspeed.weight_quantization", "weights that DeepSpeed quantizes are not followed"),
@@ -46,6 +44,7 @@ _BINDS_BELOW = 10**9
 def take_deepspeed_settings(config: Config, stage: int) -> None:
     """Reads the optimizer of written-out settings, and refuses or notes what moves memory and is not followed."""
     _optimizer(config)
+    _master_weights(config)
     config.matters_where_said(_STOPS)
     config.matters_where_said(_GOES_WITHOUT, stops=False)
     for key, reason in _UNLESS_ONE:
@@ -72,6 +71,18 @@ def _part_of_the_states(config: Config) -> None:
     share = config.decimal(key)
     if share is not None and share < 1:
         config.matters(key, "states of which a part stays on the GPU are not followed")
+
+
+def _master_weights(config: Config) -> None:
+    """Reads master weights in bfloat16, which need states in bfloat16 or in main memory (base_optimizer.py)."""
+    key, states = f"{_BF16}bf16_master_weights_and_grads", f"{_BF16}bf16_optimizer_states"
+    narrow = config.truth(states)
+    if config.truth(key):
+        config.put("master_weights", "bf16", key)
+        if not narrow and config.word(f"{_ZERO}offload_optimizer.device") in (None, "none"):
+            config.matters(key, "without bf16_optimizer_states DeepSpeed takes it with an offloaded optimizer alone")
+    elif narrow:
+        config.matters(states, "DeepSpeed takes it with bf16_master_weights_and_grads alone")
 
 
 def _optimizer(config: Config) -> None:
