@@ -55,6 +55,18 @@ def test_products_of_a_single_sequence_take_heads_as_they_lie(name: str, checkpo
     agree_on(setting, with_few_words(name), peak=0.0005, elsewhere=0.015)
 
 
+@pytest.mark.parametrize("name", ["FacebookAI/roberta-base", "openai-community/gpt2"])
+def test_a_bias_of_float32_is_taken_off_a_narrow_product_in_float32(name: str) -> None:
+    """DoRA's `base_result - bias` promotes (peft, tuners/lora/dora.py), where autocast runs over float32 weights."""
+    more = {"weights": "fp32", "lora": Lora(8, 16, "all-linear", dora=True), "head": "sequence-classification"}
+    agree(
+        Setting(**{"model": name, **ADAPTED, **more, "labels": 2, "sequence_length": 256}),
+        3,
+        peak=0.002,
+        elsewhere=0.002,
+    )
+
+
 def with_few_words(name: str) -> ModelFacts:
     """Logits of so few words are not the most, and leave room to see what lies beneath."""
     facts = cut(name, 4)

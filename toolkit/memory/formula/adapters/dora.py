@@ -56,8 +56,8 @@ def _added(tape: Tape, x: Buffer, result: Buffer, form: LinearForm, branch: Bran
     plain = result
     if again:
         plain = _product_again(tape, x, weight, form, row)
-    elif form.bias:  # it is taken off again
-        plain = cast_clone(tape, result, row)
+    elif form.bias:
+        plain = _without_bias(tape, result, form, row)
     less = cast_clone(tape, ratio, BRANCH)
     first = _stretched(tape, plain, less, row)
     tape.drop(less)
@@ -71,6 +71,12 @@ def _added(tape: Tape, x: Buffer, result: Buffer, form: LinearForm, branch: Bran
     if plain is not result:
         tape.drop(plain)
     return total
+
+
+def _without_bias(tape: Tape, result: Buffer, form: LinearForm, row: str) -> Buffer:
+    """`result - bias`, which a bias of float32 makes float32 beside autocast's 16-bit product."""
+    wide = wider(result.dtype, form.dtype) if form.storage == "plain" else result.dtype
+    return cast_clone(tape, result, row) if wide == result.dtype else cast(tape, result, wide, row)
 
 
 def _matrix(tape: Tape, form: LinearForm, dtype: str) -> Buffer:
