@@ -39,6 +39,29 @@ def test_a_copy_of_a_weight_that_is_cast_back_is_wide_for_as_long() -> None:
     assert large == [*(wide, -narrow) * 2, wide, *(narrow, -wide) * 3]
 
 
+@pytest.mark.parametrize(("release", "is_beside"), [("4.57.1", False), ("5.5.0", True)])
+def test_the_output_weight_lies_beside_the_embeddings_where_tensors_are_loaded_by_name(
+    release: str, is_beside: bool
+) -> None:
+    """lm_head.weight, model.embed_tokens.weight, model.layers.0.mlp.down_proj.weight: dot_natural_key of transformers.
+
+    Files of older releases hold modules in their order, the output weight last.
+    """
+    stack = Stack("transformers", versions={"transformers": release})
+    setting = Setting(
+        MODEL, "qlora", "nf4", lora=Lora(8, 16, ("q_proj",)), stack=stack, amp=True, gradients="fp32",
+        optimizer_states="fp32",
+    )  # fmt: skip
+    events = _loaded(setting)
+    places = [place for place, event in enumerate(events.order[: events.loaded]) if events.sizes[event] == 2 * TABLE]
+    assert len(places) == 2
+    assert (places[1] - places[0] == 1) is is_beside
+    first = [events.sizes[event] for event in events.order[: events.loaded] if event not in (1, 2)]
+    if is_beside:
+        assert places == [0, 1]
+        assert first[1] == GATE // 2, "the input norm's vector, then the product down"
+
+
 def _loaded(setting: Setting) -> Events:
     facts = load_model(setting.model)
     assert isinstance(facts, ModelFacts)

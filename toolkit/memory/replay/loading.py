@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import repeat
 from operator import itemgetter
 from typing import TypeVar
+
+from packaging.version import Version
 
 from toolkit.memory.context import Context
 from toolkit.memory.formula.linear.exllama import exllama_buffer, exllama_order, exllama_state
@@ -27,6 +30,9 @@ from toolkit.spec.settings.setting import Setting
 
 Counted = TypeVar("Counted")
 
+LOADS_BY_NAME = Version("5.0")
+"""Before, transformers loaded file by file, and each file in an order of its own."""
+
 
 def load(events: Events, context: Context) -> None:
     """The weights as stored; then what is cast anew, the adapters, and a copy of what is trained.
@@ -42,6 +48,8 @@ def load(events: Events, context: Context) -> None:
         in_file = events.allocate_all(of_stored(stored, lambda one: one.part.elements * item))
     if quantizes(setting):
         blocks = _quantized(events, stored, setting)
+    elif setting.weights in QUANTIZED and context.stage is None and not older(setting, PACKAGE, LOADS_BY_NAME):
+        blocks = _by_name(events, stored)
     else:
         blocks = events.allocate_all(of_stored(stored, stored_bytes))
     events.release_all(in_file)
@@ -87,6 +95,24 @@ def _adapt(
     for block, size in (*wide, *of_copies):
         events.allocate(size)
         events.release(block)
+
+
+def _by_name(events: Events, stored: Iterable[StoredTensor]) -> Sequence[Block]:
+    """Weights in the order of their names, as transformers 5 loads them to a GPU, returned in that of modules.
+
+    A model in 8 or 4 bit is nowhere else first (core_model_loading.py, dot_natural_key). So an output weight may lie
+    beside the embeddings, and what both leave when they are cast is one free block.
+    """
+    forms = list(stored)
+    made: dict[int, deque[Block]] = {id(one): deque() for one in forms}
+    for one in in_layers(sorted(forms, key=_in_file), lambda one: one.module.count):
+        made[id(one)].append(events.allocate(stored_bytes(one)))
+    return [made[id(one)].popleft() for one in in_layers(forms, lambda one: one.module.count)]
+
+
+def _in_file(one: StoredTensor) -> list[str]:
+    """The name of a tensor in its file, part by part; those of all layers together."""
+    return f"{one.module.path}.{one.tensor.name}".split(".")
 
 
 def quantizes(setting: Setting) -> bool:

@@ -107,10 +107,11 @@ class Run:
             self._result = []
         batch = events.allocate(course.batch)
         angles = events.allocate(course.angles)
-        masks, front = writer.allocate_rows(programs.masks), writer.allocate_rows(programs.front)
+        front = writer.allocate_rows(programs.front)
         if programs.scattered:
             writer.release(events.allocate(programs.scattered))
         hidden = writer.allocate(programs.hidden)
+        masks = writer.allocate_rows(programs.masks)  # made once tokens are embedded
         passing = held_inputs(writer, programs.passing, hidden, writer.bytes(programs.hidden))
         called = held_inputs(writer, programs.called, hidden, writer.bytes(programs.hidden))
         layers: list[Played] = []

@@ -18,7 +18,14 @@ from toolkit.memory.trace.attention import implementation
 from toolkit.memory.trace.batches.trl_loss import OUTPUTS, OUTPUTS_OF, refuse_trl, with_head, without_dropout
 from toolkit.memory.trace.refusal import UnsupportedTrace
 from toolkit.memory.trace.refused import MXFP4, SHARES, refusal_of, runs_trl
-from toolkit.memory.trace.releases import built, dtype_plan, no_init_weights, stops_caching, unties
+from toolkit.memory.trace.releases import (
+    built,
+    dtype_plan,
+    loads_by_name,
+    no_init_weights,
+    stops_caching,
+    unties,
+)
 from toolkit.memory.trace.stand_ins.first_deberta import cast_biases
 from toolkit.memory.weights.adapter_dtypes import adapter_dtype
 from toolkit.memory.weights.casts import CASTS_BACK, casts_back, prepares_for_kbit
@@ -64,6 +71,10 @@ def load(setting: Setting, facts: ModelFacts) -> nn.Module:
         from toolkit.memory.trace.stand_ins.packed_experts import pack_experts
 
         pack_experts(model)
+    if setting.weights in (*FOUR_BIT, *EIGHT_BIT) and loads_by_name():
+        from toolkit.memory.trace.stand_ins.by_name import load_by_name
+
+        load_by_name(model)
     return model.eval()
 
 

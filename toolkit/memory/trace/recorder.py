@@ -58,8 +58,6 @@ class Recorder(TorchDispatchMode):
         name = func.name()
         path, stage = self.paths.here()
         self._gpu = self._gpu_here((args, kwargs), path) if self._places else self._alone
-        if multiplies(name):
-            self._take_workspace(forward=stage is Stage.FORWARD)
         before, after = scratch_of(name, args, kwargs or {})
         taken = [self._scratch(size, name, path, stage) for size in before]
         if stage is Stage.BACKWARD and name == "aten::add.Tensor" and _engine_alone_holds(args):
@@ -78,6 +76,8 @@ class Recorder(TorchDispatchMode):
         for leaf in as_made(name, tree_leaves(out)):
             if isinstance(leaf, torch.Tensor) and leaf.device.type == "meta":
                 self._see(leaf, name, path, stage)
+        if multiplies(name):  # results are there before cuBLAS is asked for (aten/src/ATen/native/cuda/Blas.cpp)
+            self._take_workspace(forward=stage is Stage.FORWARD)
         taken += [self._scratch(size, name, path, stage) for size in after]
         taken += self._staged(name, args, path, stage)
         for index in taken:

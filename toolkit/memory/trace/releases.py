@@ -3,6 +3,7 @@
 Written for 5.x; what an older release calls otherwise stands here beside it, and nowhere else in the tracer:
 
     5.0     no_init_weights left modeling_utils for initialization
+    5.0     from_pretrained loads tensors in the order of their names; before, file by file
     5.0     trainers switch the cache off; before, a config's use_cache stays, and some code goes by it alone
     4.57    _get_dtype_plan; before, _keep_in_fp32_modules, which holds for float16 alone
     4.56    a cache has layers; before, key_cache and value_cache, or tuples where a model is given no cache
@@ -40,6 +41,7 @@ BEFORE_NAMES = {"eager": False, "flash_attention_2": True}
 """The attentions that there were before they had names, with how a config says so (_flash_attn_2_enabled)."""
 CACHES_MADE = Version("4.42")
 MODELS_CACHE = Version("5")
+LOADS_BY_NAME = Version("5")
 """From 4.42 to 5, a model without a cache gives tuples, which generate() never sees."""
 LOGITS_TO_KEEP = ("logits_to_keep", "num_logits_to_keep")
 """By what a model is told that only the last logits are wanted, newest name first."""
@@ -143,6 +145,11 @@ def loads_warm(loading: str | None = None) -> tuple[bool, ...]:
     """
     known = hasattr(import_module("transformers.modeling_utils"), "caching_allocator_warmup")
     return (False, True) if known and loading in (None, DEVICE_MAP) else (False,)
+
+
+def loads_by_name() -> bool:
+    """Whether from_pretrained loads tensors in the order of their names (core_model_loading.py, dot_natural_key)."""
+    return installed(TRANSFORMERS) >= LOADS_BY_NAME
 
 
 def holds_results() -> bool:

@@ -88,6 +88,7 @@ def _four_bit(tape: Tape, x: Buffer, form: LinearForm, row: str) -> Buffer:
     rest = unpacked.minus(first)
     with tape.temporary(DEQUANTIZED, first), tape.temporary(DEQUANTIZED, rest):  # before the product is allocated
         made = tape.new(row, form.outputs, form.compute, grad=x.grad, size=widened(x, form.outputs, form.compute))
+        tape.multiplied()
 
     def backward(tape: Tape, _: Buffer) -> Given:
         if form.halved and form.unpacks:  # what is cast is freed before the product
@@ -95,6 +96,7 @@ def _four_bit(tape: Tape, x: Buffer, form: LinearForm, row: str) -> Buffer:
                 pass
         with tape.temporary(DEQUANTIZED, first), tape.temporary(DEQUANTIZED, rest):
             given = tape.gradient(inner)
+            tape.multiplied()
         return [(inner, given)]
 
     tape.node(made, backward)  # the weight is an attribute of the node, which no checkpoint sees

@@ -59,6 +59,7 @@ def product(
     saved = tape.save(*kept, constants=1) if x.grad or trains else ()
     size = widened(x, outputs, dtype)
     result = selected(tape, row, outputs, dtype, grad=x.grad or trains, size=size, product=True)
+    tape.multiplied()
 
     def backward(tape: Tape, gradient: Buffer) -> Given:
         given = [] if bias is None else [(bias, tape.weight_gradient(bias, dtype))]
