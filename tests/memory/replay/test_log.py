@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from toolkit.memory.formula.activations import activated
 from toolkit.memory.formula.caches.cached import KEEPS, ROW, cached
 from toolkit.memory.replay.log import LoggedTape
 
@@ -41,3 +42,19 @@ def test_the_first_product_is_marked() -> None:
     tape.new("norm_states", 64, "fp32")
     tape.multiplied()
     assert tape.product == 1
+
+
+def test_tensors_that_a_squares_gradient_takes_are_blocks_of_their_own() -> None:
+    """pow_backward (torch, FunctionsManual.cpp): a power, that times its exponent, and the product with the gradient.
+
+    Then relu's gradient. Of 64 float32 values a token each is of 256 bytes.
+    """
+    tape = LoggedTape(records=True)
+    x = tape.new("feed_forward_states", 64, "fp32", grad=True)
+    result = activated(tape, x, "relu2", "feed_forward_states")
+    tape.drop(x, result)
+    tape.unwind()
+    tape.cut()
+    tape.backward(result)
+    sizes = [change.size.token for change in tape.cut() if change.size is not None]
+    assert sizes == [256] * 5, "the gradient that comes in, and four more"

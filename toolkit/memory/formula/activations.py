@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 
 from toolkit.memory.formula.operations import Given, activate, add, cast, multiply, scale
 from toolkit.memory.formula.xielu import xielu
 from toolkit.memory.refusal import UnsupportedRow
+from toolkit.memory.size import Size
 from toolkit.memory.tape.buffer import Buffer
 from toolkit.memory.tape.tape import Tape
 
@@ -21,6 +23,15 @@ def activated(tape: Tape, x: Buffer, name: str, row: str, *, autocast: bool = Fa
     if function is None:
         raise UnsupportedRow(row, f"no formula for the activation {name[:40]!r}; known: {', '.join(ACTIVATIONS)}")
     return function(tape, x, row)
+
+
+@contextmanager
+def _several(tape: Tape, row: str, size: Size, count: int) -> Iterator[None]:
+    """So many tensors of a size that are there at once: the allocator gives each a block of its own."""
+    with ExitStack() as taken:
+        for _ in range(count):
+            taken.enter_context(tape.temporary(row, size))
+        yield
 
 
 def rectify(tape: Tape, x: Buffer, row: str) -> Buffer:
@@ -68,7 +79,7 @@ def _squared_relu(tape: Tape, x: Buffer, row: str, power: str | None = None) -> 
     result = tape.new(row, base.width, base.dtype, grad=x.grad, size=base.size)
 
     def backward(tape: Tape, _: Buffer) -> Given:
-        with tape.temporary("activation_gradients", base.size.times(2)):  # the base to the power of 1, and that times 2
+        with _several(tape, "activation_gradients", base.size, 2):  # the base to the power of 1, and that times 2
             return [(base, tape.gradient(base))]
 
     tape.node(result, backward, saved)
@@ -89,16 +100,16 @@ BLOOM_GELU_BACKWARD = 5
 
 def _bloom_gelu(tape: Tape, x: Buffer, row: str) -> Buffer:
     """BLOOM's gelu in separate operations; it saves only its input (modeling_bloom.py, GeLUFunction)."""
-    with tape.temporary(row, x.size.times(4)):  # half of x, two factors, and their product
+    with _several(tape, row, x.size, 4):  # half of x, two factors, and their product
         pass
     saved = tape.save(x) if x.grad else ()
-    with tape.temporary(row, x.size.times(2)):
+    with _several(tape, row, x.size, 2):
         result = tape.new(row, x.width, x.dtype, grad=x.grad, size=x.size)
 
     def backward(tape: Tape, _: Buffer) -> Given:
-        with tape.temporary("activation_gradients", x.size.times(BLOOM_GELU_BACKWARD)):
+        with _several(tape, "activation_gradients", x.size, BLOOM_GELU_BACKWARD):
             pass
-        with tape.temporary("activation_gradients", x.size.times(2)):
+        with _several(tape, "activation_gradients", x.size, 2):
             return [(x, tape.gradient(x))]
 
     return tape.node(result, backward, saved)
