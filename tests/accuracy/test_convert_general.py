@@ -251,6 +251,13 @@ def test_readings_say_over_which_gpus_they_are_and_why_they_are_no_peak() -> Non
     assert "evaluation" in evaluated["apart"]
 
 
+def test_segments_that_grow_are_read_where_remarks_turn_them_on() -> None:
+    on = "run.sh sets PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True"
+    assert said(task="lora", notes=on)["expandable_segments"] is True
+    assert "expandable_segments" not in said(task="lora", notes=on.replace("True", "False"))
+    assert "expandable_segments" not in said(task="lora", notes="expandable_segments is not set")
+
+
 def test_records_that_say_the_same_and_read_otherwise_are_set_apart() -> None:
     shared: dict[str, Any] = {"task": "inference", "weight_dtype": "fp16", "batch_size": 1, "seq_len": 512}
     far = [record(**shared, id=str(n), config_id=f"c{n}", value_bytes=n * 10**10) for n in (1, 2)]

@@ -24,6 +24,7 @@ from toolkit.accuracy.convert.peft_configs import lora_options, peft_method, say
 from toolkit.accuracy.convert.remarks import (
     pairs_of,
     remarks_of,
+    say_allocator,
     say_autocast,
     say_beyond,
     say_engine,
@@ -83,6 +84,7 @@ def as_recorded(draft: Draft, record: Record, reading: dict[str, Any]) -> None:
     say_head(draft, record)
     say_stated_releases(draft, record)
     say_trainer(draft, record)
+    say_allocator(draft, record)
     say_loop(draft, record)
     if draft.fields.get("stack.trainer") != "autoawq":
         draft.fields.pop("stack.autoawq", None)  # transformers runs its kernels, which are alike since 0.2

@@ -56,6 +56,7 @@ _FIRST = re.compile(r"\brank 0\b|\bfirst gpu\b")
 
 _EVALUATION = re.compile(r"training and (?:the )?(?:validation|evaluation|test)[^;.]{0,20}generation")
 _OTHER_LOSS = re.compile(r"loss is (?!the model)[^;]{0,200}(?:no cross.?entropy|\.mean\(\)|\.sum\(\))")
+_EXPANDABLE = re.compile(r"\bexpandable_segments\W{1,3}(?:true|1|on)\b")
 _IMAGE = re.compile(r"\b(?:one|an?|each|per) image\b|\+ image\b|\bimage (?:a|per) sample\b")
 _UNDER_AUTOCAST = re.compile(r"\b(?:runs?|is|are|both|loss|forward|pass) (?:under|within|in) (?:torch\.)?autocast\b")
 NO_AUTOCAST = re.compile(r"\b(?:no|without|not under) (?:autocast|amp|mixed[ -]precision)\b")
@@ -209,6 +210,12 @@ def say_beyond(draft: Draft, record: Record) -> None:
         draft.beyond["attention"] = attention[:MAX_REMARK]
     if _IMAGE.search(text):
         draft.beyond["input"] = "images"
+
+
+def say_allocator(draft: Draft, record: Record) -> None:
+    """Whether torch's allocator had expandable segments, where a record's remarks say that it had them."""
+    if _EXPANDABLE.search(remarks_of(record)):
+        draft.say("expandable_segments", True)
 
 
 def say_reading(draft: Draft, record: Record, reading: dict[str, Any]) -> None:
