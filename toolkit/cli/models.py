@@ -25,7 +25,7 @@ REMOTE_CODE = "auto_map"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of `toolkit models`."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    listing = actions.add_parser("list", help="every verified model")
+    listing = actions.add_parser("list", help="every known model, and which parameter counts are not verified")
     listing.add_argument("--family", metavar="TYPE", help="only those of a model_type (qwen2)")
     showing = actions.add_parser("show", help="what is known of one model")
     showing.add_argument("id", metavar="ID", help="organisation/name, or the path of a config.json")

@@ -51,7 +51,7 @@ class ScenarioView:
 
 
 METRICS = {
-    "allocated": "live tensors, as `torch.cuda.max_memory_allocated` says",
+    "allocated": "live tensors; `torch.cuda.max_memory_allocated` counts whole blocks, slightly more",
     "reserved": "what torch's allocator holds",
     "device": "what `nvidia-smi` shows",
 }
