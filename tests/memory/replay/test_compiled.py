@@ -46,9 +46,11 @@ def _compiled() -> None:
     events = Events()
     events.sizes.append(1)
     events.move((1, -1), 0)
-    asked = compiled_requests(events.outline())
-    assert asked is not None
-    asked.large.replayed(How())
+    for grows in (False, True):
+        events.grows = grows
+        asked = compiled_requests(events.outline())
+        assert asked is not None
+        asked.large.replayed(How())
 
 
 @pytest.fixture(autouse=True)
@@ -67,10 +69,11 @@ def _events(steps: list[tuple[int, int]]) -> Events:
     return events
 
 
-@given(STEPS, HOWS)
-def test_compiled_code_reserves_what_python_does(steps: list[tuple[int, int]], how: How) -> None:
-    """In both pools, whatever is there first, in each order, and as far as the limit."""
+@given(STEPS, HOWS, st.booleans())
+def test_compiled_code_reserves_what_python_does(steps: list[tuple[int, int]], how: How, grows: bool) -> None:
+    """In both pools, whatever is there first, in each order, as far as the limit, and where segments grow."""
     events = _events(steps)
+    events.grows = grows
     events.loaded, events.settled = how.loaded, how.settled
     compiled, plain = compiled_requests(events.outline()), plain_requests(events)
     assert compiled is not None

@@ -21,12 +21,14 @@ from toolkit.memory.replay.kernel import (
     Rules,
     by_pool,
     replay_blocks,
+    replay_growing,
     sizes_of_all,
     written_out,
 )
 from toolkit.memory.replay.pool import BLOCK_BITS, MOST_SMALL
-from toolkit.memory.replay.requests import How, PlainPool, Replayed, Requests
+from toolkit.memory.replay.requests import How, PlainPool, Pool, Replayed, Requests
 
+NO_LIMIT = (1 << 63) - 1
 OWN_FROM, UNIT = OWN_SEGMENT_FROM // MIN_BLOCK, SEGMENT_UNIT // MIN_BLOCK
 RULES_OF_LARGE: Rules = MOST_SMALL, LARGE_SEGMENT // MIN_BLOCK, OWN_FROM, UNIT
 RULES_OF_SMALL: Rules = 0, SMALL_SEGMENT // MIN_BLOCK, OWN_FROM, UNIT
@@ -62,6 +64,29 @@ class CompiledPool:
         return Replayed((MIN_BLOCK * min(reserved), MIN_BLOCK * max(reserved)), counted[0], counted[-1])
 
 
+class CompiledExpandablePool:
+    """The requests of a pool whose segment grows, as arrays; as toolkit.memory.replay.requests.ExpandablePool."""
+
+    def __init__(self, wanted: Numbers, order: Numbers, *, small: bool) -> None:
+        self._wanted = wanted
+        self._order = order
+        self._unit = (SMALL_SEGMENT if small else LARGE_SEGMENT) // MIN_BLOCK
+
+    def replayed(self, how: How) -> Replayed:
+        """What is reserved over the orders."""
+        limit = NO_LIMIT if how.limit is None else how.limit // MIN_BLOCK
+        settled = len(self._order) if how.settled is None else min(how.settled, len(self._order))
+        asked = [(order, 0) for order in ((AS_WRITTEN, LATE, EARLY) if how.swaps else (AS_WRITTEN,))]
+        if how.warm:
+            asked.append((AS_WRITTEN, -(-how.warm // MIN_BLOCK)))
+        found = [
+            MIN_BLOCK
+            * int(replay_growing(self._wanted, self._order, (how.loaded, settled), order, warm, limit, self._unit))
+            for order, warm in asked
+        ]
+        return Replayed((min(found), max(found)), 0, 0)
+
+
 def compiled_requests(outline: Outline) -> Requests | None:
     """The requests of a run, as arrays; None where one is too large."""
     try:
@@ -76,8 +101,12 @@ def compiled_requests(outline: Outline) -> Requests | None:
     places = outline.loaded, len(order) if outline.settled is None else outline.settled
     large, small, alive, (loaded, settled), most = by_pool(wanted, order, places, MOST_SMALL)
     none = np.zeros(len(small), np.int64)
-    pools = CompiledPool(wanted, large, alive, small=False), CompiledPool(wanted, small, none, small=True)
-    return Requests(*pools, loaded, settled, int(most), largest)
+    pools: tuple[Pool, Pool]
+    if outline.grows:
+        pools = CompiledExpandablePool(wanted, large, small=False), CompiledExpandablePool(wanted, small, small=True)
+    else:
+        pools = CompiledPool(wanted, large, alive, small=False), CompiledPool(wanted, small, none, small=True)
+    return Requests(pools[0], pools[1], loaded, settled, int(most), largest)
 
 
 def _wanted(blocks: Numbers, outline: Outline) -> Numbers:

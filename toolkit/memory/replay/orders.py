@@ -110,4 +110,4 @@ def peak(events: Events) -> int:
 
 
 def _requests(events: Events, outline: Outline) -> Requests:
-    return (_compiled and not outline.grows and _compiled(outline)) or plain_requests(events)
+    return (_compiled and _compiled(outline)) or plain_requests(events)
