@@ -9,6 +9,7 @@ from toolkit.memory.context import Context, Scale
 from toolkit.memory.formula.ends.logits import NAMED
 from toolkit.memory.formula.ends.summed import SUM
 from toolkit.memory.formula.inputs import position_embeddings, token_ids
+from toolkit.memory.formula.tuned.penalty import waiting_matrices
 from toolkit.memory.ledger import PhaseName
 from toolkit.memory.libraries.losses import loss_of
 from toolkit.memory.libraries.versions import older
@@ -41,7 +42,8 @@ class Course:
     are not followed. The `first` step of the optimizer makes its states, too. The result of a pass has a name `until`
     the loss, the step or the next one, and with it the keys and values that it has. `keeps_gradients`: they are there
     when the next step's first pass begins. `joins`: the gradient of a tied output weight waits for the embedding's.
-    `retains` is as of a run. What is `between` two steps is a validation.
+    `retains` is as of a run. What is `between` two steps is a validation. `penalty` has the sizes of gradients that a
+    method's penalty gives, each with how many there are.
     """
 
     programs: Programs
@@ -58,6 +60,7 @@ class Course:
     retains: bool
     between: Between | None = None
     added: int = 0
+    penalty: tuple[tuple[int, int], ...] = ()
 
 
 def course_of(
@@ -80,6 +83,7 @@ def course_of(
         keeps_gradients=older(setting, "torch", TORCH_FREES_GRADIENTS),
         retains=retains,
         between=between_of(context),
+        penalty=waiting_matrices(context),
         added=programs.added if context.sharing is None and context.stage is None else 0,
     )
 

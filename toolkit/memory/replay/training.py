@@ -7,7 +7,6 @@ from dataclasses import replace
 from functools import cached_property
 
 from toolkit.memory.context import Context
-from toolkit.memory.formula.tuned.penalty import waiting_matrices
 from toolkit.memory.formula.workspaces import workspaces_before
 from toolkit.memory.programs.program import CHECKPOINTS, Origin
 from toolkit.memory.programs.programs import Programs
@@ -164,7 +163,7 @@ class Run:
     def _of_penalty(self, layers: int) -> list[list[Block]]:
         """The gradients of a penalty, which wait for those of each layer; of the first layer those that none has."""
         events, found = self._writer.events, [list[Block]() for _ in range(layers)]
-        for size, count in waiting_matrices(self._context):
+        for size, count in self.course.penalty:
             each, rest = divmod(count, layers)
             for place, blocks in enumerate(found):
                 blocks += [events.allocate(size) for _ in range(each + (0 if place else rest))]

@@ -43,6 +43,6 @@ def validation_fields() -> Iterator[FieldSpec]:
         "compute_metrics: all of the set, or eval_accumulation_steps. 0 where losses alone are kept, and where "
         "preprocess_logits_for_metrics makes little of them.",
         ("100",),
-        frozenset(("logits", "time", "reserved", "device")),
+        frozenset(("logits", "kv_cache", "time", "reserved", "device")),  # the cache of a pass that is fullest
         "training",
     )
