@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -96,3 +98,20 @@ def test_nothing_of_the_caller_changes_the_allocator(monkeypatch: pytest.MonkeyP
         "json.dumps({'kind': 'refused', 'reason': str(kept) + os.environ['HF_HUB_OFFLINE']}))"
     )
     assert measured_apart(job(), 30, python(code)).reason == "[]1"
+
+
+@pytest.mark.parametrize("expandable", [False, True])
+def test_the_process_has_the_allocator_that_its_setting_names(
+    monkeypatch: pytest.MonkeyPatch, *, expandable: bool
+) -> None:
+    """torch reads PYTORCH_CUDA_ALLOC_CONF, and since 2.9 PYTORCH_ALLOC_CONF; what was set outside is not its own."""
+    monkeypatch.setenv("PYTORCH_CUDA_ALLOC_CONF", "max_split_size_mb:128")
+    code = (
+        "import sys, json, os, pathlib; said = [os.environ.get(name) for name in "
+        "('PYTORCH_CUDA_ALLOC_CONF', 'PYTORCH_ALLOC_CONF')]; "
+        "pathlib.Path(sys.argv[2]).write_text(json.dumps({'kind': 'refused', 'reason': json.dumps(said)}))"
+    )
+    asked = job()
+    asked = replace(asked, setting=replace(asked.setting, expandable_segments=expandable))
+    said = "expandable_segments:True" if expandable else None
+    assert json.loads(measured_apart(asked, 30, python(code)).reason) == [said, said]

@@ -193,7 +193,58 @@ def replay_blocks(  # noqa: C901 - see below
 
 
 @_kept
-def replay_growing(  # noqa: C901 - as above
+def _with_room(sizes: Keys, starts: Keys, free: int, end: int, want: int) -> int:
+    """The place of the smallest free piece with room, of equals the first; -1 without one.
+
+    Where none has room, the piece that ends where the segment does, which can grow.
+    """
+    best = last = -1
+    for place in range(free):
+        if starts[place] + sizes[place] == end:
+            last = place
+        elif sizes[place] >= want and (
+            best < 0 or sizes[place] < sizes[best] or (sizes[place] == sizes[best] and starts[place] < starts[best])
+        ):
+            best = place
+    return best if best >= 0 else last
+
+
+@_kept
+def _given_back(sizes: Keys, starts: Keys, free: int, start: int, size: int) -> int:
+    """How many pieces are free once one more is, which becomes part of those beside it."""
+    before = behind = -1
+    for place in range(free):
+        if starts[place] + sizes[place] == start:
+            before = place
+        if starts[place] == start + size:
+            behind = place
+    if before >= 0:
+        sizes[before] += size
+        if behind >= 0:
+            sizes[before] += sizes[behind]
+            free -= 1
+            sizes[behind], starts[behind] = sizes[free], starts[free]
+    elif behind >= 0:
+        sizes[behind] += size
+        starts[behind] = start
+    else:
+        sizes[free], starts[free] = size, start
+        free += 1
+    return free
+
+
+@_kept
+def _in_place(order: Numbers, at: int, after: int, open_to_change: Span, swap: int) -> tuple[int, int]:
+    """The event that comes at a place, and the one that has changed places with it, or -1."""
+    if after >= 0:
+        return order[after], -1
+    if _changes_places(order, at, open_to_change[0], open_to_change[1], swap):
+        return order[at + 1], at
+    return order[at], -1
+
+
+@_kept
+def replay_growing(
     wanted: Numbers, order: Numbers, open_to_change: Span, swap: int, warm: int, limit: int, unit: int
 ) -> int:
     """The blocks that are reserved where a segment grows by whole units, `warm` of them there first and free.
@@ -202,69 +253,34 @@ def replay_growing(  # noqa: C901 - as above
     """
     most = len(wanted) + 2
     sizes, starts, start_of = np.empty(most, np.int64), np.empty(most, np.int64), np.empty(len(wanted), np.int64)
-    loaded, settled = open_to_change
     end = np.int64(-(-warm // unit) * unit)
     free = 0
     if end:
         sizes[0], starts[0], free = end, 0, 1
     after = -1  # the event that has changed places with the one before it
     for at in range(len(order)):
-        event = order[at]
-        if after >= 0:
-            event, after = order[after], -1
-        elif _changes_places(order, at, loaded, settled, swap):
-            event, after = order[at + 1], at
-        if event > 0:
-            # The smallest with room, of equals the first; the one before the end, which can grow, if there is no other.
-            want = np.int64(wanted[event])
-            best = last = -1
-            for place in range(free):
-                if starts[place] + sizes[place] == end:
-                    last = place
-                elif sizes[place] >= want and (
-                    best < 0
-                    or sizes[place] < sizes[best]
-                    or (sizes[place] == sizes[best] and starts[place] < starts[best])
-                ):
-                    best = place
+        event, after = _in_place(order, at, after, open_to_change, swap)
+        if event < 0:
+            free = _given_back(sizes, starts, free, start_of[-event], np.int64(wanted[-event]))
+            continue
+        want = np.int64(wanted[event])
+        best = _with_room(sizes, starts, free, end, want)
+        start = starts[best] if best >= 0 else end
+        size = sizes[best] if best >= 0 else np.int64(0)
+        if size < want:
+            added = -(-(want - size) // unit) * unit
+            end += added
+            size += added
+            if end > limit:
+                break
+        if size > want:  # the rest stays free, in its place
             if best < 0:
-                best = last
-            start = starts[best] if best >= 0 else end
-            size = sizes[best] if best >= 0 else np.int64(0)
-            if size < want:
-                added = -(-(want - size) // unit) * unit
-                end += added
-                size += added
-                if end > limit:
-                    break
-            if size > want:  # the rest stays free, in its place
-                if best < 0:
-                    best, free = free, free + 1
-                sizes[best], starts[best] = size - want, start + want
-            elif best >= 0:
-                free -= 1
-                sizes[best], starts[best] = sizes[free], starts[free]
-            start_of[event] = start
-        else:
-            start, size = start_of[-event], np.int64(wanted[-event])
-            before = behind = -1
-            for place in range(free):
-                if starts[place] + sizes[place] == start:
-                    before = place
-                if starts[place] == start + size:
-                    behind = place
-            if before >= 0:
-                sizes[before] += size
-                if behind >= 0:
-                    sizes[before] += sizes[behind]
-                    free -= 1
-                    sizes[behind], starts[behind] = sizes[free], starts[free]
-            elif behind >= 0:
-                sizes[behind] += size
-                starts[behind] = start
-            else:
-                sizes[free], starts[free] = size, start
-                free += 1
+                best, free = free, free + 1
+            sizes[best], starts[best] = size - want, start + want
+        elif best >= 0:
+            free -= 1
+            sizes[best], starts[best] = sizes[free], starts[free]
+        start_of[event] = start
     return end
 
 
