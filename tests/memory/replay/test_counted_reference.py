@@ -49,7 +49,7 @@ ANSWERS = {"gradients": "none", "optimizer": "none", "optimizer_states": "none"}
 READ = replace(FULL, method="inference", **ANSWERS)
 PASSES = {
     "a prompt": replace(READ, model="Qwen/Qwen2.5-0.5B", batch_size=8),
-    "an answer": replace(READ, model="EleutherAI/pythia-410m", sequence_length=500, generated_length=40),
+    "an answer": replace(READ, model="EleutherAI/pythia-410m", batch_size=4, sequence_length=500, generated_length=40),
     "an encoder": replace(READ, model="google-bert/bert-base-uncased", head="masked-lm", batch_size=8),
 }
 
@@ -62,7 +62,7 @@ def test_blocks_of_inference_are_counted_as_traced(name: str, loading: str, way:
     known, seen = estimate(setting, facts), trace(setting, facts, whole=True)
     low, high = counted(known)
     assert low == high > seen.allocated * 1.0015, "a case that shows nothing"
-    assert seen.timeline.replay(PhaseName.LOAD, warm=way == 1).allocated == pytest.approx(low, rel=0.001)
+    assert seen.timeline.replay(PhaseName.LOAD, warm=way == 1).allocated == pytest.approx(low, rel=0.0002)
 
 
 @pytest.mark.parametrize("weights", ["nf4", "fp4"])

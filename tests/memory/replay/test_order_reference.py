@@ -11,12 +11,11 @@ pytest.importorskip("torch")
 pytest.importorskip("transformers")
 pytest.importorskip("peft")
 
+from tests.memory.replay.noted import NotedRun
 from tests.memory.trace.cut import cut
 from toolkit.facts.models import ModelFacts, load_model
-from toolkit.memory.context import Context
 from toolkit.memory.estimate import estimate
 from toolkit.memory.ledger import PhaseName
-from toolkit.memory.programs.programs import Programs
 from toolkit.memory.replay.training import Run
 from toolkit.memory.tape.recording import programs_of
 from toolkit.memory.timeline.timeline import Timeline
@@ -118,18 +117,6 @@ def test_queries_are_normed_before_keys_are_made() -> None:
     large = [change for change in found if change[1] > least]
     assert large[:8] == [*_forward(seen, least)][:8]
     assert [size for _, size in large[:4]] == [2 * least, 2 * least, 4 * least, 4 * least]
-
-
-class NotedRun(Run):
-    """A run that notes how many events are written where each backward pass begins."""
-
-    def __init__(self, context: Context, programs: Programs) -> None:
-        super().__init__(context, programs)
-        self.begins: list[int] = []
-
-    def before_loss(self) -> None:
-        """Notes the place."""
-        self.begins.append(len(self._writer.events.order))
 
 
 def _of_autograd(seen: Timeline) -> list[tuple[str, int]]:

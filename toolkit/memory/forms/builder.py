@@ -92,10 +92,12 @@ class Builder:
     def output_weight(self) -> LinearForm:
         """The form of the output layer's product: never quantized, in the dtype of the head."""
         n = self.numerics
+        heads = (module for module in self.architecture.modules if module.kind is ModuleKind.HEAD)
         return LinearForm(
             inputs=self.architecture.hidden,
             outputs=self.architecture.vocabulary,
             dtype=n.head,
+            bias=any(tensor.name == "bias" for module in heads for tensor in module.tensors),
             trains=n.trains_base or self.adaptation.outputs,
             compute=n.compute,
             autocast=n.autocast,

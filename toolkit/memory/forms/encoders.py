@@ -235,9 +235,9 @@ def encoder_head_form(build: Builder, loss: str, *, trains: bool) -> EncoderHead
 
 
 def _decoder(build: Builder, layout: EncoderLayout) -> LinearForm:
-    """The output embedding, whose weight may be that of the input embedding."""
+    """The output embedding, whose weight may be that of the input embedding, and whose bias is a tensor of its own."""
     form = _head_linear(build, layout.decoder)
-    return replace(form, outputs=build.architecture.vocabulary, dtype=build.numerics.head)
+    return replace(form, outputs=build.architecture.vocabulary, dtype=build.numerics.head, bias=True)
 
 
 def _head_linear(build: Builder, path: str) -> LinearForm:

@@ -55,6 +55,7 @@ def layer_form(build: Builder, kind: LayerKind) -> LayerForm:
         holds=build.layout.holds,
         multiplied=build.layout.multiplied,
         normed_sums=build.layout.normed_sums,
+        flattens=build.layout.flattens,
     )
 
 
@@ -237,6 +238,8 @@ def attention_form(build: Builder, kind: LayerKind) -> AttentionForm:
         scales_turned=layout.scales_turned,
         angles=n.stream,
         turned_width=a.rope_dim or a.head_dim,
+        slices=layout.slices,
+        heads_last=layout.heads_last,
         prefix=build.adaptation.prefix,
         gated=a.gated,
         lone=build.lone,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 
-from toolkit.memory.formula.operations import Given, activate, add, cast, multiply, scale
+from toolkit.memory.formula.operations import Given, activate, add, cast, multiply, scale, shifted
 from toolkit.memory.formula.xielu import xielu
 from toolkit.memory.refusal import UnsupportedRow
 from toolkit.memory.size import Size
@@ -48,7 +48,7 @@ def _new_gelu(tape: Tape, x: Buffer, row: str, power: str | None = None) -> Buff
     """0.5 * x * (1 + tanh(c * (x + a * x^3))), written out (transformers activations.py, NewGELUActivation)."""
     half = scale(tape, x, row)
     base = cast(tape, x, power or x.dtype, row)
-    cube = activate(tape, base, row)
+    cube = _powered(tape, base, row)
     if base is not x:
         tape.drop(base)
     scaled = scale(tape, cube, row)
@@ -59,10 +59,10 @@ def _new_gelu(tape: Tape, x: Buffer, row: str, power: str | None = None) -> Buff
     tape.drop(total)
     squashed = rectify(tape, inner, row)
     tape.drop(inner)
-    shifted = scale(tape, squashed, row)
+    plus_one = shifted(tape, squashed, row)
     tape.drop(squashed)
-    product = multiply(tape, half, shifted, row)
-    tape.drop(half, shifted)
+    product = multiply(tape, half, plus_one, row)
+    tape.drop(half, plus_one)
     return product
 
 
@@ -75,18 +75,23 @@ def _squared_relu(tape: Tape, x: Buffer, row: str, power: str | None = None) -> 
     """square(relu(x)) in separate operations (transformers activations.py, ReLUSquaredActivation)."""
     positive = rectify(tape, x, row)
     base = cast(tape, positive, power or x.dtype, row)
-    saved = tape.save(base) if x.grad else ()
-    result = tape.new(row, base.width, base.dtype, grad=x.grad, size=base.size)
-
-    def backward(tape: Tape, _: Buffer) -> Given:
-        with _several(tape, "activation_gradients", base.size, 2):  # the base to the power of 1, and that times 2
-            return [(base, tape.gradient(base))]
-
-    tape.node(result, backward, saved)
+    result = _powered(tape, base, row)
     tape.drop(positive)
     if base is not positive:
         tape.drop(base)
     return result
+
+
+def _powered(tape: Tape, x: Buffer, row: str) -> Buffer:
+    """`x ** n`: in backward the power below and that times n are there while the gradient is made (pow_backward)."""
+    saved = tape.save(x) if x.grad else ()
+    result = tape.new(row, x.width, x.dtype, grad=x.grad, size=x.size)
+
+    def backward(tape: Tape, _: Buffer) -> Given:
+        with _several(tape, "activation_gradients", x.size, 2):
+            return [(x, tape.gradient(x))]
+
+    return tape.node(result, backward, saved)
 
 
 def _wide_squared_relu(tape: Tape, x: Buffer, row: str) -> Buffer:

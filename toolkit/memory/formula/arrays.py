@@ -105,7 +105,7 @@ def product(
     result = tape.new(row, 0, wanted, grad=left.grad or right.grad, size=size)
 
     def backward(tape: Tape, _: Buffer) -> Given:
-        return [(part, tape.gradient(part)) for part in (left, right) if part.grad]
+        return [(part, tape.gradient(part)) for part in (right, left) if part.grad]
 
     tape.node(result, backward, saved)
     tape.multiplied()

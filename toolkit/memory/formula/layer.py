@@ -12,7 +12,7 @@ from toolkit.memory.formula.experts.mixture import MixtureForm, mixture
 from toolkit.memory.formula.families.own_inputs import OwnInputForm, with_own_input
 from toolkit.memory.formula.feed_forward import FeedForwardForm, feed_forward
 from toolkit.memory.formula.norms import NormForm, normalise
-from toolkit.memory.formula.operations import add, drop_out, letting_go, scale, scale_in_place
+from toolkit.memory.formula.operations import Given, add, drop_out, letting_go, scale, scale_in_place
 from toolkit.memory.formula.recurrence.gated_delta import DeltaForm, delta_net
 from toolkit.memory.formula.recurrence.mamba import MambaForm, mamba
 from toolkit.memory.formula.recurrence.mamba_beside import MambaBesideForm, mamba_beside
@@ -66,6 +66,7 @@ class LayerForm:
     beside: BesideForm | None = None  # experts beside the feed-forward (Gemma 4)
     own_input: OwnInputForm | None = None  # what is added from the layer's own input (Gemma 4)
     normed_sums: bool = False
+    flattens: bool = False  # rows of all sequences are one matrix while the feed-forward runs (OPT)
     normed_before: bool = False  # attention's input is the result of the embeddings' norm (ModernBERT's first layer)
 
 
@@ -83,19 +84,29 @@ def _sequential(tape: Tape, x: Buffer, form: LayerForm) -> Buffer:
     attended = _after(tape, _attended(tape, normed, form), form)
     if form.holds != "normed":
         _done_with(tape, normed, x)
-    middle = _onto(tape, x, attended, form, named=form.holds != "none")
+    middle = _viewed(tape, _onto(tape, x, attended, form, named=form.holds != "none"), form)
     if form.holds == "none":
         tape.drop(attended)
     inner = normalise(tape, middle, form.inner_norm or form.norm) if form.before else middle
     fed = feed_beside(tape, inner, middle, form.beside) if form.beside else _feed(tape, inner, form)
     _done_with(tape, inner, middle)
     fed = _after(tape, fed, form)
-    result = _onto(tape, middle, fed, form)
+    result = _viewed(tape, _onto(tape, middle, fed, form), form)
     tape.drop(fed, middle, attended)
     _done_with(tape, normed, x)
     if form.own_input is not None:
         result = letting_go(tape, result, with_own_input(tape, result, form.own_input))
     return scale_in_place(tape, result) if form.scales_result else result
+
+
+def _viewed(tape: Tape, x: Buffer, form: LayerForm) -> Buffer:
+    """A view with other dimensions, where there is one: its gradient shares its storage with that of the view."""
+
+    def backward(tape: Tape, gradient: Buffer) -> Given:
+        gradient.reshaped = True
+        return [(x, tape.share(gradient, x))]
+
+    return tape.node(x, backward) if form.flattens else x
 
 
 def _done_with(tape: Tape, normed: Buffer, x: Buffer) -> None:
@@ -171,12 +182,13 @@ def _parallel(tape: Tape, x: Buffer, form: LayerForm) -> Buffer:
     attended = _dropped_out(tape, attended, form)
     if form.sums_first:
         return _onto_sum(tape, x, attended, normed, form)
-    fed = _dropped_out(tape, _feed(tape, normed, form), form)
-    tape.drop(normed)
+    fed = _feed(tape, normed, form)
+    if form.parallel_norms:  # the norm's result is named by the function that gets it alone
+        tape.drop(normed)
+    fed = _dropped_out(tape, fed, form)
     branches = add(tape, attended, fed, RESIDUAL)
-    tape.drop(attended, fed)
     total = add(tape, branches, x, RESIDUAL)
-    tape.drop(branches)
+    tape.drop(branches, normed, attended, fed)
     return total
 
 

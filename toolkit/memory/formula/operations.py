@@ -159,13 +159,17 @@ def narrowed(tape: Tape, of: Buffer, gradient: Buffer) -> Buffer:
     return narrow
 
 
-def contract(tape: Tape, x: Buffer, y: Buffer, row: str, width: int, size: Size) -> Buffer:
-    """`torch.bmm(x, y)` of two activations, with the result's size; saves each where the other needs a gradient."""
+def contract(tape: Tape, x: Buffer, y: Buffer, row: str, width: int, size: Size, *, added: bool = False) -> Buffer:
+    """`torch.bmm(x, y)` of two activations, with the result's size; saves each where the other needs a gradient.
+
+    The gradient of y comes first, unless the product is `added` to something (baddbmm): an operator's gradients are
+    made in the order of the names of its arguments (torchgen, derivatives.yaml).
+    """
     saved = tape.save(*([x] if y.grad else []), *([y] if x.grad else []))
     result = tape.new(row, width, x.dtype, grad=x.grad or y.grad, size=size)
 
     def backward(tape: Tape, _: Buffer) -> Given:
-        return [(part, tape.gradient(part)) for part in (x, y) if part.grad]
+        return [(part, tape.gradient(part)) for part in ((x, y) if added else (y, x)) if part.grad]
 
     return tape.node(result, backward, saved)
 
@@ -230,6 +234,19 @@ def transposed(tape: Tape, x: Buffer) -> Buffer:
         return [(x, tape.share(gradient, x))]
 
     return tape.node(result, backward)
+
+
+def headed(tape: Tape, x: Buffer) -> Buffer:
+    """The same where its gradient is copied back as well, as that of a product of matrices, which has its own order."""
+    result = tape.new(x.row, x.width, x.dtype, grad=x.grad, size=x.size)
+    return tape.node(result, lambda tape, _: [(x, tape.gradient(x))])
+
+
+def shifted(tape: Tape, x: Buffer, row: str, dtype: str | None = None) -> Buffer:
+    """`x + c` with a number, or with a tensor without gradient in a wider `dtype`: x gets the gradient, or a cast."""
+    wide = dtype or x.dtype
+    result = tape.new(row, x.width, wide, grad=x.grad, size=resized(x, wide))
+    return tape.node(result, lambda tape, gradient: [(x, tape.share(gradient, x))])
 
 
 def split(tape: Tape, whole: Buffer, widths: tuple[int, ...]) -> tuple[Buffer, ...]:

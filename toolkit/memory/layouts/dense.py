@@ -9,7 +9,7 @@ from toolkit.memory.formula.attention.rotary import FLOATED, FLOATED_PAIRS, JOIN
 from toolkit.memory.layouts.layout import LLAMA, Layout
 
 _AFTER = replace(LLAMA, norms_after=True)
-_OLMO2 = replace(_AFTER, rotary=PROMOTED, unit_offset_norm=True)
+_OLMO2 = replace(_AFTER, rotary=PROMOTED, unit_offset_norm=True, heads_last=True)
 _COHERE = replace(LLAMA, rotary=FLOATED, scales_logits=True)
 _GEMMA4 = replace(LLAMA, unit_offset_norm=True, masks_all=True, router="router.proj", shared="mlp")
 _GLM = replace(LLAMA, rotary=JOINED_PAIRS, gate_up="mlp.gate_up_proj")
@@ -63,7 +63,7 @@ DENSE_LAYOUTS: Mapping[str, Layout] = {
         LLAMA, fused="attn.Wqkv", output="attn.out_proj", up="ffn.up_proj", down="ffn.down_proj", rotary="none"
     ),
     "nemotron": replace(LLAMA, rotary="joined"),
-    "olmo": replace(LLAMA, rotary=PROMOTED),
+    "olmo": replace(LLAMA, rotary=PROMOTED, heads_last=True),
     "olmo2": _OLMO2,
     "olmo3": replace(_OLMO2, masks_all=True),
     "persimmon": replace(
@@ -74,6 +74,7 @@ DENSE_LAYOUTS: Mapping[str, Layout] = {
         down="mlp.dense_4h_to_h",
         rotary="joined",
         holds_turned=True,
+        slices=True,
     ),
     "seed_oss": LLAMA,
     "smollm3": replace(LLAMA, masks_all=True),

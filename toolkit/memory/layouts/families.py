@@ -30,11 +30,11 @@ LAYOUTS: Mapping[str, Layout] = {
     "mixtral": LLAMA,
     "qwen2_moe": replace(ROUTED, shared="mlp.shared_expert", shared_gate="mlp.shared_expert_gate"),
     "qwen3_moe": ROUTED,
-    "minimax_m2": replace(LLAMA, rotary="joined"),
-    "olmoe": ROUTED,
+    "minimax_m2": replace(LLAMA, rotary="joined", heads_last=True),
+    "olmoe": replace(ROUTED, heads_last=True),
     "granite": replace(LLAMA, multiplied=True),
     "granitemoe": replace(ROUTED, multiplied=True, routes_chosen=True),
-    "gpt_oss": replace(ROUTED, unit_offset_norm=True),
+    "gpt_oss": replace(ROUTED, unit_offset_norm=True, rotary="halves"),
     "eurobert": LLAMA,
     "nomic_bert": replace(
         LLAMA, normed_sums=True, embedding_norm=True, narrow_softmax=True, leaves_softmax=True, holds="attention"
@@ -72,8 +72,10 @@ LAYOUTS: Mapping[str, Layout] = {
     **ROUTED_BY_LINEARS,
     **ROUTED_LAYOUTS,
     **HYBRID_LAYOUTS,
-    "stablelm": replace(LLAMA, rotary="joined", holds="normed", norm_by_head=True, holds_turned=True),
-    "phi3": replace(LLAMA, fused="self_attn.qkv_proj", gate_up="mlp.gate_up_proj", rotary="joined"),
+    "stablelm": replace(LLAMA, rotary="joined", holds="normed", norm_by_head=True, holds_turned=True, heads_last=True),
+    "phi3": replace(
+        LLAMA, fused="self_attn.qkv_proj", gate_up="mlp.gate_up_proj", rotary="joined in turn", slices=True
+    ),
     "phi": replace(LLAMA, output="self_attn.dense", up="mlp.fc1", down="mlp.fc2", rotary="joined", holds_turned=True),
     "gpt2": replace(
         LLAMA,
@@ -136,7 +138,14 @@ LAYOUTS: Mapping[str, Layout] = {
         leaves_softmax=True,
     ),
     "opt": replace(
-        LLAMA, output="self_attn.out_proj", up="fc1", down="fc2", rotary="none", scaled_query=True, embeddings=2
+        LLAMA,
+        output="self_attn.out_proj",
+        up="fc1",
+        down="fc2",
+        rotary="none",
+        scaled_query=True,
+        embeddings=2,
+        flattens=True,
     ),
 }
 """The families whose layers are followed operation by operation."""

@@ -43,6 +43,9 @@ class Layout:
     shared_gate: str | None = None  # the layer whose sigmoid multiplies the shared expert's result
     norms_after: bool = False  # norms apply to the results of attention and feed-forward, not to their inputs
     normed_sums: bool = False  # norms apply to the stream after each result is added
+    slices: bool = False  # queries, keys and values are slices of one projection, not a split or chunks of it
+    heads_last: bool = False  # queries, keys and values become heads once all three are made
+    flattens: bool = False  # rows of all sequences are one matrix while the feed-forward runs
     norms_turned: bool = False  # queries and keys are normalized after rotation
     scales_turned: bool = False  # queries are multiplied by a number after rotation
     scales_logits: bool = False  # logits are multiplied by a number

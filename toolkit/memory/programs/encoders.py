@@ -37,7 +37,7 @@ from toolkit.memory.programs.program import (
 )
 from toolkit.memory.programs.programs import Programs
 from toolkit.memory.refusal import UnsupportedRow
-from toolkit.memory.size import BYTES, Alive, Amounts, Size
+from toolkit.memory.size import BYTES, Alive, Amounts, Parts, Size
 from toolkit.memory.tape.gradients import ADDED, ADDED_ANEW, BEGUN, ENDED, ENDED_ANEW
 from toolkit.memory.tape.peaks import amounts
 from toolkit.memory.tape.tape import Tape
@@ -69,12 +69,15 @@ def encoder_programs(build: Builder, setting: Setting) -> Programs:
     around = surroundings([place for place, one in enumerate(layers) for _ in range(one.count)]) if form.shares else ()
     later = _later(stream, layers[0])
     end, logits = record_head(head, architecture.hidden, later), record_logits(head, architecture.hidden, later)
-    masks, front = _masks(build), _front(build)
+    masks = _masks(build)
+    front, opening = _front(build)
     if form.attention.kernel == "given":  # the bias itself, which every layer saves a view of
         masks, front = {}, {**front, **masks}
     passing = _inputs(build, layers)
     named = _named(build, layers)
-    return Programs(layers, end, embedding, passing, masks, front, logits=logits, around=around, named_inputs=named)
+    return Programs(
+        layers, end, embedding, passing, masks, front, opening, logits=logits, around=around, named_inputs=named
+    )
 
 
 def _layers(form: EncoderLayerForm, count: int, stream: Stream) -> tuple[Program, ...]:
@@ -157,15 +160,17 @@ def _refuse_copied(build: Builder, setting: Setting) -> None:
         raise UnsupportedRow("adapter_states", f"peft refuses all-linear here: it trains a copy of {linears[0]}")
 
 
-def _front(build: Builder) -> Amounts:
-    """What the embeddings save until their backward; an adapter on them depends on its rank."""
+def _front(build: Builder) -> tuple[Amounts, dict[str, tuple[Parts, ...]]]:
+    """What the embeddings save until their backward, and the tensors of it; an adapter on them depends on its rank."""
     tape = Tape(records=True)
     out = embed(tape, embeddings_form(build), build.numerics.stream, grad=build.numerics.first_grad)
     tape.drop(out)
     rows = dict(tape.alive)
+    kept = {id(one): one for node in tape.nodes for one in node.saved}.values()
+    opening = {row: tuple(one.size.parts() for one in kept if one.row == row) for row in tape.alive}
     if ENCODERS[build.architecture.family].biases and build.numerics.trains_base:
         rows[SCORES] = Size(square=BYTES["int64"])  # which row of the biases each pair has
-    return amounts(rows)
+    return amounts(rows), {row: parts for row, parts in opening.items() if len(parts) > 1}
 
 
 def _inputs(build: Builder, layers: tuple[Program, ...]) -> Alive:

@@ -106,9 +106,8 @@ def _pass(
         played = play_forward(writer, script, stream, workspace=0 if number else workspace)
         stream = played.result
         left.append([block for block in played.blocks.values() if block not in (played.given, stream)])
-    writer.release(*passing)
     here = context.stage is None or context.stage.embeds  # where the loop is given the logits
-    played = play_forward(writer, end_script(context.stage, programs), stream, holds=holds and here)
+    played = play_forward(writer, end_script(context.stage, programs), stream, holds=holds and here, named=passing)
     writer.release(*masks, *(block for block in played.blocks.values() if block != played.given))
     return left, played.logits
 

@@ -26,7 +26,8 @@ class LoggedTape(Tape):
     """A tape with its `log`. `start` and `end` are the gradients that backward began with and left.
 
     `logits` are those that the model's result has, where the stretch makes any; `product` is how many changes there
-    were when the first product had run. What is of a row that it is `without` is not logged.
+    were when the first product had run, `inner` when the model under the output layer returned. What is of a row that
+    it is `without` is not logged.
     """
 
     without = ""
@@ -40,6 +41,7 @@ class LoggedTape(Tape):
         self.start: int | None = None
         self.end: int | None = None
         self.logits: int | None = None
+        self.inner: int | None = None
         self.product: int | None = None
         self._later: list[Change] = []
         self._numbers: dict[int, int] = {}
@@ -71,6 +73,10 @@ class LoggedTape(Tape):
             if not self._gave and (row == LOGITS or (row == FLOAT and not self.records)):
                 self.logits = self.number(buffer)
         return buffer
+
+    def normed(self) -> None:
+        """As of a tape."""
+        self.inner = len(self.log)
 
     def gives(self, logits: Buffer) -> None:
         """As of a tape."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from toolkit.memory.replay.events import Block
@@ -43,15 +43,22 @@ class Played:
         return writer.returning(self.script) if self.written is None else None
 
 
-def play_forward(writer: Writer, script: Script, given: Block, *, holds: bool = False, workspace: int = 0) -> Played:
+def play_forward(
+    writer: Writer, script: Script, given: Block, *,
+    holds: bool = False, workspace: int = 0, named: Sequence[Block] = (),
+) -> Played:  # fmt: skip
     """Writes a forward pass on an input, which the script itself releases.
 
-    `holds`: its logits get one more holder. The first product asks for `workspace` bytes, which stay.
+    `holds`: its logits get one more holder. The first product asks for `workspace` bytes, which stay. What is `named`
+    by the code of the model under an output layer goes as that returns.
     """
     forward = script.forward
+    if script.inner is None:
+        writer.release(*named)
+        named = ()
     if script.product is None:
         writer.events.allocate(workspace)
-    if not holds and not workspace:
+    if not holds and not workspace and not named:
         found = writer.numbered(forward)
         before = writer.play_numbered(found, given)
         number = found.left.get(forward.result, NOWHERE) if forward.result is not None else NOWHERE
@@ -66,6 +73,8 @@ def play_forward(writer: Writer, script: Script, given: Block, *, holds: bool = 
             writer.hold(logits)
         if number == script.product:
             writer.events.allocate(workspace)
+        if number == script.inner:
+            writer.release(*named)
     result = blocks.get(forward.result, 0) if forward.result is not None else 0
     return Played(script, given, result, logits, written=blocks)
 

@@ -37,7 +37,7 @@ class Script:
     In `forward` the input comes in and the result goes on, in `backward` the gradients of result and input. Where
     `apart` is true, backward runs on tensors of its own: the stretch runs again in it, from an input that was kept.
     `chosen` are the keys of what a selective checkpoint keeps, forward and backward; `named` those of what the model's
-    result has, too: keys and values.
+    result has, too: keys and values. After `inner` events of `forward` the model under an output layer has returned.
     `logits` are those that the model's result has; the first product has run after `product` events of `forward`, and
     the first on the way back after so many of `backward`.
     """
@@ -51,6 +51,7 @@ class Script:
     product_back: int | None = None
     chosen: tuple[tuple[int, int], ...] = ()
     named: tuple[int, ...] = ()
+    inner: int | None = None
 
 
 NO_PASS = Pass((), None, None)
@@ -85,12 +86,12 @@ def _loss(tape: LoggedTape, x: Buffer, form: AnyHead) -> Script:
 
 def _loss_alone(tape: LoggedTape, x: Buffer, form: AnyHead) -> Script:
     tape.drop(follow_loss(tape, x, form))
-    return Script(Pass(tape.cut(), tape.number(x), None), (), NO_PASS, logits=tape.logits)
+    return Script(Pass(tape.cut(), tape.number(x), None), (), NO_PASS, logits=tape.logits, inner=tape.inner)
 
 
 def _logits(tape: LoggedTape, x: Buffer, form: AnyHead) -> Script:
     follow_logits(tape, x, form)
-    return Script(Pass(tape.cut(), tape.number(x), None), (), NO_PASS, logits=tape.logits)
+    return Script(Pass(tape.cut(), tape.number(x), None), (), NO_PASS, logits=tape.logits, inner=tape.inner)
 
 
 def _forward(tape: LoggedTape, x: Buffer, out: Buffer) -> Pass:
@@ -108,8 +109,9 @@ def _then_back(tape: LoggedTape, x: Buffer, out: Buffer, *, sends: bool = False)
     tape.backward(out, _received(tape, out) if sends else None)
     backward = Pass(tape.cut(), tape.start, tape.end)
     return Script(
-        forward, leaving, backward, logits=tape.logits, product=product, product_back=tape.product, named=named
-    )
+        forward, leaving, backward, logits=tape.logits, product=product, product_back=tape.product, named=named,
+        inner=tape.inner,
+    )  # fmt: skip
 
 
 def _received(tape: LoggedTape, out: Buffer) -> Buffer:

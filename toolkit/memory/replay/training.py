@@ -106,7 +106,7 @@ class Run:
             self._result = []
         batch = events.allocate(course.batch)
         angles = events.allocate(course.angles)
-        front = writer.allocate_rows(programs.front)
+        front = writer.allocate_rows(programs.front, programs.opening)
         if programs.scattered:
             writer.release(events.allocate(programs.scattered))
         hidden = writer.allocate(programs.hidden)
@@ -120,13 +120,12 @@ class Run:
             layers.append(play_forward(writer, script, stream, workspace=self._new_workspace(1)))
             stream = layers[-1].result
             self.after_forward(place)
-        writer.release(*passing)
         waits = CHECKPOINTS in programs.layers[0].kept
-        if not waits:
-            writer.release(*masks)
         last = self._script(programs.head.origin, accumulates=accumulates and not course.joins)
         self.before_end()
-        end = play_forward(writer, last, stream, holds=course.until != UNTIL_LOSS)
+        end = play_forward(
+            writer, last, stream, holds=course.until != UNTIL_LOSS, named=[*passing, *([] if waits else masks)]
+        )
         writer.release(*called)
         result = [*held_results(writer, layers), end.logits] if course.until != UNTIL_LOSS else []
         writer.release(*self._result)  # the name of the last result is bound to this one
@@ -161,8 +160,13 @@ class Run:
             writer.release(*(block for block in played.blocks.values() if block not in linked))
 
     def _of_penalty(self, layers: int) -> list[list[Block]]:
-        """The gradients of a penalty, which wait for those of each layer; of the first layer those that none has."""
+        """The gradients of a penalty, which wait for those of each layer; of the first layer those that none has.
+
+        Autograd makes them first, by products.
+        """
         events, found = self._writer.events, [list[Block]() for _ in range(layers)]
+        if self.course.penalty:
+            events.allocate(self._new_workspace(2))
         for size, count in self.course.penalty:
             each, rest = divmod(count, layers)
             for place, blocks in enumerate(found):

@@ -107,8 +107,7 @@ def _pass(writer: Writer, between: Between) -> list[Block]:
         played = play_forward(writer, script, stream)
         stream = played.result
         left.append([block for block in played.blocks.values() if block not in (played.given, stream)])
-    writer.release(*passing)
-    end = play_forward(writer, end_script(None, programs), stream, holds=between.names)
+    end = play_forward(writer, end_script(None, programs), stream, holds=between.names, named=passing)
     writer.release(*called, *masks)
     ended = [end.logits, *(block for block in end.blocks.values() if block != end.given)]
     return [block for block in (*chain.from_iterable(left), *ended) if block]

@@ -126,6 +126,9 @@ class Tape(Gradients):
         with self.temporary(REDUCTION, staged(outputs)):
             pass
 
+    def normed(self) -> None:
+        """The model under the output layer returns: what its code had names for is gone."""
+
     def gives(self, logits: Buffer) -> None:
         """The model returns these logits: what is made from them afterwards is not part of its result."""
 

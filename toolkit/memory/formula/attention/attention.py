@@ -8,18 +8,30 @@ from __future__ import annotations
 from dataclasses import replace
 
 from toolkit.memory.formula.adapters.fused_adapters import fused_products, fuses
-from toolkit.memory.formula.arrays import RESULT, apply, times
+from toolkit.memory.formula.arrays import RESULT, apply, plus, times
 from toolkit.memory.formula.attention.attention_form import OUTPUT, STATES, AttentionForm
 from toolkit.memory.formula.attention.attention_kernels import KERNELS
 from toolkit.memory.formula.attention.complex_rotary import COMPLEX, turned_by_complex
+from toolkit.memory.formula.attention.partial_rotary import JOINED, JOINED_IN_TURN, turned_partly
 from toolkit.memory.formula.attention.prefix import prefixed
 from toolkit.memory.formula.attention.rotary import ROTARY, TOGETHER, half_turned, turned_together
 from toolkit.memory.formula.caches.cached import LAID_OUT, READS, cached
 from toolkit.memory.formula.families.gemma4 import attend_in_turn
 from toolkit.memory.formula.linear.linear import linear
 from toolkit.memory.formula.linear.linear_form import LinearForm
-from toolkit.memory.formula.norms import NormForm, normalise
-from toolkit.memory.formula.operations import Given, add, cast, clip_in_place, letting_go, scale, split, transposed
+from toolkit.memory.formula.norms import normalise
+from toolkit.memory.formula.operations import (
+    Given,
+    add,
+    cast,
+    clip_in_place,
+    letting_go,
+    part_of,
+    resized,
+    scale,
+    split,
+    transposed,
+)
 from toolkit.memory.formula.trainers.triton_kernels import fast_rotary
 from toolkit.memory.size import BYTES, Size
 from toolkit.memory.tape.buffer import Buffer
@@ -92,16 +104,16 @@ def _projected(tape: Tape, x: Buffer, form: AttentionForm) -> tuple[Buffer, Buff
     if isinstance(form.projections, LinearForm):
         whole = linear(tape, x, form.projections, STATES)
         keys = form.key_value_heads * form.head_dim
-        query, key, value = split(tape, whole, (form.repeated, keys, form.key_value_heads * form.value_head_dim))
+        widths = form.repeated, keys, form.key_value_heads * form.value_head_dim
+        if form.slices:
+            query, key, value = (part_of(tape, whole, width, copies=False) for width in widths)
+            return _as_heads(tape, query), _as_heads(tape, key), value, (whole,)
+        query, key, value = split(tape, _as_heads(tape, whole) if _turns_heads(form) else whole, widths)
         return query, key, value, (whole,)
     if fuses(*form.projections):
         query, key, value = fused_products(tape, x, form.projections, STATES)
-    elif _norms_each(form):
-        norms = form.query_norm, form.key_norm or form.query_norm, None
-        made = zip(form.projections, norms, strict=True)
-        query, key, value = (_normed_at_once(tape, x, projection, norm) for projection, norm in made)
     else:
-        query, key, value = (linear(tape, x, projection, STATES) for projection in form.projections)
+        query, key, value = _each_projected(tape, x, form.projections, form)
     if form.gated:
         [whole] = [query]
         query, gate = split(tape, whole, (form.repeated, form.repeated))
@@ -109,23 +121,44 @@ def _projected(tape: Tape, x: Buffer, form: AttentionForm) -> tuple[Buffer, Buff
     if form.clips:
         for part in (query, key, value):
             clip_in_place(tape, part, STATES)
-    if form.scaled_query:
-        query = letting_go(tape, query, scale(tape, query, STATES))
-    if form.scaled_key:
-        key = letting_go(tape, key, scale(tape, key, STATES, constants=0))
     return query, key, value, ()
+
+
+def _each_projected(
+    tape: Tape, x: Buffer, projections: tuple[LinearForm, ...], form: AttentionForm
+) -> tuple[Buffer, Buffer, Buffer]:
+    """Queries, keys and values one after the other, with norms where each has its own."""
+    norms = (form.query_norm, form.key_norm or form.query_norm, None) if _norms_each(form) else (None,) * 3
+    turned = _turns_heads(form), _turns_heads(form), form.kernel == "eager"
+    constants = 1 if form.scaled_query else None, 0 if form.scaled_key else None, None
+    made = []
+    for projection, norm, heads, saved in zip(projections, norms, turned, constants, strict=True):
+        part = linear(tape, x, projection, STATES)
+        if saved is not None:
+            part = letting_go(tape, part, scale(tape, part, STATES, constants=saved))
+        if heads and not form.heads_last:
+            part = _as_heads(tape, part)
+        made.append(part if norm is None else letting_go(tape, part, normalise(tape, part, norm)))
+    query, key, value = (
+        _as_heads(tape, part) if heads and form.heads_last else part for part, heads in zip(made, turned, strict=True)
+    )
+    return query, key, value
+
+
+def _as_heads(tape: Tape, made: Buffer) -> Buffer:
+    """`made.view(heads).transpose(1, 2)`, whose gradient has heads before positions, and is copied."""
+    return tape.node(made, lambda tape, _: [(made, tape.gradient(made))])
+
+
+def _turns_heads(form: AttentionForm) -> bool:
+    """Whether gradients of queries and keys have heads before positions: rotate_half's slices are put into zeros."""
+    return form.rotary in HALVED
 
 
 def _norms_each(form: AttentionForm) -> bool:
     """Whether queries and keys are normed as they are made; what makes all three in one function norms them later."""
     several = not isinstance(form.projections, LinearForm) and not fuses(*form.projections)
     return several and form.norms_each and form.query_norm is not None and not form.gated
-
-
-def _normed_at_once(tape: Tape, x: Buffer, projection: LinearForm, norm: NormForm | None) -> Buffer:
-    """What one projection gives, normed if it is."""
-    made = linear(tape, x, projection, STATES)
-    return made if norm is None else letting_go(tape, made, normalise(tape, made, norm))
 
 
 def _gathered(tape: Tape, view: Buffer) -> Buffer:
@@ -161,20 +194,17 @@ def _turned(tape: Tape, query: Buffer, key: Buffer, form: AttentionForm) -> tupl
         return *turned_by_complex(tape, query, key), ()
     if form.rotary in TOGETHER:
         return *turned_together(tape, query, key, form), ()
+    if form.rotary in (JOINED, JOINED_IN_TURN):
+        return turned_partly(tape, query, key, form, lambda part: rotate(tape, part, form))
     turn = TURNS[form.rotary]
     turned, turned_key = turn(tape, query, form), turn(tape, key, form)
-    if turned is query:
-        return turned, turned_key, ()
-    if form.turned is None:
+    if turned is not query:
         tape.drop(query, key)
-        return turned, turned_key, ()
-    heads = (form.query_heads, form.key_value_heads)
-    parts = tuple(tape.new(ROTARY, count * form.turned, turned.dtype) for count in heads)
-    return turned, turned_key, (query, key, *parts)
+    return turned, turned_key, ()
 
 
-def rejoin(tape: Tape, x: Buffer, form: AttentionForm) -> Buffer:
-    """cat((rotated part, rest)): one new tensor; the tensors of the rotated part are smaller and temporary."""
+def _rejoined(tape: Tape, x: Buffer, form: AttentionForm) -> Buffer:
+    """cat((rotated part, nothing)): one new tensor."""
     dtype = "fp32" if form.wide_rotary else x.dtype
     result = tape.new(STATES, x.width, dtype, grad=x.grad)
 
@@ -200,11 +230,26 @@ def rotate_wide(tape: Tape, x: Buffer, form: AttentionForm) -> Buffer:
     """Rotates a float32 copy, concatenates, and casts back (modeling_qwen.py, apply_rotary_pos_emb)."""
     wide = cast(tape, x, "fp32", ROTARY)
     total = rotate(tape, wide, form)
-    joined = rejoin(tape, total, form)
+    joined = _rejoined(tape, total, form)
     tape.drop(total)
     if wide is not x:
         tape.drop(wide)
     return letting_go(tape, joined, cast(tape, joined, x.dtype, STATES))
+
+
+def rotate_halves(tape: Tape, x: Buffer, form: AttentionForm) -> Buffer:
+    """cat((a * cos - b * sin, b * cos + a * sin)) of the halves a and b (modeling_gpt_oss.py, _apply_rotary_emb)."""
+    dtype = "fp32" if form.wide_rotary else x.dtype
+    halves = split(tape, x, (x.width // 2, x.width // 2))
+    turned = []
+    for one, other in (halves, halves[::-1]):
+        factors = scale(tape, one, ROTARY, dtype=dtype), scale(tape, other, ROTARY, dtype=dtype)
+        turned.append(plus(tape, *factors, ROTARY, negates=one is halves[0]))
+        tape.drop(*factors)
+    result = tape.new(STATES, x.width, dtype, grad=x.grad, size=resized(x, dtype))
+    tape.node(result, lambda tape, gradient: [(part, tape.handed(gradient)) for part in turned])
+    tape.drop(*turned)
+    return result
 
 
 def rotate_in_place(tape: Tape, x: Buffer, form: AttentionForm) -> Buffer:
@@ -215,5 +260,8 @@ def rotate_in_place(tape: Tape, x: Buffer, form: AttentionForm) -> Buffer:
     return fast_rotary(tape, x, copies=repeated)
 
 
-TURNS = {"whole": rotate, "joined": rejoin, "wide": rotate_wide, "in place": rotate_in_place}
+HALVED = ("whole", "halves", JOINED, JOINED_IN_TURN, *TOGETHER)
+"""The kinds that turn states with heads before positions by slices of them, or by chunks."""
+
+TURNS = {"whole": rotate, "halves": rotate_halves, "wide": rotate_wide, "in place": rotate_in_place}
 """The function of each kind of rotary embedding, by the layout's name."""

@@ -57,6 +57,8 @@ class AttentionForm:
     scales_widely: bool = False  # that product is made in float32, and cast back (Llama 4)
     angles: str = "bf16"  # the dtype of cosines and sines
     turned_width: int = 0  # of each head
+    slices: bool = False  # queries, keys and values are slices of one projection, each of whose gradients is whole
+    heads_last: bool = False  # they become heads once all three are made (StableLM)
     shapes: bool = False  # its code puts heads before positions, in copies, before anything is cached (BART's _shape)
     lays_out: bool = False  # sdpa gets contiguous copies of queries, keys and values (sdpa_attention.py until 4.55)
     clamps: bool = False  # eager scores go through a maximum with the lowest number (OPT)
@@ -85,7 +87,7 @@ class AttentionForm:
     @property
     def heads_first(self) -> bool:
         """Whether queries are in memory with heads before positions, as concatenated rotated parts are."""
-        return self.shapes or self.rotary in ("joined", "joined pairs") or self.sinks is not None
+        return self.shapes or self.rotary in ("joined", "joined in turn", "joined pairs") or self.sinks is not None
 
     @property
     def repeated(self) -> int:

@@ -15,9 +15,11 @@ from toolkit.memory.formula.operations import (
     cast,
     contract,
     drop_out,
+    headed,
     letting_go,
     resized,
     scale,
+    shifted,
     transposed,
     wider,
 )
@@ -48,9 +50,11 @@ def written_out(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: Att
     Bidirectional attention has no bias. Source: aten/src/ATen/native/transformers/attention.cpp,
     _scaled_dot_product_attention_math; sdp_utils.cpp.
     """
-    keys, values = repeated(tape, key, form), repeated(tape, value, form)
+    if form.repeats:  # by transformers
+        key, value = repeated(tape, key, form), repeated(tape, value, form)
     first = scale(tape, query, STATES, constants=0)
     bias = causal_bias(tape) if form.causal else None
+    keys, values = (part if form.repeats else repeated(tape, part, form) for part in (key, value))
     second = scale(tape, keys, STATES, constants=0)
     laid_out = transposed(tape, first)
     scores = contract(tape, laid_out, second, SCORES, 0, Size(pair=form.query_heads * BYTES["fp32"]))
@@ -63,7 +67,7 @@ def written_out(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: Att
     width = form.query_heads * form.value_head_dim
     mixed = contract(tape, probabilities, values, OUTPUT, width, Size(token=width * BYTES["fp32"]))
     tape.drop(probabilities, values, keys, first, *([bias] if bias is not None else []))
-    return letting_go(tape, mixed, transposed(tape, mixed))
+    return letting_go(tape, mixed, (transposed if form.lone else headed)(tape, mixed))
 
 
 def unfused(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: AttentionForm) -> Buffer:
@@ -102,7 +106,7 @@ def eager(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: Attention
     inner = _for_product(tape, values, form, dtype, laid_out=laid_out)
     mixed = contract(tape, weights, inner, OUTPUT, width, Size(token=width * BYTES[dtype]))
     tape.drop(*((weights,) if weights is not probabilities else ()), *((inner,) if inner is not values else ()))
-    result = letting_go(tape, mixed, transposed(tape, mixed))
+    result = letting_go(tape, mixed, (transposed if form.lone else headed)(tape, mixed))
     tape.drop(*held)
     (tape.bound if form.binds_probabilities else tape.named).append(probabilities.base or probabilities)
     for part, original in ((keys, key), (values, value)):
@@ -126,7 +130,7 @@ def _scores(tape: Tape, query: Buffer, keys: Buffer, form: AttentionForm, dtype:
     if form.softcap:
         scaled = _capped(tape, scaled)
     promoted = "fp32" if form.wide_rotary else None
-    summed = letting_go(tape, scaled, scale(tape, scaled, SCORES, dtype=promoted))
+    summed = letting_go(tape, scaled, shifted(tape, scaled, SCORES, promoted))
     return letting_go(tape, summed, _clamped(tape, summed)) if form.clamps else summed
 
 

@@ -9,7 +9,7 @@ from toolkit.frozen import frozen
 from toolkit.memory.formula.attention.attention_form import SCORES
 from toolkit.memory.formula.linear.linear import linear
 from toolkit.memory.formula.linear.linear_form import LinearForm
-from toolkit.memory.formula.operations import Given, cast, contract, drop_out, letting_go, scale
+from toolkit.memory.formula.operations import Given, cast, contract, drop_out, headed, letting_go, scale
 from toolkit.memory.size import BYTES, Size
 from toolkit.memory.tape.buffer import Buffer
 from toolkit.memory.tape.tape import Tape
@@ -37,16 +37,6 @@ class PositionsForm:
     shared: bool
     dropout: bool
     autocast: str | None = None
-
-
-def headed(tape: Tape, x: Buffer) -> Buffer:
-    """A contiguous copy with the heads before the positions, or back; its gradient is copied back as well."""
-    result = tape.new(x.row, x.width, x.dtype, grad=x.grad, size=x.size)
-
-    def backward(tape: Tape, _: Buffer) -> Given:
-        return [(x, tape.gradient(x))]
-
-    return tape.node(result, backward)
 
 
 def product_in(tape: Tape, x: Buffer, y: Buffer, dtype: str, row: str, width: int, size: Size) -> Buffer:

@@ -10,7 +10,6 @@ from toolkit.memory.formula.attention.attention_kernels import KERNELS
 from toolkit.memory.formula.attention.disentangled import (
     MASK,
     PositionsForm,
-    headed,
     masked_scores,
     position_scores,
     position_table,
@@ -26,9 +25,11 @@ from toolkit.memory.formula.operations import (
     cast,
     contract,
     drop_out,
+    headed,
     letting_go,
     resized,
     scale,
+    shifted,
     wider,
 )
 from toolkit.memory.size import BYTES, Size
@@ -104,7 +105,7 @@ def _eager(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: EncoderA
         bias = Buffer(SCORES, size, 0, form.bias, form.trains_bias, held=False, counted=False)  # the model's own
         scores = add_into(tape, scores, bias)
     if form.mask is not None:
-        summed = scale(tape, scores, SCORES, dtype=wider(scores.dtype, form.mask), constants=0)
+        summed = shifted(tape, scores, SCORES, wider(scores.dtype, form.mask))
         scores = letting_go(tape, scores, summed)
     weights = _softmax(tape, scores, form)
     if not form.names_scores:

@@ -70,7 +70,8 @@ def fused(
     query, key, value = states
     if form.repeats:
         key, value = repeated(tape, key, form), repeated(tape, value, form)
-    inner = tuple(cast(tape, part, dtype, STATES) for part in (query, key, value))
+    states, order = (query, key, value), -1 if form.kernel == "sdpa" else 1  # autocast casts the last argument first
+    inner = tuple(cast(tape, part, dtype, STATES) for part in states[::order])[::order]
     result = attended(tape, inner, form, working)
     for part, original in zip(inner, (query, key, value), strict=True):
         if part is not original:

@@ -51,11 +51,13 @@ def _biased(tape: Tape, states: tuple[Buffer, Buffer, Buffer], form: AttentionFo
     whole = spread or (form.packs and tape.cache == READS)
     keys, values = (part if whole else repeated(tape, part, form) for part in (key, value))
     convert = _cast_for_all if spread and form.expands else _cast_alone
-    inner = cast(tape, query, dtype, STATES), *(convert(tape, part, dtype, form) for part in (keys, values))
+    last, middle = (convert(tape, part, dtype, form) for part in (values, keys))  # the last argument first
+    inner = cast(tape, query, dtype, STATES), middle, last
     bias = tape.new(SCORES, 0, dtype, size=Size(biases * form.prefix * BYTES[dtype], pair=biases * BYTES[dtype]))
     narrow = sum(part.width < form.repeated for part in inner[1:]) if spread else 0
-    expanded = narrow * form.repeated * BYTES[dtype]
-    result = attended(tape, inner, form, Working((Size(token=form.query_heads * BYTES["fp32"] + expanded),)), (bias,))
+    expanded = [Size(token=form.repeated * BYTES[dtype])] * narrow  # gradients of every head, which are summed
+    working = Working((Size(token=form.query_heads * BYTES["fp32"]), *expanded))
+    result = attended(tape, inner, form, working, (bias,))
     tape.drop(bias)
     for part, original in zip((*inner, keys, values), (query, keys, values, key, value), strict=True):
         if part is not original:

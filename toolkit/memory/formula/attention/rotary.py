@@ -9,6 +9,7 @@ sines for itself, and its graph keeps them.
 from __future__ import annotations
 
 from toolkit.memory.formula.attention.attention_form import STATES, AttentionForm
+from toolkit.memory.formula.attention.partial_rotary import turned_partly
 from toolkit.memory.formula.operations import Given, add, cast, letting_go, resized
 from toolkit.memory.size import BYTES, Size
 from toolkit.memory.tape.buffer import Buffer
@@ -37,8 +38,11 @@ def turned_together(tape: Tape, query: Buffer, key: Buffer, form: AttentionForm)
     given = [query, key]
     if form.rotary == FLOATED:
         given = [cast(tape, part, "fp32", ROTARY) for part in given]
-    turn = _rejoin if form.rotary == JOINED_PAIRS else _turn
-    turned = [turn(tape, part, form, angles) for part in given]
+    if form.rotary == JOINED_PAIRS:
+        made = turned_partly(tape, query, key, form, lambda part: _turn(tape, part, form, angles))
+        tape.drop(*angles)
+        return made[0], made[1]
+    turned = [_turn(tape, part, form, angles) for part in given]
     if form.rotary in (PROMOTED, FLOATED, FLOATED_PAIRS, FLOATED_TWICE):
         narrow = [cast(tape, part, x.dtype, STATES) for part, x in zip(turned, (query, key), strict=True)]
     else:
@@ -101,18 +105,6 @@ def _times(tape: Tape, x: Buffer, original: Buffer, dtype: str, factor: Angles) 
 
     tape.node(result, backward, saved)
     return letting_go(tape, x, result) if x is not original else result
-
-
-def _rejoin(tape: Tape, x: Buffer, form: AttentionForm, angles: Angles) -> Buffer:
-    """cat((rotated part, rest)): one new tensor; the tensors of the rotated part are smaller and temporary."""
-    dtype = "fp32" if form.wide_rotary else x.dtype
-    saved = tape.save(*angles) if x.grad else ()
-    result = tape.new(STATES, x.width, dtype, grad=x.grad, size=resized(x, dtype))
-
-    def backward(tape: Tape, _: Buffer) -> Given:
-        return [(x, tape.gradient(x))]
-
-    return tape.node(result, backward, saved)
 
 
 def half_turned(tape: Tape, x: Buffer) -> Buffer:

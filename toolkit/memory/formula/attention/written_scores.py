@@ -17,10 +17,12 @@ from toolkit.memory.formula.operations import (
     cast,
     contract,
     drop_out,
+    headed,
     letting_go,
     narrowed,
     resized,
     scale,
+    shifted,
     split,
     transposed,
     wider,
@@ -65,7 +67,7 @@ def attend_written(tape: Tape, x: Buffer, form: WrittenForm) -> tuple[Buffer, Bu
         key = letting_go(tape, key, cast(tape, key, value.dtype, STATES))
     key, value = cached(tape, key, value)
     mixed, probabilities = _mixed(tape, query, key, value, form)
-    context = letting_go(tape, mixed, transposed(tape, mixed))
+    context = letting_go(tape, mixed, headed(tape, mixed))
     result = letting_go(tape, context, linear(tape, context, form.output, OUTPUT))
     tape.drop(query, key, value, *whole, *held)
     return result, probabilities
@@ -134,26 +136,14 @@ def _filled(tape: Tape, scores: Buffer, form: WrittenForm) -> Buffer:  # noqa: A
 
 
 def _masked(tape: Tape, scores: Buffer, form: WrittenForm) -> Buffer:
-    return _plus(tape, scores, wider(scores.dtype, form.mask))
+    return shifted(tape, scores, SCORES, wider(scores.dtype, form.mask))
 
 
 def _biased(tape: Tape, scores: Buffer, form: WrittenForm) -> Buffer:  # noqa: ARG001 - one signature for all
-    return _plus(tape, scores, "fp32")
+    return shifted(tape, scores, SCORES, "fp32")
 
 
 STEPS = {SCALE: _scaled, MASK: _masked, FILL: _filled, BIAS: _biased}
-
-
-def _plus(tape: Tape, scores: Buffer, dtype: str) -> Buffer:
-    """The sum of scores and a tensor without gradient, in the wider dtype: the scores get its gradient, or a copy."""
-    result = tape.new(SCORES, 0, dtype, grad=scores.grad, size=resized(scores, dtype))
-
-    def backward(tape: Tape, gradient: Buffer) -> Given:
-        if dtype == scores.dtype:
-            return [(scores, tape.share(gradient, scores))]
-        return [(scores, tape.gradient(scores))]
-
-    return tape.node(result, backward)
 
 
 def _softmax(tape: Tape, scores: Buffer, dtype: str, form: WrittenForm) -> Buffer:

@@ -10,9 +10,11 @@ from toolkit.memory.formula.operations import (
     cast,
     contract,
     drop_out,
+    headed,
     letting_go,
     resized,
     scale,
+    shifted,
     transposed,
     wanted,
     widened,
@@ -94,7 +96,7 @@ def eagerly(tape: Tape, query: Buffer, states: tuple[Buffer, ...], form: BartKer
     tape.drop(*(part for part, own in ((left, query), (right, key)) if part is not own))
     scores = letting_go(tape, scores, scale(tape, scores, SCORES, constants=0))
     if form.mask is not None:
-        summed = scale(tape, scores, SCORES, dtype=wider(scores.dtype, form.mask), constants=0)
+        summed = shifted(tape, scores, SCORES, wider(scores.dtype, form.mask))
         scores = letting_go(tape, scores, summed)
     weights = letting_go(tape, scores, _softmax(tape, scores, form))
     if form.dropout:
@@ -105,7 +107,7 @@ def eagerly(tape: Tape, query: Buffer, states: tuple[Buffer, ...], form: BartKer
     mixed = contract(tape, probabilities, inner, OUTPUT, query.width, widened(query, query.width, dtype))
     tape.drop(*((inner,) if inner is not value else ()), *((probabilities,) if probabilities is not weights else ()))
     tape.named.append(weights)
-    return letting_go(tape, mixed, transposed(tape, mixed))
+    return letting_go(tape, mixed, headed(tape, mixed))
 
 
 def _factor(tape: Tape, x: Buffer, form: BartKernel, *, shaped: bool) -> Buffer:

@@ -18,6 +18,7 @@ from toolkit.memory.formula.operations import (
     cast,
     contract,
     drop_out,
+    headed,
     letting_go,
     resized,
     scale,
@@ -76,21 +77,23 @@ def _attend(tape: Tape, x: Buffer, residual: Buffer, form: BloomForm) -> tuple[B
     if tape.cache not in LAID_OUT and not form.lone:
         key, value = transposed(tape, key), transposed(tape, value)
     dtype = form.autocast or query.dtype
-    scores = _product(tape, query, key, SCORES, 0, Size(pair=form.heads * BYTES[dtype]), dtype)
+    scores = _product(tape, query, key, SCORES, 0, Size(pair=form.heads * BYTES[dtype]), dtype, added=True)
     masked = scale(tape, scores, SCORES, dtype="fp32" if form.wide_mask else None, constants=0)
     probabilities = _softmax(tape, masked, query.dtype, form)
     mixed = _product(tape, probabilities, value, OUTPUT, form.hidden, Size(token=form.hidden * BYTES[dtype]), dtype)
-    context = letting_go(tape, mixed, transposed(tape, mixed))
+    context = letting_go(tape, mixed, (transposed if form.lone else headed)(tape, mixed))
     attended = _dropped_out(tape, linear(tape, context, form.output, OUTPUT), form)
     result = add(tape, residual, attended, RESIDUAL)
     tape.drop(whole, query, key, value, scores, masked, context, attended)
     return result, probabilities
 
 
-def _product(tape: Tape, x: Buffer, y: Buffer, row: str, width: int, size: Size, dtype: str) -> Buffer:
-    """A product of two activations in a dtype."""
+def _product(
+    tape: Tape, x: Buffer, y: Buffer, row: str, width: int, size: Size, dtype: str, *, added: bool = False
+) -> Buffer:  # fmt: skip
+    """A product of two activations in a dtype; that of scores is `added` to the positions' biases."""
     left, right = cast(tape, x, dtype, x.row), cast(tape, y, dtype, y.row)
-    result = contract(tape, left, right, row, width, size)
+    result = contract(tape, left, right, row, width, size, added=added)
     tape.drop(*(inner for inner, part in ((left, x), (right, y)) if inner is not part))
     return result
 

@@ -13,6 +13,7 @@ from toolkit.memory.formula.operations import (
     cast,
     contract,
     drop_out,
+    headed,
     letting_go,
     scale,
     transposed,
@@ -55,7 +56,7 @@ def written_out(
         tape.drop(weights)
     else:
         tape.named.append(weights)
-    return letting_go(tape, mixed, transposed(tape, mixed))
+    return letting_go(tape, mixed, headed(tape, mixed))
 
 
 def _pairs(query: Buffer, each: int) -> Size:

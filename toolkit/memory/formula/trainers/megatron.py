@@ -98,7 +98,7 @@ def _unfused(tape: Tape, query: Buffer, key: Buffer, value: Buffer, form: Attent
     keys, values = (repeated(tape, part, form) if form.is_grouped else part for part in (key, value))
     pairs = Size(pair=form.query_heads * BYTES[query.dtype])
     with tape.temporary(SCORES, pairs):
-        scores = contract(tape, query, keys, SCORES, 0, pairs)
+        scores = contract(tape, query, keys, SCORES, 0, pairs, added=True)
     weights = letting_go(tape, scores, _softmax(tape, scores))
     if form.dropout:
         weights = letting_go(tape, weights, _dropped(tape, weights))

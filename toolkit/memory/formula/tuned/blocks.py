@@ -80,7 +80,7 @@ def c3a(at: Site, x: Buffer) -> Buffer:
     shared = at.made(size, "fp32", (around,), width=form.outputs, backward=backward)
     at.drop(around)
     narrow = at.cast(shared, result.dtype)
-    at.added_in_place(result, narrow)
+    at.added_to_base(result, narrow)
     at.drop(*([narrow] if narrow is not shared else []))
     final = at.finished(result, x.dtype)
     at.drop(shared, *([kernel] if not kernel.parameter else []))

@@ -33,7 +33,7 @@ def adalora(at: Site, x: Buffer) -> Buffer:
     high = at.swap(low, at.product(low, at.parameter(rank * form.outputs), form.outputs, turned=True))
     larger = at.swap(high, at.alike(high))
     added = at.swap(larger, _over(at, larger, at.parameter(1)))
-    at.added_in_place(result, added)
+    at.added_to_base(result, added)
     at.drop(added, *([source] if source is not x else []))
     return result
 
@@ -188,5 +188,5 @@ def _added(at: Site, result: Buffer, more: Buffer) -> None:
     """`result += c * more.to(result.dtype)`."""
     narrow = at.cast(more, result.dtype)
     scaled = at.scaled(narrow)
-    at.added_in_place(result, scaled)
+    at.added_to_base(result, scaled)
     at.drop(scaled, *([narrow] if narrow is not more else []))

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from toolkit.memory.formula.adapters.lora_branch import BRANCH
 from toolkit.memory.formula.linear.linear_form import LinearForm, Tuner
-from toolkit.memory.formula.operations import Backward, Given, resized, widened, wider
+from toolkit.memory.formula.operations import Backward, Given, narrowed, resized, widened, wider
 from toolkit.memory.size import BYTES, Size
 from toolkit.memory.tape.buffer import Buffer
 from toolkit.memory.tape.gradients import INCOMING
@@ -159,6 +159,28 @@ class Site:
             return [(one, _shared(tape, one, gradient)) for one in (x, y) if one.grad]
 
         self.tape.node(x, backward)
+
+    def added_to_base(self, result: Buffer, y: Buffer) -> None:
+        """`result += y`, where `result` is what the layer gave.
+
+        With a bias that is a view of torch's addmm (Linear.cpp, _flatten_nd_linear; transformers' Conv1D): in backward
+        the view's gradient is spread out, and copied once whole and once as the part that the sum gets
+        (as_strided_backward in FunctionsManual.cpp, CopySlices in autograd/functions/tensor.cpp).
+        """
+        if not (self.form.bias and self.form.storage == "plain"):
+            self.added_in_place(result, y)
+            return
+        given_on, result.grad = result.grad, result.grad or y.grad
+
+        def of_sum(tape: Tape, _: Buffer) -> Given:
+            whole = tape.gradient(result)
+            part = tape.fresh(INCOMING, result.size, result.dtype, result.width)
+            if not given_on:
+                tape.discard(whole)
+            return [*([(result, whole)] if given_on else []), *([(y, narrowed(tape, y, part))] if y.grad else [])]
+
+        self.tape.node(result, of_sum)
+        self.tape.node(result, lambda tape, _: [(result, tape.gradient(result))])
 
     def scaled(self, x: Buffer, row: str = "") -> Buffer:
         """`x * c` with a Python number."""

@@ -39,15 +39,22 @@ def as_made(name: str, results: list[Any]) -> list[Any]:
 def sum_of(name: str, args: Sequence[Any]) -> tuple[int, int] | None:
     """Outputs and rows of a sum of all rows of a tensor in one piece, as for the gradient of a bias.
 
-    Sums within rows are left out: a block of threads, or few of them, add up an output.
+    Dimensions are taken in the order in which they lie in memory, as torch does (TensorIterator.cpp,
+    reorder_dimensions). Sums within rows are left out: a block of threads, or few of them, add up an output.
     """
     if name != "aten::sum.dim_IntList" or not args[1]:
         return None
     tensor = args[0]
-    given = sorted(one % tensor.dim() for one in args[1])
-    rows, outputs = prod(tensor.shape[: len(given)]), prod(tensor.shape[len(given) :])
-    leading = given == list(range(len(given))) and len(given) < tensor.dim()
-    return (outputs, rows) if leading and tensor.is_contiguous() and rows > 1 and outputs > 1 else None
+    given = {one % tensor.dim() for one in args[1]}
+    lies = sorted((one for one in range(tensor.dim()) if tensor.shape[one] > 1), key=tensor.stride, reverse=True)
+    outer = [one for one in lies if one in given]
+    rows, outputs = (prod(tensor.shape[one] for one in some) for some in (outer, set(lies) - given))
+    leading = lies[: len(outer)] == outer and tensor.permute(*lies, *_of_one(tensor)).is_contiguous()
+    return (outputs, rows) if leading and rows > 1 and outputs > 1 else None
+
+
+def _of_one(tensor: torch.Tensor) -> list[int]:
+    return [one for one, size in enumerate(tensor.shape) if size == 1]
 
 
 def scratch_of(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Scratch:
