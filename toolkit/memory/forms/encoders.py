@@ -25,6 +25,9 @@ from toolkit.memory.weights.numerics import Numerics
 from toolkit.spec.fields.kernel_names import MATH
 
 ADDED = ("position_embeddings", "token_type_embeddings")
+
+COUNTED_FROM_IDS = frozenset({"camembert", "mpnet", "roberta", "xlm-roberta"})
+"""Families whose positions are counted from the token ids of each sequence (create_position_ids_from_input_ids)."""
 """Embeddings that are added to those of the tokens."""
 
 WHOLE = "cross-entropy"
@@ -43,7 +46,21 @@ def embeddings_form(build: Builder) -> EmbeddingsForm:
     form = EmbeddingsForm(
         embedding_width(build), build.norm(kind.norm), kind.dropout > 0, masked, leaf and summed, kept
     )
-    return replace(form, project=_projection(build))
+    return replace(form, tables=_tables(build), project=_projection(build))
+
+
+def _tables(build: Builder) -> tuple[bool, ...]:
+    """The embeddings that are added to the tokens', in order, by whether each sequence has its own.
+
+    Types come first. Positions that are counted from the token ids, as RoBERTa's and MPNet's, are each sequence's.
+    """
+    family = build.architecture.family
+    if ENCODERS[family].disentangled:
+        return ()
+    types = any(module.path.endswith(ADDED[1]) for module in build.architecture.modules)
+    positions = any(module.path.endswith(ADDED[0]) for module in build.architecture.modules)
+    own = family in COUNTED_FROM_IDS
+    return (*((True,) if types else ()), *((own,) if positions else ()))
 
 
 def embedding_width(build: Builder) -> int:
@@ -218,7 +235,8 @@ def encoder_head_form(build: Builder, loss: str, *, trains: bool) -> EncoderHead
     drops = kind.dropout > 0
     if architecture.head == SEQUENCE:
         dense, out = _head_linear(build, layout.dense), _head_linear(build, layout.out)
-        return PooledForm(dense, out, layout.activation, drops and layout.drops_first, drops, loss)
+        pools = ".pooler" in layout.dense
+        return PooledForm(dense, out, layout.activation, drops and layout.drops_first, drops, loss, pools=pools)
     if architecture.head == TOKENS:
         return PooledForm(None, _head_linear(build, "classifier"), drops_last=drops, loss=loss, reads=EACH)
     if architecture.head == QUESTION:

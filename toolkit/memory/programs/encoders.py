@@ -35,9 +35,9 @@ from toolkit.memory.programs.program import (
     record_layer,
     record_logits,
 )
-from toolkit.memory.programs.programs import Programs
+from toolkit.memory.programs.programs import Opening, Programs
 from toolkit.memory.refusal import UnsupportedRow
-from toolkit.memory.size import BYTES, Alive, Amounts, Parts, Size
+from toolkit.memory.size import BYTES, Alive, Amounts, Size
 from toolkit.memory.tape.gradients import ADDED, ADDED_ANEW, BEGUN, ENDED, ENDED_ANEW
 from toolkit.memory.tape.peaks import amounts
 from toolkit.memory.tape.tape import Tape
@@ -160,17 +160,21 @@ def _refuse_copied(build: Builder, setting: Setting) -> None:
         raise UnsupportedRow("adapter_states", f"peft refuses all-linear here: it trains a copy of {linears[0]}")
 
 
-def _front(build: Builder) -> tuple[Amounts, dict[str, tuple[Parts, ...]]]:
-    """What the embeddings save until their backward, and the tensors of it; an adapter on them depends on its rank."""
+def _front(build: Builder) -> tuple[Amounts, Opening | None]:
+    """What the embeddings save until their backward, and how; an adapter on them depends on its rank.
+
+    A linear behind them has gradients that are counted with theirs; DeBERTa's tables are not followed.
+    """
     tape = Tape(records=True)
-    out = embed(tape, embeddings_form(build), build.numerics.stream, grad=build.numerics.first_grad)
+    form, dtypes = embeddings_form(build), build.numerics
+    out = embed(tape, form, dtypes.stream, grad=dtypes.first_grad)
     tape.drop(out)
     rows = dict(tape.alive)
-    kept = {id(one): one for node in tape.nodes for one in node.saved}.values()
-    opening = {row: tuple(one.size.parts() for one in kept if one.row == row) for row in tape.alive}
+    followed = form.project is None and not ENCODERS[build.architecture.family].disentangled
+    opening = Opening(form, dtypes.stream, dtypes.first_grad, frozenset(rows)) if followed else None
     if ENCODERS[build.architecture.family].biases and build.numerics.trains_base:
         rows[SCORES] = Size(square=BYTES["int64"])  # which row of the biases each pair has
-    return amounts(rows), {row: parts for row, parts in opening.items() if len(parts) > 1}
+    return amounts(rows), opening
 
 
 def _inputs(build: Builder, layers: tuple[Program, ...]) -> Alive:

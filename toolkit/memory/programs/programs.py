@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import field
 
 from toolkit.frozen import frozen, frozen_by_identity
+from toolkit.memory.formula.embeddings import EmbeddingsForm
 from toolkit.memory.programs.layer_order import Around
 from toolkit.memory.programs.program import CHECKPOINTS, Program
-from toolkit.memory.size import Amounts, Parts, Size
+from toolkit.memory.size import Amounts, Size
+
+
+@frozen
+class Opening:
+    """What runs before the first layer: the embeddings' sum, norm and dropout, from embeddings of a dtype.
+
+    `rows` are those of the front that it makes; `grad`: the layers' input gets a gradient.
+    """
+
+    form: EmbeddingsForm
+    dtype: str
+    grad: bool
+    rows: frozenset[str]
 
 
 @frozen
@@ -31,7 +44,7 @@ class Programs:
     passing: Amounts  # what the model's code holds during its layers
     masks: Amounts  # masks that it holds as well, and that checkpoints hold until their backward
     front: Amounts = field(default_factory=dict)  # what the embeddings' norm and dropout save for their backward
-    opening: Mapping[str, tuple[Parts, ...]] = field(default_factory=dict)  # the tensors of a row of these, if several
+    opening: Opening | None = None  # how the embeddings come to be, where that is followed
     named_inputs: int = 0  # of so many layers the model's code has the inputs, whether they are saved or not
     called: Amounts = field(default_factory=dict)  # what the model's caller holds until the model returns
     embedding: int = 0  # bytes of the gradient of a trained token embedding

@@ -74,7 +74,7 @@ class LoggedTape(Tape):
                 self.logits = self.number(buffer)
         return buffer
 
-    def normed(self) -> None:
+    def model_returns(self) -> None:
         """As of a tape."""
         self.inner = len(self.log)
 

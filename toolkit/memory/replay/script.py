@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from toolkit.frozen import frozen, frozen_by_identity
+from toolkit.memory.formula.embeddings import embed
 from toolkit.memory.formula.follow import AnyHead, AnyLayer, follow_layer, follow_logits, follow_loss, length_of
 from toolkit.memory.formula.layer import RESIDUAL
 from toolkit.memory.programs.program import CHECKPOINTS, MAX_RECORDED, Origin, Stream
+from toolkit.memory.programs.programs import Opening
 from toolkit.memory.replay.log import Change, LoggedTape
 from toolkit.memory.size import Size
 from toolkit.memory.tape.buffer import Buffer
@@ -78,6 +80,26 @@ def script_of(origin: Origin, without: str = "") -> Script:
     if origin.trains:
         return _then_back(tape, x, out, sends=stream.sends)
     return Script(_forward(tape, x, out), (), NO_PASS, product=tape.product)
+
+
+@lru_cache(maxsize=MAX_RECORDED)
+def opening_script(opening: Opening) -> Script:
+    """The script of what runs before the first layer; backward ends with the gradient of the token embeddings.
+
+    The embeddings that the code has names for are `named`: these go as the model returns.
+    """
+    tape = LoggedTape(records=True)
+    out = embed(tape, opening.form, opening.dtype, grad=opening.grad)
+    forward = Pass(tape.cut(), None, tape.number(out))
+    tape.drop(out)
+    before = len(tape.log)
+    tape.unwind()
+    named = tuple(change.key for change in tape.log[before:])
+    leaving = tape.cut()[:before]
+    if not opening.grad:
+        return Script(forward, leaving, NO_PASS, named=named)
+    tape.backward(out)
+    return Script(forward, leaving, Pass(tape.cut(), tape.start, tape.end), named=named)
 
 
 def _loss(tape: LoggedTape, x: Buffer, form: AnyHead) -> Script:

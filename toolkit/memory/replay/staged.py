@@ -43,7 +43,7 @@ class StagedRun(Run):
         writer, course = self._writer, self.course
         events, programs = writer.events, course.programs
         there = [events.allocate(course.batch), events.allocate(course.angles)]
-        there += [*writer.allocate_rows(programs.masks), *writer.allocate_rows(programs.front, programs.opening)]
+        there += [*writer.allocate_rows(programs.masks), *writer.allocate_rows(programs.front)]
         hidden = stream = writer.allocate(programs.hidden)
         held = programs.passing
         passing = held_inputs(writer, held, hidden, writer.bytes(programs.hidden)) if held else []

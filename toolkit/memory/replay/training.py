@@ -14,7 +14,7 @@ from toolkit.memory.replay.course import Course, course_of
 from toolkit.memory.replay.events import Block, Events
 from toolkit.memory.replay.loading import load, trained_in_order
 from toolkit.memory.replay.played import Played, held_results, leave, play_backward, play_forward
-from toolkit.memory.replay.script import Script, script_of
+from toolkit.memory.replay.script import NO_PASS, Script, opening_script, script_of
 from toolkit.memory.replay.validation import validate
 from toolkit.memory.replay.writer import Writer, held_inputs
 from toolkit.memory.weights.sums import Trained
@@ -106,12 +106,9 @@ class Run:
             self._result = []
         batch = events.allocate(course.batch)
         angles = events.allocate(course.angles)
-        front = writer.allocate_rows(programs.front, programs.opening)
-        if programs.scattered:
-            writer.release(events.allocate(programs.scattered))
-        hidden = writer.allocate(programs.hidden)
+        opened, front, hidden = self._open()
         masks = writer.allocate_rows(programs.masks)  # made once tokens are embedded
-        passing = held_inputs(writer, programs.passing, hidden, writer.bytes(programs.hidden))
+        passing = self._names_of(opened, hidden)
         called = held_inputs(writer, programs.called, hidden, writer.bytes(programs.hidden))
         layers: list[Played] = []
         stream = hidden
@@ -130,7 +127,7 @@ class Run:
         result = [*held_results(writer, layers), end.logits] if course.until != UNTIL_LOSS else []
         writer.release(*self._result)  # the name of the last result is bound to this one
         self._result = result
-        for played in (*layers, end):
+        for played in (*opened, *layers, end):
             leave(writer, played)
         self.before_loss()
         penalties = self._of_penalty(len(layers))
@@ -150,14 +147,34 @@ class Run:
             self.after_layer(before)
             writer.release(*penalties[place])
         self._keep_leaf(hidden, gradient)
+        for played in opened:
+            if played.script.backward is not NO_PASS:
+                gradient = play_backward(writer, played, gradient)
         writer.release(*front)  # of the embeddings' norm and dropout, which go back before the table
         self._at_embedding(gradient, waiting, accumulates=accumulates)
         writer.release(*held)
         self.after_backward()
         writer.release(*(masks if waits else ()), angles, batch)
-        for played in (*layers, end):
+        for played in (*opened, *layers, end):
             linked = (played.given, played.result)
             writer.release(*(block for block in played.blocks.values() if block not in linked))
+
+    def _open(self) -> tuple[list[Played], list[Block], Block]:
+        """What runs before the first layer, if that is followed, what else stays of it until backward, its result."""
+        writer, programs = self._writer, self.course.programs
+        opening = programs.opening
+        opened = [play_forward(writer, opening_script(opening), 0)] if opening else []
+        front = writer.allocate_rows(programs.front, opening.rows if opening else ())
+        if programs.scattered:
+            writer.release(writer.events.allocate(programs.scattered))
+        return opened, front, opened[0].result if opened else writer.allocate(programs.hidden)
+
+    def _names_of(self, opened: list[Played], hidden: Block) -> list[Block]:
+        """What the model's code has names for until it returns."""
+        if opened and opened[0].script.named:
+            return [opened[0].blocks.pop(key) for key in opened[0].script.named]
+        writer, programs = self._writer, self.course.programs
+        return held_inputs(writer, programs.passing, hidden, writer.bytes(programs.hidden))
 
     def _of_penalty(self, layers: int) -> list[list[Block]]:
         """The gradients of a penalty, which wait for those of each layer; of the first layer those that none has.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -12,12 +12,10 @@ from toolkit.memory.replay.events import Block, Events
 from toolkit.memory.replay.log import Change
 from toolkit.memory.replay.numbered import Numbered, Returning, numbered, returning
 from toolkit.memory.replay.script import Pass, Script
-from toolkit.memory.size import Amounts, Parts, Size
+from toolkit.memory.size import Amounts, Size
 
 FEW = 3
 """So many blocks are sooner released one by one."""
-
-NO_TENSORS: Mapping[str, tuple[Parts, ...]] = {}
 
 
 @dataclass(slots=True)
@@ -63,10 +61,9 @@ class Writer:
         """Adds an allocation."""
         return self.events.allocate(self.bytes(size))
 
-    def allocate_rows(self, rows: Amounts, tensors: Mapping[str, tuple[Parts, ...]] = NO_TENSORS) -> list[Block]:
-        """One allocation for each row, or for each of its tensors where these are known."""
-        each = (parts for row, whole in rows.items() for parts in tensors.get(row, (whole,)))
-        return [self.events.allocate(self.scale.bytes(parts)) for parts in each]
+    def allocate_rows(self, rows: Amounts, without: Container[str] = ()) -> list[Block]:
+        """One allocation for each row, but for those of some names."""
+        return [self.events.allocate(self.scale.bytes(parts)) for row, parts in rows.items() if row not in without]
 
     def hold(self, block: Block) -> None:
         """One more holder of a block, whose release is one more."""

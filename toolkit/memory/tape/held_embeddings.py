@@ -8,8 +8,11 @@ from toolkit.memory.architecture.model import ModuleKind
 from toolkit.memory.forms.builder import Builder
 from toolkit.memory.formula.attention.attention_form import SCORES
 from toolkit.memory.formula.embeddings import ROW as EMBEDDINGS
+from toolkit.memory.formula.embeddings import EmbeddingsForm
 from toolkit.memory.formula.inputs import STRIDE
+from toolkit.memory.formula.layer import RESIDUAL
 from toolkit.memory.packing import has_positions
+from toolkit.memory.programs.programs import Opening
 from toolkit.memory.size import BYTES, Size
 
 
@@ -71,6 +74,21 @@ def front_of(build: Builder) -> Mapping[str, Size]:
     alone = norm and first_dtype(build) == dtypes.stream and not _adds_types(build)
     kept = mask + norm + (0 if alone else leaf) + _narrow(build)
     return {EMBEDDINGS: Size(token=kept)} if kept else {}
+
+
+def opening_of(build: Builder, held: Mapping[str, Size]) -> Opening | None:
+    """How the embeddings come to be, where learned positions are added to them, and both keep their names (GPT-2).
+
+    Not where their norm follows, or the code holds something else.
+    """
+    layout, n = build.layout, build.numerics
+    if not layout.positions or layout.embedding_norm or set(held) != {RESIDUAL} or _narrow(build):
+        return None
+    each = n.padded or has_positions(n.packing)
+    drops = build.architecture.embedding_dropout > 0
+    width = build.architecture.hidden
+    form = EmbeddingsForm(width, None, drops, leaf=n.first_grad and _leaf(build) > 0, tables=(each,), names=True)
+    return Opening(form, n.stream, n.first_grad, frozenset({EMBEDDINGS}))
 
 
 def linked_leaf(build: Builder) -> Mapping[str, Size]:

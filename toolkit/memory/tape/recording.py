@@ -51,7 +51,14 @@ from toolkit.memory.programs.programs import Programs
 from toolkit.memory.programs.training_layers import training_layers
 from toolkit.memory.refusal import UnsupportedRow, refuse_expert_adapters, refuse_passes, refuse_warmup
 from toolkit.memory.size import BYTES, OPEN, Size
-from toolkit.memory.tape.held_embeddings import first_dtype, front_of, held_embeddings, held_scores, linked_leaf
+from toolkit.memory.tape.held_embeddings import (
+    first_dtype,
+    front_of,
+    held_embeddings,
+    held_scores,
+    linked_leaf,
+    opening_of,
+)
 from toolkit.memory.timeline.sizes import MASK_ALIGNMENT
 from toolkit.memory.tuners.copies import refuse_copies, refuse_unmade, with_copies
 from toolkit.memory.tuners.forms import norms_of, prefix_of, refuse_unfollowed, scattered_bytes, tuners_of
@@ -276,6 +283,10 @@ def _record(build: Builder, setting: Setting, stage: Stage | None = None) -> Pro
     if architecture.family == MPT and dtypes.checkpointing == "false":
         biases, mask = mpt_masks(build)
         seen, front = {**biases}, {**front, **mask}
+    opening = opening_of(build, held)
     front, called = prompted(build, setting, held, front, layers[0])
-    programs = Programs(layers, end, embedding, held, seen, front, logits=logits, around=around, called=called)
+    programs = Programs(
+        layers, end, embedding, held, seen, front, None if called else opening,
+        logits=logits, around=around, called=called,
+    )  # fmt: skip
     return with_shared(build, programs, forms)

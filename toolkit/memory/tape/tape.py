@@ -126,7 +126,7 @@ class Tape(Gradients):
         with self.temporary(REDUCTION, staged(outputs)):
             pass
 
-    def normed(self) -> None:
+    def model_returns(self) -> None:
         """The model under the output layer returns: what its code had names for is gone."""
 
     def gives(self, logits: Buffer) -> None:

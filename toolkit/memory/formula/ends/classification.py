@@ -27,7 +27,7 @@ class PooledForm:
 
     `drops_first` and `drops_last` are dropout before `dense` and before `out`. Where it `answers`, each token's result
     is split into scores for the start and the end of an answer, which both have a loss over the sequence. `before` is a
-    norm of all tokens, `after` one of the activation's result (ModernBERT).
+    norm of all tokens, `after` one of the activation's result (ModernBERT). `pools`: `dense` is of the model itself.
     """
 
     dense: LinearForm | None = None
@@ -40,6 +40,7 @@ class PooledForm:
     before: NormForm | None = None
     after: NormForm | None = None
     answers: bool = False
+    pools: bool = False
 
 
 @frozen
@@ -69,6 +70,8 @@ def pooled_logits(tape: Tape, x: Buffer, form: PooledForm) -> Buffer:
             pooled = _other_than(tape, x, pooled, drop_out(tape, pooled, POOLED))
         dense = _other_than(tape, x, pooled, linear(tape, pooled, form.dense, POOLED))
         pooled = letting_go(tape, dense, activated(tape, dense, form.activation, POOLED))
+    if form.pools:
+        tape.model_returns()
     if form.after is not None:
         pooled = letting_go(tape, pooled, normalise(tape, pooled, form.after))
     if form.drops_last:
@@ -142,6 +145,7 @@ def _span_loss(tape: Tape, x: Buffer, logits: Buffer, form: PooledForm) -> Buffe
 def scores(tape: Tape, x: Buffer, form: ScoreForm) -> Buffer:
     """The logits of every token; the model's code still refers to the normalized hidden states."""
     normed = letting_go(tape, x, normalise(tape, x, form.norm))
+    tape.model_returns()
     return linear(tape, normed, form.projection, LOGITS)
 
 

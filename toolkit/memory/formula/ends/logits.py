@@ -69,7 +69,7 @@ def before_logits(tape: Tape, x: Buffer, form: HeadForm) -> Buffer:
         return x
     result = normalise(tape, x, form.norm) if form.project is None else linear(tape, x, form.project, LOGITS)
     tape.drop(x)
-    tape.normed()
+    tape.model_returns()
     return result
 
 
