@@ -15,7 +15,7 @@ from toolkit.memory.ledger import PhaseName
 from toolkit.memory.parallel.placement import Stage
 from toolkit.memory.parallel.sharing import Sharing
 from toolkit.memory.parallel.spread import Spread
-from toolkit.memory.size import FLASH_TILE, OUTPUTS, Parts, Size
+from toolkit.memory.size import EFFICIENT_TILE, FLASH_TILE, OUTPUTS, Parts, Size
 from toolkit.memory.weights.numerics import Numerics
 from toolkit.memory.weights.sums import Sums
 from toolkit.spec.settings.setting import Setting
@@ -46,6 +46,7 @@ class Scale:
         counts = Size(
             token=tokens,
             padded=self.batch * (-(-self.sequence // FLASH_TILE) * FLASH_TILE),
+            tiled=self.batch * (-(-self.sequence // EFFICIENT_TILE) * EFFICIENT_TILE),
             pair=tokens * (self.keys or self.sequence),
             position=self.sequence,
             sequence=self.samples or self.batch,

@@ -14,6 +14,8 @@ BLOCK = 256
 """Elements that share a scale in bitsandbytes' 8-bit states (functional.py, since 0.44)."""
 FLASH_TILE = 128
 """Whole multiples of which lengths are padded to, for flash attention's backward."""
+EFFICIENT_TILE = 64
+"""The same for the memory-efficient kernel's backward: rows and columns of a block (cutlass kernel_backward.h)."""
 MIN_8BIT = 4096
 """Tensors with fewer elements keep float32 states (optim/optimizer.py, min_8bit_size)."""
 
@@ -46,17 +48,18 @@ _SIZE = tuple.__new__
 
 
 class Size(NamedTuple):
-    """Bytes for each token, padded token, pair of query and key, position, sequence, and token of a loss chunk.
+    """Bytes for each token, padded token (two ways), pair of query and key, position, sequence, token of a loss chunk.
 
-    Lengths are padded to 128 for some; `fixed` is what depends on neither batch nor sequence. A pair counts in every
-    sequence; `square` is what all sequences share of it. A `piece` is of as many tokens as a recurrence goes through at
-    once, the last one padded; `further` are those of each sequence after its first three.
+    Lengths are padded to 128 for some, to 64 for what is `tiled`; `fixed` depends on neither batch nor sequence.
+    A pair counts in every sequence; `square` is what all sequences share of it. A `piece` is of as many tokens as a
+    recurrence goes through at once, the last one padded; `further` are those of each sequence after its first three.
 
     What a kernel stages to sum all tokens to so many `outputs` is no multiple of them: see `staged`.
     """
 
     token: int = 0
     padded: int = 0
+    tiled: int = 0
     pair: int = 0
     position: int = 0
     sequence: int = 0
@@ -90,7 +93,8 @@ class Size(NamedTuple):
     def of_length(self, length: int) -> Size:
         """The same where every sequence is of a length of its own, whatever that of the batch's tokens."""
         padded = -(-length // FLASH_TILE) * FLASH_TILE
-        each = self.token * length + self.padded * padded + self.pair * length * length
+        tiled = -(-length // EFFICIENT_TILE) * EFFICIENT_TILE
+        each = self.token * length + self.padded * padded + self.tiled * tiled + self.pair * length * length
         shared = self.position * length + self.square * length * length
         return Size(sequence=self.sequence + each, fixed=self.fixed + shared)
 

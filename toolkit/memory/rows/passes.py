@@ -147,9 +147,9 @@ PASS_ROWS = (
         "attention_backward",
         ACTIVATIONS,
         "padded T x query heads x (head width + 1) x 4, and expanded dk and dv for grouped heads",
-        "aten flash_attn/flash_api.cpp, mha_bwd",
+        "aten flash_attn/flash_api.cpp, mha_bwd; mem_eff_attention/kernel_backward.h, workspace_size",
         "FlashAttention sums dq in float32 over lengths padded to 128 (with padded or packed rows over 128 more tokens "
-        "per sample), and makes dk and dv for every query head.",
+        "per sample), and makes dk and dv for every query head. The memory-efficient kernel does so in blocks of 64.",
         (BACKWARD,),
     ),
     pass_row(

@@ -62,6 +62,8 @@ FLASH_TILE = 128
 """Tokens to which FlashAttention's backward pads (flash_attn/flash_api.cpp, mha_bwd)."""
 EFFICIENT_TILE = 16
 """Tokens to which the memory-efficient kernel's backward pads row sums (attention_backward.cu)."""
+EFFICIENT_BLOCK = 64
+"""Tokens, and columns of a head, of a block of which that backward sums gradients of queries (kernel_backward.h)."""
 EFFICIENT_ROWS = 32
 """Tokens to which the memory-efficient kernel pads its log-sum-exp (attention.cu, kAlignLSE)."""
 MASK_ALIGNMENT = 8
@@ -76,6 +78,7 @@ KINDS: Mapping[str, tuple[Column, ...]] = {
     "flash tiles": _both(_padded, FLASH_TILE, 0),
     "efficient rows": _both(_padded, EFFICIENT_ROWS, 0),
     "efficient tiles": _both(_padded, EFFICIENT_TILE, 0),
+    "efficient blocks": _both(_padded, EFFICIENT_BLOCK, 0),
     "aligned masks": _both(_padded, MASK_ALIGNMENT, 1),
     "sorted tokens": (partial(_beyond, SORTED_FROM, _tokens),),
     "sorted positions": (partial(_longer, SORTED_FROM),),

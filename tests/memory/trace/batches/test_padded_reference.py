@@ -18,6 +18,8 @@ from tests.memory.trace.agree import agree
 from tests.memory.trace.cut import cut
 from tests.memory.trace.real_run import real_peaks
 from toolkit.facts.models import ModelFacts, model_from_config
+from toolkit.memory.context import Scale
+from toolkit.memory.formula.attention.fused_kernel import efficient_working
 from toolkit.memory.ledger import Category, PhaseName
 from toolkit.memory.trace.many.surface import Sizes
 from toolkit.memory.trace.stand_ins.kernels import scratch_of
@@ -107,6 +109,20 @@ def test_a_backward_of_flash_attention_sums_over_128_tokens_more_for_each_row() 
     padded = 1000 + 2 * 128
     assert before == ()
     assert after == (padded * 8 * 4, padded * 8 * 64 * 4, 1000 * 8 * 64 * 2, 1000 * 8 * 64 * 2)
+
+
+def test_a_backward_of_the_memory_efficient_kernel_sums_in_blocks() -> None:
+    """Of 2 x 12 heads with 100 tokens of 64: two blocks of 64 x 64 float32 numbers each, with a lock of 16 bytes."""
+    import torch
+
+    states = torch.empty(2, 12, 100, 64, dtype=torch.bfloat16, device="meta")
+    before, after = scratch_of("aten::_scaled_dot_product_efficient_attention_backward", [states] * 4, {})
+    blocks = 2 * 12 * 2 * (64 * 64 * 4 + 16)
+    assert (before, after) == ((), (2 * 12 * 112 * 4, blocks))  # row sums of a whole multiple of 16 tokens
+    _, working = efficient_working(12, 64)
+    assert Scale(2, 100).bytes(working.parts()) == blocks
+    _, working = efficient_working(12, 64, lone=True)
+    assert Scale(2, 1).bytes(working.parts()) == blocks // 2
 
 
 MODELS = (LLAMA, QWEN, MISTRAL, "google/gemma-2-2b", "openai-community/gpt2", "bigcode/gpt_bigcode-santacoder")

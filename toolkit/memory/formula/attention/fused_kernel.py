@@ -9,10 +9,13 @@ from toolkit.frozen import frozen
 from toolkit.memory.formula.attention.attention_form import KERNEL, OUTPUT, STATES, AttentionForm
 from toolkit.memory.formula.attention.repeated import repeated
 from toolkit.memory.formula.operations import Given, cast, letting_go, transposed
-from toolkit.memory.size import BYTES, Size
+from toolkit.memory.size import BYTES, EFFICIENT_TILE, Size
 from toolkit.memory.tape.buffer import Buffer
 from toolkit.memory.tape.selected import selected
 from toolkit.memory.tape.tape import Tape
+
+LOCK = 16
+"""Bytes of a block's lock and counter (kernel_backward.h, GradQTempStorage)."""
 
 
 @frozen
@@ -41,9 +44,9 @@ def attended(
 
     def backward(tape: Tape, _: Buffer) -> Given:
         with ExitStack() as taken:
-            _take(tape, taken, working.before)
+            take(tape, taken, working.before)
             given = [(part, tape.gradient(part)) for part in states]
-            _take(tape, taken, working.after)
+            take(tape, taken, working.after)
         for part, gradient in given:
             if not part.grad:
                 tape.discard(gradient)
@@ -54,7 +57,8 @@ def attended(
     return result
 
 
-def _take(tape: Tape, taken: ExitStack, sizes: Iterable[Size]) -> None:
+def take(tape: Tape, taken: ExitStack, sizes: Iterable[Size]) -> None:
+    """Working memory that a kernel has until `taken` is closed."""
     for size in sizes:
         taken.enter_context(tape.temporary(KERNEL, size))
 
@@ -90,6 +94,20 @@ def flash_working(form: AttentionForm, dtype: str) -> Working:
     accumulated = Size(padded=form.query_heads * (-(-form.head_dim // 32) * 32) * BYTES["fp32"])
     expanded = expanded_heads(form, dtype) if not form.repeats else ()
     return Working(after=(sums, accumulated, *expanded))
+
+
+def efficient_working(heads: int, width: int, *, lone: bool = False) -> tuple[Size, ...]:
+    """The same of the memory-efficient kernel: sums of each row, and of the gradient of queries in float32, in blocks.
+
+    Blocks are of 64 tokens and 64 columns of a head, each with a lock of 16 bytes; a `lone` token has one, too. Heads
+    wider than 64 have other blocks on some GPUs, and on others sums of the gradients of keys and values, which are left
+    out. Source: aten/src/ATen/native/transformers/cuda/mem_eff_attention/kernel_backward.h, workspace_size.
+    """
+    columns = -(-width // EFFICIENT_TILE)
+    each = heads * columns * EFFICIENT_TILE * BYTES["fp32"] + heads * columns * LOCK // EFFICIENT_TILE
+    if lone:
+        return Size(sequence=heads * BYTES["fp32"]), Size(sequence=each * EFFICIENT_TILE)
+    return Size(token=heads * BYTES["fp32"]), Size(tiled=each)
 
 
 def expanded_heads(form: AttentionForm, dtype: str) -> tuple[Size, ...]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from toolkit.memory.formula.attention.attention_form import OUTPUT, SCORES, STATES, AttentionForm
 from toolkit.memory.formula.attention.attention_kernels import FLASH_KERNELS, KERNELS, eager
-from toolkit.memory.formula.attention.fused_kernel import Working, attended
+from toolkit.memory.formula.attention.fused_kernel import Working, attended, efficient_working
 from toolkit.memory.formula.attention.indexer import IndexForm, masked_by_choice
 from toolkit.memory.formula.caches.cached import READS, cached
 from toolkit.memory.formula.linear.linear import linear
@@ -187,7 +187,7 @@ def _efficient(tape: Tape, states: tuple[Buffer, ...], form: LatentForm) -> Buff
     inner = tuple(cast(tape, part, dtype, STATES) for part in states)
     masked = form.attention.kernel == "masked"
     bias = (tape.new(SCORES, 0, dtype, size=Size(pair=BYTES[dtype])),) if masked else ()
-    result = attended(tape, inner, form.attention, Working((Size(token=form.heads * BYTES["fp32"]),)), bias)
+    result = attended(tape, inner, form.attention, Working(after=efficient_working(form.heads, form.head)), bias)
     tape.drop(*bias, *(part for part, own in zip(inner, states, strict=True) if part is not own))
     return result
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from toolkit.memory.formula.attention.attention_form import SCORES, STATES, AttentionForm
-from toolkit.memory.formula.attention.fused_kernel import Working, attended
+from toolkit.memory.formula.attention.fused_kernel import Working, attended, efficient_working
 from toolkit.memory.formula.attention.repeated import repeated
 from toolkit.memory.formula.caches.cached import READS
 from toolkit.memory.formula.operations import Given, cast
@@ -56,7 +56,7 @@ def _biased(tape: Tape, states: tuple[Buffer, Buffer, Buffer], form: AttentionFo
     bias = tape.new(SCORES, 0, dtype, size=Size(biases * form.prefix * BYTES[dtype], pair=biases * BYTES[dtype]))
     narrow = sum(part.width < form.repeated for part in inner[1:]) if spread else 0
     expanded = [Size(token=form.repeated * BYTES[dtype])] * narrow  # gradients of every head, which are summed
-    working = Working((Size(token=form.query_heads * BYTES["fp32"]), *expanded))
+    working = Working(tuple(expanded), efficient_working(form.query_heads, form.head_dim))
     result = attended(tape, inner, form, working, (bias,))
     tape.drop(bias)
     for part, original in zip((*inner, keys, values), (query, keys, values, key, value), strict=True):

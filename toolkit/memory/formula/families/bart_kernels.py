@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 from toolkit.frozen import frozen
-from toolkit.memory.formula.attention.attention_form import KERNEL, OUTPUT, SCORES, STATES
+from toolkit.memory.formula.attention.attention_form import OUTPUT, SCORES, STATES
+from toolkit.memory.formula.attention.fused_kernel import efficient_working, take
 from toolkit.memory.formula.caches.cached import LAID_OUT
 from toolkit.memory.formula.operations import (
     Given,
@@ -70,8 +73,10 @@ def fused_or_masked(tape: Tape, query: Buffer, states: tuple[Buffer, ...], form:
     working = _working(query, form, masks=masks)
 
     def backward(tape: Tape, _: Buffer) -> Given:
-        with tape.temporary(KERNEL, working):
-            return wanted(tape, inner)
+        with ExitStack() as taken:
+            given = wanted(tape, inner)
+            take(tape, taken, working)
+            return given
 
     tape.node(result, backward, saved)
     tape.drop(sums, *((bias,) if bias else ()))
@@ -79,12 +84,12 @@ def fused_or_masked(tape: Tape, query: Buffer, states: tuple[Buffer, ...], form:
     return letting_go(tape, result, transposed(tape, result)) if shaped and dtype != "fp32" else result
 
 
-def _working(query: Buffer, form: BartKernel, *, masks: bool) -> Size:
+def _working(query: Buffer, form: BartKernel, *, masks: bool) -> tuple[Size, ...]:
     """Float32 sums of each row, and of the gradient of the queries over lengths padded to 128 (flash_api.cpp)."""
-    sums = form.heads * BYTES["fp32"]
     if masks:
-        return widened(query, form.heads, "fp32")
-    return Size(padded=form.heads * (-(-form.head_dim // TILE) * TILE) * BYTES["fp32"] + sums)
+        return efficient_working(form.heads, form.head_dim, lone=query.size.sequence > 0)
+    each = form.heads * BYTES["fp32"]
+    return Size(padded=each), Size(padded=each * -(-form.head_dim // TILE) * TILE)
 
 
 def eagerly(tape: Tape, query: Buffer, states: tuple[Buffer, ...], form: BartKernel, *, shaped: bool) -> Buffer:

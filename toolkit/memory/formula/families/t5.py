@@ -6,9 +6,12 @@ bias. S = sequence, B = batch; a bias is of heads x S x S, the same for all sequ
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 from toolkit.frozen import frozen
 from toolkit.memory.formula.activations import activated
 from toolkit.memory.formula.attention.attention_form import KERNEL, OUTPUT, STATES
+from toolkit.memory.formula.attention.fused_kernel import efficient_working, take
 from toolkit.memory.formula.caches.cached import READS, cached
 from toolkit.memory.formula.families.t5_bias import SDPA, T5AttentionForm, bias_of, external, make_bias
 from toolkit.memory.formula.families.t5_eager import written_out
@@ -126,8 +129,9 @@ def _kernel(tape: Tape, states: tuple[Buffer, ...], form: T5AttentionForm) -> Bu
     saved = tape.save(*inner, *kept, result, sums) if needs else ()
 
     def backward(tape: Tape, _: Buffer) -> Given:
-        with tape.temporary(KERNEL, widened(query, form.heads, "fp32")):
+        with ExitStack() as taken:
             given = wanted(tape, inner)
+            take(tape, taken, efficient_working(form.heads, query.width // form.heads, lone=query.size.sequence > 0))
             if target is None or not form.trains_bias:
                 return given
             if form.padded and form.bias != "masked":

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from toolkit.memory.timeline.sizes import EFFICIENT_TILE, FLASH_TILE, FUSED_ROWS, SORTED_FROM
+from toolkit.memory.timeline.sizes import EFFICIENT_BLOCK, EFFICIENT_TILE, FLASH_TILE, FUSED_ROWS, SORTED_FROM
 
 Scratch = tuple[Sequence[int], Sequence[int]]
 """Bytes of the buffers that are made before the operator's results, and after them.
@@ -17,6 +17,9 @@ Where a kernel needs a buffer only from some size on, it stands here with no byt
 every size."""
 
 NOTHING: Scratch = ((), ())
+
+EFFICIENT_LOCK = 16
+"""Bytes of a lock, a counter and padding of each block (kernel_backward.h, GradQTempStorage)."""
 
 _MULTIPLICATIONS = frozenset(
     f"aten::{name}" for name in ("mm", "addmm", "bmm", "baddbmm", "matmul", "linear", "_scaled_mm", "_grouped_mm")
@@ -97,10 +100,17 @@ def _varying_backward(args: Sequence[Any], _: Mapping[str, Any]) -> Scratch:
 
 
 def _efficient_backward(args: Sequence[Any], _: Mapping[str, Any]) -> Scratch:
-    """Row sums of the output and its gradient (aten/src/ATen/native/transformers/cuda/attention_backward.cu)."""
+    """Row sums of the output and its gradient, and float32 sums of the gradient of the queries, block by block.
+
+    Each block of 64 tokens and 64 columns of a head has a lock, too. Heads of more than 64 have blocks of 128 tokens on
+    some GPUs, and sums of the gradients of keys and values on others; these are left out. Sources:
+    aten/src/ATen/native/transformers/cuda/attention_backward.cu; mem_eff_attention/kernel_backward.h, workspace_size.
+    """
     query = args[1]
-    batch, heads, length, _width = query.shape
-    return (batch * heads * (-(-length // EFFICIENT_TILE) * EFFICIENT_TILE) * 4,), ()
+    batch, heads, length, width = query.shape
+    blocks = -(-length // EFFICIENT_BLOCK) * -(-width // EFFICIENT_BLOCK)
+    sums = batch * heads * (-(-length // EFFICIENT_TILE) * EFFICIENT_TILE) * 4
+    return (), (sums, batch * heads * blocks * (EFFICIENT_BLOCK * EFFICIENT_BLOCK * 4 + EFFICIENT_LOCK))
 
 
 def _product(args: Sequence[Any], _: Mapping[str, Any]) -> Scratch:
