@@ -5,7 +5,7 @@ Source: torch/csrc/autograd derivatives.yaml, checked by tracing torch 2.13. Wid
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from toolkit.memory.size import BYTES, Size
 from toolkit.memory.tape.buffer import Buffer
@@ -215,15 +215,6 @@ def drop_out(tape: Tape, x: Buffer, row: str) -> Buffer:
     tape.node(result, backward, saved)
     tape.drop(mask)
     return result
-
-
-def wanted(tape: Tape, states: Iterable[Buffer]) -> Given:
-    """The gradients that a kernel makes for all its states; those that are not needed are freed."""
-    made = [(part, tape.gradient(part)) for part in states]
-    for part, gradient in made:
-        if not part.grad:
-            tape.discard(gradient)
-    return [(part, gradient) for part, gradient in made if part.grad]
 
 
 def transposed(tape: Tape, x: Buffer) -> Buffer:

@@ -44,9 +44,9 @@ def attended(
 
     def backward(tape: Tape, _: Buffer) -> Given:
         with ExitStack() as taken:
-            take(tape, taken, working.before)
+            _take(tape, taken, working.before)
             given = [(part, tape.gradient(part)) for part in states]
-            take(tape, taken, working.after)
+            _take(tape, taken, working.after)
         for part, gradient in given:
             if not part.grad:
                 tape.discard(gradient)
@@ -57,8 +57,18 @@ def attended(
     return result
 
 
-def take(tape: Tape, taken: ExitStack, sizes: Iterable[Size]) -> None:
-    """Working memory that a kernel has until `taken` is closed."""
+def wanted(tape: Tape, states: Iterable[Buffer], working: Iterable[Size]) -> Given:
+    """The gradients that a kernel makes for all its states before it works; those that are not needed are freed."""
+    made = [(part, tape.gradient(part)) for part in states]
+    with ExitStack() as taken:
+        _take(tape, taken, working)
+    for part, gradient in made:
+        if not part.grad:
+            tape.discard(gradient)
+    return [(part, gradient) for part, gradient in made if part.grad]
+
+
+def _take(tape: Tape, taken: ExitStack, sizes: Iterable[Size]) -> None:
     for size in sizes:
         taken.enter_context(tape.temporary(KERNEL, size))
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-
 from toolkit.frozen import frozen
 from toolkit.memory.formula.attention.attention_form import OUTPUT, SCORES, STATES
-from toolkit.memory.formula.attention.fused_kernel import efficient_working, take
+from toolkit.memory.formula.attention.fused_kernel import efficient_working, wanted
 from toolkit.memory.formula.caches.cached import LAID_OUT
 from toolkit.memory.formula.operations import (
     Given,
@@ -19,7 +17,6 @@ from toolkit.memory.formula.operations import (
     scale,
     shifted,
     transposed,
-    wanted,
     widened,
     wider,
 )
@@ -73,10 +70,7 @@ def fused_or_masked(tape: Tape, query: Buffer, states: tuple[Buffer, ...], form:
     working = _working(query, form, masks=masks)
 
     def backward(tape: Tape, _: Buffer) -> Given:
-        with ExitStack() as taken:
-            given = wanted(tape, inner)
-            take(tape, taken, working)
-            return given
+        return wanted(tape, inner, working)
 
     tape.node(result, backward, saved)
     tape.drop(sums, *((bias,) if bias else ()))

@@ -6,12 +6,10 @@ bias. S = sequence, B = batch; a bias is of heads x S x S, the same for all sequ
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-
 from toolkit.frozen import frozen
 from toolkit.memory.formula.activations import activated
 from toolkit.memory.formula.attention.attention_form import KERNEL, OUTPUT, STATES
-from toolkit.memory.formula.attention.fused_kernel import efficient_working, take
+from toolkit.memory.formula.attention.fused_kernel import efficient_working, wanted
 from toolkit.memory.formula.caches.cached import READS, cached
 from toolkit.memory.formula.families.t5_bias import SDPA, T5AttentionForm, bias_of, external, make_bias
 from toolkit.memory.formula.families.t5_eager import written_out
@@ -19,7 +17,7 @@ from toolkit.memory.formula.feed_forward import ROW as FEED
 from toolkit.memory.formula.feed_forward import FeedForwardForm
 from toolkit.memory.formula.linear.linear import linear
 from toolkit.memory.formula.norms import NormForm, normalise
-from toolkit.memory.formula.operations import Given, add, cast, drop_out, letting_go, multiply, wanted, widened
+from toolkit.memory.formula.operations import Given, add, cast, drop_out, letting_go, multiply, widened
 from toolkit.memory.size import BYTES, Size
 from toolkit.memory.tape.buffer import Buffer
 from toolkit.memory.tape.tape import Tape
@@ -129,15 +127,13 @@ def _kernel(tape: Tape, states: tuple[Buffer, ...], form: T5AttentionForm) -> Bu
     saved = tape.save(*inner, *kept, result, sums) if needs else ()
 
     def backward(tape: Tape, _: Buffer) -> Given:
-        with ExitStack() as taken:
-            given = wanted(tape, inner)
-            take(tape, taken, efficient_working(form.heads, query.width // form.heads, lone=query.size.sequence > 0))
-            if target is None or not form.trains_bias:
-                return given
-            if form.padded and form.bias != "masked":
-                return [*given, (target, tape.gradient(target))]
-            with tape.temporary(KERNEL, Size(pair=form.heads * BYTES[dtype])):
-                return [*given, (target, tape.gradient(target))]
+        working = efficient_working(form.heads, query.width // form.heads, lone=query.size.sequence > 0)
+        if target is None or not form.trains_bias:
+            return wanted(tape, inner, working)
+        if form.padded and form.bias != "masked":
+            return wanted(tape, (*inner, target), working)
+        with tape.temporary(KERNEL, Size(pair=form.heads * BYTES[dtype])):
+            return [*wanted(tape, inner, working), (target, tape.gradient(target))]
 
     tape.node(result, backward, saved)
     tape.drop(sums, *kept, *(part for part, own in zip(inner, states, strict=True) if part is not own))
