@@ -15,7 +15,7 @@ from toolkit.memory.ledger import PhaseName
 from toolkit.memory.parallel.placement import Stage
 from toolkit.memory.parallel.sharing import Sharing
 from toolkit.memory.parallel.spread import Spread
-from toolkit.memory.size import EFFICIENT_TILE, FLASH_TILE, OUTPUTS, Parts, Size
+from toolkit.memory.size import EFFICIENT_TILE, FLASH_TILE, OUTPUTS, Parts, Size, outputs_and_rows
 from toolkit.memory.weights.numerics import Numerics
 from toolkit.memory.weights.sums import Sums
 from toolkit.spec.settings.setting import Setting
@@ -67,7 +67,8 @@ class Scale:
         """The bytes of a size at this batch, sequence and rank."""
         size: int = sum(map(mul, parts, self.counts))
         if self.multiprocessors is not None and len(parts) > OUTPUTS and parts[OUTPUTS]:
-            size += staged_bytes(parts[OUTPUTS], self.batch * self.sequence, self.multiprocessors)
+            outputs, rows = outputs_and_rows(parts[OUTPUTS])
+            size += staged_bytes(outputs, rows * self.batch * self.sequence, self.multiprocessors)
         return size
 
 

@@ -102,16 +102,23 @@ class Size(NamedTuple):
 NOTHING = Size()
 
 OUTPUTS = Size._fields.index("outputs")
-_MOST_OUTPUTS = 1 << 40
+_OUTPUT_BITS = 32
+_MOST_OUTPUTS = 1 << 48
 
 
-def staged(outputs: int) -> Size:
-    """What a sum over all tokens to so many outputs stages.
+def staged(outputs: int, rows: int = 1) -> Size:
+    """What a sum over all tokens, of so many rows each, to so many outputs stages.
 
     More outputs may need less: no size of one reaches another's. Two of them are never alive at once, so that their
     outputs need not add up.
     """
-    return Size(outputs=outputs, others=_MOST_OUTPUTS - outputs)
+    summed = rows << _OUTPUT_BITS | outputs
+    return Size(outputs=summed, others=_MOST_OUTPUTS - summed)
+
+
+def outputs_and_rows(summed: int) -> tuple[int, int]:
+    """The outputs of a sum, and the rows of each token, from what `staged` says."""
+    return summed & (1 << _OUTPUT_BITS) - 1, summed >> _OUTPUT_BITS
 
 
 Packed = int

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from toolkit.memory.architecture import parts
 from toolkit.memory.architecture.config import Config
 from toolkit.memory.architecture.decoder import (
@@ -35,13 +37,25 @@ def olmo(config: Config, head: Head) -> Architecture:
     modules = (
         parts.embedding("embed_tokens", d.vocabulary, d.hidden),
         *projections(_ATTENTION, d, d.indices, bias=bias, output_bias=bias),
-        *gated("layers.{}.mlp", d.hidden, d.intermediate, d.indices),
+        *_fed(config, d),
     )
     feed_forward = FeedForward(d.intermediate, gated=True, activation=config.word("hidden_act"))
     clips = config.value("clip_qkv") is not None
     kinds = layer_kinds(config, d, (None,) * d.layers, feed_forward, norm="bare layer", clips=clips)
     body = Body(modules, kinds, d.hidden, d.vocabulary, "model", d.max_positions)
     return with_head(config, head, body)
+
+
+def _fed(config: Config, d: Dimensions) -> tuple[Module, ...]:
+    """The feed-forward: of a model whose head is tied the last linear ends the parameters, and is not quantized.
+
+    Source: transformers quantizers/base.py, get_keys_to_not_convert.
+    """
+    *inner, down = gated("layers.{}.mlp", d.hidden, d.intermediate, d.indices)
+    if not config.flag("tie_word_embeddings"):
+        return *inner, down
+    last = replace(down, layers=d.indices[-1:], quantized=False)
+    return *inner, *((last, replace(down, layers=d.indices[:-1])) if d.layers > 1 else (last,))
 
 
 def olmo2(config: Config, head: Head) -> Architecture:

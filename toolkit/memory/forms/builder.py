@@ -143,7 +143,9 @@ class Builder:
     def norm_of_heads(self, kind: str, heads: int) -> NormForm:
         """The form of a norm of queries or keys, which Liger does not replace in some families."""
         left = self.numerics.kernels.liger == "instance" and self.architecture.family in LEFT_IN_A_MODEL
-        norm = replace(self.norm(kind), heads=heads if self.layout.norm_by_head else 0, rows=heads)
+        layout = self.layout
+        rows = 1 if layout.norm_of_all else heads
+        norm = replace(self.norm(kind), heads=heads if layout.norm_by_head else 0, rows=rows)
         return replace(norm, liger=norm.liger and not left)
 
 

@@ -72,7 +72,6 @@ def _mixture(build: Builder, part: FeedForward) -> MixtureForm:
         looped=bool(looped),
         shared=_shared(build, part) if part.shared_intermediate else None,
         shared_gate=build.linear(build.layout.shared_gate) if build.layout.shared_gate else None,
-        routes_chosen=build.layout.routes_chosen,
         shared_first=build.layout.shared_first or build.layout.shared_gate is not None,
         routes_by=build.layout.routes_by,
         activation="" if part.gated else part.activation,

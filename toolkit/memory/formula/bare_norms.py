@@ -42,9 +42,9 @@ def one_plus_norm(tape: Tape, x: Buffer, autocast: str | None) -> Buffer:
     return result
 
 
-def mean_of(tape: Tape, wide: Buffer) -> Buffer:
-    """The mean of each row of a float32 tensor; its gradient is expanded over the row."""
-    narrow = Size(*[part // max(wide.width, 1) for part in wide.size])
+def mean_of(tape: Tape, wide: Buffer, rows: int = 1) -> Buffer:
+    """The mean of each of a token's `rows` of a float32 tensor; its gradient is expanded over the row."""
+    narrow = Size(*[part // max(wide.width, 1) * rows for part in wide.size])
     mean = tape.new(ROW, 1, "fp32", grad=wide.grad, size=narrow)
 
     def backward(tape: Tape, _: Buffer) -> Given:

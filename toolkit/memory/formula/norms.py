@@ -23,7 +23,7 @@ class NormForm:
     trains: bool
     autocast: bool = False
     cast: str | None = None  # the dtype of autocast, for a norm whose code takes it
-    rows: int = 1  # of a LayerNorm over each head: means and deviations per token
+    rows: int = 1  # of each token: as many as heads, where each is normalized
     heads: int = 0  # each of so many heads has its own norm, and the results are concatenated (StableLM 2 12B)
     fast: bool = False  # an RMSNorm by Unsloth's kernel
     liger: bool = False  # an RMSNorm by Liger's kernel; with `over` it writes its gradient over the incoming one
@@ -41,11 +41,11 @@ def normalise(tape: Tape, x: Buffer, form: NormForm) -> Buffer:
 def _rms_norm(tape: Tape, x: Buffer, form: NormForm) -> Buffer:
     """x.float(), its mean square, their product, cast back, times the weight (transformers' LlamaRMSNorm)."""
     if form.fast:
-        return fast_norm(tape, x)
+        return fast_norm(tape, x, form.rows)
     if form.liger:
         return liger_norm(tape, x, form.rows, in_place=form.over)
     wide = cast(tape, x, "fp32", ROW)
-    inverse = inverse_root(tape, wide)
+    inverse = inverse_root(tape, wide, form.rows)
     scaled = times_inverse(tape, wide, inverse)
     if wide is not x:
         tape.drop(wide)
@@ -53,10 +53,10 @@ def _rms_norm(tape: Tape, x: Buffer, form: NormForm) -> Buffer:
     return _weighted(tape, scaled, x.dtype, form)
 
 
-def _bare_rms_norm(tape: Tape, x: Buffer, _: NormForm) -> Buffer:
+def _bare_rms_norm(tape: Tape, x: Buffer, form: NormForm) -> Buffer:
     """The same without a weight (modeling_gemma4.py, Gemma4RMSNorm with_scale=False)."""
     wide = cast(tape, x, "fp32", ROW)
-    inverse = inverse_root(tape, wide)
+    inverse = inverse_root(tape, wide, form.rows)
     scaled = times_inverse(tape, wide, inverse)
     if wide is not x:
         tape.drop(wide)
@@ -99,17 +99,17 @@ def inverse_root(tape: Tape, wide: Buffer, rows: int = 1) -> Buffer:
 def _weighted(tape: Tape, scaled: Buffer, dtype: str, form: NormForm) -> Buffer:
     """The product with the weight, before (Gemma) or after the cast back to the input's dtype."""
     if form.unit_offset:
-        product = times_weight(tape, scaled, "fp32", form)
+        product = times_weight(tape, scaled, "fp32", form, form.rows)
         tape.drop(scaled)
         return letting_go(tape, product, cast(tape, product, dtype, ROW))
     narrow = cast(tape, scaled, dtype, ROW)
-    product = times_weight(tape, narrow, wider(dtype, form.dtype), form)
+    product = times_weight(tape, narrow, wider(dtype, form.dtype), form, form.rows)
     tape.drop(narrow, scaled)
     return product
 
 
-def times_weight(tape: Tape, x: Buffer, dtype: str, form: NormForm) -> Buffer:
-    """`weight * x` in a dtype: x is saved where the weight is trained."""
+def times_weight(tape: Tape, x: Buffer, dtype: str, form: NormForm, rows: int = 1) -> Buffer:
+    """`weight * x` in a dtype: x is saved where the weight is trained, which each of a token's `rows` shares."""
     needs = x.grad or form.trains
     saved = tape.save(*([x] if form.trains else []), constants=1) if needs else ()
     product = tape.new(ROW, x.width, dtype, grad=needs, size=resized(x, dtype))
@@ -119,7 +119,7 @@ def times_weight(tape: Tape, x: Buffer, dtype: str, form: NormForm) -> Buffer:
             whole = tape.gradient(gradient)
             given = [(x, tape.gradient(x))] if x.grad else []
             if x.size.token == x.width * BYTES[x.dtype]:
-                tape.summed(x.width)
+                tape.summed(x.width // rows, rows)
             tape.discard(whole)
             return given
         return [(x, tape.gradient(x))] if x.grad else []
@@ -148,7 +148,7 @@ def _layer_norm(tape: Tape, x: Buffer, form: NormForm) -> Buffer:
 
 def _fused_rms_norm(tape: Tape, x: Buffer, form: NormForm) -> Buffer:
     """_fused_rms_norm: saves its input and the float32 inverse root of each row."""
-    inverse = tape.new(ROW, 1, "fp32", size=widened(x, 1, "fp32"))
+    inverse = tape.new(ROW, form.rows, "fp32", size=widened(x, form.rows, "fp32"))
     needs = x.grad or form.trains
     result = tape.new(ROW, x.width, x.dtype, grad=needs, size=x.size)
     saved = tape.save(x, inverse, constants=1) if needs else ()  # the root is a result: it has run
@@ -213,9 +213,9 @@ def _one_plus_norm(tape: Tape, x: Buffer, form: NormForm) -> Buffer:
 def _written_norm(tape: Tape, x: Buffer, form: NormForm) -> Buffer:
     """(x - mean) * rsqrt(mean((x - mean)^2)) in float32, times a float32 copy of the weight (CohereLayerNorm)."""
     wide = cast(tape, x, "fp32", ROW)
-    mean = mean_of(tape, wide)
+    mean = mean_of(tape, wide, form.rows)
     first = less(tape, wide, mean)
-    inverse = inverse_root(tape, first)
+    inverse = inverse_root(tape, first, form.rows)
     tape.drop(first)
     second = less(tape, wide, mean)
     scaled = times_inverse(tape, second, inverse)

@@ -9,7 +9,7 @@ from toolkit.memory.formula.attention.rotary import FLOATED, FLOATED_PAIRS, JOIN
 from toolkit.memory.layouts.layout import LLAMA, Layout
 
 _AFTER = replace(LLAMA, norms_after=True)
-_OLMO2 = replace(_AFTER, rotary=PROMOTED, unit_offset_norm=True, heads_last=True)
+_OLMO2 = replace(_AFTER, rotary=PROMOTED, unit_offset_norm=True, heads_last=True, norm_of_all=True)
 _COHERE = replace(LLAMA, rotary=FLOATED, scales_logits=True)
 _GEMMA4 = replace(LLAMA, unit_offset_norm=True, masks_all=True, router="router.proj", shared="mlp")
 _GLM = replace(LLAMA, rotary=JOINED_PAIRS, gate_up="mlp.gate_up_proj")

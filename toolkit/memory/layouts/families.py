@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from toolkit.memory.architecture import Architecture
+from toolkit.memory.formula.experts.router import FLOAT_OF_CHOSEN, OF_CHOSEN
 from toolkit.memory.layouts.dense import DENSE_LAYOUTS
 from toolkit.memory.layouts.hybrid import HYBRID_LAYOUTS
 from toolkit.memory.layouts.layout import LLAMA, Layout
@@ -30,11 +31,11 @@ LAYOUTS: Mapping[str, Layout] = {
     "mixtral": LLAMA,
     "qwen2_moe": replace(ROUTED, shared="mlp.shared_expert", shared_gate="mlp.shared_expert_gate"),
     "qwen3_moe": ROUTED,
-    "minimax_m2": replace(LLAMA, rotary="joined", heads_last=True),
-    "olmoe": replace(ROUTED, heads_last=True),
+    "minimax_m2": replace(LLAMA, rotary="joined", heads_last=True, norm_of_all=True),
+    "olmoe": replace(ROUTED, heads_last=True, norm_of_all=True),
     "granite": replace(LLAMA, multiplied=True),
-    "granitemoe": replace(ROUTED, multiplied=True, routes_chosen=True),
-    "gpt_oss": replace(ROUTED, unit_offset_norm=True, rotary="halves"),
+    "granitemoe": replace(ROUTED, multiplied=True, routes_by=FLOAT_OF_CHOSEN),
+    "gpt_oss": replace(ROUTED, unit_offset_norm=True, rotary="halves", routes_by=OF_CHOSEN),
     "eurobert": LLAMA,
     "nomic_bert": replace(
         LLAMA, normed_sums=True, embedding_norm=True, narrow_softmax=True, leaves_softmax=True, holds="attention"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from toolkit.memory.architecture.mamba import FAMILIES as MAMBAS
-from toolkit.memory.formula.experts.router import SIGMOID
+from toolkit.memory.formula.experts.router import FLOAT_OF_CHOSEN, SIGMOID
 from toolkit.memory.layouts.layout import LLAMA, Layout
 
 _QWEN = replace(LLAMA, unit_offset_norm=True, rotary="joined")
@@ -30,7 +30,7 @@ _GRANITE = replace(
     rotary="none",
     multiplied=True,
     weighs_as_routed=True,
-    routes_chosen=True,
+    routes_by=FLOAT_OF_CHOSEN,
 )
 
 _NEMOTRON = replace(

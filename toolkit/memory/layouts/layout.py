@@ -33,12 +33,12 @@ class Layout:
     leaves_softmax: bool = False  # and nothing casts the result
     embedding_norm: bool = False  # the embeddings are normalized
     norm_by_head: bool = False  # each head of queries and keys has its own norm
+    norm_of_all: bool = False  # one norm of all heads of queries at once, and one of all of keys
     holds_turned: bool = False  # the parts of a joined rotary embedding stay named to the end of attention
     names_products: bool = False  # gate and up stay named to the end of the feed-forward; up runs first
     masks_itself: bool = False  # each layer makes its own mask
     wide_router: bool = False  # the router works in float32
     multiplied: bool = False  # embeddings, results of attention and feed-forward, and logits: by numbers of the config
-    routes_chosen: bool = False  # the router takes the softmax of the chosen logits only
     shared: str = "mlp.shared_experts"  # the expert of a mixture that every token passes through
     shared_gate: str | None = None  # the layer whose sigmoid multiplies the shared expert's result
     norms_after: bool = False  # norms apply to the results of attention and feed-forward, not to their inputs

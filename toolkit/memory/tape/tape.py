@@ -121,9 +121,9 @@ class Tape(Gradients):
     def multiplied(self) -> None:
         """A matrix product has run: a thread's first one makes cuBLAS allocate its workspace."""
 
-    def summed(self, outputs: int) -> None:
-        """A sum over all tokens has run; its kernel stages partial sums."""
-        with self.temporary(REDUCTION, staged(outputs)):
+    def summed(self, outputs: int, rows: int = 1) -> None:
+        """A sum over all tokens, of so many rows each, has run; its kernel stages partial sums."""
+        with self.temporary(REDUCTION, staged(outputs, rows)):
             pass
 
     def model_returns(self) -> None:

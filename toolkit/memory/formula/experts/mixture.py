@@ -12,7 +12,7 @@ from toolkit.memory.formula.activations import activated
 from toolkit.memory.formula.experts.expert_adapters import Factors, factors_of, merged_product, merged_weights
 from toolkit.memory.formula.experts.expert_gates import clamped_gate, gated_share, plain_gate
 from toolkit.memory.formula.experts.liger_experts import liger_experts
-from toolkit.memory.formula.experts.router import FLOAT_SOFTMAX, ROUTER, routes, routes_of_chosen
+from toolkit.memory.formula.experts.router import FLOAT_SOFTMAX, ROUTER, routes
 from toolkit.memory.formula.experts.scattered import scattered
 from toolkit.memory.formula.feed_forward import FeedForwardForm, feed_forward
 from toolkit.memory.formula.linear.linear import linear
@@ -48,7 +48,6 @@ class MixtureForm:
     batched: bool = False  # each token's experts are copied for it, as transformers does while it decodes
     shared: FeedForwardForm | None = None
     shared_gate: LinearForm | None = None  # one number per token, whose sigmoid multiplies the shared expert's result
-    routes_chosen: bool = False  # the softmax is over the chosen logits only (Granite)
     shared_first: bool = False  # the shared expert runs before the others, where they are fused
     activation: str = ""  # where experts have no gate, the function between their two products (Nemotron-H)
     autocast: bool = False
@@ -64,10 +63,7 @@ def mixture(tape: Tape, x: Buffer, form: MixtureForm) -> Buffer:
     if form.scattered:
         return _with_shared(tape, x, scattered(tape, x, form.router, form.products, form.chosen), form, None)
     early = feed_forward(tape, x, form.shared) if form.shared and form.shared_first and not form.looped else None
-    if form.routes_chosen:
-        weights = routes_of_chosen(tape, x, form.router, form.chosen, x.dtype)
-    else:
-        weights = routes(tape, x, form.router, form.chosen, form.routes_by, x.dtype if form.casts_weights else None)
+    weights = routes(tape, x, form.router, form.chosen, form.routes_by, x.dtype if form.casts_weights else None)
     result = run_experts(tape, x, weights, form)
     tape.drop(weights)
     return _with_shared(tape, x, result, form, early)

@@ -1,7 +1,8 @@
 """Routers: the experts that a token passes through, and the weights of their results.
 
 Sources: transformers 5.23 modeling_mixtral.py, MixtralTopKRouter; modeling_granitemoe.py, GraniteMoeTopKRouter;
-modeling_deepseek_v3.py, DeepseekV3TopkRouter (sigmoid); modeling_mistral4.py, Mistral4TopkRouter (softmax).
+modeling_deepseek_v3.py, DeepseekV3TopkRouter (sigmoid); modeling_mistral4.py, Mistral4TopkRouter (softmax);
+modeling_gpt_oss.py, GptOssTopKRouter.
 """
 
 from __future__ import annotations
@@ -17,12 +18,15 @@ ROUTER = "router_states"
 
 
 FLOAT_SOFTMAX, CAST_SOFTMAX, SOFTMAX, SIGMOID = "float32 softmax", "cast softmax", "softmax", "sigmoid"
+FLOAT_OF_CHOSEN, OF_CHOSEN = "float32 softmax of the chosen", "softmax of the chosen"
 """How logits become weights: in float32, which the second casts back to the dtype of the logits; or in that dtype,
-which autocast casts to float32 only for a softmax."""
+which autocast casts to float32 only for a softmax; or of the chosen logits alone, in float32 or in their own dtype."""
 
 
 def routes(tape: Tape, x: Buffer, router: LinearForm, chosen: int, by: str, dtype: str | None) -> Buffer:
     """Logits over the experts, their weights (saved), and the weights of the chosen ones, in that dtype or another."""
+    if by in (FLOAT_OF_CHOSEN, OF_CHOSEN):
+        return _of_chosen(tape, x, router, chosen, "fp32" if by == FLOAT_OF_CHOSEN else None)
     widens = by in (FLOAT_SOFTMAX, CAST_SOFTMAX) or (by == SOFTMAX and router.autocast is not None)
     logits, given = _logits(tape, x, router, "fp32" if widens else None)
     probabilities = activate(tape, given, ROUTER)
@@ -40,30 +44,30 @@ def routes(tape: Tape, x: Buffer, router: LinearForm, chosen: int, by: str, dtyp
     return weights
 
 
-def routes_of_chosen(tape: Tape, x: Buffer, router: LinearForm, chosen: int, dtype: str) -> Buffer:
-    """The largest logits (their indices are saved), their softmax (saved), and its cast to a dtype (Granite).
+def _of_chosen(tape: Tape, x: Buffer, router: LinearForm, chosen: int, dtype: str | None) -> Buffer:
+    """The largest logits (their indices are saved), their softmax (saved), and its cast to the dtype of x.
 
-    The float32 logits stay referenced to the end of the feed-forward, as part of the router's result.
+    The logits stay referenced to the end of the feed-forward, as part of the router's result.
     """
-    logits, wide = _logits(tape, x, router, "fp32")
+    logits, wide = _logits(tape, x, router, dtype)
     if wide is not logits:
         tape.drop(logits)
     index = tape.new(ROUTER, chosen, "int64")
-    largest = tape.new(ROUTER, chosen, "fp32", grad=wide.grad)
+    largest = tape.new(ROUTER, chosen, wide.dtype, grad=wide.grad)
     tape.bound += [wide, index]
 
     def to_logits(tape: Tape, _: Buffer) -> Given:
         return [(wide, tape.gradient(wide))]
 
     tape.node(largest, to_logits, tape.save(index) if wide.grad else ())
-    shares = tape.new(ROUTER, chosen, "fp32", grad=wide.grad)
+    shares = tape.new(ROUTER, chosen, wide.dtype, grad=wide.grad)
 
     def to_largest(tape: Tape, _: Buffer) -> Given:
         return [(largest, tape.gradient(largest))]
 
     tape.node(shares, to_largest, tape.save(shares) if wide.grad else ())
     tape.drop(largest)
-    return letting_go(tape, shares, cast(tape, shares, dtype, ROUTER))
+    return letting_go(tape, shares, cast(tape, shares, x.dtype, ROUTER))
 
 
 def _logits(tape: Tape, x: Buffer, router: LinearForm, dtype: str | None) -> tuple[Buffer, Buffer]:

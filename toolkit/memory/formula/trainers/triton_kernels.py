@@ -14,13 +14,13 @@ NORM = "norm_states"
 LOSSES = "log_probabilities"
 
 
-def fast_norm(tape: Tape, x: Buffer) -> Buffer:
+def fast_norm(tape: Tape, x: Buffer, rows: int) -> Buffer:
     """Fast_RMS_Layernorm: saves its input, its weight and a float32 number per row; backward overwrites its gradient.
 
     The weight gets no gradient.
     """
     result = tape.new(NORM, x.width, x.dtype, grad=x.grad, size=x.size)
-    inverse = tape.new(NORM, 1, "fp32", size=widened(x, 1, "fp32"))
+    inverse = tape.new(NORM, rows, "fp32", size=widened(x, rows, "fp32"))
     saved = tape.save(x, inverse, constants=1) if x.grad else ()
 
     def backward(tape: Tape, gradient: Buffer) -> Given:
