@@ -10,6 +10,7 @@ from toolkit.facts.models import ModelFacts, load_model
 from toolkit.facts.multiprocessors import Multiprocessors
 from toolkit.memory.estimate import estimate
 from toolkit.memory.formula.reduction import ROW, STAGED_FROM, staged_bytes
+from toolkit.memory.size import outputs_and_rows
 from toolkit.memory.tape.tape import Tape
 from toolkit.spec.settings.setting import Peft, Setting, Stack
 
@@ -55,7 +56,7 @@ def test_neither_of_two_sums_hides_the_other() -> None:
     tape = Tape(records=True)
     tape.summed(4096)
     tape.summed(5120)
-    assert sorted(moment[ROW].outputs for moment in tape.moments) == [4096, 5120]
+    assert sorted(outputs_and_rows(moment[ROW].outputs) for moment in tape.moments) == [(4096, 1), (5120, 1)]
 
 
 def _tuned(**changes: object) -> Setting:

@@ -14,7 +14,7 @@ NORM = "norm_states"
 LOSSES = "log_probabilities"
 
 
-def fast_norm(tape: Tape, x: Buffer, rows: int) -> Buffer:
+def fast_norm(tape: Tape, x: Buffer, rows: int = 1) -> Buffer:
     """Fast_RMS_Layernorm: saves its input, its weight and a float32 number per row; backward overwrites its gradient.
 
     The weight gets no gradient.
