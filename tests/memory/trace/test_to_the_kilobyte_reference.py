@@ -31,7 +31,7 @@ MODELS = (
     "swiss-ai/Apertus-8B-2509", "tiiuae/falcon-180B", "zai-org/GLM-4-9B-0414",
 )  # fmt: skip
 
-ROUTED = {"openai/gpt-oss-20b": 160_000, "Qwen/Qwen3-30B-A3B": 640_000}
+ROUTED = {"openai/gpt-oss-20b": 160_000, "Qwen/Qwen3-30B-A3B": 220_000}
 """Mixtures, whose experts get as many tokens as the trace's own numbers say: further apart."""
 
 

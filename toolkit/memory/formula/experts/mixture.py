@@ -83,7 +83,7 @@ def _together(tape: Tape, x: Buffer, weights: Buffer, form: MixtureForm) -> Buff
     gathered = _gather(tape, x, form.chosen * x.width)
     out, named = _experts(tape, gathered, form, factors)
     weighted = _weigh(tape, out, weights)
-    ordered = letting_go(tape, weighted, _gather(tape, weighted, weighted.width))
+    ordered = letting_go(tape, weighted, _gather(tape, weighted, weighted.width, rows=form.chosen))
     result = _sum(tape, ordered, x)
     tape.drop(ordered, gathered, out, *named, *(part for pair in factors if pair for part in pair))
     return result
@@ -203,9 +203,9 @@ def _expert(tape: Tape, x: Buffer, form: MixtureForm) -> Buffer:
     return letting_go(tape, product, linear(tape, product, down, ROW))
 
 
-def _gather(tape: Tape, x: Buffer, width: int) -> Buffer:
-    """Rows by index: saves the index, one int64 for each row."""
-    index = tape.new(ROUTER, max(width // max(x.width, 1), 1), "int64")
+def _gather(tape: Tape, x: Buffer, width: int, *, rows: int = 0) -> Buffer:
+    """Rows by index: saves the index, one int64 for each of a token's `rows`: as many as its width says, or given."""
+    index = tape.new(ROUTER, rows or max(width // max(x.width, 1), 1), "int64")
     saved = tape.save(index) if x.grad else ()
     result = tape.new(ROW, width, x.dtype, grad=x.grad)
 

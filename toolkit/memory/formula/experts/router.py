@@ -7,10 +7,11 @@ modeling_gpt_oss.py, GptOssTopKRouter.
 
 from __future__ import annotations
 
+from toolkit.memory.formula.arrays import RESULT, apply
 from toolkit.memory.formula.experts.expert_adapters import merged_linear
 from toolkit.memory.formula.linear.linear import linear
 from toolkit.memory.formula.linear.linear_form import LinearForm
-from toolkit.memory.formula.operations import Given, activate, cast, letting_go
+from toolkit.memory.formula.operations import Given, cast, letting_go
 from toolkit.memory.tape.buffer import Buffer
 from toolkit.memory.tape.tape import Tape
 
@@ -24,23 +25,24 @@ which autocast casts to float32 only for a softmax; or of the chosen logits alon
 
 
 def routes(tape: Tape, x: Buffer, router: LinearForm, chosen: int, by: str, dtype: str | None) -> Buffer:
-    """Logits over the experts, their weights (saved), and the weights of the chosen ones, in that dtype or another."""
+    """Logits over the experts, their weights (saved), and those of the chosen ones (their indices are saved)."""
     if by in (FLOAT_OF_CHOSEN, OF_CHOSEN):
         return _of_chosen(tape, x, router, chosen, "fp32" if by == FLOAT_OF_CHOSEN else None)
     widens = by in (FLOAT_SOFTMAX, CAST_SOFTMAX) or (by == SOFTMAX and router.autocast is not None)
     logits, given = _logits(tape, x, router, "fp32" if widens else None)
-    probabilities = activate(tape, given, ROUTER)
+    probabilities = apply(tape, given, ROUTER, RESULT)
     if given is not logits:
         tape.drop(given)
     tape.drop(logits)
     own = logits.dtype if by == CAST_SOFTMAX else probabilities.dtype
+    index = tape.new(ROUTER, chosen, "int64")
     weights = tape.new(ROUTER, chosen, dtype or own, grad=x.grad)
 
     def backward(tape: Tape, _: Buffer) -> Given:
         return [(probabilities, tape.gradient(probabilities))]
 
-    tape.node(weights, backward, tape.save(probabilities) if x.grad else ())
-    tape.drop(probabilities)
+    tape.node(weights, backward, tape.save(index) if x.grad else ())
+    tape.drop(probabilities, index)
     return weights
 
 
