@@ -14,7 +14,7 @@ pytest.importorskip("bitsandbytes")
 from tests.memory.trace.agree import agree_on
 from tests.memory.trace.cut import cut
 from toolkit.facts.models import ModelFacts, model_from_config
-from toolkit.spec.settings.setting import Lora, Setting, Stack
+from toolkit.spec.settings.setting import Lora, Setting, Stack, Validation
 
 pytestmark = pytest.mark.reference
 
@@ -46,6 +46,7 @@ def test_bloom_holds_probabilities_of_the_layer_before_as_wide_as_quantized_prod
         (QWEN, Stack("plain", result="step"), "causal-lm"),
         (QWEN, Stack("plain", "sum"), "causal-lm"),
         (BERT, Stack("plain", "sum"), "masked-lm"),
+        ("google/gemma-3-4b-it", Stack("plain", result="next"), "causal-lm"),
     ],
 )
 def test_a_named_result_keeps_the_embeddings_that_checkpoints_made_a_leaf_and_their_gradient(
@@ -53,6 +54,32 @@ def test_a_named_result_keeps_the_embeddings_that_checkpoints_made_a_leaf_and_th
 ) -> None:
     """The graph of logits ends in them; backward frees what nodes have saved, but neither a leaf nor its gradient."""
     _agrees(name, 2, {**ADAPTED, "stack": stack, "head": head, "gradient_checkpointing": checkpointing})
+
+
+def test_so_it_does_where_a_tower_has_tables_of_its_own_before_them() -> None:
+    """Mllama's first table is of tiles, each as wide as all the patches of one."""
+    fields = {**ADAPTED, "stack": Stack("plain", result="next"), "gradient_checkpointing": "non-reentrant"}
+    setting = Setting("meta-llama/Llama-3.2-11B-Vision-Instruct", batch_size=1, sequence_length=256, **fields)
+    agree_on(setting, _with(setting.model, 5, cross_attention_layers=[3]), peak=PEAK, elsewhere=ELSEWHERE)
+
+
+def test_trl_asks_text_models_for_no_cache_either() -> None:
+    """As long as Gemma 3's window: keys of windows are repeated beside a mask, and a cache would hold others."""
+    _agrees("google/gemma-3-4b-it", 6, {**ADAPTED, "sequence_length": 1024, "stack": Stack("trl", "chunked")})
+
+
+def test_adafactor_comes_to_a_second_table_after_all_layers() -> None:
+    """Gemma 4's embeddings of each layer's own inputs, made last: the update before theirs is a norm's."""
+    fields = {"method": "full", "weights": "bf16", "optimizer": "adafactor", "gradient_checkpointing": "non-reentrant"}
+    setting = Setting("google/gemma-4-E4B-it", batch_size=2, sequence_length=256, **fields)
+    agree_on(setting, _with(setting.model, 9, num_kv_shared_layers=3), peak=PEAK, elsewhere=ELSEWHERE)
+
+
+def test_a_validation_of_bloom_holds_probabilities_of_the_layer_before() -> None:
+    """What training's graph holds is without a graph held by the name of a layer's result."""
+    own = {"gradients": "fp32", "optimizer_states": "fp32", "validation": Validation(1, 1024), "sequence_length": 1024}
+    fields = {"method": "full", "weights": "fp32", "batch_size": 1, "stack": Stack("trl", "chunked")}
+    _agrees(BLOOM, 3, {**fields, **own})
 
 
 def test_gemma_4_masks_no_window_that_no_image_needs() -> None:
@@ -78,9 +105,16 @@ def _agrees(name: str, layers: int, fields: dict[str, Any]) -> None:
 
 def _with_few_words(name: str, layers: int) -> ModelFacts:
     """Logits of so few words are not the most, and leave room to see what lies beneath."""
+    config = cut(name, layers).config
+    inner = config.get("text_config") or config
+    tokens = {key: 0 for key in ("pad_token_id", "bos_token_id", "eos_token_id") if key in inner}
+    return _with(name, layers, **tokens, vocab_size=500)
+
+
+def _with(name: str, layers: int, **changes: object) -> ModelFacts:
+    """The model with so many layers, and with these changes of its text model's config."""
     facts = cut(name, layers)
-    config = dict(facts.config)
-    text = config.get("text_config")
-    inner = dict(text) if isinstance(text, dict) else config
-    inner.update({key: 0 for key in ("pad_token_id", "bos_token_id", "eos_token_id") if key in inner}, vocab_size=500)
-    return model_from_config({**config, "text_config": inner} if isinstance(text, dict) else inner, name)
+    text = facts.config.get("text_config")
+    if not isinstance(text, dict):
+        return model_from_config({**facts.config, **changes}, facts.id)
+    return model_from_config({**facts.config, "text_config": {**text, **changes}}, facts.id)

@@ -86,12 +86,13 @@ def gemma3n_text(config: Config, head: Head) -> Architecture:
     kinds = _kinds(config, d, widths)
     modules = (
         parts.embedding("embed_tokens", d.vocabulary, d.hidden),
-        *_layer_inputs(config, d),
-        *_streams(config, d),
         *_attentions(config, d, kinds),
         *_feed_forwards(d, kinds),
         *norms(d, *_NORMS),
+        *_gates(config, d),
         parts.norm("norm", d.hidden),
+        *_layer_inputs(config, d),
+        *_streams(config, d),
     )
     activation = config.word("hidden_activation")
     layers = tuple(
@@ -176,6 +177,13 @@ def _layer_inputs(config: Config, d: Dimensions) -> tuple[Module, ...]:
         parts.embedding("embed_tokens_per_layer", rows, d.layers * each),
         parts.linear("per_layer_model_projection", d.hidden, d.layers * each),
         parts.norm("per_layer_projection_norm", each),
+    )
+
+
+def _gates(config: Config, d: Dimensions) -> tuple[Module, ...]:
+    """What adds that input to a layer's result."""
+    each = config.size("hidden_size_per_layer_input")
+    return (
         parts.linear("layers.{}.per_layer_input_gate", d.hidden, each, d.indices),
         parts.linear("layers.{}.per_layer_projection", each, d.hidden, d.indices),
     )

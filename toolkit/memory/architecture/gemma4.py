@@ -74,12 +74,13 @@ def gemma4_text(config: Config, head: Head) -> Architecture:
     kinds = _kinds(config, d)
     modules = (
         parts.embedding("embed_tokens", d.vocabulary, d.hidden),
-        *_layer_inputs(config, d),
         *(module for kind in Counter(kinds) for module in _attention(config, d, kind, _of(d, kinds, kind))),
         *_feed_forwards(config, d, kinds),
         *norms(d, *_NORMS),
         *_experts(config, d),
+        *_gates(config, d),
         parts.norm("norm", d.hidden),
+        *_layer_inputs(config, d),
     )
     layers = tuple(
         LayerKind(
@@ -190,6 +191,15 @@ def _layer_inputs(config: Config, d: Dimensions) -> tuple[Module, ...]:
         parts.embedding("embed_tokens_per_layer", rows, width),
         parts.linear("per_layer_model_projection", d.hidden, width),
         parts.norm("per_layer_projection_norm", each),
+    )
+
+
+def _gates(config: Config, d: Dimensions) -> tuple[Module, ...]:
+    """What adds that input to a layer's result."""
+    if not config.value("hidden_size_per_layer_input"):
+        return ()
+    each = config.size("hidden_size_per_layer_input")
+    return (
         parts.linear("layers.{}.per_layer_input_gate", d.hidden, each, d.indices),
         parts.linear("layers.{}.per_layer_projection", each, d.hidden, d.indices),
         parts.norm("layers.{}.post_per_layer_input_norm", d.hidden, d.indices),

@@ -58,7 +58,13 @@ def training_cache(build: Builder, setting: Setting) -> str:
 
 def _reaches(setting: Setting, architecture: Architecture) -> bool:
     """Whether a text model that trains fills a cache, although a trainer turns off that of the whole model."""
-    return architecture.caches_in_training and not _trains_uncached(setting, architecture)
+    left = architecture.caches_in_training and not _asks_for_none(setting)
+    return left and not _trains_uncached(setting, architecture)
+
+
+def _asks_for_none(setting: Setting) -> bool:
+    """Whether each pass is told to fill no cache, which reaches a text model, too."""
+    return setting.stack.trainer == "trl" and not older(setting, "trl", TRL_STOPS)
 
 
 def _trains_uncached(setting: Setting, architecture: Architecture) -> bool:
@@ -85,8 +91,7 @@ def fills_unread(setting: Setting, architecture: Architecture) -> bool:
 def validation_cache(setting: Setting, architecture: Architecture) -> str:
     """What becomes of keys and values in a pass without gradients between steps, as of a tape."""
     none = loss_of(setting) in (SUM, NAMED) or architecture.family in GOES_WITHOUT_BESIDE_LABELS
-    asks_for_none = setting.stack.trainer == "trl" and not older(setting, "trl", TRL_STOPS)
-    reaches = architecture.caches_in_training and not asks_for_none
+    reaches = architecture.caches_in_training and not _asks_for_none(setting)
     if none or not (reaches or _stays_on(setting, architecture)):
         return ""
     return COPIES if behaviour(architecture, setting).copies_into_cache else KEEPS
@@ -95,7 +100,7 @@ def validation_cache(setting: Setting, architecture: Architecture) -> str:
 def _stays_on(setting: Setting, architecture: Architecture) -> bool:
     """Whether nobody turns a model's cache off."""
     trainer = setting.stack.trainer
-    fills = trainer == "transformers" or (trainer == "trl" and older(setting, "trl", TRL_STOPS))
+    fills = trainer == "transformers" or (trainer == "trl" and not _asks_for_none(setting))
     stays = trainer == OWN_LOOP or (fills and older(setting, "transformers", TRAINER_STOPS))
     on = stays and architecture.family not in TURNED_OFF
     return on and architecture.is_decoder and architecture.caches

@@ -69,6 +69,8 @@ class Programs:
     leads: bool = False  # the first program is not a layer, but makes the first layer's input
     # embeddings that are a leaf, and their gradient: both stay with a name for the pass's result
     leaf: Amounts = field(default_factory=dict)
+    # the previous layer's probabilities, which in a pass without gradients the model's code alone holds
+    scores: Amounts = field(default_factory=dict)
     penalty: int = 0  # bytes of gradients of adapters that a penalty gives first, and that wait for those of the loss
     detaches: bool = False  # the model's caller detaches its result after backward, so that nothing holds its nodes
 

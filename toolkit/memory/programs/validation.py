@@ -28,7 +28,7 @@ def without_gradients(programs: Programs, cache: str) -> Programs:
         layers=layers,
         head=_end(programs.head),
         hidden=programs.hidden,
-        passing={RESIDUAL: inputs_of(layers, named)} if named else programs.passing,
+        passing={**({RESIDUAL: inputs_of(layers, named)} if named else programs.passing), **programs.scores},
         masks=programs.masks,
         called=programs.called,
         around=programs.around,

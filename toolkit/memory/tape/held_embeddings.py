@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from toolkit.memory.architecture.model import ModuleKind
+from toolkit.memory.architecture.model import Architecture, ModuleKind
 from toolkit.memory.forms.builder import Builder
 from toolkit.memory.formula.attention.attention_form import SCORES
 from toolkit.memory.formula.embeddings import ROW as EMBEDDINGS
@@ -101,8 +101,14 @@ def linked_leaf(build: Builder) -> Mapping[str, Size]:
     n, a = build.numerics, build.adaptation
     if n.checkpointing == "false" or not n.first_grad or n.trains_base or a.rows or a.embeds:
         return {}
-    width = next(one.out_features for one in build.architecture.modules if one.kind is ModuleKind.EMBEDDING)
+    width = _token_width(build.architecture)
     return {EMBEDDINGS: Size(token=2 * width * BYTES[n.stream]).plus(_linked_sounds(build))}
+
+
+def _token_width(architecture: Architecture) -> int:
+    """The width of the token embeddings, of about as many rows as there are words: towers have tables before them."""
+    tables = (one for one in architecture.modules if one.kind is ModuleKind.EMBEDDING)
+    return min(tables, key=lambda one: abs(one.in_features - architecture.vocabulary)).out_features
 
 
 def _linked_sounds(build: Builder) -> Size:

@@ -127,6 +127,8 @@ def programs_of(context: Context) -> Programs:
         made = _with_gradients(_record(build, setting, context.stage), context)
         if setting.method not in TRAINS_INPUTS and architecture.family != LITGPT:  # which asks for no such gradient
             made = replace(made, leaf=linked_leaf(build))
+        if setting.trains:  # a validation passes through the same programs
+            made = replace(made, scores=held_scores(build, trains=False))
         if lora is not None and lora.modules_to_save and setting.trains:
             once = replace(build, numerics=replace(dtypes, accumulates=False))
             refuse_unmade(_record(once, setting, context.stage) if dtypes.accumulates else made, context)
