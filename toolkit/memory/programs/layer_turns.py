@@ -40,6 +40,18 @@ def made_after(scale: Scale, programs: Programs, index: int) -> int:
     return embedded + sum(count * scale.bytes(one.gradients) for one, count in layers)
 
 
+def beside_tied(programs: Programs, index: int, there: Mapping[str, int]) -> dict[str, int]:
+    """What is there at the layers of a program, with a tied output weight's gradient that waits for the embedding's.
+
+    A decoder's embedding has had its own when the encoder's layers come, unless the encoder has the same.
+    """
+    joint = programs.joint
+    done = joint is not None and not joint.shares and index < joint.program
+    if done or not (programs.tied and programs.accumulates):
+        return dict(there)
+    return {**there, NEW_GRADIENT: there.get(NEW_GRADIENT, 0) + programs.embedding}
+
+
 def before_last(
     scale: Scale, programs: Programs, index: int, stored: list[tuple[Amounts, int]], waiting: list[tuple[Amounts, int]],
     there: Mapping[str, int],
@@ -50,7 +62,9 @@ def before_last(
         return
     left = [(alive, count - (number == index)) for number, (alive, count) in enumerate(stored)]
     went = [*pinned_after(programs, index), (program.pinned, 1)]
-    others = added_up(scale, [*but_one(left, index, programs.around), *went, *waiting], there)
+    others = added_up(
+        scale, [*but_one(left, index, programs.around), *went, *waiting], beside_tied(programs, index, there)
+    )
     made = made_after(scale, programs, index) + scale.bytes(program.gradients)
     others[GRADIENTS] += 0 if programs.accumulates else made
     yield Stretch("last layer", others, program.backward, place - 1)
@@ -72,7 +86,7 @@ def first_of_kinds(
         kept += [(programs.lingering, 1)] if programs.leads and index == 1 else []
         after = (one.count - count - (one is layer) for one, count in zip(programs.layers, counts, strict=True))
         kept += [(one.pinned, count) for one, count in zip(programs.layers, after, strict=True)]
-        others = added_up(scale, [*kept, *waiting], there)
+        others = added_up(scale, [*kept, *waiting], beside_tied(programs, index, there))
         joint = programs.joint
         if joint is not None and index >= joint.program and programs.shares_embedding and not programs.tied:
             left += programs.embedding

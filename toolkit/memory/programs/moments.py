@@ -30,6 +30,7 @@ from toolkit.memory.programs.layer_turns import (
     added_up,
     at_joint,
     before_last,
+    beside_tied,
     but_one,
     first_of_kinds,
     made_after,
@@ -304,16 +305,13 @@ def _backward(scale: Scale, programs: Programs, gradients: int) -> Iterator[Stre
         "first layer": gradients - scale.bytes(first.gradients) - _at_the_end(scale, programs, last),
     }
     there = {name: {GRADIENTS: gradients if programs.accumulates else size} for name, size in done.items()}
-    if programs.tied and programs.accumulates:  # the output weight's waits for the embedding's
-        for name in ("last layer", "first layer"):
-            there[name][NEW_GRADIENT] = programs.embedding
     for name, size in _of_penalty(scale, programs).items():
         there[name][NEW_GRADIENT] = there[name].get(NEW_GRADIENT, 0) + size
     yield Stretch("loss", added_up(scale, [*stored, *waiting], there["loss"]), programs.head.backward)
     waiting.append((programs.head.pinned, 1))
     for index in _last(programs):
         there_by = [*but_one(stored, index, programs.around), *pinned_after(programs, index), *waiting]
-        others = added_up(scale, there_by, there["last layer"])
+        others = added_up(scale, there_by, beside_tied(programs, index, there["last layer"]))
         others[GRADIENTS] += 0 if programs.accumulates else made_after(scale, programs, index)
         yield Stretch("last layer", others, programs.layers[index].backward, programs.last_of(index))
         yield from before_last(scale, programs, index, stored, waiting, there["last layer"])
@@ -322,7 +320,8 @@ def _backward(scale: Scale, programs: Programs, gradients: int) -> Iterator[Stre
     yield from first_of_kinds(scale, programs, stored, waiting, there["first layer"])
     waiting += [] if programs.leads else [(programs.lingering, 1)]
     place = None if programs.joint is None else 0
-    yield Stretch("first layer", added_up(scale, [*pinned, *waiting], there["first layer"]), first.backward, place)
+    beside = beside_tied(programs, 0, there["first layer"])
+    yield Stretch("first layer", added_up(scale, [*pinned, *waiting], beside), first.backward, place)
     if programs.inputs is not None:
         made = there["first layer"][GRADIENTS] + (0 if programs.accumulates else scale.bytes(first.gradients))
         hidden = {GRADIENTS: made, INCOMING: scale.bytes(programs.hidden)}
