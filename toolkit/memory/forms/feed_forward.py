@@ -93,10 +93,12 @@ def _router(build: Builder, part: FeedForward, *, looped: bool) -> LinearForm:
             raise UnsupportedRow("router_states", f"peft's adapters fail at {GIVES_SEVERAL[build.architecture.family]}")
         return router
     stays = any(module.float32 and module.path.endswith("mlp.gate") for module in build.architecture.modules)
+    # The code's float32 copy is no leaf, so that autocast casts it anew and keeps that for backward.
+    widened = layout.wide_router and n.autocast is not None and not n.trains_base
     return LinearForm(
         build.architecture.hidden,
         part.experts,
-        "fp32" if stays else n.linear,
+        "fp32" if stays or widened else n.linear,
         trains=n.trains_base,
         autocast="fp32" if stays else n.autocast or ("fp32" if layout.wide_router else None),
         gradient="fp32" if stays else n.gradient,
