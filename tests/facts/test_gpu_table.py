@@ -19,6 +19,7 @@ def test_the_form_of_the_table():
         "memory_unit",
         "kinds",
         "blas_workspace_source",
+        "peak_flops_source",
         "architectures",
         "eager_context",
         "families",
@@ -33,7 +34,8 @@ def test_the_form_of_the_table():
         low, high = family["context"]
         assert 0 < low < high
     for architecture in TABLE["architectures"].values():
-        assert {"name", "blas_workspace"} <= set(architecture) <= {"name", "blas_workspace", "blas_workspace_before"}
+        further = {"blas_workspace_before", "peak_flops"}
+        assert {"name", "blas_workspace"} <= set(architecture) <= {"name", "blas_workspace", *further}
         assert set(architecture.get("blas_workspace_before", {})) in (set(), {"torch", "bytes"})
     for group in TABLE["groups"]:
         assert set(group) == {"name", "aliases", "members"}

@@ -25,7 +25,8 @@ class Gpu:
     `marketing_bytes` is what it is sold with, in units of 2**30. What a program can use lies between
     `usable_low` and `usable_high`: "reported" by PyTorch on such a card, or "derived" by the rule in
     `usable_rule`. Of that the CUDA context takes between `context_low` and `context_high`, which PyTorch does
-    not count. `cublas_workspace` is what each BLAS handle takes from PyTorch's allocator.
+    not count. `cublas_workspace` is what each BLAS handle takes from PyTorch's allocator. No card of the architecture
+    does more than `peak_flops` operations a second in dense products of 16 bits; None where that is not known.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Gpu:
     context_low: int
     context_high: int
     cublas_workspace: int
+    peak_flops: int | None = None
     sold_as: tuple[int, ...] = ()
     readings: tuple[Reading, ...] = ()
     note: str | None = None
@@ -89,6 +91,12 @@ class GpuSet:
     def cublas_workspace(self) -> int:
         """The largest workspace of any, in bytes."""
         return max(gpu.cublas_workspace for gpu in self.members)
+
+    @property
+    def peak_flops(self) -> int | None:
+        """The most that any does; None where that of one is not known."""
+        known = [gpu.peak_flops for gpu in self.members if gpu.peak_flops is not None]
+        return max(known) if len(known) == len(self.members) else None
 
     @property
     def memories(self) -> tuple[int, ...]:

@@ -51,6 +51,7 @@ def _gpu(entry: Mapping[str, Any]) -> Gpu:
         context_low=context_low,
         context_high=context_high,
         cublas_workspace=architecture["blas_workspace"],
+        peak_flops=architecture.get("peak_flops"),
         sold_as=tuple(size * GIB for size in (entry["memory"], *entry.get("also_sold_as", ()))),
         readings=readings,
         note=entry.get("note"),

@@ -14,6 +14,7 @@ from toolkit.memory.context import Context
 from toolkit.memory.device import Interval
 from toolkit.memory.libraries.versions import older
 from toolkit.memory.parallel.flat_parts import whole_adapters
+from toolkit.memory.parallel.pace import host_is_ahead
 from toolkit.memory.parallel.plan import gathered_setting
 from toolkit.memory.parallel.spread import MAX_IN_FLIGHT, Spread
 from toolkit.memory.parallel.units import units_of
@@ -33,9 +34,9 @@ def other_streams(context: Context, spread: Spread) -> Interval:
     """What is reserved for gathered units and for the parts of gradients, at least and at most, in bytes.
 
     A unit waits until the second one before it is free (_limiter_utils.py), and not for the first where the GPU is as
-    fast as the code that drives it; in backward the next may be gathered ahead, by FSDP's backward_prefetch. What it is
-    gathered from is cast or copied before it waits. Adapters are units, too, one after the other. What is shared out
-    stays to the end of the step, unless it goes to the CPU.
+    fast as the code that drives it, which it surely is not where that is `ahead_of_gpu`; in backward the next may be
+    gathered ahead, by FSDP's backward_prefetch. What it is gathered from is cast or copied before it waits. Adapters
+    are units, too, one after the other. What is shared out stays to the end of the step, unless it goes to the CPU.
     """
     ahead = int(spread.prefetches)
     offload, gpus = context.setting.parallel.offload, context.setting.parallel.gpus
@@ -52,7 +53,7 @@ def other_streams(context: Context, spread: Spread) -> Interval:
     shared = [(-(-size // gpus), count) for size, count in adapters]
     parts += opened(size for size, count in shared for _ in range(1 if offload else count))
     gathered = opened(size for size, _ in adapters) + (opened(size for size, _ in shared) if offload else 0)
-    layers = 1 + (ahead if spread.trains else 0)  # adapters are units between those of layers
+    layers = 1 + (ahead if spread.trains else 0) + int(ahead_of_gpu(context))  # adapters are units between layers'
     least = root + layers * layer + max(before)  # a layer's part may take the root's block
     layers = 1 + ahead + units_in_flight(context)
     if spread.stays:  # each in a block of its own
@@ -85,6 +86,15 @@ def units_in_flight(context: Context) -> int:
     if not gathers_unlimited(setting) and setting.parallel.reshard_after_forward:
         return MAX_IN_FLIGHT
     return 2 * len(units_of(context.architecture, gathered_setting(setting), setting.parallel.gpus).layers)
+
+
+def ahead_of_gpu(context: Context) -> bool:
+    """Whether, as a layer's backward pass is asked for, the GPU surely is in that of the layer before it or earlier.
+
+    The code waits for the second one before it, which takes the GPU longer than to ask for the one in between. So that
+    has its unit still, and its joined gradient. Of weights that are trained, for all units are layers then.
+    """
+    return context.setting.method == "full" and host_is_ahead(context)
 
 
 def gathers_unlimited(setting: Setting) -> bool:

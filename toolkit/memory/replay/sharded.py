@@ -21,7 +21,7 @@ from toolkit.memory.programs.programs import Programs
 from toolkit.memory.replay.broadcast import broadcast, sends_states
 from toolkit.memory.replay.events import Block
 from toolkit.memory.replay.loading import in_layers, of_trained, stored_bytes
-from toolkit.memory.replay.other_streams import units_in_flight
+from toolkit.memory.replay.other_streams import ahead_of_gpu, units_in_flight
 from toolkit.memory.replay.training import Run
 from toolkit.memory.size import BYTES
 from toolkit.memory.weights.storage import FLOATS, StoredTensor, storage_of
@@ -32,19 +32,20 @@ def sharded_runs(context: Context, programs: Programs, spread: Spread) -> Iterat
     """A run for each thing that a setting leaves open of FSDP.
 
     With use_orig_params the states are those of the tensors that a part is made of, else of the part. Some loaders
-    bring no unit to the GPU whole, unless one GPU sends it to the others.
+    bring no unit to the GPU whole, unless one GPU sends it to the others. Joined gradients are late as the GPU is.
     """
     full, sees = context.setting.method == "full", sees_tensors(context.setting)
     asks = bool(sees)
-    yield ShardedRun(context, programs, spread, by_tensor=full and asks)
+    late = int(ahead_of_gpu(context))
+    yield ShardedRun(context, programs, spread, by_tensor=full and asks, late=late)
     if not context.setting.parallel.loads_whole and not context.setting.parallel.sync_module_states:
-        yield ShardedRun(context, programs, spread, by_tensor=full and asks, in_parts=True)
+        yield ShardedRun(context, programs, spread, by_tensor=full and asks, in_parts=True, late=late)
     if hides_results(context):
-        yield ShardedRun(context, programs, spread, holds=True)
+        yield ShardedRun(context, programs, spread, holds=True, late=late)
     if fills_caches(context):
-        yield ShardedRun(context, programs, spread, holds=True, caches=True)
+        yield ShardedRun(context, programs, spread, holds=True, caches=True, late=late)
     if full and sees is None:
-        yield ShardedRun(context, programs, spread, by_tensor=True)
+        yield ShardedRun(context, programs, spread, by_tensor=True, late=late)
     if full:
         yield ShardedRun(context, programs, spread, by_tensor=asks, late=units_in_flight(context) + 1)
 
