@@ -48,6 +48,7 @@ from toolkit.memory.reference import paired
 from toolkit.memory.size import BYTES
 from toolkit.memory.tuners.prompts import lengthened
 from toolkit.memory.validation import passing, refuse_validation
+from toolkit.memory.weights.lora import adapters_of
 from toolkit.memory.weights.numerics import Numerics, numerics
 from toolkit.memory.weights.parameters import total_parameters, trainable_parameters
 from toolkit.memory.weights.saved import is_token_embedding, saved_by
@@ -140,12 +141,13 @@ def _context(setting: Setting, architecture: Architecture) -> Context:
 
 
 def _numerics(architecture: Architecture, setting: Setting) -> Numerics:
-    """The dtypes of a run, and whether a copy of the token embedding is trained, from which gradients flow on."""
+    """The dtypes of a run, and whether gradients flow on from a token embedding: an adapter's, or a trained copy's."""
     found = numerics(setting)
-    if not setting.trains or setting.lora is None or not setting.lora.modules_to_save:
+    if not setting.trains or setting.lora is None or found.first_grad:
         return found
-    embeds = any(is_token_embedding(module, architecture) for module in saved_by(architecture, setting))
-    return replace(found, first_grad=found.first_grad or embeds)
+    match = adapters_of(architecture, setting)
+    trained = [*saved_by(architecture, setting), *(match.matched if match is not None else ())]
+    return replace(found, first_grad=any(is_token_embedding(module, architecture) for module in trained))
 
 
 def on_gpu_alone(programs: Programs, context: Context) -> Programs:

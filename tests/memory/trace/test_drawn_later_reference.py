@@ -14,7 +14,7 @@ pytest.importorskip("bitsandbytes")
 from tests.memory.trace.agree import agree_on
 from tests.memory.trace.cut import cut
 from toolkit.facts.models import ModelFacts, model_from_config
-from toolkit.spec.settings.setting import Lora, Setting, Stack, Validation
+from toolkit.spec.settings.setting import Lora, Peft, Setting, Stack, Validation
 
 pytestmark = pytest.mark.reference
 
@@ -105,6 +105,38 @@ def test_a_magnitude_is_summed_when_what_a_checkpoint_unpacked_is_gone(name: str
     adapted = {**ADAPTED, "lora": Lora(8, 16, ("gate_proj", "up_proj", "gate_up_proj"), dora=True)}
     mixed = {"weights": "fp32", "amp": True, "gradient_checkpointing": "non-reentrant", "sequence_length": 1024}
     _agrees(name, 2, {**adapted, **mixed, "stack": Stack("trl", "chunked"), "gpu": "H100 SXM5 80GB"})
+
+
+@pytest.mark.parametrize("further", [{}, {"amp": True}, {"gradient_checkpointing": "reentrant"}], ids=str)
+@pytest.mark.parametrize(
+    ("name", "embedding", "other"),
+    [
+        (QWEN, "embed_tokens", "q_proj"),
+        ("microsoft/phi-2", "embed_tokens", "q_proj"),
+        ("openai-community/gpt2", "wte", "c_attn"),
+        (BLOOM, "word_embeddings", "query_key_value"),
+    ],
+)
+def test_an_adapter_of_the_embedding_gives_the_first_layer_a_gradient_and_saves_what_it_looked_up(
+    name: str, embedding: str, other: str, further: dict[str, Any]
+) -> None:
+    """Only the second layer and later ones stored anything that trains where adapters are on layers alone."""
+    fields = {**ADAPTED, "lora": Lora(16, 16, (embedding, other)), "batch_size": 2, "sequence_length": 512, **further}
+    agree_on(Setting(model=name, **fields), cut(name, 2), peak=PEAK / 5, elsewhere=PEAK)
+
+
+def test_a_sum_of_both_16_bit_dtypes_is_a_float32_one() -> None:
+    """Falcon's linears are none that bitsandbytes replaces: what TRL's bf16 adapters give is added to float16."""
+    fields = {"compute": "fp16", "gradients": "bf16", "optimizer_states": "bf16", "sequence_length": 1024}
+    adapted = {**ADAPTED, "method": "qlora", "weights": "nf4", "lora": Lora(8, 32, "all-linear", dtype="bf16")}
+    _agrees("tiiuae/falcon-7b", 2, {**adapted, **fields, "stack": Stack("trl", "chunked")})
+
+
+def test_adapters_of_a_tower_that_no_text_reaches_get_no_gradient() -> None:
+    """Of LoRA's that was known. Linears of the tower are a tenth of the model's that is cut to three layers."""
+    peft = Peft("all-linear", 8, "fp32")
+    fields = {**ADAPTED, "method": "loha", "lora": None, "peft": peft, "optimizer": "adamw"}
+    _agrees("Qwen/Qwen3-VL-8B-Instruct", 3, {**fields, "stack": Stack("trl", "chunked"), "sequence_length": 100})
 
 
 def _agrees(name: str, layers: int, fields: dict[str, Any]) -> None:

@@ -38,6 +38,7 @@ class Adaptation:
     saved: frozenset[str] = frozenset()  # paths of modules of which whole copies are trained
     embeds: bool = False  # the token embedding is one of them
     outputs: bool = False  # the output layer is one of them
+    looks_up: bool = False  # the token embedding has a LoRA branch
     frozen: str = ""  # the matrix of adapters that is not trained: A or B
     blocks: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # diagonal blocks of A and of B, by path
 

@@ -40,7 +40,7 @@ def embeddings_form(build: Builder) -> EmbeddingsForm:
     kind = build.architecture.layers[0]
     masked = ENCODERS[build.architecture.family].disentangled
     summed = sum(module.path.endswith(ADDED) for module in build.architecture.modules) > 0
-    trained = build.numerics.trains_base or build.adaptation.embeds
+    trained = build.numerics.trains_base or build.adaptation.embeds or build.adaptation.looks_up
     leaf = build.numerics.first_grad and not trained
     kept = leaf and not summed and kind.norm == WRITTEN_OUT
     form = EmbeddingsForm(

@@ -105,7 +105,7 @@ def add(tape: Tape, x: Buffer, y: Buffer, row: str) -> Buffer:
     """`x + y`: saves nothing and passes its gradient on to both."""
     dtype = wider(x.dtype, y.dtype)
     larger = x if x.dtype == dtype else y
-    result = tape.new(row, larger.width, dtype, grad=x.grad or y.grad, size=larger.size)
+    result = tape.new(row, larger.width, dtype, grad=x.grad or y.grad, size=resized(larger, dtype))
 
     def backward(tape: Tape, gradient: Buffer) -> Given:
         return [(part, tape.share(gradient, part)) for part in (x, y) if part.grad]

@@ -13,7 +13,7 @@ from toolkit.memory.formula.inputs import STRIDE
 from toolkit.memory.formula.layer import RESIDUAL
 from toolkit.memory.packing import has_positions
 from toolkit.memory.programs.programs import Opening
-from toolkit.memory.size import BYTES, Size
+from toolkit.memory.size import BYTES, NOTHING, Parts, Size
 
 
 def held_embeddings(build: Builder, embedding: Size, *, trains: bool) -> Size:
@@ -60,10 +60,11 @@ def first_dtype(build: Builder) -> str:
     return "fp32" if wide else build.numerics.stream
 
 
-def front_of(build: Builder) -> Mapping[str, Size]:
+def front_of(build: Builder) -> Mapping[str, Parts]:
     """What embeddings save for backward: the mask of their dropout, the input of their norm, and embeddings as a leaf.
 
     Frozen embeddings are made to require a gradient for checkpoints; the graph holds them where others are added.
+    An adapter of theirs saves what it looked up (peft, tuners/lora/layer.py, Embedding.forward).
     """
     dtypes, width = build.numerics, build.architecture.hidden
     if not dtypes.first_grad:
@@ -73,7 +74,19 @@ def front_of(build: Builder) -> Mapping[str, Size]:
     leaf = _leaf(build)
     alone = norm and first_dtype(build) == dtypes.stream and not _adds_types(build)
     kept = mask + norm + (0 if alone else leaf) + _narrow(build)
-    return {EMBEDDINGS: Size(token=kept)} if kept else {}
+    saved = Size(token=kept).plus(_looked_up(build))
+    return {EMBEDDINGS: saved.parts()} if saved != NOTHING else {}
+
+
+def _looked_up(build: Builder) -> Size:
+    """What an adapter of the token embedding looked up, and autocast's copy of what that is multiplied by."""
+    dtypes, rank = build.numerics, build.adaptation.rank
+    if not build.adaptation.looks_up:
+        return NOTHING
+    if dtypes.autocast is None:
+        return Size(token=rank * BYTES[dtypes.adapter or dtypes.stream])
+    item = BYTES[dtypes.autocast]
+    return Size(token=rank * item, fixed=rank * build.architecture.hidden * item)
 
 
 def opening_of(build: Builder, held: Mapping[str, Size]) -> Opening | None:
@@ -99,7 +112,7 @@ def linked_leaf(build: Builder) -> Mapping[str, Size]:
     are a leaf for checkpoints (transformers, enable_input_require_grads).
     """
     n, a = build.numerics, build.adaptation
-    if n.checkpointing == "false" or not n.first_grad or n.trains_base or a.rows or a.embeds:
+    if n.checkpointing == "false" or not n.first_grad or n.trains_base or a.rows or a.embeds or a.looks_up:
         return {}
     width = _token_width(build.architecture)
     return {EMBEDDINGS: Size(token=2 * width * BYTES[n.stream]).plus(_linked_sounds(build))}
@@ -126,7 +139,7 @@ def _leaf(build: Builder) -> int:
     others = layout.embeddings > 0 or layout.multiplied or layout.embedding_norm
     if not (others or build.architecture.embedding_dropout) or build.numerics.trains_base:
         return 0
-    if build.adaptation.rows or build.adaptation.embeds:
+    if build.adaptation.rows or build.adaptation.embeds or build.adaptation.looks_up:
         return 0
     return build.architecture.hidden * BYTES[build.numerics.stream]
 

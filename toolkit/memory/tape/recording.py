@@ -66,7 +66,7 @@ from toolkit.memory.tuners.prompt_passes import prompted
 from toolkit.memory.tuners.prompts import of_prompts
 from toolkit.memory.weights.backward import TRAINS_INPUTS
 from toolkit.memory.weights.lora import adapters_of
-from toolkit.memory.weights.saved import saved_by
+from toolkit.memory.weights.saved import is_token_embedding, saved_by
 from toolkit.spec.fields.evaluation import NO_LABELS
 from toolkit.spec.settings.setting import Lora, Setting
 
@@ -222,6 +222,7 @@ def _adaptation(architecture: Architecture, setting: Setting) -> Adaptation:
     adaptation = Adaptation(
         paths, OPEN, lora.dropout > 0, lora.dora, lora.bias, shared, frozen=(lora.frozen or "").upper(),
         blocks={adapter.module.path: adapter.blocks for adapter in match.adapters if lora.blocks > 1},
+        looks_up=any(is_token_embedding(module, architecture) for module in match.matched),
     )  # fmt: skip
     return with_copies(adaptation, architecture, setting) if setting.trains else adaptation  # copies run as originals
 

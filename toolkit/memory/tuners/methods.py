@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from math import prod
 
@@ -33,15 +33,23 @@ TRANSPOSED = frozenset({
 """Methods that peft also applies to GPT-2's Conv1D, as to a linear."""
 
 
-def added(architecture: Architecture, setting: Setting) -> Iterator[Added]:
-    """What a method adds; nothing without one. Raises UnsupportedRow for what peft refuses or no rule covers."""
+def added(
+    architecture: Architecture, setting: Setting, among: Callable[[Module], bool] | None = None
+) -> Iterator[Added]:
+    """What a method adds, to the modules `among` which it is asked for; nothing without a method.
+
+    Raises UnsupportedRow for what peft refuses or no rule covers.
+    """
     if setting.peft is None or not setting.trains:
         return
     if setting.parallel.strategy not in ("none", "ddp"):
         raise UnsupportedRow("parallel", f"no formula for {setting.method} with {setting.parallel.strategy} yet")
     if setting.method == "ln_tuning" and setting.weights in QUANTIZED:
         raise UnsupportedRow("adapters", f"no rule for norms of a model with {setting.weights} weights yet")
-    yield from ADDS[setting.method](base_of(architecture, setting))
+    base = base_of(architecture, setting)
+    if among is not None:
+        base = replace(base, modules=tuple(filter(among, base.modules)))
+    yield from ADDS[setting.method](base)
 
 
 def base_of(architecture: Architecture, setting: Setting) -> Base:

@@ -10,7 +10,7 @@ from toolkit.memory.formula.embeddings import ROW as EMBEDDINGS
 from toolkit.memory.formula.layer import RESIDUAL
 from toolkit.memory.programs.program import Program
 from toolkit.memory.refusal import UnsupportedRow
-from toolkit.memory.size import BYTES, NOTHING, Size
+from toolkit.memory.size import BYTES, NOTHING, Parts, Size
 from toolkit.memory.tuners.prompts import encoder_width, virtual_tokens
 from toolkit.spec.settings.setting import Setting
 
@@ -28,8 +28,8 @@ class _PromptHeld:
 
 
 def prompted(
-    build: Builder, setting: Setting, held: dict[str, Size], front: Mapping[str, Size], first: Program
-) -> tuple[Mapping[str, Size], Mapping[str, Size]]:
+    build: Builder, setting: Setting, held: dict[str, Size], front: Mapping[str, Parts], first: Program
+) -> tuple[Mapping[str, Parts], Mapping[str, Size]]:
     """What embeddings save, and what peft's forward refers to while the model runs, with a prompt before them.
 
     What both refer to is removed from `held`; the `first` layer may keep it anyway.

@@ -196,7 +196,7 @@ def _copies(saved: Iterable[Module]) -> Iterator[Trained]:
 
 def _adapters(architecture: Architecture, setting: Setting, *, reached: bool = False) -> Iterator[Trained]:
     """The matrices of all adapters, or of those that a text reaches."""
-    for one in added(architecture, setting):
+    for one in added(architecture, setting, reads_text if reached else None):
         if one.trained:
             yield Trained(one.shape, one.count, one.embedding)
     match = adapters_of(architecture, setting)
