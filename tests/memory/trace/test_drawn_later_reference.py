@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,6 +15,10 @@ pytest.importorskip("bitsandbytes")
 from tests.memory.trace.agree import agree_on
 from tests.memory.trace.cut import cut
 from toolkit.facts.models import ModelFacts, model_from_config
+from toolkit.memory.estimate import estimate
+from toolkit.memory.refusal import UnsupportedRow
+from toolkit.memory.trace.refusal import UnsupportedTrace
+from toolkit.memory.trace.trace import trace
 from toolkit.spec.settings.setting import Lora, Peft, Setting, Stack, Validation
 
 pytestmark = pytest.mark.reference
@@ -130,6 +135,38 @@ def test_a_sum_of_both_16_bit_dtypes_is_a_float32_one() -> None:
     fields = {"compute": "fp16", "gradients": "bf16", "optimizer_states": "bf16", "sequence_length": 1024}
     adapted = {**ADAPTED, "method": "qlora", "weights": "nf4", "lora": Lora(8, 32, "all-linear", dtype="bf16")}
     _agrees("tiiuae/falcon-7b", 2, {**adapted, **fields, "stack": Stack("trl", "chunked")})
+
+
+@pytest.mark.parametrize("weights", ["fp16", "bf16"])
+def test_so_is_the_stream_where_autocast_has_the_other_dtype_than_the_weights(weights: str) -> None:
+    """What a product gives is added to embeddings of the other dtype; every layer's norm then has float32 inputs."""
+    fields = {**ADAPTED, "weights": weights, "compute": "bf16" if weights == "fp16" else "fp16", "amp": True}
+    _agrees("mistralai/Mistral-7B-v0.1", 3, {**fields, "sequence_length": 512})
+
+
+def test_an_adapter_of_the_output_layer_is_refused_where_trl_refuses_it() -> None:
+    """SFTTrainer.__init__ raises ValueError: its loss takes the weight alone, and the adapter would not be trained."""
+    facts = cut(QWEN, 2)
+    setting = Setting(**{**ADAPTED, "model": QWEN, "batch_size": 1, "sequence_length": 64})
+    adapted = replace(setting, lora=Lora(8, 16, ("q_proj", "lm_head")))
+    assert trace(adapted, facts).ledger.peak.total > 0  # the Trainer's loss calls the layer
+    adapted = replace(adapted, stack=Stack("trl", "chunked"))
+    for of in (estimate, trace):
+        with pytest.raises((UnsupportedRow, UnsupportedTrace), match="TRL refuses an adapter on the output layer"):
+            of(adapted, facts)
+
+
+@pytest.mark.parametrize(
+    ("name", "target"),
+    [("microsoft/phi-2", "q_proj"), (BLOOM, "query_key_value"), ("EleutherAI/pythia-1.4b", "query_key_value")],
+)
+@pytest.mark.parametrize("method", ["full", "lora"])
+def test_embeddings_that_the_first_norm_has_stored_are_held_once(name: str, target: str, method: str) -> None:
+    """The model's code has a name for them, too. With a large vocabulary this is hidden beneath the logits."""
+    saves = {"microsoft/phi-2": "embed_tokens", BLOOM: "word_embeddings"}.get(name, "embed_in")
+    adapted = {**ADAPTED, "lora": Lora(16, 16, (target,), modules_to_save=(saves,))}
+    trained = {"method": "full", "weights": "bf16", "gradients": "bf16"}
+    _agrees(name, 2, {**(adapted if method == "lora" else trained), "sequence_length": 512})
 
 
 def test_adapters_of_a_tower_that_no_text_reaches_get_no_gradient() -> None:

@@ -23,6 +23,7 @@ from toolkit.memory.formula.ends.logits import HeadForm
 from toolkit.memory.formula.ends.summed import SUM
 from toolkit.memory.formula.follow import AnyHead
 from toolkit.memory.formula.linear.linear_form import Branch, LinearForm
+from toolkit.memory.libraries.losses import TILES
 from toolkit.memory.libraries.transformers_versions import FROM_LOGITS
 from toolkit.memory.refusal import UnsupportedRow
 
@@ -31,6 +32,7 @@ NORMED_SUMS = ("opt", NOMIC)
 PROJECT_OUT = "decoder.project_out"
 WHOLE = ("cross-entropy", FROM_LOGITS, SUM)
 """Losses on the logits of all tokens at once, as the model returns them."""
+NEVER_TRAINED = "TRL refuses an adapter on the output layer: its loss reads the weight alone, so none would be trained"
 OWN_ENDS: Mapping[str, Callable[[Builder], HeadForm]] = {
     LITGPT: litgpt_head,
     MEGATRON: megatron_head,
@@ -58,8 +60,11 @@ def head_form(build: Builder, loss: str, *, trains: bool) -> AnyHead:
     projection, project = build.output_weight(), _projected(build, loss)
     if project is not None:
         projection = replace(projection, inputs=project.outputs)
+    branch = _output_branch(build)
+    if trains and branch is not None and loss in TILES:
+        raise UnsupportedRow("adapters", NEVER_TRAINED)
     if not trains or loss in WHOLE:
-        projection = replace(projection, branch=_output_branch(build))
+        projection = replace(projection, branch=branch)
     return HeadForm(
         norm=build.norm(architecture.layers[0].norm, 2),
         projection=projection,

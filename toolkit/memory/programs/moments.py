@@ -273,7 +273,7 @@ def _forward(scale: Scale, programs: Programs, earlier: Mapping[str, int]) -> It
     last = [] if programs.detaches else linked(programs)
     for index in _last(programs):
         there_by = but_one(kept, index, programs.around)
-        others = [*there_by, (programs.passing, 1), (programs.masks, 1), (programs.front, 1), (programs.called, 1)]
+        others = [*there_by, (programs.held, 1), (programs.masks, 1), (programs.front, 1), (programs.called, 1)]
         others += last if programs.logits is not None else []
         place = programs.last_of(index)
         yield Stretch("last layer", added_up(scale, others, earlier), programs.layers[index].forward, place)

@@ -6,9 +6,10 @@ from dataclasses import field
 
 from toolkit.frozen import frozen, frozen_by_identity
 from toolkit.memory.formula.embeddings import EmbeddingsForm
+from toolkit.memory.formula.layer import RESIDUAL
 from toolkit.memory.programs.layer_order import Around
 from toolkit.memory.programs.program import CHECKPOINTS, Program
-from toolkit.memory.size import Amounts, Size
+from toolkit.memory.size import NOTHING, Amounts, Size
 
 
 @frozen
@@ -80,6 +81,14 @@ class Programs:
         checkpoints = any(CHECKPOINTS in one.stored for one in self.layers)
         stored = [(one.stored, one.count) for one in self.layers]
         return [*stored, (self.masks if checkpoints else {}, 1), (self.front, 1), (self.head.stored, 1)]
+
+    @property
+    def held(self) -> Amounts:
+        """What the model's code holds during its layers, but embeddings that the first layer has stored, too."""
+        first = self.layers[0]
+        if first.input != NOTHING or CHECKPOINTS in first.kept or self.passing.get(RESIDUAL) != self.hidden:
+            return self.passing
+        return {row: size for row, size in self.passing.items() if row != RESIDUAL}
 
     def first_of(self, index: int) -> int | None:
         """The position of a program's first layer among all layers, if a decoder's follow an encoder's."""

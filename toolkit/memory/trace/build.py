@@ -15,7 +15,14 @@ from torch import nn
 from toolkit.facts.models import ModelFacts
 from toolkit.memory.trace.adapters import config_of, permuted_alike
 from toolkit.memory.trace.attention import implementation
-from toolkit.memory.trace.batches.trl_loss import OUTPUTS, OUTPUTS_OF, refuse_trl, with_head, without_dropout
+from toolkit.memory.trace.batches.trl_loss import (
+    OUTPUTS,
+    OUTPUTS_OF,
+    refuse_adapted_head,
+    refuse_trl,
+    with_head,
+    without_dropout,
+)
 from toolkit.memory.trace.refusal import UnsupportedTrace
 from toolkit.memory.trace.refused import MXFP4, SHARES, refusal_of, runs_trl
 from toolkit.memory.trace.releases import (
@@ -93,6 +100,8 @@ def prepare(model: nn.Module, setting: Setting) -> nn.Module:
         without_dropout(model)
     if setting.lora is not None or setting.peft is not None:
         model = _adapted(model, setting)
+        if runs_trl(setting):
+            refuse_adapted_head(model)
     if setting.gradient_checkpointing != "false":
         form = {"use_reentrant": setting.gradient_checkpointing == "reentrant"}
         model.gradient_checkpointing_enable(form)

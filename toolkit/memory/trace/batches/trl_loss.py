@@ -57,6 +57,15 @@ def with_head(model: nn.Module, outputs: Sequence[str]) -> None:
     import_module("trl.trainer.utils").add_fused_lm_head(model, outputs=tuple(outputs))
 
 
+def refuse_adapted_head(model: nn.Module) -> None:
+    """Raises UnsupportedTrace for an adapter on the output layer, as TRL's trainers do (SFTTrainer.__init__)."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    found: Any = model
+    if isinstance(found.get_output_embeddings(), BaseTunerLayer):
+        raise UnsupportedTrace("TRL refuses an adapter on the output layer: its loss reads the weight alone")
+
+
 def without_dropout(model: nn.Module) -> None:
     """Turns the dropout of a model's modules off."""
     import_module("trl.trainer.utils").disable_dropout_in_model(model)
