@@ -144,6 +144,19 @@ def test_so_is_the_stream_where_autocast_has_the_other_dtype_than_the_weights(we
     _agrees("mistralai/Mistral-7B-v0.1", 3, {**fields, "sequence_length": 512})
 
 
+@pytest.mark.parametrize(("name", "layers"), [("deepseek-ai/DeepSeek-V2-Lite", 3), ("zai-org/GLM-4.5-Air", 2)])
+def test_what_float32_routing_weights_multiply_gets_its_gradient_cast_when_the_node_has_returned(
+    name: str, layers: int
+) -> None:
+    """What a checkpoint unpacked for it is gone by then.
+
+    With gradients of earlier micro-batches no new one is larger, so that this is the fullest moment.
+    """
+    trained = {"method": "full", "weights": "bf16", "gradients": "bf16", "optimizer": "adamw"}
+    fields = {**trained, "gradient_accumulation": 4, "gradient_checkpointing": "non-reentrant", "batch_size": 8}
+    _agrees(name, layers, {**fields, "stack": Stack("trl", "chunked"), "sequence_length": 777})
+
+
 def test_an_adapter_of_the_output_layer_is_refused_where_trl_refuses_it() -> None:
     """SFTTrainer.__init__ raises ValueError: its loss takes the weight alone, and the adapter would not be trained."""
     facts = cut(QWEN, 2)

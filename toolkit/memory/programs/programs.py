@@ -86,7 +86,9 @@ class Programs:
     def held(self) -> Amounts:
         """What the model's code holds during its layers, but embeddings that the first layer has stored, too."""
         first = self.layers[0]
-        if first.input != NOTHING or CHECKPOINTS in first.kept or self.passing.get(RESIDUAL) != self.hidden:
+        received = first.origin is not None and first.origin.stream.received  # in a buffer of a stage's
+        stored = first.input == NOTHING and CHECKPOINTS not in first.kept and not received
+        if not stored or self.passing.get(RESIDUAL) != self.hidden:
             return self.passing
         return {row: size for row, size in self.passing.items() if row != RESIDUAL}
 

@@ -218,13 +218,18 @@ def _gather(tape: Tape, x: Buffer, width: int, *, rows: int = 0) -> Buffer:
 
 
 def _weigh(tape: Tape, x: Buffer, weights: Buffer) -> Buffer:
-    """The experts' results times their weights, promoted to the wider dtype; both are saved."""
+    """The experts' results times their weights, promoted to the wider dtype; both are saved.
+
+    Their gradients are cast and summed when the node has returned (engine.cpp, validate_outputs).
+    """
     saved = tape.save(x, weights) if x.grad else ()
     result = tape.new(ROW, x.width, wider(x.dtype, weights.dtype), grad=x.grad)
 
     def backward(tape: Tape, _: Buffer) -> Given:
         wide = tape.gradient(x, result.dtype)
         with tape.temporary("activation_gradients", result.size):
+            if wide.dtype != x.dtype:
+                tape.returned()
             given = narrowed(tape, x, wide)
             to_weights = tape.gradient(weights)
         return [(x, given), (weights, to_weights)]
