@@ -73,6 +73,7 @@ class Programs:
     # the previous layer's probabilities, which in a pass without gradients the model's code alone holds
     scores: Amounts = field(default_factory=dict)
     penalty: int = 0  # bytes of gradients of adapters that a penalty gives first, and that wait for those of the loss
+    holds_embeddings: bool = False  # what the code holds may be the first layer's input
     detaches: bool = False  # the model's caller detaches its result after backward, so that nothing holds its nodes
 
     @property
@@ -87,7 +88,7 @@ class Programs:
         """What the model's code holds during its layers, but embeddings that the first layer has stored, too."""
         first = self.layers[0]
         received = first.origin is not None and first.origin.stream.received  # in a buffer of a stage's
-        stored = first.input == NOTHING and CHECKPOINTS not in first.kept and not received
+        stored = self.holds_embeddings and first.input == NOTHING and CHECKPOINTS not in first.kept and not received
         if not stored or self.passing.get(RESIDUAL) != self.hidden:
             return self.passing
         return {row: size for row, size in self.passing.items() if row != RESIDUAL}

@@ -290,6 +290,6 @@ def _record(build: Builder, setting: Setting, stage: Stage | None = None) -> Pro
     front, called = prompted(build, setting, held, front, layers[0])
     programs = Programs(
         layers, end, embedding, held, seen, front, None if called else opening,
-        logits=logits, around=around, called=called,
+        logits=logits, around=around, called=called, holds_embeddings=True,
     )  # fmt: skip
     return with_shared(build, programs, forms)
